@@ -1,0 +1,192 @@
+"""Where everything is: one home, every path derived from it, for the daemon and for thorctl alike."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+WATCHED = ("chats", "conversations", "corpus")
+"""The folders inside the inbox."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The places of one thord: four roots, and what lies under them.
+
+    As a service the roots follow the FHS; with a home of its own everything lies under that home.
+    """
+
+    config: Path
+    state: Path
+    logs: Path
+    run: Path
+
+    @property
+    def inbox(self) -> Path:
+        """Watched recursively: ``chats/``, ``conversations/``, ``corpus/``."""
+        return self.state / "inbox"
+
+    @property
+    def database(self) -> Path:
+        """Cycles, versions and events. Its one writer is the supervisor."""
+        return self.state / "thord.db"
+
+    @property
+    def ledger(self) -> Path:
+        """Every conversation and what became of it. Its one writer is the intake."""
+        return self.state / "conversations.db"
+
+    @property
+    def segments(self) -> Path:
+        """Append-only files with the text of every conversation."""
+        return self.state / "segments"
+
+    @property
+    def quarantine(self) -> Path:
+        """Copies of refused files and records."""
+        return self.state / "quarantine"
+
+    @property
+    def snapshots(self) -> Path:
+        """One immutable folder for each cycle: what it learns from and is judged on."""
+        return self.state / "snapshots"
+
+    def snapshot(self, cycle: int) -> Path:
+        """The snapshot of one cycle."""
+        return self.snapshots / f"{cycle:06d}"
+
+    @property
+    def runs(self) -> Path:
+        """One folder for each cycle: settings, checkpoints, metrics."""
+        return self.state / "runs"
+
+    def run_folder(self, cycle: int) -> Path:
+        """The run of one cycle."""
+        return self.runs / f"{cycle:06d}"
+
+    @property
+    def models(self) -> Path:
+        """``versions/NNNNNN/`` and the link ``current``."""
+        return self.state / "models"
+
+    @property
+    def versions(self) -> Path:
+        """Every published version."""
+        return self.models / "versions"
+
+    def version(self, number: int) -> Path:
+        """The folder of one version."""
+        return self.versions / f"{number:06d}"
+
+    @property
+    def current(self) -> Path:
+        """The link that says what is in service."""
+        return self.models / "current"
+
+    @property
+    def backups(self) -> Path:
+        """Online copies of both databases."""
+        return self.state / "backups"
+
+    @property
+    def training_summary(self) -> Path:
+        """The figures of the newest run, written by the monitor."""
+        return self.state / "training_summary.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, one folder a run."""
+        return self.state / "tensorboard"
+
+    @property
+    def control_socket(self) -> Path:
+        """HTTP for thorctl."""
+        return self.run / "control.sock"
+
+    @property
+    def channel_socket(self) -> Path:
+        """Messages between supervisor and workers."""
+        return self.run / "channel.sock"
+
+    @property
+    def server_socket(self) -> Path:
+        """The public API for local users who may open it, without a key."""
+        return self.run / "server.sock"
+
+    @property
+    def pid_file(self) -> Path:
+        """Process number of the supervisor; the lock is held on this file."""
+        return self.run / "thord.pid"
+
+    @property
+    def settings_file(self) -> Path:
+        """The resolved settings, as the supervisor hands them to its workers."""
+        return self.run / "settings.json"
+
+    def log(self, process: str) -> Path:
+        """The log of one process: ``thord`` or a worker's name."""
+        return self.logs / f"{process}.log"
+
+
+def at_home(home: Path) -> Paths:
+    """Everything under one folder, as with ``--home DIR``."""
+    home = home.expanduser().absolute()
+    return Paths(config=home / "thord.toml", state=home, logs=home / "logs", run=home / "run")
+
+
+def as_service() -> Paths:
+    """The system-wide places."""
+    return Paths(
+        config=Path("/etc/thord/thord.toml"),
+        state=Path("/var/lib/thord"),
+        logs=Path("/var/log/thord"),
+        run=Path("/run/thord"),
+    )
+
+
+def as_user() -> Paths:
+    """The places of a user's own thord, by the XDG rules."""
+    state_root = os.environ.get("XDG_STATE_HOME")
+    state = (Path(state_root) if state_root else Path.home() / ".local/state") / "thord"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Paths(
+        config=state / "thord.toml",
+        state=state,
+        logs=state / "logs",
+        run=Path(runtime) / "thord" if runtime else state / "run",
+    )
+
+
+def find(home: str | None = None) -> Paths:
+    """The places for this invocation: ``--home``, else the service's for root, else the user's.
+
+    ``THORD_HOME`` stands in for ``--home``.
+    """
+    chosen = home or os.environ.get("THORD_HOME")
+    if chosen:
+        return at_home(Path(chosen))
+    return as_service() if os.geteuid() == 0 else as_user()
+
+
+def socket_address(path: Path) -> str:
+    """An address that fits ``sockaddr_un`` (107 bytes), whatever the length of ``path``.
+
+    Long paths are reached through a descriptor of their folder, which stays open for the life of the process.
+    """
+    if len(os.fsencode(path)) < 100:
+        return str(path)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{folder}/{path.name}"
+
+
+def share(name: str) -> Path:
+    """A file or folder that ships with thord: ``etc/...`` or ``systemd/...``.
+
+    Raises:
+        FileNotFoundError: the installation lacks it.
+    """
+    here = Path(__file__).resolve().parent
+    for root in (here / "share", here.parent):
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f"{name} is not part of this installation of thord in {sys.prefix}; install it again")

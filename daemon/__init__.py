@@ -1,0 +1,1 @@
+"""Who runs: the supervisor, its workers, the state they keep."""

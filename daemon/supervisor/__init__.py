@@ -1,0 +1,1 @@
+"""The supervisor: small, without torch, never doing work that can fail for data's sake."""

@@ -1,0 +1,174 @@
+"""What every worker stands on: channel, heartbeat, log, and the rule that it never outlives its supervisor."""
+
+import ctypes
+import faulthandler
+import os
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from control.paths import Paths, socket_address
+from daemon import assignment, log
+from daemon.messages import (
+    MAX_LINE,
+    PROTOCOL,
+    Beat,
+    Hello,
+    Message,
+    Ready,
+    Stop,
+    ToWorker,
+    decode_to_worker,
+    encode,
+)
+from daemon.settings.sections import Tables
+
+EXIT_ORPHANED = 70
+"""The supervisor went away. Nobody is left to read it; it tells apart in a core dump or a trace."""
+
+_PR_SET_PDEATHSIG = 1
+_logger = log.get(__name__)
+
+
+class Channel:
+    """The line to the supervisor. Losing it ends the process, so no orphan outlives the supervisor.
+
+    Attributes:
+        commands: what the supervisor asked for, in order. ``None`` wakes a reader that should look at `stopping`.
+        stopping: set once a `Stop` came in; the time allowed is then in `grace_seconds`.
+    """
+
+    def __init__(self, stream: socket.socket, beat_seconds: float) -> None:
+        self.commands: queue.Queue[ToWorker | None] = queue.Queue()
+        self.stopping = threading.Event()
+        self.grace_seconds = 0.0
+        self._stream = stream
+        self._sending = threading.Lock()
+        self._beat_seconds = beat_seconds
+        self._progress = 0
+        self._activity = ""
+        self._busy = False
+        self._on_stop: list[Callable[[], None]] = []
+
+    def send(self, message: Message) -> None:
+        """Send one message; a lost supervisor ends this process.
+
+        Raises:
+            ValueError: the message is longer than the protocol allows.
+        """
+        line = encode(message)
+        if len(line) > MAX_LINE:
+            raise ValueError(f"a {type(message).__name__} of {len(line)} bytes is over the limit of {MAX_LINE}")
+        try:
+            with self._sending:
+                self._stream.sendall(line)
+        except OSError:
+            self._end()
+
+    def ready(self) -> None:
+        """Say that the work can begin."""
+        self.send(Ready())
+
+    def advance(self, activity: str, by: int = 1) -> None:
+        """Count real work done; the next heartbeat carries it."""
+        self._progress += by
+        self._activity = activity
+        self._busy = True
+
+    def idle(self) -> None:
+        """Nothing is under way, so a counter that stands still is no stall."""
+        self._activity = ""
+        self._busy = False
+
+    def on_stop(self, call: Callable[[], None]) -> None:
+        """Have ``call`` run, in the channel's thread, when this worker is asked to stop."""
+        self._on_stop.append(call)
+
+    def start(self) -> None:
+        """Begin to listen and to beat, each in a thread of its own."""
+        threading.Thread(target=self._listen, name="channel", daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def _listen(self) -> None:
+        try:
+            with self._stream.makefile("rb") as lines:
+                while line := lines.readline(MAX_LINE + 1):
+                    command = decode_to_worker(line)
+                    if isinstance(command, Stop):
+                        self._enter_stop(command)
+                    else:
+                        self.commands.put(command)
+        except OSError:
+            pass  # as good as end of file
+        self._end()
+
+    def _enter_stop(self, command: Stop) -> None:
+        self.grace_seconds = command.grace_seconds
+        self.stopping.set()
+        self.commands.put(None)
+        for call in self._on_stop:
+            call()
+
+    def _beat(self) -> None:
+        pause = threading.Event()
+        while True:
+            self.send(Beat(progress=self._progress, activity=self._activity, busy=self._busy))
+            pause.wait(self._beat_seconds)
+
+    def _end(self) -> None:
+        """Leave at once: what was under way is resumable by design, and nobody is left to report to."""
+        _logger.warning("the supervisor is gone, this worker ends")
+        os._exit(EXIT_ORPHANED)
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a worker is given."""
+
+    name: str
+    paths: Paths
+    settings: Tables
+    channel: Channel
+    api_descriptors: tuple[int, ...]
+
+    def reread_settings(self) -> Tables:
+        """The settings after a `Reload`."""
+        return read_settings(self.paths)
+
+
+def read_settings(paths: Paths) -> Tables:
+    """The settings as the supervisor resolved and wrote them."""
+    return Tables.model_validate_json(paths.settings_file.read_bytes())
+
+
+def start() -> Context:
+    """Become a worker: tie this process to its supervisor, open log and channel, say hello.
+
+    The worker sends `Ready` itself, when it is.
+    """
+    given = assignment.take()
+    _die_with(given.supervisor)
+    faulthandler.enable()  # SIGABRT from the supervisor leaves every thread's stack in the log
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C reaches the supervisor, which then asks us
+    paths = given.paths
+    settings = read_settings(paths)
+    log.configure(given.worker, paths.log(given.worker), settings.supervision)
+    structlog.contextvars.bind_contextvars(worker=given.worker)
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stream.connect(socket_address(paths.channel_socket))
+    channel = Channel(stream, beat_seconds=settings.supervision.heartbeat_timeout_seconds / 3)
+    channel.send(Hello(protocol=PROTOCOL, worker=given.worker, pid=os.getpid(), token=given.token))
+    channel.start()
+    return Context(given.worker, paths, settings, channel, given.api_descriptors)
+
+
+def _die_with(supervisor: int) -> None:
+    """Have the kernel kill this process when its parent dies, and leave if that has happened already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:
+        os._exit(EXIT_ORPHANED)

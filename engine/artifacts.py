@@ -1,0 +1,175 @@
+"""Folders that are complete or absent: published by rename, with a manifest, checked by sha256. Torch is not needed."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+MANIFEST = "manifest.json"
+_CHUNK = 1 << 20
+
+
+class ArtifactError(Exception):
+    """A folder that is not what its manifest says; the message names the file and the difference."""
+
+
+class FileRecord(BaseModel):
+    """One file of an artifact."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    size: int
+
+
+class VersionManifest(BaseModel):
+    """``manifest.json`` of a published version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int
+    parent: int | None
+    cycle: int
+    created_at: str
+    family: str
+    parameters: int
+    tokenizer_sha256: str
+    snapshot_sha256: str
+    seed: int
+    settings: dict[str, JsonValue]
+    libraries: dict[str, str]
+    training_seconds: float
+    metrics: dict[str, float]
+    files: dict[str, FileRecord]
+
+    @property
+    def sha256(self) -> str:
+        """The sum of the weights: what identifies the version."""
+        return self.files["model.safetensors"].sha256
+
+
+@contextlib.contextmanager
+def publishing(folder: Path) -> Iterator[Path]:
+    """A draft folder that becomes ``folder`` when the block ends, and vanishes if the block fails.
+
+    Files, folder and parent are fsynced around the rename, so after a power cut the folder is complete or absent.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-", dir=folder.parent))
+    try:
+        yield draft
+        for file in sorted(draft.rglob("*")):
+            if file.is_file():
+                _fsync(file)
+        _fsync(draft)
+        draft.chmod(0o755)
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    _fsync(folder.parent)
+
+
+def sweep_drafts(parent: Path) -> int:
+    """Remove drafts that a crash left in ``parent``; how many there were. Only for the one who publishes there."""
+    drafts = list(parent.glob(".tmp-*"))
+    for draft in drafts:
+        shutil.rmtree(draft, ignore_errors=True)
+    return len(drafts)
+
+
+def record_files(folder: Path) -> dict[str, FileRecord]:
+    """Sum and size of every file in ``folder`` but the manifest."""
+    files = (file for file in sorted(folder.iterdir()) if file.is_file() and file.name != MANIFEST)
+    return {file.name: FileRecord(sha256=sha256_of(file), size=file.stat().st_size) for file in files}
+
+
+def sha256_of(file: Path) -> str:
+    """The sum of one file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def read_version_manifest(folder: Path) -> VersionManifest:
+    """The manifest of a published version.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    try:
+        return VersionManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{folder / MANIFEST}: {error}") from error
+
+
+def verify(folder: Path) -> VersionManifest:
+    """Check every file of a version against its manifest.
+
+    Raises:
+        ArtifactError: a file is missing, of another size, or of another sum.
+    """
+    manifest = read_version_manifest(folder)
+    check_files(folder, manifest.files)
+    return manifest
+
+
+def check_files(folder: Path, files: Mapping[str, FileRecord]) -> None:
+    """Check files against their records, sizes first because they are cheap.
+
+    Raises:
+        ArtifactError: as `verify`.
+    """
+    for name, record in files.items():
+        try:
+            size = (folder / name).stat().st_size
+        except OSError as error:
+            raise ArtifactError(f"{folder / name}: {error.strerror}") from error
+        if size != record.size:
+            raise ArtifactError(f"{folder / name}: {size} bytes, the manifest says {record.size}")
+    for name, record in files.items():
+        found = sha256_of(folder / name)
+        if found != record.sha256:
+            raise ArtifactError(f"{folder / name}: sha256 is {found}, the manifest says {record.sha256}")
+
+
+def point(link: Path, target: Path) -> None:
+    """Make ``link`` a symbolic link to ``target`` (relative, beside it) in one rename: the commit point of a swap."""
+    draft = link.with_name(f".tmp-{link.name}-{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(os.path.relpath(target, link.parent))
+    draft.rename(link)
+    _fsync(link.parent)
+
+
+def current_version(link: Path) -> int | None:
+    """The number of the version that ``link`` points to; null where there is no link."""
+    try:
+        return int(link.readlink().name)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def write_json(file: Path, value: Mapping[str, JsonValue]) -> None:
+    """Write a JSON file so that a reader sees the old one or the new one, never a part."""
+    draft = file.with_name(f".tmp-{file.name}-{os.getpid()}")
+    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _fsync(draft)
+    draft.rename(file)
+    _fsync(file.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,74 @@
+"""The canonical form of what was said: its identity is the hash of its content, its group decides what is held out."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A dialogue, or a piece of plain text (then ``messages`` is empty and ``text`` is not).
+
+    Content is normalised by whoever makes one (`engine.data.formats`): NFC, ``\\n`` line ends, no NUL, no lone
+    surrogate, no blank ends.
+    """
+
+    messages: tuple[Message, ...] = ()
+    text: str = ""
+
+    @property
+    def canonical(self) -> str:
+        """The one JSON text of this content."""
+        return _canonical(self.messages, self.text)
+
+    @property
+    def identity(self) -> str:
+        """sha256 of the canonical form: two conversations with this in common are the same conversation."""
+        return _sha256(self.canonical)
+
+    @property
+    def group(self) -> str:
+        """Hash of the opening (the first turn, with a system turn before it left out).
+
+        Conversations with one opening, and a conversation and its later, longer self, fall on the same side of the
+        held-out line.
+        """
+        opening = next((m for m in self.messages if m.role != "system"), None)
+        return _sha256(_canonical((opening,), "") if opening else self.canonical)
+
+    def prefix_identities(self) -> list[str]:
+        """Identities of every shorter beginning of this dialogue, longest first: what it may have grown from."""
+        return [_sha256(_canonical(self.messages[:end], "")) for end in range(len(self.messages) - 1, 0, -1)]
+
+    def is_held_out(self, share: float) -> bool:
+        """Whether it is kept for evaluation: a fixed ``share`` of all groups, by hash."""
+        return int(self.group[:13], 16) / 16**13 < share
+
+
+def from_canonical(canonical: str) -> Conversation:
+    """The inverse of `Conversation.canonical`."""
+    value = json.loads(canonical)
+    if "text" in value:
+        return Conversation(text=value["text"])
+    return Conversation(messages=tuple(Message(role, content) for role, content in value["messages"]))
+
+
+def _canonical(messages: tuple[Message, ...], text: str) -> str:
+    value: dict[str, object] = {"messages": [[m.role, m.content] for m in messages]} if messages else {"text": text}
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,94 @@
+"""The immutable record of what one cycle learns from and is judged on.
+
+A folder with ``train.jsonl`` and ``held_out.jsonl`` (one `Example` a line) and ``manifest.json``, published by rename.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine import artifacts
+from engine.data.conversation import Conversation, from_canonical
+
+Origin = Literal["new", "replay", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A conversation in a snapshot.
+
+    Attributes:
+        learn_from: the first turn that may be supervised; turns before it were learned in an earlier, shorter form.
+    """
+
+    conversation: Conversation
+    identity: str
+    origin: Origin
+    learn_from: int = 0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotManifest:
+    """What a snapshot holds. ``sha256`` covers both files."""
+
+    new: int
+    replayed: int
+    held_out: int
+    sha256: str
+
+
+def write(folder: Path, train: Iterable[Example], held_out: Iterable[Example]) -> SnapshotManifest:
+    """Publish a snapshot at ``folder``; one that is there already is left as it is and its manifest returned."""
+    if folder.exists():
+        return read_manifest(folder)
+    with artifacts.publishing(folder) as draft:
+        digest = hashlib.sha256()
+        origins: dict[str, int] = {"new": 0, "replay": 0, "held_out": 0}
+        for name, examples in (("train.jsonl", train), ("held_out.jsonl", held_out)):
+            with (draft / name).open("w", encoding="utf-8") as file:
+                for example in examples:
+                    line = _to_line(example)
+                    digest.update(line.encode())
+                    origins[example.origin] += 1
+                    file.write(line)
+        manifest = SnapshotManifest(origins["new"], origins["replay"], origins["held_out"], digest.hexdigest())
+        value = {name: getattr(manifest, name) for name in SnapshotManifest.__slots__}
+        (draft / "manifest.json").write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def read_manifest(folder: Path) -> SnapshotManifest:
+    """Counts and hash of a published snapshot."""
+    return SnapshotManifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+
+
+def train_examples(folder: Path) -> Iterator[Example]:
+    """What the cycle learns from, in the order written."""
+    return _read(folder / "train.jsonl")
+
+
+def held_out_examples(folder: Path) -> Iterator[Example]:
+    """What the cycle is judged on, in the order written."""
+    return _read(folder / "held_out.jsonl")
+
+
+def _to_line(example: Example) -> str:
+    head = {
+        "identity": example.identity,
+        "origin": example.origin,
+        "learn_from": example.learn_from,
+        "source": example.source,
+    }
+    return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "conversation": {example.conversation.canonical}}}\n'
+
+
+def _read(file: Path) -> Iterator[Example]:
+    with file.open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            value = json.loads(line)
+            conversation = from_canonical(json.dumps(value["conversation"]))
+            yield Example(conversation, value["identity"], value["origin"], value["learn_from"], value["source"])

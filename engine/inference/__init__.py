@@ -1,0 +1,1 @@
+"""The inference engine: iterations over a batch, weights that can be swapped."""

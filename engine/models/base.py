@@ -1,0 +1,55 @@
+"""What a model family is: one Protocol, which training, evaluation, inference and export use and nothing else.
+
+Shapes: B rows, T positions, D hidden, V vocabulary, N supervised positions.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from torch import Tensor, nn
+
+
+class Cache(Protocol):
+    """What a model remembers of the rows it is generating: keys and values, or a recurrent state.
+
+    Preallocated for ``rows`` rows of at most ``length`` positions. A row is written from position 0 again when it is
+    given to another request; what it held before cannot be seen, because attention looks only at positions that the
+    present request has written.
+    """
+
+    rows: int
+    length: int
+
+
+class LanguageModel(Protocol):
+    """A family's module. It is a `torch.nn.Module` as well."""
+
+    vocabulary: int
+    context: int
+
+    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
+        """Hidden states of packed rows, [B, T, D].
+
+        ``positions_BT`` counts from 0 in each document; attention never crosses from one value of ``documents_BT`` to
+        another (rows are causal besides).
+        """
+        ...
+
+    def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
+        """Hidden states [B, T, D] of the next T tokens of each of B cache rows, which it also writes into the cache.
+
+        ``rows_B`` says which cache rows; ``starts_B`` how many positions each already holds.
+        """
+        ...
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        """Scores [N, V] over the vocabulary."""
+        ...
+
+    def make_cache(self, rows: int, length: int) -> Cache:
+        """A cache on the model's device and in its dtype."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """As `torch.nn.Module`; tied weights come once."""
+        ...
