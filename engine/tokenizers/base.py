@@ -7,7 +7,7 @@ from typing import Protocol
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
 SYSTEM, USER, ASSISTANT, TOOL, END = "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"
 SPECIAL_TOKENS = (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, TOOL, END)
-"""In the order of their ids, 0 to 7. Text that happens to spell one is encoded as ordinary bytes, never as the token."""
+"""In the order of their ids, 0 to 7. Text that happens to spell one is encoded as ordinary bytes."""
 
 
 class Tokenizer(Protocol):
