@@ -85,7 +85,7 @@ class SpawnedWorker:
                     )
                 if not self._changed.wait(deadline - time.monotonic()):
                     kinds = [type(message).__name__ for message in self._received]
-@@
+                    raise AssertionError(f"no {kind.__name__} in {timeout} s; there were {kinds}\n{self.log[-4000:]}")
 
     def ask(self, command: Message, kind: type[M], timeout: float = 60.0) -> M:
         """Send a command and await its answer."""
