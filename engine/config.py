@@ -13,7 +13,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class Section(BaseModel):
     """One table of ``thord.toml``: unknown keys are errors, values do not change once loaded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ThorShape(Section):
@@ -51,17 +51,19 @@ PRESETS: dict[str, ThorShape] = {
 class ModelSettings(Section):
     """``[model]``: the family, its size, and single values that differ from the preset."""
 
-    family: Literal["thor"] = "thor"
-    preset: Literal["tiny", "base", "large", "xl", "800m", "1.5b"] = "base"
-    hidden: Positive | None = None
-    layers: Positive | None = None
-    heads: Positive | None = None
-    kv_heads: Positive | None = None
-    feed_forward: Positive | None = None
-    context: Positive | None = None
-    rope_theta: Annotated[float, Field(gt=0)] = 10_000.0
-    norm_epsilon: Annotated[float, Field(gt=0)] = 1e-5
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    family: Literal["thor"] = Field("thor", description="The model family.")
+    preset: Literal["tiny", "base", "large", "xl", "800m", "1.5b"] = Field(
+        "base", description="A named size; the keys below replace single values of it."
+    )
+    hidden: int | None = Field(None, gt=0, description="Width of the residual stream.")
+    layers: int | None = Field(None, gt=0, description="Number of blocks.")
+    heads: int | None = Field(None, gt=0, description="Query heads.")
+    kv_heads: int | None = Field(None, gt=0, description="Key and value heads; heads must be a multiple.")
+    feed_forward: int | None = Field(None, gt=0, description="Width inside the feed-forward part.")
+    context: int | None = Field(None, gt=0, description="Longest sequence the model can attend to, in tokens.")
+    rope_theta: float = Field(10_000.0, gt=0, description="Base of the rotary positions.")
+    norm_epsilon: float = Field(1e-5, gt=0, description="Added under the root of each RMSNorm.")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped in training.")
 
     @property
     def shape(self) -> ThorShape:
@@ -78,67 +80,83 @@ class ModelSettings(Section):
 class TokenizerSettings(Section):
     """``[tokenizer]``: trained on the first data, fixed from then on."""
 
-    kind: Literal["bpe"] = "bpe"
-    vocabulary: Annotated[int, Field(ge=300, le=262_144)] = 8192
-    sample_megabytes: Positive = 64
+    kind: Literal["bpe"] = Field("bpe", description="Byte-level BPE.")
+    vocabulary: int = Field(8192, ge=300, le=262_144, description="Size of the vocabulary, special tokens included.")
+    sample_megabytes: int = Field(64, gt=0, description="At most this much text is read to train it.")
 
 
 class TrainingSettings(Section):
     """``[training]``: one run of the loop."""
 
-    device: Device = "auto"
-    precision: Precision = "auto"
-    epochs: Annotated[float, Field(gt=0)] = 3.0
-    max_steps: Positive | None = None
-    batch_size: Positive = 8
-    accumulation: Positive = 1
-    length: Positive = 512
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
-    schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    warmup_share: Share = 0.03
-    final_share: Share = 0.1
-    weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    clip: Annotated[float, Field(gt=0)] = 1.0
-    seed: int = 0
-    threads: Annotated[int, Field(ge=0)] = 0
-    log_every: Positive = 10
-    validate_every: Positive = 50
-    checkpoint_every: Positive = 50
-    keep_checkpoints: Annotated[int, Field(ge=2)] = 2
-    early_stopping_patience: Annotated[int, Field(ge=0)] = 5
-    max_bad_steps: Positive = 5
-    validation_share: Share = 0.05
+    device: Device = Field("auto", description="Where to train; auto takes a GPU where there is one.")
+    precision: Precision = Field(
+        "auto", description="Numbers that matrix products run in; auto measures what this processor does fast."
+    )
+    epochs: float = Field(3.0, gt=0, description="Passes over the cycle's conversations.")
+    max_steps: int | None = Field(None, gt=0, description="Ends a run earlier, in optimizer steps.")
+    batch_size: int = Field(8, gt=0, description="Packed rows in one microbatch.")
+    accumulation: int = Field(1, gt=0, description="Microbatches in one optimizer step.")
+    length: int = Field(512, gt=0, description="Tokens in a packed row.")
+    learning_rate: float = Field(3e-4, gt=0, description="Peak learning rate.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="How the learning rate falls after warm-up."
+    )
+    warmup_share: float = Field(0.03, ge=0, le=1, description="Share of the steps spent warming up.")
+    final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
+    weight_decay: float = Field(0.1, ge=0, description="On matrices only.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first moment.")
+    beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second moment.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    seed: int = Field(0, description="Decides initial weights, order and dropout.")
+    threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")
+    log_every: int = Field(10, gt=0, description="Steps between lines of the log and of metrics.jsonl.")
+    validate_every: int = Field(50, gt=0, description="Steps between validations.")
+    checkpoint_every: int = Field(50, gt=0, description="Steps between checkpoints.")
+    keep_checkpoints: int = Field(2, ge=2, description="Checkpoints kept besides the best.")
+    early_stopping_patience: int = Field(
+        5, ge=0, description="Validations without improvement before a run ends; 0 never ends it early."
+    )
+    max_bad_steps: int = Field(
+        5, gt=0, description="Steps with a non-finite or exploding loss before the run goes back to a checkpoint."
+    )
+    validation_share: float = Field(
+        0.05, ge=0, le=1, description="Share of the training conversations kept for validation, by hash."
+    )
 
 
 class EvaluationSettings(Section):
     """``[evaluation]``: what a version is judged on."""
 
-    max_conversations: Positive = 200
-    length: Positive = 512
-    batch_size: Positive = 8
-    sample_prompts: tuple[str, ...] = ()
-    sample_tokens: Positive = 48
+    max_conversations: int = Field(
+        200, gt=0, description="Held-out conversations judged on, in the order of their hash."
+    )
+    length: int = Field(512, gt=0, description="Tokens seen at once.")
+    batch_size: int = Field(8, gt=0, description="Rows at once.")
+    sample_prompts: tuple[str, ...] = Field(
+        (), description="Prompts answered by every version; empty takes some of the held-out ones."
+    )
+    sample_tokens: int = Field(48, gt=0, description="Length of a sample answer.")
 
 
 class GateSettings(Section):
     """``[gate]``: what a candidate must show to be promoted. Fails closed."""
 
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
-    draws: Positive = 10_000
-    min_conversations: Positive = 5
-    min_improvement: Annotated[float, Field(ge=0)] = 0.0
-    tolerance: Annotated[float, Field(ge=0)] = 0.02
+    confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Confidence that a candidate is better.")
+    draws: int = Field(10_000, gt=0, description="Draws of the paired bootstrap.")
+    min_conversations: int = Field(5, gt=0, description="Held-out conversations without which nothing is promoted.")
+    min_improvement: float = Field(0.0, ge=0, description="Bits per byte by which a candidate must be better.")
+    tolerance: float = Field(0.02, ge=0, description="Bits per byte by which a guarded slice may be worse.")
 
 
 class InferenceSettings(Section):
     """``[inference]``: the engine that answers."""
 
-    device: Device = "auto"
-    precision: Precision = "auto"
-    max_batch: Positive = 16
-    max_queue: Positive = 256
-    max_tokens: Positive = 256
-    drain_seconds: Annotated[float, Field(gt=0)] = 120.0
-    threads: Annotated[int, Field(ge=0)] = 0
+    device: Device = Field("auto", description="Where to answer.")
+    precision: Precision = Field("auto", description="Numbers to answer in.")
+    max_batch: int = Field(16, gt=0, description="Requests decoded together.")
+    max_queue: int = Field(256, gt=0, description="Requests that may wait; beyond it the answer is 429.")
+    max_tokens: int = Field(256, gt=0, description="Length of an answer where the client names none.")
+    drain_seconds: float = Field(
+        120.0, gt=0, description="How long requests may finish on a version that was replaced."
+    )
+    threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")

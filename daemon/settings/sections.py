@@ -9,7 +9,6 @@ from engine.config import (
     GateSettings,
     InferenceSettings,
     ModelSettings,
-    Positive,
     Section,
     Share,
     TokenizerSettings,
@@ -22,61 +21,78 @@ Seconds = Annotated[float, Field(gt=0)]
 class PathSettings(Section):
     """``[paths]``: folders watched besides the inbox."""
 
-    watch: tuple[str, ...] = ()
+    watch: tuple[str, ...] = Field((), description="Folders watched besides the inbox.")
 
 
 class DataSettings(Section):
     """``[data]``: what a cycle learns from."""
 
-    min_conversations: Positive = 10
-    max_conversations_per_cycle: Positive = 100
-    held_out_share: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.1
-    replay_share: Annotated[float, Field(ge=0.0, lt=0.95)] = 0.2
-    max_tries: Positive = 3
-    max_file_megabytes: Positive = 2048
-    max_record_megabytes: Positive = 8
-    settle_seconds: Seconds = 1.0
+    min_conversations: int = Field(10, gt=0, description="Fewer new ones than this: the cycle is skipped.")
+    max_conversations_per_cycle: int = Field(100, gt=0, description="Most new conversations in one cycle.")
+    held_out_share: float = Field(
+        0.1,
+        gt=0.0,
+        lt=0.9,
+        description="Share of all conversations kept for evaluation and never trained on, by hash of their opening.",
+    )
+    replay_share: float = Field(
+        0.2, ge=0.0, lt=0.95, description="Share of a cycle's training conversations that were learned before."
+    )
+    max_tries: int = Field(3, gt=0, description="Failed cycles after which a conversation is set aside.")
+    max_file_megabytes: int = Field(2048, gt=0, description="A larger file goes to quarantine.")
+    max_record_megabytes: int = Field(8, gt=0, description="A larger record goes to quarantine.")
+    settle_seconds: float = Field(1.0, gt=0, description="A file is read once it was left alone for this long.")
 
 
 class ScheduleSettings(Section):
     """``[schedule]``: when a cycle starts. ``cron`` takes the place of the interval."""
 
-    enabled: bool = True
-    interval_minutes: Annotated[float, Field(gt=0)] = 30.0
-    cron: str | None = None
-    after_new_conversations: Annotated[int, Field(ge=0)] = 0
+    enabled: bool = Field(True, description="Whether cycles start by themselves.")
+    interval_minutes: float = Field(30.0, gt=0, description="Minutes between cycles.")
+    cron: str | None = Field(None, description="Five fields of crontab, instead of the interval.")
+    after_new_conversations: int = Field(
+        0, ge=0, description="Start a cycle as soon as this many are new; 0 waits for the time."
+    )
 
 
 class ApiSettings(Section):
     """``[api]``: the public HTTP API."""
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
-    keys_file: str | None = None
-    max_body_megabytes: Positive = 8
-    request_timeout_seconds: Seconds = 600.0
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    keys_file: str | None = Field(
+        None, description="File with one key a line; without it the API is open to whoever reaches the port."
+    )
+    max_body_megabytes: int = Field(8, gt=0, description="Largest request.")
+    request_timeout_seconds: float = Field(600.0, gt=0, description="Longest a request may take.")
 
 
 class MonitoringSettings(Section):
     """``[monitoring]``: figures of host, GPU and runs."""
 
-    interval_seconds: Annotated[float, Field(ge=1.0)] = 30.0
+    interval_seconds: float = Field(30.0, ge=1.0, description="Seconds between samples of host, processes and GPU.")
 
 
 class SupervisionSettings(Section):
     """``[supervision]``: how workers are kept alive, and how they are stopped."""
 
-    boot_timeout_seconds: Seconds = 180.0
-    heartbeat_timeout_seconds: Seconds = 30.0
-    stall_timeout_seconds: Seconds = 900.0
-    stop_grace_seconds: Seconds = 30.0
-    max_restarts: Positive = 5
-    max_seconds: Seconds = 60.0
-    backoff_cap_seconds: Seconds = 30.0
-    max_attempts: Positive = 3
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_megabytes: Positive = 16
-    log_copies: Annotated[int, Field(ge=1)] = 5
+    boot_timeout_seconds: float = Field(180.0, gt=0, description="A worker that is not ready by then is restarted.")
+    heartbeat_timeout_seconds: float = Field(30.0, gt=0, description="A worker silent for this long is restarted.")
+    stall_timeout_seconds: float = Field(
+        900.0, gt=0, description="A busy worker whose progress stands still for this long is restarted."
+    )
+    stop_grace_seconds: float = Field(30.0, gt=0, description="Time to drain and checkpoint when stopping.")
+    max_restarts: int = Field(5, gt=0, description="More restarts than this ...")
+    max_seconds: float = Field(60.0, gt=0, description="... within this time mark a worker as failed.")
+    backoff_cap_seconds: float = Field(
+        30.0, gt=0, description="Longest pause before a restart; staying up longer than this forgives earlier deaths."
+    )
+    max_attempts: int = Field(3, gt=0, description="Attempts in a row without progress before a cycle fails.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least important lines that are written."
+    )
+    log_megabytes: int = Field(16, gt=0, description="Size at which a log is rotated.")
+    log_copies: int = Field(5, ge=1, description="Rotated logs kept.")
 
 
 class Tables(Section):

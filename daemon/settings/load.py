@@ -1,0 +1,219 @@
+"""Where settings come from: defaults, then the profile, ``thord.toml``, the environment, ``--set``; later ones win.
+
+Every mistake in all of them is reported at once, each with the place it was made in.
+
+This is done here and not by pydantic-settings, because that library costs the supervisor 10 MB and 84 ms and cannot say
+which source a wrong value came from.
+"""
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from control.paths import Paths
+from daemon.settings import profiles
+from daemon.settings.sections import Tables
+
+ENVIRONMENT_PREFIX = "THORD__"
+"""``THORD__TRAINING__LEARNING_RATE=1e-4`` sets ``training.learning_rate``."""
+
+Location = tuple[str, ...]
+Table = dict[str, JsonValue]
+
+
+class SettingsError(Exception):
+    """Settings that thord cannot run with: every fault, each on a line of its own."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        head = "a setting is wrong" if len(faults) == 1 else f"{len(faults)} settings are wrong"
+        super().__init__("\n".join([f"{head}:", *(f"  {fault}" for fault in faults)]))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Resolved settings, and where they come from.
+
+    Attributes:
+        why: how the profile was chosen, in words.
+        origins: dotted key to the place that set it; keys at their default are absent.
+    """
+
+    tables: Tables
+    profile: str
+    why: str
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Value:
+    value: JsonValue
+    origin: str
+
+
+class _Layers:
+    """Values by location; a later one takes the place of an earlier one."""
+
+    def __init__(self) -> None:
+        self.values: dict[Location, _Value] = {}
+        self.faults: list[str] = []
+
+    def put_table(self, table: Mapping[str, JsonValue], origin: str, at: Location = ()) -> None:
+        for key, value in table.items():
+            if isinstance(value, dict) and value:
+                self.put_table(value, origin, (*at, key))
+            else:
+                self.put((*at, key), value, origin)
+
+    def put(self, location: Location, value: JsonValue, origin: str) -> None:
+        self.values[location] = _Value(value, origin)
+
+    def nested(self) -> Table:
+        root: Table = {}
+        for location, entry in self.values.items():
+            table = root
+            for position, key in enumerate(location[:-1]):
+                inner = table.setdefault(key, {})
+                if not isinstance(inner, dict):
+                    self.faults.append(
+                        f"{entry.origin}: {'.'.join(location)}: {'.'.join(location[: position + 1])} is a value, "
+                        "not a table"
+                    )
+                    break
+                table = inner
+            else:
+                table[location[-1]] = entry.value
+        return root
+
+    def origin(self, location: Location) -> str:
+        """The place that set a location, or something inside it, or the table around it."""
+        for known, entry in reversed(self.values.items()):
+            if known[: len(location)] == location or location[: len(known)] == known:
+                return entry.origin
+        return "defaults"
+
+
+def load(paths: Paths, profile: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
+    """Read every source and validate the whole.
+
+    Args:
+        paths: where ``thord.toml`` is; a missing file is an empty one.
+        profile: from ``--profile``; wins over ``profile`` in the file and the environment.
+        overrides: from ``--set``, each ``section.key=value``.
+
+    Raises:
+        SettingsError: listing every fault.
+    """
+    given = _Layers()
+    given.put_table(_read_toml(paths.config, given.faults), str(paths.config))
+    _put_environment(given)
+    _put_overrides(given, overrides)
+    if profile is not None:
+        given.put(("profile",), profile, "--profile")
+
+    name, why = _choose_profile(given)
+    layers = _Layers()
+    layers.faults = given.faults
+    try:
+        file = profiles.find(name)
+        layers.put_table(_read_toml(file, layers.faults), f"profile {name} ({file})")
+    except profiles.UnknownProfileError as error:
+        layers.faults.append(f"{given.origin(('profile',))}: profile = {json.dumps(name)}: {error}")
+    layers.values.update(given.values)
+    layers.put(("profile",), name, given.origin(("profile",)))
+
+    nested = layers.nested()
+    try:
+        tables = Tables.model_validate_json(json.dumps(nested, default=str))
+    except ValidationError as error:
+        layers.faults.extend(_describe(error, layers))
+    if layers.faults:
+        raise SettingsError(layers.faults)
+    origins = {".".join(location): entry.origin for location, entry in layers.values.items()}
+    return Loaded(tables, name, why, origins)
+
+
+def _read_toml(file: Path, faults: list[str]) -> Table:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as error:
+        faults.append(f"{file}: not UTF-8 at byte {error.start}")
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"{file}: not valid TOML: {error}")
+    except OSError as error:
+        faults.append(f"{file}: cannot be read: {error.strerror}")
+    return {}
+
+
+def _put_environment(layers: _Layers) -> None:
+    for name, text in sorted(os.environ.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            location = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+            layers.put(location, _parse(text), f"environment {name}")
+
+
+def _put_overrides(layers: _Layers, overrides: Sequence[str]) -> None:
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            layers.faults.append(f"--set {text}: expected section.key=value")
+            continue
+        layers.put(tuple(key.strip().split(".")), _parse(value.strip()), f"--set {text}")
+
+
+def _parse(text: str) -> JsonValue:
+    """A value as TOML would read it; what is no TOML is a plain string, so that quotes can be left out."""
+    try:
+        value: JsonValue = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return value
+
+
+def _choose_profile(given: _Layers) -> tuple[str, str]:
+    chosen = given.values.get(("profile",))
+    if chosen is None:
+        return profiles.for_this_machine()
+    return str(chosen.value), f"chosen by {chosen.origin}"
+
+
+def _describe(error: ValidationError, layers: _Layers) -> list[str]:
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False):
+        location = tuple(str(part) for part in fault["loc"])
+        key = ".".join(location)
+        origin = layers.origin(location)
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"{origin}: {key}: unknown; {_known_instead(location)}")
+        elif fault["type"] == "value_error":
+            message = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"{_origins_of_combination(message, layers) or origin}: {message}")
+        else:
+            faults.append(f"{origin}: {key} = {json.dumps(fault['input'], default=str)}: {fault['msg']}")
+    return faults
+
+
+def _origins_of_combination(message: str, layers: _Layers) -> str:
+    """The places that set the keys which a fault of a combination names in its text."""
+    named = [entry.origin for location, entry in layers.values.items() if ".".join(location) in message]
+    return ", ".join(dict.fromkeys(named))
+
+
+def _known_instead(location: Location) -> str:
+    """What could have been meant, else all that is known there."""
+    model: type[BaseModel] = Tables
+    for part in location[:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            break
+        model = field.annotation
+    near = difflib.get_close_matches(location[-1], model.model_fields, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(model.model_fields))}"

@@ -1,0 +1,88 @@
+"""Writes what is documented about settings from the settings themselves: ``etc/thord.toml`` and ``docs/settings.md``.
+
+``python -m daemon.settings.reference etc/thord.toml`` or ``... docs/settings.md`` prints the text of that file.
+"""
+
+import json
+import sys
+import types
+import typing
+from collections.abc import Iterator
+
+import tomli_w
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from daemon.settings import profiles
+from daemon.settings.sections import Tables
+
+Row = tuple[str, FieldInfo]
+
+
+def toml() -> str:
+    """``thord.toml`` with every setting, commented out at its default."""
+    lines = [
+        "# thord: every setting, at its default. Take the # away from a line to change it.",
+        "# A value here is overridden by the environment (THORD__TRAINING__LEARNING_RATE=1e-4) and by",
+        "# --set training.learning_rate=1e-4. 'thord --check' says what is wrong; 'thorctl reload' applies what can be.",
+        "",
+        f"# Defaults for a kind of machine: {', '.join(profiles.names())}. Without it thord chooses one, and says so.",
+        '#profile = "cpu"',
+    ]
+    for table, title, rows in _tables():
+        lines += ["", f"# {title}", f"[{table}]"]
+        for key, field in rows:
+            lines += [f"# {field.description} {_allowed(field)}".rstrip(), _commented(key, field)]
+    return "\n".join(lines) + "\n"
+
+
+def markdown() -> str:
+    """The reference page of every setting."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from the code by `make docs`. Set them in `thord.toml`, as `THORD__SECTION__KEY=value` in the",
+        'environment, or with `--set section.key=value`; later ones win. `profile = "NAME"` chooses defaults for a kind',
+        f"of machine: {', '.join(f'`{name}`' for name in profiles.names())}.",
+    ]
+    for table, title, rows in _tables():
+        lines += ["", f"## `[{table}]`", "", title, "", "| key | default | what |", "|---|---|---|"]
+        for key, field in rows:
+            what = f"{field.description} {_allowed(field)}".rstrip().replace("|", "\\|")
+            lines.append(f"| `{key}` | `{_default(field)}` | {what} |")
+    return "\n".join(lines) + "\n"
+
+
+def _tables() -> Iterator[tuple[str, str, list[Row]]]:
+    for name, field in Tables.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            title = (section.__doc__ or "").split("\n")[0].split(": ", 1)[-1]
+            yield name, title[0].upper() + title[1:], list(section.model_fields.items())
+
+
+def _default(field: FieldInfo) -> str:
+    return "" if field.default is None else json.dumps(field.default)
+
+
+def _commented(key: str, field: FieldInfo) -> str:
+    if field.default is None:
+        return f"#{key} ="
+    return f"#{tomli_w.dumps({key: field.default}).strip()}"
+
+
+def _allowed(field: FieldInfo) -> str:
+    """The values a field takes, where there are only a few."""
+    options = [field.annotation]
+    if typing.get_origin(field.annotation) in {typing.Union, types.UnionType}:
+        options = list(typing.get_args(field.annotation))
+    words = [str(word) for option in options if typing.get_origin(option) is typing.Literal for word in _words(option)]
+    return f"({', '.join(words)})" if words else ""
+
+
+def _words(literal: object) -> tuple[object, ...]:
+    return typing.get_args(literal)
+
+
+if __name__ == "__main__":
+    print(toml() if sys.argv[1:] == ["etc/thord.toml"] else markdown(), end="")
