@@ -55,12 +55,14 @@ class ModelSettings(Section):
     preset: Literal["tiny", "base", "large", "xl", "800m", "1.5b"] = Field(
         "base", description="A named size; the keys below replace single values of it."
     )
-    hidden: int | None = Field(None, gt=0, description="Width of the residual stream.")
-    layers: int | None = Field(None, gt=0, description="Number of blocks.")
-    heads: int | None = Field(None, gt=0, description="Query heads.")
-    kv_heads: int | None = Field(None, gt=0, description="Key and value heads; heads must be a multiple.")
-    feed_forward: int | None = Field(None, gt=0, description="Width inside the feed-forward part.")
-    context: int | None = Field(None, gt=0, description="Longest sequence the model can attend to, in tokens.")
+    hidden: int | None = Field(None, examples=[512], gt=0, description="Width of the residual stream.")
+    layers: int | None = Field(None, examples=[8], gt=0, description="Number of blocks.")
+    heads: int | None = Field(None, examples=[8], gt=0, description="Query heads.")
+    kv_heads: int | None = Field(None, examples=[4], gt=0, description="Key and value heads; heads must be a multiple.")
+    feed_forward: int | None = Field(None, examples=[1408], gt=0, description="Width inside the feed-forward part.")
+    context: int | None = Field(
+        None, examples=[2048], gt=0, description="Longest sequence the model can attend to, in tokens."
+    )
     rope_theta: float = Field(10_000.0, gt=0, description="Base of the rotary positions.")
     norm_epsilon: float = Field(1e-5, gt=0, description="Added under the root of each RMSNorm.")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped in training.")
@@ -93,7 +95,7 @@ class TrainingSettings(Section):
         "auto", description="Numbers that matrix products run in; auto measures what this processor does fast."
     )
     epochs: float = Field(3.0, gt=0, description="Passes over the cycle's conversations.")
-    max_steps: int | None = Field(None, gt=0, description="Ends a run earlier, in optimizer steps.")
+    max_steps: int | None = Field(None, examples=[1000], gt=0, description="Ends a run earlier, in optimizer steps.")
     batch_size: int = Field(8, gt=0, description="Packed rows in one microbatch.")
     accumulation: int = Field(1, gt=0, description="Microbatches in one optimizer step.")
     length: int = Field(512, gt=0, description="Tokens in a packed row.")

@@ -9,6 +9,7 @@ which source a wrong value came from.
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,10 @@ class _Layers:
                     break
                 table = inner
             else:
-                table[location[-1]] = entry.value
+                if entry.value == {}:  # a table's bare header: it must be known, and changes nothing
+                    table.setdefault(location[-1], {})
+                else:
+                    table[location[-1]] = entry.value
         return root
 
     def origin(self, location: Location) -> str:
@@ -195,16 +199,20 @@ def _describe(error: ValidationError, layers: _Layers) -> list[str]:
             faults.append(f"{origin}: {key}: unknown; {_known_instead(location)}")
         elif fault["type"] == "value_error":
             message = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"{_origins_of_combination(message, layers) or origin}: {message}")
+            faults.append(f"{_origins_of_combination(location, message, layers) or origin}: {message}")
         else:
             faults.append(f"{origin}: {key} = {json.dumps(fault['input'], default=str)}: {fault['msg']}")
     return faults
 
 
-def _origins_of_combination(message: str, layers: _Layers) -> str:
-    """The places that set the keys which a fault of a combination names in its text."""
-    named = [entry.origin for location, entry in layers.values.items() if ".".join(location) in message]
-    return ", ".join(dict.fromkeys(named))
+def _origins_of_combination(table: Location, message: str, layers: _Layers) -> str:
+    """The places that set the keys of ``table`` which a fault of a combination names in its text."""
+    origins = []
+    for location, entry in layers.values.items():
+        key = ".".join(location[len(table) :])
+        if location[: len(table)] == table and re.search(rf"\b{re.escape(key)}\b", message):
+            origins.append(entry.origin)
+    return ", ".join(dict.fromkeys(origins))
 
 
 def _known_instead(location: Location) -> str:

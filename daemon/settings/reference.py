@@ -24,15 +24,16 @@ def toml() -> str:
     lines = [
         "# thord: every setting, at its default. Take the # away from a line to change it.",
         "# A value here is overridden by the environment (THORD__TRAINING__LEARNING_RATE=1e-4) and by",
-        "# --set training.learning_rate=1e-4. 'thord --check' says what is wrong; 'thorctl reload' applies what can be.",
+        "# --set training.learning_rate=1e-4. 'thord --check' finds mistakes, 'thorctl reload' applies what it can.",
         "",
         f"# Defaults for a kind of machine: {', '.join(profiles.names())}. Without it thord chooses one, and says so.",
         '#profile = "cpu"',
     ]
     for table, title, rows in _tables():
-        lines += ["", f"# {title}", f"[{table}]"]
+        lines += ["", f"# {title.replace('``', '')}", f"[{table}]"]
         for key, field in rows:
-            lines += [f"# {field.description} {_allowed(field)}".rstrip(), _commented(key, field)]
+            unset = " Unset unless given; an example:" if field.default is None else ""
+            lines += [f"# {field.description} {_allowed(field)}".rstrip() + unset, _commented(key, field)]
     return "\n".join(lines) + "\n"
 
 
@@ -42,11 +43,11 @@ def markdown() -> str:
         "# Settings",
         "",
         "Generated from the code by `make docs`. Set them in `thord.toml`, as `THORD__SECTION__KEY=value` in the",
-        'environment, or with `--set section.key=value`; later ones win. `profile = "NAME"` chooses defaults for a kind',
-        f"of machine: {', '.join(f'`{name}`' for name in profiles.names())}.",
+        'environment, or with `--set section.key=value`; later ones win. `profile = "NAME"` chooses defaults for a',
+        f"kind of machine: {', '.join(f'`{name}`' for name in profiles.names())}.",
     ]
     for table, title, rows in _tables():
-        lines += ["", f"## `[{table}]`", "", title, "", "| key | default | what |", "|---|---|---|"]
+        lines += ["", f"## `[{table}]`", "", title.replace("``", "`"), "", "| key | default | what |", "|---|---|---|"]
         for key, field in rows:
             what = f"{field.description} {_allowed(field)}".rstrip().replace("|", "\\|")
             lines.append(f"| `{key}` | `{_default(field)}` | {what} |")
@@ -66,9 +67,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _commented(key: str, field: FieldInfo) -> str:
-    if field.default is None:
-        return f"#{key} ="
-    return f"#{tomli_w.dumps({key: field.default}).strip()}"
+    value = (field.examples or [None])[0] if field.default is None else field.default
+    return f"#{tomli_w.dumps({key: value}).strip()}"
 
 
 def _allowed(field: FieldInfo) -> str:

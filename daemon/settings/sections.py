@@ -49,7 +49,9 @@ class ScheduleSettings(Section):
 
     enabled: bool = Field(True, description="Whether cycles start by themselves.")
     interval_minutes: float = Field(30.0, gt=0, description="Minutes between cycles.")
-    cron: str | None = Field(None, description="Five fields of crontab, instead of the interval.")
+    cron: str | None = Field(
+        None, examples=["0 3 * * *"], description="Five fields of crontab, instead of the interval."
+    )
     after_new_conversations: int = Field(
         0, ge=0, description="Start a cycle as soon as this many are new; 0 waits for the time."
     )
@@ -61,7 +63,9 @@ class ApiSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     keys_file: str | None = Field(
-        None, description="File with one key a line; without it the API is open to whoever reaches the port."
+        None,
+        examples=["/etc/thord/keys"],
+        description="File with one key a line; without it the API is open to whoever reaches the port.",
     )
     max_body_megabytes: int = Field(8, gt=0, description="Largest request.")
     request_timeout_seconds: float = Field(600.0, gt=0, description="Longest a request may take.")
