@@ -1,0 +1,67 @@
+# Everything a person does with this checkout. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
+CTL := $(BIN)/thorctl
+
+.PHONY: help install lint format test check demo soak start stop status bench docs clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+install: $(VENV)/installed ## thord and thorctl into .venv
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thord needs Python 3.11 or newer; set PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing thord into $(VENV) (torch is large: this takes a minute or more)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "installing what the tests and benchmarks need"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+lint: $(VENV)/installed-dev ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/installed-dev ## rewrite to the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: $(VENV)/installed-dev ## the whole test suite
+	$(BIN)/pytest -m "not soak"
+
+soak: $(VENV)/installed-dev ## long runs that try to break it
+	$(BIN)/pytest -m soak --timeout=7200
+
+check: lint test ## lint and test
+
+demo: $(VENV)/installed ## the main job on made-up data, in a few minutes
+	@$(BIN)/python -m demo
+
+start: $(VENV)/installed ## start the service of this user
+	@$(CTL) start
+
+stop: ## stop it
+	@$(CTL) stop
+
+status: ## what it is doing
+	@$(CTL) status
+
+bench: $(VENV)/installed-dev ## ours beside the public peers
+	@for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+docs: $(VENV)/installed ## what is generated from the code
+	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml
+	@$(BIN)/python -m daemon.settings.reference docs/settings.md > .settings.md && mv .settings.md docs/settings.md
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
