@@ -1,0 +1,158 @@
+"""The rows of the store, as the rest of the supervisor and its clients see them."""
+
+import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from daemon.cycle import FINAL, CycleState
+
+VersionState = Literal["available", "rejected", "quarantined"]
+"""What is known of a version's worth. Whether it serves is told by ``current``, not by the store."""
+
+
+def utc_now() -> str:
+    """This moment, as every record writes it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def version_name(number: int | None) -> str | None:
+    """A version as people and clients write it: ``000012``."""
+    return None if number is None else f"{number:06d}"
+
+
+class Record(BaseModel):
+    """One row."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CycleRequest(Record):
+    """What a cycle was asked to do. All empty: learn what the ledger holds, by the settings."""
+
+    train_files: tuple[str, ...] = ()
+    validation_files: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = ()
+    overrides: dict[str, JsonValue] = {}
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Everything to learn from in place of the ledger."""
+        return (*self.train_files, *self.corpus)
+
+
+class Cycle(Record):
+    """A unit of learning. Its row is its only truth.
+
+    Attributes:
+        reason: what started it: ``schedule``, ``threshold``, ``api``, ``manual by uid N``.
+        attempt: how often work on it has begun.
+        fruitless: how many of the last attempts in a row got no further than those before.
+        furthest: the highest training step any attempt reported.
+        incumbent: the version it was last judged against.
+        outcome: a sentence for people: why it ended as it did.
+        settled: the intake has given its conversations their final state.
+    """
+
+    id: int
+    state: CycleState
+    reason: str
+    request: CycleRequest = CycleRequest()
+    attempt: int = 1
+    fruitless: int = 1
+    furthest: int = 0
+    conversations: int | None = None
+    replayed: int | None = None
+    held_out: int | None = None
+    snapshot_sha256: str | None = None
+    base_version: int | None = None
+    version: int | None = None
+    incumbent: int | None = None
+    gate: dict[str, JsonValue] | None = None
+    metrics: dict[str, float] | None = None
+    outcome: str | None = None
+    settled: bool = False
+    created_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing will happen to it any more."""
+        return self.state in FINAL
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The cycle as clients see it."""
+        shown = self.model_dump(mode="json", exclude={"settled", "fruitless", "furthest", "request"})
+        asked = self.request.model_dump(mode="json", exclude_defaults=True)
+        versions = {name: version_name(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
+        return {**shown, **versions, **asked}
+
+
+class Version(Record):
+    """A published version.
+
+    Attributes:
+        previous: what served before it was promoted; where ``rollback`` leads.
+        proven: a server has reported that it serves this version.
+        note: why it is rejected or quarantined.
+    """
+
+    number: int
+    parent: int | None = None
+    cycle: int | None = None
+    state: VersionState = "available"
+    created_at: str
+    sha256: str
+    parameters: int
+    metrics: dict[str, float] = {}
+    previous: int | None = None
+    proven: bool = False
+    note: str | None = None
+
+    def to_json(self, serving: int | None, resident: tuple[int, ...]) -> dict[str, JsonValue]:
+        """The version as clients see it, given what is in service."""
+        state: str = self.state
+        if self.number == serving:
+            state = "serving"
+        elif self.number in resident:
+            state = "resident"
+        return {
+            "version": version_name(self.number),
+            "parent": version_name(self.parent),
+            "cycle": self.cycle,
+            "state": state,
+            "created_at": self.created_at,
+            "sha256": self.sha256,
+            "parameters": self.parameters,
+            "metrics": dict(self.metrics),
+            "previous": version_name(self.previous),
+            "note": self.note,
+        }
+
+
+class Event(Record):
+    """Something that happened, kept for ever and streamed to whoever follows."""
+
+    id: int
+    at: str
+    type: str
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The event as clients see it."""
+        return {"id": self.id, "at": self.at, "type": self.type, **self.data}
+
+
+class Swap(Record):
+    """A promotion between its first transaction and its last; found after a crash, it says what was meant.
+
+    Attributes:
+        rollback: it leads back, so ``previous`` of the version stays as it is.
+    """
+
+    version: int
+    previous: int | None
+    cycle: int | None
+    rollback: bool = False
+    by: str
