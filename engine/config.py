@@ -42,8 +42,8 @@ PRESETS: dict[str, ThorShape] = {
     "base": ThorShape(hidden=768, layers=6, heads=12, kv_heads=4, feed_forward=2048),
     "large": ThorShape(hidden=1024, layers=8, heads=16, kv_heads=4, feed_forward=2816),
     "xl": ThorShape(hidden=1280, layers=10, heads=20, kv_heads=4, feed_forward=3456),
-    "800m": ThorShape(hidden=1536, layers=28, heads=24, kv_heads=8, feed_forward=4096),
-    "1.5b": ThorShape(hidden=2048, layers=28, heads=16, kv_heads=8, feed_forward=6144),
+    "800m": ThorShape(hidden=1536, layers=28, heads=24, kv_heads=8, feed_forward=4608),
+    "1.5b": ThorShape(hidden=2048, layers=28, heads=16, kv_heads=8, feed_forward=6400),
 }
 """Named sizes. The true parameter count depends on the vocabulary too and is printed, never quoted."""
 

@@ -1,0 +1,52 @@
+"""Families by name: build a model, build its mere shape, or count its parameters."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from engine.config import ModelSettings
+from engine.models.base import LanguageModel
+from engine.models.thor import Thor
+
+_FAMILIES = {"thor": Thor}
+
+
+def build(settings: ModelSettings, vocabulary: int, seed: int) -> LanguageModel:
+    """A new model on the CPU, in float32, its weights drawn from ``seed``."""
+    with torch.device("meta"):
+        model = _FAMILIES[settings.family](settings, vocabulary)
+    model.to_empty(device="cpu")
+    model.initialise(torch.Generator().manual_seed(seed))
+    return model
+
+
+def skeleton(settings: ModelSettings, vocabulary: int) -> LanguageModel:
+    """Names and shapes without storage (device ``meta``): to be filled with `fill`, or counted."""
+    with torch.device("meta"):
+        return _FAMILIES[settings.family](settings, vocabulary)
+
+
+def fill(model: LanguageModel, weights: Mapping[str, Tensor]) -> None:
+    """Make ``weights`` the model's own tensors, without a copy.
+
+    Raises:
+        RuntimeError: a name or a shape does not fit.
+    """
+    module(model).load_state_dict(weights, assign=True)
+
+
+def parameter_count(settings: ModelSettings, vocabulary: int) -> int:
+    """The true number of parameters; tied weights count once."""
+    return sum(weight.numel() for weight in skeleton(settings, vocabulary).parameters())
+
+
+def module(model: LanguageModel) -> nn.Module:
+    """The model as the `torch.nn.Module` it is.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{type(model).__name__} is no torch.nn.Module")
+    return model
