@@ -1,0 +1,170 @@
+"""A version as a folder: weights, configuration and tokenizer, published whole and loaded with every check.
+
+``config.json`` says how to build the model: ``{"family", "model", "vocabulary", "tokenizer"}``.
+"""
+
+import contextlib
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine import artifacts
+from engine.artifacts import ArtifactError, VersionManifest
+from engine.config import ModelSettings
+from engine.device import Placement
+from engine.models import registry
+from engine.models.base import LanguageModel
+from engine.tokenizers import bpe
+from engine.tokenizers.base import Tokenizer
+
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+
+
+class VersionConfig(BaseModel):
+    """``config.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: str
+    model: ModelSettings
+    vocabulary: int
+    tokenizer: str
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    """A version in memory, ready to compute (in evaluation mode, without gradients)."""
+
+    manifest: VersionManifest
+    config: VersionConfig
+    model: LanguageModel
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a version comes from: what its manifest says besides files and model."""
+
+    version: int
+    parent: int | None
+    cycle: int
+    snapshot_sha256: str
+    seed: int
+    settings: dict[str, JsonValue]
+    training_seconds: float
+    metrics: dict[str, float]
+
+
+def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> LoadedVersion:
+    """Load a published version onto a device.
+
+    Weights of the placement's dtype stay mapped from the file; others are converted. Sums are not checked here
+    (`engine.artifacts.verify` does that).
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or files do not fit each other, or, with ``check_finite``, a weight
+            is NaN or infinite.
+    """
+    manifest = artifacts.read_version_manifest(folder)
+    config = read_config(folder)
+    tokenizer = bpe.load(folder)
+    if tokenizer.vocabulary != config.vocabulary:
+        raise ArtifactError(
+            f"{folder}: the tokenizer has {tokenizer.vocabulary} tokens, {CONFIG} says {config.vocabulary}"
+        )
+    model = registry.skeleton(config.model, config.vocabulary)
+    weights = _read_weights(folder / WEIGHTS, registry.module(model).state_dict())
+    if check_finite:
+        broken = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
+        if broken:
+            raise ArtifactError(f"{folder / WEIGHTS}: NaN or infinity in {', '.join(broken[:3])}")
+    registry.fill(model, {name: weight.to(placement.device, placement.dtype) for name, weight in weights.items()})
+    registry.module(model).eval().requires_grad_(False)
+    return LoadedVersion(manifest, config, model, tokenizer)
+
+
+def read_config(folder: Path) -> VersionConfig:
+    """The configuration of a version.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    try:
+        return VersionConfig.model_validate_json((folder / CONFIG).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{folder / CONFIG}: {error}") from error
+
+
+def publish(
+    folder: Path, weights: Mapping[str, Tensor], model: ModelSettings, tokenizer: Tokenizer, provenance: Provenance
+) -> VersionManifest:
+    """Publish a version at ``folder``; the same cycle's version that is there already is verified and kept.
+
+    Raises:
+        ArtifactError: what is there is damaged or another cycle's.
+    """
+    if folder.exists():
+        manifest = artifacts.verify(folder)
+        if manifest.cycle != provenance.cycle:
+            raise ArtifactError(f"{folder} is the version of cycle {manifest.cycle}, not of {provenance.cycle}")
+        return manifest
+    config = VersionConfig(family=model.family, model=model, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
+    with artifacts.publishing(folder) as draft:
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, draft / WEIGHTS)
+        artifacts.write_json(draft / CONFIG, config.model_dump(mode="json"))
+        tokenizer.save(draft)
+        files = artifacts.record_files(draft)
+        manifest = VersionManifest(
+            version=provenance.version,
+            parent=provenance.parent,
+            cycle=provenance.cycle,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            family=model.family,
+            parameters=registry.parameter_count(model, tokenizer.vocabulary),
+            tokenizer_sha256=files[TOKENIZER].sha256,
+            snapshot_sha256=provenance.snapshot_sha256,
+            seed=provenance.seed,
+            settings=provenance.settings,
+            libraries=_libraries(),
+            training_seconds=provenance.training_seconds,
+            metrics=provenance.metrics,
+            files=files,
+        )
+        artifacts.write_json(draft / artifacts.MANIFEST, manifest.model_dump(mode="json"))
+        for file in draft.iterdir():
+            file.chmod(0o444)
+    return manifest
+
+
+def _read_weights(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors mapped from ``file``, as many and of the shapes expected."""
+    try:
+        weights = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{file}: {error}") from error
+    missing, surplus = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    if missing or surplus:
+        raise ArtifactError(f"{file}: tensors missing: {missing[:3]}, not expected: {surplus[:3]}")
+    for name, weight in weights.items():
+        if weight.shape != expected[name].shape:
+            raise ArtifactError(f"{file}: {name} is {list(weight.shape)}, the model needs {list(expected[name].shape)}")
+        if not weight.is_floating_point():
+            raise ArtifactError(f"{file}: {name} is of {weight.dtype}, no floating point type")
+    return weights
+
+
+def _libraries() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("thord", "torch", "safetensors", "tokenizers", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # thord itself, run from a checkout
+            found[name] = importlib.metadata.version(name)
+    return found
