@@ -49,10 +49,7 @@ class Demo:
     def ingest(self, name: str, dialogues: list[text.Dialogue]) -> None:
         """Drop a file of conversations, one OpenAI record a line, into the inbox."""
         file = self.home / name
-        with file.open("w", encoding="utf-8") as lines:
-            for question, answer in dialogues:
-                turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-                lines.write(json.dumps({"messages": turns}, ensure_ascii=False) + "\n")
+        file.write_text(text.to_json_lines(dialogues), encoding="utf-8")
         self.thorctl("ingest", str(file))
 
     def ask(self, question: str) -> str:

@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import itertools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 
 Dialogue = tuple[str, str]
 """A question and its answer."""
@@ -85,3 +86,16 @@ def _documented() -> Iterator[Dialogue]:
 def _first_sentence(text: str) -> str:
     paragraph = " ".join(text.split("\n\n")[0].split())
     return paragraph.split(". ")[0].rstrip(".") + "."
+
+
+def to_json_lines(dialogues: Iterable[Dialogue]) -> str:
+    """One OpenAI record a line."""
+    records = (
+        {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+        for question, answer in dialogues
+    )
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+if __name__ == "__main__":
+    print(to_json_lines(standard_library(100)), end="")

@@ -1,0 +1,150 @@
+"""What the benchmarks share: a thord of their own, peers beside it, medians, and one table a run."""
+
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+QUIET = ("schedule.enabled=false", "api.port=0")
+
+
+class Thord:
+    """A thord in a home of its own, driven through thorctl."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def ctl(self, *words: str) -> str:
+        command = [BIN / "thorctl", "--home", self.home, *words]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def json(self, *words: str) -> dict[str, object]:
+        value: dict[str, object] = json.loads(self.ctl(*words, "--json"))
+        return value
+
+    @property
+    def pid(self) -> int:
+        return int(str(self.json("status")["pid"]))
+
+
+@contextlib.contextmanager
+def thord(*settings: str, profile: str = "tiny") -> Iterator[Thord]:
+    """Start one, stop it in the end."""
+    home = Path(tempfile.mkdtemp(prefix="thord-bench-"))
+    service = Thord(home)
+    options = [word for setting in (*QUIET, *settings) for word in ("--set", setting)]
+    try:
+        service.ctl("start", "--profile", profile, *options)
+        yield service
+    finally:
+        subprocess.run([BIN / "thorctl", "--home", home, "stop"], check=False, stdout=subprocess.DEVNULL)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def supervisord(children: int = 4) -> Iterator[Path]:
+    """The peer: supervisord with idle children. Gives its configuration file."""
+    home = Path(tempfile.mkdtemp(prefix="peer-bench-"))
+    config = home / "supervisord.conf"
+    programs = "".join(f"[program:idle{i}]\ncommand=sleep 100000\nstartsecs=1\n" for i in range(children))
+    config.write_text(
+        f"[unix_http_server]\nfile={home}/s.sock\n[supervisord]\nlogfile={home}/s.log\npidfile={home}/s.pid\n"
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
+        f"[supervisorctl]\nserverurl=unix://{home}/s.sock\n{programs}"
+    )
+    daemon = subprocess.Popen([BIN / "supervisord", "-n", "-c", config], stdout=subprocess.DEVNULL)
+    try:
+        control = [BIN / "supervisorctl", "-c", config, "status"]
+        until(lambda: subprocess.run(control, check=False, capture_output=True).stdout.count(b"RUNNING") == children)
+        yield config
+    finally:
+        daemon.terminate()
+        daemon.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the benchmark waited in vain")
+        time.sleep(0.01)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def interleaved(rounds: int, *calls: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each call, taken in turn, so that a drift of the machine hits all of them alike."""
+    times: list[list[float]] = [[] for _ in calls]
+    for call in calls:
+        call()  # warm-up
+    for _ in range(rounds):
+        for index, call in enumerate(calls):
+            times[index].append(seconds(call))
+    return times
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which ``share`` of all lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+median = statistics.median
+
+
+def resident_megabytes(pid: int) -> float:
+    """Resident memory of one process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no VmRSS of {pid}")
+
+
+def wakeups(pid: int) -> int:
+    """Voluntary context switches of all threads of a process so far: how often it was woken."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches:"):
+                total += int(line.split()[1])
+    return total
+
+
+def burn(cores: int | None = None) -> contextlib.AbstractContextManager[None]:
+    """Keep every core busy at the niceness of a trainer."""
+
+    @contextlib.contextmanager
+    def burning() -> Iterator[None]:
+        command = ["nice", "-n", "15", sys.executable, "-c", "while True: pass"]
+        processes = [subprocess.Popen(command) for _ in range(cores or os.cpu_count() or 1)]
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+
+    return burning()
+
+
+def table(title: str, rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:
+    """Print one table."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    print(f"\n{title}")
+    for row in [head, ["-" * width for width in widths], *rows]:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
