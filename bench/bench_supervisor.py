@@ -1,4 +1,4 @@
-"""The supervisor beside supervisord: memory, wake-ups, status, a killed child, a stop. Run: python bench/bench_supervisor.py"""
+"""The supervisor beside supervisord: memory, wake-ups, status, a killed child, a stop."""
 
 import http.client
 import os
