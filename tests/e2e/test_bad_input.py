@@ -1,0 +1,147 @@
+"""Mistakes and malice: a clear error in the right place, nothing stops, nothing is lost."""
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BIN, Service
+
+from demo.text import Dialogue, to_json_lines
+
+
+def thord(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run([BIN / "thord", *map(str, words)], check=False, capture_output=True, text=True, env=env)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[training]\nlearning_rte = 1\n", "did you mean learning_rate?"),
+        ("[training\n", "not valid TOML"),
+        ("[api]\nport = 'x'\n", "api.port"),
+    ],
+)
+def test_bad_settings_end_with_status_2_and_no_traceback(stopped: Service, toml: str, said: str) -> None:
+    (stopped.home / "thord.toml").write_text(toml)
+    for done in (thord("--home", stopped.home, "--check"), thord("--home", stopped.home), stopped.ctl("start")):
+        assert done.returncode == 2, done
+        assert said in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_second_thord_on_the_same_home_is_refused(service: Service) -> None:
+    done = thord("--home", service.home)
+    assert done.returncode == 1
+    assert str(service.pid()) in done.stderr
+    assert service.status()["state"] == "ready"
+
+
+def test_a_port_in_use_is_named(stopped: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = thord("--home", stopped.home, "--set", f"api.port={port}")
+    assert done.returncode == 1
+    assert str(port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = thord("--home", tmp_path / "file" / "home")
+    assert done.returncode == 1
+    assert str(tmp_path / "file") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(service: Service, library: list[Dialogue]) -> None:
+    inbox = service.home / "inbox/chats"
+    hostile = {
+        "deep.json": b"[" * 100_000,
+        "huge-number.json": b'{"messages": [{"role": "user", "content": ' + b"9" * 10_000 + b"}]}",
+        "surrogate.json": b'{"messages": [{"role": "user", "content": 7}, {"role": "assistant", "content": "\\ud800"}]}',
+        "not-utf8.json": b'{"text": "\xff\xfe\xfa"}',
+        "binary.jsonl": bytes(range(256)) * 64,
+        "unknown.json": b'{"a": {"b": 1}}',
+        "half.json": b'{"messages": [{"role": "user", "content": "hello"',
+    }
+    for name, content in hostile.items():
+        (inbox / name).write_bytes(content)
+    with (inbox / "long-line.jsonl").open("wb") as file:
+        file.write(b'{"text": "')
+        for _ in range(200):
+            file.write(b"x" * (1 << 20))
+        file.write(b'"}\n')
+    os.mkfifo(inbox / "pipe.json")
+    (inbox / "loop").symlink_to(inbox)
+    (inbox / "nowhere.json").symlink_to(inbox / "absent")
+    (inbox / "folder.json").mkdir()
+    found = service.ingest("library", library[:50])
+    assert found["added"] >= 50
+    refused = service.json("quarantine")
+    assert isinstance(refused, list)
+    named = {Path(entry["file"]).name for entry in refused}
+    assert named >= {*hostile, "long-line.jsonl"} - {"surrogate.json"}, named
+    assert all(entry["reason"] for entry in refused)
+    assert service.status()["state"] == "ready"
+    workers = service.status()["workers"]
+    assert isinstance(workers, dict)
+    assert workers["intake"]["restarts"] == 0
+    for name, content in hostile.items():
+        assert (inbox / name).read_bytes() == content, "what a user put there is not touched"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x00\xff\xfe garbage\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{{{{{",
+        b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"GET /v1/cycles/999999999999999999999999 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n[[[[[[[",
+        b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+    ],
+)
+def test_any_bytes_on_either_socket_end_as_a_4xx_or_a_closed_connection(service: Service, request_bytes: bytes) -> None:
+    for name in ("control.sock", "server.sock"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(service.home / "run" / name))
+            client.sendall(request_bytes)
+            client.shutdown(socket.SHUT_WR)
+            answer = client.recv(65_536)
+        assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 503")), answer[:300]
+    assert service.status()["state"] == "ready"
+
+
+def test_commands_without_a_service_say_so_with_status_3(stopped: Service) -> None:
+    for words in (("status",), ("cycles",), ("train",), ("versions",)):
+        done = stopped.ctl(*words)
+        assert done.returncode == 3, (words, done)
+        assert "not running" in done.stderr
+        as_json = stopped.ctl(*words, "--json")
+        assert json.loads(as_json.stdout or as_json.stderr)["error"]["code"]
+
+
+def test_things_that_do_not_exist_have_status_5(service: Service) -> None:
+    for words in (("cycle", "77"), ("version", "77"), ("promote", "77")):
+        assert service.ctl(*words).returncode == 5, words
+
+
+def test_an_unreadable_record_names_its_line(service: Service, library: list[Dialogue]) -> None:
+    lines = to_json_lines(library[:20]).splitlines()
+    lines.insert(7, '{"messages": [{"role": "nobody", "content": 3}]}')
+    file = service.home / "inbox/chats/mixed.jsonl"
+    file.with_suffix(".part").write_text("\n".join(lines) + "\n")
+    file.with_suffix(".part").rename(file)
+    service.until(lambda: service.data()["quarantined"] == 1)
+    refused = service.json("quarantine")
+    assert isinstance(refused, list)
+    assert refused[0]["line"] == 8
+    counts = service.data()
+    assert counts["new"] + counts["held_out"] == 20

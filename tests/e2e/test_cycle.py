@@ -1,0 +1,129 @@
+"""The whole loop: watch, learn, judge, swap, answer."""
+
+import json
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import Service
+
+from demo.text import Dialogue
+
+
+def chat(url: str, question: str, model: str = "thor") -> tuple[str, str]:
+    """The answer and the version that made it."""
+    body = {"model": model, "messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 30}
+    request = urllib.request.Request(
+        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.loads(response.read())
+        return answer["choices"][0]["message"]["content"], response.headers["x-thord-version"]
+
+
+def test_from_an_empty_home_to_a_second_promoted_version_and_back(
+    service: Service, library: list[Dialogue], town: list[Dialogue]
+) -> None:
+    assert service.status()["state"] == "ready"
+    assert service.status()["version"] is None
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        chat(service.url(), "hello")
+    assert refused.value.code == 503
+
+    added = service.ingest("library", library)
+    assert added["added"] == len(library)
+    counts = service.data()
+    assert counts["new"] + counts["held_out"] == len(library)
+    assert counts["held_out"] > 0
+
+    first = service.train()
+    assert first["state"] == "promoted", first
+    assert first["version"] == "000001"
+    assert first["base_version"] is None
+    assert first["gate"]
+    assert service.data()["learned"] == counts["new"]
+    assert service.status()["version"] == "000001"
+    answer, version = chat(service.url(), library[0][0])
+    assert answer
+    assert version == "000001"
+
+    again = service.ingest("library-again", library)
+    assert again["added"] == 0
+    assert service.data()["learned"] == counts["new"]
+    empty = service.train()
+    assert empty["state"] == "skipped"
+
+    service.ingest("town", town)
+    second = service.train()
+    assert second["state"] == "promoted", second
+    assert second["base_version"] == "000001"
+    known = [chat(service.url(), question)[0] == fact for question, fact in town[:16]]
+    assert chat(service.url(), town[0][0])[1] == second["version"]
+    assert any(known), "after six epochs on eight facts at least one is known by heart"
+
+    pinned, version = chat(service.url(), library[0][0], model="thor@000001")
+    assert version == "000001"
+    assert pinned == answer, "a pinned version answers as it did when it served"
+
+    rolled_back = service.json("rollback")
+    assert isinstance(rolled_back, dict)
+    assert rolled_back["version"] == "000001"
+    assert chat(service.url(), library[0][0]) == (answer, "000001")
+
+    versions = service.json("versions")
+    assert isinstance(versions, list)
+    assert [version["version"] for version in versions] == ["000002", "000001"]
+    assert versions[1]["state"] == "serving"
+    service.stop()
+
+
+def test_a_restart_keeps_everything(service: Service, library: list[Dialogue]) -> None:
+    service.ingest("library", library)
+    assert service.train()["state"] == "promoted"
+    answer, _ = chat(service.url(), library[0][0])
+    counts = service.data()
+    service.stop()
+    service.start()
+    assert service.status()["version"] == "000001"
+    assert service.data() == counts
+    assert chat(service.url(), library[0][0]) == (answer, "000001")
+    cycles = service.json("cycles")
+    assert isinstance(cycles, list)
+    assert [cycle["state"] for cycle in cycles] == ["promoted"]
+
+
+def test_a_candidate_that_is_no_better_is_rejected_with_its_figures(service: Service, library: list[Dialogue]) -> None:
+    service.ingest("library", library[:140])
+    assert service.train()["state"] == "promoted"
+    service.ingest("more", library[140:])
+    rejected = service.train("--learning-rate", "1e-9", "--epochs", "1")
+    assert rejected["state"] == "rejected", rejected
+    assert rejected["reason"] or rejected["outcome"]
+    assert service.status()["version"] == "000001"
+    forced = service.ctl("promote", str(rejected["version"]), "--json")
+    assert forced.returncode == 1, "a rejected version needs --force"
+    assert service.ctl("promote", str(rejected["version"]), "--force").returncode == 0
+    assert service.status()["version"] == rejected["version"]
+
+
+def test_a_cycle_starts_by_itself_when_enough_came_in(stopped: Service, library: list[Dialogue]) -> None:
+    stopped.start("schedule.enabled=true", "schedule.after_new_conversations=100")
+    stopped.ingest("library", library)
+    stopped.until(lambda: stopped.status()["version"] == "000001", seconds=100)
+    cycles = stopped.json("cycles")
+    assert isinstance(cycles, list)
+    assert "threshold" in cycles[-1]["reason"]
+
+
+def test_training_by_hand_on_given_files(service: Service, tmp_path: Path, library: list[Dialogue]) -> None:
+    from demo.text import to_json_lines
+
+    (tmp_path / "train.jsonl").write_text(to_json_lines(library[:130]))
+    (tmp_path / "val.jsonl").write_text(to_json_lines(library[130:]))
+    files = ("--train-data", str(tmp_path / "train.jsonl"), "--val-data", str(tmp_path / "val.jsonl"))
+    cycle = service.train(*files, "--epochs", "4", "--batch-size", "4")
+    assert cycle["state"] == "promoted", cycle
+    assert service.data()["learned"] == 0, "files given by hand are not the inbox's"
+    evaluation = service.json("evaluate", "1", str(tmp_path / "val.jsonl"))
+    assert isinstance(evaluation, dict)
+    assert 0 < evaluation["metrics"]["bits_per_byte"] < 8
