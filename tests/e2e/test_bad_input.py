@@ -1,5 +1,6 @@
 """Mistakes and malice: a clear error in the right place, nothing stops, nothing is lost."""
 
+import contextlib
 import json
 import os
 import socket
@@ -7,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, Service
 
 from demo.text import Dialogue, to_json_lines
+from tests.e2e.service import BIN, Service
 
 
 def thord(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +63,7 @@ def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(service: Servic
     hostile = {
         "deep.json": b"[" * 100_000,
         "huge-number.json": b'{"messages": [{"role": "user", "content": ' + b"9" * 10_000 + b"}]}",
-        "surrogate.json": b'{"messages": [{"role": "user", "content": 7}, {"role": "assistant", "content": "\\ud800"}]}',
+        "surrogate.json": b'{"messages": [{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": 7}]}',
         "not-utf8.json": b'{"text": "\xff\xfe\xfa"}',
         "binary.jsonl": bytes(range(256)) * 64,
         "unknown.json": b'{"a": {"b": 1}}',
@@ -94,28 +95,32 @@ def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(service: Servic
         assert (inbox / name).read_bytes() == content, "what a user put there is not touched"
 
 
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        b"\x00\xff\xfe garbage\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{{{{{",
-        b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        b"GET /v1/cycles/999999999999999999999999 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n[[[[[[[",
-        b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
-    ],
+REQUESTS = (
+    b"\x00\xff\xfe garbage\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{{{{{",
+    b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    b"GET /v1/cycles/999999999999999999999999 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n[[[[[[[",
+    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
 )
-def test_any_bytes_on_either_socket_end_as_a_4xx_or_a_closed_connection(service: Service, request_bytes: bytes) -> None:
+
+
+def test_any_bytes_on_either_socket_end_as_a_4xx_or_a_closed_connection(service: Service) -> None:
     for name in ("control.sock", "server.sock"):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
-            client.connect(str(service.home / "run" / name))
-            client.sendall(request_bytes)
-            client.shutdown(socket.SHUT_WR)
-            answer = client.recv(65_536)
-        assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 503")), answer[:300]
+        for sent in REQUESTS:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(10)
+                client.connect(str(service.home / "run" / name))
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    client.sendall(sent)
+                    client.shutdown(socket.SHUT_WR)
+                try:
+                    answer = client.recv(65_536)
+                except ConnectionResetError:
+                    answer = b""
+            assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 503")), (name, sent[:80], answer[:300])
     assert service.status()["state"] == "ready"
 
 

@@ -5,9 +5,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import Service
 
 from demo.text import Dialogue
+from tests.e2e.service import Service
 
 
 def chat(url: str, question: str, model: str = "thor") -> tuple[str, str]:

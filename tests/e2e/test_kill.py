@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Service, running
 
 from demo.text import Dialogue
+from tests.e2e.service import Service, running
 
 
 def published_sha(service: Service, version: str) -> str:

@@ -1,9 +1,8 @@
 """Sixteen clients stream without pause while versions come and go: no answer fails, is cut, or is of two versions."""
 
-from conftest import Service
-
 from demo.text import Dialogue
 from demo.traffic import Traffic
+from tests.e2e.service import Service
 
 
 def test_promotions_and_rollbacks_under_load(service: Service, library: list[Dialogue], town: list[Dialogue]) -> None:
