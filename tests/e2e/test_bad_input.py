@@ -63,7 +63,7 @@ def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(service: Servic
     hostile = {
         "deep.json": b"[" * 100_000,
         "huge-number.json": b'{"messages": [{"role": "user", "content": ' + b"9" * 10_000 + b"}]}",
-        "surrogate.json": b'{"messages": [{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": 7}]}',
+        "surrogate.json": b'[{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": 7}]',
         "not-utf8.json": b'{"text": "\xff\xfe\xfa"}',
         "binary.jsonl": bytes(range(256)) * 64,
         "unknown.json": b'{"a": {"b": 1}}',

@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import BIN, FAST, REPOSITORY, Service
+from tests.e2e.service import FAST, REPOSITORY, Service
 
 ELSEWHERE = re.compile(r"<!-- run by (?P<test>\S+) -->\n```sh\n.*?```", re.DOTALL)
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
@@ -24,22 +26,25 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.timeout(400)
 def test_the_readme_works_as_written(stopped: Service, tmp_path: Path) -> None:
     """One shell runs all of it, on a home of its own, with settings that make a cycle take seconds."""
-    environment = {
-        **os.environ,
-        "THORD_HOME": str(stopped.home),
-        **{f"THORD__{s.partition('=')[0].replace('.', '__').upper()}": s.partition("=")[2] for s in FAST},
-    }
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = (*FAST, f"api.port={port}")
+    variables = {f"THORD__{key.replace('.', '__').upper()}": value for key, _, value in map(_split, settings)}
     script = ["set -euo pipefail", f"cd {REPOSITORY}"]
     for command in commands(REPOSITORY / "README.md"):
-        command = command.replace("talk.jsonl", str(tmp_path / "talk.jsonl"))
-        url = f'$({BIN}/thorctl status --json | {BIN}/python -c \'import json,sys; print(json.load(sys.stdin)["api"]["url"])\')'
-        script += [f"echo {command!r} >&2", command.replace("http://127.0.0.1:8000", url)]
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(script)], check=False, capture_output=True, text=True, env=environment
-    )
+        for written, ours in (("talk.jsonl", str(tmp_path / "talk.jsonl")), (":8000", f":{port}")):
+            command = command.replace(written, ours)
+        script += [f"echo {shlex.quote(command)} >&2", command]
+    environment = {**os.environ, **variables, "THORD_HOME": str(stopped.home)}
+    shell = ["bash", "-c", "\n".join(script)]
+    done = subprocess.run(shell, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "000001" in done.stdout
     assert Service.gone(stopped.family(), seconds=1) is None
+
+
+def _split(setting: str) -> tuple[str, str, str]:
+    return setting.partition("=")
 
 
 def test_blocks_that_run_elsewhere_name_a_test_that_exists() -> None:
