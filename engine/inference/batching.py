@@ -1,0 +1,54 @@
+"""What one iteration computes: which prompts advance by how much, and in what shape rows are decoded.
+
+Shapes are chosen so that the numbers of a row do not depend on its neighbours. Prompts are read alone, in chunks cut at
+fixed places. Decoding is padded to a bucket of rows: from four rows on, matrix products take one path through the
+processor whatever their number (measured bit for bit on MKL and oneDNN; one to three rows take another), so greedy
+answers under load equal those of an idle engine.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.inference.requests import SequenceState
+
+CHUNK = 128
+"""Prompt tokens of one sequence in one forward pass."""
+PREFILL_BUDGET = 256
+"""Prompt tokens of all sequences in one iteration, so that a long prompt delays running answers by a bounded time."""
+SMALLEST_BUCKET = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One iteration of one version."""
+
+    prefill: tuple[tuple[SequenceState, int], ...]
+    """Sequences in order of arrival, each with the number of its prompt tokens to read."""
+    decode: tuple[SequenceState, ...]
+    """Sequences that get one more token."""
+
+
+def plan(running: Iterable[SequenceState]) -> Plan:
+    """What to compute next for the sequences that have rows."""
+    everyone = list(running)
+    budget = PREFILL_BUDGET
+    prefill: list[tuple[SequenceState, int]] = []
+    for sequence in everyone:
+        length = min(CHUNK, len(sequence.prompt) - sequence.cached)
+        if length > 0 and (length <= budget or not prefill):
+            prefill.append((sequence, length))
+            budget -= length
+    return Plan(tuple(prefill), tuple(sequence for sequence in everyone if not sequence.prefilling))
+
+
+def bucket(rows: int) -> int:
+    """The number of rows that ``rows`` are padded to: powers of two from four."""
+    size = SMALLEST_BUCKET
+    while size < rows:
+        size *= 2
+    return size
+
+
+def padded(values: Sequence[int], size: int, filler: int) -> list[int]:
+    """``values`` and as many fillers as are lacking."""
+    return [*values, *[filler] * (size - len(values))]

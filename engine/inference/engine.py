@@ -1,0 +1,388 @@
+"""The engine: one thread that answers everybody. One iteration: schedule; run and postprocess each version in use.
+
+Other threads only `Engine.submit` and `Engine.cancel`. A request binds to a version when its first sequence is
+scheduled (one that pins a version: when it is submitted) and ends on it. Its events go to the listener in batches, one
+an iteration.
+
+Shapes: B rows, T positions, N choices to make, D hidden, V vocabulary.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from engine.inference.batching import SMALLEST_BUCKET, bucket, padded, plan
+from engine.inference.fair_queue import FairQueue
+from engine.inference.requests import (
+    Bound,
+    Event,
+    Failed,
+    Finished,
+    Piece,
+    PromptScored,
+    Request,
+    Scored,
+    SequenceState,
+)
+from engine.inference.sampling import Choice, choose, score
+from engine.inference.slots import Resident, WeightSlots
+
+_logger = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Who hears what the engine does; called in the engine's thread, so it must be quick."""
+
+    def happened(self, events: Sequence[tuple[Request, Event]]) -> None:
+        """What one iteration brought about, in order."""
+        ...
+
+    def idle(self) -> None:
+        """There is nothing more to compute."""
+        ...
+
+
+class QueueFullError(Exception):
+    """Too many sequences wait."""
+
+
+class PromptTooLongError(ValueError):
+    """A prompt that leaves no room in the context."""
+
+    def __init__(self, prompt: int, context: int) -> None:
+        super().__init__(
+            f"the prompt has {prompt} tokens, but the model's context is {context}, generated tokens included"
+        )
+
+
+class Engine:
+    """Continuous batching over the versions in ``slots``. `run` is the thread."""
+
+    def __init__(self, slots: WeightSlots, listener: Listener, max_queue: int) -> None:
+        self._slots = slots
+        self._listener = listener
+        self._max_queue = max_queue
+        self._changed = threading.Condition()  # guards what other threads touch: the four below
+        self._queue = FairQueue()
+        self._live: dict[int, Request] = {}
+        self._cancelled: list[Request] = []
+        self._ending = False
+        self._running: dict[int, list[SequenceState]] = {}
+        self._outbox: list[tuple[Request, Event]] = []
+
+    # From other threads ----------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Sequences in the queue."""
+        return len(self._queue)
+
+    @property
+    def running(self) -> int:
+        """Sequences that have rows."""
+        return sum(len(sequences) for sequences in list(self._running.values()))
+
+    def submit(self, request: Request) -> None:
+        """Have a request answered.
+
+        Raises:
+            QueueFullError: come back later.
+            VersionGoneError: nothing serves yet, or the version it pins is not in memory.
+            PromptTooLongError: it fits no version that it could run on.
+        """
+        with self._changed:
+            resident = self._slots.enter(request.pin)  # held while the request is judged
+            keep = False
+            try:
+                _check_length(request, resident)
+                if len(self._queue) + len(request.sequences) > self._max_queue + len(resident.free):
+                    raise QueueFullError(f"{len(self._queue)} sequences wait already")
+                keep = request.pin is not None
+            finally:
+                if not keep:
+                    self._slots.leave(resident.version)
+            request.version = resident.version if keep else None
+            self._live[request.number] = request
+            for sequence in request.sequences:
+                self._queue.push(sequence)
+            self._changed.notify()
+
+    def cancel(self, request: Request) -> None:
+        """Nobody waits for the answer any more. Safe to call at any time, also twice."""
+        with self._changed:
+            self._cancelled.append(request)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End the thread after this iteration; whatever is still live fails."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+
+    # The thread ------------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def run(self) -> None:
+        """Answer until `stop`."""
+        while self._work_is_there():
+            self._schedule()
+            for version, sequences in list(self._running.items()):
+                self._run(self._slots.get(version), sequences)
+            self._deliver()
+        with self._changed:
+            for request in list(self._live.values()):
+                self._fail(request, Failed("stopping", "the server is stopping"))
+        self._deliver()
+
+    def _work_is_there(self) -> bool:
+        with self._changed:
+            while not (self._live or self._cancelled or self._ending):
+                self._listener.idle()
+                self._changed.wait()
+            return not self._ending
+
+    # Schedule --------------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        with self._changed:
+            for request in self._cancelled:
+                if request.number in self._live:
+                    self._withdraw(request)
+            self._cancelled.clear()
+            self._end_what_is_overdue()
+            while (sequence := self._queue.pop(self._has_a_row)) is not None:
+                self._place(sequence)
+
+    def _end_what_is_overdue(self) -> None:
+        """Requests beyond their own deadline fail, and so do those on a version that has drained long enough.
+
+        Of the latter, those of which nothing has been sent begin anew: no answer is continued by another version.
+        """
+        now = time.monotonic()
+        versions = {request.version for request in self._live.values() if request.version is not None}
+        overdue = {version for version in versions if self._slots.is_overdue(version)}
+        for request in list(self._live.values()):
+            if now > request.deadline:
+                self._fail(request, Failed("timeout", "the answer took longer than a request may take"))
+            elif request.version in overdue:
+                if request.sent or request.pin is not None:
+                    message = f"version {request.version:06d} was replaced and its time to finish is over"
+                    self._fail(request, Failed("drained", message))
+                else:
+                    self._begin_anew(request)
+
+    def _begin_anew(self, request: Request) -> None:
+        self._withdraw(request)
+        request.restart()
+        self._live[request.number] = request
+        for sequence in reversed(request.sequences):
+            self._queue.push_front(sequence)
+
+    def _has_a_row(self, sequence: SequenceState) -> bool:
+        version = sequence.request.version
+        resident = self._slots.serving if version is None else self._slots.get(version)
+        return resident is not None and bool(resident.free)
+
+    def _place(self, sequence: SequenceState) -> None:
+        """Bind the request if it is not bound, and give the sequence a row."""
+        request = sequence.request
+        if request.version is None:
+            request.version = self._slots.enter(None).version
+        resident = self._slots.get(request.version)
+        try:
+            _check_length(request, resident)  # another version than the one at submission may be smaller
+        except PromptTooLongError as error:
+            self._fail(request, Failed("too_long", str(error)))
+            return
+        if not resident.free:  # the flip came between the look and the binding
+            self._queue.push_front(sequence)
+            return
+        if not request.announced:
+            request.announced = True
+            self._emit(request, Bound(resident.version, time.monotonic() - request.submitted_at))
+        sequence.row = resident.free.pop()
+        sequence.limit = min(request.wish.max_tokens, resident.context - len(sequence.prompt))
+        self._running.setdefault(resident.version, []).append(sequence)
+
+    # Run -------------------------------------------------------------------------------------------------------------
+
+    def _run(self, resident: Resident, sequences: list[SequenceState]) -> None:
+        """One iteration of one version. What fails, fails the requests on this version and nothing else."""
+        try:
+            self._advance(resident, sequences)
+        except Exception as error:  # one thread serves everybody: it must not end with one batch
+            _logger.exception("version %06d failed in an iteration of %d sequences", resident.version, len(sequences))
+            with self._changed:
+                for request in {sequence.request.number: sequence.request for sequence in sequences}.values():
+                    self._fail(request, Failed("internal", f"the model failed: {type(error).__name__}"))
+
+    def _advance(self, resident: Resident, sequences: list[SequenceState]) -> None:
+        now = plan(sequences)
+        choosing: list[SequenceState] = []
+        logits: list[Tensor] = []
+        for sequence, length in now.prefill:
+            last_D = self._read_prompt(resident, sequence, length)
+            if not sequence.prefilling and sequence.limit > 0:
+                choosing.append(sequence)
+                logits.append(_logits_of_one(resident, last_D))
+        if now.decode:
+            choosing += now.decode
+            logits.append(self._decode(resident, now.decode))
+        if choosing:
+            self._choose(resident, choosing, torch.cat(logits).float())
+        for sequence, _ in now.prefill:
+            if not sequence.prefilling and sequence.limit == 0:
+                self._finish(sequence, Finished(sequence.index, "length", 0))
+
+    def _read_prompt(self, resident: Resident, sequence: SequenceState, length: int) -> Tensor:
+        """Take the next ``length`` prompt tokens into the cache; the hidden state [D] of the last one."""
+        start = sequence.cached
+        tokens = sequence.prompt[start : start + length]
+        hidden_TD = _step(resident, [tokens], [_row(sequence)], [start])[0]
+        sequence.cached += length
+        sampling = sequence.request.wish.sampling
+        targets = sequence.prompt[start + 1 : start + length + 1]
+        if sequence.request.wish.score_prompt and targets:
+            scored = score(resident.model.logits(hidden_TD[: len(targets)]), targets, sampling.alternatives or 0)
+            self._emit(sequence.request, PromptScored(sequence.index, tuple(scored)))
+        return hidden_TD[-1]
+
+    def _decode(self, resident: Resident, sequences: Sequence[SequenceState]) -> Tensor:
+        """Take each one's newest token into the cache; scores [B, V] of the next."""
+        size = bucket(len(sequences))
+        newest = padded([sequence.output[-1] for sequence in sequences], size, 0)
+        rows = padded([_row(sequence) for sequence in sequences], size, resident.padding_row)
+        starts = padded([sequence.cached for sequence in sequences], size, 0)
+        hidden_BTD = _step(resident, [[token] for token in newest], rows, starts)
+        for sequence in sequences:
+            sequence.cached += 1
+        return resident.model.logits(hidden_BTD[:, 0])[: len(sequences)]
+
+    # Postprocess -----------------------------------------------------------------------------------------------------
+
+    def _choose(self, resident: Resident, sequences: Sequence[SequenceState], logits_NV: Tensor) -> None:
+        healthy = torch.isfinite(logits_NV).all(-1).tolist()
+        choices = [
+            Choice(
+                sequence.request.wish.sampling,
+                sequence.counts,
+                0.0 if sequence.request.wish.sampling.greedy else sequence.draws.random(),
+            )
+            for sequence in sequences
+        ]
+        tokens = choose(logits_NV.nan_to_num(), choices)
+        scores = _scores(sequences, tokens, logits_NV)
+        for sequence, token, scored, is_healthy in zip(sequences, tokens, scores, healthy, strict=True):
+            if is_healthy:
+                self._take(resident, sequence, token, scored)
+            else:
+                with self._changed:
+                    self._fail(sequence.request, Failed("internal", "the model computed scores that are no numbers"))
+
+    def _take(self, resident: Resident, sequence: SequenceState, token: int, scored: tuple[Scored, ...]) -> None:
+        """Add a token to its sequence, show what may be shown, and end the sequence where it ends."""
+        if sequence.request.number not in self._live:
+            return  # another sequence of the same request has failed in this iteration
+        sequence.output.append(token)
+        sequence.counts[token] = sequence.counts.get(token, 0) + 1
+        ends = token in sequence.request.wish.stop_ids
+        text = "" if ends else sequence.text.push(resident.tokenizer.decode_bytes([token]))
+        full = len(sequence.output) >= sequence.limit
+        if (ends or full) and not sequence.text.stopped:
+            text += sequence.text.finish()
+        if text or scored:
+            self._emit(sequence.request, Piece(sequence.index, text, scored))
+        if ends or full or sequence.text.stopped:
+            by_itself = ends or sequence.text.stopped
+            self._finish(sequence, Finished(sequence.index, "stop" if by_itself else "length", len(sequence.output)))
+
+    def _finish(self, sequence: SequenceState, event: Finished) -> None:
+        request = sequence.request
+        self._emit(request, event)
+        with self._changed:
+            self._release(sequence)
+            request.open -= 1
+            if not request.open:
+                self._forget(request)
+
+    def _fail(self, request: Request, event: Failed) -> None:
+        if request.number in self._live:
+            self._withdraw(request)
+            self._emit(request, event)
+
+    def _withdraw(self, request: Request) -> None:
+        """Take a live request out of queue and rows."""
+        self._queue.remove(lambda sequence: sequence.request is request)
+        for sequence in request.sequences:
+            self._release(sequence)
+        self._forget(request)
+
+    def _forget(self, request: Request) -> None:
+        del self._live[request.number]
+        if request.version is not None:
+            self._slots.leave(request.version)
+
+    def _release(self, sequence: SequenceState) -> None:
+        """Give its row back."""
+        version = sequence.request.version
+        if sequence.row is None or version is None:
+            return
+        self._slots.get(version).free.append(sequence.row)
+        sequence.row = None
+        running = [other for other in self._running[version] if other is not sequence]
+        if running:
+            self._running[version] = running
+        else:
+            del self._running[version]
+
+    def _emit(self, request: Request, event: Event) -> None:
+        request.sent = request.sent or (request.streamed and not isinstance(event, Bound))
+        self._outbox.append((request, event))
+
+    def _deliver(self) -> None:
+        if self._outbox:
+            self._listener.happened(self._outbox)
+            self._outbox = []
+
+
+def _check_length(request: Request, resident: Resident) -> None:
+    room_needed = 1 if request.wish.max_tokens else 0
+    if request.longest_prompt + room_needed > resident.context:
+        raise PromptTooLongError(request.longest_prompt, resident.context)
+
+
+def _row(sequence: SequenceState) -> int:
+    if sequence.row is None:
+        raise ValueError("a sequence without a row is not running")
+    return sequence.row
+
+
+def _step(resident: Resident, tokens: list[list[int]], rows: list[int], starts: list[int]) -> Tensor:
+    """One forward pass of the model: hidden states [B, T, D]."""
+    device = resident.device
+    return resident.model.step(
+        torch.tensor(tokens, device=device),
+        resident.cache,
+        torch.tensor(rows, device=device),
+        torch.tensor(starts, device=device),
+    )
+
+
+def _logits_of_one(resident: Resident, hidden_D: Tensor) -> Tensor:
+    """Scores [1, V], computed in the smallest bucket so that they are those a decoded row would get."""
+    return resident.model.logits(hidden_D.expand(SMALLEST_BUCKET, -1))[:1]
+
+
+def _scores(sequences: Sequence[SequenceState], tokens: list[int], logits_NV: Tensor) -> list[tuple[Scored, ...]]:
+    """For each sequence that asked for log-probabilities the score of its token, else nothing."""
+    found: list[tuple[Scored, ...]] = [()] * len(sequences)
+    for place, sequence in enumerate(sequences):
+        alternatives = sequence.request.wish.sampling.alternatives
+        if alternatives is not None:
+            found[place] = tuple(score(logits_NV[place : place + 1], tokens[place : place + 1], alternatives))
+    return found

@@ -1,0 +1,203 @@
+"""What a client asks of the engine, and the events it gets back."""
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.inference.stopping import TextStream
+
+GREEDY_BELOW = 1e-5
+"""Temperatures under this are greedy: dividing by them would only overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. Penalties and biases come first, then temperature, top_k, top_p, min_p."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    """0: no limit."""
+    top_p: float = 1.0
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+    alternatives: int | None = None
+    """How many of the likeliest tokens to report with each chosen one. Null: no log-probabilities at all."""
+
+    @property
+    def greedy(self) -> bool:
+        """The likeliest token is taken, without a draw."""
+        return self.temperature < GREEDY_BELOW
+
+    @property
+    def adjusts(self) -> bool:
+        """Scores are changed before the choice."""
+        return bool(self.presence_penalty or self.frequency_penalty or self.logit_bias)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be generated after each prompt of a request."""
+
+    max_tokens: int
+    """Clipped to the room the context leaves. 0 with ``score_prompt``: only score."""
+    sampling: Sampling = Sampling()
+    stop: tuple[str, ...] = ()
+    stop_ids: frozenset[int] = frozenset()
+    score_prompt: bool = False
+    """Report the log-probability of every prompt token after the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A token, its log-probability under the model itself, and the likeliest tokens in its place."""
+
+    id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+# Events, in the order they come: Bound, (PromptScored), Piece..., Finished for each sequence; or Failed, which is last.
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The request has its version. A second one means: forget all that came before, it began anew on this version."""
+
+    version: int
+    queued_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromptScored:
+    """Scores of the prompt's tokens from the second on, in order; a long prompt sends several."""
+
+    sequence: int
+    tokens: tuple[Scored, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Generated tokens and the text that may be shown now; text lags behind where a stop string may be forming."""
+
+    sequence: int
+    text: str
+    tokens: tuple[Scored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One sequence ended. ``generated`` counts its tokens, the one that ended it included."""
+
+    sequence: int
+    reason: Literal["stop", "length"]
+    generated: int
+
+
+FailureKind = Literal["too_long", "version_gone", "drained", "timeout", "internal", "stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The whole request ended without an answer, or in the middle of one."""
+
+    kind: FailureKind
+    message: str
+
+
+Event = Bound | PromptScored | Piece | Finished | Failed
+_numbers = itertools.count()
+
+
+class Request:
+    """All sequences of one answer. They share one version, so an answer never mixes two.
+
+    Attributes:
+        client: whose turn in the queue it uses.
+        pin: the version asked for by number.
+        streamed: each piece leaves as it comes, so the request cannot begin anew once one has left.
+        receive: called with each event, wherever the engine's listener calls it.
+        version: what it is bound to.
+        announced: `Bound` was sent.
+        sent: something has left that cannot be taken back.
+        open: sequences that have not ended.
+    """
+
+    def __init__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        wish: Wish,
+        receive: Callable[[Event], None],
+        *,
+        client: str = "",
+        pin: int | None = None,
+        streamed: bool = False,
+        deadline: float = float("inf"),
+    ) -> None:
+        if any(not prompt for prompt in prompts):
+            raise ValueError("a prompt needs at least one token")
+        self.number = next(_numbers)
+        self.wish = wish
+        self.receive = receive
+        self.client = client
+        self.pin = pin
+        self.streamed = streamed
+        self.deadline = deadline
+        self.version: int | None = None
+        self.announced = False
+        self.sent = False
+        self.submitted_at = time.monotonic()
+        self.sequences = [SequenceState(self, index, list(prompt)) for index, prompt in enumerate(prompts)]
+        self.open = len(self.sequences)
+
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens of the longest prompt."""
+        return max(len(sequence.prompt) for sequence in self.sequences)
+
+    def restart(self) -> None:
+        """Go back to the state before the first iteration."""
+        self.version = None
+        self.announced = False
+        self.open = len(self.sequences)
+        for sequence in self.sequences:
+            sequence.reset()
+
+
+class SequenceState:
+    """One prompt and what has been generated after it.
+
+    Attributes:
+        row: its row in the cache of its version.
+        cached: positions of that row that are written.
+        limit: how many tokens may be generated, known once it is bound.
+        counts: how often each token was generated, for penalties.
+    """
+
+    def __init__(self, request: Request, index: int, prompt: list[int]) -> None:
+        self.request = request
+        self.index = index
+        self.prompt = prompt
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but the prompt."""
+        self.row: int | None = None
+        self.cached = 0
+        self.limit = 0
+        self.output: list[int] = []
+        self.counts: dict[int, int] = {}
+        self.text = TextStream(self.request.wish.stop)
+        seed = self.request.wish.sampling.seed
+        # A generator of its own, so that a seeded draw does not depend on who else is in the batch.
+        self.draws = random.Random() if seed is None else random.Random(f"{seed}/{self.index}")
+
+    @property
+    def prefilling(self) -> bool:
+        """The prompt is not yet wholly in the cache."""
+        return self.cached < len(self.prompt)

@@ -1,0 +1,122 @@
+"""Choosing tokens: any mix of wishes in one batch, each row by itself, so that no row's choice depends on another.
+
+Shapes: B rows, V vocabulary, K candidates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.inference.requests import Sampling, Scored
+
+SHORT = 256
+"""Candidates looked at before the whole vocabulary is sorted. Fixed, so that a row never depends on its neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one row of a batch needs: its wish, how often it has generated each token, and its next random number."""
+
+    sampling: Sampling
+    counts: Mapping[int, int]
+    draw: float
+    """Uniform in [0, 1). Greedy rows do not use it."""
+
+
+def choose(logits_BV: Tensor, choices: Sequence[Choice]) -> list[int]:
+    """The next token of each row; ``logits_BV`` is float32 and stays as it is."""
+    scores_BV = _adjust(logits_BV, choices)
+    tokens = scores_BV.argmax(-1)
+    drawn = [row for row, choice in enumerate(choices) if not choice.sampling.greedy]
+    if drawn:
+        tokens[drawn] = _draw(scores_BV[drawn], [choices[row] for row in drawn])
+    return [int(token) for token in tokens.tolist()]
+
+
+def score(logits_NV: Tensor, tokens: Sequence[int], alternatives: int) -> list[Scored]:
+    """Log-probabilities of ``tokens`` under the model itself, each with the likeliest ``alternatives``."""
+    if not tokens:
+        return []
+    logprobs_NV = torch.log_softmax(logits_NV.float(), dim=-1)
+    chosen = logprobs_NV.gather(-1, torch.tensor(tokens, device=logits_NV.device)[:, None])[:, 0].tolist()
+    if not alternatives:
+        return [Scored(token, logprob) for token, logprob in zip(tokens, chosen, strict=True)]
+    top = logprobs_NV.topk(min(alternatives, logprobs_NV.shape[-1]), dim=-1)
+    return [
+        Scored(token, logprob, tuple(zip(ids, values, strict=True)))
+        for token, logprob, ids, values in zip(tokens, chosen, top.indices.tolist(), top.values.tolist(), strict=True)
+    ]
+
+
+def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
+    """Penalties for what was generated already, then biases (as OpenAI documents them)."""
+    if not any(choice.sampling.adjusts for choice in choices):
+        return logits_BV
+    scores_BV = logits_BV.clone()
+    for row, choice in enumerate(choices):
+        sampling, penalised = choice.sampling, choice.counts
+        if penalised and (sampling.presence_penalty or sampling.frequency_penalty):
+            counts = torch.tensor(list(penalised.values()), dtype=torch.float32, device=scores_BV.device)
+            scores_BV[row, list(penalised)] -= sampling.presence_penalty + sampling.frequency_penalty * counts
+        if sampling.logit_bias:
+            biases = torch.tensor(list(sampling.logit_bias.values()), dtype=torch.float32, device=scores_BV.device)
+            scores_BV[row, list(sampling.logit_bias)] += biases
+    return scores_BV
+
+
+def _draw(scores_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
+    """One token a row: the wish's distribution, inverted at the row's random number."""
+    temperatures = torch.tensor([choice.sampling.temperature for choice in choices], device=scores_BV.device)
+    draws = torch.tensor([choice.draw for choice in choices], dtype=torch.float64, device=scores_BV.device)
+    probabilities_BV = torch.softmax(scores_BV / temperatures[:, None], dim=-1)
+    tokens = torch.empty(len(choices), dtype=torch.long, device=scores_BV.device)
+    whole = [row for row, choice in enumerate(choices) if not _truncates(choice.sampling)]
+    if whole:
+        tokens[whole] = _invert(probabilities_BV[whole], draws[whole])
+    rest = [row for row, choice in enumerate(choices) if _truncates(choice.sampling)]
+    for width in (SHORT, scores_BV.shape[-1]):
+        if not rest:
+            break
+        width = min(width, scores_BV.shape[-1])
+        kept_BK, ids_BK, enough = _truncate(probabilities_BV[rest], [choices[row].sampling for row in rest], width)
+        places = _invert(kept_BK, draws[rest])
+        tokens[rest] = ids_BK.gather(-1, places[:, None])[:, 0]
+        rest = [row for row, done in zip(rest, enough, strict=True) if not done]
+    return tokens
+
+
+def _truncates(sampling: Sampling) -> bool:
+    return sampling.top_k > 0 or sampling.top_p < 1.0 or sampling.min_p > 0.0
+
+
+def _truncate(probabilities_BV: Tensor, wishes: Sequence[Sampling], width: int) -> tuple[Tensor, Tensor, list[bool]]:
+    """The ``width`` likeliest tokens with those that a wish leaves out set to 0, and whether ``width`` was enough.
+
+    top_k first, then top_p of what is left (the smallest set that reaches it), then min_p relative to the likeliest.
+    """
+    vocabulary = probabilities_BV.shape[-1]
+    device = probabilities_BV.device
+    kept_BK, ids_BK = probabilities_BV.topk(width, dim=-1)
+    top_k = torch.tensor([wish.top_k or vocabulary for wish in wishes], device=device).clamp(max=vocabulary)
+    top_p = torch.tensor([wish.top_p for wish in wishes], device=device)
+    min_p = torch.tensor([wish.min_p for wish in wishes], device=device)
+    within_k = torch.arange(width, device=device) < top_k[:, None]
+    kept_BK = kept_BK.masked_fill(~within_k, 0.0)
+    # Without top_k the whole distribution sums to 1, also the part that is not among the candidates.
+    total = torch.where(top_k <= width, kept_BK.sum(-1), torch.ones_like(top_p))
+    before_BK = kept_BK.cumsum(-1) - kept_BK
+    inside_p = (before_BK < (top_p * total)[:, None]) | (top_p >= 1.0)[:, None]
+    inside_m = kept_BK >= (min_p[:, None] * kept_BK[:, :1])
+    last_is_in = within_k[:, -1] & inside_p[:, -1] & inside_m[:, -1]
+    enough = ~last_is_in | (top_k <= width) | torch.tensor(width >= vocabulary, device=device)
+    return kept_BK.masked_fill(~(inside_p & inside_m), 0.0), ids_BK, enough.tolist()
+
+
+def _invert(weights_BK: Tensor, draws: Tensor) -> Tensor:
+    """The first place where the running sum exceeds the drawn share of the total; weights of 0 are never chosen."""
+    sums_BK = weights_BK.double().cumsum(-1)
+    targets = draws[:, None] * sums_BK[:, -1:]
+    last = (weights_BK > 0).cumsum(-1).argmax(-1)  # rounding at the very end must not reach beyond
+    return torch.minimum(torch.searchsorted(sums_BK, targets, right=True)[:, 0], last)

@@ -1,0 +1,158 @@
+"""The versions in memory with their caches, and the one pointer that says where new requests go.
+
+What may happen is decided in `engine.inference.swap_policy`; here it happens, under one lock. A flip is the change of
+that pointer: it cannot fail, and because requests bind only at the start of an engine iteration it falls between two.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from engine.inference import swap_policy
+from engine.models.base import Cache
+from engine.version import LoadedVersion
+
+
+class Resident:
+    """One version in memory.
+
+    Attributes:
+        cache: rows for the sequences that run on this version, and one more that padding is written to.
+        free: rows that no sequence has.
+    """
+
+    def __init__(self, loaded: LoadedVersion, rows: int) -> None:
+        self.version = loaded.manifest.version
+        self.model = loaded.model
+        self.tokenizer = loaded.tokenizer
+        self.manifest = loaded.manifest
+        self.context = loaded.model.context
+        self.cache: Cache = loaded.model.make_cache(rows + 1, loaded.model.context)
+        self.device = next(loaded.model.parameters()).device
+        self.padding_row = rows
+        self.free = list(range(rows))
+
+
+class VersionGoneError(LookupError):
+    """No such version is in memory."""
+
+
+class WeightSlots:
+    """Safe to use from any thread.
+
+    Attributes:
+        on_retired: called with a version's number after it went.
+    """
+
+    def __init__(self, drain_seconds: float) -> None:
+        self.on_retired: Callable[[int], None] = lambda _: None
+        self._drain_seconds = drain_seconds
+        self._table: swap_policy.Table = swap_policy.EMPTY
+        self._residents: dict[int, Resident] = {}
+        self._drain_until: dict[int, float] = {}
+        self._previous: int | None = None
+        self._changed = threading.Condition()
+
+    @property
+    def serving(self) -> Resident | None:
+        """Where new requests go."""
+        with self._changed:
+            version = swap_policy.serving(self._table)
+            return None if version is None else self._residents[version]
+
+    @property
+    def resident(self) -> tuple[int, ...]:
+        """Versions that requests may be bound to: the one that serves, and those that drain."""
+        with self._changed:
+            return tuple(sorted(v for v, place in self._table.items() if place.state != "prepared"))
+
+    @property
+    def previous(self) -> int | None:
+        """The version that served before, while it is in memory."""
+        with self._changed:
+            return self._previous if self._previous in self._table else None
+
+    def admit(self, version: int, wait_seconds: float) -> bool:
+        """Make room for a version that is to be prepared. True: load it. False: it is in memory already.
+
+        Raises:
+            TimeoutError: two versions stayed in memory for ``wait_seconds``.
+        """
+        end = time.monotonic() + wait_seconds
+        with self._changed:
+            while True:
+                table, admission = swap_policy.admit(self._table, version)
+                self._become(table)
+                if admission != "wait":
+                    return admission == "load"
+                if not self._changed.wait(end - time.monotonic()):
+                    held = ", ".join(f"{v} ({place.state})" for v, place in sorted(self._table.items()))
+                    raise TimeoutError(f"no room beside the versions in memory: {held}")
+
+    def install(self, resident: Resident) -> None:
+        """Hold a loaded, checked version beside the one that serves."""
+        with self._changed:
+            self._residents[resident.version] = resident
+            self._become(swap_policy.loaded(self._table, resident.version))
+
+    def commit(self, version: int) -> None:
+        """Flip: from now on new requests go to this version.
+
+        Raises:
+            VersionGoneError: it is not in memory.
+        """
+        with self._changed:
+            if version not in self._table:
+                raise VersionGoneError(version)
+            before = swap_policy.serving(self._table)
+            if before is not None and before != version:
+                self._previous = before
+                self._drain_until[before] = time.monotonic() + self._drain_seconds
+            self._become(swap_policy.commit(self._table, version))
+
+    def abandon(self, version: int) -> None:
+        """Forget a prepared version."""
+        with self._changed:
+            self._become(swap_policy.abandon(self._table, version))
+
+    def enter(self, pin: int | None) -> Resident:
+        """Bind a request to the version that serves, or to the one it asked for.
+
+        Raises:
+            VersionGoneError: nothing serves, or the version asked for takes no requests.
+        """
+        with self._changed:
+            version = swap_policy.serving(self._table) if pin is None else pin
+            place = self._table.get(version) if version is not None else None
+            if version is None or place is None or place.state == "prepared":
+                raise VersionGoneError(version)
+            self._become(swap_policy.enter(self._table, version))
+            return self._residents[version]
+
+    def leave(self, version: int) -> None:
+        """A request that `enter` bound has ended."""
+        with self._changed:
+            self._become(swap_policy.leave(self._table, version))
+
+    def is_overdue(self, version: int) -> bool:
+        """It drains, and its time is over."""
+        with self._changed:
+            place = self._table.get(version)
+            if place is None or place.state != "draining":
+                return False
+            return time.monotonic() > self._drain_until.get(version, float("inf"))
+
+    def get(self, version: int) -> Resident:
+        """A version that something is bound to, or that was just prepared."""
+        with self._changed:
+            return self._residents[version]
+
+    def _become(self, table: swap_policy.Table) -> None:
+        gone = self._table.keys() - table.keys()
+        self._table = table
+        for version in gone:
+            del self._residents[version]
+            self._drain_until.pop(version, None)
+        self._changed.notify_all()
+        for version in gone:
+            self.on_retired(version)
