@@ -1,0 +1,166 @@
+"""Follows the metrics of a run: every line goes once into an event file, and into a summary.
+
+Where reading stopped is kept beside the event file, together with how much of that file is good. A monitor that was
+killed in between cuts the rest off, so no step is there twice. A trainer that resumes cuts its metrics back to a
+checkpoint; then the file is read from its beginning again, behind a record that has TensorBoard forget what it had.
+"""
+
+import json
+import math
+import time
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from daemon import log
+from engine import artifacts
+
+METRICS = "metrics.jsonl"
+POSITION = ".position.json"
+_AT_ONCE = 1 << 20
+_logger = log.get(__name__)
+
+
+class RunSummary(BaseModel):
+    """Where a run is. ``latest`` holds the newest value of each metric by its name in ``metrics.jsonl``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: int = 0
+    latest: dict[str, float] = {}
+    best_validation_loss: float | None = None
+
+    def after(self, step: int, values: dict[str, float]) -> "RunSummary":
+        """The summary with one line more."""
+        losses = [self.best_validation_loss, values.get("validation_loss")]
+        return RunSummary(
+            step=step,
+            latest=self.latest | values,
+            best_validation_loss=min((loss for loss in losses if loss is not None), default=None),
+        )
+
+
+class Position(BaseModel):
+    """How far a run was followed: ``read`` bytes of metrics became ``written`` bytes of the file ``events``.
+
+    The last line read is known by its length and sum, to notice that the metrics were cut back and grew again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    events: str
+    read: int = 0
+    written: int = 0
+    line_bytes: int = 0
+    line_sum: int = 0
+    summary: RunSummary = RunSummary()
+
+
+def follow(metrics: Path, folder: Path) -> RunSummary:
+    """Bring the event file in ``folder`` up to date with ``metrics``.
+
+    Raises:
+        OSError: a file cannot be read or written; the next call goes on from what is good.
+    """
+    position = _read_position(folder) or _begin(folder)
+    with metrics.open("rb") as stream:
+        if not _is_unchanged(stream, position):
+            position = Position(events=position.events, written=position.written)
+        stream.seek(position.read)
+        for lines in _whole_lines(stream):
+            position = _take(lines, position, folder, written_at=metrics.stat().st_mtime)
+            artifacts.write_json(folder / POSITION, position.model_dump(mode="json"))
+    return position.summary
+
+
+def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> Position:
+    """Write what ``lines`` say behind what is good of the event file."""
+    from daemon.workers.monitor import events
+
+    records = [] if position.written else [events.opening(written_at)]
+    rewound = position.written > 0 and position.read == 0
+    summary = position.summary
+    split = lines.splitlines(keepends=True)
+    for line in split:
+        value = _parse(line)
+        if value is None:
+            _logger.warning("a line of metrics is left out", folder=folder.name, line=repr(line[:200]))
+            continue
+        step, at, values = value
+        if rewound:
+            records.append(events.restart(at or written_at, step))
+            rewound = False
+        records.append(events.scalars(at or written_at, step, {_tag(name): v for name, v in values.items()}))
+        summary = summary.after(step, values)
+    return Position(
+        events=position.events,
+        read=position.read + len(lines),
+        written=events.append(folder / position.events, position.written, records),
+        line_bytes=len(split[-1]),
+        line_sum=zlib.crc32(split[-1]),
+        summary=summary,
+    )
+
+
+def _parse(line: bytes) -> tuple[int, float | None, dict[str, float]] | None:
+    """Step, time and finite values of one line; null where it is none."""
+    try:
+        value: dict[str, JsonValue] = json.loads(line)
+        step, at = value.pop("step"), value.pop("at", None)
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(step, int):
+        return None
+    numbers = {k: float(v) for k, v in value.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return step, _seconds(at), {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _seconds(at: JsonValue) -> float | None:
+    try:
+        return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else None
+    except ValueError:
+        return None
+
+
+def _tag(name: str) -> str:
+    """``validation_loss`` and ``loss`` share a chart of TensorBoard under ``validation/`` and ``train/``."""
+    part, _, rest = name.partition("_")
+    return f"validation/{rest}" if part == "validation" and rest else f"train/{name}"
+
+
+def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The rest of ``stream`` in parts that end with a line; a line that is still being written is left."""
+    while chunk := stream.read(_AT_ONCE):
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            return
+        stream.seek(end - len(chunk), 1)
+        yield chunk[:end]
+
+
+def _is_unchanged(stream: BinaryIO, position: Position) -> bool:
+    """Whether the last line read is where it was."""
+    stream.seek(position.read - position.line_bytes)
+    return zlib.crc32(stream.read(position.line_bytes)) == position.line_sum
+
+
+def _read_position(folder: Path) -> Position | None:
+    """Null where there is none, or where the event file lacks what it should have."""
+    try:
+        position = Position.model_validate_json((folder / POSITION).read_bytes())
+        complete = position.written == 0 or (folder / position.events).stat().st_size >= position.written
+    except (FileNotFoundError, ValidationError):
+        return None
+    return position if complete else None
+
+
+def _begin(folder: Path) -> Position:
+    """A new event file in place of any that nothing is known of."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("events.out.tfevents.*"):
+        file.unlink()
+    return Position(events=f"events.out.tfevents.{int(time.time()):010d}.thord")

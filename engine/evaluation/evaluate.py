@@ -1,0 +1,171 @@
+"""One evaluation: measure candidate and incumbent on the same conversations in the same run, judge, let both answer."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+
+from pydantic import BaseModel, ConfigDict
+
+from engine.config import EvaluationSettings, GateSettings
+from engine.data.conversation import Conversation
+from engine.data.snapshot import Example
+from engine.evaluation import gate, samples
+from engine.evaluation.gate import Verdict
+from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure, supervised_bytes
+from engine.evaluation.samples import Prompt
+from engine.evaluation.unigram import Unigram
+from engine.tokenizers.base import Tokenizer
+from engine.version import LoadedVersion
+
+Load = Callable[[], LoadedVersion]
+"""Loads a version. Candidate and incumbent are in memory one after the other, never both."""
+
+UNIGRAM = "the unigram baseline"
+
+
+class Sample(BaseModel):
+    """What both versions say to one prompt; ``expected`` is what a person wrote there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt: str
+    expected: str | None
+    candidate: str
+    incumbent: str | None
+
+
+class Evaluation(BaseModel):
+    """The outcome. ``metrics`` holds the candidate's figures by name, the incumbent's under ``incumbent_``.
+
+    Those of replayed conversations are under ``replay_``: they tell how much was forgotten, and decide nothing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict
+    metrics: dict[str, float]
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What one version shows."""
+
+    held_out: Likelihood
+    replayed: Likelihood
+    answers: list[str]
+
+
+def choose(examples: Iterable[Example], limit: int) -> list[Conversation]:
+    """At most ``limit`` conversations with something to score.
+
+    Chosen by identity: the same ones again and again, whatever their order and whatever was added.
+    """
+    fit = (example for example in examples if supervised_bytes(example.conversation))
+    return [example.conversation for example in nsmallest(limit, fit, key=lambda example: example.identity)]
+
+
+def judge(
+    candidate: Load,
+    incumbent: Load | None,
+    held_out: Sequence[Conversation],
+    training: Callable[[], Iterator[Example]],
+    settings: EvaluationSettings,
+    gate_settings: GateSettings,
+    advance: Callable[[str], None] = lambda activity: None,
+) -> Evaluation:
+    """Judge a candidate against the version in service, or against a unigram model where none is.
+
+    ``training`` reads what the candidate learned from: the baseline is fitted on it, and forgetting is measured on the
+    replayed part of it. ``advance`` is called, often, with what is under way.
+
+    Raises:
+        ArtifactError: a version cannot be loaded.
+    """
+    replayed = choose((e for e in training() if e.origin == "replay"), settings.max_conversations)
+    prompts = samples.prompts(settings.sample_prompts, held_out)
+    version = candidate()
+    against = UNIGRAM
+    ours = _examine(version, held_out, replayed, prompts, settings, lambda: advance("measuring the candidate"))
+    theirs: _Findings | None = None
+    if incumbent is None:
+        documents = _training_documents(version.tokenizer, training(), lambda: advance("fitting the baseline"))
+        baseline = Unigram(version.tokenizer.vocabulary, documents)
+        reference = baseline.measure(encode_documents(version.tokenizer, held_out))
+    else:
+        del version  # its memory is wanted for the other
+        other = incumbent()
+        against = f"version {other.manifest.version}"
+        theirs = _examine(other, held_out, replayed, prompts, settings, lambda: advance("measuring the incumbent"))
+        reference = theirs.held_out
+    advance("drawing")
+    kinds = ["chat" if conversation.messages else "text" for conversation in held_out]
+    return Evaluation(
+        verdict=gate.judge(ours.held_out, reference, kinds, gate_settings, against),
+        metrics=_metrics(ours, reference, theirs),
+        samples=_samples(prompts, ours, theirs),
+    )
+
+
+def measure_version(
+    version: LoadedVersion,
+    conversations: Sequence[Conversation],
+    settings: EvaluationSettings,
+    advance: Callable[[], None] = lambda: None,
+) -> Likelihood:
+    """The likelihood of each conversation under one version."""
+    documents = encode_documents(version.tokenizer, conversations)
+    length, batch_size = settings.length, settings.batch_size
+    return measure(version.model, documents, length=length, batch_size=batch_size, advance=advance)
+
+
+def _examine(
+    version: LoadedVersion,
+    held_out: Sequence[Conversation],
+    replayed: Sequence[Conversation],
+    prompts: Sequence[Prompt],
+    settings: EvaluationSettings,
+    advance: Callable[[], None],
+) -> _Findings:
+    advance()
+    answers = []
+    for prompt in prompts:
+        answers.append(samples.answer(version.model, version.tokenizer, prompt, settings.sample_tokens))
+        advance()
+    return _Findings(
+        held_out=measure_version(version, held_out, settings, advance),
+        replayed=measure_version(version, replayed, settings, advance),
+        answers=answers,
+    )
+
+
+def _training_documents(
+    tokenizer: Tokenizer, training: Iterator[Example], advance: Callable[[], None]
+) -> Iterator[Document]:
+    for example in training:
+        yield from encode_documents(tokenizer, [example.conversation])
+        advance()
+
+
+def _metrics(ours: _Findings, reference: Likelihood, theirs: _Findings | None) -> dict[str, float]:
+    parts = {"": ours.held_out, "incumbent_": reference, "replay_": ours.replayed}
+    if theirs is not None:
+        parts["incumbent_replay_"] = theirs.replayed
+    return {
+        prefix + name: value
+        for prefix, likelihood in parts.items()
+        if len(likelihood.nats_C)
+        for name, value in likelihood.figures.items()
+    }
+
+
+def _samples(prompts: Sequence[Prompt], ours: _Findings, theirs: _Findings | None) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(
+            prompt=prompt.shown,
+            expected=prompt.expected,
+            candidate=ours.answers[position],
+            incumbent=theirs.answers[position] if theirs else None,
+        )
+        for position, prompt in enumerate(prompts)
+    )
