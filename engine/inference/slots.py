@@ -41,42 +41,41 @@ class WeightSlots:
     """Safe to use from any thread.
 
     Attributes:
-        on_retired: called with a version's number after it went.
+        on_retired: called with a version's number after it went; it must not block.
     """
 
     def __init__(self, drain_seconds: float) -> None:
         self.on_retired: Callable[[int], None] = lambda _: None
-        self._drain_seconds = drain_seconds
+        self.drain_seconds = drain_seconds
         self._table: swap_policy.Table = swap_policy.EMPTY
         self._residents: dict[int, Resident] = {}
-        self._drain_until: dict[int, float] = {}
-        self._previous: int | None = None
+        self._served_until: dict[int, float] = {}
         self._changed = threading.Condition()
 
     @property
     def serving(self) -> Resident | None:
         """Where new requests go."""
         with self._changed:
-            version = swap_policy.serving(self._table)
+            version = swap_policy.only(self._table, "serving")
             return None if version is None else self._residents[version]
-
-    @property
-    def resident(self) -> tuple[int, ...]:
-        """Versions that requests may be bound to: the one that serves, and those that drain."""
-        with self._changed:
-            return tuple(sorted(v for v, place in self._table.items() if place.state != "prepared"))
 
     @property
     def previous(self) -> int | None:
         """The version that served before, while it is in memory."""
         with self._changed:
-            return self._previous if self._previous in self._table else None
+            return swap_policy.only(self._table, "previous")
+
+    @property
+    def resident(self) -> tuple[int, ...]:
+        """Versions that a request may ask for."""
+        with self._changed:
+            return tuple(sorted(v for v, place in self._table.items() if place.state in ("serving", "previous")))
 
     def admit(self, version: int, wait_seconds: float) -> bool:
         """Make room for a version that is to be prepared. True: load it. False: it is in memory already.
 
         Raises:
-            TimeoutError: two versions stayed in memory for ``wait_seconds``.
+            TimeoutError: two versions stayed in use for ``wait_seconds``.
         """
         end = time.monotonic() + wait_seconds
         with self._changed:
@@ -92,8 +91,9 @@ class WeightSlots:
     def install(self, resident: Resident) -> None:
         """Hold a loaded, checked version beside the one that serves."""
         with self._changed:
+            table = swap_policy.loaded(self._table, resident.version)
             self._residents[resident.version] = resident
-            self._become(swap_policy.loaded(self._table, resident.version))
+            self._become(table)
 
     def commit(self, version: int) -> None:
         """Flip: from now on new requests go to this version.
@@ -104,10 +104,9 @@ class WeightSlots:
         with self._changed:
             if version not in self._table:
                 raise VersionGoneError(version)
-            before = swap_policy.serving(self._table)
+            before = swap_policy.only(self._table, "serving")
             if before is not None and before != version:
-                self._previous = before
-                self._drain_until[before] = time.monotonic() + self._drain_seconds
+                self._served_until[before] = time.monotonic()
             self._become(swap_policy.commit(self._table, version))
 
     def abandon(self, version: int) -> None:
@@ -122,11 +121,13 @@ class WeightSlots:
             VersionGoneError: nothing serves, or the version asked for takes no requests.
         """
         with self._changed:
-            version = swap_policy.serving(self._table) if pin is None else pin
-            place = self._table.get(version) if version is not None else None
-            if version is None or place is None or place.state == "prepared":
+            version = swap_policy.only(self._table, "serving") if pin is None else pin
+            if version is None:
                 raise VersionGoneError(version)
-            self._become(swap_policy.enter(self._table, version))
+            try:
+                self._become(swap_policy.enter(self._table, version))
+            except KeyError:
+                raise VersionGoneError(version) from None
             return self._residents[version]
 
     def leave(self, version: int) -> None:
@@ -135,15 +136,15 @@ class WeightSlots:
             self._become(swap_policy.leave(self._table, version))
 
     def is_overdue(self, version: int) -> bool:
-        """It drains, and its time is over."""
+        """Its slot is needed, and its requests have had their time to finish."""
         with self._changed:
             place = self._table.get(version)
-            if place is None or place.state != "draining":
+            if place is None or place.state != "retiring":
                 return False
-            return time.monotonic() > self._drain_until.get(version, float("inf"))
+            return time.monotonic() > self._served_until.get(version, 0.0) + self.drain_seconds
 
     def get(self, version: int) -> Resident:
-        """A version that something is bound to, or that was just prepared."""
+        """A version that the caller knows to be in memory, because something is bound to it."""
         with self._changed:
             return self._residents[version]
 
@@ -152,7 +153,7 @@ class WeightSlots:
         self._table = table
         for version in gone:
             del self._residents[version]
-            self._drain_until.pop(version, None)
+            self._served_until.pop(version, None)
         self._changed.notify_all()
         for version in gone:
             self.on_retired(version)

@@ -1,24 +1,26 @@
 """Which versions are in memory and what may happen to them: a pure table. Neither torch nor threads are needed.
 
-A version in memory is in one of three states, and ``users`` requests are bound to it:
+A version in memory is in one of four states, and ``users`` requests are bound to it:
 
-    prepared    whole, checked, warm; takes no new requests
+    prepared    whole, checked, warm; only requests that ask for it by number reach it
     serving     new requests go to it; at most one version is
-    draining    served before; its requests finish on it, then it goes
+    previous    served before: its requests finish on it, pins reach it, going back to it is a flip
+    retiring    its slot is needed: takes no more requests, goes when its last one ends
 
-    | event        | absent               | prepared              | serving       | draining                     |
-    | ------------ | -------------------- | --------------------- | ------------- | ---------------------------- |
-    | `admit`      | load, or wait: two   | ready                 | ready         | ready: becomes prepared,     |
-    |              | versions are in      |                       |               | so that going back is a flip |
-    | `loaded`     | becomes prepared     | -                     | -             | -                            |
-    | `commit`     | error: load it first | becomes serving, and  | nothing       | becomes serving, and the one |
-    |              |                      | the one before drains |               | before drains                |
-    | `abandon`    | nothing              | draining              | nothing       | nothing                      |
-    | `enter`      | error                | one more user         | one more user | one more user                |
-    | `leave`      | error                | one user less         | one less      | one user less                |
+    | event     | absent             | prepared            | serving       | previous            | retiring         |
+    | --------- | ------------------ | ------------------- | ------------- | ------------------- | ---------------- |
+    | `admit`   | load, if a slot is | ready               | ready         | becomes prepared,   | becomes prepared,|
+    |           | free; else wait    |                     |               | ready               | ready            |
+    | `loaded`  | becomes prepared   | error               | error         | error               | error            |
+    | `commit`  | error              | becomes serving     | nothing       | becomes serving     | becomes serving  |
+    | `abandon` | nothing            | becomes retiring    | nothing       | nothing             | nothing          |
+    | `enter`   | error              | one user more       | one user more | one user more       | error            |
+    | `leave`   | error              | one user less       | one user less | one user less       | one user less    |
 
-After every event a draining version without users is gone. So a version that serves is only ever replaced by another
-one, never lost, and a request never loses the version it runs on.
+`admit` of one version first makes room: what else is prepared and, where no slot is free, what is previous retires.
+With `commit` the version that served becomes previous, and one that was previous retires. After every event a retiring
+version without users is gone. So the version that serves is only ever replaced by another, never lost, and a request
+never loses the version it runs on.
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ from typing import Literal
 SLOTS = 2
 """Versions in memory at once. A third one waits until one of them is gone."""
 
-State = Literal["prepared", "serving", "draining"]
+State = Literal["prepared", "serving", "previous", "retiring"]
 Admission = Literal["ready", "load", "wait"]
 
 
@@ -45,57 +47,61 @@ Table = Mapping[int, Place]
 EMPTY: Table = MappingProxyType({})
 
 
-def serving(table: Table) -> int | None:
-    """The version that new requests go to."""
-    return next((version for version, place in table.items() if place.state == "serving"), None)
+def only(table: Table, state: State) -> int | None:
+    """The version in this state; of prepared, serving and previous there is at most one each."""
+    return next((version for version, place in table.items() if place.state == state), None)
 
 
 def admit(table: Table, version: int) -> tuple[Table, Admission]:
-    """The first phase of a swap: is it in memory, may it be loaded, or must it wait?
-
-    Whatever else was prepared and not committed is given up: one swap at a time.
-    """
+    """The first phase of a swap: is it in memory, may it be loaded, or must it wait?"""
     for other, place in table.items():
         if place.state == "prepared" and other != version:
-            table = abandon(table, other)
-    if version not in table:
-        return table, "load" if len(table) < SLOTS else "wait"
-    if table[version].state == "draining":
-        table = _with(table, version, replace(table[version], state="prepared"))
-    return table, "ready"
+            table = _moved(table, other, "retiring")
+    if version in table:
+        waits = table[version].state in ("previous", "retiring")
+        return (_moved(table, version, "prepared") if waits else table), "ready"
+    previous = only(table, "previous")
+    if len(table) >= SLOTS and previous is not None:
+        table = _moved(table, previous, "retiring")
+    return table, "load" if len(table) < SLOTS else "wait"
 
 
 def loaded(table: Table, version: int) -> Table:
     """It was loaded and checked, after `admit` said that it may."""
-    if version in table:
-        raise ValueError(f"version {version} is in memory already")
-    return _with(table, version, Place("prepared"))
+    if version in table or len(table) >= SLOTS:
+        raise ValueError(f"there is no slot for version {version}")
+    return MappingProxyType({**table, version: Place("prepared")})
 
 
 def commit(table: Table, version: int) -> Table:
     """The second phase: new requests go to it from now on."""
-    if version not in table:
-        raise KeyError(version)
-    before = serving(table)
-    if before == version:
+    if table[version].state == "serving":
         return table
+    before, previous = only(table, "serving"), only(table, "previous")
+    if previous is not None and previous != version:
+        table = _moved(table, previous, "retiring")
     if before is not None:
-        table = _with(table, before, replace(table[before], state="draining"))
-    return _settled(_with(table, version, replace(table[version], state="serving")))
+        table = _moved(table, before, "previous")
+    return _moved(table, version, "serving")
 
 
 def abandon(table: Table, version: int) -> Table:
-    """Forget what was prepared; requests that still run on it (it had served before) finish."""
-    place = table.get(version)
-    if place is None or place.state != "prepared":
-        return table
-    return _settled(_with(table, version, replace(place, state="draining")))
+    """Forget what was prepared; requests that still run on it, because it had served before, finish."""
+    if version in table and table[version].state == "prepared":
+        return _moved(table, version, "retiring")
+    return table
 
 
 def enter(table: Table, version: int) -> Table:
-    """A request binds to it."""
+    """A request binds to it.
+
+    Raises:
+        KeyError: it is not in memory, or takes no requests.
+    """
     place = table[version]
-    return _with(table, version, replace(place, users=place.users + 1))
+    if place.state == "retiring":
+        raise KeyError(version)
+    return MappingProxyType({**table, version: replace(place, users=place.users + 1)})
 
 
 def leave(table: Table, version: int) -> Table:
@@ -103,12 +109,13 @@ def leave(table: Table, version: int) -> Table:
     place = table[version]
     if not place.users:
         raise ValueError(f"version {version} has no users")
-    return _settled(_with(table, version, replace(place, users=place.users - 1)))
+    return _settled({**table, version: replace(place, users=place.users - 1)})
+
+
+def _moved(table: Table, version: int, state: State) -> Table:
+    return _settled({**table, version: replace(table[version], state=state)})
 
 
 def _settled(table: Table) -> Table:
-    return MappingProxyType({v: place for v, place in table.items() if place.state != "draining" or place.users})
-
-
-def _with(table: Table, version: int, place: Place) -> Table:
-    return MappingProxyType({**table, version: place})
+    """Without retiring versions that nobody uses."""
+    return MappingProxyType({v: place for v, place in table.items() if place.state != "retiring" or place.users})
