@@ -51,6 +51,7 @@ class Cycle(Record):
         furthest: the highest training step any attempt reported.
         incumbent: the version it was last judged against.
         outcome: a sentence for people: why it ended as it did.
+        data_at_fault: it failed in a way its conversations may have caused, so this counts as one of their tries.
         settled: the intake has given its conversations their final state.
     """
 
@@ -71,6 +72,7 @@ class Cycle(Record):
     gate: dict[str, JsonValue] | None = None
     metrics: dict[str, float] | None = None
     outcome: str | None = None
+    data_at_fault: bool = False
     settled: bool = False
     created_at: str
     started_at: str | None = None
@@ -83,7 +85,7 @@ class Cycle(Record):
 
     def to_json(self) -> dict[str, JsonValue]:
         """The cycle as clients see it."""
-        shown = self.model_dump(mode="json", exclude={"settled", "fruitless", "furthest", "request"})
+        shown = self.model_dump(mode="json", exclude={"settled", "data_at_fault", "fruitless", "furthest", "request"})
         asked = self.request.model_dump(mode="json", exclude_defaults=True)
         versions = {name: version_name(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
         return {**shown, **versions, **asked}

@@ -1,0 +1,41 @@
+"""Copies of the databases, taken while they are in use."""
+
+import datetime
+import sqlite3
+from pathlib import Path
+
+KEEP = 7
+"""Copies of each database."""
+
+
+def back_up(database: Path, folder: Path) -> Path | None:
+    """Copy ``database`` to ``folder/NAME-YYYYMMDD.db`` and drop all but the newest seven copies.
+
+    The copy appears by rename, so it is whole or absent. Blocking: call it in a thread.
+
+    Returns:
+        The copy, or null where there is no such database yet.
+
+    Raises:
+        OSError, sqlite3.Error: it could not be written.
+    """
+    if not database.exists():
+        return None
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
+    copy = folder / f"{database.stem}-{today}.db"
+    draft = folder / f".tmp-{copy.name}"
+    draft.unlink(missing_ok=True)
+    source = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        target = sqlite3.connect(draft)
+        try:
+            source.backup(target)
+        finally:
+            target.close()
+    finally:
+        source.close()
+    draft.rename(copy)
+    for old in sorted(folder.glob(f"{database.stem}-*.db"))[:-KEEP]:
+        old.unlink(missing_ok=True)
+    return copy

@@ -1,0 +1,479 @@
+"""The driver of cycles: one at a time, from ``queued`` to its end, step by step along the table in `daemon.cycle`.
+
+    queued      → collecting    nothing to do but begin
+    collecting  → training      the intake writes the snapshot; base version and version number are fixed in the row
+    training    → evaluating    the trainer runs and publishes the candidate
+    evaluating  → promoting     the evaluator judges it against what serves now; `promotion` brings it into service
+    promoting   → promoted      done with the swap
+
+Every step may be repeated: after a crash `recover` resumes the unfinished cycle in the state its row has. At the end,
+however it came, the intake is told what becomes of the conversations, again and again until it has answered.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+import structlog
+from pydantic import JsonValue
+
+from control.paths import Paths
+from daemon import log
+from daemon.cycle import CycleEvent, CycleState
+from daemon.messages import (
+    Collect,
+    Collected,
+    Evaluate,
+    Evaluated,
+    Failure,
+    FromWorker,
+    Ready,
+    Settle,
+    Settled,
+    Train,
+    Trained,
+    TrainProgress,
+    WorkerName,
+)
+from daemon.settings.sections import Tables
+from daemon.supervisor import versions
+from daemon.supervisor.cycle_watch import CycleWatch
+from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
+from daemon.supervisor.promotion import IncumbentChangedError, Promotion, RefusedError
+from daemon.supervisor.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name
+from daemon.supervisor.store import CycleField, Store, StoreUnavailableError
+from daemon.supervisor.troubles import LONGEST_PAUSE, Troubles, insist
+
+_logger = log.get(__name__)
+
+PROGRESS_WRITE_SECONDS = 5.0
+"""At most this often is the furthest step written down; the first one beyond the last attempt's always is."""
+
+CRASH_PAUSE = 0.5
+FAILURE_PAUSE = 5.0
+"""Seconds before another attempt after a crash, and after a failure that may pass (a full disk); each doubles."""
+
+INTAKE_PAUSE = 5.0
+"""Seconds after which an intake that is away is asked again, even where it did not report."""
+
+
+class NotCancellableError(Exception):
+    """The cycle is finished or is being promoted."""
+
+
+class _CutShortError(Exception):
+    """The step was cut short and may be tried again."""
+
+    def __init__(self, why: str, *, pause: float, data_at_fault: bool) -> None:
+        super().__init__(why)
+        self.pause = pause
+        self.data_at_fault = data_at_fault
+
+
+class _FailedError(Exception):
+    """The step cannot be done."""
+
+    def __init__(self, why: str, *, data_at_fault: bool = True) -> None:
+        super().__init__(why)
+        self.data_at_fault = data_at_fault
+
+
+class Cycles:
+    """Runs cycles. Nothing of a cycle lives here that its row does not have, but its progress of the moment.
+
+    Attributes:
+        current: the cycle under way.
+        on_end: called with every cycle that ended.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        promotion: Promotion,
+        evaluations: Evaluations,
+        paths: Paths,
+        tables: Callable[[], Tables],
+        troubles: Troubles,
+    ) -> None:
+        self.current: Cycle | None = None
+        self.on_end: Callable[[Cycle], None] = lambda _: None
+        self._store = store
+        self._workers = workers
+        self._promotion = promotion
+        self._evaluations = evaluations
+        self._paths = paths
+        self._tables = tables
+        self._troubles = troubles
+        self._driver: asyncio.Task[None] | None = None
+        self._settler: asyncio.Task[None] | None = None
+        self._to_settle = False
+        self._step: asyncio.Task[Cycle] | None = None
+        self._promoting = False
+        self._cancelled: dict[int, str] = {}
+        self._watch = CycleWatch()
+        self._intake_ready = asyncio.Event()
+        self._steps: dict[CycleState, Callable[[Cycle], Coroutine[None, None, Cycle]]] = {
+            CycleState.QUEUED: self._begin,
+            CycleState.COLLECTING: self._collect,
+            CycleState.TRAINING: self._train,
+            CycleState.EVALUATING: self._evaluate,
+            CycleState.PROMOTING: self._promote,
+        }
+        workers.subscribe(self._observe)
+
+    # Requests ----------------------------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Take up what a crash or a stop left: settle what ended, resume what did not. Call once at start."""
+        self._settle_soon()
+        self.current = await self._store.unfinished_cycle()
+        if self.current is not None:
+            self._driver = asyncio.create_task(self._resume(self.current))
+
+    async def trigger(self, reason: str, request: CycleRequest | None = None) -> Cycle:
+        """Queue a cycle and begin with it.
+
+        Raises:
+            CycleUnderWayError: one is not finished yet.
+            StoreUnavailableError: the disk is full or read-only.
+        """
+        self.current = await self._store.add_cycle(reason, request or CycleRequest())
+        self._driver = asyncio.create_task(self._drive(self.current))
+        return self.current
+
+    async def cancel(self, number: int, by: str) -> Cycle:
+        """End a cycle that is under way; its conversations become ``new`` again.
+
+        Raises:
+            NoSuchRecordError: there is no such cycle.
+            NotCancellableError: it is finished or is being promoted.
+        """
+        cycle = await self._store.cycle(number)
+        if cycle.is_final:
+            raise NotCancellableError(f"cycle {number} is {cycle.state} already")
+        if cycle.state is CycleState.PROMOTING or self._promoting:
+            raise NotCancellableError(f"cycle {number} is being promoted; roll back when it is done")
+        self._cancelled[number] = f"cancelled by {by}"
+        with self._watch.lines(number) as lines:
+            if self._step is not None:
+                self._step.cancel()
+            async for _ in lines:
+                pass
+        cycle = await self._store.cycle(number)
+        if cycle.state is not CycleState.CANCELLED:
+            raise NotCancellableError(f"cycle {number} is {cycle.state} already")
+        return cycle
+
+    async def follow(self, number: int) -> AsyncIterator[dict[str, JsonValue]]:
+        """Every change and every training step of a cycle as it comes, at last the cycle itself.
+
+        Raises:
+            NoSuchRecordError: there is no such cycle.
+        """
+        with self._watch.lines(number) as lines:
+            cycle = await self._store.cycle(number)
+            if not cycle.is_final:
+                yield {"progress": self._watch.describe(cycle)}
+                async for line in lines:
+                    yield {"progress": line}
+        yield {"cycle": (await self._store.cycle(number)).to_json()}
+
+    def describe(self, cycle: Cycle) -> dict[str, JsonValue]:
+        """A cycle for clients, with its progress of the moment."""
+        shown = cycle.to_json()
+        return shown if cycle.is_final else {**shown, "progress": self._watch.describe(cycle)}
+
+    async def close(self) -> None:
+        """Stop working. The unfinished cycle stays as it is and is resumed at the next start."""
+        tasks = [task for task in (self._driver, self._settler) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._watch.close()
+        if self.current is not None:
+            with contextlib.suppress(StoreUnavailableError):  # then this stop counts as a crash, which is harmless
+                await self._store.update(self.current.id, fruitless=0)
+
+    # The drive ---------------------------------------------------------------------------------------------------
+
+    async def _resume(self, cycle: Cycle) -> None:
+        if cycle.state is not CycleState.QUEUED:
+            cut_short = _CutShortError("thord was started again", pause=0.0, data_at_fault=True)
+            cycle = await self._try_again(cycle, cut_short)
+        await self._drive(cycle)
+
+    async def _drive(self, cycle: Cycle) -> None:
+        """Take one cycle to its end, one step after the other."""
+        while not cycle.is_final:
+            self.current = cycle
+            self._watch.tell(cycle)
+            with structlog.contextvars.bound_contextvars(cycle=cycle.id):
+                cycle = await self._one_step(cycle)
+            self._troubles.end("cycle")
+        self.current = None
+        self._cancelled.pop(cycle.id, None)
+        self._settle_soon()
+        self._watch.end(cycle)
+        self.on_end(cycle)
+
+    async def _one_step(self, cycle: Cycle) -> Cycle:
+        """One step in a task of its own, so that it can be cancelled while the drive goes on."""
+        self._step = asyncio.create_task(self._work(cycle))
+        if cycle.id in self._cancelled:
+            self._step.cancel()
+        try:
+            return await self._step
+        except asyncio.CancelledError:
+            if (me := asyncio.current_task()) is None or me.cancelling():
+                raise  # the drive itself shall stop; the row stays as it is
+            return await self._cancel(cycle)
+        finally:
+            self._step = None
+
+    async def _work(self, cycle: Cycle) -> Cycle:
+        """What the state asks for, and what follows if it cannot be done."""
+        try:
+            return await self._steps[cycle.state](cycle)
+        except _CutShortError as error:
+            return await self._try_again(cycle, error)
+        except _FailedError as error:
+            return await self._move(cycle, CycleEvent.ERROR, outcome=str(error), data_at_fault=error.data_at_fault)
+
+    async def _try_again(self, cycle: Cycle, cut_short: _CutShortError) -> Cycle:
+        """Count one more attempt after a pause, or fail where the last ones in a row led nowhere."""
+        cycle = await insist(lambda: self._store.cycle(cycle.id), self._troubles)
+        limit = self._tables().supervision.max_attempts
+        if cycle.fruitless >= limit:
+            why = f"{cycle.state} got no further in {limit} attempts; the last one: {cut_short}"
+            return await self._move(cycle, CycleEvent.ERROR, outcome=why, data_at_fault=cut_short.data_at_fault)
+        if cycle.fruitless and cut_short.pause:
+            self._troubles.begin("cycle", f"cycle {cycle.id}: {cut_short}; it will be tried again")
+            await asyncio.sleep(cut_short.pause * 2 ** (cycle.fruitless - 1))
+        return await insist(lambda: self._store.begin_attempt(cycle.id, str(cut_short)), self._troubles)
+
+    async def _cancel(self, cycle: Cycle) -> Cycle:
+        cycle = await insist(lambda: self._store.cycle(cycle.id), self._troubles)
+        if cycle.is_final or cycle.state is CycleState.PROMOTING:
+            return cycle  # the step was over before it could be cancelled
+        return await self._move(cycle, CycleEvent.CANCEL, outcome=self._cancelled.get(cycle.id))
+
+    # The steps ---------------------------------------------------------------------------------------------------
+
+    async def _begin(self, cycle: Cycle) -> Cycle:
+        return await self._move(cycle, CycleEvent.START)
+
+    async def _collect(self, cycle: Cycle) -> Cycle:
+        if self._settler is not None:  # what the cycle before gives back may be collected by this one
+            await asyncio.shield(self._settler)
+        data, asked = self._tables().data, cycle.request
+        command = Collect(
+            cycle=cycle.id,
+            limit=data.max_conversations_per_cycle,
+            minimum=1 if asked.files else data.min_conversations,
+            files=asked.files,
+            validation_files=asked.validation_files,
+        )
+        answer = await self._ask_intake(command, lambda message: isinstance(message, Collected))
+        if not isinstance(answer, Collected):
+            raise _FailedError(f"the intake answered with '{answer.kind}'", data_at_fault=False)
+        if answer.conversations < command.minimum:
+            why = _too_little(answer, command)
+            return await self._move(cycle, CycleEvent.TOO_LITTLE, conversations=answer.conversations, outcome=why)
+        highest = await asyncio.to_thread(versions.highest, self._paths)
+        return await self._move(
+            cycle,
+            CycleEvent.COLLECTED,
+            conversations=answer.conversations,
+            replayed=answer.replayed,
+            held_out=answer.held_out,
+            snapshot_sha256=answer.sha256,
+            base_version=self._promotion.serving,
+            version=await insist(lambda: self._store.next_version(highest), self._troubles),
+        )
+
+    async def _train(self, cycle: Cycle) -> Cycle:
+        command = Train(
+            cycle=cycle.id,
+            attempt=cycle.attempt,
+            version=_version_of(cycle),
+            base=cycle.base_version,
+            overrides=cycle.request.overrides,
+        )
+        furthest = _Furthest(self._store, cycle)
+
+        def on_message(message: FromWorker) -> None:
+            if isinstance(message, TrainProgress):
+                self._watch.train(message)
+                furthest.reached(message.step)
+
+        with _work_of_a_process():
+            answer = await self._workers.run("trainer", command, on_message)
+        if not isinstance(answer, Trained):
+            raise _not_done(answer)
+        candidate = Version(
+            number=answer.version,
+            parent=answer.parent,
+            cycle=cycle.id,
+            created_at=utc_now(),
+            sha256=answer.sha256,
+            parameters=answer.parameters,
+            metrics=answer.metrics,
+        )
+        return await self._move(cycle, CycleEvent.TRAINED, candidate=candidate, metrics=answer.metrics)
+
+    async def _evaluate(self, cycle: Cycle) -> Cycle:
+        version, incumbent = _version_of(cycle), self._promotion.serving
+        if incumbent == version:  # a person promoted it before it was judged
+            return await self._promote(cycle)
+        command = Evaluate(request=cycle.id, version=version, incumbent=incumbent, cycle=cycle.id)
+        with _work_of_a_process():
+            answer = await self._evaluations.run(command)
+        if not isinstance(answer, Evaluated):
+            raise _not_done(answer)
+        await insist(lambda: self._store.add_metrics(version, answer.metrics), self._troubles)
+        metrics = {**(cycle.metrics or {}), **answer.metrics}
+        judged = await insist(
+            lambda: self._store.update(cycle.id, incumbent=incumbent, gate=answer.gate, metrics=metrics),
+            self._troubles,
+        )
+        if answer.passed:
+            return await self._promote(judged)
+        verdict: tuple[VersionState, str] = ("rejected", answer.reason)
+        return await self._move(cycle, CycleEvent.REFUSED, verdict=verdict, outcome=answer.reason, data_at_fault=True)
+
+    async def _promote(self, cycle: Cycle) -> Cycle:
+        self._promoting = True
+        try:
+            await insist(lambda: self._promotion.promote_candidate(cycle), self._troubles)
+        except IncumbentChangedError as error:
+            _logger.info("the candidate is judged again", why=str(error))
+        except RefusedError as error:
+            raise _FailedError(f"version {version_name(cycle.version)} cannot be served: {error}") from error
+        finally:
+            self._promoting = False
+        return await insist(lambda: self._store.cycle(cycle.id), self._troubles)
+
+    # What the steps share ----------------------------------------------------------------------------------------
+
+    async def _move(
+        self,
+        cycle: Cycle,
+        event: CycleEvent,
+        *,
+        candidate: Version | None = None,
+        verdict: tuple[VersionState, str] | None = None,
+        **fields: CycleField,
+    ) -> Cycle:
+        return await insist(
+            lambda: self._store.transition(cycle.id, event, candidate=candidate, verdict=verdict, **fields),
+            self._troubles,
+        )
+
+    async def _ask_intake(self, command: Collect | Settle, is_answer: Callable[[FromWorker], bool]) -> FromWorker:
+        """Ask the intake and wait for it as long as it is away."""
+
+        def answers(message: FromWorker) -> bool:
+            if isinstance(message, Failure):
+                return message.request == command.cycle
+            return is_answer(message) and isinstance(message, Collected | Settled) and message.cycle == command.cycle
+
+        while True:
+            self._intake_ready.clear()
+            try:
+                answer = await self._workers.request("intake", command, answers)
+            except WorkerUnavailableError:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._intake_ready.wait(), INTAKE_PAUSE)
+            except WorkerLostError as error:
+                raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=False) from error
+            else:
+                if isinstance(answer, Failure):
+                    raise _not_done(answer)
+                return answer
+
+    def _observe(self, worker: WorkerName, message: FromWorker) -> None:
+        if worker == "intake" and isinstance(message, Ready):
+            self._intake_ready.set()
+
+    # Settling ----------------------------------------------------------------------------------------------------
+
+    def _settle_soon(self) -> None:
+        self._to_settle = True
+        if self._settler is None or self._settler.done():
+            self._settler = asyncio.create_task(self._settle_all())
+
+    async def _settle_all(self) -> None:
+        """Have the intake give the conversations of every ended cycle their final state, however often it takes."""
+        while self._to_settle:
+            self._to_settle = False
+            for cycle in await insist(self._store.unsettled_cycles, self._troubles):
+                await self._settle(cycle)
+
+    async def _settle(self, cycle: Cycle) -> None:
+        command = Settle(cycle=cycle.id, learned=cycle.state is CycleState.PROMOTED, count_try=cycle.data_at_fault)
+        pause = CRASH_PAUSE
+        while True:
+            try:
+                await self._ask_intake(command, lambda message: isinstance(message, Settled))
+                break
+            except (_CutShortError, _FailedError) as error:
+                self._troubles.begin("settling", f"cycle {cycle.id} is not settled: {error}")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        self._troubles.end("settling")
+        await insist(lambda: self._store.update(cycle.id, settled=True), self._troubles)
+
+
+class _Furthest:
+    """Writes down how far training came, seldom: it tells an attempt that leads somewhere from one that does not."""
+
+    def __init__(self, store: Store, cycle: Cycle) -> None:
+        self._store = store
+        self._cycle = cycle.id
+        self._step = cycle.furthest
+        self._written_at = float("-inf")
+        self._writing: asyncio.Task[None] | None = None
+
+    def reached(self, step: int) -> None:
+        """Training reported this step."""
+        now = time.monotonic()
+        busy = self._writing is not None and not self._writing.done()
+        if step > self._step and not busy and now - self._written_at >= PROGRESS_WRITE_SECONDS:
+            self._step, self._written_at = step, now
+            self._writing = asyncio.create_task(self._write(step))
+
+    async def _write(self, step: int) -> None:
+        with contextlib.suppress(StoreUnavailableError):  # then this attempt counts for less than it was
+            await self._store.update(self._cycle, furthest=step, fruitless=0)
+
+
+@contextlib.contextmanager
+def _work_of_a_process() -> Iterator[None]:
+    """A worker that dies at its work is one attempt cut short."""
+    try:
+        yield
+    except (WorkerLostError, WorkerUnavailableError) as error:
+        raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=True) from error
+
+
+def _not_done(answer: FromWorker) -> _CutShortError | _FailedError:
+    if not isinstance(answer, Failure):
+        return _FailedError(f"the worker gave an answer that does not belong here: '{answer.kind}'")
+    if answer.retry:
+        return _CutShortError(answer.reason, pause=FAILURE_PAUSE, data_at_fault=False)
+    return _FailedError(answer.reason)
+
+
+def _version_of(cycle: Cycle) -> int:
+    if cycle.version is None:
+        raise _FailedError("the cycle has no version number", data_at_fault=False)
+    return cycle.version
+
+
+def _too_little(found: Collected, asked: Collect) -> str:
+    if asked.files:
+        return f"the {len(asked.files)} files hold {found.conversations} conversations to learn from"
+    return f"{found.conversations} new conversations, {asked.minimum} are needed (data.min_conversations)"

@@ -1,0 +1,64 @@
+"""Evaluations, one at a time: a cycle's own, and those a person asks for."""
+
+import asyncio
+import itertools
+
+from daemon.messages import Evaluate, Evaluated, Failure, FromWorker
+from daemon.supervisor.ports import Workers
+from daemon.supervisor.promotion import Promotion
+from daemon.supervisor.store import NoSuchRecordError, Store
+
+FIRST_REQUEST = 1_000_000_000
+"""Requests by hand are numbered from here, so that they never look like a cycle's."""
+
+
+class EvaluationFailedError(Exception):
+    """The evaluator could not judge the version; the message says why."""
+
+
+class Evaluations:
+    """Gives the evaluator its work."""
+
+    def __init__(self, store: Store, workers: Workers, promotion: Promotion) -> None:
+        self._store = store
+        self._workers = workers
+        self._promotion = promotion
+        self._one_at_a_time = asyncio.Lock()
+        self._numbers = itertools.count(FIRST_REQUEST)
+
+    async def run(self, command: Evaluate) -> FromWorker:
+        """Have the evaluator do one command; waits for another that is under way.
+
+        Raises:
+            WorkerLostError: it ended without an answer.
+        """
+        async with self._one_at_a_time:
+            return await self._workers.run("evaluator", command, lambda _: None)
+
+    async def judge(self, number: int | None, files: tuple[str, ...]) -> Evaluated:
+        """Judge a version (null: the one in service) on files, or on what its own cycle held out.
+
+        It is compared with the version in service, or with the baseline where it is that one itself.
+
+        Raises:
+            NoSuchRecordError: there is no such version, or none serves.
+            EvaluationFailedError: it could not be done.
+            WorkerLostError: the evaluator ended without an answer.
+        """
+        serving = self._promotion.serving
+        if number is None and serving is None:
+            raise NoSuchRecordError("there is no version in service yet")
+        version = await self._store.version(serving if number is None and serving is not None else number or 0)
+        command = Evaluate(
+            request=next(self._numbers),
+            version=version.number,
+            incumbent=None if version.number == serving else serving,
+            cycle=None if files else version.cycle,
+            files=files,
+        )
+        answer = await self.run(command)
+        if isinstance(answer, Failure):
+            raise EvaluationFailedError(answer.reason)
+        if not isinstance(answer, Evaluated):
+            raise EvaluationFailedError(f"the evaluator answered with '{answer.kind}'")
+        return answer

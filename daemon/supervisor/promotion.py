@@ -1,0 +1,364 @@
+"""The swap: how a version comes into service, and how the service gets back to the one before.
+
+    1. prepare    the server checks the version, loads it beside the one that serves, warms it up. Service is untouched.
+    2. commit     one transaction writes the intention down, then ``models/current`` is replaced by rename: from here on
+                  the new version is the one in service, whatever crashes.
+    3. flip       the server gives new requests to it; requests in flight finish on the version they began with.
+    4. record     one transaction says that it serves.
+
+With the server down, the sums are checked here in place of step 1, and the server loads ``current`` when it comes up
+in place of step 3. After a crash `recover` reads the intention: if ``current`` moved, step 4 is made up for; if not,
+the old version never stopped serving.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from enum import StrEnum
+
+from control.paths import Paths
+from daemon import log
+from daemon.cycle import CycleState
+from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Refused, Serving, WorkerName
+from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
+from daemon.supervisor.records import Cycle, Swap, Version
+from daemon.supervisor.store import NoSuchRecordError, Store, StoreUnavailableError
+from daemon.supervisor.troubles import Troubles, insist
+from engine import artifacts
+
+_logger = log.get(__name__)
+
+DEATHS = 3
+DEATH_WINDOW = 60.0
+"""A server that died this often within these seconds, on a version it never served, will not serve it."""
+
+
+class RefusedError(Exception):
+    """The version cannot be served; the one in service is untouched. The message says why."""
+
+
+class NotAllowedError(Exception):
+    """The version may not be promoted as things are; the message says what to do."""
+
+
+class IncumbentChangedError(Exception):
+    """Another version came into service after the candidate was judged: it must be judged again."""
+
+
+class SwapStep(StrEnum):
+    """Moments between the steps, where a crash is interesting."""
+
+    PREPARED = "prepared"
+    WRITTEN = "written"
+    POINTED = "pointed"
+    FLIPPED = "flipped"
+    RECORDED = "recorded"
+
+
+def gives_up(deaths: Sequence[float], now: float, *, proven: bool) -> bool:
+    """Whether to go back to the previous version, given when the server died (monotonic seconds)."""
+    recent = [death for death in deaths if now - death <= DEATH_WINDOW]
+    return not proven and len(recent) >= DEATHS
+
+
+class Promotion:
+    """The one who moves ``current``. One swap at a time; later requests wait, the same request twice is one swap.
+
+    Attributes:
+        serving: the version ``current`` points to.
+        resident: versions the server holds in memory.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        paths: Paths,
+        troubles: Troubles,
+        *,
+        boot_timeout: float = 180.0,
+        passed: Callable[[SwapStep], None] = lambda _: None,
+    ) -> None:
+        self.serving = artifacts.current_version(paths.current)
+        self.resident: tuple[int, ...] = ()
+        self._served: int | None = None
+        self._store = store
+        self._workers = workers
+        self._paths = paths
+        self._troubles = troubles
+        self._boot_timeout = boot_timeout
+        self._passed = passed
+        self._one_at_a_time = asyncio.Lock()
+        self._server_reported = asyncio.Event()
+        self._swaps: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deaths: list[float] = []
+        workers.subscribe(self._observe)
+
+    # Requests ----------------------------------------------------------------------------------------------------
+
+    async def promote(self, number: int, *, by: str, force: bool = False) -> Version:
+        """Bring a version into service because a person asks for it; returns when it serves.
+
+        Raises:
+            NoSuchRecordError: there is no such version.
+            NotAllowedError: it was rejected or quarantined, and ``force`` is not given.
+            RefusedError: the server will not serve it.
+            StoreUnavailableError: the disk is full or read-only; nothing changed.
+        """
+        version = await self._store.version(number)
+        if version.state != "available" and not force and number != self.serving:
+            raise NotAllowedError(
+                f"version {number:06d} is {version.state} ({version.note}); use --force to promote it"
+            )
+        await self._swap_once(Swap(version=number, previous=None, cycle=None, by=by))
+        if version.state == "quarantined":
+            await self._store.judge_version(number, "available", f"promoted by {by}")
+        return await self._store.version(number)
+
+    async def promote_candidate(self, cycle: Cycle) -> None:
+        """Bring the version of a cycle that passed its gate into service; the cycle is ``promoted`` when this returns.
+
+        Raises:
+            IncumbentChangedError: it was judged against a version that no longer serves.
+            RefusedError: the server will not serve it.
+            StoreUnavailableError: the disk is full or read-only; call again.
+        """
+        if cycle.version is None:
+            raise RefusedError(f"cycle {cycle.id} has no version")
+        swap = Swap(version=cycle.version, previous=None, cycle=cycle.id, by=f"cycle {cycle.id}")
+        judged_against = cycle.incumbent if cycle.state is CycleState.EVALUATING else None
+        await self._swap_once(swap, judged_against=judged_against, judged=cycle.state is CycleState.EVALUATING)
+
+    async def rollback(self, *, by: str) -> Version:
+        """Go back to the version that served before this one; again, to the one before that.
+
+        Raises:
+            NotAllowedError: there is none.
+            RefusedError: the server will not serve it.
+            StoreUnavailableError: the disk is full or read-only; nothing changed.
+        """
+        previous = await self._previous(self.serving)
+        if previous is None:
+            raise NotAllowedError("there is no earlier version to go back to")
+        await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by=by))
+        return await self._store.version(previous)
+
+    async def recover(self) -> None:
+        """Finish or forget the swap that a crash interrupted. Call once, before the server starts."""
+        for draft in self._paths.models.glob(".tmp-current-*"):
+            draft.unlink(missing_ok=True)
+        swap = await self._store.swap()
+        if swap is not None and swap.version == self.serving:
+            await insist(lambda: self._store.finish_swap(swap), self._troubles)
+        elif swap is not None:
+            await insist(self._store.abandon_swap, self._troubles)
+
+    async def close(self) -> None:
+        """Stop; an interrupted swap is finished or forgotten at the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # The swap ----------------------------------------------------------------------------------------------------
+
+    async def _swap_once(self, swap: Swap, *, judged: bool = False, judged_against: int | None = None) -> None:
+        """Run the swap in a task of its own, so that a caller who goes away does not interrupt it."""
+        task = self._swaps.get(swap.version)
+        if task is None or swap.cycle is not None:
+            task = asyncio.create_task(self._swap(swap, judged, judged_against))
+            self._swaps[swap.version] = task
+            self._tasks.add(task)
+            task.add_done_callback(lambda done: self._forget(swap.version, done))
+        await asyncio.shield(task)
+
+    async def _swap(self, swap: Swap, judged: bool, judged_against: int | None) -> None:
+        async with self._one_at_a_time:
+            swap = swap.model_copy(update={"previous": self.serving})
+            if judged and self.serving not in (judged_against, swap.version):
+                raise IncumbentChangedError(f"version {self.serving} serves, not {judged_against}")
+            try:
+                await self._prepare(swap.version)
+                self._passed(SwapStep.PREPARED)
+                await self._commit(swap)
+            except BaseException:
+                self._abandon(swap.version)
+                raise
+            self._passed(SwapStep.POINTED)
+            refusal = await self._flip(swap.version)
+            self._passed(SwapStep.FLIPPED)
+            await insist(lambda: self._store.finish_swap(swap), self._troubles)
+            self._passed(SwapStep.RECORDED)
+        if refusal is not None:
+            await self._go_back(swap.version, refusal)
+            raise RefusedError(refusal)
+        self._align()
+
+    async def _prepare(self, version: int) -> None:
+        """Step 1. A server that dies of it is given another chance, then the version is refused."""
+        for _ in range(DEATHS):
+            try:
+                answer = await self._workers.request(
+                    "server",
+                    Prepare(version=version),
+                    lambda message: isinstance(message, Prepared | Refused) and message.version == version,
+                )
+            except WorkerUnavailableError:
+                return await self._verify(version)
+            except WorkerLostError as error:
+                _logger.warning("the server died while it prepared", version=version, how=str(error))
+                await self._server_is_back()
+                continue
+            if isinstance(answer, Refused):
+                await self._quarantine(version, answer.reason)
+                raise RefusedError(answer.reason)
+            return None
+        reason = f"the server died {DEATHS} times while it loaded the version"
+        await self._quarantine(version, reason)
+        raise RefusedError(reason)
+
+    async def _verify(self, version: int) -> None:
+        try:
+            await asyncio.to_thread(artifacts.verify, self._paths.version(version))
+        except artifacts.ArtifactError as error:
+            await self._quarantine(version, str(error))
+            raise RefusedError(str(error)) from error
+
+    async def _commit(self, swap: Swap) -> None:
+        """Step 2. The rename is the commit point."""
+        await self._store.begin_swap(swap)
+        self._passed(SwapStep.WRITTEN)
+        try:
+            await asyncio.to_thread(artifacts.point, self._paths.current, self._paths.version(swap.version))
+        except OSError as error:
+            raise StoreUnavailableError(f"{self._paths.current} cannot be moved: {error.strerror}") from error
+        self.serving = swap.version
+        self._deaths.clear()
+
+    async def _flip(self, version: int) -> str | None:
+        """Step 3. A server that is away loads ``current`` when it comes up. Returns why the server could not."""
+        try:
+            answer = await self._workers.request(
+                "server",
+                Commit(version=version),
+                lambda message: isinstance(message, Serving | Refused) and message.version == version,
+            )
+        except (WorkerUnavailableError, WorkerLostError):
+            return None
+        return answer.reason if isinstance(answer, Refused) else None
+
+    def _abandon(self, version: int) -> None:
+        if self.serving == version:
+            return
+        try:
+            self._workers.send("server", Abandon(version=version))
+        except WorkerUnavailableError:
+            return
+
+    def _forget(self, version: int, done: asyncio.Task[None]) -> None:
+        self._tasks.discard(done)
+        if self._swaps.get(version) is done:
+            del self._swaps[version]
+        if not done.cancelled():
+            done.exception()  # seen by whoever waits; nobody may be left
+
+    # The server, as it comes and goes --------------------------------------------------------------------------
+
+    def server_died(self) -> None:
+        """To be told whenever the server process ends unexpectedly."""
+        self._server_reported.clear()
+        self._served, self.resident = None, ()
+        self._deaths.append(time.monotonic())
+        self._begin(self._consider_going_back())
+
+    def _observe(self, worker: WorkerName, message: FromWorker) -> None:
+        if worker != "server":
+            return
+        if isinstance(message, Serving):
+            self._served, self.resident = message.version, message.resident
+            self._server_reported.set()
+            if message.version is not None:
+                self._begin(self._prove(message.version))
+            self._align()
+        elif isinstance(message, Refused) and message.version == self.serving:
+            self._align()
+
+    def _align(self) -> None:
+        """A server that came up with another version than ``current`` is led to it, once no swap is under way."""
+        if self._server_reported.is_set() and self._served != self.serving and not self._one_at_a_time.locked():
+            self._begin(self._lead_to_current())
+
+    async def _lead_to_current(self) -> None:
+        async with self._one_at_a_time:
+            version = self.serving
+            if version is None or version == self._served:
+                return
+            try:
+                await self._prepare(version)
+                refusal = await self._flip(version)
+            except RefusedError as error:
+                refusal = str(error)
+        if refusal is not None:
+            await self._go_back(version, refusal)
+
+    async def _consider_going_back(self) -> None:
+        version = self.serving
+        if version is None:
+            return
+        try:
+            proven = (await self._store.version(version)).proven
+        except NoSuchRecordError:
+            proven = False
+        if gives_up(self._deaths, time.monotonic(), proven=proven):
+            await self._go_back(version, f"the server died {DEATHS} times before it could serve it")
+
+    async def _go_back(self, bad: int, reason: str) -> None:
+        """Leave a version that cannot be served for the one before it."""
+        await self._quarantine(bad, reason)
+        previous = await self._previous(bad)
+        if previous is None:
+            self._troubles.begin(
+                "version", f"version {bad:06d} cannot be served ({reason}), and there is none before it"
+            )
+        elif self.serving == bad:
+            await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by="thord"))
+
+    async def _previous(self, number: int | None) -> int | None:
+        """The nearest version on the way back that is fit to serve."""
+        seen: set[int] = set()
+        while number is not None and number not in seen:
+            seen.add(number)
+            try:
+                number = (await self._store.version(number)).previous
+                if number is not None and (await self._store.version(number)).state != "quarantined":
+                    return None if number in seen else number
+            except NoSuchRecordError:
+                return None
+        return None
+
+    async def _quarantine(self, version: int, reason: str) -> None:
+        with contextlib.suppress(NoSuchRecordError):
+            await insist(lambda: self._store.judge_version(version, "quarantined", reason), self._troubles)
+
+    async def _prove(self, version: int) -> None:
+        self._deaths.clear()
+        self._troubles.end("version")
+        await insist(lambda: self._store.prove_version(version), self._troubles)
+
+    async def _server_is_back(self) -> None:
+        self._server_reported.clear()
+        try:
+            await asyncio.wait_for(self._server_reported.wait(), self._boot_timeout)
+        except TimeoutError:
+            return
+
+    def _begin(self, chore: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(chore)
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("the server could not be led to the version in service", reason=str(error))
