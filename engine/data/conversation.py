@@ -50,7 +50,16 @@ class Conversation:
 
     def prefix_identities(self) -> list[str]:
         """Identities of every shorter beginning of this dialogue, longest first: what it may have grown from."""
-        return [_sha256(_canonical(self.messages[:end], "")) for end in range(len(self.messages) - 1, 0, -1)]
+        identities: list[str] = []
+        digest = hashlib.sha256(b'{"messages":[')
+        for message in self.messages[:-1]:
+            if identities:
+                digest.update(b",")
+            digest.update(_json([message.role, message.content]).encode())
+            beginning = digest.copy()
+            beginning.update(b"]}")
+            identities.append(beginning.hexdigest())
+        return identities[::-1]
 
     def is_held_out(self, share: float) -> bool:
         """Whether it is kept for evaluation: a fixed ``share`` of all groups, by hash."""
@@ -67,6 +76,10 @@ def from_canonical(canonical: str) -> Conversation:
 
 def _canonical(messages: tuple[Message, ...], text: str) -> str:
     value: dict[str, object] = {"messages": [[m.role, m.content] for m in messages]} if messages else {"text": text}
+    return _json(value)
+
+
+def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,0 +1,56 @@
+"""Preferences: of two answers the chosen one is learned. What people marked as bad is never learned as good."""
+
+from pydantic import JsonValue
+
+from engine.data.conversation import Conversation, Role
+from engine.data.formats.dialogue import conversation_of
+from engine.data.formats.instructions import alpaca_prompt, answer_turns, prompt_turns
+from engine.data.formats.items import FormatError, Limits
+from engine.data.formats.messages import turns_of
+from engine.data.formats.transcript import is_hh, split_hh
+
+
+def parse(record: dict[str, JsonValue], limits: Limits) -> Conversation:
+    """``{"chosen", "rejected"}`` with the context in ``prompt``, ``conversations``, an Alpaca instruction, or within.
+
+    Raises:
+        FormatError: the chosen answer is of no known kind.
+    """
+    chosen = record["chosen"]
+    if isinstance(chosen, str) and is_hh(chosen):
+        return conversation_of(split_hh(chosen), limits)
+    return conversation_of([*_context(record, chosen), *answer_turns(chosen)], limits)
+
+
+def check_label(record: dict[str, JsonValue]) -> None:
+    """Stop a record that people marked as a bad answer (KTO's ``label`` or ``kto_tag``).
+
+    Raises:
+        FormatError: it is marked so.
+    """
+    for name in ("label", "kto_tag"):
+        if record.get(name) is False:
+            raise FormatError(f"marked as a bad answer ('{name}' is false): it is not learned")
+
+
+def _context(record: dict[str, JsonValue], chosen: JsonValue) -> list[tuple[Role, str]]:
+    if "conversations" in record:
+        return turns_of(record["conversations"])
+    if "instruction" in record:
+        return alpaca_prompt(record)
+    prompt = record.get("prompt")
+    if isinstance(chosen, list) and _repeats(prompt, chosen):
+        return []
+    if prompt is not None:
+        return prompt_turns(prompt)
+    if isinstance(chosen, list):
+        return []
+    raise FormatError("'chosen' is an answer without a question: give 'prompt', 'conversations' or 'instruction'")
+
+
+def _repeats(prompt: JsonValue, chosen: list[JsonValue]) -> bool:
+    """Whether a chosen list of messages already begins with the prompt, as in UltraFeedback."""
+    if not isinstance(prompt, str) or not chosen:
+        return False
+    role, content = turns_of(chosen[:1])[0]
+    return role == "user" and content.strip() == prompt.strip()

@@ -1,0 +1,101 @@
+"""Transcripts: ``Human:`` and ``Assistant:`` blocks, ``A:`` and ``B:`` lines, ``Q:`` and ``A:``, any ``role: text``.
+
+A turn goes on over as many lines as it likes, until the next line that begins with the name of a speaker. A speaker
+keeps the spelling of their first turn, so that names quoted inside an answer do not begin a turn.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from engine.data.conversation import Role
+from engine.data.formats.dialogue import conversation_of
+from engine.data.formats.items import FormatError, Found, Item, Limits, Refused, Resume
+from engine.data.formats.json_values import too_large
+from engine.data.formats.text import UTF8_MARK, decode
+
+Turn = tuple[Role, str]
+_FROM_START = Resume("transcript", 0, 1)
+
+_NAMED: dict[str, Role] = {
+    "human": "user",
+    "user": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+    "chatbot": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "claude": "assistant",
+    "system": "system",
+    "tool": "tool",
+}
+_QUESTIONS: dict[str, Role] = {"q": "user", "a": "assistant"}
+_NAME = re.compile(r"(?:#{1,4}[ \t]*|\*\*)?([A-Za-z]{1,12})[ \t]?:(?:\*\*)?(?=\s|$)[ \t]*")
+_HH_TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
+
+
+def speakers_of(text: str) -> dict[str, Role] | None:
+    """Who speaks in ``text``, by the names as spelled; none where it is no transcript.
+
+    It is one if its first line begins with a speaker's name, and another speaker follows or the first is a user.
+    """
+    first = _NAME.match(text.lstrip("\ufeff \t\r\n"))
+    if first is None:
+        return None
+    name = first.group(1)
+    spelled = {match.group(1) for line in text.splitlines() if (match := _NAME.match(line.lstrip("\ufeff")))} | {name}
+    if name in ("A", "B") and {"A", "B"} <= spelled:
+        return {name: "user", "B" if name == "A" else "A": "assistant"}
+    if name in ("Q", "q"):
+        answer = "A" if name == "Q" else "a"
+        return {name: "user", answer: "assistant"} if answer in spelled else None
+    role = _NAMED.get(name.lower())
+    if role is None:
+        return None
+    others = {spelling for spelling in spelled if _NAMED.get(spelling.lower(), role) != role}
+    return _NAMED if others or role == "user" else None
+
+
+def split(text: str, speakers: dict[str, Role]) -> list[Turn]:
+    """The turns of a transcript."""
+    spelling: dict[Role, str] = {}
+    turns: list[tuple[Role, list[str]]] = []
+    for line in text.removeprefix("\ufeff").splitlines(keepends=True):
+        name = _NAME.match(line)
+        role = speakers.get(name.group(1)) or speakers.get(name.group(1).lower()) if name else None
+        if name and role and spelling.setdefault(role, name.group(1)) == name.group(1):
+            turns.append((role, [line[name.end() :]]))
+        elif turns:
+            turns[-1][1].append(line)
+    return [(role, "".join(said)) for role, said in turns]
+
+
+def is_hh(text: str) -> bool:
+    """Whether a string is a dialogue as the HH preference data writes them."""
+    return text.lstrip().startswith("Human:") and "\n\nAssistant:" in text
+
+
+def split_hh(text: str) -> list[Turn]:
+    """The turns of a dialogue of ``\\n\\nHuman: ...\\n\\nAssistant: ...`` blocks."""
+    parts = _HH_TURN.split(text.strip())
+    return [
+        ("user" if name == "Human" else "assistant", said) for name, said in zip(parts[1::2], parts[2::2], strict=True)
+    ]
+
+
+def read(stream: BinaryIO, limits: Limits) -> Iterator[Item]:
+    """The one conversation of a transcript. When the file changes it is read from its start."""
+    stream.seek(0)
+    raw = stream.read(limits.record_bytes + 1)
+    if len(raw) > limits.record_bytes:
+        size = stream.seek(0, io.SEEK_END)
+        yield Refused(too_large(size, limits), 0, 0, size, _FROM_START)
+        return
+    try:
+        text = decode(raw.removeprefix(UTF8_MARK))
+        conversation = conversation_of(split(text, speakers_of(text) or {}), limits)
+        yield Found(conversation, 1, 0, len(raw), _FROM_START)
+    except FormatError as error:
+        yield Refused(str(error), 0, 0, len(raw), _FROM_START)
