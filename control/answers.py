@@ -1,0 +1,172 @@
+"""The objects that thord answers with and ``thorctl --json`` prints. Names are stable; more may be added."""
+
+from collections.abc import Mapping
+from typing import Literal, NotRequired, TypedDict
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""Any JSON value."""
+
+
+class Counts(TypedDict):
+    """How many conversations are in each state, and how many files or records are in quarantine."""
+
+    new: int
+    assigned: int
+    learned: int
+    held_out: int
+    set_aside: int
+    quarantined: int
+
+
+class Cycle(TypedDict):
+    """One unit of learning."""
+
+    id: int
+    state: str
+    reason: str | None
+    attempt: int
+    conversations: int | None
+    base_version: str | None
+    version: str | None
+    gate: dict[str, Json] | None
+    started_at: str | None
+    ended_at: str | None
+
+
+class Worker(TypedDict):
+    """One process of thord."""
+
+    state: str
+    pid: int | None
+    restarts: int
+    uptime_seconds: float | None
+    activity: NotRequired[str]
+
+
+class Api(TypedDict):
+    """Where the public API is."""
+
+    url: str
+
+
+class Status(TypedDict):
+    """What thord is doing."""
+
+    state: Literal["starting", "ready", "degraded", "stopping"]
+    home: str
+    pid: int
+    uptime_seconds: float
+    version: str | None
+    api: Api
+    workers: dict[str, Worker]
+    cycle: Cycle | None
+    next_cycle_at: str | None
+    conversations: Counts
+    host: NotRequired[dict[str, Json]]
+
+
+class Version(TypedDict):
+    """One published state of the model."""
+
+    version: str
+    parent: str | None
+    cycle: int | None
+    state: Literal["serving", "resident", "available", "rejected", "quarantined"]
+    created_at: str
+    sha256: str
+    parameters: int
+    metrics: dict[str, float]
+    settings: NotRequired[dict[str, Json]]
+
+
+class Progress(TypedDict):
+    """Where a training run is."""
+
+    state: str
+    step: NotRequired[int]
+    steps: NotRequired[int]
+    loss: NotRequired[float | None]
+    learning_rate: NotRequired[float]
+    tokens_per_second: NotRequired[float]
+    eta_seconds: NotRequired[float | None]
+    validation_loss: NotRequired[float | None]
+
+
+class Reloaded(TypedDict):
+    """What a reload did."""
+
+    applied: list[str]
+    needs_restart: list[str]
+
+
+class Scanned(TypedDict):
+    """What a look through the inbox found."""
+
+    added: int
+    duplicates: int
+    quarantined: int
+
+
+class Refusal(TypedDict):
+    """A file or record in quarantine."""
+
+    file: str
+    reason: str
+    line: NotRequired[int | None]
+    at: NotRequired[str]
+
+
+class Event(TypedDict):
+    """Something that happened; further fields depend on the type."""
+
+    id: int
+    at: str
+    type: str
+
+
+class Answer(TypedDict):
+    """A text from the model that serves."""
+
+    text: str
+    version: str
+    finish_reason: str | None
+    usage: Mapping[str, int] | None
+
+
+class Followed(TypedDict, total=False):
+    """One line of a cycle that is followed: its progress, and at the end the cycle."""
+
+    progress: Progress
+    cycle: Cycle
+
+
+class Turn(TypedDict, total=False):
+    """A message, or a piece of one, in an answer of the public API."""
+
+    role: str
+    content: str | None
+
+
+class Choice(TypedDict):
+    """One of the answers in a completion."""
+
+    finish_reason: str | None
+    text: NotRequired[str]
+    message: NotRequired[Turn]
+    delta: NotRequired[Turn]
+
+
+class Failure(TypedDict):
+    """What went wrong."""
+
+    code: str | None
+    message: str
+
+
+class Completion(TypedDict):
+    """What the public API answers, in the shape of OpenAI's."""
+
+    choices: list[Choice]
+    system_fingerprint: NotRequired[str | None]
+    usage: NotRequired[dict[str, int] | None]
+    error: NotRequired[Failure]

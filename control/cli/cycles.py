@@ -1,0 +1,219 @@
+"""``train evaluate cycles cycle cancel``: run and inspect cycles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from control import exit_status, output
+from control.cli.parser import Commands, Options, connect, positive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from control.answers import Cycle, Json
+
+_OVERRIDES: dict[str, tuple[Callable[[str], float], str]] = {
+    "epochs": (float, "passes over the data"),
+    "steps": (positive, "optimizer steps at most"),
+    "batch_size": (positive, "sequences in a batch"),
+    "accumulation": (positive, "batches to a step"),
+    "learning_rate": (float, "peak learning rate"),
+    "length": (positive, "tokens in a sequence"),
+    "seed": (int, "of every random choice"),
+}
+"""Options of ``train`` that stand for keys of ``[training]``."""
+
+_KEY_OF_OPTION = {"steps": "max_steps"}
+
+
+class TrainOptions(Options):
+    """What ``train`` is given, besides a value for each of `_OVERRIDES`."""
+
+    corpus: list[str]
+    train_data: list[str]
+    val_data: list[str]
+    wait: bool
+
+
+class EvaluateOptions(Options):
+    """What ``evaluate`` is given."""
+
+    version: str
+    files: list[str]
+
+
+class CyclesOptions(Options):
+    """What ``cycles`` is given."""
+
+    limit: int
+
+
+class CycleOptions(Options):
+    """What ``cycle`` and ``cancel`` are given."""
+
+    number: int
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    train = commands.add(
+        "train",
+        "start a cycle now: collect, train, judge, and serve what came out better",
+        _train,
+        """
+        thorctl train --wait
+        thorctl train --corpus books/ notes.txt --epochs 2 --wait
+        thorctl train --train-data train.jsonl --val-data val.jsonl --batch-size 16 --learning-rate 1e-4
+        thorctl train --wait --json | jq .state
+        """,
+        "Without files it learns from the conversations that came in. With --wait it returns when the cycle has ended: "
+        "0 also where the gate rejected what was learned or there was too little to learn, 1 where the cycle failed.",
+    )
+    train.add_argument("--corpus", nargs="+", default=[], metavar="FILE", help="files or folders of text to learn from")
+    train.add_argument("--train-data", nargs="+", default=[], metavar="FILE", help="conversations to learn from")
+    train.add_argument("--val-data", nargs="+", default=[], metavar="FILE", help="conversations to judge on")
+    for name, (kind, meaning) in _OVERRIDES.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=meaning)
+    train.add_argument("-w", "--wait", action="store_true", help="show progress and return when the cycle has ended")
+
+    evaluate = commands.add(
+        "evaluate",
+        "judge a version on the held-out conversations, or on files of yours",
+        _evaluate,
+        """
+        thorctl evaluate 12
+        thorctl evaluate 12 exam.jsonl --json | jq .metrics
+        """,
+    )
+    evaluate.add_argument("version", metavar="VERSION")
+    evaluate.add_argument("files", nargs="*", metavar="FILE")
+
+    cycles = commands.add(
+        "cycles", "list cycles, newest first", _cycles, "thorctl cycles\nthorctl cycles -n 3 --json | jq '.[].state'"
+    )
+    cycles.add_argument("-n", "--limit", type=positive, default=20, help="how many at most (20)")
+
+    cycle = commands.add(
+        "cycle",
+        "show one cycle, with the figures its gate decided on",
+        _cycle,
+        "thorctl cycle 3\nthorctl cycle 3 --json | jq .gate",
+    )
+    cycle.add_argument("number", type=positive, metavar="N")
+
+    cancel = commands.add(
+        "cancel",
+        "end a cycle before its time; its conversations are learned later",
+        _cancel,
+        "thorctl cancel 3",
+    )
+    cancel.add_argument("number", type=positive, metavar="N")
+
+
+def _train(options: TrainOptions) -> int:
+    overrides: dict[str, Json] = {
+        _KEY_OF_OPTION.get(name, name): value
+        for name in _OVERRIDES
+        if (value := getattr(options, name, None)) is not None
+    }
+    thord = connect(options)
+    cycle = thord.train(options.train_data, options.val_data, options.corpus, overrides)
+    if not options.wait:
+        if options.json:
+            output.emit(cycle)
+        else:
+            output.say(f"cycle {cycle['id']} is {cycle['state']}; watch it: thorctl cycle {cycle['id']}")
+        return exit_status.DONE
+    if options.json:
+        cycle = thord.wait(cycle["id"])
+        output.emit(cycle)
+    else:
+        from control.cli.progress import follow
+
+        cycle = follow(thord, cycle["id"])
+        _say_outcome(cycle)
+    return exit_status.FAILED if cycle["state"] in {"failed", "cancelled"} else exit_status.DONE
+
+
+def _say_outcome(cycle: Cycle) -> None:
+    number, reason = cycle["id"], output.clean(cycle["reason"] or "")
+    version = f"version {cycle['version']}" if cycle["version"] else "what was learned"
+    sentences = {
+        "promoted": f"cycle {number} is done: {version} serves now",
+        "rejected": f"cycle {number} is done: {version} was not better and stays out of service",
+        "skipped": f"cycle {number} was skipped",
+    }
+    sentence = sentences.get(cycle["state"], f"cycle {number} {cycle['state']}")
+    output.say(f"{sentence}: {reason}" if reason else sentence)
+    output.say(f"its figures: thorctl cycle {number}")
+
+
+def _evaluate(options: EvaluateOptions) -> int:
+    verdict = connect(options).evaluate(options.version, options.files)
+    if options.json:
+        output.emit(verdict)
+    else:
+        output.tree(verdict)
+    return exit_status.DONE
+
+
+def _cycles(options: CyclesOptions) -> int:
+    cycles = connect(options).cycles(options.limit)
+    if options.json:
+        output.emit(cycles)
+    elif not cycles:
+        output.say("no cycle yet; start one: thorctl train --wait")
+    else:
+        output.columns(
+            ("CYCLE", "STATE", "CONVERSATIONS", "FROM", "VERSION", "STARTED", "REASON"),
+            (
+                (
+                    str(cycle["id"]),
+                    cycle["state"],
+                    output.figure(cycle["conversations"]),
+                    output.figure(cycle["base_version"]),
+                    output.figure(cycle["version"]),
+                    output.moment(cycle["started_at"]),
+                    cycle["reason"] or "",
+                )
+                for cycle in cycles
+            ),
+            states=(1,),
+        )
+    return exit_status.DONE
+
+
+def _cycle(options: CycleOptions) -> int:
+    _show(connect(options).cycle(options.number), options)
+    return exit_status.DONE
+
+
+def _cancel(options: CycleOptions) -> int:
+    cycle = connect(options).cancel(options.number)
+    if options.json:
+        output.emit(cycle)
+    else:
+        output.say(f"cycle {cycle['id']} is {cycle['state']}")
+    return exit_status.DONE
+
+
+def _show(cycle: Cycle, options: Options) -> None:
+    if options.json:
+        output.emit(cycle)
+        return
+    output.fields(
+        {
+            "cycle": str(cycle["id"]),
+            "state": output.paint_state(cycle["state"]),
+            "reason": output.clean(cycle["reason"]),
+            "attempt": str(cycle["attempt"]),
+            "conversations": output.figure(cycle["conversations"]),
+            "from version": output.figure(cycle["base_version"]),
+            "version": output.figure(cycle["version"]),
+            "started": output.moment(cycle["started_at"]),
+            "ended": output.moment(cycle["ended_at"]),
+        }
+    )
+    if cycle["gate"]:
+        output.say("\ngate")
+        output.tree(cycle["gate"], 1)

@@ -1,0 +1,134 @@
+"""``data ingest quarantine``: what came in, what was refused and why."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control import errors, exit_status, output
+from control.cli.parser import Commands, Options, connect, positive
+
+if TYPE_CHECKING:
+    from control.answers import Scanned
+
+
+class IngestOptions(Options):
+    """What ``ingest`` is given."""
+
+    files: list[str]
+    corpus: bool
+
+
+class QuarantineOptions(Options):
+    """What ``quarantine`` is given."""
+
+    action: str | None
+    limit: int
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    commands.add(
+        "data",
+        "count conversations: new, assigned, learned, held out, set aside, quarantined",
+        _data,
+        "thorctl data\nthorctl data --json | jq .new",
+    )
+    ingest = commands.add(
+        "ingest",
+        "copy files into the inbox and read them at once",
+        _ingest,
+        """
+        thorctl ingest chats/*.jsonl
+        thorctl ingest --corpus books/
+        export-chats | thorctl ingest -
+        """,
+        "Any shape of conversation thord knows, told from the content. While thord is down the files are copied and "
+        "read when it starts.",
+    )
+    ingest.add_argument("files", nargs="+", metavar="FILE", help="files or folders; '-' is standard input")
+    ingest.add_argument("--corpus", action="store_true", help="plain text to learn from, not conversations")
+    quarantine = commands.add(
+        "quarantine",
+        "list what was refused and why, newest first; or read it once more",
+        _quarantine,
+        "thorctl quarantine\nthorctl quarantine retry\nthorctl quarantine --json | jq -r '.[].reason'",
+    )
+    quarantine.add_argument("action", nargs="?", choices=("retry",), help="read what was refused once more")
+    quarantine.add_argument("-n", "--limit", type=positive, default=50, help="how many at most (50)")
+
+
+def _data(options: Options) -> int:
+    counts = connect(options).data()
+    if options.json:
+        output.emit(counts)
+    else:
+        output.fields({name.replace("_", " "): output.figure(count) for name, count in counts.items()})
+    return exit_status.DONE
+
+
+def _ingest(options: IngestOptions) -> int:
+    from control import inbox
+
+    thord = connect(options)
+    folder = thord.paths.inbox / ("corpus" if options.corpus else "conversations")
+    copied: list[Path] = []
+    for name in options.files:
+        if name == "-":
+            copied.append(inbox.put(sys.stdin.buffer, "stdin", folder))
+            continue
+        for file, target in inbox.files_in(Path(name)):
+            try:
+                stream = file.open("rb")
+            except OSError as error:
+                raise errors.NotPermittedError(f"{file} cannot be read: {error.strerror}") from error
+            with stream:
+                copied.append(inbox.put(stream, target, folder))
+    try:
+        found: Scanned | None = thord.scan()
+    except errors.NotRunningError:
+        found = None
+    if options.json:
+        output.emit({"files": [str(file) for file in copied], "read": found is not None, **(found or {})})
+    elif found is None:
+        output.say(f"{_files(copied)} copied into {folder}; thord is not running and reads them when it starts")
+    else:
+        output.say(f"{_files(copied)} copied into {folder}: {_in_words(found)}")
+    return exit_status.DONE
+
+
+def _quarantine(options: QuarantineOptions) -> int:
+    thord = connect(options)
+    if options.action == "retry":
+        found = thord.retry_quarantine()
+        if options.json:
+            output.emit(found)
+        else:
+            output.say(f"read once more: {_in_words(found)}")
+        return exit_status.DONE
+    refused = thord.quarantine(options.limit)
+    if options.json:
+        output.emit(refused)
+    elif not refused:
+        output.say("nothing is in quarantine")
+    else:
+        output.columns(
+            ("AT", "FILE", "LINE", "REASON"),
+            (
+                (output.moment(entry.get("at")), entry["file"], output.clean(entry.get("line")), entry["reason"])
+                for entry in refused
+            ),
+        )
+    return exit_status.DONE
+
+
+def _in_words(found: Scanned) -> str:
+    return (
+        f"{found['added']} conversations added, {found['duplicates']} known already, "
+        f"{found['quarantined']} refused" + (" (why: thorctl quarantine)" if found["quarantined"] else "")
+    )
+
+
+def _files(files: list[Path]) -> str:
+    return "1 file" if len(files) == 1 else f"{len(files)} files"

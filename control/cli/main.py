@@ -1,0 +1,73 @@
+"""``thorctl``: reads the command line, runs one command, turns errors into words and an exit status.
+
+Only the module of the command that was asked for is imported, so that thorctl feels instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from control import errors, exit_status, output
+from control.cli.parser import Commands, Parser
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "service": ("start", "stop", "restart", "reload", "status"),
+    "cycles": ("train", "evaluate", "cycles", "cycle", "cancel"),
+    "versions": ("versions", "version", "promote", "rollback"),
+    "model": ("generate", "chat", "predict", "score"),
+    "data": ("data", "ingest", "quarantine"),
+    "watch": ("logs", "events", "top"),
+    "setup": ("init", "config", "doctor", "install-service", "completion"),
+}
+"""Module in this package: the commands it declares."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return exit_status.INTERRUPTED
+    except BrokenPipeError:
+        # Whatever is still in the buffer would raise again when the interpreter flushes it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_status.PIPE_CLOSED
+
+
+def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser, with the commands named in ``arguments``, or with all where it names none."""
+    named = [module for module, names in COMMANDS.items() if set(names) & set(arguments)]
+    helped = not arguments or arguments[0] in {"-h", "--help"}
+    commands = Commands(arguments)
+    for module in COMMANDS if helped or not named else named:
+        importlib.import_module(f"control.cli.{module}").add(commands)
+    return commands.parser
+
+
+def _run(arguments: Sequence[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    options = build(arguments).parse_args(arguments)
+    try:
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except errors.ThordError as error:
+        if Parser.asked_for_json:
+            output.emit({"error": {"code": error.code, "message": str(error)}})
+        else:
+            output.say_error(f"thorctl: {error}")
+        return error.status
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""How commands are declared: common options before or after the command, help with examples, typed handlers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from control import exit_status
+from control.client import Thord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Options(argparse.Namespace):
+    """What every command is given."""
+
+    json: bool
+    home: str | None
+    socket: str | None
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+WORKERS = ("intake", "server", "monitor", "trainer", "evaluator")
+
+
+def connect(options: Options) -> Thord:
+    """The thord that the options point to."""
+    return Thord(options.home, options.socket)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are JSON too where JSON was asked for."""
+
+    asked_for_json = False
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line and how to find what is right."""
+        if Parser.asked_for_json:
+            from control import output
+
+            output.emit({"error": {"code": "usage", "message": message}})
+        else:
+            print(f"{self.prog}: {message}\nTry: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(exit_status.USAGE)
+
+
+class Commands:
+    """The commands of thorctl, as they are declared."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        Parser.asked_for_json = "--json" in arguments
+        self.parser = Parser(
+            prog="thorctl",
+            description="Steer thord, the service that keeps a language model learning.",
+            epilog=_EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_common(self.parser, None)
+        self.parser.set_defaults(json=False)
+        self._common = Parser(add_help=False)
+        _add_common(self._common, argparse.SUPPRESS)
+        self._commands = self.parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+
+    def add(
+        self, name: str, summary: str, run: Callable[[OptionsT], int], examples: str, text: str = ""
+    ) -> argparse.ArgumentParser:
+        """Declare a command.
+
+        Args:
+            name: what the user types.
+            summary: one line for the list of commands.
+            run: does it and returns the exit status.
+            examples: lines for the end of its help.
+            text: more than the summary, for its own help.
+        """
+        command = self._commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}. {text}".strip(),
+            epilog="examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()),
+            parents=[self._common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(run=run)
+        return command
+
+
+def positive(text: str) -> int:
+    """A number of at least one, as an option's type."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "-H", "--home", metavar="DIR", default=default, help="the home of thord, where it is not the usual one"
+    )
+    parser.add_argument("-s", "--socket", metavar="FILE", default=default, help="the control socket, likewise")
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for programs; names are stable"
+    )
+
+
+_EPILOG = """\
+examples:
+  thorctl start                     start the service and wait until it is ready
+  thorctl status                    what it is doing
+  thorctl ingest chats/*.jsonl      give it conversations
+  thorctl train --wait              learn now, with a progress bar
+  thorctl chat "Hello"              talk to the model that serves
+  thorctl logs -f                   watch
+
+exit status:
+  0 done · 1 the operation failed · 2 usage or bad configuration · 3 thord is not running
+  4 not permitted · 5 no such thing
+
+'thorctl COMMAND --help' tells more, with examples. THORD_HOME stands in for --home."""

@@ -1,0 +1,76 @@
+"""The progress of a cycle: a bar on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from control import output
+
+if TYPE_CHECKING:
+    from control.answers import Cycle, Progress
+    from control.client import Thord
+
+
+def follow(thord: Thord, number: int) -> Cycle:
+    """Show a cycle until it ends; the cycle as it ended."""
+    return _with_bar(thord, number) if output.on_terminal() else thord.wait(number, _Lines())
+
+
+class _Lines:
+    """Prints what is new as one line each."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, progress: Progress) -> None:
+        line = describe(progress)
+        if line != self._last:
+            output.say(line)
+        self._last = line
+
+
+def describe(progress: Progress) -> str:
+    """``training: step 20/300, loss 3.21, 8,123 tokens/s, 12 s left``."""
+    state = progress["state"]
+    if state != "training" or "step" not in progress or "steps" not in progress:
+        return state
+    parts = [f"step {progress['step']}/{progress['steps']}", *_figures(progress)]
+    eta = progress.get("eta_seconds")
+    if eta is not None:
+        parts.append(f"{output.duration(eta)} left")
+    return f"{state}: {', '.join(parts)}"
+
+
+def _figures(progress: Progress) -> list[str]:
+    loss, validation = progress.get("loss"), progress.get("validation_loss")
+    return [
+        *([f"loss {loss:.3f}"] if loss is not None else []),
+        *([f"validation {validation:.3f}"] if validation is not None else []),
+        f"{progress.get('tokens_per_second', 0.0):,.0f} tokens/s",
+    ]
+
+
+def _with_bar(thord: Thord, number: int) -> Cycle:
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    spinner, name, width = SpinnerColumn(), TextColumn("{task.description}"), BarColumn()
+    with Bar(spinner, name, width, TextColumn("{task.fields[figures]}"), console=Console(), transient=True) as bar:
+        task = bar.add_task(f"cycle {number}", total=None, figures="")
+
+        def show(progress: Progress) -> None:
+            state = progress["state"]
+            if state == "training" and "step" in progress and "steps" in progress:
+                figures = describe(progress).removeprefix("training: ")
+                bar.update(
+                    task,
+                    description=f"cycle {number} {state}",
+                    completed=progress["step"],
+                    total=progress["steps"],
+                    figures=figures,
+                )
+            else:
+                bar.update(task, description=f"cycle {number} {state}")
+
+        return thord.wait(number, show)

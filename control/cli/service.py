@@ -1,0 +1,289 @@
+"""``start stop restart reload status``: the service and its workers."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from control import errors, exit_status, output
+from control.cli.parser import WORKERS, Commands, Options, connect
+
+if TYPE_CHECKING:
+    import argparse
+
+    from control.answers import Status, Worker
+    from control.client import Thord
+    from control.systemd import Unit
+
+
+class WorkerOptions(Options):
+    """What commands on the service or on workers are given."""
+
+    workers: list[str]
+
+
+class StartOptions(WorkerOptions):
+    """What ``start`` and ``restart`` are given."""
+
+    profile: str | None
+    set: list[str]
+    timeout: float
+    foreground: bool
+    now: bool
+
+
+class StopOptions(WorkerOptions):
+    """What ``stop`` is given."""
+
+    now: bool
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    start = commands.add(
+        "start",
+        "start thord and wait until it is ready; or start workers",
+        _start,
+        """
+        thorctl start
+        thorctl -H /srv/thord start --profile tiny --set schedule.interval_minutes=5
+        thorctl start --foreground
+        thorctl start server
+        """,
+        "Where the systemd unit is installed and no --home is given, systemd starts it.",
+    )
+    _add_workers(start)
+    _add_start_options(start)
+    start.add_argument("--foreground", action="store_true", help="do not detach: become thord, until Ctrl-C")
+
+    stop = commands.add(
+        "stop",
+        "stop thord and wait until it is gone; or stop workers",
+        _stop,
+        "thorctl stop\nthorctl stop --now\nthorctl stop server",
+        "Answers under way are finished and a training run is saved first. What is not running is no error.",
+    )
+    _add_workers(stop)
+    stop.add_argument("--now", action="store_true", help="drain nothing")
+
+    restart = commands.add(
+        "restart",
+        "stop and start thord, or workers",
+        _restart,
+        "thorctl restart\nthorctl restart server",
+        "--profile and --set of the last start are not remembered: what shall last belongs into thord.toml.",
+    )
+    _add_workers(restart)
+    _add_start_options(restart)
+    restart.add_argument("--now", action="store_true", help="drain nothing")
+
+    commands.add(
+        "reload",
+        "read thord.toml again and apply what can change live",
+        _reload,
+        "thorctl reload\nthorctl reload --json | jq .needs_restart",
+    )
+    status = commands.add(
+        "status",
+        "say what thord is doing",
+        _status,
+        "thorctl status\nthorctl status server\nthorctl status --json | jq .version",
+        "Exit status 3 where thord, or a worker that is named, is not running.",
+    )
+    _add_workers(status)
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument("workers", nargs="*", metavar="WORKER", help=f"of {', '.join(WORKERS)}")
+
+
+def _add_start_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine, such as tiny or cpu")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, for this run only")
+    command.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="wait for it this long (300)")
+
+
+def _start(options: StartOptions) -> int:
+    thord = connect(options)
+    if options.workers:
+        return _each_worker(thord, options, "start")
+    if options.foreground:
+        from control.process import run_in_foreground
+
+        run_in_foreground(_arguments(options))
+    try:
+        status = thord.status()
+    except errors.NotRunningError:
+        return _say_started(_launch(thord, options), options, "runs")
+    if status["state"] == "starting":
+        from control.process import wait_ready
+
+        status = wait_ready(thord, status["pid"], options.timeout)
+    return _say_started(status, options, "is already running")
+
+
+def _launch(thord: Thord, options: StartOptions) -> Status:
+    unit = _unit(thord, options)
+    if unit:
+        if options.profile or options.set:
+            raise errors.UsageError(
+                f"{unit.file} starts thord here, with the settings in {thord.paths.config}; write profile and settings "
+                "there, or give a --home of its own"
+            )
+        unit.act("start")
+        return thord.status()
+    from control.process import start_detached
+
+    return start_detached(thord, _arguments(options), options.timeout)
+
+
+def _say_started(status: Status, options: Options, verb: str) -> int:
+    if options.json:
+        output.emit(status)
+    else:
+        output.say(f"thord {verb}, pid {status['pid']}, {status['state']}; API at {status['api']['url']}")
+        for name, worker in status["workers"].items():
+            if worker["state"] == "failed":
+                output.say_error(f"{name} failed; see: thorctl logs {name}")
+    return exit_status.FAILED if status["state"] == "degraded" else exit_status.DONE
+
+
+def _stop(options: StopOptions) -> int:
+    thord = connect(options)
+    if options.workers:
+        return _each_worker(thord, options, "stop")
+    pid = _halt(thord, options, now=options.now)
+    if options.json:
+        output.emit({"state": "stopped", "pid": pid})
+    else:
+        output.say("thord was not running" if pid is None else f"thord has stopped (it was pid {pid})")
+    return exit_status.DONE
+
+
+def _halt(thord: Thord, options: Options, *, now: bool) -> int | None:
+    """Stop thord and wait until it is gone; the pid it had."""
+    from control.process import wait_gone
+
+    unit = _unit(thord, options)
+    engaged = unit is not None and unit.engaged
+    try:
+        pid = thord.status()["pid"]
+    except errors.NotRunningError:
+        pid = None
+    if pid is not None and (now or not engaged):
+        with contextlib.suppress(errors.NotRunningError):  # It went away by itself in between.
+            thord.stop(now=now)
+    if unit is not None and engaged:
+        unit.act("stop")
+    if pid is not None:
+        wait_gone(pid)
+    return pid
+
+
+def _restart(options: StartOptions) -> int:
+    thord = connect(options)
+    if options.workers:
+        return _each_worker(thord, options, "restart")
+    _halt(thord, options, now=options.now)
+    return _say_started(_launch(thord, options), options, "runs")
+
+
+def _reload(options: Options) -> int:
+    result = connect(options).reload()
+    if options.json:
+        output.emit(result)
+        return exit_status.DONE
+    output.say(f"applied: {', '.join(result['applied'])}" if result["applied"] else "nothing to apply")
+    if result["needs_restart"]:
+        output.say(f"needs a restart (thorctl restart): {', '.join(result['needs_restart'])}")
+    return exit_status.DONE
+
+
+def _status(options: WorkerOptions) -> int:
+    status = connect(options).status()
+    chosen = {name: _worker(status, name) for name in options.workers} or status["workers"]
+    down = [name for name in options.workers if chosen[name]["pid"] is None]
+    if options.json:
+        output.emit(chosen if options.workers else status)
+    else:
+        if not options.workers:
+            show(status)
+            output.say()
+        _show_workers(chosen)
+    return exit_status.NOT_RUNNING if down else exit_status.DONE
+
+
+def show(status: Status) -> None:
+    """Print a status for people, without its workers."""
+    paint_state, duration = output.paint_state, output.duration
+    cycle, counts = status["cycle"], status["conversations"]
+    learning = f"number {cycle['id']} is {paint_state(cycle['state'])}" if cycle else "none"
+    output.fields(
+        {
+            "thord": f"{paint_state(status['state'])}, pid {status['pid']}, up {duration(status['uptime_seconds'])}",
+            "home": output.clean(status["home"]),
+            "api": output.clean(status["api"]["url"]),
+            "version": status["version"] or "none yet; give it conversations: thorctl ingest FILE",
+            "cycle": f"{learning}; next at {output.moment(status['next_cycle_at'])}",
+            "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
+        }
+    )
+
+
+def show_workers(status: Status) -> None:
+    """Print the workers of a status for people."""
+    _show_workers(status["workers"])
+
+
+def _show_workers(workers: dict[str, Worker]) -> None:
+    output.columns(
+        ("WORKER", "STATE", "PID", "RESTARTS", "UP", "DOING"),
+        (
+            (
+                name,
+                worker["state"],
+                output.clean(worker["pid"]),
+                str(worker["restarts"]),
+                output.duration(worker["uptime_seconds"]),
+                worker.get("activity", ""),
+            )
+            for name, worker in workers.items()
+        ),
+        states=(1,),
+    )
+
+
+def _worker(status: Status, name: str) -> Worker:
+    if name not in status["workers"]:
+        raise errors.NotFoundError(f"there is no worker {name}; there are {', '.join(status['workers'])}")
+    return status["workers"][name]
+
+
+def _each_worker(thord: Thord, options: WorkerOptions, verb: str) -> int:
+    act = {"start": thord.start_worker, "stop": thord.stop_worker, "restart": thord.restart_worker}[verb]
+    for name in options.workers:
+        act(name)
+    workers = thord.status()["workers"]
+    chosen = {name: workers[name] for name in options.workers if name in workers}
+    if options.json:
+        output.emit(chosen)
+    else:
+        _show_workers(chosen)
+    return exit_status.DONE
+
+
+def _unit(thord: Thord, options: Options) -> Unit | None:
+    from control import systemd
+
+    return None if options.socket else systemd.find(thord.paths)
+
+
+def _arguments(options: StartOptions) -> list[str]:
+    """Options of thorctl that are passed on to thord."""
+    from pathlib import Path
+
+    return [
+        *(["--home", str(Path(options.home).absolute())] if options.home else []),
+        *(["--profile", options.profile] if options.profile else []),
+        *(word for setting in options.set for word in ("--set", setting)),
+    ]

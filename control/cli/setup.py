@@ -1,0 +1,210 @@
+"""``init config doctor install-service completion``: set thord up, and find out what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from control import errors, exit_status, output
+from control.cli.parser import Commands, Options, connect
+from control.process import resolve_settings
+
+if TYPE_CHECKING:
+    import argparse
+
+    from control.answers import Json
+    from control.doctor import Finding
+
+
+class InitOptions(Options):
+    """What ``init`` is given."""
+
+    profile: str | None
+
+
+class ConfigOptions(Options):
+    """What ``config`` is given."""
+
+    action: str
+
+
+class InstallOptions(Options):
+    """What ``install-service`` is given."""
+
+    user: bool
+    uninstall: bool
+    dry_run: bool
+
+
+class CompletionOptions(Options):
+    """What ``completion`` is given."""
+
+    shell: str
+
+
+SHELLS = ("bash", "zsh", "tcsh", "fish")
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    init = commands.add(
+        "init",
+        "write a commented thord.toml and make the folders",
+        _init,
+        "thorctl init\nthorctl -H /srv/thord init --profile tiny",
+        "A thord.toml that is there is never overwritten.",
+    )
+    init.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine, such as tiny or cpu")
+    config = commands.add(
+        "config",
+        "show the settings, all resolved; or check thord.toml",
+        _config,
+        "thorctl config\nthorctl config show --json | jq .training\nthorctl config check",
+    )
+    config.add_argument("action", nargs="?", choices=("show", "check"), default="show")
+    commands.add(
+        "doctor",
+        "find what is wrong and say how to mend it",
+        _doctor,
+        "thorctl doctor\nthorctl doctor --json | jq '.checks[] | select(.level != \"ok\")'",
+        "Exit status 1 where something is broken; warnings alone are 0.",
+    )
+    install = commands.add(
+        "install-service",
+        "install the systemd unit",
+        _install,
+        """
+        sudo thorctl install-service
+        thorctl install-service --user
+        sudo thorctl install-service --dry-run
+        sudo thorctl install-service --uninstall
+        """,
+        "Settings and data are left alone, also by --uninstall.",
+    )
+    install.add_argument("--user", action="store_true", help="for this user, without root")
+    install.add_argument("--uninstall", action="store_true", help="stop thord and remove the unit")
+    install.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    completion = commands.add(
+        "completion",
+        "print a shell's completion script",
+        _completion,
+        """
+        source <(thorctl completion bash)
+        thorctl completion bash > ~/.local/share/bash-completion/completions/thorctl
+        thorctl completion zsh > ~/.zfunc/_thorctl
+        thorctl completion fish > ~/.config/fish/completions/thorctl.fish
+        """,
+    )
+    completion.add_argument("shell", choices=SHELLS)
+
+
+def _init(options: InitOptions) -> int:
+    from control.init import create
+
+    paths = connect(options).paths
+    create(paths, options.profile)
+    if options.json:
+        output.emit({"config": str(paths.config), "home": str(paths.state), "inbox": str(paths.inbox)})
+    else:
+        at = f" -H {options.home}" if options.home else ""
+        output.say(f"wrote {paths.config}; put conversations into {paths.inbox}")
+        output.say(f"then: thorctl{at} start")
+    return exit_status.DONE
+
+
+def _config(options: ConfigOptions) -> int:
+    thord = connect(options)
+    if options.action == "check":
+        resolved = resolve_settings(options.home)
+        if options.json:
+            output.emit({"ok": True, "profile": resolved["profile"], "why": resolved["why"]})
+        else:
+            output.say(f"{thord.paths.config} is fine; profile {resolved['profile']}, {resolved['why']}")
+        return exit_status.DONE
+    try:
+        settings = thord.settings()
+    except errors.NotRunningError:
+        settings = resolve_settings(options.home)["settings"]
+    if options.json:
+        output.emit(settings)
+    else:
+        _show_toml(settings)
+    return exit_status.DONE
+
+
+def _show_toml(settings: dict[str, Json]) -> None:
+    """As ``thord.toml`` would say it; what has no value is left out, as TOML knows no null."""
+    import tomli_w
+
+    output.say(tomli_w.dumps(_without_nulls(settings)).rstrip())
+
+
+def _without_nulls(table: dict[str, Json]) -> dict[str, Json]:
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in table.items()
+        if value is not None
+    }
+
+
+def _doctor(options: Options) -> int:
+    from control.doctor import examine
+
+    findings: list[Finding] = []
+    for finding in examine(connect(options), options.home):
+        findings.append(finding)
+        if not options.json:
+            mark = output.paint_state(finding.level) + " " * (4 - len(finding.level))
+            output.say(f"{mark}  {finding.check:<12}  {output.clean(finding.message)}")
+            if finding.remedy:
+                output.say(f"{'':4}  {'':<12}  -> {finding.remedy}")
+    ok = all(finding.level != "fail" for finding in findings)
+    if options.json:
+        output.emit({"ok": ok, "checks": [finding._asdict() for finding in findings]})
+    return exit_status.DONE if ok else exit_status.FAILED
+
+
+def _install(options: InstallOptions) -> int:
+    from control import install_service
+
+    if options.home or options.socket:
+        raise errors.UsageError("a unit runs thord in its usual places; leave --home and --socket away")
+    steps = []
+    for step in install_service.steps(user=options.user, uninstall=options.uninstall):
+        steps.append(step.what)
+        if not options.json:
+            output.say(f"would {step.what}" if options.dry_run else step.what)
+        if not options.dry_run:
+            step.do()
+    if options.json:
+        output.emit({"done": not options.dry_run, "steps": steps})
+    return exit_status.DONE
+
+
+def _completion(options: CompletionOptions) -> int:
+    import shtab
+
+    from control.cli.main import build
+
+    parser = build()
+    _complete_paths(parser)
+    script = shtab.complete(parser, shell=options.shell)
+    if options.json:
+        output.emit({"shell": options.shell, "script": script})
+    else:
+        output.say(script)
+    return exit_status.DONE
+
+
+def _complete_paths(parser: argparse.ArgumentParser) -> None:
+    """Tell shtab which arguments are files and folders: those whose help calls them so."""
+    import argparse
+
+    import shtab
+
+    kinds = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _complete_paths(command)
+        elif action.metavar in kinds:
+            vars(action)["complete"] = kinds[action.metavar]

@@ -1,0 +1,303 @@
+"""thord from Python: what thorctl does, and what an application of yours may do with it.
+
+    from control.client import Thord
+
+    thord = Thord()                                   # or Thord(home="/srv/thord")
+    thord.predict("I like it", task="sentiment_analysis")
+    thord.generate("Once upon a time", max_tokens=40)["text"]
+    thord.train(wait=True)["state"]
+
+An object of this class holds no connection and no thread, so it may be shared, for instance by the views of a Flask
+application. Failures are the classes of `control.errors`. Nothing is imported but the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from control import answers, errors
+from control.http import Endpoint, query
+from control.paths import Paths, find_running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Unpack
+
+    from control.answers import Json
+
+
+class Sampling(TypedDict, total=False):
+    """How the model chooses its words; what is absent is the service's own default."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    stop: list[str]
+
+
+class Message(TypedDict):
+    """One turn of a chat; ``role`` is ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+class Thord:
+    """One thord, reached over its sockets.
+
+    Args:
+        home: the folder given to ``--home``; without it, the service's places for root, else the user's own.
+        socket: the control socket, where it is not where ``home`` says.
+    """
+
+    def __init__(self, home: str | Path | None = None, socket: str | Path | None = None) -> None:
+        self.paths: Paths = find_running(str(home) if home else None)
+        control = Path(socket).absolute() if socket else self.paths.control_socket
+        self._control = Endpoint(control)
+        self._server = Endpoint(control.with_name(self.paths.server_socket.name))
+
+    # The service -----------------------------------------------------------------------------------------------------
+
+    def status(self) -> answers.Status:
+        """What thord is doing; answered even while every worker is busy."""
+        return self._control.get("/v1/status", answers.Status, timeout=10)
+
+    def settings(self) -> dict[str, Json]:
+        """The settings it runs with, all resolved."""
+        return self._control.get("/v1/config", dict[str, answers.Json])
+
+    def stop(self, *, now: bool = False) -> None:
+        """Ask it to stop. It drains what is under way, except with ``now``. Returns at once."""
+        self._control.post("/v1/stop", dict[str, answers.Json], {"now": now})
+
+    def reload(self) -> answers.Reloaded:
+        """Read ``thord.toml`` again and apply what can change live."""
+        return self._control.post("/v1/reload", answers.Reloaded)
+
+    def start_worker(self, name: str) -> None:
+        """Start a worker that was stopped or gave up."""
+        self._worker(name, "start")
+
+    def stop_worker(self, name: str) -> None:
+        """Stop a worker; it stays down until it is started."""
+        self._worker(name, "stop")
+
+    def restart_worker(self, name: str) -> None:
+        """Stop and start a worker."""
+        self._worker(name, "restart")
+
+    def _worker(self, name: str, verb: str) -> None:
+        self._control.post(f"/v1/workers/{name}/{verb}", dict[str, answers.Json], timeout=120)
+
+    # Cycles ----------------------------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        train_files: Sequence[str | Path] = (),
+        validation_files: Sequence[str | Path] = (),
+        corpus: Sequence[str | Path] = (),
+        overrides: Mapping[str, Json] | None = None,
+        *,
+        wait: bool = False,
+        on_progress: Callable[[answers.Progress], None] | None = None,
+    ) -> answers.Cycle:
+        """Start a cycle now.
+
+        Args:
+            train_files: learn from these files instead of the conversations that came in.
+            validation_files: judge on these instead of the held-out ones.
+            corpus: files or folders of plain text to learn from.
+            overrides: keys of ``[training]`` that this run shall do differently, such as ``{"epochs": 1}``.
+            wait: return when the cycle has ended, and not when it has begun.
+            on_progress: called for every step reported, while waiting.
+
+        Raises:
+            ThordError: another cycle is under way, or nothing can be learned from.
+        """
+        body: dict[str, Json] = {
+            "train_files": _absolute(train_files),
+            "validation_files": _absolute(validation_files),
+            "corpus": _absolute(corpus),
+            "overrides": dict(overrides or {}),
+        }
+        cycle = self._control.post("/v1/cycles", answers.Cycle, body)
+        return self.wait(cycle["id"], on_progress) if wait else cycle
+
+    def wait(self, cycle: int, on_progress: Callable[[answers.Progress], None] | None = None) -> answers.Cycle:
+        """Follow a cycle to its end; the cycle as it ended."""
+        for line in self._control.lines("GET", f"/v1/cycles/{cycle}/follow"):
+            news: answers.Followed = json.loads(line)
+            if "cycle" in news:
+                return news["cycle"]
+            if on_progress and "progress" in news:
+                on_progress(news["progress"])
+        return self.cycle(cycle)
+
+    def cycles(self, limit: int | None = None) -> list[answers.Cycle]:
+        """Cycles, newest first."""
+        return self._control.get(query("/v1/cycles", limit=limit), list[answers.Cycle])
+
+    def cycle(self, number: int) -> answers.Cycle:
+        """One cycle, with the figures of its gate."""
+        return self._control.get(f"/v1/cycles/{number}", answers.Cycle)
+
+    def cancel(self, number: int) -> answers.Cycle:
+        """End a cycle before its time; what it held goes back to be learned later."""
+        return self._control.post(f"/v1/cycles/{number}/cancel", answers.Cycle, timeout=120)
+
+    def evaluate(self, version: str, files: Sequence[str | Path] = ()) -> dict[str, Json]:
+        """Judge a version on the held-out conversations, or on ``files``. Takes its time."""
+        body: dict[str, Json] = {"version": _number(version), "files": _absolute(files)}
+        return self._control.post("/v1/evaluations", dict[str, answers.Json], body, timeout=None)
+
+    # Versions --------------------------------------------------------------------------------------------------------
+
+    def versions(self) -> list[answers.Version]:
+        """Every version, newest first."""
+        return self._control.get("/v1/versions", list[answers.Version])
+
+    def version(self, version: str) -> answers.Version:
+        """One version."""
+        return self._control.get(f"/v1/versions/{_number(version)}", answers.Version)
+
+    def promote(self, version: str, *, force: bool = False) -> answers.Version:
+        """Put a version into service; ``force`` also one that the gate rejected."""
+        target = f"/v1/versions/{_number(version)}/promote"
+        return self._control.post(target, answers.Version, {"force": force}, timeout=None)
+
+    def rollback(self) -> answers.Version:
+        """Put the version that served before back into service."""
+        return self._control.post("/v1/rollback", answers.Version, timeout=None)
+
+    # Data and events -------------------------------------------------------------------------------------------------
+
+    def data(self) -> answers.Counts:
+        """How many conversations are in each state."""
+        return self._control.get("/v1/data", answers.Counts)
+
+    def scan(self) -> answers.Scanned:
+        """Look through the inbox now."""
+        return self._control.post("/v1/scan", answers.Scanned, timeout=None)
+
+    def quarantine(self, limit: int | None = None) -> list[answers.Refusal]:
+        """What was refused and why, newest first."""
+        return self._control.get(query("/v1/quarantine", limit=limit), list[answers.Refusal])
+
+    def retry_quarantine(self) -> answers.Scanned:
+        """Read what was refused once more."""
+        return self._control.post("/v1/quarantine/retry", answers.Scanned, timeout=None)
+
+    def events(
+        self, after: int | None = None, limit: int | None = None, *, follow: bool = False
+    ) -> Iterator[answers.Event]:
+        """What happened, oldest first; with ``follow`` it goes on with what happens, until thord stops."""
+        if not follow:
+            yield from self._control.get(query("/v1/events", after=after, limit=limit), list[answers.Event])
+            return
+        for line in self._control.lines("GET", query("/v1/events", after=after, limit=limit, follow="true")):
+            event: answers.Event = json.loads(line)
+            yield event
+
+    # The model that serves -------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        model: str = "thor",
+        on_text: Callable[[str], None] | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> answers.Answer:
+        """Continue a text.
+
+        Args:
+            prompt: the text.
+            model: ``thor``, or ``thor@000012`` to insist on a version.
+            on_text: called with each piece of the answer as it is made.
+            sampling: see `Sampling`.
+        """
+        return self._complete("/v1/completions", {"model": model, "prompt": prompt, **_plain(sampling)}, on_text)
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str = "thor",
+        on_text: Callable[[str], None] | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> answers.Answer:
+        """Answer the last of ``messages``; the rest as for `generate`."""
+        turns: list[Json] = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
+        return self._complete("/v1/chat/completions", {"model": model, "messages": turns, **_plain(sampling)}, on_text)
+
+    def predict(self, text: str, task: str) -> dict[str, Json]:
+        """What the head of ``task`` says about ``text``."""
+        return self._server.post("/predict", dict[str, answers.Json], {"task": task, "input": text}, timeout=600)
+
+    def score(self, text: str, *, top_k: int | None = None) -> dict[str, Json]:
+        """How well the model knows ``text``: loss, perplexity, surprisal."""
+        body: dict[str, Json] = {"text": text}
+        if top_k is not None:
+            body["top_k"] = top_k
+        return self._server.post("/v1/score", dict[str, answers.Json], body, timeout=600)
+
+    def _complete(self, target: str, body: dict[str, Json], on_text: Callable[[str], None] | None) -> answers.Answer:
+        if on_text is None:
+            completion = self._server.post(target, answers.Completion, body, timeout=None)
+            choice = completion["choices"][0]
+            return {
+                "text": _text_of(choice),
+                "version": _version_of(completion),
+                "finish_reason": choice["finish_reason"],
+                "usage": completion.get("usage"),
+            }
+        answer: answers.Answer = {"text": "", "version": "", "finish_reason": None, "usage": None}
+        body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        for line in self._server.lines("POST", target, body):
+            if not line.startswith(b"data:") or line.endswith(b"[DONE]"):
+                continue
+            part: answers.Completion = json.loads(line.removeprefix(b"data:"))
+            if "error" in part:
+                raise errors.ThordError(part["error"]["message"])
+            answer["version"] = _version_of(part) or answer["version"]
+            answer["usage"] = part.get("usage") or answer["usage"]
+            for choice in part["choices"]:
+                answer["finish_reason"] = choice["finish_reason"] or answer["finish_reason"]
+                if piece := _text_of(choice):
+                    answer["text"] += piece
+                    on_text(piece)
+        return answer
+
+
+def _text_of(choice: answers.Choice) -> str:
+    """The text in a choice of a completion, a chat, or a piece of either."""
+    if "text" in choice:
+        return choice["text"]
+    turn = choice.get("message") or choice.get("delta") or {}
+    return turn.get("content") or ""
+
+
+def _version_of(completion: answers.Completion) -> str:
+    return completion.get("system_fingerprint") or ""
+
+
+def _plain(sampling: Sampling) -> dict[str, Json]:
+    given: dict[str, Json] = json.loads(json.dumps(sampling))
+    return given
+
+
+def _number(version: str) -> int:
+    """The number in ``12``, ``000012`` or ``thor@000012``."""
+    digits = str(version).rpartition("@")[2]
+    if not digits.isdecimal():
+        raise errors.UsageError(f"{version!r} is no version; versions are numbers, as 'thorctl versions' lists them")
+    return int(digits)
+
+
+def _absolute(files: Sequence[str | Path]) -> list[Json]:
+    """Paths as the daemon, which has another working folder, can read them."""
+    return [str(Path(file).expanduser().absolute()) for file in files]

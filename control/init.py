@@ -1,0 +1,59 @@
+"""``thorctl init``: a commented ``thord.toml`` and the folders, nothing that is there touched."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from control import errors
+from control.paths import WATCHED, share
+
+if TYPE_CHECKING:
+    from control.paths import Paths
+
+_PROFILE_LINE = re.compile(r"^#?\s*profile\s*=.*$", re.MULTILINE)
+
+
+def create(paths: Paths, profile: str | None) -> None:
+    """Write the settings file and make the folders.
+
+    Raises:
+        UsageError: there is no such profile.
+        ThordError: there is a settings file already, or a folder cannot be made.
+    """
+    text = settings_text(profile)
+    try:
+        for folder in (paths.config.parent, paths.logs, *(paths.inbox / name for name in WATCHED)):
+            folder.mkdir(parents=True, exist_ok=True)
+        with paths.config.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        if error.filename == str(paths.config):
+            raise errors.ThordError(f"{paths.config} is there already and stays as it is", "exists") from error
+        raise errors.ThordError(f"{error.filename} is in the way: it should be a folder", "exists") from error
+    except PermissionError as error:
+        raise errors.NotPermittedError(
+            f"{error.filename} may not be written by this user; choose another --home, or use sudo"
+        ) from error
+    except OSError as error:
+        raise errors.ThordError(f"{error.filename} could not be made: {error.strerror}") from error
+
+
+def settings_text(profile: str | None) -> str:
+    """``thord.toml`` with every setting as a comment, and the profile chosen.
+
+    It is a copy of the text that ships with thord, because a TOML library would drop the comments.
+
+    Raises:
+        UsageError: there is no such profile.
+    """
+    text = share("etc/thord.toml").read_text(encoding="utf-8")
+    if profile is None:
+        return text
+    names = sorted(file.stem for file in share("etc/profiles").glob("*.toml"))
+    if profile not in names:
+        raise errors.UsageError(f"there is no profile {profile}; there are {', '.join(names)}")
+    line = f"profile = {json.dumps(profile)}"
+    chosen, count = _PROFILE_LINE.subn(line, text, count=1)
+    return chosen if count else f"{line}\n\n{text}"

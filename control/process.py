@@ -1,0 +1,148 @@
+"""thord as a process: its command, its settings while it is down, starting it, waiting until it is ready or gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypedDict
+
+from control import errors, exit_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from control.answers import Json, Status
+    from control.client import Thord
+    from control.paths import Paths
+
+_POLL_SECONDS = 0.05
+_HERE = Path(__file__).resolve().parent.parent
+
+
+def thord_command() -> list[str]:
+    """How to run thord: the script beside this interpreter, else its module."""
+    script = Path(sys.executable).with_name("thord")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "daemon.supervisor.main"]
+
+
+class Resolved(TypedDict):
+    """The settings a thord would run with, and how its profile was chosen."""
+
+    profile: str
+    why: str
+    settings: dict[str, Json]
+
+
+def resolve_settings(home: str | None) -> Resolved:
+    """Read and check the settings without a running thord.
+
+    Raises:
+        UsageError: naming every fault.
+    """
+    command = [sys.executable, "-m", "daemon.settings.show", *(["--home", str(Path(home).absolute())] if home else [])]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=_HERE, check=False)
+    if done.returncode == exit_status.USAGE:
+        raise errors.UsageError(done.stderr.strip(), "bad_configuration")
+    if done.returncode:
+        raise errors.ThordError(f"the settings could not be read:\n{done.stderr.strip()}")
+    resolved: Resolved = json.loads(done.stdout)
+    return resolved
+
+
+def run_in_foreground(arguments: Sequence[str]) -> None:
+    """Become thord."""
+    command = [*thord_command(), *arguments]
+    if command[1:2] == ["-m"]:
+        os.chdir(_HERE)
+    os.execv(command[0], command)  # noqa: S606
+
+
+def start_detached(thord: Thord, arguments: Sequence[str], timeout: float) -> Status:
+    """Start thord in a session of its own; its status once it is ready, or degraded.
+
+    Raises:
+        ThordError: it ended before it was ready (with what it said, and `UsageError` where its settings are wrong), or
+            it was not ready in time.
+    """
+    command = [*thord_command(), *arguments]
+    with _stderr_file(thord.paths) as stderr:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+            cwd=_HERE if command[1:2] == ["-m"] else "/",
+        )
+        try:
+            return wait_ready(thord, process.pid, timeout)
+        except EndedError:
+            raise _failed_start(process.wait(), stderr, thord.paths) from None
+
+
+class EndedError(errors.ThordError):
+    """The process one waited for is gone."""
+
+
+def wait_ready(thord: Thord, pid: int, timeout: float) -> Status:
+    """Wait until the thord of that pid is ready, or degraded.
+
+    Raises:
+        EndedError: it ended first.
+        ThordError: it takes longer than ``timeout`` seconds; it goes on starting.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        status = _status(thord)
+        if status and status["pid"] == pid and status["state"] in {"ready", "degraded"}:
+            return status
+        if wait_gone(pid, _POLL_SECONDS):
+            raise EndedError(f"thord (pid {pid}) ended before it was ready; see: thorctl logs")
+    raise errors.ThordError(
+        f"thord (pid {pid}) is not ready after {timeout:.0f} s and goes on starting; see: thorctl status, thorctl logs",
+        "timeout",
+    )
+
+
+def wait_gone(pid: int, timeout: float | None = None) -> bool:
+    """Wait until a process has ended; whether it has."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], timeout)[0])
+    finally:
+        os.close(descriptor)
+
+
+def _status(thord: Thord) -> Status | None:
+    try:
+        return thord.status()
+    except errors.ThordError:
+        return None
+
+
+def _stderr_file(paths: Paths) -> IO[bytes]:
+    """Where a detached thord writes what goes to no log: faults before there is one, crashes of the interpreter."""
+    try:
+        paths.logs.mkdir(parents=True, exist_ok=True)
+        return (paths.logs / "thord.stderr").open("w+b")
+    except OSError:
+        return tempfile.TemporaryFile()
+
+
+def _failed_start(status: int, stderr: IO[bytes], paths: Paths) -> errors.ThordError:
+    stderr.seek(0)
+    said = stderr.read()[-4000:].decode(errors="replace").strip()
+    if status == 2:
+        return errors.UsageError(said or "thord refuses its settings", "bad_configuration")
+    how = f"signal {-status}" if status < 0 else f"status {status}"
+    log = paths.log("thord")
+    return errors.ThordError(f"thord ended with {how} before it was ready; its log is {log}\n{said}".rstrip())

@@ -1,0 +1,29 @@
+"""Prints the settings a thord would run with, as JSON; for thorctl while no thord is there to be asked.
+
+python -m daemon.settings.show [--home DIR]
+"""
+
+import argparse
+import json
+import sys
+
+from control.paths import find
+from daemon.settings.load import SettingsError, load
+
+
+def main() -> int:
+    """Print ``{"profile", "why", "settings"}``; 2 and every fault on standard error where a setting is wrong."""
+    parser = argparse.ArgumentParser(description="Print the settings a thord would run with, as JSON.")
+    parser.add_argument("--home", metavar="DIR", help="where thord.toml is")
+    try:
+        loaded = load(find(parser.parse_args().home))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    settings = loaded.tables.model_dump(mode="json")
+    print(json.dumps({"profile": loaded.profile, "why": loaded.why, "settings": settings}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
