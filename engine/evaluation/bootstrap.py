@@ -39,8 +39,7 @@ class PairedBootstrap:
         for start in range(0, draws, rows):
             counts_RC = generator.multinomial(count, np.full(count, 1 / count), size=min(rows, draws - start))
             ratio_R, error_R = _ratio_and_error(counts_RC @ moments_CM, count)
-            # A resample without spread (one pair again and again) counts as the most doubtful of all.
-            t_R = np.full(len(ratio_R), -math.inf)
+            t_R = np.full(len(ratio_R), math.nan)  # stays NaN where one pair was drawn again and again
             np.divide(ratio_R - self.difference, error_R, out=t_R, where=error_R > 1e-9 * self.error)
             yield t_R
 
@@ -58,14 +57,16 @@ class PairedBootstrap:
             return 0.0 if self.difference < margin else 1.0
         if not len(self._t_R):
             return 1.0
-        return float(np.mean(self._t_R <= (self.difference - margin) / self.error))
+        return float(np.mean(~(self._t_R > (self.difference - margin) / self.error)))
 
     def _bound(self, quantile: float, unknown: float) -> float:
+        """The quantile of t, turned around. A draw that says nothing counts towards the side of doubt."""
         if self.error == 0:
             return self.difference
         if not len(self._t_R):
             return unknown
-        return self.difference - float(np.quantile(self._t_R, quantile, method="lower")) * self.error
+        t_R = np.where(np.isnan(self._t_R), -unknown, self._t_R)
+        return self.difference - float(np.quantile(t_R, quantile, method="lower")) * self.error
 
 
 def _ratio_and_error(sums_RM: Floats, count: int) -> tuple[Floats, Floats]:

@@ -1,0 +1,174 @@
+import math
+
+import numpy as np
+import pytest
+
+from engine.config import GateSettings
+from engine.evaluation.gate import Verdict, judge
+from engine.evaluation.likelihood import Likelihood
+
+SETTINGS = GateSettings(draws=1000)
+
+
+def likelihood(bits_per_byte: np.ndarray, sizes: np.ndarray) -> Likelihood:
+    return Likelihood(nats_C=bits_per_byte * math.log(2) * sizes, tokens_C=sizes / 4, bytes_C=sizes)
+
+
+def versions(
+    generator: np.random.Generator, count: int, change: float, spread: float = 0.05
+) -> tuple[Likelihood, Likelihood]:
+    """A candidate whose true bits per byte differ from the incumbent's by ``change``, on conversations of all sizes."""
+    sizes = np.round(generator.lognormal(6, 0.8, count)) + 1
+    incumbent = generator.normal(2.0, 0.3, count)
+    noise = generator.normal(0, spread, count) * np.sqrt(400 / sizes)  # a longer conversation says more
+    return likelihood(incumbent + change + noise, sizes), likelihood(incumbent, sizes)
+
+
+def verdict(candidate: Likelihood, incumbent: Likelihood, settings: GateSettings = SETTINGS) -> Verdict:
+    return judge(candidate, incumbent, ["chat"] * len(candidate.nats_C), settings, "version 7")
+
+
+@pytest.mark.parametrize("count", [6, 40])
+def test_a_candidate_that_is_no_better_is_rarely_promoted(count: int) -> None:
+    generator = np.random.default_rng(0)
+    quick = SETTINGS.model_copy(update={"draws": 300})
+    promoted = sum(verdict(*versions(generator, count, 0.0), quick).passed for _ in range(800))
+    assert promoted / 800 <= 0.08
+
+
+def test_a_candidate_that_is_clearly_better_is_promoted() -> None:
+    generator = np.random.default_rng(1)
+    assert all(verdict(*versions(generator, 40, -0.05)).passed for _ in range(50))
+
+
+def test_a_worse_candidate_is_never_promoted() -> None:
+    generator = np.random.default_rng(2)
+    assert not any(verdict(*versions(generator, 40, +0.05)).passed for _ in range(50))
+
+
+def test_the_figures_are_ratios_of_sums() -> None:
+    sizes = np.array([10.0, 1000.0, 30.0, 500.0, 20.0, 70.0])
+    candidate = likelihood(np.array([1.0, 2.0, 1.5, 1.0, 3.0, 1.0]), sizes)
+    incumbent = likelihood(np.array([2.0, 2.5, 1.0, 1.5, 3.5, 1.2]), sizes)
+    overall = verdict(candidate, incumbent).overall
+    assert overall.candidate == pytest.approx((10 + 2000 + 45 + 500 + 60 + 70) / sizes.sum())
+    assert overall.incumbent == pytest.approx((20 + 2500 + 30 + 750 + 70 + 84) / sizes.sum())
+    assert overall.difference == pytest.approx(overall.candidate - overall.incumbent)
+    assert overall.lower < overall.difference < overall.upper
+
+
+def test_the_same_version_again_is_not_better() -> None:
+    candidate, _ = versions(np.random.default_rng(3), 50, 0.0)
+    found = verdict(candidate, candidate)
+    assert not found.passed
+    assert "no significant improvement" in found.reason
+
+
+def test_the_reason_names_the_figures_it_rests_on() -> None:
+    found = verdict(*versions(np.random.default_rng(4), 40, -0.1))
+    for figure in (found.overall.candidate, found.overall.incumbent, found.overall.upper):
+        assert f"{figure:.4f}" in found.reason
+    assert "version 7" in found.reason
+    assert "40 held-out conversations" in found.reason
+
+
+def test_an_improvement_below_the_least_asked_for_is_rejected() -> None:
+    candidate, incumbent = versions(np.random.default_rng(5), 100, -0.05, spread=0.01)
+    assert verdict(candidate, incumbent, SETTINGS.model_copy(update={"min_improvement": 0.03})).passed
+    assert not verdict(candidate, incumbent, SETTINGS.model_copy(update={"min_improvement": 0.06})).passed
+
+
+def test_a_judgement_can_be_repeated() -> None:
+    pair = versions(np.random.default_rng(6), 20, -0.02)
+    assert verdict(*pair) == verdict(*pair)
+
+
+# Slices --------------------------------------------------------------------------------------------------------------
+
+
+def joined(*parts: tuple[Likelihood, Likelihood]) -> tuple[Likelihood, Likelihood]:
+    def join(column: int) -> Likelihood:
+        return Likelihood(
+            *(np.concatenate([getattr(p[column], f) for p in parts]) for f in ("nats_C", "tokens_C", "bytes_C"))
+        )
+
+    return join(0), join(1)
+
+
+def test_a_regression_on_one_slice_stops_what_is_better_overall() -> None:
+    generator = np.random.default_rng(7)
+    pair = joined(versions(generator, 100, -0.3), versions(generator, 20, +0.1))
+    found = judge(*pair, ["chat"] * 100 + ["text"] * 20, SETTINGS, "version 7")
+    assert found.overall.upper < 0
+    assert not found.passed
+    assert "'text'" in found.reason
+    assert found.slices["chat"].passed
+    assert found.slices["text"].passed is False
+    assert found.slices["text"].difference == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_regression_within_the_tolerance_is_tolerated() -> None:
+    generator = np.random.default_rng(8)
+    pair = joined(versions(generator, 100, -0.3, 0.01), versions(generator, 20, +0.005, 0.01))
+    assert judge(*pair, ["chat"] * 100 + ["text"] * 20, SETTINGS, "version 7").passed
+
+
+def test_a_slice_of_too_few_conversations_is_shown_but_not_judged() -> None:
+    generator = np.random.default_rng(9)
+    pair = joined(versions(generator, 100, -0.3), versions(generator, 3, +0.1))
+    found = judge(*pair, ["chat"] * 100 + ["text"] * 3, SETTINGS, "version 7")
+    assert found.passed
+    assert found.slices["text"].passed is None
+    assert found.slices["text"].conversations == 3
+
+
+def test_more_slices_ask_for_more_certainty() -> None:
+    """Holm: the slice closest to failing among m is held against the whole of alpha, the best one against alpha / m."""
+    generator = np.random.default_rng(10)
+    parts = [versions(generator, 20, -0.1) for _ in range(4)]
+    names = [name for name in "abcd" for _ in range(20)]
+    found = judge(*joined(*parts), names, SETTINGS, "version 7")
+    levels = sorted(1 - part.confidence for part in found.slices.values())
+    assert levels == pytest.approx([0.05 / 4, 0.05 / 3, 0.05 / 2, 0.05])
+    assert found.passed
+
+
+def test_a_slice_beyond_doubt_does_not_save_the_next() -> None:
+    generator = np.random.default_rng(11)
+    parts = [versions(generator, 30, change) for change in (-0.5, +0.2, -0.5, +0.3)]
+    names = [name for name in "abcd" for _ in range(30)]
+    found = judge(*joined(*parts), names, SETTINGS, "version 7")
+    assert {name: part.passed for name, part in found.slices.items()} == {"a": True, "b": False, "c": True, "d": False}
+
+
+# Fails closed ---------------------------------------------------------------------------------------------------------
+
+
+def test_too_few_conversations_are_no_evidence() -> None:
+    found = verdict(*versions(np.random.default_rng(12), 4, -1.0))
+    assert not found.passed
+    assert "only 4 held-out conversations" in found.reason
+    assert "5" in found.reason
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_even_where_few_are_allowed_nothing_is_promoted_without_evidence(count: int) -> None:
+    pair = versions(np.random.default_rng(13), count, -1.0)
+    assert not verdict(*pair, GateSettings(draws=500, min_conversations=1)).passed
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("whose", [0, 1])
+def test_a_figure_that_is_no_number_is_a_rejection(bad: float, whose: int) -> None:
+    pair = versions(np.random.default_rng(14), 30, -0.5)
+    pair[whose].nats_C[17] = bad
+    found = verdict(*pair)
+    assert not found.passed
+    assert "not a finite number" in found.reason
+    assert "NaN" not in found.model_dump_json()
+    assert Verdict.model_validate_json(found.model_dump_json()) == found
+
+
+def test_conversations_without_a_byte_are_a_rejection() -> None:
+    nothing = Likelihood(np.ones(10), np.ones(10), np.zeros(10))
+    assert not verdict(nothing, nothing).passed
