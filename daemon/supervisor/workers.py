@@ -208,7 +208,8 @@ class Workers:
             self._arm()
             try:
                 await ready.answer
-                runner.send(command)
+                with contextlib.suppress(WorkerUnavailableError):  # it died just now, as the next line will tell
+                    runner.send(command)
                 return await done.answer
             except asyncio.CancelledError:
                 await self._end_run(runner)
@@ -260,8 +261,16 @@ class Workers:
             asyncio.get_running_loop().call_soon(callback, name, message)
 
     def _changed(self, worker: Worker, before: WorkerState, detail: str) -> None:
-        tell = _logger.warning if worker.state in _WORTH_A_WARNING else _logger.info
-        tell("worker", worker=worker.name, state=str(worker.state), before=str(before), pid=worker.pid, detail=detail)
+        died = before in _WITHOUT_BEING_ASKED and worker.state is WorkerState.STARTING
+        tell = _logger.warning if died or worker.state in _WORTH_A_WARNING else _logger.info
+        tell(
+            "worker changed",
+            worker=worker.name,
+            state=str(worker.state),
+            before=str(before),
+            pid=worker.pid,
+            detail=detail,
+        )
         for callback in self._on_changes:
             callback(worker.name, before, worker.state, detail)
         asyncio.get_running_loop().call_soon(self._arm)
@@ -281,23 +290,25 @@ class Workers:
     def _arm(self) -> None:
         """Have the timer ring for the next deadline. One that moved into the future is left to ring in vain."""
         due = min((worker.deadline for worker in self._workers.values()), default=math.inf)
-        if math.isinf(due) or (self._timer and not self._timer.cancelled() and self._timer.when() <= due):
+        if math.isinf(due) or (self._timer and time.monotonic() < self._timer.when() <= due):
             return
         if self._timer:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(due, self._look, due)
+        self._timer = asyncio.get_running_loop().call_at(due, self.look)
 
-    def _look(self, due: float) -> None:
-        self._timer = None
+    def look(self) -> None:
+        """Judge every worker now, and do what is due."""
         now = time.monotonic()
-        if now - due > _LATE_SECONDS:
+        late = now - self._timer.when() if self._timer else 0.0
+        if late > _LATE_SECONDS:
             for worker in self._workers.values():
-                worker.excuse(now - due)
+                worker.excuse(late)
         for worker in self._workers.values():
             worker.look(now)
         self._arm()
 
 
+_WITHOUT_BEING_ASKED = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.HUNG})
 _WORTH_A_WARNING = frozenset({WorkerState.HUNG, WorkerState.BACKOFF, WorkerState.FAILED})
 
 

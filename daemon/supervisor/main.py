@@ -1,0 +1,96 @@
+"""The command ``thord``: runs the service in the foreground until it is told to stop."""
+
+import argparse
+import asyncio
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+
+from control import paths as places
+from daemon import log
+from daemon.settings.load import SettingsError, load
+from daemon.supervisor import home, sockets
+from daemon.supervisor.lock import Lock
+from daemon.supervisor.notify import Notifier
+from daemon.supervisor.start_error import StartError
+from daemon.supervisor.supervisor import Supervisor
+
+EXIT_FAILED = 1
+EXIT_BAD_CONFIGURATION = 2
+
+_DESCRIPTION = """\
+Keeps a language model learning: watches folders of conversations, trains, judges, and serves the better version.
+Runs in the foreground until SIGTERM; a second one stops it at once. SIGHUP reloads the settings. See also: thorctl."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run thord; the exit status: 0 stopped as asked, 1 failed, 2 bad configuration or usage."""
+    given = _parser().parse_args(arguments)
+    if given.version:
+        print(f"thord {_version()}")
+        return 0
+    paths = places.find(given.home)
+    try:
+        loaded = load(paths, given.profile, given.settings)
+    except SettingsError as error:
+        return _complain(error, EXIT_BAD_CONFIGURATION)
+    if given.check:
+        print(f"the settings are in order; profile {loaded.profile}, {loaded.why}")
+        return 0
+    notifier = Notifier()
+    try:
+        home.prepare(paths)
+        lock = Lock(paths)
+        try:
+            log.configure("thord", paths.log("thord"), loaded.tables.supervision, console=_somebody_reads())
+            log.get(__name__).info("thord starts", home=str(paths.state), profile=loaded.profile, why=loaded.why)
+            bound = sockets.bind(paths, loaded.tables.api)
+            try:
+                supervisor = Supervisor(
+                    paths, loaded, lambda: load(paths, given.profile, given.settings), bound, notifier
+                )
+                asyncio.run(supervisor.run())
+            finally:
+                bound.close(paths)
+        finally:
+            lock.release()
+    except StartError as error:
+        notifier.status(str(error))
+        return _complain(error, EXIT_FAILED)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "thord", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-H", "--home", metavar="DIR", help="keep everything under DIR")
+    parser.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine")
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting"
+    )
+    parser.add_argument("--check", action="store_true", help="validate the settings and exit")
+    parser.add_argument("--version", action="store_true", help="say which thord this is and exit")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("thord")
+    except importlib.metadata.PackageNotFoundError:
+        return "from a source tree, not installed"
+
+
+def _somebody_reads() -> bool:
+    """Stderr is a terminal, or the journal."""
+    return sys.stderr.isatty() or "JOURNAL_STREAM" in os.environ
+
+
+def _complain(error: Exception, status: int) -> int:
+    print(f"thord: {error}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

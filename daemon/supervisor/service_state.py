@@ -1,0 +1,48 @@
+"""The state of the whole service, as ``status`` and systemd show it: a pure function of what is known."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from daemon.messages import WorkerName
+from daemon.supervisor.worker_state import WorkerState
+
+
+class ServiceState(StrEnum):
+    """How the service is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+
+
+_ON_THE_WAY_UP = frozenset({WorkerState.STARTING, WorkerState.RUNNING})
+
+
+def service_state(
+    *, stopping: bool, came_up: bool, permanent: Mapping[WorkerName, WorkerState], troubles: Sequence[str]
+) -> ServiceState:
+    """Judge the whole by its parts.
+
+    Args:
+        stopping: a stop was asked for.
+        came_up: every permanent worker has been ready at the same time once.
+        permanent: the states of the workers that are meant to run all the time.
+        troubles: what else is wrong, such as a disk without space.
+    """
+    if stopping:
+        return ServiceState.STOPPING
+    if troubles:
+        return ServiceState.DEGRADED
+    if all(state is WorkerState.RUNNING for state in permanent.values()):
+        return ServiceState.READY
+    if not came_up and all(state in _ON_THE_WAY_UP for state in permanent.values()):
+        return ServiceState.STARTING
+    return ServiceState.DEGRADED
+
+
+def describe(state: ServiceState, permanent: Mapping[WorkerName, WorkerState], troubles: Sequence[str]) -> str:
+    """One line for people: the state and why."""
+    down = [f"{name} is {now}" for name, now in permanent.items() if now is not WorkerState.RUNNING]
+    reasons = [*troubles, *down] if state in (ServiceState.STARTING, ServiceState.DEGRADED) else []
+    return f"{state}: {'; '.join(reasons)}" if reasons else str(state)

@@ -1,0 +1,237 @@
+"""The supervisor: puts the parts together, starts them, reacts to signals, and stops everything within a deadline."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from control.paths import Paths
+from daemon import log
+from daemon.messages import WorkerName
+from daemon.settings.load import Loaded, SettingsError
+from daemon.settings.reload import Changes, changes
+from daemon.settings.sections import Tables
+from daemon.supervisor.cycles import Cycles
+from daemon.supervisor.database import StoreDamagedError
+from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.notify import Notifier
+from daemon.supervisor.promotion import Promotion
+from daemon.supervisor.roles import ROLES, Role
+from daemon.supervisor.service_state import ServiceState, describe, service_state
+from daemon.supervisor.sockets import Sockets
+from daemon.supervisor.start_error import StartError
+from daemon.supervisor.store import Store, StoreUnavailableError
+from daemon.supervisor.troubles import Troubles
+from daemon.supervisor.worker_state import WorkerState
+from daemon.supervisor.workers import Workers
+
+_SLACK_SECONDS = 3.0
+"""What a stop may take beyond the grace of the workers: to kill them, and to close the store."""
+_logger = log.get(__name__)
+
+
+class _Request(StrEnum):
+    STOP = "stop"
+    STOP_NOW = "stop now"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What runs beside the workers."""
+
+    store: Store
+    promotion: Promotion
+    cycles: Cycles
+
+
+class Supervisor:
+    """One thord, from its start to its end.
+
+    Args:
+        paths: its places; the folders exist, and the lock is held.
+        loaded: the settings it starts with.
+        reread: reads the settings anew; raises SettingsError.
+        sockets: bound and listening.
+        notifier: the line to systemd.
+        roles: the workers to run.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        loaded: Loaded,
+        reread: Callable[[], Loaded],
+        sockets: Sockets,
+        notifier: Notifier,
+        roles: Mapping[WorkerName, Role] = ROLES,
+    ) -> None:
+        self.paths = paths
+        self.tables: Tables = loaded.tables
+        self.sockets = sockets
+        self.workers = Workers(paths, loaded.tables, sockets.api, roles)
+        self.troubles = Troubles()
+        self.started_at = time.monotonic()
+        self._reread = reread
+        self._notifier = notifier
+        self._requests: asyncio.Queue[_Request] = asyncio.Queue()
+        self._reloading = asyncio.Lock()
+        self._stopping = False
+        self._came_up = False
+        self._told_ready = False
+        self._told = ""
+
+    # What the control API asks ----------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> ServiceState:
+        """How the service is, now."""
+        return service_state(
+            stopping=self._stopping,
+            came_up=self._came_up,
+            permanent=self.workers.permanent_states(),
+            troubles=self.troubles.reasons(),
+        )
+
+    def request_stop(self, *, now: bool = False) -> None:
+        """Stop, gracefully or at once; returns before it happens."""
+        self._requests.put_nowait(_Request.STOP_NOW if now else _Request.STOP)
+
+    async def reload(self) -> Changes:
+        """Read the settings anew and apply what can change live.
+
+        Raises:
+            SettingsError: they are wrong; the old ones stay.
+        """
+        async with self._reloading:
+            self._notifier.reloading()
+            try:
+                loaded = await asyncio.to_thread(self._reread)
+                found = changes(self.tables, loaded.tables)
+                self._hand_out(loaded.tables)
+                self.workers.reload(loaded.tables)
+            except SettingsError as error:
+                _logger.error("the settings are as before", error=str(error))  # noqa: TRY400
+                raise
+            finally:
+                self._notifier.ready(self._describe())  # after a failed reload too, or systemd waits for ever
+            _logger.info("settings reloaded", applied=list(found.applied), needs_restart=found.needs_restart)
+            return found
+
+    # Life -----------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start, work until a stop is asked for, stop.
+
+        Raises:
+            StartError: something that is no fault of thord's stands in the way.
+        """
+        self._listen_to_signals()
+        self._hand_out(self.tables)
+        self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
+        parts = await self._start()
+        try:
+            self._tick()
+            await self._work()
+        finally:
+            await self._stop(parts)
+
+    async def _start(self) -> _Parts:
+        try:
+            store = await Store.open(self.paths.database, self.paths.backups)
+        except (StoreDamagedError, StoreUnavailableError) as error:
+            raise StartError(str(error)) from None
+        limits = self.tables.supervision
+        promotion = Promotion(store, self.workers, self.paths, self.troubles, boot_timeout=limits.boot_timeout_seconds)
+        evaluations = Evaluations(store, self.workers, promotion)
+        cycles = Cycles(store, self.workers, promotion, evaluations, self.paths, lambda: self.tables, self.troubles)
+        self.workers.watch(self._worker_changed)
+        await promotion.recover()
+        await self.workers.start(self.sockets.channel)
+        await cycles.recover()
+        return _Parts(store, promotion, cycles)
+
+    async def _work(self) -> None:
+        while True:
+            request = await self._requests.get()
+            if request is not _Request.RELOAD:
+                if request is _Request.STOP_NOW:
+                    self._requests.put_nowait(request)  # for the stop, which it shortens
+                return
+            with contextlib.suppress(SettingsError):  # logged, and nobody waits for an answer
+                await self.reload()
+
+    async def _stop(self, parts: _Parts) -> None:
+        self._stopping = True
+        grace = self.tables.supervision.stop_grace_seconds
+        self._notifier.stopping(self._describe())
+        self._notifier.extend(grace + _SLACK_SECONDS)
+        _logger.info("stopping", grace_seconds=grace)
+        hurry = asyncio.create_task(self._hurry_on_second_request())
+        try:
+            async with asyncio.timeout(grace + _SLACK_SECONDS):
+                ended = asyncio.gather(parts.cycles.close(), parts.promotion.close())
+                await asyncio.sleep(0)  # cycles let go of their workers before these are stopped
+                await self.workers.stop(grace)
+                await ended
+        except TimeoutError:
+            _logger.error("something did not stop in time and is left behind")  # noqa: TRY400
+        finally:
+            hurry.cancel()
+        await parts.store.close()
+        _logger.info("stopped")
+
+    async def _hurry_on_second_request(self) -> None:
+        while await self._requests.get() is _Request.RELOAD:
+            pass
+        _logger.warning("stopping at once")
+        await self.workers.stop(0.0)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number, request in (
+            (signal.SIGTERM, _Request.STOP),
+            (signal.SIGINT, _Request.STOP),
+            (signal.SIGHUP, _Request.RELOAD),
+        ):
+            loop.add_signal_handler(number, self._requests.put_nowait, request)
+
+    # Settings, and what systemd is told -----------------------------------------------------------------------------
+
+    def _hand_out(self, tables: Tables) -> None:
+        """Write the settings down for the workers."""
+        draft = self.paths.settings_file.with_suffix(".tmp")
+        draft.touch(mode=0o600)
+        draft.write_text(tables.model_dump_json())
+        draft.rename(self.paths.settings_file)
+        self.tables = tables
+
+    def _worker_changed(self, worker: WorkerName, before: WorkerState, now: WorkerState, detail: str) -> None:
+        permanent = self.workers.permanent_states().values()
+        if all(state is WorkerState.RUNNING for state in permanent):
+            self._came_up = True
+        if not self._told_ready and all(state in (WorkerState.RUNNING, WorkerState.FAILED) for state in permanent):
+            self._told_ready = True
+            self._notifier.ready(self._describe())
+            _logger.info("up", state=str(self.state), seconds=round(time.monotonic() - self.started_at, 3))
+        self._tell_status()
+
+    def _describe(self) -> str:
+        return describe(self.state, self.workers.permanent_states(), self.troubles.reasons())
+
+    def _tell_status(self) -> None:
+        if (text := self._describe()) != self._told:
+            self._told = text
+            self._notifier.status(text)
+
+    def _tick(self) -> None:
+        """One round of supervision. Only a complete one tells systemd that thord is alive."""
+        interval = self._notifier.watchdog_seconds
+        if interval is None:
+            return
+        self.workers.look()
+        self._notifier.alive()
+        asyncio.get_running_loop().call_later(interval / 2, self._tick)
