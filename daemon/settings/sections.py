@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.config import (
     EvaluationSettings,
@@ -55,6 +55,15 @@ class ScheduleSettings(Section):
     after_new_conversations: int = Field(
         0, ge=0, description="Start a cycle as soon as this many are new; 0 waits for the time."
     )
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_is_possible(cls, value: str | None) -> str | None:
+        if value is not None:
+            from apscheduler.triggers.cron import CronTrigger  # only for those who use it
+
+            CronTrigger.from_crontab(value)
+        return value
 
 
 class ApiSettings(Section):

@@ -133,14 +133,16 @@ class Cycles:
         if self.current is not None:
             self._driver = asyncio.create_task(self._resume(self.current))
 
-    async def trigger(self, reason: str, request: CycleRequest | None = None) -> Cycle:
-        """Queue a cycle and begin with it.
+    async def trigger(
+        self, reason: str, request: CycleRequest | None = None, *, noting: tuple[str, str] | None = None
+    ) -> Cycle:
+        """Queue a cycle and begin with it. ``noting`` keeps a single value in the same transaction.
 
         Raises:
             CycleUnderWayError: one is not finished yet.
             StoreUnavailableError: the disk is full or read-only.
         """
-        self.current = await self._store.add_cycle(reason, request or CycleRequest())
+        self.current = await self._store.add_cycle(reason, request or CycleRequest(), noting)
         self._driver = asyncio.create_task(self._drive(self.current))
         return self.current
 

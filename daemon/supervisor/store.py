@@ -64,8 +64,8 @@ class Store:
 
     # Cycles ------------------------------------------------------------------------------------------------------
 
-    async def add_cycle(self, reason: str, request: CycleRequest) -> Cycle:
-        """Queue a cycle.
+    async def add_cycle(self, reason: str, request: CycleRequest, noting: tuple[str, str] | None = None) -> Cycle:
+        """Queue a cycle, and keep a single value with it.
 
         Raises:
             CycleUnderWayError: one is not finished yet.
@@ -82,6 +82,8 @@ class Store:
                 del row["id"]
                 number = self._database.insert("cycles", row)
                 self._append("cycle.queued", {"cycle": number, "reason": reason})
+                if noting is not None:
+                    self._set_meta(*noting)
                 return draft.model_copy(update={"id": number})
 
         return await self._database.run(add)

@@ -1,0 +1,60 @@
+"""Everything about cycles and versions, put together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from control.paths import Paths
+from daemon.settings.sections import Tables
+from daemon.supervisor import versions
+from daemon.supervisor.cycles import Cycles
+from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.observed import Observed
+from daemon.supervisor.ports import Workers
+from daemon.supervisor.promotion import Promotion
+from daemon.supervisor.schedule import Schedule
+from daemon.supervisor.store import Store
+from daemon.supervisor.troubles import Troubles, insist
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Store, swap, driver and schedule of one thord. Make it with `open`, then `recover`."""
+
+    store: Store
+    promotion: Promotion
+    evaluations: Evaluations
+    cycles: Cycles
+    schedule: Schedule
+    observed: Observed
+    troubles: Troubles
+    paths: Paths
+
+    @classmethod
+    async def open(cls, paths: Paths, tables: Callable[[], Tables], workers: Workers, troubles: Troubles) -> "Learning":
+        """Open the store and put the parts together. ``tables`` gives the settings as they are now.
+
+        Raises:
+            StoreDamagedError: the database cannot be used; the message says what to do.
+            StoreUnavailableError: it cannot be opened now.
+        """
+        store = await Store.open(paths.database, paths.backups)
+        boot_timeout = tables().supervision.boot_timeout_seconds
+        promotion = Promotion(store, workers, paths, troubles, boot_timeout=boot_timeout)
+        evaluations = Evaluations(store, workers, promotion)
+        cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
+        schedule = Schedule(store, cycles, workers, paths, tables, troubles)
+        return cls(store, promotion, evaluations, cycles, schedule, Observed(workers), troubles, paths)
+
+    async def recover(self) -> None:
+        """Repair what a crash left and go on. Call it before the server is started; it does not wait for workers."""
+        await self.promotion.recover()
+        await insist(lambda: versions.adopt(self.store, self.paths), self.troubles)
+        await self.cycles.recover()
+        await self.schedule.start()
+
+    async def close(self) -> None:
+        """Stop in good order; what is unfinished goes on at the next start. Call it before the workers are stopped."""
+        await self.schedule.close()
+        await self.cycles.close()
+        await self.promotion.close()
+        await self.store.close()

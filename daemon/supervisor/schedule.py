@@ -1,0 +1,212 @@
+"""When a cycle is due: by the clock, or because enough is new. APScheduler only rings; what is due is computed here."""
+
+import asyncio
+import datetime
+import logging
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from control.paths import Paths
+from daemon import log
+from daemon.cycle import CycleState
+from daemon.messages import Counts, FromWorker, WorkerName
+from daemon.settings.sections import ScheduleSettings, Tables
+from daemon.supervisor.backup import back_up
+from daemon.supervisor.cycles import Cycles
+from daemon.supervisor.ports import Workers
+from daemon.supervisor.records import Cycle
+from daemon.supervisor.store import CycleUnderWayError, Store, StoreUnavailableError
+from daemon.supervisor.troubles import Troubles, insist
+
+_logger = log.get(__name__)
+
+LAST_RUN = "schedule.last"
+LAST_BACKUP = "backup.last"
+NIGHT = "30 3 * * *"
+"""When databases are copied, local time."""
+
+BACKUP_AFTER_START = datetime.timedelta(minutes=1)
+"""A copy that was missed while thord was down is made up for this long after the start."""
+
+
+def next_run(settings: ScheduleSettings, last: datetime.datetime, now: datetime.datetime) -> datetime.datetime | None:
+    """When the next cycle is due after the last one: ``now`` where that has passed, null where none is planned."""
+    if not settings.enabled:
+        return None
+    if settings.cron:
+        due = _next_by_cron(settings.cron, last)
+    else:
+        due = last + datetime.timedelta(minutes=settings.interval_minutes)
+    return None if due is None else max(due, now)
+
+
+def enough_is_new(new: int, left: int, threshold: int, minimum: int) -> bool:
+    """Whether new conversations alone make a cycle due.
+
+    Args:
+        new: how many there are.
+        left: how many of those an unsuccessful cycle left; they wait for the clock, or the same failure would repeat
+            without pause.
+        threshold: ``schedule.after_new_conversations``; 0 turns it off.
+        minimum: ``data.min_conversations``; a cycle with fewer would be skipped.
+    """
+    return threshold > 0 and new - left >= max(threshold, minimum)
+
+
+def utc_clock() -> datetime.datetime:
+    """The time of day."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Schedule:
+    """Starts cycles when they are due, and copies the databases at night.
+
+    Attributes:
+        next_at: when the next scheduled cycle is due.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cycles: Cycles,
+        workers: Workers,
+        paths: Paths,
+        tables: Callable[[], Tables],
+        troubles: Troubles,
+        clock: Callable[[], datetime.datetime] = utc_clock,
+    ) -> None:
+        self.next_at: datetime.datetime | None = None
+        self._store = store
+        self._cycles = cycles
+        self._paths = paths
+        self._tables = tables
+        self._troubles = troubles
+        self._clock = clock
+        self._owed = False
+        self._new = 0
+        self._left = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduler = AsyncIOScheduler(
+            timezone=datetime.UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
+        )
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every ring, twice
+        workers.subscribe(self._observe)
+        cycles.on_end = self._cycle_ended
+
+    async def start(self) -> None:
+        """Begin. A cycle that came due while thord was down is started now, once."""
+        self._scheduler.start()
+        await self.plan()
+        self._plan_backup(await self._last(LAST_BACKUP))
+
+    async def plan(self) -> None:
+        """Compute when the next cycle is due, by the settings as they are now."""
+        self.next_at = next_run(self._tables().schedule, await self._last(LAST_RUN), self._clock())
+        if self.next_at is None:
+            if self._scheduler.get_job("cycle"):
+                self._scheduler.remove_job("cycle")
+        else:
+            self._scheduler.add_job(self._ring, "date", run_date=self.next_at, id="cycle", replace_existing=True)
+
+    async def close(self) -> None:
+        """Start nothing more."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # Cycles ------------------------------------------------------------------------------------------------------
+
+    async def _ring(self) -> None:
+        self._begin(self._run_when_possible())
+
+    async def _run_when_possible(self) -> None:
+        """Start the cycle that is due, or owe it until the one under way has ended: however many, it is one."""
+        self._owed = True
+        now = self._clock()
+        try:
+            await insist(lambda: self._cycles.trigger("schedule", noting=(LAST_RUN, now.isoformat())), self._troubles)
+        except CycleUnderWayError:
+            return
+        self._owed = False
+        await self.plan()
+
+    def _cycle_ended(self, cycle: Cycle) -> None:
+        self._left = 0 if cycle.state is CycleState.PROMOTED else self._new + (cycle.conversations or 0)
+        if self._owed:
+            self._begin(self._run_when_possible())
+
+    def _observe(self, worker: WorkerName, message: FromWorker) -> None:
+        if worker != "intake" or not isinstance(message, Counts):
+            return
+        self._new = message.new
+        tables = self._tables()
+        threshold, minimum = tables.schedule.after_new_conversations, tables.data.min_conversations
+        if self._cycles.current is None and enough_is_new(message.new, self._left, threshold, minimum):
+            self._begin(self._run_for_threshold())
+
+    async def _run_for_threshold(self) -> None:
+        try:
+            await self._cycles.trigger("threshold")
+        except CycleUnderWayError:
+            return
+        except StoreUnavailableError as error:  # the next count, or the clock, will try again
+            _logger.warning("no cycle could be started", reason=str(error))
+
+    # Backups -----------------------------------------------------------------------------------------------------
+
+    def _plan_backup(self, last: datetime.datetime) -> None:
+        due = _next_by_cron(NIGHT, last)
+        if due is not None:
+            run_date = max(due, self._clock() + BACKUP_AFTER_START)
+            self._scheduler.add_job(
+                self._ring_for_backup, "date", run_date=run_date, id="backup", replace_existing=True
+            )
+
+    async def _ring_for_backup(self) -> None:
+        self._begin(self._back_up())
+
+    async def _back_up(self) -> None:
+        now = self._clock()
+        for database in (self._paths.database, self._paths.ledger):
+            await self._back_up_one(database)
+        await insist(lambda: self._store.set_meta(LAST_BACKUP, now.isoformat()), self._troubles)
+        self._plan_backup(now)
+
+    async def _back_up_one(self, database: Path) -> None:
+        subject = f"backup of {database.name}"
+        try:
+            copy = await asyncio.to_thread(back_up, database, self._paths.backups)
+        except (OSError, sqlite3.Error) as error:
+            self._troubles.begin(subject, f"{database} could not be copied to {self._paths.backups}: {error}")
+        else:
+            self._troubles.end(subject)
+            _logger.info("backed up", database=str(database), copy=str(copy))
+
+    # Helpers -----------------------------------------------------------------------------------------------------
+
+    async def _last(self, key: str) -> datetime.datetime:
+        """When it last happened; the first start counts as the first time, and is written down as such."""
+        written = await self._store.meta(key)
+        if written is not None:
+            return datetime.datetime.fromisoformat(written)
+        now = self._clock()
+        await insist(lambda: self._store.set_meta(key, now.isoformat()), self._troubles)
+        return now
+
+    def _begin(self, chore: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(chore)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _next_by_cron(expression: str, after: datetime.datetime) -> datetime.datetime | None:
+    due: datetime.datetime | None = CronTrigger.from_crontab(expression).get_next_fire_time(
+        None, after + datetime.timedelta(microseconds=1)
+    )
+    return due
