@@ -4,7 +4,6 @@
 hand, on files or on another snapshot, is only answered.
 """
 
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import structlog
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon import log
 from daemon.messages import Evaluate, Evaluated, Failure, Reload
@@ -22,8 +21,9 @@ from daemon.workers.runtime import Context
 from engine import artifacts, device, version
 from engine.artifacts import ArtifactError
 from engine.config import EvaluationSettings, GateSettings
-from engine.data import snapshot
+from engine.data import formats, snapshot
 from engine.data.conversation import Conversation
+from engine.data.formats import Limits, Refused
 from engine.evaluation import evaluate
 from engine.evaluation.evaluate import Evaluation
 from engine.version import LoadedVersion
@@ -34,6 +34,10 @@ _logger = log.get(__name__)
 
 class Stopped(Exception):  # noqa: N818 - no error: the supervisor asked for it
     """Leave what is under way; it is repeated from the start if it is wanted again."""
+
+
+class BadFilesError(Exception):
+    """Files given by hand that nothing can be measured on; the message says which, where and why."""
 
 
 class Inputs(BaseModel):
@@ -48,15 +52,12 @@ class Inputs(BaseModel):
     gate: GateSettings
 
 
-class Record(BaseModel):
+class Record(Evaluation):
     """``evaluation.json``."""
-
-    model_config = ConfigDict(frozen=True)
 
     inputs: Inputs
     judged_at: str
     seconds: float
-    outcome: Evaluation
 
 
 def main() -> None:
@@ -94,7 +95,7 @@ class Evaluator:
         with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
             try:
                 answer = self._measure_files(command) if command.files else self._judge(command)
-            except (ArtifactError, FileNotFoundError, device.ImpossiblePlacementError) as error:
+            except (ArtifactError, BadFilesError, FileNotFoundError, device.ImpossiblePlacementError) as error:
                 self._fail(command, str(error), retry=False)
             except (OSError, torch.OutOfMemoryError) as error:
                 self._fail(command, str(error), retry=True)
@@ -118,12 +119,15 @@ class Evaluator:
         file = folder / EVALUATION
         found = _read_record(file)
         if found is not None and found.inputs == inputs:
-            return _answer(command, found.outcome)
+            return _answer(command, found)
         started = time.monotonic()
         outcome = evaluate.judge(
             candidate=self._loader(command.version),
             incumbent=None if command.incumbent is None else self._loader(command.incumbent),
-            held_out=evaluate.choose(snapshot.held_out_examples(data), self._settings.evaluation.max_conversations),
+            held_out=evaluate.choose(
+                (example.conversation for example in snapshot.held_out_examples(data)),
+                self._settings.evaluation.max_conversations,
+            ),
             training=lambda: snapshot.train_examples(data),
             settings=self._settings.evaluation,
             gate_settings=self._settings.gate,
@@ -134,13 +138,58 @@ class Evaluator:
                 inputs=inputs,
                 judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=round(time.monotonic() - started, 3),
-                outcome=outcome,
+                verdict=outcome.verdict,
+                metrics=outcome.metrics,
+                samples=outcome.samples,
             )
             artifacts.write_json(file, record.model_dump(mode="json"))
         return _answer(command, outcome)
 
     def _measure_files(self, command: Evaluate) -> Evaluated:
-        """Figures of one version on files; nothing is decided by them."""
+        """Figures of one version on the conversations of files; nothing is decided by them."""
+        found = self._read_files(command.files)
+        chosen = evaluate.choose(found.values(), self._settings.evaluation.max_conversations)
+        if not chosen:
+            raise BadFilesError(f"no conversation to measure in {', '.join(command.files)}")
+        loaded = self._loader(command.version)()
+        likelihood = evaluate.measure_version(
+            loaded, chosen, self._settings.evaluation, lambda: self._advance("measuring")
+        )
+        sampled = f" of {len(found)} (evaluation.max_conversations)" if len(chosen) < len(found) else ""
+        reason = f"measured on {len(chosen)}{sampled} conversations of the files named; no gate decides on files"
+        metrics = likelihood.figures
+        return Evaluated(
+            request=command.request, version=command.version, passed=True, reason=reason, gate={}, metrics=metrics
+        )
+
+    def _read_files(self, files: tuple[str, ...]) -> dict[str, Conversation]:
+        """Different conversations by identity.
+
+        Raises:
+            BadFilesError: a file cannot be read, or no record in it can be learned from.
+        """
+        found: dict[str, Conversation] = {}
+        limits = Limits(record_bytes=self._settings.data.max_record_megabytes << 20)
+        for file in map(Path, files):
+            if not file.is_file():
+                raise BadFilesError(f"{file} is no file")
+            refused: list[Refused] = []
+            before = len(found)
+            try:
+                with file.open("rb") as stream:
+                    for item in formats.read(stream, limits):
+                        self._advance(f"reading {file.name}")
+                        if isinstance(item, Refused):
+                            refused.append(item)
+                        else:
+                            found[item.conversation.identity] = item.conversation
+            except OSError as error:
+                raise BadFilesError(f"{file}: {error.strerror}") from error
+            if len(found) == before and refused:
+                raise BadFilesError(f"{file}, line {refused[0].line}: {refused[0].reason}")
+            if refused:
+                _logger.warning("records left out", file=str(file), count=len(refused), first=refused[0].reason)
+        return found
 
     def _loader(self, number: int) -> Callable[[], LoadedVersion]:
         """Loads a version, on the device and in the numbers it would serve in, once its sums are checked."""

@@ -56,13 +56,12 @@ class _Findings:
     answers: list[str]
 
 
-def choose(examples: Iterable[Example], limit: int) -> list[Conversation]:
+def choose(conversations: Iterable[Conversation], limit: int) -> list[Conversation]:
     """At most ``limit`` conversations with something to score.
 
-    Chosen by identity: the same ones again and again, whatever their order and whatever was added.
+    Chosen by identity: mostly the same ones again and again, whatever their order and whatever was added.
     """
-    fit = (example for example in examples if supervised_bytes(example.conversation))
-    return [example.conversation for example in nsmallest(limit, fit, key=lambda example: example.identity)]
+    return nsmallest(limit, filter(supervised_bytes, conversations), key=lambda conversation: conversation.identity)
 
 
 def judge(
@@ -82,7 +81,7 @@ def judge(
     Raises:
         ArtifactError: a version cannot be loaded.
     """
-    replayed = choose((e for e in training() if e.origin == "replay"), settings.max_conversations)
+    replayed = choose((e.conversation for e in training() if e.origin == "replay"), settings.max_conversations)
     prompts = samples.prompts(settings.sample_prompts, held_out)
     version = candidate()
     against = UNIGRAM

@@ -7,12 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
-from engine.config import ModelSettings
 from engine.data.conversation import Conversation, Message
 from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure, supervised_bytes
-from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.chat import Encoded
@@ -32,29 +30,6 @@ CONVERSATIONS = [
     Conversation(messages=(Message("user", "Nobody answers."),)),
     Conversation(text="x"),
 ]
-
-
-@pytest.fixture(scope="module")
-def llama(model: LanguageModel, model_settings: ModelSettings, tokenizer: Tokenizer) -> LlamaForCausalLM:
-    """The same weights in the reference implementation."""
-    shape = model_settings.shape
-    reference = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=tokenizer.vocabulary,
-            hidden_size=shape.hidden,
-            intermediate_size=shape.feed_forward,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.kv_heads,
-            max_position_embeddings=shape.context,
-            rms_norm_eps=model_settings.norm_epsilon,
-            rope_theta=model_settings.rope_theta,
-            tie_word_embeddings=True,
-        )
-    )
-    reference.load_state_dict(registry.module(model).state_dict(), strict=False)
-    reference.tie_weights()
-    return reference.eval()
 
 
 def test_nats_are_those_of_a_loop_over_the_reference_model(

@@ -1,0 +1,155 @@
+import random
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine.artifacts import VersionManifest
+from engine.config import EvaluationSettings, GateSettings, ModelSettings
+from engine.data.conversation import Conversation, Message
+from engine.data.snapshot import Example
+from engine.evaluation import evaluate
+from engine.models import registry
+from engine.models.base import LanguageModel
+from engine.tokenizers.base import Tokenizer
+from engine.version import LoadedVersion, VersionConfig
+
+SETTINGS, GATE = EvaluationSettings(sample_tokens=12), GateSettings(draws=1000)
+Version = Callable[[LanguageModel, int], LoadedVersion]
+
+
+Dialogues = Callable[[int, int], list[Conversation]]
+Training = Callable[[], Iterator[Example]]
+
+
+@pytest.fixture
+def held_out(dialogues: Dialogues) -> list[Conversation]:
+    return dialogues(5000, 30)
+
+
+@pytest.fixture
+def training(dialogues: Dialogues) -> Training:
+    return lambda: (Example(conversation, conversation.identity, "new") for conversation in dialogues(0, 60))
+
+
+@pytest.fixture
+def version(tokenizer: Tokenizer, model_settings: ModelSettings) -> Version:
+    def load(model: LanguageModel, number: int) -> LoadedVersion:
+        manifest = VersionManifest(
+            version=number,
+            parent=None,
+            cycle=number,
+            created_at="",
+            family="thor",
+            parameters=0,
+            tokenizer_sha256="",
+            snapshot_sha256="",
+            seed=0,
+            settings={},
+            libraries={},
+            training_seconds=0,
+            metrics={},
+            files={},
+        )
+        config = VersionConfig(family="thor", model=model_settings, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
+        return LoadedVersion(manifest, config, model, tokenizer)
+
+    return load
+
+
+def test_a_version_that_learned_is_promoted_over_one_that_did_not(
+    version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], training: Training
+) -> None:
+    found = evaluate.judge(lambda: version(model, 2), lambda: version(untrained, 1), held_out, training, SETTINGS, GATE)
+    assert found.verdict.passed, found.verdict.reason
+    assert found.verdict.against == "version 1"
+    assert found.metrics["bits_per_byte"] < found.metrics["incumbent_bits_per_byte"]
+    assert found.metrics["conversations"] == 30
+    assert not any(name.startswith("replay_") for name in found.metrics)
+    assert "was seen." in found.samples[0].candidate
+    assert found.samples[0].incumbent != found.samples[0].candidate
+
+
+def test_with_the_sides_changed_the_figures_change_sides_and_it_is_rejected(
+    version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], training: Training
+) -> None:
+    found = evaluate.judge(lambda: version(untrained, 2), lambda: version(model, 1), held_out, training, SETTINGS, GATE)
+    assert not found.verdict.passed
+    assert found.verdict.overall.difference > 1
+
+
+def test_the_first_version_has_to_beat_the_unigram_baseline(
+    version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], training: Training
+) -> None:
+    learned, ignorant = (
+        evaluate.judge(lambda m=m: version(m, 1), None, held_out, training, SETTINGS, GATE).verdict
+        for m in (model, untrained)
+    )
+    assert learned.passed
+    assert not ignorant.passed
+    assert learned.against == ignorant.against == "the unigram baseline"
+    assert learned.overall.incumbent == ignorant.overall.incumbent
+
+
+def test_forgetting_is_measured_on_what_was_replayed(
+    version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], dialogues: Dialogues
+) -> None:
+    found = evaluate.judge(
+        lambda: version(model, 2),
+        lambda: version(untrained, 1),
+        held_out,
+        lambda: (Example(c, c.identity, "replay") for c in dialogues(0, 60)),
+        SETTINGS,
+        GATE,
+    )
+    assert found.metrics["replay_conversations"] == 60
+    assert found.metrics["replay_loss"] < found.metrics["incumbent_replay_loss"]
+
+
+def test_only_one_version_is_in_memory_at_a_time(
+    version: Version,
+    tokenizer: Tokenizer,
+    model_settings: ModelSettings,
+    held_out: list[Conversation],
+    training: Training,
+) -> None:
+    alive: list[weakref.ref[object]] = []
+
+    def load(number: int) -> LoadedVersion:
+        assert all(reference() is None for reference in alive)
+        model = registry.build(model_settings, tokenizer.vocabulary, seed=number)
+        alive.append(weakref.ref(registry.module(model).eval()))
+        return version(model, number)
+
+    evaluate.judge(lambda: load(2), lambda: load(1), held_out[:8], training, SETTINGS, GATE)
+    assert len(alive) == 2
+
+
+def test_nothing_held_out_is_a_rejection(version: Version, model: LanguageModel, training: Training) -> None:
+    found = evaluate.judge(lambda: version(model, 1), None, [], training, SETTINGS, GATE)
+    assert not found.verdict.passed
+    assert "only 0 held-out conversations" in found.verdict.reason
+
+
+def test_the_choice_depends_on_content_only(dialogues: Dialogues) -> None:
+    conversations = dialogues(0, 50)
+    chosen = evaluate.choose(conversations, 20)
+    random.Random(1).shuffle(conversations)
+    assert evaluate.choose(conversations, 20) == chosen
+    assert set(chosen) & set(evaluate.choose(conversations + dialogues(50, 2), 20)) >= set(chosen[:18])
+
+
+def test_what_has_nothing_to_score_is_not_chosen(held_out: list[Conversation]) -> None:
+    silent = Conversation(messages=(Message("user", "Hello?"),))
+    assert evaluate.choose([silent, *held_out[:1]], 10) == held_out[:1]
+
+
+def test_progress_is_told_of_every_part(
+    version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], training: Training
+) -> None:
+    told: list[str] = []
+    evaluate.judge(
+        lambda: version(model, 2), lambda: version(untrained, 1), held_out, training, SETTINGS, GATE, told.append
+    )
+    assert {"measuring the candidate", "measuring the incumbent"} <= set(told)
+    assert len(told) > 10
