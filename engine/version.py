@@ -113,10 +113,7 @@ def publish(
         ArtifactError: what is there is damaged or another cycle's.
     """
     if folder.exists():
-        manifest = artifacts.verify(folder)
-        if manifest.cycle != provenance.cycle:
-            raise ArtifactError(f"{folder} is the version of cycle {manifest.cycle}, not of {provenance.cycle}")
-        return manifest
+        return existing(folder, provenance.cycle)
     config = VersionConfig(family=model.family, model=model, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
     with artifacts.publishing(folder) as draft:
         save_file({name: weight.contiguous() for name, weight in weights.items()}, draft / WEIGHTS)
@@ -142,6 +139,18 @@ def publish(
         artifacts.write_json(draft / artifacts.MANIFEST, manifest.model_dump(mode="json"))
         for file in draft.iterdir():
             file.chmod(0o444)
+    return manifest
+
+
+def existing(folder: Path, cycle: int) -> VersionManifest:
+    """The manifest of a version that ``cycle`` has published already.
+
+    Raises:
+        ArtifactError: it is damaged or another cycle's.
+    """
+    manifest = artifacts.verify(folder)
+    if manifest.cycle != cycle:
+        raise ArtifactError(f"{folder} is the version of cycle {manifest.cycle}, not of {cycle}")
     return manifest
 
 

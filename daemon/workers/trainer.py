@@ -1,0 +1,187 @@
+"""The trainer: carries out one run and publishes what was learned. Whatever it has done is found done when repeated.
+
+Torch is imported after the hello, while heartbeats go on.
+"""
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import ValidationError
+
+from control.paths import Paths
+from daemon import log
+from daemon.messages import Failure, Reload, Train, Trained, TrainProgress
+from daemon.settings.sections import Tables
+from daemon.workers import runtime
+from daemon.workers.runtime import Channel
+from engine import memory
+from engine.config import TrainingSettings
+
+if TYPE_CHECKING:
+    from engine.training.loop import Figures
+    from engine.training.run import Places, Plan
+
+_PROGRESS_SECONDS = 0.5
+_LOG_SECONDS = 10.0
+_logger = log.get(__name__)
+
+
+def main() -> None:
+    """Carry out commands until asked to stop."""
+    memory.keep_freed_memory()
+    context = runtime.start()
+    channel, settings = context.channel, context.settings
+    channel.advance("loading torch")
+    from engine.training import run  # noqa: F401 - the heavy part, before the first command is due
+
+    channel.idle()
+    channel.ready()
+    while not channel.stopping.is_set():
+        command = channel.commands.get()
+        if isinstance(command, Train):
+            with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
+                _train(command, settings, context.paths, channel)
+            channel.idle()
+        elif isinstance(command, Reload):
+            settings = context.reread_settings()
+
+
+def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> None:
+    """Answer with what was trained, or with what stood in its way. Without an answer where asked to stop."""
+    from torch import OutOfMemoryError
+
+    from engine.artifacts import ArtifactError
+    from engine.device import ImpossiblePlacementError
+    from engine.training import run
+    from engine.training.guard import DivergedError
+    from engine.training.loop import Stopped
+
+    _logger.info("training begins", attempt=command.attempt, base=command.base)
+    try:
+        plan = _plan(command, settings)
+        manifest = run.learn(plan, _places(command, paths), _Report(command.cycle, channel))
+    except Stopped:
+        _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
+    except ValidationError as error:
+        faults = [f"training.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        _fail(command, channel, "; ".join(faults), retry=False)
+    except (run.NothingToLearnError, ArtifactError, ImpossiblePlacementError, DivergedError) as error:
+        _fail(command, channel, str(error), retry=False)
+    except FileNotFoundError as error:
+        _fail(command, channel, f"{error.filename} is missing", retry=False)
+    except (OSError, OutOfMemoryError) as error:
+        _fail(command, channel, str(error), retry=True)
+    else:
+        _logger.info("version published", parameters=manifest.parameters, **manifest.metrics)
+        channel.send(
+            Trained(
+                cycle=command.cycle,
+                version=manifest.version,
+                parent=manifest.parent,
+                sha256=manifest.sha256,
+                parameters=manifest.parameters,
+                metrics=manifest.metrics,
+            )
+        )
+
+
+def _fail(command: Train, channel: Channel, reason: str, *, retry: bool) -> None:
+    _logger.error("training failed", reason=reason, retry=retry)
+    channel.send(Failure(request=command.cycle, reason=reason, retry=retry))
+
+
+def _plan(command: Train, settings: Tables) -> "Plan":
+    """The settings of this run: the service's, with what was asked differently.
+
+    Raises:
+        ValidationError: a key or value of ``[training]`` that does not exist or is not allowed.
+    """
+    from engine.training.run import Plan
+
+    training = TrainingSettings.model_validate(settings.training.model_dump() | command.overrides)
+    return Plan(
+        cycle=command.cycle,
+        version=command.version,
+        base=command.base,
+        model=settings.model,
+        tokenizer=settings.tokenizer,
+        training=training,
+        settings=settings.model_copy(update={"training": training}).model_dump(mode="json"),
+    )
+
+
+def _places(command: Train, paths: Paths) -> "Places":
+    from engine.training.run import Places
+
+    return Places(
+        folder=paths.run_folder(command.cycle),
+        snapshot=paths.snapshot(command.cycle),
+        base=None if command.base is None else paths.version(command.base),
+        target=paths.version(command.version),
+    )
+
+
+class _Report:
+    """Passes a run's figures on to the supervisor and the log, neither too often."""
+
+    def __init__(self, cycle: int, channel: Channel) -> None:
+        self._cycle = cycle
+        self._channel = channel
+        self._validation_loss: float | None = None
+        self._sent_at = self._logged_at = 0.0
+
+    def preparing(self, activity: str) -> None:
+        """Show that something moves."""
+        self._channel.advance(activity)
+
+    def started(self, step: int, steps: int) -> None:
+        """Log where the loop begins."""
+        _logger.info("training steps", first=step, last=steps)
+
+    def stepped(self, figures: "Figures") -> None:
+        """Send and log figures, the last in any case."""
+        self._channel.advance(f"step {figures.step} of {figures.steps}")
+        now, last = time.monotonic(), figures.step == figures.steps
+        if last or now - self._sent_at >= _PROGRESS_SECONDS:
+            self._sent_at = now
+            self._channel.send(
+                TrainProgress(
+                    cycle=self._cycle,
+                    step=figures.step,
+                    steps=figures.steps,
+                    loss=figures.loss,
+                    learning_rate=figures.learning_rate,
+                    tokens_per_second=figures.tokens_per_second,
+                    eta_seconds=figures.eta_seconds,
+                    validation_loss=self._validation_loss,
+                )
+            )
+        if last or now - self._logged_at >= _LOG_SECONDS:
+            self._logged_at = now
+            _logger.info(
+                "step",
+                step=figures.step,
+                steps=figures.steps,
+                loss=round(figures.loss, 4),
+                learning_rate=figures.learning_rate,
+                tokens_per_second=round(figures.tokens_per_second),
+                eta_seconds=round(figures.eta_seconds, 1),
+            )
+
+    def validated(self, step: int, loss: float, best: bool) -> None:
+        """Log, and remember for the next progress."""
+        self._validation_loss = loss
+        _logger.info("validated", step=step, validation_loss=round(loss, 4), best=best)
+
+    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
+        """Log that a step was bad."""
+        _logger.warning("bad step", step=step, action=action, loss=loss, gradient_norm=gradient_norm)
+
+    def stopping(self) -> bool:
+        """Whether the supervisor wants this worker to stop."""
+        return self._channel.stopping.is_set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Rows as tensors, in an order that depends on nothing but seed and step."""
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.data.packing import pack
+from engine.data.shard import Shard
+
+_WIDTH_STEP = 64
+"""Rows are padded to a multiple of this, so that few shapes occur and kernels are reused."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed rows [B, T]. Padding belongs to the last document of its row and is not supervised.
+
+    Attributes:
+        supervised: how many targets are learned.
+        tokens: how many positions hold a token.
+    """
+
+    tokens_BT: Tensor
+    positions_BT: Tensor
+    documents_BT: Tensor
+    targets_BT: Tensor
+    supervised_BT: Tensor
+    supervised: int
+    tokens: int
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        if device.type == "cpu":
+            return self
+        return Batch(
+            self.tokens_BT.to(device, non_blocking=True),
+            self.positions_BT.to(device, non_blocking=True),
+            self.documents_BT.to(device, non_blocking=True),
+            self.targets_BT.to(device, non_blocking=True),
+            self.supervised_BT.to(device, non_blocking=True),
+            supervised=self.supervised,
+            tokens=self.tokens,
+        )
+
+
+class Rows:
+    """The packed rows of a shard.
+
+    Attributes:
+        supervised: how many targets all rows together supervise.
+    """
+
+    def __init__(self, shard: Shard, length: int) -> None:
+        self._shard = shard
+        self._packing = pack(shard, length)
+        self._length = length
+        self.supervised = int(shard.supervised.sum())
+
+    def __len__(self) -> int:
+        return len(self._packing)
+
+    def batch(self, numbers: Sequence[int]) -> Batch:
+        """The rows with these numbers."""
+        packing, shard = self._packing, self._shard
+        bounds = [(int(packing.rows[row]), int(packing.rows[row + 1])) for row in numbers]
+        used = [int(packing.lengths[first:last].sum()) for first, last in bounds]
+        width = min(self._length, math.ceil(max(used) / _WIDTH_STEP) * _WIDTH_STEP)
+        tokens, positions, documents, targets = (np.zeros((len(bounds), width), dtype=np.int64) for _ in range(4))
+        supervised = np.zeros((len(bounds), width), dtype=np.bool_)
+        for row, (first, last) in enumerate(bounds):
+            at = 0
+            for number, piece in enumerate(range(first, last)):
+                start, length = int(packing.starts[piece]), int(packing.lengths[piece])
+                here, next_ones = slice(at, at + length), slice(start + 1, start + length + 1)
+                tokens[row, here] = shard.ids[start : start + length]
+                targets[row, here] = shard.ids[next_ones]
+                supervised[row, here] = shard.supervised[next_ones]
+                positions[row, at:] = np.arange(width - at)
+                documents[row, at:] = number
+                at += length
+        return Batch(
+            torch.from_numpy(tokens),
+            torch.from_numpy(positions),
+            torch.from_numpy(documents),
+            torch.from_numpy(targets),
+            torch.from_numpy(supervised),
+            supervised=int(supervised.sum()),
+            tokens=sum(used),
+        )
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Every row once, as for validation."""
+        for first in range(0, len(self), batch_size):
+            yield self.batch(range(first, min(first + batch_size, len(self))))
+
+    def of_step(self, step: int, seed: int, batch_size: int, accumulation: int) -> list[Batch]:
+        """The microbatches of one training step.
+
+        Rows come as an endless stream of epochs, each a permutation of its own, so every row is seen equally often.
+        """
+        first = step * batch_size * accumulation
+        stream = range(first, first + batch_size * accumulation)
+        numbers = [int(_permutation(seed, at // len(self), len(self))[at % len(self)]) for at in stream]
+        return [self.batch(numbers[start : start + batch_size]) for start in range(0, len(numbers), batch_size)]
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed & 0xFFFF_FFFF_FFFF_FFFF, epoch]).permutation(rows)

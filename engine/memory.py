@@ -1,0 +1,19 @@
+"""How this process asks the system for memory."""
+
+import contextlib
+import ctypes
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_OLD_GLIBC_TAKES = 32 << 20
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory for the next allocation instead of giving it back to the kernel.
+
+    A training step frees and takes the same tens of megabytes again and again; without this each page is faulted in
+    anew, which costs up to half of the time of a step with a large vocabulary. Other C libraries are left as they are.
+    """
+    libc = ctypes.CDLL(None)
+    with contextlib.suppress(AttributeError):
+        _ = libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) or libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_OLD_GLIBC_TAKES)
+        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

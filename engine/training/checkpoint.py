@@ -1,0 +1,160 @@
+"""Checkpoints of a run: complete or absent, found by looking, verified before use, the newest few and the best kept.
+
+A folder ``NNNNNN`` (the step) with ``model.safetensors``, ``optimizer.safetensors``, ``progress.json`` and
+``manifest.json``. There is no random state in it: order and dropout follow from seed and step.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine import artifacts
+from engine.artifacts import ArtifactError, FileRecord
+from engine.training.guard import Health
+
+_MODEL, _OPTIMIZER, _PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
+_SPARE_BYTES = 16 << 20
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far a run has come; with weights and optimizer, all that its continuation depends on.
+
+    Attributes:
+        tokens: positions computed; ``supervised`` of them were learned from.
+        seconds: time spent in the loop, over all attempts.
+        fallback_step: where a roll-back goes; not a checkpoint that is there only because the run was stopped.
+        worse: validations in a row that did not improve on the best.
+        loss_scale: keeps small gradients above zero in fp16; 1 in other dtypes.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    supervised: int = 0
+    seconds: float = 0.0
+    loss: float | None = None
+    validation_loss: float | None = None
+    best_validation_loss: float | None = None
+    best_step: int | None = None
+    fallback_step: int = 0
+    worse: int = 0
+    finished: bool = False
+    loss_scale: float = 1.0
+    health: Health = field(default_factory=Health)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors mapped from a checkpoint's files."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    progress: Progress
+
+
+_FILES_JSON = TypeAdapter(dict[str, FileRecord])
+_PROGRESS_JSON = TypeAdapter(Progress)
+
+
+class Checkpoints:
+    """The checkpoints under one folder."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder = folder
+        self._keep = keep
+        folder.mkdir(parents=True, exist_ok=True)
+        artifacts.sweep_drafts(folder)
+
+    def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
+        """Write a checkpoint, then drop those no longer needed. One of this step is the same already.
+
+        Raises:
+            OSError: no space, or the disk refused; earlier checkpoints are untouched.
+        """
+        if self._at(progress.step).exists():
+            return
+        self._check_space(weights, optimizer)
+        with artifacts.publishing(self._at(progress.step)) as draft:
+            _write(draft / _MODEL, weights)
+            _write(draft / _OPTIMIZER, optimizer)
+            (draft / _PROGRESS).write_bytes(_PROGRESS_JSON.dump_json(progress))
+            (draft / artifacts.MANIFEST).write_bytes(_FILES_JSON.dump_json(artifacts.record_files(draft)))
+        self._drop_old()
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole. Damaged ones are removed: the run will write them again."""
+        for step in reversed(self._steps()):
+            folder = self._at(step)
+            try:
+                return _read(folder)
+            except ArtifactError as error:
+                _logger.warning("checkpoint is damaged, going back to the one before: %s", error)
+                shutil.rmtree(folder)
+        return None
+
+    def load(self, step: int) -> Checkpoint:
+        """The checkpoint of one step.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        return _read(self._at(step))
+
+    def _at(self, step: int) -> Path:
+        return self._folder / f"{step:06d}"
+
+    def _steps(self) -> list[int]:
+        return sorted(int(folder.name) for folder in self._folder.iterdir() if folder.name.isdecimal())
+
+    def _drop_old(self) -> None:
+        """Keep the newest, and the best and the fallback that each of them names: any of them may be continued."""
+        steps = self._steps()
+        newest = steps[-self._keep :]
+        kept: set[int | None] = set(newest)
+        for step in newest:
+            with contextlib.suppress(ArtifactError):  # found by `latest`, should it ever be needed
+                progress = _read_progress(self._at(step))
+                kept |= {progress.best_step, progress.fallback_step}
+        for step in set(steps) - kept:
+            shutil.rmtree(self._at(step))
+
+    def _check_space(self, *tensors: Mapping[str, Tensor]) -> None:
+        needed = sum(tensor.nbytes for group in tensors for tensor in group.values()) + _SPARE_BYTES
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            message = f"a checkpoint needs {needed >> 20} MB and {free >> 20} MB are free"
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {message}", str(self._folder))
+
+
+def _write(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(file)) from error
+
+
+def _read(folder: Path) -> Checkpoint:
+    try:
+        files = _FILES_JSON.validate_json((folder / artifacts.MANIFEST).read_bytes())
+        artifacts.check_files(folder, files)
+        return Checkpoint(load_file(folder / _MODEL), load_file(folder / _OPTIMIZER), _read_progress(folder))
+    except (OSError, ValidationError, SafetensorError) as error:
+        raise ArtifactError(f"{folder}: {error}") from error
+
+
+def _read_progress(folder: Path) -> Progress:
+    try:
+        return _PROGRESS_JSON.validate_json((folder / _PROGRESS).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{folder / _PROGRESS}: {error}") from error

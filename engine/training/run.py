@@ -1,0 +1,248 @@
+"""One run from a snapshot to a published version, as a list of steps each of which is found done when repeated.
+
+The run's folder: ``run.json`` (all that was decided, once), ``tokenizer/``, ``data/``, ``checkpoints/``,
+``metrics.jsonl``.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from engine import artifacts, device, version
+from engine.artifacts import VersionManifest
+from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+from engine.data import shard, snapshot
+from engine.data.batches import Rows
+from engine.data.conversation import Conversation
+from engine.data.snapshot import Example
+from engine.device import Placement
+from engine.models import registry
+from engine.models.base import LanguageModel
+from engine.tokenizers import bpe, chat
+from engine.tokenizers.base import Tokenizer
+from engine.tokenizers.chat import Encoded
+from engine.training.checkpoint import Checkpoints
+from engine.training.loop import Loop, Outcome, Reporter, Stopped
+from engine.training.metrics import Recorder
+from engine.training.objectives import MaskedCrossEntropy
+from engine.version import Provenance
+
+FEWEST_VALIDATION, MOST_VALIDATION = 5, 200
+"""Conversations. Fewer say nothing, and are better learned from; more would slow a run down."""
+_logger = logging.getLogger(__name__)
+
+
+class NothingToLearnError(Exception):
+    """No token of the data is supervised."""
+
+
+class Plan(BaseModel):
+    """What is asked of a run. ``settings`` is everything, for the manifest; the tables that count stand beside it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cycle: int
+    version: int
+    base: int | None
+    model: ModelSettings
+    tokenizer: TokenizerSettings
+    training: TrainingSettings
+    settings: dict[str, JsonValue]
+
+
+class Record(BaseModel):
+    """``run.json``: a plan and what it came to on the machine it began on. A resumed run never decides again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plan: Plan
+    snapshot_sha256: str
+    device: str
+    dtype: str
+    threads: int
+
+    @property
+    def placement(self) -> Placement:
+        """Where and in what the run computes."""
+        dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+        return Placement(torch.device(self.device), dtypes[self.dtype])
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a run reads and writes. ``base`` is the version it goes on from, null for an initial training."""
+
+    folder: Path
+    snapshot: Path
+    base: Path | None
+    target: Path
+
+
+def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
+    """Carry a run through, from wherever an earlier attempt got to, and publish its version.
+
+    Raises:
+        Stopped: the reporter asked for it; the same call goes on later.
+        NothingToLearnError: no token of the snapshot is supervised.
+        DivergedError: the guard gave up.
+        ArtifactError: the base version, or a version at the target, is damaged.
+        ImpossiblePlacementError: device or precision cannot be had here.
+        OSError: the disk is full or refused.
+    """
+    if places.target.exists():
+        return version.existing(places.target, plan.cycle)
+    record = _record(plan, places)
+    torch.set_num_threads(record.threads)  # sums depend on how they are split, so a resumed run keeps it
+    tokenizer = _tokenizer(record.plan, places, reporter)
+    rows, validation = _rows(record.plan.training, places, tokenizer, reporter)
+    settings, model = _model(record.plan, places, tokenizer)
+    outcome = Loop(
+        model=model,
+        objective=MaskedCrossEntropy(),
+        rows=rows,
+        validation=validation,
+        settings=record.plan.training,
+        placement=record.placement,
+        checkpoints=Checkpoints(places.folder / "checkpoints", record.plan.training.keep_checkpoints),
+        reporter=Recorder(places.folder / "metrics.jsonl", record.plan.training.log_every, reporter),
+    ).run()
+    artifacts.sweep_drafts(places.target.parent)
+    return version.publish(places.target, outcome.weights, settings, tokenizer, _provenance(record, outcome))
+
+
+def _record(plan: Plan, places: Places) -> Record:
+    """What an earlier attempt decided for the same plan, else decide now. Another plan's run is thrown away."""
+    file = places.folder / "run.json"
+    sum_of_data = snapshot.read_manifest(places.snapshot).sha256
+    try:
+        record = Record.model_validate_json(file.read_bytes())
+        if _same(record.plan, plan) and record.snapshot_sha256 == sum_of_data:
+            return record
+        _logger.warning("the run in %s is of another plan and starts anew", places.folder)
+    except FileNotFoundError:
+        pass
+    except ValidationError as error:
+        _logger.warning("the run in %s starts anew: %s", places.folder, error)
+    if places.folder.exists():
+        shutil.rmtree(places.folder)
+    places.folder.mkdir(parents=True)
+    placement = device.resolve(plan.training.device, plan.training.precision)
+    record = Record(
+        plan=plan,
+        snapshot_sha256=sum_of_data,
+        device=placement.device.type,
+        dtype=str(placement.dtype).removeprefix("torch."),
+        threads=plan.training.threads or _physical_cores(),
+    )
+    artifacts.write_json(file, record.model_dump(mode="json"))
+    return record
+
+
+def _same(one: Plan, other: Plan) -> bool:
+    """Whether two plans ask for the same version from the same base; settings changed since are of no account."""
+    return (one.cycle, one.version, one.base) == (other.cycle, other.version, other.base)
+
+
+def _physical_cores() -> int:
+    allowed = len(os.sched_getaffinity(0))
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
+
+
+def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:
+    """The base version's; in an initial training, one trained on the snapshot."""
+    if places.base:
+        return bpe.load(places.base)
+    folder = places.folder / "tokenizer"
+    if not folder.exists():
+        reporter.preparing("training the tokenizer")
+        texts = _texts(snapshot.train_examples(places.snapshot))
+        tokenizer = bpe.train(texts, plan.tokenizer.vocabulary, plan.tokenizer.sample_megabytes << 20)
+        with artifacts.publishing(folder) as draft:
+            tokenizer.save(draft)
+    return bpe.load(folder)
+
+
+def _texts(examples: Iterator[Example]) -> Iterator[str]:
+    for example in examples:
+        yield from (message.content for message in example.conversation.messages)
+        if example.conversation.text:
+            yield example.conversation.text
+
+
+def _rows(
+    settings: TrainingSettings, places: Places, tokenizer: Tokenizer, reporter: Reporter
+) -> tuple[Rows, Rows | None]:
+    """Packed rows to train on and to validate on, tokenised once a run."""
+    chosen = _validation_identities(places.snapshot, settings.validation_share)
+
+    def documents(validation: bool) -> Iterator[Encoded]:
+        for number, example in enumerate(snapshot.train_examples(places.snapshot)):
+            if (example.identity in chosen) == validation:
+                yield chat.encode_conversation(tokenizer, example.conversation, example.learn_from)
+            if number % 100 == 0:
+                reporter.preparing("tokenising")
+                if reporter.stopping():
+                    raise Stopped
+
+    data = places.folder / "data"
+    rows = Rows(shard.write(data / "train", documents(validation=False)), settings.length)
+    held = Rows(shard.write(data / "validation", documents(validation=True)), settings.length)
+    if not len(rows):
+        raise NothingToLearnError("no token of this data is supervised: it has no assistant turn and no plain text")
+    return rows, held if len(held) else None
+
+
+def _validation_identities(folder: Path, share: float) -> frozenset[str]:
+    """Which conversations are kept for validation: by hash of their group, so that later cycles keep the same ones."""
+    places = {example.identity: _place(example.conversation) for example in snapshot.train_examples(folder)}
+    chosen = sorted((identity for identity, place in places.items() if place < share), key=places.__getitem__)
+    return frozenset(chosen[:MOST_VALIDATION] if len(chosen) >= FEWEST_VALIDATION else ())
+
+
+def _place(conversation: Conversation) -> float:
+    """A place in [0, 1) by other digits of the hash than those that decide what is held out for evaluation."""
+    return int(conversation.group[13:26], 16) / 16**13
+
+
+def _model(plan: Plan, places: Places, tokenizer: Tokenizer) -> tuple[ModelSettings, LanguageModel]:
+    """The base version's weights in float32, or new ones, with the settings that they are built by."""
+    if places.base is None:
+        return plan.model, registry.build(plan.model, tokenizer.vocabulary, plan.training.seed)
+    artifacts.verify(places.base)
+    base = version.load(places.base, Placement(torch.device("cpu"), torch.float32))
+    settings = base.config.model.model_copy(update={"dropout": plan.model.dropout})
+    model = registry.skeleton(settings, tokenizer.vocabulary)
+    weights = registry.module(base.model).state_dict()
+    registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
+    return settings, model
+
+
+def _provenance(record: Record, outcome: Outcome) -> Provenance:
+    plan, progress = record.plan, outcome.progress
+    metrics = {
+        "steps": progress.step,
+        "tokens": progress.tokens,
+        "supervised_tokens": progress.supervised,
+        "tokens_per_second": progress.tokens / progress.seconds if progress.seconds else None,
+        "final_loss": progress.loss,
+        "validation_loss": progress.validation_loss,
+        "best_validation_loss": progress.best_validation_loss,
+        "best_step": progress.best_step,
+    }
+    return Provenance(
+        version=plan.version,
+        parent=plan.base,
+        cycle=plan.cycle,
+        snapshot_sha256=record.snapshot_sha256,
+        seed=plan.training.seed,
+        settings=plan.settings,
+        training_seconds=round(progress.seconds, 3),
+        metrics={name: float(value) for name, value in metrics.items() if value is not None},
+    )
