@@ -19,11 +19,12 @@ class Counts(TypedDict):
 
 
 class Cycle(TypedDict):
-    """One unit of learning."""
+    """One unit of learning. ``reason`` says what started it, ``outcome`` why it ended as it did."""
 
     id: int
     state: str
     reason: str | None
+    outcome: NotRequired[str | None]
     attempt: int
     conversations: int | None
     base_version: str | None

@@ -150,8 +150,12 @@ class Thord:
         return self._control.post(f"/v1/cycles/{number}/cancel", answers.Cycle, timeout=120)
 
     def evaluate(self, version: str, files: Sequence[str | Path] = ()) -> dict[str, Json]:
-        """Judge a version on the held-out conversations, or on ``files``. Takes its time."""
-        body: dict[str, Json] = {"version": _number(version), "files": _absolute(files)}
+        """Judge a version (``current``: the one that serves) on the held-out conversations, or on ``files``.
+
+        Takes its time.
+        """
+        number = None if version == "current" else _number(version)
+        body: dict[str, Json] = {"version": number, "files": _absolute(files)}
         return self._control.post("/v1/evaluations", dict[str, answers.Json], body, timeout=None)
 
     # Versions --------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from control import errors
-from control.paths import WATCHED
+from control.paths import WATCHED, is_there
 from control.process import resolve_settings
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _folders(patient: Patient) -> Iterator[Finding]:
                 f"{place} belongs to {owner} and may not be written by this user",
                 f"sudo chown -R $USER {place}, or run as {owner}, or choose another --home",
             )
-        elif not folder.exists():
+        elif not is_there(folder):
             yield Finding(name, "ok", f"{folder} will be made")
         elif name != "runtime" and os.statvfs(folder).f_flag & os.ST_RDONLY:
             yield Finding(name, "fail", f"{folder} is on a read-only file system", f"mount -o remount,rw {place}")
@@ -228,7 +228,7 @@ def _thord(patient: Patient) -> Iterator[Finding]:
     elif patient.status is not None:
         state = patient.status["state"]
         yield Finding("thord", _LEVEL_OF_STATE[state], f"{state}, pid {patient.status['pid']}")
-    elif path.exists():
+    elif is_there(path):
         yield Finding(
             "thord", "warn", f"not running; {path} is left from one that was killed", "thorctl start clears it away"
         )
@@ -333,7 +333,9 @@ def _systemd(patient: Patient) -> Iterator[Finding]:
 
 def _clock(patient: Patient) -> Iterator[Finding]:
     """A clock that stands before what was written already makes times and schedules nonsense."""
-    newest = max((file.stat().st_mtime for file in patient.paths.logs.glob("*.log")), default=0.0)
+    newest = 0.0
+    with contextlib.suppress(OSError):
+        newest = max((file.stat().st_mtime for file in patient.paths.logs.glob("*.log")), default=0.0)
     ahead = newest - time.time()
     if ahead > 60:
         yield Finding(
@@ -362,7 +364,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
 
 def _nearest(folder: Path) -> Path:
     """The folder, else the nearest one above it that is there."""
-    while not folder.exists() and folder != folder.parent:
+    while not is_there(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 

@@ -185,9 +185,14 @@ def find_running(home: str | None = None) -> Paths:
     """The places of the thord to talk to: as `find`, but the service's where the user runs none and may reach that."""
     paths, service = find(home), as_service()
     named = home or os.environ.get("THORD_HOME")
-    if not named and not paths.control_socket.exists() and os.access(service.control_socket, os.W_OK):
+    if not named and not is_there(paths.control_socket) and os.access(service.control_socket, os.W_OK):
         return service
     return paths
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path exists, as far as this user can see: unlike `Path.exists`, a closed folder is no error."""
+    return os.access(path, os.F_OK)
 
 
 def socket_address(path: Path) -> str:

@@ -100,7 +100,7 @@ def wait_ready(thord: Thord, pid: int, timeout: float) -> Status:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         status = _status(thord)
-        if status and status["pid"] == pid and status["state"] in {"ready", "degraded"}:
+        if status and status["pid"] == pid and _has_settled(status):
             return status
         if wait_gone(pid, _POLL_SECONDS):
             raise EndedError(f"thord (pid {pid}) ended before it was ready; see: thorctl logs")
@@ -108,6 +108,12 @@ def wait_ready(thord: Thord, pid: int, timeout: float) -> Status:
         f"thord (pid {pid}) is not ready after {timeout:.0f} s and goes on starting; see: thorctl status, thorctl logs",
         "timeout",
     )
+
+
+def _has_settled(status: Status) -> bool:
+    """Ready, or degraded in a way that will not pass by itself: a worker that is on its way may still come up."""
+    on_the_way = any(worker["state"] in {"starting", "backoff"} for worker in status["workers"].values())
+    return status["state"] == "ready" or (status["state"] == "degraded" and not on_the_way)
 
 
 def wait_gone(pid: int, timeout: float | None = None) -> bool:

@@ -23,6 +23,9 @@ _OVERRIDES: dict[str, tuple[Callable[[str], float], str]] = {
 }
 """Options of ``train`` that stand for keys of ``[training]``."""
 
+_RESULTS = frozenset({"promoted", "rejected", "skipped"})
+"""How a cycle ends that did what it should."""
+
 _KEY_OF_OPTION = {"steps": "max_steps"}
 
 
@@ -82,10 +85,10 @@ def add(commands: Commands) -> None:
         _evaluate,
         """
         thorctl evaluate 12
-        thorctl evaluate 12 exam.jsonl --json | jq .metrics
+        thorctl evaluate current exam.jsonl --json | jq .metrics
         """,
     )
-    evaluate.add_argument("version", metavar="VERSION")
+    evaluate.add_argument("version", metavar="VERSION", help="its number, or 'current': the one that serves")
     evaluate.add_argument("files", nargs="*", metavar="FILE")
 
     cycles = commands.add(
@@ -132,19 +135,21 @@ def _train(options: TrainOptions) -> int:
 
         cycle = follow(thord, cycle["id"])
         _say_outcome(cycle)
-    return exit_status.FAILED if cycle["state"] in {"failed", "cancelled"} else exit_status.DONE
+    return exit_status.DONE if cycle["state"] in _RESULTS else exit_status.FAILED
 
 
 def _say_outcome(cycle: Cycle) -> None:
-    number, reason = cycle["id"], output.clean(cycle["reason"] or "")
+    number, state, outcome = cycle["id"], cycle["state"], output.clean(cycle.get("outcome") or "")
     version = f"version {cycle['version']}" if cycle["version"] else "what was learned"
     sentences = {
         "promoted": f"cycle {number} is done: {version} serves now",
         "rejected": f"cycle {number} is done: {version} was not better and stays out of service",
         "skipped": f"cycle {number} was skipped",
+        "failed": f"cycle {number} failed",
+        "cancelled": f"cycle {number} was cancelled",
     }
-    sentence = sentences.get(cycle["state"], f"cycle {number} {cycle['state']}")
-    output.say(f"{sentence}: {reason}" if reason else sentence)
+    sentence = sentences.get(state, f"thord stopped while cycle {number} was {state}; it goes on when thord starts")
+    output.say(f"{sentence}: {outcome}" if outcome else sentence)
     output.say(f"its figures: thorctl cycle {number}")
 
 
@@ -165,7 +170,7 @@ def _cycles(options: CyclesOptions) -> int:
         output.say("no cycle yet; start one: thorctl train --wait")
     else:
         output.columns(
-            ("CYCLE", "STATE", "CONVERSATIONS", "FROM", "VERSION", "STARTED", "REASON"),
+            ("CYCLE", "STATE", "CONVERSATIONS", "FROM", "VERSION", "STARTED", "WHY", "OUTCOME"),
             (
                 (
                     str(cycle["id"]),
@@ -174,7 +179,8 @@ def _cycles(options: CyclesOptions) -> int:
                     output.figure(cycle["base_version"]),
                     output.figure(cycle["version"]),
                     output.moment(cycle["started_at"]),
-                    cycle["reason"] or "",
+                    output.clean(cycle["reason"]),
+                    cycle.get("outcome") or "",
                 )
                 for cycle in cycles
             ),
@@ -205,7 +211,8 @@ def _show(cycle: Cycle, options: Options) -> None:
         {
             "cycle": str(cycle["id"]),
             "state": output.paint_state(cycle["state"]),
-            "reason": output.clean(cycle["reason"]),
+            "outcome": output.clean(cycle.get("outcome")),
+            "started by": output.clean(cycle["reason"]),
             "attempt": str(cycle["attempt"]),
             "conversations": output.figure(cycle["conversations"]),
             "from version": output.figure(cycle["base_version"]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
 from control.cli.parser import WORKERS, Commands, Options, connect, positive
+from control.paths import is_there
 
 if TYPE_CHECKING:
     from control.answers import Event
@@ -86,7 +87,7 @@ def _logs(options: LogsOptions) -> int:
             raise errors.UsageError(f"there is no log of {name}; there are {', '.join(processes)}")
     paths = connect(options).paths
     files = [paths.log(name) for name in dict.fromkeys(options.workers) or processes]
-    if not options.follow and not any(file.exists() for file in files):
+    if not options.follow and not any(map(is_there, files)):
         raise errors.NotFoundError(f"no log in {paths.logs} yet; has thord been started? is --home right?")
     following = logs.follow(files) if options.follow else iter(())
     for line in logs.last_lines(files, max(0, options.lines)):

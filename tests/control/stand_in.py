@@ -1,0 +1,236 @@
+"""A stand-in for thord: a real HTTP server on real Unix sockets that answers as the control API is agreed to."""
+
+import contextlib
+import http.server
+import json
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+REPOSITORY = Path(__file__).parents[2]
+
+COUNTS = {"new": 3, "assigned": 0, "learned": 40, "held_out": 5, "set_aside": 0, "quarantined": 1}
+CYCLE = {
+    "id": 7,
+    "state": "promoted",
+    "reason": "manual by uid 0",
+    "outcome": "better by 0.31 bits",
+    "attempt": 1,
+    "conversations": 40,
+    "base_version": "000011",
+    "version": "000012",
+    "gate": {"passed": True, "loss": {"candidate": 2.5, "incumbent": 3.0}, "draws": [1, 2]},
+    "started_at": "2026-01-02T03:04:05.000Z",
+    "ended_at": "2026-01-02T03:05:05.000Z",
+}
+VERSION = {
+    "version": "000012",
+    "parent": "000011",
+    "cycle": 7,
+    "state": "serving",
+    "created_at": "2026-01-02T03:05:00.000Z",
+    "sha256": "ab" * 32,
+    "parameters": 1234567,
+    "metrics": {"loss": 2.5, "perplexity": 12.2},
+    "settings": {"training": {"learning_rate": 0.001, "epochs": 3}},
+}
+OLDER = VERSION | {
+    "version": "000011",
+    "parent": None,
+    "state": "available",
+    "metrics": {"loss": 3.0, "perplexity": 12.2},
+    "settings": {"training": {"learning_rate": 0.002, "epochs": 3}},
+}
+STATUS = {
+    "state": "ready",
+    "home": "/srv/thord",
+    "pid": 1,
+    "uptime_seconds": 200.0,
+    "version": "000012",
+    "api": {"url": "http://127.0.0.1:8000"},
+    "workers": {
+        "intake": {"state": "running", "pid": 11, "restarts": 0, "uptime_seconds": 199.0},
+        "server": {"state": "running", "pid": 12, "restarts": 2, "uptime_seconds": 9.0},
+        "trainer": {"state": "stopped", "pid": None, "restarts": 0, "uptime_seconds": None},
+    },
+    "cycle": None,
+    "next_cycle_at": "2026-01-02T03:30:00.000Z",
+    "conversations": COUNTS,
+}
+REFUSAL = {"file": "chats/\x1b[31mbad.json", "line": 3, "reason": "not JSON", "at": "2026-01-02T03:04:05.000Z"}
+PREDICTION = {"task": "sentiment_analysis", "label": "positive", "score": 0.9}
+EVENTS = [
+    {"id": 1, "at": "2026-01-02T03:04:05.000Z", "type": "cycle_started", "cycle": 7},
+    {"id": 2, "at": "2026-01-02T03:05:05.000Z", "type": "version_promoted", "version": "000012"},
+]
+PROGRESS = [
+    {"state": "collecting"},
+    {"state": "training", "step": 5, "steps": 10, "loss": 3.25, "learning_rate": 0.001, "tokens_per_second": 8123.4,
+     "eta_seconds": 12.0, "validation_loss": None},
+    {"state": "evaluating"},
+]  # fmt: skip
+
+
+class StandIn:
+    """What it was asked, and what it answers; tests change the answers."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.asked: list[tuple[str, str, object]] = []
+        self.answers: dict[tuple[str, str], tuple[int, object]] = {
+            ("GET", "/v1/status"): (200, STATUS),
+            ("GET", "/v1/config"): (200, {"profile": "tiny", "training": {"epochs": 3.0, "max_steps": None}}),
+            ("POST", "/v1/stop"): (202, {"state": "stopping"}),
+            ("POST", "/v1/reload"): (200, {"applied": ["schedule.interval_minutes"], "needs_restart": ["api.port"]}),
+            ("POST", "/v1/workers/server/restart"): (200, {}),
+            ("POST", "/v1/workers/server/stop"): (200, {}),
+            ("POST", "/v1/workers/server/start"): (200, {}),
+            ("POST", "/v1/cycles"): (202, CYCLE | {"state": "queued", "outcome": None}),
+            ("GET", "/v1/cycles"): (200, [CYCLE, CYCLE | {"id": 6, "state": "rejected"}]),
+            ("GET", "/v1/cycles/7"): (200, CYCLE),
+            ("POST", "/v1/cycles/7/cancel"): (200, CYCLE | {"state": "cancelled"}),
+            ("GET", "/v1/cycles/7/follow"): (200, [*({"progress": line} for line in PROGRESS), {"cycle": CYCLE}]),
+            ("GET", "/v1/versions"): (200, [VERSION, OLDER]),
+            ("GET", "/v1/versions/12"): (200, VERSION),
+            ("GET", "/v1/versions/11"): (200, OLDER),
+            ("POST", "/v1/versions/12/promote"): (200, VERSION),
+            ("POST", "/v1/rollback"): (200, OLDER | {"state": "serving"}),
+            ("POST", "/v1/evaluations"): (200, {"version": "000012", "passed": True, "metrics": {"loss": 2.5}}),
+            ("GET", "/v1/data"): (200, COUNTS),
+            ("POST", "/v1/scan"): (200, {"added": 2, "duplicates": 1, "quarantined": 0}),
+            ("GET", "/v1/quarantine"): (200, [REFUSAL]),
+            ("POST", "/v1/quarantine/retry"): (200, {"added": 1, "duplicates": 0, "quarantined": 0}),
+            ("GET", "/v1/events"): (200, EVENTS),
+            ("POST", "/predict"): (200, PREDICTION),
+            ("POST", "/v1/score"): (200, {"loss": 1.5, "perplexity": 4.5}),
+        }
+
+    def fail(self, method: str, path: str, status: int, code: str, message: str) -> None:
+        error = {"error": {"code": code, "message": message, "request_id": "r1"}}
+        self.answers[method, path] = (status, error)
+
+    def bodies(self, path: str) -> list[object]:
+        return [body for _, asked, body in self.asked if asked == path]
+
+
+def _completion(body: dict[str, object], chat: bool) -> list[dict[str, object]]:
+    """Three pieces of an answer, as a streaming OpenAI server sends them."""
+
+    def piece(text: str | None, finish: str | None) -> dict[str, object]:
+        choice = {"delta": {"content": text} if text else {}} if chat else {"text": text or ""}
+        return {"choices": [choice | {"index": 0, "finish_reason": finish}], "system_fingerprint": "thor@000012"}
+
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    last = {"choices": [], "usage": usage, "system_fingerprint": "thor@000012"}
+    return [piece("Hello", None), piece(" world", None), piece(None, "stop"), last]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    stand_in: StandIn
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def do_GET(self) -> None:
+        self._answer(None)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer(body)
+
+    def _answer(self, body: object) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.stand_in.asked.append((self.command, parts.path, query if body is None else body))
+        if parts.path in {"/v1/completions", "/v1/chat/completions"} and isinstance(body, dict):
+            self._complete(body, chat="chat" in parts.path)
+            return
+        missing = (404, {"error": {"code": "not_found", "message": f"no {parts.path}", "request_id": "r0"}})
+        status, value = self.stand_in.answers.get((self.command, parts.path), missing)
+        if parts.path.endswith("/follow") or query.get("follow") == "true":
+            assert isinstance(value, list)
+            self._chunks([json.dumps(line).encode() + b"\n" for line in value])
+        else:
+            self._whole(status, value)
+
+    def _complete(self, body: dict[str, object], chat: bool) -> None:
+        forced = self.stand_in.answers.get(("POST", urlsplit(self.path).path))
+        if forced:
+            self._whole(*forced)
+        elif body.get("stream"):
+            pieces = [b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in _completion(body, chat)]
+            self._chunks([*pieces, b"data: [DONE]\n\n"])
+        else:
+            choice = {"message": {"role": "assistant", "content": "Hello world"}} if chat else {"text": "Hello world"}
+            usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+            answer = {
+                "choices": [choice | {"finish_reason": "stop"}],
+                "system_fingerprint": "thor@000012",
+                "usage": usage,
+            }
+            self._whole(200, answer)
+
+    def _whole(self, status: int, value: object) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _chunks(self, chunks: list[bytes]) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for chunk in [*chunks, b""]:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            self.wfile.flush()
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator[StandIn]:
+    """A home whose sockets answer."""
+    (home / "run").mkdir(parents=True)
+    stand_in = StandIn(home)
+    handler = type("Handler", (_Handler,), {"stand_in": stand_in})
+    servers = [_Server(str(home / "run" / name), handler) for name in ("control.sock", "server.sock")]
+    threads = [threading.Thread(target=server.serve_forever, args=(0.01,)) for server in servers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield stand_in
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+        for thread in threads:
+            thread.join()
+
+
+class Ctl:
+    """Runs the real thorctl on one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def __call__(self, *words: str, stdin: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "control.cli.main", "-H", str(self.home), *words]
+        return subprocess.run(
+            command, cwd=REPOSITORY, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def json(self, *words: str, stdin: str = "") -> object:
+        done = self(*words, "--json", stdin=stdin)
+        assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)

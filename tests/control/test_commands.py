@@ -1,0 +1,186 @@
+"""Every command: its JSON, its words for people, what it asks of thord."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from control.cli.main import COMMANDS
+from tests.control import stand_in as thord
+from tests.control.stand_in import Ctl, StandIn
+
+DESIGN = """start stop restart reload status train evaluate cycles cycle cancel versions version promote rollback
+generate chat predict score data ingest quarantine logs events top init config doctor install-service
+completion""".split()
+
+
+@pytest.mark.parametrize("command", DESIGN)
+def test_every_command_of_the_design_has_help_with_examples_and_json(ctl: Ctl, command: str) -> None:
+    done = ctl(command, "--help")
+    assert done.returncode == 0
+    assert "--json" in done.stdout
+    assert f"thorctl {command}" in done.stdout.split("examples:")[1] or "sudo thorctl" in done.stdout
+
+
+def test_the_list_of_commands_is_that_of_the_design(ctl: Ctl) -> None:
+    listed = ctl("--help").stdout
+    assert {name for names in COMMANDS.values() for name in names} == set(DESIGN)
+    assert all(f"    {command}" in listed for command in DESIGN)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["status"], thord.STATUS),
+        (["status", "server"], {"server": thord.STATUS["workers"]["server"]}),
+        (["reload"], {"applied": ["schedule.interval_minutes"], "needs_restart": ["api.port"]}),
+        (["restart", "server"], {"server": thord.STATUS["workers"]["server"]}),
+        (["cycles"], [thord.CYCLE, thord.CYCLE | {"id": 6, "state": "rejected"}]),
+        (["cycle", "7"], thord.CYCLE),
+        (["cancel", "7"], thord.CYCLE | {"state": "cancelled"}),
+        (["train"], thord.CYCLE | {"state": "queued", "outcome": None}),
+        (["train", "--wait"], thord.CYCLE),
+        (["evaluate", "12"], {"version": "000012", "passed": True, "metrics": {"loss": 2.5}}),
+        (["versions"], [thord.VERSION, thord.OLDER]),
+        (["version", "12"], thord.VERSION),
+        (["promote", "thor@000012"], thord.VERSION),
+        (["rollback"], thord.OLDER | {"state": "serving"}),
+        (["data"], thord.COUNTS),
+        (["quarantine"], [thord.REFUSAL]),
+        (["quarantine", "retry"], {"added": 1, "duplicates": 0, "quarantined": 0}),
+        (["predict", "I like it", "--task", "sentiment_analysis"], thord.PREDICTION),
+        (["score", "abc"], {"loss": 1.5, "perplexity": 4.5}),
+        (["config"], {"profile": "tiny", "training": {"epochs": 3.0, "max_steps": None}}),
+    ],
+)  # fmt: skip
+def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str], expected: object) -> None:
+    assert ctl.json(*words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["status"], ["ready", "pid 1", "000012", "3 min 20 s", "40 learned", "server", "http://127.0.0.1:8000"]),
+        (["reload"], ["applied: schedule.interval_minutes", "thorctl restart", "api.port"]),
+        (["cycles"], ["CYCLE", "promoted", "rejected", "000011", "better by 0.31 bits"]),
+        (["cycle", "7"], ["promoted", "gate", "candidate: 2.5", "draws: 1, 2"]),
+        (["train"], ["cycle 7 is queued", "thorctl cycle 7"]),
+        (["versions"], ["000012", "serving", "1,234,567", "abababababab"]),
+        (["version", "12"], ["perplexity", "12.2", "training.learning_rate"]),
+        (["promote", "12"], ["version 000012 is serving"]),
+        (["data"], ["held out", "learned"]),
+        (["quarantine"], ["chats/ [31mbad.json", "not JSON"]),
+        (["events"], ["cycle_started", "cycle=7", "version_promoted"]),
+        (["config"], ['profile = "tiny"', "[training]", "epochs = 3.0"]),
+        (["evaluate", "current"], ["passed: yes", "loss: 2.5"]),
+    ],
+)
+def test_words_for_people(stand_in: StandIn, ctl: Ctl, words: list[str], expected: list[str]) -> None:
+    done = ctl(*words)
+    assert done.returncode == 0, done.stderr
+    for part in expected:
+        assert part in done.stdout
+    assert "\x1b" not in done.stdout, "no colours, and nothing a file name smuggles in, where no terminal reads"
+
+
+def test_options_are_taken_before_and_after_the_command(stand_in: StandIn, ctl: Ctl) -> None:
+    socket = str(stand_in.home / "run/control.sock")
+    for words in (("--json", "-s", socket, "status"), ("status", "-s", socket, "--json")):
+        done = Ctl(stand_in.home / "elsewhere")(*words)
+        assert json.loads(done.stdout) == thord.STATUS
+
+
+def test_train_sends_absolute_paths_and_only_the_settings_that_were_given(
+    stand_in: StandIn, ctl: Ctl, tmp_path: Path
+) -> None:
+    files = "--train-data a.jsonl b.jsonl --val-data /v.jsonl"
+    ctl.json("train", *files.split(), *"--epochs 2 --batch-size 4 --steps 9 --learning-rate 1e-4".split())
+    (body,) = stand_in.bodies("/v1/cycles")
+    assert body == {
+        "train_files": [str(thord.REPOSITORY / "a.jsonl"), str(thord.REPOSITORY / "b.jsonl")],
+        "validation_files": ["/v.jsonl"],
+        "corpus": [],
+        "overrides": {"epochs": 2.0, "batch_size": 4, "max_steps": 9, "learning_rate": 1e-4},
+    }
+
+
+def test_train_wait_shows_progress_and_the_outcome(stand_in: StandIn, ctl: Ctl) -> None:
+    lines = ctl("train", "--wait").stdout.splitlines()
+    assert lines == [
+        "collecting",
+        "training: step 5/10, loss 3.250, 8,123 tokens/s, 12 s left",
+        "evaluating",
+        "cycle 7 is done: version 000012 serves now: better by 0.31 bits",
+        "its figures: thorctl cycle 7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("promoted", 0), ("rejected", 0), ("skipped", 0), ("failed", 1), ("cancelled", 1), ("training", 1)],
+)
+def test_train_wait_says_by_its_status_how_the_cycle_ended(
+    stand_in: StandIn, ctl: Ctl, state: str, status: int
+) -> None:
+    stand_in.answers["GET", "/v1/cycles/7/follow"] = (200, [{"cycle": thord.CYCLE | {"state": state}}])
+    assert ctl("train", "--wait").returncode == status
+    done = ctl("train", "--wait", "--json")
+    assert (done.returncode, json.loads(done.stdout)["state"]) == (status, state)
+
+
+def test_difference_of_two_versions(stand_in: StandIn, ctl: Ctl) -> None:
+    assert ctl.json("version", "12", "--diff", "11") == {
+        "from": "000011",
+        "to": "000012",
+        "metrics": {"loss": {"from": 3.0, "to": 2.5}},
+        "settings": {"training.learning_rate": {"from": 0.002, "to": 0.001}},
+    }
+    assert "metrics.loss" in ctl("version", "12", "--diff", "11").stdout
+
+
+def test_promote_forces_only_when_told(stand_in: StandIn, ctl: Ctl) -> None:
+    ctl.json("promote", "12")
+    ctl.json("promote", "12", "--force")
+    assert stand_in.bodies("/v1/versions/12/promote") == [{"force": False}, {"force": True}]
+
+
+def test_generate_streams_text_and_takes_sampling(stand_in: StandIn, ctl: Ctl) -> None:
+    done = ctl("generate", "Hi", "--max-tokens", "5", "--temperature", "0", "--stop", "\n", "--version", "12")
+    assert done.stdout == "Hello world\n"
+    (body,) = stand_in.bodies("/v1/completions")
+    assert isinstance(body, dict)
+    assert {name: body[name] for name in ("model", "prompt", "max_tokens", "temperature", "stop")} == {
+        "model": "thor@000012", "prompt": "Hi", "max_tokens": 5, "temperature": 0.0, "stop": ["\n"]
+    }  # fmt: skip
+    assert ctl.json("generate", "-", stdin="Hi") == {
+        "text": "Hello world",
+        "version": "thor@000012",
+        "finish_reason": "stop",
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    }
+
+
+def test_chat_keeps_the_turns_of_standard_input(stand_in: StandIn, ctl: Ctl) -> None:
+    done = ctl("chat", "--system", "Be kind.", stdin="one\n\ntwo\n")
+    assert done.stdout == "Hello world\nHello world\n"
+    last = stand_in.bodies("/v1/chat/completions")[-1]
+    assert isinstance(last, dict)
+    assert [turn["role"] for turn in last["messages"]] == ["system", "user", "assistant", "user"]
+    lines = ctl("chat", "--json", stdin="one\ntwo\n").stdout.splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["Hello world", "Hello world"]
+
+
+def test_events_are_one_object_a_line_also_when_followed(stand_in: StandIn, ctl: Ctl) -> None:
+    for words in (("events", "--json"), ("events", "-f", "--json")):
+        assert [json.loads(line) for line in ctl(*words).stdout.splitlines()] == thord.EVENTS
+    assert stand_in.asked[-1][2] == {"limit": "50", "follow": "true"}
+
+
+def test_top_looks_as_often_as_told(stand_in: StandIn, ctl: Ctl) -> None:
+    lines = ctl("top", "-c", "2", "-d", "0", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [thord.STATUS, thord.STATUS]
+
+
+def test_status_of_a_worker_that_is_down(stand_in: StandIn, ctl: Ctl) -> None:
+    assert ctl("status", "trainer").returncode == 3
+    assert ctl("status", "nobody").returncode == 5
