@@ -61,12 +61,16 @@ class PromptTooLongError(ValueError):
 
 
 class Engine:
-    """Continuous batching over the versions in ``slots``. `run` is the thread."""
+    """Continuous batching over the versions in ``slots``. `run` is the thread.
+
+    Attributes:
+        max_queue: how many sequences may wait besides those that find a row at once.
+    """
 
     def __init__(self, slots: WeightSlots, listener: Listener, max_queue: int) -> None:
         self._slots = slots
         self._listener = listener
-        self._max_queue = max_queue
+        self.max_queue = max_queue
         self._changed = threading.Condition()  # guards what other threads touch: the four below
         self._queue = FairQueue()
         self._live: dict[int, Request] = {}
@@ -100,7 +104,7 @@ class Engine:
             keep = False
             try:
                 _check_length(request, resident)
-                if len(self._queue) + len(request.sequences) > self._max_queue + len(resident.free):
+                if len(self._queue) + len(request.sequences) > self.max_queue + len(resident.free):
                     raise QueueFullError(f"{len(self._queue)} sequences wait already")
                 keep = request.pin is not None
             finally:

@@ -1,0 +1,98 @@
+"""The server worker: ``python -m daemon.workers.server``. HTTP here in the main thread, the engine and swaps beside."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+import psutil
+import torch
+
+from daemon import log
+from daemon.workers import runtime
+from daemon.workers.runtime import Context
+from daemon.workers.server import app
+from daemon.workers.server.answers import Dispatcher
+from daemon.workers.server.http import HttpServer
+from daemon.workers.server.metrics import Metrics
+from daemon.workers.server.service import Service
+from daemon.workers.server.swap import Swapper
+from engine import device
+from engine.inference.engine import Engine
+from engine.inference.slots import WeightSlots
+
+SWITCH_SECONDS = 0.0005
+"""How long a Python thread keeps the interpreter while another waits: the engine must not wait long for HTTP."""
+_logger = log.get(__name__)
+
+
+def main() -> None:
+    """Serve until asked to stop, or until the supervisor is gone."""
+    context = runtime.start()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    threads = context.settings.inference.threads or _physical_cores()
+    torch.set_num_threads(threads)
+    asyncio.run(_serve(context))
+    logging.shutdown()
+    os._exit(0)  # every answer is sent; a version half loaded in the other thread need not be waited for
+
+
+async def _serve(context: Context) -> None:
+    settings = context.settings
+    loop = asyncio.get_running_loop()
+    metrics = Metrics()
+    try:
+        placement = device.resolve(settings.inference.device, settings.inference.precision)
+    except device.ImpossiblePlacementError as error:
+        _logger.critical("inference.device and inference.precision do not fit this machine", reason=str(error))
+        sys.exit(1)
+    slots = WeightSlots(settings.inference.drain_seconds)
+    engine = Engine(slots, Dispatcher(loop, context.channel), settings.inference.max_queue)
+    metrics.watch(lambda: engine.waiting, lambda: engine.running)
+    service = Service(settings, slots, engine, metrics)
+    server = HttpServer(app.make(service))
+
+    def stop() -> None:
+        service.stopping.set()
+        service.decided.set()
+        server.stop(context.channel.grace_seconds)
+
+    def in_loop(call: Callable[[], None]) -> Callable[[], None]:
+        def from_any_thread() -> None:
+            loop.call_soon_threadsafe(call)
+
+        return from_any_thread
+
+    def explain(reason: str) -> None:
+        service.unready = reason
+
+    swapper = Swapper(
+        context,
+        slots,
+        placement,
+        metrics,
+        on_unready=explain,
+        on_decided=in_loop(service.decided.set),
+        on_reload=in_loop(lambda: service.apply(context.reread_settings())),
+        is_idle=lambda: not (engine.waiting or engine.running),
+    )
+    context.channel.on_stop(in_loop(stop))
+    if context.channel.stopping.is_set():
+        return
+    threading.Thread(target=engine.run, name="engine", daemon=True).start()
+    threading.Thread(target=swapper.run, name="swap", daemon=True).start()
+    await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
+    engine.stop()
+
+
+def _physical_cores() -> int:
+    """Cores this process may use; two threads of one core share its arithmetic."""
+    allowed = len(os.sched_getaffinity(0))
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Reading request bodies: counted while they stream in, then checked against a schema; what is wrong is a 4xx."""
+
+import asyncio
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, JsonValue, ValidationError
+from starlette.requests import ClientDisconnect
+
+from daemon.workers.server.errors import ApiError
+
+BODY_SECONDS = 60.0
+"""A body that has not arrived by then is given up."""
+
+B = TypeVar("B", bound=BaseModel)
+
+
+async def read(request: Request, schema: type[B], limit: int) -> B:
+    """The body as ``schema``.
+
+    Raises:
+        ApiError: 400 not JSON or not of this schema, 408 too slow, 413 over ``limit`` bytes.
+    """
+    data = await _bytes(request, limit)
+    try:
+        return schema.model_validate_json(data)
+    except ValidationError as error:
+        raise _explained(error) from None
+
+
+def described(schema: type[BaseModel]) -> dict[str, JsonValue]:
+    """For the OpenAPI page: this route's body has this schema."""
+    content: JsonValue = {"application/json": {"schema": schema.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+async def _bytes(request: Request, limit: int) -> bytes:
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal() and int(stated[:20]) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        message = f"the request's body did not arrive within {BODY_SECONDS:.0f} seconds"
+        raise ApiError(408, "body_timeout", message, close=True) from None
+    except ClientDisconnect:
+        raise ApiError(400, "disconnected", "the client went away in the middle of its request", close=True) from None
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> ApiError:
+    message = f"the request's body is larger than {limit} bytes (api.max_body_megabytes)"
+    return ApiError(413, "body_too_large", message, close=True)
+
+
+def _explained(error: ValidationError) -> ApiError:
+    """The first of what is wrong, with the name of its field. What the client sent is not repeated."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(step) for step in first["loc"])
+    if first["type"] == "json_invalid":
+        return ApiError(400, "invalid_json", f"the body is not JSON: {first['msg']}")
+    message = f"{place}: {first['msg']}" if place else first["msg"]
+    return ApiError(400, "invalid_value", message, param=place or None)

@@ -1,0 +1,69 @@
+"""What stands before every route: who may come in, and that whatever happens ends as an answer."""
+
+import asyncio
+from email.utils import formatdate
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daemon import log
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.service import Service
+
+_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+_logger = log.get(__name__)
+
+
+class Front:
+    """Checks keys, counts answers, and turns what nobody caught into a 500 that says so."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        request = Request(scope, receive)
+        status = 0
+
+        async def send_dated(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"date", formatdate(usegmt=True).encode())]
+            await send(message)
+
+        try:
+            self._admit(request)
+            await self._app(scope, receive, send_dated)
+        except ApiError as error:
+            await error.response()(scope, receive, send_dated)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _logger.exception("a request failed", method=request.method, path=request.url.path)
+            if not status:
+                failure = ApiError(500, "internal_error", "the server failed; its log says why")
+                await failure.response()(scope, receive, send_dated)
+        finally:
+            route = scope.get("route")
+            self._service.metrics.requests.labels(getattr(route, "path", "other"), str(status or 499)).inc()
+
+    def _admit(self, request: Request) -> None:
+        """Let it in, or raise what answers it. The Unix socket is guarded by its file's permissions instead of keys."""
+        request.state.client = str(request.state.connection)
+        if request.state.local or request.url.path in _OPEN:
+            return
+        keys = self._service.keys
+        if keys is None:
+            raise ApiError(503, "keys_unreadable", self._service.keys_error)
+        if not keys.required:
+            return
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not keys.knows(key.strip()):
+            error = ApiError(
+                401, "invalid_api_key", "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
+            )
+            error.headers["www-authenticate"] = "Bearer"
+            raise error
+        request.state.client = key

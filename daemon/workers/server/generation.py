@@ -1,0 +1,57 @@
+"""What completions, chats and predictions share."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+from fastapi.responses import Response
+from pydantic import JsonValue
+
+from daemon.workers.server.answers import Answer, ClientGoneError, Result
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.streaming import VERSION_HEADER, EventStream, to_json
+from engine.tokenizers.base import SPECIAL_TOKENS
+
+
+def stop_ids(*, ignore: bool) -> frozenset[int]:
+    """Every special token ends an answer: none of them is text."""
+    return frozenset() if ignore else frozenset(range(len(SPECIAL_TOKENS)))
+
+
+def check_tokens(tokens: Iterable[int], vocabulary: int, param: str) -> None:
+    """Refuse ids that the model does not have.
+
+    Raises:
+        ApiError: 400.
+    """
+    for token in tokens:
+        if token >= vocabulary:
+            message = f"token {token} does not exist: the vocabulary has {vocabulary}"
+            raise ApiError(400, "invalid_token", message, param=param)
+
+
+async def in_one_piece(answer: Answer, write: Callable[[list[Result]], Mapping[str, JsonValue]]) -> Response:
+    """Wait for all of an answer and send it as ``write`` words it."""
+    try:
+        return named(write(await answer.whole()), answer.version)
+    except ClientGoneError:
+        return Response(status_code=499)  # nobody reads it
+    finally:
+        answer.close()
+
+
+async def as_stream(answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> Response:
+    """Send an answer as it is made; an error before its first token is an ordinary HTTP error."""
+    begun = False
+    try:
+        await answer.begin()
+        begun = True
+        return EventStream(answer, chunks, seconds)
+    except ClientGoneError:
+        return Response(status_code=499)  # nobody reads it
+    finally:
+        if not begun:
+            answer.close()
+
+
+def named(body: Mapping[str, JsonValue], version: int) -> Response:
+    """A JSON answer that names the version that made it."""
+    return Response(to_json(body), media_type="application/json", headers={VERSION_HEADER: f"{version:06d}"})

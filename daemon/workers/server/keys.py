@@ -1,0 +1,42 @@
+"""API keys: one a line, as they are or as sha256 in hexadecimal; only sums are kept in memory."""
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
+
+
+class KeysFileError(Exception):
+    """The file cannot be read or holds no key; the message says which file."""
+
+
+class Keys:
+    """Those who may use the API over TCP. ``None`` for the file: everybody."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.required = file is not None
+        self._sums = [] if file is None else _read(file)
+
+    def knows(self, key: str) -> bool:
+        """Whether this key is one of them. Takes the same time for every wrong key."""
+        found = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+        matches = [hmac.compare_digest(found, known) for known in self._sums]
+        return any(matches)
+
+
+def _read(file: Path) -> list[str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysFileError(f"api.keys_file {file} cannot be read: {error}") from error
+    sums = []
+    for line in (line.strip() for line in lines):
+        if not line or line.startswith("#"):
+            continue
+        hashed = _SHA256.fullmatch(line)
+        sums.append(hashed[1].lower() if hashed else hashlib.sha256(line.encode()).hexdigest())
+    if not sums:
+        raise KeysFileError(f"api.keys_file {file} holds no key")
+    return sums

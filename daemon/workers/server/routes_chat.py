@@ -1,0 +1,137 @@
+"""``/v1/chat/completions``: the next turn of a conversation."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import JsonValue
+
+from daemon.workers.server.answers import Answer, Result
+from daemon.workers.server.bodies import described, read
+from daemon.workers.server.generation import as_stream, check_tokens, in_one_piece, stop_ids
+from daemon.workers.server.schemas import ChatBody, ChatMessage
+from daemon.workers.server.service import MODEL, Service
+from daemon.workers.server.tokens import written
+from engine.data.conversation import Message, Role
+from engine.inference.requests import Finished, Piece, Scored, Wish
+from engine.tokenizers.base import SPECIAL_TOKENS, Tokenizer
+from engine.tokenizers.chat import encode_prompt
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+
+async def prompt_of(tokenizer: Tokenizer, messages: Iterable[ChatMessage]) -> list[int]:
+    """Token ids after which the assistant's turn begins, worked out beside the event loop."""
+    turns = [Message(_ROLES[message.role], message.text) for message in messages]
+    return await asyncio.to_thread(encode_prompt, tokenizer, turns)
+
+
+def router(service: Service) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["generation"])
+
+    @routes.post("/v1/chat/completions", openapi_extra=described(ChatBody))
+    async def chat(http: Request) -> Response:
+        body = await read(http, ChatBody, service.body_limit)
+        serving = await service.serving()
+        check_tokens((int(token) for token in body.logit_bias or {}), serving.model.vocabulary, "logit_bias")
+        prompt = await prompt_of(serving.tokenizer, body.messages)
+        limits = (body.max_completion_tokens, body.max_tokens, service.settings.inference.max_tokens)
+        wish = Wish(
+            max_tokens=next(limit for limit in limits if limit is not None),
+            sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),
+            stop=body.stops,
+            stop_ids=stop_ids(ignore=body.ignore_eos),
+        )
+        answer = service.ask(http, [prompt] * (body.n or 1), wish, model=body.model, streamed=bool(body.stream))
+        turn = _Turn(body, serving.tokenizer)
+
+        if body.stream:
+            return await as_stream(answer, turn.chunks(answer), service.settings.api.request_timeout_seconds)
+        return await in_one_piece(answer, lambda results: turn.whole(answer, results))
+
+    return routes
+
+
+class _Turn:
+    """One request, and how its choices are written."""
+
+    def __init__(self, body: ChatBody, tokenizer: Tokenizer) -> None:
+        self._body = body
+        self._tokenizer = tokenizer
+        self._id = f"chatcmpl-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+
+    def envelope(self, kind: str, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
+        """What is around the choices, in an answer and in each event of a stream."""
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._body.model or MODEL,
+            "system_fingerprint": f"{answer.version:06d}",
+            "choices": choices,
+        }
+
+    def whole(self, answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
+        """The answer in one piece."""
+        choices: list[JsonValue] = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": result.text},
+                "logprobs": self.logprobs(result.tokens),
+                "finish_reason": result.reason,
+            }
+            for index, result in enumerate(results)
+        ]
+        usage: dict[str, JsonValue] = {**answer.usage}
+        return {**self.envelope("chat.completion", answer, choices), "usage": usage}
+
+    async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
+        """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
+        for index in range(len(answer.prompts)):
+            yield self._chunk(answer, index, {"role": "assistant", "content": ""})
+        async for event in answer.events():
+            if isinstance(event, Piece):
+                yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=self.logprobs(event.tokens))
+            elif isinstance(event, Finished):
+                yield self._chunk(answer, event.sequence, {}, reason=event.reason)
+        if self._body.includes_usage:
+            usage: dict[str, JsonValue] = {**answer.usage}
+            yield {**self.envelope("chat.completion.chunk", answer, []), "usage": usage}
+
+    def logprobs(self, tokens: Iterable[Scored]) -> JsonValue:
+        """Tokens of the text with their log-probabilities, where they are asked for."""
+        if not self._body.logprobs:
+            return None
+        return {"content": [self._scored(token) for token in tokens if token.id >= len(SPECIAL_TOKENS)]}
+
+    def _chunk(
+        self,
+        answer: Answer,
+        index: int,
+        delta: dict[str, JsonValue],
+        *,
+        logprobs: JsonValue = None,
+        reason: str | None = None,
+    ) -> dict[str, JsonValue]:
+        choice: JsonValue = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return self.envelope("chat.completion.chunk", answer, [choice])
+
+    def _scored(self, token: Scored) -> dict[str, JsonValue]:
+        top: list[JsonValue] = [self._named(other, logprob) for other, logprob in token.top]
+        return {**self._named(token.id, token.logprob), "top_logprobs": top}
+
+    def _named(self, token: int, logprob: float) -> dict[str, JsonValue]:
+        data: list[JsonValue] = list(self._tokenizer.decode_bytes([token]))
+        return {"token": written(self._tokenizer, token), "logprob": logprob, "bytes": data}

@@ -1,0 +1,34 @@
+"""``/healthz``, ``/readyz``, ``/metrics``: open to everybody who can connect."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from daemon.workers.server.metrics import CONTENT_TYPE
+from daemon.workers.server.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/healthz")
+    async def health() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @routes.get("/readyz")
+    async def ready() -> JSONResponse:
+        serving = service.slots.serving
+        if service.stopping.is_set():
+            return JSONResponse({"status": "stopping", "reason": "the server is stopping"}, 503)
+        if serving is None:
+            return JSONResponse({"status": "unready", "reason": service.unready}, 503)
+        return JSONResponse({"status": "ready", "version": f"{serving.version:06d}"})
+
+    @routes.get("/metrics")
+    async def metrics() -> Response:
+        serving = service.slots.serving
+        service.metrics.serving.set(0 if serving is None else serving.version)
+        service.metrics.resident.set(len(service.slots.resident))
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    return routes

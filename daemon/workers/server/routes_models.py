@@ -1,0 +1,60 @@
+"""``/v1/models``: the version that serves and those that may be asked for by number."""
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import JsonValue
+
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.service import MODEL, Service
+from engine.inference.slots import Resident
+
+
+def router(service: Service) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/v1/models", tags=["models"])
+
+    def known() -> dict[str, JsonValue]:
+        residents = {version: resident for version in service.slots.resident if (resident := _get(service, version))}
+        serving = service.slots.serving
+        described: dict[str, JsonValue] = {} if serving is None else {MODEL: _described(MODEL, serving)}
+        for version, resident in sorted(residents.items(), reverse=True):
+            name = f"{MODEL}@{version:06d}"
+            described[name] = _described(name, resident)
+        return described
+
+    @routes.get("")
+    async def models() -> JSONResponse:
+        return JSONResponse({"object": "list", "data": list(known().values())})
+
+    @routes.get("/{name}")
+    async def model(name: str) -> JSONResponse:
+        pin = service.pin(name)
+        serving = service.slots.serving
+        resident = serving if pin is None else _get(service, pin)
+        if resident is None:
+            raise ApiError(404, "model_not_found", f"the model {name!r} is not in memory", param="model")
+        return JSONResponse(_described(name, resident))
+
+    return routes
+
+
+def _get(service: Service, version: int) -> Resident | None:
+    try:
+        return service.slots.get(version)
+    except KeyError:  # it has just gone
+        return None
+
+
+def _described(name: str, resident: Resident) -> dict[str, JsonValue]:
+    manifest = resident.manifest
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(datetime.fromisoformat(manifest.created_at).timestamp()),
+        "owned_by": "thord",
+        "version": f"{manifest.version:06d}",
+        "context_length": resident.context,
+        "parameters": manifest.parameters,
+    }

@@ -1,0 +1,83 @@
+"""``/predict`` and ``/v1/score``: thord's own, for ``thorctl`` and for programs that want no chat."""
+
+import math
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import JsonValue
+
+from daemon.workers.server.answers import Answer, Result
+from daemon.workers.server.bodies import described, read
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.generation import in_one_piece, stop_ids
+from daemon.workers.server.routes_chat import prompt_of
+from daemon.workers.server.schemas import ChatMessage, PredictBody, ScoreBody
+from daemon.workers.server.service import Service
+from daemon.workers.server.tokens import written
+from engine.inference.requests import Sampling, Scored, Wish
+from engine.tokenizers.base import BOS, Tokenizer
+
+TASKS = ("text_generation", "chat")
+
+
+def router(service: Service) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["prediction"])
+
+    @routes.post("/predict", openapi_extra=described(PredictBody))
+    async def predict(http: Request) -> Response:
+        body = await read(http, PredictBody, service.body_limit)
+        if body.task not in TASKS:
+            message = f"this model has no task {body.task!r}; it has: {', '.join(TASKS)}"
+            raise ApiError(400, "unknown_task", message, param="task")
+        tokenizer = (await service.serving()).tokenizer
+        if body.task == "chat":
+            prompt = await prompt_of(tokenizer, [ChatMessage(role="user", content=body.input)])
+        else:
+            prompt = [tokenizer.special(BOS), *(await service.tokens(tokenizer, [body.input]))[0]]
+        limit = service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens
+        wish = Wish(limit, Sampling(temperature=0.0), stop_ids=stop_ids(ignore=False))
+        answer = service.ask(http, [prompt], wish, model=body.model)
+
+        def write(results: list[Result]) -> dict[str, JsonValue]:
+            usage: dict[str, JsonValue] = {**answer.usage}
+            return {
+                "task": body.task,
+                "generated_text": results[0].text,
+                "finish_reason": results[0].reason,
+                "version": f"{answer.version:06d}",
+                "usage": usage,
+            }
+
+        return await in_one_piece(answer, write)
+
+    @routes.post("/v1/score", openapi_extra=described(ScoreBody))
+    async def score(http: Request) -> Response:
+        body = await read(http, ScoreBody, service.body_limit)
+        tokenizer = (await service.serving()).tokenizer
+        ids = (await service.tokens(tokenizer, [body.text]))[0]
+        wish = Wish(0, Sampling(temperature=0.0, alternatives=body.top_k or 0), score_prompt=True)
+        answer = service.ask(http, [[tokenizer.special(BOS), *ids]], wish, model=body.model)
+        return await in_one_piece(answer, lambda results: _scored(body, tokenizer, answer, results[0].prompt_scores))
+
+    return routes
+
+
+def _scored(body: ScoreBody, tokenizer: Tokenizer, answer: Answer, scores: list[Scored]) -> dict[str, JsonValue]:
+    """Loss and surprisal in nats; ``bits_per_byte`` compares across tokenizers."""
+    total = -sum(scored.logprob for scored in scores)
+    loss = total / len(scores)
+    result: dict[str, JsonValue] = {
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700.0)),
+        "bits_per_byte": total / math.log(2) / len(body.text.encode()),
+        "tokens": [written(tokenizer, scored.id) for scored in scores],
+        "surprisal": [-scored.logprob for scored in scores],
+        "version": f"{answer.version:06d}",
+    }
+    if body.top_k is not None:
+        result["topk"] = [
+            [{"token": written(tokenizer, token), "logprob": logprob} for token, logprob in scored.top]
+            for scored in scores
+        ]
+    return result

@@ -1,0 +1,130 @@
+"""What clients may send. Fields of OpenAI's API that thord has no use for are ignored, as are unknown ones."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.inference.requests import Sampling
+
+MAX_CHOICES = 128
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+
+class Body(BaseModel):
+    """A request's JSON. Types are strict: a number is not a string."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class StreamOptions(Body):
+    """``stream_options``."""
+
+    include_usage: bool = False
+
+
+class GenerationBody(Body):
+    """What completions and chats have in common. A field that is null has its default."""
+
+    model: str | None = None
+    max_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
+    temperature: Annotated[Finite, Field(ge=0, le=100)] | None = None
+    top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=1 << 31)] | None = None
+    min_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
+    logit_bias: Annotated[dict[str, Annotated[Finite, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    ignore_eos: bool = False
+    """Go on after the token that ends a text (as in vLLM): for measuring."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Stop strings."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(text for text in given if text)
+
+    @property
+    def includes_usage(self) -> bool:
+        """The stream ends with a chunk of usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    def sampling(self, alternatives: int | None) -> Sampling:
+        """How tokens are chosen."""
+        return Sampling(
+            temperature=1.0 if self.temperature is None else self.temperature,
+            top_k=max(self.top_k or 0, 0),
+            top_p=1.0 if self.top_p is None else self.top_p,
+            min_p=self.min_p or 0.0,
+            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            logit_bias={int(token): bias for token, bias in (self.logit_bias or {}).items()},
+            seed=self.seed,
+            alternatives=alternatives,
+        )
+
+    @model_validator(mode="after")
+    def _biases_name_tokens(self) -> "GenerationBody":
+        if any(not token.isdecimal() or len(token) > 9 for token in self.logit_bias or {}):
+            raise ValueError("logit_bias: keys are token ids")
+        return self
+
+
+class CompletionBody(GenerationBody):
+    """``/v1/completions``."""
+
+    prompt: str | Tokens | Annotated[list[str] | list[Tokens], Field(min_length=1, max_length=2048)] = ""
+    echo: bool | None = None
+    logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
+
+
+class TextPart(Body):
+    """A part of a message's content."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Body):
+    """One turn."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[TextPart] | None = None
+
+    @property
+    def text(self) -> str:
+        """The content, its parts joined."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class ChatBody(GenerationBody):
+    """``/v1/chat/completions``."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
+    max_completion_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
+
+
+class PredictBody(Body):
+    """``/predict``."""
+
+    task: str
+    input: str
+    model: str | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
+
+
+class ScoreBody(Body):
+    """``/v1/score``."""
+
+    text: Annotated[str, Field(min_length=1)]
+    model: str | None = None
+    top_k: Annotated[int, Field(ge=1, le=100)] | None = None

@@ -1,0 +1,132 @@
+"""What the routes stand on: which version a request means, whether it may be answered now, the way to the engine."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastapi import Request
+
+from daemon.settings.sections import Tables
+from daemon.workers.server.answers import Answer
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.keys import Keys, KeysFileError
+from daemon.workers.server.metrics import Metrics
+from engine.inference.engine import Engine, PromptTooLongError, QueueFullError
+from engine.inference.requests import Wish
+from engine.inference.slots import Resident, VersionGoneError, WeightSlots
+from engine.tokenizers.base import Tokenizer
+
+MODEL = "thor"
+_NAME = re.compile(r"thord?(?:@(?:(?P<number>[0-9]{1,9})|(?P<previous>previous)|current))?")
+
+
+class Service:
+    """One server.
+
+    Attributes:
+        unready: why nothing can be answered; empty while a version serves.
+        stopping: no new requests.
+        decided: set once it is known whether there is a version to serve.
+    """
+
+    def __init__(self, settings: Tables, slots: WeightSlots, engine: Engine, metrics: Metrics) -> None:
+        self.settings = settings
+        self.slots = slots
+        self.engine = engine
+        self.metrics = metrics
+        self.unready = "the server is starting"
+        self.stopping = threading.Event()
+        self.decided = asyncio.Event()
+        self.keys: Keys | None = None
+        self.keys_error = ""
+        self.apply(settings)
+
+    def apply(self, settings: Tables) -> None:
+        """Take over what can change while the server runs: keys, limits, deadlines."""
+        self.settings = settings
+        self.slots.drain_seconds = settings.inference.drain_seconds
+        self.engine.max_queue = settings.inference.max_queue
+        file = settings.api.keys_file
+        try:
+            self.keys, self.keys_error = Keys(Path(file).expanduser() if file else None), ""
+        except KeysFileError as error:
+            self.keys, self.keys_error = None, str(error)
+
+    @property
+    def body_limit(self) -> int:
+        """Bytes that a request's body may have."""
+        return self.settings.api.max_body_megabytes << 20
+
+    async def serving(self) -> Resident:
+        """The version that answers.
+
+        Raises:
+            ApiError: 503, none does, and why; or the server is stopping.
+        """
+        await self.decided.wait()
+        if self.stopping.is_set():
+            raise ApiError(503, "stopping", "the server is stopping", retry_after=2, close=True)
+        resident = self.slots.serving
+        if resident is None:
+            raise ApiError(503, "no_version", self.unready, retry_after=5)
+        return resident
+
+    def pin(self, model: str | None) -> int | None:
+        """The version that a model's name insists on; null: whichever serves.
+
+        Raises:
+            ApiError: 404, there is no such model, or its version is not in memory.
+        """
+        named = _NAME.fullmatch(model or MODEL)
+        if named is None:
+            raise _no_model(f"the model {model!r} does not exist; this is a server of {MODEL!r}")
+        if named["previous"]:
+            previous = self.slots.previous
+            if previous is None:
+                raise _no_model("no previous version is in memory")
+            return previous
+        return int(named["number"]) if named["number"] else None
+
+    async def tokens(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, worked out beside the event loop."""
+        return await asyncio.to_thread(lambda: [tokenizer.encode(text) for text in texts])
+
+    def ask(
+        self, http: Request, prompts: list[list[int]], wish: Wish, *, model: str | None, streamed: bool = False
+    ) -> Answer:
+        """Hand prompts to the engine. Whoever asks must close the answer.
+
+        Raises:
+            ApiError: it cannot be answered: 400, 404, 429 or 503.
+        """
+        pin = self.pin(model)
+        try:
+            answer = Answer(
+                self.engine,
+                self.metrics,
+                prompts,
+                wish,
+                client=str(http.state.client),
+                pin=pin,
+                streamed=streamed,
+                seconds=self.settings.api.request_timeout_seconds,
+            )
+        except QueueFullError as error:
+            self.metrics.refused.labels("queue_full").inc()
+            raise ApiError(429, "queue_full", f"the server is busy: {error}", retry_after=1) from None
+        except PromptTooLongError as error:
+            self.metrics.refused.labels("too_long").inc()
+            raise ApiError(400, "context_length_exceeded", str(error), param="prompt") from None
+        except VersionGoneError:
+            if pin is None:
+                raise ApiError(503, "no_version", self.unready, retry_after=5) from None
+            held = ", ".join(f"{MODEL}@{version:06d}" for version in self.slots.resident)
+            raise _no_model(f"version {pin:06d} is not in memory; those are: {held}") from None
+        answer.watch(http.receive)
+        return answer
+
+
+def _no_model(message: str) -> ApiError:
+    return ApiError(404, "model_not_found", message, param="model")

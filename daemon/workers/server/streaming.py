@@ -1,0 +1,56 @@
+"""Server-sent events: the head waits until the version is certain, every event names it, an error is an event too."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+
+from pydantic import JsonValue
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from daemon.workers.server.answers import Answer, ClientGoneError
+from daemon.workers.server.errors import ApiError
+
+VERSION_HEADER = "x-thord-version"
+_DONE = b"data: [DONE]\n\n"
+
+
+def to_json(value: Mapping[str, JsonValue]) -> bytes:
+    """Compact JSON, without NaN."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+class EventStream(Response):
+    """An answer, event by event. `Answer.begin` must have returned."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> None:
+        super().__init__(
+            headers={VERSION_HEADER: f"{answer.version:06d}", "cache-control": "no-cache", "x-accel-buffering": "no"}
+        )
+        del self.headers["content-length"]
+        self._answer = answer
+        self._chunks = chunks
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. A client that goes away, or reads too slowly for ``seconds``, ends it."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                async for event in self._events():
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except (ClientGoneError, TimeoutError):
+            pass  # nobody to tell
+        finally:
+            self._answer.close()
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._chunks:
+                yield b"data: " + to_json(chunk) + b"\n\n"
+            yield _DONE
+        except ApiError as error:
+            yield b"data: " + json.dumps(error.body).encode() + b"\n\n"

@@ -1,0 +1,127 @@
+"""The server's part in a swap: what the supervisor commands, done beside the requests, in one thread of low priority.
+
+    Prepare N    check, load and warm N beside the version that serves → Prepared, or Refused with the reason
+    Commit N     `current` points to N already: new requests go to N   → Serving, or Refused if it had to be loaded
+    Abandon N    forget what was prepared
+
+Every command may come again and is answered the same. A version that is refused leaves no trace: answers go on from
+the one that serves. After a restart the server takes up what `current` points to.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from daemon import log
+from daemon.messages import Abandon, Commit, Prepare, Prepared, Refused, Reload, Serving, ToWorker
+from daemon.workers.runtime import Context
+from daemon.workers.server.metrics import Metrics
+from engine import artifacts
+from engine.device import Placement
+from engine.inference import preparing
+from engine.inference.preparing import UnfitVersionError
+from engine.inference.slots import WeightSlots
+
+NICENESS = 10
+"""A version is loaded with what time the requests leave."""
+_logger = log.get(__name__)
+
+
+class Swapper:
+    """Obeys the supervisor. `run` is the thread."""
+
+    def __init__(
+        self,
+        context: Context,
+        slots: WeightSlots,
+        placement: Placement,
+        metrics: Metrics,
+        *,
+        on_unready: Callable[[str], None],
+        on_decided: Callable[[], None],
+        on_reload: Callable[[], None],
+        is_idle: Callable[[], bool],
+    ) -> None:
+        self._context = context
+        self._channel = context.channel
+        self._slots = slots
+        self._placement = placement
+        self._metrics = metrics
+        self._on_unready = on_unready
+        self._on_decided = on_decided
+        self._on_reload = on_reload
+        self._is_idle = is_idle
+
+    def run(self) -> None:
+        """Serve what is current, then obey until the channel asks this worker to stop."""
+        self._take_up_current()
+        self._on_decided()
+        self._channel.ready()
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        while (command := self._channel.commands.get()) is not None or not self._channel.stopping.is_set():
+            if command is not None:
+                self._obey(command)
+
+    def _take_up_current(self) -> None:
+        version = artifacts.current_version(self._context.paths.current)
+        if version is None:
+            self._on_unready("no version exists yet: the first one is served when its training and evaluation are done")
+            self._say_what_serves()
+            return
+        self._on_unready(f"version {version:06d} is being loaded")
+        self._commit(version)
+
+    def _obey(self, command: ToWorker) -> None:
+        match command:
+            case Prepare(version=version):
+                if self._hold(version):
+                    self._channel.send(Prepared(version=version))
+            case Commit(version=version):
+                self._commit(version)
+            case Abandon(version=version):
+                self._slots.abandon(version)
+            case Reload():
+                self._on_reload()
+            case _:
+                _logger.warning("a command that is none of the server's", kind=command.kind)
+
+    def _commit(self, version: int) -> None:
+        if not self._hold(version):
+            return
+        self._slots.commit(version)
+        self._metrics.swaps.labels("commit", "served").inc()
+        _logger.info("new requests go to this version", version=version)
+        self._say_what_serves()
+
+    def _hold(self, version: int) -> bool:
+        """Have the version in memory, checked and warm; or say why it is refused."""
+        self._channel.advance(f"preparing version {version:06d}")
+        started = time.monotonic()
+        try:
+            if self._slots.admit(version, wait_seconds=self._slots.drain_seconds + 30):
+                folder = self._context.paths.version(version)
+                rows = self._context.settings.inference.max_batch
+                self._slots.install(preparing.prepare(folder, self._placement, rows, self._slots.serving))
+        except (UnfitVersionError, TimeoutError) as error:
+            self._refuse(version, str(error))
+            return False
+        finally:
+            if self._is_idle():
+                self._channel.idle()
+        seconds = time.monotonic() - started
+        self._metrics.load_seconds.observe(seconds)
+        self._metrics.swaps.labels("prepare", "prepared").inc()
+        _logger.info("a version is prepared", version=version, seconds=round(seconds, 3))
+        return True
+
+    def _refuse(self, version: int, reason: str) -> None:
+        self._metrics.swaps.labels("prepare", "refused").inc()
+        _logger.error("a version is refused", version=version, reason=reason)
+        if self._slots.serving is None:
+            self._on_unready(f"version {version:06d} was refused: {reason}")
+        self._channel.send(Refused(version=version, reason=reason))
+
+    def _say_what_serves(self) -> None:
+        serving = self._slots.serving
+        self._channel.send(Serving(version=serving.version if serving else None, resident=self._slots.resident))
