@@ -1,0 +1,24 @@
+"""What was refused and why, read from the intake's database without touching it."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from pydantic import JsonValue
+
+_COLUMNS = ("id", "at", "file", "line", "reason", "copy", "sha256", "size")
+
+
+def refusals(ledger: Path, limit: int) -> list[dict[str, JsonValue]]:
+    """The newest refusals, newest first; none while there is no ledger yet. Blocking.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read now.
+    """
+    if not ledger.exists():
+        return []
+    with contextlib.closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'refusals'").fetchone():
+            return []
+        query = f"SELECT {', '.join(_COLUMNS)} FROM refusals ORDER BY id DESC LIMIT ?"  # noqa: S608 — our own names
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in connection.execute(query, (limit,))]

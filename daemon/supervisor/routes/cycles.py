@@ -1,0 +1,87 @@
+"""Cycles: start, look, follow, cancel."""
+
+from pathlib import Path
+
+from pydantic import Field, JsonValue, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from daemon.supervisor.control_errors import ControlError
+from daemon.supervisor.ndjson import NdjsonResponse
+from daemon.supervisor.operations import Body, Call, Operation
+from daemon.supervisor.permissions import Access
+from daemon.supervisor.records import CycleRequest
+from engine.config import TrainingSettings
+
+
+class TrainBody(Body):
+    """What to learn. All empty: what came in, by the settings."""
+
+    train_files: tuple[str, ...] = ()
+    validation_files: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = ()
+    overrides: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+async def train(call: Call) -> Response:
+    """Queue a cycle; 409 with the number of the one under way."""
+    body = await call.body(TrainBody)
+    check_files((*body.train_files, *body.validation_files, *body.corpus))
+    _check_overrides(call.house.service.tables.training, body.overrides)
+    request = CycleRequest(**{name: getattr(body, name) for name in TrainBody.model_fields})
+    cycle = await call.house.learning.cycles.trigger(f"manual by {call.by}", request)
+    return JSONResponse(cycle.to_json(), 202)
+
+
+async def cycles(call: Call) -> Response:
+    """Newest first."""
+    learning = call.house.learning
+    return JSONResponse([learning.cycles.describe(cycle) for cycle in await learning.store.cycles(call.limit(50))])
+
+
+async def cycle(call: Call) -> Response:
+    """One, with the figures of its gate."""
+    learning = call.house.learning
+    return JSONResponse(learning.cycles.describe(await learning.store.cycle(call.number("id"))))
+
+
+async def cancel(call: Call) -> Response:
+    """Returns when it has ended."""
+    cycle = await call.house.learning.cycles.cancel(call.number("id"), call.by)
+    return JSONResponse(cycle.to_json())
+
+
+async def follow(call: Call) -> Response:
+    """One JSON object a line: ``progress`` as it comes, at last ``cycle``."""
+    number = call.number("id")
+    await call.house.learning.store.cycle(number)  # 404 while that can still be said
+    return NdjsonResponse(call.house.learning.cycles.follow(number))
+
+
+def check_files(files: tuple[str, ...]) -> None:
+    """Say at once what could not be read later.
+
+    Raises:
+        ControlError: a path is relative, or nothing is there.
+    """
+    for file in files:
+        if "\0" in file or not Path(file).is_absolute():
+            raise ControlError(422, "bad_request", f"{file!r} is no absolute path")
+        if not Path(file).exists():
+            raise ControlError(422, "no_such_file", f"there is no {file}, or thord's user may not see it")
+
+
+def _check_overrides(training: TrainingSettings, overrides: dict[str, JsonValue]) -> None:
+    try:
+        TrainingSettings.model_validate({**training.model_dump(), **overrides})
+    except ValidationError as error:
+        faults = "; ".join(f"training.{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()[:5])
+        raise ControlError(422, "bad_settings", faults) from None
+
+
+OPERATIONS = (
+    Operation("POST", "/v1/cycles", Access.WORK, "Start a cycle now", train, TrainBody),
+    Operation("GET", "/v1/cycles", Access.READ, "Cycles, newest first", cycles, query={"limit": "how many"}),
+    Operation("GET", "/v1/cycles/{id}", Access.READ, "One cycle, with its gate", cycle),
+    Operation("POST", "/v1/cycles/{id}/cancel", Access.ADMIN, "End a cycle before its time", cancel),
+    Operation("GET", "/v1/cycles/{id}/follow", Access.READ, "Progress of a cycle, to its end", follow),
+)

@@ -1,0 +1,60 @@
+"""What came in, and what was refused."""
+
+import asyncio
+import itertools
+import sqlite3
+
+from starlette.responses import JSONResponse, Response
+
+from daemon.messages import Failure, FromWorker, Scan, Scanned
+from daemon.supervisor.control_errors import ControlError
+from daemon.supervisor.operations import Call, Operation
+from daemon.supervisor.permissions import Access
+from daemon.supervisor.quarantine import refusals
+
+_requests = itertools.count(2_000_000_000)
+"""Numbers that never look like a cycle's."""
+
+
+async def data(call: Call) -> Response:
+    """Counts of conversations."""
+    return JSONResponse(call.house.learning.observed.conversations())
+
+
+async def scan(call: Call) -> Response:
+    """Returns when every watched folder was read through."""
+    return await _scan(call, retry_quarantine=False)
+
+
+async def quarantine(call: Call) -> Response:
+    """Newest first."""
+    try:
+        found = await asyncio.to_thread(refusals, call.house.learning.paths.ledger, call.limit())
+    except sqlite3.Error as error:
+        raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
+    return JSONResponse(found)
+
+
+async def retry_quarantine(call: Call) -> Response:
+    """Returns when every refused file was read again."""
+    return await _scan(call, retry_quarantine=True)
+
+
+async def _scan(call: Call, *, retry_quarantine: bool) -> Response:
+    command = Scan(request=next(_requests), retry_quarantine=retry_quarantine)
+
+    def answers(message: FromWorker) -> bool:
+        return isinstance(message, Scanned | Failure) and message.request == command.request
+
+    answer = await call.house.workers.request("intake", command, answers)
+    if isinstance(answer, Failure):
+        raise ControlError(502, "scan_failed", answer.reason)
+    return JSONResponse(answer.model_dump(mode="json", exclude={"kind", "request"}))
+
+
+OPERATIONS = (
+    Operation("GET", "/v1/data", Access.READ, "Conversations in each state", data),
+    Operation("POST", "/v1/scan", Access.ADMIN, "Look through the inbox now", scan),
+    Operation("GET", "/v1/quarantine", Access.READ, "What was refused", quarantine, query={"limit": "how many"}),
+    Operation("POST", "/v1/quarantine/retry", Access.ADMIN, "Read what was refused again", retry_quarantine),
+)

@@ -1,0 +1,73 @@
+"""Versions: look, promote, roll back, evaluate."""
+
+import asyncio
+
+from pydantic import Field, JsonValue
+from starlette.responses import JSONResponse, Response
+
+from daemon.supervisor import versions as on_disk
+from daemon.supervisor.operations import Body, Call, Operation
+from daemon.supervisor.permissions import Access
+from daemon.supervisor.records import Version, version_name
+from daemon.supervisor.routes.cycles import check_files
+
+
+class PromoteBody(Body):
+    """Whether to promote what the gate rejected."""
+
+    force: bool = False
+
+
+class EvaluateBody(Body):
+    """What to judge (null: the version in service), and on which files (none: what its own cycle held out)."""
+
+    version: int | None = Field(None, ge=0)
+    files: tuple[str, ...] = ()
+
+
+async def versions(call: Call) -> Response:
+    """Newest first."""
+    return JSONResponse([_shown(call, version) for version in await call.house.learning.store.versions()])
+
+
+async def version(call: Call) -> Response:
+    """One, with settings and evaluation."""
+    learning = call.house.learning
+    found = await learning.store.version(call.number("version"))
+    more = await asyncio.to_thread(on_disk.details, learning.paths, found.number)
+    return JSONResponse({**_shown(call, found), **more})
+
+
+async def promote(call: Call) -> Response:
+    """Returns when it serves."""
+    number, body = call.number("version"), await call.body(PromoteBody)
+    found = await call.house.learning.promotion.promote(number, by=call.by, force=body.force)
+    return JSONResponse(_shown(call, found))
+
+
+async def rollback(call: Call) -> Response:
+    """Returns when the version before serves."""
+    return JSONResponse(_shown(call, await call.house.learning.promotion.rollback(by=call.by)))
+
+
+async def evaluate(call: Call) -> Response:
+    """Returns when it is judged."""
+    body = await call.body(EvaluateBody)
+    check_files(body.files)
+    judged = await call.house.learning.evaluations.judge(body.version, body.files)
+    shown = judged.model_dump(mode="json", exclude={"kind", "request"})
+    return JSONResponse({**shown, "version": version_name(judged.version)})
+
+
+def _shown(call: Call, version: Version) -> dict[str, JsonValue]:
+    promotion = call.house.learning.promotion
+    return version.to_json(promotion.serving, promotion.resident)
+
+
+OPERATIONS = (
+    Operation("GET", "/v1/versions", Access.READ, "Versions, newest first", versions),
+    Operation("GET", "/v1/versions/{version}", Access.READ, "One version, with settings and evaluation", version),
+    Operation("POST", "/v1/versions/{version}/promote", Access.ADMIN, "Put into service", promote, PromoteBody),
+    Operation("POST", "/v1/rollback", Access.ADMIN, "Put the version before back into service", rollback),
+    Operation("POST", "/v1/evaluations", Access.WORK, "Judge a version", evaluate, EvaluateBody),
+)
