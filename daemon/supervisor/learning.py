@@ -19,7 +19,7 @@ from daemon.supervisor.troubles import Troubles, insist
 
 @dataclass(frozen=True)
 class Learning:
-    """Store, swap, driver and schedule of one thord. In order: `open`, `repair`, `begin`, `stop`, `close`."""
+    """Store, swap, driver and schedule of one thord. Make it with `open`, then `recover`, at last `close`."""
 
     store: Store
     promotion: Promotion
@@ -46,21 +46,15 @@ class Learning:
         schedule = Schedule(store, cycles, workers, paths, tables, troubles)
         return cls(store, promotion, evaluations, cycles, schedule, Observed(workers), troubles, paths)
 
-    async def repair(self) -> None:
-        """Bring store and disk into accord after a crash. Call it before the workers are started."""
+    async def recover(self) -> None:
+        """Repair what a crash left and go on. It does not wait for workers."""
         await self.promotion.recover()
         await insist(lambda: versions.adopt(self.store, self.paths), self.troubles)
-
-    async def begin(self) -> None:
-        """Go on with what is unfinished, and start what is due. Does not wait for workers."""
         await self.cycles.recover()
         await self.schedule.start()
 
-    async def stop(self) -> None:
-        """Let go of the workers; what is unfinished goes on at the next start."""
+    async def close(self) -> None:
+        """Stop in good order; what is unfinished goes on at the next start."""
         await self.schedule.close()
         await asyncio.gather(self.cycles.close(), self.promotion.close())
-
-    async def close(self) -> None:
-        """Close the store, at the very end."""
         await self.store.close()
