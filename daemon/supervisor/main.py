@@ -5,14 +5,16 @@ import asyncio
 import importlib.metadata
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from control import paths as places
 from daemon import log
+from daemon.messages import WorkerName
 from daemon.settings.load import SettingsError, load
 from daemon.supervisor import home, sockets
 from daemon.supervisor.lock import Lock
 from daemon.supervisor.notify import Notifier
+from daemon.supervisor.roles import ROLES, Role
 from daemon.supervisor.start_error import StartError
 from daemon.supervisor.supervisor import Supervisor
 
@@ -24,7 +26,7 @@ Keeps a language model learning: watches folders of conversations, trains, judge
 Runs in the foreground until SIGTERM; a second one stops it at once. SIGHUP reloads the settings. See also: thorctl."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role] = ROLES) -> int:
     """Run thord; the exit status: 0 stopped as asked, 1 failed, 2 bad configuration or usage."""
     given = _parser().parse_args(arguments)
     if given.version:
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bound = sockets.bind(paths, loaded.tables.api)
             try:
                 supervisor = Supervisor(
-                    paths, loaded, lambda: load(paths, given.profile, given.settings), bound, notifier
+                    paths, loaded, lambda: load(paths, given.profile, given.settings), bound, notifier, roles
                 )
                 asyncio.run(supervisor.run())
             finally:

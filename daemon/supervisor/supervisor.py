@@ -5,7 +5,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from control.paths import Paths
@@ -14,22 +13,23 @@ from daemon.messages import WorkerName
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
 from daemon.settings.sections import Tables
-from daemon.supervisor.cycles import Cycles
 from daemon.supervisor.database import StoreDamagedError
-from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.learning import Learning
 from daemon.supervisor.notify import Notifier
-from daemon.supervisor.promotion import Promotion
 from daemon.supervisor.roles import ROLES, Role
 from daemon.supervisor.service_state import ServiceState, describe, service_state
 from daemon.supervisor.sockets import Sockets
 from daemon.supervisor.start_error import StartError
-from daemon.supervisor.store import Store, StoreUnavailableError
+from daemon.supervisor.store import StoreUnavailableError
 from daemon.supervisor.troubles import Troubles
+from daemon.supervisor.worker import Change
 from daemon.supervisor.worker_state import WorkerState
 from daemon.supervisor.workers import Workers
 
 _SLACK_SECONDS = 3.0
 """What a stop may take beyond the grace of the workers: to kill them, and to close the store."""
+_REPAIR_SECONDS = 5.0
+_LETTING_GO_SECONDS = 0.05
 _logger = log.get(__name__)
 
 
@@ -37,15 +37,6 @@ class _Request(StrEnum):
     STOP = "stop"
     STOP_NOW = "stop now"
     RELOAD = "reload"
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What runs beside the workers."""
-
-    store: Store
-    promotion: Promotion
-    cycles: Cycles
 
 
 class Supervisor:
@@ -132,27 +123,33 @@ class Supervisor:
         self._listen_to_signals()
         self._hand_out(self.tables)
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
-        parts = await self._start()
+        learning = await self._open()
+        recovery = asyncio.create_task(learning.recover())
+        recovery.add_done_callback(self._recovered)
         try:
+            # What a crash left is repaired first; a disk that is full meanwhile keeps nobody from serving.
+            await asyncio.wait({recovery}, timeout=_REPAIR_SECONDS)
+            await self.workers.start(self.sockets.channel)
             self._tick()
             await self._work()
         finally:
-            await self._stop(parts)
+            recovery.cancel()
+            await self._stop(learning)
 
-    async def _start(self) -> _Parts:
+    async def _open(self) -> Learning:
         try:
-            store = await Store.open(self.paths.database, self.paths.backups)
+            learning = await Learning.open(self.paths, lambda: self.tables, self.workers, self.troubles)
         except (StoreDamagedError, StoreUnavailableError) as error:
             raise StartError(str(error)) from None
-        limits = self.tables.supervision
-        promotion = Promotion(store, self.workers, self.paths, self.troubles, boot_timeout=limits.boot_timeout_seconds)
-        evaluations = Evaluations(store, self.workers, promotion)
-        cycles = Cycles(store, self.workers, promotion, evaluations, self.paths, lambda: self.tables, self.troubles)
         self.workers.watch(self._worker_changed)
-        await promotion.recover()
-        await self.workers.start(self.sockets.channel)
-        await cycles.recover()
-        return _Parts(store, promotion, cycles)
+        self.workers.watch(lambda change: learning.promotion.server_died() if _is_death_of_server(change) else None)
+        return learning
+
+    def _recovered(self, recovery: asyncio.Task[None]) -> None:
+        error = None if recovery.cancelled() else recovery.exception()
+        if error:
+            _logger.error("what the last run left could not be repaired", exc_info=error)
+            self.troubles.begin("recovery", f"what the last run left could not be repaired: {error!r}")
 
     async def _work(self) -> None:
         while True:
@@ -164,24 +161,24 @@ class Supervisor:
             with contextlib.suppress(SettingsError):  # logged, and nobody waits for an answer
                 await self.reload()
 
-    async def _stop(self, parts: _Parts) -> None:
+    async def _stop(self, learning: Learning) -> None:
         self._stopping = True
         grace = self.tables.supervision.stop_grace_seconds
         self._notifier.stopping(self._describe())
         self._notifier.extend(grace + _SLACK_SECONDS)
         _logger.info("stopping", grace_seconds=grace)
         hurry = asyncio.create_task(self._hurry_on_second_request())
+        closing = asyncio.create_task(learning.close())
+        # Cycles let go of their workers first, or they would take a stop for a failure.
+        await asyncio.wait({closing}, timeout=_LETTING_GO_SECONDS)
         try:
             async with asyncio.timeout(grace + _SLACK_SECONDS):
-                ended = asyncio.gather(parts.cycles.close(), parts.promotion.close())
-                await asyncio.sleep(0)  # cycles let go of their workers before these are stopped
                 await self.workers.stop(grace)
-                await ended
+                await closing
         except TimeoutError:
             _logger.error("something did not stop in time and is left behind")  # noqa: TRY400
         finally:
             hurry.cancel()
-        await parts.store.close()
         _logger.info("stopped")
 
     async def _hurry_on_second_request(self) -> None:
@@ -209,7 +206,7 @@ class Supervisor:
         draft.rename(self.paths.settings_file)
         self.tables = tables
 
-    def _worker_changed(self, worker: WorkerName, before: WorkerState, now: WorkerState, detail: str) -> None:
+    def _worker_changed(self, _: Change) -> None:
         permanent = self.workers.permanent_states().values()
         if all(state is WorkerState.RUNNING for state in permanent):
             self._came_up = True
@@ -235,3 +232,7 @@ class Supervisor:
         self.workers.look()
         self._notifier.alive()
         asyncio.get_running_loop().call_later(interval / 2, self._tick)
+
+
+def _is_death_of_server(change: Change) -> bool:
+    return change.died and change.worker == "server"

@@ -63,6 +63,27 @@ class WorkerStatus:
     deaths: tuple[Death, ...]
 
 
+@dataclass(frozen=True)
+class Change:
+    """A worker went from one state to another.
+
+    Attributes:
+        worker: which one.
+        before: its state before.
+        now: its state since.
+        pid: its process, if there is one now.
+        detail: what happened, in words.
+        died: its process ended, and nobody had asked for that.
+    """
+
+    worker: WorkerName
+    before: WorkerState
+    now: WorkerState
+    pid: int | None
+    detail: str
+    died: bool
+
+
 @dataclass
 class _Pulse:
     """When a worker was last heard of, in monotonic seconds."""
@@ -88,7 +109,7 @@ class Worker:
         role: which one.
         settings: time limits and the policy of restarts.
         spawn: starts its process; raises OSError.
-        changed: called after each change of state, with the state before and what happened.
+        changed: called after each change of state.
     """
 
     def __init__(
@@ -96,7 +117,7 @@ class Worker:
         role: Role,
         settings: SupervisionSettings,
         spawn: "Callable[[Worker], WorkerProcess]",
-        changed: "Callable[[Worker, WorkerState, str], None]",
+        changed: Callable[[Change], None],
     ) -> None:
         self.role = role
         self.name: WorkerName = role.name
@@ -108,6 +129,7 @@ class Worker:
         self._process: WorkerProcess | None = None
         self._connection: Connection | None = None
         self._pulse = _Pulse()
+        self._booting_since = math.inf
         self._due_at = math.inf
         self._grace_seconds = 0.0
         self._overdue_reason = ""
@@ -245,8 +267,8 @@ class Worker:
     @property
     def deadline(self) -> float:
         """The monotonic time at which `look` has something to do, if nothing is heard until then."""
-        if self.state is WorkerState.STARTING and self._process:
-            return self._process.started_at + self.settings.boot_timeout_seconds
+        if self.state is WorkerState.STARTING:
+            return self._booting_since + self.settings.boot_timeout_seconds
         if self.state is WorkerState.RUNNING:
             silent = self._pulse.seen_at + self.settings.heartbeat_timeout_seconds
             stalled = self._pulse.progress_at + self.settings.stall_timeout_seconds if self._pulse.busy else math.inf
@@ -267,12 +289,11 @@ class Worker:
             self.kill()
 
     def excuse(self, seconds: float) -> None:
-        """The supervisor itself did not run for so long, and could hear nothing: count it for nobody."""
-        self._pulse.seen_at += seconds
-        self._pulse.progress_at += seconds
+        """The supervisor did not run for so long, and perhaps nobody did: whoever was being timed gets fresh time."""
+        now = time.monotonic()
         self._due_at += seconds
-        if self._process:
-            self._process.started_at += seconds
+        self._booting_since = now
+        self._pulse.seen_at = self._pulse.progress_at = now
 
     def _why_overdue(self, now: float) -> str:
         limits = self.settings
@@ -284,7 +305,7 @@ class Worker:
 
     # The state machine ----------------------------------------------------------------------------------------------
 
-    def _happened(self, event: WorkerEvent, detail: str) -> None:
+    def _happened(self, event: WorkerEvent, detail: str, *, died: bool = False) -> None:
         before = self.state
         self.state, actions = transition(before, event)
         if self.state not in ALIVE:
@@ -292,12 +313,13 @@ class Worker:
         for action in actions:
             self._carry_out[action](self)
         if self.state is not before or actions:
-            self._changed(self, before, detail)
+            self._changed(Change(self.name, before, self.state, self.pid, detail, died))
             turn, self._turn = self._turn, asyncio.Event()
             turn.set()
 
     def _start_process(self) -> None:
         self._due_at = math.inf
+        self._booting_since = time.monotonic()
         try:
             self._process = self._spawn(self)
         except OSError as error:
@@ -342,9 +364,10 @@ class Worker:
 
     def ended(self, how: Exit) -> None:
         """Its process is gone, with all of its group."""
-        self._ended_as(str(how))
+        self._ended_as(str(how), orderly=how.status == 0 and not self.role.permanent)
 
-    def _ended_as(self, reason: str) -> None:
+    def _ended_as(self, reason: str, *, orderly: bool = False) -> None:
+        died = not orderly and self.state not in ASKED_TO_END
         now = time.monotonic()
         ready_seconds = now - self._pulse.ready_at
         overdue, self._overdue_reason = self._overdue_reason, ""
@@ -356,12 +379,12 @@ class Worker:
             self._connection.close()
             self._connection = None
         event = WorkerEvent.GONE
-        if self.state not in ASKED_TO_END:
-            if self.role.permanent:
-                event, self._tally = after_death(self._tally, self._policy, now, ready_seconds)
-                self._restarts += event is not WorkerEvent.DIED_TOO_OFTEN
+        if died:
             self._deaths.append(Death(utc_now(), reason))
+        if died and self.role.permanent:
+            event, self._tally = after_death(self._tally, self._policy, now, ready_seconds)
+            self._restarts += event is not WorkerEvent.DIED_TOO_OFTEN
         for request in self._requests:
             if not request.answer.done():
                 request.answer.set_exception(WorkerLostError(f"{self.name} {reason}"))
-        self._happened(event, reason)
+        self._happened(event, reason, died=died)

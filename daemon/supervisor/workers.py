@@ -31,7 +31,7 @@ from daemon.supervisor.channel import Channel, Connection
 from daemon.supervisor.output import OutputLog
 from daemon.supervisor.ports import OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.roles import ROLES, Role
-from daemon.supervisor.worker import Worker, WorkerStatus
+from daemon.supervisor.worker import Change, Worker, WorkerStatus
 from daemon.supervisor.worker_process import WorkerProcess
 from daemon.supervisor.worker_state import WorkerState
 
@@ -40,9 +40,6 @@ _LATE_SECONDS = 1.0
 _FAREWELL_SECONDS = 10.0
 """Time for a trainer or evaluator to leave after its last message."""
 _logger = log.get(__name__)
-
-OnChange = Callable[[WorkerName, WorkerState, WorkerState, str], None]
-"""Name, state before, state now, and what happened."""
 
 
 class Workers:
@@ -71,7 +68,7 @@ class Workers:
         self._runs = {name: asyncio.Lock() for name in roles}
         self._channel = Channel(self._on_hello, self._on_message)
         self._on_messages: list[Callable[[WorkerName, FromWorker], None]] = []
-        self._on_changes: list[OnChange] = []
+        self._on_changes: list[Callable[[Change], None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     # Life -----------------------------------------------------------------------------------------------------------
@@ -163,7 +160,7 @@ class Workers:
         """Have every message of every worker handed to ``callback``, in the loop."""
         self._on_messages.append(callback)
 
-    def watch(self, callback: OnChange) -> None:
+    def watch(self, callback: Callable[[Change], None]) -> None:
         """Have every change of a worker's state handed to ``callback``, in the loop."""
         self._on_changes.append(callback)
 
@@ -260,19 +257,11 @@ class Workers:
             # Not called from here: a fault in it must not cost the worker its connection.
             asyncio.get_running_loop().call_soon(callback, name, message)
 
-    def _changed(self, worker: Worker, before: WorkerState, detail: str) -> None:
-        died = before in _WITHOUT_BEING_ASKED and worker.state is WorkerState.STARTING
-        tell = _logger.warning if died or worker.state in _WORTH_A_WARNING else _logger.info
-        tell(
-            "worker changed",
-            worker=worker.name,
-            state=str(worker.state),
-            before=str(before),
-            pid=worker.pid,
-            detail=detail,
-        )
+    def _changed(self, change: Change) -> None:
+        tell = _logger.warning if change.died or change.now in _WORTH_A_WARNING else _logger.info
+        tell("worker changed", worker=change.worker, state=str(change.now), pid=change.pid, detail=change.detail)
         for callback in self._on_changes:
-            callback(worker.name, before, worker.state, detail)
+            callback(change)
         asyncio.get_running_loop().call_soon(self._arm)
 
     def _child_ended(self) -> None:
@@ -308,7 +297,6 @@ class Workers:
         self._arm()
 
 
-_WITHOUT_BEING_ASKED = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.HUNG})
 _WORTH_A_WARNING = frozenset({WorkerState.HUNG, WorkerState.BACKOFF, WorkerState.FAILED})
 
 
