@@ -1,0 +1,157 @@
+"""The snapshot of a cycle: from the ledger, or from files that somebody named."""
+
+import heapq
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from control.paths import Paths
+from daemon import log
+from daemon.messages import Collect, Collected
+from daemon.settings.sections import Tables
+from daemon.workers.intake import folders
+from daemon.workers.intake.cycles import Choice, Cycles, Wanted
+from daemon.workers.intake.ledger import Ledger
+from engine.data import formats, snapshot
+from engine.data.conversation import Conversation
+from engine.data.formats import Limits, Refused
+from engine.data.segments import DamagedSegmentError
+from engine.data.snapshot import Example
+
+_logger = log.get(__name__)
+
+
+class CollectError(Exception):
+    """The files that were named cannot be learned from; the message names the file."""
+
+
+def from_ledger(command: Collect, ledger: Ledger, cycles: Cycles, paths: Paths, settings: Tables) -> Collected:
+    """Assign conversations to the cycle and write its snapshot, or find that done.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+        OSError: the same, for the snapshot.
+    """
+    wanted = Wanted(command.limit, command.minimum, settings.data.replay_share, settings.evaluation.max_conversations)
+    if not cycles.is_assigned(command.cycle):
+        _remove_stale(paths.snapshot(command.cycle))
+        with ledger.transaction():
+            number = cycles.assign(command.cycle, wanted)
+        if number < command.minimum:
+            return Collected(cycle=command.cycle, conversations=number, replayed=0, held_out=0, sha256="")
+    examples = list(_examples(cycles.choices(command.cycle), ledger, cycles))
+    made = snapshot.write(
+        paths.snapshot(command.cycle),
+        train=[example for example in examples if example.origin != "held_out"],
+        held_out=[example for example in examples if example.origin == "held_out"],
+    )
+    with ledger.transaction():
+        cycles.record_snapshot(command.cycle, made.sha256)
+    return _collected(command.cycle, made)
+
+
+def from_files(command: Collect, paths: Paths, settings: Tables) -> Collected:
+    """Write a snapshot of the named files, or find that done; the ledger is not touched.
+
+    What is held out by the hash of its opening, or begins as something in the validation files does, is not trained on.
+
+    Raises:
+        CollectError: a file cannot be read, or nothing in the files can be learned.
+        OSError: the snapshot cannot be written.
+    """
+    share, most = settings.data.held_out_share, settings.evaluation.max_conversations
+    limits = Limits(record_bytes=settings.data.max_record_megabytes << 20)
+    files = _expand(command.files, paths)
+    judged = _expand(command.validation_files, paths) or files
+    groups = {example.conversation.group for example in _read_all(judged, limits)} if judged is not files else set()
+
+    def is_trained_on(conversation: Conversation) -> bool:
+        return not conversation.is_held_out(share) and conversation.group not in groups
+
+    def is_judged_on(conversation: Conversation) -> bool:
+        return judged is not files or conversation.is_held_out(share)
+
+    train = (example for example in _read_all(files, limits) if is_trained_on(example.conversation))
+    first = next(train, None)
+    if first is None:
+        raise CollectError(f"{', '.join(command.files)}: everything in it is held out, nothing is left to learn from")
+    made = snapshot.write(
+        paths.snapshot(command.cycle),
+        train=itertools.chain([first], train),
+        held_out=heapq.nsmallest(
+            most,
+            (_as_held_out(e) for e in _read_all(judged, limits) if is_judged_on(e.conversation)),
+            key=lambda example: example.identity,
+        ),
+    )
+    return _collected(command.cycle, made)
+
+
+def _examples(choices: list[Choice], ledger: Ledger, cycles: Cycles) -> Iterator[Example]:
+    for choice in choices:
+        source = cycles.describe(choice.conversation)
+        try:
+            conversation = ledger.read(choice.location)
+        except DamagedSegmentError as error:
+            _logger.warning("a conversation is damaged on disk and set aside", reason=str(error), source=source)
+            with ledger.transaction():
+                cycles.set_aside(choice.conversation)
+            continue
+        yield Example(conversation, conversation.identity, choice.origin, choice.learn_from, source)
+
+
+def _remove_stale(folder: Path) -> None:
+    """A snapshot of this number that the ledger knows nothing of is from before somebody replaced the ledger."""
+    if folder.exists():
+        _logger.warning("a snapshot that the ledger does not know is removed", folder=str(folder))
+        shutil.rmtree(folder)
+
+
+def _expand(names: tuple[str, ...], paths: Paths) -> list[Path]:
+    """The named files, and what lies in the named folders."""
+    files: list[Path] = []
+    for path in map(Path, names):
+        files += sorted(folders.walk(path, paths)) if path.is_dir() else [path]
+    return files
+
+
+def _read_all(files: list[Path], limits: Limits) -> Iterator[Example]:
+    """Every conversation in the files, once."""
+    seen: set[str] = set()
+    for path in files:
+        found = 0
+        problem = "it holds nothing to learn"
+        for item in _items(path, limits):
+            if isinstance(item, Refused):
+                problem = f"line {item.line}: {item.reason}" if item.line else item.reason
+                _logger.warning("a record is left out", file=str(path), line=item.line, reason=item.reason)
+                continue
+            found += 1
+            identity = item.conversation.identity
+            if identity not in seen:
+                seen.add(identity)
+                yield Example(item.conversation, identity, "new", source=f"{folders.printable(path)}:{item.line}")
+        if not found:
+            raise CollectError(f"{folders.printable(path)}: {problem}")
+
+
+def _items(path: Path, limits: Limits) -> Iterator[formats.Item]:
+    try:
+        descriptor = folders.open_file(Path(os.path.realpath(path)))
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
+            yield from formats.read(stream, limits)
+    except (OSError, folders.UnreadableError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CollectError(f"{folders.printable(path)}: {reason}") from error
+
+
+def _as_held_out(example: Example) -> Example:
+    return Example(example.conversation, example.identity, "held_out", source=example.source)
+
+
+def _collected(cycle: int, made: snapshot.SnapshotManifest) -> Collected:
+    return Collected(
+        cycle=cycle, conversations=made.new, replayed=made.replayed, held_out=made.held_out, sha256=made.sha256
+    )

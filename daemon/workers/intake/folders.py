@@ -1,0 +1,124 @@
+"""The folders that are watched: which files in them count, and how one is opened without being caught by it."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from control.paths import WATCHED, Paths
+
+_UNFINISHED = ("~", ".part", ".partial", ".tmp", ".swp", ".swx", ".crdownload", ".download", "#")
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link: links are not followed; copy the file here, or add its folder to paths.watch",
+}
+
+
+class UnreadableError(Exception):
+    """A file that is there but cannot be read, and why, in words for the person who put it there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What changes when a file does."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Signature":
+        """The signature in a file's status."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def make_inbox(paths: Paths) -> None:
+    """Have the folders of the inbox be there.
+
+    Raises:
+        OSError: they cannot be made.
+    """
+    for name in WATCHED:
+        (paths.inbox / name).mkdir(parents=True, exist_ok=True)
+
+
+def roots_of(paths: Paths, watch: tuple[str, ...]) -> list[Path]:
+    """The inbox and the configured folders, without those that lie inside another."""
+    wanted = [paths.inbox, *(Path(folder).expanduser().absolute() for folder in watch)]
+    return [root for root in dict.fromkeys(wanted) if not any(other in root.parents for other in wanted)]
+
+
+def is_own(path: Path, paths: Paths) -> bool:
+    """Whether ``path`` is thord's own data, which is never learned from even where a watched folder holds it."""
+    inside = path == paths.inbox or paths.inbox in path.parents
+    return not inside and any(
+        path == own or own in path.parents
+        for own in (
+            *(paths.segments, paths.quarantine, paths.snapshots, paths.runs, paths.models, paths.backups),
+            *(paths.tensorboard, paths.logs, paths.run, paths.config, paths.database, paths.ledger),
+            *(paths.training_summary, Path(f"{paths.ledger}-wal"), Path(f"{paths.database}-wal")),
+        )
+    )
+
+
+def is_ignored(name: str) -> bool:
+    """Hidden and unfinished files are left alone until they are renamed."""
+    return name.startswith((".", "#")) or name.endswith(_UNFINISHED)
+
+
+def walk(root: Path, paths: Paths) -> Iterator[Path]:
+    """Every file under ``root`` that is not ignored, and every folder that cannot be listed."""
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            yield folder
+            continue
+        for entry in found:
+            path = folder / entry.name
+            if is_ignored(entry.name) or is_own(path, paths):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            else:
+                yield path
+
+
+def open_file(path: Path) -> int:
+    """A descriptor of a regular file; never blocks, never follows a link.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        UnreadableError: it is no regular file, or may not be read.
+    """
+    try:
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            raise UnreadableError(f"not a file but {_KINDS.get(stat.S_IFMT(mode), 'a folder that cannot be listed')}")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ENXIO, errno.ELOOP):  # it was replaced while we looked
+            raise FileNotFoundError(str(path)) from error
+        raise UnreadableError(f"cannot be read: {error.strerror}; give thord's user the right to read it") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(str(path))
+    return descriptor
+
+
+def printable(path: Path) -> str:
+    """A path as text that can be stored and shown, whatever bytes its name has."""
+    return os.fsencode(path).decode("utf-8", errors="backslashreplace")

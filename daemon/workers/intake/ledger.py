@@ -1,0 +1,366 @@
+"""``conversations.db``: every conversation, once, and what became of it. The intake is its one writer.
+
+A conversation is ``new``, then ``assigned`` to one cycle, then ``learned`` or ``new`` again, or ``set_aside`` after too
+many tries; or it is ``held_out`` from the start. `forms` holds the identity of everything that a conversation covers:
+itself, and each beginning of it, so that neither a copy nor an earlier or later form of it is learned twice.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from daemon.messages import Counts
+from engine.data.conversation import Conversation
+from engine.data.segments import Location, Segments
+
+State = Literal["new", "assigned", "learned", "held_out", "set_aside"]
+
+MIGRATIONS = (
+    """
+    CREATE TABLE conversations (
+        id INTEGER PRIMARY KEY,
+        identity BLOB NOT NULL UNIQUE,
+        state TEXT NOT NULL CHECK (state IN ('new', 'assigned', 'learned', 'held_out', 'set_aside')),
+        cycle INTEGER,                          -- that it is assigned to, or was learned in
+        tries INTEGER NOT NULL DEFAULT 0,
+        turns INTEGER NOT NULL,                 -- 0: plain text
+        learn_from INTEGER NOT NULL DEFAULT 0,  -- turns before it are learned as part of an earlier conversation
+        point INTEGER NOT NULL,                 -- where its hash falls, for random samples
+        segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        source INTEGER NOT NULL REFERENCES sources (id),
+        line INTEGER NOT NULL,
+        added_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX conversations_new ON conversations (id) WHERE state = 'new';
+    CREATE INDEX conversations_assigned ON conversations (cycle, id) WHERE state = 'assigned';
+    CREATE INDEX conversations_learned ON conversations (point) WHERE state = 'learned';
+    CREATE INDEX conversations_held_out ON conversations (point) WHERE state = 'held_out';
+
+    CREATE TABLE forms (
+        identity BLOB PRIMARY KEY,
+        conversation INTEGER NOT NULL REFERENCES conversations (id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE sources (
+        id INTEGER PRIMARY KEY,
+        path BLOB NOT NULL UNIQUE,
+        device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        layout TEXT NOT NULL, offset INTEGER NOT NULL, line INTEGER NOT NULL,  -- where to read on
+        mark BLOB NOT NULL,                     -- sum of what lies around that place: it only grew
+        tail BLOB, tail_length INTEGER, tail_start INTEGER, tail_stored BLOB,  -- see growth.Tail
+        read_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX sources_by_inode ON sources (inode, device);
+
+    CREATE TABLE refusals (
+        id INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        file TEXT NOT NULL,
+        line INTEGER NOT NULL,                  -- 0: the whole file
+        reason TEXT NOT NULL,
+        copy TEXT NOT NULL,                     -- path of what was refused; empty where nothing could be read
+        sha256 TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        source INTEGER NOT NULL REFERENCES sources (id),
+        start INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX refusals_by_source ON refusals (source, start);
+    CREATE INDEX refusals_by_sum ON refusals (sha256);
+
+    CREATE TABLE cycles (
+        cycle INTEGER PRIMARY KEY,
+        outcome TEXT CHECK (outcome IN ('learned', 'returned')),  -- null: not settled
+        sha256 TEXT,                            -- of its snapshot; null: not written yet
+        assigned_at TEXT NOT NULL,
+        settled_at TEXT
+    ) STRICT;
+    CREATE TABLE examples (                     -- what a cycle learns from and is judged on, as it was when assigned
+        cycle INTEGER NOT NULL REFERENCES cycles (cycle),
+        position INTEGER NOT NULL,
+        origin TEXT NOT NULL CHECK (origin IN ('new', 'replay', 'held_out')),
+        conversation INTEGER NOT NULL REFERENCES conversations (id),
+        learn_from INTEGER NOT NULL,
+        segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        PRIMARY KEY (cycle, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX examples_by_conversation ON examples (conversation);
+
+    CREATE TABLE counts (state TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO counts VALUES
+        ('new', 0), ('assigned', 0), ('learned', 0), ('held_out', 0), ('set_aside', 0), ('quarantined', 0);
+    CREATE TRIGGER conversation_added AFTER INSERT ON conversations BEGIN
+        UPDATE counts SET number = number + 1 WHERE state = NEW.state;
+    END;
+    CREATE TRIGGER conversation_removed AFTER DELETE ON conversations BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state;
+    END;
+    CREATE TRIGGER conversation_moved AFTER UPDATE OF state ON conversations WHEN OLD.state <> NEW.state BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state;
+        UPDATE counts SET number = number + 1 WHERE state = NEW.state;
+    END;
+    CREATE TRIGGER refusal_added AFTER INSERT ON refusals BEGIN
+        UPDATE counts SET number = number + 1 WHERE state = 'quarantined';
+    END;
+    CREATE TRIGGER refusal_removed AFTER DELETE ON refusals BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = 'quarantined';
+    END;
+    """,
+)
+"""Step n brings a database from ``user_version`` n to n + 1. A step that was released is never changed."""
+
+
+_BREATH = 16 << 20
+_SELECT = "SELECT id, identity, state, turns, learn_from, segment, offset, length FROM conversations"
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the message says why and what to do."""
+
+
+class StorageError(Exception):
+    """Ledger or segments cannot be written now: a full or read-only disk. What was under way is undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A conversation as recorded."""
+
+    id: int
+    identity: str
+    state: State
+    turns: int
+    learn_from: int
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a conversation was read: the source's number, and the line."""
+
+    source: int
+    line: int
+
+
+def open_database(file: Path) -> sqlite3.Connection:
+    """The ledger, checked and brought up to date.
+
+    Raises:
+        LedgerError: it is damaged, or was written by a newer thord.
+        StorageError: it cannot be opened for writing.
+    """
+    database = None
+    try:
+        database = sqlite3.connect(file, isolation_level=None, timeout=30)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        _check(database, file)
+        _migrate(database, file)
+    except sqlite3.OperationalError as error:
+        _close(database)
+        raise StorageError(f"{file}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        _close(database)
+        raise LedgerError(_damaged(file, str(error))) from error
+    except LedgerError:
+        _close(database)
+        raise
+    return database
+
+
+class Ledger:
+    """Conversations in database and segments, kept in step: what the database names is on disk."""
+
+    def __init__(self, database: sqlite3.Connection, segments: Segments) -> None:
+        self.database = database
+        self._segments = segments
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, segments first. Also undone where the block raises.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        try:
+            self.database.execute("BEGIN IMMEDIATE")
+            yield
+            self._segments.sync()
+            self.database.execute("COMMIT")
+        except (sqlite3.OperationalError, OSError) as error:
+            self._undo()
+            raise StorageError(f"the ledger cannot be written: {error}") from error
+        except BaseException:
+            self._undo()
+            raise
+
+    def breathe(self) -> None:
+        """Inside a long transaction, at a point where what was done may stand: write it once it is much.
+
+        Raises:
+            sqlite3.OperationalError, OSError: as `transaction`, which handles them.
+        """
+        if self._segments.waiting_bytes > _BREATH:
+            self._segments.sync()
+            self.database.execute("COMMIT")
+            self.database.execute("BEGIN IMMEDIATE")
+
+    def counts(self) -> Counts:
+        """How many there are in each state, without counting."""
+        return Counts.model_validate(dict(self.database.execute("SELECT state, number FROM counts")))
+
+    def find(self, identity: str) -> Row | None:
+        """The conversation with exactly this identity."""
+        return self._row(f"{_SELECT} WHERE identity = ?", identity)
+
+    def covering(self, identity: str) -> Row | None:
+        """The conversation that is or begins with what has this identity."""
+        query = f"{_SELECT} WHERE id = (SELECT conversation FROM forms WHERE identity = ?)"  # noqa: S608 - a constant
+        return self._row(query, identity)
+
+    def longest_beginning(self, conversation: Conversation) -> tuple[Row, int, str] | None:
+        """The longest beginning of a dialogue that is known, the number of its turns, and its identity."""
+        beginnings = conversation.prefix_identities()
+        for start in range(0, len(beginnings), 500):
+            wanted = beginnings[start : start + 500]
+            marks = ", ".join("?" * len(wanted))
+            found = self.database.execute(
+                f"SELECT identity FROM forms WHERE identity IN ({marks})",  # noqa: S608 - only question marks
+                [bytes.fromhex(identity) for identity in wanted],
+            )
+            known = {identity.hex() for (identity,) in found}
+            for position, identity in enumerate(wanted, start):
+                if identity in known and (row := self.covering(identity)):
+                    return row, len(conversation.messages) - 1 - position, identity
+        return None
+
+    def insert(self, conversation: Conversation, state: State, origin: Origin, learn_from: int = 0) -> None:
+        """Record a conversation that is not known yet."""
+        location = self._segments.append(conversation)
+        identity = conversation.identity
+        cursor = self.database.execute(
+            "INSERT INTO conversations (identity, state, turns, learn_from, point, segment, offset, length, source,"
+            " line, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                bytes.fromhex(identity),
+                state,
+                len(conversation.messages),
+                learn_from,
+                _point(identity),
+                location.segment,
+                location.offset,
+                location.length,
+                origin.source,
+                origin.line,
+                now(),
+            ),
+        )
+        assert cursor.lastrowid is not None
+        self._cover(cursor.lastrowid, conversation)
+
+    def replace(self, row: Row, conversation: Conversation, state: State) -> None:
+        """Let a conversation that no cycle has taken yet be its own longer form; its place in the queue stays."""
+        location = self._segments.append(conversation)
+        identity = conversation.identity
+        self.database.execute(
+            "UPDATE conversations SET identity = ?, state = ?, turns = ?, point = ?, segment = ?, offset = ?,"
+            " length = ? WHERE id = ?",
+            (
+                bytes.fromhex(identity),
+                state,
+                len(conversation.messages),
+                _point(identity),
+                location.segment,
+                location.offset,
+                location.length,
+                row.id,
+            ),
+        )
+        self._cover(row.id, conversation)
+
+    def cover(self, identity: str, by: str) -> None:
+        """Note that everything in a form is said by the conversation that covers ``by``."""
+        self.database.execute(
+            "INSERT OR IGNORE INTO forms SELECT ?, conversation FROM forms WHERE identity = ?",
+            (bytes.fromhex(identity), bytes.fromhex(by)),
+        )
+
+    def read(self, location: Location) -> Conversation:
+        """The text of a conversation.
+
+        Raises:
+            DamagedSegmentError: it is not there any more.
+        """
+        return self._segments.read(location)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._segments.close()
+        _close(self.database)
+
+    def _cover(self, number: int, conversation: Conversation) -> None:
+        forms = [conversation.identity, *_answered_beginnings(conversation)]
+        self.database.executemany(
+            "INSERT OR IGNORE INTO forms VALUES (?, ?)", [(bytes.fromhex(identity), number) for identity in forms]
+        )
+
+    def _row(self, query: str, identity: str) -> Row | None:
+        found = self.database.execute(query, (bytes.fromhex(identity),)).fetchone()
+        if found is None:
+            return None
+        number, own, state, turns, learn_from, *location = found
+        return Row(number, own.hex(), state, turns, learn_from, Location(*location))
+
+    def _undo(self) -> None:
+        self._segments.rollback()
+        if self.database.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self.database.execute("ROLLBACK")
+
+
+def now() -> str:
+    """The time, as every table has it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _answered_beginnings(conversation: Conversation) -> list[str]:
+    """Identities of the beginnings that hold an answer; a question alone is shared by conversations that differ."""
+    first = next((turn for turn, m in enumerate(conversation.messages, 1) if m.role == "assistant"), 0)
+    identities = conversation.prefix_identities()
+    return identities[: len(conversation.messages) - first] if first else []
+
+
+def _point(identity: str) -> int:
+    """A number from 0 to 2**63 - 1, uniform over conversations."""
+    return int(identity[:16], 16) >> 1
+
+
+def _check(database: sqlite3.Connection, file: Path) -> None:
+    problems = [problem for (problem,) in database.execute("PRAGMA quick_check(3)") if problem != "ok"]
+    if problems:
+        raise LedgerError(_damaged(file, "; ".join(problems)))
+
+
+def _damaged(file: Path, why: str) -> str:
+    return (
+        f"{file} is damaged: {why}. Stop thord, put the newest copy from {file.parent / 'backups'} in its place "
+        f"(remove {file.name}-wal and {file.name}-shm), start thord"
+    )
+
+
+def _migrate(database: sqlite3.Connection, file: Path) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise LedgerError(f"{file} was written by a newer thord (its version is {version}); install that one again")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _close(database: sqlite3.Connection | None) -> None:
+    if database is not None:
+        with contextlib.suppress(sqlite3.Error):
+            database.close()

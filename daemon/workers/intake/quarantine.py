@@ -1,0 +1,99 @@
+"""What was refused: a row with the reason, and a copy to look at. The file itself is never touched."""
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.workers.intake.folders import printable
+from daemon.workers.intake.ledger import now
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Bytes ``start`` to ``end`` of a file, and why they were refused; line 0 means the whole file."""
+
+    reason: str
+    line: int
+    start: int
+    end: int
+
+
+class Quarantine:
+    """The table of refusals and the folder of copies, named by their sum so that the same bytes are kept once."""
+
+    def __init__(self, database: sqlite3.Connection, folder: Path, copy_bytes: int) -> None:
+        self._database = database
+        self._folder = folder
+        self._copy_bytes = copy_bytes
+
+    def add(self, source: int, path: Path, refusal: Refusal, descriptor: int | None) -> None:
+        """Record a refusal. Of what is larger than a record may be, the copy holds the beginning.
+
+        Raises:
+            OSError: the copy cannot be written.
+        """
+        copy, digest = ("", "") if descriptor is None else self._copy(refusal, descriptor)
+        self._database.execute(
+            "INSERT INTO refusals (at, file, line, reason, copy, sha256, size, source, start)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(now(), printable(path), refusal.line, refusal.reason, copy, digest),
+                *(refusal.end - refusal.start, source, refusal.start),
+            ),
+        )
+
+    def clear(self, source: int, start: int = 0) -> None:
+        """Forget what was refused of a file from byte ``start`` on: it is being read again."""
+        copies = self._database.execute(
+            "SELECT DISTINCT copy, sha256 FROM refusals WHERE source = ? AND start >= ?", (source, start)
+        ).fetchall()
+        self._database.execute("DELETE FROM refusals WHERE source = ? AND start >= ?", (source, start))
+        for copy, digest in copies:
+            if copy and not self._database.execute("SELECT 1 FROM refusals WHERE sha256 = ?", (digest,)).fetchone():
+                Path(copy).unlink(missing_ok=True)
+
+    def rename(self, source: int, path: Path) -> None:
+        """The file has a new name."""
+        self._database.execute("UPDATE refusals SET file = ? WHERE source = ?", (printable(path), source))
+
+    def reasons(self, source: int) -> list[str]:
+        """Why something of a file was refused."""
+        rows = self._database.execute("SELECT reason FROM refusals WHERE source = ? ORDER BY start", (source,))
+        return [reason for (reason,) in rows]
+
+    def sources(self) -> list[tuple[int, Path]]:
+        """The files of which something was refused."""
+        rows = self._database.execute(
+            "SELECT id, path FROM sources WHERE id IN (SELECT source FROM refusals) ORDER BY id"
+        )
+        return [(number, Path(os.fsdecode(path))) for number, path in rows]
+
+    def copies(self, source: int) -> list[Path]:
+        """The copies of what was refused of a file."""
+        rows = self._database.execute(
+            "SELECT DISTINCT copy FROM refusals WHERE source = ? AND copy <> '' ORDER BY start", (source,)
+        )
+        return [Path(copy) for (copy,) in rows]
+
+    def _copy(self, refusal: Refusal, descriptor: int) -> tuple[str, str]:
+        digest = hashlib.sha256()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=".tmp-", dir=self._folder)
+        try:
+            with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor
+                at, end = refusal.start, min(refusal.end, refusal.start + self._copy_bytes)
+                while at < end and (chunk := os.pread(descriptor, min(_CHUNK, end - at), at)):
+                    digest.update(chunk)
+                    file.write(chunk)
+                    at += len(chunk)
+            copy = self._folder / digest.hexdigest()
+            Path(draft).rename(copy)
+        except OSError:
+            Path(draft).unlink(missing_ok=True)
+            raise
+        return str(copy), digest.hexdigest()

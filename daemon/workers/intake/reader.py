@@ -1,0 +1,206 @@
+"""Reads what is new in one file into the ledger."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from daemon.workers.intake import folders, growth
+from daemon.workers.intake.folders import Signature, UnreadableError
+from daemon.workers.intake.growth import Tail
+from daemon.workers.intake.ledger import Ledger, Origin
+from daemon.workers.intake.quarantine import Quarantine, Refusal
+from daemon.workers.intake.sources import UNREAD, Source, Sources, mark_of
+from engine.data import formats
+from engine.data.formats import Found, Item, Limits, Refused, Resume
+
+_REFUSALS = 1000
+"""So many records of one file are refused one by one; the rest of them are counted together."""
+
+
+class ChangedError(Exception):
+    """The file changed while it was read."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What reading brought."""
+
+    added: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Count another one in."""
+        self.added += other.added
+        self.duplicates += other.duplicates
+        self.quarantined += other.quarantined
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One file on its way: what was found so far."""
+
+    tally: Tally = field(default_factory=Tally)
+    resume: Resume = UNREAD
+    tail: Tail | None = None
+    refusals: list[Refusal] = field(default_factory=list)
+    refused: int = 0
+
+
+class Reader:
+    """Reads files. Every call of `read` belongs inside a transaction of the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        quarantine: Quarantine,
+        limits: Limits,
+        file_bytes: int,
+        held_out_share: float,
+        advance: Callable[[], None],
+    ) -> None:
+        """``advance`` is called for everything found: it counts progress, and may raise to stop."""
+        self._ledger = ledger
+        self._sources = Sources(ledger.database)
+        self._quarantine = quarantine
+        self._limits = limits
+        self._file_bytes = file_bytes
+        self._held_out_share = held_out_share
+        self._advance = advance
+
+    def read(self, path: Path, *, anew: bool = False) -> Tally:
+        """Read what is new in the file at ``path``; with ``anew`` all of it, whatever was read before.
+
+        Raises:
+            FileNotFoundError: it is gone.
+            ChangedError: it changed while it was read; the transaction is to be undone, and the file read later.
+        """
+        try:
+            descriptor = folders.open_file(path)
+        except UnreadableError as error:
+            return self._refuse_unopened(path, str(error))
+        try:
+            return self._read_open(path, descriptor, anew=anew)
+        finally:
+            os.close(descriptor)
+
+    def read_copies(self, number: int, path: Path) -> Tally:
+        """Read what quarantine kept of a file that is gone."""
+        tally = Tally()
+        with contextlib.ExitStack() as opened:
+            descriptors: list[int] = []
+            for copy in self._quarantine.copies(number):
+                with contextlib.suppress(FileNotFoundError, UnreadableError):
+                    descriptors.append(folders.open_file(copy))
+                    opened.callback(os.close, descriptors[-1])
+            if not descriptors:
+                return tally
+            self._quarantine.clear(number)
+            for descriptor in descriptors:
+                reading = _Reading()
+                self._take_all(descriptor, number, reading)
+                for refusal in reading.refusals:
+                    self._quarantine.add(number, path, refusal, descriptor)
+                reading.tally.quarantined = len(reading.refusals)
+                tally.add(reading.tally)
+        return tally
+
+    def _read_open(self, path: Path, descriptor: int, *, anew: bool) -> Tally:
+        signature = Signature.of(os.fstat(descriptor))
+        source = self._sources.at(path)
+        if source is None and (source := self._sources.renamed(signature)):
+            self._sources.move(source.id, path)
+            self._quarantine.rename(source.id, path)
+        if source and source.signature == signature and not anew:
+            return Tally()
+        number = source.id if source else self._sources.begin(path, signature)
+        reading = _Reading()
+        if source and not anew and _has_grown(source, signature, descriptor):
+            reading.resume, reading.tail = source.resume, source.tail
+        start = reading.resume.offset
+        self._quarantine.clear(number, start)
+        if signature.size > self._file_bytes:
+            reason = f"{signature.size} bytes are more than data.max_file_megabytes allows: raise it, or split the file"
+            reading.refusals.append(Refusal(reason, 0, 0, signature.size))
+        else:
+            self._take_all(descriptor, number, reading)
+        if Signature.of(os.fstat(descriptor)) != signature:
+            raise ChangedError(str(path))
+        for refusal in reading.refusals:
+            self._quarantine.add(number, path, refusal, descriptor)
+        reading.tally.quarantined = len(reading.refusals)
+        mark = mark_of(descriptor, reading.resume.offset)
+        self._sources.finish(number, signature, reading.resume, mark, reading.tail)
+        return reading.tally
+
+    def _take_all(self, descriptor: int, number: int, reading: _Reading) -> None:
+        tail, reading.tail = reading.tail, None
+        tail_at = reading.resume.offset
+        resume = reading.resume if reading.resume.offset else None
+        with os.fdopen(os.dup(descriptor), "rb") as stream:
+            items = formats.read(stream, self._limits, resume)
+            while (item := _next(items, reading)) is not None:
+                self._advance()
+                reading.resume = item.resume
+                if isinstance(item, Refused):
+                    _note(item, reading)
+                    continue
+                continues = tail if item.start == tail_at else None
+                tail = None
+                self._take(item, Origin(number, item.line), continues, reading)
+                self._ledger.breathe()
+        if reading.refused > _REFUSALS:
+            more = reading.refused - _REFUSALS
+            reading.refusals.append(Refusal(f"{more} more records of this file are refused as well", 0, 0, 0))
+
+    def _take(self, item: Found, origin: Origin, tail: Tail | None, reading: _Reading) -> None:
+        conversation, share = item.conversation, self._held_out_share
+        if tail:
+            outcome, now = growth.go_on(self._ledger, tail, conversation, origin, share)
+        else:
+            outcome, now = growth.add(self._ledger, conversation, origin, share), growth.tail_of(conversation)
+        if outcome == "added":
+            reading.tally.added += 1
+        else:
+            reading.tally.duplicates += 1
+        is_last = item.resume.offset <= item.start
+        reading.tail = now if is_last else None
+
+    def _refuse_unopened(self, path: Path, reason: str) -> Tally:
+        """What cannot be opened stays unread, so every scan tries again; the refusal is recorded once."""
+        try:
+            signature = Signature.of(path.lstat())
+        except OSError:
+            signature = Signature(0, 0, -1, 0)
+        known = self._sources.at(path)
+        number = known.id if known else self._sources.begin(path, signature)
+        if self._quarantine.reasons(number) == [reason]:
+            return Tally()
+        self._quarantine.clear(number)
+        self._quarantine.add(number, path, Refusal(reason, 0, 0, 0), None)
+        return Tally(quarantined=1)
+
+
+def _has_grown(source: Source, signature: Signature, descriptor: int) -> bool:
+    before = source.signature
+    same_file = (before.device, before.inode) == (signature.device, signature.inode)
+    if not same_file or signature.size < before.size:
+        return False
+    return mark_of(descriptor, source.resume.offset) == source.mark
+
+
+def _next(items: Iterator[Item], reading: _Reading) -> Item | None:
+    """The next item; a disk that fails while it is read ends the file with a refusal."""
+    try:
+        return next(items, None)
+    except OSError as error:
+        reading.refusals.append(Refusal(f"cannot be read to its end: {error.strerror or error}", 0, 0, 0))
+        return None
+
+
+def _note(item: Refused, reading: _Reading) -> None:
+    reading.refused += 1
+    if reading.refused <= _REFUSALS:
+        reading.refusals.append(Refusal(item.reason, item.line, item.start, item.end))

@@ -1,0 +1,114 @@
+"""The files that were read: how they looked then, and where to read on."""
+
+import hashlib
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.workers.intake.folders import Signature
+from daemon.workers.intake.growth import Tail
+from daemon.workers.intake.ledger import now
+from engine.data.formats import Layout, Resume
+
+_MARK = 4096
+_SELECT = (
+    "SELECT id, path, device, inode, size, mtime_ns, layout, offset, line, mark,"
+    " tail, tail_length, tail_start, tail_stored FROM sources"
+)
+UNREAD = Resume("plain", 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it was when it was last read."""
+
+    id: int
+    path: Path
+    signature: Signature
+    resume: Resume
+    mark: bytes
+    tail: Tail | None
+
+
+class Sources:
+    """The table of files."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def at(self, path: Path) -> Source | None:
+        """What is known of the file at ``path``."""
+        return self._one(f"{_SELECT} WHERE path = ?", os.fsencode(path))
+
+    def signature_at(self, path: Path) -> Signature | None:
+        """How the file at ``path`` looked when it was read."""
+        found = self._database.execute(
+            "SELECT device, inode, size, mtime_ns FROM sources WHERE path = ?", (os.fsencode(path),)
+        ).fetchone()
+        return Signature(*found) if found else None
+
+    def renamed(self, signature: Signature) -> Source | None:
+        """A file that looked exactly so under a path where nothing is any more."""
+        found = self._one(
+            f"{_SELECT} WHERE inode = ? AND device = ? AND size = ? AND mtime_ns = ?",
+            *(signature.inode, signature.device, signature.size, signature.mtime_ns),
+        )
+        return found if found and not os.path.lexists(found.path) else None
+
+    def begin(self, path: Path, signature: Signature) -> int:
+        """The number of the file at ``path``, which is being read for the first time."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO sources (path, device, inode, size, mtime_ns, layout, offset, line, mark, read_at)"
+            " VALUES (?, ?, ?, -1, 0, 'plain', 0, 1, x'', ?)",
+            (os.fsencode(path), signature.device, signature.inode, now()),
+        )
+        (number,) = self._database.execute("SELECT id FROM sources WHERE path = ?", (os.fsencode(path),)).fetchone()
+        return int(number)
+
+    def move(self, number: int, path: Path) -> None:
+        """The file has a new name."""
+        self._database.execute("UPDATE sources SET path = ? WHERE id = ?", (os.fsencode(path), number))
+
+    def finish(self, number: int, signature: Signature, resume: Resume, mark: bytes, tail: Tail | None) -> None:
+        """The file was read to its end."""
+        parts = (
+            (bytes.fromhex(tail.whole), tail.length, tail.start, bytes.fromhex(tail.stored)) if tail else (None,) * 4
+        )
+        self._database.execute(
+            "UPDATE sources SET device = ?, inode = ?, size = ?, mtime_ns = ?, layout = ?, offset = ?, line = ?,"
+            " mark = ?, tail = ?, tail_length = ?, tail_start = ?, tail_stored = ?, read_at = ? WHERE id = ?",
+            (
+                *(signature.device, signature.inode, signature.size, signature.mtime_ns),
+                *(resume.layout, resume.offset, resume.line, mark, *parts, now(), number),
+            ),
+        )
+
+    def _one(self, query: str, *values: bytes | int) -> Source | None:
+        row = self._database.execute(query, values).fetchone()
+        if row is None:
+            return None
+        number, path, device, inode, size, mtime_ns, layout, offset, line, mark, *tail = row
+        return Source(
+            number,
+            Path(os.fsdecode(path)),
+            Signature(device, inode, size, mtime_ns),
+            _resume(layout, offset, line),
+            mark,
+            Tail(tail[0].hex(), tail[1], tail[2], tail[3].hex()) if tail[0] else None,
+        )
+
+
+def mark_of(descriptor: int, offset: int) -> bytes:
+    """A sum over the first bytes of a file and the last ones before ``offset``: while it holds, the file only grew.
+
+    An edit in between that leaves both ends alone is not noticed.
+    """
+    start = max(0, offset - _MARK)
+    digest = hashlib.sha256(os.pread(descriptor, min(_MARK, offset), 0))
+    digest.update(os.pread(descriptor, offset - start, start))
+    return digest.digest()
+
+
+def _resume(layout: Layout, offset: int, line: int) -> Resume:
+    return Resume(layout, offset, line)

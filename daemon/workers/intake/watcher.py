@@ -1,0 +1,104 @@
+"""Notices at once what changes in the watched folders, by inotify. What it may miss, a rescan finds."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+from daemon import log
+from daemon.workers.intake.folders import is_ignored
+
+_logger = log.get(__name__)
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileClosedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+
+
+class Watcher(FileSystemEventHandler):
+    """Keeps the set of paths that changed; `wake` is called, in a thread of watchdog's, when the first one enters."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._changed: set[Path] = set()
+        self._lock = threading.Lock()
+        self._observer: BaseObserver | None = None
+        self._watches: dict[Path, tuple[ObservedWatch, int]] = {}
+        self._complained: set[Path] = set()
+
+    def watch(self, roots: list[Path]) -> None:
+        """Watch these folders and no others. One that cannot be watched is named in the log, and still rescanned."""
+        if self._observer is None:
+            self._observer = Observer()
+            self._observer.start()
+        for root in [root for root in self._watches if root not in roots or self._was_replaced(root)]:
+            watch, _ = self._watches.pop(root)
+            self._observer.unschedule(watch)
+        for root in roots:
+            if root not in self._watches:
+                self._begin(self._observer, root)
+
+    def take(self) -> set[Path]:
+        """What changed since the last call."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return changed
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._observer is not None:
+            self._observer.stop()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Called by watchdog."""
+        path = Path(os.fsdecode(event.dest_path or event.src_path))
+        if is_ignored(path.name):
+            return
+        with self._lock:
+            is_first = not self._changed
+            self._changed.add(path)
+        if is_first:
+            self._wake()
+
+    def _begin(self, observer: BaseObserver, root: Path) -> None:
+        try:
+            inode = root.stat().st_ino
+            watch = observer.schedule(self, str(root), recursive=True, event_filter=_EVENTS)
+        except OSError as error:
+            if root not in self._complained:
+                self._complained.add(root)
+                _logger.warning("a folder cannot be watched", folder=str(root), reason=_remedy(error))
+            return
+        self._complained.discard(root)
+        self._watches[root] = (watch, inode)
+
+    def _was_replaced(self, root: Path) -> bool:
+        """The folder was removed, or another one stands in its place: the kernel's watch is on the old one."""
+        try:
+            return root.stat().st_ino != self._watches[root][1]
+        except OSError:
+            return True
+
+
+def _remedy(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if "inotify" in reason:
+        return f"{reason}: raise fs.inotify.max_user_watches with sysctl; until then it is read before each cycle"
+    return f"{reason}; it is looked for again before each cycle"

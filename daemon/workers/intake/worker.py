@@ -1,0 +1,312 @@
+"""The loop of the intake: commands of the supervisor, files that changed, and what a full disk made it put off."""
+
+import queue
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from daemon import log
+from daemon.messages import Collect, Counts, Failure, Message, Reload, Scan, Scanned, Settle, Settled, ToWorker
+from daemon.workers.intake import collect, folders
+from daemon.workers.intake.cycles import Cycles
+from daemon.workers.intake.folders import Signature
+from daemon.workers.intake.ledger import Ledger, StorageError, open_database
+from daemon.workers.intake.pending import Pending, age_of
+from daemon.workers.intake.quarantine import Quarantine
+from daemon.workers.intake.reader import ChangedError, Reader, Tally
+from daemon.workers.intake.sources import Sources
+from daemon.workers.intake.watcher import Watcher
+from daemon.workers.runtime import Context
+from engine import artifacts
+from engine.data.formats import Limits
+from engine.data.segments import Segments
+
+_logger = log.get(__name__)
+_BATCH_SECONDS = 0.5
+_RETRY_SECONDS = (5.0, 60.0)
+"""How long a disk that cannot be written is left alone: at first, and at most."""
+
+
+class StoppingError(Exception):
+    """The supervisor asked for an end while a file was read; what was not written down is read again next time."""
+
+
+class Intake:
+    """Everything the intake holds open, and what it does."""
+
+    def __init__(self, context: Context) -> None:
+        """Open the ledger.
+
+        Raises:
+            LedgerError: it is damaged or of a newer thord.
+            StorageError: it cannot be written.
+        """
+        self._context = context
+        self._channel = context.channel
+        self._paths = context.paths
+        self._settings = context.settings
+        self._ledger = Ledger(open_database(self._paths.ledger), Segments(self._paths.segments))
+        self._sources = Sources(self._ledger.database)
+        self._cycles = Cycles(self._ledger.database)
+        self._pending = Pending(self._settings.data.settle_seconds)
+        self._watcher = Watcher(wake=lambda: self._channel.commands.put(None))
+        self._sent: Counts | None = None
+        self._put_off: list[ToWorker] = []
+        self._retry_at: float | None = None
+        self._retry_seconds = _RETRY_SECONDS[0]
+        self._quarantine, self._reader = self._make_reader()
+
+    def run(self) -> None:
+        """Work until asked to stop."""
+        artifacts.sweep_drafts(self._paths.snapshots)
+        self._watch()
+        self._channel.ready()
+        self._send_counts()
+        try:
+            self._guarded(self._scan)
+            while not self._channel.stopping.is_set():
+                command = self._next_command()
+                if command is not None:
+                    self._guarded(partial(self._obey, command), put_off=command)
+                self._note_changes()
+                self._guarded(self._read_due)
+                self._retry()
+                self._channel.idle()
+        except StoppingError:
+            pass
+        self._watcher.stop()
+        self._ledger.close()
+
+    # What wakes it ---------------------------------------------------------------------------------------------------
+
+    def _next_command(self) -> ToWorker | None:
+        """The next command; none when files changed, a wait is over or the worker should stop."""
+        waits = [at for at in (self._pending.next_due(), self._retry_at) if at is not None]
+        timeout = max(0.0, min(waits) - time.monotonic()) if waits else None
+        try:
+            return self._channel.commands.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def _note_changes(self) -> None:
+        for path in self._watcher.take():
+            if self._is_wanted(path):
+                self._pending.note(path, time.monotonic())
+
+    def _is_wanted(self, path: Path) -> bool:
+        if folders.is_own(path, self._paths):
+            return False
+        roots = [root for root in self._roots() if root in path.parents]
+        return any(not any(map(folders.is_ignored, path.relative_to(root).parts)) for root in roots)
+
+    # Commands --------------------------------------------------------------------------------------------------------
+
+    def _obey(self, command: ToWorker) -> None:
+        match command:
+            case Collect():
+                self._collect(command)
+            case Settle():
+                with self._ledger.transaction():
+                    self._cycles.settle(
+                        command.cycle,
+                        self._settings.data.max_tries,
+                        learned=command.learned,
+                        count_try=command.count_try,
+                    )
+                self._answer(Settled(cycle=command.cycle))
+            case Scan():
+                tally = self._scan()
+                if command.retry_quarantine:
+                    tally.add(self._retry_quarantine())
+                self._answer(
+                    Scanned(
+                        request=command.request,
+                        added=tally.added,
+                        duplicates=tally.duplicates,
+                        quarantined=tally.quarantined,
+                    )
+                )
+            case Reload():
+                self._reload()
+            case _:
+                _logger.warning("a command that is not for the intake", command=command.kind)
+
+    def _collect(self, command: Collect) -> None:
+        try:
+            if command.files:
+                answer = collect.from_files(command, self._paths, self._settings)
+            else:
+                self._scan()
+                answer = collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings)
+        except collect.CollectError as error:
+            self._answer(Failure(request=command.cycle, reason=str(error), retry=False))
+        except (StorageError, OSError) as error:
+            self._note_full_disk(error)
+            self._answer(Failure(request=command.cycle, reason=f"the snapshot cannot be written: {error}", retry=True))
+        else:
+            self._answer(answer)
+
+    def _reload(self) -> None:
+        self._settings = self._context.reread_settings()
+        self._pending.settle_seconds = self._settings.data.settle_seconds
+        self._quarantine, self._reader = self._make_reader()
+        self._watch()
+        self._scan()
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def _scan(self) -> Tally:
+        """Look through every folder. Files that just changed are waited for, but not those that never rest."""
+        self._watch()
+        tally = Tally()
+        deadline = time.monotonic() + 2 * self._settings.data.settle_seconds
+        complete = [path for root in self._roots() for path in folders.walk(root, self._paths) if self._is_news(path)]
+        tally.add(self._read_all(complete))
+        while self._pending and (due := self._pending.next_due()) is not None and due <= deadline:
+            if self._channel.stopping.wait(max(0.0, due - time.monotonic())):
+                raise StoppingError
+            tally.add(self._read_due())
+        return tally
+
+    def _is_news(self, path: Path) -> bool:
+        """Whether a file is complete and not as it was when it was read; one that is not complete is waited for."""
+        try:
+            signature = Signature.of(path.lstat())
+        except OSError:
+            return False
+        if self._sources.signature_at(path) == signature:
+            self._pending.forget(path)
+            return False
+        return self._pending.is_complete(path, signature, age_of(signature), time.monotonic())
+
+    def _read_due(self) -> Tally:
+        """Read the files whose wait is over, and find those in new folders."""
+        complete: list[Path] = []
+        for path in self._pending.due(time.monotonic()):
+            if path.is_dir() and not path.is_symlink():
+                self._pending.forget(path)
+                complete += [file for file in folders.walk(path, self._paths) if self._is_news(file)]
+            elif self._is_news(path):
+                complete.append(path)
+            elif not path.is_symlink() and not path.exists():
+                self._pending.forget(path)
+        return self._read_all(complete)
+
+    def _read_all(self, files: Iterable[Path]) -> Tally:
+        """Read files, several in one transaction. A file that changes meanwhile is put back."""
+        tally = Tally()
+        waiting = list(dict.fromkeys(files))
+        while waiting:
+            batch: list[Path] = []
+            found = Tally()
+            started = time.monotonic()
+            try:
+                with self._ledger.transaction():
+                    while waiting and time.monotonic() - started < _BATCH_SECONDS:
+                        batch.append(waiting.pop(0))
+                        found.add(self._read_one(batch[-1]))
+            except ChangedError:
+                self._pending.note(batch.pop(), time.monotonic())
+                waiting = batch + waiting
+                continue
+            for path in batch:
+                self._pending.forget(path)
+            tally.add(found)
+            self._send_counts()
+        return tally
+
+    def _read_one(self, path: Path, *, anew: bool = False) -> Tally:
+        try:
+            tally = self._reader.read(path, anew=anew)
+        except FileNotFoundError:
+            return Tally()
+        if tally.added or tally.quarantined:
+            _logger.info(
+                "read",
+                file=folders.printable(path),
+                added=tally.added,
+                duplicates=tally.duplicates,
+                quarantined=tally.quarantined,
+            )
+        return tally
+
+    def _retry_quarantine(self) -> Tally:
+        """Read refused files again from their start; where one is gone, what was kept of it."""
+        tally = Tally()
+        for number, path in self._quarantine.sources():
+            try:
+                with self._ledger.transaction():
+                    if path.exists():
+                        tally.add(self._read_one(path, anew=True))
+                    else:
+                        tally.add(self._reader.read_copies(number, path))
+            except ChangedError:
+                self._pending.note(path, time.monotonic())
+        self._send_counts()
+        return tally
+
+    # What it stands on -----------------------------------------------------------------------------------------------
+
+    def _roots(self) -> list[Path]:
+        return folders.roots_of(self._paths, self._settings.paths.watch)
+
+    def _watch(self) -> None:
+        try:
+            folders.make_inbox(self._paths)
+        except OSError as error:
+            _logger.error("the inbox cannot be made", folder=str(self._paths.inbox), reason=str(error))  # noqa: TRY400
+        self._watcher.watch(self._roots())
+
+    def _make_reader(self) -> tuple[Quarantine, Reader]:
+        data = self._settings.data
+        limits = Limits(record_bytes=data.max_record_megabytes << 20)
+        quarantine = Quarantine(self._ledger.database, self._paths.quarantine, limits.record_bytes)
+        file_bytes = data.max_file_megabytes << 20
+        return quarantine, Reader(self._ledger, quarantine, limits, file_bytes, data.held_out_share, self._advance)
+
+    def _advance(self) -> None:
+        if self._channel.stopping.is_set():
+            raise StoppingError
+        self._channel.advance("reading")
+
+    def _answer(self, message: Message) -> None:
+        self._send_counts()
+        self._channel.send(message)
+
+    def _send_counts(self) -> None:
+        counts = self._ledger.counts()
+        if counts != self._sent:
+            self._sent = counts
+            self._channel.send(counts)
+
+    def _guarded(self, work: Callable[[], object], put_off: ToWorker | None = None) -> None:
+        """Do something that writes; on a full or read-only disk leave it for later, with everything unread kept."""
+        try:
+            work()
+        except StorageError as error:
+            self._note_full_disk(error)
+            if put_off is not None:
+                self._put_off.append(put_off)
+
+    def _note_full_disk(self, error: StorageError | OSError) -> None:
+        self._retry_at = time.monotonic() + self._retry_seconds
+        _logger.error(
+            "nothing can be written: free space or make the disk writable; what is unread stays so, nothing is lost",
+            reason=str(error),
+            again_in_seconds=self._retry_seconds,
+        )
+        self._retry_seconds = min(2 * self._retry_seconds, _RETRY_SECONDS[1])
+
+    def _retry(self) -> None:
+        if self._retry_at is None or time.monotonic() < self._retry_at:
+            return
+        self._retry_at = None
+        commands, self._put_off = self._put_off, []
+        for command in commands:
+            self._guarded(partial(self._obey, command), put_off=command)
+        if self._retry_at is None:
+            self._guarded(self._scan)
+        if self._retry_at is None:
+            self._retry_seconds = _RETRY_SECONDS[0]
+            _logger.info("the disk can be written again")

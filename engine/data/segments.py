@@ -1,0 +1,149 @@
+"""Append-only files with the text of every conversation: one canonical form a line, found again by its location."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.data.conversation import Conversation, from_canonical
+
+_NAME = re.compile(r"(\d{6})\.jsonl")
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """``length`` bytes at ``offset`` of one segment, line end not counted."""
+
+    segment: int
+    offset: int
+    length: int
+
+
+class DamagedSegmentError(Exception):
+    """What lies at a location is not what was written there; the message names file and offset."""
+
+
+class Segments:
+    """The segment files of one folder, with a single writer.
+
+    What `append` took is on disk once `sync` returned; a location must not be recorded before that. A line that a crash
+    cut short is cut off when the segment is opened again; whole lines that nobody recorded do no harm.
+
+    Attributes:
+        waiting_bytes: what was appended since the last `sync`, held in memory.
+    """
+
+    def __init__(self, folder: Path, segment_bytes: int = 64 << 20) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._descriptor: int | None = None
+        self._number = 0
+        self._end = 0
+        self._waiting: list[bytes] = []
+        self.waiting_bytes = 0
+
+    def append(self, conversation: Conversation) -> Location:
+        """Take one conversation; it is written by `sync`.
+
+        Raises:
+            OSError: a new segment is due and cannot be made.
+        """
+        if self._descriptor is None or (self._end >= self._segment_bytes and not self._waiting):
+            self._open()
+        line = conversation.canonical.encode() + b"\n"
+        location = Location(self._number, self._end + self.waiting_bytes, len(line) - 1)
+        self._waiting.append(line)
+        self.waiting_bytes += len(line)
+        return location
+
+    def sync(self) -> None:
+        """Put everything appended on disk. Where that fails nothing of it was appended.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+        """
+        if self._descriptor is None or not self._waiting:
+            return
+        data = b"".join(self._waiting)
+        self._waiting, self.waiting_bytes = [], 0
+        try:
+            _write_all(self._descriptor, data, self._end)
+            os.fdatasync(self._descriptor)
+        except OSError:
+            self.close()  # what was half written is cut off when the segment is opened again
+            raise
+        self._end += len(data)
+
+    def rollback(self) -> None:
+        """Forget what was appended since the last `sync`."""
+        self._waiting, self.waiting_bytes = [], 0
+
+    def close(self) -> None:
+        """Let go of the open segment."""
+        self.rollback()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def read(self, location: Location) -> Conversation:
+        """The conversation at a location.
+
+        Raises:
+            DamagedSegmentError: it cannot be read, or is no conversation.
+        """
+        path = self._path(location.segment)
+        try:
+            with path.open("rb") as file:
+                file.seek(location.offset)
+                return from_canonical(file.read(location.length).decode())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedSegmentError(f"{path} at byte {location.offset}: {error}") from error
+
+    def _open(self) -> None:
+        """The last segment, or a new one where there is none or it is full."""
+        self.close()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        numbers = [int(match.group(1)) for file in self._folder.iterdir() if (match := _NAME.fullmatch(file.name))]
+        number = max(numbers, default=1)
+        if numbers and self._path(number).stat().st_size >= self._segment_bytes:
+            number += 1
+        descriptor = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            end = _end_of_last_line(descriptor)
+            os.ftruncate(descriptor, end)
+            _fsync_folder(self._folder)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor, self._number, self._end = descriptor, number, end
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.jsonl"
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _end_of_last_line(descriptor: int) -> int:
+    """The offset behind the last line end; 0 where there is none."""
+    end = os.fstat(descriptor).st_size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        at = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
