@@ -22,9 +22,9 @@ def scalars(at: float, step: int, values: Mapping[str, float]) -> bytes:
     return bytes(Event(wall_time=at, step=step, summary=summary).SerializeToString())
 
 
-def restart(at: float, step: int) -> bytes:
-    """Has readers forget whatever they know of ``step`` and of later ones."""
-    return bytes(Event(wall_time=at, step=step, session_log=SessionLog(status=SessionLog.START)).SerializeToString())
+def restart(at: float) -> bytes:
+    """Has readers forget every step before this record."""
+    return bytes(Event(wall_time=at, step=0, session_log=SessionLog(status=SessionLog.START)).SerializeToString())
 
 
 def append(file: Path, written: int, records: Sequence[bytes]) -> int:

@@ -69,7 +69,7 @@ def follow(metrics: Path, folder: Path) -> RunSummary:
     position = _read_position(folder) or _begin(folder)
     with metrics.open("rb") as stream:
         if not _is_unchanged(stream, position):
-            position = Position(events=position.events, written=position.written)
+            position = _forget(position, folder)
         stream.seek(position.read)
         for lines in _whole_lines(stream):
             position = _take(lines, position, folder, written_at=metrics.stat().st_mtime)
@@ -77,12 +77,19 @@ def follow(metrics: Path, folder: Path) -> RunSummary:
     return position.summary
 
 
+def _forget(position: Position, folder: Path) -> Position:
+    """Have readers of the event file forget all of it, and begin to read the metrics anew."""
+    from daemon.workers.monitor import events
+
+    written = events.append(folder / position.events, position.written, [events.restart(time.time())])
+    return Position(events=position.events, written=written)
+
+
 def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> Position:
     """Write what ``lines`` say behind what is good of the event file."""
     from daemon.workers.monitor import events
 
     records = [] if position.written else [events.opening(written_at)]
-    rewound = position.written > 0 and position.read == 0
     summary = position.summary
     split = lines.splitlines(keepends=True)
     for line in split:
@@ -91,9 +98,6 @@ def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> 
             _logger.warning("a line of metrics is left out", folder=folder.name, line=repr(line[:200]))
             continue
         step, at, values = value
-        if rewound:
-            records.append(events.restart(at or written_at, step))
-            rewound = False
         records.append(events.scalars(at or written_at, step, {_tag(name): v for name, v in values.items()}))
         summary = summary.after(step, values)
     return Position(
