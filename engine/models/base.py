@@ -38,7 +38,8 @@ class LanguageModel(Protocol):
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """Hidden states [B, T, D] of the next T tokens of each of B cache rows, which it also writes into the cache.
 
-        ``rows_B`` says which cache rows; ``starts_B`` how many positions each already holds.
+        ``rows_B`` says which cache rows; ``starts_B`` how many positions each already holds. For the same B and T what
+        comes out for a row does not depend on the other rows, bit for bit.
         """
         ...
 

@@ -14,9 +14,7 @@ _FAMILIES = {"thor": Thor}
 
 def build(settings: ModelSettings, vocabulary: int, seed: int) -> LanguageModel:
     """A new model on the CPU, in float32, its weights drawn from ``seed``."""
-    with torch.device("meta"):
-        model = _FAMILIES[settings.family](settings, vocabulary)
-    model.to_empty(device="cpu")
+    model = _FAMILIES[settings.family](settings, vocabulary)
     model.initialise(torch.Generator().manual_seed(seed))
     return model
 

@@ -19,6 +19,8 @@ from engine.config import ModelSettings, ThorShape
 from engine.models.base import Cache
 
 INIT_DEVIATION = 0.02
+BLOCK = 64
+"""The cache is read in whole blocks, so that a row's sums are added up in one order however long its neighbours are."""
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries [B, H, T, E], keys and values [B, K, T, E] of one layer to attended values [B, H, T, E]."""
@@ -64,7 +66,8 @@ class Thor(nn.Module):
         used = int(starts_B.max()) + tokens_BT.shape[1]
         if used > cache.length:
             raise ValueError(f"{used} positions do not fit into a cache of {cache.length}")
-        seen_B1TS = (torch.arange(used, device=tokens_BT.device) <= positions_BT[:, :, None])[:, None]
+        read = min(math.ceil(used / BLOCK) * BLOCK, cache.length)
+        seen_B1TS = (torch.arange(read, device=tokens_BT.device) <= positions_BT[:, :, None])[:, None]
         attends = [
             _through_cache(keys, values, rows_B, positions_BT, seen_B1TS)
             for keys, values in zip(cache.keys, cache.values, strict=True)
@@ -73,7 +76,8 @@ class Thor(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary, by the tied embedding."""
-        return F.linear(hidden_ND, self.model.embed_tokens.weight)
+        scores_NV: Tensor = self.model.embed_tokens(hidden_ND)
+        return scores_NV
 
     def make_cache(self, rows: int, length: int) -> ThorCache:
         """A cache on the model's device and in its dtype.
@@ -116,7 +120,7 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: ThorShape, vocabulary: int, epsilon: float, dropout: float) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(vocabulary, shape.hidden)
+        self.embed_tokens = Linear(shape.hidden, vocabulary)
         self.layers = nn.ModuleList([Layer(shape, epsilon, dropout) for _ in range(shape.layers)])
         self.norm = RMSNorm(shape.hidden, epsilon)
 
@@ -146,10 +150,10 @@ class Attention(nn.Module):
     def __init__(self, shape: ThorShape) -> None:
         super().__init__()
         self.width = shape.hidden // shape.heads
-        self.q_proj = nn.Linear(shape.hidden, shape.heads * self.width, bias=False)
-        self.k_proj = nn.Linear(shape.hidden, shape.kv_heads * self.width, bias=False)
-        self.v_proj = nn.Linear(shape.hidden, shape.kv_heads * self.width, bias=False)
-        self.o_proj = nn.Linear(shape.heads * self.width, shape.hidden, bias=False)
+        self.q_proj = Linear(shape.hidden, shape.heads * self.width)
+        self.k_proj = Linear(shape.hidden, shape.kv_heads * self.width)
+        self.v_proj = Linear(shape.hidden, shape.kv_heads * self.width)
+        self.o_proj = Linear(shape.heads * self.width, shape.hidden)
 
     def forward(self, x_BTD: Tensor, rotation: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
         """Mix positions; ``attend`` decides which may see which."""
@@ -167,14 +171,26 @@ class FeedForward(nn.Module):
 
     def __init__(self, shape: ThorShape) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(shape.hidden, shape.feed_forward, bias=False)
-        self.up_proj = nn.Linear(shape.hidden, shape.feed_forward, bias=False)
-        self.down_proj = nn.Linear(shape.feed_forward, shape.hidden, bias=False)
+        self.gate_proj = Linear(shape.hidden, shape.feed_forward)
+        self.up_proj = Linear(shape.hidden, shape.feed_forward)
+        self.down_proj = Linear(shape.feed_forward, shape.hidden)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Each position for itself."""
         out_BTD: Tensor = self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
         return out_BTD
+
+
+class Linear(nn.Module):
+    """A product with a weight [outputs, inputs] that starts undefined: drawing values for `nn.Linear`'s is wasted."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] to [..., outputs]."""
+        return F.linear(x, self.weight)
 
 
 class RMSNorm(nn.Module):
@@ -226,12 +242,12 @@ def _causal_within(documents_BT: Tensor) -> Attend:
 
 def _through_cache(keys: Tensor, values: Tensor, rows_B: Tensor, positions_BT: Tensor, seen_B1TS: Tensor) -> Attend:
     """Attention that writes new keys and values into one layer of a cache, then looks at all that is written."""
-    used = seen_B1TS.shape[-1]
+    read = seen_B1TS.shape[-1]
 
     def attend(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
         keys[rows_B[:, None], :, positions_BT] = k_BKTE.transpose(1, 2)
         values[rows_B[:, None], :, positions_BT] = v_BKTE.transpose(1, 2)
-        k_BKSE, v_BKSE = keys[rows_B, :, :used], values[rows_B, :, :used]
+        k_BKSE, v_BKSE = keys[rows_B, :, :read], values[rows_B, :, :read]
         return F.scaled_dot_product_attention(q_BHTE, k_BKSE, v_BKSE, attn_mask=seen_B1TS, enable_gqa=True)
 
     return attend

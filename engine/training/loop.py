@@ -18,10 +18,10 @@ from engine.data.batches import Batch, Rows
 from engine.device import Placement
 from engine.models.base import LanguageModel
 from engine.models.registry import module
-from engine.training import optim
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
 from engine.training.objectives import Objective
+from engine.training.optim import AdamW, learning_rate
 
 _SEED_STRIDE = 1_000_003
 """A prime: seed and step together give each step a dropout seed of its own."""
@@ -114,7 +114,7 @@ class Loop:
         self._placement = placement
         self._checkpoints = checkpoints
         self._reporter = reporter
-        self._optimizer = optim.build(self._module, settings)
+        self._optimizer = AdamW(self._module, settings)
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)
         self._step_seconds = 0.0
@@ -143,11 +143,11 @@ class Loop:
             weight = sum(self._objective.weight(batch) for batch in batches)
             loss = self._backward(batches, weight)
             norm = self._clip()
-            rate = optim.learning_rate(progress.step, self._steps, settings)
+            rate = learning_rate(progress.step, self._steps, settings)
             rate *= RATE_AFTER_ROLL_BACK**progress.health.roll_backs
             if not math.isfinite(norm) and progress.loss_scale > 1.0:
                 progress.loss_scale /= 2  # fp16 overflowed, which is no fault of the step: again, with less
-                self._optimizer.zero_grad(set_to_none=True)
+                self._module.zero_grad()
                 continue
             action, progress.health = judge(progress.health, loss, norm, settings.max_bad_steps)
             if action != "take":
@@ -161,10 +161,9 @@ class Loop:
                 self._roll_back()
                 continue
             if action == "take":
-                optim.set_learning_rate(self._optimizer, rate)
-                self._optimizer.step()
+                self._optimizer.step(rate)
                 progress.loss = loss
-            self._optimizer.zero_grad(set_to_none=True)
+            self._module.zero_grad()
 
             progress.step += 1
             progress.supervised += weight
@@ -191,13 +190,13 @@ class Loop:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self._module.load_state_dict(checkpoint.weights)
-        optim.restore(self._module, self._optimizer, checkpoint.optimizer)
+        self._optimizer.restore(checkpoint.optimizer)
         self._progress = checkpoint.progress
 
     def _roll_back(self) -> None:
         """Return to the last checkpoint that would be there had the run never been stopped; remember why."""
         health = self._progress.health
-        self._optimizer.zero_grad(set_to_none=True)
+        self._module.zero_grad()
         self._restore(self._checkpoints.load(self._progress.fallback_step))
         self._progress.health = health
         self._reporter.started(self._progress.step, self._steps)
@@ -240,7 +239,7 @@ class Loop:
         return best
 
     def _save(self) -> None:
-        self._checkpoints.save(self._module.state_dict(), optim.state_of(self._module, self._optimizer), self._progress)
+        self._checkpoints.save(self._module.state_dict(), self._optimizer.state(), self._progress)
 
     def _best_weights(self) -> Mapping[str, Tensor]:
         best = self._progress.best_step

@@ -1,24 +1,66 @@
-"""AdamW, its state by parameter name, and learning rate schedules as pure functions."""
+"""AdamW with its state by parameter name, and learning rate schedules as pure functions."""
 
 import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from engine.config import TrainingSettings
 
+_EPSILON = 1e-8
 
-def build(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov and Hutter, 1711.05101); weights decay in matrices only, not in norms."""
-    matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
-    others = [weight for weight in model.parameters() if weight.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    betas = (settings.beta1, settings.beta2)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, eps=1e-8, fused=True)
+
+class AdamW:
+    """Torch's fused AdamW (Loshchilov and Hutter, 1711.05101); weights decay in matrices only, not in norms.
+
+    Not `torch.optim.AdamW`, which knows its parameters by number and loads torch's compiler, for a second each run.
+    """
+
+    def __init__(self, model: nn.Module, settings: TrainingSettings) -> None:
+        self._settings = settings
+        weights = dict(model.named_parameters())
+        self._matrices = {name: weight for name, weight in weights.items() if weight.ndim >= 2}
+        self._others = {name: weight for name, weight in weights.items() if weight.ndim < 2}
+        self._means = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        self._squares = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        self._steps = {name: torch.zeros((), device=weight.device) for name, weight in weights.items()}
+
+    def step(self, rate: float) -> None:
+        """Move every weight by its gradient."""
+        self._step(self._matrices, rate, self._settings.weight_decay)
+        self._step(self._others, rate, 0.0)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on besides weights and gradients: ``mean.``, ``square.``, ``step.NAME``."""
+        parts = {"mean": self._means, "square": self._squares, "step": self._steps}
+        return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+
+    @torch.no_grad()
+    def _step(self, weights: Mapping[str, Tensor], rate: float, weight_decay: float) -> None:
+        moved = {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
+        adamw(
+            [weights[name] for name in moved],
+            list(moved.values()),
+            [self._means[name] for name in moved],
+            [self._squares[name] for name in moved],
+            [],
+            [self._steps[name] for name in moved],
+            fused=True,
+            amsgrad=False,
+            beta1=self._settings.beta1,
+            beta2=self._settings.beta2,
+            lr=rate,
+            weight_decay=weight_decay,
+            eps=_EPSILON,
+            maximize=False,
+        )
 
 
 def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
@@ -35,27 +77,3 @@ def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
     done = (step - warmup) / max(1, steps - 1 - warmup)
     height = 1.0 - done if settings.schedule == "linear" else (1.0 + math.cos(math.pi * done)) / 2
     return settings.learning_rate * (settings.final_share + (1.0 - settings.final_share) * height)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Use ``rate`` from the next step on."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors as ``PARAMETER/KEY``; empty before the first step."""
-    named = model.named_parameters()
-    return {f"{name}/{key}": value for name, weight in named for key, value in optimizer.state[weight].items()}
-
-
-def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `state_of`."""
-    by_name: dict[str, dict[str, Tensor]] = {}
-    for path, value in tensors.items():
-        name, _, key = path.rpartition("/")
-        by_name.setdefault(name, {})[key] = value
-    names = {weight: name for name, weight in model.named_parameters()}
-    ordered = [names[weight] for group in optimizer.param_groups for weight in group["params"]]
-    state = {number: by_name[name] for number, name in enumerate(ordered) if name in by_name}
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

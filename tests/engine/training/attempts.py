@@ -1,0 +1,74 @@
+"""A helper process for `conftest`: forks a child for each attempt at a run, and has it killed with SIGKILL.
+
+Torch is imported once; the parent computes nothing with it, so the children may.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import engine.training.run as run
+from engine.training.loop import Figures
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Silent:
+    def preparing(self, activity: str) -> None: ...
+    def started(self, step: int, steps: int) -> None: ...
+    def stepped(self, figures: Figures) -> None: ...
+    def validated(self, step: int, loss: float, best: bool) -> None: ...
+    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None: ...
+    def stopping(self) -> bool:
+        return False
+
+
+def kill_at_operation(number: int) -> None:
+    """Die right before the ``number``-th operation that changes what is on disk for good."""
+    left = number
+
+    def counted(call: Callable[P, R]) -> Callable[P, R]:
+        def count(*args: P.args, **kwargs: P.kwargs) -> R:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **kwargs)
+
+        return count
+
+    os.fsync = counted(os.fsync)
+    os.unlink = counted(os.unlink)
+    Path.rename = counted(Path.rename)  # type: ignore[method-assign]
+
+
+def child(order: dict) -> None:
+    if order["kill_after"]:
+        timer = threading.Timer(order["kill_after"], os.kill, (os.getpid(), signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+    if order["kill_at"]:
+        kill_at_operation(order["kill_at"])
+    folder, snapshot, base, target = (Path(text) if text else None for text in order["places"])
+    assert folder
+    assert snapshot
+    assert target
+    run.learn(run.Plan.model_validate_json(order["plan"]), run.Places(folder, snapshot, base, target), Silent())
+
+
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            child(json.loads(line))
+            status = 0
+        finally:
+            os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

@@ -1,0 +1,186 @@
+"""What a run comes to: it learns, it stops early, it survives bad steps, it keeps the best."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine import artifacts, version
+from engine.artifacts import ArtifactError
+from engine.data import snapshot
+from engine.data.conversation import Conversation, Message
+from engine.device import Placement
+from engine.tokenizers import chat
+from engine.tokenizers.base import END
+from engine.training import objectives, run
+from engine.training.guard import MAX_ROLL_BACKS, DivergedError
+
+CPU = Placement(torch.device("cpu"), torch.float32)
+
+
+def write_snapshot(places, conversations, name="snapshot-2"):
+    folder = places.snapshot.with_name(name)
+    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in conversations], [])
+    return replace(places, snapshot=folder)
+
+
+@torch.no_grad()
+def answer(folder, question):
+    """What the published version says, greedily."""
+    loaded = version.load(folder, CPU)
+    ids = chat.encode_prompt(loaded.tokenizer, [Message("user", question)])
+    begin = len(ids)
+    while len(ids) < 60 and ids[-1] != loaded.tokenizer.special(END):
+        row = torch.tensor([ids])
+        hidden = loaded.model.hidden(row, torch.arange(len(ids))[None], torch.zeros_like(row))
+        ids.append(int(loaded.model.logits(hidden[0, -1:]).argmax()))
+    return loaded.tokenizer.decode(ids[begin:])
+
+
+def test_a_few_dialogues_are_learned_by_heart(places, plan, recording):
+    pairs = {"How are you?": "Quite well.", "Who are you?": "A small model.", "Bye!": "See you."}
+    few = [Conversation(messages=(Message("user", q), Message("assistant", a))) for q, a in pairs.items()]
+    seen = recording()
+    run.learn(
+        plan(max_steps=60, accumulation=1, precision="fp32", learning_rate=1e-2), write_snapshot(places, few), seen
+    )
+    assert seen.figures[0].loss > 4
+    assert seen.figures[-1].loss < 0.3
+    assert {question: answer(places.target, question) for question in pairs} == pairs
+
+
+def test_figures_are_true(places, plan, recording):
+    seen = recording()
+    manifest = run.learn(plan(), places, seen)
+    record = run.Record.model_validate_json((places.folder / "run.json").read_bytes())
+    assert (record.dtype, record.threads) == ("bfloat16", 1)
+    steps = seen.began[0][1]
+    assert [figures.step for figures in seen.figures] == list(range(1, steps + 1))
+    assert seen.figures[-1].eta_seconds == 0
+    assert seen.figures[-1].learning_rate == pytest.approx(0.1 * 5e-3)
+    assert manifest.metrics["steps"] == steps
+    assert manifest.metrics["final_loss"] == seen.figures[-1].loss < seen.figures[0].loss
+    assert manifest.metrics["best_validation_loss"] == min(loss for _, loss, _ in seen.validations)
+    assert manifest.metrics["tokens"] == seen.figures[-1].tokens > manifest.metrics["supervised_tokens"] > 0
+    assert manifest.snapshot_sha256 == snapshot.read_manifest(places.snapshot).sha256
+
+
+def test_the_best_weights_are_published_and_a_run_that_gets_worse_ends(places, plan, recording):
+    seen = recording()
+    settings = {"epochs": 30, "learning_rate": 2e-2, "early_stopping_patience": 3, "validate_every": 5}
+    manifest = run.learn(plan(**settings), places, seen)
+    best_step, _, _ = min(seen.validations, key=lambda validation: validation[1])
+    assert [best for _, _, best in seen.validations[-3:]] == [False] * 3
+    assert manifest.metrics["best_step"] == best_step < manifest.metrics["steps"] < seen.began[0][1]
+    published = load_file(places.target / "model.safetensors")
+    kept = load_file(places.folder / "checkpoints" / f"{best_step:06d}" / "model.safetensors")
+    assert all(torch.equal(published[name], kept[name]) for name in kept)
+
+
+def test_validation_conversations_are_never_trained_on(places, plan, conversations, recording):
+    run.learn(plan(max_steps=1), places, recording())
+    held = run._validation_identities(places.snapshot, 0.2)
+    assert 0.1 < len(held) / len(conversations) < 0.3
+    train, validation = (run.shard.read(places.folder / "data" / part) for part in ("train", "validation"))
+    assert len(train) + len(validation) == len(conversations)
+    assert len(validation) == len(held)
+    fewer = write_snapshot(places, conversations[::2])
+    assert run._validation_identities(fewer.snapshot, 0.2) <= held
+
+
+def test_fine_tuning_goes_on_from_the_base(places, plan, recording, conversations):
+    first = recording()
+    run.learn(plan(), places, first)
+    second = recording()
+    places_2 = replace(places, folder=places.folder.with_name("run-2"), base=places.target,
+                       target=places.target.with_name("000002"))  # fmt: skip
+    manifest = run.learn(plan(version=2, base=1), places_2, second)
+    assert second.validations[0][1] == pytest.approx(first.validations[-1][1], abs=0.3)
+    assert second.validations[-1][1] < first.validations[-1][1]
+    assert manifest.parent == 1
+    assert manifest.tokenizer_sha256 == artifacts.verify(places.target).tokenizer_sha256
+
+
+def test_a_damaged_base_is_named(places, plan, recording):
+    run.learn(plan(max_steps=1), places, recording())
+    file = places.target / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(content)
+    places_2 = replace(places, folder=places.folder.with_name("run-2"), base=places.target,
+                       target=places.target.with_name("000002"))  # fmt: skip
+    with pytest.raises(ArtifactError, match="safetensors: sha256"):
+        run.learn(plan(version=2, base=1), places_2, recording())
+
+
+class Poisoned(objectives.MaskedCrossEntropy):
+    """NaN in the gradient at the calls given."""
+
+    def __init__(self, calls):
+        self.calls, self.call = calls, 0
+
+    def backward(self, model, batch, scale):
+        sums = super().backward(model, batch, scale)
+        if self.call in self.calls:
+            next(iter(model.parameters())).grad.view(-1)[0] = math.nan
+        self.call += 1
+        return sums
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    def at(calls):
+        monkeypatch.setattr(run, "MaskedCrossEntropy", lambda: Poisoned(calls))
+
+    return at
+
+
+def test_a_step_with_nan_is_skipped(places, plan, recording, poison):
+    poison({10})
+    seen = recording()
+    manifest = run.learn(plan(accumulation=1), places, seen)
+    assert seen.stumbles == [(10, "skip")]
+    assert 11 not in [figures.step for figures in seen.figures]
+    assert math.isfinite(manifest.metrics["final_loss"])
+    version.load(places.target, CPU, check_finite=True)
+
+
+def test_a_row_of_them_goes_back_to_a_checkpoint_at_half_the_rate(places, plan, recording, poison):
+    poison({9, 10, 11})
+    seen = recording()
+    run.learn(plan(accumulation=1, max_bad_steps=3, schedule="constant", warmup_share=0.0), places, seen)
+    assert seen.stumbles == [(9, "skip"), (10, "skip"), (11, "roll back")]
+    assert [step for step, _ in seen.began] == [0, 9]
+    assert {figures.learning_rate for figures in seen.figures[:9]} == {5e-3}
+    assert {figures.learning_rate for figures in seen.figures[9:]} == {2.5e-3}
+    assert [figures.step for figures in seen.figures[9:]] == list(range(10, seen.began[0][1] + 1))
+    version.load(places.target, CPU, check_finite=True)
+
+
+def test_a_run_that_stays_bad_is_given_up(places, plan, recording, poison):
+    poison(set(range(6, 1000)))
+    seen = recording()
+    with pytest.raises(DivergedError, match="learning_rate"):
+        run.learn(plan(accumulation=1, max_bad_steps=2), places, seen)
+    assert [action for _, action in seen.stumbles].count("roll back") == MAX_ROLL_BACKS
+    assert not places.target.exists()
+
+
+def test_nothing_supervised_is_said(places, plan, recording):
+    mute = [Conversation(messages=(Message("user", f"{n}?"),)) for n in range(20)]
+    with pytest.raises(run.NothingToLearnError, match="no assistant turn"):
+        run.learn(plan(), write_snapshot(places, mute), recording())
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_later(places, plan, recording, monkeypatch):
+    class Usage:
+        free = 100
+
+    with monkeypatch.context() as full:
+        full.setattr("shutil.disk_usage", lambda _: Usage)
+        with pytest.raises(OSError, match="No space left"):
+            run.learn(plan(), places, recording())
+    assert run.learn(plan(), places, recording()).metrics["steps"] > 1

@@ -1,0 +1,94 @@
+"""The objective against plain torch: loss, gradient, and which tokens it looks at."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from engine.config import ModelSettings
+from engine.data import shard
+from engine.data.batches import Rows
+from engine.data.conversation import Conversation, Message
+from engine.models import registry
+from engine.tokenizers import bpe, chat
+from engine.tokenizers.base import SPECIAL_TOKENS
+from engine.training import objectives
+from engine.training.objectives import MaskedCrossEntropy
+
+SETTINGS = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=48, context=64)
+TOKENIZER = bpe.train(["a b c"], 264, 100)
+DIALOGUES = [
+    Conversation(messages=(Message("user", "ab"), Message("assistant", "cd"), Message("user", "e"))),
+    Conversation(messages=(Message("system", "x"), Message("user", "y"), Message("assistant", "z"))),
+    Conversation(text="plain text"),
+]
+
+
+@pytest.fixture
+def batch(tmp_path):
+    documents = [chat.encode_conversation(TOKENIZER, conversation) for conversation in DIALOGUES]
+    rows = Rows(shard.write(tmp_path / "shard", documents), 32)
+    return rows.batch(range(len(rows)))
+
+
+def model():
+    return registry.build(SETTINGS, TOKENIZER.vocabulary, seed=3)
+
+
+def reference(model, conversations):
+    """The mean loss over hand-picked targets, document by document, by plain cross-entropy over every position."""
+    total, count = 0.0, 0
+    for conversation in conversations:
+        encoded = chat.encode_conversation(TOKENIZER, conversation)
+        ids = torch.tensor([encoded.ids])
+        hidden = model.hidden(ids, torch.arange(ids.shape[1])[None], torch.zeros_like(ids))
+        targets = torch.tensor([i if learned else -100 for i, learned in zip(encoded.ids, encoded.supervised)])[1:]  # noqa: B905
+        total = total + F.cross_entropy(model.logits(hidden[0, :-1]), targets, reduction="sum", ignore_index=-100)
+        count += int((targets >= 0).sum())
+    return total / count
+
+
+@pytest.mark.parametrize("at_once", [1 << 22, 1000])
+def test_loss_and_gradient_equal_plain_cross_entropy(batch, monkeypatch, at_once):
+    monkeypatch.setattr(objectives, "_LOGITS_AT_ONCE", at_once)  # the second cuts into chunks of three rows
+    ours, theirs = model(), model()
+    loss = MaskedCrossEntropy().backward(ours, batch, 1 / batch.supervised)["loss"] / batch.supervised
+    expected = reference(theirs, DIALOGUES)
+    expected.backward()
+    torch.testing.assert_close(loss, expected.detach(), atol=1e-6, rtol=1e-6)
+    for (name, one), two in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, atol=1e-6, rtol=1e-4, msg=name)
+    measured = MaskedCrossEntropy().measure(theirs, batch)["loss"] / batch.supervised
+    torch.testing.assert_close(measured, expected.detach(), atol=1e-6, rtol=1e-6)
+
+
+def test_assistant_turns_with_their_end_are_learned_and_nothing_else(batch):
+    """Written out by hand: after ``<|assistant|>`` the content and ``<|end|>``; in plain text everything."""
+
+    def spelled(ids):
+        return "".join(SPECIAL_TOKENS[i] if i < 8 else TOKENIZER.decode([i]) for i in ids)
+
+    learned = {
+        spelled(batch.targets_BT[row][batch.supervised_BT[row] & (batch.documents_BT[row] == number)].tolist())
+        for row in range(len(batch.tokens_BT))
+        for number in batch.documents_BT[row].unique()
+    }
+    assert learned == {"cd<|end|>", "z<|end|>", "plain text<|eos|>"}
+
+
+@pytest.mark.parametrize("split", [1, 2])
+def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path, split):
+    """Unequal numbers of targets in each row: a mean of means would show."""
+    dialogues = [
+        Conversation(messages=(Message("user", "q" * 9), Message("assistant", "a" * length)))
+        for length in (2, 19, 5, 11)
+    ]
+    documents = [chat.encode_conversation(TOKENIZER, dialogue) for dialogue in dialogues]
+    rows = Rows(shard.write(tmp_path / "shard", documents), 32)
+    assert len(rows) == 4
+    whole, parts, objective = model(), model(), MaskedCrossEntropy()
+    batch = rows.batch(range(4))
+    objective.backward(whole, batch, 1 / batch.supervised)
+    for first in range(0, 4, split):
+        objective.backward(parts, rows.batch(range(first, first + split)), 1 / batch.supervised)
+    for one, two in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, atol=1e-7, rtol=1e-4)

@@ -1,0 +1,113 @@
+"""Runs that are killed with SIGKILL end with the very weights of a run that was not."""
+
+import random
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from engine import artifacts
+from engine.data import snapshot
+from engine.training import run
+from engine.training.loop import Stopped
+
+
+@pytest.fixture(scope="module")
+def undisturbed(attempt, plan, conversations, tmp_path_factory):
+    """The sum of the weights that the run should end with."""
+    home = tmp_path_factory.mktemp("quiet")
+    examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
+    snapshot.write(home / "snapshot", examples, [])
+    assert attempt(plan(), run.Places(home / "run", home / "snapshot", None, home / "version")) == 0
+    return artifacts.verify(home / "version").sha256
+
+
+def test_two_undisturbed_runs_are_equal(attempt, places, plan, undisturbed):
+    assert attempt(plan(), places) == 0
+    assert artifacts.verify(places.target).sha256 == undisturbed
+
+
+def test_killed_at_random_moments(attempt, places, plan, undisturbed):
+    moments, kills = random.Random(3), 0
+    while (status := attempt(plan(), places, kill_after=moments.uniform(0.1, 1.5))) != 0:
+        assert status == -9
+        kills += 1
+        assert kills < 60
+    assert kills >= 2
+    assert artifacts.verify(places.target).sha256 == undisturbed
+
+
+def test_killed_at_every_kind_of_moment_of_a_write(attempt, places, plan, undisturbed):
+    """Before each fsync, rename and removal in turn: in the first files, in checkpoints, in the publication."""
+    for operation in (1, 2, 3, 5, 8, 11, 9, 7, 13, 6, 17, 10, 4, 12):
+        status = attempt(plan(), places, kill_at=operation)
+        if status == 0:
+            break
+        assert status == -9
+        if places.target.exists():
+            artifacts.verify(places.target)
+    else:
+        assert attempt(plan(), places) == 0
+    assert artifacts.verify(places.target).sha256 == undisturbed
+    assert not list(places.target.parent.glob(".tmp-*"))
+
+
+def test_killed_while_publishing(attempt, places, plan, undisturbed):
+    assert attempt(plan(), places) == 0
+    shutil.rmtree(places.target)
+    for operation in range(1, 8):  # four files, their folder, the rename; then the folder above
+        status = attempt(plan(), places, kill_at=operation)
+        assert status == -9
+        if places.target.exists():
+            artifacts.verify(places.target)
+    assert attempt(plan(), places) == 0
+    assert artifacts.verify(places.target).sha256 == undisturbed
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(attempt, places, plan, undisturbed, recording):
+    with pytest.raises(Stopped):
+        run.learn(plan(), places, recording(stop_at=9))
+    steps = sorted(int(folder.name) for folder in (places.folder / "checkpoints").iterdir())
+    assert steps[-1] == 9
+    assert steps[-2] == 8
+    file = places.folder / "checkpoints" / "000009" / "optimizer.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    (places.folder / "checkpoints" / "000008" / "model.safetensors").unlink()
+    resumed = recording(stop_at=0)
+    with pytest.raises(Stopped):
+        run.learn(plan(), places, resumed)
+    assert resumed.began[0][0] == steps[-3]
+    assert attempt(plan(), places) == 0
+    assert artifacts.verify(places.target).sha256 == undisturbed
+
+
+def test_a_resumed_run_keeps_what_it_began_with(attempt, places, plan, undisturbed, recording):
+    """Settings that changed in between are of no account, and metrics hold each step once."""
+    with pytest.raises(Stopped):
+        run.learn(plan(), places, recording(stop_at=6))
+    (places.folder / "metrics.jsonl").open("a").write('{"step": 7, "loss": 1.0}\n{"step": 8, "lo')
+    assert attempt(plan(learning_rate=1e-6, epochs=9, threads=2), places) == 0
+    assert artifacts.verify(places.target).sha256 == undisturbed
+    lines = [artifacts.json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
+    trained = [line["step"] for line in lines if "loss" in line]
+    assert trained == list(range(1, trained[-1] + 1))
+    validated = [line["step"] for line in lines if "validation_loss" in line]
+    assert validated == [*range(0, trained[-1], 3), trained[-1]]
+
+
+def test_a_finished_run_is_found_done(places, plan, recording):
+    first = run.learn(plan(), places, recording())
+    again = recording()
+    assert run.learn(plan(), places, again) == first
+    assert again.began == []
+
+
+def test_another_plan_starts_anew(places, plan, recording):
+    with pytest.raises(Stopped):
+        run.learn(plan(), places, recording(stop_at=5))
+    fresh = recording(stop_at=1)
+    with pytest.raises(Stopped):
+        run.learn(plan(version=2), replace(places, target=places.target.with_name("000002")), fresh)
+    assert fresh.began[0][0] == 0
