@@ -1,0 +1,185 @@
+"""An engine in this process, without HTTP, around small random models."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from engine.artifacts import VersionManifest
+from engine.config import ModelSettings
+from engine.inference.engine import Engine
+from engine.inference.requests import Bound, Event, Failed, Finished, Piece, PromptScored, Request, Scored, Wish
+from engine.inference.slots import Resident, WeightSlots
+from engine.models import registry
+from engine.models.base import LanguageModel
+from engine.tokenizers import bpe
+from engine.tokenizers.base import Tokenizer
+from engine.version import LoadedVersion, VersionConfig
+
+ROWS = 5
+
+
+def make_resident(number: int, settings: ModelSettings, tokenizer: Tokenizer, rows: int = ROWS) -> Resident:
+    """A version of random weights with clear preferences, its number the seed."""
+    model = registry.build(settings, tokenizer.vocabulary, seed=number)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(6.0)
+    registry.module(model).eval().requires_grad_(requires_grad=False)
+    manifest = VersionManifest.model_construct(version=number, tokenizer_sha256="t")
+    config = VersionConfig(family="thor", model=settings, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
+    return Resident(LoadedVersion(manifest, config, model, tokenizer), rows)
+
+
+@dataclass
+class Heard:
+    """Everything one request was told."""
+
+    events: list[Event] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    expected: int = 1
+    request: Request | None = None
+
+    def receive(self, event: Event) -> None:
+        if isinstance(event, Bound):
+            self.events.clear()
+        self.events.append(event)
+        if isinstance(event, Piece):
+            self.begun.set()
+        finished = sum(isinstance(each, Finished) for each in self.events)
+        if isinstance(event, Failed) or finished == self.expected:
+            self.over.set()
+
+    def wait(self) -> "Heard":
+        assert self.over.wait(60), self.events
+        return self
+
+    @property
+    def versions(self) -> list[int]:
+        return [event.version for event in self.events if isinstance(event, Bound)]
+
+    @property
+    def failure(self) -> Failed | None:
+        return next((event for event in self.events if isinstance(event, Failed)), None)
+
+    def tokens(self, sequence: int = 0) -> list[int]:
+        """Needs a request that asks for log-probabilities."""
+        return [token.id for token in self.scored(sequence)]
+
+    def scored(self, sequence: int = 0) -> list[Scored]:
+        pieces = [event for event in self.events if isinstance(event, Piece) and event.sequence == sequence]
+        return [token for piece in pieces for token in piece.tokens]
+
+    def text(self, sequence: int = 0) -> str:
+        pieces = [event for event in self.events if isinstance(event, Piece) and event.sequence == sequence]
+        return "".join(piece.text for piece in pieces)
+
+    def prompt_scores(self, sequence: int = 0) -> list[Scored]:
+        found = [event for event in self.events if isinstance(event, PromptScored) and event.sequence == sequence]
+        return [token for event in found for token in event.tokens]
+
+    def finished(self, sequence: int = 0) -> Finished:
+        return next(event for event in self.events if isinstance(event, Finished) and event.sequence == sequence)
+
+
+class Listening:
+    """Hands events out in the engine's own thread."""
+
+    def __init__(self) -> None:
+        self.idles = 0
+
+    def happened(self, events: Sequence[tuple[Request, Event]]) -> None:
+        for request, event in events:
+            request.receive(event)
+
+    def idle(self) -> None:
+        self.idles += 1
+
+
+class Running:
+    """An engine whose thread runs."""
+
+    def __init__(self, max_queue: int = 64, drain_seconds: float = 60.0) -> None:
+        self.slots = WeightSlots(drain_seconds)
+        self.engine = Engine(self.slots, Listening(), max_queue)
+        self._thread = threading.Thread(target=self.engine.run, daemon=True)
+
+    def serve(self, resident: Resident) -> None:
+        assert self.slots.admit(resident.version, wait_seconds=30)
+        self.slots.install(resident)
+        self.slots.commit(resident.version)
+
+    def ask(self, prompts: Sequence[Sequence[int]], wish: Wish, **options: object) -> Heard:
+        heard = Heard(expected=len(prompts))
+        heard.request = Request(prompts, wish, heard.receive, **options)  # type: ignore[arg-type]
+        self.engine.submit(heard.request)
+        return heard
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self.engine.stop()
+        if self._thread.ident:
+            self._thread.join(30)
+
+
+@pytest.fixture
+def make_running() -> Iterator[Callable[..., Running]]:
+    """Engines that are stopped after the test; ``start=False`` leaves the thread to the test."""
+    made: list[Running] = []
+
+    def make(*residents: Resident, start: bool = True, **options: float) -> Running:
+        running = Running(**options)  # type: ignore[arg-type]
+        made.append(running)
+        for resident in residents:
+            running.serve(resident)
+        if start:
+            running.start()
+        return running
+
+    yield make
+    for running in made:
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    return bpe.train(
+        ["the quick brown fox jumps over the lazy dog, äöü 日本 "] * 20, vocabulary=330, sample_bytes=1 << 20
+    )
+
+
+@pytest.fixture(scope="session")
+def model_settings() -> ModelSettings:
+    return ModelSettings(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=96)
+
+
+@pytest.fixture
+def resident(model_settings: ModelSettings, tokenizer: Tokenizer) -> Resident:
+    return make_resident(1, model_settings, tokenizer)
+
+
+@pytest.fixture
+def resident_of(model_settings: ModelSettings, tokenizer: Tokenizer) -> Callable[[int], Resident]:
+    return lambda number: make_resident(number, model_settings, tokenizer)
+
+
+@pytest.fixture
+def continue_plainly() -> Callable[[LanguageModel, Sequence[int], int], list[int]]:
+    """The plain loop: the whole text through the model for every token, no cache, no batch."""
+
+    @torch.inference_mode()
+    def continued(model: LanguageModel, prompt: Sequence[int], length: int) -> list[int]:
+        ids = list(prompt)
+        for _ in range(length):
+            tokens = torch.tensor([ids])
+            hidden = model.hidden(tokens, torch.arange(len(ids))[None], torch.zeros_like(tokens))
+            ids.append(int(model.logits(hidden[0, -1:])[0].argmax()))
+        return ids[len(prompt) :]
+
+    return continued

@@ -1,0 +1,264 @@
+"""The engine against a plain loop, its queue, its limits, and swaps in the middle of answers."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.config import ModelSettings
+from engine.inference.engine import PromptTooLongError, QueueFullError
+from engine.inference.requests import Bound, Failed, Sampling, Wish
+from engine.inference.slots import Resident, VersionGoneError
+from engine.models.base import LanguageModel
+from engine.tokenizers.base import Tokenizer
+
+GREEDY = Sampling(temperature=0.0, alternatives=0)
+Plain = Callable[[LanguageModel, Sequence[int], int], list[int]]
+
+
+def prompts_of(seed: int, count: int, vocabulary: int, longest: int = 60) -> list[list[int]]:
+    draws = random.Random(seed)
+    return [[1, *(draws.randrange(8, vocabulary) for _ in range(draws.randrange(longest)))] for _ in range(count)]
+
+
+def test_greedy_answers_are_those_of_a_plain_loop_in_any_company(
+    make_running: Callable, resident: Resident, continue_plainly: Plain
+) -> None:
+    running = make_running(resident)
+    draws = random.Random(0)
+    prompts = prompts_of(1, 24, resident.model.vocabulary)
+    lengths = [draws.randrange(1, 30) for _ in prompts]
+    heard = []
+    for prompt, length in zip(prompts, lengths, strict=True):
+        heard.append(running.ask([prompt], Wish(length, GREEDY)))
+        if draws.random() < 0.3:
+            draws.choice(heard).wait()  # others come and go in the middle of answers
+    for prompt, length, each in zip(prompts, lengths, heard, strict=True):
+        assert each.wait().tokens() == continue_plainly(resident.model, prompt, length)
+
+
+def test_log_probabilities_do_not_depend_on_company(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident)
+    prompts = prompts_of(2, 12, resident.model.vocabulary)
+    alone = [running.ask([prompt], Wish(20, GREEDY)).wait().scored() for prompt in prompts]
+    together = [running.ask([prompt], Wish(20, GREEDY)) for prompt in prompts]
+    assert [each.wait().scored() for each in together] == alone, "bit for bit"
+
+
+def test_seeded_samples_do_not_depend_on_company(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident)
+    prompts = prompts_of(3, 10, resident.model.vocabulary)
+    wishes = [Wish(20, Sampling(temperature=1.3, top_p=0.95, seed=n, alternatives=0)) for n in range(len(prompts))]
+    alone = [running.ask([p], w).wait().tokens() for p, w in zip(prompts, wishes, strict=True)]
+    together = [running.ask([p], w) for p, w in zip(prompts, wishes, strict=True)]
+    assert [each.wait().tokens() for each in together] == alone
+    assert len({tuple(tokens) for tokens in alone}) == len(alone)
+
+
+def test_choices_of_one_seed_differ_and_repeat(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident)
+    wish = Wish(12, Sampling(temperature=1.0, seed=5, alternatives=0))
+    first, second = (running.ask([[1, 20, 30]] * 3, wish).wait() for _ in range(2))
+    found = [first.tokens(index) for index in range(3)]
+    assert found == [second.tokens(index) for index in range(3)]
+    assert found[0] != found[1] != found[2]
+
+
+def test_prompts_are_scored_like_the_whole_text_at_once(
+    make_running: Callable, model_settings: ModelSettings, tokenizer: Tokenizer, resident: Resident
+) -> None:
+    running = make_running(resident)
+    prompt = prompts_of(4, 1, tokenizer.vocabulary)[0] + [9] * 30
+    heard = running.ask([prompt], Wish(0, Sampling(alternatives=2), score_prompt=True)).wait()
+    tokens = torch.tensor([prompt])
+    with torch.inference_mode():
+        hidden = resident.model.hidden(tokens, torch.arange(len(prompt))[None], torch.zeros_like(tokens))
+        reference = torch.log_softmax(resident.model.logits(hidden[0]), -1)
+    scored = heard.prompt_scores()
+    assert [each.id for each in scored] == prompt[1:]
+    assert [each.logprob for each in scored] == pytest.approx(
+        [float(reference[place, token]) for place, token in enumerate(prompt[1:])], abs=1e-4
+    )
+    assert heard.finished().generated == 0
+
+
+def test_special_tokens_and_limits_end_a_sequence(
+    make_running: Callable, resident: Resident, continue_plainly: Plain
+) -> None:
+    running = make_running(resident)
+    prompt = [1, 40, 41]
+    plain = continue_plainly(resident.model, prompt, 40)
+    third = plain[3]
+    heard = running.ask([prompt], Wish(40, GREEDY, stop_ids=frozenset({third}))).wait()
+    assert heard.tokens() == plain[: plain.index(third) + 1]
+    assert heard.finished().reason == "stop"
+    assert running.ask([prompt], Wish(4, GREEDY)).wait().finished().reason == "length"
+    to_the_end = running.ask([prompt], Wish(10_000, GREEDY)).wait()
+    assert to_the_end.finished().generated == resident.context - len(prompt)
+
+
+def test_stop_strings_end_the_text_before_them(
+    make_running: Callable, resident: Resident, continue_plainly: Plain, tokenizer: Tokenizer
+) -> None:
+    running = make_running(resident)
+    prompt = [1, 50]
+    text = tokenizer.decode(continue_plainly(resident.model, prompt, 30))
+    stop = text[5:8]
+    heard = running.ask([prompt], Wish(30, GREEDY, stop=(stop,))).wait()
+    assert heard.text() == text[: text.index(stop)]
+    assert heard.finished().reason == "stop"
+
+
+def test_a_prompt_that_is_too_long_names_both_numbers(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident)
+    with pytest.raises(PromptTooLongError, match=r"96 tokens.*96"):
+        running.ask([[9] * 96], Wish(1, GREEDY))
+    assert running.ask([[9] * 95], Wish(5, GREEDY)).wait().finished().generated == 1
+
+
+def test_a_full_queue_refuses(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident, start=False, max_queue=3)
+    waiting = [running.ask([[1, 9]], Wish(2, GREEDY)) for _ in range(8)]  # five rows and three that wait
+    with pytest.raises(QueueFullError):
+        running.ask([[1, 9]], Wish(2, GREEDY))
+    running.start()
+    for heard in waiting:
+        heard.wait()
+    running.ask([[1, 9]], Wish(2, GREEDY)).wait()
+
+
+def test_nothing_serves_yet(make_running: Callable) -> None:
+    running = make_running()
+    with pytest.raises(VersionGoneError):
+        running.ask([[1]], Wish(1, GREEDY))
+
+
+def test_a_cancelled_request_frees_its_rows(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident)
+    long = [running.ask([[1, 9]], Wish(90, GREEDY)) for _ in range(5)]
+    behind = running.ask([[1, 9]], Wish(3, GREEDY))
+    for heard in long:
+        running.engine.cancel(heard.request)
+        running.engine.cancel(heard.request)
+    behind.wait()
+    running.ask([[1, 9]] * 5, Wish(3, GREEDY)).wait()
+    assert sorted(resident.free) == list(range(5))
+    assert running.engine.running == running.engine.waiting == 0
+
+
+def test_a_deadline_ends_a_request(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident)
+    heard = running.ask([[1, 9]], Wish(90, GREEDY), deadline=time.monotonic() - 1).wait()
+    assert heard.failure.kind == "timeout"
+
+
+def test_long_prompts_do_not_stop_running_answers(make_running: Callable, resident: Resident) -> None:
+    """Between any two tokens of an answer at most one iteration's worth of prompt is read."""
+    running = make_running(resident, start=False)
+    answer = running.ask([[1, 9]], Wish(40, GREEDY))
+    for prompt in prompts_of(9, 12, resident.model.vocabulary, longest=90):
+        running.ask([prompt], Wish(1, GREEDY))
+    running.start()
+    assert answer.wait().finished().generated == 40
+
+
+# Swaps ---------------------------------------------------------------------------------------------------------------
+
+
+def test_requests_end_on_the_version_they_began_on(
+    make_running: Callable, resident_of: Callable[[int], Resident], continue_plainly: Plain
+) -> None:
+    residents = {number: resident_of(number) for number in (1, 2)}
+    running = make_running(residents[1])
+    before = running.ask([[1, 9, 10]], Wish(80, GREEDY))
+    assert before.begun.wait(30)
+    running.serve(residents[2])
+    after = running.ask([[1, 9, 10]], Wish(30, GREEDY))
+    pinned = running.ask([[1, 9, 10]], Wish(30, GREEDY), pin=1)
+    for heard, number, length in ((before, 1, 80), (after, 2, 30), (pinned, 1, 30)):
+        assert heard.wait().versions == [number]
+        assert heard.tokens() == continue_plainly(residents[number].model, [1, 9, 10], length)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_swaps_under_load_change_no_answer(
+    seed: int, make_running: Callable, resident_of: Callable[[int], Resident], continue_plainly: Plain
+) -> None:
+    draws = random.Random(seed)
+    running = make_running(resident_of(1))
+    models = {1: running.slots.get(1).model}
+    serving_at_submission, heard = [], []
+    for _ in range(30):
+        if draws.random() < 0.25:
+            number = draws.randrange(1, 5)
+            if running.slots.admit(number, wait_seconds=30):
+                running.slots.install(resident_of(number))
+            running.slots.commit(number)
+            models[number] = running.slots.get(number).model
+        prompts = prompts_of(draws.randrange(1000), draws.randrange(1, 4), 300, longest=20)
+        heard.append((prompts, running.ask(prompts, Wish(draws.randrange(1, 25), GREEDY))))
+        serving_at_submission.append(running.slots.serving.version)
+    for prompts, each in heard:
+        assert each.wait().failure is None
+        (version,) = each.versions
+        for index, prompt in enumerate(prompts):
+            tokens = each.tokens(index)
+            assert tokens == continue_plainly(models[version], prompt, len(tokens))
+    assert len(running.slots.resident) <= 2
+
+
+def test_two_versions_in_use_make_a_third_wait(make_running: Callable, resident_of: Callable[[int], Resident]) -> None:
+    running = make_running(resident_of(1), resident_of(2), start=False)
+    held = running.slots.enter(1)
+    with pytest.raises(TimeoutError, match="no room"):
+        running.slots.admit(3, wait_seconds=0.05)
+    with pytest.raises(VersionGoneError):
+        running.slots.enter(1)  # it is about to go
+    threading.Timer(0.05, running.slots.leave, [held.version]).start()
+    assert running.slots.admit(3, wait_seconds=30)
+    assert running.slots.resident == (2,)
+
+
+def test_after_the_drain_deadline_nobody_gets_a_mixed_answer(
+    make_running: Callable, resident_of: Callable[[int], Resident], continue_plainly: Plain
+) -> None:
+    residents = {number: resident_of(number) for number in (1, 2, 3)}
+    running = make_running(residents[1], drain_seconds=0.0)
+    stream = running.ask([[1, 9]], Wish(94, GREEDY), streamed=True)
+    whole = running.ask([[1, 9]], Wish(94, GREEDY))
+    assert stream.begun.wait(30)
+    assert whole.begun.wait(30)
+    running.serve(residents[2])
+    running.serve(residents[3])  # needs the slot that both hold
+    assert stream.wait().failure == Failed("drained", "version 000001 was replaced and its time to finish is over")
+    assert whole.wait().failure is None
+    assert whole.versions != [1]
+    assert whole.tokens() == continue_plainly(residents[whole.versions[0]].model, [1, 9], 94)
+
+
+def test_a_broken_model_fails_its_requests_and_nothing_else(
+    make_running: Callable, resident_of: Callable[[int], Resident]
+) -> None:
+    broken, good = resident_of(1), resident_of(2)
+    with torch.no_grad():
+        next(iter(broken.model.parameters())).fill_(float("nan"))
+    running = make_running(broken)
+    assert running.ask([[1, 9]], Wish(5, GREEDY)).wait().failure.kind == "internal"
+    running.serve(good)
+    assert running.ask([[1, 9]], Wish(5, GREEDY)).wait().failure is None
+    assert sorted(broken.free) == list(range(5))
+
+
+def test_stopping_tells_everybody(make_running: Callable, resident: Resident) -> None:
+    running = make_running(resident, start=False)
+    heard = running.ask([[1, 9]], Wish(5, GREEDY))
+    running.engine.stop()
+    running.start()
+    assert heard.wait().failure.kind == "stopping"
+    assert not any(isinstance(event, Bound) for event in heard.events)
