@@ -48,6 +48,11 @@ class _Reading:
     refusals: list[Refusal] = field(default_factory=list)
     refused: int = 0
 
+    @property
+    def is_hopeless(self) -> bool:
+        """Nothing but refusals, and many of them."""
+        return self.refused > _REFUSALS and not self.tally.added and not self.tally.duplicates
+
 
 class Reader:
     """Reads files. Every call of `read` belongs inside a transaction of the ledger."""
@@ -126,7 +131,7 @@ class Reader:
             reading.refusals.append(Refusal(reason, 0, 0, signature.size))
         else:
             self._take_all(descriptor, number, reading)
-        if Signature.of(os.fstat(descriptor)) != signature:
+        if not _stands(reading.resume, signature, Signature.of(os.fstat(descriptor))):
             raise ChangedError(str(path))
         for refusal in reading.refusals:
             self._quarantine.add(number, path, refusal, descriptor)
@@ -146,12 +151,18 @@ class Reader:
                 reading.resume = item.resume
                 if isinstance(item, Refused):
                     _note(item, reading)
+                    if reading.is_hopeless:
+                        break
                     continue
                 continues = tail if item.start == tail_at else None
                 tail = None
                 self._take(item, Origin(number, item.line), continues, reading)
                 self._ledger.breathe()
-        if reading.refused > _REFUSALS:
+        if reading.is_hopeless:
+            reason = f"not one of the first {_REFUSALS} records can be learned: the rest of the file is not read"
+            reading.refusals.append(Refusal(reason, 0, 0, 0))
+            reading.resume = UNREAD
+        elif reading.refused > _REFUSALS:
             more = reading.refused - _REFUSALS
             reading.refusals.append(Refusal(f"{more} more records of this file are refused as well", 0, 0, 0))
 
@@ -189,6 +200,12 @@ def _has_grown(source: Source, signature: Signature, descriptor: int) -> bool:
     if not same_file or signature.size < before.size:
         return False
     return mark_of(descriptor, source.resume.offset) == source.mark
+
+
+def _stands(resume: Resume, before: Signature, after: Signature) -> bool:
+    """Whether what was read is still so: the file is as before, or of a kind that may grow while it is read."""
+    may_grow = resume.layout in ("lines", "utterances", "plain")
+    return after == before or (may_grow and after.size > before.size)
 
 
 def _next(items: Iterator[Item], reading: _Reading) -> Item | None:

@@ -214,6 +214,7 @@ class Intake:
                 self._pending.forget(path)
             tally.add(found)
             self._send_counts()
+            _logger.info("read", files=len(batch), added=found.added, duplicates=found.duplicates)
         return tally
 
     def _read_one(self, path: Path, *, anew: bool = False) -> Tally:
@@ -221,13 +222,9 @@ class Intake:
             tally = self._reader.read(path, anew=anew)
         except FileNotFoundError:
             return Tally()
-        if tally.added or tally.quarantined:
-            _logger.info(
-                "read",
-                file=folders.printable(path),
-                added=tally.added,
-                duplicates=tally.duplicates,
-                quarantined=tally.quarantined,
+        if tally.quarantined:
+            _logger.warning(
+                "refused; 'thorctl quarantine' says why", file=folders.printable(path), records=tally.quarantined
             )
         return tally
 

@@ -1,4 +1,4 @@
-"""How a file is laid out, decided by its first 64 KiB."""
+"""How a file is laid out, decided by its beginning."""
 
 import re
 
@@ -8,8 +8,10 @@ from engine.data.formats.json_values import parse
 from engine.data.formats.lines import END_OF_UTTERANCE
 from engine.data.formats.text import UTF8_MARK
 
-HEAD = 1 << 16
+HEAD = 1 << 20
 """Bytes that decide."""
+
+_TEXT_HEAD = 1 << 16
 
 _LOOKED_AT = 16
 _LOOKS_LIKE_JSON = re.compile(rb'\[[\s\[]*(?:["\]{]|\Z)|\{\s*(?:["}]|\Z)')
@@ -27,7 +29,7 @@ def layout_of(head: bytes, limits: Limits) -> Layout:
         return "lines" if _is_json_lines(lines, limits) else "document"
     if sum(_is_record(line, limits) for line in lines[1:]) > len(lines) // 2:
         return "lines"  # JSON lines whose first is damaged
-    text = head.decode("utf-8", errors="replace")
+    text = head[:_TEXT_HEAD].decode("utf-8", errors="replace")
     if END_OF_UTTERANCE in lines[0].decode("utf-8", errors="replace"):
         return "utterances"
     return "plain" if transcript.speakers_of(text) is None else "transcript"
@@ -37,7 +39,7 @@ def _is_json_lines(lines: list[bytes], limits: Limits) -> bool:
     """A line is a whole record, or is damaged in a way that no document could be."""
     first, *others = lines
     if _is_record(first, limits):
-        return True
+        return bool(others) or not first.startswith(b"[")  # one long array is better read element by element
     may_be_document = _GOES_ON.search(first) or (others and _CONTINUES.match(others[0]))
     return not may_be_document and any(_is_record(line, limits) for line in others)
 

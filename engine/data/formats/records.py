@@ -31,8 +31,9 @@ def parse(value: JsonValue, limits: Limits) -> list[Conversation]:
 
 
 def _parse_object(record: dict[str, JsonValue], limits: Limits) -> list[Conversation]:
-    preference.check_label(record)
     keys = record.keys()
+    if "text" not in keys:  # there a label is a class
+        preference.check_label(record)
     if {"chosen", "rejected"} <= keys:
         return [preference.parse(record, limits)]
     if "messages" in keys:

@@ -8,6 +8,11 @@ from engine.data.formats.items import FormatError
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LINE_ENDS = re.compile("\r\n?")
+_BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
+_MARKS = 30
+_JOINER = "\u034f"
+_SYMBOLS = re.compile(rf"[^\w\s\x00-\x7f]{{{_MARKS + 1},}}")
+"""Runs that may be combining marks: the only characters beyond ASCII that are neither word nor blank, and symbols."""
 
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -31,7 +36,25 @@ def clean(text: str) -> str:
     text = _CONTROLS.sub("", text)
     text = _LINE_ENDS.sub("\n", text)
     text = _SURROGATES.sub("\ufffd", text)
-    return unicodedata.normalize("NFC", text.removeprefix("\ufeff")).strip().strip("\ufeff").strip()
+    text = _SYMBOLS.sub(_part_marks, text)
+    text = unicodedata.normalize("NFC", text)
+    return _SYMBOLS.sub(_part_marks, text).strip(_BLANKS)
+
+
+def _part_marks(run: re.Match[str]) -> str:
+    """Never more than 30 combining marks in a row, as in Unicode's stream-safe format (UAX #15, section 13).
+
+    Sorting them takes time that grows with the square of their number, so a hostile file could hold a process for days.
+    """
+    parted: list[str] = []
+    marks = 0
+    for character in run.group():
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MARKS:
+            parted.append(_JOINER)
+            marks = 1
+        parted.append(character)
+    return "".join(parted)
 
 
 def decode(raw: bytes, offset: int = 0) -> str:

@@ -45,7 +45,7 @@ def speakers_of(text: str) -> dict[str, Role] | None:
     if first is None:
         return None
     name = first.group(1)
-    spelled = {match.group(1) for line in text.splitlines() if (match := _NAME.match(line.lstrip("\ufeff")))} | {name}
+    spelled = {match.group(1) for line in _lines(text) if (match := _NAME.match(line.lstrip("\ufeff")))} | {name}
     if name in ("A", "B") and {"A", "B"} <= spelled:
         return {name: "user", "B" if name == "A" else "A": "assistant"}
     if name in ("Q", "q"):
@@ -62,14 +62,18 @@ def split(text: str, speakers: dict[str, Role]) -> list[Turn]:
     """The turns of a transcript."""
     spelling: dict[Role, str] = {}
     turns: list[tuple[Role, list[str]]] = []
-    for line in text.removeprefix("\ufeff").splitlines(keepends=True):
+    for line in _lines(text.removeprefix("\ufeff")):
         name = _NAME.match(line)
         role = speakers.get(name.group(1)) or speakers.get(name.group(1).lower()) if name else None
         if name and role and spelling.setdefault(role, name.group(1)) == name.group(1):
             turns.append((role, [line[name.end() :]]))
         elif turns:
             turns[-1][1].append(line)
-    return [(role, "".join(said)) for role, said in turns]
+    return [(role, "\n".join(said)) for role, said in turns]
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def is_hh(text: str) -> bool:
