@@ -1,5 +1,6 @@
 """Who may do what over the control socket, by the credentials the kernel gives of the peer."""
 
+import errno
 import socket
 import struct
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Protocol
 _SO_PEERGROUPS = 59
 """Linux: the supplementary groups of the peer; Python does not name it."""
 
-_MOST_GROUPS = 65_536
+_LONGEST_OPTION = 1024
+"""Bytes that Python reads of an option: room for 256 groups."""
 
 
 class Access(StrEnum):
@@ -42,7 +44,12 @@ class SocketOptions(Protocol):
 def peer_of(stream: SocketOptions) -> Peer:
     """Read the credentials of the peer of a Unix socket."""
     pid, uid, gid = struct.unpack("3i", stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    packed = stream.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_GROUPS * struct.calcsize("I"))
+    try:
+        packed = stream.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _LONGEST_OPTION)
+    except OSError as error:  # a user in more groups than that is judged by the primary one
+        if error.errno != errno.ERANGE:
+            raise
+        packed = b""
     groups = struct.unpack(f"{len(packed) // struct.calcsize('I')}I", packed)
     return Peer(uid, gid, pid, frozenset((gid, *groups)))
 
