@@ -1,9 +1,9 @@
 """What one iteration computes: which prompts advance by how much, and in what shape rows are decoded.
 
-Shapes are chosen so that the numbers of a row do not depend on its neighbours, and greedy answers under load equal those
-of an idle engine. Prompts are read alone, in chunks cut at fixed places. Decoding is padded to a bucket of at least four
-rows: from four on, MKL and oneDNN compute each row alike, whatever their number (one to three rows take another path).
-With several threads MKL needs ``MKL_CBWR`` set besides.
+Shapes are chosen so that the numbers of a row do not depend on its neighbours, and greedy answers under load equal
+those of an idle engine. Prompts are read alone, in chunks cut at fixed places. Decoding is padded to a bucket of at
+least four rows: from four on, MKL and oneDNN compute each row alike, whatever their number (one to three rows take
+another path). With several threads MKL needs ``MKL_CBWR`` set besides.
 """
 
 from collections.abc import Iterable, Sequence

