@@ -157,7 +157,7 @@ class Evaluator:
         )
         sampled = f" of {len(found)} (evaluation.max_conversations)" if len(chosen) < len(found) else ""
         reason = f"measured on {len(chosen)}{sampled} conversations of the files named; no gate decides on files"
-        metrics = likelihood.figures
+        metrics = likelihood.figures | likelihood.counts
         return Evaluated(
             request=command.request, version=command.version, passed=True, reason=reason, gate={}, metrics=metrics
         )

@@ -35,9 +35,9 @@ class Sample(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """The outcome. ``metrics`` holds the candidate's figures by name, the incumbent's under ``incumbent_``.
+    """The outcome. ``metrics`` holds the candidate's figures by name, the incumbent's behind ``incumbent_``.
 
-    Those of replayed conversations are under ``replay_``: they tell how much was forgotten, and decide nothing.
+    Those of replayed conversations are behind ``replay_``: they tell how much was forgotten, and decide nothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -150,12 +150,8 @@ def _metrics(ours: _Findings, reference: Likelihood, theirs: _Findings | None) -
     parts = {"": ours.held_out, "incumbent_": reference, "replay_": ours.replayed}
     if theirs is not None:
         parts["incumbent_replay_"] = theirs.replayed
-    return {
-        prefix + name: value
-        for prefix, likelihood in parts.items()
-        if len(likelihood.nats_C)
-        for name, value in likelihood.figures.items()
-    }
+    figures = {prefix + name: value for prefix, part in parts.items() for name, value in part.figures.items()}
+    return figures | ours.held_out.counts
 
 
 def _samples(prompts: Sequence[Prompt], ours: _Findings, theirs: _Findings | None) -> tuple[Sample, ...]:

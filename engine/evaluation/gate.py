@@ -82,7 +82,8 @@ def _decide(overall: Comparison, slices: dict[str, Slice], settings: GateSetting
         f"({overall.difference:+.4f}; with {overall.confidence:.4g} confidence no more than {overall.upper:+.4f})"
     )
     if not overall.upper < -settings.min_improvement:
-        return False, f"no significant improvement: {moved}, and below {-settings.min_improvement:g} is asked for"
+        least = f"{-settings.min_improvement:g}" if settings.min_improvement else "0"
+        return False, f"no significant improvement: {moved}, which is not below {least}"
     for name, part in slices.items():
         if part.passed is False:
             change = "its change cannot be told" if part.difference is None else f"changed by {part.difference:+.4f}"

@@ -61,16 +61,18 @@ class Likelihood:
 
     @property
     def figures(self) -> dict[str, float]:
-        """Every figure that is a finite number, by name."""
-        figures = {
-            "loss": self.loss,
-            "perplexity": self.perplexity,
-            "bits_per_byte": self.bits_per_byte,
+        """The measures that are finite numbers, by name."""
+        measures = {"loss": self.loss, "perplexity": self.perplexity, "bits_per_byte": self.bits_per_byte}
+        return {name: value for name, value in measures.items() if math.isfinite(value)}
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """How much was measured, by name."""
+        return {
+            "conversations": float(len(self.nats_C)),
             "tokens": float(self.tokens_C.sum()),
             "bytes": float(self.bytes_C.sum()),
-            "conversations": float(len(self.nats_C)),
         }
-        return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def supervised_bytes(conversation: Conversation) -> int:

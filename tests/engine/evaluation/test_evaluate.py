@@ -102,7 +102,6 @@ def test_forgetting_is_measured_on_what_was_replayed(
         SETTINGS,
         GATE,
     )
-    assert found.metrics["replay_conversations"] == 60
     assert found.metrics["replay_loss"] < found.metrics["incumbent_replay_loss"]
 
 
