@@ -131,7 +131,7 @@ class Cycles:
         self._settle_soon()
         self.current = await self._store.unfinished_cycle()
         if self.current is not None:
-            self._driver = asyncio.create_task(self._resume(self.current))
+            self._drive_in_background(self._resume(self.current))
 
     async def trigger(
         self, reason: str, request: CycleRequest | None = None, *, noting: tuple[str, str] | None = None
@@ -143,7 +143,7 @@ class Cycles:
             StoreUnavailableError: the disk is full or read-only.
         """
         self.current = await self._store.add_cycle(reason, request or CycleRequest(), noting)
-        self._driver = asyncio.create_task(self._drive(self.current))
+        self._drive_in_background(self._drive(self.current))
         return self.current
 
     async def cancel(self, number: int, by: str) -> Cycle:
@@ -201,6 +201,15 @@ class Cycles:
 
     # The drive ---------------------------------------------------------------------------------------------------
 
+    def _drive_in_background(self, drive: Coroutine[None, None, None]) -> None:
+        self._driver = asyncio.create_task(drive)
+        self._driver.add_done_callback(self._drive_ended)
+
+    def _drive_ended(self, drive: asyncio.Task[None]) -> None:
+        if not drive.cancelled() and (error := drive.exception()) is not None:
+            _logger.error("the driver of cycles failed", exc_info=error)
+            self._troubles.begin("cycles", f"an error of thord's own stops cycles until it is restarted: {error!r}")
+
     async def _resume(self, cycle: Cycle) -> None:
         if cycle.state is not CycleState.QUEUED:
             cut_short = _CutShortError("thord was started again", pause=0.0, data_at_fault=True)
@@ -213,8 +222,10 @@ class Cycles:
             self.current = cycle
             self._watch.tell(cycle)
             with structlog.contextvars.bound_contextvars(cycle=cycle.id):
-                cycle = await self._one_step(cycle)
-            self._troubles.end("cycle")
+                after = await self._one_step(cycle)
+            if after.state is not cycle.state:
+                self._troubles.end("cycle")
+            cycle = after
         self.current = None
         self._cancelled.pop(cycle.id, None)
         self._settle_soon()

@@ -1,0 +1,427 @@
+"""Stand-ins for the worker processes, and a way to kill the supervisor's side at any moment of their work.
+
+What real workers keep on disk (ledger, checkpoints, published versions) is kept on disk here too, so a life that ends
+by SIGKILL and the next one see what they would see. A life runs in a fork of the test.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from control.paths import Paths
+from daemon.messages import (
+    Abandon,
+    Collect,
+    Collected,
+    Commit,
+    Counts,
+    Evaluate,
+    Evaluated,
+    Failure,
+    FromWorker,
+    Message,
+    Prepare,
+    Prepared,
+    Ready,
+    Refused,
+    Serving,
+    Settle,
+    Settled,
+    Train,
+    Trained,
+    TrainProgress,
+    WorkerName,
+)
+from daemon.settings.sections import DataSettings, SupervisionSettings, Tables
+from daemon.supervisor.database import Database
+from daemon.supervisor.learning import Learning
+from daemon.supervisor.ports import OnMessage, WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.troubles import Troubles
+from engine import artifacts
+
+STEPS = 6
+
+
+def tables(*, minimum: int = 3, attempts: int = 3, threshold: int = 0, interval_minutes: float = 600.0) -> Tables:
+    """Settings for a small thord."""
+    plain = Tables()
+    return plain.model_copy(
+        update={
+            "data": DataSettings(min_conversations=minimum, max_conversations_per_cycle=100),
+            "supervision": SupervisionSettings(max_attempts=attempts),
+            "schedule": plain.schedule.model_copy(
+                update={"after_new_conversations": threshold, "interval_minutes": interval_minutes}
+            ),
+        }
+    )
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that a kill leaves the old one or the new one."""
+    draft = file.with_suffix(".tmp")
+    draft.write_text(text)
+    draft.rename(file)
+
+
+def publish(paths: Paths, number: int, *, parent: int | None = None, cycle: int = 0) -> artifacts.VersionManifest:
+    """A version folder with true sums, as the trainer publishes it."""
+    with artifacts.publishing(paths.version(number)) as draft:
+        (draft / "model.safetensors").write_bytes(f"weights of {number}".encode() * 50)
+        manifest = artifacts.VersionManifest(
+            version=number,
+            parent=parent,
+            cycle=cycle,
+            created_at="2026-01-01T00:00:00Z",
+            family="thor",
+            parameters=1000 + number,
+            tokenizer_sha256="0" * 64,
+            snapshot_sha256="0" * 64,
+            seed=0,
+            settings={},
+            libraries={},
+            training_seconds=1.0,
+            metrics={"loss": 1.0},
+            files=artifacts.record_files(draft),
+        )
+        (draft / "manifest.json").write_text(manifest.model_dump_json())
+    return manifest
+
+
+class Ledger:
+    """What the intake keeps: each conversation ``new``, assigned to a cycle, or ``learned``; and how often tried."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def _load(self) -> dict[str, dict[str, list[int] | int]]:
+        return json.loads(self._file.read_text()) if self._file.exists() else {}
+
+    def _save(self, rows: dict[str, dict[str, list[int] | int]]) -> None:
+        write_whole(self._file, json.dumps(rows))
+
+    def add(self, how_many: int) -> None:
+        """New conversations come in."""
+        rows = self._load()
+        for _ in range(how_many):
+            rows[str(len(rows))] = {"cycle": 0, "learned_in": [], "tries": 0, "settled": []}
+        self._save(rows)
+
+    def collect(self, cycle: int, limit: int) -> int:
+        """Assign; the same again changes nothing."""
+        rows = self._load()
+        mine = [row for row in rows.values() if row["cycle"] == cycle]
+        if not mine:
+            mine = [row for row in rows.values() if row["cycle"] == 0 and not row["learned_in"]][:limit]
+            for row in mine:
+                row["cycle"] = cycle
+            self._save(rows)
+        return len(mine)
+
+    def settle(self, command: Settle) -> None:
+        """Give final states; the same again changes nothing."""
+        rows = self._load()
+        for row in rows.values():
+            if row["cycle"] == command.cycle:
+                row["cycle"] = 0
+                if command.learned:
+                    row["learned_in"].append(command.cycle)
+                row["tries"] += command.count_try
+        self._save(rows)
+
+    @property
+    def learned(self) -> list[list[int]]:
+        """For each conversation, the cycles that learned it."""
+        return [row["learned_in"] for row in self._load().values()]
+
+    @property
+    def assigned(self) -> int:
+        """How many some cycle holds."""
+        return sum(row["cycle"] != 0 for row in self._load().values())
+
+    @property
+    def new(self) -> int:
+        """How many wait to be learned."""
+        return sum(row["cycle"] == 0 and not row["learned_in"] for row in self._load().values())
+
+    @property
+    def tries(self) -> list[int]:
+        """For each conversation, how often it was tried in vain."""
+        return [row["tries"] for row in self._load().values()]
+
+
+@dataclasses.dataclass
+class Script:
+    """How the stand-ins behave."""
+
+    verdicts: list[bool] = dataclasses.field(default_factory=list)
+    """What the evaluator says, in turn; then always yes."""
+    trainer: Callable[[int, int], str | None] = lambda _run, _step: None
+    """Given the number of the run and the step it is about to do: ``die``, a failure, or null."""
+    server_up: bool = True
+    intake_up: bool = True
+    refuses: dict[int, str] = dataclasses.field(default_factory=dict)
+    """Versions the server refuses, and why."""
+    prepare_kills: int = 0
+    """How many times the server dies while it prepares."""
+
+
+class StandIns:
+    """Behaves as `Workers` does. ``moment`` is told before and after everything that changes the world."""
+
+    def __init__(self, paths: Paths, script: Script | None = None, moment: Callable[[str], None] = lambda _: None):
+        self.paths = paths
+        self.script = script or Script()
+        paths.state.mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(paths.state / "ledger.json")
+        self.moment = moment
+        self.log: list[Message] = []
+        self.runs: list[Train | Evaluate] = []
+        self.serving = artifacts.current_version(paths.current)
+        self.prepared: int | None = None
+        self.preparing = 0
+        self.overlapped = False
+        self.stopped_runs = 0
+        self.gates: dict[WorkerName, asyncio.Event] = {}
+        self._at_gate: dict[WorkerName, asyncio.Event] = {}
+        self._subscribers: list[Callable[[WorkerName, FromWorker], None]] = []
+
+    def subscribe(self, callback: Callable[[WorkerName, FromWorker], None]) -> None:
+        self._subscribers.append(callback)
+
+    def tell(self, worker: WorkerName, message: FromWorker) -> None:
+        """A worker says something unasked."""
+        for callback in self._subscribers:
+            asyncio.get_running_loop().call_soon(callback, worker, message)
+
+    def boot_server(self, version: int | None = None) -> None:
+        """The server comes up, with what ``current`` says unless told otherwise."""
+        self.script.server_up = True
+        self.serving = version if version is not None else artifacts.current_version(self.paths.current)
+        self.tell("server", Ready())
+        self.tell("server", Serving(version=self.serving))
+
+    def hold(self, worker: WorkerName) -> None:
+        """From now on runs of this worker wait before they answer."""
+        self.gates[worker], self._at_gate[worker] = asyncio.Event(), asyncio.Event()
+
+    async def until_held(self, worker: WorkerName) -> None:
+        """Wait until a run waits."""
+        await self._at_gate[worker].wait()
+
+    def release(self, worker: WorkerName) -> None:
+        """Let the runs of this worker go on."""
+        self.gates.pop(worker).set()
+
+    def boot_intake(self) -> None:
+        self.script.intake_up = True
+        self.tell("intake", Ready())
+
+    def send(self, worker: WorkerName, message: Message) -> None:
+        if worker == "server" and not self.script.server_up:
+            raise WorkerUnavailableError("the server is down")
+        self.log.append(message)
+        if isinstance(message, Abandon):
+            self.prepared = None
+
+    async def request(
+        self,
+        worker: WorkerName,
+        message: Message,
+        answers: Callable[[FromWorker], bool],
+        timeout: float | None = None,
+    ) -> FromWorker:
+        up = {"server": self.script.server_up, "intake": self.script.intake_up}[worker]
+        if not up:
+            raise WorkerUnavailableError(f"the {worker} is down")
+        self.log.append(message)
+        self.moment(f"{message.kind} asked")
+        answer = await self._answer(message)
+        self.moment(f"{message.kind} answered")
+        assert answers(answer), f"{answer} is not awaited"
+        for callback in self._subscribers:
+            callback(worker, answer)
+        return answer
+
+    async def _answer(self, message: Message) -> FromWorker:
+        await asyncio.sleep(0)
+        if isinstance(message, Collect):
+            if message.files:
+                return Collected(cycle=message.cycle, conversations=5, replayed=0, held_out=2, sha256="f" * 64)
+            found = self.ledger.collect(message.cycle, message.limit)
+            return Collected(cycle=message.cycle, conversations=found, replayed=1, held_out=2, sha256="c" * 64)
+        if isinstance(message, Settle):
+            self.ledger.settle(message)
+            self.tell("intake", Counts(new=self.ledger.new))
+            return Settled(cycle=message.cycle)
+        if isinstance(message, Prepare):
+            return await self._prepare(message.version)
+        if isinstance(message, Commit):
+            assert self.prepared == message.version or self.serving == message.version
+            assert artifacts.current_version(self.paths.current) == message.version
+            self.serving, self.prepared = message.version, None
+            return Serving(version=message.version, resident=(message.version,))
+        raise AssertionError(message)
+
+    async def _prepare(self, version: int) -> FromWorker:
+        self.preparing += 1
+        self.overlapped |= self.preparing > 1
+        await asyncio.sleep(0.002)
+        self.preparing -= 1
+        if self.script.prepare_kills:
+            self.script.prepare_kills -= 1
+            asyncio.get_running_loop().call_later(0.01, self.boot_server, self.serving)
+            raise WorkerLostError("the server was killed")
+        try:
+            artifacts.verify(self.paths.version(version))
+        except artifacts.ArtifactError as error:
+            return Refused(version=version, reason=str(error))
+        if version in self.script.refuses:
+            return Refused(version=version, reason=self.script.refuses[version])
+        self.prepared = version
+        return Prepared(version=version)
+
+    async def run(self, worker: WorkerName, command: Train | Evaluate, on_message: OnMessage) -> FromWorker:
+        self.runs.append(command)
+        self.moment(f"{worker} spawned")
+        try:
+            answer = await self._train(command, on_message) if isinstance(command, Train) else self._judge(command)
+            if worker in self.gates:
+                self._at_gate[worker].set()
+                await self.gates[worker].wait()
+        except asyncio.CancelledError:
+            self.stopped_runs += 1
+            raise
+        self.moment(f"{worker} ended")
+        return answer
+
+    async def _train(self, command: Train, on_message: OnMessage) -> FromWorker:
+        run = sum(isinstance(run, Train) and run.cycle == command.cycle for run in self.runs)
+        checkpoint = self.paths.run_folder(command.cycle) / "step"
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        for step in range(done + 1, STEPS + 1):
+            fate = self.script.trainer(run, step)
+            if fate == "die":
+                await asyncio.sleep(0.001)  # what it said is on its way
+                raise WorkerLostError("the trainer was killed by signal 9")
+            if fate is not None:
+                return Failure(request=command.cycle, reason=fate, retry=fate.startswith("disk"))
+            write_whole(checkpoint, str(step))
+            self.moment("step done")
+            on_message(
+                TrainProgress(
+                    cycle=command.cycle,
+                    step=step,
+                    steps=STEPS,
+                    loss=1 / step,
+                    learning_rate=0.1,
+                    tokens_per_second=10.0,
+                    eta_seconds=None,
+                )
+            )
+            await asyncio.sleep(0)
+        if not self.paths.version(command.version).exists():
+            publish(self.paths, command.version, parent=command.base, cycle=command.cycle)
+        manifest = artifacts.read_version_manifest(self.paths.version(command.version))
+        return Trained(
+            cycle=command.cycle,
+            version=command.version,
+            parent=command.base,
+            sha256=manifest.sha256,
+            parameters=manifest.parameters,
+            metrics={"loss": 0.5},
+        )
+
+    def _judge(self, command: Evaluate) -> FromWorker:
+        passed = self.script.verdicts.pop(0) if self.script.verdicts else True
+        return Evaluated(
+            request=command.request,
+            version=command.version,
+            passed=passed,
+            reason="better on every draw" if passed else "no improvement: 0.0 bits per byte",
+            gate={"passed": passed, "incumbent": command.incumbent},
+            metrics={"bits_per_byte": 2.0},
+        )
+
+
+@contextlib.asynccontextmanager
+async def learning(workers: StandIns, settings: Tables | None = None):
+    """Store, swap, driver and schedule around the stand-ins, recovered and running."""
+    settings = settings or tables()
+    it = await Learning.open(workers.paths, lambda: settings, workers, Troubles())
+    await it.recover()
+    try:
+        yield it
+    finally:
+        await it.close()
+
+
+async def ended(it: Learning, number: int):
+    """Wait until a cycle has ended; the cycle."""
+    async for _ in it.cycles.follow(number):
+        pass
+    return await it.store.cycle(number)
+
+
+async def settled(it: Learning) -> None:
+    """Wait until the intake has settled every cycle that ended."""
+    while await it.store.unsettled_cycles():
+        await asyncio.sleep(0.002)
+
+
+def live(life: Callable[[Callable[[str], None]], Coroutine[None, None, None]], kill_at: int | None) -> list[str] | None:
+    """Run a life in a fork, killed by SIGKILL at the moment of that number.
+
+    Returns:
+        The moments it went through, or null where it was killed.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _live_and_die(life, kill_at, writer)
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        told = lines.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return None
+    assert os.waitstatus_to_exitcode(status) == 0, told
+    return told.splitlines()
+
+
+def _live_and_die(life: Callable[[Callable[[str], None]], Coroutine[None, None, None]], kill_at: int | None, out: int):
+    moments: list[str] = []
+
+    def moment(name: str) -> None:
+        if len(moments) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        moments.append(name)
+
+    plain = Database.transaction
+
+    @contextlib.contextmanager
+    def transaction(database: Database):
+        moment("before transaction")
+        with plain(database):
+            yield
+            moment("before commit")
+        moment("after commit")
+
+    sys.stdout = sys.stderr = io.StringIO()  # what is logged may not fail when the disk does
+    try:
+        Database.transaction = transaction
+        asyncio.run(asyncio.wait_for(life(moment), 10))
+        os.write(out, "\n".join(moments).encode())
+        os._exit(0)
+    except BaseException:
+        os.write(out, f"{traceback.format_exc()}\nmoments: {moments}\n{sys.stdout.getvalue()}".encode())
+        os._exit(1)

@@ -1,0 +1,409 @@
+"""Cycles end as they should, whatever happens on the way."""
+
+import asyncio
+import resource
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from control.paths import Paths, at_home
+from daemon.cycle import CycleState
+from daemon.messages import Collect, Evaluate, Settle, Train, WorkerName
+from daemon.supervisor import cycles as cycles_module
+from daemon.supervisor import troubles as troubles_module
+from daemon.supervisor.cycles import NotCancellableError
+from daemon.supervisor.promotion import SwapStep
+from daemon.supervisor.records import CycleRequest
+from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError
+from engine import artifacts
+from tests.daemon.supervisor.stand_ins import STEPS, Ledger, Script, StandIns, ended, learning, live, settled, tables
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cycles_module, "CRASH_PAUSE", 0.001)
+    monkeypatch.setattr(cycles_module, "FAILURE_PAUSE", 0.001)
+    monkeypatch.setattr(cycles_module, "INTAKE_PAUSE", 0.01)
+    monkeypatch.setattr(troubles_module, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return at_home(tmp_path)
+
+
+def stand_ins(paths: Paths, script: Script | None = None, *, conversations: int = 5) -> StandIns:
+    it = StandIns(paths, script)
+    it.ledger.add(conversations)
+    return it
+
+
+def test_a_cycle_learns_what_came_in_and_its_version_serves(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths)
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+            kinds = [event.type for event in await it.store.newest_events(100)][::-1]
+        assert (cycle.state, cycle.version, cycle.base_version, cycle.conversations) == (
+            CycleState.PROMOTED,
+            1,
+            None,
+            5,
+        )
+        assert cycle.gate == {"passed": True, "incumbent": None}
+        assert workers.serving == artifacts.current_version(paths.current) == 1
+        assert workers.ledger.learned == [[cycle.id]] * 5
+        states = ["queued", "collecting", "training", "evaluating", "promoting", "promoted"]
+        assert [kind for kind in kinds if kind.startswith("cycle.")] == [f"cycle.{state}" for state in states]
+
+    asyncio.run(story())
+
+
+def test_the_second_cycle_learns_from_the_first_and_is_judged_against_it(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths)
+        async with learning(workers) as it:
+            await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+            workers.ledger.add(4)
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        trains = [run for run in workers.runs if isinstance(run, Train)]
+        judged = [run for run in workers.runs if isinstance(run, Evaluate)]
+        assert (cycle.conversations, cycle.version, cycle.base_version) == (4, 2, 1)
+        assert [train.base for train in trains] == [None, 1]
+        assert [evaluate.incumbent for evaluate in judged] == [None, 1]
+
+    asyncio.run(story())
+
+
+def test_too_little_data_is_said_in_numbers(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, conversations=2)
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("schedule")).id)
+            await settled(it)
+        assert cycle.state is CycleState.SKIPPED
+        assert cycle.outcome == "2 new conversations, 3 are needed (data.min_conversations)"
+        assert (workers.ledger.new, workers.ledger.tries) == (2, [0, 0])
+
+    asyncio.run(story())
+
+
+def test_a_cycle_on_files_needs_no_minimum_and_takes_its_overrides(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, conversations=0)
+        request = CycleRequest(train_files=("/a.jsonl",), corpus=("/b.txt",), overrides={"epochs": 2})
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("manual by uid 0", request)).id)
+        collect = next(message for message in workers.log if isinstance(message, Collect))
+        assert collect.files == ("/a.jsonl", "/b.txt")
+        assert workers.runs[0].overrides == {"epochs": 2}
+        assert cycle.state is CycleState.PROMOTED
+        assert cycle.to_json()["train_files"] == ["/a.jsonl"]
+
+    asyncio.run(story())
+
+
+def test_a_rejected_candidate_stays_for_inspection_and_gives_its_data_back(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(verdicts=[False]))
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+            version = await it.store.version(1)
+        assert cycle.state is CycleState.REJECTED
+        assert cycle.outcome == "no improvement: 0.0 bits per byte"
+        assert (version.state, version.note) == ("rejected", cycle.outcome)
+        assert version.metrics == {"loss": 0.5, "bits_per_byte": 2.0}
+        assert artifacts.current_version(paths.current) is None
+        assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
+
+    asyncio.run(story())
+
+
+def test_a_trainer_killed_again_and_again_that_gets_further_never_fails_its_cycle(paths: Paths) -> None:
+    async def story() -> None:
+        script = Script(trainer=lambda run, step: "die" if step > run and run < STEPS else None)
+        workers = stand_ins(paths, script)
+        async with learning(workers, tables(attempts=2)) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        assert cycle.state is CycleState.PROMOTED
+        assert cycle.attempt == sum(isinstance(run, Train) for run in workers.runs) == STEPS
+
+    asyncio.run(story())
+
+
+def test_a_trainer_that_gets_nowhere_fails_the_cycle_after_the_attempts_allowed(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(trainer=lambda _, step: "die" if step == 1 else None))
+        async with learning(workers, tables(attempts=3)) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+        assert cycle.state is CycleState.FAILED
+        assert "training got no further in 3 attempts" in (cycle.outcome or "")
+        assert "killed by signal 9" in (cycle.outcome or "")
+        assert sum(isinstance(run, Train) for run in workers.runs) == 3
+        assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("fate", "runs", "tries"), [("the loss is not a number", 1, 1), ("disk full", 3, 0)])
+def test_a_failure_is_tried_again_only_where_that_may_help(paths: Paths, fate: str, runs: int, tries: int) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(trainer=lambda _, step: fate if step == 1 else None))
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+        assert cycle.state is CycleState.FAILED
+        assert fate in (cycle.outcome or "")
+        assert len(workers.runs) == runs
+        assert workers.ledger.tries == [tries] * 5
+
+    asyncio.run(story())
+
+
+def test_one_cycle_at_a_time(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths)
+        async with learning(workers) as it:
+            first = await it.cycles.trigger("api")
+            with pytest.raises(CycleUnderWayError) as refused:
+                await it.cycles.trigger("schedule")
+            assert refused.value.cycle == first.id
+            await ended(it, first.id)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("worker", ["intake", "trainer", "evaluator"])
+def test_cancelling_stops_the_worker_and_gives_the_data_back(paths: Paths, worker: WorkerName) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(intake_up=worker != "intake"))
+        async with learning(workers) as it:
+            workers.hold(worker)
+            cycle = await it.cycles.trigger("api")
+            if worker == "intake":
+                await asyncio.sleep(0.01)
+            else:
+                await workers.until_held(worker)
+            cancelled = await it.cycles.cancel(cycle.id, "uid 7")
+            workers.boot_intake()
+            await settled(it)
+            with pytest.raises(NotCancellableError):
+                await it.cycles.cancel(cycle.id, "uid 7")
+            with pytest.raises(NoSuchRecordError):
+                await it.cycles.cancel(99, "uid 7")
+        assert (cancelled.state, cancelled.outcome) == (CycleState.CANCELLED, "cancelled by uid 7")
+        assert workers.stopped_runs == (worker != "intake")
+        assert (workers.ledger.assigned, workers.ledger.tries) == (0, [0] * 5)
+
+    asyncio.run(story())
+
+
+def test_a_candidate_whose_incumbent_changed_is_judged_again(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(verdicts=[True, False, True, True]))
+        async with learning(workers) as it:
+            await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+            second = await ended(it, (await it.cycles.trigger("api", CycleRequest(train_files=("/x",)))).id)
+            assert second.state is CycleState.REJECTED
+            workers.hold("evaluator")
+            third = await it.cycles.trigger("api", CycleRequest(train_files=("/x",)))
+            await workers.until_held("evaluator")
+            await it.promotion.promote(2, by="uid 0", force=True)
+            workers.release("evaluator")
+            third = await ended(it, third.id)
+        judged = [run.incumbent for run in workers.runs if isinstance(run, Evaluate) and run.request == third.id]
+        assert judged == [1, 2]
+        assert (third.state, third.incumbent) == (CycleState.PROMOTED, 2)
+
+    asyncio.run(story())
+
+
+def test_a_version_the_server_refuses_fails_the_cycle_and_is_quarantined(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(refuses={1: "weights are not finite"}))
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+            version = await it.store.version(1)
+        assert cycle.state is CycleState.FAILED
+        assert cycle.outcome == "version 000001 cannot be served: weights are not finite"
+        assert version.state == "quarantined"
+        assert artifacts.current_version(paths.current) is None
+
+    asyncio.run(story())
+
+
+def test_a_cycle_waits_for_an_intake_that_is_away(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(intake_up=False))
+        async with learning(workers) as it:
+            cycle = await it.cycles.trigger("api")
+            await asyncio.sleep(0.03)
+            assert (await it.store.cycle(cycle.id)).state is CycleState.COLLECTING
+            workers.boot_intake()
+            assert (await ended(it, cycle.id)).state is CycleState.PROMOTED
+
+    asyncio.run(story())
+
+
+def test_settling_is_sent_again_after_a_restart_until_it_is_answered(paths: Paths) -> None:
+    async def first_life() -> None:
+        workers = stand_ins(paths)
+        async with learning(workers) as it:
+            cycle = await it.cycles.trigger("api")
+            async for line in it.cycles.follow(cycle.id):
+                told = line.get("progress")
+                if isinstance(told, dict) and told["state"] == "training":
+                    workers.script.intake_up = False
+            assert workers.ledger.assigned == 5
+
+    async def second_life() -> None:
+        workers = StandIns(paths)
+        async with learning(workers) as it:
+            await settled(it)
+        assert workers.ledger.learned == [[1]] * 5
+        assert sum(isinstance(message, Settle) for message in workers.log) == 1
+
+    asyncio.run(first_life())
+    asyncio.run(second_life())
+
+
+def test_a_clean_stop_is_no_attempt_in_vain(paths: Paths) -> None:
+    async def life(*, last: bool) -> None:
+        workers = StandIns(paths)
+        if not last:
+            workers.hold("trainer")
+        async with learning(workers, tables(attempts=1)) as it:
+            if it.cycles.current is None:
+                workers.ledger.add(5)
+                await it.cycles.trigger("api")
+            if last:
+                assert (await ended(it, 1)).state is CycleState.PROMOTED
+            else:
+                await workers.until_held("trainer")
+
+    for last in (False, False, False, True):
+        asyncio.run(life(last=last))
+
+
+def test_following_tells_every_state_and_step_and_ends_with_the_cycle(paths: Paths) -> None:
+    async def story() -> None:
+        async with learning(stand_ins(paths)) as it:
+            cycle = await it.cycles.trigger("api")
+            lines = [line async for line in it.cycles.follow(cycle.id)]
+            again = [line async for line in it.cycles.follow(cycle.id)]
+            with pytest.raises(NoSuchRecordError):
+                await anext(aiter(it.cycles.follow(99)))
+        progress = [line["progress"] for line in lines[:-1]]
+        steps = [told["step"] for told in progress if isinstance(told, dict) and "step" in told]
+        assert steps == list(range(1, STEPS + 1))
+        assert list(dict.fromkeys(told["state"] for told in progress if isinstance(told, dict)))[-2:] == [
+            "training",
+            "evaluating",
+        ]
+        assert lines[-1:] == again
+        assert again[0]["cycle"]["state"] == "promoted"
+
+    asyncio.run(story())
+
+
+def test_a_full_disk_holds_a_cycle_up_and_is_said_until_there_is_space(paths: Paths) -> None:
+    async def life(_: object) -> None:
+        workers = stand_ins(paths)
+        async with learning(workers) as it:
+            workers.hold("trainer")
+            cycle = await it.cycles.trigger("api")
+            await workers.until_held("trainer")
+            before = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # every write fails, as on a full disk
+            workers.release("trainer")
+            await asyncio.sleep(0.1)
+            assert (await it.store.cycle(cycle.id)).state is CycleState.TRAINING
+            assert any("thord.db" in reason for reason in it.troubles.reasons())
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            assert (await ended(it, cycle.id)).state is CycleState.PROMOTED
+            assert it.troubles.reasons() == []
+
+    assert live(life, None) is not None
+
+
+# Killed at any moment ------------------------------------------------------------------------------------------------
+
+
+def life_of(paths: Paths):
+    """One life: a first cycle is triggered if none was yet, and everything unfinished is brought to its end."""
+
+    async def life(moment) -> None:
+        workers = StandIns(paths, moment=moment)
+        async with learning(workers, tables(attempts=50)) as it:
+            it.promotion._passed = lambda step: moment(f"swap {step}")
+            workers.boot_server()
+            if not await it.store.cycles(1):
+                await it.cycles.trigger("api")
+            await ended(it, 1)
+            await settled(it)
+            while it.promotion.serving != workers.serving:
+                await asyncio.sleep(0.001)
+
+    return life
+
+
+def check_between(paths: Paths) -> None:
+    """What must hold at every instant."""
+    version = artifacts.current_version(paths.current)
+    if version is not None:
+        artifacts.verify(paths.version(version))
+
+
+def check_end(paths: Paths) -> None:
+    """What must hold when everything has ended: one promotion, and each conversation learned once."""
+
+    async def look() -> None:
+        async with learning(StandIns(paths)) as it:
+            [cycle] = await it.store.cycles(10)
+            kinds = [event.type for event in await it.store.newest_events(1000)]
+            [version] = await it.store.versions()
+            assert cycle.state is CycleState.PROMOTED
+            assert cycle.settled
+            assert await it.store.swap() is None
+            assert (version.number, version.state, version.proven) == (1, "available", True)
+        assert kinds.count("cycle.promoted") == kinds.count("version.promoted") == 1
+
+    asyncio.run(look())
+    assert Ledger(paths.state / "ledger.json").learned == [[1]] * 5
+    assert artifacts.current_version(paths.current) == 1
+    check_between(paths)
+
+
+def test_killed_at_every_moment_a_cycle_still_ends_once(tmp_path: Path) -> None:
+    calm = at_home(tmp_path / "calm")
+    stand_ins(calm)
+    moments = live(life_of(calm), None)
+    assert moments is not None
+    check_end(calm)
+    assert {f"swap {step}" for step in SwapStep} <= set(moments)
+    for number in range(len(moments)):
+        paths = at_home(tmp_path / f"killed-{number}")
+        stand_ins(paths)
+        if live(life_of(paths), number) is None:
+            check_between(paths)
+            live(life_of(paths), None)
+        check_end(paths)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kills=st.lists(st.integers(0, 40), min_size=2, max_size=6))
+def test_killed_again_and_again_a_cycle_still_ends_once(tmp_path_factory: pytest.TempPathFactory, kills) -> None:
+    paths = at_home(tmp_path_factory.mktemp("killed"))
+    stand_ins(paths)
+    for number in kills:
+        live(life_of(paths), number)
+        check_between(paths)
+    live(life_of(paths), None)
+    check_end(paths)
