@@ -66,7 +66,13 @@ def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> 
     except ValidationError as error:
         faults = [f"training.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         _fail(command, channel, "; ".join(faults), retry=False)
-    except (run.NothingToLearnError, ArtifactError, ImpossiblePlacementError, DivergedError) as error:
+    except (
+        run.NothingToLearnError,
+        run.ImpossiblePlanError,
+        ArtifactError,
+        ImpossiblePlacementError,
+        DivergedError,
+    ) as error:
         _fail(command, channel, str(error), retry=False)
     except FileNotFoundError as error:
         _fail(command, channel, f"{error.filename} is missing", retry=False)

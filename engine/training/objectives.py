@@ -51,7 +51,9 @@ class MaskedCrossEntropy:
             loss = F.cross_entropy(model.logits(chunk_ND).float(), chunk_N, reduction="sum")
             torch.autograd.backward(loss * scale)
             total += loss.detach()
-        torch.autograd.backward(hidden_ND, detached_ND.grad)
+        assert detached_ND.grad is not None
+        # a scalar whose gradient that is: given by hand, it would have torch load sympy, half a second each run
+        torch.autograd.backward((hidden_ND * detached_ND.grad).sum())
         return {"loss": total}
 
     @torch.no_grad()

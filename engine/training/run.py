@@ -43,6 +43,10 @@ class NothingToLearnError(Exception):
     """No token of the data is supervised."""
 
 
+class ImpossiblePlanError(Exception):
+    """Settings that do not fit the model; the message names them."""
+
+
 class Plan(BaseModel):
     """What is asked of a run. ``settings`` is everything, for the manifest; the tables that count stand beside it."""
 
@@ -91,6 +95,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
     Raises:
         Stopped: the reporter asked for it; the same call goes on later.
         NothingToLearnError: no token of the snapshot is supervised.
+        ImpossiblePlanError: rows would be longer than the model's context.
         DivergedError: the guard gave up.
         ArtifactError: the base version, or a version at the target, is damaged.
         ImpossiblePlacementError: device or precision cannot be had here.
@@ -100,9 +105,10 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
         return version.existing(places.target, plan.cycle)
     record = _record(plan, places)
     torch.set_num_threads(record.threads)  # sums depend on how they are split, so a resumed run keeps it
+    settings = _model_settings(record.plan, places)
     tokenizer = _tokenizer(record.plan, places, reporter)
     rows, validation = _rows(record.plan.training, places, tokenizer, reporter)
-    settings, model = _model(record.plan, places, tokenizer)
+    model = _model(settings, record.plan, places, tokenizer)
     outcome = Loop(
         model=model,
         objective=MaskedCrossEntropy(),
@@ -211,17 +217,28 @@ def _place(conversation: Conversation) -> float:
     return int(conversation.group[13:26], 16) / 16**13
 
 
-def _model(plan: Plan, places: Places, tokenizer: Tokenizer) -> tuple[ModelSettings, LanguageModel]:
-    """The base version's weights in float32, or new ones, with the settings that they are built by."""
+def _model_settings(plan: Plan, places: Places) -> ModelSettings:
+    """The base version's, but for dropout, which is no part of the weights; in an initial training the plan's."""
+    settings = plan.model
+    if places.base:
+        settings = version.read_config(places.base).model.model_copy(update={"dropout": plan.model.dropout})
+    if plan.training.length > settings.shape.context:
+        raise ImpossiblePlanError(
+            f"training.length ({plan.training.length}) is beyond the context of the model ({settings.shape.context})"
+        )
+    return settings
+
+
+def _model(settings: ModelSettings, plan: Plan, places: Places, tokenizer: Tokenizer) -> LanguageModel:
+    """The base version's weights in float32, or new ones."""
     if places.base is None:
-        return plan.model, registry.build(plan.model, tokenizer.vocabulary, plan.training.seed)
+        return registry.build(settings, tokenizer.vocabulary, plan.training.seed)
     artifacts.verify(places.base)
     base = version.load(places.base, Placement(torch.device("cpu"), torch.float32))
-    settings = base.config.model.model_copy(update={"dropout": plan.model.dropout})
     model = registry.skeleton(settings, tokenizer.vocabulary)
     weights = registry.module(base.model).state_dict()
     registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
-    return settings, model
+    return model
 
 
 def _provenance(record: Record, outcome: Outcome) -> Provenance:
