@@ -211,6 +211,7 @@ def test_by_hand_files_are_measured_and_decide_nothing(evaluator, tmp_path) -> N
     answer = evaluator.ask(Evaluate(request=50, version=3, incumbent=2, cycle=1), Evaluated)
     assert answer.request == 50
     assert "version 2" in answer.reason
+    assert evaluator.ask(Evaluate(request=51, version=3, incumbent=2, cycle=3), Evaluated).request == 51
     assert stored(evaluator.paths, 3) == before
 
 

@@ -1,8 +1,4 @@
-"""The evaluator: judges one version at a time and writes what it found into the version's folder.
-
-``evaluation.json`` is written where a version is judged on the snapshot of its own cycle. An evaluation asked for by
-hand, on files or on another snapshot, is only answered.
-"""
+"""Evaluations: a cycle's own, whose record stays with the version, and those asked for by hand, only answered."""
 
 import time
 from collections.abc import Callable
@@ -13,11 +9,11 @@ import structlog
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from control.paths import Paths
 from daemon import log
-from daemon.messages import Evaluate, Evaluated, Failure, Reload
+from daemon.messages import Evaluate, Evaluated, Failure
 from daemon.settings.sections import Tables
-from daemon.workers import runtime
-from daemon.workers.runtime import Context
+from daemon.workers.runtime import Channel
 from engine import artifacts, device, version
 from engine.artifacts import ArtifactError
 from engine.config import EvaluationSettings, GateSettings
@@ -53,38 +49,20 @@ class Inputs(BaseModel):
 
 
 class Record(Evaluation):
-    """``evaluation.json``."""
+    """``evaluation.json``: what decided on the version."""
 
     inputs: Inputs
     judged_at: str
     seconds: float
 
 
-def main() -> None:
-    """Answer commands until asked to stop."""
-    context = runtime.start()
-    evaluator = Evaluator(context)
-    context.channel.ready()
-    while not context.channel.stopping.is_set():
-        command = context.channel.commands.get()
-        try:
-            if isinstance(command, Evaluate):
-                evaluator.carry_out(command)
-            elif isinstance(command, Reload):
-                evaluator = Evaluator(context, context.reread_settings())
-        except Stopped:
-            _logger.info("evaluation given up, thord asked for it")
-        context.channel.idle()
-
-
 class Evaluator:
     """Carries out `Evaluate`."""
 
-    def __init__(self, context: Context, settings: Tables | None = None) -> None:
-        self._paths, self._channel = context.paths, context.channel
-        self._settings = settings or context.settings
-        if self._settings.training.threads:
-            torch.set_num_threads(self._settings.training.threads)
+    def __init__(self, paths: Paths, channel: Channel, settings: Tables) -> None:
+        self._paths, self._channel, self._settings = paths, channel, settings
+        if settings.training.threads:
+            torch.set_num_threads(settings.training.threads)
 
     def carry_out(self, command: Evaluate) -> None:
         """Answer with a verdict, or with what stood in its way.
@@ -133,7 +111,7 @@ class Evaluator:
             gate_settings=self._settings.gate,
             advance=self._advance,
         )
-        if data == self._paths.snapshot(own_cycle):
+        if command.request == command.cycle == own_cycle:
             record = Record(
                 inputs=inputs,
                 judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -231,7 +209,3 @@ def _read_record(file: Path) -> Record | None:
         return Record.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-if __name__ == "__main__":
-    main()
