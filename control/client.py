@@ -56,15 +56,15 @@ class Thord:
 
     def __init__(self, home: str | Path | None = None, socket: str | Path | None = None) -> None:
         self.paths: Paths = find_running(str(home) if home else None)
-        control = Path(socket).absolute() if socket else self.paths.control_socket
-        self._control = Endpoint(control)
-        self._server = Endpoint(control.with_name(self.paths.server_socket.name))
+        self.control_socket = Path(socket).absolute() if socket else self.paths.control_socket
+        self._control = Endpoint(self.control_socket)
+        self._server = Endpoint(self.control_socket.with_name(self.paths.server_socket.name))
 
     # The service -----------------------------------------------------------------------------------------------------
 
     def status(self) -> answers.Status:
         """What thord is doing; answered even while every worker is busy."""
-        return self._control.get("/v1/status", answers.Status, timeout=10)
+        return self._control.get("/v1/status", answers.Status, timeout=5)
 
     def settings(self) -> dict[str, Json]:
         """The settings it runs with, all resolved."""

@@ -227,7 +227,8 @@ def _thord(patient: Patient) -> Iterator[Finding]:
         yield Finding("thord", "fail", patient.trouble, "thorctl logs; if it hangs: thorctl stop --now")
     elif patient.status is not None:
         state = patient.status["state"]
-        yield Finding("thord", _LEVEL_OF_STATE[state], f"{state}, pid {patient.status['pid']}")
+        remedy = {"degraded": "mend what fails below; thorctl status, thorctl logs", "ready": ""}.get(state, "wait")
+        yield Finding("thord", _LEVEL_OF_STATE[state], f"{state}, pid {patient.status['pid']}", remedy)
     elif is_there(path):
         yield Finding(
             "thord", "warn", f"not running; {path} is left from one that was killed", "thorctl start clears it away"

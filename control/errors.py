@@ -34,6 +34,12 @@ class NotRunningError(ThordError):
     status = exit_status.NOT_RUNNING
 
 
+class NoAnswerError(ThordError):
+    """Somebody listens on the socket, but does not answer."""
+
+    code = "no_answer"
+
+
 class NotPermittedError(ThordError):
     """This user may not do that."""
 

@@ -84,9 +84,8 @@ class Endpoint:
                 raise _failure(answer)
             yield answer
         except TimeoutError as error:
-            raise errors.ThordError(
-                f"thord gave no answer within {timeout:.0f} s on {self.path}; its log may say why: thorctl logs",
-                "no_answer",
+            raise errors.NoAnswerError(
+                f"thord gave no answer within {timeout:.0f} s on {self.path}; its log may say why: thorctl logs"
             ) from error
         except http.client.HTTPException as error:
             raise errors.ThordError(f"thord broke off its answer on {self.path}: {error!r}", "broken_answer") from error

@@ -155,7 +155,7 @@ def _last_of(file: Path, count: int) -> list[bytes]:
             position -= step
             stream.seek(position)
             found = stream.read(step) + found
-    return found.splitlines()[-count:] if count else []
+    return found.removesuffix(b"\n").split(b"\n")[-count:] if found and count else []
 
 
 def _dated(lines: Sequence[str], process: str) -> Iterator[Line]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypedDict
 
 from control import errors, exit_status
+from control.paths import socket_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +129,30 @@ def wait_gone(pid: int, timeout: float | None = None) -> bool:
         return bool(select.select([descriptor], [], [], timeout)[0])
     finally:
         os.close(descriptor)
+
+
+def end_unresponsive(socket_file: Path, *, now: bool) -> int:
+    """End a thord that answers no request: ask by SIGTERM, and insist by SIGKILL; the pid it had.
+
+    Which process it is the kernel says, as the one that listens on the socket. Its workers end with it.
+
+    Raises:
+        NotPermittedError: it is another user's.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(socket_address(socket_file))
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 3 * 4)
+    pid = int.from_bytes(credentials[:4], sys.byteorder)
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            os.kill(pid, number)
+            if wait_gone(pid, 5 if now else 60):
+                break
+    except ProcessLookupError:
+        pass
+    except PermissionError as error:
+        raise errors.NotPermittedError(f"thord (pid {pid}) does not answer and is another user's; use sudo") from error
+    return pid
 
 
 def _status(thord: Thord) -> Status | None:

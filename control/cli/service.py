@@ -162,13 +162,17 @@ def _stop(options: StopOptions) -> int:
 
 def _halt(thord: Thord, options: Options, *, now: bool) -> int | None:
     """Stop thord and wait until it is gone; the pid it had."""
-    from control.process import wait_gone
+    from control.process import end_unresponsive, wait_gone
 
     unit = _unit(thord, options)
     engaged = unit is not None and unit.engaged
     try:
         pid = thord.status()["pid"]
     except errors.NotRunningError:
+        pid = None
+    except errors.NoAnswerError:
+        if not engaged:
+            return end_unresponsive(thord.control_socket, now=now)
         pid = None
     if pid is not None and (now or not engaged):
         with contextlib.suppress(errors.NotRunningError):  # It went away by itself in between.

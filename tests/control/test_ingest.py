@@ -1,0 +1,81 @@
+"""Ingesting: whole files under names of their own, whatever is there already."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from control import inbox
+from tests.control.stand_in import Ctl, StandIn
+
+
+def test_files_folders_and_standard_input_reach_the_inbox_and_are_read(
+    stand_in: StandIn, ctl: Ctl, tmp_path: Path
+) -> None:
+    folder = tmp_path / "chats"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.jsonl").write_text("a")
+    (folder / "deep/a.jsonl").write_text("b")
+    (folder / ".hidden").write_text("no")
+    found = ctl.json("ingest", str(folder), str(folder / "a.jsonl"), "-", stdin="from stdin")
+    target = stand_in.home / "inbox/conversations"
+    assert isinstance(found, dict)
+    assert {name: found[name] for name in ("added", "duplicates", "quarantined", "read")} == {
+        "added": 2, "duplicates": 1, "quarantined": 0, "read": True
+    }  # fmt: skip
+    assert {file.name: file.read_text() for file in target.iterdir()} == {
+        "a.jsonl": "a", "deep-a.jsonl": "b", "stdin": "from stdin"
+    } | {Path(found["files"][2]).name: "a"}  # fmt: skip
+    assert stand_in.asked[-1][1] == "/v1/scan"
+
+
+def test_without_thord_it_is_left_for_the_next_start(ctl: Ctl, tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("Once.")
+    done = ctl("ingest", "--corpus", str(tmp_path / "book.txt"))
+    assert done.returncode == 0
+    assert "reads them when it starts" in done.stdout
+    assert (tmp_path / "home/inbox/corpus/book.txt").read_text() == "Once."
+
+
+def test_what_does_not_exist_is_five(stand_in: StandIn, ctl: Ctl) -> None:
+    done = ctl("ingest", "no-such-file.jsonl")
+    assert done.returncode == 5
+    assert "no-such-file.jsonl" in done.stderr
+
+
+def test_another_file_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
+    folder = tmp_path / "inbox"
+    for content in (b"one", b"two", b"one", b"two"):
+        source = tmp_path / "source"
+        source.write_bytes(content)
+        with source.open("rb") as stream:
+            inbox.put(stream, "name.jsonl", folder)
+    contents = [file.read_bytes() for file in folder.iterdir()]
+    assert set(contents) == {b"one", b"two"}
+    assert (folder / "name.jsonl").read_bytes() == b"one"
+
+
+def test_a_watcher_never_sees_a_part_of_a_file(tmp_path: Path) -> None:
+    folder, reader_end, writer_end = tmp_path / "inbox", *os.pipe()
+    result: list[Path] = []
+    with os.fdopen(reader_end, "rb") as source:
+        thread = threading.Thread(target=lambda: result.append(inbox.put(source, "live", folder)))
+        thread.start()
+        with os.fdopen(writer_end, "wb") as sink:
+            for _ in range(20):
+                sink.write(b"x" * 100_000)
+                assert not [file for file in folder.glob("*") if not file.name.startswith(".")]
+        thread.join()
+    assert result[0].stat().st_size == 2_000_000
+    assert [file.name for file in folder.iterdir()] == ["live"]
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with (tmp_path / "source").open("w+b") as source, pytest.raises(inbox.errors.ThordError, match="No space left"):
+        inbox.put(source, "name", tmp_path / "inbox")
+    assert list((tmp_path / "inbox").iterdir()) == []
