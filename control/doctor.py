@@ -298,7 +298,7 @@ def _logs(patient: Patient) -> Iterator[Finding]:
     from control import logs
 
     try:
-        lines = logs.last_lines(sorted(patient.paths.logs.glob("*.log")), 500)
+        lines = logs.Logs(sorted(patient.paths.logs.glob("*.log"))).last(500)
     except errors.ThordError as error:
         yield Finding("logs", "warn", str(error), "use sudo, or become a member of the service's group")
         return

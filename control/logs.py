@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -34,26 +35,28 @@ class Line(NamedTuple):
     text: str
 
 
-def last_lines(files: Sequence[Path], count: int) -> list[Line]:
-    """The last ``count`` lines of all files together, in the order of time.
+class Logs:
+    """Several logs, from a moment on: what was before it, and what comes after, no line twice and none left out.
 
     Raises:
         NotPermittedError: a log may not be read.
     """
-    lines: list[Line] = []
-    for file in files:
-        lines.extend(_dated(_tail(file, count), file.stem))
-    return sorted(lines, key=lambda line: line.at)[-count:] if count else []
 
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._tails = [_Tail(file) for file in files]
 
-def follow(files: Sequence[Path]) -> Iterator[Line]:
-    """Lines as they are added to any of the files, from now on, for ever. Files may be rotated, or not exist yet."""
-    tails = [_Tail(file) for file in files]
-    while True:
-        news = [line for tail in tails for line in _dated(tail.read(), tail.file.stem)]
-        yield from sorted(news, key=lambda line: line.at)
-        if not news:
-            time.sleep(_POLL_SECONDS)
+    def last(self, count: int) -> list[Line]:
+        """The last ``count`` lines of all files together, in the order of time."""
+        lines = [line for tail in self._tails for line in _dated(tail.before(count), tail.file.stem)]
+        return sorted(lines, key=lambda line: line.at)[-count:] if count else []
+
+    def follow(self) -> Iterator[Line]:
+        """Lines as they are added to any of the files, for ever. Files may be rotated, or not exist yet."""
+        while True:
+            news = [line for tail in self._tails for line in _dated(tail.read(), tail.file.stem)]
+            yield from sorted(news, key=lambda line: line.at)
+            if not news:
+                time.sleep(_POLL_SECONDS)
 
 
 def for_people(line: Line) -> str:
@@ -74,13 +77,23 @@ def for_people(line: Line) -> str:
 
 
 class _Tail:
-    """The end of one file that grows."""
+    """One file that grows. Its moment is the end of the last line that was complete when it was opened."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._descriptor: int | None = None
         self._rest = b""
-        self._open(from_start=False)
+        self._open()
+        self._moment = self._last_line_end() if self._descriptor is not None else 0
+
+    def before(self, count: int) -> list[str]:
+        """The last lines before the moment, filled up from the last rotated copy. Call it before `read`."""
+        lines = _last_of(self._descriptor, self._moment, count) if self._descriptor is not None else []
+        if len(lines) < count:
+            with _opened(self.file.with_name(f"{self.file.name}.1")) as rotated:
+                if rotated is not None:
+                    lines = _last_of(rotated, os.fstat(rotated).st_size, count - len(lines)) + lines
+        return [line.decode(errors="replace") for line in lines]
 
     def read(self) -> list[str]:
         """Complete lines added since the last time."""
@@ -88,19 +101,19 @@ class _Tail:
         if self._was_replaced():
             lines += self._read_open()
             self._close()
-            self._open(from_start=True)
+            self._open()
             lines += self._read_open()
         return lines
 
-    def _open(self, *, from_start: bool) -> None:
-        try:
-            self._descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        except PermissionError as error:
-            raise _forbidden(self.file) from error
-        if not from_start:
-            os.lseek(self._descriptor, 0, os.SEEK_END)
+    def _open(self) -> None:
+        self._descriptor = _open(self.file)
+
+    def _last_line_end(self) -> int:
+        """Go to the end of the last complete line; where it is."""
+        descriptor = self._descriptor or 0
+        end = os.fstat(descriptor).st_size
+        block = os.pread(descriptor, _BLOCK, max(0, end - _BLOCK))
+        return os.lseek(descriptor, end - (len(block) - 1 - block.rfind(b"\n")), os.SEEK_SET)
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -133,29 +146,33 @@ class _Tail:
         return b"".join(blocks)
 
 
-def _tail(file: Path, count: int) -> list[str]:
-    """The last lines of a file, and of its last rotated copy where it is too short."""
-    lines = _last_of(file, count)
-    if len(lines) < count:
-        lines = _last_of(file.with_name(f"{file.name}.1"), count - len(lines)) + lines
-    return [line.decode(errors="replace") for line in lines]
+def _last_of(descriptor: int, end: int, count: int) -> list[bytes]:
+    """The last lines of a file before ``end``."""
+    position, found = end, b""
+    while position and found.count(b"\n") <= count:
+        step = min(_BLOCK, position)
+        position -= step
+        found = os.pread(descriptor, step, position) + found
+    return found.removesuffix(b"\n").split(b"\n")[-count:] if found and count else []
 
 
-def _last_of(file: Path, count: int) -> list[bytes]:
+def _open(file: Path) -> int | None:
     try:
-        stream = file.open("rb")
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return []
+        return None
     except PermissionError as error:
         raise _forbidden(file) from error
-    with stream:
-        position, found = stream.seek(0, os.SEEK_END), b""
-        while position and found.count(b"\n") <= count:
-            step = min(_BLOCK, position)
-            position -= step
-            stream.seek(position)
-            found = stream.read(step) + found
-    return found.removesuffix(b"\n").split(b"\n")[-count:] if found and count else []
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[int | None]:
+    descriptor = _open(file)
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _dated(lines: Sequence[str], process: str) -> Iterator[Line]:

@@ -89,10 +89,10 @@ def _logs(options: LogsOptions) -> int:
     files = [paths.log(name) for name in dict.fromkeys(options.workers) or processes]
     if not options.follow and not any(map(is_there, files)):
         raise errors.NotFoundError(f"no log in {paths.logs} yet; has thord been started? is --home right?")
-    following = logs.follow(files) if options.follow else iter(())
-    for line in logs.last_lines(files, max(0, options.lines)):
+    reader = logs.Logs(files)
+    for line in reader.last(max(0, options.lines)):
         _print_line(line, options)
-    for line in following:
+    for line in reader.follow() if options.follow else ():
         _print_line(line, options)
     return exit_status.DONE
 

@@ -48,13 +48,13 @@ def test_the_last_lines_are_the_last_lines(
 ) -> None:
     file = tmp_path_factory.mktemp("logs") / "thord.log"
     file.write_bytes("".join(f"{line}\n" for line in lines).encode())
-    assert [line.text for line in logs.last_lines([file], count)] == (lines[-count:] if count else [])
+    assert [line.text for line in logs.Logs([file]).last(count)] == (lines[-count:] if count else [])
 
 
 def test_the_rotated_copy_fills_up_what_is_missing(folder: Path) -> None:
     (folder / "thord.log.1").write_text("\n".join(entry(n, f"old{n}") for n in range(5)) + "\n")
     (folder / "thord.log").write_text(entry(9, "new") + "\n")
-    events = [json.loads(line.text)["event"] for line in logs.last_lines([folder / "thord.log"], 3)]
+    events = [json.loads(line.text)["event"] for line in logs.Logs([folder / "thord.log"]).last(3)]
     assert events == ["old3", "old4", "new"]
 
 
@@ -63,13 +63,13 @@ def test_a_large_log_is_read_from_its_end(folder: Path) -> None:
         file.truncate(1 << 33)  # 8 GiB of nothing: reading it through would take longer than the test may
         file.seek(0, os.SEEK_END)
         file.write("\n" + "\n".join(entry(n, f"e{n}") for n in range(9)) + "\n")
-    assert [json.loads(line.text)["event"] for line in logs.last_lines([folder / "thord.log"], 2)] == ["e7", "e8"]
+    assert [json.loads(line.text)["event"] for line in logs.Logs([folder / "thord.log"]).last(2)] == ["e7", "e8"]
 
 
 def test_following_goes_through_rotation_truncation_and_late_creation(folder: Path) -> None:
     file, late = folder / "thord.log", folder / "trainer.log"
     file.write_text("before\n")
-    lines = logs.follow([file, late])
+    lines = logs.Logs([file, late]).follow()
 
     def after(act: Callable[[], object]) -> str:
         threading.Timer(0.05, act).start()
@@ -90,6 +90,17 @@ def test_following_goes_through_rotation_truncation_and_late_creation(folder: Pa
     assert next(lines).text == "first of the new"
     assert after(lambda: append("late\n", late)) == "late"
     assert after(lambda: file.write_text("cut\n")) == "cut"
+
+
+def test_between_the_past_and_what_follows_no_line_is_lost_or_told_twice(folder: Path) -> None:
+    file = folder / "thord.log"
+    file.write_text("a\nb\nhal")
+    reader = logs.Logs([file])
+    with file.open("a") as stream:
+        stream.write("f\nafter\n")
+    assert [line.text for line in reader.last(9)] == ["a", "b"]
+    following = reader.follow()
+    assert [next(following).text, next(following).text] == ["half", "after"]
 
 
 def test_logs_need_no_thord_but_a_log(ctl: Ctl) -> None:
