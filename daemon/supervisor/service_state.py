@@ -16,7 +16,8 @@ class ServiceState(StrEnum):
     STOPPING = "stopping"
 
 
-_ON_THE_WAY_UP = frozenset({WorkerState.STARTING, WorkerState.RUNNING})
+_ON_THE_WAY_UP = frozenset({WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RUNNING})
+"""States of a worker that may be seen while the service comes up; ``stopped``: its turn has not come."""
 
 
 def service_state(
@@ -41,8 +42,14 @@ def service_state(
     return ServiceState.DEGRADED
 
 
+def reasons(state: ServiceState, permanent: Mapping[WorkerName, WorkerState], troubles: Sequence[str]) -> list[str]:
+    """Why the service is not ready, in words."""
+    if state not in (ServiceState.STARTING, ServiceState.DEGRADED):
+        return []
+    return [*troubles, *(f"{name} is {now}" for name, now in permanent.items() if now is not WorkerState.RUNNING)]
+
+
 def describe(state: ServiceState, permanent: Mapping[WorkerName, WorkerState], troubles: Sequence[str]) -> str:
     """One line for people: the state and why."""
-    down = [f"{name} is {now}" for name, now in permanent.items() if now is not WorkerState.RUNNING]
-    reasons = [*troubles, *down] if state in (ServiceState.STARTING, ServiceState.DEGRADED) else []
-    return f"{state}: {'; '.join(reasons)}" if reasons else str(state)
+    why = reasons(state, permanent, troubles)
+    return f"{state}: {'; '.join(why)}" if why else str(state)

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+
+from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import log
@@ -13,11 +16,14 @@ from daemon.messages import WorkerName
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
 from daemon.settings.sections import Tables
+from daemon.supervisor.control_api import ControlApi, group_of
 from daemon.supervisor.database import StoreDamagedError
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.notify import Notifier
+from daemon.supervisor.operations import House
+from daemon.supervisor.promotion import NotAllowedError
 from daemon.supervisor.roles import ROLES, Role
-from daemon.supervisor.service_state import ServiceState, describe, service_state
+from daemon.supervisor.service_state import ServiceState, describe, reasons, service_state
 from daemon.supervisor.sockets import Sockets
 from daemon.supervisor.start_error import StartError
 from daemon.supervisor.store import StoreUnavailableError
@@ -30,6 +36,8 @@ _SLACK_SECONDS = 3.0
 """What a stop may take beyond the grace of the workers: to kill them, and to close the store."""
 _REPAIR_SECONDS = 5.0
 _LETTING_GO_SECONDS = 0.05
+_SETTLED = frozenset({WorkerState.RUNNING, WorkerState.FAILED, WorkerState.STOPPED})
+"""Nothing is to be expected of a worker in these states."""
 _logger = log.get(__name__)
 
 
@@ -61,7 +69,7 @@ class Supervisor:
         roles: Mapping[WorkerName, Role] = ROLES,
     ) -> None:
         self.paths = paths
-        self.tables: Tables = loaded.tables
+        self._loaded = loaded
         self.sockets = sockets
         self.workers = Workers(paths, loaded.tables, sockets.api, roles)
         self.troubles = Troubles()
@@ -78,6 +86,32 @@ class Supervisor:
     # What the control API asks ----------------------------------------------------------------------------------------
 
     @property
+    def tables(self) -> Tables:
+        """The settings as they are now."""
+        return self._loaded.tables
+
+    def status(self) -> dict[str, JsonValue]:
+        """The service and its workers, as clients see them."""
+        return {
+            "state": self.state,
+            "reasons": [*reasons(self.state, self.workers.permanent_states(), self.troubles.reasons())],
+            "home": str(self.paths.state),
+            "pid": os.getpid(),
+            "uptime_seconds": time.monotonic() - self.started_at,
+            "api": {"url": self.sockets.api_url},
+            "workers": {name: status.to_json() for name, status in self.workers.statuses().items()},
+        }
+
+    def configuration(self) -> dict[str, JsonValue]:
+        """The settings and where each came from. None of them is a secret: keys are in files of their own."""
+        return {
+            "settings": self.tables.model_dump(mode="json"),
+            "origins": dict(self._loaded.origins),
+            "profile": self._loaded.profile,
+            "why": self._loaded.why,
+        }
+
+    @property
     def state(self) -> ServiceState:
         """How the service is, now."""
         return service_state(
@@ -91,6 +125,39 @@ class Supervisor:
         """Stop, gracefully or at once; returns before it happens."""
         self._requests.put_nowait(_Request.STOP_NOW if now else _Request.STOP)
 
+    async def start_worker(self, name: WorkerName) -> None:
+        """Start a permanent worker and wait until it is ready.
+
+        Raises:
+            NotAllowedError: it lives for one run only.
+            WorkerLostError: it failed to come up.
+        """
+        self._check_permanent(name)
+        await self.workers.start_worker(name)
+
+    async def stop_worker(self, name: WorkerName) -> None:
+        """Stop a permanent worker; it stays down until somebody starts it.
+
+        Raises:
+            NotAllowedError: it lives for one run only.
+        """
+        self._check_permanent(name)
+        await self.workers.stop_worker(name)
+
+    async def restart_worker(self, name: WorkerName) -> None:
+        """Stop a permanent worker, start it again and wait until it is ready.
+
+        Raises:
+            NotAllowedError: it lives for one run only.
+            WorkerLostError: it failed to come up.
+        """
+        self._check_permanent(name)
+        await self.workers.restart(name)
+
+    def _check_permanent(self, name: WorkerName) -> None:
+        if name not in self.workers.permanent_states():
+            raise NotAllowedError(f"the {name} lives for one run; begin and end runs with 'thorctl train' and 'cancel'")
+
     async def reload(self) -> Changes:
         """Read the settings anew and apply what can change live.
 
@@ -102,7 +169,8 @@ class Supervisor:
             try:
                 loaded = await asyncio.to_thread(self._reread)
                 found = changes(self.tables, loaded.tables)
-                self._hand_out(loaded.tables)
+                self._loaded = loaded
+                self._hand_out_settings()
                 self.workers.reload(loaded.tables)
             except SettingsError as error:
                 _logger.error("the settings are as before", error=str(error))  # noqa: TRY400
@@ -121,9 +189,12 @@ class Supervisor:
             StartError: something that is no fault of thord's stands in the way.
         """
         self._listen_to_signals()
-        self._hand_out(self.tables)
+        self._hand_out_settings()
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
+        house = House(self, learning, self.workers)
+        control = ControlApi(house, owner=os.geteuid(), group=group_of(self.paths.control_socket))
+        await control.start(self.sockets.control)
         recovery = asyncio.create_task(learning.recover())
         recovery.add_done_callback(self._recovered)
         try:
@@ -131,10 +202,11 @@ class Supervisor:
             await asyncio.wait({recovery}, timeout=_REPAIR_SECONDS)
             await self.workers.start(self.sockets.channel)
             self._tick()
-            await self._work()
+            await self._work(learning)
         finally:
             recovery.cancel()
             await self._stop(learning)
+            await control.stop()
 
     async def _open(self) -> Learning:
         try:
@@ -151,7 +223,7 @@ class Supervisor:
             _logger.error("what the last run left could not be repaired", exc_info=error)
             self.troubles.begin("recovery", f"what the last run left could not be repaired: {error!r}")
 
-    async def _work(self) -> None:
+    async def _work(self, learning: Learning) -> None:
         while True:
             request = await self._requests.get()
             if request is not _Request.RELOAD:
@@ -160,6 +232,7 @@ class Supervisor:
                 return
             with contextlib.suppress(SettingsError):  # logged, and nobody waits for an answer
                 await self.reload()
+                await learning.schedule.plan()
 
     async def _stop(self, learning: Learning) -> None:
         self._stopping = True
@@ -198,19 +271,18 @@ class Supervisor:
 
     # Settings, and what systemd is told -----------------------------------------------------------------------------
 
-    def _hand_out(self, tables: Tables) -> None:
+    def _hand_out_settings(self) -> None:
         """Write the settings down for the workers."""
         draft = self.paths.settings_file.with_suffix(".tmp")
         draft.touch(mode=0o600)
-        draft.write_text(tables.model_dump_json())
+        draft.write_text(self.tables.model_dump_json())
         draft.rename(self.paths.settings_file)
-        self.tables = tables
 
     def _worker_changed(self, _: Change) -> None:
         permanent = self.workers.permanent_states().values()
         if all(state is WorkerState.RUNNING for state in permanent):
             self._came_up = True
-        if not self._told_ready and all(state in (WorkerState.RUNNING, WorkerState.FAILED) for state in permanent):
+        if not self._told_ready and all(state in _SETTLED for state in permanent):
             self._told_ready = True
             self._notifier.ready(self._describe())
             _logger.info("up", state=str(self.state), seconds=round(time.monotonic() - self.started_at, 3))

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from daemon import log
 from daemon.messages import Beat, FromWorker, Message, Ready, Stop, WorkerName
 from daemon.settings.sections import SupervisionSettings
@@ -61,6 +63,17 @@ class WorkerStatus:
     uptime_seconds: float | None
     activity: str
     deaths: tuple[Death, ...]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The worker as clients see it."""
+        return {
+            "state": self.state,
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "uptime_seconds": self.uptime_seconds,
+            "activity": self.activity,
+            "deaths": [{"at": death.at, "reason": death.reason} for death in self.deaths],
+        }
 
 
 @dataclass(frozen=True)
