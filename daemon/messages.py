@@ -142,6 +142,8 @@ class Refused(Message):
     kind: Literal["refused"] = "refused"
     version: int
     reason: str
+    unfit: bool = True
+    """The version itself is at fault. False: there is no room or time for it now, another attempt may succeed."""
 
 
 class Serving(Message):

@@ -9,7 +9,7 @@ from daemon.settings.load import SettingsError
 from daemon.supervisor.cycles import NotCancellableError
 from daemon.supervisor.evaluations import EvaluationFailedError
 from daemon.supervisor.ports import WorkerLostError, WorkerUnavailableError
-from daemon.supervisor.promotion import NotAllowedError, RefusedError
+from daemon.supervisor.promotion import NotAllowedError, NotNowError, RefusedError
 from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError, StoreUnavailableError
 
 _logger = log.get(__name__)
@@ -33,6 +33,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     SettingsError: (422, "bad_settings"),
     EvaluationFailedError: (502, "evaluation_failed"),
     WorkerLostError: (502, "worker_lost"),
+    NotNowError: (503, "not_now"),
     WorkerUnavailableError: (503, "worker_unavailable"),
     StoreUnavailableError: (503, "store_unavailable"),
 }

@@ -41,7 +41,7 @@ from daemon.supervisor import versions
 from daemon.supervisor.cycle_watch import CycleWatch
 from daemon.supervisor.evaluations import Evaluations
 from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
-from daemon.supervisor.promotion import IncumbentChangedError, Promotion, RefusedError
+from daemon.supervisor.promotion import IncumbentChangedError, NotNowError, Promotion, RefusedError
 from daemon.supervisor.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name
 from daemon.supervisor.store import CycleField, Store, StoreUnavailableError
 from daemon.supervisor.troubles import LONGEST_PAUSE, Troubles, insist
@@ -363,6 +363,8 @@ class Cycles:
             await insist(lambda: self._promotion.promote_candidate(cycle), self._troubles)
         except IncumbentChangedError as error:
             _logger.info("the candidate is judged again", why=str(error))
+        except NotNowError as error:
+            raise _CutShortError(str(error), pause=FAILURE_PAUSE, data_at_fault=False) from error
         except RefusedError as error:
             raise _FailedError(f"version {version_name(cycle.version)} cannot be served: {error}") from error
         finally:

@@ -20,7 +20,7 @@ from enum import StrEnum
 from control.paths import Paths
 from daemon import log
 from daemon.cycle import CycleState
-from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Refused, Serving, WorkerName
+from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Ready, Refused, Serving, WorkerName
 from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.records import Cycle, Swap, Version
 from daemon.supervisor.store import NoSuchRecordError, Store, StoreUnavailableError
@@ -36,6 +36,10 @@ DEATH_WINDOW = 60.0
 
 class RefusedError(Exception):
     """The version cannot be served; the one in service is untouched. The message says why."""
+
+
+class NotNowError(Exception):
+    """The server has no room or time for the version at the moment; nothing changed."""
 
 
 class NotAllowedError(Exception):
@@ -90,7 +94,7 @@ class Promotion:
         self._boot_timeout = boot_timeout
         self._passed = passed
         self._one_at_a_time = asyncio.Lock()
-        self._server_reported = asyncio.Event()
+        self._server_is_up = asyncio.Event()
         self._swaps: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaths: list[float] = []
@@ -105,6 +109,7 @@ class Promotion:
             NoSuchRecordError: there is no such version.
             NotAllowedError: it was rejected or quarantined, and ``force`` is not given.
             RefusedError: the server will not serve it.
+            NotNowError: the server cannot take it now.
             StoreUnavailableError: the disk is full or read-only; nothing changed.
         """
         version = await self._store.version(number)
@@ -123,6 +128,7 @@ class Promotion:
         Raises:
             IncumbentChangedError: it was judged against a version that no longer serves.
             RefusedError: the server will not serve it.
+            NotNowError: the server cannot take it now; call again.
             StoreUnavailableError: the disk is full or read-only; call again.
         """
         if cycle.version is None:
@@ -137,6 +143,7 @@ class Promotion:
         Raises:
             NotAllowedError: there is none.
             RefusedError: the server will not serve it.
+            NotNowError: the server cannot take it now.
             StoreUnavailableError: the disk is full or read-only; nothing changed.
         """
         previous = await self._previous(self.serving)
@@ -179,14 +186,14 @@ class Promotion:
             if judged and self.serving not in (judged_against, swap.version):
                 raise IncumbentChangedError(f"version {self.serving} serves, not {judged_against}")
             try:
-                await self._prepare(swap.version)
+                held = await self._prepare(swap.version)
                 self._passed(SwapStep.PREPARED)
                 await self._commit(swap)
             except BaseException:
                 self._abandon(swap.version)
                 raise
             self._passed(SwapStep.POINTED)
-            refusal = await self._flip(swap.version)
+            refusal = await self._flip(swap.version) if held else None
             self._passed(SwapStep.FLIPPED)
             await insist(lambda: self._store.finish_swap(swap), self._troubles)
             self._passed(SwapStep.RECORDED)
@@ -195,8 +202,16 @@ class Promotion:
             raise RefusedError(refusal)
         self._align()
 
-    async def _prepare(self, version: int) -> None:
-        """Step 1. A server that dies of it is given another chance, then the version is refused."""
+    async def _prepare(self, version: int) -> bool:
+        """Step 1. A server that dies of it is given another chance, then the version is refused.
+
+        Returns:
+            Whether a server holds the version; without one its sums were checked here.
+
+        Raises:
+            RefusedError: it cannot be served; it is quarantined.
+            NotNowError: it may be served later.
+        """
         for _ in range(DEATHS):
             try:
                 answer = await self._workers.request(
@@ -205,15 +220,18 @@ class Promotion:
                     lambda message: isinstance(message, Prepared | Refused) and message.version == version,
                 )
             except WorkerUnavailableError:
-                return await self._verify(version)
+                await self._verify(version)
+                return False
             except WorkerLostError as error:
                 _logger.warning("the server died while it prepared", version=version, how=str(error))
                 await self._server_is_back()
                 continue
+            if isinstance(answer, Refused) and not answer.unfit:
+                raise NotNowError(answer.reason)
             if isinstance(answer, Refused):
                 await self._quarantine(version, answer.reason)
                 raise RefusedError(answer.reason)
-            return None
+            return True
         reason = f"the server died {DEATHS} times while it loaded the version"
         await self._quarantine(version, reason)
         raise RefusedError(reason)
@@ -267,7 +285,7 @@ class Promotion:
 
     def server_died(self) -> None:
         """To be told whenever the server process ends unexpectedly."""
-        self._server_reported.clear()
+        self._server_is_up.clear()
         self._served, self.resident = None, ()
         self._deaths.append(time.monotonic())
         self._begin(self._consider_going_back())
@@ -277,26 +295,28 @@ class Promotion:
             return
         if isinstance(message, Serving):
             self._served, self.resident = message.version, message.resident
-            self._server_reported.set()
             if message.version is not None:
                 self._begin(self._prove(message.version))
-            self._align()
-        elif isinstance(message, Refused) and message.version == self.serving:
+        elif isinstance(message, Ready):
+            self._server_is_up.set()
             self._align()
 
     def _align(self) -> None:
-        """A server that came up with another version than ``current`` is led to it, once no swap is under way."""
-        if self._server_reported.is_set() and self._served != self.serving and not self._one_at_a_time.locked():
+        """A server that came up with another version than ``current``, or none, is led to it between swaps."""
+        if self._server_is_up.is_set() and self._served != self.serving and not self._one_at_a_time.locked():
             self._begin(self._lead_to_current())
 
     async def _lead_to_current(self) -> None:
+        refusal = None
         async with self._one_at_a_time:
             version = self.serving
             if version is None or version == self._served:
                 return
             try:
-                await self._prepare(version)
-                refusal = await self._flip(version)
+                if await self._prepare(version):
+                    refusal = await self._flip(version)
+                else:
+                    self._server_is_up.clear()  # it went away again, and will report when it is back
             except RefusedError as error:
                 refusal = str(error)
         if refusal is not None:
@@ -347,9 +367,9 @@ class Promotion:
         await insist(lambda: self._store.prove_version(version), self._troubles)
 
     async def _server_is_back(self) -> None:
-        self._server_reported.clear()
+        self._server_is_up.clear()
         try:
-            await asyncio.wait_for(self._server_reported.wait(), self._boot_timeout)
+            await asyncio.wait_for(self._server_is_up.wait(), self._boot_timeout)
         except TimeoutError:
             return
 

@@ -104,7 +104,7 @@ class Swapper:
                 rows = self._context.settings.inference.max_batch
                 self._slots.install(preparing.prepare(folder, self._placement, rows, self._slots.serving))
         except (UnfitVersionError, TimeoutError) as error:
-            self._refuse(version, str(error))
+            self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
             return False
         finally:
             if self._is_idle():
@@ -115,12 +115,12 @@ class Swapper:
         _logger.info("a version is prepared", version=version, seconds=round(seconds, 3))
         return True
 
-    def _refuse(self, version: int, reason: str) -> None:
+    def _refuse(self, version: int, reason: str, *, unfit: bool) -> None:
         self._metrics.swaps.labels("prepare", "refused").inc()
         _logger.error("a version is refused", version=version, reason=reason)
         if self._slots.serving is None:
             self._on_unready(f"version {version:06d} was refused: {reason}")
-        self._channel.send(Refused(version=version, reason=reason))
+        self._channel.send(Refused(version=version, reason=reason, unfit=unfit))
 
     def _say_what_serves(self) -> None:
         serving = self._slots.serving

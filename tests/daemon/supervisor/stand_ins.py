@@ -169,6 +169,8 @@ class Script:
     intake_up: bool = True
     refuses: dict[int, str] = dataclasses.field(default_factory=dict)
     """Versions the server refuses, and why."""
+    no_room: int = 0
+    """How many times the server has no room for a version."""
     prepare_kills: int = 0
     """How many times the server dies while it prepares."""
 
@@ -205,8 +207,8 @@ class StandIns:
         """The server comes up, with what ``current`` says unless told otherwise."""
         self.script.server_up = True
         self.serving = version if version is not None else artifacts.current_version(self.paths.current)
-        self.tell("server", Ready())
         self.tell("server", Serving(version=self.serving))
+        self.tell("server", Ready())
 
     def hold(self, worker: WorkerName) -> None:
         """From now on runs of this worker wait before they answer."""
@@ -264,7 +266,6 @@ class StandIns:
         if isinstance(message, Prepare):
             return await self._prepare(message.version)
         if isinstance(message, Commit):
-            assert self.prepared == message.version or self.serving == message.version
             assert artifacts.current_version(self.paths.current) == message.version
             self.serving, self.prepared = message.version, None
             return Serving(version=message.version, resident=(message.version,))
@@ -279,6 +280,9 @@ class StandIns:
             self.script.prepare_kills -= 1
             asyncio.get_running_loop().call_later(0.01, self.boot_server, self.serving)
             raise WorkerLostError("the server was killed")
+        if self.script.no_room:
+            self.script.no_room -= 1
+            return Refused(version=version, reason="an older version still drains", unfit=False)
         try:
             artifacts.verify(self.paths.version(version))
         except artifacts.ArtifactError as error:

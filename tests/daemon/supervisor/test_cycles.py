@@ -239,6 +239,16 @@ def test_a_version_the_server_refuses_fails_the_cycle_and_is_quarantined(paths: 
     asyncio.run(story())
 
 
+def test_a_server_without_room_is_asked_again(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(no_room=2))
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        assert (cycle.state, cycle.attempt) == (CycleState.PROMOTED, 3)
+
+    asyncio.run(story())
+
+
 def test_a_cycle_waits_for_an_intake_that_is_away(paths: Paths) -> None:
     async def story() -> None:
         workers = stand_ins(paths, Script(intake_up=False))

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.paths import Paths, at_home
-from daemon.messages import Abandon, Commit, Prepare, Refused, Serving
+from daemon.messages import Abandon, Commit, Prepare, Ready, Refused
 from daemon.supervisor import troubles as troubles_module
 from daemon.supervisor.promotion import (
     DEATH_WINDOW,
     DEATHS,
     NotAllowedError,
+    NotNowError,
     RefusedError,
     SwapStep,
     gives_up,
@@ -275,8 +276,23 @@ def test_a_server_that_came_up_with_the_old_version_is_led_to_current(paths: Pat
             await it.promotion.promote(1, by="uid 0")
             workers.script.server_up = False
             await it.promotion.promote(2, by="uid 0")
+            it.promotion.server_died()
             workers.boot_server(version=1)  # it had read ``current`` a moment before it moved
             await until(lambda: workers.serving == 2)
+
+    asyncio.run(story())
+
+
+def test_a_server_without_room_does_not_condemn_the_version(paths: Paths) -> None:
+    async def story() -> None:
+        workers = StandIns(paths, Script(no_room=1))
+        async with learning(workers) as it:
+            with pytest.raises(NotNowError, match="drain"):
+                await it.promotion.promote(1, by="uid 0")
+            assert (await it.store.version(1)).state == "available"
+            assert artifacts.current_version(paths.current) is None
+            await it.promotion.promote(1, by="uid 0")
+            assert workers.serving == 1
 
     asyncio.run(story())
 
@@ -293,7 +309,7 @@ def test_a_server_that_cannot_load_current_at_boot_makes_thord_go_back(paths: Pa
             workers.script.server_up = True
             workers.serving = None
             workers.tell("server", Refused(version=2, reason="sha256 differs"))
-            workers.tell("server", Serving(version=None))
+            workers.tell("server", Ready())
             await until(lambda: workers.serving == 1)
             assert artifacts.current_version(paths.current) == 1
             assert (await it.store.version(2)).state == "quarantined"
