@@ -49,8 +49,8 @@ def enough_is_new(new: int, left: int, threshold: int, minimum: int) -> bool:
 
     Args:
         new: how many there are.
-        left: how many of those an unsuccessful cycle left; they wait for the clock, or the same failure would repeat
-            without pause.
+        left: how many of those came back from an unsuccessful cycle; they wait for the clock, or the same failure
+            would repeat without pause.
         threshold: ``schedule.after_new_conversations``; 0 turns it off.
         minimum: ``data.min_conversations``; a cycle with fewer would be skipped.
     """
@@ -87,7 +87,6 @@ class Schedule:
         self._troubles = troubles
         self._clock = clock
         self._owed = False
-        self._new = 0
         self._left = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(
@@ -137,14 +136,13 @@ class Schedule:
         await self.plan()
 
     def _cycle_ended(self, cycle: Cycle) -> None:
-        self._left = 0 if cycle.state is CycleState.PROMOTED else self._new + (cycle.conversations or 0)
+        self._left = 0 if cycle.state is CycleState.PROMOTED else cycle.conversations or 0
         if self._owed:
             self._begin(self._run_when_possible())
 
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
         if worker != "intake" or not isinstance(message, Counts):
             return
-        self._new = message.new
         tables = self._tables()
         threshold, minimum = tables.schedule.after_new_conversations, tables.data.min_conversations
         if self._cycles.current is None and enough_is_new(message.new, self._left, threshold, minimum):

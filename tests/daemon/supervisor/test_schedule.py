@@ -1,0 +1,206 @@
+"""The schedule neither skips nor doubles a cycle, whatever restarts lie between."""
+
+import asyncio
+import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from control.paths import at_home
+from daemon.cycle import CycleState
+from daemon.messages import Counts
+from daemon.settings.sections import ScheduleSettings, Tables
+from daemon.supervisor.schedule import LAST_BACKUP, LAST_RUN, enough_is_new, next_run
+from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, settled, tables
+
+START = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
+MINUTE = datetime.timedelta(minutes=1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    interval=st.integers(1, 90),
+    lives=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 200)), min_size=1, max_size=8),
+)
+def test_over_any_restarts_runs_are_an_interval_apart_and_none_is_missed(interval: int, lives) -> None:
+    """Each life is so many minutes up, then so many down; the clock is the test's."""
+    plan = ScheduleSettings(interval_minutes=interval)
+    now = last = START
+    runs: list[datetime.datetime] = []
+    for up, down in lives:
+        stop = now + up * MINUTE
+        while (due := next_run(plan, last, now)) is not None and due <= stop:
+            now = last = due
+            runs.append(due)
+        now = stop + down * MINUTE
+        owed = next_run(plan, last, now)
+        assert owed is not None
+        # While it was up nothing was left out: the next one is due within an interval of the last.
+        assert last + interval * MINUTE > stop
+    gaps = [after - before for before, after in zip([START, *runs], runs, strict=False)]
+    assert all(gap >= interval * MINUTE for gap in gaps)
+
+
+def test_a_run_missed_while_down_is_made_up_for_once() -> None:
+    plan = ScheduleSettings(interval_minutes=30)
+    back = START + 600 * MINUTE
+    assert next_run(plan, START, back) == back
+    assert next_run(plan, back, back) == back + 30 * MINUTE
+
+
+def test_cron_takes_the_place_of_the_interval() -> None:
+    plan = ScheduleSettings(cron="15 * * * *")
+    first = next_run(plan, START, START)
+    assert first is not None
+    assert first.astimezone(datetime.UTC).minute == 15
+    assert next_run(plan, first, first) == first + 60 * MINUTE
+    missed = START + 200 * MINUTE
+    assert next_run(plan, START, missed) == missed
+
+
+def test_turned_off_nothing_is_planned() -> None:
+    assert next_run(ScheduleSettings(enabled=False), START, START) is None
+
+
+@pytest.mark.parametrize(
+    ("new", "left", "threshold", "minimum", "expected"),
+    [
+        (100, 0, 0, 10, False),
+        (99, 0, 100, 10, False),
+        (100, 0, 100, 10, True),
+        (5, 0, 3, 10, False),
+        (100, 60, 50, 10, False),
+        (110, 60, 50, 10, True),
+    ],
+)
+def test_when_enough_is_new(new: int, left: int, threshold: int, minimum: int, expected: bool) -> None:
+    assert enough_is_new(new, left, threshold, minimum) is expected
+
+
+def minutes(count: float) -> Tables:
+    return tables(interval_minutes=count)
+
+
+async def cycle_of(it, state: CycleState = CycleState.PROMOTED):
+    """Wait for the first cycle to end so."""
+    async with asyncio.timeout(10):
+        while not (found := await it.store.cycles(1)) or not found[0].is_final:
+            await it.store.news_after((await it.store.newest_events(1) or [None])[0].id if found else 0)
+    assert found[0].state is state
+    return found[0]
+
+
+def test_a_due_cycle_starts_by_itself_and_the_next_is_planned(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path))
+        workers.ledger.add(5)
+        before = datetime.datetime.now(datetime.UTC)
+        async with learning(workers, minutes(0.005)) as it:
+            cycle = await cycle_of(it)
+            assert cycle.reason == "schedule"
+            written = await it.store.meta(LAST_RUN)
+            assert written is not None
+            ran = datetime.datetime.fromisoformat(written)
+            assert ran - before >= datetime.timedelta(minutes=0.005)
+
+    asyncio.run(story())
+
+
+def test_a_restart_keeps_the_time_of_the_next_cycle(tmp_path: Path) -> None:
+    async def life() -> datetime.datetime | None:
+        async with learning(StandIns(at_home(tmp_path)), minutes(30)) as it:
+            return it.schedule.next_at
+
+    first = asyncio.run(life())
+    assert first is not None
+    assert [asyncio.run(life()) for _ in range(3)] == [first] * 3
+
+
+def test_what_came_due_while_down_runs_once_at_start(tmp_path: Path) -> None:
+    async def first_life() -> None:
+        async with learning(StandIns(at_home(tmp_path)), minutes(600)) as it:
+            long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3)
+            await it.store.set_meta(LAST_RUN, long_ago.isoformat())
+
+    async def second_life() -> None:
+        workers = StandIns(at_home(tmp_path))
+        workers.ledger.add(5)
+        async with learning(workers, minutes(600)) as it:
+            await cycle_of(it)
+            await asyncio.sleep(0.05)
+            assert len(await it.store.cycles(10)) == 1
+            assert it.schedule.next_at is not None
+            assert it.schedule.next_at > datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=590)
+
+    asyncio.run(first_life())
+    asyncio.run(second_life())
+
+
+def test_a_cycle_due_while_another_runs_comes_after_it_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path))
+        workers.ledger.add(5)
+        async with learning(workers, minutes(600)) as it:
+            workers.hold("trainer")
+            manual = await it.cycles.trigger("api")
+            await workers.until_held("trainer")
+            for _ in range(3):
+                await it.schedule._ring()
+            await asyncio.sleep(0.02)
+            workers.release("trainer")
+            workers.ledger.add(5)
+            await ended(it, manual.id)
+            async with asyncio.timeout(5):
+                while len(found := await it.store.cycles(10)) < 2 or not found[0].is_final:
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+            assert [cycle.reason for cycle in await it.store.cycles(10)] == ["schedule", "api"]
+
+    asyncio.run(story())
+
+
+def test_enough_new_conversations_start_a_cycle(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path))
+        workers.ledger.add(5)
+        async with learning(workers, tables(threshold=5)) as it:
+            workers.tell("intake", Counts(new=4))
+            await asyncio.sleep(0.02)
+            assert await it.store.cycles(1) == []
+            workers.tell("intake", Counts(new=5))
+            cycle = await cycle_of(it)
+            assert cycle.reason == "threshold"
+
+    asyncio.run(story())
+
+
+def test_conversations_that_were_rejected_do_not_start_the_same_cycle_over_and_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path), Script(verdicts=[False] * 50))
+        workers.ledger.add(5)
+        async with learning(workers, tables(threshold=5)) as it:
+            workers.tell("intake", Counts(new=5))
+            await cycle_of(it, CycleState.REJECTED)
+            await settled(it)
+            await asyncio.sleep(0.05)
+            assert len(await it.store.cycles(10)) == 1
+            workers.tell("intake", Counts(new=10))
+            async with asyncio.timeout(5):
+                while len(await it.store.cycles(10)) < 2:
+                    await asyncio.sleep(0.005)
+
+    asyncio.run(story())
+
+
+def test_databases_are_copied_at_night(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with learning(StandIns(at_home(tmp_path))) as it:
+            planned = it.schedule._scheduler.get_job("backup").next_run_time.astimezone()
+            assert (planned.hour, planned.minute) == (3, 30)
+            await it.schedule._back_up()
+            assert [file.name[:6] for file in it.paths.backups.iterdir()] == ["thord-"]
+            assert await it.store.meta(LAST_BACKUP) is not None
+
+    asyncio.run(story())
