@@ -112,6 +112,7 @@ class Cycles:
         self._to_settle = False
         self._step: asyncio.Task[Cycle] | None = None
         self._promoting = False
+        self._recovered = False
         self._cancelled: dict[int, str] = {}
         self._watch = CycleWatch()
         self._intake_ready = asyncio.Event()
@@ -130,6 +131,7 @@ class Cycles:
         """Take up what a crash or a stop left: settle what ended, resume what did not. Call once at start."""
         self._settle_soon()
         self.current = await self._store.unfinished_cycle()
+        self._recovered = True
         if self.current is not None:
             self._drive_in_background(self._resume(self.current))
 
@@ -140,8 +142,10 @@ class Cycles:
 
         Raises:
             CycleUnderWayError: one is not finished yet.
-            StoreUnavailableError: the disk is full or read-only.
+            StoreUnavailableError: the disk is full or read-only, or what the last run left is not repaired yet.
         """
+        if not self._recovered:
+            raise StoreUnavailableError("what the last run left is still being repaired; try again in a moment")
         self.current = await self._store.add_cycle(reason, request or CycleRequest(), noting)
         self._drive_in_background(self._drive(self.current))
         return self.current

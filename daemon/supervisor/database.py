@@ -34,6 +34,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
         self._thread = thread
+        self._closed = False
 
     @classmethod
     async def open(cls, file: Path, backups: Path) -> "Database":
@@ -54,6 +55,7 @@ class Database:
     async def close(self) -> None:
         """Finish what was begun and close the file."""
         await self.run(self._connection.close)
+        self._closed = True
         self._thread.shutdown()
 
     async def run(self, call: Callable[[], _T]) -> _T:
@@ -62,6 +64,8 @@ class Database:
         Raises:
             StoreUnavailableError: the database could not do it; nothing was written.
         """
+        if self._closed:
+            raise StoreUnavailableError("thord.db is closed: thord is stopping")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
         except sqlite3.DatabaseError as error:

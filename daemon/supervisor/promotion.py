@@ -95,6 +95,7 @@ class Promotion:
         self._passed = passed
         self._one_at_a_time = asyncio.Lock()
         self._server_is_up = asyncio.Event()
+        self._recovered = asyncio.Event()
         self._swaps: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaths: list[float] = []
@@ -153,7 +154,7 @@ class Promotion:
         return await self._store.version(previous)
 
     async def recover(self) -> None:
-        """Finish or forget the swap that a crash interrupted. Call once, before the server starts."""
+        """Finish or forget the swap that a crash interrupted. Call once at start; no swap begins before it is done."""
         for draft in self._paths.models.glob(".tmp-current-*"):
             draft.unlink(missing_ok=True)
         swap = await self._store.swap()
@@ -161,6 +162,7 @@ class Promotion:
             await insist(lambda: self._store.finish_swap(swap), self._troubles)
         elif swap is not None:
             await insist(self._store.abandon_swap, self._troubles)
+        self._recovered.set()
 
     async def close(self) -> None:
         """Stop; an interrupted swap is finished or forgotten at the next start."""
@@ -181,6 +183,7 @@ class Promotion:
         await asyncio.shield(task)
 
     async def _swap(self, swap: Swap, judged: bool, judged_against: int | None) -> None:
+        await self._recovered.wait()
         async with self._one_at_a_time:
             swap = swap.model_copy(update={"previous": self.serving})
             if judged and self.serving not in (judged_against, swap.version):
