@@ -7,6 +7,7 @@ Sources: Touvron et al., LLaMA (2302.13971); Su et al., RoFormer (2104.09864); S
 Ainslie et al., GQA (2305.13245).
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.config import ModelSettings, ThorShape
+from engine.models.attention import attention
 from engine.models.base import Cache
 
 INIT_DEVIATION = 0.02
@@ -225,29 +227,24 @@ def _one_document_a_row(documents_BT: Tensor) -> bool:
 
 
 def _causal(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
-    return F.scaled_dot_product_attention(q_BHTE, k_BKTE, v_BKTE, is_causal=True, enable_gqa=True)
+    return attention(q_BHTE, k_BKTE, v_BKTE, seen=None)
 
 
 def _causal_within(documents_BT: Tensor) -> Attend:
     """Attention that is causal and stays inside each document."""
     length = documents_BT.shape[1]
     causal_TT = torch.ones(length, length, dtype=torch.bool, device=documents_BT.device).tril()
-    mask_B1TT = ((documents_BT[:, :, None] == documents_BT[:, None, :]) & causal_TT)[:, None]
-
-    def attend(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(q_BHTE, k_BKTE, v_BKTE, attn_mask=mask_B1TT, enable_gqa=True)
-
-    return attend
+    seen_B1TT = ((documents_BT[:, :, None] == documents_BT[:, None, :]) & causal_TT)[:, None]
+    return functools.partial(attention, seen=seen_B1TT)
 
 
 def _through_cache(keys: Tensor, values: Tensor, rows_B: Tensor, positions_BT: Tensor, seen_B1TS: Tensor) -> Attend:
     """Attention that writes new keys and values into one layer of a cache, then looks at all that is written."""
-    read = seen_B1TS.shape[-1]
+    used = seen_B1TS.shape[-1]
 
     def attend(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
         keys[rows_B[:, None], :, positions_BT] = k_BKTE.transpose(1, 2)
         values[rows_B[:, None], :, positions_BT] = v_BKTE.transpose(1, 2)
-        k_BKSE, v_BKSE = keys[rows_B, :, :read], values[rows_B, :, :read]
-        return F.scaled_dot_product_attention(q_BHTE, k_BKSE, v_BKSE, attn_mask=seen_B1TS, enable_gqa=True)
+        return attention(q_BHTE, keys[rows_B, :, :used], values[rows_B, :, :used], seen_B1TS)
 
     return attend
