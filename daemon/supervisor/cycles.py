@@ -410,7 +410,7 @@ class Cycles:
                 raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=False) from error
             else:
                 if isinstance(answer, Failure):
-                    raise _not_done(answer)
+                    raise _not_done(answer, data_at_fault=False)
                 return answer
 
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
@@ -478,12 +478,12 @@ def _work_of_a_process() -> Iterator[None]:
         raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=True) from error
 
 
-def _not_done(answer: FromWorker) -> _CutShortError | _FailedError:
+def _not_done(answer: FromWorker, *, data_at_fault: bool = True) -> _CutShortError | _FailedError:
     if not isinstance(answer, Failure):
         return _FailedError(f"the worker gave an answer that does not belong here: '{answer.kind}'")
     if answer.retry:
         return _CutShortError(answer.reason, pause=FAILURE_PAUSE, data_at_fault=False)
-    return _FailedError(answer.reason)
+    return _FailedError(answer.reason, data_at_fault=data_at_fault)
 
 
 def _version_of(cycle: Cycle) -> int:

@@ -21,4 +21,9 @@ def refusals(ledger: Path, limit: int) -> list[dict[str, JsonValue]]:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'refusals'").fetchone():
             return []
         query = f"SELECT {', '.join(_COLUMNS)} FROM refusals ORDER BY id DESC LIMIT ?"  # noqa: S608 — our own names
-        return [dict(zip(_COLUMNS, row, strict=True)) for row in connection.execute(query, (limit,))]
+        return [_shown(dict(zip(_COLUMNS, row, strict=True))) for row in connection.execute(query, (limit,))]
+
+
+def _shown(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Line 0 stands for the whole file, an empty copy for a file that could not be read: null for clients."""
+    return {**row, "line": row["line"] or None, "copy": row["copy"] or None}

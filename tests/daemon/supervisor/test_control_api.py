@@ -211,12 +211,13 @@ def test_scan_and_quarantine(api: Running) -> None:
     with contextlib.closing(sqlite3.connect(api.paths.ledger)) as ledger, ledger:
         columns = "id INTEGER PRIMARY KEY, at, file, line, reason, copy, sha256, size"
         ledger.execute(f"CREATE TABLE refusals ({columns})")
-        rows = [("2026-01-01T00:00:00Z", f"/in/{n}.jsonl", n, "not JSON", None, "ab", 12) for n in range(3)]
+        rows = [("2026-01-01T00:00:00Z", f"/in/{n}.jsonl", n, "not JSON", None, "ab", 12) for n in (0, 1, 2)]
         ledger.executemany("INSERT INTO refusals VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", rows)
-    found = api.client.get("/v1/quarantine?limit=2").json()
+    found = api.client.get("/v1/quarantine?limit=3").json()
     assert [(refusal["file"], refusal["line"], refusal["reason"]) for refusal in found] == [
         ("/in/2.jsonl", 2, "not JSON"),
         ("/in/1.jsonl", 1, "not JSON"),
+        ("/in/0.jsonl", None, "not JSON"),
     ]
 
 
