@@ -32,6 +32,7 @@ class Cycle(TypedDict):
     gate: dict[str, Json] | None
     started_at: str | None
     ended_at: str | None
+    progress: NotRequired["Progress"]
 
 
 class Worker(TypedDict):
@@ -54,6 +55,7 @@ class Status(TypedDict):
     """What thord is doing."""
 
     state: Literal["starting", "ready", "degraded", "stopping"]
+    reasons: NotRequired[list[str]]
     home: str
     pid: int
     uptime_seconds: float
@@ -91,6 +93,15 @@ class Progress(TypedDict):
     tokens_per_second: NotRequired[float]
     eta_seconds: NotRequired[float | None]
     validation_loss: NotRequired[float | None]
+
+
+class Configuration(TypedDict):
+    """Settings, all resolved; how the profile was chosen; which key was set where (others are at their default)."""
+
+    settings: dict[str, Json]
+    profile: str
+    why: str
+    origins: dict[str, str]
 
 
 class Reloaded(TypedDict):

@@ -66,9 +66,9 @@ class Thord:
         """What thord is doing; answered even while every worker is busy."""
         return self._control.get("/v1/status", answers.Status, timeout=5)
 
-    def settings(self) -> dict[str, Json]:
-        """The settings it runs with, all resolved."""
-        return self._control.get("/v1/config", dict[str, answers.Json])
+    def configuration(self) -> answers.Configuration:
+        """The settings it runs with, and where each comes from."""
+        return self._control.get("/v1/config", answers.Configuration)
 
     def stop(self, *, now: bool = False) -> None:
         """Ask it to stop. It drains what is under way, except with ``now``. Returns at once."""
@@ -200,7 +200,8 @@ class Thord:
     ) -> Iterator[answers.Event]:
         """What happened, oldest first; with ``follow`` it goes on with what happens, until thord stops."""
         if not follow:
-            yield from self._control.get(query("/v1/events", after=after, limit=limit), list[answers.Event])
+            found = self._control.get(query("/v1/events", after=after, limit=limit), list[answers.Event])
+            yield from sorted(found, key=lambda event: event["id"])
             return
         for line in self._control.lines("GET", query("/v1/events", after=after, limit=limit, follow="true")):
             event: answers.Event = json.loads(line)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypedDict
+from typing import IO, TYPE_CHECKING
 
 from control import errors, exit_status
 from control.paths import socket_address
@@ -20,7 +20,7 @@ from control.paths import socket_address
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from control.answers import Json, Status
+    from control.answers import Configuration, Status
     from control.client import Thord
     from control.paths import Paths
 
@@ -34,15 +34,7 @@ def thord_command() -> list[str]:
     return [str(script)] if script.exists() else [sys.executable, "-m", "daemon.supervisor.main"]
 
 
-class Resolved(TypedDict):
-    """The settings a thord would run with, and how its profile was chosen."""
-
-    profile: str
-    why: str
-    settings: dict[str, Json]
-
-
-def resolve_settings(home: str | None) -> Resolved:
+def resolve_settings(home: str | None) -> Configuration:
     """Read and check the settings without a running thord.
 
     Raises:
@@ -54,7 +46,7 @@ def resolve_settings(home: str | None) -> Resolved:
         raise errors.UsageError(done.stderr.strip(), "bad_configuration")
     if done.returncode:
         raise errors.ThordError(f"the settings could not be read:\n{done.stderr.strip()}")
-    resolved: Resolved = json.loads(done.stdout)
+    resolved: Configuration = json.loads(done.stdout)
     return resolved
 
 

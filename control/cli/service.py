@@ -11,7 +11,7 @@ from control.cli.parser import WORKERS, Commands, Options, connect
 if TYPE_CHECKING:
     import argparse
 
-    from control.answers import Status, Worker
+    from control.answers import Cycle, Status, Worker
     from control.client import Thord
     from control.systemd import Unit
 
@@ -221,10 +221,11 @@ def show(status: Status) -> None:
     """Print a status for people, without its workers."""
     paint_state, duration = output.paint_state, output.duration
     cycle, counts = status["cycle"], status["conversations"]
-    learning = f"number {cycle['id']} is {paint_state(cycle['state'])}" if cycle else "none"
+    learning = f"number {cycle['id']} is {_doing(cycle)}" if cycle else "none"
     output.fields(
         {
             "thord": f"{paint_state(status['state'])}, pid {status['pid']}, up {duration(status['uptime_seconds'])}",
+            **({"because": "; ".join(map(output.clean, reasons))} if (reasons := status.get("reasons")) else {}),
             "home": output.clean(status["home"]),
             "api": output.clean(status["api"]["url"]),
             "version": status["version"] or "none yet; give it conversations: thorctl ingest FILE",
@@ -232,6 +233,14 @@ def show(status: Status) -> None:
             "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
         }
     )
+
+
+def _doing(cycle: Cycle) -> str:
+    if "progress" not in cycle:
+        return output.paint_state(cycle["state"])
+    from control.cli.progress import describe
+
+    return describe(cycle["progress"])
 
 
 def show_workers(status: Status) -> None:

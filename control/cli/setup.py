@@ -11,7 +11,7 @@ from control.process import resolve_settings
 if TYPE_CHECKING:
     import argparse
 
-    from control.answers import Json
+    from control.answers import Configuration, Json
     from control.doctor import Finding
 
 
@@ -58,7 +58,7 @@ def add(commands: Commands) -> None:
         "config",
         "show the settings, all resolved; or check thord.toml",
         _config,
-        "thorctl config\nthorctl config show --json | jq .training\nthorctl config check",
+        "thorctl config\nthorctl config show --json | jq .settings.training\nthorctl config check",
     )
     config.add_argument("action", nargs="?", choices=("show", "check"), default="show")
     commands.add(
@@ -121,21 +121,27 @@ def _config(options: ConfigOptions) -> int:
             output.say(f"{thord.paths.config} is fine; profile {resolved['profile']}, {resolved['why']}")
         return exit_status.DONE
     try:
-        settings = thord.settings()
+        found = thord.configuration()
     except errors.NotRunningError:
-        settings = resolve_settings(options.home)["settings"]
+        found = resolve_settings(options.home)
     if options.json:
-        output.emit(settings)
+        output.emit(found)
     else:
-        _show_toml(settings)
+        _show_toml(found)
     return exit_status.DONE
 
 
-def _show_toml(settings: dict[str, Json]) -> None:
-    """As ``thord.toml`` would say it; what has no value is left out, as TOML knows no null."""
+def _show_toml(found: Configuration) -> None:
+    """As ``thord.toml`` would say it, with the origin of what is not at its default. TOML knows no null: left out."""
     import tomli_w
 
-    output.say(tomli_w.dumps(_without_nulls(settings)).rstrip())
+    section = ""
+    output.say(f"# profile {found['profile']}: {found['why']}")
+    for line in tomli_w.dumps(_without_nulls(found["settings"])).splitlines():
+        if line.startswith("["):
+            section = f"{line.strip('[]')}."
+        origin = found["origins"].get(section + line.partition(" = ")[0])
+        output.say(f"{line}  {output.paint(f'# {origin}', 'dim')}" if origin else line)
 
 
 def _without_nulls(table: dict[str, Json]) -> dict[str, Json]:

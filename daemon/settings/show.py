@@ -12,7 +12,7 @@ from daemon.settings.load import SettingsError, load
 
 
 def main() -> int:
-    """Print ``{"profile", "why", "settings"}``; 2 and every fault on standard error where a setting is wrong."""
+    """Print ``{"settings", "profile", "why", "origins"}``; 2 and every fault on standard error where a setting is wrong."""
     parser = argparse.ArgumentParser(description="Print the settings a thord would run with, as JSON.")
     parser.add_argument("--home", metavar="DIR", help="where thord.toml is")
     try:
@@ -20,8 +20,8 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    settings = loaded.tables.model_dump(mode="json")
-    print(json.dumps({"profile": loaded.profile, "why": loaded.why, "settings": settings}))
+    told = {"profile": loaded.profile, "why": loaded.why, "origins": dict(loaded.origins)}
+    print(json.dumps({"settings": loaded.tables.model_dump(mode="json"), **told}))
     return 0
 
 

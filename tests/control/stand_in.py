@@ -57,11 +57,18 @@ STATUS = {
         "server": {"state": "running", "pid": 12, "restarts": 2, "uptime_seconds": 9.0},
         "trainer": {"state": "stopped", "pid": None, "restarts": 0, "uptime_seconds": None},
     },
-    "cycle": None,
+    "reasons": ["the disk is almost full"],
+    "cycle": CYCLE | {"state": "training", "progress": {"state": "training", "step": 3, "steps": 9, "loss": 2.0}},
     "next_cycle_at": "2026-01-02T03:30:00.000Z",
     "conversations": COUNTS,
 }
 REFUSAL = {"file": "chats/\x1b[31mbad.json", "line": 3, "reason": "not JSON", "at": "2026-01-02T03:04:05.000Z"}
+CONFIGURATION = {
+    "settings": {"profile": "tiny", "training": {"epochs": 3.0, "max_steps": None}},
+    "profile": "tiny",
+    "why": "chosen by --profile",
+    "origins": {"training.epochs": "profile tiny"},
+}
 PREDICTION = {"task": "sentiment_analysis", "label": "positive", "score": 0.9}
 EVENTS = [
     {"id": 1, "at": "2026-01-02T03:04:05.000Z", "type": "cycle_started", "cycle": 7},
@@ -83,7 +90,7 @@ class StandIn:
         self.asked: list[tuple[str, str, object]] = []
         self.answers: dict[tuple[str, str], tuple[int, object]] = {
             ("GET", "/v1/status"): (200, STATUS),
-            ("GET", "/v1/config"): (200, {"profile": "tiny", "training": {"epochs": 3.0, "max_steps": None}}),
+            ("GET", "/v1/config"): (200, CONFIGURATION),
             ("POST", "/v1/stop"): (202, {"state": "stopping"}),
             ("POST", "/v1/reload"): (200, {"applied": ["schedule.interval_minutes"], "needs_restart": ["api.port"]}),
             ("POST", "/v1/workers/server/restart"): (200, {}),
@@ -104,7 +111,7 @@ class StandIn:
             ("POST", "/v1/scan"): (200, {"added": 2, "duplicates": 1, "quarantined": 0}),
             ("GET", "/v1/quarantine"): (200, [REFUSAL]),
             ("POST", "/v1/quarantine/retry"): (200, {"added": 1, "duplicates": 0, "quarantined": 0}),
-            ("GET", "/v1/events"): (200, EVENTS),
+            ("GET", "/v1/events"): (200, EVENTS[::-1]),
             ("POST", "/predict"): (200, PREDICTION),
             ("POST", "/v1/score"): (200, {"loss": 1.5, "perplexity": 4.5}),
         }
@@ -157,6 +164,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         status, value = self.stand_in.answers.get((self.command, parts.path), missing)
         if parts.path.endswith("/follow") or query.get("follow") == "true":
             assert isinstance(value, list)
+            value = value if parts.path.endswith("/follow") else value[::-1]
             self._chunks([json.dumps(line).encode() + b"\n" for line in value])
         else:
             self._whole(status, value)

@@ -50,7 +50,7 @@ def test_the_list_of_commands_is_that_of_the_design(ctl: Ctl) -> None:
         (["quarantine", "retry"], {"added": 1, "duplicates": 0, "quarantined": 0}),
         (["predict", "I like it", "--task", "sentiment_analysis"], thord.PREDICTION),
         (["score", "abc"], {"loss": 1.5, "perplexity": 4.5}),
-        (["config"], {"profile": "tiny", "training": {"epochs": 3.0, "max_steps": None}}),
+        (["config"], thord.CONFIGURATION),
     ],
 )  # fmt: skip
 def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str], expected: object) -> None:
@@ -60,7 +60,20 @@ def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["status"], ["ready", "pid 1", "000012", "3 min 20 s", "40 learned", "server", "http://127.0.0.1:8000"]),
+        (
+            ["status"],
+            [
+                "ready",
+                "disk is almost full",
+                "7 is training: step 3/9, loss 2.000",
+                "pid 1",
+                "000012",
+                "3 min 20 s",
+                "40 learned",
+                "server",
+                "http://127.0.0.1:8000",
+            ],
+        ),
         (["reload"], ["applied: schedule.interval_minutes", "thorctl restart", "api.port"]),
         (["cycles"], ["CYCLE", "promoted", "rejected", "000011", "better by 0.31 bits"]),
         (["cycle", "7"], ["promoted", "gate", "candidate: 2.5", "draws: 1, 2"]),
@@ -71,7 +84,7 @@ def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str
         (["data"], ["held out", "learned"]),
         (["quarantine"], ["chats/ [31mbad.json", "not JSON"]),
         (["events"], ["cycle_started", "cycle=7", "version_promoted"]),
-        (["config"], ['profile = "tiny"', "[training]", "epochs = 3.0"]),
+        (["config"], ['profile = "tiny"', "[training]", "epochs = 3.0  # profile tiny"]),
         (["evaluate", "current"], ["passed: yes", "loss: 2.5"]),
     ],
 )

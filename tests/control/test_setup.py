@@ -22,7 +22,9 @@ def test_init_writes_settings_that_thord_accepts(ctl: Ctl, tmp_path: Path) -> No
     assert settings.pop("profile") == "tiny"
     assert not any(settings.values()), "every other line is a comment"
     assert {folder.name for folder in (tmp_path / "home/inbox").iterdir()} == {"chats", "conversations", "corpus"}
-    assert ctl.json("config", "check")["profile"] == "tiny"  # type: ignore[index]
+    checked = ctl.json("config", "check")
+    assert isinstance(checked, dict)
+    assert checked["profile"] == "tiny"
 
 
 def test_init_never_overwrites(ctl: Ctl, tmp_path: Path) -> None:
@@ -44,9 +46,10 @@ def test_init_where_a_file_is_in_the_way(ctl: Ctl, tmp_path: Path) -> None:
 def test_config_without_thord_resolves_the_file(ctl: Ctl, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thord.toml").write_text('profile = "tiny"\n[training]\nlearning_rate = 0.5\n')
-    settings = ctl.json("config")
-    assert isinstance(settings, dict)
-    assert settings["training"]["learning_rate"] == 0.5
+    found = ctl.json("config")
+    assert isinstance(found, dict)
+    assert found["settings"]["training"]["learning_rate"] == 0.5
+    assert found["origins"]["training.learning_rate"] == str(tmp_path / "home/thord.toml")
     assert tomllib.loads(ctl("config").stdout)["training"]["learning_rate"] == 0.5
 
 
