@@ -56,13 +56,14 @@ def roots_of(paths: Paths, watch: tuple[str, ...]) -> list[Path]:
 
 def is_own(path: Path, paths: Paths) -> bool:
     """Whether ``path`` is thord's own data, which is never learned from even where a watched folder holds it."""
-    inside = path == paths.inbox or paths.inbox in path.parents
-    return not inside and any(
+    if path == paths.inbox or paths.inbox in path.parents:
+        return False
+    is_database = path.parent == paths.state and path.name.startswith((paths.ledger.name, paths.database.name))
+    return is_database or any(
         path == own or own in path.parents
         for own in (
             *(paths.segments, paths.quarantine, paths.snapshots, paths.runs, paths.models, paths.backups),
-            *(paths.tensorboard, paths.logs, paths.run, paths.config, paths.database, paths.ledger),
-            *(paths.training_summary, Path(f"{paths.ledger}-wal"), Path(f"{paths.database}-wal")),
+            *(paths.tensorboard, paths.logs, paths.run, paths.config, paths.training_summary),
         )
     )
 

@@ -340,7 +340,7 @@ def _point(identity: str) -> int:
 
 
 def _check(database: sqlite3.Connection, file: Path) -> None:
-    problems = [problem for (problem,) in database.execute("PRAGMA quick_check(3)") if problem != "ok"]
+    problems = [" ".join(text.split()) for (text,) in database.execute("PRAGMA quick_check(3)") if text != "ok"]
     if problems:
         raise LedgerError(_damaged(file, "; ".join(problems)))
 

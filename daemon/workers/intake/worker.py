@@ -24,7 +24,7 @@ from engine.data.segments import Segments
 
 _logger = log.get(__name__)
 _BATCH_SECONDS = 0.5
-_RETRY_SECONDS = (5.0, 60.0)
+_RETRY_SECONDS = (2.0, 60.0)
 """How long a disk that cannot be written is left alone: at first, and at most."""
 
 
@@ -70,7 +70,8 @@ class Intake:
                 if command is not None:
                     self._guarded(partial(self._obey, command), put_off=command)
                 self._note_changes()
-                self._guarded(self._read_due)
+                if self._retry_at is None:
+                    self._guarded(self._read_due)
                 self._retry()
                 self._channel.idle()
         except StoppingError:
@@ -82,8 +83,8 @@ class Intake:
 
     def _next_command(self) -> ToWorker | None:
         """The next command; none when files changed, a wait is over or the worker should stop."""
-        waits = [at for at in (self._pending.next_due(), self._retry_at) if at is not None]
-        timeout = max(0.0, min(waits) - time.monotonic()) if waits else None
+        at = self._pending.next_due() if self._retry_at is None else self._retry_at
+        timeout = None if at is None else max(0.0, at - time.monotonic())
         try:
             return self._channel.commands.get(timeout=timeout)
         except queue.Empty:
@@ -287,6 +288,8 @@ class Intake:
                 self._put_off.append(put_off)
 
     def _note_full_disk(self, error: StorageError | OSError) -> None:
+        if self._retry_at is not None:
+            return
         self._retry_at = time.monotonic() + self._retry_seconds
         _logger.error(
             "nothing can be written: free space or make the disk writable; what is unread stays so, nothing is lost",

@@ -180,7 +180,7 @@ class Values:
     def _balanced(self, start: int, line: int) -> Value:
         """A string, object or array up to its end, kept only while it is within the limit."""
         kept: list[bytes] = []
-        size = depth = deepest = 0
+        size = depth = 0
         in_string = escaped = ended = False
         while not ended:
             position = self._at
@@ -209,7 +209,9 @@ class Values:
                         in_string = True
                     case 0x5B | 0x7B:
                         depth += 1
-                        deepest = max(deepest, depth)
+                        if depth > self._limits.depth:  # nobody means this: what follows is not worth a look
+                            problem = f"nested deeper than {self._limits.depth} levels"
+                            return Value("broken", b"", start, self._skip_all(), line, problem)
                     case _:
                         depth -= 1
                         ended = depth == 0
@@ -225,8 +227,6 @@ class Values:
         end = self._base + self._at
         if size > self._limits.record_bytes:
             return Value("value", b"", start, end, line, too_large(size, self._limits))
-        if deepest > self._limits.depth:
-            return Value("value", b"", start, end, line, f"nested deeper than {self._limits.depth} levels")
         return Value("value", b"".join(kept), start, end, line)
 
 

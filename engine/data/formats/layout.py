@@ -6,7 +6,7 @@ from engine.data.formats import transcript
 from engine.data.formats.items import FormatError, Layout, Limits
 from engine.data.formats.json_values import parse
 from engine.data.formats.lines import END_OF_UTTERANCE
-from engine.data.formats.text import UTF8_MARK
+from engine.data.formats.text import UTF8_MARK, clean
 
 HEAD = 1 << 20
 """Bytes that decide."""
@@ -29,7 +29,7 @@ def layout_of(head: bytes, limits: Limits) -> Layout:
         return "lines" if _is_json_lines(lines, limits) else "document"
     if sum(_is_record(line, limits) for line in lines[1:]) > len(lines) // 2:
         return "lines"  # JSON lines whose first is damaged
-    text = head[:_TEXT_HEAD].decode("utf-8", errors="replace")
+    text = clean(head[:_TEXT_HEAD].decode("utf-8", errors="replace"))
     if END_OF_UTTERANCE in lines[0].decode("utf-8", errors="replace"):
         return "utterances"
     return "plain" if transcript.speakers_of(text) is None else "transcript"

@@ -13,7 +13,7 @@ from engine.data.conversation import Role
 from engine.data.formats.dialogue import conversation_of
 from engine.data.formats.items import FormatError, Found, Item, Limits, Refused, Resume
 from engine.data.formats.json_values import too_large
-from engine.data.formats.text import UTF8_MARK, decode
+from engine.data.formats.text import clean, decode
 
 Turn = tuple[Role, str]
 _FROM_START = Resume("transcript", 0, 1)
@@ -37,15 +37,15 @@ _HH_TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
 
 
 def speakers_of(text: str) -> dict[str, Role] | None:
-    """Who speaks in ``text``, by the names as spelled; none where it is no transcript.
+    """Who speaks in a clean ``text``, by the names as spelled; none where it is no transcript.
 
     It is one if its first line begins with a speaker's name, and another speaker follows or the first is a user.
     """
-    first = _NAME.match(text.lstrip("\ufeff \t\r\n"))
+    first = _NAME.match(text)
     if first is None:
         return None
     name = first.group(1)
-    spelled = {match.group(1) for line in _lines(text) if (match := _NAME.match(line.lstrip("\ufeff")))} | {name}
+    spelled = {match.group(1) for line in text.split("\n") if (match := _NAME.match(line))} | {name}
     if name in ("A", "B") and {"A", "B"} <= spelled:
         return {name: "user", "B" if name == "A" else "A": "assistant"}
     if name in ("Q", "q"):
@@ -59,10 +59,10 @@ def speakers_of(text: str) -> dict[str, Role] | None:
 
 
 def split(text: str, speakers: dict[str, Role]) -> list[Turn]:
-    """The turns of a transcript."""
+    """The turns of a transcript, which is clean."""
     spelling: dict[Role, str] = {}
     turns: list[tuple[Role, list[str]]] = []
-    for line in _lines(text.removeprefix("\ufeff")):
+    for line in text.split("\n"):
         name = _NAME.match(line)
         role = speakers.get(name.group(1)) or speakers.get(name.group(1).lower()) if name else None
         if name and role and spelling.setdefault(role, name.group(1)) == name.group(1):
@@ -70,10 +70,6 @@ def split(text: str, speakers: dict[str, Role]) -> list[Turn]:
         elif turns:
             turns[-1][1].append(line)
     return [(role, "\n".join(said)) for role, said in turns]
-
-
-def _lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def is_hh(text: str) -> bool:
@@ -98,7 +94,7 @@ def read(stream: BinaryIO, limits: Limits) -> Iterator[Item]:
         yield Refused(too_large(size, limits), 0, 0, size, _FROM_START)
         return
     try:
-        text = decode(raw.removeprefix(UTF8_MARK))
+        text = clean(decode(raw))
         conversation = conversation_of(split(text, speakers_of(text) or {}), limits)
         yield Found(conversation, 1, 0, len(raw), _FROM_START)
     except FormatError as error:

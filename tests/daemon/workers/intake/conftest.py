@@ -1,0 +1,144 @@
+"""A ledger in a folder of its own, and conversations made short."""
+
+import contextlib
+import itertools
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from daemon.messages import Collect, Collected, Counts, Scan, Scanned, Settle, Settled
+from daemon.settings.sections import Tables
+from daemon.workers.intake.cycles import Cycles, Wanted
+from daemon.workers.intake.folders import Signature
+from daemon.workers.intake.ledger import Ledger, Origin, open_database
+from daemon.workers.intake.sources import Sources
+from engine.data import snapshot
+from engine.data.conversation import Conversation, Message
+from engine.data.segments import Segments
+from engine.data.snapshot import Example
+
+
+def made_dialogue(*words: str) -> Conversation:
+    """User and assistant in turn."""
+    roles = ("user", "assistant")
+    return Conversation(messages=tuple(Message(roles[turn % 2], word) for turn, word in enumerate(words)))
+
+
+@pytest.fixture(scope="session")
+def dialogue():
+    return made_dialogue
+
+
+class Shelf:
+    """A real ledger on disk."""
+
+    def __init__(self, folder) -> None:
+        self.folder = folder
+        self.ledger = Ledger(open_database(folder / "conversations.db"), Segments(folder / "segments"))
+        self.cycles = Cycles(self.ledger.database)
+        with self.ledger.transaction():
+            number = Sources(self.ledger.database).begin(folder / "file", Signature(0, 0, 0, 0))
+        self.origin = Origin(number, 1)
+
+    def rows(self) -> list[tuple]:
+        """State, learn_from and text of every conversation."""
+        query = "SELECT state, learn_from, identity FROM conversations ORDER BY id"
+        return [
+            (state, learn_from, self.ledger.read(self.ledger.find(identity.hex()).location))
+            for state, learn_from, identity in self.ledger.database.execute(query)
+        ]
+
+    def assign(self, cycle: int, limit: int = 100, minimum: int = 1, replay: float = 0.0, held_out: int = 100) -> int:
+        with self.ledger.transaction():
+            return self.cycles.assign(cycle, Wanted(limit, minimum, replay, held_out))
+
+    def settle(self, cycle: int, learned: bool, count_try: bool = True, max_tries: int = 3) -> None:
+        with self.ledger.transaction():
+            self.cycles.settle(cycle, max_tries, learned=learned, count_try=count_try)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    made = Shelf(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture(scope="session")
+def new_shelf(tmp_path_factory):
+    """For tests that need a fresh one for every example."""
+    return lambda: Shelf(tmp_path_factory.mktemp("shelf"))
+
+
+QUICK = Tables.model_validate(
+    {"data": {"settle_seconds": 0.2, "max_record_megabytes": 1}, "supervision": {"heartbeat_timeout_seconds": 300}}
+)
+
+
+class RunningIntake:
+    """The real worker, its inbox, and a look into its ledger from outside."""
+
+    def __init__(self, spawn_worker, home, settings=QUICK) -> None:
+        self.home, self.settings, self._spawn = home, settings, spawn_worker
+        self.inbox = home / "inbox"
+        self._requests = itertools.count(1)
+        self.start()
+
+    def start(self) -> None:
+        self.worker = self._spawn("intake", self.home, self.settings)
+
+    def scan(self, retry_quarantine: bool = False) -> Scanned:
+        return self.worker.ask(Scan(request=next(self._requests), retry_quarantine=retry_quarantine), Scanned)
+
+    def collect(self, cycle: int, limit: int = 100, minimum: int = 1) -> Collected:
+        return self.worker.ask(Collect(cycle=cycle, limit=limit, minimum=minimum), Collected)
+
+    def settle(self, cycle: int, learned: bool, count_try: bool = True) -> None:
+        self.worker.ask(Settle(cycle=cycle, learned=learned, count_try=count_try), Settled)
+
+    def query(self, statement: str) -> list[tuple]:
+        with contextlib.closing(sqlite3.connect(f"file:{self.home}/conversations.db?mode=ro", uri=True)) as database:
+            return database.execute(statement).fetchall()
+
+    def counts(self) -> dict[str, int]:
+        return {state: number for state, number in self.query("SELECT state, number FROM counts") if number}
+
+    def refusals(self) -> dict[str, str]:
+        """Reason by file name."""
+        return {Path(file).name: reason for file, reason in self.query("SELECT file, reason FROM refusals ORDER BY id")}
+
+    def await_counts(self, **wanted: int) -> None:
+        """Wait for the message that says so, without asking for anything."""
+        self.worker.expect(Counts, lambda counts: all(getattr(counts, n) == v for n, v in wanted.items()), timeout=20)
+
+    def snapshot(self, cycle: int) -> tuple[list[Example], list[Example]]:
+        folder = self.home / "snapshots" / f"{cycle:06d}"
+        return list(snapshot.train_examples(folder)), list(snapshot.held_out_examples(folder))
+
+
+@pytest.fixture
+def intake(spawn_worker, tmp_path):
+    return RunningIntake(spawn_worker, tmp_path)
+
+
+@pytest.fixture
+def intake_with(spawn_worker, tmp_path):
+    """An intake with settings of one's own."""
+    return lambda settings: RunningIntake(spawn_worker, tmp_path, settings)
+
+
+@pytest.fixture(scope="session")
+def quick_settings():
+    return QUICK
+
+
+@pytest.fixture(scope="session")
+def new_side(dialogue):
+    """A dialogue that is not held out: an opening is found for it."""
+
+    def make(*words: str) -> Conversation:
+        numbered = (dialogue(f"{words[0]} {n}", *words[1:]) for n in itertools.count())
+        return next(made for made in numbered if not made.is_held_out(QUICK.data.held_out_share))
+
+    return make

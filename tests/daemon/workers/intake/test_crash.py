@@ -1,0 +1,75 @@
+"""kill -9 at any moment: nothing is lost, nothing is learned twice, nothing is both trained on and held out."""
+
+import json
+import random
+import shutil
+import time
+from collections import Counter
+
+import pytest
+
+from daemon.messages import Collect, Scan, Settle
+from engine.data.conversation import Conversation
+
+
+def write_inbox(intake, conversations: list[Conversation], seed: int) -> None:
+    """The conversations in files of several shapes; a part of them twice, and each file again under another name."""
+    dice = random.Random(seed)
+    for number in range(0, len(conversations), 20):
+        part = conversations[number : number + 20]
+        records = [{"messages": [{"role": m.role, "content": m.content} for m in c.messages]} for c in part]
+        records += dice.sample(records, 5)
+        lines = number % 40 == 0
+        text = "".join(json.dumps(r) + "\n" for r in records) if lines else json.dumps(records, indent=1)
+        (intake.inbox / "chats" / f"{number}.data").write_text(text)
+    shutil.copytree(intake.inbox / "chats", intake.inbox / "corpus" / "again")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_moments(intake, dialogue, seed):
+    """The supervisor's part is played here: it repeats a command until it has the answer, then goes on."""
+    dice = random.Random(seed)
+    conversations = [dialogue(f"question {n}", f"answer {n}", f"and {n}?", f"more {n}") for n in range(300)]
+    write_inbox(intake, conversations, seed)
+    kills = 0
+    learned: Counter[str] = Counter()
+    held_out: set[str] = set()
+    snapshots: dict[int, str] = {}
+
+    def insist(command, ask):
+        """Kill the worker while it works on the command, now and then; ask until there is an answer."""
+        nonlocal kills
+        while kills < 12 and dice.random() < 0.6:
+            kills += 1
+            intake.worker.send(command)
+            time.sleep(dice.random() ** 3 * 0.3)
+            intake.worker.kill()
+            intake.start()
+        return ask()
+
+    insist(Scan(request=0), intake.scan)
+    for cycle in range(1, 100):
+        collect = Collect(cycle=cycle, limit=40, minimum=1)
+        answer = insist(collect, lambda cycle=cycle: intake.collect(cycle, limit=40))
+        assert intake.collect(cycle, limit=40) == answer or not answer.conversations
+        if not answer.conversations:
+            break
+        snapshots[cycle] = answer.sha256
+        train, judged = intake.snapshot(cycle)
+        is_learned = dice.random() < 0.7
+        insist(
+            Settle(cycle=cycle, learned=is_learned, count_try=False),
+            lambda cycle=cycle, is_learned=is_learned: intake.settle(cycle, is_learned, count_try=False),
+        )
+        intake.settle(cycle, not is_learned)  # a stray repetition says something else: it changes nothing
+        if is_learned:
+            learned.update(e.conversation.canonical for e in train if e.origin == "new")
+        held_out.update(e.conversation.canonical for e in judged)
+        assert intake.collect(cycle, limit=40) == answer
+    assert kills == 12
+    assert set(learned) | held_out == {c.canonical for c in conversations}
+    assert set(learned.values()) == {1}
+    assert not set(learned) & held_out
+    counts = intake.counts()
+    assert counts == {"learned": len(learned), "held_out": len(held_out)}
+    assert not list((intake.home / "snapshots").glob(".tmp-*"))

@@ -1,0 +1,174 @@
+"""Giving conversations to cycles and settling them, any number of times."""
+
+import sqlite3
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from daemon.workers.intake import growth
+from daemon.workers.intake.ledger import LedgerError, StorageError, open_database
+from engine.data.conversation import Conversation
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _machine_gets_shelves(new_shelf):
+    Ledger.new_shelf = staticmethod(new_shelf)
+
+
+class Ledger(RuleBasedStateMachine):
+    """Any order of additions, cycles and repeated commands."""
+
+    @initialize()
+    def open(self):
+        self.shelf = self.new_shelf()
+        self.added = 0
+        self.outcomes: dict[int, bool] = {}
+        self.learned_in = Counter()
+
+    @rule(number=st.integers(1, 6))
+    def add(self, number):
+        with self.shelf.ledger.transaction():
+            for n in range(self.added, self.added + number):
+                growth.add(self.shelf.ledger, Conversation(text=f"text {n}"), self.shelf.origin, 0.2)
+        self.added += number
+
+    @rule(cycle=st.integers(1, 5), limit=st.integers(1, 5))
+    def assign(self, cycle, limit):
+        if not self.shelf.cycles.is_assigned(cycle):
+            before = self.states()["new"]
+            assert self.shelf.assign(cycle, limit, replay=0.5) == min(limit, before)
+
+    @rule(cycle=st.integers(1, 5), learned=st.booleans(), count_try=st.booleans())
+    def settle(self, cycle, learned, count_try):
+        before = self.rows()
+        self.shelf.settle(cycle, learned, count_try, max_tries=2)
+        if not self.shelf.cycles.is_assigned(cycle) or cycle in self.outcomes:
+            assert self.rows() == before
+        elif learned:
+            mine = [identity for identity, (state, of) in before.items() if (state, of) == ("assigned", cycle)]
+            self.learned_in.update(mine)
+        if self.shelf.cycles.is_assigned(cycle):
+            self.outcomes.setdefault(cycle, learned)
+
+    def rows(self):
+        query = "SELECT identity, state, cycle FROM conversations"
+        return {identity: (state, cycle) for identity, state, cycle in self.shelf.ledger.database.execute(query)}
+
+    def states(self):
+        return Counter(state for state, _ in self.rows().values())
+
+    @invariant()
+    def nothing_is_lost_or_learned_twice(self):
+        states = self.states()
+        assert states.total() == self.added
+        assert all(times == 1 for times in self.learned_in.values())
+        counts = self.shelf.ledger.counts().model_dump(exclude={"kind", "quarantined"})
+        assert counts == {state: states[state] for state in counts}
+
+    @invariant()
+    def no_cycle_trains_on_what_is_held_out(self):
+        crossing = self.shelf.ledger.database.execute(
+            "SELECT count(*) FROM examples JOIN conversations ON conversations.id = conversation"
+            " WHERE (origin = 'held_out') <> (state = 'held_out')"
+        )
+        assert crossing.fetchone() == (0,)
+
+    def teardown(self):
+        if hasattr(self, "shelf"):
+            self.shelf.ledger.close()
+
+
+TestLedger = Ledger.TestCase
+TestLedger.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+
+
+def fill(shelf, number, share=0.0):
+    with shelf.ledger.transaction():
+        for n in range(number):
+            growth.add(shelf.ledger, Conversation(text=f"text {n}"), shelf.origin, share)
+
+
+def test_the_oldest_come_first_and_the_limit_holds(shelf):
+    fill(shelf, 20)
+    assert shelf.assign(1, limit=8) == 8
+    texts = [shelf.ledger.read(choice.location).text for choice in shelf.cycles.choices(1)]
+    assert texts == [f"text {n}" for n in range(8)]
+
+
+def test_too_few_stay_new(shelf):
+    fill(shelf, 4)
+    assert shelf.assign(1, minimum=5) == 4
+    assert not shelf.cycles.is_assigned(1)
+    assert shelf.ledger.counts().new == 4
+
+
+def test_tries_are_counted_until_a_conversation_is_set_aside(shelf):
+    fill(shelf, 2)
+    for cycle, count_try, left in [(1, True, 2), (2, False, 2), (3, True, 2), (4, True, 0)]:
+        shelf.assign(cycle)
+        shelf.settle(cycle, learned=False, count_try=count_try)
+        assert shelf.ledger.counts().new == left
+    assert shelf.ledger.counts().set_aside == 2
+
+
+def test_replay_is_a_share_of_what_is_trained_on_and_spread_over_all_that_was_learned(shelf):
+    fill(shelf, 500)
+    shelf.assign(1, limit=400)
+    shelf.settle(1, learned=True)
+    drawn = Counter()
+    for cycle in range(2, 42):
+        shelf.assign(cycle, limit=60, replay=0.25)
+        choices = [c for c in shelf.cycles.choices(cycle) if c.origin == "replay"]
+        assert len(choices) == 20 == len({c.conversation for c in choices})
+        drawn.update(c.conversation for c in choices)
+        shelf.settle(cycle, learned=False, count_try=False)
+    assert max(drawn) <= 400
+    assert len(drawn) > 200  # 800 draws among 400, in proportion to the gaps between random points: about 270
+    assert max(drawn[n] for n in range(1, 201)) < 30
+
+
+def test_a_cycle_costs_the_same_with_a_long_past(shelf):
+    """Every statement of a cycle works through an index: no row of the past is looked at."""
+    fill(shelf, 50)
+    plans: list[str] = []
+    database = shelf.ledger.database
+    seen: list[str] = []
+    database.set_trace_callback(seen.append)
+    shelf.assign(1, limit=5, replay=0.3)
+    shelf.settle(1, learned=True)
+    shelf.assign(2, limit=5, replay=0.3)
+    shelf.settle(2, learned=False)
+    shelf.ledger.counts()
+    database.set_trace_callback(None)
+    for statement in {s for s in seen if s.startswith(("SELECT", "UPDATE conv", "DELETE"))}:
+        plans += [f"{row[3]}: {statement}" for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    assert plans
+    assert not [plan for plan in plans if plan.startswith("SCAN") and "SCAN counts" not in plan and "INDEX" not in plan]
+
+
+def test_a_damaged_ledger_is_refused_with_the_remedy(shelf, tmp_path):
+    fill(shelf, 200)
+    shelf.ledger.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    file = tmp_path / "conversations.db"
+    content = bytearray(file.read_bytes())
+    content[8192:20480] = b"\xa5" * 12288
+    other = tmp_path / "damaged.db"
+    other.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"is damaged.*backups"):
+        open_database(other)
+
+
+def test_a_ledger_of_a_newer_thord_is_refused(tmp_path):
+    database = sqlite3.connect(tmp_path / "new.db")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(LedgerError, match="newer thord"):
+        open_database(tmp_path / "new.db")
+
+
+def test_a_ledger_that_cannot_be_opened_is_a_storage_error(tmp_path):
+    with pytest.raises(StorageError, match="missing"):
+        open_database(tmp_path / "missing" / "conversations.db")

@@ -1,0 +1,114 @@
+"""Whatever lies in the inbox: nothing hangs, nothing stops, and it is said what was refused and why."""
+
+import os
+import pwd
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daemon.workers.intake.folders import UnreadableError, open_file
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(intake, tmp_path_factory):
+    chats = intake.inbox / "chats"
+    os.mkfifo(chats / "pipe.json")
+    (chats / "loop").symlink_to("loop")
+    (chats / "around").symlink_to(".")
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret.txt"
+    secret.write_text("Human: what is the key?\nAssistant: 1234\n")
+    (chats / "link.txt").symlink_to(secret)
+    (chats / "folder.json").mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    os.chdir(chats)
+    listener.bind("socket.json")
+    os.chdir("/")
+    (chats / "good.txt").write_text("Human: a\nAssistant: b\n")
+    intake.scan()
+    refusals = intake.refusals()
+    assert set(refusals) == {"pipe.json", "loop", "around", "link.txt", "socket.json"}
+    assert refusals["pipe.json"] == "not a file but a named pipe"
+    assert "links are not followed" in refusals["link.txt"]
+    assert intake.counts()["quarantined"] == 5
+    assert sum(intake.counts().values()) == 6
+    assert intake.scan().quarantined == 0, "it is said once"
+    (chats / "pipe.json").unlink()
+    (chats / "pipe.json").write_text("Human: c\nAssistant: d\n")
+    intake.scan()
+    assert "pipe.json" not in intake.refusals()
+    listener.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else for a moment")
+def test_a_file_that_may_not_be_read(tmp_path):
+    """Asked of a process without root's rights; as root nothing is unreadable."""
+    file = tmp_path / "closed.txt"
+    file.write_text("x")
+    file.chmod(0)
+    for folder in [tmp_path, *tmp_path.parents[:-2]]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(pwd.getpwnam("nobody").pw_uid)
+            open_file(file)
+            os._exit(1)
+        except UnreadableError as error:
+            os._exit(0 if "Permission denied; give thord's user the right" in str(error) else 2)
+        except BaseException:
+            os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_hostile_content(intake):
+    chats = intake.inbox / "chats"
+    good = b'{"prompt": "%d", "completion": "c"}\n'
+    hostile = {
+        "deep.json": b"[" * 200_000 + b"]" * 200_000,
+        "deep.jsonl": good % 1 + b'{"messages":' * 1000 + b"\n" + good % 2,
+        "digits.json": b'{"n": ' + b"9" * 100_000 + b', "prompt": "3", "completion": "c"}',
+        "nul.jsonl": b"\0\0\0" * 100,
+        "surrogate.json": b'{"prompt": "\\ud800", "completion": "4"}',
+        "latin.txt": "grüß Gott".encode("latin-1"),
+        "long.jsonl": good % 5 + b'{"prompt": "' + b"x" * (2 << 20) + b'"}\n' + good % 6,
+        "wide.json": b"[" + b"{}," * 100_000 + b"{}]",
+        "empty.json": b"",
+        "blank.txt": b" \n\n ",
+    }
+    for name, content in hostile.items():
+        (chats / name).write_bytes(content)
+    intake.scan()
+    refusals = intake.refusals()
+    assert set(refusals) == {"deep.json", "deep.jsonl", "nul.jsonl", "latin.txt", "long.jsonl", "wide.json"}
+    assert "nested deeper than 64" in refusals["deep.json"]
+    assert "data.max_record_megabytes" in refusals["long.jsonl"]
+    assert "not valid UTF-8: byte 0xfc at offset 2" in refusals["latin.txt"]
+    assert "the rest of the file is not read" in refusals["wide.json"]
+    counts = intake.counts()
+    assert counts.pop("quarantined") < 1010
+    assert sum(counts.values()) == 6
+    assert {path.name for path in chats.iterdir()} == set(hostile), "what people put there is theirs"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(min_size=1, max_size=400))
+def test_any_bytes_end_in_the_ledger_or_in_quarantine(intake, content):
+    file = intake.inbox / "corpus" / "any"
+    file.unlink(missing_ok=True)
+    file.write_bytes(content)
+    before = sum(intake.counts().values())
+    found = intake.scan()
+    if content.strip(bytes(range(33)) + b"\x7f"):
+        assert found.added + found.duplicates + found.quarantined > 0 or sum(intake.counts().values()) >= before
+    assert intake.worker.process.poll() is None
+
+
+def test_a_worker_does_not_start_by_hand():
+    command = [sys.executable, "-m", "daemon.workers.intake"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[4], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "started by thord, not by hand" in done.stderr

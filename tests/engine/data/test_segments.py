@@ -1,0 +1,48 @@
+"""Segments give back what they took, also after a crash in the middle of a line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.data.conversation import Conversation
+from engine.data.segments import DamagedSegmentError, Location, Segments
+
+TEXTS = st.lists(st.text(min_size=1, max_size=50, alphabet=st.characters(exclude_categories=["Cs"])), max_size=8)
+
+
+@given(batches=st.lists(TEXTS, max_size=4), torn=st.integers(0, 30))
+def test_what_was_synced_is_read_back_after_a_torn_write(tmp_path_factory, batches, torn):
+    folder = tmp_path_factory.mktemp("segments")
+    written: dict[Location, Conversation] = {}
+    for texts in batches:
+        segments = Segments(folder, segment_bytes=200)
+        for text in texts:
+            conversation = Conversation(text=text)
+            written[segments.append(conversation)] = conversation
+        segments.sync()
+        segments.close()
+        with max(folder.iterdir(), default=folder / "000001.jsonl").open("ab") as file:
+            file.write(b'{"text": "torn and never ended'[:torn])
+    segments = Segments(folder)
+    assert {location: segments.read(location) for location in written} == written
+
+
+def test_what_was_rolled_back_leaves_no_trace(tmp_path):
+    segments = Segments(tmp_path)
+    first = segments.append(Conversation(text="kept"))
+    segments.sync()
+    segments.append(Conversation(text="dropped"))
+    segments.rollback()
+    second = segments.append(Conversation(text="kept too"))
+    segments.sync()
+    assert (tmp_path / "000001.jsonl").read_text() == '{"text":"kept"}\n{"text":"kept too"}\n'
+    assert [segments.read(first).text, segments.read(second).text] == ["kept", "kept too"]
+
+
+def test_damage_is_named(tmp_path):
+    segments = Segments(tmp_path)
+    location = segments.append(Conversation(text="soon gone"))
+    segments.sync()
+    (tmp_path / "000001.jsonl").write_bytes(b"\xff" * 40)
+    with pytest.raises(DamagedSegmentError, match=r"000001\.jsonl at byte 0"):
+        segments.read(location)
