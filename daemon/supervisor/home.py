@@ -32,9 +32,9 @@ def _make(folder: Path, mode: int) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
         folder.chmod(mode)
-    except FileExistsError:
+    except FileExistsError as error:
         if not folder.is_dir():
-            raise StartError(f"{folder} is in the way: it is a file; {_REMEDY}") from None
+            raise StartError(f"cannot make {folder}: {error.filename} is no folder; {_REMEDY}") from None
     except OSError as error:
         raise StartError(f"cannot make {folder}: {error.strerror}; {_REMEDY}") from None
 

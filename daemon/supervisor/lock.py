@@ -8,7 +8,7 @@ from daemon.supervisor.start_error import StartError
 
 
 class Lock:
-    """Held from construction until `release`.
+    """Held from construction until `close`.
 
     Raises:
         StartError: another thord holds it.
@@ -30,7 +30,7 @@ class Lock:
             ) from None
         self._write(f"{os.getpid()}\n")
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let another one start. The file stays: removing it would let two hold locks on files of the same name."""
         self._write("")
         os.close(self._file)

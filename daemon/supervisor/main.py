@@ -2,15 +2,17 @@
 
 import argparse
 import asyncio
+import contextlib
 import importlib.metadata
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from control import paths as places
+from control.paths import Paths
 from daemon import log
 from daemon.messages import WorkerName
-from daemon.settings.load import SettingsError, load
+from daemon.settings.load import Loaded, SettingsError, load
 from daemon.supervisor import home, sockets
 from daemon.supervisor.lock import Lock
 from daemon.supervisor.notify import Notifier
@@ -33,34 +35,34 @@ def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role
         print(f"thord {_version()}")
         return 0
     paths = places.find(given.home)
-    try:
-        loaded = load(paths, given.profile, given.settings)
-    except SettingsError as error:
-        return _complain(error, EXIT_BAD_CONFIGURATION)
-    if given.check:
-        print(f"the settings are in order; profile {loaded.profile}, {loaded.why}")
-        return 0
     notifier = Notifier()
     try:
-        home.prepare(paths)
-        lock = Lock(paths)
-        try:
-            log.configure("thord", paths.log("thord"), loaded.tables.supervision, console=_somebody_reads())
-            log.get(__name__).info("thord starts", home=str(paths.state), profile=loaded.profile, why=loaded.why)
-            bound = sockets.bind(paths, loaded.tables.api)
-            try:
-                supervisor = Supervisor(
-                    paths, loaded, lambda: load(paths, given.profile, given.settings), bound, notifier, roles
-                )
-                asyncio.run(supervisor.run())
-            finally:
-                bound.close(paths)
-        finally:
-            lock.release()
+        if given.check:
+            loaded = load(paths, given.profile, given.settings)
+            print(f"the settings are in order; profile {loaded.profile}, {loaded.why}")
+        else:
+            _run(paths, lambda: load(paths, given.profile, given.settings), notifier, roles)
+    except SettingsError as error:
+        return _complain(error, notifier, EXIT_BAD_CONFIGURATION)
     except StartError as error:
-        notifier.status(str(error))
-        return _complain(error, EXIT_FAILED)
+        return _complain(error, notifier, EXIT_FAILED)
     return 0
+
+
+def _run(
+    paths: Paths, read_settings: Callable[[], Loaded], notifier: Notifier, roles: Mapping[WorkerName, Role]
+) -> None:
+    """Take the folders, the settings, the lock and the sockets, in this order, and run until told to stop."""
+    home.prepare(paths)
+    loaded = read_settings()
+    with contextlib.closing(Lock(paths)):
+        log.configure("thord", paths.log("thord"), loaded.tables.supervision, console=_somebody_reads())
+        log.get(__name__).info("thord starts", home=str(paths.state), profile=loaded.profile, why=loaded.why)
+        bound = sockets.bind(paths, loaded.tables.api)
+        try:
+            asyncio.run(Supervisor(paths, loaded, read_settings, bound, notifier, roles).run())
+        finally:
+            bound.close(paths)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,7 +91,8 @@ def _somebody_reads() -> bool:
     return sys.stderr.isatty() or "JOURNAL_STREAM" in os.environ
 
 
-def _complain(error: Exception, status: int) -> int:
+def _complain(error: Exception, notifier: Notifier, status: int) -> int:
+    notifier.status(str(error))
     print(f"thord: {error}", file=sys.stderr)
     return status
 

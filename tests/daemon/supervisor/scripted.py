@@ -104,10 +104,11 @@ class Thord:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def worker_pid(self, name: str) -> int:
-        started = [line for line in self.log() if line["event"] == "worker changed" and line["worker"] == name]
-        pid = started[-1]["pid"]
-        assert isinstance(pid, int)
-        return pid
+        """The process it was last started as."""
+        told = [line for line in self.log() if line["event"] == "worker changed" and line["worker"] == name]
+        pids = [line["pid"] for line in told if isinstance(line["pid"], int)]
+        assert isinstance(pids[-1], int)
+        return pids[-1]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
