@@ -36,6 +36,7 @@ class Shelf:
     def __init__(self, folder) -> None:
         self.folder = folder
         self.ledger = Ledger(open_database(folder / "conversations.db"), Segments(folder / "segments"))
+        self.ledger.database.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug in these tests
         self.cycles = Cycles(self.ledger.database)
         with self.ledger.transaction():
             number = Sources(self.ledger.database).begin(folder / "file", Signature(0, 0, 0, 0))
