@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from daemon import log
 from daemon.cycle import FINAL, CycleEvent, CycleState, next_state
 from daemon.supervisor.database import Database, StoreDamagedError, StoreUnavailableError, to_row
-from daemon.supervisor.records import Cycle, CycleRequest, Event, Swap, Version, VersionState, utc_now
+from daemon.supervisor.records import Cycle, CycleRequest, Event, Swap, Version, VersionState, utc_now, version_name
 
 _logger = log.get(__name__)
 _SWAP = "swap"
@@ -202,7 +202,7 @@ class Store:
                 if self._database.select(Version, "SELECT * FROM versions WHERE number = ?", version.number):
                     return False
                 self._database.put("versions", "number", version)
-                self._append("version.adopted", {"version": version.number})
+                self._append("version.adopted", {"version": version_name(version.number)})
                 return True
 
         return await self._database.run(adopt)
@@ -285,8 +285,9 @@ class Store:
                     swap.previous,
                     swap.version,
                 )
-                said: dict[str, JsonValue] = {"version": swap.version, "previous": swap.previous, "by": swap.by}
-                self._append("version.rolled_back" if swap.rollback else "version.promoted", said)
+                version, previous = version_name(swap.version), version_name(swap.previous)
+                kind = "version.rolled_back" if swap.rollback else "version.promoted"
+                self._append(kind, {"version": version, "previous": previous, "by": swap.by})
 
         await self._database.run(finish)
 
@@ -375,7 +376,8 @@ class Store:
             derived["ended_at"] = utc_now()
         cycle = _with(before, {**derived, **fields})
         self._database.put("cycles", "id", cycle)
-        said = {"outcome": cycle.outcome, "version": cycle.version, "conversations": cycle.conversations}
+        version = version_name(cycle.version)
+        said = {"outcome": cycle.outcome, "version": version, "conversations": cycle.conversations}
         told = {name: value for name, value in said.items() if value is not None}
         self._append(f"cycle.{state}", {"cycle": number, **told})
         return cycle
@@ -384,7 +386,7 @@ class Store:
         before = self._version(number)
         self._database.put("versions", "number", before.model_copy(update={"state": state, "note": note}))
         if before.state != state:
-            self._append(f"version.{state}", {"version": number, "note": note})
+            self._append(f"version.{state}", {"version": version_name(number), "note": note})
 
     def _append(self, kind: str, data: dict[str, JsonValue]) -> None:
         self._database.insert("events", {"at": utc_now(), "type": kind, "data": json.dumps(data, ensure_ascii=False)})

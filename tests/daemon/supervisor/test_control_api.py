@@ -231,7 +231,7 @@ def test_events_newest_first_and_followed_as_they_come(api: Running) -> None:
             "http://thord/v1/versions/1/promote"
         )
         event = json.loads(next(lines))
-    assert (event["id"], event["type"], event["version"]) == (last + 1, "version.promoted", 1)
+    assert (event["id"], event["type"], event["version"]) == (last + 1, "version.promoted", "000001")
     assert {"id", "at", "type"} <= event.keys()
 
 
