@@ -13,7 +13,11 @@ from engine.tokenizers.base import BOS
 
 
 class UnfitVersionError(Exception):
-    """This version must not serve; the message says why."""
+    """This version must never serve; the message says why."""
+
+
+class NoRoomError(Exception):
+    """There is no memory for it now; the version is not at fault."""
 
 
 def prepare(folder: Path, placement: Placement, rows: int, beside: Resident | None) -> Resident:
@@ -24,6 +28,7 @@ def prepare(folder: Path, placement: Placement, rows: int, beside: Resident | No
 
     Raises:
         UnfitVersionError: it fails one of these.
+        NoRoomError: memory is exhausted.
     """
     try:
         manifest = artifacts.verify(folder)
@@ -31,8 +36,8 @@ def prepare(folder: Path, placement: Placement, rows: int, beside: Resident | No
         resident = Resident(version.load(folder, placement, check_finite=True), rows)
     except ArtifactError as error:
         raise UnfitVersionError(str(error)) from error
-    except (MemoryError, RuntimeError) as error:  # torch reports exhausted memory as a RuntimeError
-        raise UnfitVersionError(f"{folder}: it cannot be loaded: {error}") from error
+    except (MemoryError, RuntimeError) as error:  # what is left, and torch reports exhausted memory as a RuntimeError
+        raise NoRoomError(f"{folder} cannot be loaded: {error}") from error
     if f"{resident.version:06d}" != folder.name:
         raise UnfitVersionError(f"{folder}: its manifest says that it is version {resident.version}")
     _warm(resident)
@@ -65,6 +70,6 @@ def _warm(resident: Resident) -> None:
         try:
             logits_BV = model.logits(model.step(tokens_BT, cache, rows_B, starts_B)[:, -1])
         except (MemoryError, RuntimeError) as error:
-            raise UnfitVersionError(f"version {resident.version} cannot compute: {error}") from error
+            raise NoRoomError(f"version {resident.version} cannot compute: {error}") from error
         if not torch.isfinite(logits_BV).all():
             raise UnfitVersionError(f"version {resident.version} computes scores that are NaN or infinite")

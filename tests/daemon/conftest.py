@@ -1,5 +1,6 @@
 """A supervisor's end of the channel for tests: starts real workers and speaks to them as the real supervisor does."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -163,6 +164,20 @@ def spawn_worker() -> Iterator[SpawnWorker]:
     `Hello`. Whatever still runs at the end of the test is killed. Call from the test's own thread: the kernel kills
     a worker when the thread that started it ends.
     """
+    with spawning() as spawn:
+        yield spawn
+
+
+@pytest.fixture(scope="module")
+def spawn_worker_for_module() -> Iterator[SpawnWorker]:
+    """As `spawn_worker`, for workers that every test of a file uses and none changes."""
+    with spawning() as spawn:
+        yield spawn
+
+
+@contextlib.contextmanager
+def spawning() -> Iterator[SpawnWorker]:
+    """Spawn workers; kill those that still run at the end."""
     listeners: dict[Path, socket.socket] = {}
     spawned: list[SpawnedWorker] = []
 

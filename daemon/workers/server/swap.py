@@ -20,7 +20,7 @@ from daemon.workers.server.metrics import Metrics
 from engine import artifacts
 from engine.device import Placement
 from engine.inference import preparing
-from engine.inference.preparing import UnfitVersionError
+from engine.inference.preparing import NoRoomError, UnfitVersionError
 from engine.inference.slots import WeightSlots
 
 NICENESS = 10
@@ -103,7 +103,7 @@ class Swapper:
                 folder = self._context.paths.version(version)
                 rows = self._context.settings.inference.max_batch
                 self._slots.install(preparing.prepare(folder, self._placement, rows, self._slots.serving))
-        except (UnfitVersionError, TimeoutError) as error:
+        except (UnfitVersionError, NoRoomError, TimeoutError) as error:
             self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
             return False
         finally:

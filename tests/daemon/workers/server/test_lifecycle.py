@@ -1,0 +1,213 @@
+"""Starting, stopping, who may come in, who goes away, what is measured."""
+
+import json
+import socket
+import stat
+import threading
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.daemon.workers.server.harness import Server, StartServer, server_settings
+
+LONG = {"prompt": "a", "max_tokens": 185, "temperature": 0, "ignore_eos": True, "stream": True}
+
+
+def events_of(answer: httpx.Response) -> list[str]:
+    return [line[6:] for line in answer.iter_lines() if line]
+
+
+def metric(server: Server, name: str) -> float:
+    with server.local() as client:
+        families = text_string_to_metric_families(client.get("/metrics").text)
+        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def wait_for_metric(server: Server, name: str, value: float) -> None:
+    deadline = time.monotonic() + 20
+    while metric(server, name) != value:
+        assert time.monotonic() < deadline, name
+        time.sleep(0.01)
+
+
+# Stopping ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_idle_server_stops_at_once(server: Server) -> None:
+    with server.http() as client:
+        client.get("/healthz")  # a connection that is kept open
+        began = time.monotonic()
+        assert server.worker.stop() == 0
+        assert time.monotonic() - began < 1.0
+
+
+def test_streams_are_finished_before_it_stops(server: Server) -> None:
+    with server.http() as client, client.stream("POST", "/v1/completions", json=LONG) as answer:
+        status: list[int] = []
+        stopper = threading.Thread(target=lambda: status.append(server.worker.stop(grace_seconds=20)))
+        stopper.start()
+        events = events_of(answer)
+    stopper.join()
+    assert events[-1] == "[DONE]"
+    assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
+    assert status == [0]
+
+
+def test_what_comes_while_it_stops_waits_for_the_next_server(start_server: StartServer) -> None:
+    """The supervisor holds the listening sockets: a connection made in between is answered by the next server."""
+    server = start_server()
+    server.worker.stop()
+    answers = []
+    with server.http() as client:
+        asker = threading.Thread(
+            target=lambda: answers.append(client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}))
+        )
+        asker.start()
+        start_server()
+        asker.join()
+    assert answers[0].status_code == 200
+
+
+def test_the_grace_ends_a_stream_that_takes_longer(start_server: StartServer) -> None:
+    server = start_server()
+    with server.http() as client, client.stream("POST", "/v1/completions", json=LONG | {"n": 8}) as answer:
+        began = time.monotonic()
+        assert server.worker.stop(grace_seconds=0.01) == 0
+        assert time.monotonic() - began < 3
+        with pytest.raises(httpx.RemoteProtocolError):
+            events_of(answer)
+
+
+def test_a_request_at_the_start_waits_until_the_version_is_loaded(start_server: StartServer) -> None:
+    server = start_server(ready=False)
+    with server.http() as client:
+        assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
+
+
+# Clients that go away ------------------------------------------------------------------------------------------------
+
+
+def test_a_client_that_goes_away_frees_its_row(start_server: StartServer) -> None:
+    server = start_server(settings=server_settings(inference={"max_batch": 2}))
+    for streamed in (True, False):
+        for _ in range(3):
+            port = int(server.url.rpartition(":")[2])
+            body = json.dumps(LONG | {"stream": streamed, "n": 2}).encode()
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(
+                    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+                )
+                if streamed:
+                    client.recv(100)
+    wait_for_metric(server, "thord_server_running_sequences", 0)
+    assert metric(server, "thord_server_waiting_sequences") == 0
+    with server.http() as client:
+        assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
+
+
+# Keys ----------------------------------------------------------------------------------------------------------------
+
+
+def test_keys_guard_tcp_and_not_the_unix_socket(start_server: StartServer, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(
+        f"# people\nplain-key\n{sha256(b'hashed-key').hexdigest()}\nsha256:{sha256(b'third').hexdigest()}\n"
+    )
+    file.chmod(stat.S_IRUSR)
+    server = start_server(settings=server_settings(api={"keys_file": str(file)}))
+    ask = {"model": "thor", "prompt": "a", "max_tokens": 1}
+    for key in ("plain-key", "hashed-key", "third"):
+        server.openai(key).completions.create(**ask)
+    for key in ("not-a-key", "# people", sha256(b"hashed-key").hexdigest(), "plain-ke"):
+        with pytest.raises(openai.AuthenticationError) as refused:
+            server.openai(key).completions.create(**ask)
+        assert refused.value.code == "invalid_api_key"
+        assert key not in refused.value.message
+    with server.http() as client:
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+        for header in (b"Bearer wrong\xe9", b"Bearer", b"Basic cGxhaW4ta2V5", b"Bearer " + b"k" * 10_000):
+            assert client.get("/v1/models", headers={"authorization": header}).status_code == 401
+    with server.local() as client:
+        assert client.post("/v1/completions", json=ask).status_code == 200
+    for secret in ("plain-key", "hashed-key"):
+        assert secret not in server.worker.log
+
+
+def test_keys_can_change_while_it_runs_and_a_file_that_is_gone_lets_nobody_in(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    chosen = server_settings(api={"keys_file": str(file)})
+    server = start_server(settings=chosen)
+
+    def status(key: str) -> int:
+        with server.http(key) as client:
+            return client.get("/v1/models").status_code
+
+    def wait_until(key: str, expected: int) -> None:
+        deadline = time.monotonic() + 10
+        while status(key) != expected:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    assert (status("old"), status("new")) == (200, 401)
+    file.write_text("new\n")
+    server.worker.reload(chosen)
+    wait_until("new", 200)
+    assert status("old") == 401
+    file.unlink()
+    server.worker.reload(chosen)
+    wait_until("new", 503)
+
+
+# Figures -------------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
+    with server.http() as client:
+        client.post("/v1/completions", json={"prompt": "a", "max_tokens": 7, "ignore_eos": True})
+        client.post("/v1/completions", json={"prompt": 7})
+        text = client.get("/metrics").text
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["thord_server_generated_tokens_total", "000001"] == 7
+    assert samples["thord_server_requests_total", "/v1/completions", "200"] == 1
+    assert samples["thord_server_requests_total", "/v1/completions", "400"] == 1
+    assert samples["thord_server_serving_version",] == 1
+    assert samples["thord_server_first_token_seconds_count",] == 1
+
+
+def test_an_idle_server_sleeps(steady: Server) -> None:
+    """No timer ticks in the event loop or the engine; what wakes is the heartbeat."""
+    with steady.http() as client:
+        client.post("/v1/completions", json={"prompt": "a", "max_tokens": 3})
+    time.sleep(0.5)
+    before = switches(steady.worker.pid)
+    time.sleep(2.0)
+    assert switches(steady.worker.pid) - before <= 4
+
+
+def switches(pid: int) -> int:
+    """Voluntary context switches of all threads."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    return total
+
+
+def test_the_openapi_page_describes_the_bodies(steady: Server) -> None:
+    with steady.http() as client:
+        described = client.get("/openapi.json").json()
+        assert client.get("/docs").status_code == 200
+    body = described["paths"]["/v1/chat/completions"]["post"]["requestBody"]
+    assert "messages" in body["content"]["application/json"]["schema"]["properties"]

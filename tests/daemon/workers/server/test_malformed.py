@@ -1,0 +1,199 @@
+"""Whatever a client sends ends as a 4xx or a closed connection, and the next one is answered."""
+
+import contextlib
+import json
+import socket
+import threading
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.daemon.workers.server.harness import Server, StartServer, server_settings
+
+COMPLETIONS, CHAT, SCORE, PREDICT = "/v1/completions", "/v1/chat/completions", "/v1/score", "/predict"
+
+BODIES: list[tuple[str, bytes]] = [
+    (COMPLETIONS, b""),
+    (COMPLETIONS, b"{"),
+    (COMPLETIONS, b"null"),
+    (COMPLETIONS, b"[]"),
+    (COMPLETIONS, b"\xff\xfe"),
+    (COMPLETIONS, b"[" * 100_000),
+    (COMPLETIONS, b'{"a":' * 50_000),
+    (COMPLETIONS, b'{"prompt": "\\ud800"}'),
+    (COMPLETIONS, b'{"prompt": 3}'),
+    (COMPLETIONS, b'{"prompt": []}'),
+    (COMPLETIONS, b'{"prompt": [[]]}'),
+    (COMPLETIONS, b'{"prompt": [[1], "a"]}'),
+    (COMPLETIONS, b'{"prompt": [-1]}'),
+    (COMPLETIONS, b'{"prompt": [1.5]}'),
+    (COMPLETIONS, b'{"prompt": [99999999999999999999999999]}'),
+    (COMPLETIONS, b'{"prompt": "a", "max_tokens": -1}'),
+    (COMPLETIONS, b'{"prompt": "a", "max_tokens": "5"}'),
+    (COMPLETIONS, b'{"prompt": "a", "max_tokens": ' + b"9" * 5000 + b"}"),
+    (COMPLETIONS, b'{"prompt": "a", "temperature": NaN}'),
+    (COMPLETIONS, b'{"prompt": "a", "temperature": Infinity}'),
+    (COMPLETIONS, b'{"prompt": "a", "temperature": 1e999}'),
+    (COMPLETIONS, b'{"prompt": "a", "top_p": 0}'),
+    (COMPLETIONS, b'{"prompt": "a", "n": 0}'),
+    (COMPLETIONS, b'{"prompt": "a", "n": 1000000}'),
+    (COMPLETIONS, b'{"prompt": ["a", "a", "a"], "n": 128}'),
+    (COMPLETIONS, b'{"prompt": "a", "stop": [1]}'),
+    (COMPLETIONS, b'{"prompt": "a", "logit_bias": {"x": 1}}'),
+    (COMPLETIONS, b'{"prompt": "a", "logit_bias": {"-1": 1}}'),
+    (COMPLETIONS, b'{"prompt": "a", "logit_bias": {"99999": 1}}'),
+    (COMPLETIONS, b'{"prompt": "a", "logit_bias": {"\xc2\xb2": 1}}'),
+    (COMPLETIONS, b'{"prompt": "a", "logprobs": 1000}'),
+    (COMPLETIONS, b'{"prompt": "a", "seed": 1e400}'),
+    (COMPLETIONS, b'{"prompt": "a", "stream": "yes"}'),
+    (COMPLETIONS, b'{"prompt": "a", "model": 7}'),
+    (COMPLETIONS, b'{"prompt": "a", "model": "thor@"}'),
+    (COMPLETIONS, b'{"prompt": "a", "model": "thor@99999999999999999999"}'),
+    (COMPLETIONS, b'{"prompt": "a", "model": "\\u0000"}'),
+    (CHAT, b"{}"),
+    (CHAT, b'{"messages": []}'),
+    (CHAT, b'{"messages": {}}'),
+    (CHAT, b'{"messages": [{"role": "nobody", "content": "a"}]}'),
+    (CHAT, b'{"messages": [{"role": "user", "content": 5}]}'),
+    (CHAT, b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}'),
+    (CHAT, b'{"messages": [{"content": "a"}]}'),
+    (SCORE, b'{"text": ""}'),
+    (SCORE, b'{"text": "a", "top_k": 0}'),
+    (PREDICT, b'{"task": "nothing", "input": "a"}'),
+    (PREDICT, b'{"input": "a"}'),
+]
+
+RAW = [
+    b"\x00\xff\xfe garbage\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET \xff\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET http:// HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{}",
+    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
+    b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 300_000 + b"\r\n\r\n",
+    b"GET /" + b"a" * 300_000,
+    b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /v1/models HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+]
+
+
+def still_answers(server: Server) -> None:
+    with server.http() as client:
+        answer = client.post(COMPLETIONS, json={"prompt": "a", "max_tokens": 2})
+        assert answer.status_code == 200, answer.text
+        counted = client.get("/metrics").text
+    assert 'status="500"' not in counted
+
+
+def assert_is_an_error(answer: httpx.Response) -> None:
+    assert 400 <= answer.status_code < 500, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+
+
+def test_malformed_bodies_are_4xx_and_say_why(steady: Server) -> None:
+    with steady.http() as client:
+        for path, body in BODIES:
+            answer = client.post(path, content=body)
+            assert 400 <= answer.status_code < 500, (path, body[:80], answer.text)
+            assert_is_an_error(answer)
+        for method, path in (("GET", COMPLETIONS), ("DELETE", "/v1/models"), ("GET", "/nothing"), ("PUT", "/")):
+            assert_is_an_error(client.request(method, path))
+    still_answers(steady)
+
+
+def test_any_bytes_end_as_a_4xx_or_a_closed_connection(steady: Server) -> None:
+    port = int(steady.url.rpartition(":")[2])
+    for sent in RAW:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                client.sendall(sent)
+                client.shutdown(socket.SHUT_WR)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                answer = client.recv(65_536)
+        assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 200")), (sent[:60], answer[:200])
+    still_answers(steady)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from(
+    "model prompt messages max_tokens temperature top_p top_k min_p n stop stream stream_options seed echo logprobs "
+    "logit_bias presence_penalty frequency_penalty suffix user tools ignore_eos".split()
+)
+
+
+def test_random_fields_never_break_the_server(steady: Server) -> None:
+    with steady.http() as client:
+
+        @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.sampled_from((COMPLETIONS, CHAT)), st.dictionaries(FIELDS, VALUES, max_size=4))
+        def send(path: str, body: dict[str, object]) -> None:
+            text = json.dumps(body | {"max_tokens": 1} if "max_tokens" not in body else body)
+            answer = client.post(path, content=text.encode(errors="surrogatepass"))
+            assert answer.status_code < 500, (body, answer.text)
+
+        send()
+    still_answers(steady)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_body_over_the_limit_is_refused_while_it_comes(start_server: StartServer, stated: bool) -> None:
+    server = start_server(settings=server_settings(api={"max_body_megabytes": 1}))
+    megabyte = b" " * (1 << 20)
+    sent = 0
+
+    def endless() -> object:
+        nonlocal sent
+        for _ in range(64):
+            sent += 1
+            yield megabyte
+
+    with server.http() as client:
+        if stated:
+            answer = client.post(COMPLETIONS, content=megabyte * 2)
+            assert answer.status_code == 413
+            assert "max_body_megabytes" in answer.json()["error"]["message"]
+        else:
+            with contextlib.suppress(httpx.WriteError):
+                assert client.post(COMPLETIONS, content=endless()).status_code == 413
+            assert sent < 64
+    still_answers(server)
+
+
+def test_a_full_queue_is_429_and_clients_that_come_again_are_answered(start_server: StartServer) -> None:
+    server = start_server(settings=server_settings(inference={"max_batch": 1, "max_queue": 1}))
+    answers: list[httpx.Response] = []
+    together = threading.Barrier(6)
+
+    def ask() -> None:
+        with server.http() as client:
+            together.wait()
+            answers.append(client.post(COMPLETIONS, json={"prompt": "a", "max_tokens": 180, "ignore_eos": True}))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert len(refused) + sum(answer.status_code == 200 for answer in answers) == 6
+    for answer in refused:
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["error"]["code"] == "queue_full"
+    server.openai(retries=5).completions.create(model="thor", prompt="a", max_tokens=1)
+    still_answers(server)

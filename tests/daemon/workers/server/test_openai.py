@@ -1,0 +1,229 @@
+"""The unmodified ``openai`` package against a real server, and its answers against the weights themselves."""
+
+import json
+import math
+
+import openai
+import pytest
+
+from engine.data.conversation import Message as Turn
+from tests.daemon.workers.server.harness import Server, greedy, scores
+
+GREEDY = {"temperature": 0.0, "extra_body": {"ignore_eos": True}}
+ASKED = [{"role": "user", "content": "hello"}]
+
+
+def test_a_chat_is_what_the_weights_say(steady: Server) -> None:
+    prompt = steady.chat_prompt(Turn("system", "Be brief."), Turn("user", "Hello, fox!"))
+    expected = greedy(steady.load(1), prompt, 30)
+    answer = steady.openai().chat.completions.create(
+        model="thor",
+        messages=[
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "Hello, "}, {"type": "text", "text": "fox!"}]},
+        ],
+        max_completion_tokens=30,
+        **GREEDY,
+    )
+    assert answer.choices[0].message.content == steady.tokenizer.decode(expected)
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.system_fingerprint == "000001"
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (len(prompt), 30)
+    assert answer.usage.total_tokens == len(prompt) + 30
+
+
+def test_a_streamed_chat_has_the_shape_clients_expect(steady: Server) -> None:
+    client = steady.openai()
+    whole = client.chat.completions.create(model="thor", messages=ASKED, max_tokens=40, **GREEDY)
+    stream = client.chat.completions.create(
+        model="thor", messages=ASKED, max_tokens=40, stream=True, stream_options={"include_usage": True}, **GREEDY
+    )
+    assert stream.response.headers["x-thord-version"] == "000001"
+    assert stream.response.headers["content-type"].startswith("text/event-stream")
+    chunks = list(stream)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert {(chunk.id, chunk.created, chunk.system_fingerprint) for chunk in chunks} == {
+        (chunks[0].id, chunks[0].created, "000001")
+    }
+    *parts, usage = chunks
+    assert "".join(part.choices[0].delta.content or "" for part in parts) == whole.choices[0].message.content
+    assert [part.choices[0].finish_reason for part in parts if part.choices[0].finish_reason] == ["length"]
+    assert parts[-1].choices[0].delta.content is None
+    assert usage.choices == []
+    assert usage.usage == whole.usage
+
+
+def test_the_stream_ends_with_done(steady: Server) -> None:
+    with steady.http() as client:
+        answer = client.post("/v1/completions", json={"prompt": "a", "stream": True, "max_tokens": 3})
+    events = [line for line in answer.text.split("\n\n") if line]
+    assert all(event.startswith("data: ") for event in events)
+    assert events[-1] == "data: [DONE]"
+    assert json.loads(events[-2][6:])["choices"][0]["finish_reason"] in ("length", "stop")
+
+
+def test_completions_take_texts_ids_and_lists_of_both(steady: Server) -> None:
+    client, loaded = steady.openai(), steady.load(1)
+    ids = steady.text_prompt("The quick brown")
+    expected = steady.tokenizer.decode(greedy(loaded, ids, 12))
+    other = steady.tokenizer.decode(greedy(loaded, steady.text_prompt("Der große"), 12))
+    for prompt, texts in (
+        ("The quick brown", [expected]),
+        (ids, [expected]),
+        ([ids, ids], [expected, expected]),
+        (["The quick brown", "Der große"], [expected, other]),
+    ):
+        answer = client.completions.create(model="thor", prompt=prompt, max_tokens=12, **GREEDY)
+        assert [choice.text for choice in answer.choices] == texts
+        assert [choice.index for choice in answer.choices] == list(range(len(texts)))
+    echoed = client.completions.create(model="thor", prompt="The quick brown", echo=True, max_tokens=12, **GREEDY)
+    assert echoed.choices[0].text == "The quick brown" + expected
+
+
+def test_scoring_as_lm_evaluation_harness_does_it(steady: Server) -> None:
+    """``echo``, one token, one log-probability: arrays of prompt + 1, the first null, floats that compare equal."""
+    text = "The quick brown fox jumps über 日本"
+    ids = steady.text_prompt(text)
+    reference = scores(steady.load(1), ids)
+    answer = steady.openai().completions.create(
+        model="thor", prompt=text, echo=True, max_tokens=1, logprobs=1, temperature=0.0, seed=1234
+    )
+    found = answer.choices[0].logprobs
+    assert len(found.tokens) == len(found.token_logprobs) == len(found.top_logprobs) == len(ids)  # without BOS, plus 1
+    assert found.token_logprobs[0] is None
+    expected = [float(reference[place, token]) for place, token in enumerate(ids[1:])]
+    assert found.token_logprobs[1:-1] == pytest.approx(expected[1:], abs=1e-4)
+    for logprob, top in zip(found.token_logprobs[1:], found.top_logprobs[1:], strict=True):
+        assert logprob in top.values()
+        assert max(top.values()) >= logprob
+    assert found.token_logprobs[-1] == max(found.top_logprobs[-1].values()), "greedy, and it can be seen"
+    joined = answer.choices[0].text
+    assert found.text_offset[0] == 0
+    for place, token in zip(found.text_offset, found.tokens, strict=True):
+        if not token.startswith(("bytes:", "<|")):
+            assert joined[place:].startswith(token)
+    by_ids = steady.openai().completions.create(
+        model="thor", prompt=ids, echo=True, max_tokens=1, logprobs=1, temperature=0.0
+    )
+    assert len(by_ids.choices[0].logprobs.token_logprobs) == len(ids) + 1
+    assert by_ids.choices[0].logprobs.token_logprobs[1:-1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_streamed_echo_says_the_same_as_a_whole_one(steady: Server) -> None:
+    client = steady.openai()
+    asked = {"model": "thor", "prompt": "The fox", "echo": True, "logprobs": 2, "max_tokens": 9, **GREEDY}
+    whole = client.completions.create(**asked).choices[0]
+    parts = [chunk.choices[0] for chunk in client.completions.create(stream=True, **asked)]
+    assert "".join(part.text for part in parts) == whole.text
+    for name in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
+        joined = [value for part in parts if part.logprobs for value in getattr(part.logprobs, name)]
+        assert joined == getattr(whole.logprobs, name)
+
+
+def test_chat_log_probabilities(steady: Server) -> None:
+    answer = steady.openai().chat.completions.create(
+        model="thor", messages=ASKED, max_tokens=6, logprobs=True, top_logprobs=3, temperature=0.0
+    )
+    content = answer.choices[0].logprobs.content
+    assert (
+        b"".join(bytes(token.bytes) for token in content).decode(errors="replace") == answer.choices[0].message.content
+    )
+    for token in content:
+        assert len(token.top_logprobs) == 3
+        assert token.top_logprobs[0].logprob == token.logprob <= 0
+
+
+def test_seeds_repeat_and_choices_differ(steady: Server) -> None:
+    client = steady.openai()
+
+    def ask(seed: int) -> list[str]:
+        answer = client.chat.completions.create(model="thor", messages=ASKED, n=3, seed=seed, max_tokens=12)
+        return [choice.message.content for choice in answer.choices]
+
+    assert ask(1) == ask(1) != ask(2)
+    assert len(set(ask(1))) == 3
+
+
+def test_stop_strings_are_not_shown_streamed_or_not(steady: Server) -> None:
+    client = steady.openai()
+    asked = {"model": "thor", "prompt": "The fox", "max_tokens": 40, **GREEDY}
+    text = client.completions.create(**asked).choices[0].text
+    stop = text[11:14]
+    expected = text[: text.index(stop)]
+    answer = client.completions.create(stop=["never seen", stop], **asked).choices[0]
+    assert (answer.text, answer.finish_reason) == (expected, "stop")
+    parts = list(client.completions.create(stop=stop, stream=True, **asked))
+    assert "".join(part.choices[0].text for part in parts) == expected
+    assert parts[-1].choices[0].finish_reason == "stop"
+
+
+def test_penalties_and_bias_steer(steady: Server) -> None:
+    client = steady.openai()
+    fox = steady.tokenizer.encode(" fox")
+    assert len(fox) == 1
+    steered = client.completions.create(
+        model="thor", prompt="a", max_tokens=5, temperature=0.0, logit_bias={str(fox[0]): 100}
+    )
+    assert steered.choices[0].text == " fox" * 5
+    varied = client.completions.create(
+        model="thor", prompt="a", max_tokens=5, temperature=0.0, logit_bias={str(fox[0]): 1}, frequency_penalty=2.0
+    )
+    assert varied.choices[0].text.count(" fox") <= 1
+
+
+def test_the_answer_is_clipped_to_the_context(steady: Server) -> None:
+    answer = steady.openai().completions.create(model="thor", prompt="The fox", max_tokens=100_000, **GREEDY)
+    assert answer.usage.total_tokens == 192
+    assert answer.choices[0].finish_reason == "length"
+
+
+def test_models(steady: Server) -> None:
+    client = steady.openai()
+    assert [model.id for model in client.models.list()] == ["thor", "thor@000001"]
+    assert client.models.retrieve("thor@000001").owned_by == "thord"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-4o")
+
+
+def test_errors_are_those_of_the_package(steady: Server) -> None:
+    client = steady.openai()
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.chat.completions.create(model="gpt-4o", messages=ASKED)
+    assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="thor@000077", messages=ASKED)
+    with pytest.raises(openai.BadRequestError, match=r"prompt has \d+ tokens.*context is 192") as long:
+        client.completions.create(model="thor", prompt="fox " * 500)
+    assert long.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError, match="temperature"):
+        client.completions.create(model="thor", prompt="a", temperature=-1)
+    with pytest.raises(openai.BadRequestError, match="token 99999"):
+        client.completions.create(model="thor", prompt=[99_999])
+
+
+def test_score(steady: Server) -> None:
+    text = "The quick brown fox"
+    ids = steady.text_prompt(text)
+    reference = scores(steady.load(1), ids)
+    expected = [-float(reference[place, token]) for place, token in enumerate(ids[1:])]
+    with steady.http() as client:
+        found = client.post("/v1/score", json={"text": text, "top_k": 2}).json()
+    assert found["surprisal"] == pytest.approx(expected, abs=1e-4)
+    assert found["loss"] == pytest.approx(sum(expected) / len(expected), abs=1e-4)
+    assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
+    assert found["bits_per_byte"] == pytest.approx(sum(expected) / math.log(2) / len(text), abs=1e-4)
+    assert "".join(found["tokens"]) == text
+    assert [len(top) for top in found["topk"]] == [2] * len(expected)
+    assert found["version"] == "000001"
+
+
+def test_predict(steady: Server) -> None:
+    prompt = steady.text_prompt("The quick")
+    with steady.local() as client:
+        found = client.post("/predict", json={"task": "text_generation", "input": "The quick", "max_tokens": 1}).json()
+        chat = client.post("/predict", json={"task": "chat", "input": "hello"})
+        wrong = client.post("/predict", json={"task": "sentiment", "input": "x"})
+    assert found["generated_text"] == steady.tokenizer.decode(greedy(steady.load(1), prompt, 1))
+    assert chat.headers["x-thord-version"] == chat.json()["version"] == "000001"
+    assert wrong.status_code == 400
+    assert "text_generation, chat" in wrong.json()["error"]["message"]
