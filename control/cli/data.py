@@ -85,14 +85,18 @@ def _ingest(options: IngestOptions) -> int:
                 raise errors.NotPermittedError(f"{file} cannot be read: {error.strerror}") from error
             with stream:
                 copied.append(inbox.put(stream, target, folder))
+    found: Scanned | None = None
+    when = ""
     try:
-        found: Scanned | None = thord.scan()
+        found = thord.scan()
     except errors.NotRunningError:
-        found = None
+        when = "thord is not running and reads them when it starts"
+    except errors.NotPermittedError:
+        when = "thord reads them by itself in a moment"  # A member of the group may give, but not command.
     if options.json:
         output.emit({"files": [str(file) for file in copied], "read": found is not None, **(found or {})})
     elif found is None:
-        output.say(f"{_files(copied)} copied into {folder}; thord is not running and reads them when it starts")
+        output.say(f"{_files(copied)} copied into {folder}; {when}")
     else:
         output.say(f"{_files(copied)} copied into {folder}: {_in_words(found)}")
     return exit_status.DONE

@@ -38,6 +38,13 @@ def test_without_thord_it_is_left_for_the_next_start(ctl: Ctl, tmp_path: Path) -
     assert (tmp_path / "home/inbox/corpus/book.txt").read_text() == "Once."
 
 
+def test_a_member_of_the_group_may_give_though_not_command(stand_in: StandIn, ctl: Ctl) -> None:
+    stand_in.fail("POST", "/v1/scan", 403, "not_permitted", "uid 1001 may not")
+    done = ctl("ingest", "-", stdin="text")
+    assert done.returncode == 0
+    assert "by itself" in done.stdout
+
+
 def test_what_does_not_exist_is_five(stand_in: StandIn, ctl: Ctl) -> None:
     done = ctl("ingest", "no-such-file.jsonl")
     assert done.returncode == 5
