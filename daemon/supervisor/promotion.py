@@ -14,7 +14,7 @@ the old version never stopped serving.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence, Set
 from enum import StrEnum
 
 from control.paths import Paths
@@ -135,8 +135,8 @@ class Promotion:
         if cycle.version is None:
             raise RefusedError(f"cycle {cycle.id} has no version")
         swap = Swap(version=cycle.version, previous=None, cycle=cycle.id, by=f"cycle {cycle.id}")
-        judged_against = cycle.incumbent if cycle.state is CycleState.EVALUATING else None
-        await self._swap_once(swap, judged_against=judged_against, judged=cycle.state is CycleState.EVALUATING)
+        expected = {cycle.incumbent, cycle.version} if cycle.state is CycleState.EVALUATING else None
+        await self._swap_once(swap, expected)
 
     async def rollback(self, *, by: str) -> Version:
         """Go back to the version that served before this one; again, to the one before that.
@@ -172,22 +172,25 @@ class Promotion:
 
     # The swap ----------------------------------------------------------------------------------------------------
 
-    async def _swap_once(self, swap: Swap, *, judged: bool = False, judged_against: int | None = None) -> None:
-        """Run the swap in a task of its own, so that a caller who goes away does not interrupt it."""
+    async def _swap_once(self, swap: Swap, expected: Set[int | None] | None = None) -> None:
+        """Run the swap in a task of its own, so that a caller who goes away does not interrupt it.
+
+        With ``expected`` it happens only while one of those versions serves.
+        """
         task = self._swaps.get(swap.version)
         if task is None or swap.cycle is not None:
-            task = asyncio.create_task(self._swap(swap, judged, judged_against))
+            task = asyncio.create_task(self._swap(swap, expected))
             self._swaps[swap.version] = task
             self._tasks.add(task)
             task.add_done_callback(lambda done: self._forget(swap.version, done))
         await asyncio.shield(task)
 
-    async def _swap(self, swap: Swap, judged: bool, judged_against: int | None) -> None:
+    async def _swap(self, swap: Swap, expected: Set[int | None] | None) -> None:
         await self._recovered.wait()
         async with self._one_at_a_time:
+            if expected is not None and self.serving not in expected:
+                raise IncumbentChangedError(f"meanwhile version {self.serving} came into service")
             swap = swap.model_copy(update={"previous": self.serving})
-            if judged and self.serving not in (judged_against, swap.version):
-                raise IncumbentChangedError(f"version {self.serving} serves, not {judged_against}")
             try:
                 held = await self._prepare(swap.version)
                 self._passed(SwapStep.PREPARED)
@@ -196,13 +199,12 @@ class Promotion:
                 self._abandon(swap.version)
                 raise
             self._passed(SwapStep.POINTED)
-            refusal = await self._flip(swap.version) if held else None
+            if held and (refusal := await self._flip(swap.version)):
+                await self._undo(swap, refusal)
+                raise RefusedError(refusal)
             self._passed(SwapStep.FLIPPED)
             await insist(lambda: self._store.finish_swap(swap), self._troubles)
             self._passed(SwapStep.RECORDED)
-        if refusal is not None:
-            await self._go_back(swap.version, refusal)
-            raise RefusedError(refusal)
         self._align()
 
     async def _prepare(self, version: int) -> bool:
@@ -250,15 +252,28 @@ class Promotion:
         """Step 2. The rename is the commit point."""
         await self._store.begin_swap(swap)
         self._passed(SwapStep.WRITTEN)
-        try:
-            await asyncio.to_thread(artifacts.point, self._paths.current, self._paths.version(swap.version))
-        except OSError as error:
-            raise StoreUnavailableError(f"{self._paths.current} cannot be moved: {error.strerror}") from error
-        self.serving = swap.version
+        await self._point(swap.version)
         self._deaths.clear()
 
+    async def _point(self, version: int | None) -> None:
+        """Move ``current``; to nothing where no version served before."""
+        link = self._paths.current
+        try:
+            if version is None:
+                link.unlink(missing_ok=True)
+            else:
+                await asyncio.to_thread(artifacts.point, link, self._paths.version(version))
+        except OSError as error:
+            if artifacts.current_version(link) != version:
+                raise StoreUnavailableError(f"{link} cannot be moved: {error.strerror}") from error
+        self.serving = version
+
     async def _flip(self, version: int) -> str | None:
-        """Step 3. A server that is away loads ``current`` when it comes up. Returns why the server could not."""
+        """Step 3. A server that is away loads ``current`` when it comes up.
+
+        Returns:
+            Why the server cannot: it had to drop one version to load the other, and the other failed.
+        """
         try:
             answer = await self._workers.request(
                 "server",
@@ -268,6 +283,14 @@ class Promotion:
         except (WorkerUnavailableError, WorkerLostError):
             return None
         return answer.reason if isinstance(answer, Refused) else None
+
+    async def _undo(self, swap: Swap, refusal: str) -> None:
+        """Lead back to what served before a swap that failed after its commit point."""
+        await self._quarantine(swap.version, refusal)
+        await insist(lambda: self._point(swap.previous), self._troubles)
+        await insist(self._store.abandon_swap, self._troubles)
+        if swap.previous is not None:
+            await self._flip(swap.previous)
 
     def _abandon(self, version: int) -> None:
         if self.serving == version:

@@ -169,6 +169,8 @@ class Script:
     intake_up: bool = True
     refuses: dict[int, str] = dataclasses.field(default_factory=dict)
     """Versions the server refuses, and why."""
+    fails_to_flip: frozenset[int] = frozenset()
+    """Versions that the server prepares well and then cannot load."""
     no_room: int = 0
     """How many times the server has no room for a version."""
     prepare_kills: int = 0
@@ -267,6 +269,9 @@ class StandIns:
             return await self._prepare(message.version)
         if isinstance(message, Commit):
             assert artifacts.current_version(self.paths.current) == message.version
+            if message.version in self.script.fails_to_flip:
+                self.serving = None
+                return Refused(version=message.version, reason="not enough memory")
             self.serving, self.prepared = message.version, None
             return Serving(version=message.version, resident=(message.version,))
         raise AssertionError(message)

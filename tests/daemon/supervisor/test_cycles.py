@@ -225,6 +225,23 @@ def test_a_candidate_whose_incumbent_changed_is_judged_again(paths: Paths) -> No
     asyncio.run(story())
 
 
+def test_a_version_that_fails_at_its_commit_fails_the_cycle(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, Script(fails_to_flip=frozenset({1})))
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+            assert it.troubles.reasons() == []
+        assert (cycle.state, cycle.outcome) == (
+            CycleState.FAILED,
+            "version 000001 cannot be served: not enough memory",
+        )
+        assert artifacts.current_version(paths.current) is None
+        assert workers.ledger.new == 5
+
+    asyncio.run(story())
+
+
 def test_a_version_the_server_refuses_fails_the_cycle_and_is_quarantined(paths: Paths) -> None:
     async def story() -> None:
         workers = stand_ins(paths, Script(refuses={1: "weights are not finite"}))
