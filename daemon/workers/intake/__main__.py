@@ -5,19 +5,38 @@ import sys
 from daemon import log
 from daemon.workers import runtime
 from daemon.workers.intake.ledger import LedgerError, StorageError
-from daemon.workers.intake.worker import Intake
+from daemon.workers.intake.worker import RETRY_SECONDS, Intake, log_full_disk
+from daemon.workers.runtime import Context
 
 
 def main() -> int:
     """Work until asked to stop; the exit status."""
     context = runtime.start()
     try:
-        intake = Intake(context)
-    except (LedgerError, StorageError) as error:
+        intake = _open(context)
+    except LedgerError as error:
         log.get(__name__).critical("the intake cannot start", reason=str(error))
         return 1
-    intake.run()
+    if intake is not None:
+        intake.run()
     return 0
+
+
+def _open(context: Context) -> Intake | None:
+    """The intake, as soon as the disk can be written; none when asked to stop before.
+
+    Raises:
+        LedgerError: waiting would not help.
+    """
+    pause, longest = RETRY_SECONDS
+    while True:
+        try:
+            return Intake(context)
+        except StorageError as error:
+            log_full_disk(error, pause)
+        if context.channel.stopping.wait(pause):
+            return None
+        pause = min(2 * pause, longest)
 
 
 if __name__ == "__main__":

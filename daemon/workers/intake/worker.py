@@ -1,13 +1,24 @@
-"""The loop of the intake: commands of the supervisor, files that changed, and what a full disk made it put off."""
+"""The loop of the intake: commands of the supervisor, files that changed, and waiting for a full disk to have room."""
 
 import queue
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 from daemon import log
-from daemon.messages import Collect, Counts, Failure, Message, Reload, Scan, Scanned, Settle, Settled, ToWorker
+from daemon.messages import (
+    Collect,
+    Collected,
+    Counts,
+    Failure,
+    Message,
+    Reload,
+    Scan,
+    Scanned,
+    Settle,
+    Settled,
+    ToWorker,
+)
 from daemon.workers.intake import collect, folders
 from daemon.workers.intake.cycles import Cycles
 from daemon.workers.intake.folders import Signature
@@ -24,7 +35,7 @@ from engine.data.segments import Segments
 
 _logger = log.get(__name__)
 _BATCH_SECONDS = 0.5
-_RETRY_SECONDS = (2.0, 60.0)
+RETRY_SECONDS = (2.0, 60.0)
 """How long a disk that cannot be written is left alone: at first, and at most."""
 
 
@@ -52,9 +63,8 @@ class Intake:
         self._pending = Pending(self._settings.data.settle_seconds)
         self._watcher = Watcher(wake=lambda: self._channel.commands.put(None))
         self._sent: Counts | None = None
-        self._put_off: list[ToWorker] = []
         self._retry_at: float | None = None
-        self._retry_seconds = _RETRY_SECONDS[0]
+        self._retry_seconds = RETRY_SECONDS[0]
         self._quarantine, self._reader = self._make_reader()
 
     def run(self) -> None:
@@ -68,7 +78,7 @@ class Intake:
             while not self._channel.stopping.is_set():
                 command = self._next_command()
                 if command is not None:
-                    self._guarded(partial(self._obey, command), put_off=command)
+                    self._obey(command)
                 self._note_changes()
                 if self._retry_at is None:
                     self._guarded(self._read_due)
@@ -104,49 +114,48 @@ class Intake:
     # Commands --------------------------------------------------------------------------------------------------------
 
     def _obey(self, command: ToWorker) -> None:
+        """Do what is asked and answer; where the disk cannot be written the answer says so, and may be asked again."""
+        request = _number_of(command)
+        try:
+            answer = self._answer_to(command)
+        except collect.CollectError as error:
+            answer = Failure(request=request, reason=str(error), retry=False)
+        except (StorageError, OSError) as error:
+            self._note_full_disk(error)
+            answer = Failure(request=request, reason=f"the disk cannot be written: {error}", retry=True)
+        self._send_counts()
+        if answer is not None:
+            self._channel.send(answer)
+
+    def _answer_to(self, command: ToWorker) -> Message | None:
         match command:
             case Collect():
-                self._collect(command)
-            case Settle():
+                return self._collect(command)
+            case Settle(cycle=cycle, learned=learned, count_try=count_try):
                 with self._ledger.transaction():
-                    self._cycles.settle(
-                        command.cycle,
-                        self._settings.data.max_tries,
-                        learned=command.learned,
-                        count_try=command.count_try,
-                    )
-                self._answer(Settled(cycle=command.cycle))
-            case Scan():
+                    self._cycles.settle(cycle, self._settings.data.max_tries, learned=learned, count_try=count_try)
+                return Settled(cycle=cycle)
+            case Scan(request=request):
                 tally = self._scan()
                 if command.retry_quarantine:
                     tally.add(self._retry_quarantine())
-                self._answer(
-                    Scanned(
-                        request=command.request,
-                        added=tally.added,
-                        duplicates=tally.duplicates,
-                        quarantined=tally.quarantined,
-                    )
+                return Scanned(
+                    request=request,
+                    added=tally.added,
+                    duplicates=tally.duplicates,
+                    quarantined=tally.quarantined,
                 )
             case Reload():
                 self._reload()
             case _:
                 _logger.warning("a command that is not for the intake", command=command.kind)
+        return None
 
-    def _collect(self, command: Collect) -> None:
-        try:
-            if command.files:
-                answer = collect.from_files(command, self._paths, self._settings)
-            else:
-                self._scan()
-                answer = collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings)
-        except collect.CollectError as error:
-            self._answer(Failure(request=command.cycle, reason=str(error), retry=False))
-        except (StorageError, OSError) as error:
-            self._note_full_disk(error)
-            self._answer(Failure(request=command.cycle, reason=f"the snapshot cannot be written: {error}", retry=True))
-        else:
-            self._answer(answer)
+    def _collect(self, command: Collect) -> Collected:
+        if command.files:
+            return collect.from_files(command, self._paths, self._settings)
+        self._scan()
+        return collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings)
 
     def _reload(self) -> None:
         self._settings = self._context.reread_settings()
@@ -268,45 +277,48 @@ class Intake:
             raise StoppingError
         self._channel.advance("reading")
 
-    def _answer(self, message: Message) -> None:
-        self._send_counts()
-        self._channel.send(message)
-
     def _send_counts(self) -> None:
         counts = self._ledger.counts()
         if counts != self._sent:
             self._sent = counts
             self._channel.send(counts)
 
-    def _guarded(self, work: Callable[[], object], put_off: ToWorker | None = None) -> None:
+    def _guarded(self, work: Callable[[], object]) -> None:
         """Do something that writes; on a full or read-only disk leave it for later, with everything unread kept."""
         try:
             work()
         except StorageError as error:
             self._note_full_disk(error)
-            if put_off is not None:
-                self._put_off.append(put_off)
 
     def _note_full_disk(self, error: StorageError | OSError) -> None:
         if self._retry_at is not None:
             return
         self._retry_at = time.monotonic() + self._retry_seconds
-        _logger.error(
-            "nothing can be written: free space or make the disk writable; what is unread stays so, nothing is lost",
-            reason=str(error),
-            again_in_seconds=self._retry_seconds,
-        )
-        self._retry_seconds = min(2 * self._retry_seconds, _RETRY_SECONDS[1])
+        log_full_disk(error, self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, RETRY_SECONDS[1])
 
     def _retry(self) -> None:
         if self._retry_at is None or time.monotonic() < self._retry_at:
             return
         self._retry_at = None
-        commands, self._put_off = self._put_off, []
-        for command in commands:
-            self._guarded(partial(self._obey, command), put_off=command)
+        self._guarded(self._scan)
         if self._retry_at is None:
-            self._guarded(self._scan)
-        if self._retry_at is None:
-            self._retry_seconds = _RETRY_SECONDS[0]
+            self._retry_seconds = RETRY_SECONDS[0]
             _logger.info("the disk can be written again")
+
+
+def _number_of(command: ToWorker) -> int:
+    """What a failure to do it is told apart by."""
+    match command:
+        case Collect(cycle=number) | Settle(cycle=number) | Scan(request=number):
+            return number
+    return 0
+
+
+def log_full_disk(error: Exception, again_in_seconds: float) -> None:
+    """Say what is wrong with the disk, and that it does no harm."""
+    _logger.error(
+        "nothing can be written: free space or make the disk writable; what is unread stays so, nothing is lost",
+        reason=str(error),
+        again_in_seconds=again_in_seconds,
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.messages import Collect, Collected, Counts, Failure, Scan, Scanned
+from daemon.messages import Collect, Collected, Counts, Failure, Ready, Scan
 from daemon.settings.sections import Tables
 
 
@@ -256,13 +256,13 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_space_returns(intake):
     resource.prlimit(intake.worker.pid, resource.RLIMIT_FSIZE, (4096, most))
     text = json.dumps([{"prompt": f"p{n}", "completion": "c " * 40} for n in range(200)])
     (intake.inbox / "chats" / "a.json").write_text(text)
-    intake.worker.send(Scan(request=1))
-    failure = intake.worker.ask(Collect(cycle=1, limit=10, minimum=1), Failure)
-    assert (failure.request, failure.retry) == (1, True)
+    for command in (Scan(request=8), Collect(cycle=9, limit=10, minimum=1)):
+        failure = intake.worker.ask(command, Failure)
+        assert failure.retry
+        assert "cannot be written" in failure.reason
     assert intake.counts() == {}
     resource.prlimit(intake.worker.pid, resource.RLIMIT_FSIZE, (most, most))
-    assert intake.worker.expect(Scanned, timeout=40).request == 1, "what was asked for is answered after all"
-    assert sum(intake.counts().values()) == 200
+    intake.worker.expect(Counts, lambda c: c.new + c.held_out == 200, timeout=20)
     assert intake.collect(1, limit=10).conversations == 10
 
 
@@ -275,3 +275,14 @@ def test_names_of_any_bytes(intake):
     [file] = intake.refusals()
     assert file == "\\xff\\xfe \n name2"
     intake.collect(1)
+
+
+def test_it_waits_for_a_disk_that_cannot_be_written(spawn_worker, tmp_path, quick_settings):
+    """A folder stands where the ledger should be: as with a disk that is not there yet, opening fails."""
+    (tmp_path / "conversations.db").mkdir()
+    worker = spawn_worker("intake", tmp_path, quick_settings, ready=False)
+    time.sleep(0.5)
+    assert worker.process.poll() is None
+    assert "nothing can be written" in worker.log
+    (tmp_path / "conversations.db").rmdir()
+    worker.expect(Ready, timeout=20)
