@@ -61,6 +61,10 @@ def _run(
         bound = sockets.bind(paths, loaded.tables.api)
         try:
             asyncio.run(Supervisor(paths, loaded, read_settings, bound, notifier, roles).run())
+        except Exception as error:
+            if not isinstance(error, StartError):
+                log.get(__name__).exception("thord failed")  # often nobody reads stderr
+            raise
         finally:
             bound.close(paths)
 

@@ -82,6 +82,7 @@ class Supervisor:
         self._came_up = False
         self._told_ready = False
         self._told = ""
+        self._notes: set[asyncio.Task[None]] = set()
 
     # What the control API asks ----------------------------------------------------------------------------------------
 
@@ -176,7 +177,8 @@ class Supervisor:
                 _logger.error("the settings are as before", error=str(error))  # noqa: TRY400
                 raise
             finally:
-                self._notifier.ready(self._describe())  # after a failed reload too, or systemd waits for ever
+                if self._told_ready:  # else it follows when the workers are up
+                    self._notifier.ready(self._describe())  # after a failed reload too, or systemd waits for ever
             _logger.info("settings reloaded", applied=list(found.applied), needs_restart=found.needs_restart)
             return found
 
@@ -214,8 +216,21 @@ class Supervisor:
         except (StoreDamagedError, StoreUnavailableError) as error:
             raise StartError(str(error)) from None
         self.workers.watch(self._worker_changed)
-        self.workers.watch(lambda change: learning.promotion.server_died() if _is_death_of_server(change) else None)
+        self.workers.watch(lambda change: self._bury(change, learning) if change.died else None)
         return learning
+
+    def _bury(self, change: Change, learning: Learning) -> None:
+        """Tell those whom the death of a worker concerns."""
+        if change.worker == "server":
+            learning.promotion.server_died()
+        note = learning.store.note("worker.died", {"worker": change.worker, "reason": change.detail, "now": change.now})
+        self._notes.add(task := asyncio.create_task(note))
+        task.add_done_callback(self._noted)
+
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._notes.discard(task)
+        with contextlib.suppress(asyncio.CancelledError, StoreUnavailableError):  # the log has it anyway
+            task.result()
 
     def _recovered(self, recovery: asyncio.Task[None]) -> None:
         error = None if recovery.cancelled() else recovery.exception()
@@ -304,7 +319,3 @@ class Supervisor:
         self.workers.look()
         self._notifier.alive()
         asyncio.get_running_loop().call_later(interval / 2, self._tick)
-
-
-def _is_death_of_server(change: Change) -> bool:
-    return change.died and change.worker == "server"
