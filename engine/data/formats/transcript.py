@@ -31,7 +31,6 @@ _NAMED: dict[str, Role] = {
     "system": "system",
     "tool": "tool",
 }
-_QUESTIONS: dict[str, Role] = {"q": "user", "a": "assistant"}
 _NAME = re.compile(r"(?:#{1,4}[ \t]*|\*\*)?([A-Za-z]{1,12})[ \t]?:(?:\*\*)?(?=\s|$)[ \t]*")
 _HH_TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
 
