@@ -5,9 +5,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Scale = Annotated[float, Field(gt=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Family = Literal["thor", "gpt2", "char_lstm", "agiformer"]
+RopeScaling = Literal["none", "linear", "ntk", "llama3"]
+TokenizerKind = Literal["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 
 
 class Section(BaseModel):
@@ -17,64 +22,198 @@ class Section(BaseModel):
 
 
 class ThorShape(Section):
-    """What decides the parameters of a ``thor`` decoder."""
+    """What decides the weights of a ``thor`` decoder, and what they compute."""
 
     hidden: Positive
     layers: Positive
     heads: Positive
     kv_heads: Positive
     feed_forward: Positive
+    head_width: Count = 0
     context: Positive = 3072
+    window: Count = 0
+    rope_theta: Scale = 10_000.0
+    rope_scaling: RopeScaling = "none"
+    rope_factor: Scale = 1.0
+    rope_trained: Count = 0
+    norm_epsilon: Scale = 1e-5
+    tied: bool = True
+    qkv_bias: bool = False
+    qk_norm: bool = False
+
+    @property
+    def width(self) -> int:
+        """Width of one head."""
+        return self.head_width or self.hidden // self.heads
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> "ThorShape":
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
+    def _is_possible(self) -> "ThorShape":
+        if not self.head_width:
+            _check_heads(self.hidden, self.heads)
         if self.heads % self.kv_heads:
             raise ValueError(f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
+        if self.width % 2:
+            raise ValueError(f"the width of a head ({self.width}) must be even for rotary positions")
+        if self.rope_scaling == "llama3" and not self.rope_trained:
+            raise ValueError("rope_scaling 'llama3' needs rope_trained, the context before it was scaled")
+        return self
+
+
+class Gpt2Shape(Section):
+    """What decides the weights of a ``gpt2`` decoder; inside the feed-forward part it is four times as wide."""
+
+    hidden: Positive
+    layers: Positive
+    heads: Positive
+    context: Positive = 1024
+    norm_epsilon: Scale = 1e-5
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "Gpt2Shape":
+        _check_heads(self.hidden, self.heads)
+        return self
+
+
+class CharLstmShape(Section):
+    """What decides the weights of a ``char_lstm``; tied, the embedding is the head too."""
+
+    hidden: Positive
+    layers: Positive
+    context: Positive = 2048
+    tied: bool = True
+
+
+class AgiformerShape(Section):
+    """What decides the weights of an ``agiformer``. ``context`` counts bytes, ``window`` patches of four."""
+
+    hidden: Positive
+    layers: Positive
+    heads: Positive
+    feed_forward: Positive
+    context: Positive = 4096
+    window: Positive = 128
+    thinking_steps: Count = 3
+    rope_theta: Scale = 10_000.0
+    norm_epsilon: Scale = 1e-5
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "AgiformerShape":
+        _check_heads(self.hidden, self.heads)
         if (self.hidden // self.heads) % 2:
             raise ValueError(f"hidden / heads ({self.hidden // self.heads}) must be even for rotary positions")
         return self
 
 
-PRESETS: dict[str, ThorShape] = {
-    "tiny": ThorShape(hidden=192, layers=4, heads=6, kv_heads=3, feed_forward=512, context=512),
-    "base": ThorShape(hidden=768, layers=6, heads=12, kv_heads=4, feed_forward=2048),
-    "large": ThorShape(hidden=1024, layers=8, heads=16, kv_heads=4, feed_forward=2816),
-    "xl": ThorShape(hidden=1280, layers=10, heads=20, kv_heads=4, feed_forward=3456),
-    "800m": ThorShape(hidden=1536, layers=28, heads=24, kv_heads=8, feed_forward=4608),
-    "1.5b": ThorShape(hidden=2048, layers=28, heads=16, kv_heads=8, feed_forward=6400),
+def _check_heads(hidden: int, heads: int) -> None:
+    if hidden % heads:
+        raise ValueError(f"hidden ({hidden}) must be a multiple of heads ({heads})")
+
+
+Shape = ThorShape | Gpt2Shape | CharLstmShape | AgiformerShape
+
+PRESETS: dict[Family, dict[str, Shape]] = {
+    "thor": {
+        "tiny": ThorShape(hidden=192, layers=4, heads=6, kv_heads=3, feed_forward=512, context=512),
+        "small": ThorShape(hidden=384, layers=6, heads=6, kv_heads=2, feed_forward=1024, context=1024),
+        "base": ThorShape(hidden=768, layers=6, heads=12, kv_heads=4, feed_forward=2048),
+        "large": ThorShape(hidden=1024, layers=8, heads=16, kv_heads=4, feed_forward=2816),
+        "xl": ThorShape(hidden=1280, layers=10, heads=20, kv_heads=4, feed_forward=3456),
+        "800m": ThorShape(hidden=1536, layers=28, heads=24, kv_heads=8, feed_forward=4608),
+        "atlas-1.1b": ThorShape(
+            hidden=2048, layers=22, heads=32, kv_heads=4, feed_forward=5632, context=2048, tied=False
+        ),
+        "1.5b": ThorShape(hidden=2048, layers=28, heads=16, kv_heads=8, feed_forward=6400),
+    },
+    "gpt2": {
+        "tiny": Gpt2Shape(hidden=192, layers=4, heads=6, context=512),
+        "small": Gpt2Shape(hidden=384, layers=6, heads=6),
+        "124m": Gpt2Shape(hidden=768, layers=12, heads=12),
+        "355m": Gpt2Shape(hidden=1024, layers=24, heads=16),
+        "774m": Gpt2Shape(hidden=1280, layers=36, heads=20),
+    },
+    "char_lstm": {
+        "tiny": CharLstmShape(hidden=256, layers=1, context=512),
+        "small": CharLstmShape(hidden=512, layers=2),
+        "large": CharLstmShape(hidden=1024, layers=3),
+    },
+    "agiformer": {
+        "tiny": AgiformerShape(hidden=192, layers=2, heads=6, feed_forward=512, context=1024),
+        "base": AgiformerShape(hidden=512, layers=6, heads=8, feed_forward=1408),
+    },
 }
 """Named sizes. The true parameter count depends on the vocabulary too and is printed, never quoted."""
+
+DEFAULT_PRESETS: dict[Family, str] = {"thor": "base", "gpt2": "124m", "char_lstm": "small", "agiformer": "base"}
+SHAPE_KEYS = frozenset(name for sizes in PRESETS.values() for shape in sizes.values() for name in shape.__dict__)
+"""Keys of ``[model]`` that replace single values of a preset; each family knows some of them."""
+
+
+_SIZES = "; ".join(f"{family}: {', '.join(sizes)}" for family, sizes in PRESETS.items())
 
 
 class ModelSettings(Section):
     """``[model]``: the family, its size, and single values that differ from the preset."""
 
-    family: Literal["thor"] = Field("thor", description="The model family.")
-    preset: Literal["tiny", "base", "large", "xl", "800m", "1.5b"] = Field(
-        "base", description="A named size; the keys below replace single values of it."
+    family: Family = Field("thor", description="The model family.")
+    preset: str | None = Field(
+        None,
+        examples=["base"],
+        description=f"A named size; the keys below change parts of it, each where the family knows it. {_SIZES}.",
     )
     hidden: int | None = Field(None, examples=[512], gt=0, description="Width of the residual stream.")
     layers: int | None = Field(None, examples=[8], gt=0, description="Number of blocks.")
     heads: int | None = Field(None, examples=[8], gt=0, description="Query heads.")
     kv_heads: int | None = Field(None, examples=[4], gt=0, description="Key and value heads; heads must be a multiple.")
+    head_width: int | None = Field(None, examples=[64], ge=0, description="Width of a head; 0 is hidden / heads.")
     feed_forward: int | None = Field(None, examples=[1408], gt=0, description="Width inside the feed-forward part.")
     context: int | None = Field(
         None, examples=[2048], gt=0, description="Longest sequence the model can attend to, in tokens."
     )
-    rope_theta: float = Field(10_000.0, gt=0, description="Base of the rotary positions.")
-    norm_epsilon: float = Field(1e-5, gt=0, description="Added under the root of each RMSNorm.")
+    window: int | None = Field(
+        None,
+        examples=[1024],
+        ge=0,
+        description="How far attention looks back, itself included, in tokens (agiformer: in patches); 0 has no limit.",
+    )
+    rope_theta: float | None = Field(None, examples=[10_000.0], gt=0, description="Base of the rotary positions.")
+    rope_scaling: RopeScaling | None = Field(
+        None, examples=["linear"], description="How rotary positions are stretched beyond the length trained on."
+    )
+    rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="How far they are stretched.")
+    rope_trained: int | None = Field(
+        None, examples=[3072], ge=0, description="The length trained on before, which llama3 scaling needs."
+    )
+    norm_epsilon: float | None = Field(None, examples=[1e-5], gt=0, description="Added under the root of each norm.")
+    tied: bool | None = Field(None, examples=[True], description="Whether the embedding is the head too.")
+    qkv_bias: bool | None = Field(None, examples=[False], description="Biases on queries, keys and values, as Qwen2.")
+    qk_norm: bool | None = Field(None, examples=[False], description="Norms on queries and keys, as Qwen3.")
+    thinking_steps: int | None = Field(
+        None, examples=[3], ge=0, description="Rounds of the refinement block; 0 has none."
+    )
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped in training.")
 
     @property
-    def shape(self) -> ThorShape:
+    def shape(self) -> Shape:
         """The preset with this table's own values in place of its."""
-        own = {name: getattr(self, name) for name in ThorShape.model_fields if getattr(self, name) is not None}
-        return ThorShape.model_validate({**PRESETS[self.preset].model_dump(), **own})
+        preset = PRESETS[self.family][self.preset or DEFAULT_PRESETS[self.family]]
+        own = self.model_dump(include=set(SHAPE_KEYS), exclude_none=True)
+        return type(preset).model_validate({**preset.model_dump(), **own})
+
+    @property
+    def resolved(self) -> "ModelSettings":
+        """The same with every value of the shape written out, so that it does not change with a preset."""
+        return self.model_copy(update=self.shape.model_dump())
 
     @model_validator(mode="after")
-    def _shape_is_possible(self) -> "ModelSettings":
+    def _is_possible(self) -> "ModelSettings":
+        sizes = PRESETS[self.family]
+        if self.preset is not None and self.preset not in sizes:
+            raise ValueError(f"family '{self.family}' has no preset '{self.preset}'; it has {', '.join(sizes)}")
+        known = type(next(iter(sizes.values()))).model_fields.keys()
+        strange = self.model_dump(include=set(SHAPE_KEYS), exclude_none=True).keys() - known
+        if strange:
+            names = ", ".join(sorted(strange))
+            raise ValueError(f"family '{self.family}' does not know {names}; it knows {', '.join(known)}, dropout")
         _ = self.shape
         return self
 

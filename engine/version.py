@@ -114,7 +114,7 @@ def publish(
     """
     if folder.exists():
         return existing(folder, provenance.cycle)
-    config = VersionConfig(family=model.family, model=model, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
+    config = VersionConfig(family=model.family, model=model.resolved, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
     with artifacts.publishing(folder) as draft:
         save_file({name: weight.contiguous() for name, weight in weights.items()}, draft / WEIGHTS)
         artifacts.write_json(draft / CONFIG, config.model_dump(mode="json"))

@@ -126,7 +126,7 @@ def load(paths: Paths, profile: str | None = None, overrides: Sequence[str] = ()
     layers.faults = given.faults
     try:
         file = profiles.find(name)
-        layers.put_table(_read_toml(file, layers.faults), f"profile {name} ({file})")
+        layers.put_table(_for_family(_read_toml(file, layers.faults), given), f"profile {name} ({file})")
     except profiles.UnknownProfileError as error:
         layers.faults.append(f"{given.origin(('profile',))}: profile = {json.dumps(name)}: {error}")
     layers.values.update(given.values)
@@ -187,6 +187,16 @@ def _choose_profile(given: _Layers) -> tuple[str, str]:
     if chosen is None:
         return profiles.for_this_machine()
     return str(chosen.value), f"chosen by {chosen.origin}"
+
+
+def _for_family(profile: Table, given: _Layers) -> Table:
+    """A profile without its ``[model]`` where a person chose another family than the one it is written for."""
+    own = profile.get("model")
+    meant = own.get("family", "thor") if isinstance(own, dict) else "thor"
+    chosen = given.values.get(("model", "family"))
+    if chosen is None or chosen.value == meant:
+        return profile
+    return {section: table for section, table in profile.items() if section != "model"}
 
 
 def _describe(error: ValidationError, layers: _Layers) -> list[str]:

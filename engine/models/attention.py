@@ -1,11 +1,21 @@
-"""Grouped-query attention by whatever is fast for device and dtype.
+"""Grouped-query attention by whatever is fast for device and dtype, who may look at whom, and the cache of the seen.
 
 Shapes: B rows, H query heads, K key/value heads (H is a multiple of K), T queries, S keys, E width of a head.
 """
 
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries [B, H, T, E], keys and values [B, K, T, E] of one layer to attended values [B, H, T, E]."""
+BLOCK = 64
+"""The cache is read in whole blocks, so that a row's sums are added up in one order however long its neighbours are."""
 
 _MOST_SCORES = 1 << 24
 """Scores held at once on the way by matrix products; beyond, torch's own kernel, which holds only blocks of them."""
@@ -36,3 +46,72 @@ def _by_products(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | 
     scores_BHTS = (grouped @ k_BKSE.transpose(2, 3)).view(batch, heads, queries, keys) + bias
     shares = scores_BHTS.softmax(-1).view(batch, groups, -1, keys)
     return torch.matmul(shares, v_BKSE).view(batch, heads, queries, width)
+
+
+def packed(documents_BT: Tensor, window: int = 0) -> Attend:
+    """Attention within each document, to what went before, and where ``window`` is not 0 to as many positions only."""
+    length = documents_BT.shape[1]
+    seen_TT = torch.ones(length, length, dtype=torch.bool, device=documents_BT.device).tril()
+    if 0 < window < length:
+        seen_TT = seen_TT.triu(1 - window)
+    if not bool((documents_BT == documents_BT[:, :1]).all()):
+        return functools.partial(
+            attention, seen=((documents_BT[:, :, None] == documents_BT[:, None, :]) & seen_TT)[:, None]
+        )
+    return functools.partial(attention, seen=seen_TT if 0 < window < length else None)
+
+
+@dataclass
+class KeyValueCache:
+    """Keys and values of every layer, each [rows, K, length, E]. Implements `engine.models.base.Cache`."""
+
+    rows: int
+    length: int
+    keys: list[Tensor]
+    values: list[Tensor]
+
+    @classmethod
+    def like(cls, weight: Tensor, layers: int, rows: int, kv_heads: int, length: int, width: int) -> "KeyValueCache":
+        """An empty one on the device and in the dtype of ``weight``."""
+
+        def allocate() -> list[Tensor]:
+            size = (rows, kv_heads, length, width)
+            return [torch.zeros(size, dtype=weight.dtype, device=weight.device) for _ in range(layers)]
+
+        return cls(rows, length, allocate(), allocate())
+
+    def attends(self, rows_B: Tensor, positions_BT: Tensor, window: int = 0) -> list[Attend]:
+        """For each layer attention that writes new keys and values at ``positions_BT``, then looks at what is written.
+
+        Raises:
+            ValueError: a position is beyond the length of the cache.
+        """
+        used = int(positions_BT.max()) + 1
+        if used > self.length:
+            raise ValueError(f"{used} positions do not fit into a cache of {self.length}")
+        read = min(math.ceil(used / BLOCK) * BLOCK, self.length)
+        keys_at = torch.arange(read, device=positions_BT.device)
+        seen_BTS = keys_at <= positions_BT[:, :, None]
+        if window:
+            seen_BTS &= keys_at > positions_BT[:, :, None] - window
+        return [
+            functools.partial(_through, keys, values, rows_B, positions_BT, seen_BTS[:, None])
+            for keys, values in zip(self.keys, self.values, strict=True)
+        ]
+
+
+def _through(
+    keys: Tensor,
+    values: Tensor,
+    rows_B: Tensor,
+    positions_BT: Tensor,
+    seen_B1TS: Tensor,
+    q_BHTE: Tensor,
+    k_BKTE: Tensor,
+    v_BKTE: Tensor,
+) -> Tensor:
+    """Write into one layer of a cache, then attend to all of it that may be seen."""
+    read = seen_B1TS.shape[-1]
+    keys[rows_B[:, None], :, positions_BT] = k_BKTE.transpose(1, 2)
+    values[rows_B[:, None], :, positions_BT] = v_BKTE.transpose(1, 2)
+    return attention(q_BHTE, keys[rows_B, :, :read], values[rows_B, :, :read], seen_B1TS)

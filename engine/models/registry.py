@@ -5,16 +5,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from engine.config import ModelSettings
+from engine.config import AgiformerShape, CharLstmShape, Gpt2Shape, ModelSettings
+from engine.models.agiformer import Agiformer
 from engine.models.base import LanguageModel
+from engine.models.char_lstm import CharLstm
+from engine.models.gpt2 import Gpt2
 from engine.models.thor import Thor
-
-_FAMILIES = {"thor": Thor}
 
 
 def build(settings: ModelSettings, vocabulary: int, seed: int) -> LanguageModel:
     """A new model on the CPU, in float32, its weights drawn from ``seed``."""
-    model = _FAMILIES[settings.family](settings, vocabulary)
+    model = _empty(settings, vocabulary)
     model.initialise(torch.Generator().manual_seed(seed))
     return model
 
@@ -22,7 +23,7 @@ def build(settings: ModelSettings, vocabulary: int, seed: int) -> LanguageModel:
 def skeleton(settings: ModelSettings, vocabulary: int) -> LanguageModel:
     """Names and shapes without storage (device ``meta``): to be filled with `fill`, or counted."""
     with torch.device("meta"):
-        return _FAMILIES[settings.family](settings, vocabulary)
+        return _empty(settings, vocabulary)
 
 
 def fill(model: LanguageModel, weights: Mapping[str, Tensor]) -> None:
@@ -48,3 +49,16 @@ def module(model: LanguageModel) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"{type(model).__name__} is no torch.nn.Module")
     return model
+
+
+def _empty(settings: ModelSettings, vocabulary: int) -> Thor | Gpt2 | CharLstm | Agiformer:
+    """A module of the family whose weights are yet to be drawn."""
+    match settings.shape:
+        case Gpt2Shape() as shape:
+            return Gpt2(shape, vocabulary, settings.dropout)
+        case CharLstmShape() as shape:
+            return CharLstm(shape, vocabulary, settings.dropout)
+        case AgiformerShape() as shape:
+            return Agiformer(shape, vocabulary, settings.dropout)
+        case shape:
+            return Thor(shape, vocabulary, settings.dropout)

@@ -61,10 +61,12 @@ def test_every_mistake_is_named_with_its_place_key_value_and_remedy(
     [
         (b"[training\n", "not valid TOML"),
         (b"\xff\xfe", "not UTF-8 at byte 0"),
-        (b'profile = "huge"\n', "no such profile; known: cpu, gpu-12gb"),
+        (b'profile = "huge"\n', "no such profile; known: a"),
         (b"training = 3\n", "training = 3"),
         (b"[data]\nmin_conversations = 500\n", "no cycle could ever run"),
         (b"[training]\nlength = 9999\n", "larger than the context of the model"),
+        (b'[model]\npreset = "124m"\n', "family 'thor' has no preset '124m'; it has tiny, small"),
+        (b'[model]\nfamily = "gpt2"\nkv_heads = 2\n', "family 'gpt2' does not know kv_heads; it knows hidden, layers"),
         (b"[training]\nlearning_rate = nan\n", "learning_rate"),
         (b"[training]\nbatch_size = true\n", "batch_size"),
         (b"[training]\nbatch_size = 1979-05-27\n", "batch_size"),
@@ -86,6 +88,14 @@ def test_an_unreadable_file_is_named(paths: Paths) -> None:
 @pytest.mark.parametrize("name", profiles.names())
 def test_every_profile_is_valid_and_builds_on_defaults(paths: Paths, name: str) -> None:
     assert load(paths, profile=name).profile == name
+
+
+def test_another_family_leaves_out_what_the_profile_says_of_its_own(paths: Paths) -> None:
+    paths.config.write_text('profile = "gpu-16gb"\n[model]\nfamily = "gpt2"\n')
+    tables = load(paths, overrides=["training.length=1024"]).tables
+    assert (tables.model.preset, tables.tokenizer.vocabulary) == (None, 32_768)
+    paths.config.write_text('profile = "gpu-16gb"\n[model]\nfamily = "thor"\n')
+    assert load(paths).tables.model.preset == "xl"
 
 
 def test_a_profile_is_chosen_and_the_choice_explained(paths: Paths) -> None:

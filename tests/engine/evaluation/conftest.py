@@ -89,8 +89,8 @@ def llama(model: LanguageModel, model_settings: ModelSettings, tokenizer: Tokeni
             num_attention_heads=shape.heads,
             num_key_value_heads=shape.kv_heads,
             max_position_embeddings=shape.context,
-            rms_norm_eps=model_settings.norm_epsilon,
-            rope_theta=model_settings.rope_theta,
+            rms_norm_eps=model_settings.shape.norm_epsilon,
+            rope_theta=model_settings.shape.rope_theta,
             tie_word_embeddings=True,
         )
     )

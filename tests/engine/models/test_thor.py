@@ -33,8 +33,8 @@ def llama(thor):
         num_key_value_heads=shape.kv_heads,
         intermediate_size=shape.feed_forward,
         max_position_embeddings=shape.context,
-        rms_norm_eps=SETTINGS.norm_epsilon,
-        rope_parameters={"rope_type": "default", "rope_theta": SETTINGS.rope_theta},
+        rms_norm_eps=SETTINGS.shape.norm_epsilon,
+        rope_parameters={"rope_type": "default", "rope_theta": SETTINGS.shape.rope_theta},
         tie_word_embeddings=True,
     )
     model = LlamaForCausalLM(config).eval()
@@ -123,7 +123,7 @@ def test_weights_depend_on_the_seed_only():
     assert not torch.equal(one["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PRESETS["thor"])
 def test_parameter_counts_are_those_of_llama(preset):
     settings = ModelSettings.model_validate({"preset": preset})
     shape = settings.shape
@@ -134,7 +134,7 @@ def test_parameter_counts_are_those_of_llama(preset):
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.kv_heads,
         intermediate_size=shape.feed_forward,
-        tie_word_embeddings=True,
+        tie_word_embeddings=shape.tied,
     )
     with torch.device("meta"):
         theirs = sum(weight.numel() for weight in LlamaForCausalLM(config).parameters())
@@ -143,7 +143,13 @@ def test_parameter_counts_are_those_of_llama(preset):
 
 @pytest.mark.parametrize(
     ("preset", "low", "high"),
-    [("tiny", 2e6, 5e6), ("base", 40e6, 60e6), ("800m", 0.75e9, 0.85e9), ("1.5b", 1.45e9, 1.55e9)],
+    [
+        ("tiny", 2e6, 5e6),
+        ("base", 40e6, 60e6),
+        ("800m", 0.75e9, 0.85e9),
+        ("atlas-1.1b", 1.0e9, 1.1e9),
+        ("1.5b", 1.45e9, 1.55e9),
+    ],
 )
 def test_presets_are_of_the_size_their_name_says(preset, low, high):
     assert low < registry.parameter_count(ModelSettings.model_validate({"preset": preset}), 16_384) < high

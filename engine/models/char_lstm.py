@@ -1,0 +1,138 @@
+"""The ``char_lstm`` family: an embedding, LSTM layers, and a head that may be the embedding again.
+
+What it remembers of a row is one state, so its cache does not grow with the row and cannot go back. A row that holds
+several documents is taken apart into them: each begins with an empty state.
+
+Source: Hochreiter and Schmidhuber, Long Short-Term Memory (1997). Shape beside those of `engine.models.base`: L layers.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from engine.config import CharLstmShape
+from engine.models.base import Cache
+
+INIT_DEVIATION = 0.02
+_FORGET_BIAS = 1.0
+"""Remember, to begin with (Jozefowicz et al., 2015)."""
+
+
+@dataclass
+class StateCache:
+    """The state of every row, [L, rows, D], and how many positions it comes from.
+
+    Implements `engine.models.base.Cache`.
+    """
+
+    rows: int
+    length: int
+    hidden: Tensor
+    cell: Tensor
+    read: Tensor
+
+
+class CharLstm(nn.Module):
+    """A language model of the family. Implements `engine.models.base.LanguageModel`."""
+
+    def __init__(self, shape: CharLstmShape, vocabulary: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.vocabulary = vocabulary
+        self.context = shape.context
+        self.dropout = dropout
+        self.embedding = nn.Parameter(torch.empty(vocabulary, shape.hidden))
+        with warnings.catch_warnings(action="ignore"):  # "dropout has no effect with one layer": so be it
+            self.lstm = nn.LSTM(shape.hidden, shape.hidden, shape.layers, batch_first=True, dropout=dropout)
+        self.head = None if shape.tied else nn.Parameter(torch.empty(vocabulary, shape.hidden))
+
+    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
+        """Hidden states of packed rows, [B, T, D]."""
+        del positions_BT  # the order says it all
+        x_BTD = self._embed(tokens_BT)
+        if bool((documents_BT == documents_BT[:, :1]).all()):
+            y_BTD: Tensor = self.lstm(x_BTD)[0]
+        else:
+            order_N, sizes = _step_by_step(documents_BT)
+            packed: PackedSequence = self.lstm(PackedSequence(x_BTD.flatten(0, 1)[order_N], sizes))[0]
+            y_BTD = torch.empty_like(packed.data).index_copy(0, order_N, packed.data).view_as(x_BTD)
+        return F.dropout(y_BTD, self.dropout, self.training)
+
+    def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
+        """Hidden states [B, T, D] of the next T tokens of B cache rows.
+
+        Raises:
+            TypeError: the cache is another family's.
+            ValueError: a row would grow beyond the length of the cache, or go on from elsewhere than where it stopped.
+        """
+        if not isinstance(cache, StateCache):
+            raise TypeError(f"char_lstm needs a state, not a {type(cache).__name__}")
+        ends_B = starts_B + tokens_BT.shape[1]
+        if int(ends_B.max()) > cache.length:
+            raise ValueError(f"{int(ends_B.max())} positions do not fit into a cache of {cache.length}")
+        begins_B = starts_B == 0
+        if not bool((begins_B | (cache.read[rows_B] == starts_B)).all()):
+            raise ValueError("an LSTM goes on from where it stopped, or from the beginning")
+        state = tuple(part[:, rows_B].masked_fill(begins_B[:, None], 0.0) for part in (cache.hidden, cache.cell))
+        y_BTD, (hidden_LBD, cell_LBD) = self.lstm(self._embed(tokens_BT), state)
+        cache.hidden[:, rows_B], cache.cell[:, rows_B], cache.read[rows_B] = hidden_LBD, cell_LBD, ends_B
+        out_BTD: Tensor = y_BTD
+        return out_BTD
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        """Scores [N, V] over the vocabulary."""
+        return F.linear(hidden_ND, self.embedding if self.head is None else self.head)
+
+    def make_cache(self, rows: int, length: int) -> StateCache:
+        """A cache on the model's device and in its dtype.
+
+        Raises:
+            ValueError: ``length`` is beyond the context the model was made for.
+        """
+        if length > self.context:
+            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+
+        def empty() -> Tensor:
+            return self.embedding.new_zeros(self.shape.layers, rows, self.shape.hidden)
+
+        return StateCache(rows, length, empty(), empty(), torch.zeros(rows, dtype=torch.long, device=empty().device))
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw every weight: normal tables, uniform gates, and gates that remember."""
+        bound = self.shape.hidden**-0.5
+        for name, weight in self.named_parameters():
+            if "bias" in name:
+                weight.zero_()
+                if "bias_ih" in name:
+                    weight[self.shape.hidden : 2 * self.shape.hidden].fill_(_FORGET_BIAS)
+            elif name.startswith("lstm"):
+                weight.uniform_(-bound, bound, generator=generator)
+            else:
+                weight.normal_(0.0, INIT_DEVIATION, generator=generator)
+
+    def _embed(self, tokens_BT: Tensor) -> Tensor:
+        return F.dropout(F.embedding(tokens_BT, self.embedding), self.dropout, self.training)
+
+
+def _step_by_step(documents_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """How an LSTM runs over all documents side by side: first token of each, second of each, ..., longest first.
+
+    Returns:
+        Where each of the B * T tokens comes from, and how many of them each time step has (on the CPU).
+    """
+    begins_BT = torch.ones_like(documents_BT, dtype=torch.bool)
+    begins_BT[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
+    begins_N = begins_BT.flatten()
+    starts = begins_N.nonzero().squeeze(1)
+    lengths = torch.diff(starts, append=torch.tensor([len(begins_N)], device=starts.device))
+    ranks = torch.empty_like(starts)
+    ranks[lengths.argsort(descending=True, stable=True)] = torch.arange(len(starts), device=starts.device)
+    owners_N = begins_N.cumsum(0) - 1
+    times_N = torch.arange(len(begins_N), device=starts.device) - starts[owners_N]
+    order_N = (times_N * len(starts) + ranks[owners_N]).argsort()
+    return order_N, times_N.bincount().cpu()

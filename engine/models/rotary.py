@@ -1,0 +1,52 @@
+"""Rotary positions, and how they are stretched beyond the length a model was trained on.
+
+Each pair of a head's E values turns with its own frequency. ``linear`` slows all of them down by the factor, ``ntk``
+slows the slow ones most (a larger base), ``llama3`` slows only those that turn less than once to four times within the
+trained length. Sources: Su et al., RoFormer (2104.09864); Chen et al., position interpolation (2306.15595); Peng et
+al., YaRN (2309.00071) for NTK; the Llama 3 report (2407.21783).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from engine.config import RopeScaling
+
+LLAMA3_SLOW, LLAMA3_FAST = 1.0, 4.0
+"""Turns within the trained length below which a frequency is slowed down fully, and above which not at all."""
+
+
+def frequencies(
+    width: int, theta: float, scaling: RopeScaling = "none", factor: float = 1.0, trained: int = 0
+) -> Tensor:
+    """Radians a position, [E / 2], for heads of ``width`` E."""
+    even = torch.arange(0, width, 2, dtype=torch.int64, device="cpu").float()
+    base = stretched_theta(width, theta, factor) if scaling == "ntk" else theta
+    plain = 1.0 / base ** (even / width)
+    if scaling == "linear":
+        return plain / factor
+    if scaling != "llama3":
+        return plain
+    turns = trained * plain / (2 * math.pi)
+    share = ((turns - LLAMA3_SLOW) / (LLAMA3_FAST - LLAMA3_SLOW)).clamp(0.0, 1.0)
+    return (1 - share) * plain / factor + share * plain
+
+
+def stretched_theta(width: int, theta: float, factor: float) -> float:
+    """The base by which the slowest frequency is slowed down by ``factor`` and the fastest not at all."""
+    return float(theta * factor ** (width / (width - 2)))
+
+
+def rotation(positions_BT: Tensor, frequencies_E: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [B, 1, T, E] that turn a head by its position, in the half-split layout of Llama."""
+    angles = positions_BT[:, None, :, None].float() * frequencies_E.to(positions_BT.device, non_blocking=True)
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x_BHTE: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Queries or keys, turned."""
+    cos, sin = (part.to(x_BHTE.dtype) for part in turn)
+    first, second = x_BHTE.chunk(2, dim=-1)
+    return x_BHTE * cos + torch.cat((-second, first), dim=-1) * sin
