@@ -28,23 +28,21 @@ from daemon.messages import (
     Evaluated,
     Failure,
     FromWorker,
-    Ready,
-    Settle,
-    Settled,
     Train,
     Trained,
     TrainProgress,
-    WorkerName,
 )
 from daemon.settings.sections import Tables
 from daemon.supervisor import versions
 from daemon.supervisor.cycle_watch import CycleWatch
 from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.intake_requests import IntakeRequests
 from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.promotion import IncumbentChangedError, NotNowError, Promotion, RefusedError
 from daemon.supervisor.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name
+from daemon.supervisor.settling import Settling
 from daemon.supervisor.store import CycleField, Store, StoreUnavailableError
-from daemon.supervisor.troubles import LONGEST_PAUSE, Troubles, insist
+from daemon.supervisor.troubles import Troubles, insist
 
 _logger = log.get(__name__)
 
@@ -54,9 +52,6 @@ PROGRESS_WRITE_SECONDS = 5.0
 CRASH_PAUSE = 0.5
 FAILURE_PAUSE = 5.0
 """Seconds before another attempt after a crash, and after a failure that may pass (a full disk); each doubles."""
-
-INTAKE_PAUSE = 5.0
-"""Seconds after which an intake that is away is asked again, even where it did not report."""
 
 
 class NotCancellableError(Exception):
@@ -108,14 +103,13 @@ class Cycles:
         self._tables = tables
         self._troubles = troubles
         self._driver: asyncio.Task[None] | None = None
-        self._settler: asyncio.Task[None] | None = None
-        self._to_settle = False
         self._step: asyncio.Task[Cycle] | None = None
         self._promoting = False
         self._recovered = False
         self._cancelled: dict[int, str] = {}
         self._watch = CycleWatch()
-        self._intake_ready = asyncio.Event()
+        self._intake = IntakeRequests(workers)
+        self._settling = Settling(store, self._intake, troubles)
         self._steps: dict[CycleState, Callable[[Cycle], Coroutine[None, None, Cycle]]] = {
             CycleState.QUEUED: self._begin,
             CycleState.COLLECTING: self._collect,
@@ -123,13 +117,12 @@ class Cycles:
             CycleState.EVALUATING: self._evaluate,
             CycleState.PROMOTING: self._promote,
         }
-        workers.subscribe(self._observe)
 
     # Requests ----------------------------------------------------------------------------------------------------
 
     async def recover(self) -> None:
         """Take up what a crash or a stop left: settle what ended, resume what did not. Call once at start."""
-        self._settle_soon()
+        self._settling.begin()
         self.current = await self._store.unfinished_cycle()
         self._recovered = True
         if self.current is not None:
@@ -194,10 +187,10 @@ class Cycles:
 
     async def close(self) -> None:
         """Stop working. The unfinished cycle stays as it is and is resumed at the next start."""
-        tasks = [task for task in (self._driver, self._settler) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._driver is not None:
+            self._driver.cancel()
+            await asyncio.gather(self._driver, return_exceptions=True)
+        await self._settling.close()
         self._watch.close()
         if self.current is not None:
             with contextlib.suppress(StoreUnavailableError):  # then this stop counts as a crash, which is harmless
@@ -232,7 +225,7 @@ class Cycles:
             cycle = after
         self.current = None
         self._cancelled.pop(cycle.id, None)
-        self._settle_soon()
+        self._settling.begin()
         self._watch.end(cycle)
         self.on_end(cycle)
 
@@ -283,8 +276,7 @@ class Cycles:
         return await self._move(cycle, CycleEvent.START)
 
     async def _collect(self, cycle: Cycle) -> Cycle:
-        if self._settler is not None:  # what the cycle before gives back may be collected by this one
-            await asyncio.shield(self._settler)
+        await self._settling.wait()  # what the cycle before gives back may be collected by this one
         data, asked = self._tables().data, cycle.request
         command = Collect(
             cycle=cycle.id,
@@ -293,9 +285,10 @@ class Cycles:
             files=asked.files,
             validation_files=asked.validation_files,
         )
-        answer = await self._ask_intake(command, lambda message: isinstance(message, Collected))
+        with _work_of_a_process(data_at_fault=False):
+            answer = await self._intake.ask(command)
         if not isinstance(answer, Collected):
-            raise _FailedError(f"the intake answered with '{answer.kind}'", data_at_fault=False)
+            raise _not_done(answer, data_at_fault=False)
         if answer.conversations < command.minimum:
             why = _too_little(answer, command)
             return await self._move(cycle, CycleEvent.TOO_LITTLE, conversations=answer.conversations, outcome=why)
@@ -391,60 +384,6 @@ class Cycles:
             self._troubles,
         )
 
-    async def _ask_intake(self, command: Collect | Settle, is_answer: Callable[[FromWorker], bool]) -> FromWorker:
-        """Ask the intake and wait for it as long as it is away."""
-
-        def answers(message: FromWorker) -> bool:
-            if isinstance(message, Failure):
-                return message.request == command.cycle
-            return is_answer(message) and isinstance(message, Collected | Settled) and message.cycle == command.cycle
-
-        while True:
-            self._intake_ready.clear()
-            try:
-                answer = await self._workers.request("intake", command, answers)
-            except WorkerUnavailableError:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._intake_ready.wait(), INTAKE_PAUSE)
-            except WorkerLostError as error:
-                raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=False) from error
-            else:
-                if isinstance(answer, Failure):
-                    raise _not_done(answer, data_at_fault=False)
-                return answer
-
-    def _observe(self, worker: WorkerName, message: FromWorker) -> None:
-        if worker == "intake" and isinstance(message, Ready):
-            self._intake_ready.set()
-
-    # Settling ----------------------------------------------------------------------------------------------------
-
-    def _settle_soon(self) -> None:
-        self._to_settle = True
-        if self._settler is None or self._settler.done():
-            self._settler = asyncio.create_task(self._settle_all())
-
-    async def _settle_all(self) -> None:
-        """Have the intake give the conversations of every ended cycle their final state, however often it takes."""
-        while self._to_settle:
-            self._to_settle = False
-            for cycle in await insist(self._store.unsettled_cycles, self._troubles):
-                await self._settle(cycle)
-
-    async def _settle(self, cycle: Cycle) -> None:
-        command = Settle(cycle=cycle.id, learned=cycle.state is CycleState.PROMOTED, count_try=cycle.data_at_fault)
-        pause = CRASH_PAUSE
-        while True:
-            try:
-                await self._ask_intake(command, lambda message: isinstance(message, Settled))
-                break
-            except (_CutShortError, _FailedError) as error:
-                self._troubles.begin("settling", f"cycle {cycle.id} is not settled: {error}")
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-        self._troubles.end("settling")
-        await insist(lambda: self._store.update(cycle.id, settled=True), self._troubles)
-
 
 class _Furthest:
     """Writes down how far training came, seldom: it tells an attempt that leads somewhere from one that does not."""
@@ -470,12 +409,12 @@ class _Furthest:
 
 
 @contextlib.contextmanager
-def _work_of_a_process() -> Iterator[None]:
+def _work_of_a_process(*, data_at_fault: bool = True) -> Iterator[None]:
     """A worker that dies at its work is one attempt cut short."""
     try:
         yield
     except (WorkerLostError, WorkerUnavailableError) as error:
-        raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=True) from error
+        raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=data_at_fault) from error
 
 
 def _not_done(answer: FromWorker, *, data_at_fault: bool = True) -> _CutShortError | _FailedError:

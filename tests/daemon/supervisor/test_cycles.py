@@ -12,6 +12,7 @@ from control.paths import Paths, at_home
 from daemon.cycle import CycleState
 from daemon.messages import Collect, Evaluate, Settle, Train, WorkerName
 from daemon.supervisor import cycles as cycles_module
+from daemon.supervisor import intake_requests
 from daemon.supervisor import troubles as troubles_module
 from daemon.supervisor.cycles import NotCancellableError
 from daemon.supervisor.promotion import SwapStep
@@ -25,7 +26,7 @@ from tests.daemon.supervisor.stand_ins import STEPS, Ledger, Script, StandIns, e
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cycles_module, "CRASH_PAUSE", 0.001)
     monkeypatch.setattr(cycles_module, "FAILURE_PAUSE", 0.001)
-    monkeypatch.setattr(cycles_module, "INTAKE_PAUSE", 0.01)
+    monkeypatch.setattr(intake_requests, "PAUSE", 0.01)
     monkeypatch.setattr(troubles_module, "FIRST_PAUSE", 0.01)
 
 
