@@ -56,14 +56,14 @@ class ControlProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head; it may be too long by one read."""
+        """Refuse a head that does not end in time; what follows its end is body."""
         if self.transport.is_closing():
             return
         if self._in_head:
-            if self._head_bytes > MAX_HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD and not 0 <= data.find(b"\r\n\r\n") <= MAX_HEAD:
                 self._refuse(431, "headers_too_large", f"request line and headers are over {MAX_HEAD} bytes")
                 return
-            self._head_bytes += len(data)
         super().data_received(data)
 
     def on_message_begin(self) -> None:
