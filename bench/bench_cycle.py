@@ -1,4 +1,4 @@
-"""What a cycle costs besides optimizer steps and forward passes, with few and with many old conversations in the ledger."""
+"""What a cycle costs besides optimizer steps and forward passes, with few and with many old conversations."""
 
 import json
 import sqlite3
