@@ -44,7 +44,6 @@ def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     assert service.data()["learned"] == counts["new"]
     assert service.status()["version"] == "000001"
     answer, version = chat(service.url(), library[0][0])
-    assert answer
     assert version == "000001"
 
     again = service.ingest("library-again", library)
