@@ -150,13 +150,13 @@ class Cycles:
             NoSuchRecordError: there is no such cycle.
             NotCancellableError: it is finished or is being promoted.
         """
-        cycle = await self._store.cycle(number)
-        if cycle.is_final:
-            raise NotCancellableError(f"cycle {number} is {cycle.state} already")
-        if cycle.state is CycleState.PROMOTING or self._promoting:
-            raise NotCancellableError(f"cycle {number} is being promoted; roll back when it is done")
-        self._cancelled[number] = f"cancelled by {by}"
-        with self._watch.lines(number) as lines:
+        with self._watch.lines(number) as lines:  # from before the look at its state, so that its end is not missed
+            cycle = await self._store.cycle(number)
+            if cycle.is_final:
+                raise NotCancellableError(f"cycle {number} is {cycle.state} already")
+            if cycle.state is CycleState.PROMOTING or self._promoting:
+                raise NotCancellableError(f"cycle {number} is being promoted; roll back when it is done")
+            self._cancelled[number] = f"cancelled by {by}"
             if self._step is not None:
                 self._step.cancel()
             async for _ in lines:
@@ -209,7 +209,7 @@ class Cycles:
 
     async def _resume(self, cycle: Cycle) -> None:
         if cycle.state is not CycleState.QUEUED:
-            cut_short = _CutShortError("thord was started again", pause=0.0, data_at_fault=True)
+            cut_short = _CutShortError("thord was started again", pause=0.0, data_at_fault=False)
             cycle = await self._try_again(cycle, cut_short)
         await self._drive(cycle)
 
