@@ -7,6 +7,7 @@ import errno
 import http.client
 import json
 import socket
+import struct
 from typing import TYPE_CHECKING, TypeVar
 
 from control import errors
@@ -28,8 +29,12 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        if self.timeout is not None:
+            # A busy listener's queue may be full. The kernel waits for room only on a blocking socket, so its own
+            # time-out is used here, and Python's from then on.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(self.timeout), 0))
         self.sock.connect(socket_address(self._path))
+        self.sock.settimeout(self.timeout)
 
 
 class Endpoint:
@@ -83,7 +88,7 @@ class Endpoint:
             if answer.status >= 400:
                 raise _failure(answer)
             yield answer
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise errors.NoAnswerError(
                 f"thord gave no answer within {timeout:.0f} s on {self.path}; its log may say why: thorctl logs"
             ) from error

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from control.answers import Cycle, Json
+    from control.client import Thord
 
 _OVERRIDES: dict[str, tuple[Callable[[str], float], str]] = {
     "epochs": (float, "passes over the data"),
@@ -51,10 +52,16 @@ class CyclesOptions(Options):
     limit: int
 
 
-class CycleOptions(Options):
-    """What ``cycle`` and ``cancel`` are given."""
+class CancelOptions(Options):
+    """What ``cancel`` is given."""
 
     number: int
+
+
+class CycleOptions(CancelOptions):
+    """What ``cycle`` is given."""
+
+    wait: bool
 
 
 def add(commands: Commands) -> None:
@@ -100,9 +107,10 @@ def add(commands: Commands) -> None:
         "cycle",
         "show one cycle, with the figures its gate decided on",
         _cycle,
-        "thorctl cycle 3\nthorctl cycle 3 --json | jq .gate",
+        "thorctl cycle 3\nthorctl cycle 3 --wait\nthorctl cycle 3 --json | jq .gate",
     )
     cycle.add_argument("number", type=positive, metavar="N")
+    cycle.add_argument("-w", "--wait", action="store_true", help="show progress until it has ended, then the cycle")
 
     cancel = commands.add(
         "cancel",
@@ -127,19 +135,31 @@ def _train(options: TrainOptions) -> int:
         else:
             output.say(f"cycle {cycle['id']} is {cycle['state']}; watch it: thorctl cycle {cycle['id']}")
         return exit_status.DONE
+    cycle = _follow(thord, cycle["id"], options)
     if options.json:
-        cycle = thord.wait(cycle["id"])
         output.emit(cycle)
     else:
-        from control.cli.progress import follow
-
-        cycle = follow(thord, cycle["id"])
         _say_outcome(cycle)
+    return _status_of(cycle)
+
+
+def _follow(thord: Thord, number: int, options: Options) -> Cycle:
+    """Wait for the end of a cycle, showing its progress to people."""
+    if options.json:
+        return thord.wait(number)
+    from control.cli.progress import follow
+
+    return follow(thord, number)
+
+
+def _status_of(cycle: Cycle) -> int:
     return exit_status.DONE if cycle["state"] in _RESULTS else exit_status.FAILED
 
 
 def _say_outcome(cycle: Cycle) -> None:
-    number, state, outcome = cycle["id"], cycle["state"], output.clean(cycle.get("outcome") or "")
+    number, state = cycle["id"], cycle["state"]
+    verdict = (cycle["gate"] or {}).get("reason") if state in {"promoted", "rejected"} else None
+    outcome = output.clean(verdict or cycle.get("outcome") or "")
     version = f"version {cycle['version']}" if cycle["version"] else "what was learned"
     sentences = {
         "promoted": f"cycle {number} is done: {version} serves now",
@@ -190,11 +210,16 @@ def _cycles(options: CyclesOptions) -> int:
 
 
 def _cycle(options: CycleOptions) -> int:
-    _show(connect(options).cycle(options.number), options)
-    return exit_status.DONE
+    thord = connect(options)
+    cycle = _follow(thord, options.number, options) if options.wait else thord.cycle(options.number)
+    if options.json:
+        output.emit(cycle)
+    else:
+        _show(cycle)
+    return _status_of(cycle) if options.wait else exit_status.DONE
 
 
-def _cancel(options: CycleOptions) -> int:
+def _cancel(options: CancelOptions) -> int:
     cycle = connect(options).cancel(options.number)
     if options.json:
         output.emit(cycle)
@@ -203,10 +228,7 @@ def _cancel(options: CycleOptions) -> int:
     return exit_status.DONE
 
 
-def _show(cycle: Cycle, options: Options) -> None:
-    if options.json:
-        output.emit(cycle)
-        return
+def _show(cycle: Cycle) -> None:
     output.fields(
         {
             "cycle": str(cycle["id"]),

@@ -51,26 +51,30 @@ def _figures(progress: Progress) -> list[str]:
 
 
 def _with_bar(thord: Thord, number: int) -> Cycle:
-    from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    spinner, name, width = SpinnerColumn(), TextColumn("{task.description}"), BarColumn()
-    with Bar(spinner, name, width, TextColumn("{task.fields[figures]}"), console=Console(), transient=True) as bar:
+    name, figures = TextColumn("{task.description}"), TextColumn("{task.fields[figures]}")
+    with Bar(SpinnerColumn(), name, BarColumn(None), figures, expand=True, transient=True) as bar:
         task = bar.add_task(f"cycle {number}", total=None, figures="")
 
         def show(progress: Progress) -> None:
-            state = progress["state"]
-            if state == "training" and "step" in progress and "steps" in progress:
-                figures = describe(progress).removeprefix("training: ")
-                bar.update(
-                    task,
-                    description=f"cycle {number} {state}",
-                    completed=progress["step"],
-                    total=progress["steps"],
-                    figures=figures,
-                )
+            description = f"cycle {number} {progress['state']}"
+            if progress["state"] == "training" and "step" in progress and "steps" in progress:
+                step, steps = progress["step"], progress["steps"]
+                bar.update(task, description=description, completed=step, total=steps, figures=_in_brief(progress))
             else:
-                bar.update(task, description=f"cycle {number} {state}")
+                bar.tasks[0].total = None  # of unknown length; `update` takes None for "as before"
+                bar.update(task, description=description, completed=0, figures="")
 
         return thord.wait(number, show)
+
+
+def _in_brief(progress: Progress) -> str:
+    """The figures in the little room beside a bar: ``20/300  loss 3.21  8,123 tokens/s  12 s left``."""
+    loss, eta = progress.get("loss"), progress.get("eta_seconds")
+    parts = [f"{progress.get('step')}/{progress.get('steps')}"]
+    parts += [f"loss {loss:.2f}"] if loss is not None else []
+    parts.append(f"{progress.get('tokens_per_second', 0.0):,.0f} tokens/s")
+    parts += [f"{output.duration(eta)} left"] if eta is not None else []
+    return "  ".join(parts)

@@ -18,12 +18,17 @@ CYCLE = {
     "id": 7,
     "state": "promoted",
     "reason": "manual by uid 0",
-    "outcome": "better by 0.31 bits",
+    "outcome": "version 000012 serves",
     "attempt": 1,
     "conversations": 40,
     "base_version": "000011",
     "version": "000012",
-    "gate": {"passed": True, "loss": {"candidate": 2.5, "incumbent": 3.0}, "draws": [1, 2]},
+    "gate": {
+        "passed": True,
+        "reason": "better by 0.31 bits",
+        "loss": {"candidate": 2.5, "incumbent": 3.0},
+        "draws": [1, 2],
+    },
     "started_at": "2026-01-02T03:04:05.000Z",
     "ended_at": "2026-01-02T03:05:05.000Z",
 }
@@ -87,6 +92,7 @@ class StandIn:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.broken_stream = False
         self.asked: list[tuple[str, str, object]] = []
         self.answers: dict[tuple[str, str], tuple[int, object]] = {
             ("GET", "/v1/status"): (200, STATUS),
@@ -175,6 +181,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._whole(*forced)
         elif body.get("stream"):
             pieces = [b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in _completion(body, chat)]
+            if self.stand_in.broken_stream:
+                pieces[1:] = [b'data: {"error": {"message": "the engine broke", "type": "server_error"}}\n\n']
             self._chunks([*pieces, b"data: [DONE]\n\n"])
         else:
             choice = {"message": {"role": "assistant", "content": "Hello world"}} if chat else {"text": "Hello world"}
