@@ -1,1 +1,32 @@
-"""The training loop and what it stands on."""
+"""Runs: the loop, objectives, optimizers, checkpoints.
+
+From Python, without the service: write a snapshot of what is to be learned, then carry a run through. Called again
+after it was killed, the same lines go on where it was; called after it was finished, they give the same version.
+
+    from pathlib import Path
+    from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+    from engine.data import snapshot
+    from engine.data.conversation import Conversation, Message
+    from engine.training.loop import Silent
+    from engine.training.run import Places, Plan, learn
+
+    home = Path("learned")
+    dialogue = Conversation(messages=(Message("user", "Who are you?"), Message("assistant", "A small model.")))
+    text = Conversation(text="Plain text is learned from as well.")
+    examples = [snapshot.Example(one, one.identity, "new") for one in (dialogue, text)]
+    snapshot.write(home / "snapshot", examples, held_out=[])
+    plan = Plan(
+        cycle=1,
+        version=1,
+        base=None,
+        model=ModelSettings(preset="tiny"),
+        tokenizer=TokenizerSettings(vocabulary=300),
+        training=TrainingSettings(max_steps=5, length=64, learning_rate=1e-3),
+        settings={},
+    )
+    places = Places(folder=home / "run", snapshot=home / "snapshot", base=None, target=home / "versions" / "000001")
+    manifest = learn(plan, places, Silent())
+    print(manifest.parameters, manifest.metrics["final_loss"])
+
+To go on from a version, give its number as ``base`` in the plan and its folder as ``base`` in the places.
+"""

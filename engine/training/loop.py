@@ -76,6 +76,29 @@ class Reporter(Protocol):
         ...
 
 
+class Silent:
+    """A reporter that says nothing and never stops, for runs from Python."""
+
+    def preparing(self, activity: str) -> None:
+        """As `Reporter`."""
+
+    def started(self, step: int, steps: int) -> None:
+        """As `Reporter`."""
+
+    def stepped(self, figures: Figures) -> None:
+        """As `Reporter`."""
+
+    def validated(self, step: int, loss: float, best: bool) -> None:
+        """As `Reporter`."""
+
+    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
+        """As `Reporter`."""
+
+    def stopping(self) -> bool:
+        """Never."""
+        return False
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run came to; ``weights`` are the best by validation, where there was one, else the last."""

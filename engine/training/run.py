@@ -34,7 +34,7 @@ from engine.training.metrics import Recorder
 from engine.training.objectives import MaskedCrossEntropy
 from engine.version import Provenance
 
-FEWEST_VALIDATION, MOST_VALIDATION = 5, 200
+FEWEST_VALIDATION, MOST_VALIDATION = 3, 200
 """Conversations. Fewer say nothing, and are better learned from; more would slow a run down."""
 _logger = logging.getLogger(__name__)
 

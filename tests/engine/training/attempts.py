@@ -13,20 +13,10 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import engine.training.run as run
-from engine.training.loop import Figures
+from engine.training.loop import Silent
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Silent:
-    def preparing(self, activity: str) -> None: ...
-    def started(self, step: int, steps: int) -> None: ...
-    def stepped(self, figures: Figures) -> None: ...
-    def validated(self, step: int, loss: float, best: bool) -> None: ...
-    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None: ...
-    def stopping(self) -> bool:
-        return False
 
 
 def kill_at_operation(number: int) -> None:

@@ -37,6 +37,15 @@ def test_killed_at_random_moments(attempt, places, plan, undisturbed):
     assert artifacts.verify(places.target).sha256 == undisturbed
 
 
+def test_two_threads_add_up_alike_each_time(attempt, places, plan, tmp_path):
+    settings = {"threads": 2, "max_steps": 8}
+    elsewhere = replace(places, folder=tmp_path / "quiet", target=tmp_path / "quiet-version")
+    assert attempt(plan(**settings), elsewhere) == 0
+    assert attempt(plan(**settings), places, kill_at=40) == -9
+    assert attempt(plan(**settings), places) == 0
+    assert artifacts.verify(places.target).sha256 == artifacts.verify(elsewhere.target).sha256
+
+
 def test_killed_at_every_kind_of_moment_of_a_write(attempt, places, plan, undisturbed):
     """Before each fsync, rename and removal in turn: in the first files, in checkpoints, in the publication."""
     for operation in (1, 2, 3, 5, 8, 11, 9, 7, 13, 6, 17, 10, 4, 12):

@@ -1,0 +1,19 @@
+"""The example in the package's own documentation runs, and runs again."""
+
+import textwrap
+
+import engine.training
+from engine import artifacts
+from engine.training import run
+
+
+def test_it_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "_physical_cores", lambda: 1)
+    text = engine.training.__doc__
+    code = textwrap.dedent(text[text.index("    from") : text.index("To go on")])
+    for _ in range(2):
+        exec(compile(code, "example", "exec"), {})
+    manifest = artifacts.verify(tmp_path / "learned" / "versions" / "000001")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second == f"{manifest.parameters} {manifest.metrics['final_loss']}"
