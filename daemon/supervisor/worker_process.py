@@ -49,9 +49,8 @@ class Exit:
 class WorkerProcess:
     """A child in a session of its own. ``ended`` is called once, in the loop, after all of its group is dead.
 
-    Three things tie it to the supervisor. The worker asks the kernel to die with its parent (`workers.runtime`). It
-    leaves when its channel closes. And the kernel kills its whole process group, children of the worker included, when
-    the supervisor's end of the lifeline closes, however the supervisor ends.
+    Two things tie it to the supervisor. The kernel kills its whole process group, children of the worker included, when
+    the supervisor's end of the lifeline closes, however the supervisor ends. And it leaves when its channel closes.
 
     Raises:
         OSError: the process could not be started.
@@ -66,7 +65,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                env=_environment(os.environ, role, given),
+                env=_environment(os.environ, role, given.model_copy(update={"lifeline": lifeline})),
                 start_new_session=True,
                 pass_fds=(lifeline, *given.api_descriptors),
             )
@@ -147,6 +146,9 @@ def _kill_group_when_closed(lifeline: int, group: int) -> None:
     Input on a descriptor can be announced by a signal of one's choice to a group of one's choice (fcntl(2), F_SETOWN,
     F_SETSIG, O_ASYNC), and the end of a pipe counts as input. The setting belongs to the open pipe, which the child
     inherits, so it holds after this process has closed its own descriptor, and after it was killed.
+
+    PR_SET_PDEATHSIG is no help: it reaches the worker alone, and by killing it before the pipe closes (which the other
+    threads of this process delay) it would take the setting away, and save the worker's children.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -group)
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)

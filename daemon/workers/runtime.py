@@ -7,6 +7,7 @@ import queue
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ EXIT_ORPHANED = 70
 """The supervisor went away. Nobody is left to read it; it tells apart in a core dump or a trace."""
 
 _PR_SET_PDEATHSIG = 1
+_LAST_MOMENT_SECONDS = 0.2
 _logger = log.get(__name__)
 
 
@@ -121,8 +123,13 @@ class Channel:
             pause.wait(self._beat_seconds)
 
     def _end(self) -> None:
-        """Leave at once: what was under way is resumable by design, and nobody is left to report to."""
+        """Leave: what was under way is resumable by design, and nobody is left to report to.
+
+        If the supervisor died, the kernel is about to kill the whole group of this worker. It is given a moment to do
+        so: a worker that leaves before takes the lifeline with it, and its own children would live on.
+        """
         _logger.warning("the supervisor is gone, this worker ends")
+        time.sleep(_LAST_MOMENT_SECONDS)
         os._exit(EXIT_ORPHANED)
 
 
@@ -152,7 +159,7 @@ def start() -> Context:
     The worker sends `Ready` itself, when it is.
     """
     given = assignment.take()
-    _die_with(given.supervisor)
+    _die_with(given.supervisor, tied=given.lifeline is not None)
     faulthandler.enable()  # SIGABRT from the supervisor leaves every thread's stack in the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C reaches the supervisor, which then asks us
     paths = given.paths
@@ -167,8 +174,13 @@ def start() -> Context:
     return Context(given.worker, paths, settings, channel, given.api_descriptors)
 
 
-def _die_with(supervisor: int) -> None:
-    """Have the kernel kill this process when its parent dies, and leave if that has happened already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _die_with(supervisor: int, *, tied: bool) -> None:
+    """See to it that this process dies with its parent, and leave if that has died already.
+
+    A worker whose whole group is tied by a lifeline must not die by PR_SET_PDEATHSIG: with several threads in the
+    supervisor that comes first, and the children of this worker would live on.
+    """
+    if not tied:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:
         os._exit(EXIT_ORPHANED)
