@@ -100,7 +100,7 @@ class SupervisionSettings(Section):
     backoff_cap_seconds: float = Field(
         30.0, gt=0, description="Longest pause before a restart; staying up longer than this forgives earlier deaths."
     )
-    max_attempts: int = Field(3, gt=0, description="Attempts in a row without progress before a cycle fails.")
+    max_attempts: int = Field(8, gt=0, description="Attempts in a row without progress before a cycle fails.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important lines that are written."
     )
