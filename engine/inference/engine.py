@@ -270,7 +270,9 @@ class Engine:
     # Postprocess -----------------------------------------------------------------------------------------------------
 
     def _choose(self, resident: Resident, sequences: Sequence[SequenceState], logits_NV: Tensor) -> None:
-        healthy = torch.isfinite(logits_NV).all(-1).tolist()
+        healthy = torch.isfinite(logits_NV.sum(-1)).tolist()  # NaN and infinity both stay in a sum
+        if not all(healthy):
+            logits_NV = logits_NV.nan_to_num()
         choices = [
             Choice(
                 sequence.request.wish.sampling,
@@ -279,7 +281,7 @@ class Engine:
             )
             for sequence in sequences
         ]
-        tokens = choose(logits_NV.nan_to_num(), choices)
+        tokens = choose(logits_NV, choices)
         scores = _scores(sequences, tokens, logits_NV)
         for sequence, token, scored, is_healthy in zip(sequences, tokens, scores, healthy, strict=True):
             if is_healthy:

@@ -1,18 +1,21 @@
 """Choosing tokens: any mix of wishes in one batch, each row by itself, so that no row's choice depends on another.
 
-Shapes: B rows, V vocabulary, K candidates.
+Shapes: B rows, V vocabulary, K candidates, N blocks of W probabilities.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from engine.inference.requests import Sampling, Scored
 
-SHORT = 256
+WIDTHS = (64, 1024)
 """Candidates looked at before the whole vocabulary is sorted. Fixed, so that a row never depends on its neighbours."""
+BLOCK = 64
+"""Running sums are taken over blocks of probabilities first, then inside one block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def _draw(scores_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
     if whole:
         tokens[whole] = _invert(probabilities_BV[whole], draws[whole])
     rest = [row for row, choice in enumerate(choices) if _truncates(choice.sampling)]
-    for width in (SHORT, scores_BV.shape[-1]):
+    for width in (*WIDTHS, scores_BV.shape[-1]):
         if not rest:
             break
         width = min(width, scores_BV.shape[-1])
@@ -116,7 +119,16 @@ def _truncate(probabilities_BV: Tensor, wishes: Sequence[Sampling], width: int) 
 
 def _invert(weights_BK: Tensor, draws: Tensor) -> Tensor:
     """The first place where the running sum exceeds the drawn share of the total; weights of 0 are never chosen."""
-    sums_BK = weights_BK.double().cumsum(-1)
-    targets = draws[:, None] * sums_BK[:, -1:]
-    last = (weights_BK > 0).cumsum(-1).argmax(-1)  # rounding at the very end must not reach beyond
-    return torch.minimum(torch.searchsorted(sums_BK, targets, right=True)[:, 0], last)
+    blocks_BNW = F.pad(weights_BK, (0, -weights_BK.shape[-1] % BLOCK)).reshape(len(draws), -1, BLOCK)
+    sums_BN = blocks_BNW.sum(-1).double()
+    targets = draws * sums_BN.sum(-1)
+    block = _first_beyond(sums_BN, targets)
+    before = (sums_BN.cumsum(-1) - sums_BN).gather(-1, block[:, None])[:, 0]
+    weights_BW = blocks_BNW[torch.arange(len(block), device=block.device), block]
+    return block * BLOCK + _first_beyond(weights_BW.double(), targets - before)
+
+
+def _first_beyond(weights_BK: Tensor, targets: Tensor) -> Tensor:
+    """Where the running sum first exceeds the target; rounding never leads beyond the last weight above 0."""
+    found = torch.searchsorted(weights_BK.cumsum(-1), targets[:, None], right=True)[:, 0]
+    return torch.minimum(found, (weights_BK > 0).cumsum(-1).argmax(-1))
