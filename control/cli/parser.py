@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -31,6 +32,17 @@ def connect(options: Options) -> Thord:
     return Thord(options.home, options.socket)
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal. Left to itself argparse asks shutil, whose import costs thorctl 3 ms."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS", "")) or 80
+        except ValueError:
+            columns = os.get_terminal_size(1).columns if os.isatty(1) else 80
+        super().__init__(prog, width=max(40, columns - 2))
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are JSON too where JSON was asked for."""
 
@@ -56,11 +68,11 @@ class Commands:
             prog="thorctl",
             description="Steer thord, the service that keeps a language model learning.",
             epilog=_EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Help,
         )
         _add_common(self.parser, None)
         self.parser.set_defaults(json=False)
-        self._common = Parser(add_help=False)
+        self._common = Parser(add_help=False, formatter_class=Help)
         _add_common(self._common, argparse.SUPPRESS)
         self._commands = self.parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
 
@@ -82,7 +94,7 @@ class Commands:
             description=f"{summary[0].upper()}{summary[1:]}. {text}".strip(),
             epilog="examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()),
             parents=[self._common],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Help,
             allow_abbrev=False,
         )
         command.set_defaults(run=run)

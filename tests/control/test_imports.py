@@ -10,7 +10,7 @@ from tests.control.stand_in import REPOSITORY, Ctl, StandIn
 
 HEAVY = set(
     "torch numpy pydantic rich click asyncio fastapi starlette structlog psutil shtab tomli_w dataclasses inspect "
-    "subprocess daemon engine".split()
+    "subprocess shutil daemon engine".split()
 )
 
 
