@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from control.paths import socket_address
-from tests.daemon.supervisor.scripted import Crew, StartCrew, StartThord, Thord
+from tests.daemon.supervisor.scripted import Crew, StartCrew, StartThord, Thord, alive, wait_until
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def thord(tmp_path: Path) -> Iterator[StartThord]:
             family = it.family()
             it.process.kill()
             it.process.wait()
-            psutil.wait_procs(family, 5)
+            wait_until(lambda family=family: not any(map(alive, family)))
         if it.process.stderr:
             it.process.stderr.close()
         # A child in a session of its own outlives a supervisor that is killed: only systemd's cgroup knows of it then.

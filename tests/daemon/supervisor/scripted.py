@@ -41,6 +41,10 @@ class Crew:
             name: dataclasses.replace(ROLES[name], argv=(sys.executable, "-P", SCRIPT, *behaviour.split(",")))
             for name, behaviour in behaviours.items()
         }
+        if (
+            "describes_itself" not in behaviours.values()
+        ):  # on a busy machine the modest ones would slow every test down
+            roles = {name: dataclasses.replace(role, nice=0) for name, role in roles.items()}
         self.changes: list[Change] = []
         self.messages: list[tuple[str, FromWorker]] = []
         self.workers = Workers(self.paths, self.settings, (), roles)
@@ -122,6 +126,14 @@ def wait_until(
     while not condition():
         assert time.monotonic() < deadline, what()
         time.sleep(0.01)
+
+
+def alive(process: psutil.Process) -> bool:
+    """It runs; a zombie that nobody has buried does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 StartCrew = Callable[..., contextlib.AbstractAsyncContextManager[Crew]]

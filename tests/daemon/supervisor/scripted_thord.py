@@ -12,7 +12,9 @@ if __name__ == "__main__":
     behaviours = dict(word.split("=", 1) for word in sys.argv[1:split])
     script = str(Path(__file__).with_name("scripted_worker.py"))
     roles = {
-        name: dataclasses.replace(role, argv=(sys.executable, "-P", script, *behaviours.get(name, "idle").split(",")))
+        name: dataclasses.replace(
+            role, argv=(sys.executable, "-P", script, *behaviours.get(name, "idle").split(",")), nice=0
+        )
         for name, role in ROLES.items()
     }
     sys.exit(main(sys.argv[split + 1 :], roles))

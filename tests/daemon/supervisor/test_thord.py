@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.daemon.supervisor.scripted import StartThord, Thord, wait_until
+from tests.daemon.supervisor.scripted import StartThord, Thord, alive, wait_until
 
 UP = {"intake": "idle", "server": "idle", "monitor": "idle"}
 
@@ -38,13 +38,6 @@ def call(thord: Thord, path: str, method: str = "GET", body: object = None) -> d
         return answer
     finally:
         connection.close()
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_term_stops_everything_and_leaves_nothing(thord: StartThord) -> None:
