@@ -221,8 +221,12 @@ class ModelSettings(Section):
 class TokenizerSettings(Section):
     """``[tokenizer]``: trained on the first data, fixed from then on."""
 
-    kind: Literal["bpe"] = Field("bpe", description="Byte-level BPE.")
-    vocabulary: int = Field(8192, ge=300, le=262_144, description="Size of the vocabulary, special tokens included.")
+    kind: TokenizerKind = Field(
+        "bpe", description="Byte-level BPE, SentencePiece (unigram or BPE), or plain bytes, which learn nothing."
+    )
+    vocabulary: int = Field(
+        8192, ge=400, le=262_144, description="Size of the vocabulary, special tokens included; bytes are always 264."
+    )
     sample_megabytes: int = Field(64, gt=0, description="At most this much text is read to train it.")
 
 

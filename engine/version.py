@@ -23,7 +23,7 @@ from engine.config import ModelSettings
 from engine.device import Placement
 from engine.models import registry
 from engine.models.base import LanguageModel
-from engine.tokenizers import bpe
+from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
@@ -76,7 +76,7 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
     """
     manifest = artifacts.read_version_manifest(folder)
     config = read_config(folder)
-    tokenizer = bpe.load(folder)
+    tokenizer = tokenizers.load(config.tokenizer, folder)
     if tokenizer.vocabulary != config.vocabulary:
         raise ArtifactError(
             f"{folder}: the tokenizer has {tokenizer.vocabulary} tokens, {CONFIG} says {config.vocabulary}"
@@ -114,7 +114,9 @@ def publish(
     """
     if folder.exists():
         return existing(folder, provenance.cycle)
-    config = VersionConfig(family=model.family, model=model.resolved, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
+    config = VersionConfig(
+        family=model.family, model=model.resolved, vocabulary=tokenizer.vocabulary, tokenizer=tokenizer.kind
+    )
     with artifacts.publishing(folder) as draft:
         save_file({name: weight.contiguous() for name, weight in weights.items()}, draft / WEIGHTS)
         artifacts.write_json(draft / CONFIG, config.model_dump(mode="json"))

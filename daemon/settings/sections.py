@@ -137,6 +137,8 @@ class Tables(Section):
                 f"training.length ({self.training.length}) is larger than the context of the model "
                 f"({self.model.shape.context}): lower training.length or raise model.context"
             )
+        if self.model.family == "agiformer" and self.tokenizer.kind != "bytes":
+            raise ValueError('model.family "agiformer" reads bytes: set tokenizer.kind to "bytes"')
         return self
 
 

@@ -84,7 +84,11 @@ def supervised_bytes(conversation: Conversation) -> int:
 
 def encode_documents(tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> list[Document]:
     """Tokens and sizes of conversations."""
-    return [Document(encode_conversation(tokenizer, c), supervised_bytes(c)) for c in conversations]
+    encoded = [encode_conversation(tokenizer, conversation) for conversation in conversations]
+    return [
+        Document(tokens, supervised_bytes(conversation) if tokens.ids else 0)
+        for tokens, conversation in zip(encoded, conversations, strict=True)
+    ]
 
 
 def measure(

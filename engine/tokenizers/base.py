@@ -1,19 +1,53 @@
-"""What a tokenizer is: one Protocol, and the special tokens that every one of them reserves."""
+"""What a tokenizer is: one Protocol, and the special tokens that thord's own ones reserve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from engine.data.conversation import Message
 
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
 SYSTEM, USER, ASSISTANT, TOOL, END = "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"
 SPECIAL_TOKENS = (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, TOOL, END)
 """In the order of their ids, 0 to 7. Text that happens to spell one is encoded as ordinary bytes."""
+FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of one document; ``supervised[i]`` says whether predicting ``ids[i]`` is learned. Equal lengths."""
+
+    ids: list[int]
+    supervised: list[bool]
+
+
+class DialogueRefusedError(ValueError):
+    """A dialogue that the tokenizer's chat template has no form for; the message says why."""
 
 
 class Tokenizer(Protocol):
     """Text to ids and back. ``decode(encode(text)) == text`` for every text without lone surrogates."""
 
-    vocabulary: int
+    @property
+    def kind(self) -> str:
+        """Its name in `engine.tokenizers.registry`."""
+        ...
+
+    @property
+    def vocabulary(self) -> int:
+        """Ids are below it."""
+        ...
+
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """What every text begins with: the id of `BOS`, or nothing where a foreign tokenizer has none."""
+        ...
+
+    @property
+    def specials(self) -> Mapping[int, str]:
+        """Ids that are no text, and their names. Each of them ends an answer."""
+        ...
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text; special tokens are never among them."""
@@ -23,18 +57,42 @@ class Tokenizer(Protocol):
         """`encode` of many texts."""
         ...
 
+    def encode_dialogue(self, messages: Sequence[Message], learn_from: int) -> Encoded:
+        """A whole dialogue in the tokenizer's chat template; assistant turns from ``learn_from`` on are supervised.
+
+        Raises:
+            DialogueRefusedError: the template has no form for it.
+        """
+        ...
+
+    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """A dialogue after which the assistant's answer begins; the answer ends with a special token.
+
+        Raises:
+            DialogueRefusedError: the template has no form for it.
+        """
+        ...
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ordinary ids; special ones are left out, broken UTF-8 becomes U+FFFD."""
         ...
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
-        """The bytes of ordinary ids: what a stream of tokens needs, since a character may span several."""
+        """The bytes of ordinary ids: what a stream of tokens needs, since a character may span several.
+
+        Raises:
+            IndexError: an id is not in the vocabulary.
+        """
         ...
 
     def special(self, token: str) -> int:
-        """The id of one of `SPECIAL_TOKENS`."""
+        """The id that stands for one of `SPECIAL_TOKENS`; a foreign tokenizer has `PAD`, `BOS`, `EOS` and `END` only.
+
+        Raises:
+            KeyError: it has none.
+        """
         ...
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json``."""
+        """Write ``tokenizer.json``, and what else loading needs."""
         ...

@@ -25,7 +25,8 @@ from engine.data.snapshot import Example
 from engine.device import Placement
 from engine.models import registry
 from engine.models.base import LanguageModel
-from engine.tokenizers import bpe, chat
+from engine.tokenizers import chat
+from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.chat import Encoded
 from engine.training.checkpoint import Checkpoints
@@ -164,15 +165,15 @@ def _physical_cores() -> int:
 def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:
     """The base version's; in an initial training, one trained on the snapshot."""
     if places.base:
-        return bpe.load(places.base)
+        return tokenizers.load(version.read_config(places.base).tokenizer, places.base)
     folder = places.folder / "tokenizer"
     if not folder.exists():
         reporter.preparing("training the tokenizer")
         texts = _texts(snapshot.train_examples(places.snapshot))
-        tokenizer = bpe.train(texts, plan.tokenizer.vocabulary, plan.tokenizer.sample_megabytes << 20)
+        tokenizer = tokenizers.train(plan.tokenizer, texts)
         with artifacts.publishing(folder) as draft:
             tokenizer.save(draft)
-    return bpe.load(folder)
+    return tokenizers.load(plan.tokenizer.kind, folder)
 
 
 def _texts(examples: Iterator[Example]) -> Iterator[str]:

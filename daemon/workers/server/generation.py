@@ -8,12 +8,17 @@ from pydantic import JsonValue
 from daemon.workers.server.answers import Answer, ClientGoneError, Result
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.streaming import VERSION_HEADER, EventStream, to_json
-from engine.tokenizers.base import SPECIAL_TOKENS
+from engine.tokenizers.base import BOS, Tokenizer
 
 
-def stop_ids(*, ignore: bool) -> frozenset[int]:
+def stop_ids(tokenizer: Tokenizer, *, ignore: bool) -> frozenset[int]:
     """Every special token ends an answer: none of them is text."""
-    return frozenset() if ignore else frozenset(range(len(SPECIAL_TOKENS)))
+    return frozenset() if ignore else frozenset(tokenizer.specials)
+
+
+def opening_of(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[int, ...]:
+    """What texts begin with; where that is nothing and a text is empty too, something to begin from."""
+    return tokenizer.opening or (() if all(texts) else (tokenizer.special(BOS),))
 
 
 def check_tokens(tokens: Iterable[int], vocabulary: int, param: str) -> None:

@@ -11,13 +11,14 @@ from pydantic import JsonValue
 
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
+from daemon.workers.server.errors import ApiError
 from daemon.workers.server.generation import as_stream, check_tokens, in_one_piece, stop_ids
 from daemon.workers.server.schemas import ChatBody, ChatMessage
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.tokens import written
 from engine.data.conversation import Message, Role
 from engine.inference.requests import Finished, Piece, Scored, Wish
-from engine.tokenizers.base import SPECIAL_TOKENS, Tokenizer
+from engine.tokenizers.base import DialogueRefusedError, Tokenizer
 from engine.tokenizers.chat import encode_prompt
 
 _ROLES: dict[str, Role] = {
@@ -31,9 +32,16 @@ _ROLES: dict[str, Role] = {
 
 
 async def prompt_of(tokenizer: Tokenizer, messages: Iterable[ChatMessage]) -> list[int]:
-    """Token ids after which the assistant's turn begins, worked out beside the event loop."""
+    """Token ids after which the assistant's turn begins, worked out beside the event loop.
+
+    Raises:
+        ApiError: 400, an imported model's chat template has no form for this dialogue.
+    """
     turns = [Message(_ROLES[message.role], message.text) for message in messages]
-    return await asyncio.to_thread(encode_prompt, tokenizer, turns)
+    try:
+        return await asyncio.to_thread(encode_prompt, tokenizer, turns)
+    except DialogueRefusedError as error:
+        raise ApiError(400, "dialogue_refused", str(error), param="messages") from error
 
 
 def router(service: Service) -> APIRouter:
@@ -51,7 +59,7 @@ def router(service: Service) -> APIRouter:
             max_tokens=next(limit for limit in limits if limit is not None),
             sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),
             stop=body.stops,
-            stop_ids=stop_ids(ignore=body.ignore_eos),
+            stop_ids=stop_ids(serving.tokenizer, ignore=body.ignore_eos),
         )
         answer = service.ask(http, [prompt] * (body.n or 1), wish, model=body.model, streamed=bool(body.stream))
         turn = _Turn(body, serving.tokenizer)
@@ -114,7 +122,7 @@ class _Turn:
         """Tokens of the text with their log-probabilities, where they are asked for."""
         if not self._body.logprobs:
             return None
-        return {"content": [self._scored(token) for token in tokens if token.id >= len(SPECIAL_TOKENS)]}
+        return {"content": [self._scored(token) for token in tokens if token.id not in self._tokenizer.specials]}
 
     def _chunk(
         self,

@@ -11,24 +11,22 @@ from pydantic import JsonValue
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.generation import as_stream, check_tokens, in_one_piece, stop_ids
+from daemon.workers.server.generation import as_stream, check_tokens, in_one_piece, opening_of, stop_ids
 from daemon.workers.server.schemas import CompletionBody
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.tokens import Offsets, written
 from engine.inference.requests import Finished, Piece, PromptScored, Scored, Wish
-from engine.tokenizers.base import BOS, SPECIAL_TOKENS, Tokenizer
+from engine.tokenizers.base import Tokenizer
 
 
 class Completion:
     """One request: its prompts, and how its choices are written."""
 
-    def __init__(
-        self, body: CompletionBody, prompts: list[list[int]], tokenizer: Tokenizer, *, hides_bos: bool
-    ) -> None:
+    def __init__(self, body: CompletionBody, prompts: list[list[int]], tokenizer: Tokenizer, *, hidden: int) -> None:
         self.body = body
         self.prompts = [prompt for prompt in prompts for _ in range(body.n or 1)]
         self.tokenizer = tokenizer
-        self.shown_from = 1 if hides_bos else 0
+        self.shown_from = hidden
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
 
@@ -57,7 +55,7 @@ class Completion:
             if self.body.echo:
                 shown = self.prompts[index][self.shown_from :]
                 tokens, scores = [*shown, *tokens], [*self.prompt_scores(result.prompt_scores, len(shown)), *scores]
-            ended_by_text = result.reason == "stop" and bool(tokens) and tokens[-1] >= len(SPECIAL_TOKENS)
+            ended_by_text = result.reason == "stop" and bool(tokens) and tokens[-1] not in self.tokenizer.specials
             length = len(echoed + result.text) if ended_by_text else None
             choice["logprobs"] = self.logprobs(tokens, scores, Offsets(self.tokenizer), until=length)
         return choice
@@ -107,7 +105,7 @@ def router(service: Service) -> APIRouter:
             max_tokens=service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens,
             sampling=body.sampling(body.logprobs),
             stop=body.stops,
-            stop_ids=stop_ids(ignore=body.ignore_eos),
+            stop_ids=stop_ids(serving.tokenizer, ignore=body.ignore_eos),
             score_prompt=bool(body.echo) and body.logprobs is not None,
         )
         answer = service.ask(http, completion.prompts, wish, model=body.model, streamed=bool(body.stream))
@@ -141,9 +139,10 @@ async def _prepared(service: Service, body: CompletionBody, tokenizer: Tokenizer
     for prompt in prompts:
         check_tokens(prompt, vocabulary, "prompt")
     if texts:
-        bos = tokenizer.special(BOS)
-        prompts = [[bos, *ids] for ids in await service.tokens(tokenizer, texts)]
-    return Completion(body, prompts, tokenizer, hides_bos=bool(texts))
+        opening = opening_of(tokenizer, texts)
+        prompts = [[*opening, *ids] for ids in await service.tokens(tokenizer, texts)]
+        return Completion(body, prompts, tokenizer, hidden=len(opening))
+    return Completion(body, prompts, tokenizer, hidden=0)
 
 
 async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:

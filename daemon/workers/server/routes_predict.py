@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.generation import in_one_piece, stop_ids
+from daemon.workers.server.generation import in_one_piece, opening_of, stop_ids
 from daemon.workers.server.routes_chat import prompt_of
 from daemon.workers.server.schemas import ChatMessage, PredictBody, ScoreBody
 from daemon.workers.server.service import Service
@@ -34,9 +34,9 @@ def router(service: Service) -> APIRouter:
         if body.task == "chat":
             prompt = await prompt_of(tokenizer, [ChatMessage(role="user", content=body.input)])
         else:
-            prompt = [tokenizer.special(BOS), *(await service.tokens(tokenizer, [body.input]))[0]]
+            prompt = [*opening_of(tokenizer, [body.input]), *(await service.tokens(tokenizer, [body.input]))[0]]
         limit = service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens
-        wish = Wish(limit, Sampling(temperature=0.0), stop_ids=stop_ids(ignore=False))
+        wish = Wish(limit, Sampling(temperature=0.0), stop_ids=stop_ids(tokenizer, ignore=False))
         answer = service.ask(http, [prompt], wish, model=body.model)
 
         def write(results: list[Result]) -> dict[str, JsonValue]:

@@ -2,13 +2,13 @@
 
 import codecs
 
-from engine.tokenizers.base import SPECIAL_TOKENS, Tokenizer
+from engine.tokenizers.base import Tokenizer
 
 
 def written(tokenizer: Tokenizer, token: int) -> str:
     """The text of one token; ``bytes:\\xe2`` for a part of a character, as OpenAI writes it."""
-    if token < len(SPECIAL_TOKENS):
-        return SPECIAL_TOKENS[token]
+    if token in tokenizer.specials:
+        return tokenizer.specials[token]
     data = tokenizer.decode_bytes([token])
     try:
         return data.decode()

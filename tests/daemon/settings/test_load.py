@@ -65,6 +65,7 @@ def test_every_mistake_is_named_with_its_place_key_value_and_remedy(
         (b"training = 3\n", "training = 3"),
         (b"[data]\nmin_conversations = 500\n", "no cycle could ever run"),
         (b"[training]\nlength = 9999\n", "larger than the context of the model"),
+        (b'[model]\nfamily = "agiformer"\n', 'set tokenizer.kind to "bytes"'),
         (b'[model]\npreset = "124m"\n', "family 'thor' has no preset '124m'; it has tiny, small"),
         (b'[model]\nfamily = "gpt2"\nkv_heads = 2\n', "family 'gpt2' does not know kv_heads; it knows hidden, layers"),
         (b"[training]\nlearning_rate = nan\n", "learning_rate"),

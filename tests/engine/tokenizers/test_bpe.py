@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import pre_tokenizers
+from tokenizers import models, pre_tokenizers
 
 from engine.artifacts import ArtifactError
 from engine.tokenizers import bpe
@@ -43,7 +44,7 @@ def test_half_a_character_is_replaced_not_refused():
 
 
 def test_every_byte_has_a_token():
-    assert set(bpe._bytes_by_character()) == set(pre_tokenizers.ByteLevel.alphabet())
+    assert set(bpe.bytes_by_character()) == set(pre_tokenizers.ByteLevel.alphabet())
     assert {TOKENIZER.decode_bytes([number]) for number in range(8, TOKENIZER.vocabulary)} >= {
         bytes([n]) for n in range(256)
     }
@@ -93,7 +94,7 @@ def test_a_damaged_file_is_an_artifact_error(tmp_path, content):
 
 
 def test_a_foreign_tokenizer_is_refused(tmp_path):
-    foreign = bpe.tokenizers.Tokenizer(bpe.models.BPE({"a": 0, "b": 1}, []))
+    foreign = tokenizers.Tokenizer(models.BPE({"a": 0, "b": 1}, []))
     (tmp_path / "tokenizer.json").write_text(foreign.to_str())
     with pytest.raises(ArtifactError, match="special tokens"):
         bpe.load(tmp_path)

@@ -1,0 +1,50 @@
+"""Bytes: ids 0 to 7 are the special tokens, then comes a token for each byte. There is nothing to learn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import AddedToken, models
+
+from engine.tokenizers.base import SPECIAL_TOKENS
+from engine.tokenizers.bpe import byte_level, bytes_by_character
+from engine.tokenizers.own import BYTES, OwnTokenizer, read
+
+FIRST = len(SPECIAL_TOKENS)
+"""The id of byte 0."""
+
+
+class ByteTokenizer(OwnTokenizer):
+    """Implements `engine.tokenizers.base.Tokenizer`. Its ``tokenizer.json`` is a BPE without a merge."""
+
+    def __init__(self) -> None:
+        pieces = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
+        pieces |= {character: FIRST + byte for character, byte in bytes_by_character().items()}
+        inner = byte_level(models.BPE(pieces, []))
+        inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+        super().__init__("bytes", inner.to_str(pretty=True), [b""] * FIRST + [bytes([byte]) for byte in range(BYTES)])
+
+    def encode(self, text: str) -> list[int]:
+        """As the Protocol."""
+        return [FIRST + byte for byte in text.encode()]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """As the Protocol."""
+        return [self.encode(text) for text in texts]
+
+
+def load(folder: Path) -> ByteTokenizer:
+    """The tokenizer, once ``tokenizer.json`` is seen to be its own.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or another.
+    """
+
+    def table_of(pieces: list[str]) -> list[bytes]:
+        byte_of = bytes_by_character()
+        table = [bytes([byte_of[piece]]) for piece in pieces[FIRST:]]
+        if table != [bytes([byte]) for byte in range(BYTES)]:
+            raise KeyError(pieces[-1])
+        return [b""] * FIRST + table
+
+    read("bytes", folder, table_of)
+    return ByteTokenizer()

@@ -1,0 +1,204 @@
+"""The tokenizer of an imported model: its own ``tokenizer.json``, special tokens and chat template.
+
+Beside ``tokenizer.json``, which is kept as it came, stands ``chat.json`` (`ChatFormat`). Byte-level BPE and
+SentencePiece-like tokenizers are known. Text that spells a special token is text here too.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import tokenizers
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from engine.artifacts import ArtifactError
+from engine.data.conversation import Message
+from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, DialogueRefusedError, Encoded
+from engine.tokenizers.bpe import bytes_by_character
+from engine.tokenizers.own import read_inner
+from engine.tokenizers.template import ChatTemplate
+
+CHAT_FILE = "chat.json"
+_SPACE = "\u2581"
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+_BREAKS = [chr(0xFDD0 + number) for number in range(32)]
+"""Noncharacters, one of which is put into a special token that a message spells, so that it is none."""
+
+
+class ChatFormat(BaseModel):
+    """``chat.json``: what thord must know of a foreign tokenizer besides its ``tokenizer.json``.
+
+    Attributes:
+        vocabulary: of the model, which may have more ids than the tokenizer.
+        opening: ids that every text begins with.
+        eos: what ends a text.
+        end: what ends an answer.
+        template: Jinja; null where the model knows no chat.
+        tokens: special tokens that the template may name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vocabulary: int
+    opening: tuple[int, ...]
+    eos: int
+    end: int
+    pad: int
+    template: str | None
+    tokens: dict[str, str]
+
+
+class HuggingFaceTokenizer:
+    """Implements `engine.tokenizers.base.Tokenizer`."""
+
+    kind = "huggingface"
+
+    def __init__(self, source: str, chat: ChatFormat) -> None:
+        """``source`` is the text of ``tokenizer.json``.
+
+        Raises:
+            ArtifactError: it is of a kind that is not known, or its template is broken.
+        """
+        self._source = source
+        self.chat = chat
+        self._text = tokenizers.Tokenizer.from_str(source)
+        self._text.encode_special_tokens = True
+        self._marked = tokenizers.Tokenizer.from_str(source)
+        self.vocabulary = chat.vocabulary
+        self.opening = chat.opening
+        added = {number: token for number, token in self._marked.get_added_tokens_decoder().items() if token.special}
+        self.specials = {number: str(token.content) for number, token in added.items()}
+        self.specials |= {
+            number: self._marked.id_to_token(number) or "" for number in (chat.eos, chat.end, *chat.opening)
+        }
+        self._named = re.compile("|".join(re.escape(name) for name in self.specials.values() if name) or r"(?!)")
+        self._bytes = _table(self._marked, source, chat, self.specials)
+        try:
+            self._template = None if chat.template is None else ChatTemplate(chat.template, chat.tokens)
+        except DialogueRefusedError as error:
+            raise ArtifactError(str(error)) from error
+
+    def encode(self, text: str) -> list[int]:
+        """As the Protocol."""
+        ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """As the Protocol, on all processors."""
+        return [encoding.ids for encoding in self._text.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def encode_dialogue(self, messages: Sequence[Message], learn_from: int) -> Encoded:
+        """As the Protocol; what the assistant says is supervised up to the special token that ends it."""
+        messages, cut = self._disarmed(messages)
+        text, spans = self._chat_template().answers(messages, learn_from)
+        tokens = self._encode_marked(text, cut, [start for start, _ in spans])
+        supervised = [False] * len(tokens)
+        for start, end in spans:
+            said = [place for place, (_, begins, ends) in enumerate(tokens) if start <= begins and ends <= end]
+            closing = [count for count, place in enumerate(said, 1) if tokens[place][0] in self.specials]
+            for place in said[: closing[0] if closing else None]:
+                supervised[place] = place > 0
+        return Encoded([number for number, _, _ in tokens], supervised)
+
+    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """As the Protocol."""
+        messages, cut = self._disarmed(messages)
+        text = self._chat_template().render(messages, answering=True)
+        return [number for number, _, _ in self._encode_marked(text, cut, [])]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """As the Protocol."""
+        text: str = self._marked.decode([number for number in ids if number not in self.specials])
+        return text
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """As the Protocol."""
+        return b"".join(self._bytes[number] for number in ids)
+
+    def special(self, token: str) -> int:
+        """As the Protocol; without a token of its own, `BOS` is what ends a text."""
+        chat = self.chat
+        return {BOS: (*chat.opening, chat.eos)[0], EOS: chat.eos, END: chat.end, PAD: chat.pad}[token]
+
+    def save(self, folder: Path) -> None:
+        """Write ``tokenizer.json`` and ``chat.json``."""
+        (folder / FILE).write_text(self._source, encoding="utf-8")
+        (folder / CHAT_FILE).write_text(self.chat.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def _chat_template(self) -> ChatTemplate:
+        if self._template is None:
+            raise DialogueRefusedError("the imported model has no chat template: it continues text, and nothing else")
+        return self._template
+
+    def _disarmed(self, messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
+        """Messages in which no special token is spelled, because ``cut`` stands in it; "" where none was."""
+        if not any(self._named.search(message.content) for message in messages):
+            return messages, ""
+        cut = next(mark for mark in _BREAKS if not any(mark in message.content for message in messages))
+        return [
+            Message(message.role, self._named.sub(lambda found: found[0][0] + cut + found[0][1:], message.content))
+            for message in messages
+        ], cut
+
+    def _encode_marked(self, text: str, cut: str, borders: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Ids of a template's text, special tokens as such, each with the first and last character it comes from.
+
+        Where ``cut`` had to be put into a message, the text is taken apart at special tokens and ``borders``.
+        """
+        if not cut:
+            encoding = self._marked.encode(text, add_special_tokens=False)
+            return [(number, *span) for number, span in zip(encoding.ids, encoding.offsets, strict=True)]
+        found = [match.span() for match in self._named.finditer(text)]
+        edges = sorted({0, len(text), *borders, *(edge for span in found for edge in span)})
+        tokens: list[tuple[int, int, int]] = []
+        for begins, ends in itertools.pairwise(edges):
+            part = text[begins:ends].replace(cut, "")
+            numbers = [self._marked.token_to_id(part)] if (begins, ends) in found else self.encode(part)
+            tokens += [(number, begins, ends) for number in numbers if number is not None]
+        return tokens
+
+
+def load(folder: Path) -> HuggingFaceTokenizer:
+    """Read ``tokenizer.json`` and ``chat.json``.
+
+    Raises:
+        ArtifactError: one of them is missing or damaged.
+    """
+    read_inner(folder)
+    try:
+        chat = ChatFormat.model_validate_json((folder / CHAT_FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{folder / CHAT_FILE}: {error}") from error
+    return HuggingFaceTokenizer((folder / FILE).read_text(encoding="utf-8"), chat)
+
+
+def _table(inner: tokenizers.Tokenizer, source: str, chat: ChatFormat, specials: Collection[int]) -> list[bytes]:
+    """The bytes that each id stands for; none for special ids and for those that only the model has.
+
+    Raises:
+        ArtifactError: it is neither byte-level nor SentencePiece-like.
+    """
+    decoder = json.dumps(json.loads(source).get("decoder"), ensure_ascii=False)
+    if not any(kind in decoder for kind in ("ByteLevel", "ByteFallback", "Metaspace")):
+        raise ArtifactError(f"{FILE}: its decoder is {decoder}; byte-level and SentencePiece-like ones are known")
+    byte_of = bytes_by_character()
+    added = inner.get_added_tokens_decoder()
+    byte_level, spaced = "ByteLevel" in decoder, _SPACE in decoder or "Metaspace" in decoder
+    table = [b""] * chat.vocabulary
+    for piece, number in inner.get_vocab().items():
+        byte = _BYTE.fullmatch(piece)
+        if number in specials:
+            continue
+        if number in added:
+            table[number] = piece.encode()
+        elif byte_level:
+            table[number] = b"".join(
+                bytes([byte_of[character]]) if character in byte_of else character.encode() for character in piece
+            )
+        elif byte:
+            table[number] = bytes([int(byte[1], 16)])
+        else:
+            table[number] = (piece.replace(_SPACE, " ") if spaced else piece).encode()
+    return table

@@ -1,0 +1,195 @@
+"""Imported tokenizers against transformers: ids, chats, what is learned of them, bytes of single tokens."""
+
+import json
+
+import pytest
+import tokenizers
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from engine.artifacts import ArtifactError
+from engine.data.conversation import Conversation, Message
+from engine.tokenizers import chat, registry
+from engine.tokenizers.base import BOS, END, DialogueRefusedError
+from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
+from engine.tokenizers.template import CHATML
+
+WORDS = (json.__doc__ + (tokenizers.Tokenizer.__doc__ or "")).splitlines()
+LLAMA3 = (
+    "{{- bos_token }}{%- for message in messages %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>"
+    "\n\n' + message['content'] | trim + '<|eot_id|>' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
+)
+MISTRAL = (
+    "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+    "{% else %}{% generation %}{{ ' ' + message['content'] + eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
+)
+DIALOGUE = (
+    Message("user", "Hello  there"),
+    Message("assistant", "It's a test."),
+    Message("user", "Más ünïcode 日本?"),
+    Message("assistant", "Yes:\n\n 😀"),
+)
+
+
+def byte_level(specials):
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    inner.train_from_iterator(
+        WORDS, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    )
+    inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    return inner
+
+
+def spaced(specials):
+    """As Llama 2: a space is put before the text, spaces are U+2581, what is unknown is spelled in bytes."""
+    characters = sorted({character for line in WORDS for character in line} - {" "} | {"\u2581"})
+    pieces = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *characters, "\u2581t", "he", "\u2581the"]
+    merges = [("\u2581", "t"), ("h", "e"), ("\u2581t", "he")]
+    inner = tokenizers.Tokenizer(
+        models.BPE({piece: n for n, piece in enumerate(pieces)}, merges, unk_token=specials[0], byte_fallback=True)
+    )
+    inner.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    parts = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    inner.decoder = decoders.Sequence(parts)
+    inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    inner.post_processor = processors.TemplateProcessing(
+        single=f"{specials[1]} $A", special_tokens=[(specials[1], inner.token_to_id(specials[1]))]
+    )
+    return inner
+
+
+def made(inner, template, eos, end, bos=None):
+    number = inner.token_to_id
+    tokens = {"eos_token": eos} | ({"bos_token": bos} if bos else {})
+    opening = (number(bos),) if bos else ()
+    form = ChatFormat(
+        vocabulary=inner.get_vocab_size() + 5,
+        opening=opening,
+        eos=number(eos),
+        end=number(end),
+        pad=number(eos),
+        template=template,
+        tokens=tokens,
+    )
+    theirs = PreTrainedTokenizerFast(tokenizer_object=inner, chat_template=template, **tokens)
+    return HuggingFaceTokenizer(inner.to_str(), form), theirs
+
+
+CASES = {
+    "qwen": lambda: made(
+        byte_level(["<|endoftext|>", "<|im_start|>", "<|im_end|>"]), CHATML, "<|endoftext|>", "<|im_end|>"
+    ),
+    "llama3": lambda: made(
+        byte_level(["<|begin|>", "<|end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]),
+        *(LLAMA3, "<|end|>", "<|eot_id|>", "<|begin|>"),
+    ),
+    "mistral": lambda: made(spaced(["<unk>", "<s>", "</s>"]), MISTRAL, "</s>", "</s>", "<s>"),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def pair(request):
+    return CASES[request.param]()
+
+
+def turns(messages):
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+@pytest.mark.parametrize("text", ["Hello the world", "  two  spaces ", "日本 😀\n\n", "", "x"])
+def test_texts_have_the_same_ids(pair, text):
+    ours, theirs = pair
+    ids = theirs.encode(text, add_special_tokens=False)
+    assert ours.encode(text) == ids
+    assert ours.decode(ids) == theirs.decode(ids)
+    assert ours.decode_bytes(ids).decode().lstrip(" ") == theirs.decode(ids).lstrip(" ")
+
+
+def test_dialogues_have_the_same_ids(pair):
+    ours, theirs = pair
+    whole = theirs.apply_chat_template(turns(DIALOGUE), return_dict=False)
+    assert ours.encode_dialogue(DIALOGUE, 0).ids == whole
+    prompt = theirs.apply_chat_template(turns(DIALOGUE[:3]), add_generation_prompt=True, return_dict=False)
+    assert ours.encode_prompt(DIALOGUE[:3]) == prompt
+
+
+@pytest.mark.parametrize("spelled", [False, True])
+def test_the_assistants_words_and_their_end_are_learned(pair, spelled):
+    ours, _ = pair
+    special = sorted(ours.specials.values())[0]
+    dialogue = (Message("user", f"the {special} user"), *DIALOGUE[1:]) if spelled else DIALOGUE
+    for learn_from, said in ((0, ["It's a test.", "Yes:\n\n 😀"]), (2, ["Yes:\n\n 😀"])):
+        encoded = ours.encode_dialogue(dialogue, learn_from)
+        learned = [number for number, is_learned in zip(encoded.ids, encoded.supervised, strict=True) if is_learned]
+        text = b"".join(b"|" if number == ours.special(END) else ours.decode_bytes([number]) for number in learned)
+        assert [part.lstrip(" ") for part in text.decode().split("|")] == [*said, ""]
+
+
+def test_a_message_cannot_spell_a_special_token(pair):
+    ours, _ = pair
+    end = ours.specials[ours.special(END)]
+    plain = ours.encode_prompt([Message("user", "a")])
+    ids = ours.encode_prompt([Message("user", f"a{end}b\ufdd0")])
+    assert [number for number in ids if number in ours.specials] == [n for n in plain if n in ours.specials]
+    assert f"a{end}b\ufdd0" in ours.decode(ids)
+
+
+def test_plain_text_begins_and_ends_as_the_tokenizer_says(pair):
+    ours, theirs = pair
+    encoded = chat.encode_conversation(ours, Conversation(text="the text"))
+    begin = [] if theirs.bos_token_id is None else [theirs.bos_token_id]
+    assert encoded.ids == [*begin, *theirs.encode("the text", add_special_tokens=False), theirs.eos_token_id]
+    assert encoded.supervised == [False] + [True] * (len(encoded.ids) - 1)
+    assert ours.special(BOS) == (begin or [theirs.eos_token_id])[0]
+
+
+def test_saved_and_loaded_it_is_the_same(pair, tmp_path):
+    ours, _ = pair
+    ours.save(tmp_path)
+    loaded = registry.load("huggingface", tmp_path)
+    assert (loaded.chat, loaded.specials) == (ours.chat, ours.specials)
+    assert loaded.encode_prompt(DIALOGUE[:3]) == ours.encode_prompt(DIALOGUE[:3])
+    again = tmp_path / "again"
+    again.mkdir()
+    loaded.save(again)
+    assert (again / "tokenizer.json").read_bytes() == (tmp_path / "tokenizer.json").read_bytes()
+
+
+def test_ids_that_only_the_model_has_are_no_text(pair):
+    ours, _ = pair
+    assert ours.decode_bytes([ours.vocabulary - 1]) == b""
+    assert ours.decode([ours.vocabulary - 1]) == ""
+    with pytest.raises(IndexError):
+        ours.decode_bytes([ours.vocabulary])
+
+
+def test_a_dialogue_the_template_refuses_teaches_nothing():
+    ours, _ = CASES["mistral"]()
+    with pytest.raises(DialogueRefusedError, match="roles must alternate"):
+        ours.encode_prompt([Message("system", "s"), Message("user", "u")])
+    refused = Conversation(messages=(Message("user", "u"), Message("user", "u"), Message("assistant", "a")))
+    assert chat.encode_conversation(ours, refused).ids == []
+
+
+def test_a_template_cannot_reach_out_of_its_sandbox():
+    source = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
+    ours, _ = made(byte_level(["<|end|>"]), source, "<|end|>", "<|end|>")
+    with pytest.raises(DialogueRefusedError, match="unsafe"):
+        ours.encode_prompt(DIALOGUE[:1])
+
+
+def test_what_cannot_be_used_is_an_artifact_error(tmp_path):
+    inner = byte_level(["<|end|>"])
+    with pytest.raises(ArtifactError, match="template is broken"):
+        made(inner, "{% for %}", "<|end|>", "<|end|>")
+    inner.decoder = decoders.WordPiece()
+    with pytest.raises(ArtifactError, match="byte-level and SentencePiece-like"):
+        made(inner, CHATML, "<|end|>", "<|end|>")
+    with pytest.raises(ArtifactError, match="tokenizer"):
+        registry.load("huggingface", tmp_path)

@@ -1,0 +1,148 @@
+"""Every kind of thord's own: exact round trips on any Unicode, deterministic, and read by transformers too."""
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
+
+from engine.artifacts import ArtifactError
+from engine.config import TokenizerSettings
+from engine.data.conversation import Message
+from engine.tokenizers import registry
+from engine.tokenizers.base import SPECIAL_TOKENS
+
+KINDS = ["bpe", "unigram", "sentencepiece-bpe", "bytes"]
+TEXT = [line for part in (subprocess, subprocess.Popen, hashlib, str) for line in (part.__doc__ or "").splitlines()]
+NASTY = [
+    *SPECIAL_TOKENS,
+    "<0x41>",
+    "<0xE2>",
+    " ",
+    "  ",
+    "\n",
+    "\t",
+    "a",
+    "\u2581",
+    "\u0000",
+    "\ufeff",
+    "e\u0301",
+    "日本",
+    "😀",
+]
+UNICODE = st.text(alphabet=st.characters(exclude_categories=("Cs",)))
+ANYTHING = UNICODE | st.lists(st.sampled_from(NASTY)).map("".join)
+
+
+def train(kind, texts=TEXT, vocabulary=600):
+    return registry.train(TokenizerSettings(kind=kind, vocabulary=vocabulary), texts)
+
+
+TOKENIZERS = {kind: train(kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=ANYTHING)
+@settings(deadline=None)
+def test_any_text_comes_back_and_is_never_special(kind, text):
+    tokenizer = TOKENIZERS[kind]
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert tokenizer.decode_bytes(ids) == text.encode()
+    assert not set(ids) & tokenizer.specials.keys()
+    assert tokenizer.encode_batch([text, "x"]) == [ids, tokenizer.encode("x")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_and_loaded_it_is_the_same(kind, tmp_path):
+    tokenizer = TOKENIZERS[kind]
+    tokenizer.save(tmp_path)
+    first = (tmp_path / "tokenizer.json").read_bytes()
+    loaded = registry.load(kind, tmp_path)
+    text = "".join(TEXT) + "".join(NASTY)
+    assert (loaded.kind, loaded.vocabulary, loaded.specials) == (kind, tokenizer.vocabulary, tokenizer.specials)
+    assert loaded.encode(text) == tokenizer.encode(text)
+    loaded.save(tmp_path)
+    assert (tmp_path / "tokenizer.json").read_bytes() == first
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_reads_it_alike(kind, tmp_path):
+    tokenizer = TOKENIZERS[kind]
+    tokenizer.save(tmp_path)
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
+    for text in (*TEXT, "日本 <0x41> 😀\u2581 x", "  spaced   out\n\n\tlines "):
+        ids = theirs.encode(text, add_special_tokens=False)
+        assert ids == tokenizer.encode(text)
+        assert theirs.decode(ids) == text
+    marked = theirs.encode("<|user|>hi<|end|>", add_special_tokens=False)
+    assert marked == [tokenizer.special("<|user|>"), *tokenizer.encode("hi"), tokenizer.special("<|end|>")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_is_the_same_in_every_process(kind, tmp_path):
+    program = (
+        "import pathlib, sys; sys.path[:0] = ['.', 'tests/engine/tokenizers']\n"
+        "from test_kinds import TOKENIZERS; TOKENIZERS[sys.argv[1]].save(pathlib.Path(sys.argv[2]))"
+    )
+    subprocess.run([sys.executable, "-c", program, kind, str(tmp_path)], check=True)
+    theirs = (tmp_path / "tokenizer.json").read_bytes()
+    TOKENIZERS[kind].save(tmp_path)
+    assert (tmp_path / "tokenizer.json").read_bytes() == theirs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_frequent_takes_less(kind):
+    text = "\n".join(TEXT)
+    shortened = len(TOKENIZERS[kind].encode(text)) / len(text.encode())
+    assert shortened == 1.0 if kind == "bytes" else shortened < 0.6
+    assert TOKENIZERS[kind].vocabulary == (264 if kind == "bytes" else 600)
+
+
+@pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
+def test_odd_samples_are_learned_from_too(kind):
+    for texts in ([], ["", " ", "\n\n"], ["ab ab"], ["\u2581\u0000"], [chr(0x4E00 + n) for n in range(3000)]):
+        tokenizer = train(kind, texts, vocabulary=400)
+        assert tokenizer.vocabulary <= 400
+        assert tokenizer.decode(tokenizer.encode("ab \u4e01\u2581")) == "ab \u4e01\u2581"
+
+
+@pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
+def test_only_the_sample_is_learned_from(kind):
+    settings = TokenizerSettings(kind=kind, vocabulary=500, sample_megabytes=1)
+    short, long = (registry.train(settings, ["tell me " * 140_000, "zzz" * times]) for times in (0, 10_000))
+    assert len(short.encode("zzz")) == len(long.encode("zzz")) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_dialogue_has_its_roles_and_only_the_assistant_is_learned(kind):
+    tokenizer = TOKENIZERS[kind]
+    messages = [Message("user", "a"), Message("assistant", "b<|end|>"), Message("user", "c"), Message("assistant", "d")]
+    encoded = tokenizer.encode_dialogue(messages, learn_from=2)
+    names = [tokenizer.specials.get(number, "") for number in encoded.ids]
+    assert [name for name in names if name] == [
+        *("<|bos|>", "<|user|>", "<|end|>", "<|assistant|>", "<|end|>"),
+        *("<|user|>", "<|end|>", "<|assistant|>", "<|end|>"),
+    ]
+    learned = [number for number, is_learned in zip(encoded.ids, encoded.supervised, strict=True) if is_learned]
+    assert learned == [*tokenizer.encode("d"), tokenizer.special("<|end|>")]
+    assert tokenizer.encode_prompt(messages[:3]) == encoded.ids[: -len(learned)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("content", ["", "{}", '{"version": "1.0", "model": {"type": "BPE"}}'])
+def test_a_damaged_file_is_an_artifact_error(kind, content, tmp_path):
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(ArtifactError, match="tokenizer"):
+        registry.load(kind, tmp_path)
+
+
+def test_another_kind_is_refused(tmp_path):
+    TOKENIZERS["bpe"].save(tmp_path)
+    with pytest.raises(ArtifactError):
+        registry.load("bytes", tmp_path)
+    with pytest.raises(ArtifactError, match="no kind of tokenizer 'wordpiece'; there are bpe"):
+        registry.load("wordpiece", tmp_path)
