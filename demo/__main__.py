@@ -94,11 +94,11 @@ def _run(demo: Demo) -> int:
     demo.say("An answer from version 1, which has never heard of the town of Tharsis")
     before = demo.ask(question)
 
-    demo.say("New conversations about that town; the second cycle runs while eight clients stream without pause")
+    demo.say("New conversations about that town; the second cycle runs while four clients stream answers")
     demo.ingest("tharsis.jsonl", text.tharsis())
     api = demo.asked("status")["api"]
     assert isinstance(api, dict)
-    with Traffic(str(api["url"]), clients=8) as traffic:
+    with Traffic(str(api["url"]), clients=4, pause=0.2) as traffic:
         demo.thorctl("train", "--wait")
         traffic.until_version_answers("000002", seconds=20)
     demo.thorctl("cycle", "2")

@@ -10,16 +10,17 @@ from urllib.parse import urlsplit
 
 
 class Traffic:
-    """``clients`` threads, each streaming one answer after the other from the public API.
+    """``clients`` threads, each streaming one answer after the other from the public API, ``pause`` seconds apart.
 
     Attributes:
         by_version: how many whole answers each version gave.
         faults: what went wrong, one line each: refused, cut off, or two versions in one answer.
     """
 
-    def __init__(self, url: str, clients: int) -> None:
+    def __init__(self, url: str, clients: int, pause: float = 0.0) -> None:
         self.by_version: Counter[str] = Counter()
         self.faults: list[str] = []
+        self._pause = pause
         self._host = urlsplit(url).netloc
         self._changed = threading.Condition()
         self._over = threading.Event()
@@ -58,6 +59,7 @@ class Traffic:
                 with self._changed:
                     self.by_version[version] += 1
                     self._changed.notify_all()
+            self._over.wait(self._pause)
 
     def _stream_one(self, question: str) -> str:
         """Stream one answer to its end.
