@@ -88,7 +88,7 @@ def _run(demo: Demo) -> int:
     demo.thorctl("data")
 
     demo.say("The first cycle: a tokenizer and a model from scratch, judged against a unigram baseline")
-    demo.thorctl("train", "--wait")
+    demo.thorctl("train", "--wait", "--epochs", "8")
     demo.thorctl("cycle", "1")
 
     demo.say("An answer from version 1, which has never heard of the town of Tharsis")
@@ -99,7 +99,7 @@ def _run(demo: Demo) -> int:
     api = demo.asked("status")["api"]
     assert isinstance(api, dict)
     with Traffic(str(api["url"]), clients=4, pause=0.2) as traffic:
-        demo.thorctl("train", "--wait")
+        demo.thorctl("train", "--wait", "--epochs", "24")
         traffic.until_version_answers("000002", seconds=20)
     demo.thorctl("cycle", "2")
     print(f"  answers while it learned and swapped: {traffic.summary()}")
