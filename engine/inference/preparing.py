@@ -1,7 +1,10 @@
 """The first phase of a swap: all that can go wrong with a version goes wrong here, beside the one that serves."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import torch
 
 from engine import artifacts, version
@@ -16,32 +19,61 @@ class UnfitVersionError(Exception):
     """This version must never serve; the message says why."""
 
 
-class NoRoomError(Exception):
-    """There is no memory for it now; the version is not at fault."""
+class NotNowError(Exception):
+    """It cannot be loaded now (memory, an unreadable disk); the version is not at fault."""
 
 
-def prepare(folder: Path, placement: Placement, rows: int, beside: Resident | None) -> Resident:
-    """Check, load and warm a version. Requests for ``beside``, the version that serves, go on meanwhile.
-
-    In order: sums of every file, the tokenizer against that of ``beside``, tensors (names, shapes, finite), one token
-    generated in each shape that the engine uses.
+def check(folder: Path, placement: Placement, beside: Resident | None) -> None:
+    """What can be judged before a slot is cleared for it: number, sums, tokenizer, and whether its weights fit.
 
     Raises:
         UnfitVersionError: it fails one of these.
-        NoRoomError: memory is exhausted.
+        NotNowError: it cannot be read, or there is no room for it.
     """
-    try:
+    with _told_apart(folder):
         manifest = artifacts.verify(folder)
-        _check_tokenizer(manifest.tokenizer_sha256, manifest.files, beside)
+    if f"{manifest.version:06d}" != folder.name:
+        raise UnfitVersionError(f"{folder}: its manifest says that it is version {manifest.version}")
+    _check_tokenizer(manifest.tokenizer_sha256, manifest.files, beside)
+    needed, available = manifest.parameters * placement.dtype.itemsize, _available(placement.device)
+    if needed > available:
+        raise NotNowError(
+            f"{folder} needs {needed >> 20} MiB of memory beside the version that serves; {available >> 20} are free"
+        )
+
+
+def load(folder: Path, placement: Placement, rows: int) -> Resident:
+    """Load a checked version beside the one that serves, whose requests go on, and warm it.
+
+    In order: tensors (names, shapes, finite), then one token generated in each shape that the engine uses.
+
+    Raises:
+        UnfitVersionError: it fails one of these.
+        NotNowError: it cannot be read, or memory is exhausted.
+    """
+    with _told_apart(folder):
         resident = Resident(version.load(folder, placement, check_finite=True), rows)
+        _warm(resident)
+    return resident
+
+
+@contextlib.contextmanager
+def _told_apart(folder: Path) -> Iterator[None]:
+    """Tell faults of the version from those of the machine."""
+    try:
+        yield
     except ArtifactError as error:
         raise UnfitVersionError(str(error)) from error
-    except (MemoryError, RuntimeError) as error:  # what is left, and torch reports exhausted memory as a RuntimeError
-        raise NoRoomError(f"{folder} cannot be loaded: {error}") from error
-    if f"{resident.version:06d}" != folder.name:
-        raise UnfitVersionError(f"{folder}: its manifest says that it is version {resident.version}")
-    _warm(resident)
-    return resident
+    except (OSError, MemoryError, RuntimeError) as error:  # torch reports exhausted memory as a RuntimeError
+        raise NotNowError(f"{folder} cannot be loaded: {error}") from error
+
+
+def _available(device: torch.device) -> int:
+    """Bytes of memory that a version could be loaded into."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free)
+    return int(psutil.virtual_memory().available)
 
 
 def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside: Resident | None) -> None:
@@ -67,9 +99,6 @@ def _warm(resident: Resident) -> None:
         tokens_BT = torch.full((rows, length), bos, device=device)
         rows_B = row.expand(rows).to(device)
         starts_B = torch.zeros(rows, dtype=torch.long, device=device)
-        try:
-            logits_BV = model.logits(model.step(tokens_BT, cache, rows_B, starts_B)[:, -1])
-        except (MemoryError, RuntimeError) as error:
-            raise NoRoomError(f"version {resident.version} cannot compute: {error}") from error
+        logits_BV = model.logits(model.step(tokens_BT, cache, rows_B, starts_B)[:, -1])
         if not torch.isfinite(logits_BV).all():
             raise UnfitVersionError(f"version {resident.version} computes scores that are NaN or infinite")

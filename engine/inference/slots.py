@@ -71,6 +71,11 @@ class WeightSlots:
         with self._changed:
             return tuple(sorted(v for v, place in self._table.items() if place.state in ("serving", "previous")))
 
+    def holds(self, version: int) -> bool:
+        """Whether it is in memory, in whatever state."""
+        with self._changed:
+            return version in self._table
+
     def admit(self, version: int, wait_seconds: float) -> bool:
         """Make room for a version that is to be prepared. True: load it. False: it is in memory already.
 

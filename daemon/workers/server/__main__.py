@@ -85,10 +85,20 @@ async def _serve(context: Context) -> None:
     context.channel.on_stop(in_loop(stop))
     if context.channel.stopping.is_set():
         return
-    threading.Thread(target=engine.run, name="engine", daemon=True).start()
-    threading.Thread(target=swapper.run, name="swap", daemon=True).start()
+    threading.Thread(target=_or_exit, args=(engine.run,), name="engine", daemon=True).start()
+    threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
     await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
     engine.stop()
+
+
+def _or_exit(run: Callable[[], None]) -> None:
+    """A server without its engine is none: the supervisor starts a new one."""
+    try:
+        run()
+    except Exception:
+        _logger.critical("a thread of the server failed", exc_info=True)
+        logging.shutdown()
+        os._exit(1)
 
 
 def _physical_cores() -> int:

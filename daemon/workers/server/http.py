@@ -15,6 +15,8 @@ HEAD_BYTES = 64 << 10
 """Request line and headers."""
 HEAD_SECONDS = 30.0
 """From the connection, or the first byte of a further request, to the end of its headers."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than clients keep idle connections, so that none is closed while a request is on its way."""
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _connections = itertools.count(1)
@@ -80,6 +82,7 @@ class HttpServer(uvicorn.Server):
                 http=HttpProtocol,
                 ws="none",
                 lifespan="off",
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 access_log=False,
                 server_header=False,
                 date_header=False,

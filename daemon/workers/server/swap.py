@@ -20,7 +20,7 @@ from daemon.workers.server.metrics import Metrics
 from engine import artifacts
 from engine.device import Placement
 from engine.inference import preparing
-from engine.inference.preparing import NoRoomError, UnfitVersionError
+from engine.inference.preparing import NotNowError, UnfitVersionError
 from engine.inference.slots import WeightSlots
 
 NICENESS = 10
@@ -98,12 +98,14 @@ class Swapper:
         """Have the version in memory, checked and warm; or say why it is refused."""
         self._channel.advance(f"preparing version {version:06d}")
         started = time.monotonic()
+        folder = self._context.paths.version(version)
         try:
+            if not self._slots.holds(version):
+                preparing.check(folder, self._placement, self._slots.serving)
             if self._slots.admit(version, wait_seconds=self._slots.drain_seconds + 30):
-                folder = self._context.paths.version(version)
                 rows = self._context.settings.inference.max_batch
-                self._slots.install(preparing.prepare(folder, self._placement, rows, self._slots.serving))
-        except (UnfitVersionError, NoRoomError, TimeoutError) as error:
+                self._slots.install(preparing.load(folder, self._placement, rows))
+        except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
             return False
         finally:

@@ -92,21 +92,20 @@ def test_a_request_at_the_start_waits_until_the_version_is_loaded(start_server: 
 # Clients that go away ------------------------------------------------------------------------------------------------
 
 
-def test_a_client_that_goes_away_frees_its_row(start_server: StartServer) -> None:
-    server = start_server(settings=server_settings(inference={"max_batch": 2}))
+def test_a_client_that_goes_away_frees_its_row(steady: Server) -> None:
     for streamed in (True, False):
         for _ in range(3):
-            port = int(server.url.rpartition(":")[2])
-            body = json.dumps(LONG | {"stream": streamed, "n": 2}).encode()
+            port = int(steady.url.rpartition(":")[2])
+            body = json.dumps(LONG | {"stream": streamed, "n": 8}).encode()
             with socket.create_connection(("127.0.0.1", port)) as client:
                 client.sendall(
                     b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
                 )
                 if streamed:
                     client.recv(100)
-    wait_for_metric(server, "thord_server_running_sequences", 0)
-    assert metric(server, "thord_server_waiting_sequences") == 0
-    with server.http() as client:
+    wait_for_metric(steady, "thord_server_running_sequences", 0)
+    assert metric(steady, "thord_server_waiting_sequences") == 0
+    with steady.http() as client:
         assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
 
 

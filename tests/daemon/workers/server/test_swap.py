@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 from safetensors.torch import load_file, save_file
 
 from daemon.messages import Abandon, Commit, Prepare, Prepared, Ready, Refused, Serving
@@ -94,7 +93,7 @@ def test_swaps_under_streaming_load(start_server: StartServer) -> None:
     expected = expected_answers(server, range(1, 4))
     with Load(server, clients=12) as load:
         load.wait_for("000003")
-        for number in (1, 2, 3, 2, 3, 1, 3, 2, 1, 2):
+        for number in (1, 2, 3, 2, 1, 3, 2):
             server.promote(number)
             began = time.time()
             load.wait_for(f"{number:06d}")
@@ -103,15 +102,6 @@ def test_swaps_under_streaming_load(start_server: StartServer) -> None:
     assert {each[0] for each in load.answers} == {"000001", "000002", "000003"}
     for made_by, prompt, text in load.answers:
         assert text == expected[made_by, prompt]
-
-
-def test_after_the_commit_no_new_request_goes_to_the_version_before(start_server: StartServer) -> None:
-    server = start_server(versions=2)
-    with server.http() as client:
-        for number in (1, 2, 1, 2):
-            server.promote(number)
-            answer = client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1})
-            assert answer.headers["x-thord-version"] == f"{number:06d}"
 
 
 def test_pins_and_previous(start_server: StartServer) -> None:
@@ -136,26 +126,24 @@ def test_pins_and_previous(start_server: StartServer) -> None:
         server.promote(1)
         assert version_of("thor@000002") == "000002"
         assert version_of("thor@000003") == "model_not_found", "two versions are in memory"
+        for number in (2, 3, 2, 1):
+            server.promote(number)
+            assert version_of("thor") == f"{number:06d}", "after the commit nothing new goes to the version before"
 
 
-def test_commands_may_be_repeated(start_server: StartServer) -> None:
-    server = start_server(versions=2)
-    server.worker.expect(Serving)
-    for _ in range(2):
-        assert server.worker.ask(Prepare(version=1), Prepared).version == 1
-    for _ in range(2):
-        assert server.worker.ask(Commit(version=1), Serving) == Serving(version=1, resident=(1, 2))
-    assert server.worker.ask(Prepare(version=1), Prepared).version == 1
-    for _ in range(2):
-        server.worker.send(Abandon(version=2))
-    assert server.worker.ask(Commit(version=1), Serving).version == 1
-
-
-def test_a_commit_of_what_was_not_prepared_loads_it(start_server: StartServer) -> None:
+def test_commands_may_be_repeated_and_a_commit_may_come_unprepared(start_server: StartServer) -> None:
     """As after a crash of the server between prepare and commit."""
     server = start_server(versions=2)
-    server.worker.expect(Serving)
-    assert server.worker.ask(Commit(version=1), Serving).version == 1
+    assert server.worker.expect(Serving).version == 2
+    assert server.worker.ask(Commit(version=1), Serving) == Serving(version=1, resident=(1, 2))
+    for _ in range(2):
+        assert server.worker.ask(Prepare(version=2), Prepared).version == 2
+    for _ in range(2):
+        assert server.worker.ask(Commit(version=2), Serving) == Serving(version=2, resident=(1, 2))
+    assert server.worker.ask(Prepare(version=2), Prepared).version == 2
+    for _ in range(2):
+        server.worker.send(Abandon(version=2))
+    assert server.worker.ask(Commit(version=2), Serving).version == 2
 
 
 def test_a_new_server_takes_up_what_is_current(start_server: StartServer) -> None:
@@ -363,11 +351,10 @@ def resident_megabytes(server: Server) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-@pytest.mark.parametrize("drain", [0.3])
-def test_the_drain_deadline_over_http(start_server: StartServer, drain: float) -> None:
+def test_the_drain_deadline_over_http(start_server: StartServer) -> None:
     """Two slots are full of answers, a third version comes: streams get an error event, whole answers begin anew."""
     big = ModelSettings(hidden=128, layers=6, heads=4, kv_heads=2, feed_forward=512, context=3072)
-    server = start_server(versions=0, settings=server_settings(inference={"drain_seconds": drain}))
+    server = start_server(versions=0, settings=server_settings(inference={"drain_seconds": 0.3}))
     server.publish(1, big)
     for number in (2, 3):
         server.publish(number)
@@ -384,8 +371,9 @@ def test_the_drain_deadline_over_http(start_server: StartServer, drain: float) -
         lines = stream.iter_lines()
         next(lines)
         thread.start()
-        while "running_sequences 2" not in server.local().get("/metrics").text:
-            time.sleep(0.01)
+        deadline = time.monotonic() + 30
+        while "running_sequences 2" not in client.get("/metrics").text:
+            assert time.monotonic() < deadline
         server.promote(2)
         server.promote(3)
         events = [line for line in lines if line]
