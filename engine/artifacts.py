@@ -35,7 +35,7 @@ class VersionManifest(BaseModel):
 
     version: int
     parent: int | None
-    cycle: int
+    cycle: int | None
     created_at: str
     family: str
     parameters: int

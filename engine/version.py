@@ -52,11 +52,14 @@ class LoadedVersion:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a version comes from: what its manifest says besides files and model."""
+    """Where a version comes from: what its manifest says besides files and model.
+
+    An imported one has neither parent nor cycle, and learned from no snapshot: its ``snapshot_sha256`` is empty.
+    """
 
     version: int
     parent: int | None
-    cycle: int
+    cycle: int | None
     snapshot_sha256: str
     seed: int
     settings: dict[str, JsonValue]
@@ -144,7 +147,7 @@ def publish(
     return manifest
 
 
-def existing(folder: Path, cycle: int) -> VersionManifest:
+def existing(folder: Path, cycle: int | None) -> VersionManifest:
     """The manifest of a version that ``cycle`` has published already.
 
     Raises:
@@ -162,15 +165,26 @@ def _read_weights(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
         weights = load_file(file)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{file}: {error}") from error
+    check_weights(weights, expected, str(file))
+    return weights
+
+
+def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], place: str) -> None:
+    """Whether tensors are as many and of the shapes expected; ``place`` says in errors where they come from.
+
+    Raises:
+        ArtifactError: they are not.
+    """
     missing, surplus = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or surplus:
-        raise ArtifactError(f"{file}: tensors missing: {missing[:3]}, not expected: {surplus[:3]}")
+        raise ArtifactError(f"{place}: tensors missing: {missing[:3]}, not expected: {surplus[:3]}")
     for name, weight in weights.items():
         if weight.shape != expected[name].shape:
-            raise ArtifactError(f"{file}: {name} is {list(weight.shape)}, the model needs {list(expected[name].shape)}")
+            raise ArtifactError(
+                f"{place}: {name} is {list(weight.shape)}, the model needs {list(expected[name].shape)}"
+            )
         if not weight.is_floating_point():
-            raise ArtifactError(f"{file}: {name} is of {weight.dtype}, no floating point type")
-    return weights
+            raise ArtifactError(f"{place}: {name} is of {weight.dtype}, no floating point type")
 
 
 def _libraries() -> dict[str, str]:

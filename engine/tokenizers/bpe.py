@@ -10,7 +10,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from engine.tokenizers.base import SPECIAL_TOKENS
-from engine.tokenizers.own import BYTES, OwnTokenizer, first, read
+from engine.tokenizers.own import BYTES, OwnTokenizer, beginning_with_bos, first, read
 
 
 def train(texts: Iterable[str], vocabulary: int, sample_bytes: int) -> OwnTokenizer:
@@ -41,6 +41,7 @@ def byte_level(model: models.Model) -> tokenizers.Tokenizer:
     inner = tokenizers.Tokenizer(model)
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
+    inner.post_processor = beginning_with_bos()
     return inner
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import tokenizers
+from tokenizers import processors
 
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
@@ -104,6 +105,11 @@ def read_inner(folder: Path) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except Exception as error:  # the library raises bare Exception for bad JSON
         raise ArtifactError(f"{file}: {error}") from error
+
+
+def beginning_with_bos() -> processors.TemplateProcessing:
+    """Has readers of ``tokenizer.json`` begin texts as thord does; thord itself does not ask for it."""
+    return processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, SPECIAL_TOKENS.index(BOS))])
 
 
 def first(texts: Iterable[str], limit: int) -> Iterator[str]:

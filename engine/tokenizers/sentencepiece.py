@@ -21,7 +21,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from engine.config import TokenizerKind
 from engine.tokenizers.base import SPECIAL_TOKENS
-from engine.tokenizers.own import BYTES, OwnTokenizer, first, read
+from engine.tokenizers.own import BYTES, OwnTokenizer, beginning_with_bos, first, read
 
 SPACE = "\u2581"
 """How SentencePiece writes a space."""
@@ -52,6 +52,7 @@ def train(texts: Iterable[str], vocabulary: int, sample_bytes: int, model: Model
     inner = tokenizers.Tokenizer(_bpe(names, pieces) if model == "bpe" else _unigram(names, pieces))
     inner.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_next")
     inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    inner.post_processor = beginning_with_bos()
     inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return OwnTokenizer(_kind(model), inner.to_str(pretty=True), _table([*names, *(piece for piece, _ in pieces)]))
 

@@ -1,0 +1,1 @@
+"""Models in the layout of Hugging Face: read from there, written to there."""

@@ -1,0 +1,48 @@
+"""A model from a Hugging Face folder, published as a version of thord."""
+
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from engine import version
+from engine.artifacts import ArtifactError, VersionManifest
+from engine.huggingface import layout, tokenizer, weights
+from engine.huggingface.layout import ForeignModelError
+from engine.models import registry
+from engine.version import Provenance
+
+
+def take(source: Path, target: Path, number: int) -> VersionManifest:
+    """Publish the model in ``source`` as version ``number`` at ``target``, its weights in the dtype they come in.
+
+    Raises:
+        ForeignModelError: it cannot be taken over; the message says why.
+        ArtifactError: there is another version at ``target``.
+        OSError: the disk is full or refused.
+    """
+    if not source.is_dir():
+        raise ForeignModelError(f"{source} is no folder")
+    settings, config = layout.read(source)
+    vocabulary = tokenizer.read(source, config)
+    if vocabulary.vocabulary != config.vocab_size:
+        raise ForeignModelError(
+            f"{source}: the tokenizer has {vocabulary.vocabulary} ids, the model {config.vocab_size}"
+        )
+    expected = registry.module(registry.skeleton(settings, config.vocab_size)).state_dict()
+    tensors = weights.read(source, list(expected))
+    try:
+        version.check_weights(tensors, expected, str(source))
+    except ArtifactError as error:
+        raise ForeignModelError(str(error)) from error
+    origin: dict[str, JsonValue] = {"model": settings.model_dump(mode="json"), "imported": {"from": str(source)}}
+    provenance = Provenance(
+        version=number,
+        parent=None,
+        cycle=None,
+        snapshot_sha256="",
+        seed=0,
+        settings=origin,
+        training_seconds=0.0,
+        metrics={},
+    )
+    return version.publish(target, tensors, settings, vocabulary, provenance)

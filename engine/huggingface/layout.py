@@ -1,0 +1,288 @@
+"""``config.json`` of Hugging Face, to and from thord's settings of a model.
+
+    llama, mistral, qwen2, qwen3   thor: a window, biases on queries, keys and values, or norms on queries and keys
+    gpt2                           gpt2
+
+What such a model may have and thord has not, is refused by name: nothing is computed otherwise than it was meant.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from engine.config import Gpt2Shape, ModelSettings, ThorShape
+from engine.models import rotary
+
+CONFIG = "config.json"
+OWN_KEY = "thord"
+"""Under it an exported ``config.json`` keeps the settings in thord's own words."""
+
+
+class ForeignModelError(Exception):
+    """A folder that thord cannot take over; the message says why, and what to do."""
+
+
+class Rope(BaseModel):
+    """``rope_parameters``, or ``rope_scaling`` as it was called before."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    rope_type: str | None = None
+    type: str | None = None
+    rope_theta: float | None = None
+    factor: float = 1.0
+    low_freq_factor: float = rotary.LLAMA3_SLOW
+    high_freq_factor: float = rotary.LLAMA3_FAST
+    original_max_position_embeddings: int = 0
+    partial_rotary_factor: float = 1.0
+
+
+class DecoderConfig(BaseModel):
+    """Llama, Mistral, Qwen2 or Qwen3."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model_type: Literal["llama", "mistral", "qwen2", "qwen3"]
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int | None = None
+    head_dim: int | None = None
+    max_position_embeddings: int
+    rms_norm_eps: float
+    rope_theta: float = 10_000.0
+    rope_scaling: Rope | None = None
+    rope_parameters: Rope | None = None
+    tie_word_embeddings: bool = False
+    hidden_act: str = "silu"
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    sliding_window: int | None = None
+    use_sliding_window: bool = False
+    max_window_layers: int = 0
+    layer_types: list[str] | None = None
+
+
+class Gpt2Config(BaseModel):
+    """GPT-2."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model_type: Literal["gpt2"]
+    vocab_size: int
+    n_positions: int = 1024
+    n_embd: int
+    n_layer: int
+    n_head: int
+    n_inner: int | None = None
+    activation_function: str = "gelu_new"
+    layer_norm_epsilon: float = 1e-5
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    tie_word_embeddings: bool = True
+
+
+class OwnConfig(BaseModel):
+    """What thord keeps under `OWN_KEY`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelSettings
+    tokenizer: str
+
+
+class AnyConfig(BaseModel):
+    """What every ``config.json`` may say."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model_type: str
+    vocab_size: int
+    eos_token_id: int | list[int] | None = None
+    thord: OwnConfig | None = None
+
+
+def read(folder: Path) -> tuple[ModelSettings, AnyConfig]:
+    """The settings that make the model in ``folder``.
+
+    Raises:
+        ForeignModelError: there is no such file, or it describes what thord cannot compute.
+    """
+    file = folder / CONFIG
+    try:
+        text = file.read_bytes()
+        general = AnyConfig.model_validate_json(text)
+        if general.model_type in ("llama", "mistral", "qwen2", "qwen3"):
+            return _thor(DecoderConfig.model_validate_json(text), file), general
+        if general.model_type == "gpt2":
+            return _gpt2(Gpt2Config.model_validate_json(text), file), general
+    except OSError as error:
+        raise ForeignModelError(f"{file}: {error.strerror}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ForeignModelError(f"{file}: {faults}") from error
+    if general.thord is not None:
+        return general.thord.model, general
+    raise ForeignModelError(
+        f"{file}: model_type '{general.model_type}' is not known; known are llama, mistral, qwen2, qwen3, gpt2"
+    )
+
+
+def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, JsonValue]:
+    """``config.json`` of a model, but for the ids of special tokens.
+
+    Raises:
+        ForeignModelError: no known layout has everything that this model has.
+    """
+    shape = model.shape
+    own: dict[str, JsonValue] = {
+        OWN_KEY: OwnConfig(model=model.resolved, tokenizer=tokenizer).model_dump(mode="json"),
+        "vocab_size": vocabulary,
+    }
+    if isinstance(shape, ThorShape):
+        return {**_decoder(shape), **own}
+    if isinstance(shape, Gpt2Shape):
+        return {
+            "architectures": ["GPT2LMHeadModel"],
+            "model_type": "gpt2",
+            "n_positions": shape.context,
+            "n_embd": shape.hidden,
+            "n_layer": shape.layers,
+            "n_head": shape.heads,
+            "activation_function": "gelu_new",
+            "layer_norm_epsilon": shape.norm_epsilon,
+            "tie_word_embeddings": True,
+            **own,
+        }
+    return {"model_type": f"thord-{model.family}", "max_position_embeddings": shape.context, **own}
+
+
+def _thor(config: DecoderConfig, file: Path) -> ModelSettings:
+    rope = config.rope_parameters or config.rope_scaling or Rope()
+    kind = rope.rope_type or rope.type or "default"
+    biased = config.attention_bias or config.mlp_bias
+    _refuse(file, config.hidden_act != "silu", f"hidden_act '{config.hidden_act}'")
+    _refuse(file, biased and config.model_type != "qwen2", "attention_bias or mlp_bias")
+    _refuse(file, kind not in ("default", "linear", "llama3"), f"rope_type '{kind}'")
+    _refuse(file, rope.partial_rotary_factor != 1.0, "partial_rotary_factor")
+    turns = (rope.low_freq_factor, rope.high_freq_factor)
+    _refuse(
+        file,
+        kind == "llama3" and turns != (rotary.LLAMA3_SLOW, rotary.LLAMA3_FAST),
+        f"low_freq_factor and high_freq_factor {turns}",
+    )
+    return ModelSettings(
+        family="thor",
+        hidden=config.hidden_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        kv_heads=config.num_key_value_heads or config.num_attention_heads,
+        head_width=config.head_dim or config.hidden_size // config.num_attention_heads,
+        feed_forward=config.intermediate_size,
+        context=config.max_position_embeddings,
+        window=_window(config, file),
+        rope_theta=rope.rope_theta or config.rope_theta,
+        rope_scaling="linear" if kind == "linear" else "llama3" if kind == "llama3" else "none",
+        rope_factor=rope.factor,
+        rope_trained=rope.original_max_position_embeddings,
+        norm_epsilon=config.rms_norm_eps,
+        tied=config.tie_word_embeddings,
+        qkv_bias=config.model_type == "qwen2",
+        qk_norm=config.model_type == "qwen3",
+    ).resolved
+
+
+def _window(config: DecoderConfig, file: Path) -> int:
+    """How far attention looks back: the same in every layer, or it is refused."""
+    if config.model_type == "llama" or not config.sliding_window:
+        return 0
+    if config.model_type == "mistral":
+        return config.sliding_window
+    if not config.use_sliding_window:
+        return 0
+    kinds = config.layer_types or [
+        "sliding_attention" if layer >= config.max_window_layers else "full_attention"
+        for layer in range(config.num_hidden_layers)
+    ]
+    _refuse(file, len(set(kinds)) > 1, "a window in some layers only")
+    return config.sliding_window if kinds[0] == "sliding_attention" else 0
+
+
+def _gpt2(config: Gpt2Config, file: Path) -> ModelSettings:
+    _refuse(file, config.n_inner not in (None, 4 * config.n_embd), f"n_inner {config.n_inner}")
+    _refuse(
+        file,
+        config.activation_function not in ("gelu_new", "gelu_pytorch_tanh"),
+        f"activation_function '{config.activation_function}'",
+    )
+    _refuse(file, not config.scale_attn_weights, "scale_attn_weights false")
+    _refuse(file, config.scale_attn_by_inverse_layer_idx, "scale_attn_by_inverse_layer_idx")
+    _refuse(file, not config.tie_word_embeddings, "tie_word_embeddings false")
+    return ModelSettings(
+        family="gpt2",
+        hidden=config.n_embd,
+        layers=config.n_layer,
+        heads=config.n_head,
+        context=config.n_positions,
+        norm_epsilon=config.layer_norm_epsilon,
+    ).resolved
+
+
+def _refuse(file: Path, wrong: bool, what: str) -> None:
+    if wrong:
+        raise ForeignModelError(f"{file}: {what} is something that thord's families do not have")
+
+
+def _decoder(shape: ThorShape) -> dict[str, JsonValue]:
+    if shape.qkv_bias and shape.qk_norm:
+        raise ForeignModelError("no known layout has both qkv_bias and qk_norm")
+    kind, name = "llama", "Llama"
+    if shape.qkv_bias:
+        kind, name = "qwen2", "Qwen2"
+    elif shape.qk_norm:
+        kind, name = "qwen3", "Qwen3"
+    elif shape.window:
+        kind, name = "mistral", "Mistral"
+    windowed: dict[str, JsonValue] = {"sliding_window": shape.window or None}
+    if kind in ("qwen2", "qwen3"):
+        windowed |= {"use_sliding_window": bool(shape.window), "max_window_layers": 0 if shape.window else shape.layers}
+    return {
+        "architectures": [f"{name}ForCausalLM"],
+        "model_type": kind,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.feed_forward,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.width,
+        "hidden_act": "silu",
+        "max_position_embeddings": shape.context,
+        "rms_norm_eps": shape.norm_epsilon,
+        "attention_bias": False,
+        "tie_word_embeddings": shape.tied,
+        **(windowed if kind != "llama" else {}),
+        **_rope(shape),
+    }
+
+
+def _rope(shape: ThorShape) -> dict[str, JsonValue]:
+    """In today's words, and in those of readers before transformers 5."""
+    theta = shape.rope_theta
+    if shape.rope_scaling == "ntk":
+        theta = rotary.stretched_theta(shape.width, theta, shape.rope_factor)
+    scaling: dict[str, JsonValue] | None = None
+    if shape.rope_scaling == "linear":
+        scaling = {"rope_type": "linear", "factor": shape.rope_factor}
+    elif shape.rope_scaling == "llama3":
+        scaling = {
+            "rope_type": "llama3",
+            "factor": shape.rope_factor,
+            "low_freq_factor": rotary.LLAMA3_SLOW,
+            "high_freq_factor": rotary.LLAMA3_FAST,
+            "original_max_position_embeddings": shape.rope_trained,
+        }
+    parameters: dict[str, JsonValue] = {"rope_theta": theta, **(scaling or {"rope_type": "default"})}
+    return {"rope_theta": theta, "rope_scaling": scaling, "rope_parameters": parameters}

@@ -1,0 +1,169 @@
+"""Tokenizers in Hugging Face's files: ``tokenizer.json``, ``tokenizer_config.json``, ``chat_template.jinja``."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import tokenizers
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from engine.artifacts import ArtifactError
+from engine.data.conversation import Message
+from engine.huggingface.layout import AnyConfig, ForeignModelError
+from engine.tokenizers import own, registry
+from engine.tokenizers.base import ASSISTANT, BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
+from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
+
+CONFIG, TEMPLATE, GENERATION = "tokenizer_config.json", "chat_template.jinja", "generation_config.json"
+OWN_TEMPLATE = (
+    f"{{{{ '{BOS}' }}}}"
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '" + END + "' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
+)
+"""thord's own chat template (`engine.tokenizers.own`), in Jinja."""
+T = TypeVar("T", bound=BaseModel)
+_PROBE = (Message("user", "a"), Message("assistant", "b"))
+
+
+class _Token(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    content: str
+
+
+class _Named(BaseModel):
+    name: str
+    template: str
+
+
+class _Config(BaseModel):
+    """``tokenizer_config.json``, as far as it matters; ``special_tokens_map.json`` is a part of it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    bos_token: str | _Token | None = None
+    eos_token: str | _Token | None = None
+    pad_token: str | _Token | None = None
+    unk_token: str | _Token | None = None
+    add_bos_token: bool | None = None
+    chat_template: str | list[_Named] | None = None
+
+
+class _Generation(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    eos_token_id: int | list[int] | None = None
+
+
+def read(folder: Path, config: AnyConfig) -> Tokenizer:
+    """The tokenizer of a model that is to be taken over; one that thord itself exported is its own again.
+
+    Raises:
+        ForeignModelError: a file is missing or damaged, or there is no token that ends a text.
+    """
+    try:
+        if config.thord is not None and config.thord.tokenizer != HuggingFaceTokenizer.kind:
+            return registry.load(config.thord.tokenizer, folder)
+        inner = own.read_inner(folder)
+        settings = _read(folder / "special_tokens_map.json", _Config())
+        settings = settings.model_copy(update=_read(folder / CONFIG, _Config()).model_dump(exclude_none=True))
+        return _foreign(folder, config, inner, _Config.model_validate(settings.model_dump()))
+    except ArtifactError as error:
+        hint = "" if (folder / FILE).exists() else "; make it with transformers: AutoTokenizer, then save_pretrained"
+        raise ForeignModelError(f"{error}{hint}") from error
+
+
+def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, settings: _Config) -> Tokenizer:
+    if inner.get_vocab_size() > config.vocab_size:
+        raise ForeignModelError(
+            f"{folder / FILE}: {inner.get_vocab_size()} tokens, the model has {config.vocab_size} ids"
+        )
+    names = {
+        name: token if isinstance(token, str) else token.content
+        for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+        if isinstance(token := getattr(settings, name), str | _Token)
+    }
+    ends = [*_numbers(_read(folder / GENERATION, _Generation()).eos_token_id), *_numbers(config.eos_token_id)]
+    eos = inner.token_to_id(names["eos_token"]) if "eos_token" in names else next(iter(ends), None)
+    if eos is None:
+        raise ForeignModelError(f"{folder / CONFIG}: there is no eos_token: nothing would ever end a text")
+    opening = tuple(inner.encode("a").ids[: -len(inner.encode("a", add_special_tokens=False).ids)])
+    if settings.add_bos_token is not None:
+        bos = inner.token_to_id(names["bos_token"]) if "bos_token" in names else None
+        opening = (bos,) if settings.add_bos_token and bos is not None else ()
+    form = ChatFormat(
+        vocabulary=config.vocab_size,
+        opening=opening,
+        eos=eos,
+        end=eos,
+        pad=inner.token_to_id(names["pad_token"]) if "pad_token" in names else eos,
+        template=_template(folder, settings),
+        tokens=names,
+    )
+    source = (folder / FILE).read_text(encoding="utf-8")
+    end = _end_of_answer(HuggingFaceTokenizer(source, form), ends)
+    return HuggingFaceTokenizer(source, form.model_copy(update={"end": end}))
+
+
+def _end_of_answer(tokenizer: HuggingFaceTokenizer, ends: Sequence[int]) -> int:
+    """What the chat template ends an answer with, else the first of ``ends``, else what ends a text."""
+    try:
+        encoded = tokenizer.encode_dialogue(_PROBE, 0)
+    except DialogueRefusedError:
+        return next(iter(ends), tokenizer.chat.eos)
+    said = [number for number, is_said in zip(encoded.ids, encoded.supervised, strict=True) if is_said]
+    return next((number for number in reversed(said) if number in tokenizer.specials), tokenizer.chat.eos)
+
+
+def _template(folder: Path, settings: _Config) -> str | None:
+    file = folder / TEMPLATE
+    if file.exists():
+        return file.read_text(encoding="utf-8")
+    if isinstance(settings.chat_template, list):
+        return next((entry.template for entry in settings.chat_template if entry.name == "default"), None)
+    return settings.chat_template
+
+
+def _numbers(ids: int | list[int] | None) -> list[int]:
+    return [] if ids is None else [ids] if isinstance(ids, int) else ids
+
+
+def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonValue]:
+    """Write a tokenizer as `transformers` reads it; what ``config.json`` and ``generation_config.json`` say of it."""
+    foreign = isinstance(tokenizer, HuggingFaceTokenizer)
+    tokenizer.save(folder)
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        names, template = dict(tokenizer.chat.tokens), tokenizer.chat.template
+        (folder / "chat.json").unlink()
+    else:
+        names, template = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD}, OWN_TEMPLATE
+    config: dict[str, JsonValue] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context,
+        "clean_up_tokenization_spaces": False,
+        **names,
+    }
+    if not foreign:
+        config["additional_special_tokens"] = [token for token in SPECIAL_TOKENS if token not in names.values()]
+    if template is not None:
+        config["chat_template"] = template
+        (folder / TEMPLATE).write_text(template, encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    ends: list[JsonValue] = [tokenizer.special(EOS)]
+    if tokenizer.special(END) != tokenizer.special(EOS):
+        ends.append(tokenizer.special(END))
+    return {
+        "bos_token_id": next(iter(tokenizer.opening), None),
+        "eos_token_id": ends,
+        "pad_token_id": tokenizer.special(PAD),
+    }
+
+
+def _read(file: Path, default: T) -> T:
+    try:
+        return type(default).model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return default
+    except (OSError, ValidationError) as error:
+        raise ForeignModelError(f"{file}: {error}") from error

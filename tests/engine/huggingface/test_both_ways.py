@@ -1,0 +1,225 @@
+"""Models from transformers compute the same in thord, and come back as they went."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engine import artifacts, version
+from engine.config import ModelSettings, TokenizerSettings
+from engine.data.conversation import Message
+from engine.device import Placement
+from engine.huggingface import exporting, importing
+from engine.huggingface.layout import ForeignModelError
+from engine.models import registry
+from engine.tokenizers import registry as tokenizers
+
+CPU = Placement(torch.device("cpu"), torch.float32)
+EXACT = {"atol": 1e-4, "rtol": 0}
+LLAMAS = ["llama", "llama-tied", "llama-3", "llama-linear"]
+LAYOUTS = [*LLAMAS, "mistral", "mistral-unlimited", "qwen2", "qwen2-window", "qwen3", "gpt2"]
+DIALOGUE = [{"role": "user", "content": "Hello 日本"}]
+
+
+def ids(rows, length, vocabulary=303):
+    return torch.randint(0, vocabulary, (rows, length), generator=torch.Generator().manual_seed(length))
+
+
+def whole(model, ids_BT):
+    positions_BT = torch.arange(ids_BT.shape[1]).expand_as(ids_BT)
+    return model.logits(model.hidden(ids_BT, positions_BT, torch.zeros_like(ids_BT)))
+
+
+def in_steps(model, ids_BT):
+    cache = model.make_cache(len(ids_BT), ids_BT.shape[1])
+    rows, outs = torch.arange(len(ids_BT)), []
+    for at in (0, *range(20, ids_BT.shape[1])):
+        part = ids_BT[:, at : 20 if at == 0 else at + 1]
+        outs.append(model.step(part, cache, rows, torch.full_like(rows, at)))
+    return model.logits(torch.cat(outs, dim=1))
+
+
+def taken(folder, tmp_path, number=1):
+    importing.take(folder, tmp_path / f"{number:06d}", number)
+    return version.load(tmp_path / f"{number:06d}", CPU, check_finite=True)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@torch.no_grad()
+def test_imported_it_computes_the_same(name, foreign, tmp_path):
+    """All at once and through the cache; within the length it was trained on (16 for llama-3), and beyond it."""
+    theirs, folder = foreign(name)
+    ours = taken(folder, tmp_path).model
+    for length in (5, 64):
+        ids_BT = ids(2, length)
+        torch.testing.assert_close(whole(ours, ids_BT), theirs(ids_BT).logits, **EXACT)
+    torch.testing.assert_close(in_steps(ours, ids(2, 64)), theirs(ids(2, 64)).logits, **EXACT)
+    if name != "gpt2":  # it has no positions beyond its context
+        torch.testing.assert_close(whole(ours, ids(2, 150)), theirs(ids(2, 150)).logits, **EXACT)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@torch.no_grad()
+def test_exported_again_it_is_theirs(name, foreign, tmp_path):
+    theirs, folder = foreign(name)
+    taken(folder, tmp_path)
+    exporting.write(tmp_path / "000001", tmp_path / "out")
+    back = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    assert type(back) is type(theirs) or name == "mistral-unlimited"  # which is a Llama
+    assert torch.equal(back(ids(2, 40)).logits, theirs(ids(2, 40)).logits)
+    before, after = (AutoTokenizer.from_pretrained(place) for place in (folder, tmp_path / "out"))
+    assert after("Hello <|im_end|> 日本")["input_ids"] == before("Hello <|im_end|> 日本")["input_ids"]
+    prompts = [
+        words.apply_chat_template(DIALOGUE, add_generation_prompt=True, return_dict=False) for words in (before, after)
+    ]
+    assert prompts[0] == prompts[1]
+
+
+@torch.no_grad()
+def test_a_sharded_model_is_one(foreign, tmp_path):
+    theirs, folder = foreign("llama", shard="100KB")
+    assert len(list(folder.glob("*.safetensors"))) > 2
+    torch.testing.assert_close(whole(taken(folder, tmp_path).model, ids(1, 9)), theirs(ids(1, 9)).logits, **EXACT)
+
+
+@torch.no_grad()
+def test_names_as_in_old_files_are_understood(foreign, tmp_path):
+    """GPT-2 as it was first published: no prefix, masks among the weights; a tied head written out."""
+    theirs, folder = foreign("gpt2")
+    weights = load_file(folder / "model.safetensors")
+    old = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
+    old |= {"h.0.attn.bias": torch.ones(1, 1, 64, 64), "lm_head.weight": weights["transformer.wte.weight"].clone()}
+    save_file(old, folder / "model.safetensors", metadata={"format": "pt"})
+    torch.testing.assert_close(whole(taken(folder, tmp_path).model, ids(1, 9)), theirs(ids(1, 9)).logits, **EXACT)
+
+
+@torch.no_grad()
+def test_settings_as_in_old_files_are_understood(foreign, tmp_path):
+    theirs, folder = foreign("llama-3")
+    config = json.loads((folder / "config.json").read_text())
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = {**rope, "type": rope["rope_type"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.testing.assert_close(whole(taken(folder, tmp_path).model, ids(1, 60)), theirs(ids(1, 60)).logits, **EXACT)
+
+
+def test_an_imported_version_is_a_version_like_others(foreign, tmp_path):
+    _, folder = foreign("qwen2")
+    loaded = taken(folder, tmp_path)
+    manifest = artifacts.verify(tmp_path / "000001")
+    assert (manifest.version, manifest.parent, manifest.cycle, manifest.family) == (1, None, None, "thor")
+    assert loaded.tokenizer.vocabulary == loaded.model.vocabulary == 320
+    theirs = AutoTokenizer.from_pretrained(folder)
+    prompt = theirs.apply_chat_template(DIALOGUE, add_generation_prompt=True, return_dict=False)
+    assert loaded.tokenizer.encode_prompt([Message("user", "Hello 日本")]) == prompt
+    assert loaded.tokenizer.specials[loaded.tokenizer.special("<|end|>")] == "<|im_end|>"
+
+
+OWN = {
+    "thor": {"hidden": 32, "layers": 2, "heads": 4, "kv_heads": 2, "feed_forward": 48, "context": 64},
+    "thor-ntk": {"hidden": 32, "layers": 2, "heads": 2, "kv_heads": 2, "feed_forward": 48, "context": 64}
+    | {"rope_scaling": "ntk", "rope_factor": 4.0},
+    "thor-window": {
+        "hidden": 32,
+        "layers": 2,
+        "heads": 4,
+        "kv_heads": 2,
+        "feed_forward": 48,
+        "context": 64,
+        "window": 5,
+    },
+    "gpt2": {"hidden": 32, "layers": 2, "heads": 4, "context": 64},
+    "char_lstm": {"hidden": 32, "layers": 1, "context": 64},
+    "agiformer": {"hidden": 32, "layers": 2, "heads": 4, "feed_forward": 48, "context": 64},
+}
+
+
+def published(name, folder, kind="bpe"):
+    kind = "bytes" if name == "agiformer" else kind
+    words = tokenizers.train(TokenizerSettings(kind=kind, vocabulary=400), ["Hello there, how are you?"] * 9)
+    settings = ModelSettings.model_validate({"family": name.split("-")[0], **OWN[name]})
+    model = registry.build(settings, words.vocabulary, seed=3)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())) * 0.2)
+    provenance = version.Provenance(1, None, 1, "0" * 64, 0, {}, 1.0, {})
+    version.publish(folder, registry.module(model).state_dict(), settings, words, provenance)
+    return version.load(folder, CPU)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "bytes"])
+@pytest.mark.parametrize("name", ["thor", "thor-ntk", "thor-window", "gpt2"])
+@torch.no_grad()
+def test_what_thord_learned_generates_the_same_in_transformers(name, kind, tmp_path):
+    ours = published(name, tmp_path / "000001", kind)
+    exporting.write(tmp_path / "000001", tmp_path / "out")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    words = AutoTokenizer.from_pretrained(tmp_path / "out")
+    given = words("Hello there", return_tensors="pt")["input_ids"]
+    assert given[0].tolist() == [*ours.tokenizer.opening, *ours.tokenizer.encode("Hello there")]
+    chat = words.apply_chat_template(
+        [{"role": "user", "content": "Hello"}], add_generation_prompt=True, return_dict=False
+    )
+    assert chat == ours.tokenizer.encode_prompt([Message("user", "Hello")])
+    model.generation_config.eos_token_id = None
+    theirs = model.generate(given, max_new_tokens=20, do_sample=False)[0].tolist()
+    mine = given[0].tolist()
+    while len(mine) < len(theirs):
+        mine.append(int(whole(ours.model, torch.tensor([mine]))[0, -1].argmax()))
+    assert mine == theirs
+    said = ours.tokenizer.encode("Hello, 日本 ")
+    assert words.decode(said) == ours.tokenizer.decode(said)
+
+
+@pytest.mark.parametrize("name", OWN)
+@torch.no_grad()
+def test_what_thord_exported_it_takes_back(name, tmp_path):
+    ours = published(name, tmp_path / "000001")
+    exporting.write(tmp_path / "000001", tmp_path / "out")
+    again = taken(tmp_path / "out", tmp_path, number=2)
+    assert again.config.tokenizer == ours.config.tokenizer
+    assert again.manifest.tokenizer_sha256 == ours.manifest.tokenizer_sha256
+    torch.testing.assert_close(
+        whole(again.model, ids(2, 30, 264)), whole(ours.model, ids(2, 30, 264)), atol=1e-5, rtol=0
+    )
+    with pytest.raises(ForeignModelError, match="exists already"):
+        exporting.write(tmp_path / "000001", tmp_path / "out")
+
+
+def edit(folder, **changes):
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda f: (f / "config.json").unlink(), "config.json: No such file"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json"),
+        (lambda f: edit(f, model_type="bert"), "model_type 'bert' is not known; known are llama"),
+        (lambda f: edit(f, hidden_act="gelu"), "hidden_act 'gelu'"),
+        (lambda f: edit(f, attention_bias=True), "attention_bias"),
+        (lambda f: edit(f, rope_parameters={"rope_type": "yarn", "factor": 2.0}), "rope_type 'yarn'"),
+        (lambda f: edit(f, hidden_size=64), r"weight is \[320, 48\], the model needs \[320, 64\]"),
+        (lambda f: edit(f, vocab_size=100), "259 tokens, the model has 100 ids"),
+        (lambda f: edit(f, num_hidden_layers=4), "missing"),
+        (lambda f: (f / "tokenizer.json").unlink(), "save_pretrained"),
+        (lambda f: (f / "tokenizer_config.json").write_text("[]"), "tokenizer_config.json"),
+        (lambda f: (f / "model.safetensors").unlink(), "neither model.safetensors nor"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"x" * 40), "model.safetensors"),
+        (
+            lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../x.safetensors"}}'),
+            "outside of its folder",
+        ),
+    ],
+)
+def test_what_cannot_be_taken_over_is_said(damage, said, foreign, tmp_path):
+    _, folder = foreign("llama")
+    damage(folder)
+    with pytest.raises(ForeignModelError, match=said):
+        importing.take(folder, tmp_path / "000001", 1)
+    assert not (tmp_path / "000001").exists()
+    assert list(tmp_path.glob(".tmp-*")) == []
