@@ -85,7 +85,8 @@ class Evaluator:
         """Judge on a snapshot; a repeated command finds its answer in the version."""
         self._advance("reading")
         folder = self._paths.version(command.version)
-        cycle = artifacts.read_version_manifest(folder).cycle if command.cycle is None else command.cycle
+        own_cycle = artifacts.read_version_manifest(folder).cycle
+        cycle = own_cycle if command.cycle is None else command.cycle
         if cycle is None:
             raise ArtifactError(
                 f"version {command.version:06d} was imported, so no cycle held anything out for it: judge it on files"
@@ -115,7 +116,7 @@ class Evaluator:
             gate_settings=self._settings.gate,
             advance=self._advance,
         )
-        if command.request == command.cycle == cycle:
+        if command.request == command.cycle == own_cycle:
             record = Record(
                 inputs=inputs,
                 judged_at=datetime.now(UTC).isoformat(timespec="seconds"),

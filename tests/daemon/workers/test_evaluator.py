@@ -19,6 +19,7 @@ from engine.data.conversation import Conversation, Message
 from engine.data.snapshot import Example
 from engine.models import registry
 from engine.tokenizers import bpe
+from engine.tokenizers.own import OwnTokenizer
 from engine.tokenizers.chat import encode_conversation
 
 SHAPE = ModelSettings(hidden=32, layers=1, heads=4, kv_heads=2, feed_forward=64, context=96)
@@ -44,7 +45,7 @@ def dialogues(start: int, count: int) -> list[Conversation]:
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> bpe.BpeTokenizer:
+def tokenizer() -> OwnTokenizer:
     return bpe.train([m.content for c in dialogues(0, 60) for m in c.messages], 320, 1 << 20)
 
 
@@ -52,7 +53,7 @@ Publish = Callable[[Paths, int, int], None]
 
 
 @pytest.fixture(scope="module")
-def publish(tokenizer: bpe.BpeTokenizer) -> Publish:
+def publish(tokenizer: OwnTokenizer) -> Publish:
     """``publish(paths, number, steps)``: a version of the cycle of the same number, after so many steps."""
     weights: dict[int, dict[str, torch.Tensor]] = {}
     model = registry.build(SHAPE, tokenizer.vocabulary, seed=1)
