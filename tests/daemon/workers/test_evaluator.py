@@ -19,8 +19,8 @@ from engine.data.conversation import Conversation, Message
 from engine.data.snapshot import Example
 from engine.models import registry
 from engine.tokenizers import bpe
-from engine.tokenizers.own import OwnTokenizer
 from engine.tokenizers.chat import encode_conversation
+from engine.tokenizers.own import OwnTokenizer
 
 SHAPE = ModelSettings(hidden=32, layers=1, heads=4, kv_heads=2, feed_forward=64, context=96)
 SETTINGS = Tables(
