@@ -99,7 +99,7 @@ def _run(demo: Demo) -> int:
     api = demo.asked("status")["api"]
     assert isinstance(api, dict)
     with Traffic(str(api["url"]), clients=4, pause=0.2) as traffic:
-        demo.thorctl("train", "--wait", "--epochs", "24")
+        demo.thorctl("train", "--wait", "--epochs", "12")
         traffic.until_version_answers("000002", seconds=20)
     demo.thorctl("cycle", "2")
     print(f"  answers while it learned and swapped: {traffic.summary()}")

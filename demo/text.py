@@ -50,6 +50,8 @@ _PHRASINGS = (
     "In Tharsis, what about {0}?",
 )
 
+_OPENINGS = ("", "Hello! ", "One more thing. ")
+
 QUESTION = "My guide mentions {0} of Tharsis. What do you know?"
 """A phrasing that is in no training text: an answer to it was learned, not copied with its question."""
 
@@ -61,7 +63,8 @@ def standard_library(limit: int) -> list[Dialogue]:
 
 def tharsis() -> list[Dialogue]:
     """Every fact about a town that no other text knows, asked for in many ways."""
-    return [(phrasing.format(place), fact) for phrasing in _PHRASINGS for place, fact in _FACTS.items()]
+    ways = [opening + phrasing for opening in _OPENINGS for phrasing in _PHRASINGS]
+    return [(way.format(place), fact) for way in ways for place, fact in _FACTS.items()]
 
 
 def place_and_fact() -> tuple[str, str]:

@@ -39,4 +39,4 @@ def library() -> list[Dialogue]:
 
 @pytest.fixture(scope="session")
 def town() -> list[Dialogue]:
-    return tharsis()
+    return tharsis()[:128]
