@@ -173,6 +173,11 @@ class Thord:
         target = f"/v1/versions/{_number(version)}/promote"
         return self._control.post(target, answers.Version, {"force": force}, timeout=None)
 
+    def import_model(self, folder: str | Path) -> answers.Version:
+        """Take over a model from a folder in the layout of Hugging Face; the version it became, not yet in service."""
+        body: dict[str, Json] = {"folder": _absolute([folder])[0]}
+        return self._control.post("/v1/imports", answers.Version, body, timeout=None)
+
     def rollback(self) -> answers.Version:
         """Put the version that served before back into service."""
         return self._control.post("/v1/rollback", answers.Version, timeout=None)

@@ -114,6 +114,16 @@ class Trained(Message):
     metrics: dict[str, float]
 
 
+class Imported(Message):
+    """A model from elsewhere is published under ``versions/``."""
+
+    kind: Literal["imported"] = "imported"
+    request: int
+    version: int
+    sha256: str
+    parameters: int
+
+
 class Evaluated(Message):
     """The verdict on a version, with every figure behind it."""
 
@@ -180,6 +190,7 @@ FromWorker = Annotated[
     | Scanned
     | TrainProgress
     | Trained
+    | Imported
     | Evaluated
     | Prepared
     | Refused
@@ -249,6 +260,15 @@ class Train(Message):
     """Keys of ``[training]`` that this run was asked to do differently."""
 
 
+class Import(Message):
+    """Trainer: publish the model in ``folder``, in the layout of Hugging Face, as ``versions/<version>``."""
+
+    kind: Literal["import"] = "import"
+    request: int
+    version: int
+    folder: str
+
+
 class Evaluate(Message):
     """Evaluator: judge ``version`` against ``incumbent`` (null: the unigram baseline).
 
@@ -285,7 +305,7 @@ class Abandon(Message):
 
 
 ToWorker = Annotated[
-    Stop | Reload | Collect | Settle | Scan | Train | Evaluate | Prepare | Commit | Abandon,
+    Stop | Reload | Collect | Settle | Scan | Train | Import | Evaluate | Prepare | Commit | Abandon,
     Field(discriminator="kind"),
 ]
 

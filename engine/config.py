@@ -12,6 +12,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Family = Literal["thor", "gpt2", "char_lstm", "agiformer"]
 RopeScaling = Literal["none", "linear", "ntk", "llama3"]
+Recompute = Literal["none", "selective", "full"]
 TokenizerKind = Literal["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 
 
@@ -228,6 +229,11 @@ class TokenizerSettings(Section):
         8192, ge=400, le=262_144, description="Size of the vocabulary, special tokens included; bytes are always 264."
     )
     sample_megabytes: int = Field(64, gt=0, description="At most this much text is read to train it.")
+    folder: str | None = Field(
+        None,
+        examples=["/srv/tokenizers/words"],
+        description="One that 'thorctl tokenizer train' made, of this kind, instead of training one.",
+    )
 
 
 class TrainingSettings(Section):
@@ -243,21 +249,37 @@ class TrainingSettings(Section):
     accumulation: int = Field(1, gt=0, description="Microbatches in one optimizer step.")
     length: int = Field(512, gt=0, description="Tokens in a packed row.")
     learning_rate: float = Field(3e-4, gt=0, description="Peak learning rate.")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="How the learning rate falls after warm-up."
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
+        "cosine", description="How the learning rate falls after warm-up; wsd: stable first, then it decays."
     )
     warmup_share: float = Field(0.03, ge=0, le=1, description="Share of the steps spent warming up.")
+    decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps in which wsd decays.")
     final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="AdamW for every weight, or Muon for matrices and AdamW for the rest."
+    )
     weight_decay: float = Field(0.1, ge=0, description="On matrices only.")
+    embedding_weight_decay: float = Field(0.1, ge=0, description="On embeddings and heads.")
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first moment.")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second moment.")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target spread over the vocabulary.")
+    average: float = Field(
+        0.0, ge=0, lt=1, examples=[0.999], description="Decay of a moving average of the weights, published instead."
+    )
+    kl_weight: float = Field(
+        0.0, ge=0, description="Weight of staying close to the version in service, by KL divergence, in a later cycle."
+    )
+    recompute: Recompute = Field(
+        "none", description="Blocks whose activations are computed again instead of kept: less memory, more time."
+    )
     seed: int = Field(0, description="Decides initial weights, order and dropout.")
     threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")
     log_every: int = Field(10, gt=0, description="Steps between lines of the log and of metrics.jsonl.")
     validate_every: int = Field(50, gt=0, description="Steps between validations.")
     checkpoint_every: int = Field(50, gt=0, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, description="Checkpoints kept besides the best.")
+    keep_epochs: bool = Field(False, description="Whether the checkpoint at the end of each epoch is kept too.")
     early_stopping_patience: int = Field(
         5, ge=0, description="Validations without improvement before a run ends; 0 never ends it early."
     )

@@ -21,6 +21,8 @@ COMMANDS = {
     "service": ("start", "stop", "restart", "reload", "status"),
     "cycles": ("train", "evaluate", "cycles", "cycle", "cancel"),
     "versions": ("versions", "version", "promote", "rollback"),
+    "huggingface": ("import", "export", "push"),
+    "tokenizer": ("tokenizer",),
     "model": ("generate", "chat", "predict", "score"),
     "data": ("data", "ingest", "quarantine"),
     "watch": ("logs", "events", "top"),

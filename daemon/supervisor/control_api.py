@@ -16,7 +16,7 @@ from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.http_server import HttpServer
 from daemon.supervisor.operations import Call, House, Operation, new_request_id
 from daemon.supervisor.permissions import Access, Peer, may
-from daemon.supervisor.routes import cycles, data, events, service, versions
+from daemon.supervisor.routes import cycles, data, events, imports, service, versions
 
 _logger = log.get(__name__)
 
@@ -30,6 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *service.OPERATIONS,
     *cycles.OPERATIONS,
     *versions.OPERATIONS,
+    *imports.OPERATIONS,
     *data.OPERATIONS,
     *events.OPERATIONS,
     Operation("GET", "/v1/openapi.json", Access.READ, "The description of this API", _describe),

@@ -8,6 +8,7 @@ from daemon import log
 from daemon.settings.load import SettingsError
 from daemon.supervisor.cycles import NotCancellableError
 from daemon.supervisor.evaluations import EvaluationFailedError
+from daemon.supervisor.imports import ImportFailedError
 from daemon.supervisor.ports import WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.promotion import NotAllowedError, NotNowError, RefusedError
 from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError, StoreUnavailableError
@@ -31,6 +32,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     NotAllowedError: (409, "not_allowed"),
     RefusedError: (409, "refused"),
     SettingsError: (422, "bad_settings"),
+    ImportFailedError: (409, "import_failed"),
     EvaluationFailedError: (502, "evaluation_failed"),
     WorkerLostError: (502, "worker_lost"),
     NotNowError: (503, "not_now"),

@@ -9,6 +9,7 @@ from daemon.settings.sections import Tables
 from daemon.supervisor import versions
 from daemon.supervisor.cycles import Cycles
 from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.imports import Imports
 from daemon.supervisor.observed import Observed
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.promotion import Promotion
@@ -24,6 +25,7 @@ class Learning:
     store: Store
     promotion: Promotion
     evaluations: Evaluations
+    imports: Imports
     cycles: Cycles
     schedule: Schedule
     observed: Observed
@@ -44,7 +46,8 @@ class Learning:
         evaluations = Evaluations(store, workers, promotion)
         cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
         schedule = Schedule(store, cycles, workers, paths, tables, troubles)
-        return cls(store, promotion, evaluations, cycles, schedule, Observed(workers), troubles, paths)
+        imports = Imports(store, workers, paths)
+        return cls(store, promotion, evaluations, imports, cycles, schedule, Observed(workers), troubles, paths)
 
     async def recover(self) -> None:
         """Repair what a crash left and go on. It does not wait for workers."""

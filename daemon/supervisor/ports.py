@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from daemon.messages import Evaluate, FromWorker, Message, Train, WorkerName
+from daemon.messages import Evaluate, FromWorker, Import, Message, Train, WorkerName
 
 OnMessage = Callable[[FromWorker], None]
 """Called in the loop with every message of one run."""
@@ -42,8 +42,8 @@ class Workers(Protocol):
         """
         ...
 
-    async def run(self, worker: WorkerName, command: Train | Evaluate, on_message: OnMessage) -> FromWorker:
-        """Spawn a worker for one command, wait for its terminal message (Trained, Evaluated, Failure), let it end.
+    async def run(self, worker: WorkerName, command: Train | Import | Evaluate, on_message: OnMessage) -> FromWorker:
+        """Spawn a worker for one command, wait for what it came to (or its `Failure`), let it end.
 
         Cancelling the wait stops the worker.
 

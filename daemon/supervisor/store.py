@@ -26,6 +26,10 @@ CycleField = int | str | bool | None | Mapping[str, JsonValue] | Mapping[str, fl
 """A value for one column of a cycle."""
 
 
+_RESERVED_VERSION = "reserved_version"
+"""Under this key of ``meta`` stands the last number that was given to an import."""
+
+
 class NoSuchRecordError(LookupError):
     """There is no such cycle or version."""
 
@@ -237,14 +241,26 @@ class Store:
         await self._database.run(prove)
 
     async def next_version(self, highest_on_disk: int) -> int:
-        """A number no version and no cycle has used."""
+        """A number no version, no cycle and no import has used."""
+        return await self._database.run(lambda: self._next_version(highest_on_disk))
 
-        def count() -> int:
-            published = self._database.scalar("SELECT max(number) FROM versions")
-            allotted = self._database.scalar("SELECT max(version) FROM cycles")
-            return max(int(published or 0), int(allotted or 0), highest_on_disk) + 1
+    async def reserve_version(self, highest_on_disk: int) -> int:
+        """A number that nobody else is given from now on.
 
-        return await self._database.run(count)
+        Raises:
+            CycleUnderWayError: a cycle may be about to take the same.
+        """
+
+        def reserve() -> int:
+            with self._transaction():
+                running = self._database.scalar("SELECT id FROM cycles WHERE ended_at IS NULL")
+                if running is not None:
+                    raise CycleUnderWayError(int(running))
+                number = self._next_version(highest_on_disk)
+                self._set_meta(_RESERVED_VERSION, str(number))
+                return number
+
+        return await self._database.run(reserve)
 
     # The swap ----------------------------------------------------------------------------------------------------
 
@@ -391,6 +407,14 @@ class Store:
     def _append(self, kind: str, data: dict[str, JsonValue]) -> None:
         self._database.insert("events", {"at": utc_now(), "type": kind, "data": json.dumps(data, ensure_ascii=False)})
         self._said.append((kind, data))
+
+    def _next_version(self, highest_on_disk: int) -> int:
+        used = (
+            self._database.scalar("SELECT max(number) FROM versions"),
+            self._database.scalar("SELECT max(version) FROM cycles"),
+            self._database.scalar("SELECT value FROM meta WHERE key = ?", _RESERVED_VERSION),
+        )
+        return max(highest_on_disk, *(int(number or 0) for number in used)) + 1
 
     def _set_meta(self, key: str, value: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)

@@ -18,6 +18,8 @@ from daemon.messages import (
     Evaluated,
     Failure,
     FromWorker,
+    Import,
+    Imported,
     Message,
     Ready,
     Reload,
@@ -187,8 +189,8 @@ class Workers:
         """
         return await self._workers[worker].request(message, answers, timeout)
 
-    async def run(self, worker: WorkerName, command: Train | Evaluate, on_message: OnMessage) -> FromWorker:
-        """Spawn a worker for one command, wait for its terminal message (Trained, Evaluated, Failure), let it end.
+    async def run(self, worker: WorkerName, command: Train | Import | Evaluate, on_message: OnMessage) -> FromWorker:
+        """Spawn a worker for one command, wait for what it came to (or its `Failure`), let it end.
 
         Cancelling the wait stops the worker, and returns when it is gone.
 
@@ -300,5 +302,5 @@ class Workers:
 _WORTH_A_WARNING = frozenset({WorkerState.HUNG, WorkerState.BACKOFF, WorkerState.FAILED})
 
 
-def _is_terminal(message: FromWorker) -> "TypeGuard[Trained | Evaluated | Failure]":
-    return isinstance(message, Trained | Evaluated | Failure)
+def _is_terminal(message: FromWorker) -> "TypeGuard[Trained | Imported | Evaluated | Failure]":
+    return isinstance(message, Trained | Imported | Evaluated | Failure)

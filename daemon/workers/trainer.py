@@ -19,7 +19,7 @@ from engine import memory
 from engine.config import TrainingSettings
 
 if TYPE_CHECKING:
-    from engine.training.loop import Figures
+    from engine.training.reporting import Figures
     from engine.training.run import Places, Plan
 
 _PROGRESS_SECONDS = 0.5
@@ -55,7 +55,8 @@ def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> 
     from engine.device import ImpossiblePlacementError
     from engine.training import run
     from engine.training.guard import DivergedError
-    from engine.training.loop import Stopped
+    from engine.training.recompute import NothingToRecomputeError
+    from engine.training.reporting import Stopped
 
     _logger.info("training begins", attempt=command.attempt, base=command.base)
     try:
@@ -72,6 +73,7 @@ def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> 
         ArtifactError,
         ImpossiblePlacementError,
         DivergedError,
+        NothingToRecomputeError,
     ) as error:
         _fail(command, channel, str(error), retry=False)
     except FileNotFoundError as error:
@@ -181,7 +183,7 @@ class _Report:
         _logger.info("validated", step=step, validation_loss=round(loss, 4), best=best)
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
-        """Log that a step was bad."""
+        """Log that a step was bad, and what was done about it."""
         _logger.warning("bad step", step=step, action=action, loss=loss, gradient_norm=gradient_norm)
 
     def stopping(self) -> bool:

@@ -99,15 +99,14 @@ class Rows:
         for first in range(0, len(self), batch_size):
             yield self.batch(range(first, min(first + batch_size, len(self))))
 
-    def of_step(self, step: int, seed: int, batch_size: int, accumulation: int) -> list[Batch]:
-        """The microbatches of one training step.
+    def of_step(self, step: int, seed: int, rows: int, microbatch: int) -> list[Batch]:
+        """The ``rows`` of one training step, in microbatches.
 
         Rows come as an endless stream of epochs, each a permutation of its own, so every row is seen equally often.
         """
-        first = step * batch_size * accumulation
-        stream = range(first, first + batch_size * accumulation)
+        stream = range(step * rows, (step + 1) * rows)
         numbers = [int(_permutation(seed, at // len(self), len(self))[at % len(self)]) for at in stream]
-        return [self.batch(numbers[start : start + batch_size]) for start in range(0, len(numbers), batch_size)]
+        return [self.batch(numbers[start : start + microbatch]) for start in range(0, rows, microbatch)]
 
 
 @functools.lru_cache(maxsize=4)

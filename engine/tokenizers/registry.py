@@ -21,7 +21,13 @@ _LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
 
 
 def train(settings: TokenizerSettings, texts: Iterable[str]) -> Tokenizer:
-    """A tokenizer of the kind, learned from the first texts."""
+    """A tokenizer of the kind: the one made beforehand, where the settings name it, else learned from the first texts.
+
+    Raises:
+        ArtifactError: the one made beforehand is missing, damaged, or of another kind.
+    """
+    if settings.folder is not None:
+        return load(settings.kind, Path(settings.folder))
     sample_bytes = settings.sample_megabytes << 20
     match settings.kind:
         case "bpe":

@@ -7,7 +7,7 @@ after it was killed, the same lines go on where it was; called after it was fini
     from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
     from engine.data import snapshot
     from engine.data.conversation import Conversation, Message
-    from engine.training.loop import Silent
+    from engine.training.reporting import Silent
     from engine.training.run import Places, Plan, learn
 
     home = Path("learned")
@@ -20,7 +20,7 @@ after it was killed, the same lines go on where it was; called after it was fini
         version=1,
         base=None,
         model=ModelSettings(preset="tiny"),
-        tokenizer=TokenizerSettings(vocabulary=300),
+        tokenizer=TokenizerSettings(vocabulary=400),
         training=TrainingSettings(max_steps=5, length=64, learning_rate=1e-3),
         settings={},
     )

@@ -1,7 +1,11 @@
-"""Checkpoints of a run: complete or absent, found by looking, verified before use, the newest few and the best kept.
+"""Checkpoints of a run: complete or absent, found by looking, verified before use, written beside the loop.
 
-A folder ``NNNNNN`` (the step) with ``model.safetensors``, ``optimizer.safetensors``, ``progress.json`` and
-``manifest.json``. There is no random state in it: order and dropout follow from seed and step.
+A folder ``NNNNNN`` (the step) with ``model.safetensors``, ``optimizer.safetensors`` (averages of the weights too, where
+there are any), ``progress.json`` and ``manifest.json``. There is no random state in it: order and dropout follow from
+seed and step.
+
+Kept are the newest few, for each of them the best by validation and the one to roll back to, and, if asked for, the
+one at the end of each epoch.
 """
 
 import contextlib
@@ -9,9 +13,11 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
@@ -36,7 +42,8 @@ class Progress:
         seconds: time spent in the loop, over all attempts.
         fallback_step: where a roll-back goes; not a checkpoint that is there only because the run was stopped.
         worse: validations in a row that did not improve on the best.
-        loss_scale: keeps small gradients above zero in fp16; 1 in other dtypes.
+        loss_scale: keeps small gradients above zero in fp16; 1 in other dtypes. ``scale_age``: steps since it changed.
+        halvings: how often the microbatch was halved, because memory ran out.
     """
 
     step: int = 0
@@ -51,6 +58,8 @@ class Progress:
     worse: int = 0
     finished: bool = False
     loss_scale: float = 1.0
+    scale_age: int = 0
+    halvings: int = 0
     health: Health = field(default_factory=Health)
 
 
@@ -68,29 +77,52 @@ _PROGRESS_JSON = TypeAdapter(Progress)
 
 
 class Checkpoints:
-    """The checkpoints under one folder."""
+    """The checkpoints under one folder. As a context, it waits at its end for what is still being written."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int, keep_every: int = 0) -> None:
+        """``keep`` of the newest, and those whose step is a multiple of ``keep_every``, are kept."""
         self._folder = folder
         self._keep = keep
+        self._keep_every = keep_every
+        self._writing: Future[None] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         artifacts.sweep_drafts(folder)
 
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.wait()
+        elif self._writing and (failure := self._writing.exception()):
+            _logger.warning("the last checkpoint was not written: %s", failure)
+
     def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
-        """Write a checkpoint, then drop those no longer needed. One of this step is the same already.
+        """Copy everything and return; it is written meanwhile, one at a time. One of this step is the same already.
 
         Raises:
-            OSError: no space, or the disk refused; earlier checkpoints are untouched.
+            OSError: no space, or the disk refused, now or in writing the one before; earlier ones are untouched.
         """
+        self.wait()
         if self._at(progress.step).exists():
             return
         self._check_space(weights, optimizer)
-        with artifacts.publishing(self._at(progress.step)) as draft:
-            _write(draft / _MODEL, weights)
-            _write(draft / _OPTIMIZER, optimizer)
-            (draft / _PROGRESS).write_bytes(_PROGRESS_JSON.dump_json(progress))
-            (draft / artifacts.MANIFEST).write_bytes(_FILES_JSON.dump_json(artifacts.record_files(draft)))
-        self._drop_old()
+        copies = _copies(weights), _copies(optimizer), replace(progress)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing = thread.submit(self._write, *copies)
+        thread.shutdown(wait=False)
+
+    def wait(self) -> None:
+        """Until what is being written is on disk.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole. Damaged ones are removed: the run will write them again."""
@@ -108,7 +140,9 @@ class Checkpoints:
 
         Raises:
             ArtifactError: it is missing or damaged.
+            OSError: it was being written, and could not be.
         """
+        self.wait()
         return _read(self._at(step))
 
     def _at(self, step: int) -> Path:
@@ -117,16 +151,22 @@ class Checkpoints:
     def _steps(self) -> list[int]:
         return sorted(int(folder.name) for folder in self._folder.iterdir() if folder.name.isdecimal())
 
+    def _write(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
+        with artifacts.publishing(self._at(progress.step)) as draft:
+            _write(draft / _MODEL, weights)
+            _write(draft / _OPTIMIZER, optimizer)
+            (draft / _PROGRESS).write_bytes(_PROGRESS_JSON.dump_json(progress))
+            (draft / artifacts.MANIFEST).write_bytes(_FILES_JSON.dump_json(artifacts.record_files(draft)))
+        self._drop_old()
+
     def _drop_old(self) -> None:
-        """Keep the newest, and the best and the fallback that each of them names: any of them may be continued."""
+        """Only after a new one is complete."""
         steps = self._steps()
-        newest = steps[-self._keep :]
-        kept: set[int | None] = set(newest)
-        for step in newest:
+        newest = []
+        for step in steps[-self._keep :]:
             with contextlib.suppress(ArtifactError):  # found by `latest`, should it ever be needed
-                progress = _read_progress(self._at(step))
-                kept |= {progress.best_step, progress.fallback_step}
-        for step in set(steps) - kept:
+                newest.append(_read_progress(self._at(step)))
+        for step in set(steps) - needed(steps, newest, self._keep, self._keep_every):
             shutil.rmtree(self._at(step))
 
     def _check_space(self, *tensors: Mapping[str, Tensor]) -> None:
@@ -135,6 +175,18 @@ class Checkpoints:
         if free < needed:
             message = f"a checkpoint needs {needed >> 20} MB and {free >> 20} MB are free"
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {message}", str(self._folder))
+
+
+def needed(steps: list[int], newest: Iterable[Progress], keep: int, keep_every: int) -> set[int]:
+    """Which of these checkpoints, in order, are not to be dropped. Any of the ``keep`` newest may be continued."""
+    named = {step for progress in newest for step in (progress.best_step, progress.fallback_step) if step is not None}
+    marked = {step for step in steps if keep_every and step % keep_every == 0}
+    return set(steps[-keep:]) | named | marked
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, so that the loop may go on changing the originals."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
 
 def _write(file: Path, tensors: Mapping[str, Tensor]) -> None:

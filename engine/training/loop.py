@@ -8,95 +8,27 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from engine.config import TrainingSettings
-from engine.data.batches import Batch, Rows
+from engine.data.batches import Rows
 from engine.device import Placement
 from engine.models.base import LanguageModel
 from engine.models.registry import module
+from engine.training import microbatch, optim, recompute
+from engine.training.average import Average, averages_in
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
 from engine.training.objectives import Objective
-from engine.training.optim import AdamW, learning_rate
+from engine.training.reporting import Figures, Reporter, Stopped
+from engine.training.schedule import learning_rate
 
 _SEED_STRIDE = 1_000_003
 """A prime: seed and step together give each step a dropout seed of its own."""
-_SCALE_GROWS_AFTER = 1000
 _SPEED_MEMORY = 0.9
-_FP16_SCALE = 65_536.0
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One step as it is reported. The loss is in nats per supervised token, as everywhere."""
-
-    step: int
-    steps: int
-    loss: float
-    learning_rate: float
-    gradient_norm: float
-    tokens: int
-    tokens_per_second: float
-    eta_seconds: float
-
-
-class Stopped(Exception):  # noqa: N818 - no error: the reporter asked for it
-    """The run was left at a step border, with a checkpoint to go on from."""
-
-
-class Reporter(Protocol):
-    """Who is told how a run goes, and who may end it."""
-
-    def preparing(self, activity: str) -> None:
-        """Something moves on before the loop begins."""
-        ...
-
-    def started(self, step: int, steps: int) -> None:
-        """The loop begins at ``step``; what was reported of later steps did not happen."""
-        ...
-
-    def stepped(self, figures: Figures) -> None:
-        """A step was taken."""
-        ...
-
-    def validated(self, step: int, loss: float, best: bool) -> None:
-        """The validation set was measured after ``step`` steps."""
-        ...
-
-    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
-        """A step was bad, and this is what the guard decided."""
-        ...
-
-    def stopping(self) -> bool:
-        """Whether the run should checkpoint and leave now."""
-        ...
-
-
-class Silent:
-    """A reporter that says nothing and never stops, for runs from Python."""
-
-    def preparing(self, activity: str) -> None:
-        """As `Reporter`."""
-
-    def started(self, step: int, steps: int) -> None:
-        """As `Reporter`."""
-
-    def stepped(self, figures: Figures) -> None:
-        """As `Reporter`."""
-
-    def validated(self, step: int, loss: float, best: bool) -> None:
-        """As `Reporter`."""
-
-    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
-        """As `Reporter`."""
-
-    def stopping(self) -> bool:
-        """Never."""
-        return False
+_FP16_SCALE, _FP16_SCALE_GROWS_AFTER = 65_536.0, 1000
 
 
 @dataclass(frozen=True)
@@ -107,11 +39,28 @@ class Outcome:
     weights: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """What the microbatches of a step add up to: means over what is supervised, and counts."""
+
+    loss: float
+    parts: Mapping[str, float]
+    supervised: int
+    tokens: int
+
+
 def total_steps(rows: int, settings: TrainingSettings) -> int:
     """How many steps a run over so many rows takes."""
-    return settings.max_steps or max(
-        1, math.ceil(settings.epochs * rows / (settings.batch_size * settings.accumulation))
-    )
+    return settings.max_steps or max(1, math.ceil(settings.epochs * rows / _rows_per_step(settings)))
+
+
+def steps_per_epoch(rows: int, settings: TrainingSettings) -> int:
+    """Steps after which every row was seen once, give or take a part of one."""
+    return max(1, round(rows / _rows_per_step(settings)))
+
+
+def _rows_per_step(settings: TrainingSettings) -> int:
+    return settings.batch_size * settings.accumulation
 
 
 class Loop:
@@ -130,6 +79,7 @@ class Loop:
     ) -> None:
         self._model = model
         self._module = module(model).to(placement.device)
+        recompute.apply(self._module, settings.recompute)
         self._objective = objective
         self._rows = rows
         self._validation = validation
@@ -137,7 +87,8 @@ class Loop:
         self._placement = placement
         self._checkpoints = checkpoints
         self._reporter = reporter
-        self._optimizer = AdamW(self._module, settings)
+        self._optimizer = optim.make(self._module, settings, placement.dtype)
+        self._average = Average(self._module, settings.average)
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)
         self._step_seconds = 0.0
@@ -149,6 +100,7 @@ class Loop:
         Raises:
             Stopped: the reporter asked for it.
             DivergedError: the guard gave up.
+            OutOfMemoryError: there is not enough for a single row.
             OSError: a checkpoint could not be written; the earlier ones are untouched.
         """
         settings, reporter = self._settings, self._reporter
@@ -161,42 +113,42 @@ class Loop:
                 raise Stopped
 
             began = time.perf_counter()
-            torch.manual_seed(settings.seed * _SEED_STRIDE + progress.step)
-            batches = self._rows.of_step(progress.step, settings.seed, settings.batch_size, settings.accumulation)
-            weight = sum(self._objective.weight(batch) for batch in batches)
-            loss = self._backward(batches, weight)
+            try:
+                sums = self._backward()
+            except (RuntimeError, MemoryError) as error:
+                self._use_less_memory(error)
+                continue
             norm = self._clip()
+            if self._lower_scale(norm):
+                continue
             rate = learning_rate(progress.step, self._steps, settings)
             rate *= RATE_AFTER_ROLL_BACK**progress.health.roll_backs
-            if not math.isfinite(norm) and progress.loss_scale > 1.0:
-                progress.loss_scale /= 2  # fp16 overflowed, which is no fault of the step: again, with less
-                self._module.zero_grad()
-                continue
-            action, progress.health = judge(progress.health, loss, norm, settings.max_bad_steps)
+            action, progress.health = judge(progress.health, sums.loss, norm, settings.max_bad_steps)
             if action != "take":
-                reporter.stumbled(progress.step, action, loss, norm)
+                reporter.stumbled(progress.step, action, sums.loss, norm)
             if action == "give up":
                 raise DivergedError(
-                    f"step {progress.step} has loss {loss:.4g} and gradient norm {norm:.4g}, and going back to a lower "
-                    f"rate {progress.health.roll_backs} times did not help; lower training.learning_rate"
+                    f"step {progress.step} has loss {sums.loss:.4g} and gradient norm {norm:.4g}, and going back to a "
+                    f"lower rate {progress.health.roll_backs} times did not help; lower training.learning_rate"
                 )
             if action == "roll back":
                 self._roll_back()
                 continue
             if action == "take":
                 self._optimizer.step(rate)
-                progress.loss = loss
+                self._average.follow(progress.step)
+                progress.loss = sums.loss
             self._module.zero_grad()
 
             progress.step += 1
-            progress.supervised += weight
-            self._count_time(sum(batch.tokens for batch in batches), time.perf_counter() - began)
+            progress.supervised += sums.supervised
+            self._count_time(sums.tokens, time.perf_counter() - began)
             if action == "take":
-                reporter.stepped(self._figures(loss, rate, norm))
+                reporter.stepped(self._figures(sums, rate, norm))
             last = progress.step >= self._steps
             improved = (last or progress.step % settings.validate_every == 0) and self._validate()
             progress.finished = last or 0 < settings.early_stopping_patience <= progress.worse
-            if improved or progress.finished or progress.step % settings.checkpoint_every == 0:
+            if improved or progress.finished or self._checkpoint_is_due():
                 progress.fallback_step = progress.step
                 self._save()
         return Outcome(self._progress, self._best_weights())
@@ -214,25 +166,64 @@ class Loop:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self._module.load_state_dict(checkpoint.weights)
         self._optimizer.restore(checkpoint.optimizer)
+        self._average.restore(checkpoint.optimizer)
         self._progress = checkpoint.progress
 
     def _roll_back(self) -> None:
         """Return to the last checkpoint that would be there had the run never been stopped; remember why."""
-        health = self._progress.health
+        health, halvings = self._progress.health, self._progress.halvings
         self._module.zero_grad()
         self._restore(self._checkpoints.load(self._progress.fallback_step))
-        self._progress.health = health
+        self._progress.health, self._progress.halvings = health, halvings
         self._reporter.started(self._progress.step, self._steps)
 
-    def _backward(self, batches: list[Batch], weight: int) -> float:
-        """Gradients of the mean loss over everything supervised in all microbatches; the loss."""
+    def _backward(self) -> _Sums:
+        """Gradients of the mean loss over everything supervised in all microbatches of the step."""
+        settings, step = self._settings, self._progress.step
+        torch.manual_seed(settings.seed * _SEED_STRIDE + step)
+        batches = self._rows.of_step(step, settings.seed, _rows_per_step(settings), self._microbatch())
+        weight = sum(self._objective.weight(batch) for batch in batches)
         self._module.train()
-        scale = self._progress.loss_scale / weight
-        total = torch.zeros((), device=self._placement.device)
+        totals: dict[str, Tensor] = {}
         for batch in batches:
             with self._autocast():
-                total += self._objective.backward(self._model, batch.to(self._placement.device), scale)["loss"]
-        return total.item() / weight
+                on_device = batch.to(self._placement.device)
+                sums = self._objective.backward(self._model, on_device, self._progress.loss_scale / weight)
+            totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+        means = {name: total.item() / weight for name, total in totals.items()}
+        loss = means.pop("loss")
+        return _Sums(loss, means, weight, sum(batch.tokens for batch in batches))
+
+    def _microbatch(self) -> int:
+        return microbatch.size(self._settings.batch_size, self._progress.halvings)
+
+    def _use_less_memory(self, error: RuntimeError | MemoryError) -> None:
+        """Where memory ran out: the same step again in smaller microbatches, from now on.
+
+        Raises:
+            RuntimeError, MemoryError: it was something else.
+            OutOfMemoryError: microbatches have one row already.
+        """
+        microbatch.check_smaller_helps(error, self._microbatch(), self._settings)
+        error.__traceback__ = None  # its frames hold the tensors
+        self._module.zero_grad()
+        microbatch.free_memory(self._placement.device)
+        self._progress.halvings += 1
+        self._reporter.stumbled(self._progress.step, "halve the microbatch", math.nan, math.nan)
+
+    def _lower_scale(self, norm: float) -> bool:
+        """Whether fp16 overflowed, which is no fault of the step: again, then, with a smaller scale. Else it grows."""
+        progress = self._progress
+        if progress.loss_scale <= 1.0:
+            return False
+        overflowed = not math.isfinite(norm)
+        progress.scale_age += 1
+        if overflowed or progress.scale_age >= _FP16_SCALE_GROWS_AFTER:
+            progress.loss_scale *= 0.5 if overflowed else 2.0
+            progress.scale_age = 0
+        if overflowed:
+            self._module.zero_grad()
+        return overflowed
 
     def _clip(self) -> float:
         """Bring gradients to their true scale, then under the norm allowed; the norm before."""
@@ -248,10 +239,11 @@ class Loop:
             return False
         self._module.eval()
         total, weight = torch.zeros((), device=self._placement.device), 0
-        for batch in self._validation.in_order(self._settings.batch_size):
-            with self._autocast():
-                total += self._objective.measure(self._model, batch.to(self._placement.device))["loss"]
-            weight += self._objective.weight(batch)
+        with self._average.in_place():
+            for batch in self._validation.in_order(self._microbatch()):
+                with self._autocast():
+                    total += self._objective.measure(self._model, batch.to(self._placement.device))["loss"]
+                weight += self._objective.weight(batch)
         progress, loss = self._progress, total.item() / weight
         best = math.isfinite(loss) and (progress.best_validation_loss is None or loss < progress.best_validation_loss)
         progress.validation_loss = loss
@@ -261,14 +253,22 @@ class Loop:
         self._reporter.validated(progress.step, loss, best)
         return best
 
+    def _checkpoint_is_due(self) -> bool:
+        settings, step = self._settings, self._progress.step
+        ends_epoch = settings.keep_epochs and step % steps_per_epoch(len(self._rows), settings) == 0
+        return ends_epoch or step % settings.checkpoint_every == 0
+
     def _save(self) -> None:
-        self._checkpoints.save(self._module.state_dict(), self._optimizer.state(), self._progress)
+        state = self._optimizer.state() | self._average.state()
+        self._checkpoints.save(self._module.state_dict(), state, self._progress)
 
     def _best_weights(self) -> Mapping[str, Tensor]:
+        """Those that were validated: the averages, where there are any."""
         best = self._progress.best_step
-        return (
-            self._module.state_dict() if best in (None, self._progress.step) else self._checkpoints.load(best).weights
-        )
+        if best in (None, self._progress.step):
+            return self._module.state_dict() | averages_in(self._average.state())
+        checkpoint = self._checkpoints.load(best)
+        return checkpoint.weights | averages_in(checkpoint.optimizer)
 
     def _autocast(self) -> torch.autocast:
         dtype = self._placement.dtype
@@ -282,14 +282,15 @@ class Loop:
         self._step_seconds = memory * self._step_seconds + (1 - memory) * seconds
         self._step_tokens = memory * self._step_tokens + (1 - memory) * tokens
 
-    def _figures(self, loss: float, rate: float, norm: float) -> Figures:
+    def _figures(self, sums: _Sums, rate: float, norm: float) -> Figures:
         return Figures(
             step=self._progress.step,
             steps=self._steps,
-            loss=loss,
+            loss=sums.loss,
             learning_rate=rate,
             gradient_norm=norm,
             tokens=self._progress.tokens,
             tokens_per_second=self._step_tokens / self._step_seconds,
             eta_seconds=(self._steps - self._progress.step) * self._step_seconds,
+            parts=sums.parts,
         )

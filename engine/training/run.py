@@ -30,9 +30,10 @@ from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.chat import Encoded
 from engine.training.checkpoint import Checkpoints
-from engine.training.loop import Loop, Outcome, Reporter, Stopped
+from engine.training.loop import Loop, Outcome, steps_per_epoch
 from engine.training.metrics import Recorder
-from engine.training.objectives import MaskedCrossEntropy
+from engine.training.objectives import Anchor, MaskedCrossEntropy
+from engine.training.reporting import Reporter, Stopped
 from engine.version import Provenance
 
 FEWEST_VALIDATION, MOST_VALIDATION = 3, 200
@@ -100,6 +101,8 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
         DivergedError: the guard gave up.
         ArtifactError: the base version, or a version at the target, is damaged.
         ImpossiblePlacementError: device or precision cannot be had here.
+        NothingToRecomputeError: ``training.recompute`` is set, and the family has no blocks.
+        OutOfMemoryError: there is not enough for a single row.
         OSError: the disk is full or refused.
     """
     if places.target.exists():
@@ -110,16 +113,21 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
     tokenizer = _tokenizer(record.plan, places, reporter)
     rows, validation = _rows(record.plan.training, places, tokenizer, reporter)
     model = _model(settings, record.plan, places, tokenizer)
-    outcome = Loop(
-        model=model,
-        objective=MaskedCrossEntropy(),
-        rows=rows,
-        validation=validation,
-        settings=record.plan.training,
-        placement=record.placement,
-        checkpoints=Checkpoints(places.folder / "checkpoints", record.plan.training.keep_checkpoints),
-        reporter=Recorder(places.folder / "metrics.jsonl", record.plan.training.log_every, reporter),
-    ).run()
+    training = record.plan.training
+    epoch = steps_per_epoch(len(rows), training)
+    with Checkpoints(
+        places.folder / "checkpoints", training.keep_checkpoints, keep_every=epoch if training.keep_epochs else 0
+    ) as checkpoints:
+        outcome = Loop(
+            model=model,
+            objective=MaskedCrossEntropy(training.label_smoothing, _anchor(record, places)),
+            rows=rows,
+            validation=validation,
+            settings=training,
+            placement=record.placement,
+            checkpoints=checkpoints,
+            reporter=Recorder(places.folder / "metrics.jsonl", training.log_every, reporter),
+        ).run()
     artifacts.sweep_drafts(places.target.parent)
     return version.publish(places.target, outcome.weights, settings, tokenizer, _provenance(record, outcome))
 
@@ -240,6 +248,18 @@ def _model(settings: ModelSettings, plan: Plan, places: Places, tokenizer: Token
     weights = registry.module(base.model).state_dict()
     registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
     return model
+
+
+def _anchor(record: Record, places: Places) -> Anchor | None:
+    """The version in service, as what the new one is to stay close to, where that is asked for."""
+    weight = record.plan.training.kl_weight
+    if not weight or places.base is None:
+        return None
+    base = version.load(places.base, record.placement).model
+    for parameter in base.parameters():
+        parameter.requires_grad_(False)
+    registry.module(base).eval()
+    return Anchor(base, weight)
 
 
 def _provenance(record: Record, outcome: Outcome) -> Provenance:

@@ -151,6 +151,8 @@ def test_a_number_is_never_given_to_two_versions(tmp_path: Path) -> None:
         store = await opened(tmp_path)
         assert await store.next_version(0) == 1
         assert await store.next_version(41) == 42
+        assert await store.reserve_version(41) == 42
+        assert await store.next_version(41) == 43
         cycle = await store.add_cycle("api", CycleRequest())
         await store.update(cycle.id, version=50)
         assert await store.next_version(41) == 51

@@ -94,7 +94,7 @@ def test_each_epoch_is_a_permutation_and_depends_on_seed_and_step_only(tmp_path)
     assert len(rows) == 12
 
     def firsts(step, seed):
-        return [int(token) for batch in rows.of_step(step, seed, 2, 2) for token in batch.tokens_BT[:, 0]]
+        return [int(token) for batch in rows.of_step(step, seed, 4, 2) for token in batch.tokens_BT[:, 0]]
 
     epochs = [[token for step in range(first, first + 3) for token in firsts(step, 1)] for first in (0, 3)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == [document.ids[0] for document in documents]

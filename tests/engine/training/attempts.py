@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import engine.training.run as run
-from engine.training.loop import Silent
+from engine.training.reporting import Silent
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -13,7 +13,7 @@ import pytest
 from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import snapshot
 from engine.data.conversation import Conversation, Message
-from engine.training.loop import Figures
+from engine.training.reporting import Figures
 from engine.training.run import Places, Plan
 
 REPOSITORY = Path(__file__).parents[3]

@@ -1,5 +1,6 @@
 """What a run comes to: it learns, it stops early, it survives bad steps, it keeps the best."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -12,10 +13,12 @@ from engine.artifacts import ArtifactError
 from engine.data import snapshot
 from engine.data.conversation import Conversation, Message
 from engine.device import Placement
+from engine.models import registry
 from engine.tokenizers import chat
 from engine.tokenizers.base import END
 from engine.training import objectives, run
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
+from engine.training.reporting import Stopped
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
@@ -120,6 +123,7 @@ class Poisoned(objectives.MaskedCrossEntropy):
     """NaN in the gradient at the calls given."""
 
     def __init__(self, calls):
+        super().__init__()
         self.calls, self.call = calls, 0
 
     def backward(self, model, batch, scale):
@@ -133,7 +137,7 @@ class Poisoned(objectives.MaskedCrossEntropy):
 @pytest.fixture
 def poison(monkeypatch):
     def at(calls):
-        monkeypatch.setattr(run, "MaskedCrossEntropy", lambda: Poisoned(calls))
+        monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Poisoned(calls))
 
     return at
 
@@ -154,6 +158,9 @@ def test_a_row_of_them_goes_back_to_a_checkpoint_at_half_the_rate(places, plan, 
     run.learn(plan(accumulation=1, max_bad_steps=3, schedule="constant", warmup_share=0.0), places, seen)
     assert seen.stumbles == [(9, "skip"), (10, "skip"), (11, "roll back")]
     assert [step for step, _ in seen.began] == [0, 9]
+    lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
+    events = [(line["step"], line["event"], line["bad_gradient_norm"]) for line in lines if "event" in line]
+    assert events == [(9, "skip", None), (10, "skip", None), (11, "roll back", None)]
     assert {figures.learning_rate for figures in seen.figures[:9]} == {5e-3}
     assert {figures.learning_rate for figures in seen.figures[9:]} == {2.5e-3}
     assert [figures.step for figures in seen.figures[9:]] == list(range(10, seen.began[0][1] + 1))
@@ -167,6 +174,102 @@ def test_a_run_that_stays_bad_is_given_up(places, plan, recording, poison):
         run.learn(plan(accumulation=1, max_bad_steps=2), places, seen)
     assert [action for _, action in seen.stumbles].count("roll back") == MAX_ROLL_BACKS
     assert not places.target.exists()
+
+
+class Cramped(objectives.MaskedCrossEntropy):
+    """From call ``since`` on there is memory for ``rows`` rows only."""
+
+    def __init__(self, since, rows, error):
+        super().__init__()
+        self.since, self.rows, self.error, self.call = since, rows, error, 0
+
+    def backward(self, model, batch, scale):
+        self.call += 1
+        if self.call > self.since and len(batch.tokens_BT) > self.rows:
+            raise self.error
+        return super().backward(model, batch, scale)
+
+
+ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), ALLOCATOR, MemoryError()])
+def test_without_memory_smaller_microbatches_give_the_same_losses(places, plan, recording, monkeypatch, error):
+    steady = plan(batch_size=8, accumulation=2, max_steps=8, precision="fp32", learning_rate=1e-3)
+    steady = steady.model_copy(update={"model": steady.model.model_copy(update={"dropout": 0.0})})
+    roomy, cramped = recording(), recording(stop_at=5)
+    elsewhere = replace(places, folder=places.folder / "roomy", target=places.target.with_name("000009"))
+    run.learn(steady, elsewhere, roomy)
+
+    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(7, 2, error))
+    with pytest.raises(Stopped):
+        run.learn(steady, places, cramped)
+    assert cramped.stumbles == [(3, "halve the microbatch")] * 2
+    resumed = recording()
+    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(0, 2, error))
+    run.learn(steady, places, resumed)
+    assert resumed.stumbles == []  # the checkpoint remembers
+    ours = cramped.figures + resumed.figures
+    assert [figures.tokens for figures in ours] == [figures.tokens for figures in roomy.figures]
+    assert [f.loss for f in ours] == pytest.approx([f.loss for f in roomy.figures], rel=1e-4)
+    lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
+    events = [(line["step"], line["event"], line["bad_loss"]) for line in lines if "event" in line]
+    assert events == [(3, "halve the microbatch", None)] * 2
+
+
+def test_without_memory_for_one_row_it_says_what_to_change(places, plan, recording, monkeypatch):
+    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(0, 0, ALLOCATOR))
+    with pytest.raises(torch.OutOfMemoryError, match=r"lower training\.length, or set training\.recompute"):
+        run.learn(plan(), places, recording())
+
+
+def test_other_errors_of_torch_are_no_lack_of_memory(places, plan, recording, monkeypatch):
+    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(0, 0, RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run.learn(plan(), places, recording())
+
+
+def test_a_checkpoint_each_epoch(places, plan, recording):
+    seen = recording()
+    run.learn(plan(epochs=3, keep_epochs=True, checkpoint_every=1000, validate_every=1000), places, seen)
+    rows = len(run.Rows(run.shard.read(places.folder / "data" / "train"), 48))
+    epoch = round(rows / 6)
+    kept = {int(folder.name) for folder in (places.folder / "checkpoints").iterdir()}
+    assert {epoch, 2 * epoch, seen.began[0][1]} <= kept
+
+
+def test_the_average_is_what_is_validated_and_published(places, plan, recording):
+    seen = recording()
+    run.learn(plan(average=0.9, precision="fp32"), places, seen)
+    best_step, best_loss, _ = min(seen.validations, key=lambda validation: validation[1])
+    folder = places.folder / "checkpoints" / f"{best_step:06d}"
+    averages, published = load_file(folder / "optimizer.safetensors"), load_file(places.target / "model.safetensors")
+    assert all(torch.equal(published[name], averages[f"average.{name}"]) for name in published)
+    validation = run.Rows(run.shard.read(places.folder / "data" / "validation"), 48)
+    loaded = version.load(places.target, CPU)
+    registry.module(loaded.model).eval()
+    total = sum(objectives.MaskedCrossEntropy().measure(loaded.model, one)["loss"] for one in validation.in_order(4))
+    assert total / validation.supervised == pytest.approx(best_loss, rel=1e-5)
+
+
+def test_staying_close_keeps_the_new_version_near_the_old(places, plan, recording, conversations):
+    """With a heavy weight the divergence from the base, as it is reported, stays far below what it is without."""
+    run.learn(plan(), places, recording())
+    reversed_ = [
+        Conversation(messages=tuple(Message(m.role, m.content[::-1]) for m in one.messages)) for one in conversations
+    ]
+    later = replace(write_snapshot(places, reversed_), base=places.target)
+    found = {}
+    for number, weight in enumerate((1e-9, 5.0), start=2):
+        seen = recording()
+        its = replace(
+            later, folder=places.folder.with_name(f"run-{number}"), target=places.target.with_name(f"{number:06d}")
+        )
+        run.learn(plan(version=number, base=1, kl_weight=weight), its, seen)
+        found[weight] = seen.figures[-1].parts["kl"]
+        lines = [json.loads(line) for line in (its.folder / "metrics.jsonl").read_text().splitlines()]
+        assert [line["kl"] for line in lines if "loss" in line][-1] == found[weight]
+    assert found[5.0] < 0.3 * found[1e-9]
 
 
 def test_nothing_supervised_is_said(places, plan, recording):

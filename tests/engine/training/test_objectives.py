@@ -12,7 +12,7 @@ from engine.models import registry
 from engine.tokenizers import bpe, chat
 from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.training import objectives
-from engine.training.objectives import MaskedCrossEntropy
+from engine.training.objectives import Anchor, MaskedCrossEntropy
 
 SETTINGS = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=48, context=64)
 TOKENIZER = bpe.train(["a b c"], 264, 100)
@@ -92,3 +92,30 @@ def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path, split):
         objective.backward(parts, rows.batch(range(first, first + split)), 1 / batch.supervised)
     for one, two in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(one.grad, two.grad, atol=1e-7, rtol=1e-4)
+
+
+@pytest.mark.parametrize("at_once", [1 << 22, 1000])
+def test_smoothing_and_staying_close_by_their_definitions(batch, monkeypatch, at_once):
+    """In float64: (1 - s) of the target's share and s of the mean over all, plus w times sum of p (log p - log q)."""
+    monkeypatch.setattr(objectives, "_LOGITS_AT_ONCE", at_once)
+    ours, theirs, anchor = model(), model(), registry.build(SETTINGS, TOKENIZER.vocabulary, seed=4)
+    registry.module(anchor).eval().requires_grad_(False)
+    objective = MaskedCrossEntropy(label_smoothing=0.2, anchor=Anchor(anchor, 0.5))
+    sums = objective.backward(ours, batch, 1.0)
+
+    def shares(model):
+        hidden = model.hidden(batch.tokens_BT, batch.positions_BT, batch.documents_BT)
+        return model.logits(hidden[batch.supervised_BT]).double().log_softmax(-1)
+
+    log_q, log_p = shares(theirs), shares(anchor)
+    targets = batch.targets_BT[batch.supervised_BT]
+    smoothed = -(0.8 * log_q[range(len(targets)), targets] + 0.2 * log_q.mean(-1)).sum()
+    divergence = (log_p.exp() * (log_p - log_q)).sum()
+    (smoothed + 0.5 * divergence).backward()
+    torch.testing.assert_close(sums["kl"], divergence.detach().float(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(sums["loss"], (smoothed + 0.5 * divergence).detach().float(), atol=1e-5, rtol=1e-5)
+    for (name, one), two in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, atol=1e-5, rtol=1e-4, msg=name)
+    assert all(weight.grad is None for weight in anchor.parameters())
+    plain = MaskedCrossEntropy().measure(theirs, batch)
+    assert torch.equal(objective.measure(theirs, batch)["loss"], plain["loss"])

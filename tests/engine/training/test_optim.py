@@ -1,52 +1,12 @@
-"""Schedules against their closed form, and optimizer state by name."""
+"""Optimizers against those of torch, their state by name, and which weights they treat alike."""
 
 import pytest
 import torch
 from torch import nn
 
-from engine.config import TrainingSettings
-from engine.training import optim
-
-PEAK = 4e-4
-
-
-def rates(steps, **settings):
-    given = TrainingSettings(learning_rate=PEAK, **settings)
-    return [optim.learning_rate(step, steps, given) for step in range(steps)]
-
-
-def test_warm_up_rises_in_equal_steps_to_the_peak():
-    assert rates(100, warmup_share=0.1, schedule="constant")[:11] == pytest.approx(
-        [PEAK * n / 10 for n in range(1, 11)] + [PEAK]
-    )
-
-
-def test_constant_stays():
-    assert set(rates(50, warmup_share=0.0, schedule="constant")) == {PEAK}
-
-
-def test_linear_falls_in_equal_steps_to_the_final_share():
-    found = rates(101, warmup_share=0.0, schedule="linear", final_share=0.2)
-    assert found == pytest.approx([PEAK * (1 - 0.8 * n / 100) for n in range(101)])
-
-
-def test_cosine_equals_that_of_torch():
-    weight = nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([weight], lr=PEAK)
-    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40, eta_min=PEAK * 0.1)
-    expected = []
-    for _ in range(41):
-        expected.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        theirs.step()
-    assert rates(41, warmup_share=0.0, schedule="cosine", final_share=0.1) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
-@pytest.mark.parametrize("steps", [1, 2, 3])
-@pytest.mark.parametrize("warmup_share", [0.0, 0.5, 1.0])
-def test_short_runs_have_sane_rates(schedule, steps, warmup_share):
-    assert all(0 < rate <= PEAK for rate in rates(steps, schedule=schedule, warmup_share=warmup_share))
+from engine.config import ModelSettings, TrainingSettings
+from engine.models import registry
+from engine.training import muon, optim
 
 
 def small_model():
@@ -64,7 +24,7 @@ def steps(model, step, count, first=0):
 def test_it_is_the_adamw_of_torch_with_decay_in_matrices_only():
     settings = TrainingSettings(learning_rate=1e-2, weight_decay=0.3)
     ours, theirs = small_model(), small_model()
-    optimizer = optim.AdamW(ours, settings)
+    optimizer = optim.make(ours, settings, torch.float32)
     matrices = {"params": [w for w in theirs.parameters() if w.ndim == 2], "weight_decay": 0.3}
     others = {"params": [w for w in theirs.parameters() if w.ndim == 1], "weight_decay": 0.0}
     reference = torch.optim.AdamW([matrices, others], lr=1e-2, betas=(settings.beta1, settings.beta2))
@@ -74,10 +34,11 @@ def test_it_is_the_adamw_of_torch_with_decay_in_matrices_only():
         torch.testing.assert_close(one, two, atol=1e-7, rtol=1e-6)
 
 
-def test_restored_it_goes_on_bit_for_bit():
-    settings = TrainingSettings()
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_restored_it_goes_on_bit_for_bit(optimizer):
+    settings = TrainingSettings(optimizer=optimizer)
     whole, other = small_model(), small_model()
-    first, second = optim.AdamW(whole, settings), optim.AdamW(other, settings)
+    first, second = (optim.make(model, settings, torch.float32) for model in (whole, other))
     steps(whole, lambda: first.step(1e-2), 3)
     other.load_state_dict(whole.state_dict())
     second.restore({name: tensor.clone() for name, tensor in first.state().items()})
@@ -88,6 +49,52 @@ def test_restored_it_goes_on_bit_for_bit():
 
 def test_a_weight_without_a_gradient_stays():
     model = small_model()
-    optimizer = optim.AdamW(model, TrainingSettings())
+    optimizer = optim.make(model, TrainingSettings(), torch.float32)
     optimizer.step(1e-2)
     assert all(torch.equal(one, two) for one, two in zip(model.parameters(), small_model().parameters(), strict=True))
+
+
+def test_muon_is_that_of_torch():
+    torch.manual_seed(1)
+    ours, theirs = ([nn.Parameter(torch.randn(shape)) for shape in ((6, 9), (9, 6), (7, 7))] for _ in range(2))
+    for one, two in zip(ours, theirs, strict=True):
+        two.data.copy_(one.data)
+    optimizer = muon.Muon({str(n): weight for n, weight in enumerate(ours)}, 0.2, torch.bfloat16)
+    reference = torch.optim.Muon(theirs, lr=1e-2, weight_decay=0.2, adjust_lr_fn="match_rms_adamw")
+    for _ in range(4):
+        for one, two in zip(ours, theirs, strict=True):
+            one.grad = torch.randn_like(one)
+            two.grad = one.grad.clone()
+        optimizer.step(1e-2)
+        reference.step()
+    for one, two in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5)])
+def test_what_moves_a_matrix_is_about_orthogonal(shape):
+    values = torch.linalg.svdvals(muon.orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(2))))
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+
+
+FAMILIES = {
+    "thor": ({"tied": False}, {"model.embed_tokens.weight", "lm_head.weight"}),
+    "gpt2": ({}, {"transformer.wte.weight", "transformer.wpe.weight"}),
+    "char_lstm": ({"tied": False}, {"embedding", "head"}),
+    "agiformer": ({}, {"encoder.tables", "decoder.followers.tables", "head.weight", "start"}),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_weight_is_in_the_group_it_belongs_to(family):
+    shape, embeddings = FAMILIES[family]
+    model = registry.module(registry.skeleton(ModelSettings(family=family, preset="tiny", **shape), 264))
+    found = optim.groups(model, TrainingSettings(weight_decay=0.3, embedding_weight_decay=0.2))
+    assert found.embeddings.weights.keys() == embeddings
+    assert {weight.ndim for weight in found.others.weights.values()} == {1}
+    assert {weight.ndim for weight in found.matrices.weights.values()} == {2}
+    assert len(found.matrices.weights) > 1
+    assert (found.matrices.weight_decay, found.embeddings.weight_decay, found.others.weight_decay) == (0.3, 0.2, 0.0)
+    every = [name for part in (found.matrices, found.embeddings, found.others) for name in part.weights]
+    assert sorted(every) == sorted(name for name, _ in model.named_parameters())

@@ -1,0 +1,128 @@
+"""``import export push``: models in the layout of Hugging Face, from there and to there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from control import errors, exit_status, heavy, output
+from control.cli.parser import Commands, Options, connect
+from control.client import Thord
+
+
+class ImportOptions(Options):
+    """What ``import`` is given."""
+
+    layout: str
+    folder: str
+    promote: bool
+
+
+class ExportOptions(Options):
+    """What ``export`` is given."""
+
+    layout: str
+    folder: str
+    version: str | None
+
+
+class PushOptions(Options):
+    """What ``push`` is given."""
+
+    repository: str
+    version: str | None
+    private: bool
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    taken = commands.add(
+        "import",
+        "make a Hugging Face model a version of thord",
+        _import,
+        "thorctl import hf ~/models/Qwen3-0.6B\nthorctl import hf ./llama --promote\nthorctl import hf ./gpt2 --json",
+        "Llama, Mistral, Qwen2, Qwen3 and GPT-2, with safetensors and tokenizer.json. The version is not in service "
+        "before it is promoted; since the tokenizer is fixed for the life of a thord, it must be the first one.",
+    )
+    taken.add_argument("layout", choices=("hf",), help="hf: the layout of Hugging Face")
+    taken.add_argument("folder", metavar="DIR", help="the folder with config.json")
+    taken.add_argument("--promote", action="store_true", help="put it into service at once")
+    written = commands.add(
+        "export",
+        "write a version as a Hugging Face model",
+        _export,
+        "thorctl export hf ./out\nthorctl export hf ./out --version 12\nthorctl export hf ./out --json",
+        "transformers, vLLM and SGLang read it. Without --version it is the one in service.",
+    )
+    written.add_argument("layout", choices=("hf",), help="hf: the layout of Hugging Face")
+    written.add_argument("folder", metavar="DIR", help="a folder that does not exist yet")
+    written.add_argument("--version", metavar="V", help="this version, and not the one in service")
+    pushed = commands.add(
+        "push",
+        "upload a version to the Hugging Face hub",
+        _push,
+        "thorctl push me/my-model\nthorctl push me/my-model --version 12 --private",
+        "The key is read from HF_TOKEN, or is the one that 'hf auth login' has kept; HF_ENDPOINT names another hub.",
+    )
+    pushed.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there")
+    pushed.add_argument("--version", metavar="V", help="this version, and not the one in service")
+    pushed.add_argument("--private", action="store_true", help="where it is made, only its owner can see it")
+
+
+def _import(options: ImportOptions) -> int:
+    thord = connect(options)
+    version = thord.import_model(options.folder)
+    if options.promote:
+        version = thord.promote(version["version"])
+    if options.json:
+        output.emit(version)
+    else:
+        parameters = output.figure(version["parameters"])
+        output.say(f"{options.folder} is version {version['version']}, {parameters} parameters, {version['state']}")
+        if not options.promote:
+            output.say(f"put it into service with: thorctl promote {int(version['version'])}")
+    return exit_status.DONE
+
+
+def _export(options: ExportOptions) -> int:
+    folder = Path(options.folder).expanduser().absolute()
+    source = _version_folder(connect(options), options.version)
+    heavy.run("engine.huggingface.exporting", [str(source), str(folder)])
+    if options.json:
+        output.emit({"version": source.name, "folder": str(folder)})
+    else:
+        output.say(f"version {source.name} is written to {folder}")
+    return exit_status.DONE
+
+
+def _push(options: PushOptions) -> int:
+    source = _version_folder(connect(options), options.version)
+    with tempfile.TemporaryDirectory(prefix="thord-push-") as scratch:
+        folder = Path(scratch) / "model"
+        heavy.run("engine.huggingface.exporting", [str(source), str(folder)])
+        arguments = [
+            str(folder),
+            options.repository,
+            f"thord {source.name}",
+            *(["--private"] if options.private else []),
+        ]
+        address = heavy.run("engine.huggingface.pushing", arguments, os.environ).strip()
+    if options.json:
+        output.emit({"version": source.name, "repository": options.repository, "url": address})
+    else:
+        output.say(f"version {source.name} is at {address}")
+    return exit_status.DONE
+
+
+def _version_folder(thord: Thord, version: str | None) -> Path:
+    """Where a version lies on disk; it need not run for that."""
+    if version is None:
+        if not thord.paths.current.is_dir():
+            raise errors.NotFoundError("no version is in service yet; name one with --version")
+        return thord.paths.current.resolve()
+    digits = version.rpartition("@")[2]
+    folder = thord.paths.version(int(digits)) if digits.isdecimal() else None
+    if folder is None or not folder.is_dir():
+        raise errors.NotFoundError(f"there is no version {version}; 'thorctl versions' lists them")
+    return folder

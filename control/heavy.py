@@ -1,0 +1,31 @@
+"""Work that needs the engine: done by another interpreter, since thorctl itself imports nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control import errors, exit_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_HERE = Path(__file__).resolve().parent.parent
+
+
+def run(module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """Run a module of the engine; what it printed.
+
+    Raises:
+        ThordError: it failed, with what it said.
+        UsageError: what it was given is wrong.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=_HERE, env=environment, check=False)
+    if done.returncode == exit_status.USAGE:
+        raise errors.UsageError(done.stderr.strip())
+    if done.returncode:
+        raise errors.ThordError(done.stderr.strip() or f"{module} ended with status {done.returncode}")
+    return done.stdout

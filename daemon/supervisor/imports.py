@@ -1,0 +1,49 @@
+"""Imports: a model from elsewhere becomes a version, published by a trainer of its own."""
+
+import asyncio
+import itertools
+
+from control.paths import Paths
+from daemon.messages import Failure, Import, Imported
+from daemon.supervisor import versions
+from daemon.supervisor.ports import Workers
+from daemon.supervisor.records import Version, utc_now
+from daemon.supervisor.store import Store
+
+_FIRST_REQUEST = 3_000_000_000
+"""Requests are numbered from here, so that they never look like a cycle's."""
+
+
+class ImportFailedError(Exception):
+    """The model could not be taken over; the message says why."""
+
+
+class Imports:
+    """Gives the trainer a model to publish. A cycle that comes due meanwhile waits for the trainer."""
+
+    def __init__(self, store: Store, workers: Workers, paths: Paths) -> None:
+        self._store = store
+        self._workers = workers
+        self._paths = paths
+        self._numbers = itertools.count(_FIRST_REQUEST)
+
+    async def take(self, folder: str) -> Version:
+        """Publish the model in ``folder``; the version it became, which is not in service yet.
+
+        Raises:
+            CycleUnderWayError: the trainer may be busy for long.
+            ImportFailedError: it is no model that thord can take over.
+            WorkerLostError: the trainer ended without an answer.
+            StoreUnavailableError: the disk is full or read-only.
+        """
+        highest = await asyncio.to_thread(versions.highest, self._paths)
+        number = await self._store.reserve_version(highest)
+        command = Import(request=next(self._numbers), version=number, folder=folder)
+        answer = await self._workers.run("trainer", command, lambda _: None)
+        if isinstance(answer, Failure):
+            raise ImportFailedError(answer.reason)
+        if not isinstance(answer, Imported):
+            raise ImportFailedError(f"the trainer answered with '{answer.kind}'")
+        found = Version(number=number, created_at=utc_now(), sha256=answer.sha256, parameters=answer.parameters)
+        await self._store.adopt_version(found)
+        return await self._store.version(number)

@@ -1,0 +1,33 @@
+"""What the trainer does with `Import`: read a Hugging Face folder, publish it as a version."""
+
+from pathlib import Path
+
+from control.paths import Paths
+from daemon import log
+from daemon.messages import Failure, Import, Imported
+from daemon.workers.runtime import Channel
+from engine.artifacts import ArtifactError
+from engine.huggingface import importing
+from engine.huggingface.layout import ForeignModelError
+
+_logger = log.get(__name__)
+
+
+def carry_out(command: Import, paths: Paths, channel: Channel) -> None:
+    """Answer with what was published, or with what stood in its way."""
+    channel.advance(f"importing {command.folder}")
+    try:
+        manifest = importing.take(Path(command.folder), paths.version(command.version), command.version)
+    except (ForeignModelError, ArtifactError, OSError) as error:
+        _logger.warning("import failed", folder=command.folder, reason=str(error))
+        channel.send(Failure(request=command.request, reason=str(error), retry=False))
+    else:
+        _logger.info("model imported", folder=command.folder, version=manifest.version, family=manifest.family)
+        channel.send(
+            Imported(
+                request=command.request,
+                version=manifest.version,
+                sha256=manifest.sha256,
+                parameters=manifest.parameters,
+            )
+        )

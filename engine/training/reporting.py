@@ -1,0 +1,84 @@
+"""What a run says about itself while it goes, and to whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One step as it is reported. Losses are in nats per supervised token, as everywhere.
+
+    Attributes:
+        loss: what was minimised.
+        parts: what else the objective tells of it, by name, such as ``kl``.
+        tokens: positions computed so far.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    tokens_per_second: float
+    eta_seconds: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the reporter asked for it
+    """The run was left at a step border, with a checkpoint to go on from."""
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes, and who may end it."""
+
+    def preparing(self, activity: str) -> None:
+        """Something moves on before the loop begins."""
+        ...
+
+    def started(self, step: int, steps: int) -> None:
+        """The loop begins at ``step``; what was reported of later steps did not happen."""
+        ...
+
+    def stepped(self, figures: Figures) -> None:
+        """A step was taken."""
+        ...
+
+    def validated(self, step: int, loss: float, best: bool) -> None:
+        """The validation set was measured after ``step`` steps."""
+        ...
+
+    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
+        """A step was bad, and this is what was decided: to skip it, roll back, give up, or take smaller microbatches.
+
+        Loss and norm are not a number where memory ran out before they were known.
+        """
+        ...
+
+    def stopping(self) -> bool:
+        """Whether the run should checkpoint and leave now."""
+        ...
+
+
+class Silent:
+    """A reporter that says nothing and never stops, for runs from Python."""
+
+    def preparing(self, activity: str) -> None:
+        """As `Reporter`."""
+
+    def started(self, step: int, steps: int) -> None:
+        """As `Reporter`."""
+
+    def stepped(self, figures: Figures) -> None:
+        """As `Reporter`."""
+
+    def validated(self, step: int, loss: float, best: bool) -> None:
+        """As `Reporter`."""
+
+    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
+        """As `Reporter`."""
+
+    def stopping(self) -> bool:
+        """Never."""
+        return False

@@ -1,0 +1,68 @@
+"""The losses of a small run of every family, for `test_golden`. After a change that is meant to change them:
+
+OMP_NUM_THREADS=1 PYTHONPATH=. .venv/bin/python tests/engine/training/golden.py > tests/engine/training/golden.json
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+
+from engine.config import ModelSettings, TrainingSettings
+from engine.data import shard
+from engine.data.batches import Rows
+from engine.device import Placement
+from engine.models import registry
+from engine.tokenizers.chat import Encoded
+from engine.training.checkpoint import Checkpoints
+from engine.training.loop import Loop
+from engine.training.objectives import MaskedCrossEntropy
+from engine.training.reporting import Figures, Silent
+
+SHAPES = {
+    "thor": {"hidden": 32, "heads": 4, "kv_heads": 2, "feed_forward": 64, "layers": 2},
+    "gpt2": {"hidden": 32, "heads": 4, "layers": 2},
+    "char_lstm": {"hidden": 32},
+    "agiformer": {"hidden": 32, "heads": 4, "feed_forward": 64, "layers": 2},
+}
+RUNS = {family: {"optimizer": "adamw"} for family in SHAPES} | {"thor, muon": {"optimizer": "muon", "average": 0.9}}
+TRAINING = {
+    "batch_size": 2,
+    "accumulation": 2,
+    "length": 64,
+    "max_steps": 8,
+    "learning_rate": 3e-3,
+    "validate_every": 4,
+    "seed": 7,
+}
+
+
+def losses(run: str) -> list[float]:
+    """Training losses of a run of `RUNS`, in float32 on one thread of the CPU, on bytes that are counted, not found."""
+
+    class Collect(Silent):
+        def stepped(self, figures: Figures) -> None:
+            found.append(round(figures.loss, 6))
+
+        def validated(self, step: int, loss: float, best: bool) -> None:
+            found.append(round(loss, 6))
+
+    found: list[float] = []
+    torch.set_num_threads(1)
+    settings = TrainingSettings.model_validate(TRAINING | RUNS[run])
+    family = run.split(",")[0]
+    model = registry.build(ModelSettings(family=family, preset="tiny", **SHAPES[family]), 264, seed=1)
+    texts = [[8 + (number * number + 3 * at) % 97 for at in range(20 + 7 * number)] for number in range(12)]
+    documents = [Encoded(text, [at > number for at in range(len(text))]) for number, text in enumerate(texts)]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Rows(shard.write(Path(folder) / "train", documents[:10]), settings.length)
+        held = Rows(shard.write(Path(folder) / "held", documents[10:]), settings.length)
+        with Checkpoints(Path(folder) / "checkpoints", 2) as checkpoints:
+            placement = Placement(torch.device("cpu"), torch.float32)
+            Loop(model, MaskedCrossEntropy(), rows, held, settings, placement, checkpoints, Collect()).run()
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps({run: losses(run) for run in RUNS}, indent=2))

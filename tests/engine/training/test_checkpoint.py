@@ -1,0 +1,113 @@
+"""Checkpoints are written beside the loop, hold what was at the moment of the call, and are kept by policy."""
+
+import errno
+import threading
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.training import checkpoint
+from engine.training.checkpoint import Checkpoints, Progress, needed
+
+
+def tensors(value):
+    return {"w": torch.full((3,), float(value))}
+
+
+@pytest.fixture
+def hold(monkeypatch):
+    """An event without which no file of tensors is written; set at the end."""
+    release, write = threading.Event(), checkpoint.save_file
+
+    def held(*arguments):
+        assert release.wait(20)
+        write(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_file", held)
+    yield release
+    release.set()
+
+
+def test_the_loop_goes_on_while_one_is_written(tmp_path, hold):
+    weights, progress = tensors(1), Progress(step=1)
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        checkpoints.save(weights, tensors(2), progress)
+        weights["w"] += 5  # as the next steps would
+        progress.step = 9
+        assert checkpoints.latest() is None
+        hold.set()
+    found = Checkpoints(tmp_path, keep=2).latest()
+    assert torch.equal(found.weights["w"], torch.ones(3))
+    assert torch.equal(found.optimizer["w"], torch.full((3,), 2.0))
+    assert found.progress == Progress(step=1)
+
+
+def test_one_is_written_at_a_time(tmp_path, hold):
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        checkpoints.save(tensors(1), {}, Progress(step=1))
+        second = threading.Thread(target=lambda: checkpoints.save(tensors(2), {}, Progress(step=2)))
+        second.start()
+        second.join(0.05)
+        assert second.is_alive()
+        hold.set()
+        second.join(20)
+    assert Checkpoints(tmp_path, keep=2).latest().progress.step == 2
+
+
+def test_a_failed_write_is_told_by_the_next_and_leaves_the_one_before(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(tensors(1), {}, Progress(step=1))
+    checkpoints.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", full)
+        checkpoints.save(tensors(2), {}, Progress(step=2))
+        with pytest.raises(OSError, match="No space left"):
+            checkpoints.save(tensors(3), {}, Progress(step=3))
+    assert [folder.name for folder in tmp_path.iterdir()] == ["000001"]
+    checkpoints.save(tensors(3), {}, Progress(step=3))
+    checkpoints.wait()
+    assert Checkpoints(tmp_path, keep=2).latest().progress.step == 3
+
+
+def test_an_error_of_the_run_is_not_hidden_by_one_of_a_write(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(checkpoint, "save_file", broken)
+
+    def run():
+        with Checkpoints(tmp_path, keep=2) as checkpoints:
+            checkpoints.save(tensors(1), {}, Progress(step=1))
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        run()
+
+
+@given(st.sets(st.integers(0, 60), min_size=1).map(sorted), st.integers(2, 4), st.integers(0, 9), st.randoms())
+def test_what_may_be_continued_stays_and_little_else(steps, keep, keep_every, random):
+    newest = [
+        Progress(step=step, best_step=random.choice([None, *steps]), fallback_step=random.choice(steps))
+        for step in steps[-keep:]
+    ]
+    kept = needed(steps, newest, keep, keep_every)
+    assert kept >= set(steps[-keep:])
+    for progress in newest:
+        assert progress.fallback_step in kept
+        assert progress.best_step is None or progress.best_step in kept
+    marked = {step for step in steps if keep_every and step % keep_every == 0}
+    assert marked <= kept
+    assert len(kept - marked) <= 3 * keep
+
+
+def test_each_epoch_and_the_newest_and_the_best(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2, keep_every=10)
+    for step in range(0, 35, 5):
+        checkpoints.save(tensors(step), {}, Progress(step=step, best_step=min(step, 15), fallback_step=step))
+    checkpoints.wait()
+    assert sorted(int(folder.name) for folder in tmp_path.iterdir()) == [0, 10, 15, 20, 25, 30]
