@@ -1,5 +1,7 @@
 """The trainer: carries out one run and publishes what was learned. Whatever it has done is found done when repeated.
 
+It also publishes models from elsewhere, being the one who writes versions.
+
 Torch is imported after the hello, while heartbeats go on.
 """
 
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 
 from control.paths import Paths
 from daemon import log
-from daemon.messages import Failure, Reload, Train, Trained, TrainProgress
+from daemon.messages import Failure, Import, Reload, Train, Trained, TrainProgress
 from daemon.settings.sections import Tables
 from daemon.workers import runtime
 from daemon.workers.runtime import Channel
@@ -42,6 +44,11 @@ def main() -> None:
         if isinstance(command, Train):
             with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
                 _train(command, settings, context.paths, channel)
+            channel.idle()
+        elif isinstance(command, Import):
+            from daemon.workers import imports
+
+            imports.carry_out(command, context.paths, channel)
             channel.idle()
         elif isinstance(command, Reload):
             settings = context.reread_settings()
