@@ -13,6 +13,9 @@ from typing import Literal
 from engine import artifacts
 from engine.data.conversation import Conversation, from_canonical
 
+_BEFORE_CONVERSATION = ', "conversation": '
+"""In no string before it, for there the quotation marks are escaped."""
+
 Origin = Literal["new", "replay", "held_out"]
 
 
@@ -83,12 +86,12 @@ def _to_line(example: Example) -> str:
         "learn_from": example.learn_from,
         "source": example.source,
     }
-    return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "conversation": {example.conversation.canonical}}}\n'
+    return f"{json.dumps(head, ensure_ascii=False)[:-1]}{_BEFORE_CONVERSATION}{example.conversation.canonical}}}\n"
 
 
 def _read(file: Path) -> Iterator[Example]:
     with file.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
-            value = json.loads(line)
-            conversation = from_canonical(json.dumps(value["conversation"]))
-            yield Example(conversation, value["identity"], value["origin"], value["learn_from"], value["source"])
+            head, _, conversation = line.partition(_BEFORE_CONVERSATION)
+            value = json.loads(head + "}")
+            yield Example(from_canonical(conversation.removesuffix("}\n")), **value)

@@ -13,6 +13,7 @@ from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
 from engine.tokenizers.base import BOS, END, FILE, SPECIAL_TOKENS, Encoded
 from engine.tokenizers.chat import ROLE_TOKENS
+from engine.tokenizers.words import Words
 
 BYTES = 256
 
@@ -31,18 +32,18 @@ class OwnTokenizer:
         self._inner.encode_special_tokens = True  # a text that spells a special token gets the ids of its bytes
         self._bytes = list(table)
         self._special = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
+        self._words = Words(self._encode_whole) if kind == "bpe" else None
         self.vocabulary = len(self._bytes)
         self.opening = (self._special[BOS],)
         self.specials = dict(enumerate(SPECIAL_TOKENS))
 
     def encode(self, text: str) -> list[int]:
         """As the Protocol."""
-        ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._words.encode(text) if self._words else self._encode_whole([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """As the Protocol, on all processors."""
-        return [encoding.ids for encoding in self._inner.encode_batch_fast(texts, add_special_tokens=False)]
+        """As the Protocol, on all processors where there are no words to remember."""
+        return [self._words.encode(text) for text in texts] if self._words else self._encode_whole(texts)
 
     def encode_dialogue(self, messages: Sequence[Message], learn_from: int) -> Encoded:
         """``<|bos|>``, then for each turn ``<|role|> content <|end|>``; there is a form for every dialogue."""
@@ -65,6 +66,9 @@ class OwnTokenizer:
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """As the Protocol."""
         return b"".join(self._bytes[number] for number in ids)
+
+    def _encode_whole(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._inner.encode_batch_fast(texts, add_special_tokens=False)]
 
     def special(self, token: str) -> int:
         """As the Protocol."""
