@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from demo.text import standard_library, to_json_lines
-from tests.e2e.service import FAST
+from tests.e2e.service import FAST, REPOSITORY
 
 BIN = Path(sys.executable).parent
 CONFIG = Path("/etc/thord/thord.toml")
@@ -63,10 +63,17 @@ def wait_for_restart(count: int, old: list[psutil.Process]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def readable_installation() -> None:
-    """Open the folders above the interpreter and the project, which may be root's own; the system is thrown away."""
+    """Let the service reach this checkout, wherever it lies; the system is thrown away.
+
+    The folders above the interpreter and the project may be root's own, and the unit has a /tmp of its own.
+    """
     for place in (BIN, BIN / "python", Path(__file__)):
         for folder in place.resolve().parents:
             folder.chmod(folder.stat().st_mode | 0o111)
+    if any(place.is_relative_to("/tmp") for place in (REPOSITORY, BIN)):
+        drop_in = Path("/etc/systemd/system/thord.service.d/checkout.conf")
+        drop_in.parent.mkdir(parents=True, exist_ok=True)
+        drop_in.write_text(f"[Service]\nBindReadOnlyPaths={REPOSITORY} {BIN.parent}\n")
 
 
 def test_a_dry_run_says_all_and_does_nothing() -> None:
@@ -167,7 +174,7 @@ def test_a_killed_supervisor_is_started_again_by_systemd() -> None:
 
 def test_a_supervisor_that_hangs_is_ended_by_the_watchdog() -> None:
     drop_in = Path("/etc/systemd/system/thord.service.d/fast.conf")
-    drop_in.parent.mkdir()
+    drop_in.parent.mkdir(exist_ok=True)
     drop_in.write_text("[Service]\nWatchdogSec=3\n")
     run("systemctl", "daemon-reload")
     ctl("restart")
@@ -188,6 +195,14 @@ def test_stopping_leaves_nothing() -> None:
     assert not Path("/run/thord").exists()
     ctl("status", status=3)
     assert "was not running" in ctl("stop")
+
+
+def test_the_commands_of_the_readme() -> None:
+    block = (REPOSITORY / "README.md").read_text().split("<!-- run by tests/e2e/test_systemd.py -->")[1].split("```")[1]
+    commands = [line.split("#")[0].removeprefix("sudo ").strip() for line in block.splitlines()[1:]]
+    script = "\n".join(["set -e", f"PATH={BIN}:$PATH", "export SYSTEMD_PAGER=", *commands])
+    assert "active (running)" in run("bash", "-c", script)
+    run("systemctl", "disable", "--now", "thord")
 
 
 def test_uninstalling_leaves_settings_and_data() -> None:
