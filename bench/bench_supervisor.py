@@ -88,7 +88,10 @@ def main() -> None:
         ratio = "" if not theirs else f"{ours / theirs:.2f}"
         rows.append([name, f"{ours:.2f} {unit}", peer, ratio, goal])
 
-    with harness.supervisord() as config, harness.thord("supervision.backoff_cap_seconds=1.0") as ours:
+    with (
+        harness.supervisord() as config,
+        harness.thord("supervision.backoff_cap_seconds=1.0", "supervision.max_restarts=100") as ours,
+    ):
         pid, peer_pid = ours.pid, int((config.parent / "s.pid").read_text())
         thord_socket, peer_socket = ours.home / "run/control.sock", config.parent / "s.sock"
         time.sleep(5)  # the workers come to rest
