@@ -62,14 +62,11 @@ def best_fit(lengths: list[int], room: int) -> list[list[int]]:
 def _pieces(shard: Shard, length: int) -> Iterator[tuple[int, int]]:
     """Start and length of every piece that predicts something supervised.
 
-    A document of n tokens predicts n - 1, each from those before it. What follows its last supervised token, and a
-    piece without one, would cost time and change no gradient.
+    A document of n tokens predicts n - 1, each from those before it. What follows the last supervised token of a
+    piece, and a piece without one, would cost time and change no gradient.
     """
     for start, end in zip(shard.starts[:-1].tolist(), shard.starts[1:].tolist(), strict=True):
-        learned = np.flatnonzero(shard.supervised[start + 1 : end])
-        inputs = int(learned[-1]) + 1 if len(learned) else 0
-        for at in range(0, inputs, length):
-            size = min(length, inputs - at)
-            first = int(np.searchsorted(learned, at))
-            if learned[first] < at + size:
-                yield start + at, size
+        for at in range(start, end - 1, length):
+            learned = np.flatnonzero(shard.supervised[at + 1 : min(at + length + 1, end)])
+            if len(learned):
+                yield at, int(learned[-1]) + 1

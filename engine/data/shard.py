@@ -1,18 +1,23 @@
-"""Tokenised documents on disk: written once a run, mapped into memory from then on.
+"""Tokenised documents on disk: written once a run as they come, mapped into memory from then on.
 
-A folder with ``ids.npy`` (int32), ``supervised.npy`` (bool) and ``starts.npy`` (int64, one more than there are
-documents), published by rename.
+A folder with ``ids.i32``, ``supervised.u8`` and ``starts.i64`` (one more than there are documents), each a bare array
+in the machine's own byte order, published by rename. However large a corpus is, a document at a time is in memory.
 """
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine import artifacts
 from engine.tokenizers.chat import Encoded
+
+Number = TypeVar("Number", np.int32, np.int64, np.bool_)
+_IDS, _SUPERVISED, _STARTS = "ids.i32", "supervised.u8", "starts.i64"
 
 
 @dataclass(frozen=True)
@@ -30,22 +35,31 @@ class Shard:
 def write(folder: Path, documents: Iterable[Encoded]) -> Shard:
     """Publish a shard at ``folder``; one that is there already is opened as it is."""
     if not folder.exists():
-        ids, supervised, lengths = [], [], [0]
-        for document in documents:
-            ids.append(np.array(document.ids, dtype=np.int32))
-            supervised.append(np.array(document.supervised, dtype=np.bool_))
-            lengths.append(len(document.ids))
-        with artifacts.publishing(folder) as draft:
-            np.save(draft / "ids.npy", np.concatenate([np.empty(0, np.int32), *ids]))
-            np.save(draft / "supervised.npy", np.concatenate([np.empty(0, np.bool_), *supervised]))
-            np.save(draft / "starts.npy", np.cumsum(np.array(lengths, dtype=np.int64)))
+        end = 0
+        with (
+            artifacts.publishing(folder) as draft,
+            (draft / _IDS).open("wb") as ids,
+            (draft / _SUPERVISED).open("wb") as supervised,
+            (draft / _STARTS).open("wb") as starts,
+        ):
+            starts.write(array("q", [end]))
+            for document in documents:
+                ids.write(array("i", document.ids))
+                supervised.write(bytes(document.supervised))
+                end += len(document.ids)
+                starts.write(array("q", [end]))
     return read(folder)
 
 
 def read(folder: Path) -> Shard:
     """Open a published shard without reading it."""
     return Shard(
-        ids=np.load(folder / "ids.npy", mmap_mode="r"),
-        supervised=np.load(folder / "supervised.npy", mmap_mode="r"),
-        starts=np.load(folder / "starts.npy"),
+        ids=_mapped(folder / _IDS, np.int32),
+        supervised=_mapped(folder / _SUPERVISED, np.bool_),
+        starts=_mapped(folder / _STARTS, np.int64),
     )
+
+
+def _mapped(file: Path, dtype: type[Number]) -> NDArray[Number]:
+    """An empty file cannot be mapped, and need not be."""
+    return np.memmap(file, dtype, mode="r") if file.stat().st_size else np.empty(0, dtype)

@@ -1,5 +1,7 @@
 """Packing and batches: every supervised target exactly once, documents apart, order from seed and step only."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -126,3 +128,18 @@ def test_packed_rows_give_each_document_what_it_gets_alone(tmp_path):
 @pytest.mark.parametrize("masks", [[], [[False, False]]])
 def test_nothing_supervised_gives_no_rows(tmp_path, masks):
     assert len(Rows(shard.write(tmp_path / "shard", encoded(masks)), 8)) == 0
+
+
+def test_a_corpus_larger_than_memory_may_pass_through(tmp_path):
+    """Two million tokens in 100 documents, of which one at a time is held."""
+    documents = (Encoded(list(range(20_000)), [False] + [True] * 19_999) for _ in range(100))
+    tracemalloc.start()
+    try:
+        written = shard.write(tmp_path / "shard", documents)
+        rows = Rows(written, 512)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(written) == 100
+    assert rows.supervised == 100 * 19_999
+    assert peak < 4 << 20
