@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from control import output
@@ -17,16 +18,20 @@ def follow(thord: Thord, number: int) -> Cycle:
 
 
 class _Lines:
-    """Prints what is new as one line each."""
+    """Prints a change of state at once, and steps some seconds apart: a log is read, not watched."""
+
+    _SECONDS = 3.0
 
     def __init__(self) -> None:
-        self._last = ""
+        self._state = ""
+        self._next = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        line = describe(progress)
-        if line != self._last:
-            output.say(line)
-        self._last = line
+        now = time.monotonic()
+        if progress["state"] != self._state or now >= self._next or progress.get("step") == progress.get("steps"):
+            output.say(describe(progress))
+            self._state = progress["state"]
+            self._next = now + self._SECONDS
 
 
 def describe(progress: Progress) -> str:
