@@ -18,6 +18,7 @@ from daemon import assignment, log
 from daemon.messages import (
     MAX_LINE,
     PROTOCOL,
+    BadMessageError,
     Beat,
     Hello,
     Message,
@@ -107,6 +108,8 @@ class Channel:
                         self.commands.put(command)
         except OSError:
             pass  # as good as end of file
+        except BadMessageError as error:  # another release of thord was installed while this one runs
+            _logger.error("the supervisor said what this worker does not understand", error=str(error))  # noqa: TRY400
         self._end()
 
     def _enter_stop(self, command: Stop) -> None:

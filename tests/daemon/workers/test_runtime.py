@@ -1,0 +1,30 @@
+"""What every worker does, whatever its work: it ends with its supervisor, and never half."""
+
+from pathlib import Path
+
+import pytest
+
+from daemon.messages import MAX_LINE
+from daemon.workers.runtime import EXIT_ORPHANED
+from tests.daemon.conftest import SpawnWorker
+
+
+def test_a_worker_ends_when_its_supervisor_does(spawn_worker: SpawnWorker, tmp_path: Path) -> None:
+    worker = spawn_worker("monitor", tmp_path)
+    worker.hang_up()
+    assert worker.process.wait(20) == EXIT_ORPHANED
+    assert "the supervisor is gone" in worker.log
+
+
+@pytest.mark.parametrize("line", [b'{"kind": "dance"}\n', b"\xff\xfe\n", b"x" * (MAX_LINE + 2)])
+def test_a_worker_that_understands_nothing_ends_and_says_so(
+    spawn_worker: SpawnWorker, tmp_path: Path, line: bytes
+) -> None:
+    worker = spawn_worker("monitor", tmp_path)
+    worker.send_raw(line)
+    assert worker.process.wait(20) == EXIT_ORPHANED
+    assert "does not understand" in worker.log
+
+
+def test_a_worker_that_is_asked_to_stop_ends_well(spawn_worker: SpawnWorker, tmp_path: Path) -> None:
+    assert spawn_worker("monitor", tmp_path).stop() == 0
