@@ -326,4 +326,7 @@ class InferenceSettings(Section):
     drain_seconds: float = Field(
         120.0, gt=0, description="How long requests may finish on a version that was replaced."
     )
+    memory_megabytes: int = Field(
+        0, ge=0, description="Most memory that weights and caches of all versions may take; 0: what the machine has."
+    )
     threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")

@@ -6,14 +6,14 @@
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -78,21 +78,32 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
             is NaN or infinite.
     """
     manifest = artifacts.read_version_manifest(folder)
-    config = read_config(folder)
-    tokenizer = tokenizers.load(config.tokenizer, folder)
-    if tokenizer.vocabulary != config.vocabulary:
-        raise ArtifactError(
-            f"{folder}: the tokenizer has {tokenizer.vocabulary} tokens, {CONFIG} says {config.vocabulary}"
-        )
+    config, tokenizer = _read_outline(folder)
     model = registry.skeleton(config.model, config.vocabulary)
     weights = _read_weights(folder / WEIGHTS, registry.module(model).state_dict())
     if check_finite:
-        broken = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
-        if broken:
-            raise ArtifactError(f"{folder / WEIGHTS}: NaN or infinity in {', '.join(broken[:3])}")
+        _check_finite(weights.items(), folder / WEIGHTS)
     registry.fill(model, {name: weight.to(placement.device, placement.dtype) for name, weight in weights.items()})
     registry.module(model).eval().requires_grad_(False)
     return LoadedVersion(manifest, config, model, tokenizer)
+
+
+def check(folder: Path) -> None:
+    """Judge a version as `load` with ``check_finite`` does, but hold no more than one of its tensors at a time.
+
+    Raises:
+        ArtifactError: `load` would refuse it.
+    """
+    config, _ = _read_outline(folder)
+    expected = registry.module(registry.skeleton(config.model, config.vocabulary)).state_dict()
+    file = folder / WEIGHTS
+    try:
+        with safe_open(file, framework="pt") as stored:
+            names = list(stored.keys())
+            check_weights({name: stored.get_tensor(name) for name in names}, expected, str(file))  # still only mapped
+            _check_finite(((name, stored.get_tensor(name)) for name in names), file)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{file}: {error}") from error
 
 
 def read_config(folder: Path) -> VersionConfig:
@@ -157,6 +168,23 @@ def existing(folder: Path, cycle: int | None) -> VersionManifest:
     if manifest.cycle != cycle:
         raise ArtifactError(f"{folder} is the version of cycle {manifest.cycle}, not of {cycle}")
     return manifest
+
+
+def _read_outline(folder: Path) -> tuple[VersionConfig, Tokenizer]:
+    """Configuration and tokenizer, which must fit each other."""
+    config = read_config(folder)
+    tokenizer = tokenizers.load(config.tokenizer, folder)
+    if tokenizer.vocabulary != config.vocabulary:
+        raise ArtifactError(
+            f"{folder}: the tokenizer has {tokenizer.vocabulary} tokens, {CONFIG} says {config.vocabulary}"
+        )
+    return config, tokenizer
+
+
+def _check_finite(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:
+    broken = [name for name, weight in weights if not torch.isfinite(weight).all()]
+    if broken:
+        raise ArtifactError(f"{file}: NaN or infinity in {', '.join(broken[:3])}")
 
 
 def _read_weights(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,6 +6,9 @@
     3. flip       the server gives new requests to it; requests in flight finish on the version they began with.
     4. record     one transaction says that it serves.
 
+Where memory does not hold two versions, the server only checks in step 1, and in step 3 lets requests wait while one
+version takes the place of the other. Should that fail, the swap is undone.
+
 With the server down, the sums are checked here in place of step 1, and the server loads ``current`` when it comes up
 in place of step 3. After a crash `recover` reads the intention: if ``current`` moved, step 4 is made up for; if not,
 the old version never stopped serving.
@@ -201,7 +204,7 @@ class Promotion:
             self._passed(SwapStep.POINTED)
             if held and (refusal := await self._flip(swap.version)):
                 await self._undo(swap, refusal)
-                raise RefusedError(refusal)
+                raise RefusedError(refusal.reason) if refusal.unfit else NotNowError(refusal.reason)
             self._passed(SwapStep.FLIPPED)
             await insist(lambda: self._store.finish_swap(swap), self._troubles)
             self._passed(SwapStep.RECORDED)
@@ -268,7 +271,7 @@ class Promotion:
                 raise StoreUnavailableError(f"{link} cannot be moved: {error.strerror}") from error
         self.serving = version
 
-    async def _flip(self, version: int) -> str | None:
+    async def _flip(self, version: int) -> Refused | None:
         """Step 3. A server that is away loads ``current`` when it comes up.
 
         Returns:
@@ -282,11 +285,12 @@ class Promotion:
             )
         except (WorkerUnavailableError, WorkerLostError):
             return None
-        return answer.reason if isinstance(answer, Refused) else None
+        return answer if isinstance(answer, Refused) else None
 
-    async def _undo(self, swap: Swap, refusal: str) -> None:
+    async def _undo(self, swap: Swap, refusal: Refused) -> None:
         """Lead back to what served before a swap that failed after its commit point."""
-        await self._quarantine(swap.version, refusal)
+        if refusal.unfit:
+            await self._quarantine(swap.version, refusal.reason)
         await insist(lambda: self._point(swap.previous), self._troubles)
         await insist(self._store.abandon_swap, self._troubles)
         if swap.previous is not None:
@@ -340,7 +344,8 @@ class Promotion:
                 return
             try:
                 if await self._prepare(version):
-                    refusal = await self._flip(version)
+                    refused = await self._flip(version)
+                    refusal = None if refused is None else refused.reason
                 else:
                     self._server_is_up.clear()  # it went away again, and will report when it is back
             except RefusedError as error:

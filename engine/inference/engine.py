@@ -103,14 +103,16 @@ class Engine:
             resident = self._slots.enter(request.pin)  # held while the request is judged
             keep = False
             try:
-                _check_length(request, resident)
-                if len(self._queue) + len(request.sequences) > self.max_queue + len(resident.free):
+                if resident is not None:
+                    _check_length(request, resident)
+                room = self.max_queue + (0 if resident is None else len(resident.free))
+                if len(self._queue) + len(request.sequences) > room:
                     raise QueueFullError(f"{len(self._queue)} sequences wait already")
                 keep = request.pin is not None
             finally:
-                if not keep:
+                if resident is not None and not keep:
                     self._slots.leave(resident.version)
-            request.version = resident.version if keep else None
+            request.version = resident.version if resident is not None and keep else None
             self._live[request.number] = request
             for sequence in request.sequences:
                 self._queue.push(sequence)
@@ -120,6 +122,11 @@ class Engine:
         """Nobody waits for the answer any more. Safe to call at any time, also twice."""
         with self._changed:
             self._cancelled.append(request)
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """It was decided anew where requests go."""
+        with self._changed:
             self._changed.notify()
 
     def stop(self) -> None:
@@ -145,9 +152,16 @@ class Engine:
 
     def _work_is_there(self) -> bool:
         with self._changed:
-            while not (self._live or self._cancelled or self._ending):
-                self._listener.idle()
-                self._changed.wait()
+            while not (self._cancelled or self._ending):
+                if not self._live:
+                    self._listener.idle()
+                    self._changed.wait()
+                elif self._slots.replacing and all(request.version is None for request in self._live.values()):
+                    first = min(request.deadline for request in self._live.values())
+                    if not self._changed.wait(min(max(first - time.monotonic(), 0.0), threading.TIMEOUT_MAX)):
+                        return True
+                else:
+                    return True
             return not self._ending
 
     # Schedule --------------------------------------------------------------------------------------------------------
@@ -166,13 +180,17 @@ class Engine:
         """Requests beyond their own deadline fail, and so do those on a version that has drained long enough.
 
         Of the latter, those of which nothing has been sent begin anew: no answer is continued by another version.
+        Where no version serves and none is on its way, nobody need wait.
         """
         now = time.monotonic()
+        hopeless = self._slots.outline is None
         versions = {request.version for request in self._live.values() if request.version is not None}
         overdue = {version for version in versions if self._slots.is_overdue(version)}
         for request in list(self._live.values()):
             if now > request.deadline:
                 self._fail(request, Failed("timeout", "the answer took longer than a request may take"))
+            elif request.version is None and hopeless:
+                self._fail(request, Failed("version_gone", "no version could be loaded"))
             elif request.version in overdue:
                 if request.sent or request.pin is not None:
                     message = f"version {request.version:06d} was replaced and its time to finish is over"
@@ -196,7 +214,11 @@ class Engine:
         """Bind the request if it is not bound, and give the sequence a row."""
         request = sequence.request
         if request.version is None:
-            request.version = self._slots.enter(None).version
+            serving = self._slots.enter(None)
+            if serving is None:  # it makes way since the look
+                self._queue.push_front(sequence)
+                return
+            request.version = serving.version
         resident = self._slots.get(request.version)
         try:
             _check_length(request, resident)  # another version than the one at submission may be smaller

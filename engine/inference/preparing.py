@@ -4,14 +4,15 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import torch
 
 from engine import artifacts, version
 from engine.artifacts import ArtifactError
 from engine.device import Placement
+from engine.inference import footprint
 from engine.inference.batching import CHUNK, SMALLEST_BUCKET
-from engine.inference.slots import Resident
+from engine.inference.slots import Resident, WeightSlots
+from engine.inference.swap_policy import Room
 from engine.tokenizers.base import BOS
 
 
@@ -23,27 +24,58 @@ class NotNowError(Exception):
     """It cannot be loaded now (memory, an unreadable disk); the version is not at fault."""
 
 
-def check(folder: Path, placement: Placement, beside: Resident | None) -> None:
-    """What can be judged before a slot is cleared for it: number, sums, tokenizer, and whether its weights fit.
+def check(folder: Path, beside: Resident | None) -> None:
+    """What can be judged without its weights in memory: number, sums, tokenizer.
 
     Raises:
         UnfitVersionError: it fails one of these.
-        NotNowError: it cannot be read, or there is no room for it.
+        NotNowError: it cannot be read.
     """
     with _told_apart(folder):
         manifest = artifacts.verify(folder)
     if f"{manifest.version:06d}" != folder.name:
         raise UnfitVersionError(f"{folder}: its manifest says that it is version {manifest.version}")
     _check_tokenizer(manifest.tokenizer_sha256, manifest.files, beside)
-    needed, available = manifest.parameters * placement.dtype.itemsize, _available(placement.device)
-    if needed > available:
+
+
+def room(folder: Path, placement: Placement, rows: int, slots: WeightSlots, limit: int) -> Room:
+    """Whether a checked version can be loaded beside the one that serves, or only in its place.
+
+    Args:
+        folder: the version.
+        placement: where and in what numbers it computes.
+        rows: of its cache.
+        slots: what is in memory.
+        limit: bytes that all versions together may take; 0: what the machine has.
+
+    Raises:
+        UnfitVersionError: its configuration is damaged.
+        NotNowError: memory does not hold it even alone.
+    """
+    with _told_apart(folder):
+        needed = footprint.needed(folder, placement, rows + 1)
+    found = slots.room(int(folder.name), needed, lambda held: footprint.free(placement.device, limit, held))
+    if found == "none":
         raise NotNowError(
-            f"{folder} needs {needed >> 20} MiB of memory beside the version that serves; {available >> 20} are free"
+            f"{folder} needs {needed / (1 << 20):.1f} MiB for weights and cache, more than there are even without any "
+            "other version; lower inference.max_batch, or raise inference.memory_megabytes where it is set"
         )
+    return found
+
+
+def check_weights(folder: Path) -> None:
+    """Judge the weights of a version without keeping them.
+
+    Raises:
+        UnfitVersionError: names, shapes or numbers are not as they must be.
+        NotNowError: it cannot be read.
+    """
+    with _told_apart(folder):
+        version.check(folder)
 
 
 def load(folder: Path, placement: Placement, rows: int) -> Resident:
-    """Load a checked version beside the one that serves, whose requests go on, and warm it.
+    """Load a checked version and warm it. Requests go on beside it.
 
     In order: tensors (names, shapes, finite), then one token generated in each shape that the engine uses.
 
@@ -66,14 +98,6 @@ def _told_apart(folder: Path) -> Iterator[None]:
         raise UnfitVersionError(str(error)) from error
     except (OSError, MemoryError, RuntimeError) as error:  # torch reports exhausted memory as a RuntimeError
         raise NotNowError(f"{folder} cannot be loaded: {error}") from error
-
-
-def _available(device: torch.device) -> int:
-    """Bytes of memory that a version could be loaded into."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
-    return int(psutil.virtual_memory().available)
 
 
 def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside: Resident | None) -> None:

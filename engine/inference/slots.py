@@ -7,10 +7,22 @@ that pointer: it cannot fail, and because requests bind only at the start of an 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from engine.inference import swap_policy
+from engine.inference import footprint, swap_policy
 from engine.models.base import Cache
+from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What writing a prompt needs to know of a version. It stays while its weights make way for another's."""
+
+    version: int
+    tokenizer: Tokenizer
+    vocabulary: int
+    context: int
 
 
 class Resident:
@@ -19,6 +31,7 @@ class Resident:
     Attributes:
         cache: rows for the sequences that run on this version, and one more that padding is written to.
         free: rows that no sequence has.
+        bytes: what weights and cache take.
     """
 
     def __init__(self, loaded: LoadedVersion, rows: int) -> None:
@@ -28,7 +41,9 @@ class Resident:
         self.manifest = loaded.manifest
         self.context = loaded.model.context
         self.cache: Cache = loaded.model.make_cache(rows + 1, loaded.model.context)
+        self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context)
         self.device = next(loaded.model.parameters()).device
+        self.bytes = footprint.taken(loaded.model, self.cache)
         self.padding_row = rows
         self.free = list(range(rows))
 
@@ -41,15 +56,16 @@ class WeightSlots:
     """Safe to use from any thread.
 
     Attributes:
-        on_retired: called with a version's number after it went; it must not block.
+        on_settled: called when it is decided again where new requests go: after a flip, or when there is nothing.
     """
 
     def __init__(self, drain_seconds: float) -> None:
-        self.on_retired: Callable[[int], None] = lambda _: None
+        self.on_settled: Callable[[], None] = lambda: None
         self.drain_seconds = drain_seconds
         self._table: swap_policy.Table = swap_policy.EMPTY
         self._residents: dict[int, Resident] = {}
         self._served_until: dict[int, float] = {}
+        self._replaced: Outline | None = None
         self._changed = threading.Condition()
 
     @property
@@ -58,6 +74,18 @@ class WeightSlots:
         with self._changed:
             version = swap_policy.only(self._table, "serving")
             return None if version is None else self._residents[version]
+
+    @property
+    def replacing(self) -> bool:
+        """Nothing serves because one version makes way for another: requests wait."""
+        with self._changed:
+            return self._replaced is not None
+
+    @property
+    def outline(self) -> Outline | None:
+        """Of what serves, or of what did before it made way. Null: nothing serves, and no version is on its way."""
+        serving = self.serving
+        return self._replaced if serving is None else serving.outline
 
     @property
     def previous(self) -> int | None:
@@ -75,6 +103,12 @@ class WeightSlots:
         """Whether it is in memory, in whatever state."""
         with self._changed:
             return version in self._table
+
+    def room(self, version: int, needed: int, free: Callable[[int], int]) -> swap_policy.Room:
+        """Where a version of ``needed`` bytes can be loaded; ``free`` tells from the bytes held how many are left."""
+        with self._changed:
+            held = {number: resident.bytes for number, resident in self._residents.items()}
+            return swap_policy.room(self._table, version, needed, free(sum(held.values())), held)
 
     def admit(self, version: int, wait_seconds: float) -> bool:
         """Make room for a version that is to be prepared. True: load it. False: it is in memory already.
@@ -113,14 +147,39 @@ class WeightSlots:
             if before is not None and before != version:
                 self._served_until[before] = time.monotonic()
             self._become(swap_policy.commit(self._table, version))
+            self._replaced = None
+        self.on_settled()
+
+    def clear(self, wait_seconds: float) -> None:
+        """Let everything go, so that another version finds room; new requests wait until `commit` or `give_up`.
+
+        Raises:
+            TimeoutError: some version stayed in use for ``wait_seconds``.
+        """
+        end = time.monotonic() + wait_seconds
+        with self._changed:
+            serving = swap_policy.only(self._table, "serving")
+            if serving is not None:
+                self._served_until[serving] = time.monotonic()
+                self._replaced = self._residents[serving].outline
+            self._become(swap_policy.clear(self._table))
+            while self._table:
+                if not self._changed.wait(end - time.monotonic()):
+                    raise TimeoutError(f"version {', '.join(map(str, self._table))} is still in use")
+
+    def give_up(self) -> None:
+        """No version could be loaded after `clear`: nothing serves, and nobody need wait."""
+        with self._changed:
+            self._replaced = None
+        self.on_settled()
 
     def abandon(self, version: int) -> None:
         """Forget a prepared version."""
         with self._changed:
             self._become(swap_policy.abandon(self._table, version))
 
-    def enter(self, pin: int | None) -> Resident:
-        """Bind a request to the version that serves, or to the one it asked for.
+    def enter(self, pin: int | None) -> Resident | None:
+        """Bind a request to the version that serves, or to the one it asked for. Null: one is on its way, wait for it.
 
         Raises:
             VersionGoneError: nothing serves, or the version asked for takes no requests.
@@ -128,6 +187,8 @@ class WeightSlots:
         with self._changed:
             version = swap_policy.only(self._table, "serving") if pin is None else pin
             if version is None:
+                if self._replaced is not None:
+                    return None
                 raise VersionGoneError(version)
             try:
                 self._become(swap_policy.enter(self._table, version))
@@ -154,11 +215,8 @@ class WeightSlots:
             return self._residents[version]
 
     def _become(self, table: swap_policy.Table) -> None:
-        gone = self._table.keys() - table.keys()
-        self._table = table
-        for version in gone:
+        for version in self._table.keys() - table.keys():
             del self._residents[version]
             self._served_until.pop(version, None)
+        self._table = table
         self._changed.notify_all()
-        for version in gone:
-            self.on_retired(version)

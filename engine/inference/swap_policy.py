@@ -14,13 +14,16 @@ A version in memory is in one of four states, and ``users`` requests are bound t
     | `loaded`  | becomes prepared   | error               | error         | error               | error            |
     | `commit`  | error              | becomes serving     | nothing       | becomes serving     | becomes serving  |
     | `abandon` | nothing            | becomes retiring    | nothing       | nothing             | nothing          |
+    | `clear`   | nothing            | becomes retiring    | becomes       | becomes retiring    | nothing          |
+    |           |                    |                     | retiring      |                     |                  |
     | `enter`   | error              | one user more       | one user more | one user more       | error            |
     | `leave`   | error              | one user less       | one user less | one user less       | one user less    |
 
 `admit` of one version first makes room: what else is prepared and, where no slot is free, what is previous retires.
 With `commit` the version that served becomes previous, and one that was previous retires. After every event a retiring
-version without users is gone. So the version that serves is only ever replaced by another, never lost, and a request
-never loses the version it runs on.
+version without users is gone. So a request never loses the version it runs on, and the version that serves is only
+ever replaced by another, except by `clear`: where memory holds no second version, `room` says so, everything in memory
+goes first, and new requests wait until the next `commit`.
 """
 
 from collections.abc import Mapping
@@ -33,6 +36,7 @@ SLOTS = 2
 
 State = Literal["prepared", "serving", "previous", "retiring"]
 Admission = Literal["ready", "load", "wait"]
+Room = Literal["beside", "in place", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,32 @@ def abandon(table: Table, version: int) -> Table:
     if version in table and table[version].state == "prepared":
         return _moved(table, version, "retiring")
     return table
+
+
+def clear(table: Table) -> Table:
+    """Make way for a version that does not fit beside the one that serves."""
+    for version in list(table):
+        if version in table:
+            table = _moved(table, version, "retiring")
+    return table
+
+
+def room(table: Table, version: int, needed: int, free: int, held: Mapping[int, int]) -> Room:
+    """Where a version finds its memory: beside the one that serves, only in its place, or not at all.
+
+    Args:
+        table: what is in memory.
+        version: what is to be.
+        needed: bytes it takes.
+        free: bytes that nobody has.
+        held: bytes that each version in memory gives back when it goes.
+    """
+    if version in table:
+        return "beside"
+    serving = only(table, "serving")
+    if needed <= free + sum(size for other, size in held.items() if other != serving):
+        return "beside"
+    return "in place" if needed <= free + sum(held.values()) else "none"
 
 
 def enter(table: Table, version: int) -> Table:

@@ -54,6 +54,7 @@ async def _serve(context: Context) -> None:
         sys.exit(1)
     slots = WeightSlots(settings.inference.drain_seconds)
     engine = Engine(slots, Dispatcher(loop, context.channel), settings.inference.max_queue)
+    slots.on_settled = engine.wake
     metrics.watch(lambda: engine.waiting, lambda: engine.running)
     service = Service(settings, slots, engine, metrics)
     server = HttpServer(app.make(service))

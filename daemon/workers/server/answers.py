@@ -27,6 +27,7 @@ from engine.inference.requests import (
 
 _FAILURES: dict[FailureKind, tuple[int, str]] = {
     "too_long": (400, "context_length_exceeded"),
+    "version_gone": (503, "no_version"),
     "drained": (503, "version_replaced"),
     "timeout": (504, "timeout"),
     "internal": (500, "model_failed"),

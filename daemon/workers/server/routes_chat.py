@@ -51,18 +51,18 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/chat/completions", openapi_extra=described(ChatBody))
     async def chat(http: Request) -> Response:
         body = await read(http, ChatBody, service.body_limit)
-        serving = await service.serving()
-        check_tokens((int(token) for token in body.logit_bias or {}), serving.model.vocabulary, "logit_bias")
-        prompt = await prompt_of(serving.tokenizer, body.messages)
+        outline = await service.outline()
+        check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
+        prompt = await prompt_of(outline.tokenizer, body.messages)
         limits = (body.max_completion_tokens, body.max_tokens, service.settings.inference.max_tokens)
         wish = Wish(
             max_tokens=next(limit for limit in limits if limit is not None),
             sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),
             stop=body.stops,
-            stop_ids=stop_ids(serving.tokenizer, ignore=body.ignore_eos),
+            stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
         )
         answer = service.ask(http, [prompt] * (body.n or 1), wish, model=body.model, streamed=bool(body.stream))
-        turn = _Turn(body, serving.tokenizer)
+        turn = _Turn(body, outline.tokenizer)
 
         if body.stream:
             return await as_stream(answer, turn.chunks(answer), service.settings.api.request_timeout_seconds)

@@ -95,8 +95,8 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/completions", openapi_extra=described(CompletionBody))
     async def completions(http: Request) -> Response:
         body = await read(http, CompletionBody, service.body_limit)
-        serving = await service.serving()
-        completion = await _prepared(service, body, serving.tokenizer, serving.model.vocabulary)
+        outline = await service.outline()
+        completion = await _prepared(service, body, outline.tokenizer, outline.vocabulary)
         limit = service.settings.inference.max_queue
         if len(completion.prompts) > limit:
             message = f"prompts x n is {len(completion.prompts)}; one request may ask for {limit} answers"
@@ -105,7 +105,7 @@ def router(service: Service) -> APIRouter:
             max_tokens=service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens,
             sampling=body.sampling(body.logprobs),
             stop=body.stops,
-            stop_ids=stop_ids(serving.tokenizer, ignore=body.ignore_eos),
+            stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
             score_prompt=bool(body.echo) and body.logprobs is not None,
         )
         answer = service.ask(http, completion.prompts, wish, model=body.model, streamed=bool(body.stream))

@@ -20,6 +20,8 @@ def router(service: Service) -> APIRouter:
         serving = service.slots.serving
         if service.stopping.is_set():
             return JSONResponse({"status": "stopping", "reason": "the server is stopping"}, 503)
+        if service.slots.replacing:
+            return JSONResponse({"status": "swapping", "reason": service.unready}, 503)
         if serving is None:
             return JSONResponse({"status": "unready", "reason": service.unready}, 503)
         return JSONResponse({"status": "ready", "version": f"{serving.version:06d}"})

@@ -30,7 +30,7 @@ def router(service: Service) -> APIRouter:
         if body.task not in TASKS:
             message = f"this model has no task {body.task!r}; it has: {', '.join(TASKS)}"
             raise ApiError(400, "unknown_task", message, param="task")
-        tokenizer = (await service.serving()).tokenizer
+        tokenizer = (await service.outline()).tokenizer
         if body.task == "chat":
             prompt = await prompt_of(tokenizer, [ChatMessage(role="user", content=body.input)])
         else:
@@ -54,7 +54,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/score", openapi_extra=described(ScoreBody))
     async def score(http: Request) -> Response:
         body = await read(http, ScoreBody, service.body_limit)
-        tokenizer = (await service.serving()).tokenizer
+        tokenizer = (await service.outline()).tokenizer
         ids = (await service.tokens(tokenizer, [body.text]))[0]
         wish = Wish(0, Sampling(temperature=0.0, alternatives=body.top_k or 0), score_prompt=True)
         answer = service.ask(http, [[tokenizer.special(BOS), *ids]], wish, model=body.model)

@@ -15,7 +15,7 @@ from daemon.workers.server.keys import Keys, KeysFileError
 from daemon.workers.server.metrics import Metrics
 from engine.inference.engine import Engine, PromptTooLongError, QueueFullError
 from engine.inference.requests import Wish
-from engine.inference.slots import Resident, VersionGoneError, WeightSlots
+from engine.inference.slots import Outline, VersionGoneError, WeightSlots
 from engine.tokenizers.base import Tokenizer
 
 MODEL = "thor"
@@ -59,8 +59,8 @@ class Service:
         """Bytes that a request's body may have."""
         return self.settings.api.max_body_megabytes << 20
 
-    async def serving(self) -> Resident:
-        """The version that answers.
+    async def outline(self) -> Outline:
+        """What prompts must be written for: the version that serves, or the one whose successor is being loaded.
 
         Raises:
             ApiError: 503, none does, and why; or the server is stopping.
@@ -68,10 +68,10 @@ class Service:
         await self.decided.wait()
         if self.stopping.is_set():
             raise ApiError(503, "stopping", "the server is stopping", retry_after=2, close=True)
-        resident = self.slots.serving
-        if resident is None:
+        outline = self.slots.outline
+        if outline is None:
             raise ApiError(503, "no_version", self.unready, retry_after=5)
-        return resident
+        return outline
 
     def pin(self, model: str | None) -> int | None:
         """The version that a model's name insists on; null: whichever serves.

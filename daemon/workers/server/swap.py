@@ -4,6 +4,10 @@
     Commit N     `current` points to N already: new requests go to N   → Serving, or Refused if it had to be loaded
     Abandon N    forget what was prepared
 
+Where memory does not hold two versions, Prepare only checks N (→ Prepared, in place), and Commit swaps in place: new
+requests wait in the queue, those under way finish, the old weights go, N is loaded, and the queue moves on. If N cannot
+be loaded then, the old version is loaded again and N refused.
+
 Every command may come again and is answered the same. A version that is refused leaves no trace: answers go on from
 the one that serves. After a restart the server takes up what `current` points to.
 """
@@ -19,10 +23,13 @@ from daemon.workers.runtime import Context
 from daemon.workers.server.metrics import Metrics
 from engine import artifacts
 from engine.device import Placement
-from engine.inference import preparing
+from engine.inference import footprint, preparing
 from engine.inference.preparing import NotNowError, UnfitVersionError
 from engine.inference.slots import WeightSlots
+from engine.inference.swap_policy import Room
 
+DRAIN_MARGIN = 30.0
+"""Beyond the deadline of requests on a version, until the engine must have let go of it; in seconds."""
 NICENESS = 10
 """A version is loaded with what time the requests leave."""
 _logger = log.get(__name__)
@@ -75,8 +82,9 @@ class Swapper:
     def _obey(self, command: ToWorker) -> None:
         match command:
             case Prepare(version=version):
-                if self._hold(version):
-                    self._channel.send(Prepared(version=version))
+                room = self._make_ready(version)
+                if room is not None:
+                    self._channel.send(Prepared(version=version, in_place=room == "in place"))
             case Commit(version=version):
                 self._commit(version)
             case Abandon(version=version):
@@ -87,35 +95,95 @@ class Swapper:
                 _logger.warning("a command that is none of the server's", kind=command.kind)
 
     def _commit(self, version: int) -> None:
-        if not self._hold(version):
+        room = self._make_ready(version)
+        if room is None or (room == "in place" and not self._replace(version)):
             return
         self._slots.commit(version)
         self._metrics.swaps.labels("commit", "served").inc()
         _logger.info("new requests go to this version", version=version)
         self._say_what_serves()
 
-    def _hold(self, version: int) -> bool:
-        """Have the version in memory, checked and warm; or say why it is refused."""
+    def _make_ready(self, version: int) -> Room | None:
+        """Have the version checked and, where it fits beside the one that serves, in memory and warm.
+
+        Returns:
+            Where it fits; null: it is refused, and the supervisor knows why.
+        """
         self._channel.advance(f"preparing version {version:06d}")
         started = time.monotonic()
         folder = self._context.paths.version(version)
         try:
             if not self._slots.holds(version):
-                preparing.check(folder, self._placement, self._slots.serving)
-            if self._slots.admit(version, wait_seconds=self._slots.drain_seconds + 30):
-                rows = self._context.settings.inference.max_batch
-                self._slots.install(preparing.load(folder, self._placement, rows))
+                preparing.check(folder, self._slots.serving)
+            room = preparing.room(folder, self._placement, self._rows, self._slots, self._memory_limit)
+            if room == "in place":
+                preparing.check_weights(folder)
+            elif self._slots.admit(version, wait_seconds=self._slots.drain_seconds + DRAIN_MARGIN):
+                self._slots.install(preparing.load(folder, self._placement, self._rows))
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
-            return False
+            return None
         finally:
             if self._is_idle():
                 self._channel.idle()
         seconds = time.monotonic() - started
         self._metrics.load_seconds.observe(seconds)
         self._metrics.swaps.labels("prepare", "prepared").inc()
-        _logger.info("a version is prepared", version=version, seconds=round(seconds, 3))
+        _logger.info("a version is prepared", version=version, room=room, seconds=round(seconds, 3))
+        return room
+
+    def _replace(self, version: int) -> bool:
+        """Load a version in place of the one that serves, while requests wait. False: the old one is back."""
+        old = self._slots.outline
+        if old is None:
+            raise RuntimeError("there is nothing to replace")
+        self._channel.advance(f"replacing version {old.version:06d} by {version:06d}")
+        self._on_unready(
+            f"version {version:06d} takes the place of {old.version:06d}, as memory holds only one of them: requests "
+            "wait until it is loaded"
+        )
+        _logger.warning("memory does not hold two versions: answers pause", version=version, replaces=old.version)
+        began = time.monotonic()
+        try:
+            self._slots.clear(self._slots.drain_seconds + DRAIN_MARGIN)
+            drained = time.monotonic()
+            self._load_alone(version)
+        except (UnfitVersionError, NotNowError, TimeoutError) as error:
+            self._bring_back(old.version)
+            self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
+            return False
+        finally:
+            self._metrics.pause_seconds.observe(time.monotonic() - began)
+            if self._is_idle():
+                self._channel.idle()
+        waited = {"drain_seconds": round(drained - began, 3), "load_seconds": round(time.monotonic() - drained, 3)}
+        _logger.info("answers go on", version=version, **waited)
         return True
+
+    def _bring_back(self, version: int) -> None:
+        """Serve the version again that made way in vain."""
+        try:
+            if not self._slots.holds(version):
+                self._load_alone(version)
+            self._slots.commit(version)
+            _logger.warning("answers go on from the version before", version=version)
+        except (UnfitVersionError, NotNowError) as error:
+            self._on_unready(f"version {version:06d} cannot be loaded again: {error}")
+            _logger.critical("the version before cannot be loaded again", version=version, reason=str(error))
+            self._slots.give_up()
+
+    def _load_alone(self, version: int) -> None:
+        """Load a version into empty memory."""
+        footprint.give_back(self._placement.device)
+        self._slots.install(preparing.load(self._context.paths.version(version), self._placement, self._rows))
+
+    @property
+    def _rows(self) -> int:
+        return self._context.settings.inference.max_batch
+
+    @property
+    def _memory_limit(self) -> int:
+        return self._context.settings.inference.memory_megabytes << 20
 
     def _refuse(self, version: int, reason: str, *, unfit: bool) -> None:
         self._metrics.swaps.labels("prepare", "refused").inc()

@@ -170,6 +170,7 @@ class Script:
     refuses: dict[int, str] = dataclasses.field(default_factory=dict)
     """Versions the server refuses, and why."""
     fails_to_flip: frozenset[int] = frozenset()
+    failed_flips_are_unfit: bool = True
     """Versions that the server prepares well and then cannot load."""
     no_room: int = 0
     """How many times the server has no room for a version."""
@@ -271,7 +272,8 @@ class StandIns:
             assert artifacts.current_version(self.paths.current) == message.version
             if message.version in self.script.fails_to_flip:
                 self.serving = None
-                return Refused(version=message.version, reason="not enough memory")
+                unfit = self.script.failed_flips_are_unfit
+                return Refused(version=message.version, reason="not enough memory", unfit=unfit)
             self.serving, self.prepared = message.version, None
             return Serving(version=message.version, resident=(message.version,))
         raise AssertionError(message)

@@ -206,17 +206,22 @@ def test_a_full_disk_refuses_a_promotion_and_changes_nothing(paths: Paths, monke
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(
+    ("unfit", "error", "state"), [(True, RefusedError, "quarantined"), (False, NotNowError, "available")]
+)
 @pytest.mark.parametrize("before", [None, 1])
-def test_a_swap_that_fails_after_its_commit_point_is_undone(paths: Paths, before: int | None) -> None:
+def test_a_swap_that_fails_after_its_commit_point_is_undone(
+    paths: Paths, before: int | None, unfit: bool, error: type[Exception], state: str
+) -> None:
     async def story() -> None:
-        workers = StandIns(paths, Script(fails_to_flip=frozenset({2})))
+        workers = StandIns(paths, Script(fails_to_flip=frozenset({2}), failed_flips_are_unfit=unfit))
         async with learning(workers) as it:
             if before is not None:
                 await it.promotion.promote(before, by="uid 0")
-            with pytest.raises(RefusedError, match="not enough memory"):
+            with pytest.raises(error, match="not enough memory"):
                 await it.promotion.promote(2, by="uid 0")
             assert artifacts.current_version(paths.current) == it.promotion.serving == workers.serving == before
-            assert (await it.store.version(2)).state == "quarantined"
+            assert (await it.store.version(2)).state == state
             assert await it.store.swap() is None
             await it.promotion.promote(3, by="uid 0")
             assert workers.serving == 3

@@ -1,5 +1,7 @@
 """Every state that four versions can be brought into, and what must hold in each."""
 
+import itertools
+
 import pytest
 
 from engine.inference import swap_policy
@@ -22,6 +24,7 @@ def successors(table: Table) -> list[tuple[str, int, Table]]:
         if admission == "load":
             found.append(("load", version, swap_policy.loaded(admitted, version)))
         found.append(("abandon", version, swap_policy.abandon(table, version)))
+        found.append(("clear", version, swap_policy.clear(table)))
         if version in table:
             found.append(("commit", version, swap_policy.commit(table, version)))
             if table[version].users < MAX_USERS and table[version].state != "retiring":
@@ -58,11 +61,11 @@ def test_at_most_two_versions_and_one_of_each_kind() -> None:
         assert all(place.users for place in table.values() if place.state == "retiring")
 
 
-def test_a_version_that_serves_is_only_ever_replaced() -> None:
+def test_a_version_that_serves_is_only_ever_replaced_unless_all_must_go() -> None:
     for table in STATES:
         serving = swap_policy.only(table, "serving")
         for event, version, after in successors(table):
-            expected = version if event == "commit" else serving
+            expected = {"commit": version, "clear": None}.get(event, serving)
             assert swap_policy.only(after, "serving") == expected
 
 
@@ -105,6 +108,44 @@ def test_commands_may_be_repeated() -> None:
                 assert swap_policy.commit(after, version) == after
             if event == "abandon":
                 assert swap_policy.abandon(after, version) == after
+            if event == "clear":
+                assert swap_policy.clear(after) == after
+
+
+def test_after_all_were_told_to_go_nothing_is_left_but_what_is_in_use() -> None:
+    for table in STATES:
+        after = swap_policy.clear(table)
+        assert {version: place.users for version, place in after.items()} == {
+            version: place.users for version, place in table.items() if place.users
+        }
+        assert {place.state for place in after.values()} <= {"retiring"}
+        for version in list(after):
+            with pytest.raises(KeyError):
+                swap_policy.enter(after, version)
+            while version in after:
+                after = swap_policy.leave(after, version)
+        assert after == EMPTY
+
+
+def test_a_version_is_loaded_beside_wherever_memory_allows_and_else_in_place() -> None:
+    """By carrying it out: admit what is said to fit, add up what is then in memory."""
+    total = 12
+    for table in STATES:
+        for sizes in itertools.product((1, 4, 7), repeat=len(table)):
+            held = dict(zip(table, sizes, strict=True))
+            if sum(sizes) > total:
+                continue
+            for version, needed in itertools.product(VERSIONS, (1, 5, 8, 11, 13)):
+                room = swap_policy.room(table, version, needed, total - sum(sizes), held)
+                beside = swap_policy.admit(table, version)[0]
+                for other in list(beside):
+                    while other in beside and beside[other].state == "retiring":
+                        beside = swap_policy.leave(beside, other)
+                kept = sum(held[other] for other in beside if other == swap_policy.only(beside, "serving"))
+                if version in table or kept + needed <= total:
+                    assert room == "beside"
+                else:
+                    assert room == ("in place" if needed <= total else "none")
 
 
 def test_the_version_before_can_be_gone_back_to_without_loading() -> None:

@@ -1,91 +1,18 @@
 """Swaps as the supervisor commands them, under load, and versions that must never serve."""
 
 import json
-import shutil
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from safetensors.torch import load_file, save_file
 
 from daemon.messages import Abandon, Commit, Prepare, Prepared, Ready, Refused, Serving
-from engine import artifacts, version
+from engine import artifacts
 from engine.config import ModelSettings
-from engine.tokenizers import bpe
-from tests.daemon.workers.server.harness import SMALL, Server, StartServer, greedy, make_version, server_settings
-
-PROMPTS = ("The quick", "Der große Deich", "日本", "a", "lazy dog. The quick brown fox jumps over")
-
-
-class Load:
-    """Clients that stream greedy answers without pause; every fault is kept, and every answer with its version."""
-
-    def __init__(self, server: Server, clients: int, tokens: int = 24) -> None:
-        self.faults: list[str] = []
-        self.answers: list[tuple[str, str, str]] = []
-        self._tokens = tokens
-        self._server = server
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(clients)]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for(self, version: str) -> None:
-        deadline = time.monotonic() + 30
-        while not any(each[0] == version for each in self.answers[-50:]):
-            assert time.monotonic() < deadline, (self.faults, self.answers[-3:])
-            time.sleep(0.005)
-
-    def _client(self, number: int) -> None:
-        with self._server.http() as client:
-            turn = number
-            while not self._over.is_set():
-                turn += 1
-                try:
-                    self._one(client, PROMPTS[turn % len(PROMPTS)])
-                except Exception as error:
-                    self.faults.append(f"{type(error).__name__}: {error}")
-
-    def _one(self, client: httpx.Client, prompt: str) -> None:
-        body = {
-            "prompt": prompt,
-            "max_tokens": self._tokens,
-            "temperature": 0,
-            "ignore_eos": True,
-            "stream": True,
-        }
-        with client.stream("POST", "/v1/completions", json=body) as answer:
-            if answer.status_code != 200:
-                raise ValueError(f"{answer.status_code}: {answer.read()!r}")
-            events = [line[6:] for line in answer.iter_lines() if line]
-        if events[-1] != "[DONE]":
-            raise ValueError(f"cut: {events[-1]}")
-        chunks = [json.loads(event) for event in events[:-1]]
-        versions = {chunk["system_fingerprint"] for chunk in chunks} | {answer.headers["x-thord-version"]}
-        if len(versions) != 1:
-            raise ValueError(f"mixed: {versions}")
-        self.answers.append((versions.pop(), prompt, "".join(chunk["choices"][0]["text"] for chunk in chunks)))
-
-
-def expected_answers(server: Server, versions: range, tokens: int = 24) -> dict[tuple[str, str], str]:
-    """What an isolated plain loop on each version says."""
-    found = {}
-    for number in versions:
-        loaded = server.load(number)
-        for prompt in PROMPTS:
-            ids = greedy(loaded, server.text_prompt(prompt), tokens)
-            found[f"{number:06d}", prompt] = server.tokenizer.decode(ids)
-    return found
+from tests.daemon.workers.server.harness import Server, StartServer, server_settings
+from tests.daemon.workers.server.load import Load, expected_answers
+from tests.daemon.workers.server.spoilt import BAD, flip_a_bit
 
 
 def test_swaps_under_streaming_load(start_server: StartServer) -> None:
@@ -175,110 +102,6 @@ def test_before_the_first_version(start_server: StartServer) -> None:
 
 
 # Bad versions --------------------------------------------------------------------------------------------------------
-
-
-def resealed(folder: Path) -> None:
-    """Make the manifest say what the files are now: the fault is then in what they mean."""
-    manifest = artifacts.read_version_manifest(folder)
-    files = artifacts.record_files(folder)
-    value = json.loads(manifest.model_copy(update={"files": files}).model_dump_json())
-    (folder / "manifest.json").unlink()
-    artifacts.write_json(folder / "manifest.json", value)
-
-
-def flip_a_bit(folder: Path) -> None:
-    file = folder / version.WEIGHTS
-    data = bytearray(file.read_bytes())
-    data[-77] ^= 4
-    file.unlink()
-    file.write_bytes(data)
-
-
-def truncate(folder: Path) -> None:
-    file = folder / version.WEIGHTS
-    data = file.read_bytes()
-    file.unlink()
-    file.write_bytes(data[: len(data) // 2])
-
-
-def truncate_and_reseal(folder: Path) -> None:
-    truncate(folder)
-    resealed(folder)
-
-
-def change_weights(folder: Path, change: Callable[[dict], None]) -> None:
-    weights = load_file(folder / version.WEIGHTS)
-    change(weights)
-    (folder / version.WEIGHTS).unlink()
-    save_file(weights, folder / version.WEIGHTS)
-    resealed(folder)
-
-
-def drop_a_tensor(folder: Path) -> None:
-    change_weights(folder, lambda weights: weights.pop("model.norm.weight"))
-
-
-def reshape_a_tensor(folder: Path) -> None:
-    def cut(weights: dict) -> None:
-        weights["model.norm.weight"] = weights["model.norm.weight"][:-1].contiguous()
-
-    change_weights(folder, cut)
-
-
-def poison(folder: Path) -> None:
-    def poisoned(weights: dict) -> None:
-        weights["model.layers.1.mlp.up_proj.weight"][3, 5] = float("nan")
-
-    change_weights(folder, poisoned)
-
-
-def overflow(folder: Path) -> None:
-    def huge(weights: dict) -> None:
-        weights["model.norm.weight"].fill_(3e38)
-
-    change_weights(folder, huge)
-
-
-def foreign_tokenizer(folder: Path) -> None:
-    other = bpe.train(["something else entirely, of the same size " * 20], vocabulary=400, sample_bytes=1 << 20)
-    shutil.rmtree(folder)
-    make_version(folder, int(folder.name), other, SMALL)
-
-
-def broken_tokenizer(folder: Path) -> None:
-    (folder / version.TOKENIZER).unlink()
-    (folder / version.TOKENIZER).write_text("{}")
-    resealed(folder)
-
-
-def other_number(folder: Path) -> None:
-    shutil.rmtree(folder)
-    tokenizer = bpe.load(folder.with_name("000001"))
-    make_version(folder, 9, tokenizer, SMALL)
-
-
-def no_config(folder: Path) -> None:
-    (folder / version.CONFIG).unlink()
-
-
-def absent(folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
-BAD = {
-    flip_a_bit: "sha256",
-    truncate: "bytes, the manifest says",
-    truncate_and_reseal: "model.safetensors",
-    drop_a_tensor: "missing: ['model.norm.weight']",
-    reshape_a_tensor: "[63], the model needs [64]",
-    poison: "NaN or infinity in model.layers.1.mlp.up_proj.weight",
-    overflow: "NaN or infinite",
-    foreign_tokenizer: "foreign tokenizer",
-    broken_tokenizer: "tokenizer",
-    other_number: "version 9",
-    no_config: "config.json",
-    absent: "manifest.json",
-}
 
 
 def test_bad_versions_are_refused_while_answers_go_on(server: Server) -> None:

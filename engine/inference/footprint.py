@@ -1,0 +1,57 @@
+"""How much memory versions take, and how much there is."""
+
+import gc
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor
+
+from engine import version
+from engine.device import Placement
+from engine.models import registry
+from engine.models.base import Cache, LanguageModel
+
+
+def needed(folder: Path, placement: Placement, rows: int) -> int:
+    """Bytes that a version will take: weights and a cache of ``rows`` rows. Only its configuration is read.
+
+    Raises:
+        ArtifactError: that cannot be read.
+    """
+    config = version.read_config(folder)
+    model = registry.skeleton(config.model, config.vocabulary)
+    registry.module(model).to(placement.dtype)
+    return taken(model, model.make_cache(rows, model.context))
+
+
+def taken(model: LanguageModel, cache: Cache) -> int:
+    """Bytes of weights and cache."""
+    return sum(weight.nbytes for weight in model.parameters()) + _bytes_in(cache)
+
+
+def free(device: torch.device, limit: int, held: int) -> int:
+    """Bytes that nobody has: of the machine's memory and, where ``limit`` is not 0, of what thord may take."""
+    of_limit = limit - held if limit else None
+    if device.type == "cuda":
+        unused, _ = torch.cuda.mem_get_info(device)
+        of_machine = unused + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    else:
+        of_machine = int(psutil.virtual_memory().available)
+    return of_machine if of_limit is None else min(of_machine, of_limit)
+
+
+def give_back(device: torch.device) -> None:
+    """Return to the machine what versions held that are gone."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _bytes_in(part: object) -> int:
+    """Bytes of the tensors that a cache is made of, whatever its family keeps."""
+    if isinstance(part, Tensor):
+        return part.nbytes
+    if isinstance(part, list | tuple):
+        return sum(_bytes_in(each) for each in part)
+    return sum(_bytes_in(each) for each in vars(part).values()) if hasattr(part, "__dict__") else 0
