@@ -61,6 +61,8 @@ class Unit(NamedTuple):
     def _last_words(self) -> str:
         command = ["journalctl", *(["--user"] if self.user else []), "-u", UNIT, "-n", "15", "-o", "cat", "--no-pager"]
         try:
+            # What the unit said a moment ago may not have been written yet. Only root may ask for it, hence no check.
+            subprocess.run(["journalctl", "--sync"], capture_output=True, check=False)
             return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         except FileNotFoundError:
             return ""
