@@ -36,7 +36,7 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 	$(BIN)/ruff format .
 
 test: $(VENV)/installed-dev ## the whole test suite
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile
 
 soak: $(VENV)/installed-dev ## long runs that try to break it
 	$(BIN)/pytest -m soak --timeout=7200
