@@ -263,6 +263,9 @@ class TrainingSettings(Section):
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first moment.")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second moment.")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    augmented_copies: int = Field(
+        0, ge=0, description="Copies of each dialogue to learn from too, the user's turns in it typed carelessly."
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target spread over the vocabulary.")
     average: float = Field(
         0.0, ge=0, lt=1, examples=[0.999], description="Decay of a moving average of the weights, published instead."

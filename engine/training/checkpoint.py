@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
+import psutil
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -102,6 +103,8 @@ class Checkpoints:
     def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
         """Copy everything and return; it is written meanwhile, one at a time. One of this step is the same already.
 
+        Where memory is too short for copies, return when it is written.
+
         Raises:
             OSError: no space, or the disk refused, now or in writing the one before; earlier ones are untouched.
         """
@@ -109,6 +112,9 @@ class Checkpoints:
         if self._at(progress.step).exists():
             return
         self._check_space(weights, optimizer)
+        if not _is_room_for_copies(weights, optimizer):
+            self._write(weights, optimizer, progress)
+            return
         copies = _copies(weights), _copies(optimizer), replace(progress)
         thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing = thread.submit(self._write, *copies)
@@ -182,6 +188,11 @@ def needed(steps: list[int], newest: Iterable[Progress], keep: int, keep_every: 
     named = {step for progress in newest for step in (progress.best_step, progress.fallback_step) if step is not None}
     marked = {step for step in steps if keep_every and step % keep_every == 0}
     return set(steps[-keep:]) | named | marked
+
+
+def _is_room_for_copies(*tensors: Mapping[str, Tensor]) -> bool:
+    """Whether they would take less than half of the memory that is free."""
+    return 2 * sum(tensor.nbytes for group in tensors for tensor in group.values()) < psutil.virtual_memory().available
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

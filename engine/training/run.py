@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from engine import artifacts, device, version
 from engine.artifacts import VersionManifest
 from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
-from engine.data import shard, snapshot
+from engine.data import augment, shard, snapshot
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation
 from engine.data.snapshot import Example
@@ -200,7 +200,9 @@ def _rows(
     def documents(validation: bool) -> Iterator[Encoded]:
         for number, example in enumerate(snapshot.train_examples(places.snapshot)):
             if (example.identity in chosen) == validation:
-                yield chat.encode_conversation(tokenizer, example.conversation, example.learn_from)
+                copies = 0 if validation else settings.augmented_copies
+                for one in augment.with_copies(example, copies, settings.seed):
+                    yield chat.encode_conversation(tokenizer, one.conversation, one.learn_from)
             if number % 100 == 0:
                 reporter.preparing("tokenising")
                 if reporter.stopping():

@@ -56,6 +56,16 @@ def test_one_is_written_at_a_time(tmp_path, hold):
     assert Checkpoints(tmp_path, keep=2).latest().progress.step == 2
 
 
+def test_without_memory_for_copies_it_is_written_at_once(tmp_path, monkeypatch):
+    class Memory:
+        available = 20
+
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(tensors(1), {}, Progress(step=1))
+    assert checkpoints.latest().progress.step == 1
+
+
 def test_a_failed_write_is_told_by_the_next_and_leaves_the_one_before(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

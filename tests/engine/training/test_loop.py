@@ -93,6 +93,17 @@ def test_validation_conversations_are_never_trained_on(places, plan, conversatio
     assert run._validation_identities(fewer.snapshot, 0.2) <= held
 
 
+def test_copies_are_trained_on_and_not_validated_with(places, plan, conversations, recording, tmp_path):
+    run.learn(plan(max_steps=1), places, recording())
+    again = replace(places, folder=tmp_path / "again", target=tmp_path / "again-version")
+    run.learn(plan(max_steps=1, augmented_copies=2), again, recording())
+    sizes = [
+        [len(run.shard.read(one.folder / "data" / part)) for part in ("train", "validation")] for one in (places, again)
+    ]
+    assert 1.5 * sizes[0][0] < sizes[1][0] <= 3 * sizes[0][0]
+    assert sizes[1][1] == sizes[0][1]
+
+
 def test_fine_tuning_goes_on_from_the_base(places, plan, recording, conversations):
     first = recording()
     run.learn(plan(), places, first)

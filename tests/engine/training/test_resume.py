@@ -46,15 +46,19 @@ EVERYTHING = {
     "label_smoothing": 0.1,
     "kl_weight": 0.1,
     "recompute": "selective",
+    "augmented_copies": 1,
     "keep_epochs": True,
-    "early_stopping_patience": 2,
-    "learning_rate": 3e-2,
-    "epochs": 6,
+    "early_stopping_patience": 1,
+    "learning_rate": 6e-2,
+    "epochs": 5,
 }
 
 
 def test_killed_at_many_moments_with_everything_on(attempt, places, plan, conversations, tmp_path):
-    """Dropout, packing, replay, accumulation, averages, a base to stay close to, an early stop; each kill is drawn."""
+    """Dropout, packing, replay, augmentation, accumulation, averages, KL to a base, an early stop, background writes.
+
+    Each kill is drawn.
+    """
     base = tmp_path / "versions" / "000001"
     assert attempt(plan(max_steps=4), replace(places, folder=tmp_path / "run-1")) == 0
     origins = ["new", "new", "replay"] * len(conversations)

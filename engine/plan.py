@@ -1,0 +1,262 @@
+"""What a model needs and gives on this machine, found by training it for a few steps, or a part of it if it is large.
+
+Memory and time of a step grow evenly with layers and with rows, so probes of one and two layers and few rows, each a
+process of its own, tell those of the whole.
+
+``python -m engine.plan FILE`` prints a `Forecast` as JSON for the settings in FILE (JSON as well, with the tables
+``model``, ``tokenizer`` and ``training``).
+"""
+
+import argparse
+import itertools
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from engine import device, memory
+from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+from engine.data import shard
+from engine.data.batches import Rows
+from engine.device import ImpossiblePlacementError, Placement
+from engine.models import registry
+from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
+from engine.training.checkpoint import Checkpoints
+from engine.training.loop import Loop
+from engine.training.objectives import MaskedCrossEntropy
+from engine.training.recompute import NothingToRecomputeError
+from engine.training.reporting import Figures, Silent
+
+_SHARE_TO_USE = 0.8
+"""Of the memory that is free; the rest is for the service beside it."""
+_LARGE_STEP = 2e12
+"""Operations beyond which only a part is trained: some seconds on a processor, next to nothing on a GPU."""
+_PART_LAYERS, _PART_ROWS = (1, 2), (1, 3)
+_STEPS = 3
+_GEMM_TRIES = 20
+_AROUND_THE_LOOP = 10 << 20
+"""What a run takes besides: its data, checkpoints, publishing."""
+
+
+class Question(BaseModel):
+    """The settings that decide; other tables are of no account."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: ModelSettings
+    tokenizer: TokenizerSettings
+    training: TrainingSettings
+
+    @property
+    def vocabulary(self) -> int:
+        """Of the tokenizer; bytes learn none."""
+        return len(SPECIAL_TOKENS) + 256 if self.tokenizer.kind == "bytes" else self.tokenizer.vocabulary
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Bytes, counts and tokens a second.
+
+    Attributes:
+        training_bytes: the peak with ``batch_size`` rows, beyond what torch takes by itself.
+        inference_bytes: the weights, and what is remembered of one row of full length.
+        batch_size: rows in a microbatch that fit, at most those asked for; 0 where not even one does.
+        gemm_flops: operations a second in matrix products of the model's own width.
+        share_of_gemm: what of them training comes to, at 6 operations for each parameter and token.
+    """
+
+    family: str
+    parameters: int
+    device: str
+    dtype: str
+    available_bytes: int
+    training_bytes: int
+    inference_bytes: int
+    batch_size: int
+    accumulation: int
+    tokens_per_second: float
+    gemm_flops: float
+    share_of_gemm: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The peak of a few steps, beyond what was there before, and the time of the fastest."""
+
+    peak_bytes: float
+    seconds: float
+
+
+class ProbeFailedError(Exception):
+    """Not even a part of the model could be trained here; the message is what its process said last."""
+
+
+def forecast(question: Question) -> Forecast:
+    """What this machine can do.
+
+    Raises:
+        ImpossiblePlacementError: device or precision cannot be had here.
+        ProbeFailedError: see there.
+    """
+    model, training, vocabulary = question.model, question.training, question.vocabulary
+    placement = device.resolve(training.device, training.precision)
+    parameters = registry.parameter_count(model, vocabulary)
+    is_large = 6 * parameters * training.batch_size * training.length > _LARGE_STEP
+    layers_tried = _PART_LAYERS if is_large else (model.shape.layers,)
+    rows_tried = _PART_ROWS if is_large else (1, training.batch_size)
+    probes = {at: _in_a_process(question, *at) for at in itertools.product(layers_tried, rows_tried)}
+    available = _available_bytes(placement.device)
+
+    def peak(rows: int) -> float:
+        return _AROUND_THE_LOOP + extend({at: each.peak_bytes for at, each in probes.items()}, model.shape.layers, rows)
+
+    fitting = training.batch_size
+    while fitting and peak(fitting) > _SHARE_TO_USE * available:
+        fitting //= 2
+    rows = max(1, fitting)
+    seconds = extend({at: each.seconds for at, each in probes.items()}, model.shape.layers, rows)
+    rate, flops = rows * training.length / seconds, gemm_flops(model.shape.hidden, rows * training.length, placement)
+    return Forecast(
+        family=model.family,
+        parameters=parameters,
+        device=placement.device.type,
+        dtype=str(placement.dtype).removeprefix("torch."),
+        available_bytes=available,
+        training_bytes=int(peak(rows)),
+        inference_bytes=placement.dtype.itemsize * parameters + _cache_bytes(model, vocabulary, placement.dtype),
+        batch_size=fitting,
+        accumulation=training.accumulation * training.batch_size // rows,
+        tokens_per_second=rate,
+        gemm_flops=flops,
+        share_of_gemm=6 * parameters * rate / flops,
+    )
+
+
+def probe(question: Question, layers: int, rows: int) -> Probe:
+    """Train so many of the model's layers for a few steps of so many rows, in this process, which does nothing else."""
+
+    class Stopwatch(Silent):
+        def stepped(self, figures: Figures) -> None:
+            times.append(time.perf_counter())
+
+    class Unsaved(Checkpoints):
+        def save(self, *_: object) -> None:
+            pass
+
+    times: list[float] = []
+    vocabulary, length = question.vocabulary, question.training.length
+    placement = device.resolve(question.training.device, question.training.precision)
+    settings = question.training.model_copy(
+        update={"batch_size": rows, "accumulation": 1, "max_steps": _STEPS, "early_stopping_patience": 0}
+    )
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    before = psutil.Process().memory_info().rss
+    model = registry.build(question.model.model_copy(update={"layers": layers}), vocabulary, seed=0)
+    with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:
+        sizes = [length - length // 3, length // 3] * rows  # as in practice, a row holds several documents
+        documents = (Encoded([at % vocabulary for at in range(size + 1)], [True] * (size + 1)) for size in sizes)
+        data = Rows(shard.write(Path(folder) / "data", documents), length)
+        Loop(model, MaskedCrossEntropy(), data, None, settings, placement, checkpoints, Stopwatch()).run()
+    peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else _peak_bytes() - before
+    return Probe(peak, min(after - before for before, after in itertools.pairwise(times)))
+
+
+def extend(at: dict[tuple[int, int], float], layers: int, rows: int) -> float:
+    """From values at a few layers and rows, by c + l * layers + (r + m * layers) * rows; nothing shrinks with more."""
+
+    by_rows: dict[int, dict[int, float]] = {}
+    for (its_layers, its_rows), value in at.items():
+        by_rows.setdefault(its_rows, {})[its_layers] = value
+    return _along({count: _along(values, layers) for count, values in by_rows.items()}, rows)
+
+
+def _along(values: dict[int, float], here: int) -> float:
+    """The line through the first and the last of some values; one value is the same everywhere."""
+    first, last = min(values), max(values)
+    slope = max(0.0, values[last] - values[first]) / max(1, last - first)
+    return values[first] + slope * (here - first)
+
+
+def gemm_flops(width: int, rows: int, placement: Placement) -> float:
+    """Operations a second in a product as the model has them: a microbatch of tokens by a matrix of its width."""
+    rows = min(4096, rows)
+    a = torch.ones(rows, width, dtype=placement.dtype, device=placement.device)
+    b = torch.ones(width, 4 * width, dtype=placement.dtype, device=placement.device)
+    times = []
+    for _ in range(_GEMM_TRIES):
+        began = time.perf_counter()
+        torch.mm(a, b)
+        if placement.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return 2 * rows * width * 4 * width / min(times)
+
+
+def _in_a_process(question: Question, layers: int, rows: int) -> Probe:
+    """`probe` where nothing was computed before, so that its peak is its own."""
+    command = [sys.executable, "-m", "engine.plan", "--probe", f"{layers},{rows}", "-"]
+    ended = subprocess.run(command, input=question.model_dump_json(), capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise ProbeFailedError((ended.stderr.strip().splitlines() or [f"it ended with status {ended.returncode}"])[-1])
+    return Probe(**json.loads(ended.stdout))
+
+
+def _peak_bytes() -> int:
+    """Of this program; what `resource` tells is that of whoever started it, where that was larger."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found is not None
+    return int(found[1]) << 10
+
+
+def _available_bytes(where: torch.device) -> int:
+    return torch.cuda.mem_get_info()[0] if where.type == "cuda" else psutil.virtual_memory().available
+
+
+def _cache_bytes(model: ModelSettings, vocabulary: int, dtype: torch.dtype) -> int:
+    """What is remembered of one row, found without storage."""
+    part = registry.skeleton(model, vocabulary)
+    registry.module(part).to(dtype)
+    return sum(tensor.nbytes for tensor in _tensors(part.make_cache(1, model.shape.context)))
+
+
+def _tensors(value: object) -> list[Tensor]:
+    """All tensors in lists and objects."""
+    if isinstance(value, Tensor):
+        return [value]
+    inner = value if isinstance(value, list) else getattr(value, "__dict__", {}).values()
+    return [tensor for each in inner for tensor in _tensors(each)]
+
+
+def main() -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m engine.plan", description="What a model needs on this machine.")
+    parser.add_argument("file", type=argparse.FileType(), help="settings as JSON; - reads standard input")
+    parser.add_argument("--probe", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    memory.keep_freed_memory()
+    try:
+        question = Question.model_validate_json(options.file.read())
+        if options.probe:
+            layers, rows = map(int, options.probe.split(","))
+            answer: Probe | Forecast = probe(question, layers, rows)
+        else:
+            answer = forecast(question)
+    except (ValidationError, ImpossiblePlacementError, NothingToRecomputeError, ProbeFailedError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(asdict(answer)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Plans against what training really takes, in a process that does nothing else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import plan
+from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+from engine.models import registry
+
+REPOSITORY = Path(__file__).parents[2]
+TRAIN = """
+import re, sys, tempfile
+from pathlib import Path
+from engine import memory
+memory.keep_freed_memory()
+import psutil
+from engine.data import snapshot
+from engine.data.conversation import Conversation
+from engine.plan import Question
+from engine.training import run
+from engine.training.reporting import Silent
+asked = Question.model_validate_json(sys.argv[1])
+home = Path(tempfile.mkdtemp())
+words = "the quick brown fox jumps over the lazy dog and runs away from here to there".split()
+texts = [Conversation(text=" ".join(words[n * k % len(words)] for k in range(400))) for n in range(1, 80)]
+snapshot.write(home / "snapshot", [snapshot.Example(text, text.identity, "new") for text in texts], [])
+tables = {name: getattr(asked, name) for name in ("model", "tokenizer", "training")}
+plan = run.Plan(cycle=1, version=1, base=None, settings={}, **tables)
+before = psutil.Process().memory_info().rss
+run.learn(plan, run.Places(home / "run", home / "snapshot", None, home / "version"), Silent())
+print((int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10) - before)
+"""
+
+
+def question(family="thor", **shape):
+    return plan.Question(
+        model=ModelSettings(family=family, preset="tiny", **shape),
+        tokenizer=TokenizerSettings(kind="bytes"),
+        training=TrainingSettings(
+            device="cpu", precision="fp32", threads=1, batch_size=4, length=256, max_steps=4, validation_share=0.0,
+            checkpoint_every=100, validate_every=100,
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["thor", "gpt2", "char_lstm", "agiformer"])
+def test_the_memory_of_training_is_within_15_percent(family):
+    asked = question(family)
+    found = plan.forecast(asked)
+    command = [sys.executable, "-c", TRAIN, asked.model_dump_json()]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert found.training_bytes == pytest.approx(int(ended.stdout), rel=0.15)
+    assert found.parameters == sum(w.numel() for w in registry.build(asked.model, 264, 0).parameters())
+    assert (found.batch_size, found.accumulation) == (4, 1)
+    assert found.tokens_per_second > 100
+
+
+def test_a_part_tells_of_the_whole():
+    """By definition: so much at all, so much a layer, so much a row, so much a layer and row."""
+
+    def whole(layers, rows):
+        return 7.0 + 3.0 * layers + (2.0 + 0.5 * layers) * rows
+
+    at = {(layers, rows): whole(layers, rows) for layers in (1, 2) for rows in (1, 3)}
+    assert plan.extend(at, 22, 8) == pytest.approx(whole(22, 8))
+    assert plan.extend({(22, 1): whole(22, 1), (22, 8): whole(22, 8)}, 22, 4) == pytest.approx(whole(22, 4))
+
+
+def test_what_does_not_fit_is_taken_in_smaller_microbatches(monkeypatch):
+    monkeypatch.setattr(
+        plan, "_in_a_process", lambda _, layers, rows: plan.Probe((100 << 20) * (1.0 + rows), 1.0 * rows)
+    )
+    monkeypatch.setattr(plan, "_available_bytes", lambda _: 400 << 20)
+    found = plan.forecast(question())
+    assert (found.batch_size, found.accumulation) == (2, 2)
+    assert 300 << 20 <= found.training_bytes < 320 << 20
+    monkeypatch.setattr(plan, "_available_bytes", lambda _: 200 << 20)
+    assert plan.forecast(question()).batch_size == 0
+
+
+def test_the_cache_is_counted(monkeypatch):
+    monkeypatch.setattr(plan, "_in_a_process", lambda *_: plan.Probe(1.0, 1.0))
+    asked = question(layers=3, kv_heads=2, heads=6, hidden=192, context=100)
+    keys_and_values = 2 * 3 * 2 * 100 * 32 * 4
+    found = plan.forecast(asked)
+    assert found.inference_bytes == 4 * found.parameters + keys_and_values
+
+
+def test_the_command_says_what_is_wrong():
+    asked = question("char_lstm")
+    asked = asked.model_copy(update={"training": asked.training.model_copy(update={"recompute": "full"})})
+    command = [sys.executable, "-m", "engine.plan", "-"]
+    ended = subprocess.run(
+        command, input=asked.model_dump_json(), capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+    assert ended.returncode == 1
+    assert "training.recompute" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert json.loads(asked.model_dump_json())["training"]["recompute"] == "full"
