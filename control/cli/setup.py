@@ -27,6 +27,13 @@ class ConfigOptions(Options):
     action: str
 
 
+class DoctorOptions(Options):
+    """What ``doctor`` is given."""
+
+    plan: bool
+    preset: str | None
+
+
 class InstallOptions(Options):
     """What ``install-service`` is given."""
 
@@ -61,13 +68,19 @@ def add(commands: Commands) -> None:
         "thorctl config\nthorctl config show --json | jq .settings.training\nthorctl config check",
     )
     config.add_argument("action", nargs="?", choices=("show", "check"), default="show")
-    commands.add(
+    doctor = commands.add(
         "doctor",
         "find what is wrong and say how to mend it",
         _doctor,
-        "thorctl doctor\nthorctl doctor --json | jq '.checks[] | select(.level != \"ok\")'",
+        """
+        thorctl doctor
+        thorctl doctor --json | jq '.checks[] | select(.level != "ok")'
+        thorctl doctor --plan --preset 800m
+        """,
         "Exit status 1 where something is broken; warnings alone are 0.",
     )
+    doctor.add_argument("--plan", action="store_true", help="train for a moment, and say what a model needs and gives")
+    doctor.add_argument("--preset", metavar="NAME", help="with --plan: another size than that of the settings")
     install = commands.add(
         "install-service",
         "install the systemd unit",
@@ -152,9 +165,13 @@ def _without_nulls(table: dict[str, Json]) -> dict[str, Json]:
     }
 
 
-def _doctor(options: Options) -> int:
+def _doctor(options: DoctorOptions) -> int:
     from control.doctor import examine
 
+    if options.plan:
+        return _plan(options)
+    if options.preset:
+        raise errors.UsageError("--preset goes with --plan")
     findings: list[Finding] = []
     for finding in examine(connect(options), options.home):
         findings.append(finding)
@@ -167,6 +184,17 @@ def _doctor(options: Options) -> int:
     if options.json:
         output.emit({"ok": ok, "checks": [finding._asdict() for finding in findings]})
     return exit_status.DONE if ok else exit_status.FAILED
+
+
+def _plan(options: DoctorOptions) -> int:
+    from control import plan
+
+    found = plan.plan(options.home, options.preset)
+    if options.json:
+        output.emit(found)
+    else:
+        output.fields(plan.lines(found))
+    return exit_status.DONE
 
 
 def _install(options: InstallOptions) -> int:

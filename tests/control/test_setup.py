@@ -103,6 +103,20 @@ def test_doctor_finds_everything_that_is_wrong_at_once(ctl: Ctl, tmp_path: Path)
         assert doctor(ctl, 1)["settings"][0]["level"] == "fail"
 
 
+def test_doctor_plans_a_model(ctl: Ctl, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/thord.toml").write_text(
+        '[model]\npreset = "large"\n[training]\ndevice = "cpu"\nlength = 64\nbatch_size = 2\n'
+    )
+    found = json.loads(ctl("doctor", "--plan", "--preset", "tiny", "--json").stdout)
+    assert (found["family"], found["device"], found["batch_size"]) == ("thor", "cpu", 2)
+    assert 1 << 20 < found["parameters"] < 10 << 20
+    assert 4 * found["parameters"] < found["training_bytes"] < found["available_bytes"]
+    refused = ctl("doctor", "--plan", "--preset", "huge")
+    assert refused.returncode == 1
+    assert "has no preset 'huge'" in refused.stderr
+
+
 def test_doctor_looks_into_a_running_thord(stand_in: StandIn, ctl: Ctl) -> None:
     status = json.loads(json.dumps(stand_in.answers["GET", "/v1/status"][1]))
     status["state"] = "degraded"
