@@ -9,7 +9,9 @@ Every schedule begins with a linear rise over ``warmup_share`` of the steps. The
 | cosine   | half a cosine to there                                                    |
 | wsd      | stays at the peak, then a line to there over the last ``decay_share``     |
 
-wsd: warm-up, stable, decay (Hu et al., MiniCPM, 2404.06395; Hägele et al., 2405.18392).
+wsd: warm-up, stable, decay (Hu et al., MiniCPM, 2404.06395; Hägele et al., 2405.18392). Each cycle decays to its end
+and the next one warms up again from what was published: a version is one set of weights, served and continued alike,
+not a decayed one to serve and another to continue.
 """
 
 import math
@@ -31,5 +33,5 @@ def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
 
 
 def decay_begins(steps: int, settings: TrainingSettings) -> int:
-    """The last step of the stable phase of wsd: weights before it are what a later run goes on from."""
+    """The last step of the stable phase of wsd, where the line down begins."""
     return max(0, steps - 1 - math.ceil(settings.decay_share * steps))
