@@ -13,6 +13,7 @@ NEEDS_RESTART: dict[str, str] = {
     "api.host": "thorctl restart",
     "api.port": "thorctl restart",
     "api.keys_file": "thorctl restart server",
+    "api.allow_origins": "thorctl restart server",
     "api.max_body_megabytes": "thorctl restart server",
     "inference": "thorctl restart server",
     "supervision.log_level": "thorctl restart",

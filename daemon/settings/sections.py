@@ -74,7 +74,13 @@ class ApiSettings(Section):
     keys_file: str | None = Field(
         None,
         examples=["/etc/thord/keys"],
-        description="File with one key a line; without it the API is open to whoever reaches the port.",
+        description="File with one key a line, itself or its SHA-256; without it the systemd credential `keys`, and "
+        "where there is none the API is open to whoever reaches the port.",
+    )
+    allow_origins: tuple[str, ...] = Field(
+        (),
+        examples=[["https://chat.example.org"]],
+        description='Web pages from these origins may use the API in a browser; "*" for any.',
     )
     max_body_megabytes: int = Field(8, gt=0, description="Largest request.")
     request_timeout_seconds: float = Field(600.0, gt=0, description="Longest a request may take.")

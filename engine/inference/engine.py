@@ -25,6 +25,7 @@ from engine.inference.requests import (
     Finished,
     Piece,
     PromptScored,
+    PromptSummed,
     Request,
     Scored,
     SequenceState,
@@ -276,6 +277,9 @@ class Engine:
         if sequence.request.wish.score_prompt and targets:
             scored = score(resident.model.logits(hidden_TD[: len(targets)]), targets, sampling.alternatives or 0)
             self._emit(sequence.request, PromptScored(sequence.index, tuple(scored)))
+        if sequence.request.wish.sum_hidden:
+            sums_D = hidden_TD.float().sum(0)
+            self._emit(sequence.request, PromptSummed(sequence.index, tuple(sums_D.tolist())))
         return hidden_TD[-1]
 
     def _decode(self, resident: Resident, sequences: Sequence[SequenceState]) -> Tensor:
@@ -300,6 +304,7 @@ class Engine:
                 sequence.request.wish.sampling,
                 sequence.counts,
                 0.0 if sequence.request.wish.sampling.greedy else sequence.draws.random(),
+                sequence.prompt,
             )
             for sequence in sequences
         ]

@@ -22,6 +22,8 @@ class Sampling:
     """0: no limit."""
     top_p: float = 1.0
     min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    """Divides positive scores, and multiplies negative ones, of what is in prompt or answer (CTRL, 1909.05858)."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
@@ -37,7 +39,9 @@ class Sampling:
     @property
     def adjusts(self) -> bool:
         """Scores are changed before the choice."""
-        return bool(self.presence_penalty or self.frequency_penalty or self.logit_bias)
+        return bool(
+            self.presence_penalty or self.frequency_penalty or self.logit_bias or self.repetition_penalty != 1.0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Wish:
     stop_ids: frozenset[int] = frozenset()
     score_prompt: bool = False
     """Report the log-probability of every prompt token after the first."""
+    sum_hidden: bool = False
+    """Report the sum of the last layer's hidden states over the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class Scored:
     top: tuple[tuple[int, float], ...] = ()
 
 
-# Events, in the order they come: Bound, (PromptScored), Piece..., Finished for each sequence; or Failed, which is last.
+# Events, in the order they come: Bound; for each sequence (PromptScored, PromptSummed), Piece..., Finished. Or Failed,
+# which is last.
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,14 @@ class PromptScored:
 
     sequence: int
     tokens: tuple[Scored, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSummed:
+    """The sum of the hidden states of some of the prompt's tokens, by dimension; a long prompt sends several."""
+
+    sequence: int
+    sums: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +125,7 @@ class Failed:
     message: str
 
 
-Event = Bound | PromptScored | Piece | Finished | Failed
+Event = Bound | PromptScored | PromptSummed | Piece | Finished | Failed
 _numbers = itertools.count()
 
 

@@ -20,12 +20,13 @@ BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What one row of a batch needs: its wish, how often it has generated each token, and its next random number."""
+    """What one row of a batch needs: its wish, how often it has generated each token, a random number, its prompt."""
 
     sampling: Sampling
     counts: Mapping[int, int]
     draw: float
     """Uniform in [0, 1). Greedy rows do not use it."""
+    prompt: Sequence[int] = ()
 
 
 def choose(logits_BV: Tensor, choices: Sequence[Choice]) -> list[int]:
@@ -60,6 +61,11 @@ def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
     scores_BV = logits_BV.clone()
     for row, choice in enumerate(choices):
         sampling, penalised = choice.sampling, choice.counts
+        if sampling.repetition_penalty != 1.0:
+            seen = list({*choice.prompt, *penalised})
+            seen_K = scores_BV[row, seen]
+            factor = sampling.repetition_penalty
+            scores_BV[row, seen] = torch.where(seen_K > 0, seen_K / factor, seen_K * factor)
         if penalised and (sampling.presence_penalty or sampling.frequency_penalty):
             counts = torch.tensor(list(penalised.values()), dtype=torch.float32, device=scores_BV.device)
             scores_BV[row, list(penalised)] -= sampling.presence_penalty + sampling.frequency_penalty * counts

@@ -20,6 +20,7 @@ from engine.inference.requests import (
     Finished,
     Piece,
     PromptScored,
+    PromptSummed,
     Request,
     Scored,
     Wish,
@@ -69,6 +70,7 @@ class Result:
     text: str = ""
     tokens: list[Scored] = field(default_factory=list)
     prompt_scores: list[Scored] = field(default_factory=list)
+    hidden_sums: list[float] = field(default_factory=list)
     reason: str = ""
     generated: int = 0
 
@@ -150,6 +152,9 @@ class Answer:
                 results, open_sequences = [Result() for _ in self.prompts], len(results)
             elif isinstance(event, PromptScored):
                 results[event.sequence].prompt_scores += event.tokens
+            elif isinstance(event, PromptSummed):
+                before = results[event.sequence].hidden_sums or [0.0] * len(event.sums)
+                results[event.sequence].hidden_sums = [a + b for a, b in zip(before, event.sums, strict=True)]
             elif isinstance(event, Piece):
                 results[event.sequence].text += event.text
                 results[event.sequence].tokens += event.tokens

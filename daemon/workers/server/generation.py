@@ -1,36 +1,18 @@
 """What completions, chats and predictions share."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from fastapi.responses import Response
 from pydantic import JsonValue
 
 from daemon.workers.server.answers import Answer, ClientGoneError, Result
-from daemon.workers.server.errors import ApiError
 from daemon.workers.server.streaming import VERSION_HEADER, EventStream, to_json
-from engine.tokenizers.base import BOS, Tokenizer
+from engine.tokenizers.base import Tokenizer
 
 
 def stop_ids(tokenizer: Tokenizer, *, ignore: bool) -> frozenset[int]:
     """Every special token ends an answer: none of them is text."""
     return frozenset() if ignore else frozenset(tokenizer.specials)
-
-
-def opening_of(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[int, ...]:
-    """What texts begin with; where that is nothing and a text is empty too, something to begin from."""
-    return tokenizer.opening or (() if all(texts) else (tokenizer.special(BOS),))
-
-
-def check_tokens(tokens: Iterable[int], vocabulary: int, param: str) -> None:
-    """Refuse ids that the model does not have.
-
-    Raises:
-        ApiError: 400.
-    """
-    for token in tokens:
-        if token >= vocabulary:
-            message = f"token {token} does not exist: the vocabulary has {vocabulary}"
-            raise ApiError(400, "invalid_token", message, param=param)
 
 
 async def in_one_piece(answer: Answer, write: Callable[[list[Result]], Mapping[str, JsonValue]]) -> Response:

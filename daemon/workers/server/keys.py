@@ -3,9 +3,18 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
+
+
+def keys_file(chosen: str | None, environment: Mapping[str, str]) -> Path | None:
+    """The file that was chosen, else the credential ``keys`` that systemd hands over (``LoadCredential=``)."""
+    if chosen:
+        return Path(chosen).expanduser()
+    credential = Path(environment.get("CREDENTIALS_DIRECTORY", "/nowhere")) / "keys"
+    return credential if credential.exists() else None
 
 
 class KeysFileError(Exception):
@@ -30,7 +39,7 @@ def _read(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise KeysFileError(f"api.keys_file {file} cannot be read: {error}") from error
+        raise KeysFileError(f"the file of API keys, {file}, cannot be read: {error}") from error
     sums = []
     for line in (line.strip() for line in lines):
         if not line or line.startswith("#"):
@@ -38,5 +47,5 @@ def _read(file: Path) -> list[str]:
         hashed = _SHA256.fullmatch(line)
         sums.append(hashed[1].lower() if hashed else hashlib.sha256(line.encode()).hexdigest())
     if not sums:
-        raise KeysFileError(f"api.keys_file {file} holds no key")
+        raise KeysFileError(f"the file of API keys, {file}, holds no key")
     return sums

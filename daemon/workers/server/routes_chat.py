@@ -12,7 +12,8 @@ from pydantic import JsonValue
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.generation import as_stream, check_tokens, in_one_piece, stop_ids
+from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
+from daemon.workers.server.prompts import check_tokens
 from daemon.workers.server.schemas import ChatBody, ChatMessage
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.tokens import written

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.generation import as_stream, check_tokens, in_one_piece, opening_of, stop_ids
+from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
+from daemon.workers.server.prompts import Prompts, check_tokens, encoded
 from daemon.workers.server.schemas import CompletionBody
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.tokens import Offsets, written
@@ -22,11 +23,11 @@ from engine.tokenizers.base import Tokenizer
 class Completion:
     """One request: its prompts, and how its choices are written."""
 
-    def __init__(self, body: CompletionBody, prompts: list[list[int]], tokenizer: Tokenizer, *, hidden: int) -> None:
+    def __init__(self, body: CompletionBody, prompts: Prompts, tokenizer: Tokenizer) -> None:
         self.body = body
-        self.prompts = [prompt for prompt in prompts for _ in range(body.n or 1)]
+        self.prompts = [prompt for prompt in prompts.ids for _ in range(body.n or 1)]
         self.tokenizer = tokenizer
-        self.shown_from = hidden
+        self.shown_from = prompts.hidden
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
 
@@ -96,7 +97,8 @@ def router(service: Service) -> APIRouter:
     async def completions(http: Request) -> Response:
         body = await read(http, CompletionBody, service.body_limit)
         outline = await service.outline()
-        completion = await _prepared(service, body, outline.tokenizer, outline.vocabulary)
+        check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
+        completion = Completion(body, await encoded(service, outline, body.prompt, "prompt"), outline.tokenizer)
         limit = service.settings.inference.max_queue
         if len(completion.prompts) > limit:
             message = f"prompts x n is {len(completion.prompts)}; one request may ask for {limit} answers"
@@ -121,28 +123,6 @@ def router(service: Service) -> APIRouter:
         return await in_one_piece(answer, write)
 
     return routes
-
-
-async def _prepared(service: Service, body: CompletionBody, tokenizer: Tokenizer, vocabulary: int) -> Completion:
-    """Prompts as token ids. Texts begin with the token that texts were learned with; ids are taken as they are."""
-    check_tokens((int(token) for token in body.logit_bias or {}), vocabulary, "logit_bias")
-    texts: list[str] = []
-    prompts: list[list[int]] = []
-    given = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-    for item in given:
-        if isinstance(item, str):
-            texts.append(item)
-        elif isinstance(item, list):
-            prompts.append(item)
-    if not texts and not prompts:
-        prompts = [[token for token in given if isinstance(token, int)]]
-    for prompt in prompts:
-        check_tokens(prompt, vocabulary, "prompt")
-    if texts:
-        opening = opening_of(tokenizer, texts)
-        prompts = [[*opening, *ids] for ids in await service.tokens(tokenizer, texts)]
-        return Completion(body, prompts, tokenizer, hidden=len(opening))
-    return Completion(body, prompts, tokenizer, hidden=0)
 
 
 async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:

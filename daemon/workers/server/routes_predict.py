@@ -9,7 +9,8 @@ from pydantic import JsonValue
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.generation import in_one_piece, opening_of, stop_ids
+from daemon.workers.server.generation import in_one_piece, stop_ids
+from daemon.workers.server.prompts import encoded
 from daemon.workers.server.routes_chat import prompt_of
 from daemon.workers.server.schemas import ChatMessage, PredictBody, ScoreBody
 from daemon.workers.server.service import Service
@@ -30,11 +31,12 @@ def router(service: Service) -> APIRouter:
         if body.task not in TASKS:
             message = f"this model has no task {body.task!r}; it has: {', '.join(TASKS)}"
             raise ApiError(400, "unknown_task", message, param="task")
-        tokenizer = (await service.outline()).tokenizer
+        outline = await service.outline()
+        tokenizer = outline.tokenizer
         if body.task == "chat":
             prompt = await prompt_of(tokenizer, [ChatMessage(role="user", content=body.input)])
         else:
-            prompt = [*opening_of(tokenizer, [body.input]), *(await service.tokens(tokenizer, [body.input]))[0]]
+            prompt = (await encoded(service, outline, body.input, "input")).ids[0]
         limit = service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens
         wish = Wish(limit, Sampling(temperature=0.0), stop_ids=stop_ids(tokenizer, ignore=False))
         answer = service.ask(http, [prompt], wish, model=body.model)
@@ -71,10 +73,11 @@ def _scored(body: ScoreBody, tokenizer: Tokenizer, answer: Answer, scores: list[
         "loss": loss,
         "perplexity": math.exp(min(loss, 700.0)),
         "bits_per_byte": total / math.log(2) / len(body.text.encode()),
-        "tokens": [written(tokenizer, scored.id) for scored in scores],
-        "surprisal": [-scored.logprob for scored in scores],
         "version": f"{answer.version:06d}",
     }
+    if body.detail_level == "per_char":
+        result["tokens"] = [written(tokenizer, scored.id) for scored in scores]
+        result["surprisal"] = [-scored.logprob for scored in scores]
     if body.top_k is not None:
         result["topk"] = [
             [{"token": written(tokenizer, token), "logprob": logprob} for token, logprob in scored.top]

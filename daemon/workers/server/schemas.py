@@ -32,6 +32,7 @@ class GenerationBody(Body):
     top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1, le=1 << 31)] | None = None
     min_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[Finite, Field(gt=0, le=100)] | None = None
     presence_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
     logit_bias: Annotated[dict[str, Annotated[Finite, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
@@ -61,6 +62,7 @@ class GenerationBody(Body):
             top_k=max(self.top_k or 0, 0),
             top_p=1.0 if self.top_p is None else self.top_p,
             min_p=self.min_p or 0.0,
+            repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
             presence_penalty=self.presence_penalty or 0.0,
             frequency_penalty=self.frequency_penalty or 0.0,
             logit_bias={int(token): bias for token, bias in (self.logit_bias or {}).items()},
@@ -113,6 +115,36 @@ class ChatBody(GenerationBody):
     top_logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
 
 
+class EmbeddingBody(Body):
+    """``/v1/embeddings``."""
+
+    input: str | Tokens | Annotated[list[str] | list[Tokens], Field(min_length=1, max_length=2048)]
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+
+
+class TokenizeBody(Body):
+    """``/tokenize``: a text, or a conversation."""
+
+    prompt: str | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)] | None = None
+    add_special_tokens: bool = True
+    return_token_strs: bool = False
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> "TokenizeBody":
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("either prompt or messages")
+        return self
+
+
+class DetokenizeBody(Body):
+    """``/detokenize``."""
+
+    tokens: list[Annotated[int, Field(ge=0)]]
+
+
 class PredictBody(Body):
     """``/predict``."""
 
@@ -128,3 +160,5 @@ class ScoreBody(Body):
     text: Annotated[str, Field(min_length=1)]
     model: str | None = None
     top_k: Annotated[int, Field(ge=1, le=100)] | None = None
+    detail_level: Literal["summary", "per_char"] = "per_char"
+    """The summary leaves out what is said of each token."""

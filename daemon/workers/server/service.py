@@ -1,17 +1,17 @@
 """What the routes stand on: which version a request means, whether it may be answered now, the way to the engine."""
 
 import asyncio
+import os
 import re
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from fastapi import Request
 
 from daemon.settings.sections import Tables
 from daemon.workers.server.answers import Answer
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.keys import Keys, KeysFileError
+from daemon.workers.server.keys import Keys, KeysFileError, keys_file
 from daemon.workers.server.metrics import Metrics
 from engine.inference.engine import Engine, PromptTooLongError, QueueFullError
 from engine.inference.requests import Wish
@@ -48,9 +48,8 @@ class Service:
         self.settings = settings
         self.slots.drain_seconds = settings.inference.drain_seconds
         self.engine.max_queue = settings.inference.max_queue
-        file = settings.api.keys_file
         try:
-            self.keys, self.keys_error = Keys(Path(file).expanduser() if file else None), ""
+            self.keys, self.keys_error = Keys(keys_file(settings.api.keys_file, os.environ)), ""
         except KeysFileError as error:
             self.keys, self.keys_error = None, str(error)
 

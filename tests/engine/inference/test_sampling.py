@@ -7,7 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers import (
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from engine.inference.requests import Sampling
 from engine.inference.sampling import WIDTHS, Choice, choose, score
@@ -127,3 +133,16 @@ def test_scores_are_log_probabilities_of_the_model() -> None:
     likeliest = int(logits[0].argmax())
     again = score(logits[:1], [likeliest], alternatives=1)[0]
     assert again.top == ((likeliest, again.logprob),), "the very same float, so that a client may compare"
+
+
+@pytest.mark.parametrize("penalty", [1.3, 0.7])
+def test_the_repetition_penalty_is_that_of_transformers(penalty: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(1, 40, generator=generator)
+    for _ in range(20):
+        seen = torch.randint(40, (1, 12), generator=generator)
+        expected = RepetitionPenaltyLogitsProcessor(penalty)(seen, logits.clone())
+        prompt, generated = seen[0, :5].tolist(), dict.fromkeys(seen[0, 5:].tolist(), 1)
+        sampling = Sampling(temperature=0.0, repetition_penalty=penalty)
+        assert choose(logits, [Choice(sampling, generated, 0.0, prompt)]) == [int(expected.argmax())]
+        logits = torch.randn(1, 40, generator=generator)

@@ -138,6 +138,33 @@ def test_keys_guard_tcp_and_not_the_unix_socket(start_server: StartServer, tmp_p
         assert secret not in server.worker.log
 
 
+def test_keys_may_come_as_a_credential_of_systemd(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys").write_text(sha256(b"from systemd").hexdigest())
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    server = start_server()
+    for key, status in (("from systemd", 200), ("another", 401)):
+        with server.http(key) as client:
+            assert client.get("/v1/models").status_code == status
+
+
+def test_pages_of_chosen_origins_may_ask_and_others_may_not(start_server: StartServer, tmp_path: Path) -> None:
+    """As a browser does it: first without the key, whether it may; then with it."""
+    (tmp_path / "keys").write_text("key\n")
+    api = {"allow_origins": ("https://chat.example.org",), "keys_file": str(tmp_path / "keys")}
+    server = start_server(settings=server_settings(api=api))
+    wish = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    with server.http() as client:
+        for origin, status in (("https://chat.example.org", 200), ("https://evil.example.org", 400)):
+            asked = client.options("/v1/chat/completions", headers={"origin": origin, **wish})
+            assert asked.status_code == status
+            assert asked.headers.get("access-control-allow-origin") == (origin if status == 200 else None)
+        found = client.get("/v1/models", headers={"origin": "https://chat.example.org"})
+        assert found.status_code == 401
+        assert found.headers["access-control-allow-origin"] == "https://chat.example.org"
+
+
 def test_keys_can_change_while_it_runs_and_a_file_that_is_gone_lets_nobody_in(
     start_server: StartServer, tmp_path: Path
 ) -> None:

@@ -2,12 +2,17 @@
 
 import json
 import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
+import torch
 
 from engine.data.conversation import Message as Turn
-from tests.daemon.workers.server.harness import Server, greedy, scores
+from engine.tokenizers.base import BOS, EOS, PAD
+from tests.daemon.workers.server.harness import Server, greedy, scores, server_settings
 
 GREEDY = {"temperature": 0.0, "extra_body": {"ignore_eos": True}}
 ASKED = [{"role": "user", "content": "hello"}]
@@ -227,3 +232,74 @@ def test_predict(steady: Server) -> None:
     assert chat.headers["x-thord-version"] == chat.json()["version"] == "000001"
     assert wrong.status_code == 400
     assert "text_generation, chat" in wrong.json()["error"]["message"]
+
+
+def test_embeddings(steady: Server) -> None:
+    """The package asks for base64 by itself; a plain client for floats. Both are the mean of the hidden states."""
+    texts = ["The quick brown fox", "日本語 " * 30]
+    loaded = steady.load(1)
+    found = steady.openai().embeddings.create(model="thor", input=texts)
+    with steady.http() as client:
+        ids = [steady.text_prompt(text) for text in texts]
+        plain = client.post("/v1/embeddings", json={"input": ids}).json()
+    for index, text in enumerate(texts):
+        tokens = torch.tensor([steady.text_prompt(text)])
+        with torch.inference_mode():
+            hidden = loaded.model.hidden(tokens, torch.arange(tokens.shape[1])[None], torch.zeros_like(tokens))
+        expected = torch.nn.functional.normalize(hidden[0].mean(0), dim=0).tolist()
+        assert found.data[index].embedding == pytest.approx(expected, abs=1e-5)
+        assert plain["data"][index]["embedding"] == pytest.approx(expected, abs=1e-5)
+        assert found.data[index].index == index
+    assert found.usage.prompt_tokens == found.usage.total_tokens == sum(len(prompt) for prompt in ids)
+    with pytest.raises(openai.BadRequestError, match="64 dimensions"):
+        steady.openai().embeddings.create(model="thor", input="a", dimensions=3)
+    with pytest.raises(openai.BadRequestError, match="context is 192"):
+        steady.openai().embeddings.create(model="thor", input="fox " * 500)
+
+
+def test_tokens_can_be_counted_made_and_undone(steady: Server) -> None:
+    text = "Zwölf Boxkämpfer <|eos|> 日本"
+    ids = steady.tokenizer.encode(text)
+    with steady.http() as client:
+        whole = client.post("/tokenize", json={"prompt": text, "return_token_strs": True}).json()
+        assert whole["tokens"] == steady.text_prompt(text)
+        assert (whole["count"], whole["max_model_len"]) == (len(ids) + 1, 192)
+        assert whole["token_strs"][0] == BOS
+        bare = client.post("/tokenize", json={"prompt": text, "add_special_tokens": False}).json()["tokens"]
+        assert bare == ids
+        assert client.post("/detokenize", json={"tokens": bare}).json() == {"prompt": text}
+        chat = client.post("/tokenize", json={"messages": ASKED}).json()["tokens"]
+        assert chat == steady.chat_prompt(Turn("user", "hello"))
+        info = client.get("/tokenizer_info").json()
+        for name, token in (("bos_token", BOS), ("eos_token", EOS), ("pad_token", PAD)):
+            answer = client.post("/tokenize", json={"prompt": info[name], "add_special_tokens": False}).json()
+            assert answer["tokens"] == [steady.tokenizer.special(token)]
+        assert client.post("/detokenize", json={"tokens": [10_000]}).status_code == 400
+        assert client.post("/tokenize", json={}).status_code == 400
+
+
+def test_the_package_tries_again_while_the_queue_is_full(steady: Server) -> None:
+    """Eight rows and eight places are taken: 429 with Retry-After, which the package obeys until there is room."""
+    steady.worker.reload(server_settings(inference={"max_queue": 8}))
+    long = {"model": "thor", "prompt": "a", "n": 8, "max_tokens": 180, "extra_body": {"ignore_eos": True}}
+    with steady.http() as client:
+
+        def figures() -> str:
+            return client.get("/metrics").text
+
+        with steady.openai().completions.create(stream=True, **long) as first:
+            next(first)
+            with ThreadPoolExecutor() as pool:
+                second = pool.submit(steady.openai().completions.create, **long)
+                wait_until(lambda: "thord_server_waiting_sequences 8" in figures())
+                answer = steady.openai(retries=20).completions.create(model="thor", prompt="a", max_tokens=1)
+                assert len(second.result().choices) == 8
+        assert answer.choices[0].finish_reason == "length"
+        assert 'thord_server_refused_total{reason="queue_full"}' in figures()
+    steady.worker.reload(server_settings())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline

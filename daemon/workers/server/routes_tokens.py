@@ -1,0 +1,70 @@
+"""``/tokenize``, ``/detokenize``, ``/tokenizer_info``: the tokenizer, for clients that count or cut by tokens."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import JsonValue
+
+from daemon.workers.server.bodies import described, read
+from daemon.workers.server.prompts import check_tokens
+from daemon.workers.server.routes_chat import prompt_of
+from daemon.workers.server.schemas import DetokenizeBody, TokenizeBody
+from daemon.workers.server.service import Service
+from daemon.workers.server.tokens import written
+from engine.tokenizers.base import BOS, EOS, PAD, Tokenizer
+
+
+def router(service: Service) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["tokens"])
+
+    @routes.post("/tokenize", openapi_extra=described(TokenizeBody))
+    async def tokenize(http: Request) -> JSONResponse:
+        body = await read(http, TokenizeBody, service.body_limit)
+        outline = await service.outline()
+        tokenizer = outline.tokenizer
+        if body.messages is not None:
+            ids = await prompt_of(tokenizer, body.messages)
+        elif (special := _special(tokenizer, body.prompt or "")) is not None:
+            ids = [special]
+        else:
+            opening = tokenizer.opening if body.add_special_tokens else ()
+            ids = [*opening, *(await service.tokens(tokenizer, [body.prompt or ""]))[0]]
+        answer: dict[str, JsonValue] = {"tokens": [*ids], "count": len(ids), "max_model_len": outline.context}
+        if body.return_token_strs:
+            answer["token_strs"] = [written(tokenizer, token) for token in ids]
+        return JSONResponse(answer)
+
+    @routes.post("/detokenize", openapi_extra=described(DetokenizeBody))
+    async def detokenize(http: Request) -> JSONResponse:
+        body = await read(http, DetokenizeBody, service.body_limit)
+        outline = await service.outline()
+        check_tokens(body.tokens, outline.vocabulary, "tokens")
+        return JSONResponse({"prompt": outline.tokenizer.decode(body.tokens)})
+
+    @routes.get("/tokenizer_info")
+    async def info() -> JSONResponse:
+        outline = await service.outline()
+        tokenizer = outline.tokenizer
+        named = {f"{name}_token": _name(tokenizer, token) for name, token in (("bos", BOS), ("eos", EOS), ("pad", PAD))}
+        return JSONResponse(
+            {
+                "tokenizer_class": tokenizer.kind,
+                "vocab_size": outline.vocabulary,
+                "model_max_length": outline.context,
+                **named,
+            }
+        )
+
+    return routes
+
+
+def _special(tokenizer: Tokenizer, text: str) -> int | None:
+    """The special token of this name: clients ask for its id so. Inside of texts such names are ordinary text."""
+    return next((token for token, name in tokenizer.specials.items() if name == text), None)
+
+
+def _name(tokenizer: Tokenizer, token: str) -> str | None:
+    try:
+        return tokenizer.specials.get(tokenizer.special(token))
+    except KeyError:
+        return None
