@@ -62,7 +62,14 @@ def router(service: Service) -> APIRouter:
             stop=body.stops,
             stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
         )
-        answer = service.ask(http, [prompt] * (body.n or 1), wish, model=body.model, streamed=bool(body.stream))
+        answer = service.ask(
+            http,
+            [prompt] * (body.n or 1),
+            wish,
+            model=body.model,
+            streamed=bool(body.stream),
+            seconds=body.timeout_seconds,
+        )
         turn = _Turn(body, outline.tokenizer)
 
         if body.stream:

@@ -110,7 +110,14 @@ def router(service: Service) -> APIRouter:
             stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
             score_prompt=bool(body.echo) and body.logprobs is not None,
         )
-        answer = service.ask(http, completion.prompts, wish, model=body.model, streamed=bool(body.stream))
+        answer = service.ask(
+            http,
+            completion.prompts,
+            wish,
+            model=body.model,
+            streamed=bool(body.stream),
+            seconds=body.timeout_seconds,
+        )
 
         if body.stream:
             return await as_stream(answer, _chunks(completion, answer), service.settings.api.request_timeout_seconds)

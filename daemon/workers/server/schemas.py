@@ -41,6 +41,8 @@ class GenerationBody(Body):
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    timeout_seconds: Annotated[Finite, Field(gt=0)] | None = None
+    """The client wants no answer after this time; ``api.request_timeout_seconds`` holds besides."""
     ignore_eos: bool = False
     """Go on after the token that ends a text (as in vLLM): for measuring."""
 

@@ -93,14 +93,24 @@ class Service:
         return await asyncio.to_thread(lambda: [tokenizer.encode(text) for text in texts])
 
     def ask(
-        self, http: Request, prompts: list[list[int]], wish: Wish, *, model: str | None, streamed: bool = False
+        self,
+        http: Request,
+        prompts: list[list[int]],
+        wish: Wish,
+        *,
+        model: str | None,
+        streamed: bool = False,
+        seconds: float | None = None,
     ) -> Answer:
         """Hand prompts to the engine. Whoever asks must close the answer.
+
+        It is given up after ``seconds``, or ``api.request_timeout_seconds`` where those are less.
 
         Raises:
             ApiError: it cannot be answered: 400, 404, 429 or 503.
         """
         pin = self.pin(model)
+        longest = self.settings.api.request_timeout_seconds
         try:
             answer = Answer(
                 self.engine,
@@ -110,7 +120,7 @@ class Service:
                 client=str(http.state.client),
                 pin=pin,
                 streamed=streamed,
-                seconds=self.settings.api.request_timeout_seconds,
+                seconds=longest if seconds is None else min(seconds, longest),
             )
         except QueueFullError as error:
             self.metrics.refused.labels("queue_full").inc()

@@ -206,6 +206,15 @@ def test_errors_are_those_of_the_package(steady: Server) -> None:
         client.completions.create(model="thor", prompt=[99_999])
 
 
+def test_a_deadline_of_the_clients_own(steady: Server) -> None:
+    body = {"timeout_seconds": 0.001, "ignore_eos": True}
+    with pytest.raises(openai.InternalServerError) as late:
+        steady.openai().completions.create(model="thor", prompt="a", max_tokens=150, extra_body=body)
+    assert (late.value.status_code, late.value.code) == (504, "timeout")
+    body["timeout_seconds"] = 60
+    steady.openai().completions.create(model="thor", prompt="a", max_tokens=5, extra_body=body)
+
+
 def test_score(steady: Server) -> None:
     text = "The quick brown fox"
     ids = steady.text_prompt(text)
