@@ -103,8 +103,8 @@ def test_a_client_that_goes_away_frees_its_row(steady: Server) -> None:
                 )
                 if streamed:
                     client.recv(100)
-    wait_for_metric(steady, "thord_server_running_sequences", 0)
-    assert metric(steady, "thord_server_waiting_sequences") == 0
+    for figure in ("running", "waiting", "running"):  # those that come last may still be on their way in
+        wait_for_metric(steady, f"thord_server_{figure}_sequences", 0)
     with steady.http() as client:
         assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
 
