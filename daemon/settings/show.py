@@ -12,7 +12,7 @@ from daemon.settings.load import SettingsError, load
 
 
 def main() -> int:
-    """Print ``{"settings", "profile", "why", "origins"}``; 2 and every fault on standard error where a setting is wrong."""
+    """Print ``{"settings", "profile", "why", "origins"}``; 2 and every fault where a setting is wrong."""
     parser = argparse.ArgumentParser(description="Print the settings a thord would run with, as JSON.")
     parser.add_argument("--home", metavar="DIR", help="where thord.toml is")
     try:

@@ -380,7 +380,8 @@ def test_a_worker_gets_its_own_session_priorities_and_a_clean_environment(
             for name in facts:
                 known = dict(facts[name])
                 assert known["KEPT"] == "yes"
-                assert not [key for key in known if key.startswith(("NOTIFY", "WATCHDOG", "LISTEN", "THORD_ASSIGNMENT"))]
+                private = ("NOTIFY", "WATCHDOG", "LISTEN", "THORD_ASSIGNMENT")
+                assert not [key for key in known if key.startswith(private)]
                 assert known["pid"] == known["group"] == known["session"]
                 files = [value for key, value in facts[name] if key == "file"]
                 assert not [file for file in files if "thord.log" in file or "channel" in file]
