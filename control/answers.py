@@ -51,6 +51,31 @@ class Api(TypedDict):
     url: str
 
 
+class Space(TypedDict):
+    """Bytes of memory or disk."""
+
+    total: int
+    free: int
+
+
+class Gpu(TypedDict):
+    """One GPU."""
+
+    name: str
+    memory_total: int
+    memory_used: int
+    utilization_percent: float | None
+
+
+class Host(TypedDict, total=False):
+    """What the monitor measured last; nothing before it has."""
+
+    cpu_percent: float
+    memory: Space
+    disk: Space
+    gpus: list[Gpu]
+
+
 class Status(TypedDict):
     """What thord is doing."""
 
@@ -65,7 +90,7 @@ class Status(TypedDict):
     cycle: Cycle | None
     next_cycle_at: str | None
     conversations: Counts
-    host: NotRequired[dict[str, Json]]
+    host: NotRequired[Host | None]
 
 
 class Version(TypedDict):

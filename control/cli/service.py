@@ -11,7 +11,7 @@ from control.cli.parser import WORKERS, Commands, Options, connect
 if TYPE_CHECKING:
     import argparse
 
-    from control.answers import Cycle, Status, Worker
+    from control.answers import Cycle, Host, Status, Worker
     from control.client import Thord
     from control.systemd import Unit
 
@@ -231,8 +231,26 @@ def show(status: Status) -> None:
             "version": status["version"] or "none yet; give it conversations: thorctl ingest FILE",
             "cycle": f"{learning}; next at {output.moment(status['next_cycle_at'])}",
             "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
+            **({"host": _host(host)} if (host := status.get("host")) else {}),
         }
     )
+
+
+def _host(host: Host) -> str:
+    """``cpu 12%, memory 3.1 of 23.5 GiB, disk 149.0 of 252.0 GiB``, and each GPU."""
+    parts = [f"cpu {host.get('cpu_percent', 0.0):.0f}%"]
+    if memory := host.get("memory"):
+        parts.append(f"memory {_used(memory['total'] - memory['free'], memory['total'])}")
+    if disk := host.get("disk"):
+        parts.append(f"disk {_used(disk['total'] - disk['free'], disk['total'])}")
+    for gpu in host.get("gpus", []):
+        busy = f" {gpu['utilization_percent']:.0f}%" if gpu["utilization_percent"] is not None else ""
+        parts.append(f"{output.clean(gpu['name'])}{busy}, {_used(gpu['memory_used'], gpu['memory_total'])}")
+    return ", ".join(parts)
+
+
+def _used(used: int, total: int) -> str:
+    return f"{used / 2**30:.1f} of {total / 2**30:.1f} GiB"
 
 
 def _doing(cycle: Cycle) -> str:
