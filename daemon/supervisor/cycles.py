@@ -289,8 +289,7 @@ class Cycles:
             answer = await self._intake.ask(command)
         if not isinstance(answer, Collected):
             raise _not_done(answer, data_at_fault=False)
-        if answer.conversations < command.minimum:
-            why = _too_little(answer, command)
+        if why := _too_little(answer, command, self._tables().gate.min_conversations):
             return await self._move(cycle, CycleEvent.TOO_LITTLE, conversations=answer.conversations, outcome=why)
         highest = await asyncio.to_thread(versions.highest, self._paths)
         return await self._move(
@@ -431,7 +430,15 @@ def _version_of(cycle: Cycle) -> int:
     return cycle.version
 
 
-def _too_little(found: Collected, asked: Collect) -> str:
-    if asked.files:
-        return f"the {len(asked.files)} files hold {found.conversations} conversations to learn from"
-    return f"{found.conversations} new conversations, {asked.minimum} are needed (data.min_conversations)"
+def _too_little(found: Collected, asked: Collect, to_judge: int) -> str | None:
+    """Why there is not enough to learn from, or to judge by: what cannot be judged is not worth training."""
+    if found.conversations < asked.minimum:
+        if asked.files:
+            return f"the {len(asked.files)} files hold {found.conversations} conversations to learn from"
+        return f"{found.conversations} new conversations, {asked.minimum} are needed (data.min_conversations)"
+    if found.held_out < to_judge:
+        return (
+            f"{found.held_out} conversations are held out to judge by, {to_judge} are needed (gate.min_conversations); "
+            "every new one adds to them by its share (data.held_out_share)"
+        )
+    return None

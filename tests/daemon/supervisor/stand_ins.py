@@ -167,6 +167,7 @@ class Script:
     """Given the number of the run and the step it is about to do: ``die``, a failure, or null."""
     server_up: bool = True
     intake_up: bool = True
+    held_out: int = 20
     refuses: dict[int, str] = dataclasses.field(default_factory=dict)
     """Versions the server refuses, and why."""
     fails_to_flip: frozenset[int] = frozenset()
@@ -259,9 +260,13 @@ class StandIns:
         await asyncio.sleep(0)
         if isinstance(message, Collect):
             if message.files:
-                return Collected(cycle=message.cycle, conversations=5, replayed=0, held_out=2, sha256="f" * 64)
+                return Collected(
+                    cycle=message.cycle, conversations=5, replayed=0, held_out=self.script.held_out, sha256="f" * 64
+                )
             found = self.ledger.collect(message.cycle, message.limit)
-            return Collected(cycle=message.cycle, conversations=found, replayed=1, held_out=2, sha256="c" * 64)
+            return Collected(
+                cycle=message.cycle, conversations=found, replayed=1, held_out=self.script.held_out, sha256="c" * 64
+            )
         if isinstance(message, Settle):
             self.ledger.settle(message)
             self.tell("intake", Counts(new=self.ledger.new))

@@ -93,6 +93,20 @@ def test_too_little_data_is_said_in_numbers(paths: Paths) -> None:
     asyncio.run(story())
 
 
+def test_what_could_not_be_judged_is_not_trained(paths: Paths) -> None:
+    async def story() -> None:
+        workers = stand_ins(paths, conversations=4)
+        workers.script.held_out = 4
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("schedule")).id)
+            await settled(it)
+        assert cycle.state is CycleState.SKIPPED
+        assert "4 conversations are held out to judge by, 5 are needed (gate.min_conversations)" in str(cycle.outcome)
+        assert (workers.ledger.new, workers.ledger.tries) == (4, [0, 0, 0, 0])
+
+    asyncio.run(story())
+
+
 def test_a_cycle_on_files_needs_no_minimum_and_takes_its_overrides(paths: Paths) -> None:
     async def story() -> None:
         workers = stand_ins(paths, conversations=0)
