@@ -3,72 +3,41 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import socket
-from asyncio.events import TimerHandle
 from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD_BYTES = 64 << 10
-"""Request line and headers."""
-HEAD_SECONDS = 30.0
-"""From the connection, or the first byte of a further request, to the end of its headers."""
+from daemon.bounded_http import BoundedProtocol
+
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that none is closed while a request is on its way."""
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _connections = itertools.count(1)
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also bounds heads in size and time and tells routes where a request came from."""
+class HttpProtocol(BoundedProtocol):
+    """One connection, which tells routes where a request came from."""
 
-    _head_timer: TimerHandle | None = None
-    _head_bytes = 0
+    head_seconds = 30.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("HTTP needs a stream")
         super().connection_made(transport)
         self._number = next(_connections)
         self._local = transport.get_extra_info("socket").family == socket.AF_UNIX
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It went."""
-        self._head_is_whole()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head, then go on."""
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES and b"\r\n\r\n" not in data:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
         self.scope["state"] |= {"connection": self._number, "local": self._local}
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
-    def on_headers_complete(self) -> None:
-        """A head ends."""
-        self._head_is_whole()
-        super().on_headers_complete()
-
-    def _head_is_whole(self) -> None:
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def error_body(self, status: int, code: str, message: str) -> bytes:
+        """Write an error as OpenAI's API does."""
+        body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        return json.dumps({"error": body}).encode()
 
 
 class HttpServer(uvicorn.Server):

@@ -20,11 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.paths import Paths, at_home
+from daemon.bounded_http import HEAD_BYTES
 from daemon.messages import Scan, Scanned
 from daemon.settings.load import SettingsError
 from daemon.settings.reload import Changes
 from daemon.supervisor.control_api import OPERATIONS, ControlApi
-from daemon.supervisor.http_server import MAX_HEAD
 from daemon.supervisor.operations import MAX_BODY, House
 from daemon.supervisor.permissions import Access, Peer, may
 from tests.daemon.supervisor.stand_ins import STEPS, StandIns, learning, publish, tables
@@ -296,7 +296,7 @@ def test_a_wrong_request_is_told_what_is_wrong(
 
 
 def test_headers_without_end_are_cut_off(shared: Running) -> None:
-    answer = shared.raw(b"GET /v1/status HTTP/1.1\r\n" + b"x: " + b"y" * (MAX_HEAD + 600_000) + b"\r\n\r\n")
+    answer = shared.raw(b"GET /v1/status HTTP/1.1\r\n" + b"x: " + b"y" * (HEAD_BYTES + 600_000) + b"\r\n\r\n")
     assert answer == b"" or b" 431 " in answer.split(b"\r\n")[0]
     assert shared.client.get("/v1/status").status_code == 200
 
