@@ -33,8 +33,11 @@ def plan(running: Iterable[SequenceState]) -> Plan:
     everyone = list(running)
     budget = PREFILL_BUDGET
     prefill: list[tuple[SequenceState, int]] = []
+    reading: dict[int, SequenceState] = {}
     for sequence in everyone:
         length = min(CHUNK, len(sequence.prompt) - sequence.cached)
+        if length > 0 and sequence.waits_for(reading.setdefault(id(sequence.prompt), sequence)):
+            continue
         if length > 0 and (length <= budget or not prefill):
             prefill.append((sequence, length))
             budget -= length

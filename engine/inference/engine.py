@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -106,7 +106,7 @@ class Engine:
             try:
                 if resident is not None:
                     _check_length(request, resident)
-                room = self.max_queue + (0 if resident is None else len(resident.free))
+                room = self.max_queue + (0 if resident is None else len(resident.rows.free))
                 if len(self._queue) + len(request.sequences) > room:
                     raise QueueFullError(f"{len(self._queue)} sequences wait already")
                 keep = request.pin is not None
@@ -209,7 +209,7 @@ class Engine:
     def _has_a_row(self, sequence: SequenceState) -> bool:
         version = sequence.request.version
         resident = self._slots.serving if version is None else self._slots.get(version)
-        return resident is not None and bool(resident.free)
+        return resident is not None and bool(resident.rows.free)
 
     def _place(self, sequence: SequenceState) -> None:
         """Bind the request if it is not bound, and give the sequence a row."""
@@ -226,13 +226,14 @@ class Engine:
         except PromptTooLongError as error:
             self._fail(request, Failed("too_long", str(error)))
             return
-        if not resident.free:  # the flip came between the look and the binding
+        if not resident.rows.free:  # the flip came between the look and the binding
             self._queue.push_front(sequence)
             return
         if not request.announced:
             request.announced = True
             self._emit(request, Bound(resident.version, time.monotonic() - request.submitted_at))
-        sequence.row = resident.free.pop()
+        sequence.row, sequence.cached = resident.rows.take(sequence.prompt, reuse=not request.wish.reads_all)
+        sequence.reused = sequence.cached
         sequence.limit = min(request.wish.max_tokens, resident.context - len(sequence.prompt))
         self._running.setdefault(resident.version, []).append(sequence)
 
@@ -251,20 +252,25 @@ class Engine:
     def _advance(self, resident: Resident, sequences: list[SequenceState]) -> None:
         now = plan(sequences)
         choosing: list[SequenceState] = []
+        only_read: list[SequenceState] = []
         logits: list[Tensor] = []
         for sequence, length in now.prefill:
             last_D = self._read_prompt(resident, sequence, length)
-            if not sequence.prefilling and sequence.limit > 0:
-                choosing.append(sequence)
-                logits.append(_logits_of_one(resident, last_D))
+            if sequence.prefilling:
+                continue
+            ready = [sequence, *_share(resident, sequence, sequences)]
+            if sequence.limit > 0:
+                choosing += ready
+                logits.append(_logits_of_one(resident, last_D).expand(len(ready), -1))
+            else:
+                only_read += ready
         if now.decode:
             choosing += now.decode
             logits.append(self._decode(resident, now.decode))
         if choosing:
             self._choose(resident, choosing, torch.cat(logits).float())
-        for sequence, _ in now.prefill:
-            if not sequence.prefilling and sequence.limit == 0:
-                self._finish(sequence, Finished(sequence.index, "length", 0))
+        for sequence in only_read:
+            self._finish(sequence, Finished(sequence.index, "length", 0, sequence.reused))
 
     def _read_prompt(self, resident: Resident, sequence: SequenceState, length: int) -> Tensor:
         """Take the next ``length`` prompt tokens into the cache; the hidden state [D] of the last one."""
@@ -272,6 +278,7 @@ class Engine:
         tokens = sequence.prompt[start : start + length]
         hidden_TD = _step(resident, [tokens], [_row(sequence)], [start])[0]
         sequence.cached += length
+        resident.rows.wrote(_row(sequence), tokens)
         sampling = sequence.request.wish.sampling
         targets = sequence.prompt[start + 1 : start + length + 1]
         if sequence.request.wish.score_prompt and targets:
@@ -332,7 +339,8 @@ class Engine:
             self._emit(sequence.request, Piece(sequence.index, text, scored))
         if ends or full or sequence.text.stopped:
             by_itself = ends or sequence.text.stopped
-            self._finish(sequence, Finished(sequence.index, "stop" if by_itself else "length", len(sequence.output)))
+            reason: Literal["stop", "length"] = "stop" if by_itself else "length"
+            self._finish(sequence, Finished(sequence.index, reason, len(sequence.output), sequence.reused))
 
     def _finish(self, sequence: SequenceState, event: Finished) -> None:
         request = sequence.request
@@ -365,7 +373,7 @@ class Engine:
         version = sequence.request.version
         if sequence.row is None or version is None:
             return
-        self._slots.get(version).free.append(sequence.row)
+        self._slots.get(version).rows.give_back(sequence.row)
         sequence.row = None
         running = [other for other in self._running[version] if other is not sequence]
         if running:
@@ -393,6 +401,15 @@ def _row(sequence: SequenceState) -> int:
     if sequence.row is None:
         raise ValueError("a sequence without a row is not running")
     return sequence.row
+
+
+def _share(resident: Resident, reader: SequenceState, others: Sequence[SequenceState]) -> list[SequenceState]:
+    """Copy the prompt that has just been read to all rows that wait for it; whose they are."""
+    waiting = [other for other in others if other.waits_for(reader)]
+    for other in waiting:
+        resident.cache.copy(_row(reader), _row(other), reader.cached)
+        other.cached = other.reused = reader.cached
+    return waiting
 
 
 def _step(resident: Resident, tokens: list[list[int]], rows: list[int], starts: list[int]) -> Tensor:

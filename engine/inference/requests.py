@@ -58,6 +58,11 @@ class Wish:
     sum_hidden: bool = False
     """Report the sum of the last layer's hidden states over the prompt."""
 
+    @property
+    def reads_all(self) -> bool:
+        """Something is to be said of every prompt token, so none can be taken over from another sequence."""
+        return self.score_prompt or self.sum_hidden
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -112,6 +117,8 @@ class Finished:
     sequence: int
     reason: Literal["stop", "length"]
     generated: int
+    reused: int = 0
+    """Tokens of its prompt that another sequence had read already."""
 
 
 FailureKind = Literal["too_long", "version_gone", "drained", "timeout", "internal", "stopping"]
@@ -167,7 +174,8 @@ class Request:
         self.announced = False
         self.sent = False
         self.submitted_at = time.monotonic()
-        self.sequences = [SequenceState(self, index, list(prompt)) for index, prompt in enumerate(prompts)]
+        same = {id(prompt): list(prompt) for prompt in prompts}
+        self.sequences = [SequenceState(self, index, same[id(prompt)]) for index, prompt in enumerate(prompts)]
         self.open = len(self.sequences)
 
     @property
@@ -190,6 +198,7 @@ class SequenceState:
     Attributes:
         row: its row in the cache of its version.
         cached: positions of that row that are written.
+        reused: how many of these another sequence had read.
         limit: how many tokens may be generated, known once it is bound.
         counts: how often each token was generated, for penalties.
     """
@@ -204,6 +213,7 @@ class SequenceState:
         """Forget everything but the prompt."""
         self.row: int | None = None
         self.cached = 0
+        self.reused = 0
         self.limit = 0
         self.output: list[int] = []
         self.counts: dict[int, int] = {}
@@ -216,3 +226,8 @@ class SequenceState:
     def prefilling(self) -> bool:
         """The prompt is not yet wholly in the cache."""
         return self.cached < len(self.prompt)
+
+    def waits_for(self, other: "SequenceState") -> bool:
+        """The other reads the same prompt for the same request, so that this one need not read it."""
+        shared = self.prompt is other.prompt and self is not other
+        return shared and self.prefilling and not self.request.wish.reads_all

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.inference import footprint, swap_policy
+from engine.inference.rows import Rows
 from engine.models.base import Cache
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
@@ -30,7 +31,7 @@ class Resident:
 
     Attributes:
         cache: rows for the sequences that run on this version, and one more that padding is written to.
-        free: rows that no sequence has.
+        rows: who has which of them; all but the padding's.
         bytes: what weights and cache take.
     """
 
@@ -45,7 +46,7 @@ class Resident:
         self.device = next(loaded.model.parameters()).device
         self.bytes = footprint.taken(loaded.model, self.cache)
         self.padding_row = rows
-        self.free = list(range(rows))
+        self.rows = Rows(self.cache, rows)
 
 
 class VersionGoneError(LookupError):

@@ -46,6 +46,14 @@ class PatchCache:
     tokens: Tensor
     contexts: Tensor
     attention: KeyValueCache
+    rewinds = True
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let row ``target`` begin with the first ``length`` positions of row ``source``."""
+        patches = length // PATCH
+        self.tokens[target, :length] = self.tokens[source, :length]
+        self.contexts[target, : patches + 1] = self.contexts[source, : patches + 1]
+        self.attention.copy(source, target, patches)
 
 
 class Agiformer(nn.Module):

@@ -69,6 +69,7 @@ class KeyValueCache:
     length: int
     keys: list[Tensor]
     values: list[Tensor]
+    rewinds = True
 
     @classmethod
     def like(cls, weight: Tensor, layers: int, rows: int, kv_heads: int, length: int, width: int) -> "KeyValueCache":
@@ -79,6 +80,11 @@ class KeyValueCache:
             return [torch.zeros(size, dtype=weight.dtype, device=weight.device) for _ in range(layers)]
 
         return cls(rows, length, allocate(), allocate())
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let row ``target`` begin with the first ``length`` positions of row ``source``."""
+        for layer in (*self.keys, *self.values):
+            layer[target, :, :length] = layer[source, :, :length]
 
     def attends(self, rows_B: Tensor, positions_BT: Tensor, window: int = 0) -> list[Attend]:
         """For each layer attention that writes new keys and values at ``positions_BT``, then looks at what is written.

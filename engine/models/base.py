@@ -20,6 +20,19 @@ class Cache(Protocol):
     rows: int
     length: int
 
+    @property
+    def rewinds(self) -> bool:
+        """A row can go on from any position that it has passed, because earlier ones are still there."""
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let row ``target`` begin with the first ``length`` positions of row ``source``.
+
+        Raises:
+            ValueError: this cache does not rewind, and ``source`` holds another number of positions.
+        """
+        ...
+
 
 class LanguageModel(Protocol):
     """A family's module. It is a `torch.nn.Module` as well."""

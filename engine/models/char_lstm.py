@@ -34,6 +34,19 @@ class StateCache:
     hidden: Tensor
     cell: Tensor
     read: Tensor
+    rewinds = False
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let row ``target`` be where row ``source`` is.
+
+        Raises:
+            ValueError: that is not at ``length`` positions.
+        """
+        if int(self.read[source]) != length:
+            raise ValueError(f"an LSTM cannot go back from {int(self.read[source])} positions to {length}")
+        for part in (self.hidden, self.cell):
+            part[:, target] = part[:, source]
+        self.read[target] = length
 
 
 class CharLstm(nn.Module):

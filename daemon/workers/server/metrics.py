@@ -17,6 +17,7 @@ class Metrics:
         self.requests = self._counter("requests", "HTTP requests answered", "route", "status")
         self.refused = self._counter("refused", "Requests refused before the model saw them", "reason")
         self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens of finished requests")
+        self.cached_prompt_tokens = self._counter("cached_prompt_tokens", "Of these, tokens another sequence had read")
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated", "version")
         self.swaps = self._counter("swaps", "Versions prepared or committed", "step", "result")
         self.disconnects = self._counter("disconnects", "Clients that went away before their answer was whole")

@@ -110,7 +110,7 @@ class _Turn:
             }
             for index, result in enumerate(results)
         ]
-        usage: dict[str, JsonValue] = {**answer.usage}
+        usage = answer.usage
         return {**self.envelope("chat.completion", answer, choices), "usage": usage}
 
     async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
@@ -123,7 +123,7 @@ class _Turn:
             elif isinstance(event, Finished):
                 yield self._chunk(answer, event.sequence, {}, reason=event.reason)
         if self._body.includes_usage:
-            usage: dict[str, JsonValue] = {**answer.usage}
+            usage = answer.usage
             yield {**self.envelope("chat.completion.chunk", answer, []), "usage": usage}
 
     def logprobs(self, tokens: Iterable[Scored]) -> JsonValue:

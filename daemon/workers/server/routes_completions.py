@@ -124,7 +124,7 @@ def router(service: Service) -> APIRouter:
 
         def write(results: list[Result]) -> dict[str, JsonValue]:
             choices: list[JsonValue] = [completion.choice(index, result) for index, result in enumerate(results)]
-            usage: dict[str, JsonValue] = {**answer.usage}
+            usage = answer.usage
             return {**completion.envelope(answer, choices), "usage": usage}
 
         return await in_one_piece(answer, write)
@@ -163,7 +163,7 @@ async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mappi
         if isinstance(event, Finished):
             yield completion.envelope(answer, [_part(index, "", None, event.reason)])
     if body.includes_usage:
-        usage: dict[str, JsonValue] = {**answer.usage}
+        usage = answer.usage
         yield {**completion.envelope(answer, []), "usage": usage}
 
 

@@ -42,7 +42,7 @@ def router(service: Service) -> APIRouter:
         answer = service.ask(http, [prompt], wish, model=body.model)
 
         def write(results: list[Result]) -> dict[str, JsonValue]:
-            usage: dict[str, JsonValue] = {**answer.usage}
+            usage = answer.usage
             return {
                 "task": body.task,
                 "generated_text": results[0].text,

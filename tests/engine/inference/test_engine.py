@@ -150,7 +150,7 @@ def test_a_cancelled_request_frees_its_rows(make_running: Callable, resident: Re
         running.engine.cancel(heard.request)
     behind.wait()
     running.ask([[1, 9]] * 5, Wish(3, GREEDY)).wait()
-    assert sorted(resident.free) == list(range(5))
+    assert sorted(resident.rows.free) == list(range(5))
     assert running.engine.running == running.engine.waiting == 0
 
 
@@ -255,7 +255,7 @@ def test_a_broken_model_fails_its_requests_and_nothing_else(
     assert running.ask([[1, 9]], Wish(5, GREEDY)).wait().failure.kind == "internal"
     running.serve(good)
     assert running.ask([[1, 9]], Wish(5, GREEDY)).wait().failure is None
-    assert sorted(broken.free) == list(range(5))
+    assert sorted(broken.rows.free) == list(range(5))
 
 
 def test_stopping_tells_everybody(make_running: Callable, resident: Resident) -> None:

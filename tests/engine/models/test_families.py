@@ -122,6 +122,23 @@ def test_rows_do_not_depend_on_their_neighbours(model, length):
     assert torch.equal(outs[0], outs[2])
 
 
+@pytest.mark.parametrize("length", [1, 4, 30, 41])
+def test_a_copied_row_goes_on_as_its_source_would(model, length):
+    ids, more = tokens(1, 41), tokens(1, 9, seed=2)
+    cache, alone = model.make_cache(rows=4, length=96), model.make_cache(rows=1, length=96)
+    model.step(tokens(4, 60, seed=3), cache, torch.arange(4), torch.zeros(4).long())  # used before
+    if not cache.rewinds:
+        length = 41
+        with pytest.raises(ValueError, match="60 positions to 41"):
+            cache.copy(2, 1, 41)
+    model.step(ids, cache, torch.tensor([2]), torch.tensor([0]))
+    cache.copy(2, 1, length)
+    model.step(ids[:, :length], alone, torch.tensor([0]), torch.tensor([0]))
+    expected = model.step(more, alone, torch.tensor([0]), torch.tensor([length]))
+    found = model.step(more, cache, torch.tensor([1]), torch.tensor([length]))
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
 def test_a_cache_is_never_outgrown(model):
     with pytest.raises(ValueError, match="97"):
         model.make_cache(rows=1, length=97)

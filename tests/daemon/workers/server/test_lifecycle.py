@@ -200,17 +200,21 @@ def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
     with server.http() as client:
         client.post("/v1/completions", json={"prompt": "a", "max_tokens": 7, "ignore_eos": True})
         client.post("/v1/completions", json={"prompt": 7})
+        long = {"prompt": [9] * 150, "max_tokens": 1}
+        details = [client.post("/v1/completions", json=long).json()["usage"] for _ in range(2)]
         text = client.get("/metrics").text
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    assert samples["thord_server_generated_tokens_total", "000001"] == 7
-    assert samples["thord_server_requests_total", "/v1/completions", "200"] == 1
+    assert samples["thord_server_generated_tokens_total", "000001"] == 9
+    assert samples["thord_server_requests_total", "/v1/completions", "200"] == 3
     assert samples["thord_server_requests_total", "/v1/completions", "400"] == 1
     assert samples["thord_server_serving_version",] == 1
-    assert samples["thord_server_first_token_seconds_count",] == 1
+    assert samples["thord_server_first_token_seconds_count",] == 3
+    assert [each["prompt_tokens_details"] for each in details] == [{"cached_tokens": 0}, {"cached_tokens": 128}]
+    assert samples["thord_server_cached_prompt_tokens_total",] == 128
 
 
 def test_an_idle_server_sleeps(steady: Server) -> None:

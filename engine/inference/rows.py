@@ -1,0 +1,70 @@
+"""The rows of one version's cache: which are free, and what prompts they still begin with.
+
+A row that is given back keeps what was read into it, and a later prompt that begins alike goes on from there. That
+costs no memory beside the rows themselves: what was used longest ago is overwritten first. Rows belong to one version,
+so what another version computed is never found.
+
+Only whole chunks of a prompt are found again, and never a prompt's last token. So what is left is read in the same
+chunks, in the same shapes, as without reuse, and answers are the same bit for bit. For this reason, too, what was
+generated is not found: it was computed in another shape than a prompt is.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from engine.inference.batching import CHUNK
+from engine.models.base import Cache
+
+
+class Rows:
+    """Rows 0 to ``count`` - 1 of ``cache``.
+
+    Attributes:
+        free: rows that no sequence has, in the order in which they are overwritten.
+    """
+
+    def __init__(self, cache: Cache, count: int) -> None:
+        self.free: OrderedDict[int, None] = OrderedDict.fromkeys(range(count))
+        self._cache = cache
+        self._read: list[list[int]] = [[] for _ in range(count)]
+
+    def take(self, prompt: Sequence[int], *, reuse: bool) -> tuple[int, int]:
+        """A free row for a prompt, and how many of its tokens are in there already (0 without ``reuse``).
+
+        Raises:
+            KeyError: no row is free.
+        """
+        found, length = self._longest(prompt) if reuse and self._cache.rewinds else (0, 0)
+        if length and found in self.free and (length == len(self._read[found]) or len(self.free) == 1):
+            row = found
+        else:
+            row = next((free for free in self.free if free != found), found) if length else next(iter(self.free))
+            if length:
+                self._cache.copy(found, row, length)
+        del self.free[row]
+        del self._read[row][length:]
+        if found != row and length:
+            self._read[row][:] = prompt[:length]
+            if found in self.free:
+                self.free.move_to_end(found)
+        return row, length
+
+    def wrote(self, row: int, tokens: Sequence[int]) -> None:
+        """A chunk of a prompt was read into a row."""
+        if len(tokens) == CHUNK:
+            self._read[row] += tokens
+
+    def give_back(self, row: int) -> None:
+        """No sequence has it any more. One with nothing to find again is the first to be overwritten."""
+        self.free[row] = None
+        if not self._read[row]:
+            self.free.move_to_end(row, last=False)
+
+    def _longest(self, prompt: Sequence[int]) -> tuple[int, int]:
+        """The row that begins most like a prompt, and how many of its tokens can be used."""
+        best, length = 0, 0
+        for row, read in enumerate(self._read):
+            most = min(len(read), len(prompt) - 1) // CHUNK * CHUNK
+            while length < most and read[: length + CHUNK] == prompt[: length + CHUNK]:
+                best, length = row, length + CHUNK
+        return best, length
