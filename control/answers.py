@@ -170,6 +170,27 @@ class Answer(TypedDict):
     usage: Mapping[str, int] | None
 
 
+class ThinkingStep(TypedDict):
+    """Means over a text had thinking stopped here; null before the first step."""
+
+    step: int
+    change: float | None
+    relative_change: float | None
+    other_byte: float | None
+    entropy: float
+    loss: float
+    bits_per_byte: float
+
+
+class Thinking(TypedDict):
+    """What each thinking step of a version changes."""
+
+    version: str
+    bytes: int
+    left_out: int
+    steps: list[ThinkingStep]
+
+
 class Followed(TypedDict, total=False):
     """One line of a cycle that is followed: its progress, and at the end the cycle."""
 

@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parent.parent
 
 
-def run(module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a module of the engine; what it printed.
+def run(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, text: str | None = None
+) -> str:
+    """Run a module of the engine, with ``text`` on its standard input; what it printed.
 
     Raises:
         ThordError: it failed, with what it said.
         UsageError: what it was given is wrong.
     """
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=_HERE, env=environment, check=False)
+    done = subprocess.run(
+        command, input=text, capture_output=True, encoding="utf-8", cwd=_HERE, env=environment, check=False
+    )
     if done.returncode == exit_status.USAGE:
         raise errors.UsageError(done.stderr.strip())
     if done.returncode:

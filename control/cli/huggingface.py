@@ -6,9 +6,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from control import errors, exit_status, heavy, output
+from control import exit_status, heavy, output
+from control.cli.arguments import version_folder
 from control.cli.parser import Commands, Options, connect
-from control.client import Thord
 
 
 class ImportOptions(Options):
@@ -87,7 +87,7 @@ def _import(options: ImportOptions) -> int:
 
 def _export(options: ExportOptions) -> int:
     folder = Path(options.folder).expanduser().absolute()
-    source = _version_folder(connect(options), options.version)
+    source = version_folder(connect(options), options.version)
     heavy.run("engine.huggingface.exporting", [str(source), str(folder)])
     if options.json:
         output.emit({"version": source.name, "folder": str(folder)})
@@ -97,7 +97,7 @@ def _export(options: ExportOptions) -> int:
 
 
 def _push(options: PushOptions) -> int:
-    source = _version_folder(connect(options), options.version)
+    source = version_folder(connect(options), options.version)
     with tempfile.TemporaryDirectory(prefix="thord-push-") as scratch:
         folder = Path(scratch) / "model"
         heavy.run("engine.huggingface.exporting", [str(source), str(folder)])
@@ -113,16 +113,3 @@ def _push(options: PushOptions) -> int:
     else:
         output.say(f"version {source.name} is at {address}")
     return exit_status.DONE
-
-
-def _version_folder(thord: Thord, version: str | None) -> Path:
-    """Where a version lies on disk; it need not run for that."""
-    if version is None:
-        if not thord.paths.current.is_dir():
-            raise errors.NotFoundError("no version is in service yet; name one with --version")
-        return thord.paths.current.resolve()
-    digits = version.rpartition("@")[2]
-    folder = thord.paths.version(int(digits)) if digits.isdecimal() else None
-    if folder is None or not folder.is_dir():
-        raise errors.NotFoundError(f"there is no version {version}; 'thorctl versions' lists them")
-    return folder

@@ -24,6 +24,7 @@ COMMANDS = {
     "huggingface": ("import", "export", "push"),
     "tokenizer": ("tokenizer",),
     "model": ("generate", "chat", "predict", "score"),
+    "inspect": ("inspect",),
     "data": ("data", "ingest", "quarantine"),
     "watch": ("logs", "events", "top"),
     "setup": ("init", "config", "doctor", "install-service", "completion"),

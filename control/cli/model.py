@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from control import errors, exit_status, output
+from control import exit_status, output
+from control.cli.arguments import TextOptions, add_text, text_of
 from control.cli.parser import Commands, Options, connect, positive
 
 if TYPE_CHECKING:
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
 
     from control.answers import Answer, Json
     from control.client import Message, Sampling, Thord
-
-
-class TextOptions(Options):
-    """What a command on one text is given."""
-
-    text: str | None
 
 
 class AnswerOptions(TextOptions):
@@ -60,7 +55,7 @@ def add(commands: Commands) -> None:
         thorctl generate "Hello" --json | jq .version
         """,
     )
-    _add_text(generate)
+    add_text(generate)
     _add_sampling(generate)
     chat = commands.add(
         "chat",
@@ -74,7 +69,7 @@ def add(commands: Commands) -> None:
         """,
         "Without a message each line of standard input is one turn, until its end (Ctrl-D).",
     )
-    _add_text(chat)
+    add_text(chat)
     chat.add_argument("--system", metavar="TEXT", help="what the model is told first")
     _add_sampling(chat)
     predict = commands.add(
@@ -86,7 +81,7 @@ def add(commands: Commands) -> None:
         cat review.txt | thorctl predict - --task text_classification --json
         """,
     )
-    _add_text(predict)
+    add_text(predict)
     predict.add_argument("-t", "--task", required=True, metavar="TASK", help="a task of the settings")
     score = commands.add(
         "score",
@@ -94,12 +89,8 @@ def add(commands: Commands) -> None:
         _score,
         'thorctl score "The quick brown fox"\nthorctl score - --top-k 3 --json < text.txt',
     )
-    _add_text(score)
+    add_text(score)
     score.add_argument("--top-k", type=positive, metavar="N", help="with the N likeliest tokens at each place")
-
-
-def _add_text(command: argparse.ArgumentParser) -> None:
-    command.add_argument("text", nargs="?", metavar="TEXT", help="the text; '-' or nothing reads standard input")
 
 
 def _add_sampling(command: argparse.ArgumentParser) -> None:
@@ -113,7 +104,7 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
 
 
 def _generate(options: AnswerOptions) -> int:
-    prompt = _text(options)
+    prompt = text_of(options)
     thord = connect(options)
     sampling, model = _sampling(options), _model(options)
     if options.json:
@@ -147,7 +138,7 @@ def _answer(thord: Thord, messages: list[Message], options: AnswerOptions) -> An
 def _turns(options: AnswerOptions) -> Iterator[str]:
     """The one message given, else a line of standard input after the other, asked for on a terminal."""
     if options.text not in {None, "-"}:
-        yield _text(options)
+        yield text_of(options)
         return
     if not sys.stdin.isatty():
         yield from filter(None, map(str.strip, sys.stdin))
@@ -165,11 +156,11 @@ def _turns(options: AnswerOptions) -> Iterator[str]:
 
 
 def _predict(options: PredictOptions) -> int:
-    return _show(connect(options).predict(_text(options), options.task), options)
+    return _show(connect(options).predict(text_of(options), options.task), options)
 
 
 def _score(options: ScoreOptions) -> int:
-    return _show(connect(options).score(_text(options), top_k=options.top_k), options)
+    return _show(connect(options).score(text_of(options), top_k=options.top_k), options)
 
 
 def _show(result: dict[str, Json], options: Options) -> int:
@@ -178,15 +169,6 @@ def _show(result: dict[str, Json], options: Options) -> int:
     else:
         output.tree(result)
     return exit_status.DONE
-
-
-def _text(options: TextOptions) -> str:
-    if options.text is not None and options.text != "-":
-        return options.text
-    text = sys.stdin.read()
-    if not text:
-        raise errors.UsageError("no text: give it as an argument, or on standard input")
-    return text
 
 
 def _model(options: AnswerOptions) -> str:

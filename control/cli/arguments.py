@@ -1,0 +1,58 @@
+"""What several commands are given: a text, a version that need not be in service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from control import errors
+from control.cli.parser import Options
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from control.client import Thord
+
+
+class TextOptions(Options):
+    """What a command on one text is given."""
+
+    text: str | None
+
+
+def add_text(command: argparse.ArgumentParser) -> None:
+    """Declare the text of a command."""
+    command.add_argument("text", nargs="?", metavar="TEXT", help="the text; '-' or nothing reads standard input")
+
+
+def text_of(options: TextOptions) -> str:
+    """The text given, or standard input; what is no UTF-8 becomes U+FFFD.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if options.text is not None and options.text != "-":
+        return os.fsencode(options.text).decode(errors="replace")
+    text = sys.stdin.buffer.read().decode(errors="replace")
+    if not text:
+        raise errors.UsageError("no text: give it as an argument, or on standard input")
+    return text
+
+
+def version_folder(thord: Thord, version: str | None) -> Path:
+    """Where a version lies on disk, without one that in service; thord need not run for that.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if version is None:
+        if not thord.paths.current.is_dir():
+            raise errors.NotFoundError("no version is in service yet; name one with --version")
+        return thord.paths.current.resolve()
+    digits = version.rpartition("@")[2]
+    folder = thord.paths.version(int(digits)) if digits.isdecimal() else None
+    if folder is None or not folder.is_dir():
+        raise errors.NotFoundError(f"there is no version {version}; 'thorctl versions' lists them")
+    return folder
