@@ -84,33 +84,12 @@ class Agiformer(nn.Module):
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
         """Hidden states of packed rows, [B, T, D]."""
-        return self.hidden_by_round(tokens_BT, positions_BT, documents_BT)[-1]
+        [hidden_BTD] = self._hidden(tokens_BT, positions_BT, documents_BT, slice(-1, None))
+        return hidden_BTD
 
     def hidden_by_round(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> list[Tensor]:
         """What `hidden` would be had thinking stopped after 0, 1, ... rounds; the last is `hidden` itself."""
-        rows = len(tokens_BT)
-        places_BT = positions_BT % PATCH
-        patches_BT = (places_BT == 0).cumsum(1) - 1
-        count = int(patches_BT[:, -1].max()) + 1
-        bytes_BP4 = _spread(tokens_BT, patches_BT, places_BT, count)
-        numbers_BP = positions_BT.new_zeros(rows, count).scatter(1, patches_BT, positions_BT // PATCH)
-        documents_BP = documents_BT.new_full((rows, count), -1).scatter(1, patches_BT, documents_BT)
-        attend = packed(documents_BP, self.shape.window)
-        attends = [attend] * (self.shape.layers + self.shape.thinking_steps)
-
-        into_BT = (positions_BT + 1) % PATCH  # the place in its group of the state that each token leads to
-        groups_BT = ((positions_BT == 0) | (into_BT == 0)).cumsum(1) - 1
-        of_groups = int(groups_BT[:, -1].max()) + 1
-        followers_BG3 = _spread(tokens_BT, groups_BT, into_BT, of_groups)[..., 1:]
-        # a group goes on from the patch that its first token completes; the first one of a document from the start
-        before_BT = torch.where(into_BT == 0, patches_BT + 1, 0)
-        before_BG = before_BT.new_zeros(rows, of_groups).scatter_reduce(1, groups_BT, before_BT, "amax")
-        hidden = []
-        for contexts_BPD in self._contexts(bytes_BP4, numbers_BP, attends):
-            from_start_BPD = torch.cat((self.start.expand(rows, 1, -1), contexts_BPD), dim=1)
-            decoded_BG4D = self.decoder(_pick(from_start_BPD, before_BG), followers_BG3)
-            hidden.append(_pick(decoded_BG4D.flatten(1, 2), groups_BT * PATCH + into_BT))
-        return hidden
+        return self._hidden(tokens_BT, positions_BT, documents_BT, slice(None))
 
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """Hidden states [B, T, D] of the next T tokens of B cache rows.
@@ -136,7 +115,7 @@ class Agiformer(nn.Module):
         if bool(((starts_B + length) // PATCH > starts_B // PATCH).any()):  # somebody's patch is complete
             attends = cache.attention.attends(rows_B, patches_BP, self.shape.window)
             contexts_BPD = self._contexts(bytes_BP4[rows_B1, patches_BP], patches_BP, attends)[-1]
-            cache.contexts[rows_B1, patches_BP + 1] = contexts_BPD
+            cache.contexts[rows_B1, patches_BP + 1] = self.norm(contexts_BPD)
 
         first_B1 = (starts_B[:, None] + 1) // PATCH
         groups_BG = first_B1 + torch.arange((length + PATCH + 2) // PATCH, device=device)
@@ -173,8 +152,36 @@ class Agiformer(nn.Module):
                 into_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
                 weight.normal_(0.0, INIT_DEVIATION * (shrink if into_residual else 1.0), generator=generator)
 
+    def _hidden(
+        self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor, rounds: "slice[int | None]"
+    ) -> list[Tensor]:
+        """Hidden states after the chosen ``rounds`` of thinking: writing costs more than thinking, so only of those."""
+        rows = len(tokens_BT)
+        places_BT = positions_BT % PATCH
+        patches_BT = (places_BT == 0).cumsum(1) - 1
+        count = int(patches_BT[:, -1].max()) + 1
+        bytes_BP4 = _spread(tokens_BT, patches_BT, places_BT, count)
+        numbers_BP = positions_BT.new_zeros(rows, count).scatter(1, patches_BT, positions_BT // PATCH)
+        documents_BP = documents_BT.new_full((rows, count), -1).scatter(1, patches_BT, documents_BT)
+        attend = packed(documents_BP, self.shape.window)
+        attends = [attend] * (self.shape.layers + self.shape.thinking_steps)
+
+        into_BT = (positions_BT + 1) % PATCH  # the place in its group of the state that each token leads to
+        groups_BT = ((positions_BT == 0) | (into_BT == 0)).cumsum(1) - 1
+        of_groups = int(groups_BT[:, -1].max()) + 1
+        followers_BG3 = _spread(tokens_BT, groups_BT, into_BT, of_groups)[..., 1:]
+        # a group goes on from the patch that its first token completes; the first one of a document from the start
+        before_BT = torch.where(into_BT == 0, patches_BT + 1, 0)
+        before_BG = before_BT.new_zeros(rows, of_groups).scatter_reduce(1, groups_BT, before_BT, "amax")
+        hidden = []
+        for contexts_BPD in self._contexts(bytes_BP4, numbers_BP, attends)[rounds]:
+            from_start_BPD = torch.cat((self.start.expand(rows, 1, -1), self.norm(contexts_BPD)), dim=1)
+            decoded_BG4D = self.decoder(_pick(from_start_BPD, before_BG), followers_BG3)
+            hidden.append(_pick(decoded_BG4D.flatten(1, 2), groups_BT * PATCH + into_BT))
+        return hidden
+
     def _contexts(self, bytes_BP4: Tensor, numbers_BP: Tensor, attends: Sequence[Attend]) -> list[Tensor]:
-        """What is known after each patch, [B, P, D], after 0, 1, ... rounds of thinking."""
+        """What is known after each patch, [B, P, D], after 0, 1, ... rounds of thinking, to be normalised."""
         x_BPD = F.dropout(self.encoder(bytes_BP4).sum(2), self.dropout, self.training)
         turn = rotation(numbers_BP, self.frequencies_E)
         for layer, attend in zip(self.layers, attends[: self.shape.layers], strict=True):
@@ -183,7 +190,7 @@ class Agiformer(nn.Module):
         if self.thinking is not None:
             for attend in attends[self.shape.layers :]:
                 rounds.append(self.thinking(rounds[-1], turn, attend))
-        return [self.norm(x_BPD) for x_BPD in rounds]
+        return rounds
 
 
 class Thinking(nn.Module):
