@@ -88,9 +88,11 @@ def examine(thord: Thord, home: str | None) -> Iterator[Finding]:
         trouble = str(error)
     settings: dict[str, Json] = {}
     try:
-        resolved = resolve_settings(home)
-        settings = resolved["settings"]
-        yield Finding("settings", "ok", f"{thord.paths.config}: profile {resolved['profile']}, {resolved['why']}")
+        found = resolve_settings(home)
+        if status is not None:  # it may have been started with options that the file does not know
+            found = thord.configuration()
+        settings = found["settings"]
+        yield Finding("settings", "ok", f"{thord.paths.config}: profile {found['profile']}, {found['why']}")
     except errors.ThordError as error:
         yield Finding("settings", "fail", str(error), f"edit {thord.paths.config}, then: thorctl config check")
     patient = Patient(thord.paths, home, status, trouble, settings)

@@ -126,6 +126,7 @@ def test_doctor_looks_into_a_running_thord(stand_in: StandIn, ctl: Ctl) -> None:
     logs.mkdir()
     (logs / "server.log").write_text('{"at": "2026-01-01T00:00:00Z", "level": "error", "event": "it broke"}\n')
     checks = doctor(ctl, 1)
+    assert "profile tiny, chosen by --profile" in checks["settings"][0]["message"]
     assert checks["thord"][0]["level"] == "fail"
     assert "thorctl logs server" in checks["server"][0]["remedy"]
     assert "it broke" in checks["logs"][1]["message"]
