@@ -16,6 +16,7 @@ from engine.config import (
 )
 
 Seconds = Annotated[float, Field(gt=0)]
+ReplayStrategy = Literal["stratified", "uniform"]
 
 
 class PathSettings(Section):
@@ -37,6 +38,10 @@ class DataSettings(Section):
     )
     replay_share: float = Field(
         0.2, ge=0.0, lt=0.95, description="Share of a cycle's training conversations that were learned before."
+    )
+    replay_strategy: ReplayStrategy = Field(
+        "stratified",
+        description="How those are drawn: cycles and sources alike (stratified), or conversations alike (uniform).",
     )
     max_tries: int = Field(3, gt=0, description="Failed cycles after which a conversation is set aside.")
     max_file_megabytes: int = Field(2048, gt=0, description="A larger file goes to quarantine.")

@@ -34,7 +34,8 @@ def from_ledger(command: Collect, ledger: Ledger, cycles: Cycles, paths: Paths, 
         StorageError: the disk is full or cannot be written.
         OSError: the same, for the snapshot.
     """
-    wanted = Wanted(command.limit, command.minimum, settings.data.replay_share, settings.evaluation.max_conversations)
+    data, judged_on = settings.data, settings.evaluation.max_conversations
+    wanted = Wanted(command.limit, command.minimum, data.replay_share, data.replay_strategy, judged_on)
     if not cycles.is_assigned(command.cycle):
         _remove_stale(paths.snapshot(command.cycle))
         with ledger.transaction():

@@ -4,15 +4,14 @@
 so one that a crash prevented comes out the same. `settle` gives the conversations their final state, once.
 """
 
-import random
 import sqlite3
 from dataclasses import dataclass
 
+from daemon.settings.sections import ReplayStrategy
 from daemon.workers.intake.ledger import now
+from daemon.workers.intake.replay import sample
 from engine.data.segments import Location
 from engine.data.snapshot import Origin
-
-_SPAN = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,7 @@ class Wanted:
     limit: int
     minimum: int
     replay_share: float
+    replay_strategy: ReplayStrategy
     held_out: int
 
 
@@ -63,7 +63,11 @@ class Cycles:
             wanted.held_out,
             origin="held_out",
         )
-        replay = self._sample(round(len(new) * wanted.replay_share / (1 - wanted.replay_share)), seed=cycle)
+        number = round(len(new) * wanted.replay_share / (1 - wanted.replay_share))
+        replay = [
+            Choice("replay", conversation, learn_from, Location(*location))
+            for conversation, learn_from, *location in sample(self._database, number, cycle, wanted.replay_strategy)
+        ]
         self._database.execute("INSERT INTO cycles (cycle, assigned_at) VALUES (?, ?)", (cycle, now()))
         self._database.executemany(
             "INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -138,29 +142,6 @@ class Cycles:
         return [
             Choice(origin, conversation, learn_from, Location(*location))
             for conversation, learn_from, *location in self._database.execute(query, (limit,))
-        ]
-
-    def _sample(self, number: int, seed: int) -> list[Choice]:
-        """Learned conversations at random, whatever their number: the next one behind each of random hash points."""
-        (learned,) = self._database.execute("SELECT number FROM counts WHERE state = 'learned'").fetchone()
-        if number >= learned:
-            return self._after(0, learned)
-        points = random.Random(seed)
-        sample: dict[int, Choice] = {}
-        while len(sample) < number:
-            [choice] = self._after(points.randrange(_SPAN), 1) or self._after(0, 1)
-            sample[choice.conversation] = choice
-        return list(sample.values())
-
-    def _after(self, point: int, number: int) -> list[Choice]:
-        rows = self._database.execute(
-            "SELECT id, learn_from, segment, offset, length FROM conversations WHERE state = 'learned' AND point >= ?"
-            " ORDER BY point LIMIT ?",
-            (point, number),
-        )
-        return [
-            Choice("replay", conversation, learn_from, Location(*location))
-            for conversation, learn_from, *location in rows
         ]
 
 

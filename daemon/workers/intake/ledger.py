@@ -109,6 +109,9 @@ MIGRATIONS = (
         UPDATE counts SET number = number - 1 WHERE state = 'quarantined';
     END;
     """,
+    """
+    CREATE INDEX conversations_learned_by_stratum ON conversations (cycle, source, point) WHERE state = 'learned';
+    """,
 )
 """Step n brings a database from ``user_version`` n to n + 1. A step that was released is never changed."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.messages import Collect, Collected, Counts, Scan, Scanned, Settle, Settled
-from daemon.settings.sections import Tables
+from daemon.settings.sections import ReplayStrategy, Tables
 from daemon.workers.intake.cycles import Cycles, Wanted
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger, Origin, open_database
@@ -38,9 +38,12 @@ class Shelf:
         self.ledger = Ledger(open_database(folder / "conversations.db"), Segments(folder / "segments"))
         self.ledger.database.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug in these tests
         self.cycles = Cycles(self.ledger.database)
+        self.origin = self.new_origin("file")
+
+    def new_origin(self, name: str) -> Origin:
+        """The first line of a file."""
         with self.ledger.transaction():
-            number = Sources(self.ledger.database).begin(folder / "file", Signature(0, 0, 0, 0))
-        self.origin = Origin(number, 1)
+            return Origin(Sources(self.ledger.database).begin(self.folder / name, Signature(0, 0, 0, 0)), 1)
 
     def rows(self) -> list[tuple]:
         """State, learn_from and text of every conversation."""
@@ -50,9 +53,17 @@ class Shelf:
             for state, learn_from, identity in self.ledger.database.execute(query)
         ]
 
-    def assign(self, cycle: int, limit: int = 100, minimum: int = 1, replay: float = 0.0, held_out: int = 100) -> int:
+    def assign(
+        self,
+        cycle: int,
+        limit: int = 100,
+        minimum: int = 1,
+        replay: float = 0.0,
+        strategy: ReplayStrategy = "stratified",
+        held_out: int = 100,
+    ) -> int:
         with self.ledger.transaction():
-            return self.cycles.assign(cycle, Wanted(limit, minimum, replay, held_out))
+            return self.cycles.assign(cycle, Wanted(limit, minimum, replay, strategy, held_out))
 
     def settle(self, cycle: int, learned: bool, count_try: bool = True, max_tries: int = 3) -> None:
         with self.ledger.transaction():

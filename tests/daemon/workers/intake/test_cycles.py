@@ -120,7 +120,7 @@ def test_replay_is_a_share_of_what_is_trained_on_and_spread_over_all_that_was_le
     shelf.settle(1, learned=True)
     drawn = Counter()
     for cycle in range(2, 42):
-        shelf.assign(cycle, limit=60, replay=0.25)
+        shelf.assign(cycle, limit=60, replay=0.25, strategy="uniform")
         choices = [c for c in shelf.cycles.choices(cycle) if c.origin == "replay"]
         assert len(choices) == 20 == len({c.conversation for c in choices})
         drawn.update(c.conversation for c in choices)
@@ -128,6 +128,61 @@ def test_replay_is_a_share_of_what_is_trained_on_and_spread_over_all_that_was_le
     assert max(drawn) <= 400
     assert len(drawn) > 200  # 800 draws among 400, in proportion to the gaps between random points: about 270
     assert max(drawn[n] for n in range(1, 201)) < 30
+
+
+@pytest.fixture
+def lopsided(shelf):
+    """Three cycles of a corpus and of two small files of chats, with cycles between them that learned nothing."""
+    files = [shelf.new_origin(name) for name in ("corpus", "chats", "letters")]
+    texts = iter(range(10_000))
+    for cycle, (of_corpus, of_chats, of_letters) in {1: (200, 0, 0), 40: (180, 10, 10), 41: (0, 5, 5)}.items():
+        with shelf.ledger.transaction():
+            for origin, number in zip(files, (of_corpus, of_chats, of_letters), strict=True):
+                for _ in range(number):
+                    growth.add(shelf.ledger, Conversation(text=f"old text {next(texts)}"), origin, 0.0)
+        shelf.assign(cycle, limit=1000)
+        shelf.settle(cycle, learned=True)
+    fill(shelf, 40)
+    return shelf
+
+
+def shares(shelf, strategy):
+    """How often each pair of cycle and file was replayed, as a share of all."""
+    drawn = Counter()
+    for cycle in range(50, 150):
+        shelf.assign(cycle, limit=40, replay=0.2, strategy=strategy)
+        drawn.update(
+            shelf.ledger.database.execute(
+                "SELECT conversations.cycle, path FROM examples JOIN conversations ON conversations.id = conversation"
+                " JOIN sources ON sources.id = source WHERE origin = 'replay' AND examples.cycle = ?",
+                (cycle,),
+            )
+        )
+        shelf.settle(cycle, learned=False, count_try=False)
+    assert drawn.total() == 1000
+    return {(cycle, path.rsplit(b"/")[-1].decode()): number / 1000 for (cycle, path), number in drawn.items()}
+
+
+def test_stratified_replay_takes_cycles_alike_and_files_of_a_cycle_alike(lopsided):
+    third, ninth = pytest.approx(1 / 3, abs=0.05), pytest.approx(1 / 9, abs=0.05)
+    sixth = pytest.approx(1 / 6, abs=0.05)
+    assert shares(lopsided, "stratified") == {
+        (1, "corpus"): third,
+        (40, "corpus"): ninth, (40, "chats"): ninth, (40, "letters"): ninth,
+        (41, "chats"): sixth, (41, "letters"): sixth,
+    }  # fmt: skip
+
+
+def test_uniform_replay_takes_conversations_alike(lopsided):
+    found = shares(lopsided, "uniform")
+    assert found[1, "corpus"] + found[40, "corpus"] == pytest.approx(380 / 410, abs=0.05)
+
+
+@pytest.mark.parametrize("strategy", ["stratified", "uniform"])
+def test_replay_of_nearly_all_that_was_learned_is_complete_and_without_doubles(lopsided, strategy):
+    lopsided.assign(50, limit=40, replay=400 / 440, strategy=strategy)
+    chosen = [choice.conversation for choice in lopsided.cycles.choices(50) if choice.origin == "replay"]
+    assert len(chosen) == len(set(chosen)) == 400
 
 
 def test_a_cycle_costs_the_same_with_a_long_past(shelf):
@@ -139,8 +194,9 @@ def test_a_cycle_costs_the_same_with_a_long_past(shelf):
     database.set_trace_callback(seen.append)
     shelf.assign(1, limit=5, replay=0.3)
     shelf.settle(1, learned=True)
-    shelf.assign(2, limit=5, replay=0.3)
-    shelf.settle(2, learned=False)
+    for cycle, strategy in ((2, "stratified"), (3, "uniform")):
+        shelf.assign(cycle, limit=5, replay=0.3, strategy=strategy)
+        shelf.settle(cycle, learned=False)
     shelf.ledger.counts()
     database.set_trace_callback(None)
     for statement in {s for s in seen if s.startswith(("SELECT", "UPDATE conv", "DELETE"))}:
