@@ -250,7 +250,9 @@ class TrainingSettings(Section):
     length: int = Field(512, gt=0, description="Tokens in a packed row.")
     learning_rate: float = Field(3e-4, gt=0, description="Peak learning rate.")
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
-        "cosine", description="How the learning rate falls after warm-up; wsd: stable first, then it decays."
+        "cosine",
+        description="How the learning rate falls after warm-up; wsd: stable first, then it decays, and the next cycle "
+        "goes on from before the decay.",
     )
     warmup_share: float = Field(0.03, ge=0, le=1, description="Share of the steps spent warming up.")
     decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps in which wsd decays.")

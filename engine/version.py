@@ -27,6 +27,8 @@ from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+TRUNK = "trunk.safetensors"
+"""Where there is one: the weights that training goes on from, of before the decay that made those served."""
 
 
 class VersionConfig(BaseModel):
@@ -106,6 +108,18 @@ def check(folder: Path) -> None:
         raise ArtifactError(f"{file}: {error}") from error
 
 
+def weights_to_train_on(folder: Path, *, trunk: bool) -> dict[str, Tensor]:
+    """A version's weights in float32; with ``trunk`` those of before its decay, if it has them.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    config = read_config(folder)
+    file = folder / TRUNK if trunk and (folder / TRUNK).exists() else folder / WEIGHTS
+    expected = registry.module(registry.skeleton(config.model, config.vocabulary)).state_dict()
+    return {name: weight.float() for name, weight in _read_weights(file, expected).items()}
+
+
 def read_config(folder: Path) -> VersionConfig:
     """The configuration of a version.
 
@@ -119,9 +133,16 @@ def read_config(folder: Path) -> VersionConfig:
 
 
 def publish(
-    folder: Path, weights: Mapping[str, Tensor], model: ModelSettings, tokenizer: Tokenizer, provenance: Provenance
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    model: ModelSettings,
+    tokenizer: Tokenizer,
+    provenance: Provenance,
+    trunk: Mapping[str, Tensor] | None = None,
 ) -> VersionManifest:
     """Publish a version at ``folder``; the same cycle's version that is there already is verified and kept.
+
+    ``trunk`` are the weights to train on from, where those are others than the ones to serve.
 
     Raises:
         ArtifactError: what is there is damaged or another cycle's.
@@ -132,7 +153,9 @@ def publish(
         family=model.family, model=model.resolved, vocabulary=tokenizer.vocabulary, tokenizer=tokenizer.kind
     )
     with artifacts.publishing(folder) as draft:
-        save_file({name: weight.contiguous() for name, weight in weights.items()}, draft / WEIGHTS)
+        for name, tensors in ((WEIGHTS, weights), (TRUNK, trunk)):
+            if tensors is not None:
+                save_file({key: weight.contiguous() for key, weight in tensors.items()}, draft / name)
         artifacts.write_json(draft / CONFIG, config.model_dump(mode="json"))
         tokenizer.save(draft)
         files = artifacts.record_files(draft)

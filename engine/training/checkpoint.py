@@ -4,8 +4,8 @@ A folder ``NNNNNN`` (the step) with ``model.safetensors``, ``optimizer.safetenso
 there are any), ``progress.json`` and ``manifest.json``. There is no random state in it: order and dropout follow from
 seed and step.
 
-Kept are the newest few, for each of them the best by validation and the one to roll back to, and, if asked for, the
-one at the end of each epoch.
+Kept are the newest few, for each of them the best by validation, the one to roll back to and the one to go on from in
+the next cycle, and, if asked for, the one at the end of each epoch.
 """
 
 import contextlib
@@ -42,6 +42,7 @@ class Progress:
         tokens: positions computed; ``supervised`` of them were learned from.
         seconds: time spent in the loop, over all attempts.
         fallback_step: where a roll-back goes; not a checkpoint that is there only because the run was stopped.
+        trunk_step: where the decay of wsd began, and the next cycle is to go on from.
         worse: validations in a row that did not improve on the best.
         loss_scale: keeps small gradients above zero in fp16; 1 in other dtypes. ``scale_age``: steps since it changed.
         halvings: how often the microbatch was halved, because memory ran out.
@@ -56,6 +57,7 @@ class Progress:
     best_validation_loss: float | None = None
     best_step: int | None = None
     fallback_step: int = 0
+    trunk_step: int | None = None
     worse: int = 0
     finished: bool = False
     loss_scale: float = 1.0
@@ -185,7 +187,12 @@ class Checkpoints:
 
 def needed(steps: list[int], newest: Iterable[Progress], keep: int, keep_every: int) -> set[int]:
     """Which of these checkpoints, in order, are not to be dropped. Any of the ``keep`` newest may be continued."""
-    named = {step for progress in newest for step in (progress.best_step, progress.fallback_step) if step is not None}
+    named = {
+        step
+        for progress in newest
+        for step in (progress.best_step, progress.fallback_step, progress.trunk_step)
+        if step is not None
+    }
     marked = {step for step in steps if keep_every and step % keep_every == 0}
     return set(steps[-keep:]) | named | marked
 

@@ -23,7 +23,7 @@ from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
 from engine.training.objectives import Objective
 from engine.training.reporting import Figures, Reporter, Stopped
-from engine.training.schedule import learning_rate
+from engine.training.schedule import branches_at, learning_rate
 
 _SEED_STRIDE = 1_000_003
 """A prime: seed and step together give each step a dropout seed of its own."""
@@ -33,10 +33,16 @@ _FP16_SCALE, _FP16_SCALE_GROWS_AFTER = 65_536.0, 1000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to; ``weights`` are the best by validation, where there was one, else the last."""
+    """What a run came to.
+
+    Attributes:
+        weights: the best by validation, where there was one, else the last.
+        trunk: what the next cycle is to go on from, where the schedule has a decay that is to be left out.
+    """
 
     progress: Progress
     weights: Mapping[str, Tensor]
+    trunk: Mapping[str, Tensor] | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class Loop:
         self._average = Average(self._module, settings.average)
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)
+        self._branches_at = branches_at(self._steps, settings)
         self._step_seconds = 0.0
         self._step_tokens = 0.0
 
@@ -147,11 +154,14 @@ class Loop:
                 reporter.stepped(self._figures(sums, rate, norm))
             last = progress.step >= self._steps
             improved = (last or progress.step % settings.validate_every == 0) and self._validate()
+            branches = progress.step == self._branches_at
+            if branches:
+                progress.trunk_step = progress.step
             progress.finished = last or 0 < settings.early_stopping_patience <= progress.worse
-            if improved or progress.finished or self._checkpoint_is_due():
+            if improved or progress.finished or branches or self._checkpoint_is_due():
                 progress.fallback_step = progress.step
                 self._save()
-        return Outcome(self._progress, self._best_weights())
+        return Outcome(self._progress, self._best_weights(), self._trunk())
 
     def _start(self) -> None:
         """Go on from the newest whole checkpoint, or write the first one."""
@@ -269,6 +279,10 @@ class Loop:
             return self._module.state_dict() | averages_in(self._average.state())
         checkpoint = self._checkpoints.load(best)
         return checkpoint.weights | averages_in(checkpoint.optimizer)
+
+    def _trunk(self) -> Mapping[str, Tensor] | None:
+        step = self._progress.trunk_step
+        return None if step is None else self._checkpoints.load(step).weights
 
     def _autocast(self) -> torch.autocast:
         dtype = self._placement.dtype

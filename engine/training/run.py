@@ -129,7 +129,8 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
             reporter=Recorder(places.folder / "metrics.jsonl", training.log_every, reporter),
         ).run()
     artifacts.sweep_drafts(places.target.parent)
-    return version.publish(places.target, outcome.weights, settings, tokenizer, _provenance(record, outcome))
+    provenance = _provenance(record, outcome)
+    return version.publish(places.target, outcome.weights, settings, tokenizer, provenance, outcome.trunk)
 
 
 def _record(plan: Plan, places: Places) -> Record:
@@ -241,13 +242,12 @@ def _model_settings(plan: Plan, places: Places) -> ModelSettings:
 
 
 def _model(settings: ModelSettings, plan: Plan, places: Places, tokenizer: Tokenizer) -> LanguageModel:
-    """The base version's weights in float32, or new ones."""
+    """The base version's weights in float32, or new ones. With wsd those of before its decay, if it has them."""
     if places.base is None:
         return registry.build(settings, tokenizer.vocabulary, plan.training.seed)
     artifacts.verify(places.base)
-    base = version.load(places.base, Placement(torch.device("cpu"), torch.float32))
     model = registry.skeleton(settings, tokenizer.vocabulary)
-    weights = registry.module(base.model).state_dict()
+    weights = version.weights_to_train_on(places.base, trunk=plan.training.schedule == "wsd")
     registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
     return model
 

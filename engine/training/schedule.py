@@ -9,9 +9,9 @@ Every schedule begins with a linear rise over ``warmup_share`` of the steps. The
 | cosine   | half a cosine to there                                                    |
 | wsd      | stays at the peak, then a line to there over the last ``decay_share``     |
 
-wsd: warm-up, stable, decay (Hu et al., MiniCPM, 2404.06395; Hägele et al., 2405.18392). Each cycle decays to its end
-and the next one warms up again from what was published: a version is one set of weights, served and continued alike,
-not a decayed one to serve and another to continue.
+wsd: warm-up, stable, decay (Hu et al., MiniCPM, 2404.06395; Hägele et al., 2405.18392). The decay is a branch: what it
+comes to is judged and served. The next cycle goes on from the weights before it (`branches_at`), which are published
+beside them, so that training never has to climb out of a decayed minimum (2503.02844).
 """
 
 import math
@@ -26,12 +26,20 @@ def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
         return settings.learning_rate * (step + 1) / warmup
     if settings.schedule == "constant":
         return settings.learning_rate
-    falls_from = max(warmup, decay_begins(steps, settings)) if settings.schedule == "wsd" else warmup
+    falls_from = _decay_begins(steps, settings) if settings.schedule == "wsd" else warmup
     fallen = max(0.0, (step - falls_from) / max(1, steps - 1 - falls_from))
     height = (1.0 + math.cos(math.pi * fallen)) / 2 if settings.schedule == "cosine" else 1.0 - fallen
     return settings.learning_rate * (settings.final_share + (1.0 - settings.final_share) * height)
 
 
-def decay_begins(steps: int, settings: TrainingSettings) -> int:
+def branches_at(steps: int, settings: TrainingSettings) -> int | None:
+    """After how many steps the weights are those to go on from in the next cycle; None where they are the last ones."""
+    if settings.schedule != "wsd":
+        return None
+    return _decay_begins(steps, settings) or None
+
+
+def _decay_begins(steps: int, settings: TrainingSettings) -> int:
     """The last step of the stable phase of wsd, where the line down begins."""
-    return max(0, steps - 1 - math.ceil(settings.decay_share * steps))
+    warmup = math.ceil(settings.warmup_share * steps)
+    return max(warmup, steps - 1 - math.ceil(settings.decay_share * steps))

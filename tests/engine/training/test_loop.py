@@ -82,6 +82,30 @@ def test_the_best_weights_are_published_and_a_run_that_gets_worse_ends(places, p
     assert all(torch.equal(published[name], kept[name]) for name in kept)
 
 
+def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(places, plan, recording, tmp_path):
+    """What is before it has to be what a run without any decay has at that step."""
+    settings = {"warmup_share": 0.0, "validate_every": 100}
+    run.learn(plan(schedule="wsd", decay_share=0.5, max_steps=9, **settings), places, recording())
+    plain = replace(places, folder=tmp_path / "plain", target=tmp_path / "plain-version")
+    run.learn(plan(schedule="constant", max_steps=3, **settings), plain, recording())
+    trunk, served = (load_file(places.target / name) for name in ("trunk.safetensors", "model.safetensors"))
+    undecayed = load_file(plain.folder / "checkpoints/000003/model.safetensors")
+    assert all(torch.equal(trunk[name], undecayed[name]) for name in undecayed)
+    assert not any(torch.equal(trunk[name], served[name]) for name in undecayed)
+    for schedule, expected in (("wsd", trunk), ("cosine", served)):
+        again = replace(places, folder=tmp_path / schedule, target=tmp_path / f"{schedule}-2", base=places.target)
+        run.learn(plan(version=2, base=1, schedule=schedule, max_steps=1), again, recording())
+        begin = load_file(again.folder / "checkpoints/000000/model.safetensors")
+        assert all(torch.equal(begin[name], expected[name]) for name in expected)
+    (places.target / "trunk.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"trunk\.safetensors"):
+        run.learn(
+            plan(version=3, base=1, schedule="wsd"),
+            replace(again, folder=tmp_path / "third", target=tmp_path / "3"),
+            recording(),
+        )
+
+
 def test_validation_conversations_are_never_trained_on(places, plan, conversations, recording):
     run.learn(plan(max_steps=1), places, recording())
     held = run._validation_identities(places.snapshot, 0.2)

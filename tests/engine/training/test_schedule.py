@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from engine.config import TrainingSettings
-from engine.training.schedule import decay_begins, learning_rate
+from engine.training.schedule import branches_at, learning_rate
 
 PEAK = 4e-4
 
@@ -52,7 +52,9 @@ def test_short_runs_have_sane_rates(schedule, steps, warmup_share):
 def test_wsd_stays_at_the_peak_and_then_falls_in_equal_steps():
     found = rates(101, warmup_share=0.1, schedule="wsd", decay_share=0.2, final_share=0.0)
     assert found[11:80] == [PEAK] * 69
-    assert decay_begins(101, TrainingSettings(decay_share=0.2)) == 79
+    settings = TrainingSettings(warmup_share=0.1, schedule="wsd", decay_share=0.2)
+    assert branches_at(101, settings) == 79
+    assert branches_at(101, settings.model_copy(update={"schedule": "cosine"})) is None
     assert found[79:] == pytest.approx([PEAK * (1 - n / 21) for n in range(22)])
 
 
