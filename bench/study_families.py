@@ -45,10 +45,10 @@ MODELS = {
     "agiformer, thinking 3": {**AGIFORMER, "thinking_steps": 3},
 }
 """About two million parameters each, and a context of 512 bytes."""
-RATES = (1e-3, 2e-3, 4e-3)
+RATES = (1e-3, 3e-3, 1e-2)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 LENGTH, BATCH = 512, 8
-CALIBRATION_ROUNDS, CALIBRATION_STEPS, CALIBRATION_BYTES = 4, 4, 100_000
+CALIBRATION_ROUNDS, CALIBRATION_STEPS, CALIBRATION_BYTES = 4, 3, 60_000
 VALIDATIONS = 12
 SOURCE_BYTES = 2_900_000
 
@@ -125,7 +125,7 @@ def run(trial: Trial, text: bytes, *, final: bool) -> Result:
         learning_rate=trial.rate,
         warmup_share=0.05,
         clip=0.5,
-        validate_every=math.ceil(trial.steps / VALIDATIONS),
+        validate_every=max(CALIBRATION_STEPS, math.ceil(trial.steps / VALIDATIONS)),
         checkpoint_every=trial.steps,
         early_stopping_patience=0,
     )
