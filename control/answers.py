@@ -27,9 +27,11 @@ class Cycle(TypedDict):
     outcome: NotRequired[str | None]
     attempt: int
     conversations: int | None
+    replayed: NotRequired[int | None]
     base_version: str | None
     version: str | None
     gate: dict[str, Json] | None
+    metrics: NotRequired[dict[str, float] | None]
     started_at: str | None
     ended_at: str | None
     progress: NotRequired["Progress"]

@@ -237,6 +237,8 @@ def _show(cycle: Cycle) -> None:
             "started by": output.clean(cycle["reason"]),
             "attempt": str(cycle["attempt"]),
             "conversations": output.figure(cycle["conversations"]),
+            "replayed": output.figure(cycle.get("replayed")),
+            "forgetting": _forgetting(cycle.get("metrics") or {}),
             "from version": output.figure(cycle["base_version"]),
             "version": output.figure(cycle["version"]),
             "started": output.moment(cycle["started_at"]),
@@ -246,3 +248,11 @@ def _show(cycle: Cycle) -> None:
     if cycle["gate"]:
         output.say("\ngate")
         output.tree(cycle["gate"], 1)
+
+
+def _forgetting(metrics: dict[str, float]) -> str:
+    """How much worse the new version is than the one before on what was replayed; a dash where nothing was."""
+    forgotten, now = metrics.get("forgetting_bits_per_byte"), metrics.get("replay_bits_per_byte")
+    if forgotten is None or now is None:
+        return "-"
+    return f"{forgotten:+.4f} bits per byte on what was replayed ({now:.4f}, before {now - forgotten:.4f})"

