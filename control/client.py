@@ -237,12 +237,19 @@ class Thord:
         messages: Sequence[Message],
         *,
         model: str = "thor",
+        session: str | None = None,
         on_text: Callable[[str], None] | None = None,
         **sampling: Unpack[Sampling],
     ) -> answers.Answer:
-        """Answer the last of ``messages``; the rest as for `generate`."""
+        """Answer the last of ``messages``; the rest as for `generate`.
+
+        In a ``session`` the server remembers what was said, and ``messages`` are only those that are new.
+        """
         turns: list[Json] = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
-        return self._complete("/v1/chat/completions", {"model": model, "messages": turns, **_plain(sampling)}, on_text)
+        body: dict[str, Json] = {"model": model, "messages": turns, **_plain(sampling)}
+        if session is not None:
+            body["session"] = session
+        return self._complete("/v1/chat/completions", body, on_text)
 
     def predict(self, text: str, task: str) -> dict[str, Json]:
         """What the head of ``task`` says about ``text``."""

@@ -37,6 +37,11 @@ class Paths(NamedTuple):
         return self.state / "conversations.db"
 
     @property
+    def chats(self) -> Path:
+        """Sessions, and answers on their way to the inbox. Its one writer is the server."""
+        return self.state / "chats.db"
+
+    @property
     def segments(self) -> Path:
         """Append-only files with the text of every conversation."""
         return self.state / "segments"

@@ -30,6 +30,12 @@ class AnswerOptions(TextOptions):
     system: str | None
 
 
+class ChatOptions(AnswerOptions):
+    """What ``chat`` is given."""
+
+    session: str | None
+
+
 class PredictOptions(TextOptions):
     """What ``predict`` is given."""
 
@@ -65,12 +71,14 @@ def add(commands: Commands) -> None:
         thorctl chat
         thorctl chat "What is thord?"
         thorctl chat --system "Answer in one word." "Is water wet?"
+        thorctl chat --session ann "And now?"
         thorctl chat "Hello" --json | jq -r .text
         """,
         "Without a message each line of standard input is one turn, until its end (Ctrl-D).",
     )
     add_text(chat)
     chat.add_argument("--system", metavar="TEXT", help="what the model is told first")
+    chat.add_argument("--session", metavar="NAME", help="go on where this session stopped; the server remembers it")
     _add_sampling(chat)
     predict = commands.add(
         "predict",
@@ -114,28 +122,31 @@ def _generate(options: AnswerOptions) -> int:
     return exit_status.DONE
 
 
-def _chat(options: AnswerOptions) -> int:
+def _chat(options: ChatOptions) -> int:
     thord = connect(options)
     messages: list[Message] = [{"role": "system", "content": options.system}] if options.system else []
     for turn in _turns(options):
         messages.append({"role": "user", "content": turn})
         answer = _answer(thord, messages, options)
-        messages.append({"role": "assistant", "content": answer["text"]})
+        if options.session is None:
+            messages.append({"role": "assistant", "content": answer["text"]})
+        else:
+            messages.clear()  # the server remembers
     return exit_status.DONE
 
 
-def _answer(thord: Thord, messages: list[Message], options: AnswerOptions) -> Answer:
+def _answer(thord: Thord, messages: list[Message], options: ChatOptions) -> Answer:
     sampling, model = _sampling(options), _model(options)
     if options.json:
-        answer = thord.chat(messages, model=model, **sampling)
+        answer = thord.chat(messages, model=model, session=options.session, **sampling)
         output.emit(answer, line=options.text is None)
     else:
-        answer = thord.chat(messages, model=model, on_text=_print_piece, **sampling)
+        answer = thord.chat(messages, model=model, session=options.session, on_text=_print_piece, **sampling)
         _close(answer)
     return answer
 
 
-def _turns(options: AnswerOptions) -> Iterator[str]:
+def _turns(options: ChatOptions) -> Iterator[str]:
     """The one message given, else a line of standard input after the other, asked for on a terminal."""
     if options.text not in {None, "-"}:
         yield text_of(options)

@@ -1,5 +1,6 @@
 """The tables of ``thord.toml``. Tables that belong to the engine are defined in `engine.config`."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -91,6 +92,37 @@ class ApiSettings(Section):
     request_timeout_seconds: float = Field(600.0, gt=0, description="Longest a request may take.")
 
 
+class SessionSettings(Section):
+    """``[sessions]``: chats that the server remembers for clients that name a session."""
+
+    keep_days: float = Field(30.0, gt=0, description="A session that nobody used for so long is forgotten.")
+    max_per_client: int = Field(1000, gt=0, description="Sessions of one API key; beyond, the one unused longest goes.")
+
+
+class ConversationLogSettings(Section):
+    """``[conversation_log]``: chats with the served model, written to the inbox and learned."""
+
+    enabled: bool = Field(False, description="Whether they are. Tell the people whose words these are.")
+    feedback_seconds: float = Field(
+        300.0, ge=0, description="So long an answer waits for feedback before it goes to the inbox."
+    )
+    redact: tuple[str, ...] = Field(
+        (),
+        examples=[[r"[\w.+-]+@[\w.-]+", r"\b\d{16}\b"]],
+        description="Regular expressions; what they match is replaced by `[redacted]` before anything is written.",
+    )
+
+    @field_validator("redact")
+    @classmethod
+    def _patterns_are_possible(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return value
+
+
 class MonitoringSettings(Section):
     """``[monitoring]``: figures of host, GPU and runs."""
 
@@ -133,6 +165,8 @@ class Tables(Section):
     gate: GateSettings = GateSettings()
     inference: InferenceSettings = InferenceSettings()
     api: ApiSettings = ApiSettings()
+    sessions: SessionSettings = SessionSettings()
+    conversation_log: ConversationLogSettings = ConversationLogSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     supervision: SupervisionSettings = SupervisionSettings()
 

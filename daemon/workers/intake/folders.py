@@ -58,7 +58,8 @@ def is_own(path: Path, paths: Paths) -> bool:
     """Whether ``path`` is thord's own data, which is never learned from even where a watched folder holds it."""
     if path == paths.inbox or paths.inbox in path.parents:
         return False
-    is_database = path.parent == paths.state and path.name.startswith((paths.ledger.name, paths.database.name))
+    databases = (paths.ledger, paths.database, paths.chats)
+    is_database = path.parent == paths.state and path.name.startswith(tuple(own.name for own in databases))
     return is_database or any(
         path == own or own in path.parents
         for own in (

@@ -16,6 +16,7 @@ from daemon.workers import runtime
 from daemon.workers.runtime import Context
 from daemon.workers.server import app
 from daemon.workers.server.answers import Dispatcher
+from daemon.workers.server.chat_database import ChatDatabase
 from daemon.workers.server.http import HttpServer
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import Service
@@ -56,7 +57,8 @@ async def _serve(context: Context) -> None:
     engine = Engine(slots, Dispatcher(loop, context.channel), settings.inference.max_queue)
     slots.on_settled = engine.wake
     metrics.watch(lambda: engine.waiting, lambda: engine.running)
-    service = Service(settings, slots, engine, metrics)
+    chats = ChatDatabase(context.paths.chats)
+    service = Service(settings, slots, engine, metrics, chats, context.paths.inbox)
     server = HttpServer(app.make(service))
 
     def stop() -> None:
@@ -88,7 +90,9 @@ async def _serve(context: Context) -> None:
         return
     threading.Thread(target=_or_exit, args=(engine.run,), name="engine", daemon=True).start()
     threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
+    learning = asyncio.create_task(service.conversation_log.run())
     await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
+    learning.cancel()
     engine.stop()
 
 

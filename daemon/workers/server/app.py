@@ -9,9 +9,11 @@ from daemon.workers.server import (
     routes_chat,
     routes_completions,
     routes_embeddings,
+    routes_feedback,
     routes_health,
     routes_models,
     routes_predict,
+    routes_sessions,
     routes_tokens,
 )
 from daemon.workers.server.front import Front
@@ -31,6 +33,8 @@ def make(service: Service) -> ASGIApp:
         routes_models,
         routes_completions,
         routes_chat,
+        routes_sessions,
+        routes_feedback,
         routes_embeddings,
         routes_tokens,
         routes_predict,
@@ -44,7 +48,7 @@ def make(service: Service) -> ASGIApp:
     return CORSMiddleware(
         front,
         allow_origins=origins,
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
         expose_headers=[VERSION_HEADER, "retry-after"],
     )

@@ -52,6 +52,7 @@ class Front:
     def _admit(self, request: Request) -> None:
         """Let it in, or raise what answers it. The Unix socket is guarded by its file's permissions instead of keys."""
         request.state.client = str(request.state.connection)
+        request.state.owner = ""
         if request.state.local or request.url.path in _OPEN:
             return
         keys = self._service.keys
@@ -67,3 +68,4 @@ class Front:
             error.headers["www-authenticate"] = "Bearer"
             raise error
         request.state.client = key
+        request.state.owner = keys.owner(key.strip())

@@ -1,6 +1,6 @@
 """What completions, chats and predictions share."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from fastapi.responses import Response
 from pydantic import JsonValue
@@ -15,10 +15,17 @@ def stop_ids(tokenizer: Tokenizer, *, ignore: bool) -> frozenset[int]:
     return frozenset() if ignore else frozenset(tokenizer.specials)
 
 
-async def in_one_piece(answer: Answer, write: Callable[[list[Result]], Mapping[str, JsonValue]]) -> Response:
-    """Wait for all of an answer and send it as ``write`` words it."""
+async def in_one_piece(
+    answer: Answer,
+    write: Callable[[list[Result]], Mapping[str, JsonValue]],
+    keep: Callable[[list[Result]], Awaitable[None]] | None = None,
+) -> Response:
+    """Wait for all of an answer, ``keep`` it, and send it as ``write`` words it."""
     try:
-        return named(write(await answer.whole()), answer.version)
+        results = await answer.whole()
+        if keep is not None:
+            await keep(results)
+        return named(write(results), answer.version)
     except ClientGoneError:
         return Response(status_code=499)  # nobody reads it
     finally:

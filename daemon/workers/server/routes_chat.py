@@ -1,9 +1,10 @@
 """``/v1/chat/completions``: the next turn of a conversation."""
 
 import asyncio
+import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -16,6 +17,7 @@ from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
 from daemon.workers.server.prompts import check_tokens
 from daemon.workers.server.schemas import ChatBody, ChatMessage
 from daemon.workers.server.service import MODEL, Service
+from daemon.workers.server.sessions import Session
 from daemon.workers.server.tokens import written
 from engine.data.conversation import Message, Role
 from engine.inference.requests import Finished, Piece, Scored, Wish
@@ -32,17 +34,41 @@ _ROLES: dict[str, Role] = {
 }
 
 
-async def prompt_of(tokenizer: Tokenizer, messages: Iterable[ChatMessage]) -> list[int]:
+def turns_of(messages: Iterable[ChatMessage]) -> list[Message]:
+    """What a client sent, as dialogues are everywhere else."""
+    return [Message(_ROLES[message.role], message.text) for message in messages]
+
+
+async def prompt_of(tokenizer: Tokenizer, turns: Sequence[Message]) -> list[int]:
     """Token ids after which the assistant's turn begins, worked out beside the event loop.
 
     Raises:
         ApiError: 400, an imported model's chat template has no form for this dialogue.
     """
-    turns = [Message(_ROLES[message.role], message.text) for message in messages]
     try:
         return await asyncio.to_thread(encode_prompt, tokenizer, turns)
     except DialogueRefusedError as error:
         raise ApiError(400, "dialogue_refused", str(error), param="messages") from error
+
+
+async def _prompt_within(
+    tokenizer: Tokenizer, history: Sequence[Message], new: Sequence[Message], room: int
+) -> list[int]:
+    """As `prompt_of`, with as much of the history as fits: first its system turn, then what was said last."""
+    opening = [turn for turn in history[:1] if turn.role == "system"]
+    rest = history[len(opening) :]
+    prompt = await prompt_of(tokenizer, [*history, *new])
+    if len(prompt) <= room:
+        return prompt
+    starts = [*(place for place, turn in enumerate(rest) if turn.role == "user"), len(rest)]
+    low, high = 0, len(starts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if len(await prompt_of(tokenizer, [*opening, *rest[starts[middle] :], *new])) <= room:
+            high = middle
+        else:
+            low = middle + 1
+    return await prompt_of(tokenizer, [*opening, *rest[starts[low] :], *new])
 
 
 def router(service: Service) -> APIRouter:
@@ -54,10 +80,17 @@ def router(service: Service) -> APIRouter:
         body = await read(http, ChatBody, service.body_limit)
         outline = await service.outline()
         check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
-        prompt = await prompt_of(outline.tokenizer, body.messages)
         limits = (body.max_completion_tokens, body.max_tokens, service.settings.inference.max_tokens)
+        max_tokens = next(limit for limit in limits if limit is not None)
+        said = turns_of(body.messages)
+        session = None if body.session is None else await service.sessions.find(http.state.owner, body.session)
+        if session is None:
+            prompt = await prompt_of(outline.tokenizer, said)
+        else:
+            room = outline.context - min(max_tokens, outline.context // 2)
+            prompt = await _prompt_within(outline.tokenizer, session.messages, said, room)
         wish = Wish(
-            max_tokens=next(limit for limit in limits if limit is not None),
+            max_tokens=max_tokens,
             sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),
             stop=body.stops,
             stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
@@ -70,11 +103,13 @@ def router(service: Service) -> APIRouter:
             streamed=bool(body.stream),
             seconds=body.timeout_seconds,
         )
-        turn = _Turn(body, outline.tokenizer)
+        turn = _Turn(service, http.state.owner, body, said, session, outline.tokenizer)
 
         if body.stream:
             return await as_stream(answer, turn.chunks(answer), service.settings.api.request_timeout_seconds)
-        return await in_one_piece(answer, lambda results: turn.whole(answer, results))
+        return await in_one_piece(
+            answer, lambda results: turn.whole(answer, results), lambda results: turn.keep(answer, results)
+        )
 
     return routes
 
@@ -82,8 +117,20 @@ def router(service: Service) -> APIRouter:
 class _Turn:
     """One request, and how its choices are written."""
 
-    def __init__(self, body: ChatBody, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        service: Service,
+        owner: str,
+        body: ChatBody,
+        said: Sequence[Message],
+        session: Session | None,
+        tokenizer: Tokenizer,
+    ) -> None:
+        self._service = service
+        self._owner = owner
         self._body = body
+        self._said = said
+        self._session = session
         self._tokenizer = tokenizer
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
@@ -113,14 +160,38 @@ class _Turn:
         usage = answer.usage
         return {**self.envelope("chat.completion", answer, choices), "usage": usage}
 
+    async def keep(self, answer: Answer, results: Sequence[Result]) -> None:
+        """Remember a single answer where that is wished: in its session, and to be learned.
+
+        Raises:
+            ApiError: it cannot be remembered in its session. That it cannot be learned is no reason to refuse it.
+        """
+        if len(results) != 1:
+            return
+        (result,) = results
+        history: Sequence[Message] = ()
+        if self._session is not None:
+            history = self._session.messages
+            await self._service.sessions.add(
+                self._session, [*self._said, Message("assistant", result.text)], answer.version
+            )
+            self._service.metrics.session_turns.inc()
+        with contextlib.suppress(ApiError):  # it is in the log
+            messages, whole = [*history, *self._said], result.reason == "stop"
+            await self._service.conversation_log.add(self._id, self._owner, messages, result.text, whole=whole)
+
     async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
         """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
+        results = [Result() for _ in answer.prompts]
         for index in range(len(answer.prompts)):
             yield self._chunk(answer, index, {"role": "assistant", "content": ""})
         async for event in answer.events():
             if isinstance(event, Piece):
+                results[event.sequence].text += event.text
                 yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=self.logprobs(event.tokens))
             elif isinstance(event, Finished):
+                results[event.sequence].reason = event.reason
+                await self.keep(answer, results)
                 yield self._chunk(answer, event.sequence, {}, reason=event.reason)
         if self._body.includes_usage:
             usage = answer.usage

@@ -12,9 +12,10 @@ from daemon.workers.server.errors import ApiError
 from daemon.workers.server.generation import in_one_piece, stop_ids
 from daemon.workers.server.prompts import encoded
 from daemon.workers.server.routes_chat import prompt_of
-from daemon.workers.server.schemas import ChatMessage, PredictBody, ScoreBody
+from daemon.workers.server.schemas import PredictBody, ScoreBody
 from daemon.workers.server.service import Service
 from daemon.workers.server.tokens import written
+from engine.data.conversation import Message
 from engine.inference.requests import Sampling, Scored, Wish
 from engine.tokenizers.base import BOS, Tokenizer
 
@@ -34,7 +35,7 @@ def router(service: Service) -> APIRouter:
         outline = await service.outline()
         tokenizer = outline.tokenizer
         if body.task == "chat":
-            prompt = await prompt_of(tokenizer, [ChatMessage(role="user", content=body.input)])
+            prompt = await prompt_of(tokenizer, [Message("user", body.input)])
         else:
             prompt = (await encoded(service, outline, body.input, "input")).ids[0]
         limit = service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.prompts import check_tokens
-from daemon.workers.server.routes_chat import prompt_of
+from daemon.workers.server.routes_chat import prompt_of, turns_of
 from daemon.workers.server.schemas import DetokenizeBody, TokenizeBody
 from daemon.workers.server.service import Service
 from daemon.workers.server.tokens import written
@@ -23,7 +23,7 @@ def router(service: Service) -> APIRouter:
         outline = await service.outline()
         tokenizer = outline.tokenizer
         if body.messages is not None:
-            ids = await prompt_of(tokenizer, body.messages)
+            ids = await prompt_of(tokenizer, turns_of(body.messages))
         elif (special := _special(tokenizer, body.prompt or "")) is not None:
             ids = [special]
         else:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from engine.inference.requests import Sampling
 
 MAX_CHOICES = 128
+SESSION = r"^[A-Za-z0-9._~-]{1,64}$"
+"""Names of sessions."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
@@ -112,9 +114,32 @@ class ChatBody(GenerationBody):
     """``/v1/chat/completions``."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
+    session: Annotated[str, Field(pattern=SESSION)] | None = None
+    """The server remembers what was said: ``messages`` are only those that are new."""
     max_completion_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _one_answer_goes_on(self) -> "ChatBody":
+        if self.session is not None and (self.n or 1) > 1:
+            raise ValueError("a session goes on from one answer: leave out n")
+        return self
+
+
+class FeedbackBody(Body):
+    """``/v1/feedback``: what a person thinks of an answer, by its ``id``."""
+
+    id: Annotated[str, Field(max_length=100)]
+    rating: Literal["up", "down"] | None = None
+    edit: Annotated[str, Field(min_length=1)] | None = None
+    """What the answer should have been."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "FeedbackBody":
+        if self.rating is None and self.edit is None:
+            raise ValueError("give a rating, an edit, or both")
+        return self
 
 
 class EmbeddingBody(Body):

@@ -5,14 +5,18 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from fastapi import Request
 
 from daemon.settings.sections import Tables
 from daemon.workers.server.answers import Answer
+from daemon.workers.server.chat_database import ChatDatabase
+from daemon.workers.server.conversation_log import ConversationLog
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.keys import Keys, KeysFileError, keys_file
 from daemon.workers.server.metrics import Metrics
+from daemon.workers.server.sessions import Sessions
 from engine.inference.engine import Engine, PromptTooLongError, QueueFullError
 from engine.inference.requests import Wish
 from engine.inference.slots import Outline, VersionGoneError, WeightSlots
@@ -28,10 +32,14 @@ class Service:
     Attributes:
         unready: why nothing can be answered; empty while a version serves.
         stopping: no new requests.
+        sessions: chats that are remembered.
+        conversation_log: chats that will be learned.
         decided: set once it is known whether there is a version to serve.
     """
 
-    def __init__(self, settings: Tables, slots: WeightSlots, engine: Engine, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Tables, slots: WeightSlots, engine: Engine, metrics: Metrics, chats: ChatDatabase, inbox: Path
+    ) -> None:
         self.settings = settings
         self.slots = slots
         self.engine = engine
@@ -39,6 +47,8 @@ class Service:
         self.unready = "the server is starting"
         self.stopping = threading.Event()
         self.decided = asyncio.Event()
+        self.sessions = Sessions(chats, settings.sessions)
+        self.conversation_log = ConversationLog(chats, inbox, settings.conversation_log, metrics)
         self.keys: Keys | None = None
         self.keys_error = ""
         self.apply(settings)
@@ -48,6 +58,8 @@ class Service:
         self.settings = settings
         self.slots.drain_seconds = settings.inference.drain_seconds
         self.engine.max_queue = settings.inference.max_queue
+        self.sessions.settings = settings.sessions
+        self.conversation_log.apply(settings.conversation_log)
         try:
             self.keys, self.keys_error = Keys(keys_file(settings.api.keys_file, os.environ)), ""
         except KeysFileError as error:

@@ -1,0 +1,112 @@
+"""``chats.db``: what the server must not forget: sessions, and answers on their way to the inbox. Its one writer."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from daemon import log
+from daemon.workers.server.errors import ApiError
+
+MIGRATIONS = (
+    """
+    CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL,                    -- sum of the API key; empty: of whoever needs none
+        id TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        updated_at REAL NOT NULL,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (owner, id)
+    ) STRICT;
+    CREATE TABLE turns (
+        session INTEGER NOT NULL REFERENCES sessions (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        role TEXT NOT NULL,
+        content TEXT NOT NULL,
+        version INTEGER,                        -- that said it; null: a person
+        PRIMARY KEY (session, position)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE answers (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,                -- as the client knows it
+        owner TEXT NOT NULL,
+        at REAL NOT NULL,
+        due_at REAL,                            -- null: not to be learned, or in the inbox
+        batch INTEGER,                          -- of the file it is being written to
+        whole INTEGER NOT NULL,                 -- the answer ended by itself
+        messages TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        edit TEXT
+    ) STRICT;
+    CREATE INDEX answers_due ON answers (due_at) WHERE due_at IS NOT NULL;
+    """,
+)
+"""Step n brings a database from ``user_version`` n to n + 1. A step that was released is never changed."""
+
+T = TypeVar("T")
+_logger = log.get(__name__)
+
+
+class ChatDatabase:
+    """One connection and the one thread that uses it."""
+
+    def __init__(self, file: Path) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chats")
+        self._file = file
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """``call`` in the thread, in one transaction: all of it, or nothing; on disk when it returns.
+
+        Raises:
+            ApiError: 503, the database cannot be used now.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, call)
+        except sqlite3.Error as error:
+            _logger.error("chats.db cannot be used", file=str(self._file), reason=str(error))  # noqa: TRY400
+            raise ApiError(503, "chats_unavailable", f"chats.db cannot be used now: {error}", retry_after=5) from error
+
+    def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = _open(self._file)
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            return call(self._connection)
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    """The database, checked and brought up to date. A damaged one is put aside: the server must answer."""
+    if file.exists() and (reason := _damage(file)):
+        aside = file.with_name(f"{file.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        file.rename(aside)
+        for more in ("-wal", "-shm"):
+            file.with_name(file.name + more).unlink(missing_ok=True)
+        _logger.error("chats.db is damaged: sessions begin anew", reason=reason, kept_as=str(aside))
+    file.touch(mode=0o600)
+    connection = sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    (at,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, step in enumerate(MIGRATIONS[at:], start=at + 1):
+        connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")
+    return connection
+
+
+def _damage(file: Path) -> str:
+    connection = sqlite3.connect(file)
+    try:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        return ""  # it cannot be read now: no reason to put it aside
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    finally:
+        connection.close()
+    return "" if found == "ok" else str(found)
