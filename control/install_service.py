@@ -30,8 +30,8 @@ class Step(NamedTuple):
     do: Callable[[], None]
 
 
-def steps(*, user: bool, uninstall: bool) -> Iterator[Step]:
-    """What to do, in order.
+def steps(*, user: bool, uninstall: bool, socket_activation: bool = False) -> Iterator[Step]:
+    """What to do, in order. With ``socket_activation`` systemd listens for the public API.
 
     Raises:
         NotPermittedError: the system's unit, and this is not root.
@@ -41,10 +41,10 @@ def steps(*, user: bool, uninstall: bool) -> Iterator[Step]:
         raise errors.NotPermittedError("only root may install a service of the system; use sudo, or --user")
     folder = systemd.user_folder() if user else systemd.SYSTEM_FOLDERS[0]
     unit = systemd.Unit(folder / systemd.UNIT, user)
-    return _uninstall(unit) if uninstall else _install(unit)
+    return _uninstall(unit) if uninstall else _install(unit, socket_activation=socket_activation)
 
 
-def unit_text(*, user: bool) -> str:
+def unit_text(*, user: bool, socket_activation: bool = False) -> str:
     """The unit with the path of this installation's thord.
 
     Raises:
@@ -59,16 +59,20 @@ def unit_text(*, user: bool) -> str:
     home = os.environ.get("XDG_STATE_HOME")
     if user and home:  # Known to this shell, but perhaps not to the user's systemd.
         text = text.replace("\nUMask=", f'\nEnvironment="XDG_STATE_HOME={home}"\nUMask=')
+    if socket_activation:  # Whoever starts the service starts the socket before it, or it would listen by itself.
+        text = text.replace("\n[Service]", f"Requires={systemd.SOCKET}\nAfter={systemd.SOCKET}\n\n[Service]", 1)
     if systemd.version() < 253:  # It does not know notify-reload and would take the unit for Type=simple.
         text = text.replace("Type=notify-reload\n", "Type=notify\nExecReload=/bin/kill -HUP $MAINPID\n")
     return text.replace("@THORD@", command[0])
 
 
-def _install(unit: systemd.Unit) -> Iterator[Step]:
-    text = unit_text(user=unit.user)
+def _install(unit: systemd.Unit, *, socket_activation: bool) -> Iterator[Step]:
+    text = unit_text(user=unit.user, socket_activation=socket_activation)
     if not unit.user:
         _check_others_may_run(Path(thord_command()[0]))
     yield _write(unit.file, text)
+    if socket_activation:
+        yield _write(unit.file.with_name(systemd.SOCKET), share("systemd/thord.socket").read_text(encoding="utf-8"))
     if not unit.user:
         for name, target in _SYSTEM_FILES.items():
             if target.parent.name != "logrotate.d" or target.parent.is_dir():
@@ -82,9 +86,11 @@ def _install(unit: systemd.Unit) -> Iterator[Step]:
 
 
 def _uninstall(unit: systemd.Unit) -> Iterator[Step]:
-    if systemd.running(user=unit.user) and unit.file.exists():
-        yield _run(*unit.command("disable", "--now", systemd.UNIT))
-    for file in [unit.file, *([] if unit.user else _SYSTEM_FILES.values())]:
+    socket = unit.file.with_name(systemd.SOCKET)
+    for file in (socket, unit.file):  # the socket first: a connection would start thord again
+        if systemd.running(user=unit.user) and file.exists():
+            yield _run(*unit.command("disable", "--now", file.name))
+    for file in [unit.file, socket, *([] if unit.user else _SYSTEM_FILES.values())]:
         if file.exists():
             yield Step(f"remove {file}", file.unlink)
     yield from _reload(unit)

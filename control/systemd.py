@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from control.paths import Paths
 
 UNIT = "thord.service"
+SOCKET = "thord.socket"
 
 SYSTEM_FOLDERS = (Path("/etc/systemd/system"), Path("/usr/local/lib/systemd/system"), Path("/usr/lib/systemd/system"))
 

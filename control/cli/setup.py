@@ -40,6 +40,7 @@ class InstallOptions(Options):
     user: bool
     uninstall: bool
     dry_run: bool
+    socket_activation: bool
 
 
 class CompletionOptions(Options):
@@ -88,12 +89,16 @@ def add(commands: Commands) -> None:
         """
         sudo thorctl install-service
         thorctl install-service --user
+        sudo thorctl install-service --socket-activation
         sudo thorctl install-service --dry-run
         sudo thorctl install-service --uninstall
         """,
         "Settings and data are left alone, also by --uninstall.",
     )
     install.add_argument("--user", action="store_true", help="for this user, without root")
+    install.add_argument(
+        "--socket-activation", action="store_true", help="let systemd listen for the API: it outlives restarts"
+    )
     install.add_argument("--uninstall", action="store_true", help="stop thord and remove the unit")
     install.add_argument("--dry-run", action="store_true", help="only say what would be done")
     completion = commands.add(
@@ -203,7 +208,10 @@ def _install(options: InstallOptions) -> int:
     if options.home or options.socket:
         raise errors.UsageError("a unit runs thord in its usual places; leave --home and --socket away")
     steps = []
-    for step in install_service.steps(user=options.user, uninstall=options.uninstall):
+    wanted = install_service.steps(
+        user=options.user, uninstall=options.uninstall, socket_activation=options.socket_activation
+    )
+    for step in wanted:
         steps.append(step.what)
         if not options.json:
             output.say(f"would {step.what}" if options.dry_run else step.what)

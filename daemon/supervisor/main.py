@@ -15,7 +15,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import WorkerName
 from daemon.settings.load import Loaded, SettingsError, load
-from daemon.supervisor import home, sockets
+from daemon.supervisor import activation, home, sockets
 from daemon.supervisor.lock import Lock
 from daemon.supervisor.notify import Notifier
 from daemon.supervisor.roles import ROLES, Role
@@ -56,12 +56,13 @@ def _run(
     paths: Paths, read_settings: Callable[[], Loaded], notifier: Notifier, roles: Mapping[WorkerName, Role]
 ) -> None:
     """Take the folders, the settings, the lock and the sockets, in this order, and run until told to stop."""
+    given = activation.take(os.environ)
     home.prepare(paths)
     loaded = read_settings()
     with contextlib.closing(Lock(paths)):
         log.configure("thord", paths.log("thord"), loaded.tables.supervision, console=_somebody_reads())
         log.get(__name__).info("thord starts", home=str(paths.state), profile=loaded.profile, why=loaded.why)
-        bound = sockets.bind(paths, loaded.tables.api)
+        bound = sockets.bind(paths, loaded.tables.api, given)
         try:
             asyncio.run(Supervisor(paths, loaded, read_settings, bound, notifier, roles).run())
         except Exception as error:

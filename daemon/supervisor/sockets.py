@@ -10,7 +10,7 @@ import grp
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -57,8 +57,13 @@ class Sockets:
             file.unlink(missing_ok=True)
 
 
-def bind(paths: Paths, api: ApiSettings) -> Sockets:
+def bind(paths: Paths, api: ApiSettings, given: Sequence[socket.socket] = ()) -> Sockets:
     """Bind and listen on all of them. The lock must be held.
+
+    Args:
+        paths: where the local ones are.
+        api: where to listen for TCP.
+        given: sockets of the public API that listen already; of TCP they stand in for ``api``.
 
     Raises:
         StartError: an address is in use, not of this machine, or not allowed.
@@ -66,10 +71,13 @@ def bind(paths: Paths, api: ApiSettings) -> Sockets:
     control = _bind_local(paths.control_socket, shared=True)
     channel = _bind_local(paths.channel_socket, shared=False)
     local = _bind_local(paths.server_socket, shared=True)
-    tcp = _bind_tcp(api)
+    tcp = tuple(each for each in given if each.family != socket.AF_UNIX)
+    host = tcp[0].getsockname()[0] if tcp else api.host
+    tcp = tcp or _bind_tcp(api)
     port = tcp[0].getsockname()[1]
-    host = f"[{api.host}]" if ":" in api.host else api.host
-    return Sockets(control, channel, (*tcp, local), f"http://{host}:{port}")
+    more_local = (each for each in given if each.family == socket.AF_UNIX)
+    named = f"[{host}]" if ":" in host else host
+    return Sockets(control, channel, (*tcp, *more_local, local), f"http://{named}:{port}")
 
 
 def _bind_local(file: Path, *, shared: bool) -> socket.socket:

@@ -12,16 +12,10 @@ from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
 from engine.huggingface.layout import AnyConfig, ForeignModelError
 from engine.tokenizers import own, registry
-from engine.tokenizers.base import ASSISTANT, BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
+from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
 from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
 
 CONFIG, TEMPLATE, GENERATION = "tokenizer_config.json", "chat_template.jinja", "generation_config.json"
-OWN_TEMPLATE = (
-    f"{{{{ '{BOS}' }}}}"
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '" + END + "' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
-)
-"""thord's own chat template (`engine.tokenizers.own`), in Jinja."""
 T = TypeVar("T", bound=BaseModel)
 _PROBE = (Message("user", "a"), Message("assistant", "b"))
 
@@ -134,10 +128,10 @@ def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonVal
     foreign = isinstance(tokenizer, HuggingFaceTokenizer)
     tokenizer.save(folder)
     if isinstance(tokenizer, HuggingFaceTokenizer):
-        names, template = dict(tokenizer.chat.tokens), tokenizer.chat.template
+        names = dict(tokenizer.chat.tokens)
         (folder / "chat.json").unlink()
     else:
-        names, template = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD}, OWN_TEMPLATE
+        names = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD}
     config: dict[str, JsonValue] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context,
@@ -146,9 +140,9 @@ def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonVal
     }
     if not foreign:
         config["additional_special_tokens"] = [token for token in SPECIAL_TOKENS if token not in names.values()]
-    if template is not None:
-        config["chat_template"] = template
-        (folder / TEMPLATE).write_text(template, encoding="utf-8")
+    if tokenizer.chat_template is not None:
+        config["chat_template"] = tokenizer.chat_template
+        (folder / TEMPLATE).write_text(tokenizer.chat_template, encoding="utf-8")
     (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     ends: list[JsonValue] = [tokenizer.special(EOS)]
     if tokenizer.special(END) != tokenizer.special(EOS):

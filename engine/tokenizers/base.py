@@ -49,6 +49,11 @@ class Tokenizer(Protocol):
         """Ids that are no text, and their names. Each of them ends an answer."""
         ...
 
+    @property
+    def chat_template(self) -> str | None:
+        """The form of a dialogue in Jinja, as `transformers` reads it; null where a foreign tokenizer has none."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """Ids of the text; special tokens are never among them."""
         ...

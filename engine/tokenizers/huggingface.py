@@ -80,6 +80,11 @@ class HuggingFaceTokenizer:
         except DialogueRefusedError as error:
             raise ArtifactError(str(error)) from error
 
+    @property
+    def chat_template(self) -> str | None:
+        """As the Protocol."""
+        return self.chat.template
+
     def encode(self, text: str) -> list[int]:
         """As the Protocol."""
         ids: list[int] = self._text.encode(text, add_special_tokens=False).ids

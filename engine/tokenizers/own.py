@@ -11,11 +11,17 @@ from tokenizers import processors
 
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
-from engine.tokenizers.base import BOS, END, FILE, SPECIAL_TOKENS, Encoded
+from engine.tokenizers.base import ASSISTANT, BOS, END, FILE, SPECIAL_TOKENS, Encoded
 from engine.tokenizers.chat import ROLE_TOKENS
 from engine.tokenizers.words import Words
 
 BYTES = 256
+CHAT_TEMPLATE = (
+    f"{{{{ '{BOS}' }}}}"
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '" + END + "' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
+)
+"""The form of every dialogue, in Jinja: for others. Here no text can spell a special token."""
 
 
 class OwnTokenizer:
@@ -36,6 +42,11 @@ class OwnTokenizer:
         self.vocabulary = len(self._bytes)
         self.opening = (self._special[BOS],)
         self.specials = dict(enumerate(SPECIAL_TOKENS))
+
+    @property
+    def chat_template(self) -> str:
+        """As the Protocol."""
+        return CHAT_TEMPLATE
 
     def encode(self, text: str) -> list[int]:
         """As the Protocol."""

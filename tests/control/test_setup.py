@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import tomllib
@@ -144,16 +145,17 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_systemd_accepts_the_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: bool, version: int) -> None:
     monkeypatch.setattr(systemd, "version", lambda: version)
     unit = tmp_path / "thord.service"
-    unit.write_text(install_service.unit_text(user=user))
+    unit.write_text(install_service.unit_text(user=user, socket_activation=True))
+    shutil.copy(share("systemd/thord.socket"), tmp_path)
     assert ("Type=notify-reload\n" in unit.read_text()) == (version >= 253)
     real = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=False).stdout.split()
     if not real or int(real[1]) < version:
         pytest.skip(f"NOT CHECKED: systemd {version} or newer is not on this machine")
     checked = subprocess.run(
-        ["systemd-analyze", "verify", *(["--user"] if user else []), str(unit)],
+        ["systemd-analyze", "verify", *(["--user"] if user else []), str(unit), str(tmp_path / "thord.socket")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert str(unit) not in checked.stderr, checked.stderr
+    assert str(tmp_path) not in checked.stderr, checked.stderr
 
 
 def test_the_unit_is_sandboxed(tmp_path: Path) -> None:
@@ -184,9 +186,13 @@ def test_install_service_for_a_user_and_back(tmp_path: Path, monkeypatch: pytest
     for step in install_service.steps(user=True, uninstall=False):
         step.do()
     assert settings.read_text() == "# mine"
+    for step in install_service.steps(user=True, uninstall=False, socket_activation=True):
+        step.do()
+    assert "Requires=thord.socket\nAfter=thord.socket\n" in unit.read_text()
+    assert unit.with_name("thord.socket").exists()
     for step in install_service.steps(user=True, uninstall=True):
         step.do()
-    assert not unit.exists()
+    assert not list(unit.parent.iterdir())
     assert settings.exists()
 
 

@@ -9,6 +9,8 @@ import pwd
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -195,6 +197,36 @@ def test_stopping_leaves_nothing() -> None:
     assert not Path("/run/thord").exists()
     ctl("status", status=3)
     assert "was not running" in ctl("stop")
+
+
+def test_systemd_listens_and_starts_it_when_somebody_connects() -> None:
+    key = "only-for-this-test"
+    store = Path("/etc/credstore/thord.keys")
+    store.parent.mkdir(mode=0o700, exist_ok=True)
+    store.write_text(f"{key}\n")
+    store.chmod(0o600)
+    ctl("install-service", "--socket-activation")
+    run("systemctl", "enable", "--now", "thord.socket")
+    assert show("ActiveState") == "inactive"
+
+    def status(path: str, *, authorised: bool) -> int:
+        headers = {"authorization": f"Bearer {key}"} if authorised else {}
+        request = urllib.request.Request(f"http://127.0.0.1:8000{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status("/readyz", authorised=False) == 200
+    assert (status("/v1/models", authorised=False), status("/v1/models", authorised=True)) == (401, 200)
+    assert json.loads(ctl("status", "--json"))["api"]["url"] == "http://127.0.0.1:8000"
+    ctl("restart")
+    assert status("/v1/models", authorised=True) == 200
+    run("systemctl", "disable", "--now", "thord.socket", "thord.service")
+    store.unlink()
+    Path("/etc/systemd/system/thord.socket").unlink()
+    ctl("install-service")
 
 
 def test_the_commands_of_the_readme() -> None:

@@ -30,8 +30,21 @@ async def read(request: Request, schema: type[B], limit: int) -> B:
 
 def described(schema: type[BaseModel]) -> dict[str, JsonValue]:
     """For the OpenAPI page: this route's body has this schema."""
-    content: JsonValue = {"application/json": {"schema": schema.model_json_schema()}}
+    whole = schema.model_json_schema()
+    content: JsonValue = {"application/json": {"schema": _spelled_out(whole, whole.pop("$defs", {}))}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _spelled_out(part: JsonValue, definitions: dict[str, JsonValue]) -> JsonValue:
+    """A schema without references: inside of an OpenAPI document they would lead nowhere."""
+    if isinstance(part, list):
+        return [_spelled_out(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    name = part.get("$ref")
+    if isinstance(name, str):
+        return _spelled_out(definitions[name.rpartition("/")[2]], definitions)
+    return {key: _spelled_out(each, definitions) for key, each in part.items()}
 
 
 async def _bytes(request: Request, limit: int) -> bytes:

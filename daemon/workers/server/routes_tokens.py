@@ -51,6 +51,7 @@ def router(service: Service) -> APIRouter:
                 "tokenizer_class": tokenizer.kind,
                 "vocab_size": outline.vocabulary,
                 "model_max_length": outline.context,
+                "chat_template": tokenizer.chat_template,
                 **named,
             }
         )

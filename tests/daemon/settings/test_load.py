@@ -49,7 +49,7 @@ def test_every_mistake_is_named_with_its_place_key_value_and_remedy(
     assert f"{paths.config}: training.lerning_rate: unknown; did you mean learning_rate?" in text
     assert f'{paths.config}: training.batch_size = "x": Input should be a valid integer' in text
     assert f"{paths.config}: api.port = 99999: Input should be less than or equal to 65535" in text
-    assert f"{paths.config}: nothing: unknown; known here: api, data" in text
+    assert f"{paths.config}: nothing: unknown; known here: api, conversation_log, data" in text
     assert re.search(r"environment THORD__MODEL__HEADS: hidden .* must be a multiple of heads \(7\)", text)
     assert "--set gate: expected section.key=value" in text
     assert "'auto', 'fp32', 'bf16' or 'fp16'" in text

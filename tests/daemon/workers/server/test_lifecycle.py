@@ -58,6 +58,32 @@ def test_streams_are_finished_before_it_stops(server: Server) -> None:
     assert status == [0]
 
 
+def test_what_is_half_sent_when_it_stops_is_refused_while_streams_are_finished(server: Server) -> None:
+    port = int(server.url.rpartition(":")[2])
+    body = json.dumps({"prompt": "a", "max_tokens": 1}).encode()
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with (
+        socket.create_connection(("127.0.0.1", port)) as half,
+        socket.create_connection(("127.0.0.1", port)) as idle,
+        server.http() as client,
+        client.stream("POST", "/v1/completions", json=LONG) as answer,
+    ):
+        half.sendall(head)
+        assert b"100 Continue" in half.recv(1000)
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        stopper = threading.Thread(target=lambda: server.worker.stop(grace_seconds=20))
+        stopper.start()
+        assert idle.recv(1000).endswith(b'{"status":"ok"}')
+        assert idle.recv(1) == b""  # closed at once: from here on it stops
+        half.sendall(body)
+        refused = half.makefile("rb").read()
+        assert events_of(answer)[-1] == "[DONE]"
+    stopper.join()
+    assert refused.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 2" in refused
+    assert json.loads(refused.partition(b"\r\n\r\n")[2])["error"]["code"] == "stopping"
+
+
 def test_what_comes_while_it_stops_waits_for_the_next_server(start_server: StartServer) -> None:
     """The supervisor holds the listening sockets: a connection made in between is answered by the next server."""
     server = start_server()
@@ -239,5 +265,13 @@ def test_the_openapi_page_describes_the_bodies(steady: Server) -> None:
     with steady.http() as client:
         described = client.get("/openapi.json").json()
         assert client.get("/docs").status_code == 200
-    body = described["paths"]["/v1/chat/completions"]["post"]["requestBody"]
-    assert "messages" in body["content"]["application/json"]["schema"]["properties"]
+    posts = {path: each["post"] for path, each in described["paths"].items() if "post" in each}
+    bodies = {path: each["requestBody"]["content"]["application/json"]["schema"] for path, each in posts.items()}
+    assert {path for path in bodies if path.startswith("/v1")} == {
+        *("/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/score", "/v1/feedback")
+    }
+    assert all(schema["properties"] for schema in bodies.values())
+    assert "$ref" not in json.dumps(bodies)
+    message = bodies["/v1/chat/completions"]["properties"]["messages"]["items"]
+    assert "assistant" in message["properties"]["role"]["enum"]
+    assert {"get", "delete"} == described["paths"]["/v1/sessions/{name}"].keys()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import jinja2
 import openai
 import pytest
 import torch
@@ -283,6 +284,10 @@ def test_tokens_can_be_counted_made_and_undone(steady: Server) -> None:
         for name, token in (("bos_token", BOS), ("eos_token", EOS), ("pad_token", PAD)):
             answer = client.post("/tokenize", json={"prompt": info[name], "add_special_tokens": False}).json()
             assert answer["tokens"] == [steady.tokenizer.special(token)]
+        turns = [{"role": "system", "content": "Be brief."}, *ASKED, {"role": "assistant", "content": "Hi."}, *ASKED]
+        asked = {"messages": turns, "return_token_strs": True}
+        rendered = jinja2.Template(info["chat_template"]).render(messages=turns, add_generation_prompt=True)
+        assert "".join(client.post("/tokenize", json=asked).json()["token_strs"]) == rendered
         assert client.post("/detokenize", json={"tokens": [10_000]}).status_code == 400
         assert client.post("/tokenize", json={}).status_code == 400
 
