@@ -38,8 +38,8 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 test: $(VENV)/installed-dev ## the whole test suite
 	$(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile
 
-soak: $(VENV)/installed-dev ## long runs that try to break it
-	$(BIN)/pytest -m soak --timeout=7200
+soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=600 SWAPS=20 for less)
+	THORD_SOAK_SECONDS=$(or $(SECONDS),3600) THORD_SOAK_SWAPS=$(or $(SWAPS),100) $(BIN)/pytest -m soak -s --timeout=7200
 
 check: lint test ## lint and test
 

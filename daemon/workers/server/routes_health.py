@@ -30,6 +30,7 @@ def router(service: Service) -> APIRouter:
     async def metrics() -> Response:
         serving = service.slots.serving
         service.metrics.serving.set(0 if serving is None else serving.version)
+        service.metrics.cache_rows.set(0 if serving is None else serving.padding_row)
         service.metrics.resident.set(len(service.slots.resident))
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 

@@ -1,6 +1,7 @@
 """Starting, stopping, who may come in, who goes away, what is measured."""
 
 import json
+import re
 import socket
 import stat
 import threading
@@ -71,9 +72,9 @@ def test_what_is_half_sent_when_it_stops_is_refused_while_streams_are_finished(s
         half.sendall(head)
         assert b"100 Continue" in half.recv(1000)
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(1000).endswith(b'{"status":"ok"}')
         stopper = threading.Thread(target=lambda: server.worker.stop(grace_seconds=20))
         stopper.start()
-        assert idle.recv(1000).endswith(b'{"status":"ok"}')
         assert idle.recv(1) == b""  # closed at once: from here on it stops
         half.sendall(body)
         refused = half.makefile("rb").read()
@@ -240,6 +241,16 @@ def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
     assert samples["thord_server_serving_version",] == 1
     assert samples["thord_server_first_token_seconds_count",] == 3
     assert [each["prompt_tokens_details"] for each in details] == [{"cached_tokens": 0}, {"cached_tokens": 128}]
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    ours = {name: family for name, family in families.items() if name.startswith("thord_")}
+    assert {name for name in families if not name.startswith(("thord_server_", "process_"))} == set()
+    for name, family in ours.items():
+        assert family.documentation, name
+        assert re.fullmatch(r"[a-z][a-z_]*[a-z]", name)
+        ends = {"counter": ("_total", "_created"), "histogram": ("_bucket", "_count", "_sum", "_created")}
+        assert all(sample.name.endswith(ends.get(family.type, ("",))) for sample in family.samples)
+        assert family.type != "histogram" or name.endswith("_seconds")
+    assert samples["thord_server_cache_rows",] == 8
     assert samples["thord_server_cached_prompt_tokens_total",] == 128
 
 

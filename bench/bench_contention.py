@@ -1,0 +1,94 @@
+"""What clients notice of a training run on the same machine: time between tokens without one, and with one."""
+
+import asyncio
+import json
+import sys
+import time
+from urllib.parse import urlsplit
+
+import harness
+
+from demo.text import standard_library, tharsis, to_json_lines
+
+SECONDS = 10.0
+CLIENTS = (1, 4)
+GOAL = 1.5
+SETTINGS = ("data.settle_seconds=0.1", "data.max_conversations_per_cycle=1000", "data.min_conversations=1")
+
+
+async def _client(host: str, port: int, until: float, gaps: list[float]) -> None:
+    body = json.dumps(
+        {"prompt": "What is", "max_tokens": 200, "temperature": 0, "ignore_eos": True, "stream": True}
+    ).encode()
+    while time.monotonic() < until:
+        reader, writer = await asyncio.open_connection(host, port)
+        head = f"POST /v1/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        last = 0.0
+        async for line in reader:
+            if line.startswith(b"data: {"):
+                now = time.monotonic()
+                if last:
+                    gaps.append(now - last)
+                last = now
+        writer.close()
+
+
+def between_tokens(url: str, clients: int) -> list[float]:
+    """Seconds between tokens of streams that go on for a while."""
+    place = urlsplit(url)
+    gaps: list[float] = []
+
+    async def all_clients() -> None:
+        until = time.monotonic() + SECONDS
+        await asyncio.gather(
+            *(_client(str(place.hostname), int(place.port or 80), until, gaps) for _ in range(clients))
+        )
+
+    asyncio.run(all_clients())
+    return gaps
+
+
+def trains(service: harness.Thord) -> bool:
+    """Whether optimizer steps are being made."""
+    cycle = service.json("status")["cycle"]
+    if not isinstance(cycle, dict) or cycle["state"] != "training":
+        return False
+    return (service.home / f"runs/{cycle['id']:06d}/metrics.jsonl").exists()
+
+
+def main() -> None:
+    """Measure and print."""
+    with harness.thord(*SETTINGS) as service:
+        for name, dialogues in (("library", standard_library(160)), ("town", tharsis()[:128])):
+            file = service.home / f"{name}.jsonl"
+            file.write_text(to_json_lines(dialogues), encoding="utf-8")
+            service.ctl("ingest", str(file))
+            if name == "library":
+                print("training a first version", file=sys.stderr)
+                service.ctl("train", "--wait")
+        api = service.json("status")["api"]
+        assert isinstance(api, dict)
+        idle = {clients: between_tokens(str(api["url"]), clients) for clients in CLIENTS}
+        service.ctl("train", "--epochs", "1000")
+        harness.until(lambda: trains(service))
+        busy = {clients: between_tokens(str(api["url"]), clients) for clients in CLIENTS}
+        if not trains(service):
+            raise SystemExit("the training run ended before it was measured")
+    rows = []
+    for clients in CLIENTS:
+        tails = [harness.percentile(gaps, 0.99) for gaps in (idle[clients], busy[clients])]
+        middles = [harness.median(gaps) for gaps in (idle[clients], busy[clients])]
+        rows.append(
+            [
+                f"{clients} client{'s' if clients > 1 else ''}",
+                *(f"{1000 * value:.1f} ms" for value in (*middles, *tails)),
+                f"{tails[1] / tails[0]:.2f}",
+            ]
+        )
+    head = ["", "median, idle", "median, training", "p99, idle", "p99, training", f"ratio of p99 (goal: <= {GOAL})"]
+    harness.table("time between tokens while a training run uses the machine", rows, head)
+
+
+if __name__ == "__main__":
+    main()
