@@ -281,6 +281,12 @@ class TrainingSettings(Section):
     seed: int = Field(0, description="Decides initial weights, order and dropout.")
     threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")
     log_every: int = Field(10, gt=0, description="Steps between lines of the log and of metrics.jsonl.")
+    look_every: int = Field(
+        500,
+        ge=0,
+        description="Steps between histograms of weights and gradients and example predictions, besides the first and "
+        "the last; 0 takes none.",
+    )
     validate_every: int = Field(50, gt=0, description="Steps between validations.")
     checkpoint_every: int = Field(50, gt=0, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, description="Checkpoints kept besides the best.")

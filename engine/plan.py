@@ -23,11 +23,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from engine import device, memory
+from engine import device, flops, memory
 from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
-from engine.device import ImpossiblePlacementError, Placement
+from engine.device import ImpossiblePlacementError
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
 from engine.training.checkpoint import Checkpoints
@@ -42,7 +42,6 @@ _LARGE_STEP = 2e12
 """Operations beyond which only a part is trained: some seconds on a processor, next to nothing on a GPU."""
 _PART_LAYERS, _PART_ROWS = (1, 2), (1, 3)
 _STEPS = 3
-_GEMM_TRIES = 20
 _AROUND_THE_LOOP = 10 << 20
 """What a run takes besides: its data, checkpoints, publishing."""
 
@@ -70,8 +69,8 @@ class Forecast:
         training_bytes: the peak with ``batch_size`` rows, beyond what torch takes by itself.
         inference_bytes: the weights, and what is remembered of one row of full length.
         batch_size: rows in a microbatch that fit, at most those asked for; 0 where not even one does.
-        gemm_flops: operations a second in matrix products of the model's own width.
-        share_of_gemm: what of them training comes to, at 6 operations for each parameter and token.
+        gemm_flops: operations a second in matrix products of the model's own shapes.
+        share_of_gemm: what of them training comes to.
     """
 
     family: str
@@ -124,7 +123,8 @@ def forecast(question: Question) -> Forecast:
         fitting //= 2
     rows = max(1, fitting)
     seconds = extend({at: each.seconds for at, each in probes.items()}, model.shape.layers, rows)
-    rate, flops = rows * training.length / seconds, gemm_flops(model.shape.hidden, rows * training.length, placement)
+    rate = rows * training.length / seconds
+    peak_rate = flops.peak(model, vocabulary, rows * training.length, placement)
     return Forecast(
         family=model.family,
         parameters=parameters,
@@ -136,8 +136,8 @@ def forecast(question: Question) -> Forecast:
         batch_size=fitting,
         accumulation=training.accumulation * training.batch_size // rows,
         tokens_per_second=rate,
-        gemm_flops=flops,
-        share_of_gemm=6 * parameters * rate / flops,
+        gemm_flops=peak_rate,
+        share_of_gemm=flops.per_token(model, vocabulary, training.length) * rate / peak_rate,
     )
 
 
@@ -185,21 +185,6 @@ def _along(values: dict[int, float], here: int) -> float:
     first, last = min(values), max(values)
     slope = max(0.0, values[last] - values[first]) / max(1, last - first)
     return values[first] + slope * (here - first)
-
-
-def gemm_flops(width: int, rows: int, placement: Placement) -> float:
-    """Operations a second in a product as the model has them: a microbatch of tokens by a matrix of its width."""
-    rows = min(4096, rows)
-    a = torch.ones(rows, width, dtype=placement.dtype, device=placement.device)
-    b = torch.ones(width, 4 * width, dtype=placement.dtype, device=placement.device)
-    times = []
-    for _ in range(_GEMM_TRIES):
-        began = time.perf_counter()
-        torch.mm(a, b)
-        if placement.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return 2 * rows * width * 4 * width / min(times)
 
 
 def _in_a_process(question: Question, layers: int, rows: int) -> Probe:

@@ -21,11 +21,11 @@ from engine import memory
 from engine.config import TrainingSettings
 
 if TYPE_CHECKING:
+    from engine.training.closeup import CloseUp
     from engine.training.reporting import Figures
     from engine.training.run import Places, Plan
 
 _PROGRESS_SECONDS = 0.5
-_LOG_SECONDS = 10.0
 _logger = log.get(__name__)
 
 
@@ -68,7 +68,7 @@ def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> 
     _logger.info("training begins", attempt=command.attempt, base=command.base)
     try:
         plan = _plan(command, settings)
-        manifest = run.learn(plan, _places(command, paths), _Report(command.cycle, channel))
+        manifest = run.learn(plan, _places(command, paths), _Report(command.cycle, channel, plan.training.log_every))
     except Stopped:
         _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
     except ValidationError as error:
@@ -138,13 +138,14 @@ def _places(command: Train, paths: Paths) -> "Places":
 
 
 class _Report:
-    """Passes a run's figures on to the supervisor and the log, neither too often."""
+    """Passes a run's figures on to the supervisor, not too often, and every so many steps to the log."""
 
-    def __init__(self, cycle: int, channel: Channel) -> None:
+    def __init__(self, cycle: int, channel: Channel, log_every: int) -> None:
         self._cycle = cycle
         self._channel = channel
+        self._log_every = log_every
         self._validation_loss: float | None = None
-        self._sent_at = self._logged_at = 0.0
+        self._sent_at = 0.0
 
     def preparing(self, activity: str) -> None:
         """Show that something moves."""
@@ -172,13 +173,13 @@ class _Report:
                     validation_loss=self._validation_loss,
                 )
             )
-        if last or now - self._logged_at >= _LOG_SECONDS:
-            self._logged_at = now
+        if last or figures.step == 1 or figures.step % self._log_every == 0:
             _logger.info(
                 "step",
                 step=figures.step,
                 steps=figures.steps,
                 loss=round(figures.loss, 4),
+                bits_per_character=None if figures.bits_per_character is None else round(figures.bits_per_character, 4),
                 learning_rate=figures.learning_rate,
                 tokens_per_second=round(figures.tokens_per_second),
                 eta_seconds=round(figures.eta_seconds, 1),
@@ -188,6 +189,9 @@ class _Report:
         """Log, and remember for the next progress."""
         self._validation_loss = loss
         _logger.info("validated", step=step, validation_loss=round(loss, 4), best=best)
+
+    def looked(self, step: int, closeup: "CloseUp") -> None:
+        """A closer look is for the metrics."""
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
         """Log that a step was bad, and what was done about it."""

@@ -17,9 +17,10 @@ from engine.data.batches import Rows
 from engine.device import Placement
 from engine.models.base import LanguageModel
 from engine.models.registry import module
-from engine.training import microbatch, optim, recompute
+from engine.training import closeup, microbatch, optim, recompute
 from engine.training.average import Average, averages_in
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
+from engine.training.closeup import CloseUp, Example, Examples
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
 from engine.training.objectives import Objective
 from engine.training.reporting import Figures, Reporter, Stopped
@@ -82,6 +83,7 @@ class Loop:
         placement: Placement,
         checkpoints: Checkpoints,
         reporter: Reporter,
+        examples: Examples | None = None,
     ) -> None:
         self._model = model
         self._module = module(model).to(placement.device)
@@ -93,6 +95,7 @@ class Loop:
         self._placement = placement
         self._checkpoints = checkpoints
         self._reporter = reporter
+        self._examples = examples
         self._optimizer = optim.make(self._module, settings, placement.dtype)
         self._average = Average(self._module, settings.average)
         self._progress = Progress()
@@ -142,6 +145,7 @@ class Loop:
                 self._roll_back()
                 continue
             if action == "take":
+                self._look()
                 self._optimizer.step(rate)
                 self._average.follow(progress.step)
                 progress.loss = sums.loss
@@ -262,6 +266,18 @@ class Loop:
             progress.best_validation_loss, progress.best_step = loss, progress.step
         self._reporter.validated(progress.step, loss, best)
         return best
+
+    def _look(self) -> None:
+        """Take a closer look in the first step, every so many, and in the last; it changes nothing."""
+        step, every = self._progress.step + 1, self._settings.look_every
+        if not every or (step % every and step not in (1, self._steps)):
+            return
+        examples: list[Example] = []
+        if self._examples is not None:
+            self._module.eval()
+            with self._autocast():
+                examples = self._examples.predict(self._model, self._placement.device)
+        self._reporter.looked(step, CloseUp(closeup.histograms(self._module), examples))
 
     def _checkpoint_is_due(self) -> bool:
         settings, step = self._settings, self._progress.step

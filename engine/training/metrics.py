@@ -1,25 +1,91 @@
-"""``metrics.jsonl``: the figures of a run, one object a line, cut back where a run resumes."""
+"""``metrics.jsonl``: the figures of a run, one object a line, cut back where a run resumes.
+
+Each line has ``at`` and ``step``, and one of: what is true of the whole run (``parameters``, and what figures are
+derived from), the ``loss`` and figures of a training step (the first, every so many, the last), a ``validation_loss``,
+a closer look (``histograms``, ``examples``), or an ``event``: what was done about a bad step or about memory that ran
+out.
+"""
 
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import psutil
+import torch
+
+from engine import flops
+from engine.config import ModelSettings, TrainingSettings
+from engine.data.shard import Shard
+from engine.device import Placement
+from engine.models import registry
+from engine.tokenizers.base import Tokenizer
+from engine.training.closeup import CloseUp
 from engine.training.reporting import Figures, Reporter
+
+_KINDS = ("event", "loss", "validation_loss", "histograms", "parameters")
+"""What tells the lines of one step apart."""
+
+
+_TOKENS_COUNTED = 1 << 22
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What is true of a whole run. Operations are those of `engine.flops`."""
+
+    device: str
+    parameters: int
+    characters_per_token: float
+    operations_per_token: float
+    peak_operations_per_second: float
+
+    def bits_per_character(self, loss: float) -> float:
+        """From nats per supervised token."""
+        return loss / math.log(2) / self.characters_per_token
+
+
+def constants(
+    model: ModelSettings, training: TrainingSettings, placement: Placement, tokenizer: Tokenizer, data: Shard
+) -> Constants:
+    """Those of a run; its products are measured for some milliseconds."""
+    supervised = float(data.supervised.mean()) if len(data.ids) else 1.0
+    microbatch = training.batch_size * training.length
+    return Constants(
+        device=placement.device.type,
+        parameters=registry.parameter_count(model, tokenizer.vocabulary),
+        characters_per_token=_characters_per_token(tokenizer, data),
+        operations_per_token=flops.per_token(model, tokenizer.vocabulary, training.length, supervised),
+        peak_operations_per_second=flops.peak(model, tokenizer.vocabulary, microbatch, placement),
+    )
+
+
+def _characters_per_token(tokenizer: Tokenizer, data: Shard) -> float:
+    """Of what is supervised, at the beginning of the data. A byte that goes on with a character counts nothing."""
+    ids = data.ids[:_TOKENS_COUNTED][data.supervised[:_TOKENS_COUNTED]]
+    counts = np.bincount(ids)
+    characters = sum(
+        int(counts[token]) * sum(byte & 0xC0 != 0x80 for byte in tokenizer.decode_bytes([int(token)]))
+        for token in counts.nonzero()[0]
+    )
+    return characters / len(ids) if characters else 1.0
 
 
 class Recorder:
-    """Writes what a run reports, and passes it on. Implements `engine.training.reporting.Reporter`.
+    """Writes what a run reports, and passes it on with what follows from it.
 
-    Each line has ``at`` and ``step``, and one of: the figures of a training step (the first, every so many, the last),
-    a ``validation_loss``, or an ``event``: what was done about a bad step or about memory that ran out.
+    Implements `engine.training.reporting.Reporter`.
     """
 
-    def __init__(self, file: Path, every: int, further: Reporter) -> None:
+    def __init__(self, file: Path, every: int, constants: Constants, further: Reporter) -> None:
         self._file = file
         self._every = every
+        self._constants = constants
         self._further = further
+        self._process = psutil.Process()
 
     def preparing(self, activity: str) -> None:
         """Nothing to record."""
@@ -28,19 +94,25 @@ class Recorder:
     def started(self, step: int, steps: int) -> None:
         """Cut away what was recorded of later steps."""
         self._cut(step)
+        if step == 0:
+            self._write({"step": 0, **asdict(self._constants)})
         self._further.started(step, steps)
 
     def stepped(self, figures: Figures) -> None:
         """Record every so often."""
+        figures = self._derived(figures)
         if figures.step % self._every == 0 or figures.step in (1, figures.steps):
             self._write(
                 {
                     "step": figures.step,
                     "loss": figures.loss,
+                    "bits_per_character": figures.bits_per_character,
                     "learning_rate": figures.learning_rate,
                     "gradient_norm": figures.gradient_norm,
                     "tokens": figures.tokens,
                     "tokens_per_second": round(figures.tokens_per_second, 1),
+                    "share_of_peak": figures.share_of_peak,
+                    "memory_bytes": figures.memory_bytes,
                     "eta_seconds": round(figures.eta_seconds, 2),
                     **figures.parts,
                 }
@@ -49,8 +121,15 @@ class Recorder:
 
     def validated(self, step: int, loss: float, best: bool) -> None:
         """Record always."""
-        self._write({"step": step, "validation_loss": loss})
+        bits = self._constants.bits_per_character(loss)
+        self._write({"step": step, "validation_loss": loss, "validation_bits_per_character": bits})
         self._further.validated(step, loss, best)
+
+    def looked(self, step: int, closeup: CloseUp) -> None:
+        """Record always."""
+        spread = {name: asdict(histogram) for name, histogram in closeup.histograms.items()}
+        self._write({"step": step, "histograms": spread, "examples": [asdict(one) for one in closeup.examples]})
+        self._further.looked(step, closeup)
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
         """Record always; what is not finite is null, for JSON has no word for it."""
@@ -63,7 +142,18 @@ class Recorder:
         """As the other says."""
         return self._further.stopping()
 
-    def _write(self, line: Mapping[str, float | str | None]) -> None:
+    def _derived(self, figures: Figures) -> Figures:
+        constants = self._constants
+        operations = constants.operations_per_token * figures.tokens_per_second
+        memory = torch.cuda.max_memory_allocated() if constants.device == "cuda" else self._process.memory_info().rss
+        return replace(
+            figures,
+            bits_per_character=constants.bits_per_character(figures.loss),
+            share_of_peak=operations / constants.peak_operations_per_second,
+            memory_bytes=memory,
+        )
+
+    def _write(self, line: Mapping[str, object]) -> None:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}) + "\n")
 
@@ -78,10 +168,10 @@ class Recorder:
         for number, line in enumerate(self._file.read_text(encoding="utf-8").splitlines(keepends=True)):
             try:
                 value = json.loads(line)
-                kind = "loss" if "loss" in value else f"event {number}" if "event" in value else "validation"
-                if value["step"] <= step or "event" in value:
-                    kept[value["step"], kind] = line
-            except (ValueError, KeyError, TypeError):
+                kind = next(name for name in _KINDS if name in value)
+                if value["step"] <= step or kind == "event":
+                    kept[value["step"], f"event {number}" if kind == "event" else kind] = line
+            except (ValueError, KeyError, TypeError, StopIteration):
                 continue
         draft = self._file.with_name(f".tmp-{self._file.name}")
         draft.write_text("".join(kept.values()), encoding="utf-8")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from engine.training.closeup import CloseUp
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -13,6 +15,9 @@ class Figures:
         loss: what was minimised.
         parts: what else the objective tells of it, by name, such as ``kl``.
         tokens: positions computed so far.
+        bits_per_character: the loss over the characters of the text, which tokenizers do not change.
+        share_of_peak: operations of training as a share of what this machine does in products of the model's shapes.
+        memory_bytes: of this process; on a GPU the most that was allocated there.
     """
 
     step: int
@@ -24,6 +29,9 @@ class Figures:
     tokens_per_second: float
     eta_seconds: float
     parts: Mapping[str, float] = field(default_factory=dict)
+    bits_per_character: float | None = None
+    share_of_peak: float | None = None
+    memory_bytes: int | None = None
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the reporter asked for it
@@ -47,6 +55,10 @@ class Reporter(Protocol):
 
     def validated(self, step: int, loss: float, best: bool) -> None:
         """The validation set was measured after ``step`` steps."""
+        ...
+
+    def looked(self, step: int, closeup: CloseUp) -> None:
+        """A closer look was taken while ``step`` was, its gradients clipped and its weights not yet moved."""
         ...
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
@@ -74,6 +86,9 @@ class Silent:
         """As `Reporter`."""
 
     def validated(self, step: int, loss: float, best: bool) -> None:
+        """As `Reporter`."""
+
+    def looked(self, step: int, closeup: CloseUp) -> None:
         """As `Reporter`."""
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:

@@ -29,7 +29,9 @@ from engine.tokenizers import chat
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.chat import Encoded
+from engine.training import metrics
 from engine.training.checkpoint import Checkpoints
+from engine.training.closeup import Examples
 from engine.training.loop import Loop, Outcome, steps_per_epoch
 from engine.training.metrics import Recorder
 from engine.training.objectives import Anchor, MaskedCrossEntropy
@@ -115,6 +117,9 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
     model = _model(settings, record.plan, places, tokenizer)
     training = record.plan.training
     epoch = steps_per_epoch(len(rows), training)
+    constants = metrics.constants(
+        settings, training, record.placement, tokenizer, shard.read(places.folder / "data" / "train")
+    )
     with Checkpoints(
         places.folder / "checkpoints", training.keep_checkpoints, keep_every=epoch if training.keep_epochs else 0
     ) as checkpoints:
@@ -126,7 +131,8 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
             settings=training,
             placement=record.placement,
             checkpoints=checkpoints,
-            reporter=Recorder(places.folder / "metrics.jsonl", training.log_every, reporter),
+            reporter=Recorder(places.folder / "metrics.jsonl", training.log_every, constants, reporter),
+            examples=Examples(tokenizer, validation or rows),
         ).run()
     artifacts.sweep_drafts(places.target.parent)
     provenance = _provenance(record, outcome)

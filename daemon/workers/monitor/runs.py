@@ -5,18 +5,17 @@ killed in between cuts the rest off, so no step is there twice. A trainer that r
 checkpoint; then the file is read from its beginning again, behind a record that has TensorBoard forget what it had.
 """
 
-import json
-import math
+import html
 import time
 import zlib
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon import log
+from daemon.workers.monitor.lines import Example, Line, parse
 from engine import artifacts
 
 METRICS = "metrics.jsonl"
@@ -34,12 +33,12 @@ class RunSummary(BaseModel):
     latest: dict[str, float] = {}
     best_validation_loss: float | None = None
 
-    def after(self, step: int, values: dict[str, float]) -> "RunSummary":
+    def after(self, step: int, values: Mapping[str, float]) -> "RunSummary":
         """The summary with one line more."""
         losses = [self.best_validation_loss, values.get("validation_loss")]
         return RunSummary(
             step=step,
-            latest=self.latest | values,
+            latest={**self.latest, **values},
             best_validation_loss=min((loss for loss in losses if loss is not None), default=None),
         )
 
@@ -93,13 +92,12 @@ def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> 
     summary = position.summary
     split = lines.splitlines(keepends=True)
     for line in split:
-        value = _parse(line)
-        if value is None:
+        parsed = parse(line)
+        if parsed is None:
             _logger.warning("a line of metrics is left out", folder=folder.name, line=repr(line[:200]))
             continue
-        step, at, values = value
-        records.append(events.scalars(at or written_at, step, {_tag(name): v for name, v in values.items()}))
-        summary = summary.after(step, values)
+        records += _records(parsed, parsed.at or written_at)
+        summary = summary.after(parsed.step, parsed.values)
     return Position(
         events=position.events,
         read=position.read + len(lines),
@@ -110,24 +108,24 @@ def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> 
     )
 
 
-def _parse(line: bytes) -> tuple[int, float | None, dict[str, float]] | None:
-    """Step, time and finite values of one line; null where it is none."""
-    try:
-        value: dict[str, JsonValue] = json.loads(line)
-        step, at = value.pop("step"), value.pop("at", None)
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        return None
-    if not isinstance(step, int):
-        return None
-    numbers = {k: float(v) for k, v in value.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    return step, _seconds(at), {name: number for name, number in numbers.items() if math.isfinite(number)}
+def _records(line: Line, at: float) -> Iterator[bytes]:
+    """What TensorBoard is told of a line."""
+    from daemon.workers.monitor import events
+
+    if line.values:
+        yield events.scalars(at, line.step, {_tag(name): value for name, value in line.values.items()})
+    if line.histograms:
+        yield events.histograms(at, line.step, line.histograms)
+    if line.examples:
+        yield events.text(at, line.step, "examples", _table(line.examples))
 
 
-def _seconds(at: JsonValue) -> float | None:
-    try:
-        return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else None
-    except ValueError:
-        return None
+def _table(examples: Sequence[Example]) -> str:
+    """Markdown; what texts hold must not look like more of the table, nor like HTML."""
+    rows = [(one.before, one.expected, one.predicted) for one in examples]
+    lines = ["| before | expected | predicted |", "|---|---|---|"]
+    lines += [f"| {' | '.join(html.escape(cell).replace('|', '&#124;') for cell in row)} |" for row in rows]
+    return "\n".join(" ".join(line.split()) for line in lines)
 
 
 def _tag(name: str) -> str:

@@ -74,9 +74,11 @@ def test_two_cycles_from_nothing(spawn_worker, home):
     assert progress[-1].eta_seconds == 0
     assert any(beat.busy for beat in trainer.received(Beat))
     lines = [json.loads(line) for line in (trainer.paths.run_folder(1) / "metrics.jsonl").read_text().splitlines()]
-    assert {"at", "step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "eta_seconds"} in [
-        set(line) for line in lines
-    ]
+    figures = "loss bits_per_character learning_rate gradient_norm tokens tokens_per_second share_of_peak memory_bytes"
+    assert {"at", "step", "eta_seconds", *figures.split()} in [set(line) for line in lines]
+    logged = [line for line in map(json.loads, trainer.log.splitlines()) if line["event"] == "step"]
+    assert [line["step"] for line in logged] == [line["step"] for line in lines if "loss" in line]
+    assert logged[0].keys() >= {"loss", "bits_per_character", "learning_rate", "tokens_per_second"}
     assert next(line["step"] for line in lines if "validation_loss" in line) == 0
 
     trainer.forget()

@@ -13,6 +13,7 @@ import pytest
 from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import snapshot
 from engine.data.conversation import Conversation, Message
+from engine.training.closeup import CloseUp
 from engine.training.reporting import Figures
 from engine.training.run import Places, Plan
 
@@ -54,6 +55,7 @@ class Recording:
     figures: list[Figures] = field(default_factory=list)
     validations: list[tuple[int, float, bool]] = field(default_factory=list)
     stumbles: list[tuple[int, str]] = field(default_factory=list)
+    closeups: list[tuple[int, CloseUp]] = field(default_factory=list)
 
     def preparing(self, activity: str) -> None:
         pass
@@ -66,6 +68,9 @@ class Recording:
 
     def validated(self, step: int, loss: float, best: bool) -> None:
         self.validations.append((step, loss, best))
+
+    def looked(self, step: int, closeup: CloseUp) -> None:
+        self.closeups.append((step, closeup))
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
         self.stumbles.append((step, action))

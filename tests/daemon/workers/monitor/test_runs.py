@@ -5,10 +5,12 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from daemon.workers.monitor import runs
 
@@ -25,7 +27,7 @@ def scalars(folder: Path) -> Scalars:
     }
 
 
-def line(step: int, **values: float) -> str:
+def line(step: int, **values: object) -> str:
     return json.dumps({"at": AT, "step": step, **values}) + "\n"
 
 
@@ -140,6 +142,35 @@ def test_a_run_that_grew_past_the_cut_unseen_is_noticed(metrics: Path, folder: P
     metrics.write_text("".join(line(step, loss=1.0 if step < 5 else 2.0) for step in range(30)))
     runs.follow(metrics, folder)
     assert scalars(folder)["train/loss"] == [(step, 1.0 if step < 5 else 2.0) for step in range(30)]
+
+
+def test_histograms_and_examples_are_shown_as_they_were(metrics: Path, folder: Path) -> None:
+    """The spread that the trainer wrote is the one that numpy finds, and the text is a table of its cells."""
+    values = np.random.default_rng(3).normal(0.5, 2.0, 5000)
+    counts, edges = np.histogram(values, bins=30)
+    spread = {
+        "low": edges[0], "high": edges[-1], "counts": counts.tolist(), "mean": values.mean(), "deviation": values.std()
+    }  # fmt: skip
+    example = {"before": "a | b", "expected": "<b>yes</b>\n", "predicted": "no"}
+    metrics.write_text(line(3, histograms={"weights/layer": spread}, examples=[example]) + line(3, loss=1.0))
+    assert runs.follow(metrics, folder).latest == {"loss": 1.0}
+    accumulator = EventAccumulator(str(folder), size_guidance={"histograms": 0, "tensors": 0})
+    accumulator.Reload()
+    [event] = accumulator.Histograms("weights/layer")
+    shown = event.histogram_value
+    assert (event.step, shown.num) == (3, 5000)
+    assert list(shown.bucket) == [0, *counts]
+    assert list(shown.bucket_limit) == pytest.approx(edges)
+    assert (shown.sum, shown.sum_squares) == pytest.approx((values.sum(), np.square(values).sum()))
+    [event] = accumulator.Tensors("examples")
+    [table] = make_ndarray(event.tensor_proto).reshape(-1)
+    assert table.decode().splitlines()[2] == "| a &#124; b | &lt;b&gt;yes&lt;/b&gt; | no |"
+    assert accumulator.summary_metadata["examples"].plugin_data.plugin_name == "text"
+
+
+def test_a_histogram_that_is_none_is_left_out(metrics: Path, folder: Path) -> None:
+    metrics.write_text(line(1, histograms={"weights/layer": {"low": 0.0}}) + line(2, loss=1.0))
+    assert runs.follow(metrics, folder).step == 2
 
 
 OPERATIONS = st.lists(
