@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from control import answers, errors
+from control.corpora import NAMED
 from control.http import Endpoint, query
 from control.paths import Paths, find_running
 
@@ -102,6 +103,7 @@ class Thord:
         corpus: Sequence[str | Path] = (),
         overrides: Mapping[str, Json] | None = None,
         *,
+        split: bool = False,
         wait: bool = False,
         on_progress: Callable[[answers.Progress], None] | None = None,
     ) -> answers.Cycle:
@@ -110,8 +112,10 @@ class Thord:
         Args:
             train_files: learn from these files instead of the conversations that came in.
             validation_files: judge on these instead of the held-out ones.
-            corpus: files or folders of plain text to learn from.
+            corpus: files or folders of plain text to learn from, or ``enwik8``.
             overrides: keys of ``[training]`` that this run shall do differently, such as ``{"epochs": 1}``.
+            split: learn the first 90 % of the bytes of each file, judge on the next 5 %, leave the rest alone; so it is
+                with ``enwik8`` in any case.
             wait: return when the cycle has ended, and not when it has begun.
             on_progress: called for every step reported, while waiting.
 
@@ -121,7 +125,8 @@ class Thord:
         body: dict[str, Json] = {
             "train_files": _absolute(train_files),
             "validation_files": _absolute(validation_files),
-            "corpus": _absolute(corpus),
+            "corpus": [name if name in NAMED else file for name, file in zip(corpus, _absolute(corpus), strict=True)],
+            "split": split or any(name in NAMED for name in corpus),
             "overrides": dict(overrides or {}),
         }
         cycle = self._control.post("/v1/cycles", answers.Cycle, body)

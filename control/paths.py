@@ -61,6 +61,11 @@ class Paths(NamedTuple):
         return self.snapshots / f"{cycle:06d}"
 
     @property
+    def corpora(self) -> Path:
+        """Corpora that were fetched. Their one writer is the intake."""
+        return self.state / "corpora"
+
+    @property
     def runs(self) -> Path:
         """One folder for each cycle: settings, checkpoints, metrics."""
         return self.state / "runs"

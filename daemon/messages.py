@@ -219,7 +219,8 @@ class Reload(Message):
 class Collect(Message):
     """Intake: rescan, assign up to ``limit`` new conversations to the cycle and write its snapshot.
 
-    With ``files`` the snapshot is made of those instead of the ledger. Repeating the command changes nothing.
+    With ``files`` the snapshot is made of those instead of the ledger; with ``split`` the first 90 % of their bytes are
+    learned, the next 5 % judge, and the rest is left alone. Repeating the command changes nothing.
     """
 
     kind: Literal["collect"] = "collect"
@@ -228,6 +229,7 @@ class Collect(Message):
     minimum: int
     files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
+    split: bool = False
 
 
 class Settle(Message):

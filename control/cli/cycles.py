@@ -36,6 +36,7 @@ class TrainOptions(Options):
     corpus: list[str]
     train_data: list[str]
     val_data: list[str]
+    split: bool
     wait: bool
 
 
@@ -73,15 +74,25 @@ def add(commands: Commands) -> None:
         """
         thorctl train --wait
         thorctl train --corpus books/ notes.txt --epochs 2 --wait
+        thorctl train --corpus enwik8 --steps 5000 --wait
+        thorctl train --corpus notes.txt --split
         thorctl train --train-data train.jsonl --val-data val.jsonl --batch-size 16 --learning-rate 1e-4
         thorctl train --wait --json | jq .state
         """,
         "Without files it learns from the conversations that came in. With --wait it returns when the cycle has ended: "
-        "0 also where the gate rejected what was learned or there was too little to learn, 1 where the cycle failed.",
+        "0 also where the gate rejected what was learned or there was too little to learn, 1 where the cycle failed. "
+        "The corpus enwik8 is fetched from data.enwik8_address when it is first asked for, and split.",
     )
-    train.add_argument("--corpus", nargs="+", default=[], metavar="FILE", help="files or folders of text to learn from")
+    train.add_argument(
+        "--corpus", nargs="+", default=[], metavar="FILE", help="files or folders of text to learn from, or enwik8"
+    )
     train.add_argument("--train-data", nargs="+", default=[], metavar="FILE", help="conversations to learn from")
     train.add_argument("--val-data", nargs="+", default=[], metavar="FILE", help="conversations to judge on")
+    train.add_argument(
+        "--split",
+        action="store_true",
+        help="learn the first 90%% of the bytes of each file, judge on the next 5%%, leave the rest alone",
+    )
     for name, (kind, meaning) in _OVERRIDES.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=meaning)
     train.add_argument("-w", "--wait", action="store_true", help="show progress and return when the cycle has ended")
@@ -128,7 +139,7 @@ def _train(options: TrainOptions) -> int:
         if (value := getattr(options, name, None)) is not None
     }
     thord = connect(options)
-    cycle = thord.train(options.train_data, options.val_data, options.corpus, overrides)
+    cycle = thord.train(options.train_data, options.val_data, options.corpus, overrides, split=options.split)
     if not options.wait:
         if options.json:
             output.emit(cycle)

@@ -48,6 +48,14 @@ class DataSettings(Section):
     max_file_megabytes: int = Field(2048, gt=0, description="A larger file goes to quarantine.")
     max_record_megabytes: int = Field(8, gt=0, description="A larger record goes to quarantine.")
     settle_seconds: float = Field(1.0, gt=0, description="A file is read once it was left alone for this long.")
+    enwik8_address: str = Field(
+        "", description="Where the corpus enwik8 is fetched when it is first asked for: itself or a zip file of it."
+    )
+    enwik8_sha256: str = Field(
+        "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",
+        pattern="^[0-9a-f]{64}$",
+        description="What its bytes, unpacked, must sum up to.",
+    )
 
 
 class ScheduleSettings(Section):

@@ -284,6 +284,7 @@ class Cycles:
             minimum=1 if asked.files else data.min_conversations,
             files=asked.files,
             validation_files=asked.validation_files,
+            split=asked.split,
         )
         with _work_of_a_process(data_at_fault=False):
             answer = await self._intake.ask(command)

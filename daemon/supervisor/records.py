@@ -33,6 +33,7 @@ class CycleRequest(Record):
     train_files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
+    split: bool = False
     overrides: dict[str, JsonValue] = {}
 
     @property

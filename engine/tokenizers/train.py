@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from engine import artifacts
 from engine.artifacts import ArtifactError, FileRecord
 from engine.config import TokenizerSettings
-from engine.data import formats
+from engine.data import loaders
 from engine.data.formats import Found, Limits
 from engine.tokenizers import registry
 from engine.tokenizers.base import FILE, Tokenizer
@@ -116,7 +116,7 @@ def _texts(files: Sequence[Path]) -> Iterator[str]:
     """What people and models say in the files; what cannot be read as that is left out."""
     for file in files:
         with file.open("rb") as stream:
-            for item in formats.read(stream, Limits()):
+            for item in loaders.read(file, stream, Limits()):
                 if isinstance(item, Found):
                     yield from (message.content for message in item.conversation.messages)
                     if item.conversation.text:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse, Response
 
+from control.corpora import NAMED
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.ndjson import NdjsonResponse
 from daemon.supervisor.operations import Body, Call, Operation
@@ -14,18 +15,22 @@ from engine.config import TrainingSettings
 
 
 class TrainBody(Body):
-    """What to learn. All empty: what came in, by the settings."""
+    """What to learn. All empty: what came in, by the settings.
+
+    ``corpus`` may name ``enwik8``. With ``split`` the files are judged on parts of their own.
+    """
 
     train_files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
+    split: bool = False
     overrides: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 async def train(call: Call) -> Response:
     """Queue a cycle; 409 with the number of the one under way."""
     body = await call.body(TrainBody)
-    check_files((*body.train_files, *body.validation_files, *body.corpus))
+    check_files((*body.train_files, *body.validation_files, *(name for name in body.corpus if name not in NAMED)))
     _check_overrides(call.house.service.tables.training, body.overrides)
     request = CycleRequest(**{name: getattr(body, name) for name in TrainBody.model_fields})
     cycle = await call.house.learning.cycles.trigger(f"manual by {call.by}", request)

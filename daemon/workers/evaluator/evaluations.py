@@ -17,7 +17,7 @@ from daemon.workers.runtime import Channel
 from engine import artifacts, device, version
 from engine.artifacts import ArtifactError
 from engine.config import EvaluationSettings, GateSettings
-from engine.data import formats, snapshot
+from engine.data import loaders, snapshot
 from engine.data.conversation import Conversation
 from engine.data.formats import Limits, Refused
 from engine.evaluation import evaluate
@@ -160,7 +160,7 @@ class Evaluator:
             before = len(found)
             try:
                 with file.open("rb") as stream:
-                    for item in formats.read(stream, limits):
+                    for item in loaders.read(file, stream, limits):
                         self._advance(f"reading {file.name}")
                         if isinstance(item, Refused):
                             refused.append(item)

@@ -4,7 +4,8 @@ import heapq
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from control.paths import Paths
@@ -14,13 +15,25 @@ from daemon.settings.sections import Tables
 from daemon.workers.intake import folders
 from daemon.workers.intake.cycles import Choice, Cycles, Wanted
 from daemon.workers.intake.ledger import Ledger
-from engine.data import formats, snapshot
+from engine.data import enwik8, formats, loaders, snapshot
 from engine.data.conversation import Conversation
 from engine.data.formats import Limits, Refused
 from engine.data.segments import DamagedSegmentError
 from engine.data.snapshot import Example
 
 _logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Of the bytes of a file, in hundredths."""
+
+    begin: int
+    end: int
+    words: str
+
+
+_WHOLE, _LEARNED, _JUDGED = _Part(0, 100, "all"), _Part(0, 90, "the first 90 %"), _Part(90, 95, "the 5 % after 90 %")
 
 
 class CollectError(Exception):
@@ -53,39 +66,43 @@ def from_ledger(command: Collect, ledger: Ledger, cycles: Cycles, paths: Paths, 
     return _collected(command.cycle, made)
 
 
-def from_files(command: Collect, paths: Paths, settings: Tables) -> Collected:
+def from_files(command: Collect, paths: Paths, settings: Tables, advance: Callable[[], None]) -> Collected:
     """Write a snapshot of the named files, or find that done; the ledger is not touched.
 
     What is held out by the hash of its opening, or begins as something in the validation files does, is not trained on.
+    With ``split`` the place in a file decides instead of the hash. ``advance`` is called for every record and for what
+    is fetched, and may raise to stop.
 
     Raises:
-        CollectError: a file cannot be read, or nothing in the files can be learned.
+        CollectError: a file cannot be read or fetched, or nothing in the files can be learned.
         OSError: the snapshot cannot be written.
     """
     share, most = settings.data.held_out_share, settings.evaluation.max_conversations
     limits = Limits(record_bytes=settings.data.max_record_megabytes << 20)
-    files = _expand(command.files, paths)
-    judged = _expand(command.validation_files, paths) or files
-    groups = {example.conversation.group for example in _read_all(judged, limits)} if judged is not files else set()
+    files = _expand(command.files, paths, settings, advance)
+    others = _expand(command.validation_files, paths, settings, advance)
+    by_hash = not others and not command.split
+    learned_part = _LEARNED if command.split else _WHOLE
+    judged_part = _JUDGED if command.split and not others else _WHOLE
+
+    def judged() -> Iterator[Example]:
+        found = _read_all(others or files, limits, judged_part, advance)
+        return (example for example in found if not by_hash or example.conversation.is_held_out(share))
+
+    groups = set() if by_hash else {example.conversation.group for example in judged()}
 
     def is_trained_on(conversation: Conversation) -> bool:
-        return not conversation.is_held_out(share) and conversation.group not in groups
+        return (command.split or not conversation.is_held_out(share)) and conversation.group not in groups
 
-    def is_judged_on(conversation: Conversation) -> bool:
-        return judged is not files or conversation.is_held_out(share)
-
-    train = (example for example in _read_all(files, limits) if is_trained_on(example.conversation))
+    read = _read_all(files, limits, learned_part, advance)
+    train = (example for example in read if is_trained_on(example.conversation))
     first = next(train, None)
     if first is None:
         raise CollectError(f"{', '.join(command.files)}: everything in it is held out, nothing is left to learn from")
     made = snapshot.write(
         paths.snapshot(command.cycle),
         train=itertools.chain([first], train),
-        held_out=heapq.nsmallest(
-            most,
-            (_as_held_out(e) for e in _read_all(judged, limits) if is_judged_on(e.conversation)),
-            key=lambda example: example.identity,
-        ),
+        held_out=heapq.nsmallest(most, map(_as_held_out, judged()), key=lambda example: example.identity),
     )
     return _collected(command.cycle, made)
 
@@ -110,21 +127,33 @@ def _remove_stale(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _expand(names: tuple[str, ...], paths: Paths) -> list[Path]:
-    """The named files, and what lies in the named folders."""
+def _expand(names: tuple[str, ...], paths: Paths, settings: Tables, advance: Callable[[], None]) -> list[Path]:
+    """The named files, what lies in the named folders, and corpora known by name."""
     files: list[Path] = []
-    for path in map(Path, names):
-        files += sorted(folders.walk(path, paths)) if path.is_dir() else [path]
+    for name in names:
+        path = Path(name)
+        if name == enwik8.NAME:
+            files.append(_fetch_enwik8(paths, settings, advance))
+        else:
+            files += sorted(folders.walk(path, paths)) if path.is_dir() else [path]
     return files
 
 
-def _read_all(files: list[Path], limits: Limits) -> Iterator[Example]:
-    """Every conversation in the files, once."""
+def _fetch_enwik8(paths: Paths, settings: Tables, advance: Callable[[], None]) -> Path:
+    try:
+        return enwik8.fetch(settings.data.enwik8_address, paths.corpora, settings.data.enwik8_sha256, advance)
+    except enwik8.FetchError as error:
+        raise CollectError(str(error)) from error
+
+
+def _read_all(files: list[Path], limits: Limits, part: _Part, advance: Callable[[], None]) -> Iterator[Example]:
+    """Every conversation in that part of each file, once."""
     seen: set[str] = set()
     for path in files:
         found = 0
-        problem = "it holds nothing to learn"
-        for item in _items(path, limits):
+        problem = "it holds nothing to learn" if part is _WHOLE else f"{part.words} of it hold nothing to learn"
+        for item in _items(path, limits, part):
+            advance()
             if isinstance(item, Refused):
                 problem = f"line {item.line}: {item.reason}" if item.line else item.reason
                 _logger.warning("a record is left out", file=str(path), line=item.line, reason=item.reason)
@@ -138,11 +167,18 @@ def _read_all(files: list[Path], limits: Limits) -> Iterator[Example]:
             raise CollectError(f"{folders.printable(path)}: {problem}")
 
 
-def _items(path: Path, limits: Limits) -> Iterator[formats.Item]:
+def _items(path: Path, limits: Limits, part: _Part) -> Iterator[formats.Item]:
+    """What lies wholly in that part."""
     try:
         descriptor = folders.open_file(Path(os.path.realpath(path)))
         with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
-            yield from formats.read(stream, limits)
+            size = os.fstat(descriptor).st_size
+            begin, end = part.begin * size // 100, part.end * size // 100
+            for item in loaders.read(path, stream, limits):
+                if item.start >= end > 0:
+                    return
+                if begin <= item.start and item.end <= end:
+                    yield item
     except (OSError, folders.UnreadableError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CollectError(f"{folders.printable(path)}: {reason}") from error

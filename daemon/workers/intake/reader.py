@@ -12,7 +12,7 @@ from daemon.workers.intake.growth import Tail
 from daemon.workers.intake.ledger import Ledger, Origin
 from daemon.workers.intake.quarantine import Quarantine, Refusal
 from daemon.workers.intake.sources import UNREAD, Source, Sources, mark_of
-from engine.data import formats
+from engine.data import loaders
 from engine.data.formats import Found, Item, Limits, Refused, Resume
 
 _REFUSALS = 1000
@@ -105,7 +105,7 @@ class Reader:
             self._quarantine.clear(number)
             for descriptor in descriptors:
                 reading = _Reading()
-                self._take_all(descriptor, number, reading)
+                self._take_all(path, descriptor, number, reading)
                 for refusal in reading.refusals:
                     self._quarantine.add(number, path, refusal, descriptor)
                 reading.tally.quarantined = len(reading.refusals)
@@ -130,7 +130,7 @@ class Reader:
             reason = f"{signature.size} bytes are more than data.max_file_megabytes allows: raise it, or split the file"
             reading.refusals.append(Refusal(reason, 0, 0, signature.size))
         else:
-            self._take_all(descriptor, number, reading)
+            self._take_all(path, descriptor, number, reading)
         if not _stands(reading.resume, signature, Signature.of(os.fstat(descriptor))):
             raise ChangedError(str(path))
         for refusal in reading.refusals:
@@ -140,12 +140,12 @@ class Reader:
         self._sources.finish(number, signature, reading.resume, mark, reading.tail)
         return reading.tally
 
-    def _take_all(self, descriptor: int, number: int, reading: _Reading) -> None:
+    def _take_all(self, path: Path, descriptor: int, number: int, reading: _Reading) -> None:
         tail, reading.tail = reading.tail, None
         tail_at = reading.resume.offset
         resume = reading.resume if reading.resume.offset else None
         with os.fdopen(os.dup(descriptor), "rb") as stream:
-            items = formats.read(stream, self._limits, resume)
+            items = loaders.read(path, stream, self._limits, resume)
             while (item := _next(items, reading)) is not None:
                 self._advance()
                 reading.resume = item.resume

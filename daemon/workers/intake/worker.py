@@ -153,7 +153,7 @@ class Intake:
 
     def _collect(self, command: Collect) -> Collected:
         if command.files:
-            return collect.from_files(command, self._paths, self._settings)
+            return collect.from_files(command, self._paths, self._settings, self._advance)
         self._scan()
         return collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings)
 

@@ -234,6 +234,53 @@ def test_a_cycle_from_named_files(intake, tmp_path, new_side):
     assert intake.counts() == {}, "the ledger is not touched"
 
 
+def test_a_corpus_is_split_by_its_bytes_and_never_held_in_memory(intake, tmp_path):
+    """The first 90 % are learned, the next 5 % judge; 40 MB pass through a process that grows by a part of that."""
+    file = tmp_path / "corpus.txt"
+    words = "the quick brown fox jumps over the lazy dog, over the moon as well, and sleeps until noon"
+    file.write_text("".join(f"{number:07d} {words}\n" for number in range(400_000)))
+    size = file.stat().st_size
+    before = resident(intake.worker.pid)
+    intake.worker.ask(Collect(cycle=3, limit=9, minimum=1, files=(str(file),), split=True), Collected, timeout=120)
+    grown = resident(intake.worker.pid, "VmHWM") - before
+    assert grown < 0.6 * size, f"{grown} bytes for {size}"
+    learned, judged = ([int(e.conversation.text[:7]) for e in part] for part in intake.snapshot(3))
+    lines = 400_000
+    assert 0 == min(learned) <= max(learned) < 0.9 * lines < max(learned) + 100
+    assert 0.9 * lines <= min(judged) <= max(judged) < 0.95 * lines
+    assert len(learned) > 0.85 * size / 8_000, "what is learned does not depend on a hash"
+
+
+def resident(pid, name="VmRSS"):
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(name)]
+    return int(line.split()[1]) << 10
+
+
+def test_enwik8_without_an_address_is_said(intake_with):
+    failure = intake_with(Tables()).worker.ask(
+        Collect(cycle=1, limit=9, minimum=1, files=("enwik8",), split=True), Failure
+    )
+    assert (failure.retry, "set data.enwik8_address" in failure.reason) == (False, True)
+
+
+def test_a_loader_of_a_package_is_asked_and_one_that_raises_stops_nothing(intake):
+    """The package lies where the worker runs, as pip would leave it; it says of itself what it can read."""
+    (intake.home / "shouting.py").write_text(
+        "class Loud:\n suffixes = ('.loud',)\n def read(self, file):\n"
+        "  yield {'text': file.read().decode().upper()}\n  raise OSError('no more')\n"
+    )
+    described = intake.home / "shouting-1.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1\n")
+    (described / "entry_points.txt").write_text("[thord.loaders]\nloud = shouting:Loud\n")
+    (intake.inbox / "corpus" / "a.loud").write_text("quiet words")
+    (intake.inbox / "corpus" / "b.txt").write_text("other words")
+    intake.scan()
+    rows = intake.query("SELECT count(*) FROM conversations")
+    assert rows == [(2,)]
+    assert intake.refusals() == {"a.loud": "loader 'loud' failed after 1 records: OSError: no more"}
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(None, "No such file"), ('{"broken', "cut off"), ('{"a": 1}', "unknown shape"), ("", "nothing to learn")],
