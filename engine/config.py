@@ -11,7 +11,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Family = Literal["thor", "gpt2", "char_lstm", "agiformer"]
-RopeScaling = Literal["none", "linear", "ntk", "llama3"]
+RopeScaling = Literal["none", "linear", "ntk", "llama3", "yarn"]
 Recompute = Literal["none", "selective", "full"]
 TokenizerKind = Literal["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 
@@ -55,8 +55,8 @@ class ThorShape(Section):
             raise ValueError(f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
         if self.width % 2:
             raise ValueError(f"the width of a head ({self.width}) must be even for rotary positions")
-        if self.rope_scaling == "llama3" and not self.rope_trained:
-            raise ValueError("rope_scaling 'llama3' needs rope_trained, the context before it was scaled")
+        if self.rope_scaling in ("llama3", "yarn") and not self.rope_trained:
+            raise ValueError(f"rope_scaling '{self.rope_scaling}' needs rope_trained, the context before it was scaled")
         return self
 
 
@@ -182,7 +182,7 @@ class ModelSettings(Section):
     )
     rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="How far they are stretched.")
     rope_trained: int | None = Field(
-        None, examples=[3072], ge=0, description="The length trained on before, which llama3 scaling needs."
+        None, examples=[3072], ge=0, description="The length trained on before, which llama3 and yarn need."
     )
     norm_epsilon: float | None = Field(None, examples=[1e-5], gt=0, description="Added under the root of each norm.")
     tied: bool | None = Field(None, examples=[True], description="Whether the embedding is the head too.")

@@ -11,10 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from engine.config import Gpt2Shape, ModelSettings, ThorShape
+from engine.config import Gpt2Shape, ModelSettings, RopeScaling, ThorShape
 from engine.models import rotary
 
 CONFIG = "config.json"
+_SCALINGS: dict[str, RopeScaling] = {"linear": "linear", "llama3": "llama3", "yarn": "yarn"}
 OWN_KEY = "thord"
 """Under it an exported ``config.json`` keeps the settings in thord's own words."""
 
@@ -36,6 +37,29 @@ class Rope(BaseModel):
     high_freq_factor: float = rotary.LLAMA3_FAST
     original_max_position_embeddings: int = 0
     partial_rotary_factor: float = 1.0
+    beta_fast: float | None = None
+    beta_slow: float | None = None
+    attention_factor: float | None = None
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+    truncate: bool = True
+
+    @property
+    def kind(self) -> str:
+        """Its type, under either key."""
+        return self.rope_type or self.type or "default"
+
+    @property
+    def has_plain_yarn(self) -> bool:
+        """Whether whatever yarn may be given is as in its paper."""
+        turns = (self.beta_slow or rotary.YARN_SLOW, self.beta_fast or rotary.YARN_FAST)
+        length = rotary.magnitude("yarn", self.factor)
+        return (
+            turns == (rotary.YARN_SLOW, rotary.YARN_FAST)
+            and abs((self.attention_factor or length) - length) < 1e-6
+            and self.mscale is None is self.mscale_all_dim
+            and self.truncate
+        )
 
 
 class DecoderConfig(BaseModel):
@@ -102,6 +126,7 @@ class AnyConfig(BaseModel):
     model_type: str
     vocab_size: int
     eos_token_id: int | list[int] | None = None
+    quantization_config: dict[str, JsonValue] | None = None
     thord: OwnConfig | None = None
 
 
@@ -115,6 +140,10 @@ def read(folder: Path) -> tuple[ModelSettings, AnyConfig]:
     try:
         text = file.read_bytes()
         general = AnyConfig.model_validate_json(text)
+        if general.quantization_config is not None:
+            raise ForeignModelError(
+                f"{file}: its weights are quantized, and thord learns from whole ones: take the model it was made from"
+            )
         if general.model_type in ("llama", "mistral", "qwen2", "qwen3"):
             return _thor(DecoderConfig.model_validate_json(text), file), general
         if general.model_type == "gpt2":
@@ -162,11 +191,12 @@ def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, Js
 
 def _thor(config: DecoderConfig, file: Path) -> ModelSettings:
     rope = config.rope_parameters or config.rope_scaling or Rope()
-    kind = rope.rope_type or rope.type or "default"
+    kind = rope.kind
     biased = config.attention_bias or config.mlp_bias
     _refuse(file, config.hidden_act != "silu", f"hidden_act '{config.hidden_act}'")
     _refuse(file, biased and config.model_type != "qwen2", "attention_bias or mlp_bias")
-    _refuse(file, kind not in ("default", "linear", "llama3"), f"rope_type '{kind}'")
+    _refuse(file, kind not in ("default", *_SCALINGS), f"rope_type '{kind}'")
+    _refuse(file, kind == "yarn" and not rope.has_plain_yarn, "yarn with other factors than those of its paper")
     _refuse(file, rope.partial_rotary_factor != 1.0, "partial_rotary_factor")
     turns = (rope.low_freq_factor, rope.high_freq_factor)
     _refuse(
@@ -185,9 +215,9 @@ def _thor(config: DecoderConfig, file: Path) -> ModelSettings:
         context=config.max_position_embeddings,
         window=_window(config, file),
         rope_theta=rope.rope_theta or config.rope_theta,
-        rope_scaling="linear" if kind == "linear" else "llama3" if kind == "llama3" else "none",
+        rope_scaling=_SCALINGS.get(kind, "none"),
         rope_factor=rope.factor,
-        rope_trained=rope.original_max_position_embeddings,
+        rope_trained=rope.original_max_position_embeddings or config.max_position_embeddings,
         norm_epsilon=config.rms_norm_eps,
         tied=config.tie_word_embeddings,
         qkv_bias=config.model_type == "qwen2",
@@ -276,6 +306,12 @@ def _rope(shape: ThorShape) -> dict[str, JsonValue]:
     scaling: dict[str, JsonValue] | None = None
     if shape.rope_scaling == "linear":
         scaling = {"rope_type": "linear", "factor": shape.rope_factor}
+    elif shape.rope_scaling == "yarn":
+        scaling = {
+            "rope_type": "yarn",
+            "factor": shape.rope_factor,
+            "original_max_position_embeddings": shape.rope_trained,
+        }
     elif shape.rope_scaling == "llama3":
         scaling = {
             "rope_type": "llama3",

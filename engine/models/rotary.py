@@ -2,8 +2,9 @@
 
 Each pair of a head's E values turns with its own frequency. ``linear`` slows all of them down by the factor, ``ntk``
 slows the slow ones most (a larger base), ``llama3`` slows only those that turn less than once to four times within the
-trained length. Sources: Su et al., RoFormer (2104.09864); Chen et al., position interpolation (2306.15595); Peng et
-al., YaRN (2309.00071) for NTK; the Llama 3 report (2407.21783).
+trained length, ``yarn`` those that turn less than once to 32 times, by place among the pairs, and makes attention
+sharper. Sources: Su et al., RoFormer (2104.09864); Chen et al., position interpolation (2306.15595); Peng et al., YaRN
+(2309.00071), also for NTK; the Llama 3 report (2407.21783).
 """
 
 import math
@@ -15,6 +16,8 @@ from engine.config import RopeScaling
 
 LLAMA3_SLOW, LLAMA3_FAST = 1.0, 4.0
 """Turns within the trained length below which a frequency is slowed down fully, and above which not at all."""
+YARN_SLOW, YARN_FAST = 1.0, 32.0
+"""The same for yarn."""
 
 
 def frequencies(
@@ -26,11 +29,26 @@ def frequencies(
     plain = 1.0 / base ** (even / width)
     if scaling == "linear":
         return plain / factor
-    if scaling != "llama3":
+    if scaling == "llama3":
+        turns = trained * plain / (2 * math.pi)
+        share = ((turns - LLAMA3_SLOW) / (LLAMA3_FAST - LLAMA3_SLOW)).clamp(0.0, 1.0)
+    elif scaling == "yarn":
+        fast, slow = (_pair_that_turns(turns, width, theta, trained) for turns in (YARN_FAST, YARN_SLOW))
+        first, last = max(0, math.floor(fast)), min(width - 1, math.ceil(slow))
+        share = 1 - ((torch.arange(width // 2, device="cpu") - first) / max(last - first, 1e-3)).clamp(0.0, 1.0)
+    else:
         return plain
-    turns = trained * plain / (2 * math.pi)
-    share = ((turns - LLAMA3_SLOW) / (LLAMA3_FAST - LLAMA3_SLOW)).clamp(0.0, 1.0)
     return (1 - share) * plain / factor + share * plain
+
+
+def _pair_that_turns(turns: float, width: int, theta: float, trained: int) -> float:
+    """Where among the pairs the one would be that turns so often within the trained length."""
+    return width * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(theta))
+
+
+def magnitude(scaling: RopeScaling, factor: float) -> float:
+    """By how much queries and keys are longer than without scaling."""
+    return 0.1 * math.log(factor) + 1.0 if scaling == "yarn" and factor > 1 else 1.0
 
 
 def stretched_theta(width: int, theta: float, factor: float) -> float:
@@ -38,11 +56,16 @@ def stretched_theta(width: int, theta: float, factor: float) -> float:
     return float(theta * factor ** (width / (width - 2)))
 
 
-def rotation(positions_BT: Tensor, frequencies_E: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [B, 1, T, E] that turn a head by its position, in the half-split layout of Llama."""
+def rotation(positions_BT: Tensor, frequencies_E: Tensor, length: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [B, 1, T, E] that turn a head by its position, in the half-split layout of Llama.
+
+    They make it ``length`` times as long, too.
+    """
     angles = positions_BT[:, None, :, None].float() * frequencies_E.to(positions_BT.device, non_blocking=True)
     angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos(), angles.sin()
+    if length == 1.0:
+        return angles.cos(), angles.sin()
+    return length * angles.cos(), length * angles.sin()
 
 
 def rotate(x_BHTE: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from engine.config import ThorShape
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache
-from engine.models.rotary import frequencies, rotate, rotation
+from engine.models.rotary import frequencies, magnitude, rotate, rotation
 
 INIT_DEVIATION = 0.02
 
@@ -35,6 +35,7 @@ class Thor(nn.Module):
         self.frequencies_E = frequencies(
             shape.width, shape.rope_theta, shape.rope_scaling, shape.rope_factor, shape.rope_trained
         )
+        self.magnitude = magnitude(shape.rope_scaling, shape.rope_factor)
         self.model = Decoder(shape, vocabulary, dropout)
         self.lm_head = None if shape.tied else Linear(shape.hidden, vocabulary)
 
@@ -85,7 +86,7 @@ class Thor(nn.Module):
 
     def _forward(self, tokens_BT: Tensor, positions_BT: Tensor, attends: Sequence[Attend]) -> Tensor:
         x_BTD = F.dropout(F.embedding(tokens_BT, self.model.embed_tokens.weight), self.dropout, self.training)
-        turn = rotation(positions_BT, self.frequencies_E)
+        turn = rotation(positions_BT, self.frequencies_E, self.magnitude)
         for layer, attend in zip(self.model.layers, attends, strict=True):
             x_BTD = layer(x_BTD, turn, attend)
         normed_BTD: Tensor = self.model.norm(x_BTD)

@@ -43,12 +43,15 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
+YARN = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16}
 LINEAR = {"rope_type": "linear", "rope_theta": 5000.0, "factor": 2.5}
 MADE: dict[str, Callable[[], PreTrainedModel]] = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**SMALL)),
     "llama-tied": lambda: LlamaForCausalLM(LlamaConfig(**SMALL, tie_word_embeddings=True, rms_norm_eps=1e-5)),
     "llama-3": lambda: LlamaForCausalLM(LlamaConfig(**SMALL, rope_parameters=LLAMA3)),
     "llama-linear": lambda: LlamaForCausalLM(LlamaConfig(**SMALL, rope_parameters=LINEAR)),
+    "llama-yarn": lambda: LlamaForCausalLM(LlamaConfig(**SMALL, rope_parameters=YARN)),
+    "qwen3-yarn": lambda: Qwen3ForCausalLM(Qwen3Config(**SMALL, head_dim=16, rope_parameters=YARN | {"factor": 2.0})),
     "mistral": lambda: MistralForCausalLM(MistralConfig(**SMALL, sliding_window=9, head_dim=12)),
     "mistral-unlimited": lambda: MistralForCausalLM(MistralConfig(**SMALL, sliding_window=None)),
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SMALL, tie_word_embeddings=True)),

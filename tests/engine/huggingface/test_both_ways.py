@@ -18,7 +18,7 @@ from engine.tokenizers import registry as tokenizers
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 EXACT = {"atol": 1e-4, "rtol": 0}
-LLAMAS = ["llama", "llama-tied", "llama-3", "llama-linear"]
+LLAMAS = ["llama", "llama-tied", "llama-3", "llama-linear", "llama-yarn", "qwen3-yarn"]
 LAYOUTS = [*LLAMAS, "mistral", "mistral-unlimited", "qwen2", "qwen2-window", "qwen3", "gpt2"]
 DIALOGUE = [{"role": "user", "content": "Hello 日本"}]
 
@@ -202,7 +202,12 @@ def edit(folder, **changes):
         (lambda f: edit(f, model_type="bert"), "model_type 'bert' is not known; known are llama"),
         (lambda f: edit(f, hidden_act="gelu"), "hidden_act 'gelu'"),
         (lambda f: edit(f, attention_bias=True), "attention_bias"),
-        (lambda f: edit(f, rope_parameters={"rope_type": "yarn", "factor": 2.0}), "rope_type 'yarn'"),
+        (lambda f: edit(f, rope_parameters={"rope_type": "dynamic", "factor": 2.0}), "rope_type 'dynamic'"),
+        (lambda f: edit(f, rope_parameters={"rope_type": "longrope", "factor": 2.0}), "rope_type 'longrope'"),
+        (lambda f: edit(f, rope_parameters={"rope_type": "yarn", "factor": 2.0, "beta_fast": 16}), "yarn with other"),
+        (lambda f: edit(f, rope_parameters={"rope_type": "yarn", "factor": 2.0, "mscale": 0.7}), "yarn with other"),
+        (lambda f: edit(f, mlp_bias=True), "mlp_bias"),
+        (lambda f: edit(f, quantization_config={"bits": 4}), "weights are quantized"),
         (lambda f: edit(f, hidden_size=64), r"weight is \[320, 48\], the model needs \[320, 64\]"),
         (lambda f: edit(f, vocab_size=100), "259 tokens, the model has 100 ids"),
         (lambda f: edit(f, num_hidden_layers=4), "missing"),
