@@ -75,7 +75,7 @@ def test_the_example_of_the_documentation_reads(tmp_path):
     page = (Path(__file__).parents[3] / "docs/corpora.md").read_text()
     (tmp_path / "poems.py").write_text(page.split("```python\n")[1].split("```")[0])
     point = page.split("```toml\n[project.entry-points.")[1].split("```")[0].split("]\n")[1]
-    (tmp_path / "strange-1.0.dist-info" / "entry_points.txt").write_text(f"[thord.loaders]\n{point}")
+    (tmp_path / "strange-1.0.dist-info" / "entry_points.txt").write_text("[thord.loaders]\n" + point.replace('"', ""))
     items = read(tmp_path, "all.poems", b"Roses are red.\n---\nViolets are blue.\nSo are you.\n")
     assert [i.conversation.text for i in items] == ["Roses are red.", "Violets are blue.\nSo are you."]
 
