@@ -117,8 +117,16 @@ def test_train_sends_absolute_paths_and_only_the_settings_that_were_given(
         "train_files": [str(thord.REPOSITORY / "a.jsonl"), str(thord.REPOSITORY / "b.jsonl")],
         "validation_files": ["/v.jsonl"],
         "corpus": [],
+        "split": False,
         "overrides": {"epochs": 2.0, "batch_size": 4, "max_steps": 9, "learning_rate": 1e-4},
     }
+
+
+def test_a_corpus_known_by_name_is_no_path_and_is_split(stand_in: StandIn, ctl: Ctl) -> None:
+    ctl.json("train", "--corpus", "enwik8", "./enwik8")
+    (body,) = stand_in.bodies("/v1/cycles")
+    assert body["corpus"] == ["enwik8", str(thord.REPOSITORY / "enwik8")]
+    assert body["split"] is True
 
 
 def test_train_wait_shows_progress_and_the_outcome(stand_in: StandIn, ctl: Ctl) -> None:
