@@ -288,6 +288,9 @@ class TrainingSettings(Section):
         "the last; 0 takes none.",
     )
     validate_every: int = Field(50, gt=0, description="Steps between validations.")
+    checkpoint_folder: str = Field(
+        "", examples=["/srv/checkpoints"], description="Checkpoints lie here, a folder a cycle; empty: with the run."
+    )
     checkpoint_every: int = Field(50, gt=0, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, description="Checkpoints kept besides the best.")
     keep_epochs: bool = Field(False, description="Whether the checkpoint at the end of each epoch is kept too.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control import exit_status, output
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
     from control.answers import Cycle, Json
     from control.client import Thord
 
-_OVERRIDES: dict[str, tuple[Callable[[str], float], str]] = {
+_OVERRIDES: dict[str, tuple[Callable[[str], float | str], str]] = {
     "epochs": (float, "passes over the data"),
     "steps": (positive, "optimizer steps at most"),
     "batch_size": (positive, "sequences in a batch"),
     "accumulation": (positive, "batches to a step"),
     "learning_rate": (float, "peak learning rate"),
+    "warmup_share": (float, "share of the steps spent warming up"),
+    "weight_decay": (float, "on matrices"),
     "length": (positive, "tokens in a sequence"),
+    "checkpoint_folder": (str, "where checkpoints lie, a folder a cycle"),
     "seed": (int, "of every random choice"),
 }
 """Options of ``train`` that stand for keys of ``[training]``."""
@@ -37,6 +41,7 @@ class TrainOptions(Options):
     train_data: list[str]
     val_data: list[str]
     split: bool
+    checkpoint_folder: str
     wait: bool
 
 
@@ -94,7 +99,9 @@ def add(commands: Commands) -> None:
         help="learn the first 90%% of the bytes of each file, judge on the next 5%%, leave the rest alone",
     )
     for name, (kind, meaning) in _OVERRIDES.items():
-        train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=meaning)
+        train.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar="DIR" if kind is str else "N", help=meaning
+        )
     train.add_argument("-w", "--wait", action="store_true", help="show progress and return when the cycle has ended")
 
     evaluate = commands.add(
@@ -138,6 +145,8 @@ def _train(options: TrainOptions) -> int:
         for name in _OVERRIDES
         if (value := getattr(options, name, None)) is not None
     }
+    if "checkpoint_folder" in overrides:
+        overrides["checkpoint_folder"] = str(Path(options.checkpoint_folder).expanduser().absolute())
     thord = connect(options)
     cycle = thord.train(options.train_data, options.val_data, options.corpus, overrides, split=options.split)
     if not options.wait:

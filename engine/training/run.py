@@ -99,7 +99,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
     Raises:
         Stopped: the reporter asked for it; the same call goes on later.
         NothingToLearnError: no token of the snapshot is supervised.
-        ImpossiblePlanError: rows would be longer than the model's context.
+        ImpossiblePlanError: rows would be longer than the model's context, or `training.checkpoint_folder` is taken.
         DivergedError: the guard gave up.
         ArtifactError: the base version, or a version at the target, is damaged.
         ImpossiblePlacementError: device or precision cannot be had here.
@@ -121,7 +121,9 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
         settings, training, record.placement, tokenizer, shard.read(places.folder / "data" / "train")
     )
     with Checkpoints(
-        places.folder / "checkpoints", training.keep_checkpoints, keep_every=epoch if training.keep_epochs else 0
+        _checkpoint_folder(record.plan, places),
+        training.keep_checkpoints,
+        keep_every=epoch if training.keep_epochs else 0,
     ) as checkpoints:
         outcome = Loop(
             model=model,
@@ -148,12 +150,17 @@ def _record(plan: Plan, places: Places) -> Record:
         if _same(record.plan, plan) and record.snapshot_sha256 == sum_of_data:
             return record
         _logger.warning("the run in %s is of another plan and starts anew", places.folder)
+        shutil.rmtree(_checkpoint_folder(record.plan, places), ignore_errors=True)
     except FileNotFoundError:
         pass
     except ValidationError as error:
         _logger.warning("the run in %s starts anew: %s", places.folder, error)
     if places.folder.exists():
         shutil.rmtree(places.folder)
+    if (elsewhere := _checkpoint_folder(plan, places)).exists():
+        raise ImpossiblePlanError(
+            f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
+        )
     places.folder.mkdir(parents=True)
     placement = device.resolve(plan.training.device, plan.training.precision)
     record = Record(
@@ -165,6 +172,12 @@ def _record(plan: Plan, places: Places) -> Record:
     )
     artifacts.write_json(file, record.model_dump(mode="json"))
     return record
+
+
+def _checkpoint_folder(plan: Plan, places: Places) -> Path:
+    """In the run's folder, or under its name in the folder that the settings name."""
+    chosen = plan.training.checkpoint_folder
+    return Path(chosen) / places.folder.name if chosen else places.folder / "checkpoints"
 
 
 def _same(one: Plan, other: Plan) -> bool:

@@ -111,14 +111,21 @@ def test_train_sends_absolute_paths_and_only_the_settings_that_were_given(
     stand_in: StandIn, ctl: Ctl, tmp_path: Path
 ) -> None:
     files = "--train-data a.jsonl b.jsonl --val-data /v.jsonl"
-    ctl.json("train", *files.split(), *"--epochs 2 --batch-size 4 --steps 9 --learning-rate 1e-4".split())
+    ctl.json(
+        "train",
+        *files.split(),
+        *"--epochs 2 --batch-size 4 --steps 9 --learning-rate 1e-4".split(),
+        "--checkpoint-folder",
+        "kept",
+    )
     (body,) = stand_in.bodies("/v1/cycles")
     assert body == {
         "train_files": [str(thord.REPOSITORY / "a.jsonl"), str(thord.REPOSITORY / "b.jsonl")],
         "validation_files": ["/v.jsonl"],
         "corpus": [],
         "split": False,
-        "overrides": {"epochs": 2.0, "batch_size": 4, "max_steps": 9, "learning_rate": 1e-4},
+        "overrides": {"epochs": 2.0, "batch_size": 4, "max_steps": 9, "learning_rate": 1e-4}
+        | {"checkpoint_folder": str(thord.REPOSITORY / "kept")},
     }
 
 

@@ -164,6 +164,22 @@ def test_a_resumed_run_keeps_what_it_began_with(attempt, places, plan, undisturb
     assert validated == [*range(0, trained[-1], 3), trained[-1]]
 
 
+def test_checkpoints_may_lie_elsewhere_and_another_run_does_not_take_them(places, plan, recording, tmp_path):
+    elsewhere = {"checkpoint_folder": str(tmp_path / "large-disk"), "max_steps": 8}
+    with pytest.raises(Stopped):
+        run.learn(plan(**elsewhere), places, recording(stop_at=5))
+    assert (tmp_path / "large-disk" / "run" / "000005").is_dir()
+    assert not (places.folder / "checkpoints").exists()
+    resumed = recording()
+    first = run.learn(plan(**elsewhere), places, resumed)
+    assert resumed.began[0][0] == 5
+    other = replace(places, folder=tmp_path / "other" / "run", target=tmp_path / "versions" / "000003")
+    with pytest.raises(run.ImpossiblePlanError, match="holds checkpoints of another run"):
+        run.learn(plan(**elsewhere), other, recording())
+    at_home = replace(places, folder=tmp_path / "home" / "run", target=tmp_path / "versions" / "000004")
+    assert run.learn(plan(max_steps=8), at_home, recording()).sha256 == first.sha256
+
+
 def test_a_finished_run_is_found_done(places, plan, recording):
     first = run.learn(plan(), places, recording())
     again = recording()
