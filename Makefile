@@ -18,6 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing thord into $(VENV) (torch is large: this takes a minute or more)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@$(BIN)/python -m engine.native.build
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

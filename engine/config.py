@@ -12,6 +12,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Family = Literal["thor", "gpt2", "char_lstm", "agiformer"]
 RopeScaling = Literal["none", "linear", "ntk", "llama3", "yarn"]
+Quantization = Literal["none", "int8", "int4"]
 Recompute = Literal["none", "selective", "full"]
 TokenizerKind = Literal["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 
@@ -334,6 +335,10 @@ class InferenceSettings(Section):
 
     device: Device = Field("auto", description="Where to answer.")
     precision: Precision = Field("auto", description="Numbers to answer in.")
+    quantization: Quantization = Field(
+        "none",
+        description="Weights in 8 or 4 bits: less memory, faster, a little worse; 'thorctl version' says how much.",
+    )
     max_batch: int = Field(16, gt=0, description="Requests decoded together.")
     max_queue: int = Field(256, gt=0, description="Requests that may wait; beyond it the answer is 429.")
     max_tokens: int = Field(256, gt=0, description="Length of an answer where the client names none.")

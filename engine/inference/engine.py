@@ -291,7 +291,7 @@ class Engine:
 
     def _decode(self, resident: Resident, sequences: Sequence[SequenceState]) -> Tensor:
         """Take each one's newest token into the cache; scores [B, V] of the next."""
-        size = bucket(len(sequences))
+        size = bucket(len(sequences)) if resident.pads else len(sequences)
         newest = padded([sequence.output[-1] for sequence in sequences], size, 0)
         rows = padded([_row(sequence) for sequence in sequences], size, resident.padding_row)
         starts = padded([sequence.cached for sequence in sequences], size, 0)
@@ -425,7 +425,7 @@ def _step(resident: Resident, tokens: list[list[int]], rows: list[int], starts: 
 
 def _logits_of_one(resident: Resident, hidden_D: Tensor) -> Tensor:
     """Scores [1, V], computed in the smallest bucket so that they are those a decoded row would get."""
-    return resident.model.logits(hidden_D.expand(SMALLEST_BUCKET, -1))[:1]
+    return resident.model.logits(hidden_D.expand(SMALLEST_BUCKET if resident.pads else 1, -1))[:1]
 
 
 def _scores(sequences: Sequence[SequenceState], tokens: list[int], logits_NV: Tensor) -> list[tuple[Scored, ...]]:

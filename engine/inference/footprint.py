@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from engine import version
+from engine.config import Quantization
 from engine.device import Placement
+from engine.inference import decoders
 from engine.models import registry
-from engine.models.base import Cache, LanguageModel
+from engine.models.base import Cache, Decoder
 
 
-def needed(folder: Path, placement: Placement, rows: int) -> int:
+def needed(folder: Path, placement: Placement, rows: int, quantization: Quantization = "none") -> int:
     """Bytes that a version will take: weights and a cache of ``rows`` rows. Only its configuration is read.
 
     Raises:
@@ -22,10 +24,11 @@ def needed(folder: Path, placement: Placement, rows: int) -> int:
     config = version.read_config(folder)
     model = registry.skeleton(config.model, config.vocabulary)
     registry.module(model).to(placement.dtype)
-    return taken(model, model.make_cache(rows, model.context))
+    decoder = decoders.prepare(model, placement.device, quantization)
+    return taken(decoder, decoder.make_cache(rows, model.context))
 
 
-def taken(model: LanguageModel, cache: Cache) -> int:
+def taken(model: Decoder, cache: Cache) -> int:
     """Bytes of weights and cache."""
     return sum(weight.nbytes for weight in model.parameters()) + _bytes_in(cache)
 

@@ -8,8 +8,9 @@ import torch
 
 from engine import artifacts, version
 from engine.artifacts import ArtifactError
+from engine.config import Quantization
 from engine.device import Placement
-from engine.inference import footprint
+from engine.inference import decoders, footprint
 from engine.inference.batching import CHUNK, SMALLEST_BUCKET
 from engine.inference.slots import Resident, WeightSlots
 from engine.inference.swap_policy import Room
@@ -38,7 +39,9 @@ def check(folder: Path, beside: Resident | None) -> None:
     _check_tokenizer(manifest.tokenizer_sha256, manifest.files, beside)
 
 
-def room(folder: Path, placement: Placement, rows: int, slots: WeightSlots, limit: int) -> Room:
+def room(
+    folder: Path, placement: Placement, rows: int, slots: WeightSlots, limit: int, quantization: Quantization
+) -> Room:
     """Whether a checked version can be loaded beside the one that serves, or only in its place.
 
     Args:
@@ -47,13 +50,14 @@ def room(folder: Path, placement: Placement, rows: int, slots: WeightSlots, limi
         rows: of its cache.
         slots: what is in memory.
         limit: bytes that all versions together may take; 0: what the machine has.
+        quantization: what becomes of its weights.
 
     Raises:
         UnfitVersionError: its configuration is damaged.
         NotNowError: memory does not hold it even alone.
     """
     with _told_apart(folder):
-        needed = footprint.needed(folder, placement, rows + 1)
+        needed = footprint.needed(folder, placement, rows + 1, quantization)
     found = slots.room(int(folder.name), needed, lambda held: footprint.free(placement.device, limit, held))
     if found == "none":
         raise NotNowError(
@@ -74,8 +78,8 @@ def check_weights(folder: Path) -> None:
         version.check(folder)
 
 
-def load(folder: Path, placement: Placement, rows: int) -> Resident:
-    """Load a checked version and warm it. Requests go on beside it.
+def load(folder: Path, placement: Placement, rows: int, quantization: Quantization = "none") -> Resident:
+    """Load a checked version, prepare its weights for answering, and warm it. Requests go on beside it.
 
     In order: tensors (names, shapes, finite), then one token generated in each shape that the engine uses.
 
@@ -84,7 +88,9 @@ def load(folder: Path, placement: Placement, rows: int) -> Resident:
         NotNowError: it cannot be read, or memory is exhausted.
     """
     with _told_apart(folder):
-        resident = Resident(version.load(folder, placement, check_finite=True), rows)
+        loaded = version.load(folder, placement, check_finite=True)
+        resident = Resident(loaded, rows, decoders.prepare(loaded.model, placement.device, quantization))
+        del loaded  # the weights as they are stored, where they were laid out anew
         _warm(resident)
     return resident
 

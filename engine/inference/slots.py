@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from engine.inference import footprint, swap_policy
 from engine.inference.rows import Rows
-from engine.models.base import Cache
+from engine.models.base import Cache, Decoder
+from engine.native.program import NativeDecoder
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
 
@@ -33,19 +34,22 @@ class Resident:
         cache: rows for the sequences that run on this version, and one more that padding is written to.
         rows: who has which of them; all but the padding's.
         bytes: what weights and cache take.
+        pads: rows are decoded in buckets, because a row's numbers depend on how many there are.
     """
 
-    def __init__(self, loaded: LoadedVersion, rows: int) -> None:
+    def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder | None = None) -> None:
+        """``model`` is what computes in place of the version's own module."""
         self.version = loaded.manifest.version
-        self.model = loaded.model
+        self.model: Decoder = loaded.model if model is None else model
         self.tokenizer = loaded.tokenizer
         self.manifest = loaded.manifest
         self.context = loaded.model.context
-        self.cache: Cache = loaded.model.make_cache(rows + 1, loaded.model.context)
+        self.cache: Cache = self.model.make_cache(rows + 1, loaded.model.context)
         self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context)
         self.device = next(loaded.model.parameters()).device
-        self.bytes = footprint.taken(loaded.model, self.cache)
+        self.bytes = footprint.taken(self.model, self.cache)
         self.padding_row = rows
+        self.pads = not isinstance(self.model, NativeDecoder)
         self.rows = Rows(self.cache, rows)
 
 

@@ -34,19 +34,11 @@ class Cache(Protocol):
         ...
 
 
-class LanguageModel(Protocol):
-    """A family's module. It is a `torch.nn.Module` as well."""
+class Decoder(Protocol):
+    """What continues texts: a family's module, or something faster made of its weights for one version."""
 
     vocabulary: int
     context: int
-
-    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
-        """Hidden states of packed rows, [B, T, D].
-
-        ``positions_BT`` counts from 0 in each document; attention never crosses from one value of ``documents_BT`` to
-        another (rows are causal besides).
-        """
-        ...
 
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """Hidden states [B, T, D] of the next T tokens of each of B cache rows, which it also writes into the cache.
@@ -62,6 +54,22 @@ class LanguageModel(Protocol):
 
     def make_cache(self, rows: int, length: int) -> Cache:
         """A cache on the model's device and in its dtype."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All weights, in whatever form it holds them; tied ones come once."""
+        ...
+
+
+class LanguageModel(Decoder, Protocol):
+    """A family's module. It is a `torch.nn.Module` as well."""
+
+    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
+        """Hidden states of packed rows, [B, T, D].
+
+        ``positions_BT`` counts from 0 in each document; attention never crosses from one value of ``documents_BT`` to
+        another (rows are causal besides).
+        """
         ...
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:

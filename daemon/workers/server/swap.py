@@ -22,6 +22,7 @@ from daemon.messages import Abandon, Commit, Prepare, Prepared, Refused, Reload,
 from daemon.workers.runtime import Context
 from daemon.workers.server.metrics import Metrics
 from engine import artifacts
+from engine.config import Quantization
 from engine.device import Placement
 from engine.inference import footprint, preparing
 from engine.inference.preparing import NotNowError, UnfitVersionError
@@ -115,11 +116,13 @@ class Swapper:
         try:
             if not self._slots.holds(version):
                 preparing.check(folder, self._slots.serving)
-            room = preparing.room(folder, self._placement, self._rows, self._slots, self._memory_limit)
+            room = preparing.room(
+                folder, self._placement, self._rows, self._slots, self._memory_limit, self._quantization
+            )
             if room == "in place":
                 preparing.check_weights(folder)
             elif self._slots.admit(version, wait_seconds=self._slots.drain_seconds + DRAIN_MARGIN):
-                self._slots.install(preparing.load(folder, self._placement, self._rows))
+                self._slots.install(preparing.load(folder, self._placement, self._rows, self._quantization))
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
             return None
@@ -175,11 +178,16 @@ class Swapper:
     def _load_alone(self, version: int) -> None:
         """Load a version into empty memory."""
         footprint.give_back(self._placement.device)
-        self._slots.install(preparing.load(self._context.paths.version(version), self._placement, self._rows))
+        folder = self._context.paths.version(version)
+        self._slots.install(preparing.load(folder, self._placement, self._rows, self._quantization))
 
     @property
     def _rows(self) -> int:
         return self._context.settings.inference.max_batch
+
+    @property
+    def _quantization(self) -> Quantization:
+        return self._context.settings.inference.quantization
 
     @property
     def _memory_limit(self) -> int:

@@ -1,0 +1,310 @@
+"""The families gpt2 and thor as lists of operations for the kernel, their weights packed once for each version.
+
+Shapes: B rows, T positions, M = B * T tokens, D hidden, N choices to make, V vocabulary.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from engine.config import Quantization
+from engine.models.attention import KeyValueCache
+from engine.models.base import Cache, LanguageModel
+from engine.models.gpt2 import WIDENING, Gpt2
+from engine.models.rotary import rotation
+from engine.models.thor import Thor
+from engine.native import library
+from engine.native.library import Kernel, Operation, Weight
+from engine.native.packing import LANES, Packed, pack
+
+_CACHES = {torch.float32: library.FORMATS["fp32"], torch.bfloat16: library.FORMATS["bf16"]}
+
+
+def make(model: LanguageModel, device: torch.device, quantization: Quantization) -> "NativeDecoder | None":
+    """A decoder with the weights of ``model``; null where there is no kernel, or it does not know such a model."""
+    kernel = library.kernel()
+    if kernel is None or device.type != "cpu":
+        return None
+    if isinstance(model, Gpt2):
+        head, weight = model.shape.hidden // model.shape.heads, model.transformer.wte.weight
+    elif isinstance(model, Thor):
+        head, weight = model.shape.width, model.model.embed_tokens.weight
+    else:
+        return None
+    fits = head % LANES == 0 and weight.dtype in _CACHES
+    return NativeDecoder(model, quantization, kernel) if fits else None
+
+
+@dataclass
+class _Buffer:
+    """What operations hand on, [M, width] in float32; placed when it is known how many tokens there are."""
+
+    width: int
+    memory: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+@dataclass
+class _Step:
+    """An operation, and the buffers that its pointers are to be set to."""
+
+    operation: Operation
+    source: _Buffer | None
+    target: _Buffer
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The weights of one layer by what follows their common beginning."""
+
+    weights: Mapping[str, Tensor]
+    prefix: str
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.weights[self.prefix + name]
+
+
+class NativeDecoder:
+    """What a server needs of a model, computed by the kernel. Implements `engine.models.base.Decoder`.
+
+    Used by one thread at a time. The model it is made of is not needed afterwards.
+    """
+
+    def __init__(self, model: Gpt2 | Thor, quantization: Quantization, kernel: Kernel) -> None:
+        self.vocabulary = model.vocabulary
+        self.context = model.context
+        self._kernel = kernel
+        self._quantization: Quantization = quantization
+        self._kept: list[Tensor] = []
+        self._steps: list[_Step] = []
+        self._layers: list[Operation] = []
+        self._widest = 0
+        self._tokens = 0
+        self._scratch = torch.empty(0, dtype=torch.uint8)
+        if isinstance(model, Gpt2):
+            self._cache_like = model.transformer.wte.weight.new_empty(0)
+            self._kv_heads, self._head = model.shape.heads, model.shape.hidden // model.shape.heads
+            table = self._write_gpt2(model)
+        else:
+            self._cache_like = model.model.embed_tokens.weight.new_empty(0)
+            self._kv_heads, self._head = model.shape.kv_heads, model.shape.width
+            table = self._write_thor(model)
+        self._width = self._steps[-1].target.width
+        self._body = library.array([step.operation for step in self._steps])
+        self._attends = [operation for operation in self._body if operation.kind == library.ATTEND]
+        self._head_operation = library.array(
+            [self._linear(table, _Buffer(self._width), _Buffer(self.vocabulary), library.SET).operation]
+        )
+
+    def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
+        """As the Protocol; in float32. A row's numbers depend neither on B nor on T.
+
+        Raises:
+            TypeError: the cache is another family's.
+            ValueError: a row would grow beyond the length of the cache.
+        """
+        if not isinstance(cache, KeyValueCache):
+            raise TypeError(f"the kernel needs keys and values, not a {type(cache).__name__}")
+        rows, length = tokens_BT.shape
+        if int(starts_B.max()) + length > cache.length:
+            raise ValueError(f"{int(starts_B.max()) + length} positions do not fit into a cache of {cache.length}")
+        positions_M = starts_B if length == 1 else (starts_B[:, None] + torch.arange(length)).flatten()
+        rows_M = rows_B if length == 1 else rows_B[:, None].expand(-1, length).flatten()
+        hidden_BTD = torch.empty(rows, length, self._width)
+        self._make_room(rows * length, cache.length)
+        self._body[-1].target = hidden_BTD.data_ptr()
+        for operation, keys, values in zip(self._attends, cache.keys, cache.values, strict=True):
+            operation.keys, operation.values = keys.data_ptr(), values.data_ptr()
+            operation.length = cache.length
+        self._run(self._body, tokens_BT.flatten(), rows_M, positions_M, cache.length)
+        return hidden_BTD
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        """Scores [N, V] over the vocabulary, in float32."""
+        hidden_ND = hidden_ND.float().contiguous()
+        logits_NV = torch.empty(len(hidden_ND), self.vocabulary)
+        self._make_room(len(hidden_ND), 0)
+        self._head_operation[0].source = hidden_ND.data_ptr()
+        self._head_operation[0].target = logits_NV.data_ptr()
+        unused_N = torch.zeros(len(hidden_ND), dtype=torch.long)
+        self._run(self._head_operation, unused_N, unused_N, unused_N, 0)
+        return logits_NV
+
+    def make_cache(self, rows: int, length: int) -> KeyValueCache:
+        """As the Protocol.
+
+        Raises:
+            ValueError: ``length`` is beyond the context the model was made for.
+        """
+        if length > self.context:
+            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        return KeyValueCache.like(self._cache_like, len(self._attends), rows, self._kv_heads, length, self._head)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
+        """As the Protocol: packed weights, scales, and tables."""
+        del recurse  # there is nothing below
+        yield from self._kept
+
+    # What is computed ------------------------------------------------------------------------------------------------
+
+    def _write_gpt2(self, model: Gpt2) -> Packed:
+        """The operations of the family; the packed embedding, which is the head too."""
+        shape, weights = model.shape, dict(model.named_parameters())
+        epsilon, inside = shape.norm_epsilon, WIDENING * shape.hidden
+        table = self._pack(weights["transformer.wte.weight"], None)
+        x, normed, mixed = _Buffer(shape.hidden), _Buffer(shape.hidden), _Buffer(shape.hidden)
+        wide, inner = _Buffer(3 * shape.hidden), _Buffer(inside)
+        self._embed(table, x, weights["transformer.wpe.weight"])
+        for number in range(shape.layers):
+            layer = _Named(weights, f"transformer.h.{number}.")
+            self._norm(x, normed, layer["ln_1.weight"], layer["ln_1.bias"], epsilon)
+            self._product(normed, wide, layer["attn.c_attn.weight"].t(), layer["attn.c_attn.bias"])
+            self._attend(wide, mixed, shape.heads, shape.heads)
+            self._product(mixed, x, layer["attn.c_proj.weight"].t(), layer["attn.c_proj.bias"], library.ADD)
+            self._norm(x, normed, layer["ln_2.weight"], layer["ln_2.bias"], epsilon)
+            self._product(normed, inner, layer["mlp.c_fc.weight"].t(), layer["mlp.c_fc.bias"], library.GELU)
+            self._product(inner, x, layer["mlp.c_proj.weight"].t(), layer["mlp.c_proj.bias"], library.ADD)
+        last = weights["transformer.ln_f.weight"], weights["transformer.ln_f.bias"]
+        self._norm(x, _Buffer(shape.hidden), *last, epsilon)
+        return table
+
+    def _write_thor(self, model: Thor) -> Packed:
+        """The operations of the family; the packed head."""
+        shape, weights = model.shape, dict(model.named_parameters())
+        epsilon = shape.norm_epsilon
+        table = self._pack(weights["model.embed_tokens.weight"], None)
+        x, normed, mixed = _Buffer(shape.hidden), _Buffer(shape.hidden), _Buffer(shape.heads * shape.width)
+        wide = _Buffer((shape.heads + 2 * shape.kv_heads) * shape.width)
+        both, inner = _Buffer(2 * shape.feed_forward), _Buffer(shape.feed_forward)
+        positions_BT = torch.arange(shape.context, device="cpu")[None]
+        cosines, sines = rotation(positions_BT, model.frequencies_E, model.magnitude)  # both halves of a head alike
+        half = shape.width // 2
+        turn = self._keep(cosines[0, 0, :, :half]), self._keep(sines[0, 0, :, :half])
+        self._embed(table, x, None)
+        for number in range(shape.layers):
+            layer = _Named(weights, f"model.layers.{number}.")
+            self._norm(x, normed, layer["input_layernorm.weight"], None, epsilon)
+            parts = [f"self_attn.{part}_proj" for part in "qkv"]
+            weight = torch.cat([layer[f"{part}.weight"] for part in parts])
+            bias = torch.cat([layer[f"{part}.bias"] for part in parts]) if shape.qkv_bias else None
+            self._product(normed, wide, weight, bias)
+            norms = None
+            if shape.qk_norm:
+                norms = self._keep(layer["self_attn.q_norm.weight"]), self._keep(layer["self_attn.k_norm.weight"])
+            self._attend(wide, mixed, shape.heads, shape.kv_heads, shape.window, turn, norms, epsilon)
+            self._product(mixed, x, layer["self_attn.o_proj.weight"], None, library.ADD)
+            self._norm(x, normed, layer["post_attention_layernorm.weight"], None, epsilon)
+            gate_up = torch.cat((layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]))
+            self._product(normed, both, gate_up, None)
+            self._add(Operation(kind=library.GATE), both, inner)
+            self._product(inner, x, layer["mlp.down_proj.weight"], None, library.ADD)
+        self._norm(x, _Buffer(shape.hidden), weights["model.norm.weight"], None, epsilon)
+        return table if shape.tied else self._pack(weights["lm_head.weight"], None)
+
+    def _embed(self, table: Packed, target: _Buffer, places: Tensor | None) -> None:
+        operation = Operation(kind=library.EMBED, weight=_described(table))
+        if places is not None:
+            operation.shift = self._keep(places).data_ptr()
+        self._add(operation, None, target)
+
+    def _norm(self, source: _Buffer, target: _Buffer, scale: Tensor, shift: Tensor | None, epsilon: float) -> None:
+        operation = Operation(kind=library.NORM, epsilon=epsilon, scale=self._keep(scale).data_ptr())
+        if shift is not None:
+            operation.shift = self._keep(shift).data_ptr()
+        self._add(operation, source, target)
+
+    def _product(
+        self, source: _Buffer, target: _Buffer, weight: Tensor, bias: Tensor | None, finish: int = library.SET
+    ) -> None:
+        self._steps.append(self._linear(self._pack(weight, bias), source, target, finish))
+
+    def _linear(self, packed: Packed, source: _Buffer, target: _Buffer, finish: int) -> _Step:
+        self._widest = max(self._widest, packed.inputs)
+        operation = Operation(kind=library.LINEAR, weight=_described(packed), finish=finish)
+        operation.source_width, operation.target_width = source.width, target.width
+        return _Step(operation, source, target)
+
+    def _attend(
+        self,
+        source: _Buffer,
+        target: _Buffer,
+        heads: int,
+        kv_heads: int,
+        window: int = 0,
+        turn: tuple[Tensor, Tensor] | None = None,
+        norms: tuple[Tensor, Tensor] | None = None,
+        epsilon: float = 0.0,
+    ) -> None:
+        operation = Operation(
+            kind=library.ATTEND,
+            heads=heads,
+            kv_heads=kv_heads,
+            head=self._head,
+            window=window,
+            epsilon=epsilon,
+            cache_format=_CACHES[self._cache_like.dtype],
+        )
+        if turn is not None:
+            operation.cosines, operation.sines = (part.data_ptr() for part in turn)
+        if norms is not None:
+            operation.query_norm, operation.key_norm = (part.data_ptr() for part in norms)
+        self._add(operation, source, target)
+
+    def _add(self, operation: Operation, source: _Buffer | None, target: _Buffer) -> None:
+        operation.source_width = 0 if source is None else source.width
+        operation.target_width = target.width
+        self._steps.append(_Step(operation, source, target))
+
+    def _pack(self, weight: Tensor, bias: Tensor | None) -> Packed:
+        packed = pack(weight.detach(), None if bias is None else bias.detach(), self._quantization)
+        self._kept += packed.tensors
+        return packed
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        """A float32 copy, or the tensor itself, that lives as long as this."""
+        self._kept.append(tensor.detach().float().contiguous())
+        return self._kept[-1]
+
+    # Running it ------------------------------------------------------------------------------------------------------
+
+    def _make_room(self, tokens: int, longest: int) -> None:
+        """Buffers for so many tokens; they only grow."""
+        needed = self._kernel.scratch_bytes(tokens, self._widest, longest, torch.get_num_threads())
+        if needed > self._scratch.numel():
+            self._scratch = torch.empty(needed, dtype=torch.uint8)
+        if tokens <= self._tokens:
+            return
+        self._tokens = tokens
+        for operation, step in zip(self._body, self._steps, strict=True):
+            for buffer in (step.source, step.target):
+                if buffer is not None and buffer.memory.numel() < tokens * buffer.width:
+                    buffer.memory = torch.empty(tokens, buffer.width)
+            operation.source = None if step.source is None else step.source.memory.data_ptr()
+            operation.target = step.target.memory.data_ptr()
+
+    def _run(
+        self, operations: library.Operations, tokens_M: Tensor, rows_M: Tensor, positions_M: Tensor, longest: int
+    ) -> None:
+        self._kernel.run(
+            operations,
+            tokens_M.contiguous(),  # of flattened tensors some are views that step or stand still
+            rows_M.contiguous(),
+            positions_M.contiguous(),
+            self._scratch,
+            widest=self._widest,
+            longest=longest,
+            threads=torch.get_num_threads(),
+        )
+
+
+def _described(packed: Packed) -> Weight:
+    """As the kernel sees it. The tensors must be kept by somebody."""
+    return Weight(
+        format=library.FORMATS[packed.format],
+        outputs=packed.outputs,
+        inputs=packed.inputs,
+        packed=packed.weights.data_ptr(),
+        scales=None if packed.scales is None else packed.scales.data_ptr(),
+        bias=None if packed.bias is None else packed.bias.data_ptr(),
+    )

@@ -1,0 +1,166 @@
+"""The kernel against the families' own modules in torch, and against itself in other company."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine.config import ModelSettings, Quantization
+from engine.models import registry
+from engine.native import build, library, packing, program
+from engine.native.program import NativeDecoder
+
+VOCABULARY = 403  # no multiple of 16
+DECODER = {"hidden": 96, "layers": 2, "heads": 6, "context": 80}
+THOR = {**DECODER, "kv_heads": 3, "feed_forward": 136}
+MODELS = {
+    "gpt2": {"family": "gpt2", **DECODER},
+    "thor": THOR,
+    "thor-other": {**THOR, "head_width": 32, "tied": False, "qkv_bias": True, "qk_norm": True, "window": 9},
+    "thor-stretched": {**THOR, "rope_scaling": "yarn", "rope_factor": 4.0, "rope_trained": 40},
+}
+NEAR = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of a whole model, relative
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kernel():
+    found = library.kernel()
+    if found is None:
+        pytest.skip("the kernel is not built on this machine: python -m engine.native.build")
+    return found
+
+
+def make(name: str, dtype: torch.dtype) -> nn.Module:
+    """Far from the initial values, so that every part matters."""
+    made = registry.module(registry.build(ModelSettings.model_validate(MODELS[name]), VOCABULARY, seed=1))
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())) * 0.1)
+    return made.to(dtype).eval().requires_grad_(requires_grad=False)
+
+
+def quantized(model: nn.Module, quantization: Quantization) -> nn.Module:
+    """The same in float32, its matrices replaced by what their quantized form stands for."""
+    plain = copy.deepcopy(model).float()
+    for name, weight in plain.named_parameters():
+        if weight.ndim == 2 and "wpe" not in name:
+            lies_across = ".h." in name
+            matrix = packing.rounded(weight.data.t() if lies_across else weight.data, quantization)
+            weight.data = matrix.t() if lies_across else matrix
+    return plain
+
+
+def tokens(*shape: int) -> Tensor:
+    return torch.randint(0, VOCABULARY, shape, generator=torch.Generator().manual_seed(3))
+
+
+def native(model: nn.Module, quantization: Quantization = "none") -> NativeDecoder:
+    decoder = program.make(model, CPU, quantization)
+    assert decoder is not None
+    return decoder
+
+
+@pytest.mark.parametrize("dtype", NEAR)
+@pytest.mark.parametrize("name", MODELS)
+def test_it_computes_what_torch_does(name: str, dtype: torch.dtype) -> None:
+    model = make(name, dtype)
+    decoder, rows, starts = native(model), torch.tensor([3, 0]), torch.zeros(2, dtype=torch.long)
+    found_cache, true_cache = decoder.make_cache(4, 80), model.make_cache(4, 80)
+    with torch.inference_mode():
+        for part in tokens(2, 60).split((37, 1, 22), dim=1):
+            found = decoder.logits(decoder.step(part, found_cache, rows, starts).flatten(0, 1))
+            true = model.logits(model.step(part, true_cache, rows, starts).flatten(0, 1)).float()
+            assert (found - true).norm() < NEAR[dtype] * true.norm()
+            starts = starts + part.shape[1]
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+@pytest.mark.parametrize("name", ["gpt2", "thor-other"])
+def test_quantized_it_computes_what_the_rounded_weights_do(name: str, quantization: Quantization) -> None:
+    model = make(name, torch.float32)
+    plain, decoder = quantized(model, quantization), native(model, quantization)
+    arguments = tokens(2, 60), torch.tensor([1, 2]), torch.zeros(2, dtype=torch.long)
+    with torch.inference_mode():
+        found_BTD = decoder.step(arguments[0], decoder.make_cache(4, 80), *arguments[1:])
+        true_BTD = plain.step(arguments[0], plain.make_cache(4, 80), *arguments[1:])
+        found, true = decoder.logits(found_BTD.flatten(0, 1)), plain.logits(true_BTD.flatten(0, 1))
+    assert (found - true).norm() < 1e-3 * true.norm()
+    assert torch.equal(found.argmax(-1), true.argmax(-1))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("quantization", ["none", "int8", "int4"])
+@pytest.mark.parametrize("name", ["gpt2", "thor-other"])
+def test_no_number_depends_on_company_or_on_how_a_text_was_cut(
+    name: str, quantization: Quantization, threads: int
+) -> None:
+    decoder = native(make(name, torch.bfloat16), quantization)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        rows, text = torch.arange(11), tokens(11, 40)
+        whole = decoder.step(text, decoder.make_cache(11, 80), rows, torch.zeros(11, dtype=torch.long))
+        for company in (1, 3, 11):
+            cache = decoder.make_cache(11, 80)
+            for place in range(40):
+                starts = torch.full((company,), place)
+                alone = decoder.step(text[:company, place : place + 1], cache, rows[:company], starts)
+                assert torch.equal(alone[:, 0], whole[:company, place])
+        scores = decoder.logits(whole[:, -1])
+        assert all(torch.equal(decoder.logits(whole[row : row + 1, -1])[0], scores[row]) for row in range(11))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("quantization", "most"), [("int8", 127), ("int4", 8)])
+def test_weights_are_off_by_half_a_step_at_most(quantization: Quantization, most: int) -> None:
+    weight_NK = torch.randn(48, 96, generator=torch.Generator().manual_seed(0))
+    weight_NK[5] = 0.0
+    off_NK = (packing.rounded(weight_NK, quantization) - weight_NK).abs()
+    if quantization == "int8":
+        step_NK = weight_NK.abs().amax(1, keepdim=True) / most
+        assert (off_NK <= 0.5001 * step_NK).all()
+    else:  # the end without the largest value has one step less
+        step_NG = weight_NK.view(48, 3, 32).abs().amax(2, keepdim=True) / most
+        assert (off_NK.view(48, 3, 32) <= 1.0001 * step_NG).all()
+    assert (off_NK[5] == 0).all()
+
+
+def test_weights_that_are_no_numbers_are_seen_in_the_scores() -> None:
+    for quantization in ("none", "int8"):
+        model = make("thor", torch.bfloat16)
+        next(iter(model.parameters()))[7] = float("nan")
+        decoder = native(model, quantization)
+        hidden = decoder.step(torch.tensor([[7]]), decoder.make_cache(1, 80), torch.tensor([0]), torch.tensor([0]))
+        assert not torch.isfinite(decoder.logits(hidden[0])).all()
+
+
+def test_what_it_will_hold_is_known_without_weights() -> None:
+    settings = ModelSettings.model_validate(MODELS["thor-other"])
+    sizes = []
+    for quantization in ("none", "int8", "int4"):
+        outline = registry.skeleton(settings, VOCABULARY)
+        registry.module(outline).to(torch.bfloat16)
+        foretold = program.make(outline, CPU, quantization)
+        real = native(make("thor-other", torch.bfloat16), quantization)
+        sizes.append(sum(tensor.nbytes for tensor in real.parameters()))
+        assert sum(tensor.nbytes for tensor in foretold.parameters()) == sizes[-1]
+    assert sizes[0] > 1.6 * sizes[1] > 2.4 * sizes[2]
+
+
+def test_a_row_cannot_outgrow_its_cache() -> None:
+    decoder = native(make("gpt2", torch.float32))
+    with pytest.raises(ValueError, match="81 positions"):
+        decoder.step(tokens(1, 41), decoder.make_cache(1, 80), torch.tensor([0]), torch.tensor([40]))
+
+
+def test_without_a_compiler_torch_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(library, "path", lambda: tmp_path / "decoder-0.so")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert "no C++ compiler" in build.build()
+    monkeypatch.setattr(library, "kernel", library.kernel.__wrapped__)
+    assert program.make(make("gpt2", torch.float32), CPU, "none") is None
