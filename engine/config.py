@@ -258,8 +258,10 @@ class TrainingSettings(Section):
     warmup_share: float = Field(0.03, ge=0, le=1, description="Share of the steps spent warming up.")
     decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps in which wsd decays.")
     final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
-    optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="AdamW for every weight, or Muon for matrices and AdamW for the rest."
+    optimizer: Literal["adamw", "muon", "adamw8bit"] = Field(
+        "adamw",
+        description="AdamW for every weight, or Muon for matrices and AdamW for the rest; adamw8bit is AdamW with a "
+        "quarter of the state, by the extra torchao.",
     )
     weight_decay: float = Field(0.1, ge=0, description="On matrices only.")
     embedding_weight_decay: float = Field(0.1, ge=0, description="On embeddings and heads.")

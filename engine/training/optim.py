@@ -19,7 +19,7 @@ from torch.optim.adamw import adamw
 from engine.config import TrainingSettings
 from engine.training.muon import Muon
 
-_EPSILON = 1e-8
+EPSILON = 1e-8
 _EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|wte|wpe|lm_head|embedding|head|tables|start)(\.weight)?$")
 
 
@@ -62,6 +62,10 @@ def make(model: nn.Module, settings: TrainingSettings, dtype: torch.dtype) -> Op
     if settings.optimizer == "muon":
         muon = Muon(parts.matrices.weights, parts.matrices.weight_decay, dtype)
         return Together([muon, AdamW([parts.embeddings, parts.others], settings)])
+    if settings.optimizer == "adamw8bit":
+        from engine.training.adamw8bit import AdamW8bit  # torchao, an extra, takes seconds to import
+
+        return AdamW8bit([parts.matrices, parts.embeddings, parts.others], settings)
     return AdamW([parts.matrices, parts.embeddings, parts.others], settings)
 
 
@@ -122,7 +126,7 @@ class AdamW:
             beta2=self._settings.beta2,
             lr=rate,
             weight_decay=group.weight_decay,
-            eps=_EPSILON,
+            eps=EPSILON,
             maximize=False,
         )
 

@@ -4,6 +4,7 @@ The run's folder: ``run.json`` (all that was decided, once), ``tokenizer/``, ``d
 ``metrics.jsonl``.
 """
 
+import importlib.util
 import logging
 import os
 import shutil
@@ -99,7 +100,8 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
     Raises:
         Stopped: the reporter asked for it; the same call goes on later.
         NothingToLearnError: no token of the snapshot is supervised.
-        ImpossiblePlanError: rows would be longer than the model's context, or `training.checkpoint_folder` is taken.
+        ImpossiblePlanError: rows would be longer than the model's context, `training.checkpoint_folder` is taken, or
+            the optimizer is not installed.
         DivergedError: the guard gave up.
         ArtifactError: the base version, or a version at the target, is damaged.
         ImpossiblePlacementError: device or precision cannot be had here.
@@ -162,6 +164,8 @@ def _record(plan: Plan, places: Places) -> Record:
             f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
         )
     places.folder.mkdir(parents=True)
+    if plan.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
+        raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install 'thord[torchao]'")
     placement = device.resolve(plan.training.device, plan.training.precision)
     record = Record(
         plan=plan,
