@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
 
-.PHONY: help install lint format test check demo soak start stop status bench docs clean
+.PHONY: help install lint format test check demo soak start stop status bench bench-serve docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -58,6 +58,9 @@ status: ## what it is doing
 
 bench: $(VENV)/installed-dev ## ours beside the public peers
 	@for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+bench-serve: $(VENV)/installed-dev ## answering beside transformers and llama.cpp
+	$(BIN)/python bench/bench_serve.py
 
 docs: $(VENV)/installed ## what is generated from the code
 	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml

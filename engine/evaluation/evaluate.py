@@ -6,7 +6,7 @@ from heapq import nsmallest
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.config import EvaluationSettings, GateSettings
+from engine.config import EvaluationSettings, GateSettings, Quantization
 from engine.data.conversation import Conversation
 from engine.data.snapshot import Example
 from engine.evaluation import gate, samples
@@ -14,6 +14,7 @@ from engine.evaluation.gate import Verdict
 from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure, supervised_bytes
 from engine.evaluation.samples import Prompt
 from engine.evaluation.unigram import Unigram
+from engine.inference import decoders
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
 
@@ -73,11 +74,13 @@ def judge(
     settings: EvaluationSettings,
     gate_settings: GateSettings,
     advance: Callable[[str], None] = lambda activity: None,
+    quantization: Quantization = "none",
 ) -> Evaluation:
     """Judge a candidate against the version in service, or against a unigram model where none is.
 
     ``training`` reads what the candidate learned from: the baseline is fitted on it, and forgetting is measured on the
-    replayed part of it. ``advance`` is called, often, with what is under way.
+    replayed part of it. ``advance`` is called, often, with what is under way. Both versions are judged as they were
+    trained; what ``quantization`` takes from the candidate is measured besides, and decides nothing.
 
     Raises:
         ArtifactError: a version cannot be loaded.
@@ -87,6 +90,7 @@ def judge(
     version = candidate()
     against = UNIGRAM
     ours = _examine(version, held_out, replayed, prompts, settings, lambda: advance("measuring the candidate"))
+    quantized = _quantized(version, ours, held_out, settings, quantization, advance)
     theirs: _Findings | None = None
     if incumbent is None:
         documents = _training_documents(version.tokenizer, training(), lambda: advance("fitting the baseline"))
@@ -102,7 +106,7 @@ def judge(
     kinds = ["chat" if conversation.messages else "text" for conversation in held_out]
     return Evaluation(
         verdict=gate.judge(ours.held_out, reference, kinds, gate_settings, against),
-        metrics=_metrics(ours, reference, theirs),
+        metrics=_metrics(ours, reference, theirs) | quantized,
         samples=_samples(prompts, ours, theirs),
     )
 
@@ -137,6 +141,27 @@ def _examine(
         replayed=measure_version(version, replayed, settings, advance),
         answers=answers,
     )
+
+
+def _quantized(
+    version: LoadedVersion,
+    ours: _Findings,
+    held_out: Sequence[Conversation],
+    settings: EvaluationSettings,
+    quantization: Quantization,
+    advance: Callable[[str], None],
+) -> dict[str, float]:
+    """Bits per byte of a version with quantized weights, and how much worse that is; empty if it is never so.
+
+    Its weights stay rounded.
+    """
+    if not decoders.round_weights(version.model, quantization):
+        return {}
+    found = measure_version(version, held_out, settings, lambda: advance("measuring the candidate quantized"))
+    return {
+        "quantized_bits_per_byte": found.bits_per_byte,
+        "quantization_loss_bits_per_byte": found.bits_per_byte - ours.held_out.bits_per_byte,
+    }
 
 
 def _training_documents(

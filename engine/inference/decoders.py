@@ -1,10 +1,16 @@
 """What computes a version in the server: the kernel where it can, else the family's own module."""
 
+import logging
+
 import torch
 
 from engine.config import Quantization
 from engine.models.base import Decoder, LanguageModel
+from engine.models.gpt2 import Gpt2
+from engine.models.thor import Thor
 from engine.native import program
+
+_logger = logging.getLogger(__name__)
 
 
 def prepare(model: LanguageModel, device: torch.device, quantization: Quantization) -> Decoder:
@@ -12,4 +18,22 @@ def prepare(model: LanguageModel, device: torch.device, quantization: Quantizati
 
     A model on the device ``meta`` becomes a decoder there too: what it holds can be counted.
     """
-    return program.make(model, device, quantization) or model
+    decoder = program.make(model, device, quantization)
+    if decoder is None and quantization != "none":
+        _logger.warning(
+            "inference.quantization = '%s' has no effect: it needs a CPU, the kernel (python -m engine.native.build), "
+            "and a thor or gpt2 whose heads are a multiple of 16 wide",
+            quantization,
+        )
+    return decoder or model
+
+
+def round_weights(model: LanguageModel, quantization: Quantization) -> bool:
+    """Have a module compute with the weights that a quantized decoder would, to measure what that costs.
+
+    False: versions of its family are never quantized.
+    """
+    if quantization == "none" or not isinstance(model, Gpt2 | Thor):
+        return False
+    program.round_weights(model, quantization)
+    return True

@@ -15,7 +15,7 @@ from engine.models.base import Cache, LanguageModel
 from engine.models.gpt2 import WIDENING, Gpt2
 from engine.models.rotary import rotation
 from engine.models.thor import Thor
-from engine.native import library
+from engine.native import library, packing
 from engine.native.library import Kernel, Operation, Weight
 from engine.native.packing import LANES, Packed, pack
 
@@ -35,6 +35,15 @@ def make(model: LanguageModel, device: torch.device, quantization: Quantization)
         return None
     fits = head % LANES == 0 and weight.dtype in _CACHES
     return NativeDecoder(model, quantization, kernel) if fits else None
+
+
+def round_weights(model: Gpt2 | Thor, quantization: Quantization) -> None:
+    """Replace the matrices of a module by what their quantized form stands for: it then computes as a decoder would."""
+    for name, weight in model.named_parameters():
+        if weight.ndim == 2 and name != "transformer.wpe.weight":
+            lies_across = name.startswith("transformer.h.")  # [inputs, outputs]
+            rounded_NK = packing.rounded(weight.detach().t() if lies_across else weight.detach(), quantization)
+            weight.data = (rounded_NK.t() if lies_across else rounded_NK).to(weight.dtype)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from daemon.settings.sections import Tables
 from daemon.workers.runtime import Channel
 from engine import artifacts, device, version
 from engine.artifacts import ArtifactError
-from engine.config import EvaluationSettings, GateSettings
+from engine.config import EvaluationSettings, GateSettings, Quantization
 from engine.data import loaders, snapshot
 from engine.data.conversation import Conversation
 from engine.data.formats import Limits, Refused
@@ -46,6 +46,7 @@ class Inputs(BaseModel):
     snapshot_sha256: str
     evaluation: EvaluationSettings
     gate: GateSettings
+    quantization: Quantization = "none"
 
 
 class Record(Evaluation):
@@ -98,6 +99,7 @@ class Evaluator:
             snapshot_sha256=snapshot.read_manifest(data).sha256,
             evaluation=self._settings.evaluation,
             gate=self._settings.gate,
+            quantization=self._settings.inference.quantization,
         )
         file = folder / EVALUATION
         found = _read_record(file)
@@ -115,6 +117,7 @@ class Evaluator:
             settings=self._settings.evaluation,
             gate_settings=self._settings.gate,
             advance=self._advance,
+            quantization=self._settings.inference.quantization,
         )
         if command.request == command.cycle == own_cycle:
             record = Record(

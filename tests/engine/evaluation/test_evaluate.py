@@ -1,3 +1,4 @@
+import copy
 import random
 import weakref
 from collections.abc import Callable, Iterator
@@ -5,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from engine.artifacts import VersionManifest
-from engine.config import EvaluationSettings, GateSettings, ModelSettings
+from engine.config import EvaluationSettings, GateSettings, ModelSettings, Quantization
 from engine.data.conversation import Conversation, Message
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate
@@ -106,6 +107,30 @@ def test_forgetting_is_measured_on_what_was_replayed(
     after, before = (evaluate.measure_version(version(one, 1), replayed, settings) for one in (model, untrained))
     expected = pytest.approx(after.bits_per_byte - before.bits_per_byte)
     assert found.metrics["forgetting_bits_per_byte"] == expected < -1
+
+
+@pytest.mark.parametrize(("quantization", "most"), [("int8", 0.01), ("int4", 0.5)])
+def test_what_quantization_costs_is_measured_and_decides_nothing(
+    version: Version,
+    model: LanguageModel,
+    held_out: list[Conversation],
+    training: Training,
+    quantization: Quantization,
+    most: float,
+) -> None:
+    plain = evaluate.judge(lambda: version(model, 1), None, held_out, training, SETTINGS, GATE)
+    other = copy.deepcopy(model)
+    found = evaluate.judge(
+        lambda: version(other, 1), None, held_out, training, SETTINGS, GATE, quantization=quantization
+    )
+    assert found.verdict == plain.verdict
+    assert found.samples == plain.samples
+    lost = found.metrics.pop("quantization_loss_bits_per_byte")
+    rounded = found.metrics.pop("quantized_bits_per_byte")
+    assert found.metrics == plain.metrics
+    assert lost == pytest.approx(rounded - plain.metrics["bits_per_byte"])
+    assert rounded == pytest.approx(evaluate.measure_version(version(other, 1), held_out, SETTINGS).bits_per_byte)
+    assert 0 < abs(lost) < most
 
 
 def test_only_one_version_is_in_memory_at_a_time(

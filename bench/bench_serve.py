@@ -1,0 +1,226 @@
+"""How fast thord answers, beside transformers and llama.cpp: the same weights, in turn, in one run.
+
+``python bench/bench_serve.py [--shape NAME] [--rounds N] [--device cuda]``. Tokens a second, prompts included; the
+machine's memory bandwidth is measured in between. Peers that are not installed are skipped, loudly.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import harness
+import httpx
+import serve_model
+import torch
+from serve_model import Shape, Weights
+from serve_ours import Ours
+
+from engine.config import Quantization
+from engine.native import library
+
+CLIENTS = 16
+ARRIVAL_SECONDS = 0.05
+"""On average between one client and the next."""
+GOALS = (
+    ("one client", "ours", "transformers", 1.6),
+    ("batch of 8", "ours", "transformers", 1.3),
+    ("16 arriving", "ours", "transformers", 3.0),
+    ("one client", "ours int8", "ours", 1.5),
+    ("one client", "ours", "llama.cpp", 0.7),
+    ("batch of 8", "ours", "llama.cpp", 0.7),
+    ("one client", "ours int8", "llama.cpp q8_0", 0.7),
+)
+
+
+def main() -> None:
+    """Check that the work is the same, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=serve_model.SHAPES, default="gpt2-124m")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--no-http", action="store_true", help="only in the engine")
+    options = parser.parse_args()
+    shape = serve_model.SHAPES[options.shape]
+    if library.kernel() is None and options.device == "cpu":
+        print("SKIPPED: our kernel, which is not built: python -m engine.native.build", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="thord-bench-") as home:
+        weights = serve_model.make(Path(home), shape, torch.bfloat16)
+        prompts = draw(shape)
+        check(weights, shape, prompts[:2], options.device)
+        measure(weights, shape, prompts, options.rounds, options.device)
+        if not options.no_http:
+            over_http(weights, shape, prompts, options.device)
+
+
+def draw(shape: Shape) -> list[list[int]]:
+    """Prompts of one length."""
+    draws = random.Random(0)
+    return [[draws.randrange(8, shape.vocabulary) for _ in range(shape.prompt)] for _ in range(CLIENTS)]
+
+
+def check(weights: Weights, shape: Shape, prompts: list[list[int]], device: str) -> None:
+    """In float32 everybody says the same."""
+    length = min(16, shape.answer)
+    ours = Ours(weights.version, torch.float32, device)
+    said = ours.generate(prompts, length)
+    ours.close()
+    if (transformers := peer("serve_transformers")) is not None:
+        theirs = transformers.Transformers(weights.hugging_face, torch.float32, device).generate(prompts, length)
+        if said != theirs:
+            raise SystemExit(f"not the same work: ours say {said}, transformers {theirs}")
+        print(f"checked: in float32 the greedy tokens of ours and transformers are equal ({length} each)")
+    if device == "cpu" and (llama := peer("serve_llama")) is not None:
+        file = weights.version.parent / "f32.gguf"
+        llama.write_gguf(weights.version / "model.safetensors", file, shape, "F32")
+        other = llama.LlamaCpp(file, len(prompts), shape.prompt + length, torch.get_num_threads(), exact=True)
+        theirs = other.generate(prompts, length)
+        other.close()
+        alike = sum(
+            a == b for ours_, others in zip(said, theirs, strict=True) for a, b in zip(ours_, others, strict=True)
+        )
+        if [answer[0] for answer in said] != [answer[0] for answer in theirs]:
+            raise SystemExit(f"not the same work: ours say {said}, llama.cpp {theirs}")
+        print(f"checked: llama.cpp in float32 says {alike} of the same {length * len(prompts)} tokens")
+
+
+def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: int, device: str) -> None:
+    """Everybody in turn, and the table."""
+    kinds: dict[str, Quantization] = {"ours": "none", "ours int8": "int8", "ours int4": "int4"}
+    ours = {name: Ours(weights.version, torch.bfloat16, device, quantization=kind) for name, kind in kinds.items()}
+    runs: dict[str, dict[str, Callable[[], float]]] = {"one client": {}, "batch of 8": {}, "16 arriving": {}}
+    times = arrivals()
+    for name, each in ours.items():
+        _add(runs, name, each.generate, prompts, shape)
+        runs["16 arriving"][name] = lambda each=each: each.arrivals(prompts, times, shape.answer)
+    if (transformers := peer("serve_transformers")) is not None:
+        theirs = transformers.Transformers(weights.hugging_face, torch.bfloat16, device)
+        _add(runs, "transformers", theirs.generate, prompts, shape)
+
+        def continuous() -> float:
+            theirs.arrivals(prompts, times, shape.answer)
+            return theirs.arrival_seconds
+
+        runs["16 arriving"]["transformers"] = continuous
+    if device == "cpu" and (llama := peer("serve_llama")) is not None:
+        for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0"}.items():
+            file = weights.version.parent / f"{kind}.gguf"
+            llama.write_gguf(weights.version / "model.safetensors", file, shape, kind)
+            length = shape.prompt + shape.answer
+            _add(runs, name, llama.LlamaCpp(file, 8, length, torch.get_num_threads()).generate, prompts, shape)
+    tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer, "16 arriving": CLIENTS * shape.answer}
+    rates: dict[str, dict[str, float]] = {}
+    bandwidths = [bandwidth(device)]
+    for case, callers in runs.items():
+        seconds: dict[str, list[float]] = {name: [] for name in callers}
+        for round_ in range(rounds + 1):
+            for name, call in callers.items():
+                taken = call()
+                if round_:  # the first warms up
+                    seconds[name].append(taken)
+            bandwidths.append(bandwidth(device))
+        rates[case] = {name: tokens[case] / harness.median(each) for name, each in seconds.items()}
+    everybody = list(dict.fromkeys(name for rates_ in rates.values() for name in rates_))
+    rows = [[name, *(f"{rates[case][name]:.1f}" if name in rates[case] else "" for case in runs)] for name in everybody]
+    harness.table(f"tokens a second, bf16 where nothing else is said, {device}", rows, ["", *runs])
+    print(f"\nmemory bandwidth in between: median {harness.median(bandwidths):.1f} GB/s")
+    for case, name, other, goal in GOALS:
+        if name in rates[case] and other in rates[case]:
+            ratio = rates[case][name] / rates[case][other]
+            verdict = "reached" if ratio >= goal else "NOT REACHED"
+            print(f"{case}: {name} / {other} = {ratio:.2f} (goal {goal}): {verdict}")
+    for each in ours.values():
+        each.close()
+
+
+def _add(
+    runs: dict[str, dict[str, Callable[[], float]]],
+    name: str,
+    generate: Callable[..., object],
+    prompts: list[list[int]],
+    shape: Shape,
+) -> None:
+    for case, count in (("one client", 1), ("batch of 8", 8)):
+        runs[case][name] = lambda count=count: harness.seconds(lambda: generate(prompts[:count], shape.answer))
+
+
+def arrivals() -> list[float]:
+    """When each client comes, the same for everybody: a Poisson process."""
+    draws = random.Random(1)
+    times = [0.0]
+    while len(times) < CLIENTS:
+        times.append(times[-1] + draws.expovariate(1 / ARRIVAL_SECONDS))
+    return times
+
+
+def over_http(weights: Weights, shape: Shape, prompts: list[list[int]], device: str) -> None:
+    """The same in a running service, streamed over HTTP."""
+    settings = ("inference.precision=bf16", f"inference.device={device}")
+    with harness.thord(*settings) as service:
+        service.ctl("import", "hf", str(weights.hugging_face), "--promote")
+        transport = httpx.HTTPTransport(uds=str(service.home / "run/server.sock"))
+        rows = []
+        with httpx.Client(transport=transport, base_url="http://thord", timeout=600) as client:
+            for count in (1, 8):
+                found = [_stream_all(client, prompts[:count], shape.answer) for _ in range(4)][1:]
+                rate = harness.median([tokens / taken for tokens, taken, _ in found])
+                first = harness.median([first for _, _, first in found])
+                rows.append([f"{count}", f"{rate:.1f}", f"{first * 1000:.0f} ms"])
+        harness.table("ours end to end, streamed over HTTP", rows, ["clients", "tokens a second", "first token"])
+
+
+def _stream_all(client: httpx.Client, prompts: list[list[int]], length: int) -> tuple[int, float, float]:
+    """Tokens, seconds, and the median of the seconds to a first chunk, of clients that come together."""
+
+    def stream(prompt: list[int]) -> tuple[int, float]:
+        body = {
+            "model": "thord",
+            "prompt": prompt,
+            "max_tokens": length,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        sent, first, tokens = time.perf_counter(), 0.0, 0
+        with client.stream("POST", "/v1/completions", json=body) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                if line.startswith("data: {"):
+                    first = first or time.perf_counter() - sent
+                    tokens = (json.loads(line[6:]).get("usage") or {}).get("completion_tokens", tokens)
+        return tokens, first
+
+    began = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(len(prompts)) as pool:
+        found = list(pool.map(stream, prompts))
+    taken = time.perf_counter() - began
+    return sum(tokens for tokens, _ in found), taken, harness.median([first for _, first in found])
+
+
+def bandwidth(device: str) -> float:
+    """GB a second that all threads read from memory, or the GPU from its own."""
+    memory = torch.ones(1 << 25, dtype=torch.int64, device=device)
+
+    def read() -> None:
+        memory.sum().item()
+
+    read()
+    return memory.nbytes / min(harness.seconds(read) for _ in range(3)) / 1e9
+
+
+def peer(name: str):
+    """A peer's module; null, and a word about it, where it is not installed."""
+    try:
+        return __import__(name)
+    except (ImportError, OSError, RuntimeError) as error:
+        print(f"SKIPPED: {name.removeprefix('serve_')}: {error}", file=sys.stderr)
+        return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""One set of random weights in three forms: a version of thord, a Hugging Face folder, a GGUF file.
+
+The tokenizer is plain bytes; the model has more ids than it, as foreign models often do. Prompts are token ids.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine import version
+from engine.config import ModelSettings
+from engine.huggingface import exporting
+from engine.models import registry
+from engine.tokenizers.base import BOS, EOS, PAD
+from engine.tokenizers.bytes import ByteTokenizer
+from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
+from engine.version import Provenance
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is measured: a model, how many ids it has, and how long prompts and answers are."""
+
+    settings: ModelSettings
+    vocabulary: int
+    prompt: int
+    answer: int
+
+
+SHAPES = {
+    "gpt2-124m": Shape(ModelSettings(family="gpt2", preset="124m"), 50257, 64, 64),
+    "llama-14m": Shape(
+        ModelSettings(hidden=384, layers=6, heads=6, kv_heads=2, feed_forward=1024, context=1024), 8192, 64, 64
+    ),
+    "tiny": Shape(ModelSettings(family="gpt2", preset="tiny", layers=2), 400, 12, 8),
+    "tiny-llama": Shape(ModelSettings(preset="tiny", layers=2), 400, 12, 8),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the same weights lie in each form."""
+
+    version: Path
+    hugging_face: Path
+
+
+def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
+    """Draw weights and write them. Layers are strong, so that answers do not just repeat their last token."""
+    model = registry.module(registry.build(shape.settings, shape.vocabulary, seed=0))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(3.0 if ".h." in name or ("layers." in name and weight.ndim > 1) else 1.0)
+    weights = {name: weight.to(dtype) for name, weight in model.state_dict().items()}
+    plain = ByteTokenizer()
+    names = {token: plain.special(token) for token in (BOS, EOS, PAD)}
+    plain.save(folder)
+    chat = ChatFormat(
+        vocabulary=shape.vocabulary,
+        opening=(),
+        eos=names[EOS],
+        end=names[EOS],
+        pad=names[PAD],
+        template=None,
+        tokens={},
+    )
+    tokenizer = HuggingFaceTokenizer((folder / "tokenizer.json").read_text(encoding="utf-8"), chat)
+    made = Weights(folder / "models/versions/000001", folder / "hf")
+    version.publish(made.version, weights, shape.settings, tokenizer, Provenance(1, None, None, "", 0, {}, 0.0, {}))
+    exporting.write(made.version, made.hugging_face)
+    return made

@@ -1,0 +1,89 @@
+"""Our engine in this process, without HTTP."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from engine.config import Quantization
+from engine.device import Placement
+from engine.inference import preparing
+from engine.inference.engine import Engine
+from engine.inference.requests import Event, Failed, Finished, Piece, Request, Sampling, Wish
+from engine.inference.slots import WeightSlots
+
+Prompts = Sequence[Sequence[int]]
+
+
+class Listening:
+    """Hands events out in the engine's own thread."""
+
+    def happened(self, events: Sequence[tuple[Request, Event]]) -> None:
+        for request, event in events:
+            request.receive(event)
+
+    def idle(self) -> None:
+        """Nothing to do."""
+
+
+class Ours:
+    """An engine that serves one version."""
+
+    def __init__(
+        self, folder: Path, dtype: torch.dtype, device: str, *, rows: int = 16, quantization: Quantization = "none"
+    ) -> None:
+        resident = preparing.load(folder, Placement(torch.device(device), dtype), rows, quantization)
+        slots = WeightSlots(60.0)
+        slots.admit(resident.version, 1.0)
+        slots.install(resident)
+        slots.commit(resident.version)
+        self._engine = Engine(slots, Listening(), max_queue=1024)
+        self._thread = threading.Thread(target=self._engine.run, daemon=True)
+        self._thread.start()
+
+    def generate(self, prompts: Prompts, length: int) -> list[list[int]]:
+        """Greedy answers of ``length`` to all prompts at once."""
+        waiting = [_Waiting(prompt, length) for prompt in prompts]
+        for each in waiting:
+            self._engine.submit(each.request)
+        return [each.wait() for each in waiting]
+
+    def arrivals(self, prompts: Prompts, times: Sequence[float], length: int) -> float:
+        """Requests that come at these seconds; how long until all are answered."""
+        began = time.perf_counter()
+        waiting = []
+        for prompt, due in zip(prompts, times, strict=True):
+            time.sleep(max(0.0, began + due - time.perf_counter()))
+            waiting.append(_Waiting(prompt, length))
+            self._engine.submit(waiting[-1].request)
+        for each in waiting:
+            each.wait()
+        return time.perf_counter() - began
+
+    def close(self) -> None:
+        self._engine.stop()
+        self._thread.join()
+
+
+class _Waiting:
+    def __init__(self, prompt: Sequence[int], length: int) -> None:
+        self.tokens: list[int] = []
+        self._over = threading.Event()
+        self._failure: Failed | None = None
+        self.request = Request([prompt], Wish(length, Sampling(temperature=0.0, alternatives=0)), self._receive)
+
+    def wait(self) -> list[int]:
+        self._over.wait()
+        if self._failure is not None:
+            raise RuntimeError(self._failure.message)
+        return self.tokens
+
+    def _receive(self, event: Event) -> None:
+        if isinstance(event, Piece):
+            self.tokens += [token.id for token in event.tokens]
+        if isinstance(event, Failed):
+            self._failure = event
+        if isinstance(event, Failed | Finished):
+            self._over.set()
