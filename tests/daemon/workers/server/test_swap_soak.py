@@ -15,13 +15,15 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from daemon.messages import Prepare, Prepared
 from engine.config import ModelSettings
 from tests.daemon.workers.server.harness import Server, StartServer, make_version, server_settings
 from tests.daemon.workers.server.load import PROMPTS, expected_answers
 
 SWAPS = int(os.environ.get("THORD_SOAK_SWAPS", "100"))
 CLIENTS = 16
-TOKENS = 24
+TOKENS = 16
+STEADY_SECONDS = 8.0
 VERSIONS = 4
 MODEL = ModelSettings(hidden=384, layers=6, heads=6, kv_heads=2, feed_forward=1024, context=256)
 """14 million weights: loading one takes long enough to be felt."""
@@ -125,19 +127,21 @@ def test_a_hundred_swaps_under_sixteen_streams(
     with Streams(server) as streams:
         for number in (2, 3, 4, 1):  # warm: two versions in memory, every buffer made
             server.promote(number)
-            streams.wait_for(number)
+            streams.wait_for(number, count=CLIENTS)
         before = megabytes(server)
         streams.gaps.clear()
+        time.sleep(STEADY_SECONDS)
+        steady = [gap for _, gap in streams.gaps]
         for swap in range(SWAPS):
-            number = 2 + swap % VERSIONS if swap % VERSIONS < VERSIONS - 1 else 1
+            number = 1 + (swap + 1) % VERSIONS
             began = time.monotonic()
-            server.promote(number)
+            server.worker.ask(Prepare(version=number), Prepared)
             loads.append((began, time.monotonic()))
-            streams.wait_for(number, count=CLIENTS)
+            server.promote(number)
+            streams.wait_for(number, count=2 * CLIENTS)  # nobody is on the version before any more
         after = megabytes(server)
 
     during = [gap for at, gap in streams.gaps if any(begin < at and at - gap < end for begin, end in loads)]
-    steady = [gap for at, gap in streams.gaps if not any(begin < at and at - gap < end for begin, end in loads)]
     figures = {
         "swaps": SWAPS,
         "answers": len(streams.answers),
@@ -149,7 +153,7 @@ def test_a_hundred_swaps_under_sixteen_streams(
         "resident before, after, MiB": (round(before), round(after)),
     }
     for name, value in figures.items():
-        print(f"{name}: {value}")
+        print(f"{name}: {value}", flush=True)
         record_property(name, value)
     assert streams.faults == []
     wrong = [each for each in streams.answers if each[2] != expected[each[0], each[1]]]
