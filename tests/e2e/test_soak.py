@@ -3,6 +3,7 @@
 Run by ``make soak``; ``THORD_SOAK_SECONDS`` asks for another time, ``-s`` shows the figures.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -145,17 +146,23 @@ class Clients:
         self._ask("/v1/completions", {"prompt": _words(draws) * 500})
 
     def _garbage(self, draws: random.Random) -> None:
-        with socket.create_connection((self._host, self._port), timeout=120) as raw:
-            raw.sendall(draws.choice(RAW))
-            raw.shutdown(socket.SHUT_WR)
-            while raw.recv(65536):
-                pass
+        self._send_raw(draws.choice(RAW), wait=True)
 
     def _half(self, draws: random.Random) -> None:
-        with socket.create_connection((self._host, self._port), timeout=120) as raw:
-            raw.sendall(
-                b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"[: draws.randrange(75)]
-            )
+        whole = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+        self._send_raw(whole[: draws.randrange(len(whole))], wait=False)
+
+    def _send_raw(self, data: bytes, *, wait: bool) -> None:
+        """What is no HTTP may be answered by a reset; what counts is that the connection ends."""
+        with (
+            socket.create_connection((self._host, self._port), timeout=120) as raw,
+            contextlib.suppress(ConnectionError),
+        ):
+            raw.sendall(data)
+            if wait:
+                raw.shutdown(socket.SHUT_WR)
+            while wait and raw.recv(65536):
+                pass
 
 
 def _words(draws: random.Random) -> str:
