@@ -48,8 +48,8 @@ MODELS = {
 RATES = (1e-3, 3e-3, 1e-2)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 LENGTH, BATCH = 512, 8
-CALIBRATION_ROUNDS, CALIBRATION_STEPS, CALIBRATION_BYTES = 4, 3, 60_000
-VALIDATIONS = 12
+CALIBRATION_ROUNDS, CALIBRATION_STEPS, CALIBRATION_BYTES = 3, 3, 60_000
+VALIDATIONS, CURVE_BYTES = 12, 32_768
 SOURCE_BYTES = 2_900_000
 
 
@@ -65,7 +65,7 @@ class Trial:
 
 @dataclass
 class Result:
-    """What a run came to; ``curve`` holds bytes seen and bits per character on validation, rows of 512 bytes."""
+    """What a run came to; ``curve`` holds bytes read and bits per character on the first rows of validation."""
 
     trial: Trial
     parameters: int
@@ -125,7 +125,7 @@ def run(trial: Trial, text: bytes, *, final: bool) -> Result:
         learning_rate=trial.rate,
         warmup_share=0.05,
         clip=0.5,
-        validate_every=max(CALIBRATION_STEPS, math.ceil(trial.steps / VALIDATIONS)),
+        validate_every=math.ceil(trial.steps / VALIDATIONS) if final else trial.steps,
         checkpoint_every=trial.steps,
         early_stopping_patience=0,
     )
@@ -135,7 +135,7 @@ def run(trial: Trial, text: bytes, *, final: bool) -> Result:
     with tempfile.TemporaryDirectory() as name, Checkpoints(Path(name) / "checkpoints", 2) as checkpoints:
         rows, held = (
             Rows(shard.write(Path(name) / part, [document]), LENGTH)
-            for part, document in (("train", train), ("validation", validation))
+            for part, document in (("train", train), ("validation", encoded(parts(text)[1][:CURVE_BYTES])))
         )
         placement = Placement(torch.device("cpu"), PRECISIONS[trial.precision])
         watch = Watch(result)
