@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from torch import Tensor
+
 import engine.training.run as run
+from engine.training import checkpoint
 from engine.training.reporting import Silent
 
 P = ParamSpec("P")
@@ -38,6 +41,21 @@ def kill_at_operation(number: int) -> None:
     Path.rename = counted(Path.rename)  # type: ignore[method-assign]
 
 
+def tear(number: int) -> None:
+    """Die in the middle of the ``number``-th file of tensors of a checkpoint, while the loop goes on beside it."""
+    left, save_file = number, checkpoint.save_file
+
+    def half(tensors: dict[str, Tensor], file: Path) -> None:
+        nonlocal left
+        left -= 1
+        save_file(tensors, file)
+        if left == 0:
+            os.truncate(file, file.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoint.save_file = half
+
+
 def child(order: dict) -> None:
     if order["kill_after"]:
         timer = threading.Timer(order["kill_after"], os.kill, (os.getpid(), signal.SIGKILL))
@@ -45,6 +63,8 @@ def child(order: dict) -> None:
         timer.start()
     if order["kill_at"]:
         kill_at_operation(order["kill_at"])
+    if order["tear_at"]:
+        tear(order["tear_at"])
     folder, snapshot, base, target = (Path(text) if text else None for text in order["places"])
     assert folder
     assert snapshot

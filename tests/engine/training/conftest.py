@@ -129,10 +129,11 @@ class Attempts:
             env={"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
-    def __call__(self, plan: Plan, places: Places, kill_after: float = 0.0, kill_at: int = 0) -> int:
+    def __call__(self, plan: Plan, places: Places, kill_after: float = 0.0, kill_at: int = 0, tear_at: int = 0) -> int:
         """The exit status of one attempt: negative when a signal ended it."""
         paths = [str(path) for path in (places.folder, places.snapshot, places.base or "", places.target)]
-        order = {"plan": plan.model_dump_json(), "places": paths, "kill_after": kill_after, "kill_at": kill_at}
+        kills = {"kill_after": kill_after, "kill_at": kill_at, "tear_at": tear_at}
+        order = {"plan": plan.model_dump_json(), "places": paths, **kills}
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -147,7 +148,7 @@ class Attempts:
 
 @pytest.fixture(scope="session")
 def attempt() -> Iterator[Attempts]:
-    """``attempt(plan, places, kill_after=seconds, kill_at=operation)`` runs in a process of its own."""
+    """``attempt(plan, places, kill_after=seconds, kill_at=operation, tear_at=file)`` runs in a process of its own."""
     attempts = Attempts()
     yield attempts
     attempts.close()

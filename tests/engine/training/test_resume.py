@@ -1,6 +1,5 @@
 """Runs that are killed with SIGKILL end with the very weights of a run that was not."""
 
-import json
 import random
 import shutil
 from dataclasses import replace
@@ -10,7 +9,6 @@ import pytest
 from engine import artifacts
 from engine.data import snapshot
 from engine.training import run
-from engine.training.loop import total_steps
 from engine.training.reporting import Stopped
 
 
@@ -37,62 +35,6 @@ def test_killed_at_random_moments(attempt, places, plan, undisturbed):
         kills += 1
     assert kills >= 2
     assert artifacts.verify(places.target).sha256 == undisturbed
-
-
-EVERYTHING = {
-    "optimizer": "muon",
-    "schedule": "wsd",
-    "average": 0.9,
-    "label_smoothing": 0.1,
-    "kl_weight": 0.1,
-    "recompute": "selective",
-    "augmented_copies": 1,
-    "keep_epochs": True,
-    "early_stopping_patience": 1,
-    "learning_rate": 6e-2,
-    "epochs": 5,
-}
-
-
-def test_killed_at_many_moments_with_everything_on(attempt, places, plan, conversations, tmp_path):
-    """Dropout, packing, replay, augmentation, accumulation, averages, KL to a base, an early stop, background writes.
-
-    Each kill is drawn.
-    """
-    base = tmp_path / "versions" / "000001"
-    assert attempt(plan(max_steps=4), replace(places, folder=tmp_path / "run-1")) == 0
-    origins = ["new", "new", "replay"] * len(conversations)
-    examples = [
-        snapshot.Example(one, one.identity, origin) for one, origin in zip(conversations, origins, strict=False)
-    ]
-    snapshot.write(tmp_path / "snapshot-2", examples, [])
-    again = replace(places, snapshot=tmp_path / "snapshot-2", base=base)
-    quiet, killed = (
-        replace(again, folder=tmp_path / name, target=tmp_path / f"{name}-version") for name in ("quiet", "killed")
-    )
-    everything = plan(version=2, base=1, **EVERYTHING)
-    assert attempt(everything, quiet) == 0
-    draw, kills = random.Random(5), 0
-    while (status := attempt(everything, killed, kill_at=draw.randint(3, 25 + 4 * kills))) != 0:
-        assert status == -9
-        kills += 1
-    assert kills >= 8
-    expected, found = artifacts.verify(quiet.target), artifacts.verify(killed.target)
-    assert found.sha256 == expected.sha256
-    timeless = [{k: v for k, v in each.metrics.items() if k != "tokens_per_second"} for each in (found, expected)]
-    assert timeless[0] == timeless[1]
-    rows = run.Rows(run.shard.read(quiet.folder / "data" / "train"), everything.training.length)
-    assert expected.metrics["steps"] < total_steps(len(rows), everything.training)  # it ended early
-    last = f"{int(expected.metrics['steps']):06d}"
-    for name in ("model.safetensors", "optimizer.safetensors"):
-        sums = {artifacts.sha256_of(one.folder / "checkpoints" / last / name) for one in (quiet, killed)}
-        assert len(sums) == 1
-    histories = [
-        [json.loads(line) for line in (one.folder / "metrics.jsonl").read_text().splitlines()]
-        for one in (quiet, killed)
-    ]
-    losses = [[(line["step"], line["loss"]) for line in history if "loss" in line] for history in histories]
-    assert losses[0] == losses[1]
 
 
 def test_two_threads_add_up_alike_each_time(attempt, places, plan, tmp_path):

@@ -1,0 +1,179 @@
+"""Every family, with all that a run can have on at once, ends alike whether it was stopped, killed, damaged, or not.
+
+On are: dropout, packing, replay, augmentation, accumulation, averages, label smoothing, KL to a base, Muon, WSD,
+recomputation where the family has blocks, checkpoints in the background and each epoch, and an early stop.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from engine import artifacts
+from engine.config import ModelSettings, TokenizerSettings
+from engine.data import snapshot
+from engine.training import run
+from engine.training.loop import total_steps
+from engine.training.reporting import Stopped
+from engine.training.run import Places, Plan
+
+EVERYTHING = {
+    "optimizer": "muon",
+    "schedule": "wsd",
+    "average": 0.9,
+    "label_smoothing": 0.1,
+    "kl_weight": 0.1,
+    "recompute": "selective",
+    "augmented_copies": 1,
+    "keep_epochs": True,
+    "early_stopping_patience": 1,
+    "max_steps": 30,
+}
+SMALL = {"hidden": 32, "layers": 2, "context": 64, "dropout": 0.1}
+MODELS = {
+    "thor": ModelSettings(preset="tiny", heads=4, kv_heads=2, feed_forward=64, **SMALL),
+    "gpt2": ModelSettings(family="gpt2", preset="tiny", heads=4, **SMALL),
+    "char_lstm": ModelSettings(family="char_lstm", preset="tiny", **SMALL),
+    "agiformer": ModelSettings(family="agiformer", preset="tiny", heads=4, feed_forward=64, **SMALL),
+}
+RATES = {"thor": 1e-1, "gpt2": 6e-2, "char_lstm": 6e-2, "agiformer": 6e-2}
+"""So high that a run soon gets worse, and ends early."""
+OF_BYTES = {"char_lstm", "agiformer"}
+WITHOUT_BLOCKS = {"char_lstm"}
+
+
+@dataclass
+class Story:
+    """A second cycle of one family, its undisturbed end, and room for others."""
+
+    plan: Plan
+    home: Path
+    quiet: Places
+
+    def elsewhere(self, name: str) -> Places:
+        """The same run in a folder of its own."""
+        return replace(self.quiet, folder=self.home / name, target=self.home / "versions" / name)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def story(request, attempt, plan, conversations, tmp_path_factory):
+    """A base version, a snapshot with replay, and the run that nobody disturbs."""
+    family, home = request.param, tmp_path_factory.mktemp(request.param)
+    its_own = {
+        "model": MODELS[family],
+        "tokenizer": TokenizerSettings(kind="bytes" if family in OF_BYTES else "bpe", vocabulary=400),
+    }
+    settings = EVERYTHING | {"learning_rate": RATES[family]}
+    if family in WITHOUT_BLOCKS:
+        settings["recompute"] = "none"
+    first, second = (
+        made.model_copy(update=its_own) for made in (plan(max_steps=4), plan(version=2, base=1, **settings))
+    )
+    for name, origins in (("snapshot-1", ["new"]), ("snapshot-2", ["new", "new", "replay"])):
+        examples = [
+            snapshot.Example(one, one.identity, origins[number % len(origins)])
+            for number, one in enumerate(conversations)
+        ]
+        snapshot.write(home / name, examples, [])
+    base = home / "versions" / "000001"
+    assert attempt(first, Places(home / "run-1", home / "snapshot-1", None, base)) == 0
+    quiet = Places(home / "quiet", home / "snapshot-2", base, home / "versions" / "quiet")
+    assert attempt(second, quiet) == 0
+    return Story(second, home, quiet)
+
+
+def lines(places: Places) -> Iterator[dict]:
+    yield from map(json.loads, (places.folder / "metrics.jsonl").read_text().splitlines())
+
+
+def check_equal(story: Story, found: Places) -> None:
+    """Weights, averages, optimizer, progress, losses, norms and the data they came from."""
+    one, other = artifacts.verify(story.quiet.target), artifacts.verify(found.target)
+    assert other.sha256 == one.sha256
+    timeless = [{k: v for k, v in each.metrics.items() if k != "tokens_per_second"} for each in (one, other)]
+    assert timeless[0] == timeless[1]
+    last = f"{int(one.metrics['steps']):06d}"
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        assert len({artifacts.sha256_of(p.folder / "checkpoints" / last / name) for p in (story.quiet, found)}) == 1
+    assert artifacts.sha256_of(found.folder / "data" / "train" / "ids.i32") == artifacts.sha256_of(
+        story.quiet.folder / "data" / "train" / "ids.i32"
+    )
+    told = ("step", "loss", "kl", "gradient_norm", "learning_rate", "tokens", "validation_loss")
+    histories = [[[line.get(name) for name in told] for line in lines(places)] for places in (story.quiet, found)]
+    assert sorted(histories[0], key=str) == sorted(histories[1], key=str)
+
+
+def damage_newest(places: Places, draw: random.Random) -> None:
+    """Flip a byte of the newest checkpoint, cut a file of it short, or take one away."""
+    folder = places.folder / "checkpoints"
+    steps = sorted(path for path in folder.glob("[0-9]*")) if folder.exists() else []
+    if not steps:
+        return
+    file = draw.choice(sorted(steps[-1].iterdir()))
+    how = draw.choice(["flip", "cut", "remove"])
+    if how == "remove":
+        file.unlink()
+        return
+    content = bytearray(file.read_bytes())
+    at = draw.randrange(len(content))
+    content[at] ^= 1
+    file.write_bytes(content if how == "flip" else content[:at])
+
+
+def kill_until_done(attempt, story: Story, places: Places, draw: random.Random, damages: float) -> int:
+    """Kill the run again and again, later and later; how often it was."""
+    kills = 0
+
+    def moment() -> dict[str, float]:
+        return draw.choice(
+            [
+                {"kill_at": draw.randint(3, 25 + 4 * kills)},
+                {"tear_at": draw.randint(1, 4 + kills)},
+                {"kill_after": draw.uniform(0.1, 0.6) * 1.1**kills},
+            ]
+        )
+
+    while (status := attempt(story.plan, places, **moment())) != 0:
+        assert status == -9
+        kills += 1
+        if draw.random() < damages:
+            damage_newest(places, draw)
+    return kills
+
+
+def test_the_run_has_everything(story):
+    """What the others rely on: it stopped early, after validations that were and were not the best."""
+    metrics = artifacts.verify(story.quiet.target).metrics
+    rows = run.Rows(run.shard.read(story.quiet.folder / "data" / "train"), story.plan.training.length)
+    assert metrics["best_step"] < metrics["steps"] < total_steps(len(rows), story.plan.training)
+    assert any(line.get("kl") for line in lines(story.quiet))
+
+
+def test_stopped_before_every_step(story, recording):
+    """In this process: each attempt takes one step, so every step is the first after a resume once."""
+    places, stop = story.elsewhere("stopped"), 0
+    while not places.target.exists():
+        stop += 1
+        try:
+            run.learn(story.plan, places, recording(stop_at=stop))
+        except Stopped:
+            assert stop <= story.plan.training.max_steps
+    assert stop > 3
+    check_equal(story, places)
+
+
+def test_killed_at_drawn_moments(attempt, story):
+    places = story.elsewhere("killed")
+    assert kill_until_done(attempt, story, places, random.Random(f"{story.plan.model.family} 5"), damages=0.0) >= 2
+    check_equal(story, places)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(25))
+def test_killed_and_damaged_at_many_drawn_moments(attempt, story, seed):
+    places = story.elsewhere(f"soak-{seed}")
+    kill_until_done(attempt, story, places, random.Random(seed), damages=0.3)
+    check_equal(story, places)
