@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from engine.models import registry
 from engine.tokenizers import chat
 from engine.tokenizers.base import END
 from engine.training import objectives, run
+from engine.training.checkpoint import Checkpoints
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.reporting import Stopped
 
@@ -313,12 +315,51 @@ def test_nothing_supervised_is_said(places, plan, recording):
         run.learn(plan(), write_snapshot(places, mute), recording())
 
 
-def test_a_full_disk_is_said_and_the_run_goes_on_later(places, plan, recording, monkeypatch):
+@pytest.mark.parametrize("checkpoints_before", [0, 3])
+def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
+    places, plan, recording, monkeypatch, tmp_path, checkpoints_before
+):
+    calls = 0
+
     class Usage:
         free = 100
 
+    def usage(folder):
+        nonlocal calls
+        calls += 1
+        return Usage if calls > checkpoints_before else real(folder)
+
+    real = shutil.disk_usage
     with monkeypatch.context() as full:
-        full.setattr("shutil.disk_usage", lambda _: Usage)
-        with pytest.raises(OSError, match="No space left"):
+        full.setattr("shutil.disk_usage", usage)
+        with pytest.raises(OSError, match=r"No space left on device: a checkpoint needs \d+ MB and 0 MB are free"):
             run.learn(plan(), places, recording())
-    assert run.learn(plan(), places, recording()).metrics["steps"] > 1
+    kept = Checkpoints(places.folder / "checkpoints", keep=2).latest()
+    assert (kept is not None) == (checkpoints_before > 0)
+    resumed, quiet = recording(), replace(places, folder=tmp_path / "quiet", target=tmp_path / "quiet-version")
+    run.learn(plan(), places, resumed)
+    assert resumed.began[0][0] == (kept.progress.step if kept else 0)
+    run.learn(plan(), quiet, recording())
+    assert artifacts.verify(places.target).sha256 == artifacts.verify(quiet.target).sha256
+
+
+class Spiking(objectives.MaskedCrossEntropy):
+    """A loss far beyond what it was, and finite, at the calls given."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.calls, self.call = calls, 0
+
+    def backward(self, model, batch, scale):
+        sums = super().backward(model, batch, scale)
+        self.call += 1
+        return {name: value * (100 if self.call - 1 in self.calls else 1) for name, value in sums.items()}
+
+
+def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(places, plan, recording, monkeypatch):
+    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Spiking({22, 25, 26}))
+    seen = recording()
+    run.learn(plan(accumulation=1, max_bad_steps=2, max_steps=30, early_stopping_patience=0), places, seen)
+    assert seen.stumbles == [(22, "skip"), (25, "skip"), (26, "roll back")]
+    assert [step for step, _ in seen.began] == [0, 24]
+    assert [figures.step for figures in seen.figures][-1] == 30
