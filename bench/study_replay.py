@@ -8,7 +8,7 @@ is imitated: ledger, snapshots, runs, versions and evaluations are the service's
 gate would stop the arms that forget. Every arm begins with the same first version.
 
 Measured on held-out conversations of OLD and of NEW, which no arm trains on; and the figure that the service reports
-with each cycle, on what it replayed.
+with each cycle, on what was held out before that cycle.
 """
 
 import argparse
@@ -141,15 +141,16 @@ class Home:
         return version.load(self.paths.version(number), device.resolve("cpu", "auto"))
 
     def judge(self, cycle: int) -> dict[str, float]:
-        """What the evaluator reports with the cycle. Nobody asks for its verdict: few are held out for it."""
+        """What the evaluator reports with the cycle."""
         data = self.paths.snapshot(cycle)
         return evaluate.judge(
             candidate=lambda: self.load(cycle),
             incumbent=lambda: self.load(cycle - 1),
-            held_out=[example.conversation for example in snapshot.held_out_examples(data)][:10],
+            held_out=[example.conversation for example in snapshot.held_out_examples(data)],
             training=lambda: snapshot.train_examples(data),
             settings=self.settings.evaluation,
             gate_settings=self.settings.gate,
+            earlier={example.identity for example in snapshot.held_out_examples(self.paths.snapshot(cycle - 1))},
         ).metrics
 
     def measure(self, number: int, chosen: list[Conversation]) -> float:

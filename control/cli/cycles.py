@@ -271,8 +271,8 @@ def _show(cycle: Cycle) -> None:
 
 
 def _forgetting(metrics: dict[str, float]) -> str:
-    """How much worse the new version is than the one before on what was replayed; a dash where nothing was."""
-    forgotten, now = metrics.get("forgetting_bits_per_byte"), metrics.get("replay_bits_per_byte")
+    """How much worse the new version is than the one before on what was held out earlier; a dash where nothing was."""
+    forgotten, now = metrics.get("forgetting_bits_per_byte"), metrics.get("earlier_bits_per_byte")
     if forgotten is None or now is None:
         return "-"
-    return f"{forgotten:+.4f} bits per byte on what was replayed ({now:.4f}, before {now - forgotten:.4f})"
+    return f"{forgotten:+.4f} bits per byte on what was held out before ({now:.4f}, it was {now - forgotten:.4f})"

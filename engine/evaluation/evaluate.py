@@ -1,9 +1,11 @@
 """One evaluation: measure candidate and incumbent on the same conversations in the same run, judge, let both answer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from engine.config import EvaluationSettings, GateSettings, Quantization
@@ -38,8 +40,9 @@ class Sample(BaseModel):
 class Evaluation(BaseModel):
     """The outcome. ``metrics`` holds the candidate's figures by name, the incumbent's behind ``incumbent_``.
 
-    Those of replayed conversations are behind ``replay_``, and ``forgetting_bits_per_byte`` tells by how much the
-    candidate is worse on them than the incumbent: what was forgotten although it was repeated. They decide nothing.
+    Those of replayed conversations are behind ``replay_``, those of what was held out before this cycle behind
+    ``earlier_``; ``forgetting_bits_per_byte`` tells by how much the candidate is worse on the latter than the
+    incumbent. On what it replayed it has just been trained, and is mostly better. They decide nothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,11 +78,13 @@ def judge(
     gate_settings: GateSettings,
     advance: Callable[[str], None] = lambda activity: None,
     quantization: Quantization = "none",
+    earlier: Collection[str] = (),
 ) -> Evaluation:
     """Judge a candidate against the version in service, or against a unigram model where none is.
 
     ``training`` reads what the candidate learned from: the baseline is fitted on it, and forgetting is measured on the
-    replayed part of it. ``advance`` is called, often, with what is under way. Both versions are judged as they were
+    replayed part of it, and on those held out whose identity is in ``earlier``: on what others than this cycle's
+    conversations are like. ``advance`` is called, often, with what is under way. Both versions are judged as they were
     trained; what ``quantization`` takes from the candidate is measured besides, and decides nothing.
 
     Raises:
@@ -104,9 +109,10 @@ def judge(
         reference = theirs.held_out
     advance("drawing")
     kinds = ["chat" if conversation.messages else "text" for conversation in held_out]
+    earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
     return Evaluation(
         verdict=gate.judge(ours.held_out, reference, kinds, gate_settings, against),
-        metrics=_metrics(ours, reference, theirs) | quantized,
+        metrics=_metrics(ours, reference, theirs, earlier_C) | quantized,
         samples=_samples(prompts, ours, theirs),
     )
 
@@ -172,12 +178,16 @@ def _training_documents(
         advance()
 
 
-def _metrics(ours: _Findings, reference: Likelihood, theirs: _Findings | None) -> dict[str, float]:
+def _metrics(
+    ours: _Findings, reference: Likelihood, theirs: _Findings | None, earlier_C: NDArray[np.bool_]
+) -> dict[str, float]:
     parts = {"": ours.held_out, "incumbent_": reference, "replay_": ours.replayed}
     if theirs is not None:
         parts["incumbent_replay_"] = theirs.replayed
+        parts["earlier_"] = ours.held_out.part(earlier_C)
+        parts["incumbent_earlier_"] = theirs.held_out.part(earlier_C)
     figures = {prefix + name: value for prefix, part in parts.items() for name, value in part.figures.items()}
-    before, after = figures.get("incumbent_replay_bits_per_byte"), figures.get("replay_bits_per_byte")
+    before, after = figures.get("incumbent_earlier_bits_per_byte"), figures.get("earlier_bits_per_byte")
     if before is not None and after is not None:
         figures["forgetting_bits_per_byte"] = after - before
     return figures | ours.held_out.counts

@@ -30,7 +30,7 @@ CYCLE = {
         "draws": [1, 2],
     },
     "replayed": 10,
-    "metrics": {"replay_bits_per_byte": 2.0, "forgetting_bits_per_byte": -0.03125},
+    "metrics": {"earlier_bits_per_byte": 2.0, "forgetting_bits_per_byte": -0.03125},
     "started_at": "2026-01-02T03:04:05.000Z",
     "ended_at": "2026-01-02T03:05:05.000Z",
 }

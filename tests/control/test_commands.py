@@ -79,7 +79,7 @@ def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str
         (["cycles"], ["CYCLE", "promoted", "rejected", "000011", "version 000012 serves"]),
         (
             ["cycle", "7"],
-            ["promoted", "gate", "candidate: 2.5", "draws: 1, 2", "-0.0312 bits per byte on what was replayed"],
+            ["promoted", "gate", "candidate: 2.5", "draws: 1, 2", "-0.0312 bits per byte on what was held out before"],
         ),
         (["train"], ["cycle 7 is queued", "thorctl cycle 7"]),
         (["versions"], ["000012", "serving", "1,234,567", "abababababab"]),

@@ -118,6 +118,7 @@ class Evaluator:
             gate_settings=self._settings.gate,
             advance=self._advance,
             quantization=self._settings.inference.quantization,
+            earlier=self._held_out_before(command.incumbent),
         )
         if command.request == command.cycle == own_cycle:
             record = Record(
@@ -130,6 +131,17 @@ class Evaluator:
             )
             artifacts.write_json(file, record.model_dump(mode="json"))
         return _answer(command, outcome)
+
+    def _held_out_before(self, incumbent: int | None) -> frozenset[str]:
+        """What was held out when the version in service was trained; nothing where that is not known any more."""
+        if incumbent is None:
+            return frozenset()
+        cycle = artifacts.read_version_manifest(self._paths.version(incumbent)).cycle
+        try:
+            examples = snapshot.held_out_examples(self._paths.snapshot(cycle)) if cycle is not None else iter(())
+            return frozenset(example.identity for example in examples)
+        except FileNotFoundError:
+            return frozenset()
 
     def _measure_files(self, command: Evaluate) -> Evaluated:
         """Figures of one version on the conversations of files; nothing is decided by them."""

@@ -110,7 +110,7 @@ def test_a_better_version_passes_and_the_answer_outlives_a_kill(evaluator, spawn
     assert "version 1" in answer.reason
     assert answer.metrics["conversations"] == 12
     assert answer.metrics["bits_per_byte"] < answer.metrics["incumbent_bits_per_byte"]
-    assert {"replay_loss", "incumbent_replay_loss", "perplexity"} <= answer.metrics.keys()
+    assert {"replay_loss", "incumbent_replay_loss", "perplexity", "forgetting_bits_per_byte"} <= answer.metrics.keys()
     assert answer.gate["overall"]["upper"] < 0
     kept = stored(evaluator.paths, 2)
     assert kept["verdict"] == answer.gate

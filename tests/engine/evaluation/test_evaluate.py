@@ -92,22 +92,30 @@ def test_the_first_version_has_to_beat_the_unigram_baseline(
     assert learned.overall.incumbent == ignorant.overall.incumbent
 
 
-def test_forgetting_is_measured_on_what_was_replayed(
+def test_forgetting_is_measured_on_what_was_held_out_earlier_and_on_what_was_replayed(
     version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], dialogues: Dialogues
 ) -> None:
+    earlier = {conversation.identity for conversation in held_out[::3]}
     found = evaluate.judge(
-        lambda: version(model, 2),
-        lambda: version(untrained, 1),
+        lambda: version(untrained, 2),
+        lambda: version(model, 1),
         held_out,
         lambda: (Example(c, c.identity, "replay") for c in dialogues(0, 60)),
         SETTINGS,
         GATE,
+        earlier=earlier,
     )
-    replayed, settings = dialogues(0, 60), SETTINGS.model_copy(update={"max_conversations": 60})
-    after, before = (evaluate.measure_version(version(one, 1), replayed, settings) for one in (model, untrained))
-    expected = after.bits_per_byte - before.bits_per_byte
-    assert found.metrics["forgetting_bits_per_byte"] == pytest.approx(expected)
-    assert expected < -1
+    for prefix, conversations in (("earlier", held_out[::3]), ("replay", dialogues(0, 60))):
+        after, before = (
+            evaluate.measure_version(version(one, 1), conversations, SETTINGS) for one in (untrained, model)
+        )
+        assert found.metrics[f"{prefix}_bits_per_byte"] == pytest.approx(after.bits_per_byte)
+        assert found.metrics[f"incumbent_{prefix}_bits_per_byte"] == pytest.approx(before.bits_per_byte)
+        if prefix == "earlier":
+            assert found.metrics["forgetting_bits_per_byte"] == pytest.approx(
+                after.bits_per_byte - before.bits_per_byte
+            )
+    assert found.metrics["forgetting_bits_per_byte"] > 1
 
 
 @pytest.mark.parametrize(("quantization", "most"), [("int8", 0.01), ("int4", 0.5)])
