@@ -60,6 +60,7 @@ bench: $(VENV)/installed-dev ## ours beside the public peers
 	@for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
 bench-serve: $(VENV)/installed-dev ## answering beside transformers and llama.cpp
+	-@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,peers]'
 	$(BIN)/python bench/bench_serve.py
 
 docs: $(VENV)/installed ## what is generated from the code

@@ -1,8 +1,9 @@
 """One set of random weights in three forms: a version of thord, a Hugging Face folder, a GGUF file.
 
-The tokenizer is plain bytes; the model has more ids than it, as foreign models often do. Prompts are token ids.
+The tokenizer has bytes and made-up words. Prompts are token ids.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,9 @@ def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
     plain = ByteTokenizer()
     names = {token: plain.special(token) for token in (BOS, EOS, PAD)}
     plain.save(folder)
+    source = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    words = source["model"]["vocab"]  # every id is some text, so that every token is streamed
+    words |= {f"w{number}": number for number in range(len(words), shape.vocabulary)}
     chat = ChatFormat(
         vocabulary=shape.vocabulary,
         opening=(),
@@ -65,7 +69,7 @@ def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
         template=None,
         tokens={},
     )
-    tokenizer = HuggingFaceTokenizer((folder / "tokenizer.json").read_text(encoding="utf-8"), chat)
+    tokenizer = HuggingFaceTokenizer(json.dumps(source), chat)
     made = Weights(folder / "models/versions/000001", folder / "hf")
     version.publish(made.version, weights, shape.settings, tokenizer, Provenance(1, None, None, "", 0, {}, 0.0, {}))
     exporting.write(made.version, made.hugging_face)

@@ -11,7 +11,7 @@ from engine.config import Quantization
 from engine.device import Placement
 from engine.inference import preparing
 from engine.inference.engine import Engine
-from engine.inference.requests import Event, Failed, Finished, Piece, Request, Sampling, Wish
+from engine.inference.requests import Event, Failed, Finished, Request, Sampling, Wish
 from engine.inference.slots import WeightSlots
 
 Prompts = Sequence[Sequence[int]]
@@ -69,20 +69,17 @@ class Ours:
 
 class _Waiting:
     def __init__(self, prompt: Sequence[int], length: int) -> None:
-        self.tokens: list[int] = []
         self._over = threading.Event()
         self._failure: Failed | None = None
-        self.request = Request([prompt], Wish(length, Sampling(temperature=0.0, alternatives=0)), self._receive)
+        self.request = Request([prompt], Wish(length, Sampling(temperature=0.0)), self._receive)
 
     def wait(self) -> list[int]:
         self._over.wait()
         if self._failure is not None:
             raise RuntimeError(self._failure.message)
-        return self.tokens
+        return self.request.sequences[0].output
 
     def _receive(self, event: Event) -> None:
-        if isinstance(event, Piece):
-            self.tokens += [token.id for token in event.tokens]
         if isinstance(event, Failed):
             self._failure = event
         if isinstance(event, Failed | Finished):

@@ -193,6 +193,29 @@ class Thinking(TypedDict):
     steps: list[ThinkingStep]
 
 
+class BenchRow(TypedDict):
+    """So many clients at once."""
+
+    clients: int
+    tokens_per_second: float
+    first_token_seconds: float
+
+
+class Limit(TypedDict):
+    """What a version reads for each token, and how fast this machine reads."""
+
+    weight_bytes: int
+    bytes_per_second: float
+
+
+class Bench(Limit):
+    """How fast the service answers."""
+
+    version: str
+    rows: list[BenchRow]
+    achieved_bytes_per_second: float
+
+
 class Followed(TypedDict, total=False):
     """One line of a cycle that is followed: its progress, and at the end the cycle."""
 

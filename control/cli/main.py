@@ -25,6 +25,7 @@ COMMANDS = {
     "tokenizer": ("tokenizer",),
     "model": ("generate", "chat", "predict", "score"),
     "inspect": ("inspect",),
+    "bench": ("bench",),
     "data": ("data", "ingest", "quarantine"),
     "watch": ("logs", "events", "top"),
     "setup": ("init", "config", "doctor", "install-service", "completion"),

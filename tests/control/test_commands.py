@@ -10,8 +10,8 @@ from tests.control import stand_in as thord
 from tests.control.stand_in import Ctl, StandIn
 
 DESIGN = """start stop restart reload status train evaluate cycles cycle cancel versions version promote rollback
-generate chat predict score inspect import export push tokenizer data ingest quarantine logs events top init config
-doctor install-service completion""".split()
+generate chat predict score inspect bench import export push tokenizer data ingest quarantine logs events top
+init config doctor install-service completion""".split()
 
 
 @pytest.mark.parametrize("command", DESIGN)

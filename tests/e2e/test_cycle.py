@@ -83,6 +83,17 @@ def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     service.stop()
 
 
+def check_bench(service: Service) -> None:
+    """Shown to people and programs; one client can read no more than there is to read."""
+    found = service.json("bench", "--tokens", "16", "--rounds", "1")
+    assert [row["clients"] for row in found["rows"]] == [1, 4, 16]
+    assert all(row["tokens_per_second"] > 0 < row["first_token_seconds"] for row in found["rows"])
+    assert found["version"] == "000001"
+    assert 0 < found["achieved_bytes_per_second"] < found["bytes_per_second"]
+    shown = service.ctl("bench", "--tokens", "16", "--rounds", "1").stdout
+    assert [line.split()[0] for line in shown.splitlines()] == ["CLIENTS", "1", "4", "16", "version"]
+
+
 def test_a_restart_keeps_everything(service: Service, library: list[Dialogue]) -> None:
     service.ingest("library", library)
     assert service.train()["state"] == "promoted"
@@ -96,6 +107,7 @@ def test_a_restart_keeps_everything(service: Service, library: list[Dialogue]) -
     cycles = service.json("cycles")
     assert isinstance(cycles, list)
     assert [cycle["state"] for cycle in cycles] == ["promoted"]
+    check_bench(service)
 
 
 def test_a_candidate_that_is_no_better_is_rejected_with_its_figures(service: Service, library: list[Dialogue]) -> None:
