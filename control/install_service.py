@@ -30,8 +30,8 @@ class Step(NamedTuple):
     do: Callable[[], None]
 
 
-def steps(*, user: bool, uninstall: bool, socket_activation: bool = False) -> Iterator[Step]:
-    """What to do, in order. With ``socket_activation`` systemd listens for the public API.
+def steps(*, user: bool, uninstall: bool, socket_activation: bool = False, keys: str | None = None) -> Iterator[Step]:
+    """What to do, in order. With ``socket_activation`` systemd listens for the public API; ``keys`` are its API keys.
 
     Raises:
         NotPermittedError: the system's unit, and this is not root.
@@ -41,10 +41,10 @@ def steps(*, user: bool, uninstall: bool, socket_activation: bool = False) -> It
         raise errors.NotPermittedError("only root may install a service of the system; use sudo, or --user")
     folder = systemd.user_folder() if user else systemd.SYSTEM_FOLDERS[0]
     unit = systemd.Unit(folder / systemd.UNIT, user)
-    return _uninstall(unit) if uninstall else _install(unit, socket_activation=socket_activation)
+    return _uninstall(unit) if uninstall else _install(unit, socket_activation=socket_activation, keys=keys)
 
 
-def unit_text(*, user: bool, socket_activation: bool = False) -> str:
+def unit_text(*, user: bool, socket_activation: bool = False, keys: str | None = None) -> str:
     """The unit with the path of this installation's thord.
 
     Raises:
@@ -61,13 +61,15 @@ def unit_text(*, user: bool, socket_activation: bool = False) -> str:
         text = text.replace("\nUMask=", f'\nEnvironment="XDG_STATE_HOME={home}"\nUMask=')
     if socket_activation:  # Whoever starts the service starts the socket before it, or it would listen by itself.
         text = text.replace("\n[Service]", f"Requires={systemd.SOCKET}\nAfter={systemd.SOCKET}\n\n[Service]", 1)
+    if keys:  # Where the file is missing, systemd does not start thord: better than an API open to all.
+        text = text.replace("\nUMask=", f"\nLoadCredential=keys:{Path(keys).absolute()}\nUMask=", 1)
     if systemd.version() < 253:  # It does not know notify-reload and would take the unit for Type=simple.
         text = text.replace("Type=notify-reload\n", "Type=notify\nExecReload=/bin/kill -HUP $MAINPID\n")
     return text.replace("@THORD@", command[0])
 
 
-def _install(unit: systemd.Unit, *, socket_activation: bool) -> Iterator[Step]:
-    text = unit_text(user=unit.user, socket_activation=socket_activation)
+def _install(unit: systemd.Unit, *, socket_activation: bool, keys: str | None) -> Iterator[Step]:
+    text = unit_text(user=unit.user, socket_activation=socket_activation, keys=keys)
     if not unit.user:
         _check_others_may_run(Path(thord_command()[0]))
     yield _write(unit.file, text)

@@ -41,6 +41,7 @@ class InstallOptions(Options):
     uninstall: bool
     dry_run: bool
     socket_activation: bool
+    keys: str | None
 
 
 class CompletionOptions(Options):
@@ -99,6 +100,7 @@ def add(commands: Commands) -> None:
     install.add_argument(
         "--socket-activation", action="store_true", help="let systemd listen for the API: it outlives restarts"
     )
+    install.add_argument("--keys", metavar="FILE", help="API keys, one a line, in a file that only root need read")
     install.add_argument("--uninstall", action="store_true", help="stop thord and remove the unit")
     install.add_argument("--dry-run", action="store_true", help="only say what would be done")
     completion = commands.add(
@@ -209,7 +211,10 @@ def _install(options: InstallOptions) -> int:
         raise errors.UsageError("a unit runs thord in its usual places; leave --home and --socket away")
     steps = []
     wanted = install_service.steps(
-        user=options.user, uninstall=options.uninstall, socket_activation=options.socket_activation
+        user=options.user,
+        uninstall=options.uninstall,
+        socket_activation=options.socket_activation,
+        keys=options.keys,
     )
     for step in wanted:
         steps.append(step.what)

@@ -145,7 +145,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_systemd_accepts_the_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: bool, version: int) -> None:
     monkeypatch.setattr(systemd, "version", lambda: version)
     unit = tmp_path / "thord.service"
-    unit.write_text(install_service.unit_text(user=user, socket_activation=True))
+    unit.write_text(install_service.unit_text(user=user, socket_activation=True, keys="keys"))
+    assert f"LoadCredential=keys:{Path.cwd() / 'keys'}\n" in unit.read_text()
     shutil.copy(share("systemd/thord.socket"), tmp_path)
     assert ("Type=notify-reload\n" in unit.read_text()) == (version >= 253)
     real = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=False).stdout.split()

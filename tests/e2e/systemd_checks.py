@@ -201,11 +201,10 @@ def test_stopping_leaves_nothing() -> None:
 
 def test_systemd_listens_and_starts_it_when_somebody_connects() -> None:
     key = "only-for-this-test"
-    store = Path("/etc/credstore/thord.keys")
-    store.parent.mkdir(mode=0o700, exist_ok=True)
+    store = Path("/root/thord.keys")
     store.write_text(f"{key}\n")
     store.chmod(0o600)
-    ctl("install-service", "--socket-activation")
+    ctl("install-service", "--socket-activation", "--keys", str(store))
     run("systemctl", "enable", "--now", "thord.socket")
     assert show("ActiveState") == "inactive"
 

@@ -14,7 +14,10 @@ def keys_file(chosen: str | None, environment: Mapping[str, str]) -> Path | None
     if chosen:
         return Path(chosen).expanduser()
     credential = Path(environment.get("CREDENTIALS_DIRECTORY", "/nowhere")) / "keys"
-    return credential if credential.exists() else None
+    try:
+        return credential if credential.exists() else None
+    except PermissionError:
+        return credential  # reading it will say what is wrong; until then nobody is let in
 
 
 class KeysFileError(Exception):
