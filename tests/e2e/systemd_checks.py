@@ -217,7 +217,7 @@ def test_systemd_listens_and_starts_it_when_somebody_connects() -> None:
         except urllib.error.HTTPError as error:
             return error.code
 
-    assert status("/readyz", authorised=False) == 200
+    assert status("/healthz", authorised=False) == 200
     assert (status("/v1/models", authorised=False), status("/v1/models", authorised=True)) == (401, 200)
     assert json.loads(ctl("status", "--json"))["api"]["url"] == "http://127.0.0.1:8000"
     ctl("restart")
