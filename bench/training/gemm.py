@@ -1,0 +1,62 @@
+"""What the processor does in bare matrix products of the model's own shapes, and how many operations a token takes."""
+
+import time
+
+import torch
+from work import Size
+
+from engine.config import Gpt2Shape, ThorShape
+from engine.models import registry
+
+_TRIES = 9
+
+
+def products(size: Size) -> list[tuple[int, int, int]]:
+    """Inputs, outputs and number of the products with weights that a token goes through forward."""
+    shape = size.model.shape
+    assert isinstance(shape, ThorShape | Gpt2Shape)
+    width = shape.hidden
+    head = [(width, size.vocabulary, 1)]
+    if isinstance(shape, Gpt2Shape):
+        layer = [(width, 3 * width, 1), (width, width, 1), (width, 4 * width, 1), (4 * width, width, 1)]
+    else:
+        kv = shape.kv_heads * shape.width
+        inner = shape.feed_forward
+        layer = [(width, shape.heads * shape.width, 2), (width, kv, 2), (width, inner, 2), (inner, width, 1)]
+    return head + [(inputs, outputs, count * shape.layers) for inputs, outputs, count in layer]
+
+
+def parameters(size: Size) -> int:
+    return registry.parameter_count(size.model, size.vocabulary)
+
+
+def flops_per_token(size: Size) -> float:
+    """Forward and backward: six for each weight in a product, and attention as if nothing were masked."""
+    shape = size.model.shape
+    assert isinstance(shape, ThorShape | Gpt2Shape)
+    weights = sum(inputs * outputs * count for inputs, outputs, count in products(size))
+    return 6 * weights + 12 * shape.layers * shape.hidden * size.length
+
+
+def peak(size: Size, device: str) -> float:
+    """Operations a second over a step's products: forward, and backward by both operands."""
+    rows = size.batch_size * size.length
+    seconds = flops = 0.0
+    for inputs, outputs, count in products(size):
+        x = torch.ones(rows, inputs, dtype=torch.bfloat16, device=device)
+        weight = torch.ones(outputs, inputs, dtype=torch.bfloat16, device=device)
+        y = torch.ones(rows, outputs, dtype=torch.bfloat16, device=device)
+        seconds += count * (_best(x, weight.t()) + _best(y, weight) + _best(y.t(), x))
+        flops += count * 6 * rows * inputs * outputs
+    return flops / seconds
+
+
+def _best(a: torch.Tensor, b: torch.Tensor) -> float:
+    times = []
+    for _ in range(_TRIES):
+        began = time.perf_counter()
+        torch.mm(a, b)
+        if a.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return min(times)
