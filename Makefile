@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
 
-.PHONY: help install lint format test check demo soak start stop status bench bench-serve docs clean
+.PHONY: help install lint format test check demo soak start stop status bench bench-serve bench-train docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -62,6 +62,9 @@ bench: $(VENV)/installed-dev ## ours beside the public peers
 bench-serve: $(VENV)/installed-dev ## answering beside transformers and llama.cpp
 	-@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,peers]'
 	$(BIN)/python bench/bench_serve.py
+
+bench-train: $(VENV)/installed-dev ## training beside transformers.Trainer and a loop written by hand
+	@$(BIN)/python bench/bench_train.py
 
 docs: $(VENV)/installed ## what is generated from the code
 	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml

@@ -21,15 +21,19 @@ import harness
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "training"))
+import checkpoints  # noqa: E402
 import gemm  # noqa: E402
+import tokenising  # noqa: E402
 import work  # noqa: E402
 from work import Size  # noqa: E402
 
 KEEPS_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
 """What our trainer asks of glibc; the peers get it through the environment, at their best."""
 AS_SUPERVISED = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""What our supervisor gives its trainer."""
+"""What our supervisor gives its trainer, so that it does not stand in the way of the server."""
 SAME_LOSS = 1e-3
+_LARGE = 50_000_000
+"""Parameters of a model that does not fit ten times into the memory of a small machine."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +47,17 @@ class Entry:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-OURS = Entry("ours", "ours", environment=AS_SUPERVISED)
-OURS_RAGGED = Entry("ours, ragged", "ours", "ragged", environment=AS_SUPERVISED)
-TRAINER = Entry("Trainer", "trainer")
-TRAINER_RAGGED = Entry("Trainer, ragged", "trainer", "ragged")
-BARE = Entry("bare loop", "bare")
 ENTRIES = [
-    OURS,
-    TRAINER,
+    Entry("ours", "ours"),
+    Entry("ours, as supervised", "ours", environment=AS_SUPERVISED),
+    Entry("Trainer", "trainer"),
     Entry("Trainer, allocator", "trainer", environment=KEEPS_FREED_MEMORY),
     Entry("Trainer, allocator, compiled", "trainer", compiled=True, environment=KEEPS_FREED_MEMORY),
-    BARE,
+    Entry("bare loop", "bare"),
     Entry("bare loop, allocator", "bare", environment=KEEPS_FREED_MEMORY),
     Entry("bare loop, allocator, compiled", "bare", compiled=True, environment=KEEPS_FREED_MEMORY),
-    OURS_RAGGED,
-    TRAINER_RAGGED,
+    Entry("ours, ragged", "ours", "ragged"),
+    Entry("Trainer, ragged", "trainer", "ragged"),
     Entry("Trainer, ragged, allocator", "trainer", "ragged", environment=KEEPS_FREED_MEMORY),
 ]
 
@@ -70,7 +70,7 @@ class Result:
     rates: list[float]
     losses: list[float]
     peak_bytes: int
-    data_seconds: float
+    data_share: float
 
     @property
     def rate(self) -> float:
@@ -112,15 +112,12 @@ class Contest:
         self.process.wait()
 
 
-def race(
-    entries: Sequence[Entry], folder: Path, size: str, rounds: int, steps: int, device: str
-) -> list[Result]:
+def race(entries: Sequence[Entry], folder: Path, size: str, rounds: int, steps: int, device: str) -> list[Result]:
     """Let them take turns."""
     in_all = work.WARM_UP + rounds * steps
     contests = []
     try:
-        for entry in entries:
-            contests.append(Contest(entry, folder, size, in_all + 1, device))
+        contests.extend(Contest(entry, folder, size, in_all + 1, device) for entry in entries)
         for contest in contests:
             contest.answer()  # it is warm
         rates: dict[str, list[float]] = {entry.name: [] for entry in entries}
@@ -134,7 +131,7 @@ def race(
         for contest in contests:
             contest.close()
     return [
-        Result(entry, rates[entry.name], found["losses"], found["peak_bytes"], found.get("data_seconds", 0.0))
+        Result(entry, rates[entry.name], found["losses"], found["peak_bytes"], found.get("data_share", 0.0))
         for entry, found in ((entry, last[entry.name]) for entry in entries)
     ]
 
@@ -147,6 +144,8 @@ def _tokens_per_target(folder: Path, data: str) -> float:
 def check_losses(results: Sequence[Result]) -> float:
     """The largest difference of the first losses on packed data from ours."""
     packed = [result for result in results if result.entry.data == "packed"]
+    if not packed:
+        return 0.0
     first = packed[0].losses
     difference = max(abs(one - two) for result in packed for one, two in zip(first, result.losses, strict=True))
     if difference > SAME_LOSS:
@@ -171,6 +170,14 @@ def taking_part(device: str, *, compiled: bool) -> list[Entry]:
     return [entry for entry in ENTRIES if entry not in gone]
 
 
+def heats(entries: list[Entry], size: Size) -> list[list[Entry]]:
+    """Who runs together: all, or, where a model is large, each peer with ours on the same data and nobody else."""
+    if gemm.parameters(size) < _LARGE:
+        return [entries]
+    ours = {entry.data: entry for entry in reversed(entries) if entry.script == "ours"}
+    return [[ours[entry.data], entry] for entry in entries if entry.script != "ours"]
+
+
 def compare(name: str, options: argparse.Namespace) -> None:
     """One size: race, check, print."""
     size: Size = work.SIZES[name]
@@ -178,34 +185,68 @@ def compare(name: str, options: argparse.Namespace) -> None:
     if options.only:
         entries = [entry for entry in entries if entry.name in options.only]
     folder = Path(tempfile.mkdtemp(prefix="thord-bench-"))
+    rows, notes = [], []
     try:
-        steps = options.steps
-        work.write(folder, size, work.WARM_UP + options.rounds * steps + 1)
+        work.write(folder, size, work.WARM_UP + options.rounds * options.steps + 1)
         peak = gemm.peak(size, options.device)
-        results = race(entries, folder, name, options.rounds, steps, options.device)
+        for heat in heats(entries, size):
+            results = race(heat, folder, name, options.rounds, options.steps, options.device)
+            rows += _rows(results, gemm.flops_per_token(size) / peak)
+            notes += _notes(results)
     finally:
         shutil.rmtree(folder)
-    difference = check_losses(results)
-    flops = gemm.flops_per_token(size)
-    ours = {result.entry.data: result for result in results if result.entry.script == "ours"}
-    rows = [
-        [
-            result.entry.name,
-            f"{result.rate:,.0f}",
-            f"{ours[result.entry.data].rate / result.rate:.2f}" if result.entry.data in ours else "",
-            f"{result.rate * flops / peak:.0%}" if result.entry.data == "packed" else "",
-            f"{result.peak_bytes / 2**20:,.0f} MB",
-            f"{ours[result.entry.data].peak_bytes / result.peak_bytes:.2f}" if result.entry.data in ours else "",
-        ]
-        for result in results
-    ]
     harness.table(
         f"{name}: {gemm.parameters(size) / 1e6:.1f}M parameters, bf16, {size.batch_size} rows of {size.length}, "
         f"{options.device}; products at its shapes: {peak / 1e9:,.0f} GFLOP/s",
         rows,
         ["", "tokens/s", "ours is x", "of the peak", "peak memory", "ours is x"],
     )
-    print(f"  first {work.WARM_UP} losses equal to {difference:.1g}: {results[0].losses}")
+    for note in dict.fromkeys(notes):
+        print(f"  {note}")
+    if options.device == "cpu":
+        cost = checkpoints.measure(size)
+        print(
+            f"  a checkpoint keeps the loop {cost.beside * 1e3:.0f} ms beside it and {cost.waited * 1e3:.0f} ms waited "
+            f"for: {cost.beside / cost.waited:.1%} (goal < 5%); its writing takes {cost.writing * 1e3:.0f} ms of a core"
+        )
+
+
+def _rows(results: Sequence[Result], seconds_per_token: float) -> list[list[str]]:
+    """Lines of the table; ``seconds_per_token`` at the peak of the products."""
+    ours = {result.entry.data: result for result in reversed(results) if result.entry.script == "ours"}
+    return [
+        [
+            result.entry.name,
+            f"{result.rate:,.0f}",
+            f"{ours[result.entry.data].rate / result.rate:.2f}" if result.entry.data in ours else "",
+            f"{result.rate * seconds_per_token:.0%}" if result.entry.data == "packed" else "",
+            f"{result.peak_bytes / 2**20:,.0f} MB",
+            f"{ours[result.entry.data].peak_bytes / result.peak_bytes:.2f}" if result.entry.data in ours else "",
+        ]
+        for result in results
+    ]
+
+
+def _notes(results: Sequence[Result]) -> list[str]:
+    """What else there is to say of a heat, its losses having been checked."""
+    difference = check_losses(results)
+    notes = [f"the first {work.WARM_UP} losses on packed data are equal to {difference:.0e}"]
+    ours = [result for result in results if result.entry.script == "ours"]
+    notes += [f"{each.entry.name}: {each.data_share:.2%} of the time is waiting for data (goal < 1%)" for each in ours]
+    return notes
+
+
+def compare_tokenising() -> None:
+    """Print records a second."""
+    rates = tokenising.measure()
+    if rates is None:
+        print("\nLEFT OUT, datasets and transformers are not installed: tokenising")
+        return
+    harness.table(
+        f"tokenising {rates.records:,} conversations of {rates.tokens:.0f} tokens, one process each",
+        [["conversations/s", f"{rates.ours:,.0f}", f"{rates.theirs:,.0f}", f"{rates.ours / rates.theirs:.2f}"]],
+        ["", "ours", "datasets.map", "ours is x"],
+    )
 
 
 def main() -> None:
@@ -217,8 +258,10 @@ def main() -> None:
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--only", action="append", help="names of contestants")
     options = parser.parse_args()
-    for name in options.size or ["llama-14m"]:
+    for name in options.size or ["llama-14m", "gpt2-124m"]:
         compare(name, options)
+    if not options.size:
+        compare_tokenising()
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Contestant:
         self._left = work.WARM_UP
         self._supervised = 0
         self._began = time.perf_counter()
+        self.seconds = 0.0
 
     def stepped(self, loss: torch.Tensor | float, supervised: int) -> bool:
         """After every step; whether to go on."""
@@ -52,7 +53,9 @@ class Contestant:
             return True
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-        self._answer(seconds=time.perf_counter() - self._began, supervised=self._supervised)
+        seconds = time.perf_counter() - self._began
+        self.seconds += seconds
+        self._answer(seconds=seconds, supervised=self._supervised)
         self._left, self._supervised = int(sys.stdin.readline()), 0
         self._began = time.perf_counter()
         return self._left > 0

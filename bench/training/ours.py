@@ -71,9 +71,8 @@ registry.fill(model, {name: tensor.clone().requires_grad_() for name, tensor in 
 placement = device.resolve("cuda" if contestant.device.type == "cuda" else "cpu", "bf16")
 rows = Timed(shard.read(contestant.folder / contestant.data), contestant.size.length)
 objective = Counting()
-began = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:
     try:
         Loop(model, objective, rows, None, contestant.settings, placement, checkpoints, Turns()).run()
     except Stopped:
-        contestant.finished(data_seconds=rows.seconds)
+        contestant.finished(data_share=rows.seconds / contestant.seconds)

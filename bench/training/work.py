@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
-from engine.config import Gpt2Shape, ModelSettings, ThorShape, TrainingSettings
+from engine.config import ModelSettings, TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.huggingface import layout, weights
@@ -49,7 +49,7 @@ SIZES = {
     "base": Size(thor("base", context=1024), 16384, length=1024),
     "tiny": Size(thor("tiny", hidden=64, heads=4, kv_heads=4, layers=2, feed_forward=128, context=64), 512, 64, 4),
 }
-"""``llama-14m`` and ``gpt2-124m`` are the ones that goals are set for; ``base`` is for a GPU, ``tiny`` for the tests."""
+"""Goals are set for ``llama-14m`` and ``gpt2-124m``; ``base`` is for a GPU, ``tiny`` for the tests."""
 
 
 def training(size: Size, steps: int) -> TrainingSettings:

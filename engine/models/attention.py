@@ -27,21 +27,38 @@ def attention(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | Non
     ``seen`` is true where a query may look at a key, and broadcasts to [B, H, T, S]; without it attention is causal and
     T equals S.
     """
-    scores = q_BHTE.shape[0] * q_BHTE.shape[1] * q_BHTE.shape[2] * k_BKSE.shape[2]
-    if q_BHTE.device.type == "cpu" and q_BHTE.dtype == torch.bfloat16 and scores <= _MOST_SCORES:
-        return _by_products(q_BHTE, k_BKSE, v_BKSE, seen)
-    return F.scaled_dot_product_attention(
-        q_BHTE, k_BKSE, v_BKSE, attn_mask=seen, is_causal=seen is None, enable_gqa=True
-    )
+    return _Masked(seen)(q_BHTE, k_BKSE, v_BKSE)
 
 
-def _by_products(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | None) -> Tensor:
+class _Masked:
+    """Attention under one mask. What the products need of it is made once, for all layers of a batch."""
+
+    def __init__(self, seen: Tensor | None) -> None:
+        self._seen = seen
+        self._bias: Tensor | None = None
+
+    def __call__(self, q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor) -> Tensor:
+        scores = q_BHTE.shape[0] * q_BHTE.shape[1] * q_BHTE.shape[2] * k_BKSE.shape[2]
+        if q_BHTE.device.type == "cpu" and q_BHTE.dtype == torch.bfloat16 and scores <= _MOST_SCORES:
+            if self._bias is None:
+                self._bias = _bias(self._seen, q_BHTE.shape[2])
+            return _by_products(q_BHTE, k_BKSE, v_BKSE, self._bias)
+        return F.scaled_dot_product_attention(
+            q_BHTE, k_BKSE, v_BKSE, attn_mask=self._seen, is_causal=self._seen is None, enable_gqa=True
+        )
+
+
+def _bias(seen: Tensor | None, length: int) -> Tensor:
+    """What is added to the scores: nothing, or minus infinity where a query may not look."""
+    if seen is None:
+        seen = torch.ones(length, length, dtype=torch.bool).tril()
+    return torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill_(~seen, float("-inf"))
+
+
+def _by_products(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, bias: Tensor) -> Tensor:
     """Plain matrix products: in bf16 on a CPU, torch's kernel takes 2 (training) to 17 (decoding) times as long."""
     batch, heads, queries, width = q_BHTE.shape
     groups, keys = k_BKSE.shape[1:3]
-    if seen is None:
-        seen = torch.ones(queries, keys, dtype=torch.bool, device=q_BHTE.device).tril()
-    bias = torch.zeros(seen.shape, dtype=q_BHTE.dtype).masked_fill_(~seen, float("-inf"))
     grouped = (q_BHTE * width**-0.5).reshape(batch, groups, -1, width)
     scores_BHTS = (grouped @ k_BKSE.transpose(2, 3)).view(batch, heads, queries, keys) + bias
     shares = scores_BHTS.softmax(-1).view(batch, groups, -1, keys)
@@ -55,10 +72,8 @@ def packed(documents_BT: Tensor, window: int = 0) -> Attend:
     if 0 < window < length:
         seen_TT = seen_TT.triu(1 - window)
     if not bool((documents_BT == documents_BT[:, :1]).all()):
-        return functools.partial(
-            attention, seen=((documents_BT[:, :, None] == documents_BT[:, None, :]) & seen_TT)[:, None]
-        )
-    return functools.partial(attention, seen=seen_TT if 0 < window < length else None)
+        return _Masked(((documents_BT[:, :, None] == documents_BT[:, None, :]) & seen_TT)[:, None])
+    return _Masked(seen_TT if 0 < window < length else None)
 
 
 @dataclass

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.config import ThorShape
+from engine.models import byhand
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache
 from engine.models.rotary import frequencies, magnitude, rotate, rotation
@@ -185,5 +186,8 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """The same shape, normalised."""
-        return F.rms_norm(x_BTD, self.weight.shape, self.weight.to(x_BTD.dtype), self.epsilon)
+        """The same shape, normalised, in the dtype of the products that follow."""
+        dtype = byhand.computed_in(x_BTD)
+        if self.training and x_BTD.device.type == "cpu":
+            return byhand.rms_norm(x_BTD, self.weight, self.epsilon, dtype)
+        return F.rms_norm(x_BTD, self.weight.shape, self.weight.to(x_BTD.dtype), self.epsilon).to(dtype)

@@ -1,6 +1,5 @@
 """What is minimised: one Protocol, and the objective of language modelling and of learning from conversations."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,9 +9,13 @@ from torch import Tensor
 
 from engine.data.batches import Batch
 from engine.models.base import LanguageModel
+from engine.training import gradients
+from engine.training.cross_entropy import Loss, pieces
 
-_LOGITS_AT_ONCE = 1 << 22
-"""Rows times vocabulary of one piece of the head: 16 MB in float32, about what a processor's cache holds."""
+_LOGITS_AT_ONCE = 1 << 25
+"""Rows times vocabulary of one chunk of the head: 64 MB in bf16. With each chunk, all of the head gets a gradient."""
+_MEASURED_AT_ONCE = 1 << 22
+"""The same without gradients: 16 MB in float32, about what a processor's cache holds."""
 
 
 class Objective(Protocol):
@@ -46,13 +49,13 @@ class Anchor:
 class MaskedCrossEntropy:
     """Cross-entropy of the supervised targets: all of a plain text, the assistant's turns of a conversation.
 
-    The head is computed for supervised positions only, and a chunk at a time: each chunk goes forward and backward
-    down to the hidden states before the next, so logits of one chunk exist at a time; then the gradient of all hidden
-    states goes through the model at once.
+    The head is computed for supervised positions only, and so many at a time that their scores stay small: each chunk
+    goes forward and backward down to the hidden states before the next; then the gradient of all hidden states goes
+    through the model at once.
     """
 
     def __init__(self, label_smoothing: float = 0.0, anchor: Anchor | None = None) -> None:
-        self._smoothing = label_smoothing
+        self._loss = Loss(label_smoothing, anchor.weight if anchor else 0.0)
         self._anchor = anchor
 
     def weight(self, batch: Batch) -> int:
@@ -66,18 +69,15 @@ class MaskedCrossEntropy:
         anchor_ND = self._anchor_hidden(batch)
         detached_ND = hidden_ND.detach().requires_grad_()
         total, divergence = torch.zeros((), device=hidden_ND.device), torch.zeros((), device=hidden_ND.device)
-        for rows in _chunks(len(targets_N), model.vocabulary):
-            logits_NV = model.logits(detached_ND[rows]).float()
-            loss = F.cross_entropy(logits_NV, targets_N[rows], reduction="sum", label_smoothing=self._smoothing)
-            if self._anchor and anchor_ND is not None:
-                kl = _divergence(self._anchor.model, anchor_ND[rows], logits_NV)
-                loss = loss + self._anchor.weight * kl
-                divergence += kl.detach()
-            torch.autograd.backward(loss * scale)
-            total += loss.detach()
+        for rows in pieces(len(targets_N), model.vocabulary, _LOGITS_AT_ONCE):
+            logits_NV = model.logits(detached_ND[rows])
+            anchor_NV = self._anchor_logits(anchor_ND, rows)
+            loss, kl = self._loss.take(logits_NV.detach(), targets_N[rows], anchor_NV, scale)
+            gradients.backward(logits_NV, logits_NV.detach())
+            total += loss
+            divergence += kl
         assert detached_ND.grad is not None
-        # a scalar whose gradient that is: given by hand, it would have torch load sympy, half a second each run
-        torch.autograd.backward((hidden_ND * detached_ND.grad).sum())
+        gradients.backward(hidden_ND, detached_ND.grad)
         return {"loss": total, "kl": divergence} if self._anchor else {"loss": total}
 
     @torch.no_grad()
@@ -85,13 +85,19 @@ class MaskedCrossEntropy:
         """As the Protocol: the mere cross-entropy, so that what is measured does not depend on how it is learned."""
         hidden_ND, targets_N = _hidden(model, batch), _supervised(batch.targets_BT, batch)
         total = torch.zeros((), device=hidden_ND.device)
-        for rows in _chunks(len(targets_N), model.vocabulary):
+        for rows in pieces(len(targets_N), model.vocabulary, _MEASURED_AT_ONCE):
             total += F.cross_entropy(model.logits(hidden_ND[rows]).float(), targets_N[rows], reduction="sum")
         return {"loss": total}
 
     @torch.no_grad()
     def _anchor_hidden(self, batch: Batch) -> Tensor | None:
         return _hidden(self._anchor.model, batch) if self._anchor else None
+
+    @torch.no_grad()
+    def _anchor_logits(self, anchor_ND: Tensor | None, rows: "slice[int, int, None]") -> Tensor | None:
+        if self._anchor is None or anchor_ND is None:
+            return None
+        return self._anchor.model.logits(anchor_ND[rows])
 
 
 def _hidden(model: LanguageModel, batch: Batch) -> Tensor:
@@ -102,16 +108,3 @@ def _hidden(model: LanguageModel, batch: Batch) -> Tensor:
 def _supervised(values_BT: Tensor, batch: Batch) -> Tensor:
     """The values [N, ...] of the supervised positions."""
     return values_BT.flatten(0, 1).index_select(0, batch.supervised_BT.flatten().nonzero().squeeze(1))
-
-
-def _divergence(anchor: LanguageModel, anchor_ND: Tensor, logits_NV: Tensor) -> Tensor:
-    """KL(anchor, model), summed over positions."""
-    with torch.no_grad():
-        expected_NV = anchor.logits(anchor_ND).float().log_softmax(-1)
-    return F.kl_div(logits_NV.log_softmax(-1), expected_NV, reduction="sum", log_target=True)
-
-
-def _chunks(count: int, vocabulary: int) -> Iterator["slice[int, int, None]"]:
-    rows = max(1, _LOGITS_AT_ONCE // vocabulary)
-    for start in range(0, count, rows):
-        yield slice(start, start + rows)

@@ -14,6 +14,7 @@ from engine.config import Recompute
 from engine.models.agiformer import ByteDecoder
 from engine.models.gpt2 import Layer as Gpt2Layer
 from engine.models.thor import Layer as ThorLayer
+from engine.training import gradients
 
 _BLOCKS = (ThorLayer, Gpt2Layer, ByteDecoder)
 """What is computed again as a whole; each takes and gives a stream of hidden states as its first argument."""
@@ -93,7 +94,7 @@ class _Again(Function):
     def backward(ctx: "_Again", gradient: Tensor) -> tuple[Tensor, None]:
         x = ctx.saved_tensors[0].detach().requires_grad_()
         with torch.enable_grad():
-            torch.autograd.backward((ctx.work.compute_again(x) * gradient).sum())
+            gradients.backward(ctx.work.compute_again(x), gradient)
         assert x.grad is not None
         return x.grad, None
 

@@ -1,0 +1,32 @@
+"""The benchmark of training, at a size of no account: that its contestants do the same work, and that it ends."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+SOME = ("ours", "bare loop")
+ALL = ("ours", "ours, as supervised", "Trainer", "Trainer, allocator", "bare loop", "bare loop, allocator") + (
+    "ours, ragged", "Trainer, ragged", "Trainer, ragged, allocator"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [SOME, pytest.param(ALL, marks=pytest.mark.soak)], ids=["some", "all"])
+def test_contestants_do_the_same_work_and_are_compared(names):
+    command = [sys.executable, "bench/bench_train.py", "--size=tiny", "--rounds=1", "--steps=1", "--no-compile"]
+    command += [f"--only={name}" for name in names]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout
+    found = {
+        name: float(rate) for name, rate in re.findall(r"^  (\S.*?) {2,}[\d,]+ {2,}([\d.]+)", printed, re.MULTILINE)
+    }
+    assert found.keys() == set(names)
+    assert found["ours"] == 1.0
+    difference = re.search(r"losses on packed data are equal to (\S+)", printed)
+    assert difference
+    assert float(difference[1]) <= 1e-3
+    assert "LEFT OUT, --no-compile: Trainer, allocator, compiled, bare loop, allocator, compiled" in printed
