@@ -11,9 +11,18 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 SOME = ("ours", "bare loop")
-ALL = ("ours", "ours, as supervised", "Trainer", "Trainer, allocator", "bare loop", "bare loop, allocator") + (
-    "ours, ragged", "Trainer, ragged", "Trainer, ragged, allocator"
-)  # fmt: skip
+ALL = (
+    *SOME,
+    "ours, as supervised",
+    "Trainer",
+    "Trainer, allocator",
+    "bare loop, allocator",
+    "ours, ragged",
+    "Trainer, ragged",
+    "Trainer, ragged, allocator",
+)
+_LINE = re.compile(r"^  (\S.*?) {2,}[\d,]+ {2,}([\d.]+)", re.MULTILINE)
+"""A name, its tokens a second, and how many times as many ours are."""
 
 
 @pytest.mark.parametrize("names", [SOME, pytest.param(ALL, marks=pytest.mark.soak)], ids=["some", "all"])
