@@ -12,6 +12,7 @@ import work
 from torch import Tensor
 from work import Size
 
+from engine import memory
 from engine.models import registry
 from engine.training import optim
 from engine.training.checkpoint import Checkpoints, Progress
@@ -47,6 +48,7 @@ class Timed(Checkpoints):
 
 def measure(size: Size) -> Cost:
     """Save a model of this size again and again, in turn in both ways."""
+    memory.keep_freed_memory()  # as in the trainer
     model = registry.module(registry.build(size.model, size.vocabulary, seed=0))
     state = optim.make(model, work.training(size, 1), torch.bfloat16).state()
     beside, waited, writing = [], [], []
