@@ -119,6 +119,7 @@ class Progress(TypedDict):
     learning_rate: NotRequired[float]
     tokens_per_second: NotRequired[float]
     eta_seconds: NotRequired[float | None]
+    processes: NotRequired[int]
     validation_loss: NotRequired[float | None]
 
 

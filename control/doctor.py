@@ -152,6 +152,7 @@ def _torch(patient: Patient) -> Iterator[Finding]:
         yield Finding("gpu", "ok", f"{', '.join(found['devices'])}; CUDA {found['cuda']}")
     else:
         yield from _no_gpu(patient, found["cuda"])
+    yield from _processes(patient, len(found["devices"]))
 
 
 def _no_gpu(patient: Patient, built_for: str | None) -> Iterator[Finding]:
@@ -181,6 +182,26 @@ def _no_gpu(patient: Patient, built_for: str | None) -> Iterator[Finding]:
         yield Finding("gpu", "fail", "the settings ask for cuda and there is no GPU", use_cpu.removeprefix("; or "))
     else:
         yield Finding("gpu", "ok", "none; thord computes on the processor")
+
+
+def _processes(patient: Patient, gpus: int) -> Iterator[Finding]:
+    """Whether there are as many GPUs, or cores, as processes that are to train."""
+    training = patient.settings.get("training")
+    distributed = training.get("distributed") if isinstance(training, dict) else None
+    asked = distributed.get("processes") if isinstance(distributed, dict) else None
+    if not isinstance(asked, int) or asked == 1:
+        return
+    on_gpus = gpus > 0 and patient.setting("training", "device") != "cpu"
+    there, what = (gpus, "GPUs") if on_gpus else (len(os.sched_getaffinity(0)), "processor cores")
+    if asked > there:
+        yield Finding(
+            "processes",
+            "fail" if on_gpus else "warn",
+            f"{asked} processes are to train (training.distributed.processes), and there are {there} {what}",
+            f"set training.distributed.processes to {there} or less",
+        )
+    else:
+        yield Finding("processes", "ok", f"{asked} train together on {there} {what}")
 
 
 def _folders(patient: Patient) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ class Assignment(BaseModel):
     run: Path
     api_descriptors: tuple[int, ...] = ()
     """Listening sockets of the public API, inherited."""
+    channel: Path | None = None
+    """The socket to say hello at, where it is not the supervisor's: a rank's is its trainer's."""
     lifeline: int | None = None
     """Reading end of a pipe from the supervisor, inherited. The kernel kills this worker's process group when the other
     end closes, so nothing needs to be done with it. None: whoever started this worker did not tie it like that."""

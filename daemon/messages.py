@@ -100,6 +100,8 @@ class TrainProgress(Message):
     tokens_per_second: float
     eta_seconds: float | None
     validation_loss: float | None = None
+    processes: int = 1
+    """How many train together."""
 
 
 class Trained(Message):

@@ -1,5 +1,6 @@
 """Settings of models, tokenizers, training, evaluation, gate and inference. Plain data: torch is not imported here."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +15,7 @@ Family = Literal["thor", "gpt2", "char_lstm", "agiformer"]
 RopeScaling = Literal["none", "linear", "ntk", "llama3", "yarn"]
 Quantization = Literal["none", "int8", "int4"]
 Recompute = Literal["none", "selective", "full"]
+Strategy = Literal["ddp", "fsdp"]
 TokenizerKind = Literal["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 
 
@@ -237,6 +239,38 @@ class TokenizerSettings(Section):
     )
 
 
+class DistributedSettings(Section):
+    """``[training.distributed]``: one run on several processes, of one host or more."""
+
+    processes: int = Field(
+        1,
+        gt=0,
+        description="Processes on this host that train together, on GPUs each on its own; they share each step's rows.",
+    )
+    strategy: Strategy = Field(
+        "ddp", description="Whole models side by side (ddp), or each process keeps a part of the weights (fsdp)."
+    )
+    hosts: int = Field(1, gt=0, description="Hosts that train together, each with as many processes.")
+    rendezvous: str | None = Field(
+        None,
+        examples=["10.0.0.1:29400"],
+        description="Address and port of this host, at which the others find it; needed where there are several.",
+    )
+
+    @property
+    def world_size(self) -> int:
+        """All processes on all hosts."""
+        return self.processes * self.hosts
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "DistributedSettings":
+        if self.hosts > 1 and self.rendezvous is None:
+            raise ValueError(f"hosts ({self.hosts}) needs rendezvous, the address and port of this host")
+        if self.rendezvous is not None and not re.fullmatch(r".+:\d{1,5}", self.rendezvous):
+            raise ValueError(f"rendezvous '{self.rendezvous}' is no address and port, such as 10.0.0.1:29400")
+        return self
+
+
 class TrainingSettings(Section):
     """``[training]``: one run of the loop."""
 
@@ -306,6 +340,17 @@ class TrainingSettings(Section):
     validation_share: float = Field(
         0.05, ge=0, le=1, description="Share of the training conversations kept for validation, by hash."
     )
+    distributed: DistributedSettings = DistributedSettings()
+
+    @model_validator(mode="after")
+    def _rows_can_be_shared(self) -> "TrainingSettings":
+        rows, ranks = self.batch_size * self.accumulation, self.distributed.world_size
+        if rows % ranks:
+            raise ValueError(
+                f"the rows of a step, batch_size x accumulation ({rows}), must be a multiple of the processes that "
+                f"share them, distributed.processes x distributed.hosts ({ranks})"
+            )
+        return self
 
 
 class EvaluationSettings(Section):

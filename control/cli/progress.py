@@ -43,6 +43,8 @@ def describe(progress: Progress) -> str:
     eta = progress.get("eta_seconds")
     if eta is not None:
         parts.append(f"{output.duration(eta)} left")
+    if (processes := progress.get("processes", 1)) > 1:
+        parts.append(f"{processes} processes")
     return f"{state}: {', '.join(parts)}"
 
 

@@ -54,12 +54,19 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tables() -> Iterator[tuple[str, str, list[Row]]]:
-    for name, field in Tables.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
+def _tables(around: type[BaseModel] = Tables, at: str = "") -> Iterator[tuple[str, str, list[Row]]]:
+    """Every table, and after it the tables inside it."""
+    for name, field in around.model_fields.items():
+        if section := _section(field):
             title = (section.__doc__ or "").split("\n")[0].split(": ", 1)[-1]
-            yield name, title[0].upper() + title[1:], list(section.model_fields.items())
+            rows = [(key, inner) for key, inner in section.model_fields.items() if not _section(inner)]
+            yield at + name, title[0].upper() + title[1:], rows
+            yield from _tables(section, f"{at}{name}.")
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _default(field: FieldInfo) -> str:

@@ -170,7 +170,7 @@ def start() -> Context:
     log.configure(given.worker, paths.log(given.worker), settings.supervision)
     structlog.contextvars.bind_contextvars(worker=given.worker)
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    stream.connect(socket_address(paths.channel_socket))
+    stream.connect(socket_address(given.channel or paths.channel_socket))
     channel = Channel(stream, beat_seconds=settings.supervision.heartbeat_timeout_seconds / 3)
     channel.send(Hello(protocol=PROTOCOL, worker=given.worker, pid=os.getpid(), token=given.token))
     channel.start()

@@ -6,6 +6,7 @@ Torch is imported after the hello, while heartbeats go on.
 """
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,9 +22,12 @@ from engine import memory
 from engine.config import TrainingSettings
 
 if TYPE_CHECKING:
+    from engine.artifacts import VersionManifest
     from engine.training.closeup import CloseUp
-    from engine.training.reporting import Figures
+    from engine.training.reporting import Figures, Reporter
     from engine.training.run import Places, Plan
+
+    Learn = Callable[[Plan, Places, Reporter], VersionManifest]
 
 _PROGRESS_SECONDS = 0.5
 _logger = log.get(__name__)
@@ -43,7 +47,12 @@ def main() -> None:
         command = channel.commands.get()
         if isinstance(command, Train):
             with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
-                _train(command, settings, context.paths, channel)
+                if _world_size(command, settings) > 1:
+                    from daemon.workers import launcher
+
+                    launcher.train(command, _training(command, settings).distributed, context.paths, channel)
+                else:
+                    train(command, settings, context.paths, channel)
             channel.idle()
         elif isinstance(command, Import):
             from daemon.workers import imports
@@ -54,12 +63,16 @@ def main() -> None:
             settings = context.reread_settings()
 
 
-def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> None:
-    """Answer with what was trained, or with what stood in its way. Without an answer where asked to stop."""
+def train(command: Train, settings: Tables, paths: Paths, channel: Channel, learn: "Learn | None" = None) -> bool:
+    """Answer with what was trained, or with what stood in its way. Without an answer where asked to stop.
+
+    False where it failed. ``learn`` takes the place of `engine.training.run.learn`, where several processes train.
+    """
     from torch import OutOfMemoryError
 
     from engine.artifacts import ArtifactError
     from engine.device import ImpossiblePlacementError
+    from engine.distributed.world import ShortOfMemoryError
     from engine.training import run
     from engine.training.guard import DivergedError
     from engine.training.recompute import NothingToRecomputeError
@@ -68,12 +81,13 @@ def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> 
     _logger.info("training begins", attempt=command.attempt, base=command.base)
     try:
         plan = _plan(command, settings)
-        manifest = run.learn(plan, _places(command, paths), _Report(command.cycle, channel, plan.training.log_every))
+        report = _Report(command.cycle, channel, plan.training.log_every)
+        manifest = (learn or run.learn)(plan, _places(command, paths), report)
     except Stopped:
         _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
     except ValidationError as error:
         faults = [f"training.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        _fail(command, channel, "; ".join(faults), retry=False)
+        return _fail(command, channel, "; ".join(faults), retry=False)
     except (
         run.NothingToLearnError,
         run.ImpossiblePlanError,
@@ -82,11 +96,11 @@ def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> 
         DivergedError,
         NothingToRecomputeError,
     ) as error:
-        _fail(command, channel, str(error), retry=False)
+        return _fail(command, channel, str(error), retry=False)
     except FileNotFoundError as error:
-        _fail(command, channel, f"{error.filename} is missing", retry=False)
-    except (OSError, OutOfMemoryError) as error:
-        _fail(command, channel, str(error), retry=True)
+        return _fail(command, channel, f"{error.filename} is missing", retry=False)
+    except (OSError, OutOfMemoryError, ShortOfMemoryError) as error:
+        return _fail(command, channel, str(error), retry=True)
     else:
         _logger.info("version published", parameters=manifest.parameters, **manifest.metrics)
         channel.send(
@@ -99,11 +113,13 @@ def _train(command: Train, settings: Tables, paths: Paths, channel: Channel) -> 
                 metrics=manifest.metrics,
             )
         )
+    return True
 
 
-def _fail(command: Train, channel: Channel, reason: str, *, retry: bool) -> None:
+def _fail(command: Train, channel: Channel, reason: str, *, retry: bool) -> bool:
     _logger.error("training failed", reason=reason, retry=retry)
     channel.send(Failure(request=command.cycle, reason=reason, retry=retry))
+    return False
 
 
 def _plan(command: Train, settings: Tables) -> "Plan":
@@ -114,7 +130,7 @@ def _plan(command: Train, settings: Tables) -> "Plan":
     """
     from engine.training.run import Plan
 
-    training = TrainingSettings.model_validate(settings.training.model_dump() | command.overrides)
+    training = _training(command, settings)
     return Plan(
         cycle=command.cycle,
         version=command.version,
@@ -124,6 +140,23 @@ def _plan(command: Train, settings: Tables) -> "Plan":
         training=training,
         settings=settings.model_copy(update={"training": training}).model_dump(mode="json"),
     )
+
+
+def _training(command: Train, settings: Tables) -> TrainingSettings:
+    """``[training]`` with what this run was asked to do differently.
+
+    Raises:
+        ValidationError: as `_plan`.
+    """
+    return TrainingSettings.model_validate(settings.training.model_dump() | command.overrides)
+
+
+def _world_size(command: Train, settings: Tables) -> int:
+    """How many processes are to train; where the settings are wrong, one is enough to say so."""
+    try:
+        return _training(command, settings).distributed.world_size
+    except ValidationError:
+        return 1
 
 
 def _places(command: Train, paths: Paths) -> "Places":

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -94,19 +94,28 @@ class Rows:
             tokens=sum(used),
         )
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every row once, as for validation."""
-        for first in range(0, len(self), batch_size):
-            yield self.batch(range(first, min(first + batch_size, len(self))))
+    def in_order(self, batch_size: int, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
+        """Every row once over all ranks, as for validation.
 
-    def of_step(self, step: int, seed: int, rows: int, microbatch: int) -> list[Batch]:
-        """The ``rows`` of one training step, in microbatches.
+        Each rank gets as many batches, because they compute together: the last ones may supervise nothing.
+        """
+        for start in range(0, len(self), ranks * batch_size):
+            first = start + rank * batch_size
+            if first < len(self):
+                yield self.batch(range(first, min(first + batch_size, len(self))))
+            else:
+                one = self.batch([0])
+                yield replace(one, supervised_BT=torch.zeros_like(one.supervised_BT), supervised=0, tokens=0)
+
+    def of_step(self, step: int, seed: int, rows: int, microbatch: int, rank: int = 0, ranks: int = 1) -> list[Batch]:
+        """The ``rows`` of one training step, in microbatches: the equal share of one rank of so many.
 
         Rows come as an endless stream of epochs, each a permutation of its own, so every row is seen equally often.
         """
-        stream = range(step * rows, (step + 1) * rows)
+        share = rows // ranks
+        stream = range(step * rows + rank * share, step * rows + (rank + 1) * share)
         numbers = [int(_permutation(seed, at // len(self), len(self))[at % len(self)]) for at in stream]
-        return [self.batch(numbers[start : start + microbatch]) for start in range(0, rows, microbatch)]
+        return [self.batch(numbers[start : start + microbatch]) for start in range(0, share, microbatch)]
 
 
 @functools.lru_cache(maxsize=4)

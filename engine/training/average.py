@@ -48,7 +48,9 @@ class Average:
 
     def _swap(self) -> None:
         for name, weight in self._weights.items():
-            weight.data, self._averages[name] = self._averages[name], weight.data
+            kept = weight.detach().clone()
+            weight.detach().copy_(self._averages[name])
+            self._averages[name].copy_(kept)
 
 
 def averages_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ from engine import artifacts
 from engine.artifacts import ArtifactError, FileRecord
 from engine.training.guard import Health
 
-_MODEL, _OPTIMIZER, _PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
+MODEL, OPTIMIZER, _PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
 _SPARE_BYTES = 16 << 20
 _logger = logging.getLogger(__name__)
 
@@ -82,14 +82,18 @@ _PROGRESS_JSON = TypeAdapter(Progress)
 class Checkpoints:
     """The checkpoints under one folder. As a context, it waits at its end for what is still being written."""
 
-    def __init__(self, folder: Path, keep: int, keep_every: int = 0) -> None:
-        """``keep`` of the newest, and those whose step is a multiple of ``keep_every``, are kept."""
+    def __init__(self, folder: Path, keep: int, keep_every: int = 0, *, writes: bool = True) -> None:
+        """``keep`` of the newest, and those whose step is a multiple of ``keep_every``, are kept.
+
+        Of several processes on one folder, one ``writes`` and cleans up.
+        """
         self._folder = folder
         self._keep = keep
         self._keep_every = keep_every
         self._writing: Future[None] | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        artifacts.sweep_drafts(folder)
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+            artifacts.sweep_drafts(folder)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -161,11 +165,15 @@ class Checkpoints:
 
     def _write(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
         with artifacts.publishing(self._at(progress.step)) as draft:
-            _write(draft / _MODEL, weights)
-            _write(draft / _OPTIMIZER, optimizer)
-            (draft / _PROGRESS).write_bytes(_PROGRESS_JSON.dump_json(progress))
-            (draft / artifacts.MANIFEST).write_bytes(_FILES_JSON.dump_json(artifacts.record_files(draft)))
+            _write(draft / MODEL, weights)
+            _write(draft / OPTIMIZER, optimizer)
+            self._finish(draft, progress)
         self._drop_old()
+
+    def _finish(self, draft: Path, progress: Progress) -> None:
+        """The files that are written when the tensors are there."""
+        (draft / _PROGRESS).write_bytes(_PROGRESS_JSON.dump_json(progress))
+        (draft / artifacts.MANIFEST).write_bytes(_FILES_JSON.dump_json(artifacts.record_files(draft)))
 
     def _drop_old(self) -> None:
         """Only after a new one is complete."""
@@ -218,7 +226,7 @@ def _read(folder: Path) -> Checkpoint:
     try:
         files = _FILES_JSON.validate_json((folder / artifacts.MANIFEST).read_bytes())
         artifacts.check_files(folder, files)
-        return Checkpoint(load_file(folder / _MODEL), load_file(folder / _OPTIMIZER), _read_progress(folder))
+        return Checkpoint(load_file(folder / MODEL), load_file(folder / OPTIMIZER), _read_progress(folder))
     except (OSError, ValidationError, SafetensorError) as error:
         raise ArtifactError(f"{folder}: {error}") from error
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from engine.config import TrainingSettings
-from engine.data.batches import Rows
+from engine.data.batches import Batch, Rows
 from engine.device import Placement
+from engine.distributed.world import ALONE, World
 from engine.models.base import LanguageModel
 from engine.models.registry import module
 from engine.training import closeup, microbatch, optim, recompute
@@ -27,7 +28,8 @@ from engine.training.reporting import Figures, Reporter, Stopped
 from engine.training.schedule import branches_at, learning_rate
 
 _SEED_STRIDE = 1_000_003
-"""A prime: seed and step together give each step a dropout seed of its own."""
+_RANK_STRIDE = 7_919_000_000_033
+"""Far beyond: seed and step together give each step a dropout seed of its own, and the rank each rank."""
 _SPEED_MEMORY = 0.9
 _FP16_SCALE, _FP16_SCALE_GROWS_AFTER = 65_536.0, 1000
 
@@ -84,10 +86,13 @@ class Loop:
         checkpoints: Checkpoints,
         reporter: Reporter,
         examples: Examples | None = None,
+        world: World = ALONE,
     ) -> None:
         self._model = model
         self._module = module(model).to(placement.device)
         recompute.apply(self._module, settings.recompute)
+        self._world = world
+        world.spread(self._module)
         self._objective = objective
         self._rows = rows
         self._validation = validation
@@ -118,16 +123,15 @@ class Loop:
         reporter.started(self._progress.step, self._steps)
         while not self._progress.finished:
             progress = self._progress
-            if reporter.stopping():
+            if self._world.any(reporter.stopping()):
                 self._save()
                 raise Stopped
 
             began = time.perf_counter()
-            try:
-                sums = self._backward()
-            except (RuntimeError, MemoryError) as error:
-                self._use_less_memory(error)
+            sums = self._backward_if_there_is_memory()
+            if sums is None:
                 continue
+            self._world.reduce_gradients()
             norm = self._clip()
             if self._lower_scale(norm):
                 continue
@@ -178,9 +182,10 @@ class Loop:
             self._save()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self._module.load_state_dict(checkpoint.weights)
-        self._optimizer.restore(checkpoint.optimizer)
-        self._average.restore(checkpoint.optimizer)
+        self._module.load_state_dict(self._world.own_part(checkpoint.weights))
+        state = self._world.own_part(checkpoint.optimizer)
+        self._optimizer.restore(state)
+        self._average.restore(state)
         self._progress = checkpoint.progress
 
     def _roll_back(self) -> None:
@@ -191,35 +196,59 @@ class Loop:
         self._progress.health, self._progress.halvings = health, halvings
         self._reporter.started(self._progress.step, self._steps)
 
-    def _backward(self) -> _Sums:
-        """Gradients of the mean loss over everything supervised in all microbatches of the step."""
-        settings, step = self._settings, self._progress.step
-        torch.manual_seed(settings.seed * _SEED_STRIDE + step)
-        batches = self._rows.of_step(step, settings.seed, _rows_per_step(settings), self._microbatch())
-        weight = sum(self._objective.weight(batch) for batch in batches)
+    def _backward_if_there_is_memory(self) -> _Sums | None:
+        """The step's gradients; null where memory ran out on a rank: the same step again, in smaller microbatches.
+
+        Raises:
+            OutOfMemoryError: microbatches have one row already.
+            ShortOfMemoryError: as `World.any_short`.
+        """
+        sums, short = None, False
+        weight, tokens, batches = self._batches()
+        try:
+            sums = self._backward(batches, weight)
+        except (RuntimeError, MemoryError) as error:
+            microbatch.check_smaller_helps(error, self._microbatch(), self._settings)
+            error.__traceback__ = None  # its frames hold the tensors
+            short = True
+        if self._world.any_short(short, self._progress.halvings) or sums is None:
+            self._use_less_memory()
+            return None
+        totals = dict(zip(sums, self._world.sum(*sums.values()), strict=True))
+        loss = totals.pop("loss") / weight
+        return _Sums(loss, {name: total / weight for name, total in totals.items()}, weight, tokens)
+
+    def _batches(self) -> tuple[int, int, list[Batch]]:
+        """What is supervised and what is computed in the step, over all ranks, and this rank's microbatches."""
+        settings, world = self._settings, self._world
+        rows = _rows_per_step(settings)
+        batches = self._rows.of_step(
+            self._progress.step, settings.seed, rows, self._microbatch(), world.rank, world.size
+        )
+        weight, tokens = world.sum(
+            sum(self._objective.weight(batch) for batch in batches), sum(batch.tokens for batch in batches)
+        )
+        return int(weight), int(tokens), batches
+
+    def _backward(self, batches: list[Batch], weight: int) -> dict[str, float]:
+        """Add gradients, by the mean loss over everything supervised in the step; this rank's sums."""
+        settings, world = self._settings, self._world
+        torch.manual_seed((settings.seed * _SEED_STRIDE + self._progress.step) + world.rank * _RANK_STRIDE)
         self._module.train()
         totals: dict[str, Tensor] = {}
         for batch in batches:
             with self._autocast():
                 on_device = batch.to(self._placement.device)
-                sums = self._objective.backward(self._model, on_device, self._progress.loss_scale / weight)
+                scale = self._progress.loss_scale * world.size / weight  # ranks will take the mean
+                sums = self._objective.backward(self._model, on_device, scale)
             totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
-        means = {name: total.item() / weight for name, total in totals.items()}
-        loss = means.pop("loss")
-        return _Sums(loss, means, weight, sum(batch.tokens for batch in batches))
+        return {name: total.item() for name, total in totals.items()}
 
     def _microbatch(self) -> int:
         return microbatch.size(self._settings.batch_size, self._progress.halvings)
 
-    def _use_less_memory(self, error: RuntimeError | MemoryError) -> None:
-        """Where memory ran out: the same step again in smaller microbatches, from now on.
-
-        Raises:
-            RuntimeError, MemoryError: it was something else.
-            OutOfMemoryError: microbatches have one row already.
-        """
-        microbatch.check_smaller_helps(error, self._microbatch(), self._settings)
-        error.__traceback__ = None  # its frames hold the tensors
+    def _use_less_memory(self) -> None:
+        """Smaller microbatches, from now on."""
         self._module.zero_grad()
         microbatch.free_memory(self._placement.device)
         self._progress.halvings += 1
@@ -245,20 +274,24 @@ class Loop:
             for weight in self._module.parameters():
                 if weight.grad is not None:
                     weight.grad /= self._progress.loss_scale
-        return torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.clip).item()
+        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.clip)
+        return self._world.gathered(norm).item()
 
     def _validate(self) -> bool:
         """Measure the validation set; whether it is the best so far."""
         if self._validation is None:
             return False
         self._module.eval()
-        total, weight = torch.zeros((), device=self._placement.device), 0
+        total, weight = torch.zeros((), device=self._placement.device), 0.0
+        world = self._world
         with self._average.in_place():
-            for batch in self._validation.in_order(self._microbatch()):
+            for batch in self._validation.in_order(self._microbatch(), world.rank, world.size):
                 with self._autocast():
                     total += self._objective.measure(self._model, batch.to(self._placement.device))["loss"]
                 weight += self._objective.weight(batch)
-        progress, loss = self._progress, total.item() / weight
+        world.measured()
+        summed, weight = world.sum(total.item(), weight)
+        progress, loss = self._progress, summed / weight
         best = math.isfinite(loss) and (progress.best_validation_loss is None or loss < progress.best_validation_loss)
         progress.validation_loss = loss
         progress.worse = 0 if best else progress.worse + 1
@@ -277,7 +310,9 @@ class Loop:
             self._module.eval()
             with self._autocast():
                 examples = self._examples.predict(self._model, self._placement.device)
-        self._reporter.looked(step, CloseUp(closeup.histograms(self._module), examples))
+            self._world.measured()
+        histograms = closeup.histograms(self._module) if self._world.whole else {}
+        self._reporter.looked(step, CloseUp(histograms, examples))
 
     def _checkpoint_is_due(self) -> bool:
         settings, step = self._settings, self._progress.step
@@ -291,9 +326,9 @@ class Loop:
     def _best_weights(self) -> Mapping[str, Tensor]:
         """Those that were validated: the averages, where there are any."""
         best = self._progress.best_step
-        if best in (None, self._progress.step):
+        if best in (None, self._progress.step) and self._world.whole:
             return self._module.state_dict() | averages_in(self._average.state())
-        checkpoint = self._checkpoints.load(best)
+        checkpoint = self._checkpoints.load(self._progress.step if best is None else best)
         return checkpoint.weights | averages_in(checkpoint.optimizer)
 
     def _trunk(self) -> Mapping[str, Tensor] | None:

@@ -34,13 +34,18 @@ def apply(model: nn.Module, which: Recompute) -> None:
     """
     if which == "none":
         return
-    blocks = [block for block in model.modules() if isinstance(block, _BLOCKS)]
-    if not blocks:
+    found = blocks(model)
+    if not found:
         raise NothingToRecomputeError(
             f"training.recompute = '{which}': {type(model).__name__} has no blocks to compute again; set it to 'none'"
         )
-    for block in blocks if which == "full" else blocks[::_SELECTED]:
+    for block in found if which == "full" else found[::_SELECTED]:
         _wrap(block)
+
+
+def blocks(model: nn.Module) -> list[nn.Module]:
+    """The model's blocks in their order; none for a family that has none."""
+    return [block for block in model.modules() if isinstance(block, _BLOCKS)]
 
 
 def _wrap(block: nn.Module) -> None:

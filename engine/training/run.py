@@ -24,6 +24,7 @@ from engine.data.batches import Rows
 from engine.data.conversation import Conversation
 from engine.data.snapshot import Example
 from engine.device import Placement
+from engine.distributed.world import ALONE, Ranks
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import chat
@@ -31,7 +32,6 @@ from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.chat import Encoded
 from engine.training import metrics
-from engine.training.checkpoint import Checkpoints
 from engine.training.closeup import Examples
 from engine.training.loop import Loop, Outcome, steps_per_epoch
 from engine.training.metrics import Recorder
@@ -39,6 +39,7 @@ from engine.training.objectives import Anchor, MaskedCrossEntropy
 from engine.training.reporting import Reporter, Stopped
 from engine.version import Provenance
 
+RECORD, METRICS = "run.json", "metrics.jsonl"
 FEWEST_VALIDATION, MOST_VALIDATION = 3, 200
 """Conversations. Fewer say nothing, and are better learned from; more would slow a run down."""
 _logger = logging.getLogger(__name__)
@@ -94,8 +95,10 @@ class Places:
     target: Path
 
 
-def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
+def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) -> VersionManifest:
     """Carry a run through, from wherever an earlier attempt got to, and publish its version.
+
+    Of several ranks the first prepares the data, before any other comes here, and publishes.
 
     Raises:
         Stopped: the reporter asked for it; the same call goes on later.
@@ -112,18 +115,21 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
     if places.target.exists():
         return version.existing(places.target, plan.cycle)
     record = _record(plan, places)
-    torch.set_num_threads(record.threads)  # sums depend on how they are split, so a resumed run keeps it
+    torch.set_num_threads(
+        max(1, record.threads // ranks.here)
+    )  # sums depend on how they are split, so a resumed run keeps it
     settings = _model_settings(record.plan, places)
     tokenizer = _tokenizer(record.plan, places, reporter)
     rows, validation = _rows(record.plan.training, places, tokenizer, reporter)
+    world = ranks.meet(record.placement.device)
     model = _model(settings, record.plan, places, tokenizer)
     training = record.plan.training
     epoch = steps_per_epoch(len(rows), training)
     constants = metrics.constants(
         settings, training, record.placement, tokenizer, shard.read(places.folder / "data" / "train")
     )
-    with Checkpoints(
-        _checkpoint_folder(record.plan, places),
+    with world.checkpoints(
+        checkpoint_folder(record.plan, places),
         training.keep_checkpoints,
         keep_every=epoch if training.keep_epochs else 0,
     ) as checkpoints:
@@ -135,31 +141,39 @@ def learn(plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
             settings=training,
             placement=record.placement,
             checkpoints=checkpoints,
-            reporter=Recorder(places.folder / "metrics.jsonl", training.log_every, constants, reporter),
+            reporter=reporter
+            if world.rank
+            else Recorder(places.folder / METRICS, training.log_every, constants, reporter),
             examples=Examples(tokenizer, validation or rows),
+            world=world,
         ).run()
+    if world.rank:
+        world.barrier()
+        return version.existing(places.target, plan.cycle)
     artifacts.sweep_drafts(places.target.parent)
     provenance = _provenance(record, outcome)
-    return version.publish(places.target, outcome.weights, settings, tokenizer, provenance, outcome.trunk)
+    manifest = version.publish(places.target, outcome.weights, settings, tokenizer, provenance, outcome.trunk)
+    world.barrier()
+    return manifest
 
 
 def _record(plan: Plan, places: Places) -> Record:
     """What an earlier attempt decided for the same plan, else decide now. Another plan's run is thrown away."""
-    file = places.folder / "run.json"
+    file = places.folder / RECORD
     sum_of_data = snapshot.read_manifest(places.snapshot).sha256
     try:
         record = Record.model_validate_json(file.read_bytes())
         if _same(record.plan, plan) and record.snapshot_sha256 == sum_of_data:
             return record
         _logger.warning("the run in %s is of another plan and starts anew", places.folder)
-        shutil.rmtree(_checkpoint_folder(record.plan, places), ignore_errors=True)
+        shutil.rmtree(checkpoint_folder(record.plan, places), ignore_errors=True)
     except FileNotFoundError:
         pass
     except ValidationError as error:
         _logger.warning("the run in %s starts anew: %s", places.folder, error)
     if places.folder.exists():
         shutil.rmtree(places.folder)
-    if (elsewhere := _checkpoint_folder(plan, places)).exists():
+    if (elsewhere := checkpoint_folder(plan, places)).exists():
         raise ImpossiblePlanError(
             f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
         )
@@ -178,7 +192,7 @@ def _record(plan: Plan, places: Places) -> Record:
     return record
 
 
-def _checkpoint_folder(plan: Plan, places: Places) -> Path:
+def checkpoint_folder(plan: Plan, places: Places) -> Path:
     """In the run's folder, or under its name in the folder that the settings name."""
     chosen = plan.training.checkpoint_folder
     return Path(chosen) / places.folder.name if chosen else places.folder / "checkpoints"

@@ -1,0 +1,86 @@
+"""How the ranks of a run find each other and hear what is to be done: through the store that torchrun gives them.
+
+A boundary module: torch.distributed has few types.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from engine.config import Strategy
+from engine.distributed.world import World
+
+_PATIENCE = timedelta(minutes=10)
+"""For a rank that says nothing: longer than writing the largest checkpoint takes, shorter than a hang is noticed by
+those who watch the run."""
+_PREPARING = timedelta(days=7)
+"""How long rank 0 may tokenise. Should it die, torchrun ends the others."""
+_ORDER = "order"
+
+
+class Meeting:
+    """One rank that torchrun started, as its environment says. Implements `engine.distributed.world.Ranks`.
+
+    Attributes:
+        rank: its number; rank 0 gives the order.
+        here: how many ranks are on this host.
+        strategy: how they will share the model; to be set before they meet.
+    """
+
+    def __init__(self) -> None:
+        self._store, self.rank, self._size = next(iter(rendezvous("env://", timeout=_PATIENCE)))
+        self.here = int(os.environ["LOCAL_WORLD_SIZE"])
+        self._place = int(os.environ["LOCAL_RANK"])
+        self.strategy: Strategy = "ddp"
+        self._order: str | None = None
+
+    @contextlib.contextmanager
+    def ordering(self, text: str) -> Iterator[None]:
+        """Rank 0: what the others are told to do once everything is prepared; nothing, should it never be."""
+        self._order = text
+        try:
+            yield
+        finally:
+            self._tell("")
+
+    def await_order(self) -> str:
+        """The others: what rank 0 said; empty where there is nothing to do."""
+        self._store.wait([_ORDER], _PREPARING)
+        said: bytes = self._store.get(_ORDER)
+        return said.decode()
+
+    def _tell(self, text: str) -> None:
+        """Once."""
+        if self._order is not None:
+            self._store.set(_ORDER, text)
+        self._order = None
+
+    def meet(self, device: torch.device) -> World:
+        """As the Protocol: gloo between processors, nccl between GPUs, one for each rank of a host.
+
+        Raises:
+            RuntimeError: a rank does not come.
+        """
+        self._tell(self._order or "")
+        if device.type == "cuda":
+            torch.cuda.set_device(self._place)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+            store=PrefixStore("group", self._store),
+            rank=self.rank,
+            world_size=self._size,
+            timeout=_PATIENCE,
+        )
+        if self.strategy == "fsdp":
+            from engine.distributed.sharded import Sharded
+
+            return Sharded(device)
+        from engine.distributed.replicated import Replicated
+
+        return Replicated()

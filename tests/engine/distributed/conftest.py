@@ -1,0 +1,178 @@
+"""Two ranks that stay for all tests of this folder, and the same run in this process to compare with."""
+
+import builtins
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+from engine.data import snapshot
+from engine.data.conversation import Conversation, Message
+from engine.training import run
+from engine.training.reporting import Figures, Silent
+from engine.training.run import Places, Plan
+
+REPOSITORY = Path(__file__).parents[3]
+MODEL = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=64)
+TRAINING = {
+    "device": "cpu",
+    "precision": "fp32",
+    "threads": 1,
+    "max_steps": 8,
+    "batch_size": 2,
+    "accumulation": 4,
+    "length": 48,
+    "learning_rate": 5e-3,
+    "checkpoint_every": 2,
+    "validate_every": 3,
+    "keep_checkpoints": 3,
+    "validation_share": 0.2,
+}
+
+
+@dataclass
+class Run:
+    """What a run reported, on each rank."""
+
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    validations: list[float] = field(default_factory=list)
+    stumbles: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+class Watch(Run, Silent):
+    """A reporter for this process."""
+
+    def stepped(self, figures: Figures) -> None:
+        self.losses.append(figures.loss)
+        self.norms.append(figures.gradient_norm)
+
+    def validated(self, step: int, loss: float, best: bool) -> None:
+        self.validations.append(loss)
+
+
+class Ranks:
+    """Processes that carry out runs together."""
+
+    def __init__(self, count: int) -> None:
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("ranks.py"))],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
+                env={"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+            )
+            for _ in range(count)
+        ]  # fmt: skip
+
+    def __call__(self, plan: Plan, places: Places, size: int = 2, **order: object) -> list[Run]:
+        """What each of ``size`` ranks says of a run."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        paths = [str(path) for path in (places.folder, places.snapshot, places.base or "", places.target)]
+        for rank, process in enumerate(self.processes[:size]):
+            environment = {
+                "RANK": rank,
+                "LOCAL_RANK": rank,
+                "WORLD_SIZE": size,
+                "LOCAL_WORLD_SIZE": size,
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": port,
+            }
+            assert process.stdin
+            line = {"environment": environment, "plan": plan.model_dump_json(), "places": paths, **order}
+            process.stdin.write(json.dumps(line) + "\n")
+            process.stdin.flush()
+        return [self._answer(process) for process in self.processes[:size]]
+
+    def _answer(self, process: subprocess.Popen[str]) -> Run:
+        assert process.stdout
+        return Run(**json.loads(process.stdout.readline()))
+
+    def close(self) -> None:
+        for process in self.processes:
+            assert process.stdin
+            process.stdin.close()
+            process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def ranks() -> Iterator[Ranks]:
+    """``ranks(plan, places, size=2, ...)``."""
+    ranks = Ranks(2)
+    yield ranks
+    ranks.close()
+
+
+@pytest.fixture(scope="session")
+def plan():
+    """``plan(strategy, **training)``."""
+
+    def make(strategy: str = "ddp", **training: object) -> Plan:
+        distributed = {"strategy": strategy}
+        return Plan(
+            cycle=1,
+            version=1,
+            base=None,
+            model=MODEL,
+            tokenizer=TokenizerSettings(vocabulary=400),
+            training=TrainingSettings.model_validate(TRAINING | {"distributed": distributed} | training),
+            settings={},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """A snapshot of what Python's own functions say about themselves."""
+    texts = {name: (getattr(builtins, name).__doc__ or "") for name in sorted(dir(builtins)) if name.islower()}
+    dialogues = [
+        Conversation(messages=(Message("user", f"What is {name}?"), Message("assistant", text.split("\n")[0])))
+        for name, text in texts.items()
+        if text.strip()
+    ]
+    folder: Path = tmp_path_factory.mktemp("data") / "snapshot"
+    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in dialogues], [])
+    return folder
+
+
+@pytest.fixture
+def places(tmp_path, data) -> Places:
+    return Places(tmp_path / "run", data, None, tmp_path / "versions" / "000001")
+
+
+@pytest.fixture
+def elsewhere(tmp_path, places):
+    """``elsewhere(name)``: the same data, another run."""
+
+    def make(name: str) -> Places:
+        return replace(places, folder=tmp_path / name, target=tmp_path / f"version-{name}")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def alone(data, tmp_path_factory, plan):
+    """``alone(**training)``: the run of one process, and the folder of its version."""
+    known: dict[str, tuple[Run, Path]] = {}
+
+    def learn(**training: object) -> tuple[Run, Path]:
+        key = json.dumps(training, sort_keys=True)
+        if key not in known:
+            home = tmp_path_factory.mktemp("alone")
+            watch = Watch()
+            run.learn(plan(**training), Places(home / "run", data, None, home / "version"), watch)
+            known[key] = watch, home / "version"
+        return known[key]
+
+    return learn
+
+
+__all__: Sequence[str] = ()

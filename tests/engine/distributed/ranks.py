@@ -1,0 +1,91 @@
+"""One rank for `conftest`: told by lines on its standard input which runs to carry out, together with the others.
+
+Every rank is such a process, and goes through many runs: importing torch takes longer than they do.
+"""
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch.distributed as dist
+
+from engine.distributed import run as together
+from engine.distributed.meeting import Meeting
+from engine.training import objectives
+from engine.training.reporting import Figures, Silent
+from engine.training.run import Places, Plan
+
+
+class Watched(Silent):
+    """Remembers what was reported; kills a rank at a step, or asks to stop before one."""
+
+    def __init__(self, order: dict) -> None:
+        self.order = order
+        self.losses: list[float] = []
+        self.norms: list[float] = []
+        self.validations: list[float] = []
+        self.stumbles: list[str] = []
+        self.step = 0
+
+    def started(self, step: int, steps: int) -> None:
+        self.step = step
+
+    def stepped(self, figures: Figures) -> None:
+        self.step = figures.step
+        self.losses.append(figures.loss)
+        self.norms.append(figures.gradient_norm)
+
+    def validated(self, step: int, loss: float, best: bool) -> None:
+        self.validations.append(loss)
+
+    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
+        self.stumbles.append(action)
+
+    def stopping(self) -> bool:
+        return self.order.get("stop_at") == self.step
+
+
+class Starved(objectives.MaskedCrossEntropy):
+    """Memory that does not suffice for more than one row, on one rank."""
+
+    def backward(self, model, batch, scale):
+        if len(batch.tokens_BT) > 1:
+            raise MemoryError
+        return super().backward(model, batch, scale)
+
+
+def carry_out(order: dict, meeting: Meeting) -> dict:
+    together.run.MaskedCrossEntropy = Starved if order.get("starve") == meeting.rank else objectives.MaskedCrossEntropy
+    watched = Watched(order)
+    if meeting.rank:
+        together.Silent = lambda: watched
+    error = ""
+    try:
+        if meeting.rank:
+            together.follow(meeting)
+        else:
+            plan = Plan.model_validate_json(order["plan"])
+            folder, snapshot, base, target = (Path(text) if text else None for text in order["places"])
+            together.lead(meeting, plan, Places(folder, snapshot, base, target), watched)
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    return {
+        "losses": watched.losses,
+        "norms": watched.norms,
+        "validations": watched.validations,
+        "stumbles": watched.stumbles,
+        "error": error,
+    }
+
+
+for line in sys.stdin:
+    order = json.loads(line)
+    os.environ |= {key: str(value) for key, value in order["environment"].items()}
+    print(json.dumps(carry_out(order, Meeting())), flush=True)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    with suppress(KeyError):
+        os.kill(os.getpid(), getattr(signal, order["then"]))

@@ -1,0 +1,67 @@
+"""Ranks that train together come to what one process comes to on the same rows.
+
+Tolerance: sums are split otherwise, so float32 rounds otherwise: losses and norms agree to 2e-5, weights to 1e-4.
+"""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.training.checkpoint import Checkpoints
+
+LOSS, WEIGHT = 2e-5, 1e-4
+EVERYTHING = {
+    "optimizer": "muon",
+    "average": 0.9,
+    "label_smoothing": 0.1,
+    "recompute": "full",
+    "batch_size": 1,
+    "accumulation": 8,
+}
+
+
+def same_weights(one, other):
+    expected, found = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    assert expected.keys() == found.keys()
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, atol=WEIGHT, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("training", [{}, EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_as_one_process(ranks, plan, places, alone, strategy, training):
+    expected, version = alone(**training)
+    found = ranks(plan(strategy, **training), places)
+    assert [one.error for one in found] == ["", ""]
+    for one in found:
+        assert one.losses == pytest.approx(expected.losses, abs=LOSS)
+        assert one.norms == pytest.approx(expected.norms, rel=1e-4)
+        assert one.validations == pytest.approx(expected.validations, abs=LOSS)
+    same_weights(version, places.target)
+
+
+def test_on_the_disk_a_checkpoint_is_that_of_one_process(ranks, plan, places, elsewhere):
+    """Sharded state is joined, so nothing else in thord knows of ranks; scalars too."""
+    for strategy, where in (("ddp", places), ("fsdp", elsewhere("fsdp"))):
+        ranks(plan(strategy), where)
+    one, other = (Checkpoints(where.folder / "checkpoints", 3).latest() for where in (places, elsewhere("fsdp")))
+    assert one
+    assert other
+    assert one.progress.step == other.progress.step == 8
+    assert one.optimizer.keys() == other.optimizer.keys()
+    assert {float(value) for name, value in other.optimizer.items() if name.startswith("step.")} == {8.0}
+    for name, value in (one.weights | one.optimizer).items():
+        torch.testing.assert_close((other.weights | other.optimizer)[name], value, atol=WEIGHT, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(("ddp", 2), ("fsdp", 1)), (("fsdp", 2), ("ddp", 1)), (("ddp", 1), ("fsdp", 2))]
+)
+def test_a_run_goes_on_with_another_number_of_ranks(ranks, plan, places, alone, before, after):
+    expected, version = alone()
+    first = ranks(plan(before[0]), places, before[1], stop_at=5)
+    assert {one.error.split(":")[0] for one in first} == {"Stopped"}
+    then = ranks(plan(after[0]), places, after[1])
+    assert [one.error for one in then] == [""] * after[1]
+    assert first[0].losses + then[0].losses == pytest.approx(expected.losses, abs=LOSS)
+    same_weights(version, places.target)
