@@ -8,9 +8,8 @@ import psutil
 import pytest
 
 from control.paths import at_home
-from daemon.messages import Beat, Failure, Train, Trained, TrainProgress
+from daemon.messages import Beat, Failure, Train, TrainProgress
 from daemon.settings.sections import Tables
-from engine import artifacts
 from engine.data import snapshot
 from engine.data.conversation import Conversation, Message
 
