@@ -19,7 +19,12 @@ from engine.training.reporting import Figures, Silent
 from engine.training.run import Places, Plan
 
 REPOSITORY = Path(__file__).parents[3]
-MODEL = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=64)
+FAMILIES = {
+    "thor": {"kv_heads": 2, "feed_forward": 64, "heads": 4},
+    "gpt2": {"heads": 4},
+    "char_lstm": {},
+    "agiformer": {"feed_forward": 64, "heads": 4},
+}
 TRAINING = {
     "device": "cpu",
     "precision": "fp32",
@@ -114,14 +119,14 @@ def ranks() -> Iterator[Ranks]:
 def plan():
     """``plan(strategy, **training)``."""
 
-    def make(strategy: str = "ddp", **training: object) -> Plan:
+    def make(strategy: str = "ddp", family: str = "thor", **training: object) -> Plan:
         distributed = {"strategy": strategy}
         return Plan(
             cycle=1,
             version=1,
             base=None,
-            model=MODEL,
-            tokenizer=TokenizerSettings(vocabulary=400),
+            model=ModelSettings(family=family, preset="tiny", hidden=32, layers=2, context=64, **FAMILIES[family]),
+            tokenizer=TokenizerSettings(vocabulary=400, kind="bytes" if family == "agiformer" else "bpe"),
             training=TrainingSettings.model_validate(TRAINING | {"distributed": distributed} | training),
             settings={},
         )

@@ -40,6 +40,23 @@ def test_as_one_process(ranks, plan, places, alone, strategy, training):
     same_weights(version, places.target)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "char_lstm", "agiformer"])
+def test_every_family_can_be_sharded(ranks, plan, places, alone, family):
+    expected, _ = alone(family=family, max_steps=3)
+    for one in ranks(plan("fsdp", family, max_steps=3), places):
+        assert one.error == ""
+        assert one.losses == pytest.approx(expected.losses, abs=LOSS)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_memory_that_runs_out_on_one_rank_halves_the_microbatch_on_all(ranks, plan, places, alone, rank):
+    expected, _ = alone()
+    found = ranks(plan("ddp"), places, starve=rank)
+    for one in found:
+        assert one.stumbles == ["halve the microbatch"]
+        assert one.losses == pytest.approx(expected.losses, abs=LOSS)
+
+
 def test_on_the_disk_a_checkpoint_is_that_of_one_process(ranks, plan, places, elsewhere):
     """Sharded state is joined, so nothing else in thord knows of ranks; scalars too."""
     for strategy, where in (("ddp", places), ("fsdp", elsewhere("fsdp"))):
