@@ -38,8 +38,9 @@ def main() -> None:
     memory.keep_freed_memory()
     context = runtime.start()
     channel, settings = context.channel, context.settings
-    channel.advance("loading torch")
-    from engine.training import run  # noqa: F401 - the heavy part, before the first command is due
+    if settings.training.distributed.world_size == 1:
+        channel.advance("loading torch")
+        from engine.training import run  # noqa: F401 - the heavy part, before the first command is due
 
     channel.idle()
     channel.ready()
