@@ -28,7 +28,7 @@ class Replicated(Group):
 
     def spread(self, model: nn.Module) -> None:
         """Begin on every rank with the weights of rank 0."""
-        self._copies = DistributedDataParallel(_Touched(model), broadcast_buffers=False)
+        self._copies = DistributedDataParallel(_Touched(model))
 
     def own_part(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """All of it."""
