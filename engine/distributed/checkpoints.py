@@ -130,8 +130,7 @@ def _remembered(folder: Path) -> int:
 
 
 def _memory(folder: Path) -> Path:
-    """Beside the checkpoints."""
-    return folder.parent / "memory.json"
+    return folder / "memory.json"
 
 
 def _write_scalars(file: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -69,5 +69,5 @@ def _learn(meeting: Meeting, order: _Order, reporter: Reporter) -> VersionManife
     try:
         return run.learn(order.plan, order.places, reporter, meeting)
     except ShortOfMemoryError as error:
-        checkpoints.remember(order.folder / run.CHECKPOINTS, error.halvings)
+        checkpoints.remember(run.checkpoint_folder(order.plan, order.places), error.halvings)
         raise
