@@ -78,6 +78,16 @@ def readable_installation() -> None:
         drop_in.write_text(f"[Service]\nBindReadOnlyPaths={REPOSITORY} {BIN.parent}\n")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shared_mounts() -> None:
+    """Share mounts between namespaces, as systemd does on every machine it boots, but not where it sees a container.
+
+    It mounts credentials in a namespace of its own and needs this to show them to the service; without it every unit,
+    whatever its user, finds an empty folder of root's.
+    """
+    run("mount", "--make-rshared", "/")
+
+
 def test_a_dry_run_says_all_and_does_nothing() -> None:
     said = ctl("install-service", "--dry-run")
     assert "would write /etc/systemd/system/thord.service" in said
