@@ -116,8 +116,10 @@ def _packages(_: Patient) -> Iterator[Finding]:
 
 _TORCH_PROBE = """
 import json, torch
+from engine.native import library
 cuda = torch.cuda.is_available()
 print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "available": cuda,
+    "kernel": library.path().is_file(),
     "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else []}))
 if cuda:
     torch.ones(8, device="cuda").sum().item()
@@ -152,7 +154,20 @@ def _torch(patient: Patient) -> Iterator[Finding]:
         yield Finding("gpu", "ok", f"{', '.join(found['devices'])}; CUDA {found['cuda']}")
     else:
         yield from _no_gpu(patient, found["cuda"])
+        yield from _kernel(built=found["kernel"])
     yield from _processes(patient, len(found["devices"]))
+
+
+def _kernel(*, built: bool) -> Iterator[Finding]:
+    if built:
+        yield Finding("kernel", "ok", "answers of thor and gpt2 are computed by the kernel built for this machine")
+    else:
+        yield Finding(
+            "kernel",
+            "warn",
+            "the kernel for answers on a processor is not built; torch computes them, at about half the speed",
+            f"install a C++ compiler, then: {sys.executable} -m engine.native.build",
+        )
 
 
 def _no_gpu(patient: Patient, built_for: str | None) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import pytest
 
 from control import install_service, systemd
 from control.paths import as_unit, at_home, share
+from engine.native import library
 from tests.control.stand_in import Ctl, StandIn
 
 
@@ -91,6 +92,7 @@ def test_doctor_finds_a_healthy_machine_healthy(ctl: Ctl) -> None:
         "settings", "python", "packages", "torch", "home", "logs", "runtime", "disk"
     }  # fmt: skip
     assert "thorctl start" in checks["thord"][0]["remedy"]
+    assert ("ok" if library.path().is_file() else "warn") == checks["kernel"][0]["level"]
     assert "thorctl ingest" in checks["data"][0]["remedy"]
 
 
