@@ -46,5 +46,5 @@ def lines(found: dict[str, Json]) -> dict[str, str]:
         "training": f"{numbers['training_bytes'] / _MIB:,.0f} MiB of {numbers['available_bytes'] / _MIB:,.0f} free",
         "settings": fits,
         "speed": f"{numbers['tokens_per_second']:,.0f} tokens/s",
-        "inference": f"{numbers['inference_bytes'] / _MIB:,.0f} MiB with one row of full length",
+        "inference": f"{numbers['inference_bytes'] / _MIB:,.0f} MiB for {numbers['inference_rows']:.0f} rows at once",
     }

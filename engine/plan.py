@@ -21,13 +21,13 @@ from pathlib import Path
 import psutil
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor
 
 from engine import device, flops, memory
-from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config import InferenceSettings, ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError
+from engine.inference import footprint
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
 from engine.training.checkpoint import Checkpoints
@@ -54,6 +54,12 @@ class Question(BaseModel):
     model: ModelSettings
     tokenizer: TokenizerSettings
     training: TrainingSettings
+    inference: InferenceSettings = InferenceSettings()
+
+    @property
+    def cached_rows(self) -> int:
+        """Of a version in the server; one is for padding."""
+        return self.inference.max_batch + 1
 
     @property
     def vocabulary(self) -> int:
@@ -67,7 +73,8 @@ class Forecast:
 
     Attributes:
         training_bytes: the peak with ``batch_size`` rows, beyond what torch takes by itself.
-        inference_bytes: the weights, and what is remembered of one row of full length.
+        inference_bytes: a version in the server: its weights, and what is remembered of all its rows at full length.
+        inference_rows: those rows, but for one that is for padding.
         batch_size: rows in a microbatch that fit, at most those asked for; 0 where not even one does.
         gemm_flops: operations a second in matrix products of the model's own shapes.
         share_of_gemm: what of them training comes to.
@@ -80,6 +87,7 @@ class Forecast:
     available_bytes: int
     training_bytes: int
     inference_bytes: int
+    inference_rows: int
     batch_size: int
     accumulation: int
     tokens_per_second: float
@@ -132,7 +140,8 @@ def forecast(question: Question) -> Forecast:
         dtype=str(placement.dtype).removeprefix("torch."),
         available_bytes=available,
         training_bytes=int(peak(rows)),
-        inference_bytes=placement.dtype.itemsize * parameters + _cache_bytes(model, vocabulary, placement.dtype),
+        inference_bytes=_inference_bytes(question),
+        inference_rows=question.inference.max_batch,
         batch_size=fitting,
         accumulation=training.accumulation * training.batch_size // rows,
         tokens_per_second=rate,
@@ -207,19 +216,12 @@ def _available_bytes(where: torch.device) -> int:
     return torch.cuda.mem_get_info()[0] if where.type == "cuda" else psutil.virtual_memory().available
 
 
-def _cache_bytes(model: ModelSettings, vocabulary: int, dtype: torch.dtype) -> int:
-    """What is remembered of one row, found without storage."""
-    part = registry.skeleton(model, vocabulary)
-    registry.module(part).to(dtype)
-    return sum(tensor.nbytes for tensor in _tensors(part.make_cache(1, model.shape.context)))
-
-
-def _tensors(value: object) -> list[Tensor]:
-    """All tensors in lists and objects."""
-    if isinstance(value, Tensor):
-        return [value]
-    inner = value if isinstance(value, list) else getattr(value, "__dict__", {}).values()
-    return [tensor for each in inner for tensor in _tensors(each)]
+def _inference_bytes(question: Question) -> int:
+    answering = question.inference
+    placement = device.resolve(answering.device, answering.precision)
+    return footprint.of_model(
+        question.model, question.vocabulary, placement, question.cached_rows, answering.quantization
+    )
 
 
 def main() -> int:

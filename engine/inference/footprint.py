@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine import version
-from engine.config import Quantization
+from engine.config import ModelSettings, Quantization
 from engine.device import Placement
 from engine.inference import decoders
 from engine.models import registry
@@ -22,7 +22,14 @@ def needed(folder: Path, placement: Placement, rows: int, quantization: Quantiza
         ArtifactError: that cannot be read.
     """
     config = version.read_config(folder)
-    model = registry.skeleton(config.model, config.vocabulary)
+    return of_model(config.model, config.vocabulary, placement, rows, quantization)
+
+
+def of_model(
+    settings: ModelSettings, vocabulary: int, placement: Placement, rows: int, quantization: Quantization
+) -> int:
+    """The same of a model that may be nowhere yet; nothing is allocated."""
+    model = registry.skeleton(settings, vocabulary)
     registry.module(model).to(placement.dtype)
     decoder = decoders.prepare(model, placement.device, quantization)
     return taken(decoder, decoder.make_cache(rows, model.context))

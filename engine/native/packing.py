@@ -39,7 +39,7 @@ def pack(weight_NK: Tensor, bias_N: Tensor | None, quantization: Quantization) -
     """Lay a matrix out; unquantized it stays in its dtype, which must be float32 or bfloat16."""
     outputs, inputs = weight_NK.shape
     padded_NK = F.pad(weight_NK, (0, -inputs % GROUP, 0, -outputs % LANES))
-    bias = None if bias_N is None else bias_N.float().contiguous()
+    bias = None if bias_N is None else bias_N.to(torch.float32, copy=True)  # and no view of a mapped file
     if quantization == "int8":
         values_NK, scales_N = _to_8_bits(padded_NK)
         return Packed("int8", outputs, inputs, _panels((values_NK + 128).to(torch.uint8), 4), scales_N, bias)

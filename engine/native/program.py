@@ -272,7 +272,8 @@ class NativeDecoder:
 
     def _keep(self, tensor: Tensor) -> Tensor:
         """A float32 copy, or the tensor itself, that lives as long as this."""
-        self._kept.append(tensor.detach().float().contiguous())
+        kept = torch.empty_like(tensor, dtype=torch.float32, memory_format=torch.contiguous_format)
+        self._kept.append(kept.copy_(tensor.detach()))  # a view of the file would keep all of it mapped
         return self._kept[-1]
 
     # Running it ------------------------------------------------------------------------------------------------------
