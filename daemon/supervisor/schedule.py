@@ -171,7 +171,7 @@ class Schedule:
 
     async def _back_up(self) -> None:
         now = self._clock()
-        for database in (self._paths.database, self._paths.ledger):
+        for database in (self._paths.database, self._paths.ledger):  # not chats.db: what is deleted there must be gone
             await self._back_up_one(database)
         await insist(lambda: self._store.set_meta(LAST_BACKUP, now.isoformat()), self._troubles)
         self._plan_backup(now)
