@@ -160,7 +160,8 @@ class Clients:
         ):
             raw.sendall(data)
             if wait:
-                raw.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # ENOTCONN, which is no ConnectionError: the reset came first
+                    raw.shutdown(socket.SHUT_WR)
             while wait and raw.recv(65536):
                 pass
 
