@@ -34,9 +34,9 @@ class Timed(Rows):
 
     seconds = 0.0
 
-    def of_step(self, step: int, seed: int, rows: int, microbatch: int) -> list[Batch]:
+    def of_step(self, *step: int) -> list[Batch]:
         began = time.perf_counter()
-        batches = super().of_step(step, seed, rows, microbatch)
+        batches = super().of_step(*step)
         self.seconds += time.perf_counter() - began
         return batches
 

@@ -1,5 +1,6 @@
 """Conversations a second from text to ids on disk, beside datasets.map with the same tokenizer, one process each."""
 
+import ast
 import importlib.util
 import logging
 import os
@@ -81,8 +82,14 @@ def measure(vocabulary: int = 8192, most: int = 20_000) -> Rates | None:
 
 
 def _texts(most: int) -> Iterator[str]:
-    """Runs of words from Python's own library, text and code, an even number of them."""
+    """Runs of words from what Python's own library says of itself, an even number of them."""
     files = sorted(Path(os.__file__).parent.glob("*.py"))
-    words = [word for file in files for word in file.read_text(encoding="utf-8").split()]
+    words = [word for file in files for word in _documentation(file).split()]
     for number in range(min(most, len(words) // _WORDS // 2) * 2):
         yield " ".join(words[number * _WORDS : (number + 1) * _WORDS])
+
+
+def _documentation(file: Path) -> str:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return "\n".join(ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds))
