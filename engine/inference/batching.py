@@ -1,12 +1,12 @@
 """What one iteration computes: which prompts advance by how much, and in what shape rows are decoded.
 
-Shapes are chosen so that the numbers of a row do not depend on its neighbours, and greedy answers under load equal
-those of an idle engine. Prompts are read alone, in chunks cut at fixed places. Decoding is padded to a bucket of at
-least four rows: from four on, MKL and oneDNN compute each row alike, whatever their number (one to three rows take
-another path). With several threads MKL needs ``MKL_CBWR`` set besides.
+Where torch computes, shapes are chosen so that the numbers of a row do not depend on its neighbours, and greedy answers
+under load equal those of an idle engine. Prompts are read alone, in chunks cut at fixed places. Decoding is padded to a
+bucket of at least four rows: from four on, MKL and oneDNN compute each row alike, whatever their number (one to three
+rows take another path). With several threads MKL needs ``MKL_CBWR`` set besides. The kernel needs nothing of this.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.inference.requests import SequenceState
@@ -50,8 +50,3 @@ def bucket(rows: int) -> int:
     while size < rows:
         size *= 2
     return size
-
-
-def padded(values: Sequence[int], size: int, filler: int) -> list[int]:
-    """``values`` and as many fillers as are lacking."""
-    return [*values, *[filler] * (size - len(values))]

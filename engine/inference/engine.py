@@ -4,7 +4,7 @@ Other threads only `Engine.submit` and `Engine.cancel`. A request binds to a ver
 scheduled (one that pins a version: when it is submitted) and ends on it. Its events go to the listener in batches, one
 an iteration.
 
-Shapes: B rows, T positions, N choices to make, D hidden, V vocabulary.
+Shapes: B rows, T tokens, N choices to make, D hidden, V vocabulary.
 """
 
 import logging
@@ -16,8 +16,10 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from engine.inference.batching import SMALLEST_BUCKET, bucket, padded, plan
+from engine.inference import forward
+from engine.inference.batching import plan
 from engine.inference.fair_queue import FairQueue
+from engine.inference.forward import Stretch
 from engine.inference.requests import (
     Bound,
     Event,
@@ -251,54 +253,49 @@ class Engine:
 
     def _advance(self, resident: Resident, sequences: list[SequenceState]) -> None:
         now = plan(sequences)
+        prompts = [
+            Stretch(_row(each), each.cached, each.prompt[each.cached :][:length]) for each, length in now.prefill
+        ]
+        newest = [Stretch(_row(each), each.cached, each.output[-1:]) for each in now.decode]
+        read, newest_BD = forward.hidden(resident, prompts, newest)
         choosing: list[SequenceState] = []
         only_read: list[SequenceState] = []
-        logits: list[Tensor] = []
-        for sequence, length in now.prefill:
-            last_D = self._read_prompt(resident, sequence, length)
+        last: list[Tensor] = []
+        of: list[int] = []  # whose scores each one chooses by: those of one prompt may be several's
+        for (sequence, _), stretch, hidden_TD in zip(now.prefill, prompts, read, strict=True):
+            self._have_read(resident, sequence, stretch, hidden_TD)
             if sequence.prefilling:
                 continue
             ready = [sequence, *_share(resident, sequence, sequences)]
             if sequence.limit > 0:
                 choosing += ready
-                logits.append(_logits_of_one(resident, last_D).expand(len(ready), -1))
+                of += [len(last)] * len(ready)
+                last.append(hidden_TD[-1])
             else:
                 only_read += ready
-        if now.decode:
-            choosing += now.decode
-            logits.append(self._decode(resident, now.decode))
+        for sequence in now.decode:
+            sequence.cached += 1
+        choosing += now.decode
         if choosing:
-            self._choose(resident, choosing, torch.cat(logits).float())
+            logits_NV = forward.logits(resident, last, newest_BD).float()
+            if len(of) > len(last):
+                logits_NV = logits_NV[[*of, *range(len(last), len(logits_NV))]]
+            self._choose(resident, choosing, logits_NV)
         for sequence in only_read:
             self._finish(sequence, Finished(sequence.index, "length", 0, sequence.reused))
 
-    def _read_prompt(self, resident: Resident, sequence: SequenceState, length: int) -> Tensor:
-        """Take the next ``length`` prompt tokens into the cache; the hidden state [D] of the last one."""
-        start = sequence.cached
-        tokens = sequence.prompt[start : start + length]
-        hidden_TD = _step(resident, [tokens], [_row(sequence)], [start])[0]
-        sequence.cached += length
-        resident.rows.wrote(_row(sequence), tokens)
+    def _have_read(self, resident: Resident, sequence: SequenceState, stretch: Stretch, hidden_TD: Tensor) -> None:
+        """These prompt tokens are in the cache; say of them what the request wants to know."""
+        sequence.cached += len(stretch.tokens)
+        resident.rows.wrote(stretch.row, stretch.tokens)
         sampling = sequence.request.wish.sampling
-        targets = sequence.prompt[start + 1 : start + length + 1]
+        targets = sequence.prompt[stretch.start + 1 : sequence.cached + 1]
         if sequence.request.wish.score_prompt and targets:
             scored = score(resident.model.logits(hidden_TD[: len(targets)]), targets, sampling.alternatives or 0)
             self._emit(sequence.request, PromptScored(sequence.index, tuple(scored)))
         if sequence.request.wish.sum_hidden:
             sums_D = hidden_TD.float().sum(0)
             self._emit(sequence.request, PromptSummed(sequence.index, tuple(sums_D.tolist())))
-        return hidden_TD[-1]
-
-    def _decode(self, resident: Resident, sequences: Sequence[SequenceState]) -> Tensor:
-        """Take each one's newest token into the cache; scores [B, V] of the next."""
-        size = bucket(len(sequences)) if resident.pads else len(sequences)
-        newest = padded([sequence.output[-1] for sequence in sequences], size, 0)
-        rows = padded([_row(sequence) for sequence in sequences], size, resident.padding_row)
-        starts = padded([sequence.cached for sequence in sequences], size, 0)
-        hidden_BTD = _step(resident, [[token] for token in newest], rows, starts)
-        for sequence in sequences:
-            sequence.cached += 1
-        return resident.model.logits(hidden_BTD[:, 0])[: len(sequences)]
 
     # Postprocess -----------------------------------------------------------------------------------------------------
 
@@ -410,22 +407,6 @@ def _share(resident: Resident, reader: SequenceState, others: Sequence[SequenceS
         resident.cache.copy(_row(reader), _row(other), reader.cached)
         other.cached = other.reused = reader.cached
     return waiting
-
-
-def _step(resident: Resident, tokens: list[list[int]], rows: list[int], starts: list[int]) -> Tensor:
-    """One forward pass of the model: hidden states [B, T, D]."""
-    device = resident.device
-    return resident.model.step(
-        torch.tensor(tokens, device=device),
-        resident.cache,
-        torch.tensor(rows, device=device),
-        torch.tensor(starts, device=device),
-    )
-
-
-def _logits_of_one(resident: Resident, hidden_D: Tensor) -> Tensor:
-    """Scores [1, V], computed in the smallest bucket so that they are those a decoded row would get."""
-    return resident.model.logits(hidden_D.expand(SMALLEST_BUCKET if resident.pads else 1, -1))[:1]
 
 
 def _scores(sequences: Sequence[SequenceState], tokens: list[int], logits_NV: Tensor) -> list[tuple[Scored, ...]]:

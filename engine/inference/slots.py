@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from engine.inference import footprint, swap_policy
 from engine.inference.rows import Rows
 from engine.models.base import Cache, Decoder
-from engine.native.program import NativeDecoder
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
 
@@ -34,7 +33,6 @@ class Resident:
         cache: rows for the sequences that run on this version, and one more that padding is written to.
         rows: who has which of them; all but the padding's.
         bytes: what weights and cache take.
-        pads: rows are decoded in buckets, because a row's numbers depend on how many there are.
     """
 
     def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder | None = None) -> None:
@@ -49,7 +47,6 @@ class Resident:
         self.device = next(loaded.model.parameters()).device
         self.bytes = footprint.taken(self.model, self.cache)
         self.padding_row = rows
-        self.pads = not isinstance(self.model, NativeDecoder)
         self.rows = Rows(self.cache, rows)
 
 

@@ -113,21 +113,26 @@ class NativeDecoder:
             TypeError: the cache is another family's.
             ValueError: a row would grow beyond the length of the cache.
         """
+        rows, length = tokens_BT.shape
+        positions_M = (starts_B[:, None] + torch.arange(length)).flatten()
+        rows_M = rows_B[:, None].expand(-1, length).flatten()
+        return self.read(tokens_BT.flatten(), cache, rows_M, positions_M).view(rows, length, -1)
+
+    def read(self, tokens_M: Tensor, cache: Cache, rows_M: Tensor, positions_M: Tensor) -> Tensor:
+        """Hidden states [M, D] of tokens of any cache rows, those of one row in order. Raises as `step`."""
         if not isinstance(cache, KeyValueCache):
             raise TypeError(f"the kernel needs keys and values, not a {type(cache).__name__}")
-        rows, length = tokens_BT.shape
-        if int(starts_B.max()) + length > cache.length:
-            raise ValueError(f"{int(starts_B.max()) + length} positions do not fit into a cache of {cache.length}")
-        positions_M = starts_B if length == 1 else (starts_B[:, None] + torch.arange(length)).flatten()
-        rows_M = rows_B if length == 1 else rows_B[:, None].expand(-1, length).flatten()
-        hidden_BTD = torch.empty(rows, length, self._width)
-        self._make_room(rows * length, cache.length)
-        self._body[-1].target = hidden_BTD.data_ptr()
+        longest = int(positions_M.max()) + 1
+        if longest > cache.length:
+            raise ValueError(f"{longest} positions do not fit into a cache of {cache.length}")
+        hidden_MD = torch.empty(len(tokens_M), self._width)
+        self._make_room(len(tokens_M), cache.length)
+        self._body[-1].target = hidden_MD.data_ptr()
         for operation, keys, values in zip(self._attends, cache.keys, cache.values, strict=True):
             operation.keys, operation.values = keys.data_ptr(), values.data_ptr()
             operation.length = cache.length
-        self._run(self._body, tokens_BT.flatten(), rows_M, positions_M, cache.length)
-        return hidden_BTD
+        self._run(self._body, tokens_M, rows_M, positions_M, cache.length)
+        return hidden_MD
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary, in float32."""

@@ -1,0 +1,73 @@
+"""One forward pass of one version: prompts go on being read, and answers get their newest token into the cache.
+
+The kernel takes the tokens of all of them at once, because there no number depends on the company. Elsewhere each
+prompt is read alone and answers are decoded in a bucket, the shapes of `engine.inference.batching`.
+
+Shapes: T tokens of one stretch, M of all, B rows, D hidden, N choices to make, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.inference.batching import SMALLEST_BUCKET, bucket
+from engine.inference.slots import Resident
+from engine.native.program import NativeDecoder
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Tokens that one cache row goes on with, after ``start`` that it holds."""
+
+    row: int
+    start: int
+    tokens: Sequence[int]
+
+
+def hidden(resident: Resident, prompts: Sequence[Stretch], newest: Sequence[Stretch]) -> tuple[list[Tensor], Tensor]:
+    """Take all tokens into the cache: hidden states [T, D] of each prompt's, and [B, D] of the newest, one a row."""
+    if isinstance(resident.model, NativeDecoder):
+        lengths = [len(each.tokens) for each in prompts]
+        states_MD = _of_all(resident, resident.model, [*prompts, *newest])
+        *read, newest_BD = torch.split(states_MD, [*lengths, len(newest)])
+        return read, newest_BD
+    read = [_of_rows(resident, [each])[0] for each in prompts]
+    if not newest:
+        return read, torch.empty(0, 0, device=resident.device)
+    padding = [Stretch(resident.padding_row, 0, (0,))] * (bucket(len(newest)) - len(newest))
+    return read, _of_rows(resident, [*newest, *padding])[: len(newest), 0]
+
+
+def logits(resident: Resident, read: Sequence[Tensor], newest_BD: Tensor) -> Tensor:
+    """Scores [N, V]: after each of the prompts whose last hidden state [D] is given, then after the newest tokens."""
+    model = resident.model
+    if isinstance(model, NativeDecoder):
+        return model.logits(torch.cat([last_D[None] for last_D in read] + [newest_BD]))
+    # A prompt's in the smallest bucket: they are what a decoded row would get.
+    scores = [model.logits(last_D.expand(SMALLEST_BUCKET, -1))[:1] for last_D in read]
+    if len(newest_BD):
+        size = bucket(len(newest_BD))
+        scores.append(model.logits(F.pad(newest_BD, (0, 0, 0, size - len(newest_BD))))[: len(newest_BD)])
+    return torch.cat(scores)
+
+
+def _of_all(resident: Resident, decoder: NativeDecoder, stretches: Sequence[Stretch]) -> Tensor:
+    """The tokens of all, one after the other: hidden states [M, D]."""
+    tokens = [token for each in stretches for token in each.tokens]
+    rows = [each.row for each in stretches for _ in each.tokens]
+    positions = [each.start + place for each in stretches for place in range(len(each.tokens))]
+    return decoder.read(torch.tensor(tokens), resident.cache, torch.tensor(rows), torch.tensor(positions))
+
+
+def _of_rows(resident: Resident, stretches: Sequence[Stretch]) -> Tensor:
+    """Stretches of one length: hidden states [B, T, D]."""
+    device = resident.device
+    return resident.model.step(
+        torch.tensor([each.tokens for each in stretches], device=device),
+        resident.cache,
+        torch.tensor([each.row for each in stretches], device=device),
+        torch.tensor([each.start for each in stretches], device=device),
+    )
