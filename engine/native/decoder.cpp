@@ -79,12 +79,16 @@ inline floats load(const bfloat16 *p) {
     std::memcpy(&h, p, 32);
     return bits(__builtin_convertvector(h, words) << 16);
 }
-inline float sum(floats v) {
+inline float sum(floats v) {  // in this order everywhere: halves onto each other
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)v);
+#else
     float total[LANES];
     store(total, v);
     for (int64_t width = LANES / 2; width; width /= 2)
         for (int64_t i = 0; i < width; i++) total[i] += total[i + width];
     return total[0];
+#endif
 }
 // a * b + c in one rounding wherever the processor can. The compiler fuses nothing by itself (-ffp-contract=off): it would
 // in one instance of a template and not in another, and the same token would get other numbers in another batch.
@@ -464,6 +468,17 @@ void remember(const Operation &op, int64_t m, int64_t row, int64_t position) {
     }
 }
 
+// What attention takes from the values in NV vectors of a head: side by side, because each sum waits for the one before.
+template <int NV, class Element>
+void mix(const Element *values, const float *scores, int64_t count, int64_t width, floats total, float *to) {
+    floats mixed[NV] = {};
+    for (int64_t s = 0; s < count; s++) {
+        const floats score = all(scores[s]);
+        for (int v = 0; v < NV; v++) mixed[v] = fused(score, load(values + s * width + v * LANES), mixed[v]);
+    }
+    for (int v = 0; v < NV; v++) store(to + v * LANES, mixed[v] / total);
+}
+
 template <class Element>
 void attend(const Operation &op, int64_t m, int64_t h, int64_t row, int64_t position, float *scores) {
     const int64_t width = op.head, vectors = width / LANES;
@@ -476,7 +491,7 @@ void attend(const Operation &op, int64_t m, int64_t h, int64_t row, int64_t posi
     float most = -INFINITY;
     for (int64_t s = 0; s < count; s++) {
         floats products = {};
-        for (int64_t v = 0; v < vectors; v++) 
+        for (int64_t v = 0; v < vectors; v++)
             products = fused(load(query + v * LANES), load(keys + s * width + v * LANES), products);
         scores[s] = sum(products) * shrink;
         most = scores[s] > most ? scores[s] : most;
@@ -489,14 +504,11 @@ void attend(const Operation &op, int64_t m, int64_t h, int64_t row, int64_t posi
         store(scores + s, share);
         totals += share;
     }
-    const float total = sum(totals);
+    const floats total = all(sum(totals));
     float *to = op.to + m * op.to_width + h * width;
-    for (int64_t v = 0; v < vectors; v++) {
-        floats mixed = {};
-        for (int64_t s = 0; s < count; s++) 
-            mixed = fused(all(scores[s]), load(values + s * width + v * LANES), mixed);
-        store(to + v * LANES, mixed / total);
-    }
+    int64_t v = 0;
+    for (; v + 4 <= vectors; v += 4) mix<4>(values + v * LANES, scores, count, width, total, to + v * LANES);
+    for (; v < vectors; v++) mix<1>(values + v * LANES, scores, count, width, total, to + v * LANES);
 }
 
 int64_t padded(int64_t k) { return (k + GROUP - 1) / GROUP * GROUP; }

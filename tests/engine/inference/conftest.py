@@ -9,6 +9,7 @@ import torch
 
 from engine.artifacts import VersionManifest
 from engine.config import ModelSettings
+from engine.inference import decoders
 from engine.inference.engine import Engine
 from engine.inference.requests import Bound, Event, Failed, Finished, Piece, PromptScored, Request, Scored, Wish
 from engine.inference.slots import Resident, WeightSlots
@@ -21,7 +22,9 @@ from engine.version import LoadedVersion, VersionConfig
 ROWS = 5
 
 
-def make_resident(number: int, settings: ModelSettings, tokenizer: Tokenizer, rows: int = ROWS) -> Resident:
+def make_resident(
+    number: int, settings: ModelSettings, tokenizer: Tokenizer, rows: int = ROWS, *, native: bool = False
+) -> Resident:
     """A version of random weights, its number the seed. Strong layers: it does not just repeat its last token."""
     model = registry.build(settings, tokenizer.vocabulary, seed=number)
     with torch.no_grad():
@@ -30,7 +33,8 @@ def make_resident(number: int, settings: ModelSettings, tokenizer: Tokenizer, ro
     registry.module(model).eval().requires_grad_(requires_grad=False)
     manifest = VersionManifest.model_construct(version=number, tokenizer_sha256="t")
     config = VersionConfig(family="thor", model=settings, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
-    return Resident(LoadedVersion(manifest, config, model, tokenizer), rows)
+    decoder = decoders.prepare(model, torch.device("cpu"), "none") if native else None
+    return Resident(LoadedVersion(manifest, config, model, tokenizer), rows, decoder)
 
 
 @dataclass

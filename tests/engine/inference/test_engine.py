@@ -15,7 +15,9 @@ from engine.inference.engine import PromptTooLongError, QueueFullError
 from engine.inference.requests import Bound, Failed, Sampling, Wish
 from engine.inference.slots import Resident, VersionGoneError
 from engine.models.base import LanguageModel
+from engine.native import library
 from engine.tokenizers.base import Tokenizer
+from tests.engine.inference.conftest import make_resident
 
 GREEDY = Sampling(temperature=0.0, alternatives=0)
 Plain = Callable[[LanguageModel, Sequence[int], int], list[int]]
@@ -51,6 +53,30 @@ def test_log_probabilities_do_not_depend_on_company(make_running: Callable, resi
         found = each.wait().scored()
         assert [token.id for token in found] == [token.id for token in expected]
         assert [token.logprob for token in found] == pytest.approx([token.logprob for token in expected], abs=1e-5)
+
+
+def test_with_the_kernel_no_bit_depends_on_company(
+    make_running: Callable, tokenizer: Tokenizer, continue_plainly: Plain
+) -> None:
+    """Prompts of all lengths, longer than an iteration reads, come and go beside answers, in the same calls."""
+    if library.kernel() is None:
+        pytest.skip("the kernel is not built on this machine: python -m engine.native.build")
+    shape = ModelSettings(hidden=64, layers=2, heads=4, kv_heads=2, feed_forward=64, context=400)
+    plain = make_resident(1, shape, tokenizer)
+    resident = make_resident(1, shape, tokenizer, native=True)
+    prompts = prompts_of(6, 14, tokenizer.vocabulary, longest=370)
+    running = make_running(resident)
+    alone = [running.ask([prompt], Wish(20, GREEDY)).wait() for prompt in prompts]
+    for prompt, each in zip(prompts, alone, strict=True):
+        assert each.tokens() == continue_plainly(plain.model, prompt, 20)
+    fresh = make_running(make_resident(1, shape, tokenizer, native=True))
+    heard = []
+    for place, prompt in enumerate(prompts):
+        heard.append(fresh.ask([prompt], Wish(20, GREEDY)))
+        if place % 4 == 3:
+            heard[place - 2].wait()
+    for each, expected in zip(heard, alone, strict=True):
+        assert each.wait().scored() == expected.scored()
 
 
 def test_seeded_samples_do_not_depend_on_company(make_running: Callable, resident: Resident) -> None:

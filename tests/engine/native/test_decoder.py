@@ -109,6 +109,13 @@ def test_no_number_depends_on_company_or_on_how_a_text_was_cut(
                 starts = torch.full((company,), place)
                 alone = decoder.step(text[:company, place : place + 1], cache, rows[:company], starts)
                 assert torch.equal(alone[:, 0], whole[:company, place])
+        lengths = torch.arange(11) * 3  # rows that begin, go on by one, or go on by many, all in one call
+        cache = decoder.make_cache(11, 80)
+        for begin, end in ((torch.zeros_like(lengths), lengths), (lengths, lengths.flip(0).clamp(min=lengths + 1))):
+            places = [(row, place) for row in range(11) for place in range(int(begin[row]), int(end[row]))]
+            rows_M, positions_M = torch.tensor(places).unbind(1)
+            mixed = decoder.read(text[rows_M, positions_M], cache, rows_M, positions_M)
+            assert torch.equal(mixed, whole[rows_M, positions_M])
         scores = decoder.logits(whole[:, -1])
         assert all(torch.equal(decoder.logits(whole[row : row + 1, -1])[0], scores[row]) for row in range(11))
     finally:
