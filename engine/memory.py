@@ -7,6 +7,16 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_OLD_GLIBC_TAKES = 32 << 20
 
 
+def return_freed_memory() -> None:
+    """Have glibc give all freed pages back to the kernel, also those that lie between others still in use.
+
+    By itself it returns only the top of a heap, and a few blocks that live on keep hundreds of megabytes. Other C
+    libraries are left as they are.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> None:
     """Have glibc keep freed memory for the next allocation instead of giving it back to the kernel.
 

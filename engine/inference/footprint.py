@@ -7,7 +7,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from engine import version
+from engine import memory, version
 from engine.config import ModelSettings, Quantization
 from engine.device import Placement
 from engine.inference import decoders
@@ -54,6 +54,7 @@ def free(device: torch.device, limit: int, held: int) -> int:
 def give_back(device: torch.device) -> None:
     """Return to the machine what versions held that are gone."""
     gc.collect()
+    memory.return_freed_memory()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from engine import artifacts, version
+from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
 from engine.config import Quantization
 from engine.device import Placement
@@ -92,6 +92,7 @@ def load(folder: Path, placement: Placement, rows: int, quantization: Quantizati
         resident = Resident(loaded, rows, decoders.prepare(loaded.model, placement.device, quantization))
         del loaded  # the weights as they are stored, where they were laid out anew
         _warm(resident)
+    memory.return_freed_memory()  # the stored form, what laying it out took, and a version that made room for this one
     return resident
 
 
