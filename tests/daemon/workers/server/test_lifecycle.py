@@ -74,7 +74,8 @@ def test_what_is_half_sent_when_it_stops_is_refused_while_streams_are_finished(s
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         healthy = b""
         while not healthy.endswith(b'{"status":"ok"}'):  # head and body may come apart
-            assert (more := idle.recv(1000)), healthy
+            more = idle.recv(1000)
+            assert more, healthy
             healthy += more
         stopper = threading.Thread(target=lambda: server.worker.stop(grace_seconds=20))
         stopper.start()
