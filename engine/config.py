@@ -343,13 +343,15 @@ class TrainingSettings(Section):
     distributed: DistributedSettings = DistributedSettings()
 
     @model_validator(mode="after")
-    def _rows_can_be_shared(self) -> "TrainingSettings":
+    def _can_be_shared(self) -> "TrainingSettings":
         rows, ranks = self.batch_size * self.accumulation, self.distributed.world_size
         if rows % ranks:
             raise ValueError(
                 f"the rows of a step, batch_size x accumulation ({rows}), must be a multiple of the processes that "
                 f"share them, distributed.processes x distributed.hosts ({ranks})"
             )
+        if ranks > 1 and self.distributed.strategy == "fsdp" and self.optimizer == "adamw8bit":
+            raise ValueError("optimizer 'adamw8bit' keeps whole moments, which fsdp cannot share; take strategy 'ddp'")
         return self
 
 

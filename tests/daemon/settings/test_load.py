@@ -57,6 +57,26 @@ def test_every_mistake_is_named_with_its_place_key_value_and_remedy(
 
 
 @pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            "batch_size = 3\n[training.distributed]\nprocesses = 2",
+            r"batch_size x accumulation \(3\), must be a multiple",
+        ),
+        (
+            'optimizer = "adamw8bit"\n[training.distributed]\nprocesses = 2\nstrategy = "fsdp"',
+            "which fsdp cannot share",
+        ),
+        ("[training.distributed]\nhosts = 2", "needs rendezvous"),
+    ],
+)
+def test_what_processes_cannot_do_together_is_refused(paths: Paths, table: str, said: str) -> None:
+    paths.config.write_text(f"[training]\n{table}\n")
+    with pytest.raises(SettingsError, match=said):
+        load(paths)
+
+
+@pytest.mark.parametrize(
     ("written", "said"),
     [
         (b"[training\n", "not valid TOML"),
