@@ -17,7 +17,7 @@ from tests.daemon.workers.server.spoilt import BAD, overflow
 ROOMY = ModelSettings(hidden=256, layers=4, heads=4, kv_heads=4, feed_forward=1024, context=192)
 """A version of this shape takes 17 MiB of weights and 14 of cache."""
 LONG = ModelSettings(hidden=120, layers=6, heads=4, kv_heads=2, feed_forward=512, context=1024)
-"""26 MiB of cache and 6 of weights; its heads are none of the kernel's, so that its answers take longer than a drain."""
+"""26 MiB of cache and 6 of weights; no kernel computes such heads, so that its answers take longer than a drain."""
 
 StartAlone = Callable[..., Server]
 
