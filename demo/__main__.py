@@ -21,6 +21,7 @@ SETTINGS = (
     "data.settle_seconds=0.2",
     "data.max_conversations_per_cycle=800",
     "data.replay_share=0.4",
+    "training.validation_share=0",  # to the end: what is new has few conversations, each told once
 )
 
 
