@@ -23,7 +23,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "training"))
 import checkpoints  # noqa: E402
 import gemm  # noqa: E402
-import tokenising  # noqa: E402
 import work  # noqa: E402
 from work import Size  # noqa: E402
 
@@ -236,19 +235,6 @@ def _notes(results: Sequence[Result]) -> list[str]:
     return notes
 
 
-def compare_tokenising() -> None:
-    """Print records a second."""
-    rates = tokenising.measure()
-    if rates is None:
-        print("\nLEFT OUT, datasets and transformers are not installed: tokenising")
-        return
-    harness.table(
-        f"tokenising {rates.records:,} conversations of {rates.tokens:.0f} tokens, one process each",
-        [["conversations/s", f"{rates.ours:,.0f}", f"{rates.theirs:,.0f}", f"{rates.ours / rates.theirs:.2f}"]],
-        ["", "ours", "datasets.map", "ours is x"],
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", action="append", choices=work.SIZES)
@@ -260,8 +246,6 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.size or ["llama-14m", "gpt2-124m"]:
         compare(name, options)
-    if not options.size:
-        compare_tokenising()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engine import memory
@@ -111,7 +112,7 @@ def parts(text: bytes) -> tuple[bytes, bytes, bytes]:
 
 def encoded(text: bytes) -> Encoded:
     """A document of bytes, all of them to be learned."""
-    return Encoded([FIRST + byte for byte in text], [True] * len(text))
+    return Encoded(np.frombuffer(text, np.uint8) + np.int32(FIRST), np.ones(len(text), np.bool_))
 
 
 def run(trial: Trial, text: bytes, *, final: bool) -> Result:

@@ -18,6 +18,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -173,7 +174,9 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
     model = registry.build(question.model.model_copy(update={"layers": layers}), vocabulary, seed=0)
     with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:
         sizes = [length - length // 3, length // 3] * rows  # as in practice, a row holds several documents
-        documents = (Encoded([at % vocabulary for at in range(size + 1)], [True] * (size + 1)) for size in sizes)
+        documents = (
+            Encoded(np.arange(size + 1, dtype=np.int32) % vocabulary, np.ones(size + 1, np.bool_)) for size in sizes
+        )
         data = Rows(shard.write(Path(folder) / "data", documents), length)
         Loop(model, MaskedCrossEntropy(), data, None, settings, placement, checkpoints, Stopwatch()).run()
     peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else _peak_bytes() - before

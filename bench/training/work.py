@@ -89,9 +89,9 @@ def write(folder: Path, size: Size, steps: int) -> None:
 
 def _document(generator: np.random.Generator, tokens: int, vocabulary: int, context: float) -> Encoded:
     """Tokens as unevenly frequent as words are; the first part of them is context only."""
-    ids = (generator.zipf(1.2, size=tokens) % vocabulary).tolist()
+    ids = (generator.zipf(1.2, size=tokens) % vocabulary).astype(np.int32)
     first = max(1, int(context * tokens))
-    return Encoded(ids, [at >= first for at in range(tokens)])
+    return Encoded(ids, np.arange(tokens) >= first)
 
 
 def _write_model(folder: Path, size: Size) -> None:

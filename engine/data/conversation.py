@@ -29,6 +29,11 @@ class Conversation:
     text: str = ""
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """All that was said: the content of every turn, or the plain text."""
+        return tuple(message.content for message in self.messages) or (self.text,)
+
+    @property
     def canonical(self) -> str:
         """The one JSON text of this content."""
         return _canonical(self.messages, self.text)

@@ -17,6 +17,7 @@ from engine import artifacts
 from engine.tokenizers.chat import Encoded
 
 Number = TypeVar("Number", np.int32, np.int64, np.bool_)
+_BUFFER = 1 << 20
 _IDS, _SUPERVISED, _STARTS = "ids.i32", "supervised.u8", "starts.i64"
 
 
@@ -38,14 +39,14 @@ def write(folder: Path, documents: Iterable[Encoded]) -> Shard:
         end = 0
         with (
             artifacts.publishing(folder) as draft,
-            (draft / _IDS).open("wb") as ids,
-            (draft / _SUPERVISED).open("wb") as supervised,
-            (draft / _STARTS).open("wb") as starts,
+            (draft / _IDS).open("wb", _BUFFER) as ids,
+            (draft / _SUPERVISED).open("wb", _BUFFER) as supervised,
+            (draft / _STARTS).open("wb", _BUFFER) as starts,
         ):
             starts.write(array("q", [end]))
             for document in documents:
-                ids.write(array("i", document.ids))
-                supervised.write(bytes(document.supervised))
+                ids.write(document.ids.data)
+                supervised.write(document.supervised.data)
                 end += len(document.ids)
                 starts.write(array("q", [end]))
     return read(folder)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from engine.data.conversation import Conversation
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import Encoded, encode_conversation
+from engine.tokenizers.chat import Encoded, encode_conversations
 
 Floats = NDArray[np.float64]
 _SCORES_AT_ONCE = 1 << 23
@@ -84,9 +84,9 @@ def supervised_bytes(conversation: Conversation) -> int:
 
 def encode_documents(tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> list[Document]:
     """Tokens and sizes of conversations."""
-    encoded = [encode_conversation(tokenizer, conversation) for conversation in conversations]
+    encoded = encode_conversations(tokenizer, [(conversation, 0) for conversation in conversations])
     return [
-        Document(tokens, supervised_bytes(conversation) if tokens.ids else 0)
+        Document(tokens, supervised_bytes(conversation) if len(tokens.ids) else 0)
         for tokens, conversation in zip(encoded, conversations, strict=True)
     ]
 
@@ -134,7 +134,7 @@ def _windows(document: int, encoded: Encoded, length: int) -> Iterator[_Window]:
     start, scored = 0, 1
     while scored <= last:
         end = min(start + length, last)
-        if any(encoded.supervised[scored : end + 1]):
+        if encoded.supervised[scored : end + 1].any():
             yield _Window(document, start, end, scored)
         start, scored = start + stride, end + 1
 
@@ -167,7 +167,7 @@ def _score(
 
 
 def _token_counts(documents: Sequence[Document]) -> Floats:
-    return np.array([sum(document.encoded.supervised) for document in documents], dtype=np.float64)
+    return np.array([document.encoded.supervised.sum() for document in documents], dtype=np.float64)
 
 
 def _sizes(documents: Sequence[Document]) -> Floats:

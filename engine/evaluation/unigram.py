@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from engine.evaluation.likelihood import Document, Floats, Likelihood
-from engine.tokenizers.chat import Encoded
 
 
 class Unigram:
@@ -14,18 +13,14 @@ class Unigram:
     def __init__(self, vocabulary: int, training: Iterable[Document]) -> None:
         counts_V = np.ones(vocabulary)
         for document in training:
-            np.add.at(counts_V, _supervised(document.encoded), 1)
+            np.add.at(counts_V, document.encoded.ids[document.encoded.supervised], 1)
         self._nats_V: Floats = np.log(counts_V.sum()) - np.log(counts_V)
 
     def measure(self, documents: Sequence[Document]) -> Likelihood:
         """The likelihood of the same tokens that a model is measured on."""
-        chosen = [_supervised(document.encoded) for document in documents]
+        chosen = [document.encoded.ids[document.encoded.supervised] for document in documents]
         return Likelihood(
             nats_C=np.array([self._nats_V[ids].sum() for ids in chosen]),
             tokens_C=np.array([len(ids) for ids in chosen], dtype=np.float64),
             bytes_C=np.array([document.size for document in documents], dtype=np.float64),
         )
-
-
-def _supervised(encoded: Encoded) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.array(encoded.ids, dtype=np.int64)[np.array(encoded.supervised, dtype=np.bool_)]

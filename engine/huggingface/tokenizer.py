@@ -102,11 +102,10 @@ def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, setti
 
 def _end_of_answer(tokenizer: HuggingFaceTokenizer, ends: Sequence[int]) -> int:
     """What the chat template ends an answer with, else the first of ``ends``, else what ends a text."""
-    try:
-        encoded = tokenizer.encode_dialogue(_PROBE, 0)
-    except DialogueRefusedError:
+    (encoded,) = tokenizer.encode_dialogues([(_PROBE, 0)])
+    if isinstance(encoded, DialogueRefusedError):
         return next(iter(ends), tokenizer.chat.eos)
-    said = [number for number, is_said in zip(encoded.ids, encoded.supervised, strict=True) if is_said]
+    said = encoded.ids[encoded.supervised].tolist()
     return next((number for number in reversed(said) if number in tokenizer.specials), tokenizer.chat.eos)
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.data.conversation import Message
 
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
@@ -18,8 +21,12 @@ FILE = "tokenizer.json"
 class Encoded:
     """Token ids of one document; ``supervised[i]`` says whether predicting ``ids[i]`` is learned. Equal lengths."""
 
-    ids: list[int]
-    supervised: list[bool]
+    ids: NDArray[np.int32]
+    supervised: NDArray[np.bool_]
+
+
+Dialogue = tuple[Sequence[Message], int]
+"""Its turns, and the first of them from which on the assistant's are supervised."""
 
 
 class DialogueRefusedError(ValueError):
@@ -58,16 +65,12 @@ class Tokenizer(Protocol):
         """Ids of the text; special tokens are never among them."""
         ...
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` of many texts."""
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """`encode` of many texts, on all processors; how they are put together does not matter."""
         ...
 
-    def encode_dialogue(self, messages: Sequence[Message], learn_from: int) -> Encoded:
-        """A whole dialogue in the tokenizer's chat template; assistant turns from ``learn_from`` on are supervised.
-
-        Raises:
-            DialogueRefusedError: the template has no form for it.
-        """
+    def encode_dialogues(self, dialogues: Sequence[Dialogue]) -> list[Encoded | DialogueRefusedError]:
+        """Whole dialogues in the tokenizer's chat template; the error for one that the template has no form for."""
         ...
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:

@@ -6,11 +6,12 @@ Ids 0 to 7 are the special tokens; the 256 bytes and the merges follow. Training
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import models, pre_tokenizers, trainers
 
 from engine.tokenizers.base import SPECIAL_TOKENS
-from engine.tokenizers.own import BYTES, OwnTokenizer, beginning_with_bos, first, read
+from engine.tokenizers.byte_level import byte_level, bytes_by_character
+from engine.tokenizers.own import OwnTokenizer, first, read
+from engine.tokenizers.words import Words
 
 
 def train(texts: Iterable[str], vocabulary: int, sample_bytes: int) -> OwnTokenizer:
@@ -24,7 +25,7 @@ def train(texts: Iterable[str], vocabulary: int, sample_bytes: int) -> OwnTokeni
     )
     inner.train_from_iterator(first(texts, sample_bytes), trainer)
     known = inner.get_vocab()
-    return OwnTokenizer("bpe", inner.to_str(pretty=True), _table(sorted(known, key=known.__getitem__)))
+    return BpeTokenizer(inner.to_str(pretty=True), _table(sorted(known, key=known.__getitem__)))
 
 
 def load(folder: Path) -> OwnTokenizer:
@@ -33,23 +34,19 @@ def load(folder: Path) -> OwnTokenizer:
     Raises:
         ArtifactError: it is missing, damaged, or no tokenizer of thord's.
     """
-    return read("bpe", folder, _table)
+    return read(folder, _table, BpeTokenizer)
 
 
-def byte_level(model: models.Model) -> tokenizers.Tokenizer:
-    """A tokenizer over bytes written as characters, cut into words as GPT-2 does."""
-    inner = tokenizers.Tokenizer(model)
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.post_processor = beginning_with_bos()
-    return inner
+class BpeTokenizer(OwnTokenizer):
+    """Implements `engine.tokenizers.base.Tokenizer`, by words that it remembers."""
 
+    def __init__(self, source: str, table: Sequence[bytes]) -> None:
+        super().__init__("bpe", source, table)
+        self._words = Words(self._inner)
 
-def bytes_by_character() -> dict[str, int]:
-    """Byte-level BPE writes each byte as a printable character: itself where it is one, else from U+0100 on (GPT-2)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(BYTES) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(BYTES + n): byte for n, byte in enumerate(others)}
+    def packed(self, texts: Sequence[str]) -> list[bytes]:
+        """As in the base class."""
+        return self._words.encode_batch(texts)
 
 
 def _table(pieces: Sequence[str]) -> list[bytes]:

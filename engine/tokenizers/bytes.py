@@ -1,12 +1,14 @@
 """Bytes: ids 0 to 7 are the special tokens, then comes a token for each byte. There is nothing to learn."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tokenizers import AddedToken, models
 
 from engine.tokenizers.base import SPECIAL_TOKENS
-from engine.tokenizers.bpe import byte_level, bytes_by_character
+from engine.tokenizers.byte_level import byte_level, bytes_by_character
 from engine.tokenizers.own import BYTES, OwnTokenizer, read
 
 FIRST = len(SPECIAL_TOKENS)
@@ -23,13 +25,9 @@ class ByteTokenizer(OwnTokenizer):
         inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
         super().__init__("bytes", inner.to_str(pretty=True), [b""] * FIRST + [bytes([byte]) for byte in range(BYTES)])
 
-    def encode(self, text: str) -> list[int]:
-        """As the Protocol."""
-        return [FIRST + byte for byte in text.encode()]
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """As the Protocol."""
-        return [self.encode(text) for text in texts]
+    def packed(self, texts: Sequence[str]) -> list[bytes]:
+        """As in the base class."""
+        return [(np.frombuffer(text.encode(), np.uint8) + np.int32(FIRST)).tobytes() for text in texts]
 
 
 def load(folder: Path) -> ByteTokenizer:
@@ -46,5 +44,5 @@ def load(folder: Path) -> ByteTokenizer:
             raise KeyError(pieces[-1])
         return [b""] * FIRST + table
 
-    read("bytes", folder, table_of)
+    read(folder, table_of, functools.partial(OwnTokenizer, "bytes"))
     return ByteTokenizer()

@@ -6,29 +6,66 @@ plain text everything is.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.data.conversation import Conversation, Message, Role
 from engine.tokenizers.base import ASSISTANT, BOS, EOS, SYSTEM, TOOL, USER, DialogueRefusedError, Encoded, Tokenizer
 
 _logger = logging.getLogger(__name__)
 
+_MOST_AT_ONCE, _CHARACTERS_AT_ONCE = 512, 1 << 18
+"""Conversations that are encoded together: enough for all processors, little for the memory."""
+
 ROLE_TOKENS: dict[Role, str] = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT, "tool": TOOL}
 
 
-def encode_conversation(tokenizer: Tokenizer, conversation: Conversation, learn_from: int = 0) -> Encoded:
-    """Tokens of a whole conversation; assistant turns before turn ``learn_from`` are context only.
+def encode_conversations(tokenizer: Tokenizer, conversations: Iterable[tuple[Conversation, int]]) -> Iterator[Encoded]:
+    """Tokens of whole conversations; in each, assistant turns before the one with the number given are context only.
 
-    A dialogue for which a foreign chat template has no form is no tokens at all: it teaches nothing.
+    A dialogue for which a foreign chat template has no form is no tokens at all: it teaches nothing. Many are encoded
+    at once, which gives the same tokens, but never so many that memory would depend on how many there are.
     """
-    if conversation.messages:
-        try:
-            return tokenizer.encode_dialogue(conversation.messages, learn_from)
-        except DialogueRefusedError as error:
-            _logger.warning("a conversation is left out: %s", error)
-            return Encoded([], [])
-    ids = [*tokenizer.opening, *tokenizer.encode(conversation.text), tokenizer.special(EOS)]
-    return Encoded(ids, [False] + [True] * (len(ids) - 1))
+    for batch in _batches(conversations):
+        dialogues = [(one.messages, learn_from) for one, learn_from in batch if one.messages]
+        of_dialogues = iter(tokenizer.encode_dialogues(dialogues))
+        of_texts = iter(tokenizer.encode_batch([one.text for one, _ in batch if not one.messages]))
+        for one, _ in batch:
+            yield _unless_refused(next(of_dialogues)) if one.messages else _plain(tokenizer, next(of_texts))
+
+
+def encode_conversation(tokenizer: Tokenizer, conversation: Conversation) -> Encoded:
+    """Tokens of one whole conversation, as `encode_conversations`."""
+    return next(encode_conversations(tokenizer, [(conversation, 0)]))
+
+
+def _batches(conversations: Iterable[tuple[Conversation, int]]) -> Iterator[list[tuple[Conversation, int]]]:
+    batch: list[tuple[Conversation, int]] = []
+    characters = 0
+    for conversation, learn_from in conversations:
+        batch.append((conversation, learn_from))
+        characters += sum(map(len, conversation.texts))
+        if len(batch) == _MOST_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, characters = [], 0
+    yield batch
+
+
+def _unless_refused(encoded: Encoded | DialogueRefusedError) -> Encoded:
+    if isinstance(encoded, DialogueRefusedError):
+        _logger.warning("a conversation is left out: %s", encoded)
+        return Encoded(np.empty(0, np.int32), np.empty(0, np.bool_))
+    return encoded
+
+
+def _plain(tokenizer: Tokenizer, text: NDArray[np.int32]) -> Encoded:
+    opening, end = np.array(tokenizer.opening, np.int32), np.array([tokenizer.special(EOS)], np.int32)
+    ids = np.concatenate([opening, text, end])
+    supervised = np.ones(len(ids), np.bool_)
+    supervised[0] = False
+    return Encoded(ids, supervised)
 
 
 def encode_prompt(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
@@ -45,4 +82,4 @@ def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     return [*tokenizer.opening, *tokenizer.encode(text)] or [tokenizer.special(BOS)]
 
 
-__all__ = ["ROLE_TOKENS", "Encoded", "encode_conversation", "encode_prompt", "encode_text"]
+__all__ = ["ROLE_TOKENS", "Encoded", "encode_conversation", "encode_conversations", "encode_prompt", "encode_text"]

@@ -8,15 +8,18 @@ import itertools
 import json
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tokenizers
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
-from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, DialogueRefusedError, Encoded
-from engine.tokenizers.bpe import bytes_by_character
+from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, Dialogue, DialogueRefusedError, Encoded
+from engine.tokenizers.byte_level import bytes_by_character
 from engine.tokenizers.own import read_inner
 from engine.tokenizers.template import ChatTemplate
 
@@ -25,6 +28,9 @@ _SPACE = "\u2581"
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _BREAKS = [chr(0xFDD0 + number) for number in range(32)]
 """Noncharacters, one of which is put into a special token that a message spells, so that it is none."""
+
+_Token = tuple[int, int, int]
+"""Its id, and the first and last character of the text that it comes from."""
 
 
 class ChatFormat(BaseModel):
@@ -90,28 +96,23 @@ class HuggingFaceTokenizer:
         ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
         return ids
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """As the Protocol, on all processors."""
-        return [encoding.ids for encoding in self._text.encode_batch_fast(texts, add_special_tokens=False)]
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """As the Protocol."""
+        encodings = self._text.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
-    def encode_dialogue(self, messages: Sequence[Message], learn_from: int) -> Encoded:
+    def encode_dialogues(self, dialogues: Sequence[Dialogue]) -> list[Encoded | DialogueRefusedError]:
         """As the Protocol; what the assistant says is supervised up to the special token that ends it."""
-        messages, cut = self._disarmed(messages)
-        text, spans = self._chat_template().answers(messages, learn_from)
-        tokens = self._encode_marked(text, cut, [start for start, _ in spans])
-        supervised = [False] * len(tokens)
-        for start, end in spans:
-            said = [place for place, (_, begins, ends) in enumerate(tokens) if start <= begins and ends <= end]
-            closing = [count for count, place in enumerate(said, 1) if tokens[place][0] in self.specials]
-            for place in said[: closing[0] if closing else None]:
-                supervised[place] = place > 0
-        return Encoded([number for number, _, _ in tokens], supervised)
+        written = [self._written(*dialogue) for dialogue in dialogues]
+        tokens = iter(self._encode_marked([each for each in written if isinstance(each, _Written)]))
+        return [self._supervised(next(tokens), each.spans) if isinstance(each, _Written) else each for each in written]
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """As the Protocol."""
         messages, cut = self._disarmed(messages)
         text = self._chat_template().render(messages, answering=True)
-        return [number for number, _, _ in self._encode_marked(text, cut, [])]
+        (tokens,) = self._encode_marked([_Written(text, [], cut)])
+        return [number for number, _, _ in tokens]
 
     def decode(self, ids: Sequence[int]) -> str:
         """As the Protocol."""
@@ -147,22 +148,58 @@ class HuggingFaceTokenizer:
             for message in messages
         ], cut
 
-    def _encode_marked(self, text: str, cut: str, borders: Sequence[int]) -> list[tuple[int, int, int]]:
-        """Ids of a template's text, special tokens as such, each with the first and last character it comes from.
+    def _written(self, messages: Sequence[Message], learn_from: int) -> "_Written | DialogueRefusedError":
+        messages, cut = self._disarmed(messages)
+        try:
+            return _Written(*self._chat_template().answers(messages, learn_from), cut)
+        except DialogueRefusedError as error:
+            return error
 
-        Where ``cut`` had to be put into a message, the text is taken apart at special tokens and ``borders``.
-        """
-        if not cut:
-            encoding = self._marked.encode(text, add_special_tokens=False)
-            return [(number, *span) for number, span in zip(encoding.ids, encoding.offsets, strict=True)]
+    def _encode_marked(self, written: Sequence["_Written"]) -> list[list[_Token]]:
+        """Ids of templates' texts, special tokens as such, on all processors."""
+        whole = [each.text for each in written if not each.cut]
+        encodings = iter(self._marked.encode_batch(whole, add_special_tokens=False))
+        return [self._encode_apart(each) if each.cut else _tokens(next(encodings)) for each in written]
+
+    def _encode_apart(self, written: "_Written") -> list[_Token]:
+        """A text into whose messages `_Written.cut` had to be put, taken apart at special tokens and answers."""
+        text = written.text
         found = [match.span() for match in self._named.finditer(text)]
-        edges = sorted({0, len(text), *borders, *(edge for span in found for edge in span)})
-        tokens: list[tuple[int, int, int]] = []
+        edges = sorted(
+            {0, len(text), *(start for start, _ in written.spans), *(edge for span in found for edge in span)}
+        )
+        tokens: list[_Token] = []
         for begins, ends in itertools.pairwise(edges):
-            part = text[begins:ends].replace(cut, "")
+            part = text[begins:ends].replace(written.cut, "")
             numbers = [self._marked.token_to_id(part)] if (begins, ends) in found else self.encode(part)
             tokens += [(number, begins, ends) for number in numbers if number is not None]
         return tokens
+
+    def _supervised(self, tokens: Sequence[_Token], spans: Sequence[tuple[int, int]]) -> Encoded:
+        supervised = np.zeros(len(tokens), np.bool_)
+        for start, end in spans:
+            said = [place for place, (_, begins, ends) in enumerate(tokens) if start <= begins and ends <= end]
+            closing = [count for count, place in enumerate(said, 1) if tokens[place][0] in self.specials]
+            for place in said[: closing[0] if closing else None]:
+                supervised[place] = place > 0
+        return Encoded(np.array([number for number, _, _ in tokens], np.int32), supervised)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A dialogue as its template writes it, and where the assistant's answers are in it.
+
+    Attributes:
+        cut: stands in what looks like a special token and is none; "" where nothing does.
+    """
+
+    text: str
+    spans: Sequence[tuple[int, int]]
+    cut: str
+
+
+def _tokens(encoding: tokenizers.Encoding) -> list[_Token]:
+    return [(number, *span) for number, span in zip(encoding.ids, encoding.offsets, strict=True)]
 
 
 def load(folder: Path) -> HuggingFaceTokenizer:

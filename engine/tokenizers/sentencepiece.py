@@ -8,6 +8,7 @@ Sources: Kudo, Subword Regularization (1804.10959); Kudo and Richardson, Sentenc
 """
 
 import collections
+import functools
 import io
 import itertools
 import string
@@ -63,7 +64,7 @@ def load(folder: Path, model: Model) -> OwnTokenizer:
     Raises:
         ArtifactError: it is missing, damaged, or no tokenizer of thord's.
     """
-    return read(_kind(model), folder, _table)
+    return read(folder, _table, functools.partial(OwnTokenizer, _kind(model)))
 
 
 def _kind(model: Model) -> TokenizerKind:

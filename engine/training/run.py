@@ -30,7 +30,6 @@ from engine.models.base import LanguageModel
 from engine.tokenizers import chat
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import Encoded
 from engine.training import metrics
 from engine.training.closeup import Examples
 from engine.training.loop import Loop, Outcome, steps_per_epoch
@@ -224,9 +223,7 @@ def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:
 
 def _texts(examples: Iterator[Example]) -> Iterator[str]:
     for example in examples:
-        yield from (message.content for message in example.conversation.messages)
-        if example.conversation.text:
-            yield example.conversation.text
+        yield from example.conversation.texts
 
 
 def _rows(
@@ -235,20 +232,22 @@ def _rows(
     """Packed rows to train on and to validate on, tokenised once a run."""
     chosen = _validation_identities(places.snapshot, settings.validation_share)
 
-    def documents(validation: bool) -> Iterator[Encoded]:
+    def conversations(validation: bool) -> Iterator[tuple[Conversation, int]]:
         for number, example in enumerate(snapshot.train_examples(places.snapshot)):
             if (example.identity in chosen) == validation:
                 copies = 0 if validation else settings.augmented_copies
                 for one in augment.with_copies(example, copies, settings.seed):
-                    yield chat.encode_conversation(tokenizer, one.conversation, one.learn_from)
+                    yield one.conversation, one.learn_from
             if number % 100 == 0:
                 reporter.preparing("tokenising")
                 if reporter.stopping():
                     raise Stopped
 
-    data = places.folder / "data"
-    rows = Rows(shard.write(data / "train", documents(validation=False)), settings.length)
-    held = Rows(shard.write(data / "validation", documents(validation=True)), settings.length)
+    def written(name: str, *, validation: bool) -> Rows:
+        documents = chat.encode_conversations(tokenizer, conversations(validation))
+        return Rows(shard.write(places.folder / "data" / name, documents), settings.length)
+
+    rows, held = written("train", validation=False), written("validation", validation=True)
     if not len(rows):
         raise NothingToLearnError("no token of this data is supervised: it has no assistant turn and no plain text")
     return rows, held if len(held) else None

@@ -60,8 +60,8 @@ def publish(tokenizer: OwnTokenizer) -> Publish:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     rows = [encode_conversation(tokenizer, conversation) for conversation in dialogues(0, 60)]
     width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows])
-    learned = torch.tensor([row.supervised + [False] * (width - len(row.ids)) for row in rows])[:, 1:]
+    ids = torch.tensor([row.ids.tolist() + [0] * (width - len(row.ids)) for row in rows])
+    learned = torch.tensor([row.supervised.tolist() + [False] * (width - len(row.ids)) for row in rows])[:, 1:]
     for step in range(31):
         weights[step] = {name: w.clone() for name, w in registry.module(model).state_dict().items()}
         hidden = model.hidden(ids, torch.arange(width).expand_as(ids), torch.zeros_like(ids))[:, :-1]

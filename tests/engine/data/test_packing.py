@@ -24,7 +24,7 @@ def encoded(masks):
     """Documents whose every token is unlike any other."""
     first, documents = 0, []
     for mask in masks:
-        documents.append(Encoded(list(range(first, first + len(mask))), mask))
+        documents.append(Encoded(np.arange(first, first + len(mask), dtype=np.int32), np.array(mask, np.bool_)))
         first += len(mask)
     return documents
 
@@ -80,7 +80,7 @@ def test_best_fit_takes_the_tightest_room():
 
 
 def test_a_long_document_is_cut_into_pieces_that_lose_no_target(tmp_path):
-    document = Encoded(list(range(100)), [False] + [True] * 99)
+    document = Encoded(np.arange(100, dtype=np.int32), np.arange(100) > 0)
     packed = pack(shard.write(tmp_path / "shard", [document]), 32)
     assert sorted(zip(packed.starts.tolist(), packed.lengths.tolist(), strict=True)) == [
         (0, 32),
@@ -119,7 +119,7 @@ def test_packed_rows_give_each_document_what_it_gets_alone(tmp_path):
     batch = rows.batch([0])
     packed = model.hidden(batch.tokens_BT, batch.positions_BT, batch.documents_BT)[0]
     for document in documents:
-        ids = torch.tensor([document.ids[:-1]])
+        ids = torch.tensor(document.ids[:-1], dtype=torch.long)[None]
         alone = model.hidden(ids, torch.arange(ids.shape[1])[None], torch.zeros_like(ids))[0]
         start = int((batch.tokens_BT[0] == document.ids[0]).nonzero()[0])
         torch.testing.assert_close(packed[start : start + len(alone)], alone, atol=1e-5, rtol=0)
@@ -132,7 +132,7 @@ def test_nothing_supervised_gives_no_rows(tmp_path, masks):
 
 def test_a_corpus_larger_than_memory_may_pass_through(tmp_path):
     """Two million tokens in 100 documents, of which one at a time is held."""
-    documents = (Encoded(list(range(20_000)), [False] + [True] * 19_999) for _ in range(100))
+    documents = (Encoded(np.arange(20_000, dtype=np.int32), np.arange(20_000) > 0) for _ in range(100))
     tracemalloc.start()
     try:
         written = shard.write(tmp_path / "shard", documents)

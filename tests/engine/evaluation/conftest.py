@@ -67,8 +67,8 @@ def train(model: LanguageModel, tokenizer: Tokenizer, conversations: Sequence[Co
     for step in range(60):
         batch = [rows[(step * 16 + offset) % len(rows)] for offset in range(16)]
         width = max(len(row.ids) for row in batch)
-        ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in batch])
-        learned = torch.tensor([row.supervised + [False] * (width - len(row.ids)) for row in batch])
+        ids = torch.tensor([row.ids.tolist() + [0] * (width - len(row.ids)) for row in batch])
+        learned = torch.tensor([row.supervised.tolist() + [False] * (width - len(row.ids)) for row in batch])
         hidden = model.hidden(ids, torch.arange(width).expand_as(ids), torch.zeros_like(ids))
         loss = F.cross_entropy(model.logits(hidden[:, :-1][learned[:, 1:]]), ids[:, 1:][learned[:, 1:]])
         optimizer.zero_grad()

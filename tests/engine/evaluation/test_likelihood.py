@@ -38,7 +38,7 @@ def test_nats_are_those_of_a_loop_over_the_reference_model(
     documents = encode_documents(tokenizer, CONVERSATIONS)
     found = measure(model, documents, length=96, batch_size=2)
     for row, document in enumerate(documents):
-        ids = torch.tensor([document.encoded.ids])
+        ids = torch.tensor(document.encoded.ids, dtype=torch.long)[None]
         with torch.no_grad():
             chances = torch.log_softmax(llama(ids).logits[0].double(), dim=-1)
         nats, tokens = 0.0, 0
@@ -119,7 +119,7 @@ def _documents(draw: st.DrawFn) -> list[Document]:
         size = draw(st.integers(1, 70))
         ids = draw(st.lists(st.integers(0, 10), min_size=size, max_size=size))
         learned = draw(st.lists(st.booleans(), min_size=size, max_size=size))
-        return Document(Encoded(ids, [False, *learned[1:]]), size=size)
+        return Document(Encoded(np.array(ids, np.int32), np.array([False, *learned[1:]])), size=size)
 
     return [one() for _ in range(draw(st.integers(1, 5)))]
 
@@ -142,7 +142,7 @@ def test_every_supervised_token_counts_once_however_the_text_is_cut(
 
 def test_a_token_of_a_long_text_sees_at_least_half_a_window() -> None:
     model = Bigram(vocabulary=100, context=16)
-    measure(model, [Document(Encoded(list(range(100)), [False] + [True] * 99), 99)], length=16, batch_size=1)
+    measure(model, [Document(Encoded(np.arange(100, dtype=np.int32), np.arange(100) > 0), 99)], length=16, batch_size=1)
     windows = sorted(tokens[0].tolist() for tokens, _ in model.seen)
     reached = windows[0][-1]
     for window in windows[1:]:

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from engine.evaluation.likelihood import Document
@@ -8,7 +9,7 @@ from engine.tokenizers.chat import Encoded
 
 
 def document(ids: list[int], supervised: list[bool], size: int = 10) -> Document:
-    return Document(Encoded(ids, supervised), size)
+    return Document(Encoded(np.array(ids, np.int32), np.array(supervised, np.bool_)), size)
 
 
 def test_it_is_the_share_of_each_token_with_one_added_to_every_count() -> None:

@@ -114,7 +114,8 @@ def test_texts_have_the_same_ids(pair, text):
 def test_dialogues_have_the_same_ids(pair):
     ours, theirs = pair
     whole = theirs.apply_chat_template(turns(DIALOGUE), return_dict=False)
-    assert ours.encode_dialogue(DIALOGUE, 0).ids == whole
+    (encoded,) = ours.encode_dialogues([(DIALOGUE, 0)])
+    assert encoded.ids.tolist() == whole
     prompt = theirs.apply_chat_template(turns(DIALOGUE[:3]), add_generation_prompt=True, return_dict=False)
     assert ours.encode_prompt(DIALOGUE[:3]) == prompt
 
@@ -125,8 +126,8 @@ def test_the_assistants_words_and_their_end_are_learned(pair, spelled):
     special = sorted(ours.specials.values())[0]
     dialogue = (Message("user", f"the {special} user"), *DIALOGUE[1:]) if spelled else DIALOGUE
     for learn_from, said in ((0, ["It's a test.", "Yes:\n\n 😀"]), (2, ["Yes:\n\n 😀"])):
-        encoded = ours.encode_dialogue(dialogue, learn_from)
-        learned = [number for number, is_learned in zip(encoded.ids, encoded.supervised, strict=True) if is_learned]
+        (encoded,) = ours.encode_dialogues([(dialogue, learn_from)])
+        learned = encoded.ids[encoded.supervised].tolist()
         text = b"".join(b"|" if number == ours.special(END) else ours.decode_bytes([number]) for number in learned)
         assert [part.lstrip(" ") for part in text.decode().split("|")] == [*said, ""]
 
@@ -144,8 +145,8 @@ def test_plain_text_begins_and_ends_as_the_tokenizer_says(pair):
     ours, theirs = pair
     encoded = chat.encode_conversation(ours, Conversation(text="the text"))
     begin = [] if theirs.bos_token_id is None else [theirs.bos_token_id]
-    assert encoded.ids == [*begin, *theirs.encode("the text", add_special_tokens=False), theirs.eos_token_id]
-    assert encoded.supervised == [False] + [True] * (len(encoded.ids) - 1)
+    assert encoded.ids.tolist() == [*begin, *theirs.encode("the text", add_special_tokens=False), theirs.eos_token_id]
+    assert encoded.supervised.tolist() == [False] + [True] * (len(encoded.ids) - 1)
     assert ours.special(BOS) == (begin or [theirs.eos_token_id])[0]
 
 
@@ -174,7 +175,7 @@ def test_a_dialogue_the_template_refuses_teaches_nothing():
     with pytest.raises(DialogueRefusedError, match="roles must alternate"):
         ours.encode_prompt([Message("system", "s"), Message("user", "u")])
     refused = Conversation(messages=(Message("user", "u"), Message("user", "u"), Message("assistant", "a")))
-    assert chat.encode_conversation(ours, refused).ids == []
+    assert chat.encode_conversation(ours, refused).ids.tolist() == []
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox():

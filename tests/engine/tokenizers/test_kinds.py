@@ -11,8 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.artifacts import ArtifactError
 from engine.config import TokenizerSettings
-from engine.data.conversation import Message
-from engine.tokenizers import registry
+from engine.data import shard
+from engine.data.conversation import Conversation, Message
+from engine.tokenizers import chat, registry
 from engine.tokenizers.base import SPECIAL_TOKENS
 
 KINDS = ["bpe", "unigram", "sentencepiece-bpe", "bytes"]
@@ -53,7 +54,7 @@ def test_any_text_comes_back_and_is_never_special(kind, text):
     assert tokenizer.decode(ids) == text
     assert tokenizer.decode_bytes(ids) == text.encode()
     assert not set(ids) & tokenizer.specials.keys()
-    assert tokenizer.encode_batch([text, "x"]) == [ids, tokenizer.encode("x")]
+    assert [found.tolist() for found in tokenizer.encode_batch([text, "x"])] == [ids, tokenizer.encode("x")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,15 +122,45 @@ def test_only_the_sample_is_learned_from(kind):
 def test_a_dialogue_has_its_roles_and_only_the_assistant_is_learned(kind):
     tokenizer = TOKENIZERS[kind]
     messages = [Message("user", "a"), Message("assistant", "b<|end|>"), Message("user", "c"), Message("assistant", "d")]
-    encoded = tokenizer.encode_dialogue(messages, learn_from=2)
+    (encoded,) = tokenizer.encode_dialogues([(messages, 2)])
     names = [tokenizer.specials.get(number, "") for number in encoded.ids]
     assert [name for name in names if name] == [
         *("<|bos|>", "<|user|>", "<|end|>", "<|assistant|>", "<|end|>"),
         *("<|user|>", "<|end|>", "<|assistant|>", "<|end|>"),
     ]
-    learned = [number for number, is_learned in zip(encoded.ids, encoded.supervised, strict=True) if is_learned]
+    learned = encoded.ids[encoded.supervised].tolist()
     assert learned == [*tokenizer.encode("d"), tokenizer.special("<|end|>")]
-    assert tokenizer.encode_prompt(messages[:3]) == encoded.ids[: -len(learned)]
+    assert tokenizer.encode_prompt(messages[:3]) == encoded.ids[: -len(learned)].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_conversations_have_the_tokens_that_each_has_alone(kind, tmp_path):
+    """Texts and dialogues in between each other, more than are encoded at once, one of them longer than all that is."""
+    turns = [(Message("user", line or "?"), Message("assistant", line[::-1]), Message("user", "é")) for line in TEXT]
+    texts = [Conversation(text=line or "!") for line in TEXT] + [Conversation(text="long " * 60_000)]
+    dialogues = [Conversation(messages=messages[: 1 + number % 3]) for number, messages in enumerate(turns)]
+    mixed = [one for pair in zip(texts, dialogues, strict=False) for one in pair] + texts[-1:]
+    several = [(one, number % 2) for number, one in enumerate(mixed * (1 + 600 // len(mixed)))]
+    written = shard.write(tmp_path / "shard", chat.encode_conversations(TOKENIZERS[kind], several))
+    assert len(written) == len(several)
+    fresh = train(kind)
+    for number, one in enumerate(several[: len(mixed)]):
+        (alone,) = chat.encode_conversations(fresh, [one])
+        place = slice(written.starts[number], written.starts[number + 1])
+        assert written.ids[place].tolist() == alone.ids.tolist()
+        assert written.supervised[place].tolist() == alone.supervised.tolist()
+
+
+def test_conversations_are_taken_as_they_are_needed():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(len(taken))
+            yield Conversation(text="word " * 1000), 0
+
+    next(chat.encode_conversations(TOKENIZERS["bpe"], endless()))
+    assert len(taken) < 100  # half a megabyte, however many there are
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,59 +1,76 @@
 """Encoding by remembered words gives what the library gives for the whole text."""
 
 import pydoc
+import threading
 
+import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.tokenizers import bpe, words
-from engine.tokenizers.words import Words
+from engine.tokenizers.base import SPECIAL_TOKENS
 
-TOKENIZER = bpe.train([pydoc.render_doc(str), "a  b \n\n c\t\td  x 's don't we'll"], 600, 1 << 20)
-SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2003\u200b\u2028\u2029\u202f\u205f\u3000"
-TEXTS = st.text(st.one_of(st.sampled_from(SPACES + "'.,a1bé字😀"), st.characters(codec="utf-8")), max_size=40)
+TOKENIZER = bpe.train([pydoc.render_doc(str), "a  b \n\n c\t\td  x 's don't we'll été 字字 2²"], 600, 1 << 20)
+SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2003\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+SPECIAL = SPACES + "'.,_<|>aZsé字\u0301ª1²٣\x00\x7f😀"
+PARTS = st.one_of(
+    st.sampled_from([*SPECIAL, "'s", "'ll", " '", "  "]), st.sampled_from(SPECIAL_TOKENS), st.characters()
+)
+TEXTS = st.lists(PARTS.filter(lambda part: not "\ud800" <= part[0] <= "\udfff"), max_size=40).map("".join)
 
 
-def whole(folder):
-    """The same tokenizer as the library has it."""
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The same tokenizer as the library has it: from a text to its ids."""
+    folder = tmp_path_factory.mktemp("whole")
     TOKENIZER.save(folder)
     inner = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     inner.encode_special_tokens = True
-    return inner
+
+    def encode(texts):
+        return [encoding.ids for encoding in inner.encode_batch(texts, add_special_tokens=False)]
+
+    return encode
 
 
-def test_any_text_as_the_library_has_it(tmp_path):
-    inner = whole(tmp_path)
+def batch(texts):
+    return [ids.tolist() for ids in TOKENIZER.encode_batch(texts)]
 
+
+def test_any_text_as_the_library_has_it(whole):
     @settings(max_examples=500, deadline=None)
-    @given(TEXTS)
-    def check(text):
-        expected = inner.encode(text, add_special_tokens=False).ids
-        assert TOKENIZER.encode(text) == expected  # the first time, and when its words are known
-        assert TOKENIZER.encode(text) == expected
+    @given(st.lists(TEXTS, min_size=1, max_size=4))
+    def check(texts):
+        expected = whole(texts)
+        assert batch(texts) == expected  # the first time, and when its words are known
+        assert [TOKENIZER.encode(text) for text in texts] == expected
 
     check()
 
 
-def test_real_text_as_the_library_has_it(tmp_path):
-    inner = whole(tmp_path)
-    for module in ("argparse", "decimal", "email", "tokenize"):
-        text = pydoc.render_doc(module)
-        assert TOKENIZER.encode(text) == inner.encode(text, add_special_tokens=False).ids
+def test_every_kind_of_neighbours_as_the_library_has_it(whole):
+    """Where it cuts is decided by two or three characters."""
+    ascii_only = [chr(number) for number in range(128)]
+    texts = [a + b + c for a in (" ", "'") for b in ascii_only for c in ascii_only]
+    texts += [f"a{chr(number)} {chr(number)}.  {chr(number)}" for number in range(128, 0x3100)]
+    texts += [a + b + c for a in SPECIAL for b in SPECIAL for c in SPECIAL]
+    for text, found, expected in zip(texts, batch(texts), whole(texts), strict=True):
+        assert found == expected, repr(text)
 
 
-def test_words_are_asked_for_once_and_forgotten_when_they_are_many(monkeypatch):
-    asked = []
+def test_real_text_as_the_library_has_it(whole):
+    texts = [pydoc.render_doc(module) for module in ("argparse", "decimal", "email", "tokenize")]
+    assert batch(texts) == whole(texts)
 
-    def encode(texts):
-        asked.extend(texts)
-        return [[ord(character) for character in text] for text in texts]
 
-    cache = Words(encode)
-    assert "".join(map(chr, cache.encode("ab cd ab  e\n"))) == "ab cd ab  e\n"
-    assert cache.encode("ab cd") == [97, 98, 32, 99, 100]
-    assert asked == ["ab", " cd", " ab", "  e", "\n"]
-    monkeypatch.setattr(words, "_MOST_CHARACTERS", 14)
-    cache.encode("new")
-    cache.encode("ab new")
-    assert asked[5:] == ["new", "ab", " new"]
+def test_words_that_are_forgotten_are_found_again_by_any_thread(whole, monkeypatch):
+    monkeypatch.setattr(words, "_MOST_CHARACTERS", 30)
+    texts = [pydoc.render_doc("email"), "été 字字 " * 40, "one\u2003two " * 20]
+    found = []
+    threads = [threading.Thread(target=lambda: found.append([batch(texts) for _ in range(5)])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[whole(texts)] * 5] * 4

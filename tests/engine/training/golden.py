@@ -7,6 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engine.config import ModelSettings, TrainingSettings
@@ -54,7 +55,7 @@ def losses(run: str) -> list[float]:
     family = run.split(",")[0]
     model = registry.build(ModelSettings(family=family, preset="tiny", **SHAPES[family]), 264, seed=1)
     texts = [[8 + (number * number + 3 * at) % 97 for at in range(20 + 7 * number)] for number in range(12)]
-    documents = [Encoded(text, [at > number for at in range(len(text))]) for number, text in enumerate(texts)]
+    documents = [Encoded(np.array(text, np.int32), np.arange(len(text)) > number) for number, text in enumerate(texts)]
     with tempfile.TemporaryDirectory() as folder:
         rows = Rows(shard.write(Path(folder) / "train", documents[:10]), settings.length)
         held = Rows(shard.write(Path(folder) / "held", documents[10:]), settings.length)

@@ -39,7 +39,7 @@ def reference(model, conversations):
     total, count = 0.0, 0
     for conversation in conversations:
         encoded = chat.encode_conversation(TOKENIZER, conversation)
-        ids = torch.tensor([encoded.ids])
+        ids = torch.tensor(encoded.ids, dtype=torch.long)[None]
         hidden = model.hidden(ids, torch.arange(ids.shape[1])[None], torch.zeros_like(ids))
         targets = torch.tensor([i if learned else -100 for i, learned in zip(encoded.ids, encoded.supervised)])[1:]  # noqa: B905
         total = total + F.cross_entropy(model.logits(hidden[0, :-1]), targets, reduction="sum", ignore_index=-100)
