@@ -61,8 +61,8 @@ class Cost:
             f"a checkpoint holds the loop {held['beside'] * 1e3:.1f} ms beside it and {held['waited'] * 1e3:.0f} ms "
             f"waited for: {held['beside'] / held['waited']:.1%} (goal < 5%); its writing takes "
             f"{self.writing * 1e3:.0f} ms of a core\n"
-            f"  {_STEPS} steps take {whole['none']:.2f} s without one, {whole['beside']:.2f} s with one beside, "
-            f"{whole['waited']:.2f} s with one waited for: {beside * 1e3:.0f} ms more, and {waited * 1e3:.0f} ms more"
+            f"  {_STEPS} steps take {whole['none']:.2f} s without one, {beside * 1e3:.0f} ms more with one beside and "
+            f"{waited * 1e3:.0f} ms more with one waited for: {beside / waited:.0%}"
         )
 
 
