@@ -150,6 +150,7 @@ class Loop:
                 continue
             if action == "take":
                 self._look()
+                self._checkpoints.await_copies()
                 self._optimizer.step(rate)
                 self._average.follow(progress.step)
                 progress.loss = sums.loss
@@ -284,6 +285,7 @@ class Loop:
         self._module.eval()
         total, weight = torch.zeros((), device=self._placement.device), 0.0
         world = self._world
+        self._checkpoints.await_copies()
         with self._average.in_place():
             for batch in self._validation.in_order(self._microbatch(), world.rank, world.size):
                 with self._autocast():
