@@ -50,6 +50,7 @@ class Entry:
 ENTRIES = [
     Entry("ours", "ours"),
     Entry("ours, as supervised", "ours", environment=AS_SUPERVISED),
+    Entry("ours, compiled", "ours", compiled=True),
     Entry("Trainer", "trainer"),
     Entry("Trainer, allocator", "trainer", environment=KEEPS_FREED_MEMORY),
     Entry("Trainer, allocator, compiled", "trainer", compiled=True, environment=KEEPS_FREED_MEMORY),

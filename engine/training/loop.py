@@ -18,7 +18,7 @@ from engine.device import Placement
 from engine.distributed.world import ALONE, World
 from engine.models.base import LanguageModel
 from engine.models.registry import module
-from engine.training import closeup, microbatch, optim, recompute
+from engine.training import closeup, compiling, microbatch, optim, recompute
 from engine.training.average import Average, averages_in
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
 from engine.training.closeup import CloseUp, Example, Examples
@@ -90,6 +90,8 @@ class Loop:
     ) -> None:
         self._model = model
         self._module = module(model).to(placement.device)
+        if settings.compile:
+            compiling.apply(self._module, placement.device)
         recompute.apply(self._module, settings.recompute)
         self._world = world
         world.spread(self._module)
