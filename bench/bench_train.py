@@ -49,6 +49,7 @@ class Entry:
 ENTRIES = [
     Entry("ours", "ours"),
     Entry("ours, as supervised", "ours", environment=AS_SUPERVISED),
+    Entry("ours, compiled", "ours", compiled=True),
     Entry("Trainer", "trainer"),
     Entry("Trainer, allocator", "trainer", environment=KEEPS_FREED_MEMORY),
     Entry("Trainer, allocator, compiled", "trainer", compiled=True, environment=KEEPS_FREED_MEMORY),
@@ -203,11 +204,7 @@ def compare(name: str, options: argparse.Namespace) -> None:
     for note in dict.fromkeys(notes):
         print(f"  {note}")
     if options.device == "cpu":
-        cost = checkpoints.measure(size)
-        print(
-            f"  a checkpoint keeps the loop {cost.beside * 1e3:.0f} ms beside it and {cost.waited * 1e3:.0f} ms waited "
-            f"for: {cost.beside / cost.waited:.1%} (goal < 5%); its writing takes {cost.writing * 1e3:.0f} ms of a core"
-        )
+        print(f"  {checkpoints.measure(size)}")
 
 
 def _rows(results: Sequence[Result], seconds_per_token: float) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 UNIT = "thord.service"
 SOCKET = "thord.socket"
+_JOURNAL_SECONDS = 2.0
 
 SYSTEM_FOLDERS = (Path("/etc/systemd/system"), Path("/usr/local/lib/systemd/system"), Path("/usr/lib/systemd/system"))
 
@@ -60,11 +62,18 @@ class Unit(NamedTuple):
         raise errors.ThordError(message)
 
     def _last_words(self) -> str:
-        command = ["journalctl", *(["--user"] if self.user else []), "-u", UNIT, "-n", "15", "-o", "cat", "--no-pager"]
+        """The end of the journal. What thord said a moment ago may still be on its way: that is waited for, briefly."""
+        command = ["journalctl", *(["--user"] if self.user else []), "-u", UNIT, "-o", "cat", "--no-pager"]
+        own = [*command, "_TRANSPORT=stdout", "--since=-1min", "--lines=1"]
+        deadline = time.monotonic() + _JOURNAL_SECONDS
         try:
-            # What the unit said a moment ago may not have been written yet. Only root may ask for it, hence no check.
-            subprocess.run(["journalctl", "--sync"], capture_output=True, check=False)
-            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+            while True:
+                subprocess.run(["journalctl", "--sync"], capture_output=True, check=False)  # only root may, no matter
+                said = subprocess.run(own, capture_output=True, text=True, check=False).stdout
+                if said.strip() or time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
+            return subprocess.run([*command, "--lines=15"], capture_output=True, text=True, check=False).stdout.strip()
         except FileNotFoundError:
             return ""
 

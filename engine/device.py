@@ -10,7 +10,7 @@ from engine.config import Device, Precision
 
 
 class ImpossiblePlacementError(ValueError):
-    """A device that is not there, or a precision it cannot compute in."""
+    """A device that is not there, or that cannot compute as it was asked to."""
 
 
 @dataclass(frozen=True)

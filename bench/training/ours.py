@@ -63,8 +63,8 @@ class Turns(Silent):
 memory.keep_freed_memory()
 contestant = Contestant()
 torch.set_num_threads(psutil.cpu_count(logical=False) or 1)
-settings, _ = layout.read(contestant.folder / "model")
-model = registry.skeleton(settings, contestant.size.vocabulary)
+shape, _ = layout.read(contestant.folder / "model")
+model = registry.skeleton(shape, contestant.size.vocabulary)
 names = list(registry.module(model).state_dict())
 found = weights.read(contestant.folder / "model", names)
 registry.fill(model, {name: tensor.clone().requires_grad_() for name, tensor in found.items()})
@@ -73,6 +73,7 @@ rows = Timed(shard.read(contestant.folder / contestant.data), contestant.size.le
 objective = Counting()
 with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:
     try:
-        Loop(model, objective, rows, None, contestant.settings, placement, checkpoints, Turns()).run()
+        settings = contestant.settings.model_copy(update={"compile": contestant.compiled})
+        Loop(model, objective, rows, None, settings, placement, checkpoints, Turns()).run()
     except Stopped:
         contestant.finished(data_share=rows.seconds / contestant.seconds)

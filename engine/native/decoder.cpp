@@ -229,6 +229,8 @@ void tile_bf16(const Prepared &x, int64_t m0, const bfloat16 *w, floats (&acc)[M
     for (int64_t k = 0; k < x.k; k += 2) {
         for (int n = 0; n < NB; n++) {
             words pair = load_words(w + n * panel + k * LANES);
+            // Many rows compute longer than one pair takes to come; the panels after these come meanwhile.
+            if constexpr (MB >= 8) __builtin_prefetch(w + (NB + n) * panel + k * LANES, 0, 2);
             for (int m = 0; m < MB; m++) {
 #if defined(__AVX512BF16__)
                 int32_t both;

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: complete or absent, found by looking, verified before use, written beside the loop.
+"""Checkpoints of a run: complete or absent, found by looking, verified before use, copied and written beside the loop.
 
 A folder ``NNNNNN`` (the step) with ``model.safetensors``, ``optimizer.safetensors`` (averages of the weights too, where
 there are any), ``progress.json`` and ``manifest.json``. There is no random state in it: order and dropout follow from
@@ -75,6 +75,8 @@ class Checkpoint:
     progress: Progress
 
 
+_Copies = tuple[dict[str, Tensor], dict[str, Tensor]]
+"""Of weights and optimizer state."""
 _FILES_JSON = TypeAdapter(dict[str, FileRecord])
 _PROGRESS_JSON = TypeAdapter(Progress)
 
@@ -90,6 +92,7 @@ class Checkpoints:
         self._folder = folder
         self._keep = keep
         self._keep_every = keep_every
+        self._copying: Future[_Copies] | None = None
         self._writing: Future[None] | None = None
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
@@ -107,9 +110,10 @@ class Checkpoints:
             _logger.warning("the last checkpoint was not written: %s", failure)
 
     def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
-        """Copy everything and return; it is written meanwhile, one at a time. One of this step is the same already.
+        """Return at once; everything is copied and written meanwhile, one at a time. One of this step is there already.
 
-        Where memory is too short for copies, return when it is written.
+        The tensors must not change before `await_copies`. Those on a GPU and sharded ones are copied before this
+        returns. Where memory is too short for copies, return when everything is written.
 
         Raises:
             OSError: no space, or the disk refused, now or in writing the one before; earlier ones are untouched.
@@ -121,10 +125,20 @@ class Checkpoints:
         if not _is_room_for_copies(weights, optimizer):
             self._write(weights, optimizer, progress)
             return
-        copies = _copies(weights), _copies(optimizer), replace(progress)
         thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._writing = thread.submit(self._write, *copies)
+        now = replace(progress)
+        if _are_plain(weights, optimizer):
+            self._copying = thread.submit(_copy, weights, optimizer)
+            self._writing = thread.submit(self._write_copies, self._copying, now)
+        else:
+            self._writing = thread.submit(self._write, *_copy(weights, optimizer), now)
         thread.shutdown(wait=False)
+
+    def await_copies(self) -> None:
+        """Until what was given to `save` may change."""
+        copying, self._copying = self._copying, None
+        if copying:
+            copying.result()
 
     def wait(self) -> None:
         """Until what is being written is on disk.
@@ -132,7 +146,7 @@ class Checkpoints:
         Raises:
             OSError: it could not be written.
         """
-        writing, self._writing = self._writing, None
+        writing, self._writing, self._copying = self._writing, None, None
         if writing:
             writing.result()
 
@@ -162,6 +176,9 @@ class Checkpoints:
 
     def _steps(self) -> list[int]:
         return sorted(int(folder.name) for folder in self._folder.iterdir() if folder.name.isdecimal())
+
+    def _write_copies(self, copying: Future[_Copies], progress: Progress) -> None:
+        self._write(*copying.result(), progress)
 
     def _write(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
         with artifacts.publishing(self._at(progress.step)) as draft:
@@ -210,8 +227,17 @@ def _is_room_for_copies(*tensors: Mapping[str, Tensor]) -> bool:
     return 2 * sum(tensor.nbytes for group in tensors for tensor in group.values()) < psutil.virtual_memory().available
 
 
-def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _are_plain(*tensors: Mapping[str, Tensor]) -> bool:
+    """Whether all lie in this process's memory, so that another thread may read them in no order with anything."""
+    return all(type(tensor) is Tensor and tensor.device.type == "cpu" for group in tensors for tensor in group.values())
+
+
+def _copy(weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor]) -> _Copies:
     """On the CPU, so that the loop may go on changing the originals."""
+    return _on_cpu(weights), _on_cpu(optimizer)
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
 

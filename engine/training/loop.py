@@ -18,7 +18,7 @@ from engine.device import Placement
 from engine.distributed.world import ALONE, World
 from engine.models.base import LanguageModel
 from engine.models.registry import module
-from engine.training import closeup, microbatch, optim, recompute
+from engine.training import closeup, compiling, microbatch, optim, recompute
 from engine.training.average import Average, averages_in
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
 from engine.training.closeup import CloseUp, Example, Examples
@@ -90,6 +90,8 @@ class Loop:
     ) -> None:
         self._model = model
         self._module = module(model).to(placement.device)
+        if settings.compile:
+            compiling.apply(self._module, placement.device)
         recompute.apply(self._module, settings.recompute)
         self._world = world
         world.spread(self._module)
@@ -150,6 +152,7 @@ class Loop:
                 continue
             if action == "take":
                 self._look()
+                self._checkpoints.await_copies()
                 self._optimizer.step(rate)
                 self._average.follow(progress.step)
                 progress.loss = sums.loss
@@ -284,6 +287,7 @@ class Loop:
         self._module.eval()
         total, weight = torch.zeros((), device=self._placement.device), 0.0
         world = self._world
+        self._checkpoints.await_copies()
         with self._average.in_place():
             for batch in self._validation.in_order(self._microbatch(), world.rank, world.size):
                 with self._autocast():

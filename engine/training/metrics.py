@@ -8,7 +8,7 @@ out.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,9 +92,9 @@ class Recorder:
         self._further.preparing(activity)
 
     def started(self, step: int, steps: int) -> None:
-        """Cut away what was recorded of later steps."""
-        self._cut(step)
-        if step == 0:
+        """Cut away what was recorded of later steps; say what is true of the whole run, once."""
+        recorded = self._cut(step)
+        if (0, "parameters") not in recorded:
             self._write({"step": 0, **asdict(self._constants)})
         self._further.started(step, steps)
 
@@ -157,13 +157,13 @@ class Recorder:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}) + "\n")
 
-    def _cut(self, step: int) -> None:
+    def _cut(self, step: int) -> Set[tuple[int, str]]:
         """Keep one line of figures for each kind and step, up to ``step``, and all events: those did happen.
 
-        A line that a kill left unfinished goes too.
+        A line that a kill left unfinished goes too. Gives steps and kinds of what is kept.
         """
         if not self._file.exists():
-            return
+            return frozenset()
         kept: dict[tuple[int, str], str] = {}
         for number, line in enumerate(self._file.read_text(encoding="utf-8").splitlines(keepends=True)):
             try:
@@ -176,6 +176,7 @@ class Recorder:
         draft = self._file.with_name(f".tmp-{self._file.name}")
         draft.write_text("".join(kept.values()), encoding="utf-8")
         draft.rename(self._file)
+        return kept.keys()
 
 
 def _finite(value: float) -> float | None:

@@ -34,6 +34,7 @@ def test_the_loop_goes_on_while_one_is_written(tmp_path, hold):
     weights, progress = tensors(1), Progress(step=1)
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         checkpoints.save(weights, tensors(2), progress)
+        checkpoints.await_copies()
         weights["w"] += 5  # as the next steps would
         progress.step = 9
         assert checkpoints.latest() is None
@@ -42,6 +43,27 @@ def test_the_loop_goes_on_while_one_is_written(tmp_path, hold):
     assert torch.equal(found.weights["w"], torch.ones(3))
     assert torch.equal(found.optimizer["w"], torch.full((3,), 2.0))
     assert found.progress == Progress(step=1)
+
+
+def test_tensors_that_another_thread_cannot_read_are_copied_before(tmp_path, hold):
+    """Those that are no plain ones: on a GPU or sharded."""
+    weights = {"w": torch.ones(3).as_subclass(torch.nn.Buffer)}
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        checkpoints.save(weights, {}, Progress(step=1))
+        weights["w"] += 5
+        hold.set()
+    assert torch.equal(Checkpoints(tmp_path, keep=2).latest().weights["w"], torch.ones(3))
+
+
+def test_without_memory_after_all_the_loop_is_told_before_it_goes_on(tmp_path, monkeypatch):
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(checkpoint, "_copy", short)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(tensors(1), {}, Progress(step=1))
+    with pytest.raises(MemoryError):
+        checkpoints.await_copies()
 
 
 def test_one_is_written_at_a_time(tmp_path, hold):

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import threading
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers import chat
 from engine.tokenizers.base import END
-from engine.training import objectives, run
+from engine.training import average, checkpoint, objectives, optim, run
 from engine.training.checkpoint import Checkpoints
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.reporting import Stopped
@@ -211,6 +212,56 @@ def test_a_run_that_stays_bad_is_given_up(places, plan, recording, poison):
         run.learn(plan(accumulation=1, max_bad_steps=2), places, seen)
     assert [action for _, action in seen.stumbles].count("roll back") == MAX_ROLL_BACKS
     assert not places.target.exists()
+
+
+@pytest.fixture
+def late_copies(monkeypatch):
+    """Copies that are not taken before weights or averages have changed, or had a moment to."""
+    changed, copied, copy = threading.Event(), threading.Event(), checkpoint._copy
+
+    def late(*tensors):
+        changed.wait(0.2)
+        try:
+            return copy(*tensors)
+        finally:
+            copied.set()
+
+    def after_a_save(save):
+        def begin(*arguments):
+            changed.clear()
+            copied.clear()
+            save(*arguments)
+
+        return begin
+
+    def telling(change):
+        def tell(*arguments):
+            change(*arguments)
+            changed.set()
+            copied.wait(0.4)
+
+        return tell
+
+    monkeypatch.setattr(checkpoint, "_copy", late)
+    monkeypatch.setattr(Checkpoints, "save", after_a_save(Checkpoints.save))
+    for owner, name in ((optim.AdamW, "step"), (average.Average, "follow"), (average.Average, "_swap")):
+        monkeypatch.setattr(owner, name, telling(getattr(owner, name)))
+
+
+def test_a_checkpoint_holds_the_state_of_its_step_however_late_it_is_copied(
+    places, plan, recording, poison, tmp_path, request
+):
+    """After an optimizer's step, and after one that is skipped, so that averages take the weights' place at once."""
+    poison({2})
+    settings = plan(max_steps=4, accumulation=1, average=0.9, validate_every=1, checkpoint_every=1, keep_checkpoints=9)
+    late = replace(places, folder=tmp_path / "late", target=tmp_path / "late-version")
+    run.learn(settings, places, recording())
+    request.getfixturevalue("late_copies")
+    run.learn(settings, late, recording())
+    kept = sorted((places.folder / "checkpoints").rglob("*.safetensors"))
+    assert len(kept) == 2 * 5
+    for file in kept:
+        assert artifacts.sha256_of(late.folder / file.relative_to(places.folder)) == artifacts.sha256_of(file), file
 
 
 class Cramped(objectives.MaskedCrossEntropy):

@@ -15,6 +15,7 @@ from engine.data import shard
 from engine.device import Placement
 from engine.models import registry
 from engine.training import closeup, run
+from engine.training.reporting import Stopped
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
@@ -55,6 +56,15 @@ def test_what_is_true_of_the_whole_run_is_said_once(learned):
     rate = seen.figures[-1].tokens_per_second * constants["operations_per_token"]
     assert seen.figures[-1].share_of_peak == pytest.approx(rate / constants["peak_operations_per_second"])
     assert 50e6 < seen.figures[-1].memory_bytes < 10e9
+
+
+def test_it_is_said_once_by_a_run_that_began_twice(places, plan, recording):
+    """The first time it is left, or killed, before it has taken a step."""
+    with pytest.raises(Stopped):
+        run.learn(plan(max_steps=1), places, recording(stop_at=0))
+    run.learn(plan(max_steps=1), places, recording())
+    lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
+    assert ["parameters" in line for line in lines].count(True) == 1
 
 
 def test_a_closer_look_is_taken_at_the_beginning_now_and_then_and_at_the_end(learned, places):

@@ -14,7 +14,7 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.daemon.workers.server.harness import Server, StartServer, server_settings
+from tests.daemon.workers.server.harness import SMALL, Server, StartServer, server_settings
 
 LONG = {"prompt": "a", "max_tokens": 185, "temperature": 0, "ignore_eos": True, "stream": True}
 
@@ -105,8 +105,11 @@ def test_what_comes_while_it_stops_waits_for_the_next_server(start_server: Start
 
 
 def test_the_grace_ends_a_stream_that_takes_longer(start_server: StartServer) -> None:
-    server = start_server()
-    with server.http() as client, client.stream("POST", "/v1/completions", json=LONG | {"n": 8}) as answer:
+    server = start_server(versions=0)
+    server.publish(1, SMALL.model_copy(update={"context": 4096}))
+    server.promote(1)
+    endless = LONG | {"max_tokens": 4000, "n": 8}
+    with server.http() as client, client.stream("POST", "/v1/completions", json=endless) as answer:
         began = time.monotonic()
         assert server.worker.stop(grace_seconds=0.01) == 0
         assert time.monotonic() - began < 3

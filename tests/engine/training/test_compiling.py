@@ -1,0 +1,51 @@
+"""Compiled blocks learn what plain ones learn; where nothing can compile, that is said before the first step."""
+
+import shutil
+
+import pytest
+import torch
+
+from engine.config import ModelSettings
+from engine.device import ImpossiblePlacementError
+from engine.models import registry
+from engine.training import compiling, recompute
+
+CPU = torch.device("cpu")
+ONE_LAYER = {"hidden": 32, "heads": 4, "kv_heads": 2, "feed_forward": 64, "layers": 1}
+
+
+def gradients(compiled):
+    settings = ModelSettings(family="thor", preset="tiny", **ONE_LAYER)
+    model = registry.build(settings, 264, seed=5)
+    module = registry.module(model).train()
+    if compiled:
+        compiling.apply(module, CPU)
+    recompute.apply(module, "full")
+    tokens_BT = torch.randint(0, 264, (2, 24), generator=torch.Generator().manual_seed(1))
+    documents_BT = (torch.arange(24) >= 10).long().expand(2, -1)
+    positions_BT = torch.where(documents_BT == 1, torch.arange(24) - 10, torch.arange(24))
+    hidden_BTD = model.hidden(tokens_BT, positions_BT, documents_BT)
+    model.logits(hidden_BTD.flatten(0, 1)).square().mean().backward()
+    return {name: weight.grad for name, weight in module.named_parameters()}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not shutil.which("g++"), reason="NOT TESTED: there is no g++ to compile with")
+def test_gradients_are_those_of_plain_blocks():
+    plain, compiled = gradients(compiled=False), gradients(compiled=True)
+    for name, gradient in plain.items():
+        torch.testing.assert_close(compiled[name], gradient, rtol=1e-4, atol=1e-7, msg=name)
+
+
+def test_what_is_missing_is_said(monkeypatch):
+    module = registry.module(registry.build(ModelSettings(family="thor", preset="tiny", **ONE_LAYER), 264, seed=5))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ImpossiblePlacementError, match=r"training\.compile needs a C\+\+ compiler"):
+        compiling.apply(module, CPU)
+
+
+def test_a_family_without_blocks_is_refused():
+    module = registry.module(registry.build(ModelSettings(family="char_lstm", preset="tiny"), 264, seed=5))
+    with pytest.raises(ImpossiblePlacementError, match="CharLstm has no blocks"):
+        compiling.apply(module, CPU)
