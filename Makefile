@@ -65,6 +65,7 @@ bench-serve: $(VENV)/installed-dev ## answering beside transformers and llama.cp
 
 bench-train: $(VENV)/installed-dev ## training beside transformers.Trainer and a loop written by hand
 	@$(BIN)/python bench/bench_train.py
+	@$(BIN)/python bench/bench_tokenising.py
 
 docs: $(VENV)/installed ## what is generated from the code
 	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml

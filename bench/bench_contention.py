@@ -1,5 +1,9 @@
-"""What clients notice of a training run on the same machine: time between tokens without one, and with one."""
+"""What clients notice of a training run on the same machine: time between tokens without one, and with one.
 
+``python bench/bench_contention.py [--preset NAME]``: the size of the model that answers and that is trained.
+"""
+
+import argparse
 import asyncio
 import json
 import sys
@@ -59,7 +63,10 @@ def trains(service: harness.Thord) -> bool:
 
 def main() -> None:
     """Measure and print."""
-    with harness.thord(*SETTINGS) as service:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="tiny")
+    preset = parser.parse_args().preset
+    with harness.thord(*SETTINGS, f"model.preset={preset}") as service:
         for name, dialogues in (("library", standard_library(160)), ("town", tharsis()[:128])):
             file = service.home / f"{name}.jsonl"
             file.write_text(to_json_lines(dialogues), encoding="utf-8")
@@ -87,7 +94,7 @@ def main() -> None:
             ]
         )
     head = ["", "median, idle", "median, training", "p99, idle", "p99, training", f"ratio of p99 (goal: <= {GOAL})"]
-    harness.table("time between tokens while a training run uses the machine", rows, head)
+    harness.table(f"{preset}: time between tokens while a training run uses the machine", rows, head)
 
 
 if __name__ == "__main__":
