@@ -1,0 +1,51 @@
+"""A run over conversations, in each step of which another number of tokens is learned, needs no more memory later on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[3]
+RUN = """
+import re, tempfile
+from pathlib import Path
+import numpy as np, torch
+from engine import memory
+memory.keep_freed_memory()
+from engine.config import ModelSettings, TrainingSettings
+from engine.data import shard
+from engine.data.batches import Rows
+from engine.device import Placement
+from engine.models import registry
+from engine.tokenizers.base import Encoded
+from engine.training.checkpoint import Checkpoints
+from engine.training.loop import Loop
+from engine.training.objectives import MaskedCrossEntropy
+from engine.training.reporting import Silent
+
+class Peaks(Silent):
+    def stepped(self, figures):
+        if figures.step in (5, 60):
+            print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+torch.set_num_threads(1)
+draws = np.random.default_rng(0)
+lengths = np.exp(draws.normal(5.0, 0.9, 1500)).clip(8, 256).astype(int)
+documents = (Encoded(draws.integers(8, 8192, n).astype(np.int32), np.arange(n) >= n * draws.random()) for n in lengths)
+settings = TrainingSettings(
+    max_steps=60, batch_size=8, length=256, early_stopping_patience=0, look_every=0,
+    validate_every=1000, checkpoint_every=1000,
+)
+shape = dict(hidden=64, layers=1, heads=4, kv_heads=2, feed_forward=128, context=256)
+model = registry.build(ModelSettings(preset="tiny", **shape), 8192, 0)
+with tempfile.TemporaryDirectory() as name, Checkpoints(Path(name) / "checkpoints", 2) as checkpoints:
+    rows = Rows(shard.write(Path(name) / "rows", documents), 256)
+    placement = Placement(torch.device("cpu"), torch.bfloat16)
+    Loop(model, MaskedCrossEntropy(), rows, None, settings, placement, checkpoints, Peaks()).run()
+"""
+
+
+def test_the_heap_does_not_grow_with_the_steps():
+    command = [sys.executable, "-c", RUN]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    early, late = map(int, done.stdout.split())
+    assert late < 1.15 * early
