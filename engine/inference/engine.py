@@ -144,9 +144,10 @@ class Engine:
     def run(self) -> None:
         """Answer until `stop`."""
         while self._work_is_there():
-            self._schedule()
-            for version, sequences in list(self._running.items()):
-                self._run(self._slots.get(version), sequences)
+            with self._slots.turns.iteration():
+                self._schedule()
+                for version, sequences in list(self._running.items()):
+                    self._run(self._slots.get(version), sequences)
             self._deliver()
         with self._changed:
             for request in list(self._live.values()):

@@ -1,7 +1,8 @@
 """One forward pass of one version: prompts go on being read, and answers get their newest token into the cache.
 
 The kernel takes the tokens of all of them at once, because there no number depends on the company. Elsewhere each
-prompt is read alone and answers are decoded in a bucket, the shapes of `engine.inference.batching`.
+prompt is read alone and answers are decoded in a bucket, the shapes of `engine.inference.batching`; on a GPU a graph
+does the latter (`engine.inference.graphs`).
 
 Shapes: T tokens of one stretch, M of all, B rows, D hidden, N choices to make, V vocabulary.
 """
@@ -38,7 +39,12 @@ def hidden(resident: Resident, prompts: Sequence[Stretch], newest: Sequence[Stre
     if not newest:
         return read, torch.empty(0, 0, device=resident.device)
     padding = [Stretch(resident.padding_row, 0, (0,))] * (bucket(len(newest)) - len(newest))
-    return read, _of_rows(resident, [*newest, *padding])[: len(newest), 0]
+    rows = [*newest, *padding]
+    replayed_B1D = resident.graphs.step(
+        [each.tokens[0] for each in rows], [each.row for each in rows], [each.start for each in rows]
+    )
+    newest_B1D = _of_rows(resident, rows) if replayed_B1D is None else replayed_B1D
+    return read, newest_B1D[: len(newest), 0]
 
 
 def logits(resident: Resident, read: Sequence[Tensor], newest_BD: Tensor) -> Tensor:

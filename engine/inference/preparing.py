@@ -1,7 +1,7 @@
 """The first phase of a swap: all that can go wrong with a version goes wrong here, beside the one that serves."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
 from engine.config import Quantization
 from engine.device import Placement
-from engine.inference import decoders, footprint
+from engine.inference import decoders, footprint, graphs
 from engine.inference.batching import CHUNK, SMALLEST_BUCKET
 from engine.inference.slots import Resident, WeightSlots
 from engine.inference.swap_policy import Room
@@ -78,10 +78,17 @@ def check_weights(folder: Path) -> None:
         version.check(folder)
 
 
-def load(folder: Path, placement: Placement, rows: int, quantization: Quantization = "none") -> Resident:
+def load(
+    folder: Path,
+    placement: Placement,
+    rows: int,
+    quantization: Quantization = "none",
+    alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> Resident:
     """Load a checked version, prepare its weights for answering, and warm it. Requests go on beside it.
 
-    In order: tensors (names, shapes, finite), then one token generated in each shape that the engine uses.
+    In order: tensors (names, shapes, finite), then one token generated in each shape that the engine uses, then, on a
+    GPU, graphs of decoding, each captured while ``alone`` keeps others from the device.
 
     Raises:
         UnfitVersionError: it fails one of these.
@@ -92,6 +99,9 @@ def load(folder: Path, placement: Placement, rows: int, quantization: Quantizati
         resident = Resident(loaded, rows, decoders.prepare(loaded.model, placement.device, quantization))
         del loaded  # the weights as they are stored, where they were laid out anew
         _warm(resident)
+        if placement.device.type == "cuda":
+            capture = graphs.on_cuda(placement.device, alone)
+            resident.graphs = graphs.make(resident.model, resident.cache, rows, capture)
     memory.return_freed_memory()  # the stored form, what laying it out took, and a version that made room for this one
     return resident
 

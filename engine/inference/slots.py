@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.inference import footprint, swap_policy
+from engine.inference.graphs import StepGraphs
 from engine.inference.rows import Rows
+from engine.inference.turns import Turns
 from engine.models.base import Cache, Decoder
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
@@ -32,6 +34,7 @@ class Resident:
     Attributes:
         cache: rows for the sequences that run on this version, and one more that padding is written to.
         rows: who has which of them; all but the padding's.
+        graphs: what decodes on a GPU; empty elsewhere.
         bytes: what weights and cache take.
     """
 
@@ -45,6 +48,7 @@ class Resident:
         self.cache: Cache = self.model.make_cache(rows + 1, loaded.model.context)
         self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context)
         self.device = next(loaded.model.parameters()).device
+        self.graphs = StepGraphs()
         self.bytes = footprint.taken(self.model, self.cache)
         self.padding_row = rows
         self.rows = Rows(self.cache, rows)
@@ -59,11 +63,13 @@ class WeightSlots:
 
     Attributes:
         on_settled: called when it is decided again where new requests go: after a flip, or when there is nothing.
+        turns: who may use the device.
     """
 
     def __init__(self, drain_seconds: float) -> None:
         self.on_settled: Callable[[], None] = lambda: None
         self.drain_seconds = drain_seconds
+        self.turns = Turns()
         self._table: swap_policy.Table = swap_policy.EMPTY
         self._residents: dict[int, Resident] = {}
         self._served_until: dict[int, float] = {}

@@ -78,12 +78,17 @@ def packed(documents_BT: Tensor, window: int = 0) -> Attend:
 
 @dataclass
 class KeyValueCache:
-    """Keys and values of every layer, each [rows, K, length, E]. Implements `engine.models.base.Cache`."""
+    """Keys and values of every layer, each [rows, K, length, E]. Implements `engine.models.base.Cache`.
+
+    Attributes:
+        read_whole: all positions are read, those that nobody may look at masked: shapes do not depend on numbers then.
+    """
 
     rows: int
     length: int
     keys: list[Tensor]
     values: list[Tensor]
+    read_whole: bool = False
     rewinds = True
 
     @classmethod
@@ -101,16 +106,21 @@ class KeyValueCache:
         for layer in (*self.keys, *self.values):
             layer[target, :, :length] = layer[source, :, :length]
 
+    def beginnings(self, length: int) -> "KeyValueCache":
+        """The same memory, of each row the first ``length`` positions, which are always read whole.
+
+        Nobody checks that no position is beyond them: that would be a look at numbers on the device.
+        """
+        keys, values = ([layer[:, :, :length] for layer in layers] for layers in (self.keys, self.values))
+        return KeyValueCache(self.rows, length, keys, values, read_whole=True)
+
     def attends(self, rows_B: Tensor, positions_BT: Tensor, window: int = 0) -> list[Attend]:
         """For each layer attention that writes new keys and values at ``positions_BT``, then looks at what is written.
 
         Raises:
             ValueError: a position is beyond the length of the cache.
         """
-        used = int(positions_BT.max()) + 1
-        if used > self.length:
-            raise ValueError(f"{used} positions do not fit into a cache of {self.length}")
-        read = min(math.ceil(used / BLOCK) * BLOCK, self.length)
+        read = self.length if self.read_whole else self._read_for(int(positions_BT.max()) + 1)
         keys_at = torch.arange(read, device=positions_BT.device)
         seen_BTS = keys_at <= positions_BT[:, :, None]
         if window:
@@ -119,6 +129,11 @@ class KeyValueCache:
             functools.partial(_through, keys, values, rows_B, positions_BT, seen_BTS[:, None])
             for keys, values in zip(self.keys, self.values, strict=True)
         ]
+
+    def _read_for(self, used: int) -> int:
+        if used > self.length:
+            raise ValueError(f"{used} positions do not fit into a cache of {self.length}")
+        return min(math.ceil(used / BLOCK) * BLOCK, self.length)
 
 
 def _through(

@@ -87,6 +87,8 @@ class Thor(nn.Module):
 
     def _forward(self, tokens_BT: Tensor, positions_BT: Tensor, attends: Sequence[Attend]) -> Tensor:
         x_BTD = F.dropout(F.embedding(tokens_BT, self.model.embed_tokens.weight), self.dropout, self.training)
+        if self.frequencies_E.device != positions_BT.device:
+            self.frequencies_E = self.frequencies_E.to(positions_BT.device)  # once: no step waits for a copy
         turn = rotation(positions_BT, self.frequencies_E, self.magnitude)
         for layer, attend in zip(self.model.layers, attends, strict=True):
             x_BTD = layer(x_BTD, turn, attend)

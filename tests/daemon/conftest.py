@@ -210,7 +210,7 @@ def spawning() -> Iterator[SpawnWorker]:
                 "OMP_NUM_THREADS": "1",
                 **os.environ,
                 **environment,
-                "PYTHONPATH": str(REPOSITORY),
+                "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
                 assignment.VARIABLE: given.model_dump_json(),
             },
             cwd=home,

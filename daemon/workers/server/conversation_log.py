@@ -2,9 +2,10 @@
 
     answered ──▶ chats.db ── feedback, or ``feedback_seconds`` without ──▶ inbox/conversations/served/TIME.jsonl
 
-What `redact` matches is replaced before anything is written. A finished answer is on disk before its client is told
-that it is finished, so no restart loses it. Files appear by rename: the intake sees a whole one or none. After a crash
-between file and database the same file is written again, and the intake knows what it has read.
+What is to be redacted is taken out before anything is written (`daemon.workers.server.redaction`); where that fails,
+nothing is. A finished answer is on disk before its client is told that it is finished, so no restart loses it. Files
+appear by rename: the intake sees a whole one or none. After a crash between file and database the same file is written
+again, and the intake knows what it has read.
 
 An answer that was cut off, or that people marked as bad, is not learned; an edited one is learned as edited, beside the
 answer that was given, as a preference.
@@ -15,7 +16,6 @@ import contextlib
 import functools
 import json
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ from daemon.settings.sections import ConversationLogSettings
 from daemon.workers.server.chat_database import ChatDatabase
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
+from daemon.workers.server.redaction import Redaction, UnredactedError
 from engine.data.conversation import Message
 
 FOLDER = "conversations/served"
@@ -37,7 +38,6 @@ MOST_IN_A_FILE = 1000
 KEPT_SECONDS = 7 * 86400.0
 """So long after it was given an answer can still be edited."""
 KEPT_ANSWERS = 10_000
-REDACTED = "[redacted]"
 _RETRY_SECONDS = 60.0
 _logger = log.get(__name__)
 
@@ -51,13 +51,14 @@ class ConversationLog:
         self._database = database
         self._folder = inbox / FOLDER
         self._metrics = metrics
+        self._redaction = Redaction()
         self._changed = asyncio.Event()
         self.apply(settings)
 
     def apply(self, settings: ConversationLogSettings) -> None:
         """Take over settings. Switched off, it forgets what is not in the inbox yet."""
         self._settings = settings
-        self._redact = [re.compile(pattern) for pattern in settings.redact]
+        self._redaction.apply(settings.redact)
         self._changed.set()
 
     async def add(self, name: str, owner: str, messages: Sequence[Message], answer: str, *, whole: bool) -> None:
@@ -68,13 +69,14 @@ class ConversationLog:
         """
         if not self._settings.enabled:
             return
-        said: list[JsonValue] = [{"role": each.role, "content": self._redacted(each.content)} for each in messages]
+        redacted = await self._redacted([*(each.content for each in messages), answer])
+        if redacted is None:
+            return
+        *contents, answer = redacted
+        said = [{"role": each.role, "content": text} for each, text in zip(messages, contents, strict=True)]
         now = time.time()
         due = now + self._settings.feedback_seconds if whole and answer.strip() else None
-        row = (
-            *(name, owner, now, due, due is not None),
-            *(json.dumps(said, ensure_ascii=False), self._redacted(answer)),
-        )
+        row = (name, owner, now, due, due is not None, json.dumps(said, ensure_ascii=False), answer)
 
         def write(database: sqlite3.Connection) -> None:
             database.execute(
@@ -92,10 +94,15 @@ class ConversationLog:
     async def judge(self, name: str, owner: str, rating: Literal["up", "down"] | None, edit: str | None) -> bool:
         """Take in what a person thinks of an answer. True: it will be learned (as edited).
 
+        One whose edit cannot be redacted is not learned at all: the edit must not be written, and without it the answer
+        is wrong.
+
         Raises:
             ApiError: 404, no such answer is kept.
         """
-        corrected = None if edit is None else self._redacted(edit)
+        redacted = [] if edit is None else await self._redacted([edit])
+        corrected = redacted[0] if redacted else None
+        refused = redacted is None
 
         def write(database: sqlite3.Connection) -> bool:
             row = database.execute(
@@ -105,7 +112,7 @@ class ConversationLog:
                 message = f"no answer {name!r} is kept: they are for {KEPT_SECONDS / 86400:.0f} days, and only while "
                 raise ApiError(404, "answer_not_found", message + "conversation_log.enabled is set", param="id")
             whole, waits = row
-            learned = corrected is not None or (rating != "down" and bool(whole))
+            learned = not refused and (corrected is not None or (rating != "down" and bool(whole)))
             due = time.time() if learned and (waits or corrected is not None) else None
             database.execute(
                 "UPDATE answers SET edit = coalesce(?, edit), due_at = ?, batch = NULL WHERE id = ?",
@@ -119,6 +126,8 @@ class ConversationLog:
 
     async def run(self) -> None:
         """Write what is due, for ever."""
+        if self._settings.enabled:
+            await self._load_redactors()
         while True:
             self._changed.clear()
             wait = None
@@ -145,10 +154,20 @@ class ConversationLog:
         first = await self._database.run(_first_due)
         return None if first is None else max(first - time.time(), 0.0)
 
-    def _redacted(self, text: str) -> str:
-        for pattern in self._redact:
-            text = pattern.sub(REDACTED, text)
-        return text
+    async def _redacted(self, texts: Sequence[str]) -> list[str] | None:
+        """The texts as they may be written; null: they must not be."""
+        try:
+            return await self._redaction.of(texts)
+        except UnredactedError as error:
+            _logger.warning("a conversation is not kept, as it cannot be redacted", reason=str(error))
+            self._metrics.unredacted_answers.inc()
+            return None
+
+    async def _load_redactors(self) -> None:
+        try:
+            await self._redaction.load()
+        except UnredactedError as error:
+            _logger.error("no conversation is kept until every redactor works", reason=str(error))  # noqa: TRY400
 
 
 def _forget_all(database: sqlite3.Connection) -> None:

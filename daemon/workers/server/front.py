@@ -67,5 +67,4 @@ class Front:
             )
             error.headers["www-authenticate"] = "Bearer"
             raise error
-        request.state.client = key
-        request.state.owner = keys.owner(key.strip())
+        request.state.client = request.state.owner = keys.owner(key.strip())

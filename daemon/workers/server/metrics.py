@@ -22,6 +22,7 @@ class Metrics:
         self.session_turns = self._counter("session_turns", "Answers kept in sessions")
         self.feedback = self._counter("feedback", "Answers that people judged", "rating")
         self.learned_answers = self._counter("learned_answers", "Answers written to the inbox")
+        self.unredacted_answers = self._counter("unredacted_answers", "Answers not kept, as a redactor failed")
         self.swaps = self._counter("swaps", "Versions prepared or committed", "step", "result")
         self.disconnects = self._counter("disconnects", "Clients that went away before their answer was whole")
         self.queue_seconds = self._histogram("queue_seconds", "From submission to the first iteration")

@@ -10,7 +10,6 @@ from pydantic import JsonValue
 
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
-from daemon.workers.server.errors import ApiError
 from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
 from daemon.workers.server.prompts import Prompts, check_tokens, encoded
 from daemon.workers.server.schemas import CompletionBody
@@ -99,10 +98,6 @@ def router(service: Service) -> APIRouter:
         outline = await service.outline()
         check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
         completion = Completion(body, await encoded(service, outline, body.prompt, "prompt"), outline.tokenizer)
-        limit = service.settings.inference.max_queue
-        if len(completion.prompts) > limit:
-            message = f"prompts x n is {len(completion.prompts)}; one request may ask for {limit} answers"
-            raise ApiError(400, "too_many_choices", message, param="n")
         wish = Wish(
             max_tokens=service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens,
             sampling=body.sampling(body.logprobs),

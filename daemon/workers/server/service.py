@@ -122,6 +122,11 @@ class Service:
             ApiError: it cannot be answered: 400, 404, 429 or 503.
         """
         pin = self.pin(model)
+        limit = self.settings.inference.max_queue
+        if len(prompts) > limit:  # it would be told to come again for ever
+            self.metrics.refused.labels("too_many").inc()
+            message = f"{len(prompts)} texts (prompts x n); one request may have {limit} (inference.max_queue)"
+            raise ApiError(400, "too_many_texts", message)
         longest = self.settings.api.request_timeout_seconds
         try:
             answer = Answer(

@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from daemon import log
 from daemon.messages import Abandon, Commit, Prepare, Prepared, Refused, Reload, Serving, ToWorker
@@ -122,7 +123,7 @@ class Swapper:
             if room == "in place":
                 preparing.check_weights(folder)
             elif self._slots.admit(version, wait_seconds=self._slots.drain_seconds + DRAIN_MARGIN):
-                self._slots.install(preparing.load(folder, self._placement, self._rows, self._quantization))
+                self._install(folder)
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
             return None
@@ -178,8 +179,11 @@ class Swapper:
     def _load_alone(self, version: int) -> None:
         """Load a version into empty memory."""
         footprint.give_back(self._placement.device)
-        folder = self._context.paths.version(version)
-        self._slots.install(preparing.load(folder, self._placement, self._rows, self._quantization))
+        self._install(self._context.paths.version(version))
+
+    def _install(self, folder: Path) -> None:
+        turn = self._slots.turns.alone
+        self._slots.install(preparing.load(folder, self._placement, self._rows, self._quantization, turn))
 
     @property
     def _rows(self) -> int:

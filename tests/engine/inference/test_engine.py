@@ -17,7 +17,7 @@ from engine.inference.slots import Resident, VersionGoneError
 from engine.models.base import LanguageModel
 from engine.native import library
 from engine.tokenizers.base import Tokenizer
-from tests.engine.inference.conftest import make_resident
+from tests.engine.inference.conftest import Heard, make_resident
 
 GREEDY = Sampling(temperature=0.0, alternatives=0)
 Plain = Callable[[LanguageModel, Sequence[int], int], list[int]]
@@ -159,6 +159,20 @@ def test_a_full_queue_refuses(make_running: Callable, resident: Resident) -> Non
     for heard in waiting:
         heard.wait()
     running.ask([[1, 9]], Wish(2, GREEDY)).wait()
+
+
+def test_a_flood_delays_its_sender_most(make_running: Callable, resident: Resident) -> None:
+    """Five rows: who comes last, but alone, gets one of the first."""
+    running = make_running(resident, start=False)
+    flood = [running.ask([[1, 9]], Wish(5, GREEDY), client="many") for _ in range(20)]
+    single = running.ask([[1, 9]], Wish(5, GREEDY), client="one")
+    running.start()
+
+    def began(heard: Heard) -> float:
+        bound = next(event for event in heard.wait().events if isinstance(event, Bound))
+        return heard.request.submitted_at + bound.queued_seconds
+
+    assert sum(began(each) < began(single) for each in flood) < 5
 
 
 def test_nothing_serves_yet(make_running: Callable) -> None:

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from engine.inference.requests import Sampling
-from engine.inference.sampling import WIDTHS, Choice, choose, score
+from engine.inference.sampling import WIDTH, Choice, choose, score
 
 VOCABULARY = 1500
 
@@ -52,7 +52,8 @@ def shares(logits: torch.Tensor, sampling: Sampling, draws: int = 8192) -> torch
         Sampling(temperature=2.5),
         Sampling(top_k=1),
         Sampling(top_k=7),
-        Sampling(top_k=WIDTHS[0] + 100, temperature=3.0),
+        Sampling(top_k=WIDTH + 100, temperature=3.0),
+        Sampling(top_k=WIDTH + 36, top_p=0.3, temperature=2.0),
         Sampling(top_p=0.5),
         Sampling(top_p=0.999, temperature=4.0),
         Sampling(top_p=0.01),
@@ -80,7 +81,7 @@ def test_no_row_depends_on_the_others(data: st.DataObject) -> None:
     sampling = st.builds(
         Sampling,
         temperature=st.sampled_from([0.0, 0.1, 1.0, 5.0]),
-        top_k=st.sampled_from([0, 1, 5, *WIDTHS, WIDTHS[0] + 1, WIDTHS[1] + 1, VOCABULARY, 10 * VOCABULARY]),
+        top_k=st.sampled_from([0, 1, 5, WIDTH, WIDTH + 1, VOCABULARY - 1, VOCABULARY, 10 * VOCABULARY]),
         top_p=st.sampled_from([0.1, 0.9, 0.9999, 1.0]),
         min_p=st.sampled_from([0.0, 0.1]),
         presence_penalty=st.sampled_from([0.0, 1.0]),

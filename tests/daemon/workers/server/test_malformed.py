@@ -1,5 +1,6 @@
 """Whatever a client sends ends as a 4xx or a closed connection, and the next one is answered."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -9,7 +10,13 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 
+from daemon.workers.server import bodies
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.http import HttpProtocol, HttpServer
+from daemon.workers.server.schemas import CompletionBody
 from tests.daemon.workers.server.harness import Server, StartServer, server_settings
 
 COMPLETIONS, CHAT, SCORE, PREDICT = "/v1/completions", "/v1/chat/completions", "/v1/score", "/predict"
@@ -197,3 +204,61 @@ def test_a_full_queue_is_429_and_clients_that_come_again_are_answered(start_serv
         assert answer.json()["error"]["code"] == "queue_full"
     server.openai(retries=5).completions.create(model="thor", prompt="a", max_tokens=1)
     still_answers(server)
+
+
+def test_what_no_queue_could_ever_hold_is_not_told_to_come_again(start_server: StartServer) -> None:
+    server = start_server(settings=server_settings(inference={"max_batch": 1, "max_queue": 2}))
+    asked = [{"role": "user", "content": "hello"}]
+    with server.http() as client:
+        for path, body in (
+            (COMPLETIONS, {"prompt": "a", "n": 3}),
+            (COMPLETIONS, {"prompt": ["a", "b", "c"]}),
+            (CHAT, {"messages": asked, "n": 3}),
+            ("/v1/embeddings", {"input": ["a", "b", "c"]}),
+        ):
+            answer = client.post(path, json=body)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_many_texts"), path
+        assert client.post(CHAT, json={"messages": asked, "n": 2, "max_tokens": 1}).status_code == 200
+
+
+# What comes too slowly ------------------------------------------------------------------------------------------------
+
+
+def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def read() -> None:
+        scope = {"type": "http", "method": "POST", "path": COMPLETIONS, "headers": [(b"content-length", b"9")]}
+        await bodies.read(Request(scope, receive), CompletionBody, limit=100)
+
+    with pytest.raises(ApiError) as refused:
+        asyncio.run(read())
+    assert (refused.value.status, refused.value.code) == (408, "body_timeout")
+    assert refused.value.headers["connection"] == "close"
+
+
+def test_a_head_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpProtocol, "head_seconds", 0.05)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("there is no request")
+
+    async def scenario() -> bytes:
+        server = HttpServer(app)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(b"POST /v1/completions HTTP/1.1\r\nHost")
+            answer = await reader.read()
+            writer.close()
+            server.stop(1.0)
+            await serving
+        return answer
+
+    answer = asyncio.run(scenario())
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "too_slow"

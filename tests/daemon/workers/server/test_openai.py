@@ -177,6 +177,22 @@ def test_penalties_and_bias_steer(steady: Server) -> None:
     assert varied.choices[0].text.count(" fox") <= 1
 
 
+def test_fields_beyond_openais_steer_too(steady: Server) -> None:
+    """Each leaves only one token to draw, so that what is drawn must be what greedy decoding says."""
+    client = steady.openai()
+    asked = {"model": "thor", "prompt": "The fox", "max_tokens": 20, "seed": 3}
+
+    def ask(temperature: float, **more: float) -> str:
+        body = {"ignore_eos": True, **more}
+        return client.completions.create(temperature=temperature, extra_body=body, **asked).choices[0].text
+
+    likeliest = ask(0.0)
+    assert ask(2.0) != likeliest
+    assert ask(2.0, top_k=1) == ask(2.0, min_p=1.0) == ask(2.0, top_p=1e-6) == likeliest
+    assert ask(2.0, top_k=0) == ask(2.0, top_k=-1) == ask(2.0), "no limit"
+    assert ask(0.0, repetition_penalty=5.0) != likeliest
+
+
 def test_the_answer_is_clipped_to_the_context(steady: Server) -> None:
     answer = steady.openai().completions.create(model="thor", prompt="The fox", max_tokens=100_000, **GREEDY)
     assert answer.usage.total_tokens == 192
@@ -214,6 +230,18 @@ def test_a_deadline_of_the_clients_own(steady: Server) -> None:
     assert (late.value.status_code, late.value.code) == (504, "timeout")
     body["timeout_seconds"] = 60
     steady.openai().completions.create(model="thor", prompt="a", max_tokens=5, extra_body=body)
+
+
+def test_the_servers_own_deadline(steady: Server) -> None:
+    """A client's may only be shorter."""
+    steady.worker.reload(server_settings(api={"request_timeout_seconds": 1e-6}))  # over before anything is computed
+    asked = {"prompt": "a", "max_tokens": 150, "ignore_eos": True, "timeout_seconds": 60}
+    with steady.http() as client:
+        wait_until(lambda: client.post("/v1/completions", json=asked).status_code == 504)
+        streamed = client.post("/v1/completions", json={**asked, "stream": True})
+        assert (streamed.status_code, streamed.json()["error"]["code"]) == (504, "timeout")
+        steady.worker.reload(server_settings())
+        wait_until(lambda: client.post("/v1/completions", json=asked).status_code == 200)
 
 
 def test_score(steady: Server) -> None:

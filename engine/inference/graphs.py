@@ -1,0 +1,149 @@
+"""CUDA graphs of decoding: the step that gives rows one token more, recorded once and replayed, so that no kernel of it
+is launched by Python.
+
+A graph computes on fixed memory in fixed shapes: so many rows (`engine.inference.batching.bucket`), of each of which so
+many cache positions are read, those beyond its own masked. Lengths double, so that at most twice as much is read as is
+used; reading every row to the end of the context would cost more bandwidth than the launches cost time.
+
+Graphs belong to one version: they are made while it is prepared, when none of its rows is in use, hold its weights and
+its cache by address, and go with it. Each is compared with the plain step before it may answer. Prompts, and every
+shape without a graph, take the plain path; so does the whole version if anything here fails.
+
+Shapes: B rows, D hidden, V vocabulary.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from engine.inference.batching import SMALLEST_BUCKET, bucket
+from engine.models.attention import KeyValueCache
+from engine.models.base import Cache, Decoder
+
+SHORTEST = 256
+"""Cache positions that the first graph reads; beneath, reading costs less than another graph."""
+TOLERANCE = 4
+"""Scores may differ by so many roundings of the largest: the shapes are the same, so mostly they do not at all."""
+
+Capture = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]
+"""Records a computation: where its result is, and what computes it again, into the same place."""
+_new_stream: Callable[[torch.device], torch.cuda.Stream] = torch.cuda.Stream  # which names no types
+_logger = logging.getLogger(__name__)
+
+
+class DifferentError(Exception):
+    """A graph does not compute what the plain step does."""
+
+
+class StepGraph:
+    """One token more for each of ``rows`` rows, of which the first ``length`` positions are read."""
+
+    def __init__(self, model: Decoder, cache: KeyValueCache, rows: int, length: int, capture: Capture) -> None:
+        self._inputs_3B = torch.zeros(3, rows, dtype=torch.long, device=cache.keys[0].device)
+        tokens_B, rows_B, starts_B = self._inputs_3B
+        beginnings = cache.beginnings(length)
+        self._hidden_B1D, self._replay = capture(lambda: model.step(tokens_B[:, None], beginnings, rows_B, starts_B))
+
+    def step(self, inputs_3B: Tensor) -> Tensor:
+        """Hidden states [B, 1, D], given of each row its token, its place in the cache, and how much that holds."""
+        self._inputs_3B.copy_(inputs_3B)
+        self._replay()
+        return self._hidden_B1D.clone()
+
+
+class StepGraphs:
+    """The graphs of one version, by rows and length. Without any, nothing fits."""
+
+    def __init__(self, graphs: Mapping[tuple[int, int], StepGraph] | None = None) -> None:
+        self._graphs = dict(graphs or {})
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    def step(self, tokens: Sequence[int], rows: Sequence[int], starts: Sequence[int]) -> Tensor | None:
+        """Hidden states [B, 1, D] of a bucket of rows that get one token each; null: compute them plainly."""
+        used = max(starts) + 1
+        lengths = [length for count, length in self._graphs if count == len(rows) and length >= used]
+        if not lengths:
+            return None
+        try:
+            return self._graphs[len(rows), min(lengths)].step(torch.tensor([tokens, rows, starts]))
+        except RuntimeError:  # the plain step writes the same again, so nothing is lost
+            _logger.exception("a CUDA graph cannot be replayed: this version goes on without graphs")
+            self._graphs.clear()
+            return None
+
+
+@torch.inference_mode()
+def make(model: Decoder, cache: Cache, rows: int, capture: Capture) -> StepGraphs:
+    """Graphs for up to ``rows`` rows of a version that nothing runs on yet; none where they cannot be had.
+
+    The cache holds noise afterwards.
+    """
+    if not isinstance(cache, KeyValueCache):
+        return StepGraphs()  # the family's step looks at numbers on the way
+    found: dict[tuple[int, int], StepGraph] = {}
+    try:
+        for part in (*cache.keys, *cache.values):
+            part.normal_()
+        for count in _doublings(SMALLEST_BUCKET, bucket(rows)):
+            for length in (min(length, cache.length) for length in _doublings(SHORTEST, cache.length)):
+                found[count, length] = graph = StepGraph(model, cache, count, length, capture)
+                _check(graph, model, cache, count, length)
+    except Exception as error:  # whatever it is: the plain path needs none of this
+        _logger.warning("no CUDA graphs for this version, answers are computed plainly: %s", error)
+        return StepGraphs()
+    _logger.info("%d CUDA graphs were made", len(found))
+    return StepGraphs(found)
+
+
+def on_cuda(device: torch.device, alone: Callable[[], AbstractContextManager[None]]) -> Capture:
+    """Captures on a stream and in a pool of memory of its own: graphs of one version never run at the same time.
+
+    A stream of this version's own also has workspaces of its own, which graphs of other versions do not use.
+
+    Args:
+        device: where to.
+        alone: in its context nothing else uses the device.
+    """
+    stream, pool = _new_stream(device), torch.cuda.graph_pool_handle()
+
+    def capture(compute: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
+        graph = torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):
+            compute()  # what happens only the first time, such as loading a kernel, must not be recorded
+            with alone(), torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+                result = compute()
+        torch.cuda.current_stream(device).wait_stream(stream)
+        return result, graph.replay
+
+    return capture
+
+
+def _doublings(first: int, last: int) -> list[int]:
+    """From ``first`` until ``last`` is reached."""
+    sizes = [first]
+    while sizes[-1] < last:
+        sizes.append(2 * sizes[-1])
+    return sizes
+
+
+def _check(graph: StepGraph, model: Decoder, cache: KeyValueCache, rows: int, length: int) -> None:
+    """Compare a replay with the plain step, which reads as much where one row is as long as the graph allows.
+
+    Raises:
+        DifferentError: scores are not close, or another token is the likeliest.
+    """
+    device = cache.keys[0].device
+    numbers_B = torch.arange(rows, device=device)
+    tokens_B, rows_B, starts_B = numbers_B % model.vocabulary, numbers_B % cache.rows, length - 1 - numbers_B % length
+    plain_BV = model.logits(model.step(tokens_B[:, None], cache, rows_B, starts_B)[:, 0]).float()
+    found_BV = model.logits(graph.step(torch.stack([tokens_B, rows_B, starts_B]))[:, 0]).float()
+    off, largest = float((found_BV - plain_BV).abs().max()), float(plain_BV.abs().max())
+    bound = TOLERANCE * torch.finfo(cache.keys[0].dtype).eps * largest
+    if not off <= bound or not torch.equal(found_BV.argmax(-1), plain_BV.argmax(-1)):
+        raise DifferentError(f"with {rows} rows of {length} positions, scores differ by {off:.3g} of {largest:.3g}")
