@@ -1,4 +1,4 @@
-"""A run over conversations, in each step of which another number of tokens is learned, needs no more memory later on."""
+"""A run over conversations, in each step of which another number of tokens is learned, takes no more memory later."""
 
 import subprocess
 import sys
