@@ -28,7 +28,7 @@ def test_a_cycle_on_two_processes_is_promoted(tmp_path: Path, library: list[Dial
     with running(tmp_path / "home", "training.distributed.processes=2") as service:
         service.ingest("library", library)
         service.json("train")
-        service.until(lambda: progress(service, "processes") == 2)
+        service.until(lambda: progress(service, "processes") == 2, seconds=90)
         assert "2 processes" in service.ctl("status").stdout
         service.until(lambda: service.status()["version"] == "000001", seconds=90)
         cycle = service.json("cycle", "1")

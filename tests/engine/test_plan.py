@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from engine import plan, version
-from engine.config import DEFAULT_PRESETS, InferenceSettings, ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config import (
+    DEFAULT_PRESETS,
+    PRESETS,
+    InferenceSettings,
+    ModelSettings,
+    TokenizerSettings,
+    TrainingSettings,
+)
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
 
@@ -143,6 +150,23 @@ def test_the_memory_of_inference_is_within_15_percent(family, precision, quantiz
     )
     found = plan.forecast(asked).inference_bytes
     assert found == pytest.approx(measured(ANSWER, str(tmp_path / "000001"), precision, quantization), rel=0.15)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("family", "preset"), [(family, preset) for family in PRESETS for preset in PRESETS[family]])
+def test_every_preset_can_be_planned(family, preset):
+    """Trained, a parameter takes 16 bytes: weight, gradient and both moments. To answer, those of its precision."""
+    asked = question(family, "bf16")
+    answering = InferenceSettings(device="cpu", precision="bf16")
+    asked = asked.model_copy(update={"model": ModelSettings(family=family, preset=preset), "inference": answering})
+    found = plan.forecast(asked)
+    assert found.parameters == registry.parameter_count(asked.model, asked.vocabulary)
+    assert found.training_bytes > 0.95 * 16 * found.parameters
+    assert found.inference_bytes > 2 * found.parameters
+    assert found.batch_size in (0, 1, 2, 4)
+    assert found.tokens_per_second > 1
+    assert 0 < found.share_of_gemm < 1
 
 
 @pytest.mark.soak
