@@ -1,13 +1,15 @@
 """What a model needs and gives on this machine, found by training it for a few steps, or a part of it if it is large.
 
 Memory and time of a step grow evenly with layers and with rows, so probes of one and two layers and few rows, each a
-process of its own, tell those of the whole.
+process of its own, tell those of the whole. What a version holds in the server is counted; one more probe tells what
+torch takes besides to compute it, which layers share.
 
 ``python -m engine.plan FILE`` prints a `Forecast` as JSON for the settings in FILE (JSON as well, with the tables
 ``model``, ``tokenizer`` and ``training``).
 """
 
 import argparse
+import gc
 import itertools
 import json
 import re
@@ -28,7 +30,8 @@ from engine.config import InferenceSettings, ModelSettings, TokenizerSettings, T
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError
-from engine.inference import footprint
+from engine.inference import decoders, footprint
+from engine.inference.batching import CHUNK, SMALLEST_BUCKET, bucket, lengths
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
 from engine.training.checkpoint import Checkpoints
@@ -74,7 +77,8 @@ class Forecast:
 
     Attributes:
         training_bytes: the peak with ``batch_size`` rows, beyond what torch takes by itself.
-        inference_bytes: a version in the server: its weights, and what is remembered of all its rows at full length.
+        inference_bytes: a version in the server: its weights, what is remembered of all its rows at full length, and
+            what torch takes to compute it.
         inference_rows: those rows, but for one that is for padding.
         batch_size: rows in a microbatch that fit, at most those asked for; 0 where not even one does.
         gemm_flops: operations a second in matrix products of the model's own shapes.
@@ -121,7 +125,7 @@ def forecast(question: Question) -> Forecast:
     is_large = 6 * parameters * training.batch_size * training.length > _LARGE_STEP
     layers_tried = _PART_LAYERS if is_large else (model.shape.layers,)
     rows_tried = _PART_ROWS if is_large else (1, training.batch_size)
-    probes = {at: _in_a_process(question, *at) for at in itertools.product(layers_tried, rows_tried)}
+    probes = {at: _probe_apart(question, *at) for at in itertools.product(layers_tried, rows_tried)}
     available = _available_bytes(placement.device)
 
     def peak(rows: int) -> float:
@@ -141,7 +145,7 @@ def forecast(question: Question) -> Forecast:
         dtype=str(placement.dtype).removeprefix("torch."),
         available_bytes=available,
         training_bytes=int(peak(rows)),
-        inference_bytes=_inference_bytes(question),
+        inference_bytes=_held_bytes(question) + _overhead_apart(question),
         inference_rows=question.inference.max_batch,
         batch_size=fitting,
         accumulation=training.accumulation * training.batch_size // rows,
@@ -183,6 +187,35 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
     return Probe(peak, min(after - before for before, after in itertools.pairwise(times)))
 
 
+@torch.inference_mode()
+def overhead(question: Question) -> int:
+    """What one of the model's layers takes to answer in every shape of the server, beyond its weights and its cache.
+
+    In this process, which does nothing else: code that is read from disk, and products that torch compiles and keeps.
+    """
+    answering = question.inference
+    placement = device.resolve(answering.device, answering.precision)
+    torch.set_num_threads(1)  # memory is asked for, and a busy machine answers one thread sooner
+    where, before = placement.device, psutil.Process().memory_info().rss
+    model = registry.build(question.model.model_copy(update={"layers": 1}), question.vocabulary, seed=0)
+    registry.module(model).to(where, placement.dtype).eval().requires_grad_(False)
+    decoder = decoders.prepare(model, where, answering.quantization)
+    cache = decoder.make_cache(1, model.context)
+    del model
+    short = [(1, 0, length) for length in lengths(cache) if length <= cache.length]
+    long = [(1, start, CHUNK) for start in range(0, cache.length - CHUNK + 1, CHUNK)]
+    decoded = [(size, 0, 1) for size in sorted({bucket(rows) for rows in range(1, answering.max_batch + 1)})]
+    for rows, start, length in short + long + decoded:
+        row_B = torch.zeros(rows, dtype=torch.long, device=where)
+        tokens_BT = torch.zeros(rows, length, dtype=torch.long, device=where)
+        hidden_BTD = decoder.step(tokens_BT, cache, row_B, row_B + start)
+        decoder.logits(hidden_BTD[:, -1].expand(max(rows, SMALLEST_BUCKET), -1))
+    gc.collect()
+    memory.return_freed_memory()
+    taken = torch.cuda.memory_reserved() if where.type == "cuda" else psutil.Process().memory_info().rss - before
+    return max(0, taken - footprint.taken(decoder, cache))
+
+
 def extend(at: dict[tuple[int, int], float], layers: int, rows: int) -> float:
     """From values at a few layers and rows, by c + l * layers + (r + m * layers) * rows; nothing shrinks with more."""
 
@@ -199,13 +232,21 @@ def _along(values: dict[int, float], here: int) -> float:
     return values[first] + slope * (here - first)
 
 
-def _in_a_process(question: Question, layers: int, rows: int) -> Probe:
-    """`probe` where nothing was computed before, so that its peak is its own."""
-    command = [sys.executable, "-m", "engine.plan", "--probe", f"{layers},{rows}", "-"]
+def _probe_apart(question: Question, layers: int, rows: int) -> Probe:
+    return Probe(**json.loads(_in_a_process(question, "--probe", f"{layers},{rows}")))
+
+
+def _overhead_apart(question: Question) -> int:
+    return int(_in_a_process(question, "--overhead"))
+
+
+def _in_a_process(question: Question, *options: str) -> str:
+    """What `probe` or `overhead` print where nothing was computed before, so that what they see is their own."""
+    command = [sys.executable, "-m", "engine.plan", *options, "-"]
     ended = subprocess.run(command, input=question.model_dump_json(), capture_output=True, text=True, check=False)
     if ended.returncode:
         raise ProbeFailedError((ended.stderr.strip().splitlines() or [f"it ended with status {ended.returncode}"])[-1])
-    return Probe(**json.loads(ended.stdout))
+    return ended.stdout
 
 
 def _peak_bytes() -> int:
@@ -219,7 +260,7 @@ def _available_bytes(where: torch.device) -> int:
     return torch.cuda.mem_get_info()[0] if where.type == "cuda" else psutil.virtual_memory().available
 
 
-def _inference_bytes(question: Question) -> int:
+def _held_bytes(question: Question) -> int:
     answering = question.inference
     placement = device.resolve(answering.device, answering.precision)
     return footprint.of_model(
@@ -232,19 +273,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m engine.plan", description="What a model needs on this machine.")
     parser.add_argument("file", type=argparse.FileType(), help="settings as JSON; - reads standard input")
     parser.add_argument("--probe", help=argparse.SUPPRESS)
+    parser.add_argument("--overhead", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     memory.keep_freed_memory()
     try:
         question = Question.model_validate_json(options.file.read())
         if options.probe:
             layers, rows = map(int, options.probe.split(","))
-            answer: Probe | Forecast = probe(question, layers, rows)
+            answer: object = asdict(probe(question, layers, rows))
+        elif options.overhead:
+            answer = overhead(question)
         else:
-            answer = forecast(question)
+            answer = asdict(forecast(question))
     except (ValidationError, ImpossiblePlacementError, NothingToRecomputeError, ProbeFailedError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(asdict(answer)))
+    print(json.dumps(answer))
     return 0
 
 

@@ -78,6 +78,8 @@ class Ranks:
 
     def close(self) -> None:
         """Hear out what was said, once all ranks are gone."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who accepts
         self._listener.close()
         self.socket.unlink(missing_ok=True)
         for reader in self._readers:

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from engine import artifacts
+from engine.distributed.group import PATIENCE
 from engine.training.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Progress
 
 
@@ -64,7 +65,7 @@ class ShardedCheckpoints(SharedCheckpoints):
 
     def __init__(self, ranks: _Ranks, folder: Path, keep: int, keep_every: int) -> None:
         super().__init__(ranks, folder, keep, keep_every)
-        self._group = dist.new_group(backend="gloo")
+        self._group = dist.new_group(backend="gloo", timeout=PATIENCE)
 
     def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
         """As `Checkpoints`, on every rank."""
@@ -111,6 +112,10 @@ class ShardedCheckpoints(SharedCheckpoints):
             next(parts.glob("*.safetensors")).rename(file)
             shutil.rmtree(parts)
             _write_scalars(file, tensors)
+
+    def _is_written(self, step: int) -> bool:
+        """As rank 0 sees it: on a network file system others may see it later, and all must write or none."""
+        return self._ranks.sum(float(self._ranks.rank == 0 and super()._is_written(step)))[0] > 0
 
     def _check_space(self, *tensors: Mapping[str, Tensor]) -> None:
         """Parts and the whole lie side by side for a while."""

@@ -4,8 +4,14 @@ A boundary module: torch.distributed has few types. Numbers that decide travel o
 whatever device computes: they are few, and needed there.
 """
 
+from datetime import timedelta
+
 import torch
 import torch.distributed as dist
+
+PATIENCE = timedelta(minutes=10)
+"""For a rank that says nothing: longer than writing the largest checkpoint takes, shorter than a hang is noticed by
+those who watch the run. A rank that dies is noticed at once, for its connections close."""
 
 
 class Group:

@@ -14,11 +14,10 @@ from torch._C._distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from engine.config import Strategy
+from engine.device import ImpossiblePlacementError
+from engine.distributed.group import PATIENCE
 from engine.distributed.world import World
 
-_PATIENCE = timedelta(minutes=10)
-"""For a rank that says nothing: longer than writing the largest checkpoint takes, shorter than a hang is noticed by
-those who watch the run."""
 _PREPARING = timedelta(days=7)
 """How long rank 0 may tokenise. Should it die, torchrun ends the others."""
 _ORDER = "order"
@@ -34,7 +33,7 @@ class Meeting:
     """
 
     def __init__(self) -> None:
-        self._store, self.rank, self._size = next(iter(rendezvous("env://", timeout=_PATIENCE)))
+        self._store, self.rank, self._size = next(iter(rendezvous("env://", timeout=PATIENCE)))
         self.here = int(os.environ["LOCAL_WORLD_SIZE"])
         self._place = int(os.environ["LOCAL_RANK"])
         self.strategy: Strategy = "ddp"
@@ -65,17 +64,23 @@ class Meeting:
         """As the Protocol: gloo between processors, nccl between GPUs, one for each rank of a host.
 
         Raises:
+            ImpossiblePlacementError: there are fewer GPUs than ranks on this host.
             RuntimeError: a rank does not come.
         """
-        self._tell(self._order or "")
         if device.type == "cuda":
+            if self.here > torch.cuda.device_count():
+                raise ImpossiblePlacementError(
+                    f"this host has {torch.cuda.device_count()} GPUs for {self.here} ranks, and each needs one: lower "
+                    "training.distributed.processes"
+                )
             torch.cuda.set_device(self._place)
+        self._tell(self._order or "")
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
             store=PrefixStore("group", self._store),
             rank=self.rank,
             world_size=self._size,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
         )
         if self.strategy == "fsdp":
             from engine.distributed.sharded import Sharded

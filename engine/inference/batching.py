@@ -1,7 +1,8 @@
 """What one iteration computes: which prompts advance by how much, and in what shape rows are decoded.
 
 Where torch computes, shapes are chosen so that the numbers of a row do not depend on its neighbours, and greedy answers
-under load equal those of an idle engine. Prompts are read alone, in chunks cut at fixed places. Decoding is padded to a
+under load equal those of an idle engine. Prompts are read alone, in chunks cut at fixed places, of few lengths, because
+torch compiles products for each and keeps some of them for ever: megabytes for every length. Decoding is padded to a
 bucket of at least four rows: from four on, MKL and oneDNN compute each row alike, whatever their number (one to three
 rows take another path). With several threads MKL needs ``MKL_CBWR`` set besides. The kernel needs nothing of this.
 """
@@ -10,9 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.inference.requests import SequenceState
+from engine.models.base import Cache
 
 CHUNK = 128
 """Prompt tokens of one sequence in one forward pass."""
+LENGTH_STEP = 32
+"""Chunks are padded to multiples of it, where a row can be written again from any place."""
 PREFILL_BUDGET = 256
 """Prompt tokens of all sequences in one iteration, so that a long prompt delays running answers by a bounded time."""
 SMALLEST_BUCKET = 4
@@ -42,6 +46,17 @@ def plan(running: Iterable[SequenceState]) -> Plan:
             prefill.append((sequence, length))
             budget -= length
     return Plan(tuple(prefill), tuple(sequence for sequence in everyone if not sequence.prefilling))
+
+
+def lengths(cache: Cache) -> range:
+    """Of the chunks in which prompts are read, into a cache that is long enough."""
+    step = LENGTH_STEP if cache.rewinds else 1
+    return range(step, CHUNK + 1, step)
+
+
+def padded(length: int, start: int, cache: Cache) -> int:
+    """The length to which a chunk is padded that begins at ``start``."""
+    return min(length + -length % lengths(cache).step, cache.length - start)
 
 
 def bucket(rows: int) -> int:

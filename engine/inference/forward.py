@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.inference.batching import SMALLEST_BUCKET, bucket
+from engine.inference.batching import SMALLEST_BUCKET, bucket, padded
 from engine.inference.slots import Resident
 from engine.native.program import NativeDecoder
 
@@ -35,7 +35,7 @@ def hidden(resident: Resident, prompts: Sequence[Stretch], newest: Sequence[Stre
         states_MD = _of_all(resident, resident.model, [*prompts, *newest])
         *read, newest_BD = torch.split(states_MD, [*lengths, len(newest)])
         return read, newest_BD
-    read = [_of_rows(resident, [each])[0] for each in prompts]
+    read = [_of_prompt(resident, each) for each in prompts]
     if not newest:
         return read, torch.empty(0, 0, device=resident.device)
     padding = [Stretch(resident.padding_row, 0, (0,))] * (bucket(len(newest)) - len(newest))
@@ -66,6 +66,14 @@ def _of_all(resident: Resident, decoder: NativeDecoder, stretches: Sequence[Stre
     rows = [each.row for each in stretches for _ in each.tokens]
     positions = [each.start + place for each in stretches for place in range(len(each.tokens))]
     return decoder.read(torch.tensor(tokens), resident.cache, torch.tensor(rows), torch.tensor(positions))
+
+
+def _of_prompt(resident: Resident, prompt: Stretch) -> Tensor:
+    """A prompt's hidden states [T, D]. What is written as padding behind it, the next tokens of its row overwrite."""
+    length = len(prompt.tokens)
+    padding = padded(length, prompt.start, resident.cache) - length
+    tokens = [*prompt.tokens, *[0] * padding]
+    return _of_rows(resident, [Stretch(prompt.row, prompt.start, tokens)])[0, :length]
 
 
 def _of_rows(resident: Resident, stretches: Sequence[Stretch]) -> Tensor:

@@ -119,7 +119,7 @@ class Checkpoints:
             OSError: no space, or the disk refused, now or in writing the one before; earlier ones are untouched.
         """
         self.wait()
-        if self._at(progress.step).exists():
+        if self._is_written(progress.step):
             return
         self._check_space(weights, optimizer)
         if not _is_room_for_copies(weights, optimizer):
@@ -173,6 +173,9 @@ class Checkpoints:
 
     def _at(self, step: int) -> Path:
         return self._folder / f"{step:06d}"
+
+    def _is_written(self, step: int) -> bool:
+        return self._at(step).exists()
 
     def _steps(self) -> list[int]:
         return sorted(int(folder.name) for folder in self._folder.iterdir() if folder.name.isdecimal())

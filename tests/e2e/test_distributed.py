@@ -1,24 +1,57 @@
-"""A service that trains on two processes promotes what they learned."""
+"""A service that trains on two processes promotes what they learned, also when one of them is killed."""
 
+import json
+import os
+import signal
 from pathlib import Path
+
+import psutil
 
 from demo.text import Dialogue
 from tests.e2e.service import Service, running
 
 
-def processes_shown(service: Service) -> int:
+def progress(service: Service, name: str) -> int:
+    """What the trainer last said of the cycle that runs."""
     cycle = service.status()["cycle"]
-    progress = cycle.get("progress", {}) if isinstance(cycle, dict) else {}
-    return int(progress.get("processes", 0))
+    return int(cycle.get("progress", {}).get(name, 0)) if isinstance(cycle, dict) else 0
+
+
+def ranks(service: Service) -> dict[int, psutil.Process]:
+    """The processes that train together, by number."""
+    trainer = service.worker_pid("trainer")
+    assert trainer
+    return {int(process.environ()["RANK"]): process for process in psutil.Process(trainer).children()}
 
 
 def test_a_cycle_on_two_processes_is_promoted(tmp_path: Path, library: list[Dialogue]) -> None:
     with running(tmp_path / "home", "training.distributed.processes=2") as service:
         service.ingest("library", library)
         service.json("train")
-        service.until(lambda: processes_shown(service) == 2)
+        service.until(lambda: progress(service, "processes") == 2, seconds=90)
         assert "2 processes" in service.ctl("status").stdout
         service.until(lambda: service.status()["version"] == "000001", seconds=90)
         cycle = service.json("cycle", "1")
         assert isinstance(cycle, dict)
         assert (cycle["state"], cycle["attempt"]) == ("promoted", 1)
+
+
+def test_a_cycle_whose_rank_is_killed_goes_on_and_is_promoted(tmp_path: Path, library: list[Dialogue]) -> None:
+    with running(tmp_path / "home", "training.distributed.processes=2", "training.checkpoint_every=3") as service:
+        service.ingest("library", library)
+        service.json("train")
+        service.until(lambda: progress(service, "step") > 6, seconds=90)
+        first = ranks(service)
+        assert first.keys() == {0, 1}
+        os.kill(first[1].pid, signal.SIGKILL)
+        service.gone(list(first.values()), seconds=10)
+        service.until(lambda: service.status()["version"] == "000001", seconds=120)
+        cycle = service.json("cycle", "1")
+        assert isinstance(cycle, dict)
+        assert (cycle["state"], cycle["attempt"]) == ("promoted", 2)
+        said = [json.loads(line) for line in (service.home / "logs/trainer.log").read_text().splitlines()]
+        assert any("SIGKILL" in str(line.get("reason")) and "rank 1" in str(line.get("reason")) for line in said)
+        began = [line["first"] for line in said if line["event"] == "training steps"]
+        assert began[0] == 0
+        assert began[1] >= 6, "it goes on from a checkpoint"
+        service.stop()

@@ -3,13 +3,17 @@
 Tolerance: sums are split otherwise, so float32 rounds otherwise: losses and norms agree to 2e-5, weights to 1e-4.
 """
 
+import time
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from engine.training.checkpoint import Checkpoints
+from tests.engine.distributed.conftest import Ranks
 
 LOSS, WEIGHT = 2e-5, 1e-4
+IMPORT_AND_NOTICE_SECONDS = 60
 EVERYTHING = {
     "optimizer": "muon",
     "average": 0.9,
@@ -54,6 +58,22 @@ def test_memory_that_runs_out_on_one_rank_halves_the_microbatch_on_all(ranks, pl
     found = ranks(plan("ddp"), places, starve=rank)
     for one in found:
         assert one.stumbles == ["halve the microbatch"]
+        assert one.losses == pytest.approx(expected.losses, abs=LOSS)
+
+
+def test_memory_that_runs_out_ends_a_sharded_run_which_begins_again_with_half(ranks, plan, places, alone):
+    """Others wait for this rank's part of a block, so it cannot tell them, but leaves, and all end at once."""
+    doomed = Ranks(2)
+    began = time.monotonic()
+    ended = doomed(plan("fsdp"), places, starve=1, leave=True)
+    doomed.close()
+    assert time.monotonic() - began < IMPORT_AND_NOTICE_SECONDS
+    assert ended[1].error.startswith("ShortOfMemoryError: rank 1 ran out of memory")
+    assert "closed by peer" in ended[0].error.lower()
+
+    expected, _ = alone()
+    for one in ranks(plan("fsdp"), places, starve=1):
+        assert one.error == ""
         assert one.losses == pytest.approx(expected.losses, abs=LOSS)
 
 

@@ -214,6 +214,19 @@ def test_presets_have_the_size_their_name_says(family, preset, vocabulary, low, 
     assert low <= registry.parameter_count(settings, vocabulary) <= high
 
 
+@pytest.mark.parametrize("preset", PRESETS["thor"])
+def test_a_thor_of_every_size_is_built_without_memory_and_counts_as_its_shape_says(preset):
+    """Closed form: embedding, head if it is another, and for each block two norms, q, k, v, o and three of SwiGLU."""
+    settings, vocabulary = ModelSettings(preset=preset), 32_000
+    shape = settings.shape
+    hidden, keys = shape.hidden, shape.hidden // shape.heads * shape.kv_heads
+    block = 2 * hidden + 2 * hidden * hidden + 2 * hidden * keys + 3 * hidden * shape.feed_forward
+    tables = vocabulary * hidden * (1 if shape.tied else 2)
+    weights = list(registry.skeleton(settings, vocabulary).parameters())
+    assert {weight.device.type for weight in weights} == {"meta"}
+    assert sum(weight.numel() for weight in weights) == tables + shape.layers * block + hidden
+
+
 def test_every_preset_can_be_built():
     for family, sizes in PRESETS.items():
         counts = [registry.parameter_count(ModelSettings(family=family, preset=preset), 8192) for preset in sizes]
