@@ -46,7 +46,7 @@ MODELS = {
     "agiformer, thinking 3": {**AGIFORMER, "thinking_steps": 3},
 }
 """About two million parameters each, and a context of 512 bytes."""
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 LENGTH, BATCH = 512, 8
 CALIBRATION_ROUNDS, CALIBRATION_STEPS, CALIBRATION_BYTES = 3, 3, 60_000

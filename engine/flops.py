@@ -22,7 +22,7 @@ _MOST_ROWS = 2048
 _SECONDS_A_SHAPE = 0.01
 _FEWEST_TRIES = 4
 _HEADS = frozenset("lm_head.weight model.embed_tokens.weight transformer.wte.weight head head.weight embedding".split())
-_LOOKED_UP = frozenset({"transformer.wpe.weight", "start"})
+_LOOKED_UP = frozenset({"transformer.wpe.weight", "start", "places", "reader.embedding"})
 _LOOKED_UP_UNTIED = {"lm_head.weight": "model.embed_tokens.weight", "head": "embedding"}
 
 

@@ -1,17 +1,18 @@
 """The ``agiformer`` family: it reads bytes, thinks in patches of four of them, and writes bytes again.
 
     bytes ─ 4 each ─▶ patches ─▶ decoder layers ─▶ thinking: one block, again and again ─▶ contexts
-    context of the patches so far + bytes of the patch begun ─▶ the next byte
+    context of the patches so far + the last 4 bytes ─▶ the next byte
 
 The layers are thor's, over patches, with a window of ``window`` patches (128 by default: 512 bytes a layer, so 3 KB
 over six). Thinking is one more such layer whose weights all rounds share; a learned gate says for each channel how much
-of a round's change is kept. The byte decoder sees the context of the last complete patch and, added up, the embeddings
-of the bytes that follow it, each by its place: so the next byte depends on all bytes before it, and on no other.
+of a round's change is kept. The byte decoder sees the context of the last complete patch, how many bytes came after it,
+and the last four bytes, whichever patch they are in: so the next byte depends on all bytes before it, and on no other.
+Four bytes are read alike for a patch and for the decoder, which learns what often follows them at every place at once.
 
-Shapes beside those of `engine.models.base`: P patches in a row, G groups in a row. A *group* is what the decoder works
-on: a context and the three bytes that may follow it before the next context is there. The state that predicts byte
-``t + 1`` of a document is at place ``(t + 1) % 4`` of group ``(t + 1) // 4``. Patches and groups begin with their
-document, so a packed row computes for each document what it would alone.
+Shapes beside those of `engine.models.base`: P patches in a row; 4 bytes, of a patch or the last ones. Patches begin
+with their document, so a packed row computes for each document what it would alone.
+
+Source: Yu et al., MEGABYTE (2305.07185), whose decoder sees only the bytes of the patch begun.
 """
 
 import math
@@ -26,11 +27,13 @@ from engine.config import AgiformerShape, ThorShape
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache
 from engine.models.rotary import frequencies, rotation
-from engine.models.thor import INIT_DEVIATION, FeedForward, Layer, Linear, RMSNorm
+from engine.models.thor import FeedForward, Layer, Linear, RMSNorm
 
 PATCH = 4
 """Bytes in a patch."""
 DECODER_LAYERS = 2
+INIT_DEVIATION = 0.02
+"""Of what stands where no context is yet, and for the places in a patch."""
 
 
 @dataclass
@@ -74,12 +77,13 @@ class Agiformer(nn.Module):
             norm_epsilon=shape.norm_epsilon,
         )
         self.frequencies_E = frequencies(block.width, shape.rope_theta)
-        self.encoder = PlacedBytes(PATCH, vocabulary, shape.hidden)
+        self.reader = FourBytes(vocabulary, shape.hidden)
         self.layers = nn.ModuleList([Layer(block, dropout) for _ in range(shape.layers)])
         self.thinking = Thinking(block, dropout) if shape.thinking_steps else None
         self.norm = RMSNorm(shape.hidden, shape.norm_epsilon)
         self.start = nn.Parameter(torch.empty(1, shape.hidden))
-        self.decoder = ByteDecoder(block, vocabulary, dropout)
+        self.places = nn.Parameter(torch.empty(PATCH, shape.hidden))
+        self.decoder = ByteDecoder(block, dropout)
         self.head = Linear(shape.hidden, vocabulary)
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
@@ -94,8 +98,8 @@ class Agiformer(nn.Module):
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """Hidden states [B, T, D] of the next T tokens of B cache rows.
 
-        As many patches and groups are computed as T tokens can touch wherever a row begins, so that shapes, and with
-        them the numbers of a row, do not depend on its neighbours.
+        As many patches are computed as T tokens can complete wherever a row begins, so that shapes, and with them the
+        numbers of a row, do not depend on its neighbours.
 
         Raises:
             TypeError: the cache is another family's.
@@ -117,10 +121,8 @@ class Agiformer(nn.Module):
             contexts_BPD = self._contexts(bytes_BP4[rows_B1, patches_BP], patches_BP, attends)[-1]
             cache.contexts[rows_B1, patches_BP + 1] = self.norm(contexts_BPD)
 
-        first_B1 = (starts_B[:, None] + 1) // PATCH
-        groups_BG = first_B1 + torch.arange((length + PATCH + 2) // PATCH, device=device)
-        decoded_BG4D = self.decoder(cache.contexts[rows_B1, groups_BG], bytes_BP4[rows_B1, groups_BG][..., :-1])
-        return _pick(decoded_BG4D.flatten(1, 2), positions_BT + 1 - first_B1 * PATCH)
+        recent_BT4 = cache.tokens[rows_B1[..., None], (positions_BT[..., None] + _back(device)).clamp(min=0)]
+        return self._write(cache.contexts[rows_B1, (positions_BT + 1) // PATCH], recent_BT4, positions_BT)
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary."""
@@ -143,14 +145,22 @@ class Agiformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw every weight: normal, the projections back into a residual stream scaled down by depth (GPT-2)."""
+        """Draw every weight: normal, a matrix by its inputs (LeCun), those back into a residual stream less, by depth.
+
+        With 0.02 for all of them, as in thor, a small model learns more slowly: see docs/studies.md.
+        """
         shrink = 1 / math.sqrt(2 * (self.shape.layers + self.shape.thinking_steps))
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
                 weight.fill_(0.0 if name.endswith("bias") else 1.0)
+            elif name in ("start", "places"):
+                weight.normal_(0.0, INIT_DEVIATION, generator=generator)
+            elif name == "reader.embedding":
+                weight.normal_(0.0, 1.0, generator=generator)
             else:
                 into_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-                weight.normal_(0.0, INIT_DEVIATION * (shrink if into_residual else 1.0), generator=generator)
+                deviation = weight.shape[1] ** -0.5 * (shrink if into_residual else 1.0)
+                weight.normal_(0.0, deviation, generator=generator)
 
     def _hidden(
         self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor, rounds: "slice[int | None]"
@@ -166,23 +176,20 @@ class Agiformer(nn.Module):
         attend = packed(documents_BP, self.shape.window)
         attends = [attend] * (self.shape.layers + self.shape.thinking_steps)
 
-        into_BT = (positions_BT + 1) % PATCH  # the place in its group of the state that each token leads to
-        groups_BT = ((positions_BT == 0) | (into_BT == 0)).cumsum(1) - 1
-        of_groups = int(groups_BT[:, -1].max()) + 1
-        followers_BG3 = _spread(tokens_BT, groups_BT, into_BT, of_groups)[..., 1:]
-        # a group goes on from the patch that its first token completes; the first one of a document from the start
-        before_BT = torch.where(into_BT == 0, patches_BT + 1, 0)
-        before_BG = before_BT.new_zeros(rows, of_groups).scatter_reduce(1, groups_BT, before_BT, "amax")
+        recent_BT4 = F.pad(tokens_BT, (PATCH - 1, 0)).unfold(1, PATCH, 1)
+        # a byte goes on from the patch that it completes, or else from the one before; in the first, from the start
+        complete_BT = patches_BT + (places_BT == PATCH - 1)
+        known_BT = complete_BT.masked_fill(positions_BT < PATCH - 1, 0)
         hidden = []
         for contexts_BPD in self._contexts(bytes_BP4, numbers_BP, attends)[rounds]:
             from_start_BPD = torch.cat((self.start.expand(rows, 1, -1), self.norm(contexts_BPD)), dim=1)
-            decoded_BG4D = self.decoder(_pick(from_start_BPD, before_BG), followers_BG3)
-            hidden.append(_pick(decoded_BG4D.flatten(1, 2), groups_BT * PATCH + into_BT))
+            known_BTD = from_start_BPD.gather(1, known_BT[:, :, None].expand(-1, -1, self.shape.hidden))
+            hidden.append(self._write(known_BTD, recent_BT4, positions_BT))
         return hidden
 
     def _contexts(self, bytes_BP4: Tensor, numbers_BP: Tensor, attends: Sequence[Attend]) -> list[Tensor]:
         """What is known after each patch, [B, P, D], after 0, 1, ... rounds of thinking, to be normalised."""
-        x_BPD = F.dropout(self.encoder(bytes_BP4).sum(2), self.dropout, self.training)
+        x_BPD = F.dropout(self.reader(bytes_BP4), self.dropout, self.training)
         turn = rotation(numbers_BP, self.frequencies_E)
         for layer, attend in zip(self.layers, attends[: self.shape.layers], strict=True):
             x_BPD = layer(x_BPD, turn, attend)
@@ -192,54 +199,60 @@ class Agiformer(nn.Module):
                 rounds.append(self.thinking(rounds[-1], turn, attend))
         return rounds
 
+    def _write(self, known_BTD: Tensor, recent_BT4: Tensor, positions_BT: Tensor) -> Tensor:
+        """The states that predict the byte after each position: from its context and the last bytes up to it."""
+        missing_BT4 = positions_BT[..., None] + _back(positions_BT.device) < 0
+        local_BTD = self.reader(recent_BT4.masked_fill(missing_BT4, self.vocabulary))
+        since_BTD = F.embedding((positions_BT + 1) % PATCH, self.places)
+        written_BTD: Tensor = self.decoder(known_BTD + local_BTD + since_BTD)
+        return written_BTD
 
-class Thinking(nn.Module):
+
+class FourBytes(nn.Module):
+    """Four bytes in their order as one vector; ``vocabulary`` itself stands for none, before a document begins."""
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        super().__init__()
+        each = math.ceil(width / PATCH)
+        self.embedding = nn.Parameter(torch.empty(vocabulary + 1, each))
+        self.mix = Linear(PATCH * each, width)
+
+    def forward(self, bytes_BN4: Tensor) -> Tensor:
+        """[B, N, 4] to [B, N, D]."""
+        mixed_BND: Tensor = self.mix(F.embedding(bytes_BN4, self.embedding).flatten(2))
+        return mixed_BND
+
+
+class Thinking(Layer):
     """One refinement block, whose change a gate lets through channel by channel."""
 
     def __init__(self, block: ThorShape, dropout: float) -> None:
-        super().__init__()
-        self.layer = Layer(block, dropout)
+        super().__init__(block, dropout)
         self.gate = Linear(block.hidden, block.hidden, bias=True)
 
     def forward(self, x_BPD: Tensor, turn: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
         """One round further."""
-        refined_BPD = self.layer(x_BPD, turn, attend)
+        refined_BPD = super().forward(x_BPD, turn, attend)
         gated_BPD: Tensor = x_BPD + torch.sigmoid(self.gate(refined_BPD)) * (refined_BPD - x_BPD)
         return gated_BPD
 
 
 class ByteDecoder(nn.Module):
-    """From a context and the bytes since to the state that predicts the next byte, each place for itself."""
+    """Feed-forward layers that make of what is known at a byte the state that predicts the next."""
 
-    def __init__(self, block: ThorShape, vocabulary: int, dropout: float) -> None:
+    def __init__(self, block: ThorShape, dropout: float) -> None:
         super().__init__()
-        self.followers = PlacedBytes(PATCH - 1, vocabulary, block.hidden)
         self.norms = nn.ModuleList([RMSNorm(block.hidden, block.norm_epsilon) for _ in range(DECODER_LAYERS)])
         self.layers = nn.ModuleList([FeedForward(block) for _ in range(DECODER_LAYERS)])
         self.norm = RMSNorm(block.hidden, block.norm_epsilon)
         self.dropout = dropout
 
-    def forward(self, contexts_BGD: Tensor, followers_BG3: Tensor) -> Tensor:
-        """[B, G, 4, D]: place p has seen the context and p followers."""
-        x_BG4D = torch.cat((contexts_BGD[:, :, None], self.followers(followers_BG3)), dim=2).cumsum(2)
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Each position for itself."""
         for norm, layer in zip(self.norms, self.layers, strict=True):
-            x_BG4D = x_BG4D + F.dropout(layer(norm(x_BG4D)), self.dropout, self.training)
-        normed_BG4D: Tensor = self.norm(x_BG4D)
-        return normed_BG4D
-
-
-class PlacedBytes(nn.Module):
-    """An embedding of bytes that differs from place to place."""
-
-    def __init__(self, places: int, vocabulary: int, width: int) -> None:
-        super().__init__()
-        self.tables = nn.Parameter(torch.empty(places, vocabulary, width))
-
-    def forward(self, bytes_BPK: Tensor) -> Tensor:
-        """Bytes at K places, [B, P, K], to [B, P, K, D]."""
-        places, vocabulary, _ = self.tables.shape
-        offsets = torch.arange(places, device=bytes_BPK.device) * vocabulary
-        return F.embedding(bytes_BPK + offsets, self.tables.flatten(0, 1))
+            x_BTD = x_BTD + F.dropout(layer(norm(x_BTD)), self.dropout, self.training)
+        normed_BTD: Tensor = self.norm(x_BTD)
+        return normed_BTD
 
 
 def _spread(tokens_BT: Tensor, numbers_BT: Tensor, places_BT: Tensor, count: int) -> Tensor:
@@ -249,6 +262,6 @@ def _spread(tokens_BT: Tensor, numbers_BT: Tensor, places_BT: Tensor, count: int
     return flat.scatter(1, numbers_BT * PATCH + places_BT, tokens_BT).view(rows, count, PATCH)
 
 
-def _pick(states_BND: Tensor, index_BM: Tensor) -> Tensor:
-    """For each row the states with these numbers, [B, M, D]."""
-    return states_BND.gather(1, index_BM[:, :, None].expand(-1, -1, states_BND.shape[-1]))
+def _back(device: torch.device) -> Tensor:
+    """Where the last four bytes are, seen from the last."""
+    return torch.arange(1 - PATCH, 1, device=device)

@@ -20,7 +20,7 @@ from engine.config import TrainingSettings
 from engine.training.muon import Muon
 
 EPSILON = 1e-8
-_EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|wte|wpe|lm_head|embedding|head|tables|start)(\.weight)?$")
+_EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|wte|wpe|lm_head|embedding|head|places|start)(\.weight)?$")
 
 
 class Optimizer(Protocol):

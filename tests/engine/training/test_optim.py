@@ -82,7 +82,7 @@ FAMILIES = {
     "thor": ({"tied": False}, {"model.embed_tokens.weight", "lm_head.weight"}),
     "gpt2": ({}, {"transformer.wte.weight", "transformer.wpe.weight"}),
     "char_lstm": ({"tied": False}, {"embedding", "head"}),
-    "agiformer": ({}, {"encoder.tables", "decoder.followers.tables", "head.weight", "start"}),
+    "agiformer": ({}, {"reader.embedding", "places", "head.weight", "start"}),
 }
 
 

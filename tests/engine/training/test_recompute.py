@@ -36,8 +36,8 @@ def gradients(family, which, dtype):
 def test_gradients_are_the_same(family, which, dtype):
     kept, again = gradients(family, "none", dtype), gradients(family, which, dtype)
     assert all(gradient is not None for gradient in kept.values())
-    # where a state goes two ways, as around a round of thinking, its gradients may be added in another order
-    rounding = torch.finfo(dtype).eps if family == "agiformer" else 0.0
+    # a weight of thinking serves in every round; the gradients of the rounds are added up in float32 only if recomputed
+    rounding = torch.finfo(dtype).eps if family == "agiformer" and dtype == torch.bfloat16 else 0.0
     for name, gradient in kept.items():
         largest = gradient.abs().max().item()
         torch.testing.assert_close(again[name], gradient, atol=4 * rounding * largest, rtol=rounding, msg=name)
