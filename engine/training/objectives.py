@@ -70,12 +70,12 @@ class MaskedCrossEntropy:
         targets_N = _supervised(batch.targets_BT, batch)
         hidden_ND = _hidden(model, batch)
         anchor_ND = self._anchor_hidden(batch)
-        detached_ND = F.pad(hidden_ND.detach(), (0, 0, 0, -len(hidden_ND) % _ROWS_ALIKE)).requires_grad_()
+        detached_ND = _filled_up(hidden_ND.detach()).requires_grad_()
         total, divergence = torch.zeros((), device=hidden_ND.device), torch.zeros((), device=hidden_ND.device)
         for rows in pieces(len(detached_ND), model.vocabulary, _LOGITS_AT_ONCE):
             logits_NV = model.logits(detached_ND[rows])
             gradient_NV, here_N = logits_NV.detach(), targets_N[rows]
-            anchor_NV = self._anchor_logits(anchor_ND, rows)
+            anchor_NV = self._anchor_logits(anchor_ND, rows, len(here_N))
             loss, kl = self._loss.take(gradient_NV[: len(here_N)], here_N, anchor_NV, scale)
             gradient_NV[len(here_N) :] = 0.0
             gradients.backward(logits_NV, gradient_NV)
@@ -96,18 +96,23 @@ class MaskedCrossEntropy:
 
     @torch.no_grad()
     def _anchor_hidden(self, batch: Batch) -> Tensor | None:
-        return _hidden(self._anchor.model, batch) if self._anchor else None
+        return _filled_up(_hidden(self._anchor.model, batch)) if self._anchor else None
 
     @torch.no_grad()
-    def _anchor_logits(self, anchor_ND: Tensor | None, rows: "slice[int, int, None]") -> Tensor | None:
+    def _anchor_logits(self, anchor_ND: Tensor | None, rows: "slice[int, int, None]", count: int) -> Tensor | None:
         if self._anchor is None or anchor_ND is None:
             return None
-        return self._anchor.model.logits(anchor_ND[rows])
+        return self._anchor.model.logits(anchor_ND[rows])[:count]
 
 
 def _hidden(model: LanguageModel, batch: Batch) -> Tensor:
     """Hidden states [N, D] of the supervised positions."""
     return _supervised(model.hidden(batch.tokens_BT, batch.positions_BT, batch.documents_BT), batch)
+
+
+def _filled_up(hidden_ND: Tensor) -> Tensor:
+    """Zeros behind, to a multiple of `_ROWS_ALIKE`."""
+    return F.pad(hidden_ND, (0, 0, 0, -len(hidden_ND) % _ROWS_ALIKE))
 
 
 def _supervised(values_BT: Tensor, batch: Batch) -> Tensor:
