@@ -470,31 +470,54 @@ void remember(const Operation &op, int64_t m, int64_t row, int64_t position) {
     }
 }
 
+// Where keys and values of the positions lie that a token may look at.
+struct Seen {
+    int64_t place, count;
+};
+
+inline Seen seen(const Operation &op, int64_t h, int64_t row, int64_t position) {
+    const int64_t begin = op.window && position >= op.window ? position - op.window + 1 : 0;
+    const int64_t group = row * op.kv_heads + h / (op.heads / op.kv_heads);
+    return {(group * op.length + begin) * op.head, position + 1 - begin};
+}
+
+// Has NV vectors come into the cache. Each head of each row lies elsewhere, so the processor does not foresee the next.
+template <int NV, class Element>
+inline void fetch(const Element *from) {
+    constexpr int64_t BYTES = NV * LANES * sizeof(Element);
+    for (int64_t at = 0; at < BYTES; at += 64) __builtin_prefetch(reinterpret_cast<const char *>(from) + at);
+}
+
 // What attention takes from the values in NV vectors of a head: side by side, because each sum waits for the one before.
 template <int NV, class Element>
-void mix(const Element *values, const float *scores, int64_t count, int64_t width, floats total, float *to) {
+void mix(const Element *values, const Element *next, const float *scores, int64_t count, int64_t width, floats total,
+         float *to) {
     floats mixed[NV] = {};
     for (int64_t s = 0; s < count; s++) {
+        fetch<NV>(next + s * width);
         const floats score = all(scores[s]);
         for (int v = 0; v < NV; v++) mixed[v] = fused(score, load(values + s * width + v * LANES), mixed[v]);
     }
     for (int v = 0; v < NV; v++) store(to + v * LANES, mixed[v] / total);
 }
 
+// `next`: what the thread looks at after this.
 template <class Element>
-void attend(const Operation &op, int64_t m, int64_t h, int64_t row, int64_t position, float *scores) {
-    const int64_t width = op.head, vectors = width / LANES;
-    const int64_t begin = op.window && position >= op.window ? position - op.window + 1 : 0, count = position + 1 - begin;
-    const int64_t place = ((row * op.kv_heads + h / (op.heads / op.kv_heads)) * op.length + begin) * width;
-    const Element *keys = static_cast<const Element *>(op.keys) + place;
-    const Element *values = static_cast<const Element *>(op.values) + place;
+void attend(const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &next, float *scores) {
+    const int64_t width = op.head, vectors = width / LANES, count = here.count;
+    const Element *keys = static_cast<const Element *>(op.keys) + here.place;
+    const Element *values = static_cast<const Element *>(op.values) + here.place;
+    const Element *next_keys = static_cast<const Element *>(op.keys) + next.place;
+    const Element *next_values = static_cast<const Element *>(op.values) + next.place;
     const float *query = op.from + m * op.from_width + h * width;
     const float shrink = 1.0f / std::sqrt(float(width));
     float most = -INFINITY;
     for (int64_t s = 0; s < count; s++) {
         floats products = {};
-        for (int64_t v = 0; v < vectors; v++)
+        for (int64_t v = 0; v < vectors; v++) {
+            fetch<1>(next_keys + s * width + v * LANES);
             products = fused(load(query + v * LANES), load(keys + s * width + v * LANES), products);
+        }
         scores[s] = sum(products) * shrink;
         most = scores[s] > most ? scores[s] : most;
     }
@@ -509,8 +532,8 @@ void attend(const Operation &op, int64_t m, int64_t h, int64_t row, int64_t posi
     const floats total = all(sum(totals));
     float *to = op.to + m * op.to_width + h * width;
     int64_t v = 0;
-    for (; v + 4 <= vectors; v += 4) mix<4>(values + v * LANES, scores, count, width, total, to + v * LANES);
-    for (; v < vectors; v++) mix<1>(values + v * LANES, scores, count, width, total, to + v * LANES);
+    for (; v + 4 <= vectors; v += 4) mix<4>(values + v * LANES, next_values + v * LANES, scores, count, width, total, to + v * LANES);
+    for (; v < vectors; v++) mix<1>(values + v * LANES, next_values + v * LANES, scores, count, width, total, to + v * LANES);
 }
 
 int64_t padded(int64_t k) { return (k + GROUP - 1) / GROUP * GROUP; }
@@ -572,12 +595,13 @@ void thord_run(const Operation *operations, int64_t count, int64_t tokens_count,
                 barrier.wait(threads);
             } else if (op->kind == ATTEND) {
                 barrier.wait(threads);
-                for (int64_t i = thread; i < M * op->heads; i += threads) {
-                    const int64_t m = i / op->heads, h = i % op->heads;
-                    if (op->cache_format == BF16)
-                        attend<bfloat16>(*op, m, h, rows[m], positions[m], scores + thread * room);
-                    else
-                        attend<float>(*op, m, h, rows[m], positions[m], scores + thread * room);
+                const int64_t heads = op->heads, end = M * heads;
+                auto seen_by = [&](int64_t i) { return seen(*op, i % heads, rows[i / heads], positions[i / heads]); };
+                for (int64_t i = thread; i < end; i += threads) {
+                    const Seen here = seen_by(i), next = seen_by(i + threads < end ? i + threads : i);
+                    float *own = scores + thread * room;
+                    if (op->cache_format == BF16) attend<bfloat16>(*op, i / heads, i % heads, here, next, own);
+                    else attend<float>(*op, i / heads, i % heads, here, next, own);
                 }
                 barrier.wait(threads);
             }
