@@ -25,12 +25,12 @@ from engine.config import Quantization
 from engine.native import library
 
 CLIENTS = 16
-ARRIVAL_SECONDS = 0.05
-"""On average between one client and the next."""
+ARRIVALS = {"16 arriving, 50 ms": 0.05, "16 arriving, 25 ms": 0.025}
+"""Seconds from one client to the next, on average. Nobody can end before the last one came and was answered."""
 GOALS = (
     ("one client", "ours", "transformers", 1.6),
     ("batch of 8", "ours", "transformers", 1.3),
-    ("16 arriving", "ours", "transformers", 3.0),
+    *((case, "ours", "transformers", 3.0) for case in ARRIVALS),
     ("one client", "ours int8", "ours", 1.5),
     ("one client", "ours", "llama.cpp", 0.7),
     ("batch of 8", "ours", "llama.cpp", 0.7),
@@ -97,27 +97,31 @@ def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: in
     """Everybody in turn, and the table."""
     kinds: dict[str, Quantization] = {"ours": "none", "ours int8": "int8", "ours int4": "int4"}
     ours = {name: Ours(weights.version, torch.bfloat16, device, quantization=kind) for name, kind in kinds.items()}
-    runs: dict[str, dict[str, Callable[[], float]]] = {"one client": {}, "batch of 8": {}, "16 arriving": {}}
-    times = arrivals()
+    cases = ("one client", "batch of 8", *ARRIVALS)
+    runs: dict[str, dict[str, Callable[[], float]]] = {case: {} for case in cases}
+    times = {case: arrivals(between) for case, between in ARRIVALS.items()}
     for name, each in ours.items():
         _add(runs, name, each.generate, prompts, shape)
-        runs["16 arriving"][name] = lambda each=each: each.arrivals(prompts, times, shape.answer)
+        for case in ARRIVALS:
+            runs[case][name] = lambda each=each, case=case: each.arrivals(prompts, times[case], shape.answer)
     if (transformers := peer("serve_transformers")) is not None:
         theirs = transformers.Transformers(weights.hugging_face, torch.bfloat16, device)
         _add(runs, "transformers", theirs.generate, prompts, shape)
 
-        def continuous() -> float:
-            theirs.arrivals(prompts, times, shape.answer)
+        def continuous(case: str) -> float:
+            theirs.arrivals(prompts, times[case], shape.answer)
             return theirs.arrival_seconds
 
-        runs["16 arriving"]["transformers"] = continuous
+        for case in ARRIVALS:
+            runs[case]["transformers"] = lambda case=case: continuous(case)
     if device == "cpu" and (llama := peer("serve_llama")) is not None:
         for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0"}.items():
             file = weights.version.parent / f"{kind}.gguf"
             llama.write_gguf(weights.version / "model.safetensors", file, shape, kind)
             length = shape.prompt + shape.answer
             _add(runs, name, llama.LlamaCpp(file, 8, length, torch.get_num_threads()).generate, prompts, shape)
-    tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer, "16 arriving": CLIENTS * shape.answer}
+    tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer}
+    tokens |= dict.fromkeys(ARRIVALS, CLIENTS * shape.answer)
     rates: dict[str, dict[str, float]] = {}
     bandwidths = [bandwidth(device)]
     for case, callers in runs.items():
@@ -153,12 +157,12 @@ def _add(
         runs[case][name] = lambda count=count: harness.seconds(lambda: generate(prompts[:count], shape.answer))
 
 
-def arrivals() -> list[float]:
-    """When each client comes, the same for everybody: a Poisson process."""
+def arrivals(between: float) -> list[float]:
+    """When each client comes, the same for everybody: a Poisson process, ``between`` seconds apart on average."""
     draws = random.Random(1)
     times = [0.0]
     while len(times) < CLIENTS:
-        times.append(times[-1] + draws.expovariate(1 / ARRIVAL_SECONDS))
+        times.append(times[-1] + draws.expovariate(1 / between))
     return times
 
 
