@@ -61,6 +61,7 @@ contestant = Contestant()
 transformers.utils.logging.set_verbosity_error()
 settings = contestant.settings
 model = AutoModelForCausalLM.from_pretrained(contestant.folder / "model", dtype=torch.float32)
+model.loss_type = "ForCausalLM"  # of GPT-2 it is unknown, and the mean would be taken over the first tokens of rows too
 with tempfile.TemporaryDirectory() as folder:
     trainer = Noting(
         model,
