@@ -233,7 +233,7 @@ def overhead(question: Question) -> int:
 
 
 def with_copies(peak: float, saved: float, where: torch.device) -> float:
-    """What is taken while a checkpoint is written beside the steps; copies are in the processor's memory, if it has room.
+    """What is taken while a checkpoint is written beside the steps: from copies in main memory, if there is room.
 
     The rule is that of `engine.training.checkpoint`.
     """
