@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import numpy as np
 import psutil
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
 
 from engine import device, flops, memory
 from engine.config import InferenceSettings, ModelSettings, TokenizerSettings, TrainingSettings
@@ -34,7 +36,7 @@ from engine.inference import decoders, footprint
 from engine.inference.batching import CHUNK, SMALLEST_BUCKET, bucket, lengths
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
-from engine.training.checkpoint import Checkpoints
+from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.loop import Loop
 from engine.training.objectives import MaskedCrossEntropy
 from engine.training.recompute import NothingToRecomputeError
@@ -102,10 +104,17 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Probe:
-    """The peak of a few steps, beyond what was there before, and the time of the fastest."""
+    """A few steps without checkpoints.
+
+    Attributes:
+        peak_bytes: beyond what was there before.
+        seconds: the fastest step took.
+        saved_bytes: what a checkpoint holds, copied while steps go on where there is room.
+    """
 
     peak_bytes: float
     seconds: float
+    saved_bytes: float
 
 
 class ProbeFailedError(Exception):
@@ -128,14 +137,18 @@ def forecast(question: Question) -> Forecast:
     probes = {at: _probe_apart(question, *at) for at in itertools.product(layers_tried, rows_tried)}
     available = _available_bytes(placement.device)
 
+    def of_whole(values: dict[tuple[int, int], float], rows: int) -> float:
+        return extend(values, model.shape.layers, rows)
+
     def peak(rows: int) -> float:
-        return _AROUND_THE_LOOP + extend({at: each.peak_bytes for at, each in probes.items()}, model.shape.layers, rows)
+        return _AROUND_THE_LOOP + of_whole({at: each.peak_bytes for at, each in probes.items()}, rows)
 
     fitting = training.batch_size
     while fitting and peak(fitting) > _SHARE_TO_USE * available:
         fitting //= 2
     rows = max(1, fitting)
-    seconds = extend({at: each.seconds for at, each in probes.items()}, model.shape.layers, rows)
+    seconds = of_whole({at: each.seconds for at, each in probes.items()}, rows)
+    copies = of_whole({at: each.saved_bytes for at, each in probes.items()}, rows)
     rate = rows * training.length / seconds
     peak_rate = flops.peak(model, vocabulary, rows * training.length, placement)
     return Forecast(
@@ -144,7 +157,7 @@ def forecast(question: Question) -> Forecast:
         device=placement.device.type,
         dtype=str(placement.dtype).removeprefix("torch."),
         available_bytes=available,
-        training_bytes=int(peak(rows)),
+        training_bytes=int(with_copies(peak(rows), copies, placement.device)),
         inference_bytes=_held_bytes(question) + _overhead_apart(question),
         inference_rows=question.inference.max_batch,
         batch_size=fitting,
@@ -163,10 +176,11 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
             times.append(time.perf_counter())
 
     class Unsaved(Checkpoints):
-        def save(self, *_: object) -> None:
-            pass
+        def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
+            saved.append(sum(tensor.nbytes for group in (weights, optimizer) for tensor in group.values()))
 
     times: list[float] = []
+    saved: list[int] = []
     vocabulary, length = question.vocabulary, question.training.length
     placement = device.resolve(question.training.device, question.training.precision)
     settings = question.training.model_copy(
@@ -177,14 +191,16 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
     before = psutil.Process().memory_info().rss
     model = registry.build(question.model.model_copy(update={"layers": layers}), vocabulary, seed=0)
     with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:
-        sizes = [length - length // 3, length // 3] * rows  # as in practice, a row holds several documents
+        # As in practice, a row holds several documents, each step others: torch keeps what each shape needs.
+        splits = [max(1, length * at // (rows * _STEPS + 1)) for at in range(1, rows * _STEPS + 1)]
+        sizes = itertools.chain.from_iterable((split, length - split) for split in splits)
         documents = (
             Encoded(np.arange(size + 1, dtype=np.int32) % vocabulary, np.ones(size + 1, np.bool_)) for size in sizes
         )
         data = Rows(shard.write(Path(folder) / "data", documents), length)
         Loop(model, MaskedCrossEntropy(), data, None, settings, placement, checkpoints, Stopwatch()).run()
     peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else _peak_bytes() - before
-    return Probe(peak, min(after - before for before, after in itertools.pairwise(times)))
+    return Probe(peak, min(after - before for before, after in itertools.pairwise(times)), max(saved))
 
 
 @torch.inference_mode()
@@ -214,6 +230,15 @@ def overhead(question: Question) -> int:
     memory.return_freed_memory()
     taken = torch.cuda.memory_reserved() if where.type == "cuda" else psutil.Process().memory_info().rss - before
     return max(0, taken - footprint.taken(decoder, cache))
+
+
+def with_copies(peak: float, saved: float, where: torch.device) -> float:
+    """What is taken while a checkpoint is written beside the steps: from copies in main memory, if there is room.
+
+    The rule is that of `engine.training.checkpoint`.
+    """
+    room = psutil.virtual_memory().available - peak
+    return peak + saved if where.type == "cpu" and 2 * saved < room else peak
 
 
 def extend(at: dict[tuple[int, int], float], layers: int, rows: int) -> float:
