@@ -44,6 +44,7 @@ from daemon.supervisor.settling import Settling
 from daemon.supervisor.store import CycleField, Store, StoreUnavailableError
 from daemon.supervisor.troubles import Troubles, insist
 
+_SETTLING_SECONDS = 5.0
 _logger = log.get(__name__)
 
 PROGRESS_WRITE_SECONDS = 5.0
@@ -178,6 +179,7 @@ class Cycles:
                 yield {"progress": self._watch.describe(cycle)}
                 async for line in lines:
                     yield {"progress": line}
+        await self._settling.wait_for_at_most(_SETTLING_SECONDS)  # whoever looks at the data next finds it learned
         yield {"cycle": (await self._store.cycle(number)).to_json()}
 
     def describe(self, cycle: Cycle) -> dict[str, JsonValue]:

@@ -32,6 +32,11 @@ class Settling:
         if self._task is not None:
             await asyncio.shield(self._task)
 
+    async def wait_for_at_most(self, seconds: float) -> None:
+        """The same, but not for ever: an intake that is down may take long."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+
     async def close(self) -> None:
         """Stop; the rest is settled after the next start."""
         if self._task is not None:

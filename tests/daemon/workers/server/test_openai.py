@@ -13,7 +13,7 @@ import torch
 
 from engine.data.conversation import Message as Turn
 from engine.tokenizers.base import BOS, EOS, PAD
-from tests.daemon.workers.server.harness import Server, greedy, scores, server_settings
+from tests.daemon.workers.server.harness import SMALL, Server, StartServer, greedy, scores, server_settings
 
 GREEDY = {"temperature": 0.0, "extra_body": {"ignore_eos": True}}
 ASKED = [{"role": "user", "content": "hello"}]
@@ -320,25 +320,26 @@ def test_tokens_can_be_counted_made_and_undone(steady: Server) -> None:
         assert client.post("/tokenize", json={}).status_code == 400
 
 
-def test_the_package_tries_again_while_the_queue_is_full(steady: Server) -> None:
+def test_the_package_tries_again_while_the_queue_is_full(start_server: StartServer) -> None:
     """Eight rows and eight places are taken: 429 with Retry-After, which the package obeys until there is room."""
-    steady.worker.reload(server_settings(inference={"max_queue": 8}))
-    long = {"model": "thor", "prompt": "a", "n": 8, "max_tokens": 180, "extra_body": {"ignore_eos": True}}
-    with steady.http() as client:
+    server = start_server(versions=0, settings=server_settings(inference={"max_queue": 8}))
+    server.publish(1, SMALL.model_copy(update={"context": 2048}))
+    server.promote(1)
+    long = {"model": "thor", "prompt": "a", "n": 8, "max_tokens": 1500, "extra_body": {"ignore_eos": True}}
+    with server.http() as client:
 
         def figures() -> str:
             return client.get("/metrics").text
 
-        with steady.openai().completions.create(stream=True, **long) as first:
+        with server.openai().completions.create(stream=True, **long) as first:
             next(first)
             with ThreadPoolExecutor() as pool:
-                second = pool.submit(steady.openai().completions.create, **long)
+                second = pool.submit(server.openai().completions.create, **long)
                 wait_until(lambda: "thord_server_waiting_sequences 8" in figures())
-                answer = steady.openai(retries=20).completions.create(model="thor", prompt="a", max_tokens=1)
+                answer = server.openai(retries=20).completions.create(model="thor", prompt="a", max_tokens=1)
                 assert len(second.result().choices) == 8
         assert answer.choices[0].finish_reason == "length"
         assert 'thord_server_refused_total{reason="queue_full"}' in figures()
-    steady.worker.reload(server_settings())
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
