@@ -52,7 +52,7 @@ def patient(text):
 
 NUMBER = 7
 """
-POINTS = {"a": "strange:first", "b": "strange:Second", "c": "strange:strict", "d": "strange:patient"}
+POINTS = {"a": "discreet:first", "b": "discreet:Second", "c": "discreet:strict", "d": "discreet:patient"}
 Install = Callable[..., None]
 
 
@@ -60,10 +60,10 @@ Install = Callable[..., None]
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """``install(name="module:attribute")``: what a server that is started finds, and this process too."""
     site = tmp_path / "site"
-    described = site / "strange-1.0.dist-info"
+    described = site / "discreet-1.0.dist-info"
     described.mkdir(parents=True)
-    (site / "strange.py").write_text(MODULE)
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    (site / "discreet.py").write_text(MODULE)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: discreet\nVersion: 1.0\n")
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("GATE", str(tmp_path / "gate"))
     monkeypatch.syspath_prepend(site)
@@ -161,9 +161,9 @@ def test_what_takes_too_long_is_not_kept_and_delays_only_what_comes_meanwhile(
 
 
 def test_one_that_is_none_is_refused_by_name(install: Install) -> None:
-    install(number="strange:NUMBER")
+    install(number="discreet:NUMBER")
     with pytest.raises(
-        UnredactedError, match=r"redactor number \(strange:NUMBER\) cannot be used: it cannot be called"
+        UnredactedError, match=r"redactor number \(discreet:NUMBER\) cannot be used: it cannot be called"
     ):
         redact("text")
 
