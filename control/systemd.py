@@ -56,8 +56,11 @@ class Unit(NamedTuple):
         said = done.stderr.strip()
         if "authentication" in said.lower() or "access denied" in said.lower():
             raise errors.NotPermittedError(f"systemd does not let this user {verb} thord; use sudo: {said}")
-        message = f"systemctl {verb} thord failed: {said}\n{self._last_words()}".rstrip()
-        if self.properties().get("ExecMainStatus") == "2":
+        shown = self.properties()
+        # Thord's own reason reaches everybody; the journal only those who may read it.
+        reasons = (said, shown.get("StatusText", ""), self._last_words())
+        message = f"systemctl {verb} thord failed: " + "\n".join(filter(None, reasons))
+        if shown.get("ExecMainStatus") == "2":
             raise errors.UsageError(message, "bad_configuration")
         raise errors.ThordError(message)
 

@@ -17,7 +17,6 @@ def prepare(paths: Paths) -> None:
     Raises:
         StartError: one cannot be made, or not be written.
     """
-    os.umask(UMASK)
     private = (paths.state, paths.logs, paths.run, paths.segments, paths.quarantine, paths.snapshots, paths.runs)
     for folder in (*private, paths.versions, paths.backups, paths.tensorboard):
         _make(folder, 0o750)

@@ -57,6 +57,7 @@ def _run(
 ) -> None:
     """Take the folders, the settings, the lock and the sockets, in this order, and run until told to stop."""
     given = activation.take(os.environ)
+    os.umask(home.UMASK)
     home.prepare(paths)
     loaded = read_settings()
     with contextlib.closing(Lock(paths)):

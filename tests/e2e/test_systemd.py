@@ -26,7 +26,7 @@ def test_under_a_real_systemd(tmp_path: Path) -> None:
     script.write_text(f"cd {shlex.quote(str(REPOSITORY))}\nexec {shlex.join(pytest_command)}\n")
     environment = {**os.environ, "BOX_SECONDS": str(SECONDS)}
     done = subprocess.run(
-        [str(BOX), str(script)], env=environment, cwd="/", capture_output=True, text=True, check=False
+        [str(BOX), str(script)], env=environment, cwd="/", umask=0o022, capture_output=True, text=True, check=False
     )
     print(done.stdout[-20_000:], done.stderr[-2000:])
     assert done.returncode == 0

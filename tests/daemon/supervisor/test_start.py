@@ -24,9 +24,7 @@ from daemon.supervisor.start_error import StartError
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     places = at_home(tmp_path / "home")
-    before = os.umask(0o022)
     home.prepare(places)
-    os.umask(before)
     return places
 
 

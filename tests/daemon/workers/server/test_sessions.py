@@ -81,14 +81,20 @@ def test_sessions_are_listed_and_deleted(steady: Server) -> None:
 
 
 def test_the_later_of_two_turns_at_once_is_refused(steady: Server) -> None:
-    body = {**GREEDY, "session": "both", "messages": said("slow"), "stream": True, "max_tokens": 150}
-    with steady.http() as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
-        lines = answer.iter_lines()
-        next(lines)
-        assert ask(steady, "both", "quick")["choices"][0]["finish_reason"] == "length"
-        assert "session_changed" in list(filter(None, lines))[-1]
-    kept, _ = history(steady, "both")
-    assert kept["content"] == "quick"
+    """Which of them ends first is not ours to say: on a busy machine the long one may. Then they were not at once."""
+
+    def one_overtakes_the_other(session: str) -> bool:
+        body = {**GREEDY, "session": session, "messages": said("slow"), "stream": True, "max_tokens": 150}
+        with steady.http() as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            assert ask(steady, session, "quick")["choices"][0]["finish_reason"] == "length"
+            last = list(filter(None, lines))[-1]
+        kept = [turn["content"] for turn in history(steady, session)[::2]]
+        assert (kept, "session_changed" in last) in [(["quick"], True), (["slow", "quick"], False)]
+        return kept == ["quick"]
+
+    assert any(one_overtakes_the_other(f"both-{attempt}") for attempt in range(20))
 
 
 def test_a_long_session_goes_on_from_what_was_said_last(steady: Server) -> None:
