@@ -1,6 +1,5 @@
 """The folders of a home: made when they are missing, with modes that keep strangers out."""
 
-import os
 import tempfile
 from pathlib import Path
 
