@@ -32,8 +32,8 @@ class Plan:
     """Sequences that get one more token."""
 
 
-def plan(running: Iterable[SequenceState]) -> Plan:
-    """What to compute next for the sequences that have rows."""
+def plan(running: Iterable[SequenceState], step: int) -> Plan:
+    """What to compute next for the sequences that have rows; chunks are padded to multiples of ``step``."""
     everyone = list(running)
     budget = PREFILL_BUDGET
     prefill: list[tuple[SequenceState, int]] = []
@@ -42,9 +42,9 @@ def plan(running: Iterable[SequenceState]) -> Plan:
         length = min(CHUNK, len(sequence.prompt) - sequence.cached)
         if length > 0 and sequence.waits_for(reading.setdefault(id(sequence.prompt), sequence)):
             continue
-        if length > 0 and (length <= budget or not prefill):
+        if length > 0 and (length + -length % step <= budget or not prefill):
             prefill.append((sequence, length))
-            budget -= length
+            budget -= length + -length % step
     return Plan(tuple(prefill), tuple(sequence for sequence in everyone if not sequence.prefilling))
 
 

@@ -253,7 +253,7 @@ class Engine:
                     self._fail(request, Failed("internal", f"the model failed: {type(error).__name__}"))
 
     def _advance(self, resident: Resident, sequences: list[SequenceState]) -> None:
-        now = plan(sequences)
+        now = plan(sequences, forward.length_step(resident))
         prompts = [
             Stretch(_row(each), each.cached, each.prompt[each.cached :][:length]) for each, length in now.prefill
         ]
@@ -292,7 +292,7 @@ class Engine:
         sampling = sequence.request.wish.sampling
         targets = sequence.prompt[stretch.start + 1 : sequence.cached + 1]
         if sequence.request.wish.score_prompt and targets:
-            scored = score(resident.model.logits(hidden_TD[: len(targets)]), targets, sampling.alternatives or 0)
+            scored = score(forward.scores(resident, hidden_TD[: len(targets)]), targets, sampling.alternatives or 0)
             self._emit(sequence.request, PromptScored(sequence.index, tuple(scored)))
         if sequence.request.wish.sum_hidden:
             sums_D = hidden_TD.float().sum(0)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.inference.batching import SMALLEST_BUCKET, bucket, padded
+from engine.inference.batching import SMALLEST_BUCKET, bucket, lengths, padded
 from engine.inference.slots import Resident
 from engine.native.program import NativeDecoder
 
@@ -45,6 +45,17 @@ def hidden(resident: Resident, prompts: Sequence[Stretch], newest: Sequence[Stre
     )
     newest_B1D = _of_rows(resident, rows) if replayed_B1D is None else replayed_B1D
     return read, newest_B1D[: len(newest), 0]
+
+
+def length_step(resident: Resident) -> int:
+    """Chunks of prompts are padded to multiples of it."""
+    return 1 if isinstance(resident.model, NativeDecoder) else lengths(resident.cache).step
+
+
+def scores(resident: Resident, hidden_TD: Tensor) -> Tensor:
+    """Scores [T, V] after each token of a chunk."""
+    count = len(hidden_TD)
+    return resident.model.logits(F.pad(hidden_TD, (0, 0, 0, -count % length_step(resident))))[:count]
 
 
 def logits(resident: Resident, read: Sequence[Tensor], newest_BD: Tensor) -> Tensor:

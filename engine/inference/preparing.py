@@ -10,8 +10,9 @@ from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
 from engine.config import Quantization
 from engine.device import Placement
-from engine.inference import decoders, footprint, graphs
-from engine.inference.batching import CHUNK, SMALLEST_BUCKET
+from engine.inference import decoders, footprint, forward, graphs
+from engine.inference.batching import CHUNK, SMALLEST_BUCKET, bucket
+from engine.inference.forward import Stretch
 from engine.inference.slots import Resident, WeightSlots
 from engine.inference.swap_policy import Room
 from engine.tokenizers.base import BOS
@@ -87,7 +88,7 @@ def load(
 ) -> Resident:
     """Load a checked version, prepare its weights for answering, and warm it. Requests go on beside it.
 
-    In order: tensors (names, shapes, finite), then one token generated in each shape that the engine uses, then, on a
+    In order: tensors (names, shapes, finite), then one chunk and one token in each shape that torch computes differently, then, on a
     GPU, graphs of decoding, each captured while ``alone`` keeps others from the device.
 
     Raises:
@@ -98,7 +99,7 @@ def load(
         loaded = version.load(folder, placement, check_finite=True)
         resident = Resident(loaded, rows, decoders.prepare(loaded.model, placement.device, quantization))
         del loaded  # the weights as they are stored, where they were laid out anew
-        _warm(resident)
+        _warm(resident, rows)
         if placement.device.type == "cuda":
             capture = graphs.on_cuda(placement.device, alone)
             resident.graphs = graphs.make(resident.model, resident.cache, rows, capture)
@@ -130,16 +131,18 @@ def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside
 
 
 @torch.inference_mode()
-def _warm(resident: Resident) -> None:
-    """Read a chunk and decode a token as the engine will, and refuse scores that are no numbers."""
-    model, cache = resident.model, resident.cache
-    row = torch.tensor([resident.padding_row])
-    bos = resident.tokenizer.special(BOS)
-    device = resident.device
-    for rows, length in ((1, min(CHUNK, resident.context)), (SMALLEST_BUCKET, 1)):
-        tokens_BT = torch.full((rows, length), bos, device=device)
-        rows_B = row.expand(rows).to(device)
-        starts_B = torch.zeros(rows, dtype=torch.long, device=device)
-        logits_BV = model.logits(model.step(tokens_BT, cache, rows_B, starts_B)[:, -1])
-        if not torch.isfinite(logits_BV).all():
-            raise UnfitVersionError(f"version {resident.version} computes scores that are NaN or infinite")
+def _warm(resident: Resident, rows: int) -> None:
+    """Read chunks and decode tokens as the engine will, and refuse scores that are no numbers."""
+    row, bos = resident.padding_row, resident.tokenizer.special(BOS)
+    step, longest = forward.length_step(resident), min(CHUNK, resident.context)
+    for length in range(step, longest, step) if step > 1 else ():
+        forward.hidden(resident, [Stretch(row, 0, [bos] * length)], [])
+    (read_TD,), none_BD = forward.hidden(resident, [Stretch(row, 0, [bos] * longest)], [])
+    found = [forward.logits(resident, [read_TD[-1]], none_BD)]
+    size = SMALLEST_BUCKET
+    while size <= bucket(rows):
+        _, newest_BD = forward.hidden(resident, [], [Stretch(row, resident.context - 1, (bos,))] * size)
+        found.append(forward.logits(resident, [], newest_BD))
+        size *= 2
+    if not all(bool(torch.isfinite(logits_NV).all()) for logits_NV in found):
+        raise UnfitVersionError(f"version {resident.version} computes scores that are NaN or infinite")

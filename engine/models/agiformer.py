@@ -76,7 +76,7 @@ class Agiformer(nn.Module):
             feed_forward=shape.feed_forward,
             norm_epsilon=shape.norm_epsilon,
         )
-        self.frequencies_E = frequencies(block.width, shape.rope_theta)
+        self.frequencies = frequencies(block.width, shape.rope_theta)
         self.reader = FourBytes(vocabulary, shape.hidden)
         self.layers = nn.ModuleList([Layer(block, dropout) for _ in range(shape.layers)])
         self.thinking = Thinking(block, dropout) if shape.thinking_steps else None
@@ -190,7 +190,7 @@ class Agiformer(nn.Module):
     def _contexts(self, bytes_BP4: Tensor, numbers_BP: Tensor, attends: Sequence[Attend]) -> list[Tensor]:
         """What is known after each patch, [B, P, D], after 0, 1, ... rounds of thinking, to be normalised."""
         x_BPD = F.dropout(self.reader(bytes_BP4), self.dropout, self.training)
-        turn = rotation(numbers_BP, self.frequencies_E)
+        turn = rotation(numbers_BP, self.frequencies)
         for layer, attend in zip(self.layers, attends[: self.shape.layers], strict=True):
             x_BPD = layer(x_BPD, turn, attend)
         rounds = [x_BPD]

@@ -21,10 +21,27 @@ YARN_SLOW, YARN_FAST = 1.0, 32.0
 """The same for yarn."""
 
 
+class Frequencies:
+    """Radians a position, [E / 2]: float32 whatever a model's weights are, so no buffer, which would follow them."""
+
+    def __init__(self, radians_E: Tensor) -> None:
+        self._radians_E = radians_E
+
+    def on(self, device: torch.device) -> Tensor:
+        """Where they are needed; they stay there, so that no step waits for a copy."""
+        if self._radians_E.device != device:
+            self._radians_E = self._radians_E.to(device)
+        return self._radians_E
+
+
 def frequencies(
     width: int, theta: float, scaling: RopeScaling = "none", factor: float = 1.0, trained: int = 0
-) -> Tensor:
-    """Radians a position, [E / 2], for heads of ``width`` E."""
+) -> Frequencies:
+    """For heads of ``width`` E."""
+    return Frequencies(_radians(width, theta, scaling, factor, trained))
+
+
+def _radians(width: int, theta: float, scaling: RopeScaling, factor: float, trained: int) -> Tensor:
     even = torch.arange(0, width, 2, dtype=torch.int64, device="cpu").float()
     base = stretched_theta(width, theta, factor) if scaling == "ntk" else theta
     plain = 1.0 / base ** (even / width)
@@ -57,12 +74,12 @@ def stretched_theta(width: int, theta: float, factor: float) -> float:
     return float(theta * factor ** (width / (width - 2)))
 
 
-def rotation(positions_BT: Tensor, frequencies_E: Tensor, length: float = 1.0) -> tuple[Tensor, Tensor]:
+def rotation(positions_BT: Tensor, frequencies: Frequencies, length: float = 1.0) -> tuple[Tensor, Tensor]:
     """Cosines and sines [B, 1, T, E] that turn a head by its position, in the half-split layout of Llama.
 
     They make it ``length`` times as long, too.
     """
-    angles = positions_BT[:, None, :, None].float() * frequencies_E.to(positions_BT.device, non_blocking=True)
+    angles = positions_BT[:, None, :, None].float() * frequencies.on(positions_BT.device)
     angles = torch.cat((angles, angles), dim=-1)
     if length == 1.0:
         return angles.cos(), angles.sin()

@@ -33,7 +33,7 @@ class Thor(nn.Module):
         self.vocabulary = vocabulary
         self.context = shape.context
         self.dropout = dropout
-        self.frequencies_E = frequencies(
+        self.frequencies = frequencies(
             shape.width, shape.rope_theta, shape.rope_scaling, shape.rope_factor, shape.rope_trained
         )
         self.magnitude = magnitude(shape.rope_scaling, shape.rope_factor)
@@ -87,9 +87,7 @@ class Thor(nn.Module):
 
     def _forward(self, tokens_BT: Tensor, positions_BT: Tensor, attends: Sequence[Attend]) -> Tensor:
         x_BTD = F.dropout(F.embedding(tokens_BT, self.model.embed_tokens.weight), self.dropout, self.training)
-        if self.frequencies_E.device != positions_BT.device:
-            self.frequencies_E = self.frequencies_E.to(positions_BT.device)  # once: no step waits for a copy
-        turn = rotation(positions_BT, self.frequencies_E, self.magnitude)
+        turn = rotation(positions_BT, self.frequencies, self.magnitude)
         for layer, attend in zip(self.model.layers, attends, strict=True):
             x_BTD = layer(x_BTD, turn, attend)
         normed_BTD: Tensor = self.model.norm(x_BTD)

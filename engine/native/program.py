@@ -3,6 +3,7 @@
 Shapes: B rows, T positions, M = B * T tokens, D hidden, N choices to make, V vocabulary.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,11 @@ from engine.native import library, packing
 from engine.native.library import Kernel, Operation, Weight
 from engine.native.packing import LANES, Packed, pack
 
+_BYTES_A_SECOND, _OPERATIONS_A_SECOND = 25e9, 200e9
+"""What one core does, roughly."""
+_SECONDS_FOR_A_THREAD = 2e-3
+"""Work that a thread is woken for. With less it is slower: threads wait for each other at every product, and the core
+is missed by who sends the answers."""
 _CACHES = {torch.float32: library.FORMATS["fp32"], torch.bfloat16: library.FORMATS["bf16"]}
 
 
@@ -89,6 +95,7 @@ class NativeDecoder:
         self._steps: list[_Step] = []
         self._layers: list[Operation] = []
         self._widest = 0
+        self._weights = 0
         self._tokens = 0
         self._scratch = torch.empty(0, dtype=torch.uint8)
         if isinstance(model, Gpt2):
@@ -105,6 +112,7 @@ class NativeDecoder:
         self._head_operation = library.array(
             [self._linear(table, _Buffer(self._width), _Buffer(self.vocabulary), library.SET).operation]
         )
+        self._bytes = sum(tensor.nbytes for tensor in self._kept)
 
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """As the Protocol; in float32. A row's numbers depend neither on B nor on T.
@@ -192,7 +200,7 @@ class NativeDecoder:
         wide = _Buffer((shape.heads + 2 * shape.kv_heads) * shape.width)
         both, inner = _Buffer(2 * shape.feed_forward), _Buffer(shape.feed_forward)
         positions_BT = torch.arange(shape.context, device="cpu")[None]
-        cosines, sines = rotation(positions_BT, model.frequencies_E, model.magnitude)  # both halves of a head alike
+        cosines, sines = rotation(positions_BT, model.frequencies, model.magnitude)  # both halves of a head alike
         half = shape.width // 2
         turn = self._keep(cosines[0, 0, :, :half]), self._keep(sines[0, 0, :, :half])
         self._embed(table, x, None)
@@ -273,6 +281,7 @@ class NativeDecoder:
     def _pack(self, weight: Tensor, bias: Tensor | None) -> Packed:
         packed = pack(weight.detach(), None if bias is None else bias.detach(), self._quantization)
         self._kept += packed.tensors
+        self._weights += packed.outputs * packed.inputs
         return packed
 
     def _keep(self, tensor: Tensor) -> Tensor:
@@ -283,9 +292,14 @@ class NativeDecoder:
 
     # Running it ------------------------------------------------------------------------------------------------------
 
+    def _threads(self, tokens: int) -> int:
+        """As many as have enough to do; no number depends on it."""
+        seconds = self._bytes / _BYTES_A_SECOND + 2 * self._weights * tokens / _OPERATIONS_A_SECOND
+        return min(torch.get_num_threads(), math.ceil(seconds / _SECONDS_FOR_A_THREAD))
+
     def _make_room(self, tokens: int, longest: int) -> None:
         """Buffers for so many tokens; they only grow."""
-        needed = self._kernel.scratch_bytes(tokens, self._widest, longest, torch.get_num_threads())
+        needed = self._kernel.scratch_bytes(tokens, self._widest, longest, self._threads(tokens))
         if needed > self._scratch.numel():
             self._scratch = torch.empty(needed, dtype=torch.uint8)
         if tokens <= self._tokens:
@@ -309,7 +323,7 @@ class NativeDecoder:
             self._scratch,
             widest=self._widest,
             longest=longest,
-            threads=torch.get_num_threads(),
+            threads=self._threads(len(tokens_M)),
         )
 
 

@@ -36,11 +36,6 @@ def encode_conversations(tokenizer: Tokenizer, conversations: Iterable[tuple[Con
             yield _unless_refused(next(of_dialogues)) if one.messages else _plain(tokenizer, next(of_texts))
 
 
-def encode_conversation(tokenizer: Tokenizer, conversation: Conversation) -> Encoded:
-    """Tokens of one whole conversation, as `encode_conversations`."""
-    return next(encode_conversations(tokenizer, [(conversation, 0)]))
-
-
 def _batches(conversations: Iterable[tuple[Conversation, int]]) -> Iterator[list[tuple[Conversation, int]]]:
     batch: list[tuple[Conversation, int]] = []
     characters = 0
@@ -82,4 +77,4 @@ def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     return [*tokenizer.opening, *tokenizer.encode(text)] or [tokenizer.special(BOS)]
 
 
-__all__ = ["ROLE_TOKENS", "Encoded", "encode_conversation", "encode_conversations", "encode_prompt", "encode_text"]
+__all__ = ["ROLE_TOKENS", "Encoded", "encode_conversations", "encode_prompt", "encode_text"]

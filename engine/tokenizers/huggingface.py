@@ -26,8 +26,8 @@ from engine.tokenizers.template import ChatTemplate
 CHAT_FILE = "chat.json"
 _SPACE = "\u2581"
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
-_BREAKS = [chr(0xFDD0 + number) for number in range(32)]
-"""Noncharacters, one of which is put into a special token that a message spells, so that it is none."""
+_BREAK = "\ufdd0"
+"""A noncharacter, put into a special token that a message spells, so that it is none: more of it than any message has."""
 
 _Token = tuple[int, int, int]
 """Its id, and the first and last character of the text that it comes from."""
@@ -69,9 +69,8 @@ class HuggingFaceTokenizer:
         """
         self._source = source
         self.chat = chat
-        self._text = tokenizers.Tokenizer.from_str(source)
+        self._text, self._marked = _whole_texts(source), _whole_texts(source)
         self._text.encode_special_tokens = True
-        self._marked = tokenizers.Tokenizer.from_str(source)
         self.vocabulary = chat.vocabulary
         self.opening = chat.opening
         added = {number: token for number, token in self._marked.get_added_tokens_decoder().items() if token.special}
@@ -142,7 +141,8 @@ class HuggingFaceTokenizer:
         """Messages in which no special token is spelled, because ``cut`` stands in it; "" where none was."""
         if not any(self._named.search(message.content) for message in messages):
             return messages, ""
-        cut = next(mark for mark in _BREAKS if not any(mark in message.content for message in messages))
+        runs = (run for message in messages for run in re.findall(f"{_BREAK}+", message.content))
+        cut = max(runs, key=len, default="") + _BREAK
         return [
             Message(message.role, self._named.sub(lambda found: found[0][0] + cut + found[0][1:], message.content))
             for message in messages
@@ -214,6 +214,14 @@ def load(folder: Path) -> HuggingFaceTokenizer:
     except (OSError, ValidationError) as error:
         raise ArtifactError(f"{folder / CHAT_FILE}: {error}") from error
     return HuggingFaceTokenizer((folder / FILE).read_text(encoding="utf-8"), chat)
+
+
+def _whole_texts(source: str) -> tokenizers.Tokenizer:
+    """As in ``tokenizer.json``, but nothing is padded or cut off: who saved it may have set that for batches."""
+    inner = tokenizers.Tokenizer.from_str(source)
+    inner.no_padding()
+    inner.no_truncation()
+    return inner
 
 
 def _table(inner: tokenizers.Tokenizer, source: str, chat: ChatFormat, specials: Collection[int]) -> list[bytes]:

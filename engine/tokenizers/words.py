@@ -12,7 +12,7 @@ import tokenizers
 from engine.tokenizers.byte_level import bytes_by_character
 
 _SPACE = r"\t-\r\ "
-_OTHER_SPACE = r"\x85\xa0\u1680\u180e\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+_OTHER_SPACE = r"\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _WORDS = re.compile(
     rf"""
       \ ? (?: [A-Za-z]++ | [0-9]++ ) (?![^\0-\x7f])

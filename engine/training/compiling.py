@@ -6,6 +6,8 @@ Each block is compiled alone, not the model whole: blocks are alike, so one is c
 import importlib.util
 import os
 import shutil
+import sysconfig
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -26,11 +28,20 @@ def apply(model: nn.Module, device: torch.device) -> None:
     if not blocks:
         raise ImpossiblePlacementError(f"training.compile: {type(model).__name__} has no blocks; set it to false")
     for block in blocks:
-        block.forward = torch.compile(block.forward, dynamic=False)
+        block.forward = torch.compile(block.forward)  # a size that changes is compiled once more, for all sizes
 
 
 def _lacking(device: torch.device) -> str | None:
-    if device.type == "cuda":
-        return None if importlib.util.find_spec("triton") else "the package triton"
-    compilers = (os.environ.get("CXX", ""), "g++", "clang++")
-    return None if any(map(shutil.which, filter(None, compilers))) else "a C++ compiler (g++ or clang++)"
+    if device.type != "cuda":
+        return None if _any_of(os.environ.get("CXX"), "g++", "clang++") else "a C++ compiler (g++ or clang++)"
+    if not importlib.util.find_spec("triton"):
+        return "the package triton"
+    if not _any_of(os.environ.get("CC"), "gcc", "clang"):
+        return "a C compiler (gcc or clang), which triton asks for"
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        return "Python's headers (python3-dev), which triton asks for"
+    return None
+
+
+def _any_of(*programs: str | None) -> bool:
+    return any(shutil.which(program) for program in programs if program)

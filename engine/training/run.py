@@ -114,9 +114,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     if places.target.exists():
         return version.existing(places.target, plan.cycle)
     record = _record(plan, places)
-    torch.set_num_threads(
-        max(1, record.threads // ranks.here)
-    )  # sums depend on how they are split, so a resumed run keeps it
+    _use_threads(max(1, record.threads // ranks.here))
     settings = _model_settings(record.plan, places)
     tokenizer = _tokenizer(record.plan, places, reporter)
     rows, validation = _rows(record.plan.training, places, tokenizer, reporter)
@@ -200,6 +198,12 @@ def checkpoint_folder(plan: Plan, places: Places) -> Path:
 def _same(one: Plan, other: Plan) -> bool:
     """Whether two plans ask for the same version from the same base; settings changed since are of no account."""
     return (one.cycle, one.version, one.base) == (other.cycle, other.version, other.base)
+
+
+def _use_threads(count: int) -> None:
+    """So many for products, and for tokenising where that has not begun."""
+    torch.set_num_threads(count)  # sums depend on how they are split, so a resumed run has as many
+    os.environ["RAYON_NUM_THREADS"] = str(count)
 
 
 def _physical_cores() -> int:

@@ -14,7 +14,7 @@ import torch
 from daemon import log
 from daemon.workers import runtime
 from daemon.workers.runtime import Context
-from daemon.workers.server import app
+from daemon.workers.server import app, time_slice
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.chat_database import ChatDatabase
 from daemon.workers.server.http import HttpServer
@@ -88,8 +88,14 @@ async def _serve(context: Context) -> None:
     context.channel.on_stop(in_loop(stop))
     if context.channel.stopping.is_set():
         return
-    threading.Thread(target=_or_exit, args=(engine.run,), name="engine", daemon=True).start()
+
+    def answer() -> None:
+        time_slice.shorten()
+        engine.run()
+
+    threading.Thread(target=_or_exit, args=(answer,), name="engine", daemon=True).start()
     threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
+    time_slice.shorten()  # not of the swap's, which is in no hurry
     learning = asyncio.create_task(service.conversation_log.run())
     await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
     learning.cancel()

@@ -19,7 +19,7 @@ from engine.data.conversation import Conversation, Message
 from engine.data.snapshot import Example
 from engine.models import registry
 from engine.tokenizers import bpe
-from engine.tokenizers.chat import encode_conversation
+from engine.tokenizers.chat import encode_conversations
 from engine.tokenizers.own import OwnTokenizer
 
 SHAPE = ModelSettings(hidden=32, layers=1, heads=4, kv_heads=2, feed_forward=64, context=96)
@@ -58,7 +58,7 @@ def publish(tokenizer: OwnTokenizer) -> Publish:
     weights: dict[int, dict[str, torch.Tensor]] = {}
     model = registry.build(SHAPE, tokenizer.vocabulary, seed=1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    rows = [encode_conversation(tokenizer, conversation) for conversation in dialogues(0, 60)]
+    rows = list(encode_conversations(tokenizer, [(conversation, 0) for conversation in dialogues(0, 60)]))
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids.tolist() + [0] * (width - len(row.ids)) for row in rows])
     learned = torch.tensor([row.supervised.tolist() + [False] * (width - len(row.ids)) for row in rows])[:, 1:]

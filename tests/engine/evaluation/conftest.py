@@ -13,7 +13,7 @@ from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import bpe
 from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import encode_conversation
+from engine.tokenizers.chat import encode_conversations
 
 BEASTS, COLOURS = ("fox", "owl", "cat", "hen", "bee"), ("red", "green", "blue", "grey")
 
@@ -63,7 +63,7 @@ def model(tokenizer: Tokenizer, model_settings: ModelSettings) -> LanguageModel:
 
 def train(model: LanguageModel, tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    rows = [encode_conversation(tokenizer, conversation) for conversation in conversations]
+    rows = list(encode_conversations(tokenizer, [(conversation, 0) for conversation in conversations]))
     for step in range(60):
         batch = [rows[(step * 16 + offset) % len(rows)] for offset in range(16)]
         width = max(len(row.ids) for row in batch)

@@ -95,8 +95,9 @@ def test_quantized_it_computes_what_the_rounded_weights_do(name: str, quantizati
 @pytest.mark.parametrize("quantization", ["none", "int8", "int4"])
 @pytest.mark.parametrize("name", ["gpt2", "thor-other"])
 def test_no_number_depends_on_company_or_on_how_a_text_was_cut(
-    name: str, quantization: Quantization, threads: int
+    name: str, quantization: Quantization, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(program, "_SECONDS_FOR_A_THREAD", 1e-9)  # however small the model
     decoder = native(make(name, torch.bfloat16), quantization)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -136,14 +136,29 @@ def test_a_message_cannot_spell_a_special_token(pair):
     ours, _ = pair
     end = ours.specials[ours.special(END)]
     plain = ours.encode_prompt([Message("user", "a")])
-    ids = ours.encode_prompt([Message("user", f"a{end}b\ufdd0")])
-    assert [number for number in ids if number in ours.specials] == [n for n in plain if n in ours.specials]
-    assert f"a{end}b\ufdd0" in ours.decode(ids)
+    for rest in ("b\ufdd0", "".join(chr(0xFDD0 + number) for number in range(32)), "\ufdd0\ufdd0x"):
+        ids = ours.encode_prompt([Message("user", f"a{end}{rest}")])
+        assert [number for number in ids if number in ours.specials] == [n for n in plain if n in ours.specials]
+        assert f"a{end}{rest}" in ours.decode(ids)
+
+
+def test_texts_are_neither_padded_nor_cut_whatever_the_file_says(pair, tmp_path):
+    ours, _ = pair
+    ours.save(tmp_path)
+    inner = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    inner.enable_padding(pad_id=3)
+    inner.enable_truncation(4)
+    same = HuggingFaceTokenizer(inner.to_str(), ours.chat)
+    texts = ["a", "the text that is longer than four", ""]
+    assert [ids.tolist() for ids in same.encode_batch(texts)] == [ours.encode(text) for text in texts]
+    dialogues = [(DIALOGUE, 0), (DIALOGUE[:2], 0)]
+    for one, other in zip(same.encode_dialogues(dialogues), ours.encode_dialogues(dialogues), strict=True):
+        assert one.ids.tolist() == other.ids.tolist()
 
 
 def test_plain_text_begins_and_ends_as_the_tokenizer_says(pair):
     ours, theirs = pair
-    encoded = chat.encode_conversation(ours, Conversation(text="the text"))
+    (encoded,) = chat.encode_conversations(ours, [(Conversation(text="the text"), 0)])
     begin = [] if theirs.bos_token_id is None else [theirs.bos_token_id]
     assert encoded.ids.tolist() == [*begin, *theirs.encode("the text", add_special_tokens=False), theirs.eos_token_id]
     assert encoded.supervised.tolist() == [False] + [True] * (len(encoded.ids) - 1)
@@ -175,7 +190,8 @@ def test_a_dialogue_the_template_refuses_teaches_nothing():
     with pytest.raises(DialogueRefusedError, match="roles must alternate"):
         ours.encode_prompt([Message("system", "s"), Message("user", "u")])
     refused = Conversation(messages=(Message("user", "u"), Message("user", "u"), Message("assistant", "a")))
-    assert chat.encode_conversation(ours, refused).ids.tolist() == []
+    (encoded,) = chat.encode_conversations(ours, [(refused, 0)])
+    assert encoded.ids.tolist() == []
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox():

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from engine.tokenizers import bpe, words
 from engine.tokenizers.base import SPECIAL_TOKENS
 
-TOKENIZER = bpe.train([pydoc.render_doc(str), "a  b \n\n c\t\td  x 's don't we'll été 字字 2²"], 600, 1 << 20)
+LIKE_SPACE = "\u180e\u200b\ufeff"
+"""No white space, though it looks like some; what is learned across it shows where a text was cut."""
+LEARNED = [pydoc.render_doc(str), "a  b \n\n c\t\td  x 's don't we'll été 字字 2²"]
+LEARNED += [50 * f"a{mark}{other}b " for mark in ".!" for other in LIKE_SPACE]
+TOKENIZER = bpe.train(LEARNED, 700, 1 << 20)
 SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2003\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
 SPECIAL = SPACES + "'.,_<|>aZsé字\u0301ª1²٣\x00\x7f😀"
 PARTS = st.one_of(

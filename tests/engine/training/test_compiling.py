@@ -37,6 +37,25 @@ def test_gradients_are_those_of_plain_blocks():
         torch.testing.assert_close(compiled[name], gradient, rtol=1e-4, atol=1e-7, msg=name)
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not shutil.which("g++"), reason="NOT TESTED: there is no g++ to compile with")
+def test_rows_of_ever_other_numbers_of_patches_are_compiled_twice():
+    """An agiformer's documents begin with a patch of their own, so that each row of bytes has another number of them."""
+    shape = {"hidden": 32, "heads": 4, "feed_forward": 64, "layers": 1, "thinking_steps": 0}
+    settings = ModelSettings(family="agiformer", preset="tiny", **shape)
+    model = registry.build(settings, 264, seed=5)
+    module = registry.module(model).train()
+    compiling.apply(module, CPU)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for documents in range(1, 9):
+        documents_BT = torch.arange(64)[None] * documents // 64
+        begins_BT = torch.tensor([[int((documents_BT[0] == number).nonzero()[0]) for number in documents_BT[0]]])
+        hidden_BTD = model.hidden(torch.zeros(1, 64, dtype=torch.long), torch.arange(64) - begins_BT, documents_BT)
+        hidden_BTD.sum().backward()
+    blocks = len(recompute.blocks(module))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - before <= 2 * blocks + 1
+
+
 def test_what_is_missing_is_said(monkeypatch):
     module = registry.module(registry.build(ModelSettings(family="thor", preset="tiny", **ONE_LAYER), 264, seed=5))
     monkeypatch.setenv("PATH", "")

@@ -25,7 +25,7 @@ DIALOGUES = [
 
 @pytest.fixture
 def batch(tmp_path):
-    documents = [chat.encode_conversation(TOKENIZER, conversation) for conversation in DIALOGUES]
+    documents = list(chat.encode_conversations(TOKENIZER, [(conversation, 0) for conversation in DIALOGUES]))
     rows = Rows(shard.write(tmp_path / "shard", documents), 32)
     return rows.batch(range(len(rows)))
 
@@ -38,7 +38,7 @@ def reference(model, conversations):
     """The mean loss over hand-picked targets, document by document, by plain cross-entropy over every position."""
     total, count = 0.0, 0
     for conversation in conversations:
-        encoded = chat.encode_conversation(TOKENIZER, conversation)
+        (encoded,) = chat.encode_conversations(TOKENIZER, [(conversation, 0)])
         ids = torch.tensor(encoded.ids, dtype=torch.long)[None]
         hidden = model.hidden(ids, torch.arange(ids.shape[1])[None], torch.zeros_like(ids))
         targets = torch.tensor([i if learned else -100 for i, learned in zip(encoded.ids, encoded.supervised)])[1:]  # noqa: B905
@@ -82,7 +82,7 @@ def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path, split):
         Conversation(messages=(Message("user", "q" * 9), Message("assistant", "a" * length)))
         for length in (2, 19, 5, 11)
     ]
-    documents = [chat.encode_conversation(TOKENIZER, dialogue) for dialogue in dialogues]
+    documents = list(chat.encode_conversations(TOKENIZER, [(dialogue, 0) for dialogue in dialogues]))
     rows = Rows(shard.write(tmp_path / "shard", documents), 32)
     assert len(rows) == 4
     whole, parts, objective = model(), model(), MaskedCrossEntropy()
