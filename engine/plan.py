@@ -220,9 +220,8 @@ def overhead(question: Question) -> int:
     del model
     short = [(1, 0, length) for length in lengths(cache) if length <= cache.length]
     long = [(1, start, CHUNK) for start in range(0, cache.length - CHUNK + 1, CHUNK)]
-    decoded = [
-        (size, cache.length - 1, 1) for size in sorted({bucket(rows) for rows in range(1, answering.max_batch + 1)})
-    ]
+    last = cache.length - 1 if cache.rewinds else 0
+    decoded = [(size, last, 1) for size in sorted({bucket(rows) for rows in range(1, answering.max_batch + 1)})]
     for rows, start, length in short + long + decoded:
         row_B = torch.zeros(rows, dtype=torch.long, device=where)
         tokens_BT = torch.zeros(rows, length, dtype=torch.long, device=where)

@@ -88,8 +88,8 @@ def load(
 ) -> Resident:
     """Load a checked version, prepare its weights for answering, and warm it. Requests go on beside it.
 
-    In order: tensors (names, shapes, finite), then one chunk and one token in each shape that torch computes differently, then, on a
-    GPU, graphs of decoding, each captured while ``alone`` keeps others from the device.
+    In order: tensors (names, shapes, finite), then a chunk and a token in each shape that torch computes differently,
+    then, on a GPU, graphs of decoding, each captured while ``alone`` keeps others from the device.
 
     Raises:
         UnfitVersionError: it fails one of these.
@@ -139,9 +139,10 @@ def _warm(resident: Resident, rows: int) -> None:
         forward.hidden(resident, [Stretch(row, 0, [bos] * length)], [])
     (read_TD,), none_BD = forward.hidden(resident, [Stretch(row, 0, [bos] * longest)], [])
     found = [forward.logits(resident, [read_TD[-1]], none_BD)]
+    last = resident.context - 1 if resident.cache.rewinds else 0
     size = SMALLEST_BUCKET
     while size <= bucket(rows):
-        _, newest_BD = forward.hidden(resident, [], [Stretch(row, resident.context - 1, (bos,))] * size)
+        _, newest_BD = forward.hidden(resident, [], [Stretch(row, last, (bos,))] * size)
         found.append(forward.logits(resident, [], newest_BD))
         size *= 2
     if not all(bool(torch.isfinite(logits_NV).all()) for logits_NV in found):

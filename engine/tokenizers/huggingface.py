@@ -27,7 +27,7 @@ CHAT_FILE = "chat.json"
 _SPACE = "\u2581"
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _BREAK = "\ufdd0"
-"""A noncharacter, put into a special token that a message spells, so that it is none: more of it than any message has."""
+"""A noncharacter. More of it than any message has is put into a special token that one spells, so that it is none."""
 
 _Token = tuple[int, int, int]
 """Its id, and the first and last character of the text that it comes from."""

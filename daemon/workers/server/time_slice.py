@@ -1,7 +1,7 @@
 """Short time slices, by which Linux 6.12 and later lets a thread that wakes interrupt one that computes.
 
-Without them an answer waits until the trainer's slice is over, and that is noticed only at the scheduler's next tick: up
-to 4 ms. A thread's share of the processor stays what its niceness makes it.
+Without them an answer waits until the trainer's slice is over, which is noticed only at the next tick of the
+scheduler: up to 4 ms. A thread's share of the processor stays what its niceness makes it.
 """
 
 import contextlib

@@ -40,7 +40,7 @@ def test_gradients_are_those_of_plain_blocks():
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not shutil.which("g++"), reason="NOT TESTED: there is no g++ to compile with")
 def test_rows_of_ever_other_numbers_of_patches_are_compiled_twice():
-    """An agiformer's documents begin with a patch of their own, so that each row of bytes has another number of them."""
+    """An agiformer's documents begin with a patch of their own, so that each row has another number of them."""
     shape = {"hidden": 32, "heads": 4, "feed_forward": 64, "layers": 1, "thinking_steps": 0}
     settings = ModelSettings(family="agiformer", preset="tiny", **shape)
     model = registry.build(settings, 264, seed=5)
