@@ -26,8 +26,9 @@ def test_every_family_is_loaded_and_one_that_computes_nonsense_is_not(
     version.publish(tmp_path / "000001", weights, FAMILIES[family], tokenizer, provenance)
     assert preparing.load(tmp_path / "000001", PLACEMENT, rows=9).version == 1
 
-    for weight in weights.values():
-        weight.fill_(1e30)  # finite, but not what comes of it
+    for name, weight in weights.items():
+        if family == "char_lstm" or (".1." in name and weight.ndim > 1):
+            weight.fill_(3e38)  # finite, but not what comes of it
     version.publish(
         tmp_path / "000002", weights, FAMILIES[family], tokenizer, Provenance(2, None, 1, "0" * 64, 1, {}, 0.0, {})
     )
