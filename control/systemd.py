@@ -50,6 +50,7 @@ class Unit(NamedTuple):
         Raises:
             ThordError: with systemd's reason and the last lines of the journal.
         """
+        begun = time.time()
         done = subprocess.run(self.command(verb, UNIT), capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return
@@ -58,26 +59,28 @@ class Unit(NamedTuple):
             raise errors.NotPermittedError(f"systemd does not let this user {verb} thord; use sudo: {said}")
         shown = self.properties()
         # Thord's own reason reaches everybody; the journal only those who may read it.
-        reasons = (said, shown.get("StatusText", ""), self._last_words())
+        own = shown.get("StatusText", "")
+        reasons = (said, own, self._last_words(since=begun, patiently=not own))
         message = f"systemctl {verb} thord failed: " + "\n".join(filter(None, reasons))
         if shown.get("ExecMainStatus") == "2":
             raise errors.UsageError(message, "bad_configuration")
         raise errors.ThordError(message)
 
-    def _last_words(self) -> str:
-        """The end of the journal. What thord said a moment ago may still be on its way: that is waited for, briefly."""
+    def _last_words(self, *, since: float, patiently: bool) -> str:
+        """The end of the journal. What thord said a moment ago may still be on its way: that can be waited for."""
         command = ["journalctl", *(["--user"] if self.user else []), "-u", UNIT, "-o", "cat", "--no-pager"]
-        own = [*command, "_TRANSPORT=stdout", "--since=-1min", "--lines=1"]
-        deadline = time.monotonic() + _JOURNAL_SECONDS
+        own = [*command, "_TRANSPORT=stdout", f"--since=@{since:.6f}", "--lines=1"]
+        deadline = time.monotonic() + (_JOURNAL_SECONDS if patiently else 0.0)
         try:
             while True:
-                subprocess.run(["journalctl", "--sync"], capture_output=True, check=False)  # only root may, no matter
+                # Only root may; others see what is there.
+                subprocess.run(["journalctl", "--sync"], capture_output=True, check=False, timeout=_JOURNAL_SECONDS)
                 said = subprocess.run(own, capture_output=True, text=True, check=False).stdout
                 if said.strip() or time.monotonic() > deadline:
                     break
                 time.sleep(0.05)
             return subprocess.run([*command, "--lines=15"], capture_output=True, text=True, check=False).stdout.strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, subprocess.TimeoutExpired):
             return ""
 
 

@@ -117,7 +117,7 @@ class ConversationLogSettings(Section):
     redact: tuple[str, ...] = Field(
         (),
         examples=[[r"[\w.+-]+@[\w.-]+", r"\b\d{16}\b"]],
-        description="Regular expressions; what they match is replaced by `[redacted]` before anything is written. "
+        description="Regular expressions; what they match is replaced by `[redacted]` in what is kept to be learned. "
         "Installed entry points of the group `thord.redactors` come after them.",
     )
 

@@ -13,7 +13,7 @@ one that must not be seen.
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 
 GROUP = "thord.redactors"
@@ -35,6 +35,7 @@ class Redaction:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="redaction")
         self._patterns: Sequence[re.Pattern[str]] = ()
         self._hooks: Sequence[tuple[str, Hook]] | None = None
+        self._overdue: Future[list[str]] | None = None
 
     def apply(self, patterns: Sequence[str]) -> None:
         """Take over what is to be replaced by ``[redacted]``."""
@@ -52,13 +53,17 @@ class Redaction:
         """The texts as they may be written, worked out beside the event loop.
 
         Raises:
-            UnredactedError: a hook failed, or they took too long.
+            UnredactedError: a hook failed, or they took too long, or still work at what took too long before.
         """
-        loop = asyncio.get_running_loop()
+        if self._overdue is not None and not self._overdue.done():  # perhaps for ever: nobody waits for it again
+            raise UnredactedError("the redactors have not ended with an earlier text")
+        work = self._thread.submit(self._redacted, texts)
         try:
             async with asyncio.timeout(MOST_SECONDS):
-                return await loop.run_in_executor(self._thread, self._redacted, texts)
+                return await asyncio.wrap_future(work)
         except TimeoutError:
+            if work.running():
+                self._overdue = work
             raise UnredactedError(f"the redactors took longer than {MOST_SECONDS:.0f} seconds") from None
 
     def _redacted(self, texts: Sequence[str]) -> list[str]:

@@ -122,10 +122,13 @@ class Service:
             ApiError: it cannot be answered: 400, 404, 429 or 503.
         """
         pin = self.pin(model)
-        limit = self.settings.inference.max_queue
+        inference = self.settings.inference
+        limit = inference.max_queue + inference.max_batch
         if len(prompts) > limit:  # it would be told to come again for ever
             self.metrics.refused.labels("too_many").inc()
-            message = f"{len(prompts)} texts (prompts x n); one request may have {limit} (inference.max_queue)"
+            message = (
+                f"{len(prompts)} texts (prompts x n); one request may have {limit} (inference.max_queue + max_batch)"
+            )
             raise ApiError(400, "too_many_texts", message)
         longest = self.settings.api.request_timeout_seconds
         try:

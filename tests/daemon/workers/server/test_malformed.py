@@ -211,14 +211,14 @@ def test_what_no_queue_could_ever_hold_is_not_told_to_come_again(start_server: S
     asked = [{"role": "user", "content": "hello"}]
     with server.http() as client:
         for path, body in (
-            (COMPLETIONS, {"prompt": "a", "n": 3}),
-            (COMPLETIONS, {"prompt": ["a", "b", "c"]}),
-            (CHAT, {"messages": asked, "n": 3}),
-            ("/v1/embeddings", {"input": ["a", "b", "c"]}),
+            (COMPLETIONS, {"prompt": "a", "n": 4}),
+            (COMPLETIONS, {"prompt": ["a", "b", "c", "d"]}),
+            (CHAT, {"messages": asked, "n": 4}),
+            ("/v1/embeddings", {"input": ["a", "b", "c", "d"]}),
         ):
             answer = client.post(path, json=body)
             assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_many_texts"), path
-        assert client.post(CHAT, json={"messages": asked, "n": 2, "max_tokens": 1}).status_code == 200
+        assert client.post(CHAT, json={"messages": asked, "n": 3, "max_tokens": 1}).status_code == 200
 
 
 # What comes too slowly ------------------------------------------------------------------------------------------------
