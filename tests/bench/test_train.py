@@ -30,9 +30,7 @@ def test_contestants_do_the_same_work_and_are_compared(names):
     command = [sys.executable, "bench/bench_train.py", "--size=tiny", "--rounds=1", "--steps=1", "--no-compile"]
     command += [f"--only={name}" for name in names]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout
-    found = {
-        name: float(rate) for name, rate in re.findall(r"^  (\S.*?) {2,}[\d,]+ {2,}([\d.]+)", printed, re.MULTILINE)
-    }
+    found = {name: float(rate) for name, rate in _LINE.findall(printed)}
     assert found.keys() == set(names)
     assert found["ours"] == 1.0
     difference = re.search(r"losses on packed data are equal to (\S+)", printed)

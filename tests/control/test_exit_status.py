@@ -119,8 +119,12 @@ def test_a_reader_that_goes_away_is_no_error_worth_words(stand_in: StandIn) -> N
 
 def test_interrupting_is_quiet(stand_in: StandIn) -> None:
     command = [sys.executable, "-m", "control.cli.main", "-H", str(stand_in.home), "top", "-d", "60"]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored, and children too
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A job in the background has it ignored, and its children too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)

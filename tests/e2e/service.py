@@ -67,7 +67,7 @@ class Service:
         family = self.family()
         done = self.ctl("stop")
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        self.gone(family, seconds=2)
+        self.gone(family)
 
     def ingest(self, name: str, dialogues: list[Dialogue]) -> dict[str, int]:
         """Put one JSONL file into the inbox and have it read."""
@@ -118,16 +118,18 @@ class Service:
             return []
 
     def kill(self) -> None:
-        """SIGKILL the supervisor; every worker must be gone within a second."""
+        """SIGKILL the supervisor; every worker must go with it."""
         family = self.family()
         os.kill(self.pid(), signal.SIGKILL)
-        self.gone(family, seconds=1)
+        self.gone(family)
 
     @staticmethod
-    def gone(family: list[psutil.Process], seconds: float) -> None:
-        _, alive = psutil.wait_procs(family, timeout=seconds)
-        alive = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-        assert not alive, f"still alive after {seconds} s: {alive}"
+    def gone(family: list[psutil.Process], seconds: float = 10) -> None:
+        """Wait until none of them runs; nobody may be there to bury them."""
+        deadline = time.monotonic() + seconds
+        while alive := [process for process in family if runs(process)]:
+            assert time.monotonic() < deadline, f"still alive after {seconds} s: {alive}"
+            time.sleep(0.01)
 
     def log(self, process: str) -> str:
         """The end of a log, for a failed assertion to show."""
@@ -140,6 +142,13 @@ class Service:
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain\n{self.log('thord')}"
             time.sleep(0.02)
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextlib.contextmanager

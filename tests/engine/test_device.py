@@ -1,5 +1,6 @@
 """Where a model is computed: the impossible is refused, and a busy machine does not change the answer."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,14 +11,17 @@ import torch
 from engine import device
 from engine.device import ImpossiblePlacementError, resolve
 
+BURN = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
+"""Ends by itself, should this process be killed before it can end it."""
+
 
 @pytest.fixture
 def busy_machine() -> Iterator[None]:
-    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
-    yield
-    for process in burning:
-        process.kill()
-        process.wait()
+    with contextlib.ExitStack() as started:
+        for _ in range(4):
+            burning = started.enter_context(subprocess.Popen([sys.executable, "-c", BURN]))
+            started.callback(burning.kill)
+        yield
 
 
 def test_impossible_pairs_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import ctypes
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -9,13 +11,36 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 from control.paths import socket_address
+from daemon.supervisor import reaper
 from tests.daemon.supervisor.scripted import Crew, StartCrew, StartThord, Thord, alive, wait_until
+
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 
 
 @pytest.fixture
-def crew(tmp_path: Path) -> StartCrew:
+def guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a supervisor does to its own process, in one that is not its own: other children live, and all is undone."""
+    libc, was_subreaper, root, chosen = ctypes.CDLL(None), ctypes.c_int(), logging.getLogger(), structlog.get_config()
+    libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(was_subreaper), 0, 0, 0)
+    find_children, others = reaper._children, reaper._children()
+    monkeypatch.setattr(reaper, "_children", lambda: find_children() - others)
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    handlers, level = root.handlers[:], root.level
+    root.handlers.clear()  # else `log.configure` closes them
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**chosen)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, was_subreaper.value, 0, 0, 0)
+
+
+@pytest.fixture
+def crew(tmp_path: Path, guest: None) -> StartCrew:
     """``async with crew(intake="idle", heartbeat_timeout_seconds=0.6) as crew``: started, and stopped in the end."""
 
     @contextlib.asynccontextmanager

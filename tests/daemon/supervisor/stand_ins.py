@@ -195,6 +195,7 @@ class StandIns:
         self.preparing = 0
         self.overlapped = False
         self.stopped_runs = 0
+        self.asked_in_vain = 0
         self.gates: dict[WorkerName, asyncio.Event] = {}
         self._at_gate: dict[WorkerName, asyncio.Event] = {}
         self._subscribers: list[Callable[[WorkerName, FromWorker], None]] = []
@@ -222,6 +223,11 @@ class StandIns:
         """Wait until a run waits."""
         await self._at_gate[worker].wait()
 
+    async def until_asked_in_vain(self, times: int = 1) -> None:
+        """Wait until so many requests found their worker down."""
+        while self.asked_in_vain < times:
+            await asyncio.sleep(0.002)
+
     def release(self, worker: WorkerName) -> None:
         """Let the runs of this worker go on."""
         self.gates.pop(worker).set()
@@ -246,6 +252,7 @@ class StandIns:
     ) -> FromWorker:
         up = {"server": self.script.server_up, "intake": self.script.intake_up}[worker]
         if not up:
+            self.asked_in_vain += 1
             raise WorkerUnavailableError(f"the {worker} is down")
         self.log.append(message)
         self.moment(f"{message.kind} asked")

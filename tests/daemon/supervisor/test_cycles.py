@@ -202,7 +202,7 @@ def test_cancelling_stops_the_worker_and_gives_the_data_back(paths: Paths, worke
             workers.hold(worker)
             cycle = await it.cycles.trigger("api")
             if worker == "intake":
-                await asyncio.sleep(0.01)
+                await workers.until_asked_in_vain()
             else:
                 await workers.until_held(worker)
             cancelled = await it.cycles.cancel(cycle.id, "uid 7")
@@ -286,7 +286,7 @@ def test_a_cycle_waits_for_an_intake_that_is_away(paths: Paths) -> None:
         workers = stand_ins(paths, Script(intake_up=False))
         async with learning(workers) as it:
             cycle = await it.cycles.trigger("api")
-            await asyncio.sleep(0.03)
+            await workers.until_asked_in_vain(3)
             assert (await it.store.cycle(cycle.id)).state is CycleState.COLLECTING
             workers.boot_intake()
             assert (await ended(it, cycle.id)).state is CycleState.PROMOTED
@@ -365,9 +365,9 @@ def test_a_full_disk_holds_a_cycle_up_and_is_said_until_there_is_space(paths: Pa
             before = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # every write fails, as on a full disk
             workers.release("trainer")
-            await asyncio.sleep(0.1)
+            while not any("thord.db" in reason for reason in it.troubles.reasons()):
+                await asyncio.sleep(0.005)  # the life has a limit
             assert (await it.store.cycle(cycle.id)).state is CycleState.TRAINING
-            assert any("thord.db" in reason for reason in it.troubles.reasons())
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
             assert (await ended(it, cycle.id)).state is CycleState.PROMOTED
             assert it.troubles.reasons() == []

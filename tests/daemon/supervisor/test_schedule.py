@@ -86,8 +86,12 @@ def minutes(count: float) -> Tables:
 async def cycle_of(it, state: CycleState = CycleState.PROMOTED):
     """Wait for the first cycle to end so."""
     async with asyncio.timeout(10):
-        while not (found := await it.store.cycles(1)) or not found[0].is_final:
-            await it.store.news_after((await it.store.newest_events(1) or [None])[0].id if found else 0)
+        while True:
+            known = max((event.id for event in await it.store.newest_events(1)), default=0)
+            found = await it.store.cycles(1)
+            if found and found[0].is_final:
+                break
+            await it.store.news_after(known)
     assert found[0].state is state
     return found[0]
 

@@ -37,6 +37,12 @@ def make_resident(
     return Resident(LoadedVersion(manifest, config, model, tokenizer), rows, decoder)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Small models on a busy machine: threads would mostly wait for each other. Is undone as after every test."""
+    torch.set_num_threads(1)
+
+
 @dataclass
 class Heard:
     """Everything one request was told."""
@@ -90,14 +96,17 @@ class Heard:
 
 
 class Listening:
-    """Hands events out in the engine's own thread."""
+    """Hands events out in the engine's own thread, and holds it then until ``go_on`` is set, as it is at first."""
 
     def __init__(self) -> None:
         self.idles = 0
+        self.go_on = threading.Event()
+        self.go_on.set()
 
     def happened(self, events: Sequence[tuple[Request, Event]]) -> None:
         for request, event in events:
             request.receive(event)
+        assert self.go_on.wait(60)
 
     def idle(self) -> None:
         self.idles += 1
@@ -108,7 +117,8 @@ class Running:
 
     def __init__(self, max_queue: int = 64, drain_seconds: float = 60.0) -> None:
         self.slots = WeightSlots(drain_seconds)
-        self.engine = Engine(self.slots, Listening(), max_queue)
+        self.listening = Listening()
+        self.engine = Engine(self.slots, self.listening, max_queue)
         self._thread = threading.Thread(target=self.engine.run, daemon=True)
 
     def serve(self, resident: Resident) -> None:
@@ -127,6 +137,7 @@ class Running:
 
     def close(self) -> None:
         self.engine.stop()
+        self.listening.go_on.set()
         if self._thread.ident:
             self._thread.join(30)
 

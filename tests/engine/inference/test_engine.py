@@ -272,13 +272,18 @@ def test_after_the_drain_deadline_nobody_gets_a_mixed_answer(
     make_running: Callable, resident_of: Callable[[int], Resident], continue_plainly: Plain
 ) -> None:
     residents = {number: resident_of(number) for number in (1, 2, 3)}
-    running = make_running(residents[1], drain_seconds=0.0)
+    running = make_running(residents[1], start=False, drain_seconds=0.0)
     stream = running.ask([[1, 9]], Wish(94, GREEDY), streamed=True)
     whole = running.ask([[1, 9]], Wish(94, GREEDY))
+    running.listening.go_on.clear()
+    running.start()
     assert stream.begun.wait(30)
     assert whole.begun.wait(30)
     running.serve(residents[2])
-    running.serve(residents[3])  # needs the slot that both hold
+    with pytest.raises(TimeoutError, match="no room"):
+        running.slots.admit(3, wait_seconds=0)  # needs the slot that both hold
+    running.listening.go_on.set()
+    running.serve(residents[3])
     assert stream.wait().failure == Failed("drained", "version 000001 was replaced and its time to finish is over")
     assert whole.wait().failure is None
     assert whole.versions != [1]

@@ -78,8 +78,9 @@ def test_greedy_answers_are_those_of_a_plain_loop_in_any_company(
     assert len(resident.graphs) == 2 * 3  # buckets of 4 and 8 rows
     checked = len(capture.replayed)
     prompts = [[1, *range(9, 9 + length)] for length in (1, 40, 62, 63, 64, 100, 127, 140, 150)]
-    running = make_running(resident)
+    running = make_running(resident, start=False)
     heard = [running.ask([prompt], Wish(30, GREEDY)) for prompt in prompts]
+    running.start()
     for prompt, each in zip(prompts, heard, strict=True):
         assert each.wait().tokens() == continue_plainly(resident.model, prompt, 30)
     assert {4, 8} == set(capture.replayed[checked:])

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from engine.data.conversation import Conversation, Message
 from engine.tokenizers import chat, registry
 from engine.tokenizers.base import SPECIAL_TOKENS
 
+REPOSITORY = Path(__file__).parents[3]
 KINDS = ["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 TEXT = [line for part in (subprocess, subprocess.Popen, hashlib, str) for line in (part.__doc__ or "").splitlines()]
 NASTY = [
@@ -89,7 +91,7 @@ def test_training_is_the_same_in_every_process(kind, tmp_path):
         "import pathlib, sys; sys.path[:0] = ['.', 'tests/engine/tokenizers']\n"
         "from test_kinds import TOKENIZERS; TOKENIZERS[sys.argv[1]].save(pathlib.Path(sys.argv[2]))"
     )
-    subprocess.run([sys.executable, "-c", program, kind, str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-c", program, kind, str(tmp_path)], check=True, cwd=REPOSITORY)
     theirs = (tmp_path / "tokenizer.json").read_bytes()
     TOKENIZERS[kind].save(tmp_path)
     assert (tmp_path / "tokenizer.json").read_bytes() == theirs

@@ -25,6 +25,9 @@ from engine.version import LoadedVersion, Provenance
 M = TypeVar("M", bound=Message)
 CPU = Placement(torch.device("cpu"), torch.float32)
 SMALL = ModelSettings(hidden=64, layers=2, heads=4, kv_heads=2, feed_forward=128, context=192)
+SLOW = ModelSettings(hidden=120, layers=6, heads=4, kv_heads=2, feed_forward=512, context=8192)
+"""No kernel computes such heads: an answer as long as the context takes many times what swaps and drains take. Weights
+take 6 MiB, the cache 22 and 22 more for every row."""
 TEXT = "The quick brown fox jumps over the lazy dog. Zwölf Boxkämpfer jagen Viktor quer über den großen Deich. 日本語 "
 
 

@@ -1,6 +1,8 @@
 """What people say to the model, on its way to be learned: read back as the intake reads it."""
 
+import contextlib
 import io
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,14 +76,17 @@ def test_nothing_is_kept_unless_it_is_wished(steady: Server, tmp_path: Path) -> 
 def test_answers_are_learned_by_the_next_cycle_and_kill_loses_none(
     start_server: StartServer, spawn_worker: Callable[..., Worker], tmp_path: Path
 ) -> None:
-    settings = logging(1.0, redact=(r"\S+@\S+",))
-    server = start_server(settings=settings)
+    server = start_server(settings=logging(PATIENT, redact=(r"\S+@\S+",)))
     answers = [ask(server, f"{number}: mail ann@example.org about the fox") for number in range(3)]
     first = ask(server, "hello", session="ann")
     second = ask(server, "and now?", session="ann", stop=[" ", "e", "a", "o"], max_tokens=90)
     server.worker.kill()
     assert not in_inbox(tmp_path)
-    start_server(settings=settings)
+    with contextlib.closing(sqlite3.connect(tmp_path / "chats.db")) as database, database:
+        assert [wait for (wait,) in database.execute("SELECT DISTINCT round(due_at - at) FROM answers")] == [PATIENT]
+        database.execute("UPDATE answers SET due_at = at")
+    settings = logging(0.2, redact=(r"\S+@\S+",))
+    server = start_server(settings=settings)
     intake = spawn_worker("intake", tmp_path, settings)
     expected = [
         dialogue(f"{number}: mail [redacted] about the fox", text_of(each)) for number, each in enumerate(answers)
@@ -95,6 +100,8 @@ def test_answers_are_learned_by_the_next_cycle_and_kill_loses_none(
     assert {each.conversation.identity for each in examples} == {each.identity for each in (*expected[:3], expected[4])}
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or b"ann@example.org" not in file.read_bytes(), file
+    nobody_says_more = ask(server, "later")
+    assert await_inbox(tmp_path, 6)[5:] == [dialogue("later", text_of(nobody_says_more))]
 
 
 def test_feedback_decides_what_is_learned(start_server: StartServer, tmp_path: Path) -> None:

@@ -234,14 +234,17 @@ def test_a_deadline_of_the_clients_own(steady: Server) -> None:
 
 def test_the_servers_own_deadline(steady: Server) -> None:
     """A client's may only be shorter."""
-    steady.worker.reload(server_settings(api={"request_timeout_seconds": 1e-6}))  # over before anything is computed
     asked = {"prompt": "a", "max_tokens": 150, "ignore_eos": True, "timeout_seconds": 60}
     with steady.http() as client:
-        wait_until(lambda: client.post("/v1/completions", json=asked).status_code == 504)
-        streamed = client.post("/v1/completions", json={**asked, "stream": True})
-        assert (streamed.status_code, streamed.json()["error"]["code"]) == (504, "timeout")
-        steady.worker.reload(server_settings())
-        wait_until(lambda: client.post("/v1/completions", json=asked).status_code == 200)
+        try:
+            # Over before anything is computed.
+            steady.worker.reload(server_settings(api={"request_timeout_seconds": 1e-6}))
+            wait_until(lambda: client.post("/v1/completions", json=asked).status_code == 504)
+            streamed = client.post("/v1/completions", json={**asked, "stream": True})
+            assert (streamed.status_code, streamed.json()["error"]["code"]) == (504, "timeout")
+        finally:
+            steady.worker.reload(server_settings())
+            wait_until(lambda: client.post("/v1/completions", json=asked).status_code == 200)
 
 
 def test_score(steady: Server) -> None:

@@ -10,7 +10,7 @@ import httpx
 from daemon.messages import Abandon, Commit, Prepare, Prepared, Ready, Refused, Serving
 from engine import artifacts
 from engine.config import ModelSettings
-from tests.daemon.workers.server.harness import Server, StartServer, server_settings
+from tests.daemon.workers.server.harness import SLOW, Server, StartServer, server_settings
 from tests.daemon.workers.server.load import Load, expected_answers
 from tests.daemon.workers.server.spoilt import BAD, flip_a_bit
 
@@ -176,13 +176,12 @@ def resident_megabytes(server: Server) -> float:
 
 def test_the_drain_deadline_over_http(start_server: StartServer) -> None:
     """Two slots are full of answers, a third version comes: streams get an error event, whole answers begin anew."""
-    big = ModelSettings(hidden=128, layers=6, heads=4, kv_heads=2, feed_forward=512, context=3072)
-    server = start_server(versions=0, settings=server_settings(inference={"drain_seconds": 0.3}))
-    server.publish(1, big)
+    server = start_server(versions=0, settings=server_settings(inference={"drain_seconds": 0.3, "max_batch": 2}))
+    server.publish(1, SLOW)
     for number in (2, 3):
         server.publish(number)
     server.promote(1)
-    body = {"prompt": "a", "max_tokens": 3000, "ignore_eos": True, "temperature": 0}
+    body = {"prompt": "a", "max_tokens": SLOW.shape.context - 100, "ignore_eos": True, "temperature": 0}
     answers: dict[str, httpx.Response] = {}
 
     def whole() -> None:

@@ -10,14 +10,12 @@ import pytest
 
 from daemon.messages import Commit, Prepare, Prepared, Refused, Serving
 from engine.config import ModelSettings
-from tests.daemon.workers.server.harness import Server, StartServer, server_settings
+from tests.daemon.workers.server.harness import SLOW, Server, StartServer, server_settings
 from tests.daemon.workers.server.load import Load, expected_answers
 from tests.daemon.workers.server.spoilt import BAD, overflow
 
 ROOMY = ModelSettings(hidden=256, layers=4, heads=4, kv_heads=4, feed_forward=1024, context=192)
 """A version of this shape takes 17 MiB of weights and 14 of cache."""
-LONG = ModelSettings(hidden=120, layers=6, heads=4, kv_heads=2, feed_forward=512, context=1024)
-"""26 MiB of cache and 6 of weights; no kernel computes such heads, so that its answers take longer than a drain."""
 
 StartAlone = Callable[..., Server]
 
@@ -102,9 +100,14 @@ def test_a_version_too_large_even_alone_is_refused_for_now(start_server: StartSe
         assert client.get("/readyz").json() == {"status": "ready", "version": "000001"}
 
 
-def test_the_pause_has_a_deadline_a_bounded_queue_and_is_said(start_alone: StartAlone) -> None:
-    server = start_alone(LONG, 45, drain_seconds=1.0, max_queue=8)
-    long = {"prompt": "a", "max_tokens": 1000, "ignore_eos": True, "temperature": 0}
+def test_the_pause_has_a_deadline_a_bounded_queue_and_is_said(start_server: StartServer) -> None:
+    """Memory holds the slow version or the one after it, which is soon done with what begins anew."""
+    inference = {"memory_megabytes": 85, "drain_seconds": 2.0, "max_queue": 8, "max_batch": 2}
+    server = start_server(versions=0, settings=server_settings(inference=inference))
+    server.publish(1, SLOW)
+    server.publish(2, ROOMY)
+    server.promote(1)
+    long = {"prompt": "a", "max_tokens": SLOW.shape.context - 100, "ignore_eos": True, "temperature": 0}
     answers: dict[str, httpx.Response] = {}
 
     def ask(name: str, body: dict[str, object]) -> threading.Thread:
