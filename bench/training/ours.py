@@ -68,6 +68,7 @@ model = registry.skeleton(shape, contestant.size.vocabulary)
 names = list(registry.module(model).state_dict())
 found = weights.read(contestant.folder / "model", names)
 registry.fill(model, {name: tensor.clone().requires_grad_() for name, tensor in found.items()})
+del found  # it maps the file
 placement = device.resolve("cuda" if contestant.device.type == "cuda" else "cpu", "bf16")
 rows = Timed(shard.read(contestant.folder / contestant.data), contestant.size.length)
 objective = Counting()

@@ -58,7 +58,7 @@ def training(size: Size, steps: int) -> TrainingSettings:
         batch_size=size.batch_size,
         length=size.length,
         max_steps=steps,
-        learning_rate=1e-4,
+        learning_rate=1e-5,
         schedule="constant",
         warmup_share=0.0,
         seed=SEED,
