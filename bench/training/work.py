@@ -31,12 +31,17 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class Size:
-    """A model and the batches it is trained on."""
+    """A model and the batches it is trained on.
+
+    Attributes:
+        learning_rate: small where a step of AdamW would make of rounding errors a difference of losses.
+    """
 
     model: ModelSettings
     vocabulary: int
     length: int = 256
     batch_size: int = 8
+    learning_rate: float = 3e-4
 
 
 def thor(preset: str, **shape: object) -> ModelSettings:
@@ -45,7 +50,7 @@ def thor(preset: str, **shape: object) -> ModelSettings:
 
 SIZES = {
     "llama-14m": Size(thor("small", kv_heads=6, context=256), 8192),
-    "gpt2-124m": Size(ModelSettings(family="gpt2", preset="124m"), 50257),
+    "gpt2-124m": Size(ModelSettings(family="gpt2", preset="124m"), 50257, learning_rate=1e-5),
     "base": Size(thor("base", context=1024), 16384, length=1024),
     "tiny": Size(thor("tiny", hidden=64, heads=4, kv_heads=4, layers=2, feed_forward=128, context=64), 512, 64, 4),
 }
@@ -58,7 +63,7 @@ def training(size: Size, steps: int) -> TrainingSettings:
         batch_size=size.batch_size,
         length=size.length,
         max_steps=steps,
-        learning_rate=1e-5,
+        learning_rate=size.learning_rate,
         schedule="constant",
         warmup_share=0.0,
         seed=SEED,

@@ -44,9 +44,9 @@ from daemon.supervisor.settling import Settling
 from daemon.supervisor.store import CycleField, Store, StoreUnavailableError
 from daemon.supervisor.troubles import Troubles, insist
 
-_SETTLING_SECONDS = 5.0
 _logger = log.get(__name__)
 
+_SETTLING_SECONDS = 5.0
 PROGRESS_WRITE_SECONDS = 5.0
 """At most this often is the furthest step written down; the first one beyond the last attempt's always is."""
 
@@ -179,9 +179,11 @@ class Cycles:
                 yield {"progress": self._watch.describe(cycle)}
                 async for line in lines:
                     yield {"progress": line}
-        if not (await self._store.cycle(number)).settled:  # whoever looks at the data next finds it learned
+        cycle = await self._store.cycle(number)
+        if not cycle.settled:  # whoever looks at the data next finds it learned
             await self._settling.wait_for_at_most(_SETTLING_SECONDS)
-        yield {"cycle": (await self._store.cycle(number)).to_json()}
+            cycle = await self._store.cycle(number)
+        yield {"cycle": cycle.to_json()}
 
     def describe(self, cycle: Cycle) -> dict[str, JsonValue]:
         """A cycle for clients, with its progress of the moment."""

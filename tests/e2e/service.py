@@ -67,7 +67,7 @@ class Service:
         family = self.family()
         done = self.ctl("stop")
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        self.gone(family)
+        self.gone(family, seconds=2)
 
     def ingest(self, name: str, dialogues: list[Dialogue]) -> dict[str, int]:
         """Put one JSONL file into the inbox and have it read."""
@@ -118,13 +118,13 @@ class Service:
             return []
 
     def kill(self) -> None:
-        """SIGKILL the supervisor; every worker must go with it."""
+        """SIGKILL the supervisor; every worker must be gone within a second."""
         family = self.family()
         os.kill(self.pid(), signal.SIGKILL)
-        self.gone(family)
+        self.gone(family, seconds=1)
 
     @staticmethod
-    def gone(family: list[psutil.Process], seconds: float = 10) -> None:
+    def gone(family: list[psutil.Process], seconds: float) -> None:
         """Wait until none of them runs; nobody may be there to bury them."""
         deadline = time.monotonic() + seconds
         while alive := [process for process in family if runs(process)]:

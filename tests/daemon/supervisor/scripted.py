@@ -22,8 +22,6 @@ from daemon.supervisor.roles import ROLES
 from daemon.supervisor.worker import Change
 from daemon.supervisor.workers import Workers
 
-STOP_GRACE_SECONDS = 60
-"""Longer than any of these tests waits: a supervisor that ended in time did not wait for this."""
 HERE = Path(__file__).parent
 REPOSITORY = Path(__file__).parents[3]
 SCRIPT = str(HERE / "scripted_worker.py")
@@ -84,7 +82,6 @@ class Thord:
                 *(f"{name}={behaviour}" for name, behaviour in behaviours.items()),
                 "--",
                 *("--home", str(home), "--profile", "tiny", "--set", "api.port=0", "--set", "schedule.enabled=false"),
-                *("--set", f"supervision.stop_grace_seconds={STOP_GRACE_SECONDS}"),
                 *arguments,
             ],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
@@ -118,9 +115,8 @@ class Thord:
         return pids[-1]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit status, long before the time that its workers have to stop is over."""
         self.process.send_signal(number)
-        return self.process.wait(STOP_GRACE_SECONDS / 3)
+        return self.process.wait(20)
 
 
 def wait_until(

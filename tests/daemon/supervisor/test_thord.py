@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.daemon.supervisor.scripted import STOP_GRACE_SECONDS, StartThord, Thord, alive, wait_until
+from tests.daemon.supervisor.scripted import StartThord, Thord, alive, wait_until
 
 UP = {"intake": "idle", "server": "idle", "monitor": "idle"}
 
@@ -44,7 +44,9 @@ def test_a_term_stops_everything_and_leaves_nothing(thord: StartThord) -> None:
     it = thord()
     family = it.family()
     assert len(family) == 3
+    start = time.monotonic()
     assert it.stop() == 0
+    assert time.monotonic() - start < 1.5
     assert not [process for process in family if alive(process)]
     assert not [file.name for file in it.paths.run.iterdir() if file.is_socket()]
     assert it.paths.pid_file.read_text() == ""
@@ -54,19 +56,23 @@ def test_a_second_signal_does_not_wait_for_the_slow(thord: StartThord) -> None:
     it = thord(monitor="deaf")
     it.process.send_signal(signal.SIGTERM)
     it.until_logged("stopping")
+    start = time.monotonic()
     assert it.stop(signal.SIGINT) == 0
+    assert time.monotonic() - start < 1.0
 
 
 def test_a_stop_now_over_the_socket_does_not_wait_either(thord: StartThord) -> None:
     it = thord(monitor="deaf")
     assert call(it, "/v1/stop", "POST", {"now": True}) == {"state": "stopping"}
-    assert it.process.wait(STOP_GRACE_SECONDS / 3) == 0
+    assert it.process.wait(5) == 0
 
 
 def test_a_stop_while_starting_is_a_stop(thord: StartThord) -> None:
     it = thord(server="never_ready", ready=False)
     it.until_logged("worker changed", worker="server")
+    start = time.monotonic()
     assert it.stop() == 0
+    assert time.monotonic() - start < 2
 
 
 def test_the_control_socket_answers_before_any_worker_is_up(thord: StartThord) -> None:
@@ -92,7 +98,9 @@ def test_kill_minus_nine_of_the_supervisor_leaves_no_process(thord: StartThord, 
         it.process.send_signal(signal.SIGTERM)
         it.until_logged("stopping")
     it.process.kill()
-    wait_until(lambda: not [process for process in family if alive(process)])
+    start = time.monotonic()
+    wait_until(lambda: not [process for process in family if alive(process)], seconds=1)
+    assert time.monotonic() - start < 1
 
 
 def test_even_a_stopped_worker_and_its_child_die_with_the_supervisor(thord: StartThord) -> None:
@@ -101,7 +109,7 @@ def test_even_a_stopped_worker_and_its_child_die_with_the_supervisor(thord: Star
     worker = psutil.Process(it.worker_pid("intake"))
     worker.suspend()
     it.process.kill()
-    wait_until(lambda: not alive(worker) and not alive(near))
+    wait_until(lambda: not alive(worker) and not alive(near), seconds=1)
 
 
 def test_the_next_start_after_a_kill_succeeds_at_once(thord: StartThord) -> None:
@@ -172,9 +180,7 @@ def test_hup_reloads_and_a_broken_file_changes_nothing(thord: StartThord) -> Non
 
 
 def test_descriptors_and_threads_are_flat_over_fifty_reloads(thord: StartThord) -> None:
-    """But for the threads of `asyncio.to_thread`, which come one by one up to a limit."""
     it = thord()
-    pool = min(32, (os.cpu_count() or 1) + 4)
     process = psutil.Process(it.process.pid)
 
     def reload(times: int) -> None:
@@ -184,8 +190,8 @@ def test_descriptors_and_threads_are_flat_over_fifty_reloads(thord: StartThord) 
     reload(3)
     before = process.num_fds(), process.num_threads()
     reload(50)
-    wait_until(lambda: process.num_fds() <= before[0])
-    assert process.num_threads() < before[1] + pool
+    wait_until(lambda: process.num_fds() <= before[0], seconds=2)
+    assert process.num_threads() <= before[1]
 
 
 def test_descriptors_are_flat_over_many_deaths(thord: StartThord) -> None:

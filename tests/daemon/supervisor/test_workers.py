@@ -21,13 +21,9 @@ from daemon.messages import (
     Trained,
     TrainProgress,
 )
-from daemon.supervisor import output
-from daemon.supervisor import worker as worker_module
 from daemon.supervisor.ports import WorkerLostError, WorkerUnavailableError
 from tests.daemon.supervisor.scripted import StartCrew, alive
 
-LONG = 60.0
-"""Seconds that nothing here may take: what ends in a third of it did not wait for it."""
 TRAIN = Train(cycle=1, attempt=1, version=1, base=None)
 
 
@@ -71,7 +67,7 @@ def test_children_die_with_their_worker(crew: StartCrew, how: str) -> None:
                 os.kill(it.pid("intake"), signal.SIGKILL)
             else:
                 await it.workers.stop_worker("intake")
-            await it.until(lambda: not runs(near) and not runs(far))
+            await it.until(lambda: not runs(near) and not runs(far), seconds=2)
             assert not psutil.pid_exists(near), "and are buried"
 
     asyncio.run(scenario())
@@ -108,16 +104,14 @@ def test_an_early_crash_leaves_its_trace_in_the_workers_log(crew: StartCrew) -> 
     asyncio.run(scenario())
 
 
-def test_a_stop_during_the_back_off_is_immediate(crew: StartCrew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "pause_seconds", lambda *_: LONG)
-
+def test_a_stop_during_the_back_off_is_immediate(crew: StartCrew) -> None:
     async def scenario() -> None:
-        async with crew(monitor="crash", max_restarts=9) as it:
+        async with crew(monitor="crash", max_restarts=9, backoff_cap_seconds=60) as it:
             await it.until(lambda: it.state("monitor") == "backoff")
-            async with asyncio.timeout(LONG / 3):
-                await it.workers.stop_worker("monitor")
-            assert [change.now for change in it.changes][-2:] == ["backoff", "stopped"]
-            it.workers._workers["monitor"].look(time.monotonic() + 2 * LONG)  # the pause would be over
+            start = time.monotonic()
+            await it.workers.stop_worker("monitor")
+            assert time.monotonic() - start < 0.1
+            await asyncio.sleep(0.7)  # longer than the pause
             assert it.state("monitor") == "stopped"
 
     asyncio.run(scenario())
@@ -129,8 +123,8 @@ def test_a_stopped_process_is_noticed_and_replaced(crew: StartCrew) -> None:
             await it.until(lambda: it.state("server") == "running")
             old = it.pid("server")
             os.kill(old, signal.SIGSTOP)
-            await it.until(lambda: "hung" in [change.now for change in it.changes])
-            await it.until(lambda: it.state("server") == "running" and it.pid("server") != old)
+            await it.until(lambda: it.state("server") == "hung", seconds=3)
+            await it.until(lambda: it.state("server") == "running" and it.pid("server") != old, seconds=5)
             assert "silent for 0.9 s" in it.workers.statuses()["server"].deaths[0].reason
 
     asyncio.run(scenario())
@@ -138,8 +132,8 @@ def test_a_stopped_process_is_noticed_and_replaced(crew: StartCrew) -> None:
 
 def test_a_busy_worker_without_progress_shows_its_stacks_and_is_replaced(crew: StartCrew) -> None:
     async def scenario() -> None:
-        async with crew(intake="stuck", heartbeat_timeout_seconds=1.5, stall_timeout_seconds=0.8) as it:
-            await it.until(lambda: it.workers.statuses()["intake"].deaths)
+        async with crew(intake="stuck", heartbeat_timeout_seconds=0.6, stall_timeout_seconds=0.8) as it:
+            await it.until(lambda: it.workers.statuses()["intake"].deaths, seconds=5)
             death = it.workers.statuses()["intake"].deaths[0]
             assert death.reason == "was killed by SIGABRT (busy (a step) without progress for 0.8 s)"
             await it.until(lambda: any("in deaf" in str(line["event"]) for line in it.log("intake")))
@@ -161,7 +155,7 @@ def test_an_idle_worker_without_progress_is_left_alone(crew: StartCrew) -> None:
 def test_a_worker_that_never_gets_ready_is_replaced(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(server="never_ready", boot_timeout_seconds=0.5, heartbeat_timeout_seconds=0.3) as it:
-            await it.until(lambda: it.workers.statuses()["server"].deaths)
+            await it.until(lambda: it.workers.statuses()["server"].deaths, seconds=6)
             assert "not ready within 0.5 s" in it.workers.statuses()["server"].deaths[0].reason
 
     asyncio.run(scenario())
@@ -187,14 +181,11 @@ def test_all_stop_at_the_same_time_and_within_their_grace(crew: StartCrew) -> No
     async def scenario() -> None:
         async with crew(intake="finishing", server="finishing", monitor="deaf") as it:
             await it.until(lambda: {it.state(name) for name in ("intake", "server", "monitor")} == {"running"})
-            start, before = time.monotonic(), len(it.changes)
-            await it.workers.stop(2.0)
-            assert time.monotonic() - start > 1.9, "the deaf one has all of its grace"
-            changes = it.changes[before:]
-            assert [change.now for change in changes] == ["stopping"] * 3 + ["stopped"] * 3, "one waits for no other"
-            assert (changes[-1].worker, changes[-1].detail) == ("monitor", "was killed by SIGKILL")
+            start = time.monotonic()
+            await it.workers.stop(1.5)
+            assert 1.4 < time.monotonic() - start < 2.0, "the deaf one is killed at the end of its grace"
             for name in ("intake", "server"):
-                assert 0 < float((it.paths.state / f"finished-{name}").read_text()) < 2.0
+                assert 0 < float((it.paths.state / f"finished-{name}").read_text()) < 1.5
 
     asyncio.run(scenario())
 
@@ -203,11 +194,12 @@ def test_a_second_stop_is_at_once(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(monitor="deaf") as it:
             await it.until(lambda: it.state("monitor") == "running")
-            slow = asyncio.create_task(it.workers.stop(LONG))
-            await it.until(lambda: it.state("monitor") == "stopping")
-            async with asyncio.timeout(LONG / 3):
-                await it.workers.stop(0.0)
-                await slow
+            slow = asyncio.create_task(it.workers.stop(60))
+            await asyncio.sleep(0.05)
+            start = time.monotonic()
+            await it.workers.stop(0.0)
+            await slow
+            assert time.monotonic() - start < 0.3
 
     asyncio.run(scenario())
 
@@ -215,8 +207,9 @@ def test_a_second_stop_is_at_once(crew: StartCrew) -> None:
 def test_a_worker_can_be_stopped_before_it_has_said_hello(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(intake="idle", monitor="late") as it:
-            async with asyncio.timeout(LONG / 3):
-                await it.workers.stop(LONG)
+            start = time.monotonic()
+            await it.workers.stop(30)
+            assert time.monotonic() - start < 0.5
 
     asyncio.run(scenario())
 
@@ -351,22 +344,18 @@ def test_what_a_worker_prints_ends_in_its_log(crew: StartCrew) -> None:
 
 def test_a_flood_is_held_up_and_hurts_nobody(crew: StartCrew) -> None:
     async def scenario() -> None:
-        start = time.monotonic()
         async with crew(intake="idle", monitor="flood", log_megabytes=1) as it:
             await it.workers.ready("intake")
             await it.workers.ready("monitor")
             waits = []
-            flooded, busy = time.monotonic(), time.process_time()
             for number in range(150):
-                asked = time.monotonic()
-                await it.workers.request("intake", Scan(request=number), scanned, timeout=LONG)
-                waits.append(time.monotonic() - asked)
+                start = time.monotonic()
+                await it.workers.request("intake", Scan(request=number), scanned)
+                waits.append(time.monotonic() - start)
                 await asyncio.sleep(0.005)
-            assert statistics.median(waits) < 0.25
-            assert time.process_time() - busy < 0.5 * (time.monotonic() - flooded), "it is not kept busy"
-            lines = sum(file.read_bytes().count(b"y" * 60) for file in it.paths.logs.glob("monitor.log*"))
-            most = output._BYTES_A_SECOND * (time.monotonic() - start) + output._READ_AT_ONCE
-            assert lines * 61 <= most, "no more than a fixed rate reaches the disk"
+            assert statistics.quantiles(waits, n=100)[97] < 0.25
+            written = sum(file.stat().st_size for file in it.paths.logs.glob("monitor.log*"))
+            assert written < 2 << 20, "no more than a fixed rate reaches the disk"
             await it.workers.stop(5)
             assert {line["event"] for line in it.log("monitor") if line.get("stream")} == {"y" * 60}
 

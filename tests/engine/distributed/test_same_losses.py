@@ -3,7 +3,6 @@
 Tolerance: sums are split otherwise, so float32 rounds otherwise: losses and norms agree to 2e-5, weights to 1e-4.
 """
 
-import re
 import time
 
 import pytest
@@ -70,7 +69,7 @@ def test_memory_that_runs_out_ends_a_sharded_run_which_begins_again_with_half(ra
     doomed.close()
     assert time.monotonic() - began < IMPORT_AND_NOTICE_SECONDS
     assert ended[1].error.startswith("ShortOfMemoryError: rank 1 ran out of memory")
-    assert re.search(r"(closed|reset) by peer|broken pipe", ended[0].error, re.IGNORECASE), ended[0].error
+    assert "closed by peer" in ended[0].error.lower()
 
     expected, _ = alone()
     for one in ranks(plan("fsdp"), places, starve=1):

@@ -43,8 +43,8 @@ def test_an_idle_server_stops_at_once(server: Server) -> None:
     with server.http() as client:
         client.get("/healthz")  # a connection that is kept open
         began = time.monotonic()
-        assert server.worker.stop(grace_seconds=60) == 0
-        assert time.monotonic() - began < 20, "it does not wait for its grace to end"
+        assert server.worker.stop() == 0
+        assert time.monotonic() - began < 1.0
 
 
 def test_streams_are_finished_before_it_stops(server: Server) -> None:
@@ -110,7 +110,9 @@ def test_the_grace_ends_a_stream_that_takes_longer(start_server: StartServer) ->
     server.promote(1)
     endless = LONG | {"max_tokens": 4000, "n": 8}
     with server.http() as client, client.stream("POST", "/v1/completions", json=endless) as answer:
+        began = time.monotonic()
         assert server.worker.stop(grace_seconds=0.01) == 0
+        assert time.monotonic() - began < 3
         with pytest.raises(httpx.RemoteProtocolError):
             events_of(answer)
 
