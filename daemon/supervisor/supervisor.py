@@ -16,6 +16,7 @@ from daemon.messages import WorkerName
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
 from daemon.settings.sections import Tables
+from daemon.supervisor import file_threads
 from daemon.supervisor.control_api import ControlApi, group_of
 from daemon.supervisor.database import StoreDamagedError
 from daemon.supervisor.learning import Learning
@@ -190,6 +191,7 @@ class Supervisor:
         Raises:
             StartError: something that is no fault of thord's stands in the way.
         """
+        asyncio.get_running_loop().set_default_executor(file_threads.begin())
         self._listen_to_signals()
         self._hand_out_settings()
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
