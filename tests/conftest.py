@@ -12,6 +12,10 @@ from hypothesis import settings
 settings.register_profile("thord", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("thord")
 
+# As the supervisor has it. Several processes test at once: threads of torch that spin while they wait take each other's
+# cores. torch is not loaded yet.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(autouse=True)
 def as_many_threads_as_before() -> Iterator[None]:

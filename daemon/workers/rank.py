@@ -35,12 +35,13 @@ def main() -> None:
 
 def _take_part(context: Context) -> int:
     """The status to end with. Whatever can be said of a failure is said, for torchrun's agent knows numbers only."""
-    from engine.artifacts import ArtifactError
-    from engine.distributed import run
-    from engine.distributed.meeting import Meeting
-    from engine.distributed.world import ShortOfMemoryError
-    from engine.training.guard import DivergedError
-    from engine.training.reporting import Stopped
+    with runtime.loading():
+        from engine.artifacts import ArtifactError
+        from engine.distributed import run
+        from engine.distributed.meeting import Meeting
+        from engine.distributed.world import ShortOfMemoryError
+        from engine.training.guard import DivergedError
+        from engine.training.reporting import Stopped
 
     channel, name = context.channel, f"rank {os.environ['RANK']}"
     try:

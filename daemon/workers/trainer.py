@@ -40,7 +40,8 @@ def main() -> None:
     channel, settings = context.channel, context.settings
     if settings.training.distributed.world_size == 1:
         channel.advance("loading torch")
-        from engine.training import run  # noqa: F401 - the heavy part, before the first command is due
+        with runtime.loading():
+            from engine.training import run  # noqa: F401 - the heavy part, before the first command is due
 
     channel.idle()
     channel.ready()

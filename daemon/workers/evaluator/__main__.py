@@ -12,7 +12,8 @@ def main() -> None:
     context = runtime.start()
     channel, settings = context.channel, context.settings
     channel.advance("loading torch")
-    from daemon.workers.evaluator.evaluations import Evaluator, Stopped
+    with runtime.loading():
+        from daemon.workers.evaluator.evaluations import Evaluator, Stopped
 
     channel.idle()
     channel.ready()

@@ -1,33 +1,15 @@
-"""The server worker: ``python -m daemon.workers.server``. HTTP here in the main thread, the engine and swaps beside."""
+"""The server worker: ``python -m daemon.workers.server``. Torch is imported after the hello, as in every worker."""
 
-import asyncio
 import logging
 import os
-import socket
 import sys
-import threading
-from collections.abc import Callable
 
 import psutil
-import torch
 
-from daemon import log
 from daemon.workers import runtime
-from daemon.workers.runtime import Context
-from daemon.workers.server import app, time_slice
-from daemon.workers.server.answers import Dispatcher
-from daemon.workers.server.chat_database import ChatDatabase
-from daemon.workers.server.http import HttpServer
-from daemon.workers.server.metrics import Metrics
-from daemon.workers.server.service import Service
-from daemon.workers.server.swap import Swapper
-from engine import device
-from engine.inference.engine import Engine
-from engine.inference.slots import WeightSlots
 
 SWITCH_SECONDS = 0.0005
 """How long a Python thread keeps the interpreter while another waits: the engine must not wait long for HTTP."""
-_logger = log.get(__name__)
 
 
 def main() -> None:
@@ -36,80 +18,18 @@ def main() -> None:
     # on its place in the batch. Read by MKL at its first call.
     os.environ.setdefault("MKL_CBWR", "AUTO")
     context = runtime.start()
+    context.channel.advance("loading torch")
+    with runtime.loading():
+        import torch
+
+        from daemon.workers.server import serving
+
+    context.channel.idle()
     sys.setswitchinterval(SWITCH_SECONDS)
-    threads = context.settings.inference.threads or _physical_cores()
-    torch.set_num_threads(threads)
-    asyncio.run(_serve(context))
+    torch.set_num_threads(context.settings.inference.threads or _physical_cores())
+    serving.run(context)
     logging.shutdown()
     os._exit(0)  # every answer is sent; a version half loaded in the other thread need not be waited for
-
-
-async def _serve(context: Context) -> None:
-    settings = context.settings
-    loop = asyncio.get_running_loop()
-    metrics = Metrics()
-    try:
-        placement = device.resolve(settings.inference.device, settings.inference.precision)
-    except device.ImpossiblePlacementError as error:
-        _logger.critical("inference.device and inference.precision do not fit this machine", reason=str(error))
-        sys.exit(1)
-    slots = WeightSlots(settings.inference.drain_seconds)
-    engine = Engine(slots, Dispatcher(loop, context.channel), settings.inference.max_queue)
-    slots.on_settled = engine.wake
-    metrics.watch(lambda: engine.waiting, lambda: engine.running)
-    chats = ChatDatabase(context.paths.chats)
-    service = Service(settings, slots, engine, metrics, chats, context.paths.inbox)
-    server = HttpServer(app.make(service))
-
-    def stop() -> None:
-        service.stopping.set()
-        service.decided.set()
-        server.stop(context.channel.grace_seconds)
-
-    def in_loop(call: Callable[[], None]) -> Callable[[], None]:
-        def from_any_thread() -> None:
-            loop.call_soon_threadsafe(call)
-
-        return from_any_thread
-
-    def explain(reason: str) -> None:
-        service.unready = reason
-
-    swapper = Swapper(
-        context,
-        slots,
-        placement,
-        metrics,
-        on_unready=explain,
-        on_decided=in_loop(service.decided.set),
-        on_reload=in_loop(lambda: service.apply(context.reread_settings())),
-        is_idle=lambda: not (engine.waiting or engine.running),
-    )
-    context.channel.on_stop(in_loop(stop))
-    if context.channel.stopping.is_set():
-        return
-
-    def answer() -> None:
-        time_slice.shorten()
-        engine.run()
-
-    threading.Thread(target=_or_exit, args=(answer,), name="engine", daemon=True).start()
-    threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
-    time_slice.shorten()  # not of the swap's, which is in no hurry
-    learning = asyncio.create_task(service.conversation_log.run())
-    await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
-    learning.cancel()
-    engine.stop()
-
-
-def _or_exit(run: Callable[[], None]) -> None:
-    """A server without its engine is none: the supervisor starts a new one."""
-    try:
-        run()
-    except Exception:
-        _logger.critical("a thread of the server failed", exc_info=True)
-        logging.shutdown()
-        os._exit(1)
 
 
 def _physical_cores() -> int:

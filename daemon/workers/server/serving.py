@@ -1,0 +1,97 @@
+"""Puts the server together: HTTP in the main thread, the engine and swaps each in a thread beside it."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+from daemon import log
+from daemon.workers.runtime import Context
+from daemon.workers.server import app, time_slice
+from daemon.workers.server.answers import Dispatcher
+from daemon.workers.server.chat_database import ChatDatabase
+from daemon.workers.server.http import HttpServer
+from daemon.workers.server.metrics import Metrics
+from daemon.workers.server.service import Service
+from daemon.workers.server.swap import Swapper
+from engine import device
+from engine.inference.engine import Engine
+from engine.inference.slots import WeightSlots
+
+_logger = log.get(__name__)
+
+
+def run(context: Context) -> None:
+    """Serve until asked to stop."""
+    asyncio.run(_serve(context))
+
+
+async def _serve(context: Context) -> None:
+    settings = context.settings
+    loop = asyncio.get_running_loop()
+    metrics = Metrics()
+    try:
+        placement = device.resolve(settings.inference.device, settings.inference.precision)
+    except device.ImpossiblePlacementError as error:
+        _logger.critical("inference.device and inference.precision do not fit this machine", reason=str(error))
+        sys.exit(1)
+    slots = WeightSlots(settings.inference.drain_seconds)
+    engine = Engine(slots, Dispatcher(loop, context.channel), settings.inference.max_queue)
+    slots.on_settled = engine.wake
+    metrics.watch(lambda: engine.waiting, lambda: engine.running)
+    chats = ChatDatabase(context.paths.chats)
+    service = Service(settings, slots, engine, metrics, chats, context.paths.inbox)
+    server = HttpServer(app.make(service))
+
+    def stop() -> None:
+        service.stopping.set()
+        service.decided.set()
+        server.stop(context.channel.grace_seconds)
+
+    def in_loop(call: Callable[[], None]) -> Callable[[], None]:
+        def from_any_thread() -> None:
+            loop.call_soon_threadsafe(call)
+
+        return from_any_thread
+
+    def explain(reason: str) -> None:
+        service.unready = reason
+
+    swapper = Swapper(
+        context,
+        slots,
+        placement,
+        metrics,
+        on_unready=explain,
+        on_decided=in_loop(service.decided.set),
+        on_reload=in_loop(lambda: service.apply(context.reread_settings())),
+        is_idle=lambda: not (engine.waiting or engine.running),
+    )
+    context.channel.on_stop(in_loop(stop))
+    if context.channel.stopping.is_set():
+        return
+
+    def answer() -> None:
+        time_slice.shorten()
+        engine.run()
+
+    threading.Thread(target=_or_exit, args=(answer,), name="engine", daemon=True).start()
+    threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
+    time_slice.shorten()  # not of the swap's, which is in no hurry
+    learning = asyncio.create_task(service.conversation_log.run())
+    await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
+    learning.cancel()
+    engine.stop()
+
+
+def _or_exit(run: Callable[[], None]) -> None:
+    """A server without its engine is none: the supervisor starts a new one."""
+    try:
+        run()
+    except Exception:
+        _logger.critical("a thread of the server failed", exc_info=True)
+        logging.shutdown()
+        os._exit(1)
