@@ -6,8 +6,12 @@ Shapes: N vectors of width D; B rows, T positions, H heads, E width of a head.
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
+
+from engine.native import library
+from engine.native.library import Kernel
 
 _FLOATS = torch.float32
 
@@ -66,9 +70,61 @@ def _turned(x_BHTE: Tensor, cos: Tensor, sin: Tensor, sign: float) -> Tensor:
     return out_BHTE
 
 
+class _Gelu(Function):
+    """By the kernel."""
+
+    kernel: Kernel
+
+    @staticmethod
+    def forward(ctx: "_Gelu", x: Tensor, kernel: Kernel) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.kernel = kernel
+        return kernel.gelu(x)
+
+    @staticmethod
+    def backward(ctx: "_Gelu", gradient: Tensor) -> tuple[Tensor, None]:
+        (x,) = list(ctx.saved_tensors)
+        return ctx.kernel.gelu_backward(gradient.contiguous(), x), None
+
+
+class _Gated(Function):
+    """By the kernel."""
+
+    kernel: Kernel
+
+    @staticmethod
+    def forward(ctx: "_Gated", gate: Tensor, other: Tensor, kernel: Kernel) -> Tensor:
+        ctx.save_for_backward(gate, other)
+        ctx.kernel = kernel
+        return kernel.gated(gate, other)
+
+    @staticmethod
+    def backward(ctx: "_Gated", gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        gate, other = list(ctx.saved_tensors)
+        return *ctx.kernel.gated_backward(gradient.contiguous(), gate, other), None
+
+
 rms_norm: Callable[[Tensor, Tensor, float, torch.dtype], Tensor] = _RmsNorm.apply
 """Vectors [..., D], weight [D], epsilon, and the dtype wanted."""
 _rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = _Rotate.apply
+
+
+_gelu: Callable[[Tensor, Kernel], Tensor] = _Gelu.apply
+_gated: Callable[[Tensor, Tensor, Kernel], Tensor] = _Gated.apply
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU in its tanh form."""
+    if (kernel := library.passes(x)) is None:
+        return F.gelu(x, approximate="tanh")
+    return _gelu(x.contiguous(), kernel)
+
+
+def gated(gate: Tensor, other: Tensor) -> Tensor:
+    """SwiGLU's product: SiLU of the gate, times the other part, which is of its shape and dtype."""
+    if (kernel := library.passes(gate)) is None:
+        return F.silu(gate) * other
+    return _gated(gate.contiguous(), other.contiguous(), kernel)
 
 
 def rotate(x_BHTE: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

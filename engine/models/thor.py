@@ -160,7 +160,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Each position for itself."""
-        out_BTD: Tensor = self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+        out_BTD: Tensor = self.down_proj(byhand.gated(self.gate_proj(x_BTD), self.up_proj(x_BTD)))
         return out_BTD
 
 

@@ -1,4 +1,4 @@
-"""Build the kernel for this machine: ``python -m engine.native.build``. Without a compiler thord works all the same."""
+"""Build the kernels for this machine: ``python -m engine.native.build``. Without a compiler thord works as well."""
 
 import os
 import shutil
@@ -20,12 +20,12 @@ def build() -> str:
         return "no C++ compiler (c++, g++ or clang++): answers on a CPU come from torch, at about half the speed"
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
         file = Path(draft) / target.name
-        command = [compiler, *library.OPTIONS, str(library.SOURCE), "-o", str(file)]
+        command = [compiler, *library.OPTIONS, *map(str, library.SOURCES), "-o", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            return f"{compiler} could not build {library.SOURCE.name}, torch computes instead:\n{done.stderr[-2000:]}"
+            return f"{compiler} could not build the kernels, torch computes instead:\n{done.stderr[-2000:]}"
         file.rename(target)
-    for other in target.parent.glob("decoder-*.so"):
+    for other in target.parent.glob("*.so"):
         if other != target:
             other.unlink()
     return f"built {target.name}"

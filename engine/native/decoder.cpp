@@ -12,27 +12,16 @@
 // outputs side by side: float32 1 k a step, bfloat16 2, 8-bit 4 (value + 128), 4-bit 8 (value + 8; the first four in the
 // low halves of the bytes). Scales: 8-bit [N], 4-bit [N / 16, K / GROUP, 16].
 //
-// GCC's and Clang's vector extensions are used, so it runs on any processor; where it has instructions for bfloat16 and
-// 8-bit products (AVX-512 BF16 and VNNI), these.
+// Where the processor has instructions for bfloat16 and 8-bit products (AVX-512 BF16 and VNNI), they are used.
+
+#include "vectors.h"
 
 #include <atomic>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <omp.h>
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 
 namespace {
 
-constexpr int64_t LANES = 16, GROUP = 32;
-typedef float floats __attribute__((vector_size(64)));
-typedef int32_t ints __attribute__((vector_size(64)));
-typedef uint32_t words __attribute__((vector_size(64)));
-typedef uint16_t halves __attribute__((vector_size(32)));
-typedef uint16_t bfloat16;
-
+constexpr int64_t GROUP = 32;
 enum Format : int64_t { F32, BF16, INT8, INT4 };
 enum Kind : int64_t { EMBED, NORM, LINEAR, ATTEND, GATE };
 enum Finish : int64_t { SET, ADD, GELU };
@@ -68,74 +57,6 @@ struct Operation {
 }  // extern "C"
 
 namespace {
-
-inline floats load(const float *p) { floats v; std::memcpy(&v, p, 64); return v; }
-inline void store(float *p, floats v) { std::memcpy(p, &v, 64); }
-inline floats all(float value) { return value - floats{}; }  // in every lane
-inline floats bits(words w) { floats v; std::memcpy(&v, &w, 64); return v; }
-inline words load_words(const void *p) { words w; std::memcpy(&w, p, 64); return w; }
-inline floats load(const bfloat16 *p) {
-    halves h;
-    std::memcpy(&h, p, 32);
-    return bits(__builtin_convertvector(h, words) << 16);
-}
-inline float sum(floats v) {  // in this order everywhere: halves onto each other
-#if defined(__AVX512F__)
-    return _mm512_reduce_add_ps((__m512)v);
-#else
-    float total[LANES];
-    store(total, v);
-    for (int64_t width = LANES / 2; width; width /= 2)
-        for (int64_t i = 0; i < width; i++) total[i] += total[i + width];
-    return total[0];
-#endif
-}
-// a * b + c in one rounding wherever the processor can. The compiler fuses nothing by itself (-ffp-contract=off): it would
-// in one instance of a template and not in another, and the same token would get other numbers in another batch.
-inline floats fused(floats a, floats b, floats c) {
-#if defined(__AVX512F__)
-    return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    for (int64_t i = 0; i < LANES; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
-    return c;
-#else
-    return a * b + c;
-#endif
-}
-inline bfloat16 rounded(float value) {  // to nearest, ties to even; NaN stays one
-    uint32_t u;
-    std::memcpy(&u, &value, 4);
-    if (value != value) return (u >> 16) | 0x40;
-    return (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-}
-inline float widened(bfloat16 value) {
-    uint32_t u = uint32_t(value) << 16;
-    float f;
-    std::memcpy(&f, &u, 4);
-    return f;
-}
-inline floats larger(floats a, floats b) { return a > b ? a : b; }
-inline floats smaller(floats a, floats b) { return a < b ? a : b; }
-
-// e to the power of x, as in Cephes: a power of two times a polynomial.
-inline floats power(floats x) {
-    floats bounded = smaller(larger(x, all(-87.0f)), all(88.0f));
-    ints whole = __builtin_convertvector(bounded * 1.44269504f + (bounded > 0 ? all(0.5f) : all(-0.5f)), ints);
-    floats n = __builtin_convertvector(whole, floats);
-    floats r = bounded - n * 0.693359375f + n * 2.12194440e-4f;
-    floats p = all(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    return x != x ? x : p * bits((words)((whole + 127) << 23));
-}
-inline floats gelu(floats x) {  // the tanh form: x times a sigmoid
-    floats inner = 0.7978845608f * (x + 0.044715f * x * x * x);
-    return x / (1.0f + power(-2.0f * inner));
-}
 
 // Threads wait for each other a few microseconds at a time: they spin, and sleep only when it takes longer.
 class Barrier {

@@ -1,7 +1,7 @@
-"""The boundary to the compiled kernel (`decoder.cpp`): its structures, and where it is found. Raw addresses live here.
+"""The boundary to the compiled kernels (`decoder.cpp`, `passes.cpp`): their structures, and where they are found.
 
-The file's name holds a sum of the source, the compiler's options and the processor's abilities. So a kernel of other
-source, or built for another machine, is not found, and torch computes instead.
+Raw addresses live here. The file's name holds a sum of the sources, the compiler's options and the processor's
+abilities. So kernels of other sources, or built for another machine, are not found, and torch computes instead.
 """
 
 import ctypes
@@ -11,14 +11,17 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("decoder.cpp")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("decoder.cpp", "passes.cpp"))
+_HEADER = Path(__file__).with_name("vectors.h")
 OPTIONS = ("-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
 
 EMBED, NORM, LINEAR, ATTEND, GATE = range(5)
 SET, ADD, GELU = range(3)
 FORMATS = {"fp32": 0, "bf16": 1, "int8": 2, "int4": 3}
+_TYPES = {torch.float32: 0, torch.bfloat16: 1}
 _POINTER, _COUNT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
 
@@ -78,6 +81,21 @@ class Kernel:
         self._scratch = library.thord_scratch
         self._scratch.restype = _COUNT
         self._scratch.argtypes = (_COUNT,) * 4
+        self._gelu = library.thord_gelu
+        self._gelu.restype = None
+        self._gelu.argtypes = (_COUNT, _POINTER, _POINTER, _COUNT, _COUNT)
+        self._gelu_backward = library.thord_gelu_backward
+        self._gelu_backward.restype = None
+        self._gelu_backward.argtypes = (_COUNT, *[_POINTER] * 3, _COUNT, _COUNT)
+        self._gated = library.thord_gated
+        self._gated.restype = None
+        self._gated.argtypes = (_COUNT, *[_POINTER] * 3, _COUNT, _COUNT)
+        self._gated_backward = library.thord_gated_backward
+        self._gated_backward.restype = None
+        self._gated_backward.argtypes = (_COUNT, *[_POINTER] * 5, _COUNT, _COUNT)
+        self._cross_entropy = library.thord_cross_entropy
+        self._cross_entropy.restype = None
+        self._cross_entropy.argtypes = (_COUNT, *[_POINTER] * 2, _COUNT, _COUNT, _FLOAT, _FLOAT, _POINTER, _COUNT)
 
     def scratch_bytes(self, tokens: int, widest: int, longest: int, threads: int) -> int:
         """Room that `run` needs besides the buffers of the operations."""
@@ -109,6 +127,55 @@ class Kernel:
             threads,
         )
 
+    def gelu(self, x: Tensor) -> Tensor:
+        """Its tanh form of a contiguous tensor of one of `_TYPES`."""
+        out = torch.empty_like(x)
+        self._gelu(_TYPES[x.dtype], x.data_ptr(), out.data_ptr(), x.numel(), torch.get_num_threads())
+        return out
+
+    def gelu_backward(self, gradient: Tensor, x: Tensor) -> Tensor:
+        """The gradient by ``x``, given that by what `gelu` made of it; both contiguous and of one dtype."""
+        out = torch.empty_like(x)
+        addresses = gradient.data_ptr(), x.data_ptr(), out.data_ptr()
+        self._gelu_backward(_TYPES[x.dtype], *addresses, x.numel(), torch.get_num_threads())
+        return out
+
+    def gated(self, gate: Tensor, other: Tensor) -> Tensor:
+        """SwiGLU's: ``gate`` times its sigmoid, times ``other``; both contiguous and of one dtype."""
+        out = torch.empty_like(gate)
+        addresses = gate.data_ptr(), other.data_ptr(), out.data_ptr()
+        self._gated(_TYPES[gate.dtype], *addresses, gate.numel(), torch.get_num_threads())
+        return out
+
+    def gated_backward(self, gradient: Tensor, gate: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradients by both, given that by what `gated` made of them; all three contiguous and of one dtype."""
+        to_gate, to_other = torch.empty_like(gate), torch.empty_like(other)
+        addresses = (tensor.data_ptr() for tensor in (gradient, gate, other, to_gate, to_other))
+        self._gated_backward(_TYPES[gate.dtype], *addresses, gate.numel(), torch.get_num_threads())
+        return to_gate, to_other
+
+    def cross_entropy(self, scores_NV: Tensor, targets_N: Tensor, smoothing: float, scale: float) -> Tensor:
+        """Losses [N] in float32; the scores, contiguous, become ``scale`` times the gradient of their sum."""
+        losses_N = torch.empty(len(targets_N))
+        self._cross_entropy(
+            _TYPES[scores_NV.dtype],
+            scores_NV.data_ptr(),
+            targets_N.data_ptr(),
+            *scores_NV.shape,
+            smoothing,
+            scale,
+            losses_N.data_ptr(),
+            torch.get_num_threads(),
+        )
+        return losses_N
+
+
+def passes(x: Tensor) -> Kernel | None:
+    """What computes on ``x`` in one pass; null where torch is to do it: elsewhere, compiling, or without any numbers."""
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype not in _TYPES or type(x) is not Tensor:
+        return None  # of another class are tensors that only know their shape
+    return kernel()
+
 
 def array(operations: Sequence[Operation]) -> Operations:
     """As C wants them: side by side."""
@@ -117,15 +184,16 @@ def array(operations: Sequence[Operation]) -> Operations:
 
 @functools.cache
 def kernel() -> Kernel | None:
-    """The kernel for this machine; null where none was built."""
+    """The kernels for this machine; null where none were built."""
     file = path()
     return Kernel(file) if file.is_file() else None
 
 
 def path() -> Path:
-    """Where the kernel of this source for this machine is, or would be."""
-    sum_ = hashlib.sha256(SOURCE.read_bytes() + " ".join(OPTIONS).encode() + _processor())
-    return SOURCE.with_name(f"decoder-{sum_.hexdigest()[:16]}.so")
+    """Where the kernels of these sources for this machine are, or would be."""
+    sources = b"".join(source.read_bytes() for source in (*SOURCES, _HEADER))
+    sum_ = hashlib.sha256(sources + " ".join(OPTIONS).encode() + _processor())
+    return _HEADER.with_name(f"kernels-{sum_.hexdigest()[:16]}.so")
 
 
 def _processor() -> bytes:

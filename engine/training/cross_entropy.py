@@ -1,10 +1,13 @@
 """Cross-entropy and its gradient in one go over the scores. Shapes: N targets, V vocabulary."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from engine.native import library
 
 _AT_ONCE = 1 << 21
 """Scores in float32 at a time: 8 MB, so that what is done to them is done in a processor's cache."""
@@ -26,6 +29,9 @@ class Loss:
         With p the model's shares, a the anchor's, t the one-hot target and s the smoothing, that gradient is
         (p - (1 - s) t - s / V) + kl_weight (p - a).
         """
+        if anchor_NV is None and (kernel := library.passes(logits_NV)) is not None:
+            losses_N = kernel.cross_entropy(logits_NV, targets_N.contiguous(), self.smoothing, scale)
+            return losses_N.sum(), losses_N.new_zeros(())
         smoothing, weight = self.smoothing, self.kl_weight if anchor_NV is not None else 0.0
         total, divergence = torch.zeros((), device=logits_NV.device), torch.zeros((), device=logits_NV.device)
         for rows in pieces(len(logits_NV), logits_NV.shape[1], _AT_ONCE):
@@ -51,7 +57,11 @@ class Loss:
 
 
 def pieces(count: int, width: int, at_once: int) -> Iterator["slice[int, int, None]"]:
-    """Slices of ``count`` rows of ``width``, none of more than ``at_once`` values, but of one row at least."""
-    rows = max(1, at_once // width)
+    """Slices of ``count`` rows of ``width``, none of more than ``at_once`` values, but of one row at least.
+
+    They are about equally large: products of few rows are slow.
+    """
+    most = max(1, at_once // width)
+    rows = math.ceil(count / math.ceil(count / most)) if count else 1
     for start in range(0, count, rows):
         yield slice(start, start + rows)

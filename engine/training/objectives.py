@@ -12,8 +12,8 @@ from engine.models.base import LanguageModel
 from engine.training import gradients
 from engine.training.cross_entropy import Loss, pieces
 
-_LOGITS_AT_ONCE = 1 << 25
-"""Rows times vocabulary of one chunk of the head: 64 MB in bf16. With each chunk, all of the head gets a gradient."""
+_LOGITS_AT_ONCE = 1 << 26
+"""Rows times vocabulary of one chunk of the head: 128 MB in bf16. With each chunk, all of the head gets a gradient."""
 _ROWS_ALIKE = 256
 """What is supervised is filled up to a multiple of it. Scores of ever new sizes would leave the heap in pieces that
 none of the next fits into: a run over conversations took some 20 MB more with every step."""

@@ -166,7 +166,7 @@ def test_a_row_cannot_outgrow_its_cache() -> None:
 
 
 def test_without_a_compiler_torch_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(library, "path", lambda: tmp_path / "decoder-0.so")
+    monkeypatch.setattr(library, "path", lambda: tmp_path / "kernels-0.so")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     assert "no C++ compiler" in build.build()
