@@ -9,6 +9,7 @@ from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message
 from engine.models import registry
+from engine.native import library
 from engine.tokenizers import bpe, chat
 from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.training import objectives
@@ -47,8 +48,13 @@ def reference(model, conversations):
     return total / count
 
 
+@pytest.mark.parametrize("by", ["kernel", "torch"])
 @pytest.mark.parametrize("at_once", [1 << 22, 1000])
-def test_loss_and_gradient_equal_plain_cross_entropy(batch, monkeypatch, at_once):
+def test_loss_and_gradient_equal_plain_cross_entropy(batch, monkeypatch, at_once, by):
+    if by == "torch":
+        monkeypatch.setattr(library, "kernel", lambda: None)
+    elif library.kernel() is None:
+        pytest.skip("NO KERNEL: python -m engine.native.build says why")
     monkeypatch.setattr(objectives, "_LOGITS_AT_ONCE", at_once)  # the second cuts into chunks of three rows
     ours, theirs = model(), model()
     loss = MaskedCrossEntropy().backward(ours, batch, 1 / batch.supervised)["loss"] / batch.supervised
