@@ -107,8 +107,6 @@ class _Gated(Function):
 rms_norm: Callable[[Tensor, Tensor, float, torch.dtype], Tensor] = _RmsNorm.apply
 """Vectors [..., D], weight [D], epsilon, and the dtype wanted."""
 _rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = _Rotate.apply
-
-
 _gelu: Callable[[Tensor, Kernel], Tensor] = _Gelu.apply
 _gated: Callable[[Tensor, Tensor, Kernel], Tensor] = _Gated.apply
 

@@ -155,8 +155,14 @@ class Kernel:
         return to_gate, to_other
 
     def cross_entropy(self, scores_NV: Tensor, targets_N: Tensor, smoothing: float, scale: float) -> Tensor:
-        """Losses [N] in float32; the scores, contiguous, become ``scale`` times the gradient of their sum."""
+        """Losses [N] in float32; the scores, contiguous, become ``scale`` times the gradient of their sum.
+
+        Raises:
+            IndexError: a target is not among the scores.
+        """
         losses_N = torch.empty(len(targets_N))
+        if len(targets_N) and not 0 <= int(targets_N.min()) <= int(targets_N.max()) < scores_NV.shape[1]:
+            raise IndexError(f"a target is none of {scores_NV.shape[1]} pieces: {targets_N.min()} to {targets_N.max()}")
         self._cross_entropy(
             _TYPES[scores_NV.dtype],
             scores_NV.data_ptr(),

@@ -102,6 +102,18 @@ def test_cross_entropy_of_scores_far_apart_and_of_no_numbers(kernel):
     assert losses_N[1:].isnan().all(), "the guard of the loop must see them"
 
 
+@pytest.mark.parametrize("target", [-1, 3])
+def test_a_target_beyond_the_scores_is_refused_and_nothing_is_written(kernel, target):
+    scores_NV = torch.zeros(2, 3)
+    with pytest.raises(IndexError, match="none of 3"):
+        kernel.cross_entropy(scores_NV, torch.tensor([0, target]), 0.0, 1.0)
+    assert not scores_NV.any()
+
+
+def test_nothing_to_learn_is_no_loss(kernel):
+    assert len(kernel.cross_entropy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), 0.0, 1.0)) == 0
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 def test_no_number_depends_on_threads_or_on_where_it_lies(kernel, dtype):
     x, gradient = numbers(100_000, dtype=dtype), numbers(100_000, dtype=dtype)
