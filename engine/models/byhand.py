@@ -113,14 +113,14 @@ _gated: Callable[[Tensor, Tensor, Kernel], Tensor] = _Gated.apply
 
 def gelu(x: Tensor) -> Tensor:
     """GELU in its tanh form."""
-    if (kernel := library.passes(x)) is None:
+    if (kernel := library.kernel_for(x)) is None:
         return F.gelu(x, approximate="tanh")
     return _gelu(x.contiguous(), kernel)
 
 
 def gated(gate: Tensor, other: Tensor) -> Tensor:
     """SwiGLU's product: SiLU of the gate, times the other part, which is of its shape and dtype."""
-    if (kernel := library.passes(gate)) is None:
+    if (kernel := library.kernel_for(gate)) is None:
         return F.silu(gate) * other
     return _gated(gate.contiguous(), other.contiguous(), kernel)
 

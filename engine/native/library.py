@@ -176,7 +176,7 @@ class Kernel:
         return losses_N
 
 
-def passes(x: Tensor) -> Kernel | None:
+def kernel_for(x: Tensor) -> Kernel | None:
     """What computes on ``x`` in one pass; null where torch is to do it: elsewhere, or compiling."""
     if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype not in _TYPES or type(x) is not Tensor:
         return None  # of another class are tensors that only know their shape

@@ -29,7 +29,7 @@ inline floats load(const bfloat16 *p) {
     std::memcpy(&h, p, 32);
     return bits(__builtin_convertvector(h, words) << 16);
 }
-inline void store(bfloat16 *p, floats v) {  // rounded to nearest, ties to even; NaN stays one
+inline void store(bfloat16 *p, floats v) {  // to nearest, ties to even; NaN stays one; tiny ones may become 0
 #if defined(__AVX512BF16__)
     const __m256bh h = _mm512_cvtneps_pbh((__m512)v);
 #else

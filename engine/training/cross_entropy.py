@@ -29,7 +29,7 @@ class Loss:
         With p the model's shares, a the anchor's, t the one-hot target and s the smoothing, that gradient is
         (p - (1 - s) t - s / V) + kl_weight (p - a).
         """
-        if anchor_NV is None and (kernel := library.passes(logits_NV)) is not None:
+        if anchor_NV is None and (kernel := library.kernel_for(logits_NV)) is not None:
             losses_N = kernel.cross_entropy(logits_NV, targets_N.contiguous(), self.smoothing, scale)
             return losses_N.sum(), losses_N.new_zeros(())
         smoothing, weight = self.smoothing, self.kl_weight if anchor_NV is not None else 0.0
