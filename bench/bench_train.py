@@ -81,10 +81,13 @@ class Result:
 class Contest:
     """One contestant's process."""
 
-    def __init__(self, entry: Entry, folder: Path, size: str, steps: int, device: str) -> None:
+    def __init__(
+        self, entry: Entry, folder: Path, size: str, steps: int, device: str, *, float32: bool = False
+    ) -> None:
         self.entry = entry
         command = [sys.executable, HERE / "training" / f"{entry.script}.py", folder, size, entry.data]
         command += [f"--steps={steps}", f"--device={device}", *(["--compiled"] if entry.compiled else [])]
+        command += ["--float32"] if float32 else []
         environment = os.environ | {"PYTHONPATH": str(HERE.parent), "TOKENIZERS_PARALLELISM": "false"}
         self._errors = folder / f"{entry.name}.log"
         with self._errors.open("w") as errors:
@@ -134,6 +137,24 @@ def race(entries: Sequence[Entry], folder: Path, size: str, rounds: int, steps: 
         Result(entry, rates[entry.name], found["losses"], found["peak_bytes"], found.get("data_share", 0.0))
         for entry, found in ((entry, last[entry.name]) for entry in entries)
     ]
+
+
+def check_in_float32(entries: Sequence[Entry], folder: Path, size: str, device: str) -> str:
+    """That everybody computes the same: the first losses, where rounding makes no difference, one after the other."""
+    results = []
+    for entry in entries:
+        if entry.data == "packed" and not entry.compiled and not entry.environment:
+            contest = Contest(entry, folder, size, work.WARM_UP + 1, device, float32=True)
+            try:
+                contest.answer()
+                found = contest.turn(0)
+            finally:
+                contest.close()
+            results.append(Result(entry, [], found["losses"], found["peak_bytes"], 0.0))
+    difference = check_losses(results)
+    names = ", ".join(result.entry.name for result in results)
+    equal = f"the first {work.WARM_UP} losses are equal to {difference:.0e}"
+    return f"in float32, at a rate of {work.CHECKED_RATE}, {equal}: {names}"
 
 
 def _tokens_per_target(folder: Path, data: str) -> float:
@@ -188,6 +209,7 @@ def compare(name: str, options: argparse.Namespace) -> None:
     rows, notes = [], []
     try:
         work.write(folder, size, work.WARM_UP + options.rounds * options.steps + 1)
+        notes.append(check_in_float32(entries, folder, name, options.device))
         peak = gemm.peak(size, options.device)
         for heat in heats(entries, size):
             results = race(heat, folder, name, options.rounds, options.steps, options.device)

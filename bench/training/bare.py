@@ -120,7 +120,7 @@ optimizer = torch.optim.AdamW(
 rows = torch.from_numpy(np.load(contestant.folder / "packed.npy"))
 for batch in rows.split(settings.batch_size):
     ids = batch.to(contestant.device, non_blocking=True)
-    with torch.autocast(contestant.device.type, torch.bfloat16):
+    with torch.autocast(contestant.device.type, torch.bfloat16, enabled=not contestant.float32):
         logits = forward(ids)
         loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
     loss.backward()

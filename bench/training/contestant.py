@@ -27,6 +27,7 @@ class Contestant:
         parser.add_argument("--steps", type=int, required=True, help="in all")
         parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
         parser.add_argument("--compiled", action="store_true")
+        parser.add_argument("--float32", action="store_true", help="instead of bf16, at the rate of the check")
         options = parser.parse_args()
         self.folder: Path = options.folder
         self.data: str = options.data
@@ -34,7 +35,10 @@ class Contestant:
         self.device = torch.device(options.device)
         self.compiled: bool = options.compiled
         self.size: Size = work.SIZES[options.size]
+        self.float32: bool = options.float32
         self.settings = work.training(self.size, options.steps)
+        if self.float32:
+            self.settings = self.settings.model_copy(update={"learning_rate": work.CHECKED_RATE})
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)  # what a library prints is no answer
         self._losses: list[torch.Tensor | float] = []

@@ -69,7 +69,8 @@ names = list(registry.module(model).state_dict())
 found = weights.read(contestant.folder / "model", names)
 registry.fill(model, {name: tensor.clone().requires_grad_() for name, tensor in found.items()})
 del found  # it maps the file
-placement = device.resolve("cuda" if contestant.device.type == "cuda" else "cpu", "bf16")
+precision = "fp32" if contestant.float32 else "bf16"
+placement = device.resolve("cuda" if contestant.device.type == "cuda" else "cpu", precision)
 rows = Timed(shard.read(contestant.folder / contestant.data), contestant.size.length)
 objective = Counting()
 with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:

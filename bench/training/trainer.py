@@ -69,7 +69,7 @@ with tempfile.TemporaryDirectory() as folder:
             folder,
             per_device_train_batch_size=settings.batch_size,
             max_steps=contestant.steps,
-            bf16=True,
+            bf16=not contestant.float32,
             use_cpu=contestant.device.type == "cpu",
             learning_rate=settings.learning_rate,
             lr_scheduler_type="constant",

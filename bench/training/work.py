@@ -27,6 +27,8 @@ MEAN_TOKENS, SPREAD = 80, 0.6
 LEARNED_SHARE = 0.6
 """Of a conversation, what the assistant says."""
 EPSILON = 1e-8
+CHECKED_RATE = 3e-4
+"""At which the first losses are compared in float32."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,15 @@ class Size:
     """A model and the batches it is trained on.
 
     Attributes:
-        learning_rate: small where a step of AdamW would make of rounding errors a difference of losses.
+        learning_rate: of the timed steps, in bf16: small where a step of AdamW would make of rounding errors a
+            difference of losses. In float32 all sizes are checked at `CHECKED_RATE`.
     """
 
     model: ModelSettings
     vocabulary: int
     length: int = 256
     batch_size: int = 8
-    learning_rate: float = 3e-4
+    learning_rate: float = CHECKED_RATE
 
 
 def thor(preset: str, **shape: object) -> ModelSettings:

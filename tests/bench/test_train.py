@@ -36,6 +36,11 @@ def test_contestants_do_the_same_work_and_are_compared(names):
     difference = re.search(r"losses on packed data are equal to (\S+)", printed)
     assert difference
     assert float(difference[1]) <= 1e-3
+    exact = re.search(
+        r"in float32, at a rate of 0.0003, the first 3 losses are equal to (\S+): ours, .*bare loop", printed
+    )
+    assert exact
+    assert float(exact[1]) <= 1e-5
     assert re.search(r"a checkpoint holds the loop [\d.]+ ms beside it and \d+ ms waited for", printed)
     assert (
         "LEFT OUT, --no-compile: ours, compiled, Trainer, allocator, compiled, bare loop, allocator, compiled"
