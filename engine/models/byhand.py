@@ -1,6 +1,6 @@
 """Forward and backward written by hand: fewer passes over memory than torch's own on a CPU, where passes cost the time.
 
-Shapes: N vectors of width D; B rows, T positions, H heads, E width of a head.
+Shapes: N vectors of width D; B rows, T positions, H heads, E width of a head; V vocabulary, U ids that occur.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import Parameter
 
 from engine.native import library
 from engine.native.library import Kernel
 
 _FLOATS = torch.float32
+_HEAD_ROWS = 8192
+"""Of the gradient of a head, computed at once: of more, products are slower, and what comes out leaves the caches."""
 
 
 def computed_in(x: Tensor) -> torch.dtype:
@@ -22,28 +25,36 @@ def computed_in(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
-class _RmsNorm(Function):
-    """In float32 whatever comes in; what goes out is in the dtype of the products that follow, cast once."""
+class _Norm(Function):
+    """By the kernel; what goes out is in the dtype of the products that follow, cast once."""
+
+    kernel: Kernel
+    has_bias: bool
 
     @staticmethod
-    def forward(ctx: "_RmsNorm", x: Tensor, weight_D: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
-        x_ND = x.reshape(-1, x.shape[-1]).to(_FLOATS)
-        norm_N1: Tensor = torch.linalg.vector_norm(x_ND, dim=-1, keepdim=True)
-        scale_N1 = norm_N1.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
-        ctx.save_for_backward(x, weight_D, scale_N1)
-        return (x_ND * scale_N1).mul_(weight_D).to(dtype).view(x.shape)
+    def forward(
+        ctx: "_Norm",
+        x: Tensor,
+        weight_D: Tensor,
+        bias_D: Tensor | None,
+        epsilon: float,
+        dtype: torch.dtype,
+        kernel: Kernel,
+    ) -> Tensor:
+        x_ND = x.reshape(-1, x.shape[-1]).contiguous()
+        out_ND, means_N, scales_N = kernel.norm(x_ND, weight_D, bias_D, epsilon, dtype)
+        ctx.save_for_backward(x_ND, weight_D, means_N, scales_N)
+        ctx.kernel, ctx.has_bias = kernel, bias_D is not None
+        return out_ND.view(x.shape)
 
     @staticmethod
-    def backward(ctx: "_RmsNorm", gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, weight_D, scale_N1 = list(ctx.saved_tensors)
-        with torch.autocast(x.device.type, enabled=False):
-            x_ND = x.reshape(-1, x.shape[-1]).to(_FLOATS)
-            gradient_ND = gradient.reshape(x_ND.shape).to(_FLOATS)
-            product_ND = gradient_ND * x_ND
-            weight_gradient = product_ND.t().mv(scale_N1.squeeze(1))
-            along_N1 = product_ND.mv(weight_D.to(_FLOATS))[:, None] * scale_N1.pow(3).div_(x.shape[-1])
-            inner_ND = torch.mul(gradient_ND, weight_D).mul_(scale_N1).addcmul_(x_ND, along_N1, value=-1)
-        return inner_ND.to(x.dtype).view(x.shape), weight_gradient.to(weight_D.dtype), None, None
+    def backward(ctx: "_Norm", gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None, None, None]:
+        x_ND, weight_D, means_N, scales_N = list(ctx.saved_tensors)
+        gradient_ND = gradient.reshape(x_ND.shape).contiguous()
+        by_x_ND, by_weight_D, by_bias_D = ctx.kernel.norm_backward(
+            gradient_ND, x_ND, weight_D, means_N, scales_N, has_bias=ctx.has_bias
+        )
+        return by_x_ND.view(gradient.shape), by_weight_D, by_bias_D, None, None, None
 
 
 class _Rotate(Function):
@@ -104,11 +115,88 @@ class _Gated(Function):
         return *ctx.kernel.gated_backward(gradient.contiguous(), gate, other), None
 
 
-rms_norm: Callable[[Tensor, Tensor, float, torch.dtype], Tensor] = _RmsNorm.apply
-"""Vectors [..., D], weight [D], epsilon, and the dtype wanted."""
+class _Scores(Function):
+    """The gradient of the weight comes in blocks, each brought to float32 before it leaves the caches."""
+
+    @staticmethod
+    def forward(ctx: "_Scores", x_ND: Tensor, weight_VD: Tensor) -> Tensor:
+        ctx.save_for_backward(x_ND.to(computed_in(x_ND)), weight_VD)
+        return F.linear(x_ND, weight_VD)
+
+    @staticmethod
+    def backward(ctx: "_Scores", gradient_NV: Tensor) -> tuple[Tensor, Tensor]:
+        x_ND, weight_VD = list(ctx.saved_tensors)
+        by_weight_VD = torch.empty_like(weight_VD)
+        for start in range(0, len(weight_VD), _HEAD_ROWS):
+            rows = slice(start, start + _HEAD_ROWS)
+            by_weight_VD[rows] = gradient_NV[:, rows].t() @ x_ND
+        dtype = gradient_NV.dtype
+        with torch.autocast("cpu", dtype, enabled=dtype != weight_VD.dtype):  # which has the weight in it already
+            return gradient_NV @ weight_VD, by_weight_VD
+
+
+class _Embedding(Function):
+    """Where the weight has a gradient already, as that of a tied head, only rows that occur are added to it."""
+
+    @staticmethod
+    def forward(ctx: "_Embedding", ids_BT: Tensor, weight_VD: Tensor) -> Tensor:
+        ctx.save_for_backward(ids_BT, weight_VD)
+        return F.embedding(ids_BT, weight_VD)
+
+    @staticmethod
+    def backward(ctx: "_Embedding", gradient_BTD: Tensor) -> tuple[None, Tensor]:
+        ids_BT, weight_VD = list(ctx.saved_tensors)
+        ids_U, places_N = torch.unique(ids_BT.flatten(), return_inverse=True)
+        rows_UD = gradient_BTD.new_zeros(len(ids_U), weight_VD.shape[1])
+        rows_UD.index_add_(0, places_N, gradient_BTD.reshape(len(places_N), -1))
+        if weight_VD.grad is None:
+            return None, torch.zeros_like(weight_VD).index_copy_(0, ids_U, rows_UD)
+        return None, torch.sparse_coo_tensor(
+            ids_U[None], rows_UD, weight_VD.shape, check_invariants=False, is_coalesced=True
+        )
+
+
+_norm: Callable[[Tensor, Tensor, Tensor | None, float, torch.dtype, Kernel], Tensor] = _Norm.apply
 _rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = _Rotate.apply
 _gelu: Callable[[Tensor, Kernel], Tensor] = _Gelu.apply
 _gated: Callable[[Tensor, Tensor, Kernel], Tensor] = _Gated.apply
+_scores: Callable[[Tensor, Tensor], Tensor] = _Scores.apply
+_embedding: Callable[[Tensor, Tensor], Tensor] = _Embedding.apply
+
+
+def scores(x_ND: Tensor, weight_VD: Tensor) -> Tensor:
+    """Those [N, V] over a vocabulary: the product with its head."""
+    return _scores(x_ND, weight_VD) if _learns_here(weight_VD) else F.linear(x_ND, weight_VD)
+
+
+def embedding(ids_BT: Tensor, weight_VD: Tensor) -> Tensor:
+    """The rows of the ids, [B, T, D]."""
+    return _embedding(ids_BT, weight_VD) if _learns_here(weight_VD) else F.embedding(ids_BT, weight_VD)
+
+
+def _learns_here(weight_VD: Tensor) -> bool:
+    """Whether gradients of a table are wanted, on a CPU, and it is whole: of another class are parts of it."""
+    learns = torch.is_grad_enabled() and weight_VD.requires_grad and weight_VD.device.type == "cpu"
+    return learns and type(weight_VD) is Parameter and not torch.compiler.is_compiling()
+
+
+def rms_norm(x: Tensor, weight_D: Tensor, epsilon: float) -> Tensor:
+    """Vectors [..., D] to unit mean square, times the weight, in the dtype of the products that follow."""
+    if (kernel := _norms_by(x, weight_D)) is None:
+        return F.rms_norm(x, weight_D.shape, weight_D.to(x.dtype), epsilon).to(computed_in(x))
+    return _norm(x, weight_D, None, epsilon, computed_in(x), kernel)
+
+
+def layer_norm(x: Tensor, weight_D: Tensor, bias_D: Tensor, epsilon: float) -> Tensor:
+    """Vectors [..., D] to mean 0 and variance 1, times the weight, plus the bias, in the dtype of the products."""
+    if (kernel := _norms_by(x, weight_D)) is None:
+        return F.layer_norm(x, weight_D.shape, weight_D, bias_D, epsilon).to(computed_in(x))
+    return _norm(x, weight_D, bias_D, epsilon, computed_in(x), kernel)
+
+
+def _norms_by(x: Tensor, weight_D: Tensor) -> Kernel | None:
+    """The kernel where weights are in float32, as they are in training."""
+    return library.kernel_for(x) if weight_D.dtype == _FLOATS else None
 
 
 def gelu(x: Tensor) -> Tensor:

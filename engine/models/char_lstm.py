@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from engine.config import CharLstmShape
+from engine.models import byhand
 from engine.models.base import Cache
 
 INIT_DEVIATION, EMBEDDING_DEVIATION = 0.02, 0.5
@@ -100,7 +101,7 @@ class CharLstm(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary."""
-        return F.linear(hidden_ND, self.embedding if self.head is None else self.head)
+        return byhand.scores(hidden_ND, self.embedding if self.head is None else self.head)
 
     def make_cache(self, rows: int, length: int) -> StateCache:
         """A cache on the model's device and in its dtype.
@@ -132,7 +133,7 @@ class CharLstm(nn.Module):
                 weight.normal_(0.0, deviation, generator=generator)
 
     def _embed(self, tokens_BT: Tensor) -> Tensor:
-        return F.dropout(F.embedding(tokens_BT, self.embedding), self.dropout, self.training)
+        return F.dropout(byhand.embedding(tokens_BT, self.embedding), self.dropout, self.training)
 
 
 def _step_by_step(documents_BT: Tensor) -> tuple[Tensor, Tensor]:

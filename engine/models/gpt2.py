@@ -52,7 +52,7 @@ class Gpt2(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary, by the tied embedding."""
-        return F.linear(hidden_ND, self.transformer.wte.weight)
+        return byhand.scores(hidden_ND, self.transformer.wte.weight)
 
     def make_cache(self, rows: int, length: int) -> KeyValueCache:
         """A cache on the model's device and in its dtype.
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
         self.wte = Embedding(vocabulary, shape.hidden)
         self.wpe = Embedding(shape.context, shape.hidden)
         self.h = nn.ModuleList([Layer(shape, dropout) for _ in range(shape.layers)])
-        self.ln_f = nn.LayerNorm(shape.hidden, shape.norm_epsilon)
+        self.ln_f = LayerNorm(shape.hidden, shape.norm_epsilon)
 
 
 class Layer(nn.Module):
@@ -101,9 +101,9 @@ class Layer(nn.Module):
 
     def __init__(self, shape: Gpt2Shape, dropout: float) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(shape.hidden, shape.norm_epsilon)
+        self.ln_1 = LayerNorm(shape.hidden, shape.norm_epsilon)
         self.attn = Attention(shape)
-        self.ln_2 = nn.LayerNorm(shape.hidden, shape.norm_epsilon)
+        self.ln_2 = LayerNorm(shape.hidden, shape.norm_epsilon)
         self.mlp = FeedForward(shape)
         self.dropout = dropout
 
@@ -158,6 +158,20 @@ class Projection(nn.Module):
         return F.linear(x, self.weight.t(), self.bias)
 
 
+class LayerNorm(nn.Module):
+    """To mean 0 and variance 1, then by a learned weight and bias."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.epsilon = epsilon
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The same shape, normalised, in the dtype of the products that follow."""
+        return byhand.layer_norm(x_BTD, self.weight, self.bias, self.epsilon)
+
+
 class Embedding(nn.Module):
     """A row for each id."""
 
@@ -167,4 +181,4 @@ class Embedding(nn.Module):
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """[B, T] to [B, T, D]."""
-        return F.embedding(ids_BT, self.weight)
+        return byhand.embedding(ids_BT, self.weight)

@@ -60,8 +60,7 @@ class Thor(nn.Module):
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary, by the tied embedding or a head of its own."""
         head = self.model.embed_tokens if self.lm_head is None else self.lm_head
-        scores_NV: Tensor = head(hidden_ND)
-        return scores_NV
+        return byhand.scores(hidden_ND, head.weight)
 
     def make_cache(self, rows: int, length: int) -> KeyValueCache:
         """A cache on the model's device and in its dtype.
@@ -86,7 +85,7 @@ class Thor(nn.Module):
                 weight.normal_(0.0, INIT_DEVIATION * (shrink if into_residual else 1.0), generator=generator)
 
     def _forward(self, tokens_BT: Tensor, positions_BT: Tensor, attends: Sequence[Attend]) -> Tensor:
-        x_BTD = F.dropout(F.embedding(tokens_BT, self.model.embed_tokens.weight), self.dropout, self.training)
+        x_BTD = F.dropout(byhand.embedding(tokens_BT, self.model.embed_tokens.weight), self.dropout, self.training)
         turn = rotation(positions_BT, self.frequencies, self.magnitude)
         for layer, attend in zip(self.model.layers, attends, strict=True):
             x_BTD = layer(x_BTD, turn, attend)
@@ -187,7 +186,4 @@ class RMSNorm(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The same shape, normalised, in the dtype of the products that follow."""
-        dtype = byhand.computed_in(x_BTD)
-        if self.training and x_BTD.device.type == "cpu":
-            return byhand.rms_norm(x_BTD, self.weight, self.epsilon, dtype)
-        return F.rms_norm(x_BTD, self.weight.shape, self.weight.to(x_BTD.dtype), self.epsilon).to(dtype)
+        return byhand.rms_norm(x_BTD, self.weight, self.epsilon)

@@ -8,6 +8,7 @@ import ctypes
 import functools
 import hashlib
 import platform
+from _ctypes import CFuncPtr
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,11 @@ SET, ADD, GELU = range(3)
 FORMATS = {"fp32": 0, "bf16": 1, "int8": 2, "int4": 3}
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
 _POINTER, _COUNT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+_ARGUMENTS: dict[str, type[ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float]] = {
+    "p": _POINTER,
+    "n": _COUNT,
+    "f": _FLOAT,
+}
 
 
 class Weight(ctypes.Structure):
@@ -75,27 +81,17 @@ class Kernel:
 
     def __init__(self, file: Path) -> None:
         library = ctypes.CDLL(str(file))
-        self._run = library.thord_run
-        self._run.restype = None
-        self._run.argtypes = (_POINTER, _COUNT, _COUNT, *[_POINTER] * 4, *[_COUNT] * 3)
-        self._scratch = library.thord_scratch
-        self._scratch.restype = _COUNT
-        self._scratch.argtypes = (_COUNT,) * 4
-        self._gelu = library.thord_gelu
-        self._gelu.restype = None
-        self._gelu.argtypes = (_COUNT, _POINTER, _POINTER, _COUNT, _COUNT)
-        self._gelu_backward = library.thord_gelu_backward
-        self._gelu_backward.restype = None
-        self._gelu_backward.argtypes = (_COUNT, *[_POINTER] * 3, _COUNT, _COUNT)
-        self._gated = library.thord_gated
-        self._gated.restype = None
-        self._gated.argtypes = (_COUNT, *[_POINTER] * 3, _COUNT, _COUNT)
-        self._gated_backward = library.thord_gated_backward
-        self._gated_backward.restype = None
-        self._gated_backward.argtypes = (_COUNT, *[_POINTER] * 5, _COUNT, _COUNT)
-        self._cross_entropy = library.thord_cross_entropy
-        self._cross_entropy.restype = None
-        self._cross_entropy.argtypes = (_COUNT, *[_POINTER] * 2, _COUNT, _COUNT, _FLOAT, _FLOAT, _POINTER, _COUNT)
+        self._run = _declared(library["thord_run"], "p n n pppp nnn")
+        self._scratch = _declared(library["thord_scratch"], "nnnn", _COUNT)
+        self._norm = _declared(library["thord_norm"], "nn pppppp nn f n")
+        self._norm_backward = _declared(library["thord_norm_backward"], "nn pppppppp nn n")
+        self._gelu = _declared(library["thord_gelu"], "n pp n n")
+        self._gelu_backward = _declared(library["thord_gelu_backward"], "n ppp n n")
+        self._gated = _declared(library["thord_gated"], "n ppp n n")
+        self._gated_backward = _declared(library["thord_gated_backward"], "n ppppp n n")
+        self._softmax = _declared(library["thord_softmax"], "n pp nnnnn f n")
+        self._softmax_backward = _declared(library["thord_softmax_backward"], "n pp nn f n")
+        self._cross_entropy = _declared(library["thord_cross_entropy"], "n pp nn ff p n")
 
     def scratch_bytes(self, tokens: int, widest: int, longest: int, threads: int) -> int:
         """Room that `run` needs besides the buffers of the operations."""
@@ -127,6 +123,46 @@ class Kernel:
             threads,
         )
 
+    def norm(
+        self, x_ND: Tensor, weight_D: Tensor, bias_D: Tensor | None, epsilon: float, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """RMSNorm, or with a bias LayerNorm, in ``dtype``; and of each row the mean that was taken off, and the scale.
+
+        All are contiguous, weight and bias in float32.
+        """
+        out_ND, (means_N, scales_N) = torch.empty_like(x_ND, dtype=dtype), torch.empty(2, len(x_ND))
+        self._norm(
+            _TYPES[x_ND.dtype],
+            _TYPES[dtype],
+            x_ND.data_ptr(),
+            weight_D.data_ptr(),
+            None if bias_D is None else bias_D.data_ptr(),
+            out_ND.data_ptr(),
+            means_N.data_ptr(),
+            scales_N.data_ptr(),
+            *x_ND.shape,
+            epsilon,
+            torch.get_num_threads(),
+        )
+        return out_ND, means_N, scales_N
+
+    def norm_backward(
+        self, gradient_ND: Tensor, x_ND: Tensor, weight_D: Tensor, means_N: Tensor, scales_N: Tensor, *, has_bias: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The gradients by x, weight and bias, given that by what `norm` made of them, contiguous."""
+        by_x_ND, by_weight_D = torch.empty_like(x_ND), torch.zeros_like(weight_D)
+        by_bias_D = torch.zeros_like(weight_D) if has_bias else None
+        tensors = (gradient_ND, x_ND, weight_D, means_N, scales_N, by_x_ND, by_weight_D)
+        self._norm_backward(
+            _TYPES[x_ND.dtype],
+            _TYPES[gradient_ND.dtype],
+            *(tensor.data_ptr() for tensor in tensors),
+            None if by_bias_D is None else by_bias_D.data_ptr(),
+            *x_ND.shape,
+            torch.get_num_threads(),
+        )
+        return by_x_ND, by_weight_D, by_bias_D
+
     def gelu(self, x: Tensor) -> Tensor:
         """Its tanh form of a contiguous tensor of one of `_TYPES`."""
         out = torch.empty_like(x)
@@ -154,6 +190,30 @@ class Kernel:
         self._gated_backward(_TYPES[gate.dtype], *addresses, gate.numel(), torch.get_num_threads())
         return to_gate, to_other
 
+    def softmax_(self, scores_NRS: Tensor, ranges_BQ2: Tensor, scale: float) -> None:
+        """Scores, contiguous, become the softmax of ``scale`` times those of each row that are in its range, else 0.
+
+        Rows have B and Q in common with the ranges (int64, contiguous): N is B times heads, R is Q times a group.
+        """
+        batch, queries, _ = ranges_BQ2.shape
+        self._softmax(
+            _TYPES[scores_NRS.dtype],
+            scores_NRS.data_ptr(),
+            ranges_BQ2.data_ptr(),
+            *scores_NRS.shape,
+            len(scores_NRS) // batch,
+            scores_NRS.shape[1] // queries,
+            scale,
+            torch.get_num_threads(),
+        )
+
+    def softmax_backward_(self, gradient_NRS: Tensor, shares_NRS: Tensor, scale: float) -> None:
+        """The gradient by what `softmax_` made becomes that by the scores; both contiguous and of one dtype."""
+        rows, width = gradient_NRS.shape[0] * gradient_NRS.shape[1], gradient_NRS.shape[2]
+        addresses = gradient_NRS.data_ptr(), shares_NRS.data_ptr()
+        kind = _TYPES[gradient_NRS.dtype]
+        self._softmax_backward(kind, *addresses, rows, width, scale, torch.get_num_threads())
+
     def cross_entropy(self, scores_NV: Tensor, targets_N: Tensor, smoothing: float, scale: float) -> Tensor:
         """Losses [N] in float32; the scores, contiguous, become ``scale`` times the gradient of their sum.
 
@@ -174,6 +234,13 @@ class Kernel:
             torch.get_num_threads(),
         )
         return losses_N
+
+
+def _declared(function: CFuncPtr, arguments: str, result: type[ctypes.c_int64] | None = None) -> CFuncPtr:
+    """With the types of its arguments: pointers, whole numbers, floats."""
+    function.argtypes = [_ARGUMENTS[letter] for letter in arguments.replace(" ", "")]
+    function.restype = result
+    return function
 
 
 def kernel_for(x: Tensor) -> Kernel | None:

@@ -1,13 +1,15 @@
-// What training does to each number of a large tensor, in one pass over memory: GELU, SwiGLU's gate, and cross-entropy
-// with its gradient. torch's own take several passes, each of which writes what the next one reads.
+// What training does to each number of a large tensor, in one pass over memory: norms, GELU, SwiGLU's gate, the softmax
+// of attention, and cross-entropy with its gradient. torch's own take several passes, each of which writes what the next
+// one reads.
 //
 // Numbers are float32 or bfloat16 in memory and float32 between. Each comes out alike wherever it lies in a tensor and
-// however many threads there are; of cross-entropy, one thread computes a row.
+// however many threads there are; of norms, softmax and cross-entropy, one thread computes a row.
 
 #include "vectors.h"
 
 #include <algorithm>
 #include <omp.h>
+#include <vector>
 
 namespace {
 
@@ -41,11 +43,21 @@ void share(int64_t count, int64_t threads, Work work) {
     for (int64_t part = 0; part < parts; part++) work(std::min(count, part * each), std::min(count, (part + 1) * each));
 }
 
+// The LANES numbers at i of a row of `count`, filled where fewer are left; and their way back.
+template <typename T>
+inline floats part(const T *row, int64_t i, int64_t count, float fill = 0) {
+    return i + LANES <= count ? load(row + i) : load_part(row + i, count - i, fill);
+}
+template <typename T>
+inline void store_at(T *row, int64_t i, int64_t count, floats v) {
+    if (i + LANES <= count) store(row + i, v);
+    else store_part(row + i, count - i, v);
+}
+
 template <typename T>
 void gelu_all(const T *from, T *to, int64_t count, int64_t threads) {
     share(count, threads, [=](int64_t i, int64_t end) {
-        for (; i + LANES <= end; i += LANES) store(to + i, gelu(load(from + i)));
-        if (i < end) store_part(to + i, end - i, gelu(load_part(from + i, end - i, 0)));
+        for (; i < end; i += LANES) store_at(to, i, end, gelu(part(from, i, end)));
     });
 }
 
@@ -59,11 +71,7 @@ inline floats gelu_slope(floats x) {  // with s the sigmoid of twice the inner u
 template <typename T>
 void gelu_backward_all(const T *gradient, const T *from, T *to, int64_t count, int64_t threads) {
     share(count, threads, [=](int64_t i, int64_t end) {
-        for (; i + LANES <= end; i += LANES) store(to + i, load(gradient + i) * gelu_slope(load(from + i)));
-        if (i < end) {
-            const floats slope = gelu_slope(load_part(from + i, end - i, 0));
-            store_part(to + i, end - i, load_part(gradient + i, end - i, 0) * slope);
-        }
+        for (; i < end; i += LANES) store_at(to, i, end, part(gradient, i, end) * gelu_slope(part(from, i, end)));
     });
 }
 
@@ -72,8 +80,7 @@ template <typename T>
 void gated_all(const T *gate, const T *other, T *to, int64_t count, int64_t threads) {
     auto both = [](floats g, floats o) { return g / (1.0f + power(-g)) * o; };
     share(count, threads, [=](int64_t i, int64_t end) {
-        for (; i + LANES <= end; i += LANES) store(to + i, both(load(gate + i), load(other + i)));
-        if (i < end) store_part(to + i, end - i, both(load_part(gate + i, end - i, 0), load_part(other + i, end - i, 0)));
+        for (; i < end; i += LANES) store_at(to, i, end, both(part(gate, i, end), part(other, i, end)));
     });
 }
 
@@ -84,15 +91,167 @@ void gated_backward_all(
 ) {
     share(count, threads, [=](int64_t i, int64_t end) {
         for (; i < end; i += LANES) {
-            const bool whole = i + LANES <= end;
-            auto at = [=](const T *p) { return whole ? load(p + i) : load_part(p + i, end - i, 0); };
-            const floats d = at(gradient), g = at(gate), o = at(other);
+            const floats d = part(gradient, i, end), g = part(gate, i, end), o = part(other, i, end);
             const floats e = power(-g), s = 1.0f / (1.0f + e);
-            const floats by_gate = d * o * (s + g * (e * s) * s), by_other = d * (g * s);
-            if (whole) store(to_gate + i, by_gate), store(to_other + i, by_other);
-            else store_part(to_gate + i, end - i, by_gate), store_part(to_other + i, end - i, by_other);
+            store_at(to_gate, i, end, d * o * (s + g * (e * s) * s));
+            store_at(to_other, i, end, d * (g * s));
         }
     });
+}
+
+inline float highest(floats v) {
+    float most = v[0];
+    for (int64_t i = 1; i < LANES; i++) most = std::max(most, v[i]);
+    return most;
+}
+
+// One row of S scores becomes the softmax of `scale` times those from `first` to before `end`, and 0 around them.
+// `powers` has room for them, in float32.
+template <typename T>
+void softmax_row(T *scores, float *powers, int64_t S, int64_t first, int64_t end, float scale) {
+    const int64_t begin = first / LANES * LANES, stop = (end + LANES - 1) / LANES * LANES;
+    const ints places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    auto at = [=](int64_t i) {
+        const floats v = part(scores, i, S);
+        const ints place = places + int32_t(i);
+        return (place >= int32_t(first)) & (place < int32_t(end)) ? v * scale : all(-INFINITY);
+    };
+    floats most = all(-INFINITY), sums = all(0);
+    for (int64_t i = begin; i < stop; i += LANES) most = larger(most, at(i));
+    const float top = highest(most);
+    for (int64_t i = begin; i < stop; i += LANES) {
+        const floats v = at(i), p = v == -INFINITY ? all(0) : power(v - top);
+        store(powers + (i - begin), p);
+        sums += p;
+    }
+    const float share = 1.0f / sum(sums);
+    std::memset(scores, 0, begin * sizeof(T));
+    for (int64_t i = begin; i < stop; i += LANES) {
+        store_at(scores, i, S, load(powers + (i - begin)) * share);
+    }
+    if (stop < S) std::memset(scores + stop, 0, (S - stop) * sizeof(T));
+}
+
+template <typename T>
+void softmax_all(
+    T *scores, const int64_t *ranges, int64_t N, int64_t R, int64_t S, int64_t heads, int64_t group, float scale,
+    int64_t threads
+) {
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<float> powers(S + LANES);
+#pragma omp for schedule(static)
+        for (int64_t row = 0; row < N * R; row++) {
+            const int64_t *range = ranges + 2 * (row / R / heads * (R / group) + row % R / group);
+            softmax_row(scores + row * S, powers.data(), S, range[0], range[1], scale);
+        }
+    }
+}
+
+// By the scores: `scale` times each share, times what its gradient is above the mean of all by their shares.
+template <typename T>
+void softmax_backward_row(T *gradient, const T *shares, int64_t S, float scale) {
+    floats sums = all(0);
+    for (int64_t i = 0; i < S; i += LANES) sums = fused(part(gradient, i, S), part(shares, i, S), sums);
+    const float mean = sum(sums);
+    for (int64_t i = 0; i < S; i += LANES)
+        store_at(gradient, i, S, part(shares, i, S) * (part(gradient, i, S) - mean) * scale);
+}
+
+template <typename T>
+void softmax_backward_all(T *gradient, const T *shares, int64_t rows, int64_t S, float scale, int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t row = 0; row < rows; row++) softmax_backward_row(gradient + row * S, shares + row * S, S, scale);
+}
+
+// One row of D numbers x, to unit mean square, about its mean if `CENTRED`; times the weight, plus the bias where there
+// is one.
+template <bool CENTRED, typename X, typename Y>
+void norm_row(
+    const X *x, const float *weight, const float *bias, Y *to, float *mean, float *scale, int64_t D, float epsilon
+) {
+    floats sums = all(0);
+    if (CENTRED)
+        for (int64_t i = 0; i < D; i += LANES) sums += part(x, i, D);
+    *mean = CENTRED ? sum(sums) / float(D) : 0.0f;
+    floats squares = all(0);
+    for (int64_t i = 0; i < D; i += LANES) {
+        const floats v = part(x, i, D, *mean) - *mean;
+        squares = fused(v, v, squares);
+    }
+    *scale = 1.0f / std::sqrt(sum(squares) / float(D) + epsilon);
+    for (int64_t i = 0; i < D; i += LANES) {
+        const floats v = (part(x, i, D) - *mean) * *scale * part(weight, i, D);
+        store_at(to, i, D, bias ? v + part(bias, i, D) : v);
+    }
+}
+
+// By x, with h the row at unit mean square and u the gradient times the weight: the scale times u, less its mean if
+// `CENTRED`, less h times the mean of u h. To the gradients of weight and bias are added those of this row.
+template <bool CENTRED, typename X, typename Y>
+void norm_backward_row(
+    const Y *gradient, const X *x, const float *weight, float mean, float scale, X *to, float *by_weight, float *by_bias,
+    int64_t D
+) {
+    floats along = all(0), level = all(0);
+    for (int64_t i = 0; i < D; i += LANES) {
+        const floats g = part(gradient, i, D), h = (part(x, i, D) - mean) * scale, u = g * part(weight, i, D);
+        along = fused(u, h, along);
+        level += u;
+        store_at(by_weight, i, D, fused(g, h, part(by_weight, i, D)));
+        if (by_bias) store_at(by_bias, i, D, part(by_bias, i, D) + g);
+    }
+    const float mean_along = sum(along) / float(D), mean_level = CENTRED ? sum(level) / float(D) : 0.0f;
+    for (int64_t i = 0; i < D; i += LANES) {
+        const floats h = (part(x, i, D) - mean) * scale, u = part(gradient, i, D) * part(weight, i, D);
+        store_at(to, i, D, scale * (u - mean_level - h * mean_along));
+    }
+}
+
+template <bool CENTRED, typename X, typename Y>
+void norm_all(
+    const X *x, const float *weight, const float *bias, Y *to, float *means, float *scales, int64_t N, int64_t D,
+    float epsilon, int64_t threads
+) {
+    const int64_t most = std::max<int64_t>(1, std::min(threads, N * D / WORTH_A_THREAD));
+#pragma omp parallel for num_threads(most) schedule(static)
+    for (int64_t n = 0; n < N; n++)
+        norm_row<CENTRED>(x + n * D, weight, bias, to + n * D, means + n, scales + n, D, epsilon);
+}
+
+// The gradients of weight and bias are summed in parts of so many rows, then over the parts, whatever threads there are.
+constexpr int64_t ROWS_OF_PART = 64;
+
+template <bool CENTRED, typename X, typename Y>
+void norm_backward_all(
+    const Y *gradient, const X *x, const float *weight, const float *means, const float *scales, X *to, float *by_weight,
+    float *by_bias, int64_t N, int64_t D, int64_t threads
+) {
+    const int64_t parts = (N + ROWS_OF_PART - 1) / ROWS_OF_PART, tables = by_bias ? 2 : 1;
+    const int64_t most = std::max<int64_t>(1, std::min(threads, N * D / WORTH_A_THREAD));
+    std::vector<float> sums(parts * tables * D);
+#pragma omp parallel for num_threads(most) schedule(static)
+    for (int64_t p = 0; p < parts; p++) {
+        float *weights = sums.data() + p * tables * D, *biases = by_bias ? weights + D : nullptr;
+        for (int64_t n = p * ROWS_OF_PART; n < std::min(N, (p + 1) * ROWS_OF_PART); n++)
+            norm_backward_row<CENTRED>(
+                gradient + n * D, x + n * D, weight, means[n], scales[n], to + n * D, weights, biases, D
+            );
+    }
+    for (int64_t p = 0; p < parts; p++)
+        for (int64_t i = 0; i < D; i++) {
+            by_weight[i] += sums[p * tables * D + i];
+            if (by_bias) by_bias[i] += sums[(p * tables + 1) * D + i];
+        }
+}
+
+// `work` with null pointers that tell it both types.
+template <typename Work>
+void typed(Type one, Type two, Work work) {
+    if (one == BF16 && two == BF16) work((bfloat16 *)nullptr, (bfloat16 *)nullptr);
+    else if (one == BF16) work((bfloat16 *)nullptr, (float *)nullptr);
+    else if (two == BF16) work((float *)nullptr, (bfloat16 *)nullptr);
+    else work((float *)nullptr, (float *)nullptr);
 }
 
 // The loss of one row of V scores; in their place, `scale` times its gradient. With p the shares, s the smoothing:
@@ -103,20 +262,19 @@ float cross_entropy_row(T *scores, int64_t V, int64_t target, float smoothing, f
     floats most = all(-INFINITY), sums = all(0), values = all(0);
     for (int64_t i = 0; i < whole; i += LANES) most = larger(most, load(scores + i));
     if (rest) most = larger(most, load_part(scores + whole, rest, -INFINITY));
-    float highest = most[0];
-    for (int64_t i = 1; i < LANES; i++) highest = std::max(highest, most[i]);
+    const float top = highest(most);
     for (int64_t i = 0; i < whole; i += LANES) {
         const floats v = load(scores + i);
         values += v;
-        sums += power(v - highest);
+        sums += power(v - top);
     }
     float total = sum(sums), added = sum(values);
     for (int64_t i = whole; i < V; i++) {
         const float v = load_part(scores + i, 1, 0)[0];
         added += v;
-        total += power(all(v - highest))[0];
+        total += power(all(v - top))[0];
     }
-    const float log_total = highest + std::log(total), at_target = load_part(scores + target, 1, 0)[0];
+    const float log_total = top + std::log(total), at_target = load_part(scores + target, 1, 0)[0];
     const float evenly = smoothing * scale / float(V);
     auto gradient = [=](floats v) { return power(v - log_total) * scale - evenly; };
     for (int64_t i = 0; i < whole; i += LANES) store(scores + i, gradient(load(scores + i)));
@@ -163,6 +321,48 @@ void thord_gated_backward(
     };
     if (type == BF16) all((bfloat16 *)nullptr);
     else all((float *)nullptr);
+}
+
+// Rows x [N, D] brought to unit mean square, with a bias about their mean: LayerNorm; without one: RMSNorm. Means and
+// scales [N] are kept for the way back.
+void thord_norm(
+    Type from, Type into, const void *x, const float *weight, const float *bias, void *to, float *means, float *scales,
+    int64_t N, int64_t D, float epsilon, int64_t threads
+) {
+    typed(from, into, [=]<typename X, typename Y>(X *, Y *) {
+        if (bias) norm_all<true>((const X *)x, weight, bias, (Y *)to, means, scales, N, D, epsilon, threads);
+        else norm_all<false>((const X *)x, weight, bias, (Y *)to, means, scales, N, D, epsilon, threads);
+    });
+}
+
+// The gradient by x, and added to those of weight and bias [D] theirs; there is one of the bias if there is a bias.
+void thord_norm_backward(
+    Type from, Type into, const void *gradient, const void *x, const float *weight, const float *means,
+    const float *scales, void *to, float *by_weight, float *by_bias, int64_t N, int64_t D, int64_t threads
+) {
+    typed(from, into, [=]<typename X, typename Y>(X *, Y *) {
+        const Y *g = (const Y *)gradient;
+        if (by_bias) norm_backward_all<true>(g, (const X *)x, weight, means, scales, (X *)to, by_weight, by_bias, N, D, threads);
+        else norm_backward_all<false>(g, (const X *)x, weight, means, scales, (X *)to, by_weight, by_bias, N, D, threads);
+    });
+}
+
+// Scores [N, R, S] become shares. Of N, `heads` one after the other belong to one of the rows of ranges, and of R,
+// `group`; each of these rows, [R / group, 2], says which score is the first one seen, and which the one after the last.
+void thord_softmax(
+    Type type, void *scores, const int64_t *ranges, int64_t N, int64_t R, int64_t S, int64_t heads, int64_t group,
+    float scale, int64_t threads
+) {
+    if (type == BF16) softmax_all((bfloat16 *)scores, ranges, N, R, S, heads, group, scale, threads);
+    else softmax_all((float *)scores, ranges, N, R, S, heads, group, scale, threads);
+}
+
+// The gradient by the shares [rows, S] becomes that by the scores.
+void thord_softmax_backward(
+    Type type, void *gradient, const void *shares, int64_t rows, int64_t S, float scale, int64_t threads
+) {
+    if (type == BF16) softmax_backward_all((bfloat16 *)gradient, (const bfloat16 *)shares, rows, S, scale, threads);
+    else softmax_backward_all((float *)gradient, (const float *)shares, rows, S, scale, threads);
 }
 
 // Losses [N] of scores [N, V], which become the gradient.

@@ -1,11 +1,13 @@
-"""Both ways of attention against attention written out in float64."""
+"""All ways of attention against attention written out in float64."""
 
 import math
 
 import pytest
 import torch
 
-from engine.models.attention import attention
+from engine.models import blockwise
+from engine.models.attention import attention, packed
+from engine.native import library
 
 
 def reference(q, k, v, seen):
@@ -43,3 +45,65 @@ def test_one_query_over_many_keys():
     seen = (torch.arange(20) <= torch.tensor([3, 11, 19])[:, None])[:, None, None]
     out = attention(q, k, v, seen)
     torch.testing.assert_close(out.double(), reference(q.double(), k.double(), v.double(), seen), atol=4e-2, rtol=4e-2)
+
+
+DOCUMENTS = {
+    "one": ([300], [300]),
+    "several": ([1, 140, 159], [7, 290, 3]),
+    "long after short": ([130, 10, 130, 30], [290, 10]),
+}
+
+
+@pytest.mark.parametrize("by", ["kernel", "torch"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 4e-2)])
+@pytest.mark.parametrize(("heads", "groups"), [(4, 4), (6, 2)])
+@pytest.mark.parametrize("window", [0, 1, 37, 200, 1000])
+@pytest.mark.parametrize("lengths", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_packed_rows_in_several_blocks(monkeypatch, lengths, window, heads, groups, dtype, tolerance, by):
+    """Longer than a block, in each dtype, with and without the kernel's softmax."""
+    if by == "torch":
+        monkeypatch.setattr(library, "kernel", lambda: None)
+    elif library.kernel() is None:
+        pytest.skip("NO KERNEL: python -m engine.native.build says why; torch's softmax alone is tested")
+    documents_BT = torch.stack([torch.arange(len(of)).repeat_interleave(torch.tensor(of)) for of in lengths])
+    length = documents_BT.shape[1]
+    assert length > 2 * blockwise.QUERIES
+    near = torch.ones(length, length, dtype=torch.bool).tril()
+    if window:
+        near = near.triu(1 - window)
+    seen = (near & (documents_BT[:, :, None] == documents_BT[:, None]))[:, None]
+
+    given = [draw(2, heads, length, 8), draw(2, groups, length, 8) + 1, draw(2, groups, length, 8) - 1]
+    ours = [part.to(dtype).requires_grad_() for part in given]
+    exact = [part.detach().double().requires_grad_() for part in ours]
+    attend = packed(documents_BT, window)
+    if dtype == torch.float32:  # torch's own kernel is faster then
+        attend = lambda q, k, v: blockwise.attend(q, k, v, blockwise.blocks(begins(seen)))  # noqa: E731
+    out, expected = attend(*ours), reference(*exact, seen)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.double(), expected, atol=tolerance, rtol=tolerance)
+    upstream = draw(2, heads, length, 8)
+    out.backward(upstream.to(dtype))
+    expected.backward(upstream.to(dtype).double())
+    for one, two in zip(ours, exact, strict=True):
+        assert (one.grad.double() - two.grad).norm() <= tolerance / 2 * two.grad.norm()
+        torch.testing.assert_close(one.grad.double(), two.grad, atol=4 * tolerance, rtol=4 * tolerance)
+    with torch.no_grad():
+        assert torch.equal(attend(*ours), out)
+
+
+def begins(seen):
+    return seen[:, 0].to(torch.int8).argmax(-1)
+
+
+def test_what_no_query_of_a_block_sees_is_left_out():
+    documents_BT = torch.cat((torch.zeros(2, 150), torch.ones(2, 150)), dim=1).long()
+    seen = ((documents_BT[:, :, None] == documents_BT[:, None]) & torch.ones(300, 300, dtype=torch.bool).tril())[
+        :, None
+    ]
+    found = [(block.queries, block.keys) for block in blockwise.blocks(begins(seen))]
+    assert found == [
+        (slice(0, 128), slice(0, 128)),
+        (slice(128, 256), slice(0, 256)),
+        (slice(256, 300), slice(150, 300)),
+    ]

@@ -80,6 +80,69 @@ def test_gelu_at_the_ends(kernel, dtype):
     assert kernel.gelu(torch.tensor([float("nan")], dtype=dtype)).isnan().all()
 
 
+@pytest.mark.parametrize("into", TYPES)
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 15), (65, 16), (200, 50), (130, 768)])
+def test_norms_and_their_gradients(kernel, shape, biased, dtype, into):
+    """With a bias LayerNorm, without one RMSNorm; what comes in and what goes out each in both dtypes."""
+    width = shape[1:]
+    x_ND, gradient_ND = numbers(*shape, dtype=dtype) + 2, numbers(*shape, dtype=into, spread=1.0)
+    weight_D = numbers(*width, dtype=torch.float32)
+    bias_D = numbers(*width, dtype=torch.float32) if biased else None
+    exact = [part.double().requires_grad_() for part in (x_ND, weight_D, *([bias_D] if biased else []))]
+    norm = F.layer_norm if biased else F.rms_norm
+    expected_ND = norm(exact[0], width, *exact[1:], eps=1e-5)
+    expected_ND.backward(gradient_ND.double())
+
+    out_ND, means_N, scales_N = kernel.norm(x_ND, weight_D, bias_D, 1e-5, into)
+    assert out_ND.dtype == into
+    tolerance = {torch.float32: 1e-5, torch.bfloat16: 2**-8}[into]
+    torch.testing.assert_close(out_ND.double(), expected_ND.detach(), rtol=tolerance, atol=tolerance)
+    found = kernel.norm_backward(gradient_ND, x_ND, weight_D, means_N, scales_N, has_bias=biased)
+    assert found[0].dtype == dtype
+    assert (found[2] is None) == (not biased)
+    for name, ours, of in zip(("x", "weight", "bias"), found, exact, strict=False):
+        least = 2**-7 if ours.dtype == torch.bfloat16 else 1e-4
+        most = max(1.0, of.grad.abs().max())
+        assert (ours.double() - of.grad).abs().max() <= least * most, name
+
+
+def softmax_in_float64(scores_NRS, ranges_BQ2, scale):
+    heads, group = len(scores_NRS) // len(ranges_BQ2), scores_NRS.shape[1] // ranges_BQ2.shape[1]
+    ranges_NR2 = ranges_BQ2.repeat_interleave(heads, dim=0).repeat_interleave(group, dim=1)
+    at_S = torch.arange(scores_NRS.shape[2])
+    seen_NRS = (at_S >= ranges_NR2[:, :, :1]) & (at_S < ranges_NR2[:, :, 1:])
+    return (scores_NRS * scale).masked_fill(~seen_NRS, -torch.inf).softmax(-1)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("width", [1, 15, 16, 33, 300])
+def test_softmax_within_ranges_and_its_gradient(kernel, width, dtype):
+    scores_NRS, gradient_NRS = (numbers(6, 10, width, dtype=dtype) for _ in range(2))
+    first_BQ = torch.arange(10).view(2, 5) * width // 11
+    after_BQ = torch.maximum(first_BQ + 1, width - torch.arange(10).flip(0).view(2, 5) * width // 20)
+    ranges_BQ2 = torch.stack((first_BQ, after_BQ), -1)  # of three heads, and of groups of two
+    exact_NRS = scores_NRS.double().requires_grad_()
+    expected_NRS = softmax_in_float64(exact_NRS, ranges_BQ2, 0.3)
+    kernel.softmax_(scores_NRS, ranges_BQ2, 0.3)
+    close(scores_NRS, expected_NRS.detach(), dtype)
+    assert (scores_NRS[expected_NRS == 0] == 0).all(), "what is not seen must not be touched by rounding either"
+
+    expected_NRS.backward(gradient_NRS.double())
+    kernel.softmax_backward_(gradient_NRS, scores_NRS, 0.3)
+    torch.testing.assert_close(gradient_NRS.double(), exact_NRS.grad, rtol=0, atol=8 * torch.finfo(dtype).eps)
+    assert (gradient_NRS[expected_NRS == 0] == 0).all()
+
+
+def test_softmax_of_scores_far_apart_and_of_no_numbers(kernel):
+    scores_NRS = torch.tensor([[[3e4, -3e4, 0.0], [0.0, float("nan"), 1.0], [float("nan"), 2.0, 2.0]]])
+    kernel.softmax_(scores_NRS, torch.tensor([[[0, 3], [0, 3], [1, 3]]]), 1.0)
+    torch.testing.assert_close(scores_NRS[0, 0], torch.tensor([1.0, 0.0, 0.0]), atol=1e-30, rtol=0)
+    assert scores_NRS[0, 1].isnan().all(), "the guard of the loop must see it"
+    assert scores_NRS[0, 2].tolist() == [0.0, 0.5, 0.5], "what is not seen is not looked at"
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("vocabulary", [3, 16, 257, 8192, 50257])
@@ -122,7 +185,16 @@ def test_no_number_depends_on_threads_or_on_where_it_lies(kernel, dtype):
     def everything():
         here_NV = scores_NV.clone()
         losses_N = kernel.cross_entropy(here_NV, targets_N, 0.1, 1.0)
-        return kernel.gelu(x), kernel.gelu_backward(gradient, x), here_NV, losses_N
+        shares_NRS = scores_NV.view(3, 3, -1).clone()
+        kernel.softmax_(shares_NRS, torch.tensor([[[0, 5], [3, 1003], [0, 900]]]), 1.0)
+        norms = kernel.norm(x.view(-1, 500), torch.ones(500), torch.zeros(500), 1e-5, dtype)
+        by_norms = kernel.norm_backward(
+            gradient.view(-1, 500), x.view(-1, 500), torch.ones(500), *norms[1:], has_bias=True
+        )
+        by_scores_NRS = scores_NV.view(3, 3, -1).clone()
+        kernel.softmax_backward_(by_scores_NRS, shares_NRS, 1.0)
+        by_one = kernel.gelu(x), kernel.gelu_backward(gradient, x), here_NV, losses_N
+        return *by_one, shares_NRS, by_scores_NRS, *norms, *by_norms
 
     torch.set_num_threads(1)
     alone = everything()
