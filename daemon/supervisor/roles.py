@@ -14,6 +14,7 @@ class Role:
     Attributes:
         permanent: it is kept running; others live for one run and are never restarted by themselves.
         nice: scheduling priority, 19 the most modest.
+        gives_way: it computes for long, and whoever wakes beside it comes first, for a moment.
         oom_score_adj: who goes first when memory runs out, 1000 the very first.
     """
 
@@ -22,6 +23,7 @@ class Role:
     permanent: bool
     nice: int
     oom_score_adj: int
+    gives_way: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -53,6 +55,7 @@ ROLES: Mapping[WorkerName, Role] = {
             permanent=False,
             nice=10,
             oom_score_adj=800,
+            gives_way=True,
             environment=_COMPUTES,
         ),
         Role(
@@ -61,6 +64,7 @@ ROLES: Mapping[WorkerName, Role] = {
             permanent=False,
             nice=10,
             oom_score_adj=600,
+            gives_way=True,
             environment=_COMPUTES,
         ),
     )

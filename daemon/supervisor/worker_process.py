@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import daemon
-from daemon import assignment
+from daemon import assignment, time_slice
 from daemon.assignment import Assignment
 from daemon.supervisor.output import Output, OutputLog
 from daemon.supervisor.roles import Role
@@ -156,7 +156,7 @@ def _kill_group_when_closed(lifeline: int, group: int) -> None:
 
 
 def _set_priorities(pid: int, role: Role) -> None:
-    """Niceness and order of dying for a process that has no threads yet, so that all it starts inherit them.
+    """Niceness, slice and order of dying for a process that has no threads yet, so that all it starts inherit them.
 
     Done from outside: code between fork and exec could deadlock. Each may be refused, and then the worker runs without:
     the kernel lets nobody but CAP_SYS_RESOURCE lower ``oom_score_adj``, and the process may be gone already.
@@ -166,5 +166,8 @@ def _set_priorities(pid: int, role: Role) -> None:
     with contextlib.suppress(OSError):
         # With autogrouping the kernel compares sessions, and niceness counts only within one.
         Path(f"/proc/{pid}/autogroup").write_text(str(role.nice))
+    if role.gives_way:
+        with contextlib.suppress(OSError):
+            time_slice.take(time_slice.LONGEST, pid)
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(role.oom_score_adj))

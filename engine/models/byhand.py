@@ -116,7 +116,10 @@ class _Gated(Function):
 
 
 class _Scores(Function):
-    """The gradient of the weight comes in blocks, each brought to float32 before it leaves the caches."""
+    """The gradient of the weight comes in blocks, each in float32 and where it belongs before it leaves the caches.
+
+    A gradient that is there already is added to in place, as autograd would, but without one more of its size.
+    """
 
     @staticmethod
     def forward(ctx: "_Scores", x_ND: Tensor, weight_VD: Tensor) -> Tensor:
@@ -124,15 +127,21 @@ class _Scores(Function):
         return F.linear(x_ND, weight_VD)
 
     @staticmethod
-    def backward(ctx: "_Scores", gradient_NV: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: "_Scores", gradient_NV: Tensor) -> tuple[Tensor, Tensor | None]:
         x_ND, weight_VD = list(ctx.saved_tensors)
-        by_weight_VD = torch.empty_like(weight_VD)
+        there_VD = weight_VD.grad
+        by_weight_VD = torch.empty_like(weight_VD) if there_VD is None else there_VD
         for start in range(0, len(weight_VD), _HEAD_ROWS):
             rows = slice(start, start + _HEAD_ROWS)
-            by_weight_VD[rows] = gradient_NV[:, rows].t() @ x_ND
+            block = gradient_NV[:, rows].t() @ x_ND
+            if there_VD is None:
+                by_weight_VD[rows] = block
+            else:
+                by_weight_VD[rows] += block
         dtype = gradient_NV.dtype
         with torch.autocast("cpu", dtype, enabled=dtype != weight_VD.dtype):  # which has the weight in it already
-            return gradient_NV @ weight_VD, by_weight_VD
+            by_x_ND = gradient_NV @ weight_VD
+        return by_x_ND, by_weight_VD if there_VD is None else None
 
 
 class _Embedding(Function):
@@ -144,16 +153,15 @@ class _Embedding(Function):
         return F.embedding(ids_BT, weight_VD)
 
     @staticmethod
-    def backward(ctx: "_Embedding", gradient_BTD: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: "_Embedding", gradient_BTD: Tensor) -> tuple[None, Tensor | None]:
         ids_BT, weight_VD = list(ctx.saved_tensors)
         ids_U, places_N = torch.unique(ids_BT.flatten(), return_inverse=True)
         rows_UD = gradient_BTD.new_zeros(len(ids_U), weight_VD.shape[1])
         rows_UD.index_add_(0, places_N, gradient_BTD.reshape(len(places_N), -1))
         if weight_VD.grad is None:
             return None, torch.zeros_like(weight_VD).index_copy_(0, ids_U, rows_UD)
-        return None, torch.sparse_coo_tensor(
-            ids_U[None], rows_UD, weight_VD.shape, check_invariants=False, is_coalesced=True
-        )
+        weight_VD.grad.index_add_(0, ids_U, rows_UD)
+        return None, None
 
 
 _norm: Callable[[Tensor, Tensor, Tensor | None, float, torch.dtype, Kernel], Tensor] = _Norm.apply

@@ -78,12 +78,19 @@ inline float widened(bfloat16 value) {
 inline floats larger(floats a, floats b) { return a > b ? a : b; }
 inline floats smaller(floats a, floats b) { return a < b ? a : b; }
 
-// e to the power of x, as in Cephes: a power of two times a polynomial.
+// e to the power of x, as in Cephes: a power of two times a polynomial of what is left, within half a power of it.
 inline floats power(floats x) {
-    floats bounded = smaller(larger(x, all(-87.0f)), all(88.0f));
-    ints whole = __builtin_convertvector(bounded * 1.44269504f + (bounded > 0 ? all(0.5f) : all(-0.5f)), ints);
-    floats n = __builtin_convertvector(whole, floats);
-    floats r = fused(n, all(2.12194440e-4f), fused(n, all(-0.693359375f), bounded));
+#if defined(__AVX512F__)
+    // If one of two numbers is none, these two give the second.
+    const floats bounded = (floats)_mm512_min_ps((__m512)all(88.0f), _mm512_max_ps((__m512)all(-87.0f), (__m512)x));
+    constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const floats n = (floats)_mm512_roundscale_ps((__m512)(bounded * 1.44269504f), nearest);
+#else
+    const floats bounded = smaller(larger(x, all(-87.0f)), all(88.0f));
+    const ints whole = __builtin_convertvector(bounded * 1.44269504f + (bounded > 0 ? all(0.5f) : all(-0.5f)), ints);
+    const floats n = __builtin_convertvector(whole, floats);
+#endif
+    const floats r = fused(n, all(2.12194440e-4f), fused(n, all(-0.693359375f), bounded));
     floats p = all(1.9875691500e-4f);
     p = fused(p, r, all(1.3981999507e-3f));
     p = fused(p, r, all(8.3334519073e-3f));
@@ -91,7 +98,11 @@ inline floats power(floats x) {
     p = fused(p, r, all(1.6666665459e-1f));
     p = fused(p, r, all(5.0000001201e-1f));
     p = fused(p * r, r, r) + 1.0f;
+#if defined(__AVX512F__)
+    return (floats)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
     return x != x ? x : p * bits((words)((whole + 127) << 23));
+#endif
 }
 inline floats gelu(floats x) {  // the tanh form: x times a sigmoid
     floats inner = 0.7978845608f * (x + 0.044715f * x * x * x);

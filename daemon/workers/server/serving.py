@@ -8,9 +8,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from daemon import log
+from daemon import log, time_slice
 from daemon.workers.runtime import Context
-from daemon.workers.server import app, time_slice
+from daemon.workers.server import app
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.chat_database import ChatDatabase
 from daemon.workers.server.http import HttpServer
@@ -75,12 +75,12 @@ async def _serve(context: Context) -> None:
         return
 
     def answer() -> None:
-        time_slice.shorten()
+        time_slice.take(time_slice.SHORTEST)
         engine.run()
 
     threading.Thread(target=_or_exit, args=(answer,), name="engine", daemon=True).start()
     threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
-    time_slice.shorten()  # not of the swap's, which is in no hurry
+    time_slice.take(time_slice.SHORTEST)  # not of the swap's, which is in no hurry
     learning = asyncio.create_task(service.conversation_log.run())
     await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
     learning.cancel()

@@ -27,13 +27,16 @@ def of_torch(weight, compute):
     return out, plain.grad
 
 
-def test_scores_in_float32(weight):
+@pytest.mark.parametrize("times", [1, 2])
+def test_scores_in_float32(weight, times):
     x, other = (draw(40, WIDTH).requires_grad_() for _ in range(2))
-    out = byhand.scores(x, weight)
-    out.backward(draw(*out.shape))
+    for _ in range(times):
+        x.grad = None
+        out = byhand.scores(x, weight)
+        out.backward(draw(*out.shape))
     expected, gradient = of_torch(weight, lambda plain: F.linear(other, plain))
     assert torch.equal(out, expected)
-    torch.testing.assert_close(weight.grad, gradient, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(weight.grad, times * gradient, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(x.grad, other.grad, rtol=1e-5, atol=1e-3)
 
 
