@@ -14,7 +14,7 @@ class Role:
     Attributes:
         permanent: it is kept running; others live for one run and are never restarted by themselves.
         nice: scheduling priority, 19 the most modest.
-        gives_way: it computes for long, and whoever wakes beside it comes first, for a moment.
+        gives_way: it computes for long, and whoever wakes beside it comes first: by its time slice, and by its session.
         oom_score_adj: who goes first when memory runs out, 1000 the very first.
     """
 

@@ -18,6 +18,8 @@ from daemon.assignment import Assignment
 from daemon.supervisor.output import Output, OutputLog
 from daemon.supervisor.roles import Role
 
+_MOST_MODEST = 19
+"""Of a session that gives way: it has what others leave, which of a server that streams without pause is half a core."""
 _KEPT_FROM_WORKERS = (
     "NOTIFY_SOCKET",  # only the supervisor speaks to systemd
     "WATCHDOG_PID",
@@ -165,7 +167,7 @@ def _set_priorities(pid: int, role: Role) -> None:
         os.setpriority(os.PRIO_PROCESS, pid, role.nice)
     with contextlib.suppress(OSError):
         # With autogrouping the kernel compares sessions, and niceness counts only within one.
-        Path(f"/proc/{pid}/autogroup").write_text(str(role.nice))
+        Path(f"/proc/{pid}/autogroup").write_text(str(_MOST_MODEST if role.gives_way else role.nice))
     if role.gives_way:
         with contextlib.suppress(OSError):
             time_slice.take(time_slice.LONGEST, pid)

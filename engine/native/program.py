@@ -5,7 +5,7 @@ Shapes: B rows, T positions, M = B * T tokens, D hidden, N choices to make, V vo
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from engine.models.gpt2 import WIDENING, Gpt2
 from engine.models.rotary import rotation
 from engine.models.thor import Thor
 from engine.native import library, packing
+from engine.native.arena import Arena
 from engine.native.library import Kernel, Operation, Weight
 from engine.native.packing import LANES, Packed, pack
 
@@ -91,6 +92,7 @@ class NativeDecoder:
         self.context = model.context
         self._kernel = kernel
         self._quantization: Quantization = quantization
+        self._arena = Arena()
         self._kept: list[Tensor] = []
         self._steps: list[_Step] = []
         self._layers: list[Operation] = []
@@ -280,6 +282,7 @@ class NativeDecoder:
 
     def _pack(self, weight: Tensor, bias: Tensor | None) -> Packed:
         packed = pack(weight.detach(), None if bias is None else bias.detach(), self._quantization)
+        packed = replace(packed, weights=self._arena.take(packed.weights))
         self._kept += packed.tensors
         self._weights += packed.outputs * packed.inputs
         return packed
