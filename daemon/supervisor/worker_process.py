@@ -19,7 +19,7 @@ from daemon.supervisor.output import Output, OutputLog
 from daemon.supervisor.roles import Role
 
 _MOST_MODEST = 19
-"""Of a session that gives way: it has what others leave, which of a server that streams without pause is half a core."""
+"""Of a session that gives way: it has what others leave, half a core beside a server that streams without pause."""
 _KEPT_FROM_WORKERS = (
     "NOTIFY_SOCKET",  # only the supervisor speaks to systemd
     "WATCHDOG_PID",
