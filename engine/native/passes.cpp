@@ -34,10 +34,15 @@ inline void store_part(T *p, int64_t count, floats v) {
     std::memcpy(p, whole, count * sizeof(T));
 }
 
+// How many threads are worth waking for so many numbers.
+int64_t worth(int64_t count, int64_t threads) {
+    return std::max<int64_t>(1, std::min(threads, count / WORTH_A_THREAD));
+}
+
 // `work(begin, end)` on parts of `count` numbers, as many at once as there are threads.
 template <typename Work>
 void share(int64_t count, int64_t threads, Work work) {
-    const int64_t parts = std::max<int64_t>(1, std::min(threads, count / WORTH_A_THREAD));
+    const int64_t parts = worth(count, threads);
     const int64_t each = (count + parts * LANES - 1) / (parts * LANES) * LANES;
 #pragma omp parallel for num_threads(parts) schedule(static)
     for (int64_t part = 0; part < parts; part++) work(std::min(count, part * each), std::min(count, (part + 1) * each));
@@ -126,9 +131,7 @@ void softmax_row(T *scores, float *powers, int64_t S, int64_t first, int64_t end
     }
     const float share = 1.0f / sum(sums);
     std::memset(scores, 0, begin * sizeof(T));
-    for (int64_t i = begin; i < stop; i += LANES) {
-        store_at(scores, i, S, load(powers + (i - begin)) * share);
-    }
+    for (int64_t i = begin; i < stop; i += LANES) store_at(scores, i, S, load(powers + (i - begin)) * share);
     if (stop < S) std::memset(scores + stop, 0, (S - stop) * sizeof(T));
 }
 
@@ -137,7 +140,7 @@ void softmax_all(
     T *scores, const int64_t *ranges, int64_t N, int64_t R, int64_t S, int64_t heads, int64_t group, float scale,
     int64_t threads
 ) {
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(worth(N * R * S, threads))
     {
         std::vector<float> powers(S + LANES);
 #pragma omp for schedule(static)
@@ -160,7 +163,7 @@ void softmax_backward_row(T *gradient, const T *shares, int64_t S, float scale) 
 
 template <typename T>
 void softmax_backward_all(T *gradient, const T *shares, int64_t rows, int64_t S, float scale, int64_t threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(worth(rows * S, threads)) schedule(static)
     for (int64_t row = 0; row < rows; row++) softmax_backward_row(gradient + row * S, shares + row * S, S, scale);
 }
 
@@ -213,8 +216,7 @@ void norm_all(
     const X *x, const float *weight, const float *bias, Y *to, float *means, float *scales, int64_t N, int64_t D,
     float epsilon, int64_t threads
 ) {
-    const int64_t most = std::max<int64_t>(1, std::min(threads, N * D / WORTH_A_THREAD));
-#pragma omp parallel for num_threads(most) schedule(static)
+#pragma omp parallel for num_threads(worth(N * D, threads)) schedule(static)
     for (int64_t n = 0; n < N; n++)
         norm_row<CENTRED>(x + n * D, weight, bias, to + n * D, means + n, scales + n, D, epsilon);
 }
@@ -228,9 +230,8 @@ void norm_backward_all(
     float *by_bias, int64_t N, int64_t D, int64_t threads
 ) {
     const int64_t parts = (N + ROWS_OF_PART - 1) / ROWS_OF_PART, tables = by_bias ? 2 : 1;
-    const int64_t most = std::max<int64_t>(1, std::min(threads, N * D / WORTH_A_THREAD));
     std::vector<float> sums(parts * tables * D);
-#pragma omp parallel for num_threads(most) schedule(static)
+#pragma omp parallel for num_threads(worth(N * D, threads)) schedule(static)
     for (int64_t p = 0; p < parts; p++) {
         float *weights = sums.data() + p * tables * D, *biases = by_bias ? weights + D : nullptr;
         for (int64_t n = p * ROWS_OF_PART; n < std::min(N, (p + 1) * ROWS_OF_PART); n++)
