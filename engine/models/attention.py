@@ -29,24 +29,11 @@ def attention(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | Non
     ``seen`` is true where a query may look at a key, and broadcasts to [B, H, T, S]; without it attention is causal and
     T equals S.
     """
-    return _Masked(seen)(q_BHTE, k_BKSE, v_BKSE)
-
-
-class _Masked:
-    """Attention under one mask. What the products need of it is made once, for all layers of a batch."""
-
-    def __init__(self, seen: Tensor | None) -> None:
-        self._seen = seen
-        self._bias: Tensor | None = None
-
-    def __call__(self, q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor) -> Tensor:
-        if _products_are_faster(q_BHTE, k_BKSE):
-            if self._bias is None:
-                self._bias = _bias(self._seen, q_BHTE.shape[2])
-            return _by_products(q_BHTE, k_BKSE, v_BKSE, self._bias)
-        return F.scaled_dot_product_attention(
-            q_BHTE, k_BKSE, v_BKSE, attn_mask=self._seen, is_causal=self._seen is None, enable_gqa=True
-        )
+    if _products_are_faster(q_BHTE, k_BKSE):
+        return _by_products(q_BHTE, k_BKSE, v_BKSE, _bias(seen, q_BHTE.shape[2]))
+    return F.scaled_dot_product_attention(
+        q_BHTE, k_BKSE, v_BKSE, attn_mask=seen, is_causal=seen is None, enable_gqa=True
+    )
 
 
 def _products_are_faster(q_BHTE: Tensor, k_BKSE: Tensor) -> bool:
@@ -78,12 +65,13 @@ class _Packed:
         self._begins_BT = begins_BT
         positions_T = torch.arange(begins_BT.shape[1], device=begins_BT.device)
         seen_BTT = (positions_T >= begins_BT[:, :, None]) & (positions_T <= positions_T[:, None])
-        self._masked = _Masked(seen_BTT[:, None] if bool(begins_BT.any()) else None)
+        # Not when it is first needed: that may be within what torch compiles, once more for each number of positions.
+        self._seen = seen_BTT[:, None] if bool(begins_BT.any()) else None
 
     def __call__(self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
         if _products_are_faster(q_BHTE, k_BKTE) and not torch.compiler.is_compiling():
             return blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks)
-        return self._masked(q_BHTE, k_BKTE, v_BKTE)
+        return attention(q_BHTE, k_BKTE, v_BKTE, self._seen)
 
     @functools.cached_property
     def _blocks(self) -> list[blockwise.Block]:

@@ -3,6 +3,7 @@
 With small pages a processor looks up each in turn, and fetches nothing beyond one ahead of time.
 """
 
+import contextlib
 import mmap
 
 import torch
@@ -27,7 +28,8 @@ class Arena:
         size = -(-tensor.nbytes // _ALIGNED) * _ALIGNED
         if size > len(self._piece):
             memory = mmap.mmap(-1, max(_PIECE, -(-size // _PAGE) * _PAGE), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            memory.madvise(mmap.MADV_HUGEPAGE)
+            with contextlib.suppress(OSError):  # a kernel that has none
+                memory.madvise(mmap.MADV_HUGEPAGE)
             self._piece = memoryview(memory)
         here, self._piece = self._piece[: tensor.nbytes], self._piece[size:]
         return torch.frombuffer(here, dtype=tensor.dtype).view(tensor.shape).copy_(tensor)

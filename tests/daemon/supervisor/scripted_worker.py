@@ -114,6 +114,15 @@ def prints(context: Context, *_: str) -> None:
     idle(context)
 
 
+def _line(file: str, containing: str) -> str:
+    """The last word of a line; nothing where the kernel does not tell."""
+    try:
+        found = [line.split()[-1] for line in Path(file).read_text().splitlines() if containing in line]
+    except OSError:
+        found = []
+    return found[0] if found else ""
+
+
 def describes_itself(context: Context, *_: str) -> None:
     facts = [
         *(f"{name}={value}" for name, value in os.environ.items()),
@@ -122,6 +131,8 @@ def describes_itself(context: Context, *_: str) -> None:
         f"session={os.getsid(0)}",
         f"pid={os.getpid()}",
         f"nice={os.nice(0)}",
+        f"autogroup={_line('/proc/self/autogroup', 'nice')}",
+        f"slice={_line('/proc/self/sched', 'se.slice')}",
         f"oom={Path('/proc/self/oom_score_adj').read_text().strip()}",
         *(f"file={target}" for target in map(os.path.realpath, Path("/proc/self/fd").iterdir())),
     ]

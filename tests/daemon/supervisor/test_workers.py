@@ -389,5 +389,9 @@ def test_a_worker_gets_its_own_session_priorities_and_a_clean_environment(
             trainer, intake = dict(facts["trainer"]), dict(facts["intake"])
             assert int(trainer["nice"]) > int(intake["nice"])
             assert int(trainer["oom"]) > int(intake["oom"])
+            if intake["slice"]:  # nanoseconds, from Linux 6.12 on
+                assert int(trainer["slice"]) == 100_000_000 > int(intake["slice"])
+            if intake["autogroup"]:
+                assert int(trainer["autogroup"]) == 19 > int(intake["autogroup"])
 
     asyncio.run(scenario())

@@ -1,5 +1,7 @@
 """What the kernel tells of the memory that weights lie in."""
 
+import errno
+import mmap
 import re
 from pathlib import Path
 
@@ -45,6 +47,15 @@ def test_more_than_a_piece():
     small = arena.take(torch.full((3,), 7))
     assert large.sum() == 80 << 20
     assert small.tolist() == [7, 7, 7]
+
+
+def test_a_kernel_without_huge_pages(monkeypatch):
+    class Refusing(mmap.mmap):
+        def madvise(self, *_):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(mmap, "mmap", Refusing)
+    assert Arena().take(torch.arange(3)).tolist() == [0, 1, 2]
 
 
 def test_what_has_no_memory_stays_without():
