@@ -70,7 +70,7 @@ class Likelihood:
         """How much was measured, by name."""
         return {
             "conversations": float(len(self.nats_C)),
-            "tokens": float(self.tokens_C.sum()),
+            "scored_tokens": float(self.tokens_C.sum()),
             "bytes": float(self.bytes_C.sum()),
         }
 

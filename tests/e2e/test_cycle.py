@@ -52,6 +52,9 @@ def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     assert service.status()["version"] == "000001"
     answer, version = chat(service.url(), library[0][0])
     assert version == "000001"
+    told = service.json("version", "1")
+    assert isinstance(told, dict)
+    assert told["metrics"].items() > told["training_metrics"].items(), "what the evaluation adds hides nothing"
 
     again = service.ingest("library-again", library)
     assert again["added"] == 0

@@ -61,7 +61,7 @@ def test_figures_are_ratios_of_sums() -> None:
 def test_only_what_is_a_number_becomes_a_figure() -> None:
     unscored = Likelihood(np.array([1e6]), np.array([1.0]), np.array([0.0]))
     assert unscored.figures == {"loss": 1e6}
-    assert unscored.counts == {"conversations": 1.0, "tokens": 1.0, "bytes": 0.0}
+    assert unscored.counts == {"conversations": 1.0, "scored_tokens": 1.0, "bytes": 0.0}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
