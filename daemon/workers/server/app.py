@@ -1,6 +1,8 @@
 """The application: every route behind one front."""
 
-from fastapi import FastAPI
+from fastapi import Depends
+from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -16,17 +18,22 @@ from daemon.workers.server import (
     routes_sessions,
     routes_tokens,
 )
-from daemon.workers.server.front import Front
+from daemon.workers.server.front import PAGE, PAGE_SCRIPTS, Front
 from daemon.workers.server.service import Service
 from daemon.workers.server.streaming import VERSION_HEADER
+
+# Only so that /docs has a place to type a key into; the front checks it, before any route is looked for.
+_KEY = Depends(HTTPBearer(auto_error=False, description="One of the keys of `api.keys_file`, where it is set."))
 
 
 def make(service: Service) -> ASGIApp:
     """The ASGI application of one server."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="thord",
         description="A language model that keeps learning. The API is OpenAI's, so their clients work unchanged.",
+        docs_url=PAGE,
         redoc_url=None,
+        static_url=PAGE_SCRIPTS,
     )
     errors.install(app)
     for routes in (
@@ -38,9 +45,9 @@ def make(service: Service) -> ASGIApp:
         routes_embeddings,
         routes_tokens,
         routes_predict,
-        routes_health,
     ):
-        app.include_router(routes.router(service))
+        app.include_router(routes.router(service), dependencies=[_KEY])
+    app.include_router(routes_health.router(service))
     front = Front(app, service)
     origins = service.settings.api.allow_origins
     if not origins:

@@ -10,7 +10,10 @@ from daemon import log
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import Service
 
-_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+PAGE = "/docs"
+"""What the API is, for people: a browser has no key when it asks. Its scripts come from here, not from other hosts."""
+PAGE_SCRIPTS = "/docs-scripts"
+_OPEN = frozenset({"/healthz", "/readyz", "/metrics", PAGE, "/openapi.json"})
 _logger = log.get(__name__)
 
 
@@ -53,7 +56,8 @@ class Front:
         """Let it in, or raise what answers it. The Unix socket is guarded by its file's permissions instead of keys."""
         request.state.client = str(request.state.connection)
         request.state.owner = ""
-        if request.state.local or request.url.path in _OPEN:
+        path = request.url.path
+        if request.state.local or path in _OPEN or path.startswith(f"{PAGE_SCRIPTS}/"):
             return
         keys = self._service.keys
         if keys is None:

@@ -11,10 +11,11 @@ one that must not be seen.
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
+
+import regex
 
 GROUP = "thord.redactors"
 REDACTED = "[redacted]"
@@ -33,13 +34,13 @@ class Redaction:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="redaction")
-        self._patterns: Sequence[re.Pattern[str]] = ()
+        self._patterns: Sequence[regex.Pattern[str]] = ()
         self._hooks: Sequence[tuple[str, Hook]] | None = None
         self._overdue: Future[list[str]] | None = None
 
     def apply(self, patterns: Sequence[str]) -> None:
         """Take over what is to be replaced by ``[redacted]``."""
-        self._patterns = [re.compile(pattern) for pattern in patterns]
+        self._patterns = [regex.compile(pattern) for pattern in patterns]
 
     async def load(self) -> None:
         """Have the hooks at hand before the first text comes; that may take long.
@@ -64,7 +65,7 @@ class Redaction:
         except TimeoutError:
             if work.running():
                 self._overdue = work
-            raise UnredactedError(f"the redactors took longer than {MOST_SECONDS:.0f} seconds") from None
+            raise UnredactedError(f"the redactors took longer than {MOST_SECONDS:g} seconds") from None
 
     def _redacted(self, texts: Sequence[str]) -> list[str]:
         hooks = self._load()
@@ -72,7 +73,11 @@ class Redaction:
 
     def _without(self, text: str, hooks: Sequence[tuple[str, Hook]]) -> str:
         for pattern in self._patterns:
-            text = pattern.sub(REDACTED, text)
+            try:  # some take for ever with some texts; concurrent: the event loop goes on meanwhile
+                text = pattern.sub(REDACTED, text, timeout=MOST_SECONDS, concurrent=True)
+            except TimeoutError:
+                message = f"conversation_log.redact: {pattern.pattern!r} took longer than {MOST_SECONDS:g} seconds"
+                raise UnredactedError(message) from None
         for name, hook in hooks:
             try:
                 found = hook(text)

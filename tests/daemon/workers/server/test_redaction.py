@@ -166,6 +166,31 @@ def test_what_takes_too_long_is_not_kept_nor_waited_for_again(
     asyncio.run(scenario())
 
 
+def test_a_regular_expression_without_end_is_given_up_and_stops_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "MOST_SECONDS", 1.0)
+    endless = "a" * 60 + "!"
+
+    async def scenario() -> None:
+        found = Redaction()
+        found.apply([r"(a|aa)+$"])
+        work = asyncio.ensure_future(found.of([endless]))
+        turns = 0
+        while not work.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert turns > 50, "of the event loop, that is of every other request"
+        with pytest.raises(UnredactedError, match="longer than 1 seconds") as refused:
+            await work
+        assert endless not in str(refused.value)
+        while True:  # until the thread has noticed
+            with contextlib.suppress(UnredactedError):
+                assert await found.of(["b aaa"]) == ["b [redacted]"]
+                return
+            await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
 def test_one_that_is_none_is_refused_by_name(install: Install) -> None:
     install(number="discreet:NUMBER")
     with pytest.raises(
