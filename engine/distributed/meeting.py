@@ -6,7 +6,6 @@ A boundary module: torch.distributed has few types.
 import contextlib
 import os
 from collections.abc import Iterator
-from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -18,8 +17,9 @@ from engine.device import ImpossiblePlacementError
 from engine.distributed.group import PATIENCE
 from engine.distributed.world import World
 
-_PREPARING = timedelta(days=7)
-"""How long rank 0 may tokenise. Should it die, torchrun ends the others."""
+_LOOK = PATIENCE
+"""So often the others see whether rank 0, which may tokenise for days, is still there. Should it die, torchrun ends
+them; but where its host lost power nothing says so, and a connection on which nobody speaks stays open for ever."""
 _ORDER = "order"
 
 
@@ -49,8 +49,15 @@ class Meeting:
             self._tell("")
 
     def await_order(self) -> str:
-        """The others: what rank 0 said; empty where there is nothing to do."""
-        self._store.wait([_ORDER], _PREPARING)
+        """The others: what rank 0 said; empty where there is nothing to do.
+
+        Raises:
+            torch.distributed.DistNetworkError: the host of rank 0 is gone.
+        """
+        while True:
+            with contextlib.suppress(dist.DistStoreError):  # nothing said yet
+                self._store.wait([_ORDER], _LOOK)
+                break
         said: bytes = self._store.get(_ORDER)
         return said.decode()
 
