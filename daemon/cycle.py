@@ -55,9 +55,6 @@ TABLE: dict[tuple[CycleState, CycleEvent], CycleState] = {
 FINAL = frozenset({_S.PROMOTED, _S.SKIPPED, _S.REJECTED, _S.FAILED, _S.CANCELLED})
 """States that nothing leaves."""
 
-RETURNS_DATA = frozenset({_S.REJECTED, _S.FAILED, _S.CANCELLED, _S.SKIPPED})
-"""Final states whose conversations go back to ``new``."""
-
 
 class ImpossibleTransitionError(ValueError):
     """An event that the table does not know in that state."""

@@ -1,6 +1,6 @@
 """The tables of ``thord.toml``. Tables that belong to the engine are defined in `engine.config`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,12 +10,10 @@ from engine.config import (
     InferenceSettings,
     ModelSettings,
     Section,
-    Share,
     TokenizerSettings,
     TrainingSettings,
 )
 
-Seconds = Annotated[float, Field(gt=0)]
 ReplayStrategy = Literal["stratified", "uniform"]
 
 
@@ -197,6 +195,3 @@ class Tables(Section):
         if self.model.family == "agiformer" and self.tokenizer.kind != "bytes":
             raise ValueError('model.family "agiformer" reads bytes: set tokenizer.kind to "bytes"')
         return self
-
-
-__all__ = ["ApiSettings", "DataSettings", "Share", "Tables"]

@@ -46,7 +46,7 @@ class Cycle(Record):
     """A unit of learning. Its row is its only truth.
 
     Attributes:
-        reason: what started it: ``schedule``, ``threshold``, ``api``, ``manual by uid N``.
+        reason: what started it: ``schedule``, ``threshold``, ``manual by uid N``.
         attempt: how often work on it has begun.
         fruitless: how many of the last attempts in a row got no further than those before.
         furthest: the highest training step any attempt reported.
