@@ -14,11 +14,6 @@ from pydantic import JsonValue
 from engine.data.conversation import Message
 from engine.tokenizers.base import DialogueRefusedError
 
-CHATML = """\
-{%- for message in messages %}
-{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
 _GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 """Marks of what the assistant says, an extension of `transformers`; here it is found by comparing instead."""
 

@@ -2,28 +2,17 @@
 
 from pathlib import Path
 
-import tokenizers
 import torch
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from demo.text import Dialogue
-from engine.tokenizers.template import CHATML
 from tests.e2e.service import Service
+from tests.foreign import make_tokenizer
 
 
 def publish(folder: Path) -> Qwen2ForCausalLM:
     """A small random model with its own tokenizer and chat template, saved as people publish them."""
-    inner = tokenizers.Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    inner.train_from_iterator([], trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False))
-    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
-    PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<|endoftext|>", pad_token="<|endoftext|>", chat_template=CHATML
-    ).save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=320,

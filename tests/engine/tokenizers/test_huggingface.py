@@ -12,7 +12,7 @@ from engine.data.conversation import Conversation, Message
 from engine.tokenizers import chat, registry
 from engine.tokenizers.base import BOS, END, DialogueRefusedError
 from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
-from engine.tokenizers.template import CHATML
+from tests.foreign import CHATML
 
 WORDS = (json.__doc__ + (tokenizers.Tokenizer.__doc__ or "")).splitlines()
 LLAMA3 = (
