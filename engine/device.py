@@ -1,9 +1,11 @@
 """Where to compute and in what numbers: ``auto`` is decided by what this machine does fast, by trying."""
 
 import functools
+import os
 import time
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from engine.config import Device, Precision
@@ -31,6 +33,12 @@ def resolve(device: Device, precision: Precision) -> Placement:
         raise ImpossiblePlacementError("device 'cuda' was asked for, but torch finds no usable CUDA device here")
     chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     return Placement(chosen, _dtype(chosen, precision))
+
+
+def physical_cores() -> int:
+    """Cores that this process may use; two threads of one core share its arithmetic."""
+    allowed = len(os.sched_getaffinity(0))
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
 def _dtype(device: torch.device, precision: Precision) -> torch.dtype:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -183,7 +182,7 @@ def _record(plan: Plan, places: Places) -> Record:
         snapshot_sha256=sum_of_data,
         device=placement.device.type,
         dtype=str(placement.dtype).removeprefix("torch."),
-        threads=plan.training.threads or _physical_cores(),
+        threads=plan.training.threads or device.physical_cores(),
     )
     artifacts.write_json(file, record.model_dump(mode="json"))
     return record
@@ -204,11 +203,6 @@ def _use_threads(count: int) -> None:
     """So many for products, and for tokenising where that has not begun."""
     torch.set_num_threads(count)  # sums depend on how they are split, so a resumed run has as many
     os.environ["RAYON_NUM_THREADS"] = str(count)
-
-
-def _physical_cores() -> int:
-    allowed = len(os.sched_getaffinity(0))
-    return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
 def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:

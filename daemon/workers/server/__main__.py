@@ -4,8 +4,6 @@ import logging
 import os
 import sys
 
-import psutil
-
 from daemon.workers import runtime
 
 SWITCH_SECONDS = 0.0005
@@ -23,19 +21,14 @@ def main() -> None:
         import torch
 
         from daemon.workers.server import serving
+        from engine import device
 
     context.channel.idle()
     sys.setswitchinterval(SWITCH_SECONDS)
-    torch.set_num_threads(context.settings.inference.threads or _physical_cores())
+    torch.set_num_threads(context.settings.inference.threads or device.physical_cores())
     serving.run(context)
     logging.shutdown()
     os._exit(0)  # every answer is sent; a version half loaded in the other thread need not be waited for
-
-
-def _physical_cores() -> int:
-    """Cores this process may use; two threads of one core share its arithmetic."""
-    allowed = len(os.sched_getaffinity(0))
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 import textwrap
 
 import engine.training
-from engine import artifacts
-from engine.training import run
+from engine import artifacts, device
 
 
 def test_it_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "_physical_cores", lambda: 1)
+    monkeypatch.setattr(device, "physical_cores", lambda: 1)
     text = engine.training.__doc__
     code = textwrap.dedent(text[text.index("    from") : text.index("To go on")])
     for _ in range(2):
