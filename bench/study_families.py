@@ -31,8 +31,8 @@ from engine.data.batches import Rows
 from engine.device import Placement
 from engine.evaluation.likelihood import Document, measure
 from engine.models import registry
+from engine.tokenizers.base import Encoded
 from engine.tokenizers.bytes import FIRST, ByteTokenizer
-from engine.tokenizers.chat import Encoded
 from engine.training import loop
 from engine.training.checkpoint import Checkpoints
 from engine.training.objectives import MaskedCrossEntropy

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import artifacts
-from engine.tokenizers.chat import Encoded
+from engine.tokenizers.base import Encoded
 
 Number = TypeVar("Number", np.int32, np.int64, np.bool_)
 _BUFFER = 1 << 20

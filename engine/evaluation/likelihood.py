@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from engine.data.conversation import Conversation
 from engine.models.base import LanguageModel
-from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import Encoded, encode_conversations
+from engine.tokenizers.base import Encoded, Tokenizer
+from engine.tokenizers.chat import encode_conversations
 
 Floats = NDArray[np.float64]
 _SCORES_AT_ONCE = 1 << 23

@@ -75,6 +75,3 @@ def encode_prompt(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     """Tokens after which a text goes on; at least one."""
     return [*tokenizer.opening, *tokenizer.encode(text)] or [tokenizer.special(BOS)]
-
-
-__all__ = ["ROLE_TOKENS", "Encoded", "encode_conversations", "encode_prompt", "encode_text"]

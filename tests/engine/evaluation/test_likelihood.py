@@ -12,8 +12,7 @@ from transformers import LlamaForCausalLM
 from engine.data.conversation import Conversation, Message
 from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure, supervised_bytes
 from engine.models.base import LanguageModel
-from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import Encoded
+from engine.tokenizers.base import Encoded, Tokenizer
 
 CONVERSATIONS = [
     Conversation(messages=(Message("user", "Who was seen?"), Message("assistant", "The red fox — 日本."))),

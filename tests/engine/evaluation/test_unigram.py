@@ -5,7 +5,7 @@ import pytest
 
 from engine.evaluation.likelihood import Document
 from engine.evaluation.unigram import Unigram
-from engine.tokenizers.chat import Encoded
+from engine.tokenizers.base import Encoded
 
 
 def document(ids: list[int], supervised: list[bool], size: int = 10) -> Document:

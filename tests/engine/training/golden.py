@@ -15,7 +15,7 @@ from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import Placement
 from engine.models import registry
-from engine.tokenizers.chat import Encoded
+from engine.tokenizers.base import Encoded
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
 from engine.training.objectives import MaskedCrossEntropy
