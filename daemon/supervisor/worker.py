@@ -143,6 +143,7 @@ class Worker:
         self._connection: Connection | None = None
         self._pulse = _Pulse()
         self._booting_since = math.inf
+        self._silence_seconds = math.inf
         self._due_at = math.inf
         self._grace_seconds = 0.0
         self._overdue_reason = ""
@@ -283,7 +284,7 @@ class Worker:
         if self.state is WorkerState.STARTING:
             return self._booting_since + self.settings.boot_timeout_seconds
         if self.state is WorkerState.RUNNING:
-            silent = self._pulse.seen_at + self.settings.heartbeat_timeout_seconds
+            silent = self._pulse.seen_at + self._silence_seconds
             stalled = self._pulse.progress_at + self.settings.stall_timeout_seconds if self._pulse.busy else math.inf
             return min(silent, stalled)
         return self._due_at
@@ -312,8 +313,8 @@ class Worker:
         limits = self.settings
         if self.state is WorkerState.STARTING:
             return f"not ready within {limits.boot_timeout_seconds:g} s"
-        if now >= self._pulse.seen_at + limits.heartbeat_timeout_seconds:
-            return f"silent for {limits.heartbeat_timeout_seconds:g} s"
+        if now >= self._pulse.seen_at + self._silence_seconds:
+            return f"silent for {self._silence_seconds:g} s"
         return f"busy ({self._pulse.activity}) without progress for {limits.stall_timeout_seconds:g} s"
 
     # The state machine ----------------------------------------------------------------------------------------------
@@ -333,6 +334,8 @@ class Worker:
     def _start_process(self) -> None:
         self._due_at = math.inf
         self._booting_since = time.monotonic()
+        # The process beats as often as the settings of now ask for, also once they have changed.
+        self._silence_seconds = self.settings.heartbeat_timeout_seconds
         try:
             self._process = self._spawn(self)
         except OSError as error:

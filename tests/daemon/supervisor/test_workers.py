@@ -265,6 +265,21 @@ def test_a_reload_reaches_every_worker_with_the_new_settings(crew: StartCrew) ->
     asyncio.run(scenario())
 
 
+def test_a_shorter_heartbeat_timeout_is_for_workers_that_know_of_it(crew: StartCrew) -> None:
+    async def scenario() -> None:
+        async with crew(intake="idle", heartbeat_timeout_seconds=3.0) as it:
+            await it.workers.ready("intake")
+            before = it.pid("intake")
+            limits = it.settings.supervision.model_copy(update={"heartbeat_timeout_seconds": 0.3})
+            new = it.settings.model_copy(update={"supervision": limits})
+            it.paths.settings_file.write_text(new.model_dump_json())
+            it.workers.reload(new)
+            await asyncio.sleep(1.0)
+            assert (it.state("intake"), it.pid("intake")) == ("running", before)
+
+    asyncio.run(scenario())
+
+
 def test_a_run_is_one_process_from_command_to_answer(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(trainer="idle", evaluator="idle") as it:
