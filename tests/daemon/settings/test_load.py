@@ -127,9 +127,12 @@ def test_a_profile_is_chosen_and_the_choice_explained(paths: Paths) -> None:
 
 def test_reload_tells_what_applies_from_what_needs_a_restart() -> None:
     old = Tables()
-    new = Tables.model_validate({"api": {"port": 9}, "gate": {"draws": 5}, "inference": {"max_batch": 2}})
+    inference = {"max_batch": 2, "max_queue": 9}
+    new = Tables.model_validate(
+        {"api": {"port": 9, "max_body_megabytes": 9}, "gate": {"draws": 5}, "inference": inference}
+    )
     found = changes(old, new)
-    assert found.applied == ("gate.draws",)
+    assert found.applied == ("api.max_body_megabytes", "gate.draws", "inference.max_queue")
     assert found.needs_restart == {"api.port": "thorctl restart", "inference.max_batch": "thorctl restart server"}
 
 

@@ -164,11 +164,11 @@ def test_workers_are_stopped_started_and_restarted_over_the_socket(thord: StartT
 
 def test_hup_reloads_and_a_broken_file_changes_nothing(thord: StartThord) -> None:
     it = thord()
-    it.paths.config.write_text("[data]\nmin_conversations = 3\n[api]\nmax_body_megabytes = 9\n")
+    it.paths.config.write_text('[data]\nmin_conversations = 3\n[api]\nallow_origins = ["*"]\n')
     it.process.send_signal(signal.SIGHUP)
     line = it.until_logged("settings reloaded")[0]
     assert line["applied"] == ["data.min_conversations"]
-    assert line["needs_restart"] == {"api.max_body_megabytes": "thorctl restart server"}
+    assert line["needs_restart"] == {"api.allow_origins": "thorctl restart server"}
     assert json.loads(it.paths.settings_file.read_text())["data"]["min_conversations"] == 3
     assert it.paths.settings_file.stat().st_mode & 0o777 == 0o600
     it.paths.config.write_text("[data]\nmin_conversation = 4\n")
