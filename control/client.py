@@ -3,7 +3,7 @@
     from control.client import Thord
 
     thord = Thord()                                   # or Thord(home="/srv/thord")
-    thord.predict("I like it", task="sentiment_analysis")
+    thord.predict("Who are you?", task="chat")["generated_text"]
     thord.generate("Once upon a time", max_tokens=40)["text"]
     thord.train(wait=True)["state"]
 
@@ -257,7 +257,7 @@ class Thord:
         return self._complete("/v1/chat/completions", body, on_text)
 
     def predict(self, text: str, task: str) -> dict[str, Json]:
-        """What the head of ``task`` says about ``text``."""
+        """What the model says to ``text``, greedily; the ``task`` is ``chat`` or ``text_generation``."""
         return self._server.post("/predict", dict[str, answers.Json], {"task": task, "input": text}, timeout=600)
 
     def score(self, text: str, *, top_k: int | None = None) -> dict[str, Json]:

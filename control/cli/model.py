@@ -82,15 +82,15 @@ def add(commands: Commands) -> None:
     _add_sampling(chat)
     predict = commands.add(
         "predict",
-        "let a task's head judge a text",
+        "answer a text by itself, greedily, as a task",
         _predict,
         """
-        thorctl predict "I like it" --task sentiment_analysis
-        cat review.txt | thorctl predict - --task text_classification --json
+        thorctl predict "Who are you?" --task chat
+        cat prompt.txt | thorctl predict - --task text_generation --json
         """,
     )
     add_text(predict)
-    predict.add_argument("-t", "--task", required=True, metavar="TASK", help="a task of the settings")
+    predict.add_argument("-t", "--task", required=True, metavar="TASK", help="chat or text_generation")
     score = commands.add(
         "score",
         "say how well the model knows a text: loss, perplexity, surprisal",

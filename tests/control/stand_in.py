@@ -76,10 +76,10 @@ CONFIGURATION = {
     "why": "chosen by --profile",
     "origins": {"training.epochs": "profile tiny"},
 }
-PREDICTION = {"task": "sentiment_analysis", "label": "positive", "score": 0.9}
+PREDICTION = {"task": "chat", "generated_text": "A small model.", "finish_reason": "stop", "version": "000012"}
 EVENTS = [
-    {"id": 1, "at": "2026-01-02T03:04:05.000Z", "type": "cycle_started", "cycle": 7},
-    {"id": 2, "at": "2026-01-02T03:05:05.000Z", "type": "version_promoted", "version": "000012"},
+    {"id": 1, "at": "2026-01-02T03:04:05.000Z", "type": "cycle.collecting", "cycle": 7},
+    {"id": 2, "at": "2026-01-02T03:05:05.000Z", "type": "version.promoted", "version": "000012"},
 ]
 PROGRESS = [
     {"state": "collecting"},
@@ -137,10 +137,10 @@ def _completion(body: dict[str, object], chat: bool) -> list[dict[str, object]]:
 
     def piece(text: str | None, finish: str | None) -> dict[str, object]:
         choice = {"delta": {"content": text} if text else {}} if chat else {"text": text or ""}
-        return {"choices": [choice | {"index": 0, "finish_reason": finish}], "system_fingerprint": "thor@000012"}
+        return {"choices": [choice | {"index": 0, "finish_reason": finish}], "system_fingerprint": "000012"}
 
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    last = {"choices": [], "usage": usage, "system_fingerprint": "thor@000012"}
+    last = {"choices": [], "usage": usage, "system_fingerprint": "000012"}
     return [piece("Hello", None), piece(" world", None), piece(None, "stop"), last]
 
 
@@ -191,7 +191,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
             answer = {
                 "choices": [choice | {"finish_reason": "stop"}],
-                "system_fingerprint": "thor@000012",
+                "system_fingerprint": "000012",
                 "usage": usage,
             }
             self._whole(200, answer)

@@ -49,7 +49,7 @@ def test_the_list_of_commands_is_that_of_the_design(ctl: Ctl) -> None:
         (["data"], thord.COUNTS),
         (["quarantine"], [thord.REFUSAL]),
         (["quarantine", "retry"], {"added": 1, "duplicates": 0, "quarantined": 0}),
-        (["predict", "I like it", "--task", "sentiment_analysis"], thord.PREDICTION),
+        (["predict", "Who are you?", "--task", "chat"], thord.PREDICTION),
         (["score", "abc"], {"loss": 1.5, "perplexity": 4.5}),
         (["config"], thord.CONFIGURATION),
     ],
@@ -87,7 +87,7 @@ def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str
         (["promote", "12"], ["version 000012 is serving"]),
         (["data"], ["held out", "learned"]),
         (["quarantine"], ["chats/ [31mbad.json", "not JSON"]),
-        (["events"], ["cycle_started", "cycle=7", "version_promoted"]),
+        (["events"], ["cycle.collecting", "cycle=7", "version.promoted"]),
         (["config"], ['profile = "tiny"', "[training]", "epochs = 3.0  # profile tiny"]),
         (["evaluate", "current"], ["passed: yes", "loss: 2.5"]),
     ],
@@ -186,7 +186,7 @@ def test_generate_streams_text_and_takes_sampling(stand_in: StandIn, ctl: Ctl) -
     }  # fmt: skip
     assert ctl.json("generate", "-", stdin="Hi") == {
         "text": "Hello world",
-        "version": "thor@000012",
+        "version": "000012",
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
     }
