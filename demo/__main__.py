@@ -63,16 +63,14 @@ class Demo:
 def main() -> int:
     """Run the demonstration; 0 when everything it claims was seen to happen."""
     home = Path(tempfile.mkdtemp(prefix="thord-demo-"))
-    demo = Demo(home)
     try:
-        return _run(demo)
+        status = _run(Demo(home))
     except subprocess.CalledProcessError as error:
         print(f"demo: thorctl ended with status {error.returncode}; logs are in {home / 'logs'}", file=sys.stderr)
         subprocess.run([THORCTL, "--home", home, "stop", "--now"], check=False)
         return 1
-    finally:
-        if not (home / "logs").exists() or not sys.exc_info()[0]:
-            shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
+    return status
 
 
 def _run(demo: Demo) -> int:
