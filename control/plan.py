@@ -45,6 +45,6 @@ def lines(found: dict[str, Json]) -> dict[str, str]:
         "computes on": f"{found['device']} in {found['dtype']}, {numbers['gemm_flops'] / 1e9:,.0f} GFLOP/s",
         "training": f"{numbers['training_bytes'] / _MIB:,.0f} MiB of {numbers['available_bytes'] / _MIB:,.0f} free",
         "settings": fits,
-        "speed": f"{numbers['tokens_per_second']:,.0f} tokens/s",
+        "speed": f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['share_of_gemm']:.0%} of those GFLOP/s",
         "inference": f"{numbers['inference_bytes'] / _MIB:,.0f} MiB for {numbers['inference_rows']:.0f} rows at once",
     }

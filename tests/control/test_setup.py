@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from control import install_service, systemd
+from control import install_service, plan, systemd
 from control.paths import as_unit, at_home, share
 from engine.native import library
 from tests.control.stand_in import Ctl, StandIn
@@ -122,6 +122,11 @@ def test_doctor_plans_a_model(ctl: Ctl, tmp_path: Path) -> None:
     assert (found["family"], found["device"], found["batch_size"]) == ("thor", "cpu", 2)
     assert 1 << 20 < found["parameters"] < 10 << 20
     assert 4 * found["parameters"] < found["training_bytes"] < found["available_bytes"]
+    told = plan.lines(found)
+    assert told["computes on"].endswith(" GFLOP/s")
+    assert told["speed"].endswith(f" tokens/s, {found['share_of_gemm']:.0%} of those GFLOP/s")
+    assert told["settings"] == "batch_size 2, accumulation 1"
+    assert plan.lines(found | {"batch_size": 0})["settings"].startswith("not even one row fits")
     refused = ctl("doctor", "--plan", "--preset", "huge")
     assert refused.returncode == 1
     assert "has no preset 'huge'" in refused.stderr
