@@ -47,7 +47,7 @@ class Service(Protocol):
         ...
 
     def configuration(self) -> dict[str, JsonValue]:
-        """``settings``, ``origins``, ``profile``, ``why``; secrets hidden."""
+        """``settings``, ``origins``, ``profile``, ``why``; none of them is a secret."""
         ...
 
     def request_stop(self, *, now: bool = False) -> None:
