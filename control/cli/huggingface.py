@@ -43,8 +43,8 @@ def add(commands: Commands) -> None:
         _import,
         "thorctl import hf ~/models/Qwen3-0.6B\nthorctl import hf ./llama --promote\nthorctl import hf ./gpt2 --json",
         "Llama, Mistral, Qwen2, Qwen3 and GPT-2, with safetensors and tokenizer.json. The version is not in service "
-        "before it is promoted; since the tokenizer is fixed for the life of a thord, it must be the first one, or have "
-        "the tokenizer of the one that serves.",
+        "before it is promoted; since the tokenizer is fixed for the life of a thord, it must be the first one, or "
+        "have the tokenizer of the one that serves.",
     )
     taken.add_argument("layout", choices=("hf",), help="hf: the layout of Hugging Face")
     taken.add_argument("folder", metavar="DIR", help="the folder with config.json")

@@ -239,7 +239,8 @@ def test_systemd_listens_and_starts_it_when_somebody_connects() -> None:
 
 
 def test_the_commands_of_the_readme() -> None:
-    block = (REPOSITORY / "README.md").read_text().split("<!-- run by tests/e2e/test_systemd.py -->")[1].split("```")[1]
+    page = (REPOSITORY / "README.md").read_text()
+    block = page.split("<!-- run by tests/e2e/systemd_checks.py -->")[1].split("```")[1]
     commands = [line.split("#")[0].removeprefix("sudo ").strip() for line in block.splitlines()[1:]]
     script = "\n".join(["set -e", f"PATH={BIN}:$PATH", "export SYSTEMD_PAGER=", *commands])
     assert "active (running)" in run("bash", "-c", script)

@@ -136,6 +136,18 @@ def test_a_cycle_starts_by_itself_when_enough_came_in(stopped: Service, library:
     assert "threshold" in cycles[-1]["reason"]
 
 
+def test_a_large_file_is_learned_and_judged_on_its_end(service: Service, tmp_path: Path) -> None:
+    lines = 20_000
+    text = "".join(f"{number:06d} the quick brown fox jumps over the lazy dog until noon\n" for number in range(lines))
+    (tmp_path / "notes.txt").write_text(text)
+    done = service.ctl("train", "--corpus", str(tmp_path / "notes.txt"), "--split", "--wait", "--json", "--steps", "30")
+    cycle = json.loads(done.stdout)
+    assert cycle["state"] == "promoted", cycle
+    judged = (service.home / "snapshots/000001/held_out.jsonl").read_text().splitlines()
+    first = [int(json.loads(line)["conversation"]["text"][:6]) for line in judged]
+    assert 0.9 * lines <= min(first) <= max(first) < 0.95 * lines
+
+
 def test_training_by_hand_on_given_files(service: Service, tmp_path: Path, library: list[Dialogue]) -> None:
     from demo.text import to_json_lines
 

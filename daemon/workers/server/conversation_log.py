@@ -7,8 +7,8 @@ nothing is. A finished answer is on disk before its client is told that it is fi
 appear by rename: the intake sees a whole one or none. After a crash between file and database the same file is written
 again, and the intake knows what it has read.
 
-An answer that was cut off, or that people marked as bad, is not learned; an edited one is learned as edited. Its file has
-the answer that was given beside it, as a preference.
+An answer that was cut off, or that people marked as bad, is not learned; an edited one is learned as edited. The answer
+that was given is in the file beside it, as a preference.
 """
 
 import asyncio
