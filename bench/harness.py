@@ -14,6 +14,7 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 QUIET = ("schedule.enabled=false", "api.port=0")
+_CHILDREN = 4
 
 
 class Thord:
@@ -36,13 +37,13 @@ class Thord:
 
 
 @contextlib.contextmanager
-def thord(*settings: str, profile: str = "tiny") -> Iterator[Thord]:
+def thord(*settings: str) -> Iterator[Thord]:
     """Start one, stop it in the end."""
     home = Path(tempfile.mkdtemp(prefix="thord-bench-"))
     service = Thord(home)
     options = [word for setting in (*QUIET, *settings) for word in ("--set", setting)]
     try:
-        service.ctl("start", "--profile", profile, *options)
+        service.ctl("start", "--profile", "tiny", *options)
         yield service
     finally:
         subprocess.run([BIN / "thorctl", "--home", home, "stop"], check=False, stdout=subprocess.DEVNULL)
@@ -50,11 +51,11 @@ def thord(*settings: str, profile: str = "tiny") -> Iterator[Thord]:
 
 
 @contextlib.contextmanager
-def supervisord(children: int = 4) -> Iterator[Path]:
-    """The peer: supervisord with idle children. Gives its configuration file."""
+def supervisord() -> Iterator[Path]:
+    """The peer: supervisord with four idle children. Gives its configuration file."""
     home = Path(tempfile.mkdtemp(prefix="peer-bench-"))
     config = home / "supervisord.conf"
-    programs = "".join(f"[program:idle{i}]\ncommand=sleep 100000\nstartsecs=1\n" for i in range(children))
+    programs = "".join(f"[program:idle{i}]\ncommand=sleep 100000\nstartsecs=1\n" for i in range(_CHILDREN))
     config.write_text(
         f"[unix_http_server]\nfile={home}/s.sock\n[supervisord]\nlogfile={home}/s.log\npidfile={home}/s.pid\n"
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
@@ -63,7 +64,7 @@ def supervisord(children: int = 4) -> Iterator[Path]:
     daemon = subprocess.Popen([BIN / "supervisord", "-n", "-c", config], stdout=subprocess.DEVNULL)
     try:
         control = [BIN / "supervisorctl", "-c", config, "status"]
-        until(lambda: subprocess.run(control, check=False, capture_output=True).stdout.count(b"RUNNING") == children)
+        until(lambda: subprocess.run(control, check=False, capture_output=True).stdout.count(b"RUNNING") == _CHILDREN)
         yield config
     finally:
         daemon.terminate()
@@ -125,21 +126,17 @@ def wakeups(pid: int) -> int:
     return total
 
 
-def burn(cores: int | None = None) -> contextlib.AbstractContextManager[None]:
-    """Keep every core busy at the niceness of a trainer."""
-
-    @contextlib.contextmanager
-    def burning() -> Iterator[None]:
-        command = ["nice", "-n", "15", sys.executable, "-c", "while True: pass"]
-        processes = [subprocess.Popen(command) for _ in range(cores or os.cpu_count() or 1)]
-        try:
-            yield
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-
-    return burning()
+@contextlib.contextmanager
+def burn() -> Iterator[None]:
+    """Keep every core busy, more modestly than a trainer would."""
+    command = ["nice", "-n", "15", sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def table(title: str, rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:

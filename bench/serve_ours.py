@@ -16,6 +16,8 @@ from engine.inference.slots import WeightSlots
 
 Prompts = Sequence[Sequence[int]]
 
+_ROWS = 16
+
 
 class Listening:
     """Hands events out in the engine's own thread."""
@@ -31,10 +33,8 @@ class Listening:
 class Ours:
     """An engine that serves one version."""
 
-    def __init__(
-        self, folder: Path, dtype: torch.dtype, device: str, *, rows: int = 16, quantization: Quantization = "none"
-    ) -> None:
-        resident = preparing.load(folder, Placement(torch.device(device), dtype), rows, quantization)
+    def __init__(self, folder: Path, dtype: torch.dtype, device: str, quantization: Quantization = "none") -> None:
+        resident = preparing.load(folder, Placement(torch.device(device), dtype), _ROWS, quantization)
         slots = WeightSlots(60.0)
         slots.admit(resident.version, 1.0)
         slots.install(resident)

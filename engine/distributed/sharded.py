@@ -65,7 +65,11 @@ class Sharded(Group):
         self._model.reshard()
 
     def any_short(self, short: bool, halvings: int) -> bool:
-        """Never while others go on: they wait for this rank's part of a block."""
+        """Never while others go on: they wait for this rank's part of a block.
+
+        Raises:
+            ShortOfMemoryError: this rank is.
+        """
         if short:
             raise ShortOfMemoryError(self.rank, halvings + 1)
         return False

@@ -71,7 +71,11 @@ def admit(table: Table, version: int) -> tuple[Table, Admission]:
 
 
 def loaded(table: Table, version: int) -> Table:
-    """It was loaded and checked, after `admit` said that it may."""
+    """It was loaded and checked, after `admit` said that it may.
+
+    Raises:
+        ValueError: it is in memory already, or there is no slot.
+    """
     if version in table or len(table) >= SLOTS:
         raise ValueError(f"there is no slot for version {version}")
     return MappingProxyType({**table, version: Place("prepared")})
@@ -135,7 +139,12 @@ def enter(table: Table, version: int) -> Table:
 
 
 def leave(table: Table, version: int) -> Table:
-    """A request that was bound to it has ended."""
+    """A request that was bound to it has ended.
+
+    Raises:
+        KeyError: it is not in memory.
+        ValueError: no request is bound to it.
+    """
     place = table[version]
     if not place.users:
         raise ValueError(f"version {version} has no users")

@@ -208,7 +208,7 @@ def _norms_by(x: Tensor, weight_D: Tensor) -> Kernel | None:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU in its tanh form."""
+    """GELU in its tanh form, of any shape."""
     if (kernel := library.kernel_for(x)) is None:
         return F.gelu(x, approximate="tanh")
     return _gelu(x.contiguous(), kernel)

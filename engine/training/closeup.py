@@ -56,7 +56,7 @@ def histograms(module: nn.Module) -> dict[str, Histogram]:
 
 
 def histogram(values: Tensor) -> Histogram:
-    """Of finite values; of many, those of every so many places."""
+    """Of finite values in any shape; of many, those of every so many places."""
     flat_N = values.flatten()
     flat_N = flat_N[:: math.ceil(len(flat_N) / _VALUES_LOOKED_AT)].float()
     low, high = (bound.item() for bound in torch.aminmax(flat_N))

@@ -19,10 +19,10 @@ def written(tokenizer: Tokenizer, token: int) -> str:
 class Offsets:
     """Where each token of a text begins, in characters."""
 
-    def __init__(self, tokenizer: Tokenizer, start: int = 0) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._length = start
+        self._length = 0
 
     def add(self, token: int) -> int:
         """The place of the next token."""
