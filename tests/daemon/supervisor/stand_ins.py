@@ -18,7 +18,6 @@ from pathlib import Path
 
 from control.paths import Paths
 from daemon.messages import (
-    Abandon,
     Collect,
     Collected,
     Commit,
@@ -191,7 +190,6 @@ class StandIns:
         self.log: list[Message] = []
         self.runs: list[Train | Evaluate] = []
         self.serving = artifacts.current_version(paths.current)
-        self.prepared: int | None = None
         self.preparing = 0
         self.overlapped = False
         self.stopped_runs = 0
@@ -240,8 +238,6 @@ class StandIns:
         if worker == "server" and not self.script.server_up:
             raise WorkerUnavailableError("the server is down")
         self.log.append(message)
-        if isinstance(message, Abandon):
-            self.prepared = None
 
     async def request(
         self,
@@ -286,7 +282,7 @@ class StandIns:
                 self.serving = None
                 unfit = self.script.failed_flips_are_unfit
                 return Refused(version=message.version, reason="not enough memory", unfit=unfit)
-            self.serving, self.prepared = message.version, None
+            self.serving = message.version
             return Serving(version=message.version, resident=(message.version,))
         raise AssertionError(message)
 
@@ -308,7 +304,6 @@ class StandIns:
             return Refused(version=version, reason=str(error))
         if version in self.script.refuses:
             return Refused(version=version, reason=self.script.refuses[version])
-        self.prepared = version
         return Prepared(version=version)
 
     async def run(self, worker: WorkerName, command: Train | Evaluate, on_message: OnMessage) -> FromWorker:

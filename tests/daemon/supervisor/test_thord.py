@@ -17,8 +17,6 @@ import pytest
 
 from tests.daemon.supervisor.scripted import StartThord, Thord, alive, wait_until
 
-UP = {"intake": "idle", "server": "idle", "monitor": "idle"}
-
 
 class _Control(http.client.HTTPConnection):
     def __init__(self, thord: Thord) -> None:

@@ -99,7 +99,6 @@ class Listening:
     """Hands events out in the engine's own thread, and holds it then until ``go_on`` is set, as it is at first."""
 
     def __init__(self) -> None:
-        self.idles = 0
         self.go_on = threading.Event()
         self.go_on.set()
 
@@ -109,7 +108,7 @@ class Listening:
         assert self.go_on.wait(60)
 
     def idle(self) -> None:
-        self.idles += 1
+        """As `engine.inference.engine.Listener`."""
 
 
 class Running:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.messages import Collect, Collected, Counts, Scan, Scanned, Settle, Settled
+from daemon.messages import Collect, Collected, Scan, Scanned, Settle, Settled
 from daemon.settings.sections import ReplayStrategy, Tables
 from daemon.workers.intake.cycles import Cycles, Wanted
 from daemon.workers.intake.folders import Signature
@@ -119,10 +119,6 @@ class RunningIntake:
     def refusals(self) -> dict[str, str]:
         """Reason by file name."""
         return {Path(file).name: reason for file, reason in self.query("SELECT file, reason FROM refusals ORDER BY id")}
-
-    def await_counts(self, **wanted: int) -> None:
-        """Wait for the message that says so, without asking for anything."""
-        self.worker.expect(Counts, lambda counts: all(getattr(counts, n) == v for n, v in wanted.items()), timeout=20)
 
     def snapshot(self, cycle: int) -> tuple[list[Example], list[Example]]:
         folder = self.home / "snapshots" / f"{cycle:06d}"

@@ -16,7 +16,6 @@ from engine.data.formats.text import clean
 from tests.daemon.workers.server.harness import Server, StartServer, Worker, greedy, server_settings
 
 PATIENT = 1000.0
-Ask = Callable[..., dict]
 
 
 def logging(feedback_seconds: float, **more: object) -> Tables:
