@@ -65,9 +65,11 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="thord-demo-"))
     try:
         status = _run(Demo(home))
-    except subprocess.CalledProcessError as error:
+    except BaseException as error:  # Ctrl-C too: no thord goes on alone
+        subprocess.run([THORCTL, "--home", home, "stop", "--now"], check=False, stdout=subprocess.DEVNULL)
+        if not isinstance(error, subprocess.CalledProcessError):
+            raise
         print(f"demo: thorctl ended with status {error.returncode}; logs are in {home / 'logs'}", file=sys.stderr)
-        subprocess.run([THORCTL, "--home", home, "stop", "--now"], check=False)
         return 1
     shutil.rmtree(home, ignore_errors=True)
     return status
