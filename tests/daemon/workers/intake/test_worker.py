@@ -197,6 +197,8 @@ def test_its_own_data_is_never_learned_from(intake_with, tmp_path, quick_setting
     intake = intake_with(Tables.model_validate(settings))
     (intake.inbox / "chats" / "a.txt").write_text("Human: a\nAssistant: b\n")
     (tmp_path / "beside.txt").write_text("Human: c\nAssistant: d\n")
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / "enwik8").write_text("Fetched for those who ask for it.\n")
     intake.collect(1)
     assert intake.scan().added == 0
     assert sum(intake.counts().values()) == 2
