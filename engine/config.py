@@ -377,7 +377,9 @@ class GateSettings(Section):
 
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Confidence that a candidate is better.")
     draws: int = Field(10_000, gt=0, description="Draws of the paired bootstrap.")
-    min_conversations: int = Field(5, gt=0, description="Held-out conversations without which nothing is promoted.")
+    min_conversations: int = Field(
+        5, gt=0, description="Held-out conversations without which a cycle is skipped, and nothing is promoted."
+    )
     min_improvement: float = Field(0.0, ge=0, description="Bits per byte by which a candidate must be better.")
     tolerance: float = Field(0.02, ge=0, description="Bits per byte by which a guarded slice may be worse.")
 

@@ -41,7 +41,7 @@ class DataSettings(Section):
         "stratified",
         description="How those are drawn: cycles and sources alike (stratified), or conversations alike (uniform).",
     )
-    max_tries: int = Field(3, gt=0, description="Failed cycles after which a conversation is set aside.")
+    max_tries: int = Field(3, gt=0, description="Rejected or failed cycles after which a conversation is set aside.")
     max_file_megabytes: int = Field(2048, gt=0, description="A larger file goes to quarantine.")
     max_record_megabytes: int = Field(8, gt=0, description="A larger record goes to quarantine.")
     settle_seconds: float = Field(1.0, gt=0, description="A file is read once it was left alone for this long.")
