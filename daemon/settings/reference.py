@@ -32,8 +32,7 @@ def toml() -> str:
     for table, title, rows in _tables():
         lines += ["", f"# {title.replace('``', '')}", f"[{table}]"]
         for key, field in rows:
-            unset = " Unset unless given; an example:" if field.default is None else ""
-            lines += [f"# {field.description} {_allowed(field)}".rstrip() + unset, _commented(key, field)]
+            lines += [f"# {field.description} {_allowed(field)}".rstrip() + _example(field), _commented(key, field)]
     return "\n".join(lines) + "\n"
 
 
@@ -71,6 +70,13 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 
 def _default(field: FieldInfo) -> str:
     return "" if field.default is None else json.dumps(field.default)
+
+
+def _example(field: FieldInfo) -> str:
+    """What stands before the line of a setting that has an example."""
+    if field.default is None:
+        return " Unset unless given; an example:"
+    return f" For example: {json.dumps(field.examples[0])}" if field.examples else ""
 
 
 def _commented(key: str, field: FieldInfo) -> str:
