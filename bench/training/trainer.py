@@ -43,7 +43,7 @@ class Noting(Trainer):
     loss = torch.zeros(())
     supervised = 0
 
-    def compute_loss(self, model, inputs, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def compute_loss(self, model, inputs, *args, **kwargs):
         self.supervised = int((inputs["labels"][:, 1:] != -100).sum())
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         self.loss = loss.detach()
@@ -53,7 +53,7 @@ class Noting(Trainer):
 class Turns(TrainerCallback):
     """Lets the contestant stop the trainer."""
 
-    def on_step_end(self, args, state, control, **kwargs) -> None:  # type: ignore[no-untyped-def]
+    def on_step_end(self, args, state, control, **kwargs) -> None:
         control.should_training_stop = not contestant.stepped(trainer.loss, trainer.supervised)
 
 

@@ -78,7 +78,7 @@ class SpawnedWorker:
             while True:
                 for position, message in enumerate(self._received):
                     if isinstance(message, kind) and where(message):
-                        return self._received.pop(position)  # type: ignore[return-value]
+                        return self._received.pop(position)
                 if self._ended:
                     self.process.wait(timeout)
                     raise WorkerGoneError(

@@ -98,7 +98,7 @@ def test_what_does_not_prove_itself_is_turned_away_and_the_right_one_still_gets_
     async def scenario(house: House) -> None:
         token = house.channel.expect("intake")
         given_: dict[str, str | int] = {"token": token, **wrong}
-        assert await is_closed(await house.introduce(**given_))  # type: ignore[arg-type]
+        assert await is_closed(await house.introduce(**given_))
         assert house.hellos == []
         _, writer = await house.introduce(token)
         await house.until(lambda: house.hellos)

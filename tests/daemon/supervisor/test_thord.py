@@ -112,7 +112,7 @@ def test_even_a_stopped_worker_and_its_child_die_with_the_supervisor(thord: Star
 
 def test_the_next_start_after_a_kill_succeeds_at_once(thord: StartThord) -> None:
     first = thord()
-    port = call(first, "/v1/status")["api"]["url"].rsplit(":", 1)[1]  # type: ignore[index]
+    port = call(first, "/v1/status")["api"]["url"].rsplit(":", 1)[1]
     first.process.kill()
     second = thord("--set", f"api.port={port}", ready=False)
     wait_until(

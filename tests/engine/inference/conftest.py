@@ -127,7 +127,7 @@ class Running:
 
     def ask(self, prompts: Sequence[Sequence[int]], wish: Wish, **options: object) -> Heard:
         heard = Heard(expected=len(prompts))
-        heard.request = Request(prompts, wish, heard.receive, **options)  # type: ignore[arg-type]
+        heard.request = Request(prompts, wish, heard.receive, **options)
         self.engine.submit(heard.request)
         return heard
 
@@ -147,7 +147,7 @@ def make_running() -> Iterator[Callable[..., Running]]:
     made: list[Running] = []
 
     def make(*residents: Resident, start: bool = True, **options: float) -> Running:
-        running = Running(**options)  # type: ignore[arg-type]
+        running = Running(**options)
         made.append(running)
         for resident in residents:
             running.serve(resident)

@@ -38,7 +38,7 @@ def kill_at_operation(number: int) -> None:
 
     os.fsync = counted(os.fsync)
     os.unlink = counted(os.unlink)
-    Path.rename = counted(Path.rename)  # type: ignore[method-assign]
+    Path.rename = counted(Path.rename)
 
 
 def tear(number: int) -> None:
