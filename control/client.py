@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from control import answers, errors
 from control.corpora import NAMED
@@ -104,6 +104,7 @@ class Thord:
         overrides: Mapping[str, Json] | None = None,
         *,
         split: bool = False,
+        base: str | None = None,
         wait: bool = False,
         on_progress: Callable[[answers.Progress], None] | None = None,
     ) -> answers.Cycle:
@@ -116,6 +117,7 @@ class Thord:
             overrides: keys of ``[training]`` that this run shall do differently, such as ``{"epochs": 1}``.
             split: learn the first 90 % of the bytes of each file, judge on the next 5 %, leave the rest alone; so it is
                 with ``enwik8`` in any case.
+            base: go on from this version, and not from the one that serves.
             wait: return when the cycle has ended, and not when it has begun.
             on_progress: called for every step reported, while waiting.
 
@@ -127,6 +129,7 @@ class Thord:
             "validation_files": _absolute(validation_files),
             "corpus": [name if name in NAMED else file for name, file in zip(corpus, _absolute(corpus), strict=True)],
             "split": split or any(name in NAMED for name in corpus),
+            "base": None if base is None else _number(base),
             "overrides": dict(overrides or {}),
         }
         cycle = self._control.post("/v1/cycles", answers.Cycle, body)
@@ -178,9 +181,12 @@ class Thord:
         target = f"/v1/versions/{_number(version)}/promote"
         return self._control.post(target, answers.Version, {"force": force}, timeout=None)
 
-    def import_model(self, folder: str | Path) -> answers.Version:
-        """Take over a model from a folder in the layout of Hugging Face; the version it became, not yet in service."""
-        body: dict[str, Json] = {"folder": _absolute([folder])[0]}
+    def import_model(self, folder: str | Path, layout: Literal["hf", "checkpoint"] = "hf") -> answers.Version:
+        """Take over a model in the layout of Hugging Face, or the checkpoint of a run; the version it became.
+
+        It is not in service yet.
+        """
+        body: dict[str, Json] = {"folder": _absolute([folder])[0], "layout": layout}
         return self._control.post("/v1/imports", answers.Version, body, timeout=None)
 
     def rollback(self) -> answers.Version:

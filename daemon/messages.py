@@ -11,6 +11,8 @@ MAX_LINE = 1 << 20
 """Bytes of the longest message. A longer one ends the connection."""
 
 WorkerName = Literal["intake", "server", "monitor", "trainer", "evaluator"]
+Layout = Literal["hf", "checkpoint"]
+"""Of a folder that becomes a version: Hugging Face's, or that of a checkpoint of a run."""
 
 
 class Message(BaseModel):
@@ -117,11 +119,12 @@ class Trained(Message):
 
 
 class Imported(Message):
-    """A model from elsewhere is published under ``versions/``."""
+    """A model from elsewhere, or a checkpoint, is published under ``versions/``."""
 
     kind: Literal["imported"] = "imported"
     request: int
     version: int
+    parent: int | None
     sha256: str
     parameters: int
 
@@ -265,11 +268,12 @@ class Train(Message):
 
 
 class Import(Message):
-    """Trainer: publish the model in ``folder``, in the layout of Hugging Face, as ``versions/<version>``."""
+    """Trainer: publish the model in ``folder`` as ``versions/<version>``."""
 
     kind: Literal["import"] = "import"
     request: int
     version: int
+    layout: Layout
     folder: str
 
 

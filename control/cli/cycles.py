@@ -41,6 +41,7 @@ class TrainOptions(Options):
     train_data: list[str]
     val_data: list[str]
     split: bool
+    base: str | None
     checkpoint_folder: str
     wait: bool
 
@@ -81,6 +82,7 @@ def add(commands: Commands) -> None:
         thorctl train --corpus books/ notes.txt --epochs 2 --wait
         thorctl train --corpus enwik8 --steps 5000 --wait
         thorctl train --corpus notes.txt --split
+        thorctl train --from 12 --learning-rate 1e-4
         thorctl train --train-data train.jsonl --val-data val.jsonl --batch-size 16 --learning-rate 1e-4
         thorctl train --wait --json | jq .state
         """,
@@ -98,6 +100,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="learn the first 90%% of the bytes of each file, judge on the next 5%%, leave the rest alone",
     )
+    train.add_argument("--from", dest="base", metavar="V", help="go on from this version, not from the one in service")
     for name, (kind, meaning) in _OVERRIDES.items():
         train.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="DIR" if kind is str else "N", help=meaning
@@ -148,7 +151,8 @@ def _train(options: TrainOptions) -> int:
     if "checkpoint_folder" in overrides:
         overrides["checkpoint_folder"] = str(Path(options.checkpoint_folder).expanduser().absolute())
     thord = connect(options)
-    cycle = thord.train(options.train_data, options.val_data, options.corpus, overrides, split=options.split)
+    files = (options.train_data, options.val_data, options.corpus)
+    cycle = thord.train(*files, overrides, split=options.split, base=options.base)
     if not options.wait:
         if options.json:
             output.emit(cycle)

@@ -1,10 +1,11 @@
-"""``import export push``: models in the layout of Hugging Face, from there and to there."""
+"""``import export push``: models in the layout of Hugging Face, from there and to there; checkpoints."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from control import exit_status, heavy, output
 from control.cli.arguments import version_folder
@@ -14,7 +15,7 @@ from control.cli.parser import Commands, Options, connect
 class ImportOptions(Options):
     """What ``import`` is given."""
 
-    layout: str
+    layout: Literal["hf", "checkpoint"]
     folder: str
     promote: bool
 
@@ -39,15 +40,20 @@ def add(commands: Commands) -> None:
     """Declare the commands."""
     taken = commands.add(
         "import",
-        "make a Hugging Face model a version of thord",
+        "make a Hugging Face model, or a checkpoint of a run, a version of thord",
         _import,
-        "thorctl import hf ~/models/Qwen3-0.6B\nthorctl import hf ./llama --promote\nthorctl import hf ./gpt2 --json",
+        """
+        thorctl import hf ~/models/Qwen3-0.6B
+        thorctl import hf ./llama --promote
+        thorctl import hf ./gpt2 --json
+        thorctl import checkpoint /var/lib/thord/runs/000012/checkpoints/004000
+        """,
         "Llama, Mistral, Qwen2, Qwen3 and GPT-2, with safetensors and tokenizer.json. The version is not in service "
         "before it is promoted; since the tokenizer is fixed for the life of a thord, it must be the first one, or "
         "have the tokenizer of the one that serves.",
     )
-    taken.add_argument("layout", choices=("hf",), help="hf: the layout of Hugging Face")
-    taken.add_argument("folder", metavar="DIR", help="the folder with config.json")
+    taken.add_argument("layout", choices=("hf", "checkpoint"), help="hf: the layout of Hugging Face")
+    taken.add_argument("folder", metavar="DIR", help="the folder with config.json, or the checkpoint's")
     taken.add_argument("--promote", action="store_true", help="put it into service at once")
     written = commands.add(
         "export",
@@ -73,7 +79,7 @@ def add(commands: Commands) -> None:
 
 def _import(options: ImportOptions) -> int:
     thord = connect(options)
-    version = thord.import_model(options.folder)
+    version = thord.import_model(options.folder, options.layout)
     if options.promote:
         version = thord.promote(version["version"])
     if options.json:

@@ -305,7 +305,7 @@ class Cycles:
             replayed=answer.replayed,
             held_out=answer.held_out,
             snapshot_sha256=answer.sha256,
-            base_version=self._promotion.serving,
+            base_version=cycle.request.base or self._promotion.serving,
             version=await insist(lambda: self._store.next_version(highest), self._troubles),
         )
 

@@ -1,10 +1,10 @@
-"""Imports: a model from elsewhere becomes a version, published by a trainer of its own."""
+"""Imports: a model from elsewhere, or a checkpoint, becomes a version, published by a trainer of its own."""
 
 import asyncio
 import itertools
 
 from control.paths import Paths
-from daemon.messages import Failure, Import, Imported
+from daemon.messages import Failure, Import, Imported, Layout
 from daemon.supervisor import versions
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.records import Version, utc_now
@@ -27,7 +27,7 @@ class Imports:
         self._paths = paths
         self._numbers = itertools.count(_FIRST_REQUEST)
 
-    async def take(self, folder: str) -> Version:
+    async def take(self, folder: str, layout: Layout) -> Version:
         """Publish the model in ``folder``; the version it became, which is not in service yet.
 
         Raises:
@@ -38,12 +38,18 @@ class Imports:
         """
         highest = await asyncio.to_thread(versions.highest, self._paths)
         number = await self._store.reserve_version(highest)
-        command = Import(request=next(self._numbers), version=number, folder=folder)
+        command = Import(request=next(self._numbers), version=number, layout=layout, folder=folder)
         answer = await self._workers.run("trainer", command, lambda _: None)
         if isinstance(answer, Failure):
             raise ImportFailedError(answer.reason)
         if not isinstance(answer, Imported):
             raise ImportFailedError(f"the trainer answered with '{answer.kind}'")
-        found = Version(number=number, created_at=utc_now(), sha256=answer.sha256, parameters=answer.parameters)
+        found = Version(
+            number=number,
+            parent=answer.parent,
+            created_at=utc_now(),
+            sha256=answer.sha256,
+            parameters=answer.parameters,
+        )
         await self._store.adopt_version(found)
         return await self._store.version(number)

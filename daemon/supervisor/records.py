@@ -28,12 +28,17 @@ class Record(BaseModel):
 
 
 class CycleRequest(Record):
-    """What a cycle was asked to do. All empty: learn what the ledger holds, by the settings."""
+    """What a cycle was asked to do. All empty: learn what the ledger holds, by the settings.
+
+    Attributes:
+        base: the version to go on from; null: the one that serves.
+    """
 
     train_files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
     split: bool = False
+    base: int | None = None
     overrides: dict[str, JsonValue] = {}
 
     @property

@@ -1,4 +1,4 @@
-"""What the trainer does with `Import`: read a Hugging Face folder, publish it as a version."""
+"""What the trainer does with `Import`: read a folder of Hugging Face's or a checkpoint, publish it as a version."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Failure, Import, Imported
 from daemon.workers.runtime import Channel
-from engine.artifacts import ArtifactError
+from engine.artifacts import ArtifactError, VersionManifest
 from engine.huggingface import importing
 from engine.huggingface.layout import ForeignModelError
+from engine.training import from_checkpoint
 
 _logger = log.get(__name__)
 
@@ -17,7 +18,7 @@ def carry_out(command: Import, paths: Paths, channel: Channel) -> None:
     """Answer with what was published, or with what stood in its way."""
     channel.advance(f"importing {command.folder}")
     try:
-        manifest = importing.take(Path(command.folder), paths.version(command.version), command.version)
+        manifest = _published(command, paths)
     except (ForeignModelError, ArtifactError, OSError) as error:
         _logger.warning("import failed", folder=command.folder, reason=str(error))
         channel.send(Failure(request=command.request, reason=str(error), retry=False))
@@ -27,7 +28,17 @@ def carry_out(command: Import, paths: Paths, channel: Channel) -> None:
             Imported(
                 request=command.request,
                 version=manifest.version,
+                parent=manifest.parent,
                 sha256=manifest.sha256,
                 parameters=manifest.parameters,
             )
         )
+
+
+def _published(command: Import, paths: Paths) -> VersionManifest:
+    source, target, number = Path(command.folder), paths.version(command.version), command.version
+    match command.layout:
+        case "hf":
+            return importing.take(source, target, number)
+        case "checkpoint":
+            return from_checkpoint.publish(source, paths.runs, paths.version, target, number)

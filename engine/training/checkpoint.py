@@ -155,7 +155,7 @@ class Checkpoints:
         for step in reversed(self._steps()):
             folder = self._at(step)
             try:
-                return _read(folder)
+                return read(folder)
             except ArtifactError as error:
                 _logger.warning("checkpoint is damaged, going back to the one before: %s", error)
                 shutil.rmtree(folder)
@@ -169,7 +169,7 @@ class Checkpoints:
             OSError: it was being written, and could not be.
         """
         self.wait()
-        return _read(self._at(step))
+        return read(self._at(step))
 
     def _at(self, step: int) -> Path:
         return self._folder / f"{step:06d}"
@@ -251,7 +251,12 @@ def _write(file: Path, tensors: Mapping[str, Tensor]) -> None:
         raise OSError(errno.EIO, str(error), str(file)) from error
 
 
-def _read(folder: Path) -> Checkpoint:
+def read(folder: Path) -> Checkpoint:
+    """The checkpoint in a folder, verified.
+
+    Raises:
+        ArtifactError: there is none, or it is damaged.
+    """
     try:
         files = _FILES_JSON.validate_json((folder / artifacts.MANIFEST).read_bytes())
         artifacts.check_files(folder, files)

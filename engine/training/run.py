@@ -30,6 +30,7 @@ from engine.tokenizers import chat
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.training import metrics
+from engine.training.checkpoint import Progress
 from engine.training.closeup import Examples
 from engine.training.loop import Loop, Outcome, steps_per_epoch
 from engine.training.metrics import Recorder
@@ -37,7 +38,7 @@ from engine.training.objectives import Anchor, MaskedCrossEntropy
 from engine.training.reporting import Reporter, Stopped
 from engine.version import Provenance
 
-RECORD, METRICS = "run.json", "metrics.jsonl"
+RECORD, METRICS, TOKENIZER, CHECKPOINTS = "run.json", "metrics.jsonl", "tokenizer", "checkpoints"
 FEWEST_VALIDATION, MOST_VALIDATION = 3, 200
 """Conversations. Fewer say nothing, and are better learned from; more would slow a run down."""
 _logger = logging.getLogger(__name__)
@@ -191,7 +192,7 @@ def _record(plan: Plan, places: Places) -> Record:
 def checkpoint_folder(plan: Plan, places: Places) -> Path:
     """In the run's folder, or under its name in the folder that the settings name."""
     chosen = plan.training.checkpoint_folder
-    return Path(chosen) / places.folder.name if chosen else places.folder / "checkpoints"
+    return Path(chosen) / places.folder.name if chosen else places.folder / CHECKPOINTS
 
 
 def _same(one: Plan, other: Plan) -> bool:
@@ -209,7 +210,7 @@ def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:
     """The base version's; in an initial training, one trained on the snapshot."""
     if places.base:
         return tokenizers.load(version.read_config(places.base).tokenizer, places.base)
-    folder = places.folder / "tokenizer"
+    folder = places.folder / TOKENIZER
     if not folder.exists():
         reporter.preparing("training the tokenizer")
         texts = _texts(snapshot.train_examples(places.snapshot))
@@ -299,8 +300,22 @@ def _anchor(record: Record, places: Places) -> Anchor | None:
 
 
 def _provenance(record: Record, outcome: Outcome) -> Provenance:
-    plan, progress = record.plan, outcome.progress
-    metrics = {
+    plan = record.plan
+    return Provenance(
+        version=plan.version,
+        parent=plan.base,
+        cycle=plan.cycle,
+        snapshot_sha256=record.snapshot_sha256,
+        seed=plan.training.seed,
+        settings=plan.settings,
+        training_seconds=round(outcome.progress.seconds, 3),
+        metrics=figures(outcome.progress),
+    )
+
+
+def figures(progress: Progress) -> dict[str, float]:
+    """What a version's manifest says of its training; what is not known is left out."""
+    found = {
         "steps": progress.step,
         "tokens": progress.tokens,
         "supervised_tokens": progress.supervised,
@@ -310,13 +325,4 @@ def _provenance(record: Record, outcome: Outcome) -> Provenance:
         "best_validation_loss": progress.best_validation_loss,
         "best_step": progress.best_step,
     }
-    return Provenance(
-        version=plan.version,
-        parent=plan.base,
-        cycle=plan.cycle,
-        snapshot_sha256=record.snapshot_sha256,
-        seed=plan.training.seed,
-        settings=plan.settings,
-        training_seconds=round(progress.seconds, 3),
-        metrics={name: float(value) for name, value in metrics.items() if value is not None},
-    )
+    return {name: float(value) for name, value in found.items() if value is not None}

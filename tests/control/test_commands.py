@@ -114,7 +114,7 @@ def test_train_sends_absolute_paths_and_only_the_settings_that_were_given(
     ctl.json(
         "train",
         *files.split(),
-        *"--epochs 2 --batch-size 4 --steps 9 --learning-rate 1e-4".split(),
+        *"--epochs 2 --batch-size 4 --steps 9 --learning-rate 1e-4 --from thor@000012".split(),
         "--checkpoint-folder",
         "kept",
     )
@@ -124,6 +124,7 @@ def test_train_sends_absolute_paths_and_only_the_settings_that_were_given(
         "validation_files": ["/v.jsonl"],
         "corpus": [],
         "split": False,
+        "base": 12,
         "overrides": {"epochs": 2.0, "batch_size": 4, "max_steps": 9, "learning_rate": 1e-4}
         | {"checkpoint_folder": str(thord.REPOSITORY / "kept")},
     }

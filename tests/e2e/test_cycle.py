@@ -1,13 +1,16 @@
 """The whole loop: watch, learn, judge, swap, answer."""
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from demo.text import Dialogue
-from tests.e2e.service import Service
+from tests.e2e.service import REPOSITORY, Service
 
 
 def chat(url: str, question: str, model: str = "thor") -> tuple[str, str]:
@@ -97,6 +100,37 @@ def check_bench(service: Service) -> None:
     assert [line.split()[0] for line in shown.splitlines()] == ["CLIENTS", "1", "4", "16", "version"]
 
 
+CLIENT_OF_THE_APPLICATION = """
+with app.test_client() as browser:
+    answer = browser.post("/ask", json={"question": "Who are you?"})
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json) >= {"generated_text", "version"}
+    service.stop()
+    while browser.post("/ask", json={"question": "Who are you?"}).status_code == 200:
+        pass  # it answers until it has stopped
+    print("refused:", browser.post("/ask", json={"question": "Who are you?"}).json["error"])
+"""
+
+
+def check_python_page(service: Service) -> None:
+    """Its programs, one after the other, as they stand; the second is an application that somebody asks."""
+    page = (REPOSITORY / "docs/python.md").read_text()
+    client, application = (block.split("```")[0] for block in page.split("```python\n")[1:])
+    environment = {**os.environ, "THORD_HOME": str(service.home)}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{client}\n{application}\n{CLIENT_OF_THE_APPLICATION}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0] == "000001"
+    assert any(line.startswith("skipped") for line in said), said
+    assert said[-1].startswith("refused: thord is not running"), said
+
+
 def test_a_restart_keeps_everything(service: Service, library: list[Dialogue]) -> None:
     service.ingest("library", library)
     assert service.train()["state"] == "promoted"
@@ -111,6 +145,7 @@ def test_a_restart_keeps_everything(service: Service, library: list[Dialogue]) -
     assert isinstance(cycles, list)
     assert [cycle["state"] for cycle in cycles] == ["promoted"]
     check_bench(service)
+    check_python_page(service)
 
 
 def test_a_candidate_that_is_no_better_is_rejected_with_its_figures(service: Service, library: list[Dialogue]) -> None:

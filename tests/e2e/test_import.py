@@ -1,13 +1,15 @@
-"""A published model is taken over, serves, learns, and goes out again for transformers to read."""
+"""A published model is taken over, serves, learns, and goes out again for transformers to read; checkpoints too."""
 
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from demo.text import Dialogue
 from tests.e2e.service import Service
 from tests.foreign import make_tokenizer
+from tests.hub import local_hub
 
 
 def publish(folder: Path) -> Qwen2ForCausalLM:
@@ -31,7 +33,7 @@ def publish(folder: Path) -> Qwen2ForCausalLM:
 
 @torch.no_grad()
 def test_an_imported_model_serves_learns_and_goes_out_again(
-    service: Service, tmp_path: Path, library: list[Dialogue]
+    service: Service, tmp_path: Path, library: list[Dialogue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = publish(tmp_path / "qwen")
     refused = service.ctl("import", "hf", str(tmp_path))
@@ -47,10 +49,26 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     cycle = service.train("--epochs", "2")
     assert (cycle["state"], cycle["base_version"]) == ("promoted", imported["version"]), cycle
 
+    last = max((service.home / "runs/000001/checkpoints").iterdir())
+    taken = service.json("import", "checkpoint", str(last))
+    assert isinstance(taken, dict)
+    assert (taken["state"], taken["parent"]) == ("available", imported["version"])
+    service.ingest("more", library[100:130])
+    further = service.json("train", "--from", str(taken["version"]), "--steps", "2", "--wait")
+    assert isinstance(further, dict)
+    assert (further["state"] in {"promoted", "rejected"}, further["base_version"]) == (True, taken["version"]), further
+
     service.json("export", "hf", str(tmp_path / "first"), "--version", str(imported["version"]))
     ids = AutoTokenizer.from_pretrained(tmp_path / "first")("Once upon a time", return_tensors="pt")["input_ids"]
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "first")
     assert torch.equal(again(ids).logits, theirs(ids).logits)
-    service.json("export", "hf", str(tmp_path / "learned"))
+    service.json("export", "hf", str(tmp_path / "learned"), "--version", str(cycle["version"]))
     learned = AutoModelForCausalLM.from_pretrained(tmp_path / "learned")
     assert not torch.equal(learned(ids).logits, theirs(ids).logits)
+
+    with local_hub() as hub:
+        for name, value in (("ENDPOINT", hub.address), ("TOKEN", "hf_secret"), ("HOME", str(tmp_path / "hf"))):
+            monkeypatch.setenv(f"HF_{name}", value)
+        pushed = service.json("push", "me/my-model", "--version", str(imported["version"]), "--private")
+        assert pushed == {"version": "000002", "repository": "me/my-model", "url": f"{hub.address}/me/my-model"}
+        assert hub.files == {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir()}

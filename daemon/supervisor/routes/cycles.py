@@ -1,29 +1,34 @@
 """Cycles: start, look, follow, cancel."""
 
+import asyncio
 from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from control.corpora import NAMED
+from daemon.supervisor import versions
 from daemon.supervisor.control_errors import ControlError
+from daemon.supervisor.learning import Learning
 from daemon.supervisor.ndjson import NdjsonResponse
 from daemon.supervisor.operations import Body, Call, Operation
 from daemon.supervisor.permissions import Access
-from daemon.supervisor.records import CycleRequest
+from daemon.supervisor.records import CycleRequest, version_name
 from engine.config import TrainingSettings
 
 
 class TrainBody(Body):
     """What to learn. All empty: what came in, by the settings.
 
-    ``corpus`` may name ``enwik8``. With ``split`` the files are judged on parts of their own.
+    ``corpus`` may name ``enwik8``. With ``split`` the files are judged on parts of their own. ``base`` is the version
+    to go on from, in place of the one that serves.
     """
 
     train_files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
     split: bool = False
+    base: int | None = Field(None, gt=0)
     overrides: dict[str, JsonValue] = Field(default_factory=dict)
 
 
@@ -32,6 +37,8 @@ async def train(call: Call) -> Response:
     body = await call.body(TrainBody)
     check_files((*body.train_files, *body.validation_files, *(name for name in body.corpus if name not in NAMED)))
     _check_overrides(call.house.service.tables.training, body.overrides)
+    if body.base is not None:
+        await _check_base(call.house.learning, body.base)
     request = CycleRequest(**{name: getattr(body, name) for name in TrainBody.model_fields})
     cycle = await call.house.learning.cycles.trigger(f"manual by {call.by}", request)
     return JSONResponse(cycle.to_json(), 202)
@@ -73,6 +80,26 @@ def check_files(files: tuple[str, ...]) -> None:
             raise ControlError(422, "bad_request", f"{file!r} is no absolute path")
         if not Path(file).exists():
             raise ControlError(422, "no_such_file", f"there is no {file}, or thord's user may not see it")
+
+
+async def _check_base(learning: Learning, base: int) -> None:
+    """Say at once what the trainer would find, or the server once everything is learned.
+
+    Raises:
+        ControlError: its files are damaged, or its tokenizer is not the one in service.
+        NoSuchRecordError: there is no such version.
+    """
+    await learning.store.version(base)
+    found = await asyncio.to_thread(versions.details, learning.paths, base)
+    if "damaged" in found:
+        raise ControlError(409, "damaged", f"version {version_name(base)} cannot be gone on from: {found['damaged']}")
+    serving = learning.promotion.serving
+    if serving is None:
+        return
+    served = await asyncio.to_thread(versions.details, learning.paths, serving)
+    if found["tokenizer_sha256"] != served.get("tokenizer_sha256"):
+        why = f"version {version_name(base)} has another tokenizer than the one in service, which could not follow it"
+        raise ControlError(409, "foreign_tokenizer", why)
 
 
 def _check_overrides(training: TrainingSettings, overrides: dict[str, JsonValue]) -> None:

@@ -1,16 +1,18 @@
-"""Taking over models from elsewhere."""
+"""Taking over models from elsewhere, and checkpoints."""
 
 from starlette.responses import JSONResponse, Response
 
+from daemon.messages import Layout
 from daemon.supervisor.operations import Body, Call, Operation
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.routes.cycles import check_files
 
 
 class ImportBody(Body):
-    """A folder in the layout of Hugging Face, by its absolute path."""
+    """A folder, by its absolute path: in the layout of Hugging Face, or the checkpoint of a run."""
 
     folder: str
+    layout: Layout = "hf"
 
 
 async def take(call: Call) -> Response:
@@ -18,8 +20,10 @@ async def take(call: Call) -> Response:
     body = await call.body(ImportBody)
     check_files((body.folder,))
     learning = call.house.learning
-    version = await learning.imports.take(body.folder)
+    version = await learning.imports.take(body.folder, body.layout)
     return JSONResponse(version.to_json(learning.promotion.serving, learning.promotion.resident))
 
 
-OPERATIONS = (Operation("POST", "/v1/imports", Access.ADMIN, "Take over a Hugging Face model", take, ImportBody),)
+OPERATIONS = (
+    Operation("POST", "/v1/imports", Access.ADMIN, "Take over a Hugging Face model or a checkpoint", take, ImportBody),
+)

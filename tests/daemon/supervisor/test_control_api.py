@@ -174,6 +174,31 @@ def test_a_cycle_from_its_request_to_its_end(api: Running) -> None:
     assert max(line["progress"].get("step", 0) for line in lines[:-1]) == STEPS
 
 
+def test_a_cycle_goes_on_from_the_version_it_was_asked_to(api: Running) -> None:
+    api.workers.ledger.add(5)
+    assert api.client.post("/v1/versions/2/promote").json()["state"] == "serving"
+    begun = api.client.post("/v1/cycles", json={"base": 1})
+    assert begun.status_code == 202
+    with api.client.stream("GET", f"/v1/cycles/{begun.json()['id']}/follow") as answer:
+        cycle = [json.loads(line) for line in answer.iter_lines()][-1]["cycle"]
+    assert (cycle["state"], cycle["version"], cycle["base_version"]) == ("promoted", "000003", "000001")
+    assert cycle["incumbent"] == "000002", "it is judged against what serves nevertheless"
+    assert api.client.get("/v1/versions/3").json()["parent"] == "000001"
+
+
+@pytest.mark.parametrize("damage", ["another tokenizer", "no manifest"])
+def test_no_cycle_goes_on_from_what_could_not_serve(api: Running, damage: str) -> None:
+    assert api.client.post("/v1/versions/2/promote").json()["state"] == "serving"
+    manifest = api.paths.version(1) / "manifest.json"
+    other = manifest.read_text().replace('"tokenizer_sha256":"0', '"tokenizer_sha256":"1')
+    manifest.write_text(other if damage == "another tokenizer" else "{")
+    refused = api.client.post("/v1/cycles", json={"base": 1})
+    code = "foreign_tokenizer" if damage == "another tokenizer" else "damaged"
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, code)
+    assert "version 000001" in refused.json()["error"]["message"]
+    assert not api.client.get("/v1/cycles").json()
+
+
 def test_a_second_cycle_is_refused_with_the_number_of_the_first(api: Running) -> None:
     api.workers.ledger.add(5)
     api.workers.hold("trainer")
@@ -279,6 +304,8 @@ def test_openapi_describes_every_operation(shared: Running) -> None:
         ("POST", "/v1/stop", b"[" * 100_000, 400, "bad_request"),
         ("POST", "/v1/cycles", b'{"overrides": {"epochs": -1}}', 422, "bad_settings"),
         ("POST", "/v1/cycles", b'{"overrides": {"speed": 9}}', 422, "bad_settings"),
+        ("POST", "/v1/cycles", b'{"base": 99}', 404, "not_found"),
+        ("POST", "/v1/cycles", b'{"base": 0}', 400, "bad_request"),
         ("POST", "/v1/cycles", b'{"train_files": ["/no/such/file"]}', 422, "no_such_file"),
         ("POST", "/v1/cycles", b'{"train_files": ["relative"]}', 422, "bad_request"),
         ("POST", "/v1/cycles", b'{"train_files": ["/a\\u0000b"]}', 422, "bad_request"),

@@ -1,0 +1,56 @@
+"""A checkpoint of a run becomes a version by itself: to be served, judged, or learned on from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine import artifacts, version
+from engine.artifacts import ArtifactError, VersionManifest
+from engine.config import ModelSettings
+from engine.tokenizers import registry as tokenizers
+from engine.tokenizers.base import Tokenizer
+from engine.training import checkpoint
+from engine.training.average import averages_in
+from engine.training.run import CHECKPOINTS, RECORD, TOKENIZER, Plan, Record, figures
+from engine.version import Provenance
+
+
+def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target: Path, number: int) -> VersionManifest:
+    """Publish the checkpoint in ``source`` as version ``number`` at ``target``: its weights, or their averages.
+
+    ``runs`` has the runs whose checkpoints lie elsewhere; ``version_at`` says where a version lies, for a run that went
+    on from one has neither tokenizer nor sizes of its own.
+
+    Raises:
+        ArtifactError: it is no checkpoint, or it or what belongs to it is damaged or gone.
+        OSError: the disk is full or refused.
+    """
+    found = checkpoint.read(source)
+    run = source.parent.parent if source.parent.name == CHECKPOINTS else runs / source.parent.name
+    try:
+        record = Record.model_validate_json((run / RECORD).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"the run that {source} is of is not to be read: {run / RECORD}: {error}") from error
+    settings, tokenizer = _outline(record.plan, run, version_at)
+    provenance = Provenance(
+        version=number,
+        parent=record.plan.base,
+        cycle=None,
+        snapshot_sha256=record.snapshot_sha256,
+        seed=record.plan.training.seed,
+        settings={**record.plan.settings, "imported": {"from": str(source)}},
+        training_seconds=round(found.progress.seconds, 3),
+        metrics=figures(found.progress),
+    )
+    artifacts.sweep_drafts(target.parent)
+    return version.publish(target, found.weights | averages_in(found.optimizer), settings, tokenizer, provenance)
+
+
+def _outline(plan: Plan, run: Path, version_at: Callable[[int], Path]) -> tuple[ModelSettings, Tokenizer]:
+    """Sizes and tokenizer of what the run trains."""
+    if plan.base is None:
+        return plan.model, tokenizers.load(plan.tokenizer.kind, run / TOKENIZER)
+    base = version_at(plan.base)
+    config = version.read_config(base)
+    return config.model, tokenizers.load(config.tokenizer, base)

@@ -1,0 +1,100 @@
+"""A checkpoint as a version: the weights are the file's, and everything else is the run's."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine import version
+from engine.artifacts import ArtifactError, verify
+from engine.device import Placement
+from engine.training import from_checkpoint, run
+
+CPU = Placement(torch.device("cpu"), torch.float32)
+TEXT = "What is abs?"
+
+
+def versions_in(places):
+    return lambda number: places.target.with_name(f"{number:06d}")
+
+
+def taken(places, checkpoint, number=9):
+    target = versions_in(places)(number)
+    manifest = from_checkpoint.publish(checkpoint, places.folder.parent, versions_in(places), target, number)
+    assert verify(target) == manifest
+    return version.load(target, CPU)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.isdecimal())
+
+
+def same_tensors(model, expected):
+    found = model.state_dict()
+    assert found.keys() == expected.keys()
+    return all(torch.equal(found[name], weight) for name, weight in expected.items())
+
+
+def test_each_checkpoint_of_a_run_can_be_a_version(places, plan, recording):
+    run.learn(plan(epochs=3, keep_epochs=True, keep_checkpoints=2), places, recording())
+    found, ids = checkpoints(places.folder / "checkpoints"), version.load(places.target, CPU).tokenizer.encode(TEXT)
+    assert len(found) >= 3
+    for number, checkpoint in enumerate(found, 2):
+        loaded = taken(places, checkpoint, number)
+        assert same_tensors(loaded.model, load_file(checkpoint / "model.safetensors"))
+        assert (loaded.manifest.parent, loaded.manifest.cycle) == (None, None)
+        assert loaded.manifest.metrics["steps"] == int(checkpoint.name)
+        assert loaded.manifest.settings["imported"] == {"from": str(checkpoint)}
+        assert loaded.tokenizer.encode(TEXT) == ids
+
+
+def test_it_can_be_gone_on_from_as_from_any_version(places, plan, recording):
+    run.learn(plan(max_steps=4), places, recording())
+    first = taken(places, places.folder / "checkpoints/000004", 2)
+    further = replace(
+        places, folder=places.folder.with_name("further"), base=versions_in(places)(2), target=versions_in(places)(3)
+    )
+    manifest = run.learn(plan(version=3, base=2, max_steps=2), further, recording())
+    assert manifest.parent == 2
+    second = taken(further, further.folder / "checkpoints/000002", 4)
+    assert second.manifest.parent == 2
+    assert second.config == first.config
+    assert not same_tensors(second.model, first.model.state_dict())
+
+
+def test_averages_are_what_such_a_run_serves(places, plan, recording):
+    run.learn(plan(max_steps=6, average=0.9), places, recording())
+    checkpoint = places.folder / "checkpoints/000006"
+    state = load_file(checkpoint / "optimizer.safetensors")
+    averages = {name.removeprefix("average."): kept for name, kept in state.items() if name.startswith("average.")}
+    assert averages
+    assert same_tensors(taken(places, checkpoint).model, load_file(checkpoint / "model.safetensors") | averages)
+
+
+def test_one_that_lies_elsewhere_finds_its_run_by_name(places, plan, recording, tmp_path):
+    elsewhere = tmp_path / "large disk"
+    run.learn(plan(max_steps=2, checkpoint_folder=str(elsewhere)), places, recording())
+    checkpoint = elsewhere / places.folder.name / "000002"
+    assert same_tensors(taken(places, checkpoint).model, load_file(checkpoint / "model.safetensors"))
+
+
+def test_what_is_none_or_damaged_is_refused_and_leaves_nothing(places, plan, recording, tmp_path):
+    run.learn(plan(max_steps=2), places, recording())
+    with pytest.raises(ArtifactError, match=r"nowhere.*No such file"):
+        taken(places, tmp_path / "nowhere")
+    checkpoint = places.folder / "checkpoints/000002"
+    weights = checkpoint / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.chmod(0o600)
+    weights.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"model\.safetensors"):
+        taken(places, checkpoint)
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    (places.folder / "run.json").unlink()
+    with pytest.raises(ArtifactError, match=r"the run that .* is of is not to be read: .*run\.json"):
+        taken(places, checkpoint)
+    assert not versions_in(places)(9).exists()
