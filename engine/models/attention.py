@@ -26,11 +26,13 @@ _MOST_SCORES = 1 << 24
 def attention(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | None) -> Tensor:
     """Attended values [B, H, T, E].
 
-    ``seen`` is true where a query may look at a key, and broadcasts to [B, H, T, S]; without it attention is causal and
-    T equals S.
+    ``seen`` [B, 1, T, S] is true where a query may look at a key, or broadcasts to that; without it attention is causal
+    and T equals S.
     """
     if _products_are_faster(q_BHTE, k_BKSE):
         return _by_products(q_BHTE, k_BKSE, v_BKSE, _bias(seen, q_BHTE.shape[2]))
+    if _heads_cannot_share(q_BHTE, k_BKSE, seen):
+        return _without_sharing(q_BHTE, k_BKSE, v_BKSE, seen)
     return F.scaled_dot_product_attention(
         q_BHTE, k_BKSE, v_BKSE, attn_mask=seen, is_causal=seen is None, enable_gqa=True
     )
@@ -40,6 +42,27 @@ def _products_are_faster(q_BHTE: Tensor, k_BKSE: Tensor) -> bool:
     """Plain ones: in bf16 on a CPU, torch's kernel takes 2 (training) to 17 (decoding) times as long."""
     scores = q_BHTE.shape[0] * q_BHTE.shape[1] * q_BHTE.shape[2] * k_BKSE.shape[2]
     return q_BHTE.device.type == "cpu" and q_BHTE.dtype == torch.bfloat16 and scores <= _MOST_SCORES
+
+
+def _heads_cannot_share(q_BHTE: Tensor, k_BKSE: Tensor, seen: Tensor | None) -> bool:
+    """Whether torch would hold all scores, in float32, where a group of heads shares keys on a GPU.
+
+    Of its kernels that hold only blocks of them, the one that takes a mask or float32, or runs before Ampere, wants
+    keys for each head (torch 2.13).
+    """
+    shares = q_BHTE.device.type == "cuda" and q_BHTE.shape[1] != k_BKSE.shape[1]
+    return shares and (seen is not None or q_BHTE.dtype != torch.bfloat16)
+
+
+def _without_sharing(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | None) -> Tensor:
+    """The same with as many heads of keys as of queries."""
+    groups = k_BKSE.shape[1]
+    if q_BHTE.shape[2] == 1:  # all heads of a group see the same, as queries of one head do then: nothing is copied
+        grouped_BKGE = q_BHTE.reshape(q_BHTE.shape[0], groups, -1, q_BHTE.shape[3])
+        return F.scaled_dot_product_attention(grouped_BKGE, k_BKSE, v_BKSE, attn_mask=seen).reshape(q_BHTE.shape)
+    each = q_BHTE.shape[1] // groups
+    k_BHSE, v_BHSE = (part[:, :, None].expand(-1, -1, each, -1, -1).flatten(1, 2) for part in (k_BKSE, v_BKSE))
+    return F.scaled_dot_product_attention(q_BHTE, k_BHSE, v_BHSE, attn_mask=seen, is_causal=seen is None)
 
 
 def _bias(seen: Tensor | None, length: int) -> Tensor:
