@@ -33,6 +33,17 @@ def resolve(device: Device, precision: Precision) -> Placement:
     return Placement(chosen, _dtype(chosen, precision))
 
 
+def is_lost(device: torch.device) -> bool:
+    """Whether this process can compute nothing there any more, as after a fault of a kernel or of the GPU itself."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
+
+
 def _dtype(device: torch.device, precision: Precision) -> torch.dtype:
     if precision == "fp32":
         return torch.float32
