@@ -88,6 +88,9 @@ class OnGpu(Tensor):
         raise AssertionError(f"{func} where no GPU is pretended")
 
 
+_KNOWN = (Tensor, torch.nn.Parameter, OnGpu)
+
+
 class Gpu(TorchDispatchMode):
     """Inside, the device ``cuda`` is there.
 
@@ -106,6 +109,10 @@ class Gpu(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if any(type(one) not in _KNOWN for one in tensors):
+            with self:
+                other = next(type(one) for one in tensors if type(one) not in _KNOWN)
+                return other.__torch_dispatch__(func, types, args, kwargs)
         from_gpu = any(isinstance(one, OnGpu) for one in tensors)
         asked = kwargs.get("device")
         to_gpu = from_gpu if asked is None else torch.device(asked).type == "cuda"
@@ -180,6 +187,7 @@ def gpu() -> Iterator[Gpu]:
         "mem_get_info": lambda device=None: (8 << 30, 12 << 30),
         "memory_reserved": lambda device=None: 2 << 20,
         "memory_allocated": lambda device=None: 1 << 20,
+        "max_memory_allocated": lambda device=None: 1 << 20,
         "get_rng_state": lambda device="cuda": torch.get_rng_state(),
         "set_rng_state": lambda state, device="cuda": None,
         "manual_seed_all": lambda seed: None,

@@ -3,12 +3,15 @@
 ``python -m tests.engine.cuda.scenarios LIBRARY`` prints a JSON object of findings by name.
 """
 
+import contextlib
 import ctypes
+import functools
 import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 if __name__ == "__main__":
     ctypes.CDLL(sys.argv[1])  # before torch looks for devices
@@ -17,8 +20,8 @@ import numpy as np
 import torch
 
 from engine import flops, version
-from engine.config import EvaluationSettings, GateSettings, ModelSettings, TrainingSettings
-from engine.data import shard
+from engine.config import EvaluationSettings, GateSettings, ModelSettings, TokenizerSettings, TrainingSettings
+from engine.data import shard, snapshot
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message
 from engine.device import Placement
@@ -40,13 +43,16 @@ from engine.inference.slots import WeightSlots
 from engine.models import registry
 from engine.tokenizers.base import Encoded
 from engine.tokenizers.bytes import ByteTokenizer
+from engine.training import run
 from engine.training.checkpoint import Checkpoints
 from engine.training.cross_entropy import Loss
 from engine.training.loop import Loop
 from engine.training.objectives import Anchor, MaskedCrossEntropy
-from engine.training.reporting import Figures, Silent
+from engine.training.reporting import Figures, Silent, Stopped
+from engine.training.run import Places, Plan
 from tests.daemon.workers.server.harness import make_version
 from tests.engine.cuda.pretended import Gpu, gpu
+from tests.engine.training.conftest import MODEL, TRAINING, Recording, dialogues
 
 DECODER = {"hidden": 32, "layers": 2, "heads": 4, "context": 192}
 FAMILIES = {
@@ -220,6 +226,33 @@ def both(compute, dtype: torch.dtype) -> dict[str, object]:
     return found
 
 
+def stopped_and_resumed(**training: object) -> list[str]:
+    """The sums of the weights that a run publishes, undisturbed and stopped on its way."""
+    settings = TrainingSettings.model_validate(TRAINING.model_dump() | {"device": "cuda", "max_steps": 4} | training)
+    plan = Plan(
+        cycle=1, version=1, base=None, model=MODEL, tokenizer=TokenizerSettings(kind="bytes"), training=settings,
+        settings={},
+    )  # fmt: skip
+    examples = [snapshot.Example(one, one.identity, "new") for one in dialogues()]
+    save_from_here = functools.partial(_save_from_main_memory, version.save_file)
+    sums = []
+    with tempfile.TemporaryDirectory() as name, gpu(), mock.patch.object(version, "save_file", save_from_here):
+        snapshot.write(Path(name) / "snapshot", examples, [])
+        for stops in ([], [2]):
+            folder = Path(name) / f"{len(stops)} stops"
+            places = Places(folder / "run", Path(name) / "snapshot", None, folder / "versions" / "000001")
+            for stop in stops:
+                with contextlib.suppress(Stopped):
+                    run.learn(plan, places, Recording(stop_at=stop))
+            sums.append(run.learn(plan, places, Recording()).files["model.safetensors"].sha256)
+    return sums
+
+
+def _save_from_main_memory(save, tensors, file: Path) -> None:
+    """As safetensors does by itself, but for tensors that are only pretended to be elsewhere."""
+    save({name: tensor.to("cpu") for name, tensor in tensors.items()}, file)
+
+
 def lstm_in_bf16() -> list[bool]:
     """Whether its states under autocast are those without, which are in float32."""
     model = registry.build(settings_of("char_lstm"), VOCABULARY, seed=1)
@@ -259,6 +292,8 @@ def main() -> None:
     torch.set_num_threads(1)
     graphs.on_cuda, graphs.SHORTEST = captured, 64
     found: dict[str, object] = {
+        "resumed": stopped_and_resumed(precision="bf16", recompute="selective"),
+        "resumed adamw8bit": stopped_and_resumed(precision="auto", optimizer="adamw8bit"),
         "lstm in bf16": lstm_in_bf16(),
         "softmaxes": softmaxes("cuda"),
         "products between waits": products_between_waits(),

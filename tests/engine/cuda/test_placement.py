@@ -65,6 +65,12 @@ def test_training_comes_to_what_it_does_on_a_processor(family: str, dtype: str, 
         assert weights == pytest.approx(weights_here, off)
 
 
+@pytest.mark.parametrize("how", ["resumed", "resumed adamw8bit"])
+def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(how: str, found: dict) -> None:
+    undisturbed, stopped = found[how]
+    assert undisturbed == stopped
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_answers_are_those_of_a_processor(family: str, found: dict) -> None:
     answered = found[f"serve {family}"]
