@@ -98,6 +98,7 @@ class Gpu(TorchDispatchMode):
         calls: names of operations on it, in order.
         looks: where the processor waited for numbers of it: the operation, and the line of ours.
         whole: shapes of queries and keys in attention that would have held all scores.
+        truths: masks of attention with gradients that only say who may look; of each torch makes and keeps another.
     """
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class Gpu(TorchDispatchMode):
         self.calls: list[str] = []
         self.looks: list[str] = []
         self.whole: list[str] = []
+        self.truths = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -160,6 +162,8 @@ class Gpu(TorchDispatchMode):
         shared = q.shape[1] != k.shape[1]
         if isinstance(q, OnGpu) and shared and (attn_mask is not None or q.dtype != torch.bfloat16):
             self.whole.append(f"{tuple(q.shape)} {tuple(k.shape)}")
+        if isinstance(attn_mask, OnGpu) and q.requires_grad:
+            self.truths += attn_mask.dtype == torch.bool
         return attention(q, k, v, attn_mask=attn_mask, **options)
 
 

@@ -220,7 +220,7 @@ def both(compute, dtype: torch.dtype) -> dict[str, object]:
     """On the GPU and here, and what was noticed there."""
     with gpu() as pretended:
         there = compute(Placement(torch.device("cuda"), dtype))
-    found = {"there": there, "looks": pretended.looks, "whole": pretended.whole}
+    found = {"there": there, "looks": pretended.looks, "whole": pretended.whole, "truths": pretended.truths}
     if dtype != torch.float16:  # which the processor does not train in
         found["here"] = compute(Placement(torch.device("cpu"), dtype))
     return found

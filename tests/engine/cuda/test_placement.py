@@ -90,6 +90,10 @@ def test_no_attention_holds_all_scores(found: dict) -> None:
     assert whole == {}
 
 
+def test_what_may_be_seen_is_kept_once_for_all_layers(found: dict) -> None:
+    assert [name for name, run in found.items() if isinstance(run, dict) and run["truths"]] == []
+
+
 @pytest.mark.parametrize("family", ["thor", "gpt2"])
 def test_a_step_waits_for_the_gpu_only_a_few_times(family: str, found: dict) -> None:
     """For its loss and norm; each microbatch for which positions are learned from, and whether documents share rows."""
