@@ -41,6 +41,17 @@ def physical_cores() -> int:
     return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
+def is_lost(device: torch.device) -> bool:
+    """Whether this process can compute nothing there any more, as after a fault of a kernel or of the GPU itself."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
+
+
 def _dtype(device: torch.device, precision: Precision) -> torch.dtype:
     if precision == "fp32":
         return torch.float32

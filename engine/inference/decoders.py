@@ -31,9 +31,10 @@ def prepare(model: LanguageModel, device: torch.device, quantization: Quantizati
 def round_weights(model: LanguageModel, quantization: Quantization) -> bool:
     """Have a module compute with the weights that a quantized decoder would, to measure what that costs.
 
-    False: versions of its family are never quantized.
+    False: versions of its family, or on its device, are never quantized.
     """
-    if quantization == "none" or not isinstance(model, Gpt2 | Thor):
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if quantization == "none" or not on_cpu or not isinstance(model, Gpt2 | Thor):
         return False
     program.round_weights(model, quantization)
     return True

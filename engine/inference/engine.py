@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from engine import device
 from engine.inference import forward
 from engine.inference.batching import plan
 from engine.inference.fair_queue import FairQueue
@@ -52,6 +53,10 @@ class Listener(Protocol):
 
 class QueueFullError(Exception):
     """Too many sequences wait."""
+
+
+class DeviceLostError(Exception):
+    """No request of this process will be answered any more; a new process may find the device as it was."""
 
 
 class PromptTooLongError(ValueError):
@@ -142,7 +147,11 @@ class Engine:
 
     @torch.inference_mode()
     def run(self) -> None:
-        """Answer until `stop`."""
+        """Answer until `stop`.
+
+        Raises:
+            DeviceLostError: a GPU failed in such a way that only a new process can use it again.
+        """
         while self._work_is_there():
             with self._slots.turns.iteration():
                 self._schedule()
@@ -251,6 +260,9 @@ class Engine:
             with self._changed:
                 for request in {sequence.request.number: sequence.request for sequence in sequences}.values():
                     self._fail(request, Failed("internal", f"the model failed: {type(error).__name__}"))
+            if device.is_lost(resident.device):
+                self._deliver()
+                raise DeviceLostError(f"{resident.device} computes nothing any more in this process") from error
 
     def _advance(self, resident: Resident, sequences: list[SequenceState]) -> None:
         now = plan(sequences, forward.length_step(resident))

@@ -12,7 +12,9 @@ shape without a graph, take the plain path; so does the whole version if anythin
 Shapes: B rows, D hidden, V vocabulary.
 """
 
+import functools
 import logging
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -30,6 +32,7 @@ TOLERANCE = 4
 
 Capture = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]
 """Records a computation: where its result is, and what computes it again, into the same place."""
+_spare_streams: list[torch.cuda.Stream] = []
 _new_stream: Callable[[torch.device], torch.cuda.Stream] = torch.cuda.Stream  # which names no types
 _logger = logging.getLogger(__name__)
 
@@ -103,13 +106,15 @@ def make(model: Decoder, cache: Cache, rows: int, capture: Capture) -> StepGraph
 def on_cuda(device: torch.device, alone: Callable[[], AbstractContextManager[None]]) -> Capture:
     """Captures on a stream and in a pool of memory of its own: graphs of one version never run at the same time.
 
-    A stream of this version's own also has workspaces of its own, which graphs of other versions do not use.
+    A stream of this version's own also has workspaces of its own, which graphs of other versions do not use. They stay
+    when it is gone, so its stream serves another version then.
 
     Args:
         device: where to.
         alone: in its context nothing else uses the device.
     """
-    stream, pool = _new_stream(device), torch.cuda.graph_pool_handle()
+    lent, pool = _Lent(device), torch.cuda.graph_pool_handle()
+    stream = lent.stream
 
     def capture(compute: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
         graph = torch.cuda.CUDAGraph()
@@ -119,9 +124,21 @@ def on_cuda(device: torch.device, alone: Callable[[], AbstractContextManager[Non
             with alone(), torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
                 result = compute()
         torch.cuda.current_stream(device).wait_stream(stream)
-        return result, graph.replay
+        return result, functools.partial(_replay, graph, lent)
 
     return capture
+
+
+class _Lent:
+    """A stream, for as long as there is anything that was recorded on it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = _spare_streams.pop() if _spare_streams else _new_stream(device)
+        weakref.finalize(self, _spare_streams.append, self.stream)
+
+
+def _replay(graph: torch.cuda.CUDAGraph, _: _Lent) -> None:
+    graph.replay()
 
 
 def _doublings(first: int, last: int) -> list[int]:

@@ -26,11 +26,14 @@ _MOST_SCORES = 1 << 24
 def attention(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | None) -> Tensor:
     """Attended values [B, H, T, E].
 
-    ``seen`` is true where a query may look at a key, and broadcasts to [B, H, T, S]; without it attention is causal and
-    T equals S.
+    ``seen`` [B, 1, T, S], or what broadcasts to that, is true where a query may look at a key; on a GPU it may be what
+    is added to the scores instead. Without it attention is causal and T equals S.
     """
     if _products_are_faster(q_BHTE, k_BKSE):
-        return _by_products(q_BHTE, k_BKSE, v_BKSE, _bias(seen, q_BHTE.shape[2]))
+        seen = _causal(q_BHTE.shape[2]) if seen is None else seen
+        return _by_products(q_BHTE, k_BKSE, v_BKSE, _bias(seen, torch.bfloat16))
+    if _heads_cannot_share(q_BHTE, k_BKSE, seen):
+        return _without_sharing(q_BHTE, k_BKSE, v_BKSE, seen)
     return F.scaled_dot_product_attention(
         q_BHTE, k_BKSE, v_BKSE, attn_mask=seen, is_causal=seen is None, enable_gqa=True
     )
@@ -42,11 +45,34 @@ def _products_are_faster(q_BHTE: Tensor, k_BKSE: Tensor) -> bool:
     return q_BHTE.device.type == "cpu" and q_BHTE.dtype == torch.bfloat16 and scores <= _MOST_SCORES
 
 
-def _bias(seen: Tensor | None, length: int) -> Tensor:
+def _heads_cannot_share(q_BHTE: Tensor, k_BKSE: Tensor, seen: Tensor | None) -> bool:
+    """Whether torch would hold all scores, in float32, where a group of heads shares keys on a GPU.
+
+    Of its kernels that hold only blocks of them, the one that takes a mask or float32, or runs before Ampere, wants
+    keys for each head (torch 2.13).
+    """
+    shares = q_BHTE.device.type == "cuda" and q_BHTE.shape[1] != k_BKSE.shape[1]
+    return shares and (seen is not None or q_BHTE.dtype != torch.bfloat16)
+
+
+def _without_sharing(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | None) -> Tensor:
+    """The same with as many heads of keys as of queries."""
+    groups = k_BKSE.shape[1]
+    if q_BHTE.shape[2] == 1:  # all heads of a group see the same, as queries of one head do then: nothing is copied
+        grouped_BKGE = q_BHTE.reshape(q_BHTE.shape[0], groups, -1, q_BHTE.shape[3])
+        return F.scaled_dot_product_attention(grouped_BKGE, k_BKSE, v_BKSE, attn_mask=seen).reshape(q_BHTE.shape)
+    each = q_BHTE.shape[1] // groups
+    k_BHSE, v_BHSE = (part[:, :, None].expand(-1, -1, each, -1, -1).flatten(1, 2) for part in (k_BKSE, v_BKSE))
+    return F.scaled_dot_product_attention(q_BHTE, k_BHSE, v_BHSE, attn_mask=seen, is_causal=seen is None)
+
+
+def _causal(length: int) -> Tensor:
+    return torch.ones(length, length, dtype=torch.bool).tril()
+
+
+def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
     """What is added to the scores: nothing, or minus infinity where a query may not look."""
-    if seen is None:
-        seen = torch.ones(length, length, dtype=torch.bool).tril()
-    return torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill_(~seen, float("-inf"))
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
 
 def _by_products(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, bias: Tensor) -> Tensor:
@@ -67,11 +93,20 @@ class _Packed:
         seen_BTT = (positions_T >= begins_BT[:, :, None]) & (positions_T <= positions_T[:, None])
         # Not when it is first needed: that may be within what torch compiles, once more for each number of positions.
         self._seen = seen_BTT[:, None] if bool(begins_BT.any()) else None
+        self._added: Tensor | None = None
 
     def __call__(self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
         if _products_are_faster(q_BHTE, k_BKTE) and not torch.compiler.is_compiling():
             return blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks)
-        return attention(q_BHTE, k_BKTE, v_BKTE, self._seen)
+        return attention(q_BHTE, k_BKTE, v_BKTE, self._mask(q_BHTE))
+
+    def _mask(self, q_BHTE: Tensor) -> Tensor | None:
+        """On a GPU, what torch makes of ``seen``: left to torch, each layer makes its own and keeps it to the end."""
+        if self._seen is None or q_BHTE.device.type != "cuda" or torch.compiler.is_compiling():
+            return self._seen
+        if self._added is None or self._added.dtype != q_BHTE.dtype:
+            self._added = _bias(self._seen, q_BHTE.dtype)
+        return self._added
 
     @functools.cached_property
     def _blocks(self) -> list[blockwise.Block]:

@@ -6,7 +6,9 @@ several documents is taken apart into them: each begins with an empty state.
 Source: Hochreiter and Schmidhuber, Long Short-Term Memory (1997). Shape beside those of `engine.models.base`: L layers.
 """
 
+import contextlib
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -71,10 +73,12 @@ class CharLstm(nn.Module):
         del positions_BT  # the order says it all
         x_BTD = self._embed(tokens_BT)
         if bool((documents_BT == documents_BT[:, :1]).all()):
-            y_BTD: Tensor = self.lstm(x_BTD)[0]
+            with _not_in_float16(x_BTD.device):
+                y_BTD: Tensor = self.lstm(x_BTD)[0]
         else:
             order_N, sizes = _step_by_step(documents_BT)
-            packed: PackedSequence = self.lstm(PackedSequence(x_BTD.flatten(0, 1)[order_N], sizes))[0]
+            with _not_in_float16(x_BTD.device):
+                packed: PackedSequence = self.lstm(PackedSequence(x_BTD.flatten(0, 1)[order_N], sizes))[0]
             y_BTD = torch.empty_like(packed.data).index_copy(0, order_N, packed.data).view_as(x_BTD)
         return F.dropout(y_BTD, self.dropout, self.training)
 
@@ -134,6 +138,17 @@ class CharLstm(nn.Module):
 
     def _embed(self, tokens_BT: Tensor) -> Tensor:
         return F.dropout(byhand.embedding(tokens_BT, self.embedding), self.dropout, self.training)
+
+
+def _not_in_float16(device: torch.device) -> AbstractContextManager[object]:
+    """Where products are in bf16 on a GPU, an LSTM keeps to its weights' float32.
+
+    Autocast would have cuDNN compute it in float16 whatever its own dtype is (torch 2.13), and bf16 has no scale that
+    keeps small gradients above zero there.
+    """
+    kind = device.type
+    in_bf16 = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
+    return torch.autocast(kind, enabled=False) if kind == "cuda" and in_bf16 else contextlib.nullcontext()
 
 
 def _step_by_step(documents_BT: Tensor) -> tuple[Tensor, Tensor]:

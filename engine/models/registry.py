@@ -27,12 +27,15 @@ def skeleton(settings: ModelSettings, vocabulary: int) -> LanguageModel:
 
 
 def fill(model: LanguageModel, weights: Mapping[str, Tensor]) -> None:
-    """Make ``weights`` the model's own tensors, without a copy.
+    """Make ``weights`` the model's own tensors, without a copy, but for those of an LSTM on a GPU.
 
     Raises:
         RuntimeError: a name or a shape does not fit.
     """
     module(model).load_state_dict(weights, assign=True)
+    for part in module(model).modules():
+        if isinstance(part, nn.RNNBase):
+            part.flatten_parameters()  # cuDNN wants them side by side, or copies them there in every call
 
 
 def parameter_count(settings: ModelSettings, vocabulary: int) -> int:

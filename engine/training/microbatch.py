@@ -7,7 +7,14 @@ from torch import OutOfMemoryError
 
 from engine.config import TrainingSettings
 
-_CPU_SAYS = ("DefaultCPUAllocator", "not enough memory")
+_SAID = (
+    "DefaultCPUAllocator",
+    "not enough memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""By the CPU's allocator, and where a library of the GPU, not torch itself, found no memory."""
 
 
 def size(batch_size: int, halvings: int) -> int:
@@ -41,4 +48,4 @@ def free_memory(device: torch.device) -> None:
 def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     if isinstance(error, MemoryError | OutOfMemoryError):
         return True
-    return any(words in str(error) for words in _CPU_SAYS)
+    return any(words in str(error) for words in _SAID)

@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.data.batches import Batch
 from engine.models.base import LanguageModel
 from engine.training import gradients
-from engine.training.cross_entropy import Loss, pieces
+from engine.training.cross_entropy import ON_GPU_AT_ONCE, Loss, pieces
 
 _LOGITS_AT_ONCE = 1 << 26
 """Rows times vocabulary of one chunk of the head: 128 MB in bf16. With each chunk, all of the head gets a gradient."""
@@ -90,7 +90,8 @@ class MaskedCrossEntropy:
         """As the Protocol: the mere cross-entropy, so that what is measured does not depend on how it is learned."""
         hidden_ND, targets_N = _hidden(model, batch), _supervised(batch.targets_BT, batch)
         total = torch.zeros((), device=hidden_ND.device)
-        for rows in pieces(len(targets_N), model.vocabulary, _MEASURED_AT_ONCE):
+        at_once = ON_GPU_AT_ONCE if hidden_ND.device.type == "cuda" else _MEASURED_AT_ONCE
+        for rows in pieces(len(targets_N), model.vocabulary, at_once):
             total += F.cross_entropy(model.logits(hidden_ND[rows]).float(), targets_N[rows], reduction="sum")
         return {"loss": total}
 

@@ -22,7 +22,7 @@ from engine.data import augment, shard, snapshot
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation
 from engine.data.snapshot import Example
-from engine.device import Placement
+from engine.device import ImpossiblePlacementError, Placement
 from engine.distributed.world import ALONE, Ranks
 from engine.models import registry
 from engine.models.base import LanguageModel
@@ -79,7 +79,13 @@ class Record(BaseModel):
 
     @property
     def placement(self) -> Placement:
-        """Where and in what the run computes."""
+        """Where and in what the run computes.
+
+        Raises:
+            ImpossiblePlacementError: it began on a GPU, and there is none any more.
+        """
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ImpossiblePlacementError("this run began on a GPU, and torch finds no usable one here any more")
         dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
         return Placement(torch.device(self.device), dtypes[self.dtype])
 

@@ -43,3 +43,14 @@ def test_auto_is_the_same_however_busy_the_machine_is(busy_machine: None) -> Non
         device._cpu_is_fast_in_bf16.cache_clear()
         answers.add(resolve("cpu", "auto").dtype)
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_gpu_that_can_be_waited_for_no_more_is_lost(lost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(_: torch.device) -> None:
+        if lost:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    assert device.is_lost(torch.device("cuda")) is lost
+    assert not device.is_lost(torch.device("cpu"))

@@ -10,8 +10,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine import device
 from engine.config import ModelSettings
-from engine.inference.engine import PromptTooLongError, QueueFullError
+from engine.inference.engine import DeviceLostError, PromptTooLongError, QueueFullError
 from engine.inference.requests import Bound, Failed, Sampling, Wish
 from engine.inference.slots import Resident, VersionGoneError
 from engine.models.base import LanguageModel
@@ -301,6 +302,23 @@ def test_a_broken_model_fails_its_requests_and_nothing_else(
     running.serve(good)
     assert running.ask([[1, 9]], Wish(5, GREEDY)).wait().failure is None
     assert sorted(broken.rows.free) == list(range(5))
+
+
+def test_the_engine_ends_where_its_device_is_lost(
+    make_running: Callable, resident: Resident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new process takes its place; in this one every request would fail from now on."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    running = make_running(resident, start=False)
+    heard = running.ask([[1, 9]], Wish(5, GREEDY))
+    monkeypatch.setattr(resident.model, "step", fail)
+    monkeypatch.setattr(device, "is_lost", lambda _: True)
+    with pytest.raises(DeviceLostError):
+        running.engine.run()
+    assert heard.wait().failure.kind == "internal"
 
 
 def test_stopping_tells_everybody(make_running: Callable, resident: Resident) -> None:

@@ -1,8 +1,10 @@
 """Decoding by graphs answers as without. Here a capture only keeps the step and runs it again; with CUDA it is real."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from unittest import mock
 
 import pytest
 import torch
@@ -173,6 +175,33 @@ def test_who_captures_is_alone_and_comes_to_it() -> None:
     engine.join(10)
     assert not any(seen)
     assert not engine.is_alive()
+
+
+def test_streams_of_versions_that_are_gone_serve_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has workspaces that stay: a stream for every version of a long life would take ever more memory."""
+    made = []
+
+    def new_stream(_: torch.device) -> mock.Mock:
+        made.append(mock.Mock())
+        return made[-1]
+
+    monkeypatch.setattr(graphs, "_new_stream", new_stream)
+    monkeypatch.setattr(graphs, "_spare_streams", [])
+    for name in ("CUDAGraph", "current_stream", "graph_pool_handle"):
+        monkeypatch.setattr(torch.cuda, name, mock.Mock())
+    for name in ("stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, mock.MagicMock())
+
+    def version() -> Callable[[], None]:
+        _, replay = graphs.on_cuda(torch.device("cuda"), contextlib.nullcontext)(lambda: torch.zeros(1))
+        return replay
+
+    serving = version()
+    for _ in range(5):
+        beside = version()
+        assert len(made) == 2, "one of its own, which others had before"
+        serving = beside
+    del serving, beside
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA DEVICE HERE: real CUDA graphs are not tested")

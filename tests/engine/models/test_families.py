@@ -237,3 +237,17 @@ def test_written_out_settings_make_the_same_model(name):
     settings = settings_of(name)
     assert settings.resolved.shape == settings.shape
     assert ModelSettings.model_validate_json(settings.resolved.model_dump_json()).shape == settings.shape
+
+
+def test_weights_of_an_lstm_are_put_side_by_side_once_they_are_there(monkeypatch):
+    """As cuDNN wants them; from elsewhere it copies them in every call."""
+    settings, found = ModelSettings(family="char_lstm", preset="tiny", hidden=16), []
+
+    def note(lstm):
+        found.append({weight.device.type for weight in lstm.parameters()})
+
+    weights = registry.module(registry.build(settings, 300, seed=1)).state_dict()
+    model = registry.skeleton(settings, 300)
+    monkeypatch.setattr(torch.nn.LSTM, "flatten_parameters", note)
+    registry.fill(model, weights)
+    assert found == [{"cpu"}]

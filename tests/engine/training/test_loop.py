@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 
 from engine import artifacts, version
 from engine.artifacts import ArtifactError
+from engine.config import TrainingSettings
 from engine.data import snapshot
 from engine.data.conversation import Conversation, Message
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers import chat
 from engine.tokenizers.base import END
-from engine.training import average, checkpoint, objectives, optim, run
+from engine.training import average, checkpoint, microbatch, objectives, optim, run
 from engine.training.checkpoint import Checkpoints
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.reporting import Stopped
@@ -303,6 +304,14 @@ def test_without_memory_smaller_microbatches_give_the_same_losses(places, plan, 
     lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
     events = [(line["step"], line["event"], line["bad_loss"]) for line in lines if "event" in line]
     assert events == [(3, "halve the microbatch", None)] * 2
+
+
+@pytest.mark.parametrize("said", ["out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"])
+def test_memory_of_a_gpu_can_run_out_in_its_libraries_too(said):
+    error = RuntimeError(f"CUDA error: {said}")
+    microbatch.check_smaller_helps(error, 2, TrainingSettings())
+    with pytest.raises(torch.OutOfMemoryError, match=said):
+        microbatch.check_smaller_helps(error, 1, TrainingSettings())
 
 
 def test_without_memory_for_one_row_it_says_what_to_change(places, plan, recording, monkeypatch):

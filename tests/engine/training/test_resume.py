@@ -1,13 +1,16 @@
 """Runs that are killed with SIGKILL end with the very weights of a run that was not."""
 
+import json
 import random
 import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from engine import artifacts
 from engine.data import snapshot
+from engine.device import ImpossiblePlacementError
 from engine.training import run
 from engine.training.reporting import Stopped
 
@@ -136,3 +139,13 @@ def test_another_plan_starts_anew(places, plan, recording):
     with pytest.raises(Stopped):
         run.learn(plan(version=2), replace(places, target=places.target.with_name("000002")), fresh)
     assert fresh.began[0][0] == 0
+
+
+def test_a_run_that_began_on_a_gpu_says_that_there_is_none_any_more(places, plan, recording, monkeypatch):
+    with pytest.raises(Stopped):
+        run.learn(plan(), places, recording(stop_at=2))
+    file = places.folder / run.RECORD
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"device": "cuda"}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ImpossiblePlacementError, match="began on a GPU"):
+        run.learn(plan(), places, recording())
