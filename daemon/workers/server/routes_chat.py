@@ -93,7 +93,7 @@ def router(service: Service) -> APIRouter:
             max_tokens=max_tokens,
             sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),
             stop=body.stops,
-            stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
+            stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos)),
         )
         answer = service.ask(
             http,

@@ -97,12 +97,12 @@ def router(service: Service) -> APIRouter:
         body = await read(http, CompletionBody, service.body_limit)
         outline = await service.outline()
         check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
-        completion = Completion(body, await encoded(service, outline, body.prompt, "prompt"), outline.tokenizer)
+        completion = Completion(body, await encoded(service, outline, body.prompt or "", "prompt"), outline.tokenizer)
         wish = Wish(
             max_tokens=service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens,
             sampling=body.sampling(body.logprobs),
             stop=body.stops,
-            stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
+            stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos)),
             score_prompt=bool(body.echo) and body.logprobs is not None,
         )
         answer = service.ask(

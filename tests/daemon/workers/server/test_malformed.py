@@ -10,15 +10,17 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from daemon.workers.server import bodies
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.http import HttpProtocol, HttpServer
-from daemon.workers.server.schemas import CompletionBody
+from daemon.workers.server.schemas import ChatBody, CompletionBody, DetokenizeBody, EmbeddingBody, TokenizeBody
 from tests.daemon.workers.server.harness import Server, StartServer, server_settings
 
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 COMPLETIONS, CHAT, SCORE, PREDICT = "/v1/completions", "/v1/chat/completions", "/v1/score", "/predict"
 
 BODIES: list[tuple[str, bytes]] = [
@@ -130,6 +132,49 @@ def test_any_bytes_end_as_a_4xx_or_a_closed_connection(steady: Server) -> None:
                 answer = client.recv(65_536)
         assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 200")), (sent[:60], answer[:200])
     still_answers(steady)
+
+
+MANY = 2000
+LISTS: list[tuple[type[BaseModel], bytes]] = [
+    (CompletionBody, b'{"prompt": [%s]}' % b",".join([b"null"] * MANY)),
+    (CompletionBody, b'{"prompt": [[%s]]}' % b",".join([b'"a"'] * MANY)),
+    (CompletionBody, b'{"prompt": "a", "stop": [%s]}' % b",".join([b"1"] * MANY)),
+    (CompletionBody, b'{"prompt": "a", "logit_bias": {%s}}' % b",".join(b'"%d": "x"' % n for n in range(MANY))),
+    (ChatBody, b'{"messages": [%s]}' % b",".join([b"{}"] * MANY)),
+    (ChatBody, b'{"messages": [{"role": "user", "content": [%s]}]}' % b",".join([b"{}"] * MANY)),
+    (EmbeddingBody, b'{"input": [%s]}' % b",".join([b"null"] * MANY)),
+    (TokenizeBody, b'{"messages": [%s]}' % b",".join([b"{}"] * MANY)),
+    (DetokenizeBody, b'{"tokens": [%s]}' % b",".join([b"null"] * MANY)),
+]
+
+
+@pytest.mark.parametrize(("schema", "body"), LISTS)
+def test_a_list_is_given_up_at_its_first_fault(schema: type[BaseModel], body: bytes) -> None:
+    """A report of each would take a thousand times the memory of the body, and minutes."""
+    with pytest.raises(ValidationError) as found:
+        schema.model_validate_json(body)
+    assert found.value.error_count() < 10
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "says"),
+    [
+        (COMPLETIONS, {"prompt": [1, 2, "a"]}, "prompt.2", "integer"),
+        (COMPLETIONS, {"prompt": ["a", 2]}, "prompt.1", "string"),
+        (COMPLETIONS, {"prompt": ["a"] * 3000}, "prompt", "2048"),
+        (COMPLETIONS, {"prompt": 5}, "prompt", "string"),
+        (CHAT, {"messages": [{"role": "user", "content": [IMAGE]}]}, "messages.0.content.0.type", "text"),
+        (CHAT, {"messages": [{"role": "user", "content": 5}]}, "messages.0.content", "string"),
+    ],
+)
+def test_of_several_forms_the_one_that_was_meant_is_named(
+    steady: Server, path: str, body: dict[str, object], param: str, says: str
+) -> None:
+    with steady.http() as client:
+        error = client.post(path, json=body).json()["error"]
+    assert error["param"] == param
+    assert error["message"].startswith(f"{param}: ")
+    assert says in error["message"]
 
 
 VALUES = st.recursive(

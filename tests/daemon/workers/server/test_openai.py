@@ -11,6 +11,7 @@ import openai
 import pytest
 import torch
 
+from daemon.workers.server.schemas import CompletionBody
 from engine.data.conversation import Message as Turn
 from engine.tokenizers.base import BOS, EOS, PAD
 from tests.daemon.workers.server.harness import SMALL, Server, StartServer, greedy, scores, server_settings
@@ -191,6 +192,26 @@ def test_fields_beyond_openais_steer_too(steady: Server) -> None:
     assert ask(2.0, top_k=1) == ask(2.0, min_p=1.0) == ask(2.0, top_p=1e-6) == likeliest
     assert ask(2.0, top_k=0) == ask(2.0, top_k=-1) == ask(2.0), "no limit"
     assert ask(0.0, repetition_penalty=5.0) != likeliest
+
+
+def test_a_field_that_is_null_has_its_default(steady: Server) -> None:
+    fields = (*CompletionBody.model_fields, "suffix", "user")
+    nothing = dict.fromkeys(fields)
+    with steady.http() as client:
+        answer = client.post("/v1/completions", json={**nothing, "max_tokens": 2})
+        assert answer.status_code == 200, answer.text
+        streamed = {
+            **nothing,
+            "prompt": "a",
+            "max_tokens": 2,
+            "stream": True,
+            "stream_options": {"include_usage": None},
+        }
+        assert client.post("/v1/completions", json=streamed).text.endswith("data: [DONE]\n\n")
+        embedded = client.post(
+            "/v1/embeddings", json={"input": "a", "encoding_format": None, "dimensions": None}
+        ).json()
+        assert isinstance(embedded["data"][0]["embedding"], list)
 
 
 def test_the_answer_is_clipped_to_the_context(steady: Server) -> None:
