@@ -143,6 +143,17 @@ def test_a_client_that_goes_away_frees_its_row(steady: Server) -> None:
         assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
 
 
+def test_a_request_with_another_behind_it_ends_with_its_client_too(server: Server) -> None:
+    """Sent ahead on one connection, the second waits for the first."""
+    body = json.dumps(LONG | {"stream": True}).encode()
+    request = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
+        client.sendall(request * 2)
+        client.recv(100)
+    wait_for_metric(server, "thord_server_disconnects_total", 1)
+    wait_for_metric(server, "thord_server_running_sequences", 0)
+
+
 # Keys ----------------------------------------------------------------------------------------------------------------
 
 

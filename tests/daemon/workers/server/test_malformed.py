@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from daemon.bounded_http import HEAD_BYTES
 from daemon.workers.server import bodies
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.http import HttpProtocol, HttpServer
@@ -175,6 +177,39 @@ def test_of_several_forms_the_one_that_was_meant_is_named(
     assert error["param"] == param
     assert error["message"].startswith(f"{param}: ")
     assert says in error["message"]
+
+
+def exchanged(server: Server, *pieces: bytes) -> bytes:
+    """What comes back until the server closes, for bytes that arrive in these pieces."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            client.sendall(piece)
+            time.sleep(0.05)
+        return b"".join(iter(lambda: client.recv(65_536), b""))
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+
+
+@pytest.mark.parametrize("cut", [0, 60, -30, -1])
+def test_who_would_rather_speak_http2_is_answered_in_http1(steady: Server, cut: int) -> None:
+    """As Java's clients ask, of every server without TLS."""
+    body = b'{"prompt": "a", "max_tokens": 2}'
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (UPGRADE, len(body))
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    asked = head + body
+    answer = exchanged(steady, asked[:cut], asked[cut:], last)
+    assert answer.count(b"HTTP/1.1 200 OK") == 2, answer
+    assert b"text_completion" in answer
+
+
+def test_a_head_that_ends_between_two_pieces_is_no_large_one(steady: Server) -> None:
+    body = b'{"prompt": "%s"}' % (b"a" * 2 * HEAD_BYTES)
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answer = exchanged(steady, head[:-1], head[-1:] + body)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b"context_length_exceeded" in answer
 
 
 VALUES = st.recursive(
