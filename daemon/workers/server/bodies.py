@@ -81,7 +81,8 @@ def _explained(error: ValidationError) -> ApiError:
         return ApiError(400, "invalid_json", f"the body is not JSON: {found[0]['msg']}")
     fault = max((each for each in found if each["loc"][:1] == found[0]["loc"][:1]), key=_how_far)
     place = ".".join(str(step) for step in fault["loc"] if not _is_a_type(step))
-    message = f"{place}: {fault['msg']}" if place else fault["msg"]
+    says = fault["msg"].removeprefix("Value error, ")
+    message = f"{place}: {says}" if place else says
     return ApiError(400, "invalid_value", message, param=place or None)
 
 

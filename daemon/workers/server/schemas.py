@@ -144,7 +144,7 @@ class FeedbackBody(Body):
 
     id: Annotated[str, Field(max_length=100)]
     rating: Literal["up", "down"] | None = None
-    edit: Annotated[str, Field(min_length=1)] | None = None
+    edit: Annotated[str, Field(pattern=r"\S")] | None = None
     """What the answer should have been."""
 
     @model_validator(mode="after")

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from control.errors import ThordError
+from control.http import Endpoint
 from daemon.bounded_http import HEAD_BYTES
 from daemon.workers.server import bodies
 from daemon.workers.server.errors import ApiError
@@ -249,6 +251,8 @@ def test_a_body_over_the_limit_is_refused_while_it_comes(start_server: StartServ
             sent += 1
             yield megabyte
 
+    with pytest.raises(ThordError, match="max_body_megabytes"):
+        Endpoint(server.paths.server_socket).post(COMPLETIONS, dict[str, object], {"prompt": "a" * (8 << 20)})
     with server.http() as client:
         if stated:
             answer = client.post(COMPLETIONS, content=megabyte * 2)

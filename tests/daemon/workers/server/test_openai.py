@@ -60,6 +60,15 @@ def test_a_streamed_chat_has_the_shape_clients_expect(steady: Server) -> None:
     assert usage.usage == whole.usage
 
 
+def test_an_event_is_one_line_also_to_clients_that_know_other_line_ends(steady: Server) -> None:
+    text = "a\u2028b\u2029c\x85d"
+    body = {"prompt": text, "max_tokens": 1, "echo": True, "stream": True}
+    with steady.http() as client, client.stream("POST", "/v1/completions", json=body) as answer:
+        events = [line.removeprefix("data: ") for line in answer.iter_lines() if line]  # httpx splits as str does
+    assert json.loads(events[0])["choices"][0]["text"] == text
+    assert events[-1] == "[DONE]"
+
+
 def test_the_stream_ends_with_done(steady: Server) -> None:
     with steady.http() as client:
         answer = client.post("/v1/completions", json={"prompt": "a", "stream": True, "max_tokens": 3})
