@@ -132,7 +132,11 @@ class _PlainParser(httptools.HttpRequestParser):
 
     def feed_data(self, data: "bytes | bytearray | memoryview | array[int]") -> None:
         """Parse more bytes."""
-        try:
-            super().feed_data(data)
-        except httptools.HttpParserUpgrade as asked:
-            self.feed_data(self._protocol.take_plain_head() + memoryview(data)[asked.args[0] :])
+        rest = memoryview(data)
+        while rest:
+            try:
+                super().feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as asked:
+                rest = rest[asked.args[0] :]
+                super().feed_data(self._protocol.take_plain_head())
