@@ -18,7 +18,7 @@ from daemon.workers.server.prompts import check_tokens
 from daemon.workers.server.schemas import ChatBody, ChatMessage
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.sessions import Session
-from daemon.workers.server.tokens import written
+from daemon.workers.server.tokens import Offsets, written
 from engine.data.conversation import Message, Role
 from engine.inference.requests import Finished, Piece, Scored, Wish
 from engine.tokenizers.base import DialogueRefusedError, Tokenizer
@@ -152,7 +152,7 @@ class _Turn:
             {
                 "index": index,
                 "message": {"role": "assistant", "content": result.text},
-                "logprobs": self.logprobs(result.tokens),
+                "logprobs": self.logprobs(self._shown(result)),
                 "finish_reason": result.reason,
             }
             for index, result in enumerate(results)
@@ -202,6 +202,13 @@ class _Turn:
         if not self._body.logprobs:
             return None
         return {"content": [self._scored(token) for token in tokens if token.id not in self._tokenizer.specials]}
+
+    def _shown(self, result: Result) -> Sequence[Scored]:
+        """The tokens of an answer, without those that were cut off with a stop string."""
+        if result.reason != "stop" or (result.tokens and result.tokens[-1].id in self._tokenizer.specials):
+            return result.tokens
+        offsets = Offsets(self._tokenizer)
+        return [token for token in result.tokens if offsets.add(token.id) < len(result.text)]
 
     def _chunk(
         self,

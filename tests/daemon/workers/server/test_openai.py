@@ -149,6 +149,22 @@ def test_chat_log_probabilities(steady: Server) -> None:
         assert token.top_logprobs[0].logprob == token.logprob <= 0
 
 
+def test_what_a_stop_string_cut_off_has_no_log_probability(steady: Server) -> None:
+    def answered(stop: str | None) -> tuple[str, list[bytes]]:
+        answer = steady.openai().chat.completions.create(
+            model="thor", messages=ASKED, max_tokens=40, logprobs=True, stop=stop, **GREEDY
+        )
+        (choice,) = answer.choices
+        return choice.message.content, [bytes(token.bytes) for token in choice.logprobs.content]
+
+    whole, tokens = answered(None)
+    assert answered(whole[0]) == ("", [])
+    text, kept = answered(whole[-4:])
+    assert text == whole[: whole.index(whole[-4:])]
+    assert kept == tokens[: len(kept)]
+    assert len(b"".join(kept[:-1]).decode(errors="replace")) < len(text)
+
+
 def test_seeds_repeat_and_choices_differ(steady: Server) -> None:
     client = steady.openai()
 
