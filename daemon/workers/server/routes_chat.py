@@ -18,7 +18,7 @@ from daemon.workers.server.prompts import check_tokens
 from daemon.workers.server.schemas import ChatBody, ChatMessage
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.sessions import Session
-from daemon.workers.server.tokens import Offsets, written
+from daemon.workers.server.tokens import Offsets, Shown, written
 from engine.data.conversation import Message, Role
 from engine.inference.requests import Finished, Piece, Scored, Wish
 from engine.tokenizers.base import DialogueRefusedError, Tokenizer
@@ -183,12 +183,16 @@ class _Turn:
     async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
         """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
         results = [Result() for _ in answer.prompts]
+        shown = [Shown(self._tokenizer) for _ in answer.prompts]
         for index in range(len(answer.prompts)):
             yield self._chunk(answer, index, {"role": "assistant", "content": ""})
         async for event in answer.events():
             if isinstance(event, Piece):
                 results[event.sequence].text += event.text
-                yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=self.logprobs(event.tokens))
+                ready = [token for _, token in shown[event.sequence].piece(event.text, event.tokens)]
+                if event.text or ready:
+                    logprobs = self.logprobs(ready)
+                    yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=logprobs)
             elif isinstance(event, Finished):
                 results[event.sequence].reason = event.reason
                 await self.keep(answer, results)

@@ -128,12 +128,14 @@ def test_scoring_as_lm_evaluation_harness_does_it(steady: Server) -> None:
 def test_a_streamed_echo_says_the_same_as_a_whole_one(steady: Server) -> None:
     client = steady.openai()
     asked = {"model": "thor", "prompt": "The fox", "echo": True, "logprobs": 2, "max_tokens": 9, **GREEDY}
-    whole = client.completions.create(**asked).choices[0]
-    parts = [chunk.choices[0] for chunk in client.completions.create(stream=True, **asked)]
-    assert "".join(part.text for part in parts) == whole.text
-    for name in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
-        joined = [value for part in parts if part.logprobs for value in getattr(part.logprobs, name)]
-        assert joined == getattr(whole.logprobs, name)
+    stop = client.completions.create(**asked).choices[0].text[-4:]
+    for more in ({}, {"stop": stop}, {"stop": [stop[0], "never seen"]}, {"max_tokens": 0}):
+        whole = client.completions.create(**asked | more).choices[0]
+        parts = [chunk.choices[0] for chunk in client.completions.create(stream=True, **asked | more)]
+        assert "".join(part.text for part in parts) == whole.text
+        for name in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
+            joined = [value for part in parts if part.logprobs for value in getattr(part.logprobs, name)]
+            assert joined == getattr(whole.logprobs, name)
 
 
 def test_chat_log_probabilities(steady: Server) -> None:
@@ -163,6 +165,11 @@ def test_what_a_stop_string_cut_off_has_no_log_probability(steady: Server) -> No
     assert text == whole[: whole.index(whole[-4:])]
     assert kept == tokens[: len(kept)]
     assert len(b"".join(kept[:-1]).decode(errors="replace")) < len(text)
+    parts = steady.openai().chat.completions.create(
+        model="thor", messages=ASKED, max_tokens=40, logprobs=True, stop=whole[-4:], stream=True, **GREEDY
+    )
+    content = [part.choices[0].logprobs.content for part in parts if part.choices[0].logprobs]
+    assert [bytes(token.bytes) for tokens in content for token in tokens] == kept
 
 
 def test_seeds_repeat_and_choices_differ(steady: Server) -> None:
