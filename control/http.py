@@ -83,7 +83,8 @@ class Endpoint:
         content = None if body is None else json.dumps(body).encode()
         headers = {} if content is None else {"Content-Type": "application/json"}
         try:
-            connection.request(method, target, content, headers)
+            with contextlib.suppress(BrokenPipeError):  # refused before all of it was sent: the answer says why
+                connection.request(method, target, content, headers)
             answer = connection.getresponse()
             if answer.status >= 400:
                 raise _failure(answer)

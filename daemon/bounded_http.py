@@ -1,12 +1,16 @@
 """uvicorn's HTTP/1.1 protocol with a bound on the size of a request's head and on the time it may take.
 
 Both sockets use it, so that no client can hold a connection open, or fill memory, before there is a request at all.
+Two things that uvicorn leaves out are made up for: a request that asks for another protocol keeps its body, and every
+request of a connection that is lost hears of it, not only the one that came last.
 """
 
 import asyncio
 import http
+from array import array
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 64 << 10
 """Request line and headers."""
@@ -19,8 +23,11 @@ class BoundedProtocol(HttpToolsProtocol):
     """From the connection, or the first byte of a further request, to the end of its headers."""
 
     _head_bytes = 0
+    _head_end = b""
     _in_head = True
     _head_deadline: asyncio.TimerHandle | None = None
+    _plain_head = b""
+    _cycles: tuple[RequestResponseCycle, ...] = ()
 
     def error_body(self, status: int, code: str, message: str) -> bytes:
         """Write an error as JSON, for an answer to what never became a request."""
@@ -31,12 +38,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("HTTP needs a stream")
         super().connection_made(transport)
+        self.parser = _PlainParser(self)
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the connection."""
         self._stop_clock()
         super().connection_lost(exc)
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Refuse a head that does not end in time; what follows its end is body."""
@@ -44,9 +55,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES and not 0 <= data.find(b"\r\n\r\n") <= HEAD_BYTES:
+            if self._head_bytes > HEAD_BYTES and not 0 <= (self._head_end + data).find(b"\r\n\r\n") <= HEAD_BYTES:
                 self.refuse(431, "headers_too_large", f"request line and headers are over {HEAD_BYTES} bytes")
                 return
+            self._head_end = (self._head_end + data)[-3:]
         super().data_received(data)
 
     def on_message_begin(self) -> None:
@@ -57,10 +69,25 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole; what follows is body, or the next request."""
+        if self.parser.should_upgrade() and b"upgrade" in dict(self.headers):
+            self._plain_head = self._without_upgrade()
+            return
         self._in_head = False
         self._head_bytes = 0
+        self._head_end = b""
         self._stop_clock()
         super().on_headers_complete()
+        self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
+
+    def on_message_complete(self) -> None:
+        """The request is whole, unless its head is to be read again."""
+        if not self._plain_head:
+            super().on_message_complete()
+
+    def take_plain_head(self) -> bytes:
+        """The head to be read again, once."""
+        head, self._plain_head = self._plain_head, b""
+        return head
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no HTTP."""
@@ -74,6 +101,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(head.encode() + body)
         self.transport.close()
 
+    def _without_upgrade(self) -> bytes:
+        line = b" ".join((self.parser.get_method(), self.url, b"HTTP/" + self.parser.get_http_version().encode()))
+        kept = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join((line, *kept, b"", b""))
+
     def _too_slow(self) -> None:
         self.refuse(408, "too_slow", f"no request arrived within {self.head_seconds:g} seconds")
 
@@ -85,3 +117,26 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+
+class _PlainParser(httptools.HttpRequestParser):
+    """Goes on with HTTP/1.1 where a client would rather speak something else, as Java's do: ``Upgrade: h2c``.
+
+    httptools takes what follows such a head for the other protocol. So the head is read again without that wish.
+    """
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        super().__init__(protocol)
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self._protocol = protocol
+
+    def feed_data(self, data: "bytes | bytearray | memoryview | array[int]") -> None:
+        """Parse more bytes."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                super().feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as asked:
+                rest = rest[asked.args[0] :]
+                super().feed_data(self._protocol.take_plain_head())

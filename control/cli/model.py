@@ -152,7 +152,8 @@ def _turns(options: ChatOptions) -> Iterator[str]:
         yield text_of(options)
         return
     if not sys.stdin.isatty():
-        yield from filter(None, map(str.strip, sys.stdin))
+        lines = (line.decode(errors="replace") for line in sys.stdin.buffer)
+        yield from filter(None, map(str.strip, lines))
         return
     import readline  # noqa: F401  (line editing and history for input())
 

@@ -85,8 +85,9 @@ class ApiSettings(Section):
     keys_file: str | None = Field(
         None,
         examples=["/etc/thord/keys"],
-        description="File with one key a line, itself or its SHA-256; without it the systemd credential `keys`, and "
-        "where there is none the API is open to whoever reaches the port.",
+        description="File with one key a line, itself or its SHA-256 (a key of 64 hexadecimal digits only by its "
+        "SHA-256); without it the systemd credential `keys`, and where there is none the API is open to whoever "
+        "reaches the port.",
     )
     allow_origins: tuple[str, ...] = Field(
         (),

@@ -97,9 +97,11 @@ class WeightSlots:
 
     @property
     def previous(self) -> int | None:
-        """The version that served before, while it is in memory."""
+        """The version that served before, while it is in memory; also while it is about to serve again."""
         with self._changed:
-            return swap_policy.only(self._table, "previous")
+            found = swap_policy.only(self._table, "previous")
+            prepared = swap_policy.only(self._table, "prepared")
+            return prepared if found is None and prepared in self._served_until else found
 
     @property
     def resident(self) -> tuple[int, ...]:

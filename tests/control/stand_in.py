@@ -244,9 +244,8 @@ class Ctl:
 
     def __call__(self, *words: str, stdin: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "control.cli.main", "-H", str(self.home), *words]
-        return subprocess.run(
-            command, cwd=REPOSITORY, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        options = {"text": True, "errors": "surrogateescape", "capture_output": True, "check": False}
+        return subprocess.run(command, cwd=REPOSITORY, input=stdin, timeout=timeout, **options)
 
     def json(self, *words: str, stdin: str = "") -> object:
         done = self(*words, "--json", stdin=stdin)

@@ -201,6 +201,10 @@ def test_chat_keeps_the_turns_of_standard_input(stand_in: StandIn, ctl: Ctl) -> 
     assert [turn["role"] for turn in last["messages"]] == ["system", "user", "assistant", "user"]
     lines = ctl("chat", "--json", stdin="one\ntwo\n").stdout.splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["Hello world", "Hello world"]
+    assert ctl("chat", stdin="caf\udce9\n").returncode == 0
+    last = stand_in.bodies("/v1/chat/completions")[-1]
+    assert isinstance(last, dict)
+    assert last["messages"][-1]["content"] == "caf\ufffd", "what is no UTF-8"
 
 
 def test_events_are_one_object_a_line_also_when_followed(stand_in: StandIn, ctl: Ctl) -> None:

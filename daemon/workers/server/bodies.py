@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect
 
 from daemon.workers.server.errors import ApiError
@@ -75,9 +76,21 @@ def _too_large(limit: int) -> ApiError:
 
 def _explained(error: ValidationError) -> ApiError:
     """The first of what is wrong, with the name of its field. What the client sent is not repeated."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(step) for step in first["loc"])
-    if first["type"] == "json_invalid":
-        return ApiError(400, "invalid_json", f"the body is not JSON: {first['msg']}")
-    message = f"{place}: {first['msg']}" if place else first["msg"]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return ApiError(400, "invalid_json", f"the body is not JSON: {found[0]['msg']}")
+    fault = max((each for each in found if each["loc"][:1] == found[0]["loc"][:1]), key=_how_far)
+    place = ".".join(str(step) for step in fault["loc"] if not _is_a_type(step))
+    says = fault["msg"].removeprefix("Value error, ")
+    message = f"{place}: {says}" if place else says
     return ApiError(400, "invalid_value", message, param=place or None)
+
+
+def _how_far(fault: ErrorDetails) -> tuple[bool, list[int]]:
+    """Of the forms that a field may have, the one that was meant is the one that fits furthest."""
+    return fault["type"] == "too_long", [step for step in fault["loc"] if isinstance(step, int)]
+
+
+def _is_a_type(step: int | str) -> bool:
+    """Where a field may have several forms, pydantic names them too: ``prompt.list[str].3``."""
+    return isinstance(step, str) and (step == "str" or "[" in step)

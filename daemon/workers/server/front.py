@@ -25,7 +25,9 @@ class Front:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """One request. ``HEAD`` is answered wherever ``GET`` is: uvicorn leaves the body out."""
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
         request = Request(scope, receive)
         status = 0
 
@@ -64,11 +66,16 @@ class Front:
             raise ApiError(503, "keys_unreadable", self._service.keys_error)
         if not keys.required:
             return
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not keys.knows(key.strip()):
-            error = ApiError(
-                401, "invalid_api_key", "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
-            )
+        scheme, _, written = request.headers.get("authorization", "").partition(" ")
+        key = written.strip(" \t").encode("latin-1")  # the bytes that came
+        if scheme.lower() != "bearer" or not keys.knows(key):
+            message = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
+            if keys.holds_as_sum(key):
+                message = (
+                    "the API key is 64 hexadecimal digits, and the file of keys takes those for the SHA-256 of a key: "
+                    "write the SHA-256 of this one there"
+                )
+            error = ApiError(401, "invalid_api_key", message)
             error.headers["www-authenticate"] = "Bearer"
             raise error
-        request.state.client = request.state.owner = keys.owner(key.strip())
+        request.state.client = request.state.owner = keys.owner(key)

@@ -32,14 +32,20 @@ class Keys:
         self._sums = [] if file is None else _read(file)
 
     @staticmethod
-    def owner(key: str) -> str:
+    def owner(key: bytes) -> str:
         """Whose sessions these are; the key cannot be told from it."""
-        return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+        return hashlib.sha256(key).hexdigest()
 
-    def knows(self, key: str) -> bool:
+    def knows(self, key: bytes) -> bool:
         """Whether this key is one of them. Takes the same time for every wrong key."""
-        found = self.owner(key)
-        matches = [hmac.compare_digest(found, known) for known in self._sums]
+        return self._holds(self.owner(key).encode())
+
+    def holds_as_sum(self, key: bytes) -> bool:
+        """Whether this is not a key but stands in the file: a key that looks like a sum is taken for one."""
+        return self._holds(key.lower())
+
+    def _holds(self, found: bytes) -> bool:
+        matches = [hmac.compare_digest(found, known.encode()) for known in self._sums]
         return any(matches)
 
 

@@ -18,7 +18,7 @@ from daemon.workers.server.prompts import check_tokens
 from daemon.workers.server.schemas import ChatBody, ChatMessage
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.sessions import Session
-from daemon.workers.server.tokens import written
+from daemon.workers.server.tokens import Offsets, Shown, written
 from engine.data.conversation import Message, Role
 from engine.inference.requests import Finished, Piece, Scored, Wish
 from engine.tokenizers.base import DialogueRefusedError, Tokenizer
@@ -93,7 +93,7 @@ def router(service: Service) -> APIRouter:
             max_tokens=max_tokens,
             sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),
             stop=body.stops,
-            stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
+            stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos)),
         )
         answer = service.ask(
             http,
@@ -152,7 +152,7 @@ class _Turn:
             {
                 "index": index,
                 "message": {"role": "assistant", "content": result.text},
-                "logprobs": self.logprobs(result.tokens),
+                "logprobs": self.logprobs(self._shown(result)),
                 "finish_reason": result.reason,
             }
             for index, result in enumerate(results)
@@ -183,12 +183,16 @@ class _Turn:
     async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
         """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
         results = [Result() for _ in answer.prompts]
+        shown = [Shown(self._tokenizer) for _ in answer.prompts]
         for index in range(len(answer.prompts)):
             yield self._chunk(answer, index, {"role": "assistant", "content": ""})
         async for event in answer.events():
             if isinstance(event, Piece):
                 results[event.sequence].text += event.text
-                yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=self.logprobs(event.tokens))
+                ready = [token for _, token in shown[event.sequence].piece(event.text, event.tokens)]
+                if event.text or ready:
+                    logprobs = self.logprobs(ready)
+                    yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=logprobs)
             elif isinstance(event, Finished):
                 results[event.sequence].reason = event.reason
                 await self.keep(answer, results)
@@ -202,6 +206,13 @@ class _Turn:
         if not self._body.logprobs:
             return None
         return {"content": [self._scored(token) for token in tokens if token.id not in self._tokenizer.specials]}
+
+    def _shown(self, result: Result) -> Sequence[Scored]:
+        """The tokens of an answer, without those that were cut off with a stop string."""
+        if result.reason != "stop" or (result.tokens and result.tokens[-1].id in self._tokenizer.specials):
+            return result.tokens
+        offsets = Offsets(self._tokenizer)
+        return [token for token in result.tokens if offsets.add(token.id) < len(result.text)]
 
     def _chunk(
         self,

@@ -14,7 +14,7 @@ from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
 from daemon.workers.server.prompts import Prompts, check_tokens, encoded
 from daemon.workers.server.schemas import CompletionBody
 from daemon.workers.server.service import MODEL, Service
-from daemon.workers.server.tokens import Offsets, written
+from daemon.workers.server.tokens import Offsets, Placed, Shown, written
 from engine.inference.requests import Finished, Piece, PromptScored, Scored, Wish
 from engine.tokenizers.base import Tokenizer
 
@@ -55,9 +55,13 @@ class Completion:
             if self.body.echo:
                 shown = self.prompts[index][self.shown_from :]
                 tokens, scores = [*shown, *tokens], [*self.prompt_scores(result.prompt_scores, len(shown)), *scores]
-            ended_by_text = result.reason == "stop" and bool(tokens) and tokens[-1] not in self.tokenizer.specials
-            length = len(echoed + result.text) if ended_by_text else None
-            choice["logprobs"] = self.logprobs(tokens, scores, Offsets(self.tokenizer), until=length)
+            offsets = Offsets(self.tokenizer)
+            places = [offsets.add(token) for token in tokens]
+            if result.reason == "stop" and tokens and tokens[-1] not in self.tokenizer.specials:
+                places = [
+                    place for place in places if place < len(echoed + result.text)
+                ]  # a stop string cut off the rest
+            choice["logprobs"] = self.logprobs(tokens[: len(places)], scores[: len(places)], places)
         return choice
 
     def echo(self, index: int) -> str:
@@ -69,17 +73,22 @@ class Completion:
         return [None, *scored[len(scored) - shown + 1 :]] if shown else []
 
     def logprobs(
-        self, tokens: Sequence[int], scores: Sequence[Scored | None], offsets: Offsets, until: int | None = None
+        self, tokens: Sequence[int], scores: Sequence[Scored | None], places: Sequence[int]
     ) -> dict[str, JsonValue]:
-        """The four lists of OpenAI; tokens that begin at ``until`` or later were cut off with a stop string."""
-        places = [offsets.add(token) for token in tokens]
-        kept = [i for i, place in enumerate(places) if until is None or place < until]
+        """The four lists of OpenAI."""
         return {
-            "tokens": [written(self.tokenizer, tokens[i]) for i in kept],
-            "token_logprobs": [None if (score := scores[i]) is None else score.logprob for i in kept],
-            "top_logprobs": [self._top(scores[i]) for i in kept],
-            "text_offset": [places[i] for i in kept],
+            "tokens": [written(self.tokenizer, token) for token in tokens],
+            "token_logprobs": [None if score is None else score.logprob for score in scores],
+            "top_logprobs": [self._top(score) for score in scores],
+            "text_offset": [*places],
         }
+
+    def streamed(self, tokens: Sequence[Placed]) -> JsonValue:
+        """The log-probabilities of generated tokens, where they are asked for."""
+        if self.body.logprobs is None:
+            return None
+        scores = [token for _, token in tokens]
+        return self.logprobs([token.id for token in scores], scores, [place for place, _ in tokens])
 
     def _top(self, score: Scored | None) -> dict[str, JsonValue] | None:
         if score is None:
@@ -97,12 +106,12 @@ def router(service: Service) -> APIRouter:
         body = await read(http, CompletionBody, service.body_limit)
         outline = await service.outline()
         check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
-        completion = Completion(body, await encoded(service, outline, body.prompt, "prompt"), outline.tokenizer)
+        completion = Completion(body, await encoded(service, outline, body.prompt or "", "prompt"), outline.tokenizer)
         wish = Wish(
             max_tokens=service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens,
             sampling=body.sampling(body.logprobs),
             stop=body.stops,
-            stop_ids=stop_ids(outline.tokenizer, ignore=body.ignore_eos),
+            stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos)),
             score_prompt=bool(body.echo) and body.logprobs is not None,
         )
         answer = service.ask(
@@ -130,7 +139,7 @@ def router(service: Service) -> APIRouter:
 async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
     """The events of a stream."""
     body = completion.body
-    offsets = [Offsets(completion.tokenizer) for _ in completion.prompts]
+    shown = [Shown(completion.tokenizer) for _ in completion.prompts]
     unsaid = set(range(len(completion.prompts))) if body.echo else set()
     heard: dict[int, list[Scored]] = {}
     async for event in answer.events():
@@ -140,23 +149,20 @@ async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mappi
             continue
         if index in unsaid:
             unsaid.remove(index)
-            shown = completion.prompts[index][completion.shown_from :]
-            said = completion.prompt_scores(heard.get(index, []), len(shown))
-            if body.logprobs is None:
-                logprobs: JsonValue = None
-                for token in shown:
-                    offsets[index].add(token)
-            else:
-                logprobs = completion.logprobs(shown, said, offsets[index])
+            prompt = completion.prompts[index][completion.shown_from :]
+            logprobs: JsonValue = None
+            if body.logprobs is not None:
+                said = completion.prompt_scores(heard.get(index, []), len(prompt))
+                logprobs = completion.logprobs(prompt, said, shown[index].prompt(prompt))
             yield completion.envelope(answer, [_part(index, completion.echo(index), logprobs, None)])
         if isinstance(event, Piece):
-            scored = None
-            if body.logprobs is not None:
-                ids = [token.id for token in event.tokens]
-                scored = completion.logprobs(ids, event.tokens, offsets[index])
-            yield completion.envelope(answer, [_part(index, event.text, scored, None)])
+            ready = shown[index].piece(event.text, event.tokens)
+            if event.text or ready:
+                yield completion.envelope(answer, [_part(index, event.text, completion.streamed(ready), None)])
         if isinstance(event, Finished):
-            yield completion.envelope(answer, [_part(index, "", None, event.reason)])
+            rest = shown[index].rest(event.reason)
+            logprobs = completion.streamed(rest) if rest else None
+            yield completion.envelope(answer, [_part(index, "", logprobs, event.reason)])
     if body.includes_usage:
         usage = answer.usage
         yield {**completion.envelope(answer, []), "usage": usage}

@@ -1,16 +1,21 @@
-"""What clients may send. Fields of OpenAI's API that thord has no use for are ignored, as are unknown ones."""
+"""What clients may send. Fields of OpenAI's API that thord has no use for are ignored, as are unknown ones.
+
+Lists end at their first fault: a report of each of the million that a body has room for would fill the memory.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from engine.inference.requests import Sampling
 
 MAX_CHOICES = 128
+MAX_BIASES = 1024
 SESSION = r"^[A-Za-z0-9._~-]{1,64}$"
 """Names of sessions."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, fail_fast=True)]
+Several = Field(min_length=1, max_length=2048, fail_fast=True)
 
 
 class Body(BaseModel):
@@ -22,7 +27,7 @@ class Body(BaseModel):
 class StreamOptions(Body):
     """``stream_options``."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class GenerationBody(Body):
@@ -37,15 +42,15 @@ class GenerationBody(Body):
     repetition_penalty: Annotated[Finite, Field(gt=0, le=100)] | None = None
     presence_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
-    logit_bias: Annotated[dict[str, Annotated[Finite, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
+    logit_bias: dict[str, Annotated[Finite, Field(ge=-100, le=100)]] | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     timeout_seconds: Annotated[Finite, Field(gt=0)] | None = None
     """The client wants no answer after this time; ``api.request_timeout_seconds`` holds besides."""
-    ignore_eos: bool = False
+    ignore_eos: bool | None = None
     """Go on after the token that ends a text (as in vLLM): for measuring."""
 
     @property
@@ -57,7 +62,7 @@ class GenerationBody(Body):
     @property
     def includes_usage(self) -> bool:
         """The stream ends with a chunk of usage."""
-        return self.stream_options is not None and self.stream_options.include_usage
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     def sampling(self, alternatives: int | None) -> Sampling:
         """How tokens are chosen."""
@@ -74,6 +79,13 @@ class GenerationBody(Body):
             alternatives=alternatives,
         )
 
+    @field_validator("logit_bias", mode="before")
+    @classmethod
+    def _biases_are_few(cls, given: JsonValue) -> JsonValue:
+        if isinstance(given, dict) and len(given) > MAX_BIASES:
+            raise ValueError(f"at most {MAX_BIASES} tokens may be biased")
+        return given
+
     @model_validator(mode="after")
     def _biases_name_tokens(self) -> "GenerationBody":
         if any(not token.isdecimal() or len(token) > 9 for token in self.logit_bias or {}):
@@ -84,7 +96,7 @@ class GenerationBody(Body):
 class CompletionBody(GenerationBody):
     """``/v1/completions``."""
 
-    prompt: str | Tokens | Annotated[list[str] | list[Tokens], Field(min_length=1, max_length=2048)] = ""
+    prompt: str | Tokens | Annotated[list[str], Several] | Annotated[list[Tokens], Several] | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
 
@@ -100,7 +112,7 @@ class ChatMessage(Body):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
+    content: str | Annotated[list[TextPart], Field(fail_fast=True)] | None = None
 
     @property
     def text(self) -> str:
@@ -113,7 +125,7 @@ class ChatMessage(Body):
 class ChatBody(GenerationBody):
     """``/v1/chat/completions``."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000, fail_fast=True)]
     session: Annotated[str, Field(pattern=SESSION)] | None = None
     """The server remembers what was said: ``messages`` are only those that are new."""
     max_completion_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
@@ -132,7 +144,7 @@ class FeedbackBody(Body):
 
     id: Annotated[str, Field(max_length=100)]
     rating: Literal["up", "down"] | None = None
-    edit: Annotated[str, Field(min_length=1)] | None = None
+    edit: Annotated[str, Field(pattern=r"\S")] | None = None
     """What the answer should have been."""
 
     @model_validator(mode="after")
@@ -145,9 +157,9 @@ class FeedbackBody(Body):
 class EmbeddingBody(Body):
     """``/v1/embeddings``."""
 
-    input: str | Tokens | Annotated[list[str] | list[Tokens], Field(min_length=1, max_length=2048)]
+    input: str | Tokens | Annotated[list[str], Several] | Annotated[list[Tokens], Several]
     model: str | None = None
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -155,7 +167,7 @@ class TokenizeBody(Body):
     """``/tokenize``: a text, or a conversation."""
 
     prompt: str | None = None
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)] | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
     add_special_tokens: bool = True
     return_token_strs: bool = False
 
@@ -169,7 +181,7 @@ class TokenizeBody(Body):
 class DetokenizeBody(Body):
     """``/detokenize``."""
 
-    tokens: list[Annotated[int, Field(ge=0)]]
+    tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(fail_fast=True)]
 
 
 class PredictBody(Body):

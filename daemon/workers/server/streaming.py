@@ -13,11 +13,16 @@ from daemon.workers.server.errors import ApiError
 
 VERSION_HEADER = "x-thord-version"
 _DONE = b"data: [DONE]\n\n"
+_LINE_ENDS = {end: f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
+"""What str.splitlines and httpx take for the end of a line, and JSON does not escape of itself."""
 
 
 def to_json(value: Mapping[str, JsonValue]) -> bytes:
-    """Compact JSON, without NaN."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    """Compact JSON on one line, without NaN."""
+    data = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    for end, escaped in _LINE_ENDS.items():
+        data = data.replace(end.encode(), escaped)
+    return data
 
 
 class EventStream(Response):

@@ -1,8 +1,14 @@
 """How single tokens are written in answers."""
 
 import codecs
+from collections import deque
+from collections.abc import Iterable
 
+from engine.inference.requests import Scored
 from engine.tokenizers.base import Tokenizer
+
+Placed = tuple[int, Scored]
+"""A token, and where it begins in its text, in characters."""
 
 
 def written(tokenizer: Tokenizer, token: int) -> str:
@@ -24,8 +30,40 @@ class Offsets:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._length = 0
 
+    @property
+    def length(self) -> int:
+        """Of the text so far."""
+        return self._length
+
     def add(self, token: int) -> int:
         """The place of the next token."""
         place = self._length
         self._length += len(self._decoder.decode(self._tokenizer.decode_bytes([token])))
         return place
+
+
+class Shown:
+    """The tokens of a streamed answer, each when its text is shown: later, where a stop string may be forming."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._specials = tokenizer.specials
+        self._offsets = Offsets(tokenizer)
+        self._waiting: deque[Placed] = deque()
+        self._length = 0
+
+    def prompt(self, tokens: Iterable[int]) -> list[int]:
+        """The places of the prompt's tokens, which are shown before the answer."""
+        places = [self._offsets.add(token) for token in tokens]
+        self._length = self._offsets.length
+        return places
+
+    def piece(self, text: str, tokens: Iterable[Scored]) -> list[Placed]:
+        """The tokens that are shown now that more text is."""
+        self._waiting += [(self._offsets.add(token.id), token) for token in tokens]
+        self._length += len(text)
+        return [self._waiting.popleft() for place, _ in list(self._waiting) if place < self._length]
+
+    def rest(self, reason: str) -> list[Placed]:
+        """The tokens without text at the end; none where a stop string cut them off."""
+        cut_off = reason == "stop" and self._waiting and self._waiting[-1][1].id not in self._specials
+        return [] if cut_off else list(self._waiting)

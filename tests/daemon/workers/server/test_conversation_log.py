@@ -119,5 +119,6 @@ def test_feedback_decides_what_is_learned(start_server: StartServer, tmp_path: P
     assert await_inbox(tmp_path, 4)[2:] == [dialogue("good", "Better still."), dialogue("cut", "Whole.")]
     assert judge(server, {"id": "chatcmpl-none"}, rating="up")["error"]["code"] == "answer_not_found"
     assert judge(server, waits)["error"]["type"] == "invalid_request_error"
+    assert judge(server, waits, edit=" \n")["error"]["param"] == "edit", "no answer is not a better one"
     (file, *_) = (tmp_path / "inbox").rglob("*.jsonl")
     assert '"rejected"' in "".join(each.read_text() for each in file.parent.glob("*.jsonl"))

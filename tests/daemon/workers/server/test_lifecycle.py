@@ -143,6 +143,17 @@ def test_a_client_that_goes_away_frees_its_row(steady: Server) -> None:
         assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
 
 
+def test_a_request_with_another_behind_it_ends_with_its_client_too(server: Server) -> None:
+    """Sent ahead on one connection, the second waits for the first."""
+    body = json.dumps(LONG | {"stream": True}).encode()
+    request = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
+        client.sendall(request * 2)
+        client.recv(100)
+    wait_for_metric(server, "thord_server_disconnects_total", 1)
+    wait_for_metric(server, "thord_server_running_sequences", 0)
+
+
 # Keys ----------------------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +181,22 @@ def test_keys_guard_tcp_and_not_the_unix_socket(start_server: StartServer, tmp_p
         assert client.post("/v1/completions", json=ask).status_code == 200
     for secret in ("plain-key", "hashed-key"):
         assert secret not in server.worker.log
+
+
+def test_a_key_of_any_characters_works_and_one_that_looks_like_a_sum_is_told_so(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """``openssl rand -hex 32`` makes such keys."""
+    looks_like_a_sum = "0123456789abcdef" * 4
+    (tmp_path / "keys").write_text(f"Schlüssel à\n{looks_like_a_sum}\n", encoding="utf-8")
+    server = start_server(settings=server_settings(api={"keys_file": str(tmp_path / "keys")}))
+    with server.http() as client:
+        assert client.get("/v1/models", headers={"authorization": "Bearer Schlüssel à".encode()}).status_code == 200
+        for written in (looks_like_a_sum, looks_like_a_sum.upper()):
+            refused = client.get("/v1/models", headers={"authorization": f"Bearer {written}"})
+            assert refused.status_code == 401
+            assert "SHA-256" in refused.json()["error"]["message"]
+        assert "SHA-256" not in client.get("/v1/models", headers={"authorization": "Bearer " + "0" * 64}).text
 
 
 def test_keys_may_come_as_a_credential_of_systemd(
@@ -277,3 +304,11 @@ def switches(pid: int) -> int:
     for task in Path(f"/proc/{pid}/task").iterdir():
         total += int((task / "status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
     return total
+
+
+def test_what_can_be_got_has_a_head(steady: Server) -> None:
+    with steady.http() as client:
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/thor"):
+            found, got = client.head(path), client.get(path)
+            assert (found.status_code, found.content, found.headers.keys()) == (200, b"", got.headers.keys())
+        assert client.head("/v1/completions").status_code == 405

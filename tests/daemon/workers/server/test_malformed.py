@@ -5,20 +5,26 @@ import contextlib
 import json
 import socket
 import threading
+import time
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from control.errors import ThordError
+from control.http import Endpoint
+from daemon.bounded_http import HEAD_BYTES
 from daemon.workers.server import bodies
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.http import HttpProtocol, HttpServer
-from daemon.workers.server.schemas import CompletionBody
+from daemon.workers.server.schemas import ChatBody, CompletionBody, DetokenizeBody, EmbeddingBody, TokenizeBody
 from tests.daemon.workers.server.harness import Server, StartServer, server_settings
 
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 COMPLETIONS, CHAT, SCORE, PREDICT = "/v1/completions", "/v1/chat/completions", "/v1/score", "/predict"
 
 BODIES: list[tuple[str, bytes]] = [
@@ -87,6 +93,8 @@ RAW = [
     b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
     b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /v1/models HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n" * 2000,
+    b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 ]
@@ -132,6 +140,82 @@ def test_any_bytes_end_as_a_4xx_or_a_closed_connection(steady: Server) -> None:
     still_answers(steady)
 
 
+MANY = 2000
+LISTS: list[tuple[type[BaseModel], bytes]] = [
+    (CompletionBody, b'{"prompt": [%s]}' % b",".join([b"null"] * MANY)),
+    (CompletionBody, b'{"prompt": [[%s]]}' % b",".join([b'"a"'] * MANY)),
+    (CompletionBody, b'{"prompt": "a", "stop": [%s]}' % b",".join([b"1"] * MANY)),
+    (CompletionBody, b'{"prompt": "a", "logit_bias": {%s}}' % b",".join(b'"%d": "x"' % n for n in range(MANY))),
+    (ChatBody, b'{"messages": [%s]}' % b",".join([b"{}"] * MANY)),
+    (ChatBody, b'{"messages": [{"role": "user", "content": [%s]}]}' % b",".join([b"{}"] * MANY)),
+    (EmbeddingBody, b'{"input": [%s]}' % b",".join([b"null"] * MANY)),
+    (TokenizeBody, b'{"messages": [%s]}' % b",".join([b"{}"] * MANY)),
+    (DetokenizeBody, b'{"tokens": [%s]}' % b",".join([b"null"] * MANY)),
+]
+
+
+@pytest.mark.parametrize(("schema", "body"), LISTS)
+def test_a_list_is_given_up_at_its_first_fault(schema: type[BaseModel], body: bytes) -> None:
+    """A report of each would take a thousand times the memory of the body, and minutes."""
+    with pytest.raises(ValidationError) as found:
+        schema.model_validate_json(body)
+    assert found.value.error_count() < 10
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "says"),
+    [
+        (COMPLETIONS, {"prompt": [1, 2, "a"]}, "prompt.2", "integer"),
+        (COMPLETIONS, {"prompt": ["a", 2]}, "prompt.1", "string"),
+        (COMPLETIONS, {"prompt": ["a"] * 3000}, "prompt", "2048"),
+        (COMPLETIONS, {"prompt": 5}, "prompt", "string"),
+        (CHAT, {"messages": [{"role": "user", "content": [IMAGE]}]}, "messages.0.content.0.type", "text"),
+        (CHAT, {"messages": [{"role": "user", "content": 5}]}, "messages.0.content", "string"),
+    ],
+)
+def test_of_several_forms_the_one_that_was_meant_is_named(
+    steady: Server, path: str, body: dict[str, object], param: str, says: str
+) -> None:
+    with steady.http() as client:
+        error = client.post(path, json=body).json()["error"]
+    assert error["param"] == param
+    assert error["message"].startswith(f"{param}: ")
+    assert says in error["message"]
+
+
+def exchanged(server: Server, *pieces: bytes) -> bytes:
+    """What comes back until the server closes, for bytes that arrive in these pieces."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            client.sendall(piece)
+            time.sleep(0.05)
+        return b"".join(iter(lambda: client.recv(65_536), b""))
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+
+
+@pytest.mark.parametrize("cut", [0, 60, -30, -1])
+def test_who_would_rather_speak_http2_is_answered_in_http1(steady: Server, cut: int) -> None:
+    """As Java's clients ask, of every server without TLS."""
+    body = b'{"prompt": "a", "max_tokens": 2}'
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (UPGRADE, len(body))
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    asked = head + body
+    answer = exchanged(steady, asked[:cut], asked[cut:], last)
+    assert answer.count(b"HTTP/1.1 200 OK") == 2, answer
+    assert b"text_completion" in answer
+
+
+def test_a_head_that_ends_between_two_pieces_is_no_large_one(steady: Server) -> None:
+    body = b'{"prompt": "%s"}' % (b"a" * 2 * HEAD_BYTES)
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answer = exchanged(steady, head[:-1], head[-1:] + body)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b"context_length_exceeded" in answer
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -169,6 +253,8 @@ def test_a_body_over_the_limit_is_refused_while_it_comes(start_server: StartServ
             sent += 1
             yield megabyte
 
+    with pytest.raises(ThordError, match="max_body_megabytes"):
+        Endpoint(server.paths.server_socket).post(COMPLETIONS, dict[str, object], {"prompt": "a" * (8 << 20)})
     with server.http() as client:
         if stated:
             answer = client.post(COMPLETIONS, content=megabyte * 2)

@@ -11,6 +11,7 @@ import openai
 import pytest
 import torch
 
+from daemon.workers.server.schemas import CompletionBody
 from engine.data.conversation import Message as Turn
 from engine.tokenizers.base import BOS, EOS, PAD
 from tests.daemon.workers.server.harness import SMALL, Server, StartServer, greedy, scores, server_settings
@@ -57,6 +58,15 @@ def test_a_streamed_chat_has_the_shape_clients_expect(steady: Server) -> None:
     assert parts[-1].choices[0].delta.content is None
     assert usage.choices == []
     assert usage.usage == whole.usage
+
+
+def test_an_event_is_one_line_also_to_clients_that_know_other_line_ends(steady: Server) -> None:
+    text = "a\u2028b\u2029c\x85d"
+    body = {"prompt": text, "max_tokens": 1, "echo": True, "stream": True}
+    with steady.http() as client, client.stream("POST", "/v1/completions", json=body) as answer:
+        events = [line.removeprefix("data: ") for line in answer.iter_lines() if line]  # httpx splits as str does
+    assert json.loads(events[0])["choices"][0]["text"] == text
+    assert events[-1] == "[DONE]"
 
 
 def test_the_stream_ends_with_done(steady: Server) -> None:
@@ -118,12 +128,14 @@ def test_scoring_as_lm_evaluation_harness_does_it(steady: Server) -> None:
 def test_a_streamed_echo_says_the_same_as_a_whole_one(steady: Server) -> None:
     client = steady.openai()
     asked = {"model": "thor", "prompt": "The fox", "echo": True, "logprobs": 2, "max_tokens": 9, **GREEDY}
-    whole = client.completions.create(**asked).choices[0]
-    parts = [chunk.choices[0] for chunk in client.completions.create(stream=True, **asked)]
-    assert "".join(part.text for part in parts) == whole.text
-    for name in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
-        joined = [value for part in parts if part.logprobs for value in getattr(part.logprobs, name)]
-        assert joined == getattr(whole.logprobs, name)
+    stop = client.completions.create(**asked).choices[0].text[-4:]
+    for more in ({}, {"stop": stop}, {"stop": [stop[0], "never seen"]}, {"max_tokens": 0}):
+        whole = client.completions.create(**asked | more).choices[0]
+        parts = [chunk.choices[0] for chunk in client.completions.create(stream=True, **asked | more)]
+        assert "".join(part.text for part in parts) == whole.text
+        for name in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
+            joined = [value for part in parts if part.logprobs for value in getattr(part.logprobs, name)]
+            assert joined == getattr(whole.logprobs, name)
 
 
 def test_chat_log_probabilities(steady: Server) -> None:
@@ -137,6 +149,27 @@ def test_chat_log_probabilities(steady: Server) -> None:
     for token in content:
         assert len(token.top_logprobs) == 3
         assert token.top_logprobs[0].logprob == token.logprob <= 0
+
+
+def test_what_a_stop_string_cut_off_has_no_log_probability(steady: Server) -> None:
+    def answered(stop: str | None) -> tuple[str, list[bytes]]:
+        answer = steady.openai().chat.completions.create(
+            model="thor", messages=ASKED, max_tokens=40, logprobs=True, stop=stop, **GREEDY
+        )
+        (choice,) = answer.choices
+        return choice.message.content, [bytes(token.bytes) for token in choice.logprobs.content]
+
+    whole, tokens = answered(None)
+    assert answered(whole[0]) == ("", [])
+    text, kept = answered(whole[-4:])
+    assert text == whole[: whole.index(whole[-4:])]
+    assert kept == tokens[: len(kept)]
+    assert len(b"".join(kept[:-1]).decode(errors="replace")) < len(text)
+    parts = steady.openai().chat.completions.create(
+        model="thor", messages=ASKED, max_tokens=40, logprobs=True, stop=whole[-4:], stream=True, **GREEDY
+    )
+    content = [part.choices[0].logprobs.content for part in parts if part.choices[0].logprobs]
+    assert [bytes(token.bytes) for tokens in content for token in tokens] == kept
 
 
 def test_seeds_repeat_and_choices_differ(steady: Server) -> None:
@@ -191,6 +224,26 @@ def test_fields_beyond_openais_steer_too(steady: Server) -> None:
     assert ask(2.0, top_k=1) == ask(2.0, min_p=1.0) == ask(2.0, top_p=1e-6) == likeliest
     assert ask(2.0, top_k=0) == ask(2.0, top_k=-1) == ask(2.0), "no limit"
     assert ask(0.0, repetition_penalty=5.0) != likeliest
+
+
+def test_a_field_that_is_null_has_its_default(steady: Server) -> None:
+    fields = (*CompletionBody.model_fields, "suffix", "user")
+    nothing = dict.fromkeys(fields)
+    with steady.http() as client:
+        answer = client.post("/v1/completions", json={**nothing, "max_tokens": 2})
+        assert answer.status_code == 200, answer.text
+        streamed = {
+            **nothing,
+            "prompt": "a",
+            "max_tokens": 2,
+            "stream": True,
+            "stream_options": {"include_usage": None},
+        }
+        assert client.post("/v1/completions", json=streamed).text.endswith("data: [DONE]\n\n")
+        embedded = client.post(
+            "/v1/embeddings", json={"input": "a", "encoding_format": None, "dimensions": None}
+        ).json()
+        assert isinstance(embedded["data"][0]["embedding"], list)
 
 
 def test_the_answer_is_clipped_to_the_context(steady: Server) -> None:

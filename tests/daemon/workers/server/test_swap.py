@@ -53,6 +53,8 @@ def test_pins_and_previous(start_server: StartServer) -> None:
         server.promote(1)
         assert version_of("thor@000002") == "000002"
         assert version_of("thor@000003") == "model_not_found", "two versions are in memory"
+        server.worker.ask(Prepare(version=2), Prepared)
+        assert version_of("thor@previous") == "000002", "it is about to serve again, and can be asked for meanwhile"
         for number in (2, 3, 2, 1):
             server.promote(number)
             assert version_of("thor") == f"{number:06d}", "after the commit nothing new goes to the version before"
