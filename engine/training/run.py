@@ -6,6 +6,7 @@ The run's folder: ``run.json`` (all that was decided, once), ``tokenizer/``, ``d
 
 import importlib.util
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -324,5 +325,5 @@ def _provenance(record: Record, outcome: Outcome) -> Provenance:
         seed=plan.training.seed,
         settings=plan.settings,
         training_seconds=round(progress.seconds, 3),
-        metrics={name: float(value) for name, value in metrics.items() if value is not None},
+        metrics={name: float(value) for name, value in metrics.items() if value is not None and math.isfinite(value)},
     )

@@ -136,6 +136,12 @@ def test_a_corpus_known_by_name_is_no_path_and_is_split(stand_in: StandIn, ctl: 
     assert body["split"] is True
 
 
+def test_train_does_not_split_where_there_is_no_file(stand_in: StandIn, ctl: Ctl) -> None:
+    done = ctl("train", "--split")
+    assert (done.returncode, "--corpus or --train-data" in done.stderr) == (2, True)
+    assert not stand_in.bodies("/v1/cycles")
+
+
 def test_train_wait_shows_progress_and_the_outcome(stand_in: StandIn, ctl: Ctl) -> None:
     lines = ctl("train", "--wait").stdout.splitlines()
     assert lines == [
