@@ -123,8 +123,9 @@ def test_doctor_plans_a_model(ctl: Ctl, tmp_path: Path) -> None:
     assert 1 << 20 < found["parameters"] < 10 << 20
     assert 4 * found["parameters"] < found["training_bytes"] < found["available_bytes"]
     refused = ctl("doctor", "--plan", "--preset", "huge")
-    assert refused.returncode == 1
-    assert "has no preset 'huge'" in refused.stderr
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("thorctl: model: family 'thor' has no preset 'huge'; it has tiny")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_doctor_looks_into_a_running_thord(stand_in: StandIn, ctl: Ctl) -> None:
