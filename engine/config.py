@@ -266,7 +266,8 @@ class DistributedSettings(Section):
     def _is_possible(self) -> "DistributedSettings":
         if self.hosts > 1 and self.rendezvous is None:
             raise ValueError(f"hosts ({self.hosts}) needs rendezvous, the address and port of this host")
-        if self.rendezvous is not None and not re.fullmatch(r".+:\d{1,5}", self.rendezvous):
+        found = re.fullmatch(r".+:(\d{1,5})", self.rendezvous or "")
+        if self.rendezvous is not None and not (found and 0 < int(found[1]) < 1 << 16):
             raise ValueError(f"rendezvous '{self.rendezvous}' is no address and port, such as 10.0.0.1:29400")
         return self
 

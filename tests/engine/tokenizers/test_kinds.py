@@ -196,3 +196,11 @@ def test_learned_from_few_characters_it_still_takes_no_text_for_a_special_token(
         assert not set(ids) & tokenizer.specials.keys()
         assert tokenizer.decode(ids) == text
     assert len(tokenizer.encode(strands[0])) < len(strands[0]) / 2
+
+
+def test_one_made_beforehand_is_of_the_kind_that_was_asked_for(tmp_path):
+    TOKENIZERS["unigram"].save(tmp_path)
+    made = TokenizerSettings(kind="unigram", folder=str(tmp_path))
+    assert registry.train(made, []).encode("x y") == TOKENIZERS["unigram"].encode("x y")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: .*that tokenizer\.kind says, 'bpe'"):
+        registry.train(made.model_copy(update={"kind": "bpe"}), [])
