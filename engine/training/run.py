@@ -254,7 +254,10 @@ def _rows(
 
     rows, held = written("train", validation=False), written("validation", validation=True)
     if not len(rows):
-        raise NothingToLearnError("no token of this data is supervised: it has no assistant turn and no plain text")
+        raise NothingToLearnError(
+            "no token of this data is supervised: it has no plain text, and no assistant turn, or none that the model "
+            "has a chat template for; what was left out is in the log"
+        )
     return rows, held if len(held) else None
 
 
