@@ -1,5 +1,6 @@
 """Runs that are killed with SIGKILL end with the very weights of a run that was not."""
 
+import os
 import random
 import shutil
 from dataclasses import replace
@@ -136,3 +137,15 @@ def test_another_plan_starts_anew(places, plan, recording):
     with pytest.raises(Stopped):
         run.learn(plan(version=2), replace(places, target=places.target.with_name("000002")), fresh)
     assert fresh.began[0][0] == 0
+
+
+@pytest.mark.parametrize("name", ["ids.i32", "supervised.u8", "starts.i64"])
+@pytest.mark.parametrize("size", [None, 0, 13])
+def test_tokenised_data_that_was_cut_short_is_made_anew(name, size, places, plan, recording, tmp_path):
+    whole = replace(places, folder=tmp_path / "whole", target=tmp_path / "whole-version")
+    expected = run.learn(plan(max_steps=4), whole, recording())
+    with pytest.raises(Stopped):
+        run.learn(plan(max_steps=4), places, recording(stop_at=2))
+    file = places.folder / "data" / "train" / name
+    file.unlink() if size is None else os.truncate(file, size)
+    assert run.learn(plan(max_steps=4), places, recording()).sha256 == expected.sha256
