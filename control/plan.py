@@ -19,8 +19,8 @@ def plan(home: str | None, preset: str | None) -> dict[str, Json]:
     """What `engine.plan` finds, for the settings with ``preset`` in place of their own size. Takes up to minutes.
 
     Raises:
-        UsageError: the settings are wrong.
-        ThordError: the preset is unknown, or the model cannot be trained here at all.
+        UsageError: the settings are wrong, or the preset is unknown.
+        ThordError: the model cannot be trained here at all.
     """
     tables = dict(resolve_settings(home)["settings"])
     if preset is not None:

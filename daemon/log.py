@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import logging.handlers
+import math
 import os
 import sys
 from pathlib import Path
@@ -57,6 +58,7 @@ def configure(process: str, file: Path, settings: SupervisionSettings, *, consol
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _as_json_has_it,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         )
@@ -96,3 +98,10 @@ def _named(process: str) -> Processor:
         return event
 
     return add
+
+
+def _as_json_has_it(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """What is no finite number is null: JSON has no word for it."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in event.items()
+    }

@@ -266,7 +266,8 @@ class DistributedSettings(Section):
     def _is_possible(self) -> "DistributedSettings":
         if self.hosts > 1 and self.rendezvous is None:
             raise ValueError(f"hosts ({self.hosts}) needs rendezvous, the address and port of this host")
-        if self.rendezvous is not None and not re.fullmatch(r".+:\d{1,5}", self.rendezvous):
+        found = re.fullmatch(r".+:(\d{1,5})", self.rendezvous or "")
+        if self.rendezvous is not None and not (found and 0 < int(found[1]) < 1 << 16):
             raise ValueError(f"rendezvous '{self.rendezvous}' is no address and port, such as 10.0.0.1:29400")
         return self
 
@@ -279,7 +280,9 @@ class TrainingSettings(Section):
         "auto", description="Numbers that matrix products run in; auto measures what this processor does fast."
     )
     epochs: float = Field(3.0, gt=0, description="Passes over the cycle's conversations.")
-    max_steps: int | None = Field(None, examples=[1000], gt=0, description="Ends a run earlier, in optimizer steps.")
+    max_steps: int | None = Field(
+        None, examples=[1000], gt=0, description="Length of a run in optimizer steps, whatever epochs says."
+    )
     batch_size: int = Field(8, gt=0, description="Packed rows in one microbatch.")
     accumulation: int = Field(1, gt=0, description="Microbatches in one optimizer step.")
     length: int = Field(512, gt=0, description="Tokens in a packed row.")
@@ -318,7 +321,7 @@ class TrainingSettings(Section):
     compile: bool = Field(
         False, description="Whether torch compiles the blocks: a minute at the start of a run, faster steps on a GPU."
     )
-    seed: int = Field(0, description="Decides initial weights, order and dropout.")
+    seed: int = Field(0, ge=-(2**63), lt=2**63, description="Decides initial weights, order and dropout.")
     threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")
     log_every: int = Field(10, gt=0, description="Steps between lines of the log and of metrics.jsonl.")
     look_every: int = Field(

@@ -295,7 +295,7 @@ def _held_bytes(question: Question) -> int:
 
 
 def main() -> int:
-    """See the module."""
+    """See the module. 0, or 1 (2 for wrong settings) and the reason on standard error."""
     parser = argparse.ArgumentParser(prog="python -m engine.plan", description="What a model needs on this machine.")
     parser.add_argument("file", type=argparse.FileType(), help="settings as JSON; - reads standard input")
     parser.add_argument("--probe", help=argparse.SUPPRESS)
@@ -311,7 +311,11 @@ def main() -> int:
             answer = overhead(question)
         else:
             answer = asdict(forecast(question))
-    except (ValidationError, ImpossiblePlacementError, NothingToRecomputeError, ProbeFailedError) as error:
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg'].removeprefix('Value error, ')}" for f in error.errors())
+        print("; ".join(faults), file=sys.stderr)
+        return 2
+    except (ImpossiblePlacementError, NothingToRecomputeError, ProbeFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(answer))

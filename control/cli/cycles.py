@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from control import exit_status, output
+from control import errors, exit_status, output
 from control.cli.parser import Commands, Options, connect, positive
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _OVERRIDES: dict[str, tuple[Callable[[str], float | str], str]] = {
     "epochs": (float, "passes over the data"),
-    "steps": (positive, "optimizer steps at most"),
+    "steps": (positive, "optimizer steps, in place of --epochs"),
     "batch_size": (positive, "sequences in a batch"),
     "accumulation": (positive, "batches to a step"),
     "learning_rate": (float, "peak learning rate"),
@@ -148,6 +148,8 @@ def _train(options: TrainOptions) -> int:
         for name in _OVERRIDES
         if (value := getattr(options, name, None)) is not None
     }
+    if options.split and not (options.corpus or options.train_data):
+        raise errors.UsageError("--split goes with files: name some after --corpus or --train-data")
     if "checkpoint_folder" in overrides:
         overrides["checkpoint_folder"] = str(Path(options.checkpoint_folder).expanduser().absolute())
     thord = connect(options)

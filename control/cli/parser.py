@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar, overload
 
 from control import exit_status
 from control.client import Thord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Options(argparse.Namespace):
@@ -23,6 +23,7 @@ class Options(argparse.Namespace):
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
+Space = TypeVar("Space")
 
 WORKERS = ("intake", "server", "monitor", "trainer", "evaluator")
 
@@ -44,9 +45,29 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are JSON too where JSON was asked for."""
+    """A parser whose errors are JSON too where JSON was asked for, and whose arguments may stand anywhere."""
 
     asked_for_json = False
+    _is_within = False
+
+    @overload
+    def parse_known_args(
+        self, args: Iterable[str] | None = None, namespace: None = None
+    ) -> tuple[argparse.Namespace, list[str]]: ...
+    @overload
+    def parse_known_args(self, args: Iterable[str] | None, namespace: Space) -> tuple[Space, list[str]]: ...
+    @overload
+    def parse_known_args(self, *, namespace: Space) -> tuple[Space, list[str]]: ...
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: object = None) -> tuple[object, list[str]]:
+        """Arguments that may be left out are looked for behind options too; argparse gives up before the first."""
+        may_lack = any(not action.option_strings and action.nargs in ("?", "*") for action in self._actions)
+        if self._is_within or not may_lack:
+            return super().parse_known_args(args, namespace)
+        self._is_within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_within = False
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line and how to find what is right."""

@@ -45,13 +45,15 @@ class Conversation:
 
     @property
     def group(self) -> str:
-        """Hash of the opening (the first turn, with a system turn before it left out).
+        """Hash of the opening: the first user turn and what comes before it, system turns left out.
 
         Conversations with one opening, and a conversation and its later, longer self, fall on the same side of the
-        held-out line.
+        held-out line. What an assistant greets everybody with is not all of an opening, or a collection in which it
+        does would be on one side.
         """
-        opening = next((m for m in self.messages if m.role != "system"), None)
-        return _sha256(_canonical((opening,), "") if opening else self.canonical)
+        turns = tuple(m for m in self.messages if m.role != "system")
+        ends = next((number for number, m in enumerate(turns, 1) if m.role == "user"), 1)
+        return _sha256(_canonical(turns[:ends], "") if turns else self.canonical)
 
     def prefix_identities(self) -> list[str]:
         """Identities of every shorter beginning of this dialogue, longest first: what it may have grown from."""

@@ -99,4 +99,7 @@ def _made(point: metadata.EntryPoint) -> Loader:
     made = named() if isinstance(named, type) else named
     if not isinstance(made, Loader):
         raise TypeError("it has no suffixes, or no method read")
+    suffixes: object = made.suffixes
+    if not isinstance(suffixes, tuple | list) or not all(isinstance(one, str) and one for one in suffixes):
+        raise TypeError(f'its suffixes must be a tuple of strings, such as (".epub",), and are {suffixes!r}')
     return made

@@ -4,6 +4,8 @@ A folder with ``ids.i32``, ``supervised.u8`` and ``starts.i64`` (one more than t
 in the machine's own byte order, published by rename. However large a corpus is, a document at a time is in memory.
 """
 
+import logging
+import shutil
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import artifacts
+from engine.artifacts import ArtifactError
 from engine.tokenizers.base import Encoded
 
 Number = TypeVar("Number", np.int32, np.int64, np.bool_)
 _BUFFER = 1 << 20
+_logger = logging.getLogger(__name__)
 _IDS, _SUPERVISED, _STARTS = "ids.i32", "supervised.u8", "starts.i64"
 
 
@@ -34,31 +38,47 @@ class Shard:
 
 
 def write(folder: Path, documents: Iterable[Encoded]) -> Shard:
-    """Publish a shard at ``folder``; one that is there already is opened as it is."""
-    if not folder.exists():
-        end = 0
-        with (
-            artifacts.publishing(folder) as draft,
-            (draft / _IDS).open("wb", _BUFFER) as ids,
-            (draft / _SUPERVISED).open("wb", _BUFFER) as supervised,
-            (draft / _STARTS).open("wb", _BUFFER) as starts,
-        ):
+    """Publish a shard at ``folder``; a whole one that is there already is opened as it is."""
+    try:
+        return read(folder)
+    except ArtifactError as error:
+        if folder.exists():
+            _logger.warning("tokenised data is damaged and made anew: %s", error)
+            shutil.rmtree(folder)
+    end = 0
+    with (
+        artifacts.publishing(folder) as draft,
+        (draft / _IDS).open("wb", _BUFFER) as ids,
+        (draft / _SUPERVISED).open("wb", _BUFFER) as supervised,
+        (draft / _STARTS).open("wb", _BUFFER) as starts,
+    ):
+        starts.write(array("q", [end]))
+        for document in documents:
+            ids.write(document.ids.data)
+            supervised.write(document.supervised.data)
+            end += len(document.ids)
             starts.write(array("q", [end]))
-            for document in documents:
-                ids.write(document.ids.data)
-                supervised.write(document.supervised.data)
-                end += len(document.ids)
-                starts.write(array("q", [end]))
     return read(folder)
 
 
 def read(folder: Path) -> Shard:
-    """Open a published shard without reading it."""
-    return Shard(
-        ids=_mapped(folder / _IDS, np.int32),
-        supervised=_mapped(folder / _SUPERVISED, np.bool_),
-        starts=_mapped(folder / _STARTS, np.int64),
-    )
+    """Open a published shard without reading it.
+
+    Raises:
+        ArtifactError: it is missing, or its files are not as long as each other say.
+    """
+    try:
+        shard = Shard(
+            ids=_mapped(folder / _IDS, np.int32),
+            supervised=_mapped(folder / _SUPERVISED, np.bool_),
+            starts=_mapped(folder / _STARTS, np.int64),
+        )
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder}: {error}") from error
+    ends = int(shard.starts[-1]) if len(shard.starts) else -1
+    if not len(shard.ids) == len(shard.supervised) == ends:
+        raise ArtifactError(f"{folder}: {len(shard.ids)} ids, {len(shard.supervised)} flags, documents end at {ends}")
+    return shard
 
 
 def _mapped(file: Path, dtype: type[Number]) -> NDArray[Number]:

@@ -69,16 +69,16 @@ def read(folder: Path, config: AnyConfig) -> Tokenizer:
 
 
 def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, settings: _Config) -> Tokenizer:
-    if inner.get_vocab_size() > config.vocab_size:
-        raise ForeignModelError(
-            f"{folder / FILE}: {inner.get_vocab_size()} tokens, the model has {config.vocab_size} ids"
-        )
+    tokens = max(inner.get_vocab().values(), default=-1) + 1
+    if tokens > config.vocab_size:
+        raise ForeignModelError(f"{folder / FILE}: {tokens} tokens, the model has {config.vocab_size} ids")
     names = {
         name: token if isinstance(token, str) else token.content
         for name in ("bos_token", "eos_token", "pad_token", "unk_token")
         if isinstance(token := getattr(settings, name), str | _Token)
     }
-    ends = [*_numbers(_read(folder / GENERATION, _Generation()).eos_token_id), *_numbers(config.eos_token_id)]
+    named = [*_numbers(_read(folder / GENERATION, _Generation()).eos_token_id), *_numbers(config.eos_token_id)]
+    ends = [number for number in named if 0 <= number < config.vocab_size]  # a default of GPT-2's may be left there
     eos = inner.token_to_id(names["eos_token"]) if "eos_token" in names else next(iter(ends), None)
     if eos is None:
         raise ForeignModelError(f"{folder / CONFIG}: there is no eos_token: nothing would ever end a text")
@@ -86,12 +86,13 @@ def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, setti
     if settings.add_bos_token is not None:
         bos = inner.token_to_id(names["bos_token"]) if "bos_token" in names else None
         opening = (bos,) if settings.add_bos_token and bos is not None else ()
+    pad = inner.token_to_id(names["pad_token"]) if "pad_token" in names else None
     form = ChatFormat(
         vocabulary=config.vocab_size,
         opening=opening,
         eos=eos,
         end=eos,
-        pad=inner.token_to_id(names["pad_token"]) if "pad_token" in names else eos,
+        pad=eos if pad is None else pad,
         template=_template(folder, settings),
         tokens=names,
     )
@@ -112,7 +113,10 @@ def _end_of_answer(tokenizer: HuggingFaceTokenizer, ends: Sequence[int]) -> int:
 def _template(folder: Path, settings: _Config) -> str | None:
     file = folder / TEMPLATE
     if file.exists():
-        return file.read_text(encoding="utf-8")
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ForeignModelError(f"{file}: {error}") from error
     if isinstance(settings.chat_template, list):
         return next((entry.template for entry in settings.chat_template if entry.name == "default"), None)
     return settings.chat_template

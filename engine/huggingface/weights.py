@@ -15,6 +15,10 @@ _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """Names that older files end with, and that are no weights."""
 
 
+_POINTER = b"version https://git-lfs"
+"""What Git leaves in place of a large file where Git LFS is not installed."""
+
+
 class _Index(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -35,7 +39,7 @@ def read(folder: Path, expected: Collection[str]) -> dict[str, Tensor]:
         try:
             tensors = load_file(file)
         except (OSError, SafetensorError) as error:
-            raise ForeignModelError(f"{file}: {error}") from error
+            raise ForeignModelError(f"{file}: {_what_it_is(file) or error}") from error
         for name, tensor in tensors.items():
             full = name if name in expected or name.startswith((prefix, "lm_head.")) else prefix + name
             if not name.endswith(_BUFFERS) and (full in expected or full != "lm_head.weight"):
@@ -59,3 +63,13 @@ def _files(folder: Path) -> list[Path]:
     if any(Path(name).name != name for name in names):
         raise ForeignModelError(f"{index}: it names files outside of its folder")
     return [folder / name for name in sorted(names)]
+
+
+def _what_it_is(file: Path) -> str:
+    """Where a file is what is often found in place of weights; else nothing."""
+    try:
+        with file.open("rb") as stream:
+            begins = stream.read(len(_POINTER))
+    except OSError:
+        return ""
+    return "only points to the weights: fetch them with 'git lfs pull'" if begins == _POINTER else ""

@@ -27,7 +27,11 @@ def train(settings: TokenizerSettings, texts: Iterable[str]) -> Tokenizer:
         ArtifactError: the one made beforehand is missing, damaged, or of another kind.
     """
     if settings.folder is not None:
-        return load(settings.kind, Path(settings.folder))
+        try:
+            return load(settings.kind, Path(settings.folder))
+        except ArtifactError as error:
+            needed = f"tokenizer.folder must hold a tokenizer of the kind that tokenizer.kind says, '{settings.kind}'"
+            raise ArtifactError(f"{error}; {needed}") from error
     sample_bytes = settings.sample_megabytes << 20
     match settings.kind:
         case "bpe":

@@ -94,7 +94,22 @@ def _learn(lines: Sequence[str], vocabulary: int, model: str, names: Sequence[st
     )
     learned = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
     scores = {learned.id_to_piece(n).replace(SPACE, " "): learned.get_score(n) for n in range(1, len(learned))}
-    return [(piece, score) for piece, score in scores.items() if piece not in names]
+    return _with_all(_ALWAYS, {piece: score for piece, score in scores.items() if piece not in names}, vocabulary)
+
+
+def _with_all(characters: str, scores: dict[str, float], most: int) -> list[tuple[str, float]]:
+    """Pieces of which every one of ``characters`` is one: the trainer forgets some where a text has few of its own.
+
+    Where there would be more than ``most``, the last of several characters give way.
+    """
+    missing = [character for character in characters if character not in scores]
+    if not missing:
+        return list(scores.items())
+    several = [piece for piece in scores if len(piece) > 1]
+    surplus = max(0, len(scores) + len(missing) - most)
+    gone = set(several[len(several) - surplus :])
+    lowest = min(scores.values(), default=0.0)
+    return [*((p, s) for p, s in scores.items() if p not in gone), *((p, lowest - 1.0) for p in missing)]
 
 
 def _without_rare(lines: Sequence[str], most: int) -> list[str]:

@@ -34,15 +34,16 @@ class ChatTemplate:
         """The text of a dialogue; with ``answering``, up to where the assistant's answer begins.
 
         Raises:
-            DialogueRefusedError: the template says that it has no form for this.
+            DialogueRefusedError: the template says that it has no form for this, or fails.
         """
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return self._template.render(
                 messages=turns, add_generation_prompt=answering, tools=None, documents=None, **self._tokens
             )
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
-            raise DialogueRefusedError(f"the model's chat template refuses this dialogue: {error}") from error
+        except Exception as error:  # code of others
+            reason = str(error) or type(error).__name__
+            raise DialogueRefusedError(f"the model's chat template refuses this dialogue: {reason}") from error
 
     def answers(self, messages: Sequence[Message], learn_from: int) -> tuple[str, list[tuple[int, int]]]:
         """The text of a dialogue and the stretches of it that the assistant says, from turn ``learn_from`` on.

@@ -30,6 +30,7 @@ from engine.training.schedule import branches_at, learning_rate
 _SEED_STRIDE = 1_000_003
 _RANK_STRIDE = 7_919_000_000_033
 """Far beyond: seed and step together give each step a dropout seed of its own, and the rank each rank."""
+_SEED_BITS = (1 << 64) - 1
 _SPEED_MEMORY = 0.9
 _FP16_SCALE, _FP16_SCALE_GROWS_AFTER = 65_536.0, 1000
 
@@ -236,7 +237,8 @@ class Loop:
     def _backward(self, batches: list[Batch], weight: int) -> dict[str, float]:
         """Add gradients, by the mean loss over everything supervised in the step; this rank's sums."""
         settings, world = self._settings, self._world
-        torch.manual_seed((settings.seed * _SEED_STRIDE + self._progress.step) + world.rank * _RANK_STRIDE)
+        seed = settings.seed * _SEED_STRIDE + self._progress.step + world.rank * _RANK_STRIDE
+        torch.manual_seed(seed & _SEED_BITS)
         self._module.train()
         totals: dict[str, Tensor] = {}
         for batch in batches:

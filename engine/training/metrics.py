@@ -120,9 +120,9 @@ class Recorder:
         self._further.stepped(figures)
 
     def validated(self, step: int, loss: float, best: bool) -> None:
-        """Record always."""
+        """Record always; what is not finite is null, for JSON has no word for it."""
         bits = self._constants.bits_per_character(loss)
-        self._write({"step": step, "validation_loss": loss, "validation_bits_per_character": bits})
+        self._write({"step": step, "validation_loss": _finite(loss), "validation_bits_per_character": _finite(bits)})
         self._further.validated(step, loss, best)
 
     def looked(self, step: int, closeup: CloseUp) -> None:
@@ -132,7 +132,7 @@ class Recorder:
         self._further.looked(step, closeup)
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
-        """Record always; what is not finite is null, for JSON has no word for it."""
+        """Record always, likewise."""
         self._write(
             {"step": step, "event": action, "bad_loss": _finite(loss), "bad_gradient_norm": _finite(gradient_norm)}
         )

@@ -6,6 +6,7 @@ The run's folder: ``run.json`` (all that was decided, once), ``tokenizer/``, ``d
 
 import importlib.util
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -254,7 +255,10 @@ def _rows(
 
     rows, held = written("train", validation=False), written("validation", validation=True)
     if not len(rows):
-        raise NothingToLearnError("no token of this data is supervised: it has no assistant turn and no plain text")
+        raise NothingToLearnError(
+            "no token of this data is supervised: it has no plain text, and no assistant turn, or none that the model "
+            "has a chat template for; what was left out is in the log"
+        )
     return rows, held if len(held) else None
 
 
@@ -320,7 +324,7 @@ def _provenance(record: Record, outcome: Outcome) -> Provenance:
 
 
 def figures(progress: Progress) -> dict[str, float]:
-    """What a version's manifest says of its training; what is not known is left out."""
+    """What a version's manifest says of its training; what is not known, or no number, is left out."""
     found = {
         "steps": progress.step,
         "tokens": progress.tokens,
@@ -331,4 +335,4 @@ def figures(progress: Progress) -> dict[str, float]:
         "best_validation_loss": progress.best_validation_loss,
         "best_step": progress.best_step,
     }
-    return {name: float(value) for name, value in found.items() if value is not None}
+    return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}

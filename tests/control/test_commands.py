@@ -107,6 +107,23 @@ def test_options_are_taken_before_and_after_the_command(stand_in: StandIn, ctl: 
         assert json.loads(done.stdout) == thord.STATUS
 
 
+def test_arguments_that_may_be_left_out_stand_before_and_after_options(ctl: Ctl, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("Some words to learn from.")
+    for number, words in enumerate(
+        (
+            ("train", "words.txt", "--kind", "bytes", "--out", "out0"),
+            ("train", "--kind", "bytes", "--out", "out1", "words.txt"),
+            ("--out", "out2", "train", "--kind", "bytes", "words.txt"),
+        )
+    ):
+        placed = [str(tmp_path / word) if word.startswith(("words", "out")) else word for word in words]
+        done = ctl("tokenizer", *placed)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"out{number}" / "tokenizer.json").exists()
+    unknown = ctl("tokenizer", "train", "--nonsense", "words.txt")
+    assert (unknown.returncode, "--nonsense" in unknown.stderr) == (2, True)
+
+
 def test_train_sends_absolute_paths_and_only_the_settings_that_were_given(
     stand_in: StandIn, ctl: Ctl, tmp_path: Path
 ) -> None:
@@ -135,6 +152,12 @@ def test_a_corpus_known_by_name_is_no_path_and_is_split(stand_in: StandIn, ctl: 
     (body,) = stand_in.bodies("/v1/cycles")
     assert body["corpus"] == ["enwik8", str(thord.REPOSITORY / "enwik8")]
     assert body["split"] is True
+
+
+def test_train_does_not_split_where_there_is_no_file(stand_in: StandIn, ctl: Ctl) -> None:
+    done = ctl("train", "--split")
+    assert (done.returncode, "--corpus or --train-data" in done.stderr) == (2, True)
+    assert not stand_in.bodies("/v1/cycles")
 
 
 def test_train_wait_shows_progress_and_the_outcome(stand_in: StandIn, ctl: Ctl) -> None:

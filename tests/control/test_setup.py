@@ -128,8 +128,9 @@ def test_doctor_plans_a_model(ctl: Ctl, tmp_path: Path) -> None:
     assert told["settings"] == "batch_size 2, accumulation 1"
     assert plan.lines(found | {"batch_size": 0})["settings"].startswith("not even one row fits")
     refused = ctl("doctor", "--plan", "--preset", "huge")
-    assert refused.returncode == 1
-    assert "has no preset 'huge'" in refused.stderr
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("thorctl: model: family 'thor' has no preset 'huge'; it has tiny")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_doctor_looks_into_a_running_thord(stand_in: StandIn, ctl: Ctl) -> None:

@@ -90,6 +90,8 @@ def test_what_processes_cannot_do_together_is_refused(paths: Paths, table: str, 
         (b'[model]\nfamily = "gpt2"\nkv_heads = 2\n', "family 'gpt2' does not know kv_heads; it knows hidden, layers"),
         (b"[training]\nlearning_rate = nan\n", "learning_rate"),
         (b"[training]\nbatch_size = true\n", "batch_size"),
+        (b'[training.distributed]\nrendezvous = "10.0.0.1:99999"\n', "is no address and port, such as"),
+        (b'[training.distributed]\nrendezvous = "10.0.0.1"\n', "is no address and port, such as"),
         (b"[training]\nbatch_size = 1979-05-27\n", "batch_size"),
     ],
 )

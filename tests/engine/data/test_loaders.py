@@ -36,6 +36,18 @@ class Quits:
 
 class NoLoader:
     pass
+
+class CommaForgotten:
+    suffixes = (".jsonl")
+
+    def read(self, file):
+        yield {"text": "not of this loader"}
+
+class Numbered:
+    suffixes = (1,)
+
+    def read(self, file):
+        yield {"text": "not of this loader"}
 """
 POINTS = """[thord.loaders]
 ini = strange:Ini
@@ -43,6 +55,8 @@ careless = strange:Careless
 quits = strange:Quits
 none = strange:NoLoader
 gone = nowhere:Loader
+comma = strange:CommaForgotten
+numbered = strange:Numbered
 """
 
 
@@ -102,6 +116,16 @@ def test_one_that_is_none_is_said_and_left_out(tmp_path, caplog):
     read(tmp_path, "talk.txt", b"Some words.")
     said = [record.getMessage() for record in caplog.records]
     assert said == [
+        "loader comma (strange:CommaForgotten) cannot be used: "
+        "its suffixes must be a tuple of strings, such as (\".epub\",), and are '.jsonl'",
         "loader gone (nowhere:Loader) cannot be used: No module named 'nowhere'",
         "loader none (strange:NoLoader) cannot be used: it has no suffixes, or no method read",
+        "loader numbered (strange:Numbered) cannot be used: "
+        'its suffixes must be a tuple of strings, such as (".epub",), and are (1,)',
     ]
+
+
+def test_a_loader_with_a_string_for_suffixes_claims_no_file(tmp_path):
+    """A string is a sequence of strings too, and every file's name that ends with one of its letters would fit."""
+    [item] = read(tmp_path, "any.l", b'{"text": "Somebody else reads this."}\n')
+    assert item.conversation.text == "Somebody else reads this."

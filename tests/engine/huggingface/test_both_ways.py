@@ -15,6 +15,7 @@ from engine.huggingface import exporting, importing
 from engine.huggingface.layout import ForeignModelError
 from engine.models import registry
 from engine.tokenizers import registry as tokenizers
+from engine.tokenizers.base import END, EOS, PAD
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 EXACT = {"atol": 1e-4, "rtol": 0}
@@ -189,9 +190,14 @@ def test_what_thord_exported_it_takes_back(name, tmp_path):
         exporting.write(tmp_path / "000001", tmp_path / "out")
 
 
-def edit(folder, **changes):
-    file = folder / "config.json"
+def edit(folder, name="config.json", **changes):
+    file = folder / name
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def add_word(folder, number):
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    edit(folder, "tokenizer.json", model=model | {"vocab": model["vocab"] | {"zzz": number}})
 
 
 @pytest.mark.parametrize(
@@ -213,6 +219,14 @@ def edit(folder, **changes):
         (lambda f: edit(f, num_hidden_layers=4), "missing"),
         (lambda f: (f / "tokenizer.json").unlink(), "save_pretrained"),
         (lambda f: (f / "tokenizer_config.json").write_text("[]"), "tokenizer_config.json"),
+        (lambda f: (f / "chat_template.jinja").write_bytes(b"\xff"), "chat_template.jinja: .*can't decode"),
+        (lambda f: add_word(f, 900), "901 tokens, the model has 320 ids"),
+        (
+            lambda f: (f / "model.safetensors").write_bytes(
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"
+            ),
+            "git lfs pull",
+        ),
         (lambda f: (f / "model.safetensors").unlink(), "neither model.safetensors nor"),
         (lambda f: (f / "model.safetensors").write_bytes(b"x" * 40), "model.safetensors"),
         (
@@ -228,3 +242,15 @@ def test_what_cannot_be_taken_over_is_said(damage, said, foreign, tmp_path):
         importing.take(folder, tmp_path / "000001", 1)
     assert not (tmp_path / "000001").exists()
     assert list(tmp_path.glob(".tmp-*")) == []
+
+
+def test_special_tokens_that_nothing_has_are_done_without(foreign, tmp_path):
+    """A padding token that was named and never added, and the end of a text that GPT-2's settings have by default."""
+    _, folder = foreign("llama")
+    (folder / "chat_template.jinja").unlink()
+    edit(folder, "tokenizer_config.json", pad_token="[PAD]")
+    edit(folder, eos_token_id=50256)
+    (folder / "generation_config.json").write_text('{"eos_token_id": [50256]}')
+    tokenizer = taken(folder, tmp_path).tokenizer
+    assert {tokenizer.special(token) for token in (PAD, EOS, END)} == {tokenizer.special(EOS)}
+    assert max(tokenizer.specials) < tokenizer.vocabulary

@@ -41,6 +41,15 @@ def test_every_file_arrives_in_one_commit(hub, folder, tmp_path):
     assert created.get("private") is True or created.get("visibility") == "private"
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "no-address"])
+def test_a_hub_that_cannot_be_reached_is_one_clear_sentence(address, hub, folder, tmp_path):
+    hub.address = address
+    done = push(hub, tmp_path, folder, "owner/model", "m")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"the hub at {address} did not take owner/model: ")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("repository", "said"), [(REFUSED, "did not take owner/refused"), ("a/b/c", "a/b/c")])
 def test_a_refusal_is_one_clear_sentence_without_the_key(repository, said, hub, folder, tmp_path):
     done = push(hub, tmp_path, folder, repository, "m")

@@ -194,6 +194,22 @@ def test_a_dialogue_the_template_refuses_teaches_nothing():
     assert encoded.ids.tolist() == []
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 1 / 0 }}",
+        "{{ '{a}'.format() }}",
+        "{{ range(10 ** 9) }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{{ 'x' * 10 ** 15 }}",
+    ],
+)
+def test_a_template_that_fails_in_whatever_way_refuses(source):
+    ours, _ = made(byte_level(["<|end|>"]), source, "<|end|>", "<|end|>")
+    with pytest.raises(DialogueRefusedError, match=r"chat template refuses this dialogue: \S"):
+        ours.encode_prompt(DIALOGUE[:1])
+
+
 def test_a_template_cannot_reach_out_of_its_sandbox():
     source = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
     ours, _ = made(byte_level(["<|end|>"]), source, "<|end|>", "<|end|>")

@@ -179,3 +179,28 @@ def test_another_kind_is_refused(tmp_path):
         registry.load("bytes", tmp_path)
     with pytest.raises(ArtifactError, match="no kind of tokenizer 'wordpiece'; there are bpe"):
         registry.load("wordpiece", tmp_path)
+
+
+@pytest.mark.parametrize("vocabulary", [400, 1000])
+@pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
+def test_learned_from_few_characters_it_still_takes_no_text_for_a_special_token(kind, vocabulary):
+    """The trainer of SentencePiece forgets characters that it has to know where a text has four of its own."""
+    strands = [
+        hashlib.sha256(bytes([n])).hexdigest().translate(str.maketrans("0123456789abcdef", "ACGT" * 4))
+        for n in range(200)
+    ]
+    tokenizer = train(kind, strands, vocabulary)
+    assert tokenizer.vocabulary <= vocabulary
+    for text in ("".join(SPECIAL_TOKENS), "<0x41><0xFF>", strands[0], " ~A\n"):
+        ids = tokenizer.encode(text)
+        assert not set(ids) & tokenizer.specials.keys()
+        assert tokenizer.decode(ids) == text
+    assert len(tokenizer.encode(strands[0])) < len(strands[0]) / 2
+
+
+def test_one_made_beforehand_is_of_the_kind_that_was_asked_for(tmp_path):
+    TOKENIZERS["unigram"].save(tmp_path)
+    made = TokenizerSettings(kind="unigram", folder=str(tmp_path))
+    assert registry.train(made, []).encode("x y") == TOKENIZERS["unigram"].encode("x y")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: .*that tokenizer\.kind says, 'bpe'"):
+        registry.train(made.model_copy(update={"kind": "bpe"}), [])

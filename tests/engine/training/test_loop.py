@@ -423,3 +423,21 @@ def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(places, plan, recordin
     assert seen.stumbles == [(22, "skip"), (25, "skip"), (26, "roll back")]
     assert [step for step, _ in seen.began] == [0, 24]
     assert [figures.step for figures in seen.figures][-1] == 30
+
+
+def test_a_validation_that_is_no_number_is_in_no_record(places, plan, recording):
+    """JSON has no word for it, and whoever is told of the version could not read the rest."""
+    seen = recording()
+    manifest = run.learn(plan(max_steps=3, learning_rate=1e12, validate_every=1), places, seen)
+    assert [math.isfinite(loss) for _, loss, _ in seen.validations] == [True, False, False, False]
+    assert manifest.metrics["best_step"] == 0
+    assert "validation_loss" not in manifest.metrics
+    for file in (places.folder / "metrics.jsonl", places.target / "manifest.json"):
+        assert "NaN" not in file.read_text()
+
+
+@pytest.mark.parametrize("seed", [2**63 - 1, -(2**63)])
+def test_any_seed_of_64_bits_is_a_seed(places, plan, recording, seed):
+    run.learn(plan(max_steps=1, seed=seed), places, recording())
+    with pytest.raises(ValueError, match="seed"):
+        plan(seed=2 * seed)

@@ -1,6 +1,7 @@
 """Runs that are killed with SIGKILL end with the very weights of a run that was not."""
 
 import json
+import os
 import random
 import shutil
 from dataclasses import replace
@@ -149,3 +150,15 @@ def test_a_run_that_began_on_a_gpu_says_that_there_is_none_any_more(places, plan
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ImpossiblePlacementError, match="began on a GPU"):
         run.learn(plan(), places, recording())
+
+
+@pytest.mark.parametrize("name", ["ids.i32", "supervised.u8", "starts.i64"])
+@pytest.mark.parametrize("size", [None, 0, 13])
+def test_tokenised_data_that_was_cut_short_is_made_anew(name, size, places, plan, recording, tmp_path):
+    whole = replace(places, folder=tmp_path / "whole", target=tmp_path / "whole-version")
+    expected = run.learn(plan(max_steps=4), whole, recording())
+    with pytest.raises(Stopped):
+        run.learn(plan(max_steps=4), places, recording(stop_at=2))
+    file = places.folder / "data" / "train" / name
+    file.unlink() if size is None else os.truncate(file, size)
+    assert run.learn(plan(max_steps=4), places, recording()).sha256 == expected.sha256
