@@ -129,7 +129,7 @@ class Thord:
             "validation_files": _absolute(validation_files),
             "corpus": [name if name in NAMED else file for name, file in zip(corpus, _absolute(corpus), strict=True)],
             "split": split or any(name in NAMED for name in corpus),
-            "base": None if base is None else _number(base),
+            "base": None if base is None else version_number(base),
             "overrides": dict(overrides or {}),
         }
         cycle = self._control.post("/v1/cycles", answers.Cycle, body)
@@ -162,7 +162,7 @@ class Thord:
 
         Takes its time.
         """
-        number = None if version == "current" else _number(version)
+        number = None if version == "current" else version_number(version)
         body: dict[str, Json] = {"version": number, "files": _absolute(files)}
         return self._control.post("/v1/evaluations", dict[str, answers.Json], body, timeout=None)
 
@@ -174,11 +174,11 @@ class Thord:
 
     def version(self, version: str) -> answers.Version:
         """One version."""
-        return self._control.get(f"/v1/versions/{_number(version)}", answers.Version)
+        return self._control.get(f"/v1/versions/{version_number(version)}", answers.Version)
 
     def promote(self, version: str, *, force: bool = False) -> answers.Version:
         """Put a version into service; ``force`` also one that the gate rejected."""
-        target = f"/v1/versions/{_number(version)}/promote"
+        target = f"/v1/versions/{version_number(version)}/promote"
         return self._control.post(target, answers.Version, {"force": force}, timeout=None)
 
     def import_model(self, folder: str | Path, layout: Literal["hf", "checkpoint"] = "hf") -> answers.Version:
@@ -262,9 +262,13 @@ class Thord:
             body["session"] = session
         return self._complete("/v1/chat/completions", body, on_text)
 
-    def predict(self, text: str, task: str) -> dict[str, Json]:
-        """What the model says to ``text``, greedily; the ``task`` is ``chat`` or ``text_generation``."""
-        return self._server.post("/predict", dict[str, answers.Json], {"task": task, "input": text}, timeout=600)
+    def predict(self, text: str, task: str, *, model: str = "thor", **sampling: Unpack[Sampling]) -> dict[str, Json]:
+        """What the model says to ``text``; the ``task`` is ``chat`` or ``text_generation``.
+
+        Without a temperature it takes the likeliest token each time.
+        """
+        body: dict[str, Json] = {"task": task, "input": text, "model": model, **_plain(sampling)}
+        return self._server.post("/predict", dict[str, answers.Json], body, timeout=600)
 
     def score(self, text: str, *, top_k: int | None = None) -> dict[str, Json]:
         """How well the model knows ``text``: loss, perplexity, surprisal."""
@@ -318,7 +322,7 @@ def _plain(sampling: Sampling) -> dict[str, Json]:
     return given
 
 
-def _number(version: str) -> int:
+def version_number(version: str) -> int:
     """The number in ``12``, ``000012`` or ``thor@000012``."""
     digits = str(version).rpartition("@")[2]
     if not digits.isdecimal():

@@ -5,6 +5,7 @@ Only the module of the command that was asked for is imported, so that thorctl f
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -41,9 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return exit_status.INTERRUPTED
     except BrokenPipeError:
-        # Whatever is still in the buffer would raise again when the interpreter flushes it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return exit_status.PIPE_CLOSED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        output.say_error(f"thorctl: not all could be written: {error}")
+        return exit_status.FAILED
 
 
 def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -54,6 +60,11 @@ def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     for module in COMMANDS if helped or not named else named:
         importlib.import_module(f"control.cli.{module}").add(commands)
     return commands.parser
+
+
+def _drop_output() -> None:
+    """Whatever is still in the buffer would raise again when the interpreter flushes it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> int:

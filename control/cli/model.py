@@ -36,7 +36,7 @@ class ChatOptions(AnswerOptions):
     session: str | None
 
 
-class PredictOptions(TextOptions):
+class PredictOptions(AnswerOptions):
     """What ``predict`` is given."""
 
     task: str
@@ -82,7 +82,7 @@ def add(commands: Commands) -> None:
     _add_sampling(chat)
     predict = commands.add(
         "predict",
-        "answer a text by itself, greedily, as a task",
+        "answer a text by itself, as a task; without a temperature greedily",
         _predict,
         """
         thorctl predict "Who are you?" --task chat
@@ -91,6 +91,7 @@ def add(commands: Commands) -> None:
     )
     add_text(predict)
     predict.add_argument("-t", "--task", required=True, metavar="TASK", help="chat or text_generation")
+    _add_sampling(predict)
     score = commands.add(
         "score",
         "say how well the model knows a text: loss, perplexity, surprisal",
@@ -168,7 +169,8 @@ def _turns(options: ChatOptions) -> Iterator[str]:
 
 
 def _predict(options: PredictOptions) -> int:
-    return _show(connect(options).predict(text_of(options), options.task), options)
+    text, model = text_of(options), _model(options)
+    return _show(connect(options).predict(text, options.task, model=model, **_sampling(options)), options)
 
 
 def _score(options: ScoreOptions) -> int:
@@ -186,8 +188,9 @@ def _show(result: dict[str, Json], options: Options) -> int:
 def _model(options: AnswerOptions) -> str:
     if options.version is None:
         return "thor"
-    digits = options.version.rpartition("@")[2]
-    return f"thor@{digits.zfill(6)}"
+    from control.client import version_number
+
+    return f"thor@{version_number(options.version):06d}"
 
 
 def _sampling(options: AnswerOptions) -> Sampling:

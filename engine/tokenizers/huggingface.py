@@ -92,7 +92,8 @@ class HuggingFaceTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """As the Protocol."""
-        ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
+        # As a batch of one: only then does the library let other threads run.
+        ids: list[int] = self._text.encode_batch_fast([text], add_special_tokens=False)[0].ids
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:

@@ -29,6 +29,9 @@ for the library to say: a word with any such character goes on to the next white
 ASCII comes next, the rest of the text is one word."""
 _MOST_CHARACTERS = 1 << 20
 """Some 40 MB of words with their ids."""
+_LONGEST = 1000
+"""Characters of a word that is remembered. What is longer is hardly one that comes again, and the library lets other
+threads run only while it encodes batches."""
 
 
 class Words(dict[str, bytes]):
@@ -53,11 +56,14 @@ class Words(dict[str, bytes]):
 
     def _prepare(self, cut: Sequence[list[str]]) -> None:
         """Ask for new words beyond ASCII at once, on all processors."""
-        new = sorted({word for words in cut for word in words if not word.isascii() and word not in self})
+        met = {word for words in cut for word in words if not word.isascii() and word not in self}
+        new = sorted(word for word in met if len(word) <= _LONGEST)
         for word, encoding in zip(new, self._inner.encode_batch_fast(new, add_special_tokens=False), strict=True):
             self._remember(word, encoding.ids)
 
     def __missing__(self, word: str) -> bytes:
+        if len(word) > _LONGEST:
+            return _packed(self._inner.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         if word.isascii():
             ids = [token.id for token in self._merge(word.translate(self._spelled))]
         else:  # forgotten since it was prepared
@@ -69,5 +75,9 @@ class Words(dict[str, bytes]):
         if self._characters > _MOST_CHARACTERS:
             self.clear()
             self._characters = 0
-        self[word] = packed = array("i", ids).tobytes()
+        self[word] = packed = _packed(ids)
         return packed
+
+
+def _packed(ids: Sequence[int]) -> bytes:
+    return array("i", ids).tobytes()

@@ -216,6 +216,15 @@ def test_generate_streams_text_and_takes_sampling(stand_in: StandIn, ctl: Ctl) -
     }
 
 
+def test_predict_takes_sampling_too(stand_in: StandIn, ctl: Ctl) -> None:
+    ctl.json("predict", "Hi", "--task", "chat", "--temperature", "0.5", "--seed", "7", "--version", "12")
+    assert stand_in.bodies("/predict") == [
+        {"task": "chat", "input": "Hi", "model": "thor@000012", "temperature": 0.5, "seed": 7}
+    ]
+    wrong = ctl("generate", "Hi", "--version", "abc")
+    assert (wrong.returncode, "'abc' is no version" in wrong.stderr) == (2, True)
+
+
 def test_chat_keeps_the_turns_of_standard_input(stand_in: StandIn, ctl: Ctl) -> None:
     done = ctl("chat", "--system", "Be kind.", stdin="one\n\ntwo\n")
     assert done.stdout == "Hello world\nHello world\n"

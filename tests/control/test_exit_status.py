@@ -117,6 +117,14 @@ def test_a_reader_that_goes_away_is_no_error_worth_words(stand_in: StandIn) -> N
     assert done.stdout.splitlines()[1] == "141"
 
 
+def test_a_full_disk_is_one_sentence(stand_in: StandIn) -> None:
+    command = [sys.executable, "-m", "control.cli.main", "-H", str(stand_in.home), "versions", "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "thorctl: not all could be written: [Errno 28] No space left on device\n"
+
+
 def test_interrupting_is_quiet(stand_in: StandIn) -> None:
     command = [sys.executable, "-m", "control.cli.main", "-H", str(stand_in.home), "top", "-d", "60"]
     # A job in the background has it ignored, and its children too.

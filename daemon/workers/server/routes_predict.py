@@ -1,6 +1,7 @@
 """``/predict`` and ``/v1/score``: thord's own, for ``thorctl`` and for programs that want no chat."""
 
 import math
+from collections.abc import Container
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -39,20 +40,10 @@ def router(service: Service) -> APIRouter:
         else:
             prompt = (await encoded(service, outline, body.input, "input")).ids[0]
         limit = service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens
-        wish = Wish(limit, Sampling(temperature=0.0), stop_ids=stop_ids(tokenizer, ignore=False))
-        answer = service.ask(http, [prompt], wish, model=body.model)
-
-        def write(results: list[Result]) -> dict[str, JsonValue]:
-            usage = answer.usage
-            return {
-                "task": body.task,
-                "generated_text": results[0].text,
-                "finish_reason": results[0].reason,
-                "version": f"{answer.version:06d}",
-                "usage": usage,
-            }
-
-        return await in_one_piece(answer, write)
+        ends = stop_ids(tokenizer, ignore=body.stop_on_eos is False)
+        wish = Wish(limit, body.sampling, tuple(filter(None, body.stop_sequences or ())), ends)
+        answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), wish, model=body.model)
+        return await in_one_piece(answer, lambda results: _predicted(body, ends, answer, results))
 
     @routes.post("/v1/score", openapi_extra=described(ScoreBody))
     async def score(http: Request) -> Response:
@@ -64,6 +55,21 @@ def router(service: Service) -> APIRouter:
         return await in_one_piece(answer, lambda results: _scored(body, tokenizer, answer, results[0].prompt_scores))
 
     return routes
+
+
+def _predicted(body: PredictBody, ends: Container[int], answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
+    """The first text by itself too, for that is mostly all that is asked for."""
+    usage = answer.usage
+    return {
+        "task": body.task,
+        "generated_text": results[0].text,
+        "finish_reason": results[0].reason,
+        "outputs": [result.text for result in results],
+        "steps": answer.generated,
+        "eos_terminated": [bool(result.tokens) and result.tokens[-1].id in ends for result in results],
+        "version": f"{answer.version:06d}",
+        "usage": usage,
+    }
 
 
 def _scored(body: ScoreBody, tokenizer: Tokenizer, answer: Answer, scores: list[Scored]) -> dict[str, JsonValue]:

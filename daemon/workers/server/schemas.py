@@ -5,7 +5,7 @@ Lists end at their first fault: a report of each of the million that a body has 
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from engine.inference.requests import Sampling
 
@@ -14,7 +14,9 @@ MAX_BIASES = 1024
 SESSION = r"^[A-Za-z0-9._~-]{1,64}$"
 """Names of sessions."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, fail_fast=True)]
+MAX_TOKENS = 1 << 20
+"""In one list: more than any context has room for, and what is checked in a fraction of a second."""
+Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=MAX_TOKENS, fail_fast=True)]
 Several = Field(min_length=1, max_length=2048, fail_fast=True)
 
 
@@ -181,16 +183,33 @@ class TokenizeBody(Body):
 class DetokenizeBody(Body):
     """``/detokenize``."""
 
-    tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(fail_fast=True)]
+    tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_TOKENS, fail_fast=True)]
 
 
 class PredictBody(Body):
-    """``/predict``."""
+    """``/predict``. Without a temperature the likeliest token is taken each time."""
 
     task: str
     input: str
     model: str | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1 << 31)] | None = Field(
+        None, validation_alias=AliasChoices("max_tokens", "max_new_tokens")
+    )
+    temperature: Annotated[Finite, Field(ge=0, le=100)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
+    top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
+    stop_sequences: Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = Field(
+        None, validation_alias=AliasChoices("stop_sequences", "stop")
+    )
+    stop_on_eos: bool | None = None
+    num_return_sequences: Annotated[int, Field(ge=1, le=10)] | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are chosen."""
+        top_p = 1.0 if self.top_p is None else self.top_p
+        return Sampling(self.temperature or 0.0, self.top_k or 0, top_p, seed=self.seed, alternatives=0)
 
 
 class ScoreBody(Body):

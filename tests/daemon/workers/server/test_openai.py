@@ -324,8 +324,48 @@ def test_predict(steady: Server) -> None:
         wrong = client.post("/predict", json={"task": "sentiment", "input": "x"})
     assert found["generated_text"] == steady.tokenizer.decode(greedy(steady.load(1), prompt, 1))
     assert chat.headers["x-thord-version"] == chat.json()["version"] == "000001"
+    assert (found["outputs"], found["steps"], found["eos_terminated"]) == ([found["generated_text"]], 1, [False])
     assert wrong.status_code == 400
     assert "text_generation, chat" in wrong.json()["error"]["message"]
+
+
+def test_predict_draws_several_texts_as_it_is_told(steady: Server) -> None:
+    """The fields of other trainers' generate requests; the same draws as of a completion with the same seed."""
+    drawn = {"temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
+    with steady.http() as client:
+
+        def predict(**fields: object) -> dict:
+            answer = client.post("/predict", json={"task": "text_generation", "input": "The quick", **fields})
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        several = predict(**drawn, max_new_tokens=12, num_return_sequences=3)
+        same = client.post(
+            "/v1/completions", json={"prompt": "The quick", **drawn, "max_tokens": 12, "n": 3, "ignore_eos": False}
+        ).json()
+        assert several["outputs"] == [choice["text"] for choice in same["choices"]]
+        assert len(set(several["outputs"])) > 1
+        whole = predict(max_new_tokens=60, stop_on_eos=False)
+        assert (whole["steps"], whole["eos_terminated"], whole["finish_reason"]) == (60, [False], "length")
+        ending = whole["generated_text"][8:12]
+        cut = predict(max_new_tokens=60, stop_on_eos=False, stop_sequences=[ending])
+        assert cut["generated_text"] == whole["generated_text"].partition(ending)[0]
+        assert (cut["finish_reason"], cut["eos_terminated"]) == ("stop", [False])
+        assert (
+            client.post("/predict", json={"task": "chat", "input": "x", "num_return_sequences": 11}).status_code == 400
+        )
+
+
+def test_a_text_that_ends_by_itself_says_so(steady: Server) -> None:
+    """The first seed whose draw ends before it must."""
+    with steady.http() as client:
+        for seed in range(200):
+            asked = {"task": "text_generation", "input": "a", "temperature": 3.0, "seed": seed, "max_tokens": 100}
+            found = client.post("/predict", json=asked).json()
+            assert found["eos_terminated"] == [found["finish_reason"] == "stop"]
+            if found["eos_terminated"] == [True]:
+                return
+    pytest.fail("no answer ended")
 
 
 def test_embeddings(steady: Server) -> None:
