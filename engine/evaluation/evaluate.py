@@ -1,5 +1,6 @@
 """One evaluation: measure candidate and incumbent on the same conversations in the same run, judge, let both answer."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -157,17 +158,19 @@ def _quantized(
     quantization: Quantization,
     advance: Callable[[str], None],
 ) -> dict[str, float]:
-    """Bits per byte of a version with quantized weights, and how much worse that is; empty if it is never so.
+    """Bits per byte of a version with quantized weights, and how much worse that is; empty if it is never so, or no
+    number comes of it.
 
     Its weights stay rounded.
     """
     if not decoders.round_weights(version.model, quantization):
         return {}
     found = measure_version(version, held_out, settings, lambda: advance("measuring the candidate quantized"))
-    return {
+    figures = {
         "quantized_bits_per_byte": found.bits_per_byte,
         "quantization_loss_bits_per_byte": found.bits_per_byte - ours.held_out.bits_per_byte,
     }
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def _training_documents(

@@ -1,4 +1,5 @@
 import copy
+import math
 import random
 import weakref
 from collections.abc import Callable, Iterator
@@ -140,6 +141,21 @@ def test_what_quantization_costs_is_measured_and_decides_nothing(
     assert lost == pytest.approx(rounded - plain.metrics["bits_per_byte"])
     assert rounded == pytest.approx(evaluate.measure_version(version(other, 1), held_out, SETTINGS).bits_per_byte)
     assert 0 < abs(lost) < most
+
+
+@pytest.mark.parametrize("quantization", ["none", "int8"])
+def test_a_version_that_computes_no_numbers_is_turned_down_with_figures_that_are(
+    version: Version, model: LanguageModel, held_out: list[Conversation], training: Training, quantization: Quantization
+) -> None:
+    """Others read the figures as JSON, which has no word for what is none."""
+    broken = copy.deepcopy(model)
+    for weight in registry.module(broken).parameters():
+        weight.data.fill_(math.nan)
+    found = evaluate.judge(
+        lambda: version(broken, 1), None, held_out[:8], training, SETTINGS, GATE, quantization=quantization
+    )
+    assert not found.verdict.passed
+    assert all(math.isfinite(value) for value in found.metrics.values())
 
 
 def test_only_one_version_is_in_memory_at_a_time(
