@@ -14,10 +14,15 @@ Written = str | list[int] | list[str] | list[list[int]]
 
 @dataclass(frozen=True)
 class Prompts:
-    """Token ids of each prompt; the first ``hidden`` of each are not its writer's but what every text begins with."""
+    """Token ids of each prompt; as many as ``hidden`` says are not its writer's but what texts begin with."""
 
     ids: list[list[int]]
-    hidden: int = 0
+    hidden: list[int]
+
+    @property
+    def shown(self) -> list[list[int]]:
+        """What their writers wrote."""
+        return [ids[hidden:] for ids, hidden in zip(self.ids, self.hidden, strict=True)]
 
 
 async def encoded(service: Service, outline: Outline, written: Written, param: str) -> Prompts:
@@ -31,18 +36,18 @@ async def encoded(service: Service, outline: Outline, written: Written, param: s
         written = [written]
     texts = [item for item in written if isinstance(item, str)]
     if texts:
-        opening = opening_of(tokenizer, texts)
-        return Prompts([[*opening, *ids] for ids in await service.tokens(tokenizer, texts)], len(opening))
+        openings, ids = [opening_of(tokenizer, text) for text in texts], await service.tokens(tokenizer, texts)
+        return Prompts([[*opening, *own] for opening, own in zip(openings, ids, strict=True)], list(map(len, openings)))
     single = [item for item in written if isinstance(item, int)]
     prompts = [single] if single else [item for item in written if isinstance(item, list)]
     for prompt in prompts:
         check_tokens(prompt, outline.vocabulary, param)
-    return Prompts(prompts)
+    return Prompts(prompts, [0] * len(prompts))
 
 
-def opening_of(tokenizer: Tokenizer, texts: Iterable[str]) -> Sequence[int]:
-    """What texts begin with; where that is nothing and a text is empty too, something to begin from."""
-    return tokenizer.opening or (() if all(texts) else (tokenizer.special(BOS),))
+def opening_of(tokenizer: Tokenizer, text: str) -> Sequence[int]:
+    """What a text begins with; where that is nothing and the text is empty too, something to begin from."""
+    return tokenizer.opening or (() if text else (tokenizer.special(BOS),))
 
 
 def check_tokens(tokens: Iterable[int], vocabulary: int, param: str) -> None:

@@ -100,6 +100,7 @@ def router(service: Service) -> APIRouter:
             [prompt] * (body.n or 1),
             wish,
             model=body.model,
+            param="messages",
             streamed=bool(body.stream),
             seconds=body.timeout_seconds,
         )

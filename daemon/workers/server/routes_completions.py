@@ -24,9 +24,10 @@ class Completion:
 
     def __init__(self, body: CompletionBody, prompts: Prompts, tokenizer: Tokenizer) -> None:
         self.body = body
-        self.prompts = [prompt for prompt in prompts.ids for _ in range(body.n or 1)]
+        self.prompts, self.shown = (
+            [prompt for prompt in each for _ in range(body.n or 1)] for each in (prompts.ids, prompts.shown)
+        )
         self.tokenizer = tokenizer
-        self.shown_from = prompts.hidden
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
 
@@ -53,14 +54,13 @@ class Completion:
         if self.body.logprobs is not None:
             tokens, scores = [token.id for token in result.tokens], list[Scored | None](result.tokens)
             if self.body.echo:
-                shown = self.prompts[index][self.shown_from :]
+                shown = self.shown[index]
                 tokens, scores = [*shown, *tokens], [*self.prompt_scores(result.prompt_scores, len(shown)), *scores]
             offsets = Offsets(self.tokenizer)
             places = [offsets.add(token) for token in tokens]
             if result.reason == "stop" and tokens and tokens[-1] not in self.tokenizer.specials:
-                places = [
-                    place for place in places if place < len(echoed + result.text)
-                ]  # a stop string cut off the rest
+                whole = len(echoed + result.text)  # a stop string cut off the rest
+                places = [place for place in places if place < whole]
             choice["logprobs"] = self.logprobs(tokens[: len(places)], scores[: len(places)], places)
         return choice
 
@@ -149,7 +149,7 @@ async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mappi
             continue
         if index in unsaid:
             unsaid.remove(index)
-            prompt = completion.prompts[index][completion.shown_from :]
+            prompt = completion.shown[index]
             logprobs: JsonValue = None
             if body.logprobs is not None:
                 said = completion.prompt_scores(heard.get(index, []), len(prompt))

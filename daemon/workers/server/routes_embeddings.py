@@ -31,7 +31,7 @@ def router(service: Service) -> APIRouter:
     async def embeddings(http: Request) -> Response:
         body = await read(http, EmbeddingBody, service.body_limit)
         prompts = await encoded(service, await service.outline(), body.input, "input")
-        answer = service.ask(http, prompts.ids, Wish(0, sum_hidden=True), model=body.model)
+        answer = service.ask(http, prompts.ids, Wish(0, sum_hidden=True), model=body.model, param="input")
         return await in_one_piece(answer, lambda results: _written(body, answer, results))
 
     return routes

@@ -42,7 +42,7 @@ def router(service: Service) -> APIRouter:
         limit = service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens
         ends = stop_ids(tokenizer, ignore=body.stop_on_eos is False)
         wish = Wish(limit, body.sampling, tuple(filter(None, body.stop_sequences or ())), ends)
-        answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), wish, model=body.model)
+        answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), wish, model=body.model, param="input")
         return await in_one_piece(answer, lambda results: _predicted(body, ends, answer, results))
 
     @routes.post("/v1/score", openapi_extra=described(ScoreBody))
@@ -51,7 +51,7 @@ def router(service: Service) -> APIRouter:
         tokenizer = (await service.outline()).tokenizer
         ids = (await service.tokens(tokenizer, [body.text]))[0]
         wish = Wish(0, Sampling(temperature=0.0, alternatives=body.top_k or 0), score_prompt=True)
-        answer = service.ask(http, [[tokenizer.special(BOS), *ids]], wish, model=body.model)
+        answer = service.ask(http, [[tokenizer.special(BOS), *ids]], wish, model=body.model, param="text")
         return await in_one_piece(answer, lambda results: _scored(body, tokenizer, answer, results[0].prompt_scores))
 
     return routes

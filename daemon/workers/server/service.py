@@ -111,10 +111,11 @@ class Service:
         wish: Wish,
         *,
         model: str | None,
+        param: str = "prompt",
         streamed: bool = False,
         seconds: float | None = None,
     ) -> Answer:
-        """Hand prompts to the engine. Whoever asks must close the answer.
+        """Hand prompts, which came in the field ``param``, to the engine. Whoever asks must close the answer.
 
         It is given up after ``seconds``, or ``api.request_timeout_seconds`` where those are less.
 
@@ -147,7 +148,7 @@ class Service:
             raise ApiError(429, "queue_full", f"the server is busy: {error}", retry_after=1) from None
         except PromptTooLongError as error:
             self.metrics.refused.labels("too_long").inc()
-            raise ApiError(400, "context_length_exceeded", str(error), param="prompt") from None
+            raise ApiError(400, "context_length_exceeded", str(error), param=param) from None
         except VersionGoneError:
             if pin is None:
                 raise ApiError(503, "no_version", self.unready, retry_after=5) from None

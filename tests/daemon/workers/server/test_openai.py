@@ -269,7 +269,13 @@ def test_errors_are_those_of_the_package(steady: Server) -> None:
         client.chat.completions.create(model="thor@000077", messages=ASKED)
     with pytest.raises(openai.BadRequestError, match=r"prompt has \d+ tokens.*context is 192") as long:
         client.completions.create(model="thor", prompt="fox " * 500)
-    assert long.value.code == "context_length_exceeded"
+    assert (long.value.code, long.value.param) == ("context_length_exceeded", "prompt")
+    with pytest.raises(openai.BadRequestError) as long:
+        client.chat.completions.create(model="thor", messages=[{"role": "user", "content": "fox " * 500}])
+    assert (long.value.code, long.value.param) == ("context_length_exceeded", "messages")
+    with pytest.raises(openai.BadRequestError) as long:
+        client.embeddings.create(model="thor", input="fox " * 500)
+    assert (long.value.code, long.value.param) == ("context_length_exceeded", "input")
     with pytest.raises(openai.BadRequestError, match="temperature"):
         client.completions.create(model="thor", prompt="a", temperature=-1)
     with pytest.raises(openai.BadRequestError, match="token 99999"):
