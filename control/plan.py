@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from typing import TYPE_CHECKING
 
 from control import heavy
 from control.process import resolve_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from control.answers import Json
 
 _MIB = 1 << 20
@@ -27,16 +28,43 @@ def plan(home: str | None, preset: str | None) -> dict[str, Json]:
         own = tables["model"]
         family = own["family"] if isinstance(own, dict) else None
         tables["model"] = {"family": family, "preset": preset}
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        json.dump(tables, file)
-        file.flush()
-        found: dict[str, Json] = json.loads(heavy.run("engine.plan", [file.name]))
+    found: dict[str, Json] = json.loads(heavy.run("engine.plan", ["-"], text=json.dumps(tables)))
     return found
+
+
+def sizes(home: str | None, begin: Callable[[str], None]) -> list[dict[str, Json]]:
+    """What `plan` finds for each size of the family, smallest first, until one does not fit; ``begin`` hears its name.
+
+    Raises:
+        UsageError: the settings are wrong.
+        ThordError: the smallest cannot be trained here at all.
+    """
+    settings = json.dumps(resolve_settings(home)["settings"])
+    found: list[dict[str, Json]] = []
+    for name in json.loads(heavy.run("engine.plan", ["--sizes", "-"], text=settings)):
+        begin(name)
+        found.append({"preset": name, **plan(home, name)})
+        if not found[-1]["batch_size"]:
+            break
+    return found
+
+
+def largest(found: Sequence[Mapping[str, Json]]) -> str | None:
+    """Of `sizes`, the last one that can be trained while a version of it answers."""
+    fitting = None
+    for each in found:
+        numbers = _numbers(each)
+        if (
+            numbers["batch_size"]
+            and numbers["training_bytes"] + numbers["inference_bytes"] < numbers["available_bytes"]
+        ):
+            fitting = str(each["preset"])
+    return fitting
 
 
 def lines(found: dict[str, Json]) -> dict[str, str]:
     """The same for people."""
-    numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    numbers = _numbers(found)
     fits = f"batch_size {numbers['batch_size']:.0f}, accumulation {numbers['accumulation']:.0f}"
     if not numbers["batch_size"]:
         fits = "not even one row fits: lower training.length, set training.recompute, or take a smaller model"
@@ -48,3 +76,24 @@ def lines(found: dict[str, Json]) -> dict[str, str]:
         "speed": f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['share_of_gemm']:.0%} of those GFLOP/s",
         "inference": f"{numbers['inference_bytes'] / _MIB:,.0f} MiB for {numbers['inference_rows']:.0f} rows at once",
     }
+
+
+HEAD = ("SIZE", "PARAMETERS", "TRAINING", "BATCH", "TOKENS/S", "ANSWERING")
+
+
+def row(found: Mapping[str, Json]) -> tuple[str, ...]:
+    """One of `sizes` below `HEAD`, for people."""
+    numbers = _numbers(found)
+    fits = f"{numbers['batch_size']:.0f}" if numbers["batch_size"] else "does not fit"
+    return (
+        str(found["preset"]),
+        f"{numbers['parameters']:,.0f}",
+        f"{numbers['training_bytes'] / _MIB:,.0f} MiB",
+        fits,
+        f"{numbers['tokens_per_second']:,.0f}",
+        f"{numbers['inference_bytes'] / _MIB:,.0f} MiB",
+    )
+
+
+def _numbers(found: Mapping[str, Json]) -> dict[str, float]:
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from engine import device, flops, memory
-from engine.config import InferenceSettings, ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config import PRESETS, InferenceSettings, ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError
@@ -298,6 +298,7 @@ def main() -> int:
     """See the module. 0, or 1 (2 for wrong settings) and the reason on standard error."""
     parser = argparse.ArgumentParser(prog="python -m engine.plan", description="What a model needs on this machine.")
     parser.add_argument("file", type=argparse.FileType(), help="settings as JSON; - reads standard input")
+    parser.add_argument("--sizes", action="store_true", help="print the names of the family's sizes, smallest first")
     parser.add_argument("--probe", help=argparse.SUPPRESS)
     parser.add_argument("--overhead", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -307,6 +308,8 @@ def main() -> int:
         if options.probe:
             layers, rows = map(int, options.probe.split(","))
             answer: object = asdict(probe(question, layers, rows))
+        elif options.sizes:
+            answer = list(PRESETS[question.model.family])
         elif options.overhead:
             answer = overhead(question)
         else:

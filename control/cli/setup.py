@@ -50,6 +50,7 @@ class CompletionOptions(Options):
     shell: str
 
 
+ALL_SIZES = "all"
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 
 
@@ -78,11 +79,16 @@ def add(commands: Commands) -> None:
         thorctl doctor
         thorctl doctor --json | jq '.checks[] | select(.level != "ok")'
         thorctl doctor --plan --preset 800m
+        thorctl doctor --plan --preset all
         """,
         "Exit status 1 where something is broken; warnings alone are 0.",
     )
     doctor.add_argument("--plan", action="store_true", help="train for a moment, and say what a model needs and gives")
-    doctor.add_argument("--preset", metavar="NAME", help="with --plan: another size than that of the settings")
+    doctor.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="with --plan: another size than that of the settings, or 'all' of them in a table",
+    )
     install = commands.add(
         "install-service",
         "install the systemd unit",
@@ -196,11 +202,33 @@ def _doctor(options: DoctorOptions) -> int:
 def _plan(options: DoctorOptions) -> int:
     from control import plan
 
+    if options.preset == ALL_SIZES:
+        return _plan_sizes(options)
     found = plan.plan(options.home, options.preset)
     if options.json:
         output.emit(found)
     else:
         output.fields(plan.lines(found))
+    return exit_status.DONE
+
+
+def _plan_sizes(options: DoctorOptions) -> int:
+    from control import plan
+
+    def begin(name: str) -> None:
+        if output.on_terminal() and not options.json:
+            output.say_error(f"measuring {name} ...")
+
+    found = plan.sizes(options.home, begin)
+    largest = plan.largest(found)
+    if options.json:
+        output.emit({"sizes": found, "largest": largest})
+        return exit_status.DONE
+    output.columns(plan.HEAD, map(plan.row, found))
+    if largest is None:
+        output.say("none can be trained here while it answers: lower training.length or inference.max_batch")
+    else:
+        output.say(f"the largest that can be trained here while it answers: {largest} (model.preset)")
     return exit_status.DONE
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from control import install_service, plan, systemd
+from control.cli.main import main
 from control.paths import as_unit, at_home, share
 from engine.native import library
 from tests.control.stand_in import Ctl, StandIn
@@ -131,6 +132,32 @@ def test_doctor_plans_a_model(ctl: Ctl, tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert refused.stderr.startswith("thorctl: model: family 'thor' has no preset 'huge'; it has tiny")
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_doctor_goes_through_the_sizes_until_one_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The names are the engine's. Measuring each is tested above, and takes a minute for all."""
+    measured = {"parameters": 1e6, "training_bytes": 5 << 20, "tokens_per_second": 10.0, "available_bytes": 10 << 20}
+    answers, fits = {"tiny": 3, "small": 6}, {"tiny": 4, "small": 4, "base": 0}
+
+    def measure(_: str | None, name: str | None) -> dict[str, object]:
+        size = str(name)
+        return measured | {"inference_bytes": answers.get(size, 1) << 20, "batch_size": fits[size]}
+
+    monkeypatch.setattr(plan, "plan", measure)
+    (tmp_path / "thord.toml").write_text("")
+    words = ["doctor", "-H", str(tmp_path), "--plan", "--preset", "all"]
+    assert main(words) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].split() == list(plan.HEAD)
+    assert [line.split()[0] for line in told[1:-1]] == ["tiny", "small", "base"]
+    assert "does not fit" in told[3]
+    assert told[-1] == "the largest that can be trained here while it answers: tiny (model.preset)"
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["largest"], [each["preset"] for each in found["sizes"]]) == ("tiny", ["tiny", "small", "base"])
+    assert plan.largest([each | {"batch_size": 0} for each in found["sizes"]]) is None
 
 
 def test_doctor_looks_into_a_running_thord(stand_in: StandIn, ctl: Ctl) -> None:
