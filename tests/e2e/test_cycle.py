@@ -175,7 +175,7 @@ def test_a_large_file_is_learned_and_judged_on_its_end(service: Service, tmp_pat
     lines = 20_000
     text = "".join(f"{number:06d} the quick brown fox jumps over the lazy dog until noon\n" for number in range(lines))
     (tmp_path / "notes.txt").write_text(text)
-    done = service.ctl("train", "--corpus", str(tmp_path / "notes.txt"), "--split", "--wait", "--json", "--steps", "30")
+    done = service.ctl("train", "--corpus", str(tmp_path / "notes.txt"), "--split", "--wait", "--json", "--steps", "20")
     cycle = json.loads(done.stdout)
     assert cycle["state"] == "promoted", cycle
     judged = (service.home / "snapshots/000001/held_out.jsonl").read_text().splitlines()
