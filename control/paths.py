@@ -138,6 +138,12 @@ class Paths(NamedTuple):
         return self.logs / f"{process}.log"
 
 
+def chosen_home(home: str | None = None) -> Path | None:
+    """The folder given to ``--home``, else in ``THORD_HOME``, as a process with another working folder can find it."""
+    chosen = home or os.environ.get("THORD_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else None
+
+
 def at_home(home: Path) -> Paths:
     """Everything under one folder, as with ``--home DIR``."""
     home = home.expanduser().absolute()
@@ -185,17 +191,16 @@ def find(home: str | None = None) -> Paths:
 
     ``THORD_HOME`` stands in for ``--home``.
     """
-    chosen = home or os.environ.get("THORD_HOME")
+    chosen = chosen_home(home)
     if chosen:
-        return at_home(Path(chosen))
+        return at_home(chosen)
     return as_unit() or (as_service() if os.geteuid() == 0 else as_user())
 
 
 def find_running(home: str | None = None) -> Paths:
     """The places of the thord to talk to: as `find`, but the service's where the user runs none and may reach that."""
     paths, service = find(home), as_service()
-    named = home or os.environ.get("THORD_HOME")
-    if not named and not is_there(paths.control_socket) and os.access(service.control_socket, os.W_OK):
+    if chosen_home(home) is None and not is_there(paths.control_socket) and os.access(service.control_socket, os.W_OK):
         return service
     return paths
 
