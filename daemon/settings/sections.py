@@ -71,9 +71,9 @@ class ScheduleSettings(Section):
     @classmethod
     def _cron_is_possible(cls, value: str | None) -> str | None:
         if value is not None:
-            from apscheduler.triggers.cron import CronTrigger  # only for those who use it
+            from daemon.settings.crontab import trigger  # only for those who use it
 
-            CronTrigger.from_crontab(value)
+            trigger(value)
         return value
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from control.paths import Paths
 from daemon import log
 from daemon.cycle import CycleState
 from daemon.messages import Counts, FromWorker, WorkerName
+from daemon.settings import crontab
 from daemon.settings.sections import ScheduleSettings, Tables
 from daemon.supervisor.backup import back_up
 from daemon.supervisor.cycles import Cycles
@@ -204,7 +204,7 @@ class Schedule:
 
 
 def _next_by_cron(expression: str, after: datetime.datetime) -> datetime.datetime | None:
-    due: datetime.datetime | None = CronTrigger.from_crontab(expression).get_next_fire_time(
+    due: datetime.datetime | None = crontab.trigger(expression).get_next_fire_time(
         None, after + datetime.timedelta(microseconds=1)
     )
     return due

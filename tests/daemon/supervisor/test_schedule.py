@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from control.paths import at_home
 from daemon.cycle import CycleState
@@ -58,6 +59,37 @@ def test_cron_takes_the_place_of_the_interval() -> None:
     assert next_run(plan, first, first) == first + 60 * MINUTE
     missed = START + 200 * MINUTE
     assert next_run(plan, START, missed) == missed
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        ("* * 0", "sun sun"),
+        ("* * 7", "sun sun"),
+        ("* * 1-5", "mon tue wed thu fri mon"),
+        ("* * 5-7", "sun fri sat sun fri"),
+        ("* * */2", "sun tue thu sat sun"),
+        ("* * 0-6/3,5", "sun wed fri sat sun"),
+        ("* * mon", "mon mon"),
+        ("3 * 0", "sun tue sun"),  # either: the third of March 2026 is a Tuesday
+        ("3 * *", "tue fri"),
+    ],
+)
+def test_days_are_those_of_crontab(days: str, expected: str) -> None:
+    plan, found = ScheduleSettings(cron=f"0 12 {days}"), []
+    last = datetime.datetime(2026, 3, 1, 11).astimezone()  # noqa: DTZ001 - crontab goes by local time
+    for _ in expected.split():
+        due = next_run(plan, last, last)
+        assert due is not None
+        found.append(due.astimezone().strftime("%a").lower())
+        last = due
+    assert " ".join(found) == expected
+
+
+@pytest.mark.parametrize("cron", ["0 3 * *", "0 3 * * 8", "0 3 * * 5-1", "0 3 * * 1/0", "60 * * * *", "@daily"])
+def test_what_is_no_crontab_is_refused(cron: str) -> None:
+    with pytest.raises(ValidationError, match="cron"):
+        ScheduleSettings(cron=cron)
 
 
 def test_turned_off_nothing_is_planned() -> None:
