@@ -59,7 +59,7 @@ class ScheduleSettings(Section):
     """``[schedule]``: when a cycle starts. ``cron`` takes the place of the interval."""
 
     enabled: bool = Field(True, description="Whether cycles start by themselves.")
-    interval_minutes: float = Field(30.0, gt=0, description="Minutes between cycles.")
+    interval_minutes: float = Field(30.0, gt=0, le=5_256_000, description="Minutes between cycles.")
     cron: str | None = Field(
         None, examples=["0 3 * * *"], description="Five fields of crontab, instead of the interval."
     )
