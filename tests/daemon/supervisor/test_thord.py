@@ -177,6 +177,21 @@ def test_hup_reloads_and_a_broken_file_changes_nothing(thord: StartThord) -> Non
     assert call(it, "/v1/status")["state"] == "ready"
 
 
+def test_a_reload_that_cannot_be_written_down_stops_nothing(thord: StartThord) -> None:
+    it = thord()
+    draft = it.paths.settings_file.with_suffix(".tmp")
+    draft.mkdir()  # as good as a full disk
+    it.paths.config.write_text("[data]\nmin_conversations = 3\n")
+    it.process.send_signal(signal.SIGHUP)
+    assert "cannot be written" in str(it.until_logged("the settings are as before")[0]["error"])
+    refused = call(it, "/v1/reload", "POST")["error"]
+    assert isinstance(refused, dict)
+    assert refused["code"] == "store_unavailable"
+    draft.rmdir()
+    assert call(it, "/v1/reload", "POST")["applied"] == ["data.min_conversations"]
+    assert call(it, "/v1/status")["state"] == "ready"
+
+
 def test_descriptors_and_threads_are_flat_over_fifty_reloads(thord: StartThord) -> None:
     it = thord()
     process = psutil.Process(it.process.pid)
