@@ -41,9 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return exit_status.INTERRUPTED
     except BrokenPipeError:
-        # Whatever is still in the buffer would raise again when the interpreter flushes it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return exit_status.PIPE_CLOSED
+    except OSError as error:  # most often the output itself: a full disk
+        _drop_output()
+        output.say_error(f"thorctl: {error}")
+        return exit_status.FAILED
 
 
 def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -56,7 +59,14 @@ def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     return commands.parser
 
 
+def _drop_output() -> None:
+    """What is still in the buffer would raise again when the interpreter flushes it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _run(arguments: Sequence[str]) -> int:
+    if sys.stdout is None:  # closed by whoever started this
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
-from control.cli.parser import WORKERS, Commands, Options, connect
+from control.cli.parser import WORKERS, Commands, Options, connect, seconds
 from control.paths import chosen_home
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ def _add_workers(command: argparse.ArgumentParser) -> None:
 def _add_start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine, such as tiny or cpu")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, for this run only")
-    command.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="wait for it this long (300)")
+    command.add_argument(
+        "--timeout", type=seconds, default=300.0, metavar="SECONDS", help="wait for it this long (300)"
+    )
 
 
 def _start(options: StartOptions) -> int:

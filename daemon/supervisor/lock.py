@@ -11,7 +11,7 @@ class Lock:
     """Held from construction until `close`.
 
     Raises:
-        StartError: another thord holds it.
+        StartError: another thord holds it, or it cannot be written.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -28,7 +28,11 @@ class Lock:
                 f"thord is already running on {paths.state} (pid {holder}); stop it with 'thorctl stop', "
                 "or choose another home with --home DIR"
             ) from None
-        self._write(f"{os.getpid()}\n")
+        try:
+            self._write(f"{os.getpid()}\n")
+        except OSError as error:
+            os.close(self._file)
+            raise StartError(f"cannot write {paths.pid_file}: {error.strerror}") from None
 
     def close(self) -> None:
         """Let another one start. The file stays: removing it would let two hold locks on files of the same name."""

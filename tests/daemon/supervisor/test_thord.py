@@ -133,6 +133,18 @@ def test_a_second_thord_on_the_same_home_is_refused(thord: StartThord) -> None:
     assert call(first, "/v1/status")["state"] == "ready"
 
 
+@pytest.mark.parametrize("file", ["run/thord.pid", "logs/thord.log"])
+def test_what_cannot_be_written_at_the_start_is_named(thord: StartThord, tmp_path: Path, file: str) -> None:
+    (tmp_path / "home" / file).parent.mkdir(parents=True)
+    (tmp_path / "home" / file).symlink_to("/dev/full" if file.endswith("pid") else "/no/such/folder")
+    it = thord(ready=False)
+    assert it.process.wait(10) == 1
+    assert it.process.stderr
+    said = it.process.stderr.read()
+    assert f"thord: cannot write {it.home / file}: " in said
+    assert len(said.splitlines()) == 1
+
+
 def test_a_crash_looping_worker_degrades_the_service_and_no_more(thord: StartThord) -> None:
     it = thord("--set", "supervision.max_restarts=1", monitor="crash_early")
     status = call(it, "/v1/status")
