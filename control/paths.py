@@ -125,8 +125,13 @@ class Paths(NamedTuple):
 
     @property
     def pid_file(self) -> Path:
-        """Process number of the supervisor; the lock is held on this file."""
+        """Process number of the supervisor; a lock is held on this file."""
         return self.run / "thord.pid"
+
+    @property
+    def lock_file(self) -> Path:
+        """The same beside the state: no two may work on that, wherever their sockets are."""
+        return self.state / "thord.lock"
 
     @property
     def settings_file(self) -> Path:
