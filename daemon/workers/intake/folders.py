@@ -105,6 +105,34 @@ def walk(root: Path, paths: Paths) -> Iterator[Path]:
                 yield path
 
 
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder itself, as far as may be seen."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def is_gone(path: Path) -> bool:
+    """Nothing is there any more. What may only not be looked at may still be there."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def can_be_listed(path: Path) -> bool:
+    """It is a folder itself, and may be looked into."""
+    try:
+        os.scandir(path).close()
+    except OSError:
+        return False
+    return is_folder(path)
+
+
 def open_file(path: Path) -> int:
     """A descriptor of a regular file; never blocks, never follows a link.
 
