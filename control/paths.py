@@ -8,6 +8,8 @@ from typing import NamedTuple
 WATCHED = ("chats", "conversations", "corpus")
 """The folders inside the inbox."""
 
+_UNFINISHED = ("~", ".part", ".partial", ".tmp", ".swp", ".swx", ".crdownload", ".download", "#")
+
 
 class Paths(NamedTuple):
     """The places of one thord: four roots, and what lies under them.
@@ -213,6 +215,11 @@ def find_running(home: str | None = None) -> Paths:
 def is_there(path: Path) -> bool:
     """Whether a path exists, as far as this user can see: unlike `Path.exists`, a closed folder is no error."""
     return os.access(path, os.F_OK)
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file of this name in a watched folder is left alone until it is renamed: hidden and unfinished ones."""
+    return name.startswith((".", "#")) or name.endswith(_UNFINISHED)
 
 
 def socket_address(path: Path) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from control.paths import WATCHED, Paths
+from control.paths import WATCHED, Paths, is_ignored
 
-_UNFINISHED = ("~", ".part", ".partial", ".tmp", ".swp", ".swx", ".crdownload", ".download", "#")
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -77,11 +76,6 @@ def is_own(path: Path, paths: Paths) -> bool:
     )
 
 
-def is_ignored(name: str) -> bool:
-    """Hidden and unfinished files are left alone until they are renamed."""
-    return name.startswith((".", "#")) or name.endswith(_UNFINISHED)
-
-
 def walk(root: Path, paths: Paths) -> Iterator[Path]:
     """Every file under ``root`` that is not ignored, and every folder that cannot be listed."""
     waiting = [root]
@@ -114,13 +108,13 @@ def is_folder(path: Path) -> bool:
 
 
 def is_gone(path: Path) -> bool:
-    """Nothing is there any more. What may only not be looked at may still be there."""
+    """Nothing is there any more. What only cannot be looked at is there for as long as its folder is."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
-        return False
+        return is_gone(path.parent)
     return False
 
 

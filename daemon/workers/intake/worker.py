@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from control.paths import is_ignored
 from daemon import log
 from daemon.messages import (
     Collect,
@@ -109,7 +110,7 @@ class Intake:
         if folders.is_own(path, self._paths):
             return False
         roots = [root for root in self._roots() if root in path.parents]
-        return any(not any(map(folders.is_ignored, path.relative_to(root).parts)) for root in roots)
+        return any(not any(map(is_ignored, path.relative_to(root).parts)) for root in roots)
 
     # Commands --------------------------------------------------------------------------------------------------------
 
