@@ -1,5 +1,6 @@
 """The tables of ``thord.toml``. Tables that belong to the engine are defined in `engine.config`."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -21,6 +22,18 @@ class PathSettings(Section):
     """``[paths]``: folders watched besides the inbox."""
 
     watch: tuple[str, ...] = Field((), description="Folders watched besides the inbox.")
+
+    @field_validator("watch")
+    @classmethod
+    def _folders_are_somewhere(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for folder in value:
+            try:
+                found = Path(folder).expanduser()
+            except RuntimeError:
+                raise ValueError(f"{folder!r}: there is no such user, or no home") from None
+            if not found.is_absolute() or "\0" in folder:
+                raise ValueError(f"{folder!r} is no absolute path")
+        return value
 
 
 class DataSettings(Section):
