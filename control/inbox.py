@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from control import errors
+from control.paths import is_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_LONGEST_NAME = 230
+"""Bytes; file systems take 255, and a sum may come on top."""
 
 
 def put(source: IO[bytes], name: str, folder: Path) -> Path:
@@ -33,7 +37,7 @@ def put(source: IO[bytes], name: str, folder: Path) -> Path:
                 file.flush()
                 _give_to_owner_of(folder, file.fileno())
                 os.fsync(file.fileno())
-            target = _link(Path(draft), folder / (name.lstrip(".") or "stdin"))
+            target = _link(Path(draft), folder / _readable(name))
         finally:
             Path(draft).unlink(missing_ok=True)
         _fsync(folder)
@@ -61,6 +65,14 @@ def files_in(path: Path) -> Iterator[tuple[Path, str]]:
         yield path, path.name
     else:
         raise errors.NotFoundError(f"{path}: no such file")
+
+
+def _readable(name: str) -> str:
+    """A name that thord does not leave alone, with room for a sum. Of a long one the end is kept."""
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = os.fsencode(name)[-_LONGEST_NAME:].decode(errors="ignore")
+    name = name.lstrip(".#") or "stdin"
+    return f"{name}.txt" if is_ignored(name) else name
 
 
 def _link(draft: Path, target: Path) -> Path:

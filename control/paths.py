@@ -8,6 +8,8 @@ from typing import NamedTuple
 WATCHED = ("chats", "conversations", "corpus")
 """The folders inside the inbox."""
 
+_UNFINISHED = ("~", ".part", ".partial", ".tmp", ".swp", ".swx", ".crdownload", ".download", "#")
+
 
 class Paths(NamedTuple):
     """The places of one thord: four roots, and what lies under them.
@@ -125,8 +127,13 @@ class Paths(NamedTuple):
 
     @property
     def pid_file(self) -> Path:
-        """Process number of the supervisor; the lock is held on this file."""
+        """Process number of the supervisor; a lock is held on this file."""
         return self.run / "thord.pid"
+
+    @property
+    def lock_file(self) -> Path:
+        """The same beside the state: no two may work on that, wherever their sockets are."""
+        return self.state / "thord.lock"
 
     @property
     def settings_file(self) -> Path:
@@ -136,6 +143,12 @@ class Paths(NamedTuple):
     def log(self, process: str) -> Path:
         """The log of one process: ``thord`` or a worker's name."""
         return self.logs / f"{process}.log"
+
+
+def chosen_home(home: str | None = None) -> Path | None:
+    """The folder given to ``--home``, else in ``THORD_HOME``, as a process with another working folder can find it."""
+    chosen = home or os.environ.get("THORD_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else None
 
 
 def at_home(home: Path) -> Paths:
@@ -185,17 +198,16 @@ def find(home: str | None = None) -> Paths:
 
     ``THORD_HOME`` stands in for ``--home``.
     """
-    chosen = home or os.environ.get("THORD_HOME")
+    chosen = chosen_home(home)
     if chosen:
-        return at_home(Path(chosen))
+        return at_home(chosen)
     return as_unit() or (as_service() if os.geteuid() == 0 else as_user())
 
 
 def find_running(home: str | None = None) -> Paths:
     """The places of the thord to talk to: as `find`, but the service's where the user runs none and may reach that."""
     paths, service = find(home), as_service()
-    named = home or os.environ.get("THORD_HOME")
-    if not named and not is_there(paths.control_socket) and os.access(service.control_socket, os.W_OK):
+    if chosen_home(home) is None and not is_there(paths.control_socket) and os.access(service.control_socket, os.W_OK):
         return service
     return paths
 
@@ -203,6 +215,11 @@ def find_running(home: str | None = None) -> Paths:
 def is_there(path: Path) -> bool:
     """Whether a path exists, as far as this user can see: unlike `Path.exists`, a closed folder is no error."""
     return os.access(path, os.F_OK)
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file of this name in a watched folder is left alone until it is renamed: hidden and unfinished ones."""
+    return name.startswith((".", "#")) or name.endswith(_UNFINISHED)
 
 
 def socket_address(path: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from control import errors, exit_status
-from control.paths import socket_address
+from control.paths import chosen_home, socket_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,8 @@ def resolve_settings(home: str | None) -> Configuration:
     Raises:
         UsageError: naming every fault.
     """
-    command = [sys.executable, "-m", "daemon.settings.show", *(["--home", str(Path(home).absolute())] if home else [])]
+    chosen = chosen_home(home)
+    command = [sys.executable, "-m", "daemon.settings.show", *(["--home", str(chosen)] if chosen else [])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=_HERE, check=False)
     if done.returncode == exit_status.USAGE:
         raise errors.UsageError(done.stderr.strip(), "bad_configuration")
@@ -48,6 +49,18 @@ def resolve_settings(home: str | None) -> Configuration:
         raise errors.ThordError(f"the settings could not be read:\n{done.stderr.strip()}")
     resolved: Configuration = json.loads(done.stdout)
     return resolved
+
+
+def check_settings(arguments: Sequence[str]) -> None:
+    """See whether thord would start with these arguments, as far as its settings go.
+
+    Raises:
+        UsageError: naming every fault.
+    """
+    command = [*thord_command(), "--check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=_HERE, check=False)
+    if done.returncode == exit_status.USAGE:
+        raise errors.UsageError(done.stderr.strip(), "bad_configuration")
 
 
 def run_in_foreground(arguments: Sequence[str]) -> None:

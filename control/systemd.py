@@ -44,6 +44,12 @@ class Unit(NamedTuple):
         """Whether systemd runs thord, is starting it, or will start it again."""
         return self.properties().get("ActiveState") in {"active", "activating", "reloading", "deactivating"}
 
+    @property
+    def listens(self) -> bool:
+        """Whether systemd holds the public port for thord."""
+        asked = subprocess.run(self.command("is-active", SOCKET), capture_output=True, check=False)
+        return asked.returncode == 0
+
     def act(self, verb: str) -> None:
         """``systemctl VERB thord``; returns when systemd has done it.
 

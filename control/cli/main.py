@@ -5,7 +5,6 @@ Only the module of the command that was asked for is imported, so that thorctl f
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -44,11 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return exit_status.PIPE_CLOSED
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
+    except OSError as error:  # most often the output itself: a full disk
         _drop_output()
-        output.say_error(f"thorctl: not all could be written: {error}")
+        output.say_error(f"thorctl: {error}")
         return exit_status.FAILED
 
 
@@ -63,11 +60,13 @@ def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 
 def _drop_output() -> None:
-    """Whatever is still in the buffer would raise again when the interpreter flushes it on its way out."""
+    """What is still in the buffer would raise again when the interpreter flushes it on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if sys.stdout is None:  # closed by whoever started this
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

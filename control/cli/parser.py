@@ -130,6 +130,14 @@ def positive(text: str) -> int:
     return number
 
 
+def seconds(text: str) -> float:
+    """A span of time, as an option's type."""
+    number = float(text)
+    if not 0 <= number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return number
+
+
 def _add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument(
         "-H", "--home", metavar="DIR", default=default, help="the home of thord, where it is not the usual one"

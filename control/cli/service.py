@@ -6,7 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
-from control.cli.parser import WORKERS, Commands, Options, connect
+from control.cli.parser import WORKERS, Commands, Options, connect, seconds
+from control.paths import chosen_home
 
 if TYPE_CHECKING:
     import argparse
@@ -100,7 +101,9 @@ def _add_workers(command: argparse.ArgumentParser) -> None:
 def _add_start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine, such as tiny or cpu")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, for this run only")
-    command.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="wait for it this long (300)")
+    command.add_argument(
+        "--timeout", type=seconds, default=300.0, metavar="SECONDS", help="wait for it this long (300)"
+    )
 
 
 def _start(options: StartOptions) -> int:
@@ -115,26 +118,39 @@ def _start(options: StartOptions) -> int:
         status = thord.status()
     except errors.NotRunningError:
         return _say_started(_launch(thord, options), options, "runs")
-    if status["state"] == "starting":
-        from control.process import wait_ready
+    from control.process import wait_gone, wait_ready
 
+    if status["state"] == "stopping":
+        wait_gone(status["pid"], options.timeout)
+        return _say_started(_launch(thord, options), options, "runs")
+    if status["state"] == "starting":
         status = wait_ready(thord, status["pid"], options.timeout)
     return _say_started(status, options, "is already running")
 
 
 def _launch(thord: Thord, options: StartOptions) -> Status:
-    unit = _unit(thord, options)
+    unit = _launcher(thord, options)
     if unit:
-        if options.profile or options.set:
-            raise errors.UsageError(
-                f"{unit.file} starts thord here, with the settings in {thord.paths.config}; write profile and settings "
-                "there, or give a --home of its own"
-            )
         unit.act("start")
         return thord.status()
     from control.process import start_detached
 
     return start_detached(thord, _arguments(options), options.timeout)
+
+
+def _launcher(thord: Thord, options: StartOptions) -> Unit | None:
+    """The unit that starts thord here; none where thorctl does it.
+
+    Raises:
+        UsageError: it takes no options.
+    """
+    unit = _unit(thord, options)
+    if unit and (options.profile or options.set):
+        raise errors.UsageError(
+            f"{unit.file} starts thord here, with the settings in {thord.paths.config}; write profile and settings "
+            "there, or give a --home of its own"
+        )
+    return unit
 
 
 def _say_started(status: Status, options: Options, verb: str) -> int:
@@ -188,6 +204,10 @@ def _restart(options: StartOptions) -> int:
     thord = connect(options)
     if options.workers:
         return _each_worker(thord, options, "restart")
+    if _launcher(thord, options) is None:  # with wrong settings, rather let the one run that does
+        from control.process import check_settings
+
+        check_settings(_arguments(options))
     _halt(thord, options, now=options.now)
     return _say_started(_launch(thord, options), options, "runs")
 
@@ -311,10 +331,9 @@ def _unit(thord: Thord, options: Options) -> Unit | None:
 
 def _arguments(options: StartOptions) -> list[str]:
     """Options of thorctl that are passed on to thord."""
-    from pathlib import Path
-
+    home = chosen_home(options.home)
     return [
-        *(["--home", str(Path(options.home).absolute())] if options.home else []),
+        *(["--home", str(home)] if home else []),
         *(["--profile", options.profile] if options.profile else []),
         *(word for setting in options.set for word in ("--set", setting)),
     ]

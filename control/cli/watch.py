@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
-from control.cli.parser import WORKERS, Commands, Options, connect, positive
+from control.cli.parser import WORKERS, Commands, Options, connect, positive, seconds
 from control.paths import is_there
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def add(commands: Commands) -> None:
         "thorctl top\nthorctl top -d 1\nthorctl top -c 3 --json",
         "With --json one status a line.",
     )
-    top.add_argument("-d", "--delay", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)")
+    top.add_argument("-d", "--delay", type=seconds, default=2.0, metavar="SECONDS", help="between two looks (2)")
     top.add_argument("-c", "--count", type=positive, metavar="N", help="so many looks; else until Ctrl-C")
 
 

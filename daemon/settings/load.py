@@ -209,6 +209,8 @@ def _describe(error: ValidationError, layers: _Layers) -> list[str]:
             faults.append(f"{origin}: {key}: unknown; {_known_instead(location)}")
         elif fault["type"] == "value_error":
             message = fault["msg"].removeprefix("Value error, ")
+            if not isinstance(fault["input"], dict):  # one key's own; that of a combination names its keys
+                message = f"{key}: {message}"
             faults.append(f"{_origins_of_combination(location, message, layers) or origin}: {message}")
         else:
             faults.append(f"{origin}: {key} = {json.dumps(fault['input'], default=str)}: {fault['msg']}")

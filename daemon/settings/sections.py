@@ -1,5 +1,6 @@
 """The tables of ``thord.toml``. Tables that belong to the engine are defined in `engine.config`."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -21,6 +22,18 @@ class PathSettings(Section):
     """``[paths]``: folders watched besides the inbox."""
 
     watch: tuple[str, ...] = Field((), description="Folders watched besides the inbox.")
+
+    @field_validator("watch")
+    @classmethod
+    def _folders_are_somewhere(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for folder in value:
+            try:
+                found = Path(folder).expanduser()
+            except RuntimeError:
+                raise ValueError(f"{folder!r}: there is no such user, or no home") from None
+            if not found.is_absolute() or "\0" in folder:
+                raise ValueError(f"{folder!r} is no absolute path")
+        return value
 
 
 class DataSettings(Section):
@@ -59,7 +72,7 @@ class ScheduleSettings(Section):
     """``[schedule]``: when a cycle starts. ``cron`` takes the place of the interval."""
 
     enabled: bool = Field(True, description="Whether cycles start by themselves.")
-    interval_minutes: float = Field(30.0, gt=0, description="Minutes between cycles.")
+    interval_minutes: float = Field(30.0, gt=0, le=5_256_000, description="Minutes between cycles.")
     cron: str | None = Field(
         None, examples=["0 3 * * *"], description="Five fields of crontab, instead of the interval."
     )
@@ -71,9 +84,9 @@ class ScheduleSettings(Section):
     @classmethod
     def _cron_is_possible(cls, value: str | None) -> str | None:
         if value is not None:
-            from apscheduler.triggers.cron import CronTrigger  # only for those who use it
+            from daemon.settings.crontab import trigger  # only for those who use it
 
-            CronTrigger.from_crontab(value)
+            trigger(value)
         return value
 
 

@@ -25,7 +25,8 @@ def back_up(database: Path, folder: Path) -> Path | None:
     today = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
     copy = folder / f"{database.stem}-{today}.db"
     draft = folder / f".tmp-{copy.name}"
-    draft.unlink(missing_ok=True)
+    for left in folder.glob(f".tmp-{database.stem}-*"):  # of a copy that did not come to its end, also of another night
+        left.unlink()
     source = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     try:
         target = sqlite3.connect(draft)
@@ -33,9 +34,10 @@ def back_up(database: Path, folder: Path) -> Path | None:
             source.backup(target)
         finally:
             target.close()
+        draft.rename(copy)
     finally:
         source.close()
-    draft.rename(copy)
+        draft.unlink(missing_ok=True)
     for old in sorted(folder.glob(f"{database.stem}-*.db"))[:-KEEP]:
         old.unlink(missing_ok=True)
     return copy

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from control.paths import Paths
 from daemon.settings.sections import Tables
-from daemon.supervisor import versions
+from daemon.supervisor import cycles_on_disk, versions
 from daemon.supervisor.cycles import Cycles
 from daemon.supervisor.evaluations import Evaluations
 from daemon.supervisor.imports import Imports
@@ -53,6 +53,8 @@ class Learning:
         """Repair what a crash left and go on. It does not wait for workers."""
         await self.promotion.recover()
         await insist(lambda: versions.adopt(self.store, self.paths), self.troubles)
+        found = await asyncio.to_thread(cycles_on_disk.find, self.paths)
+        await insist(lambda: self.store.adopt_cycles(found), self.troubles)
         await self.cycles.recover()
         await self.schedule.start()
 

@@ -1,40 +1,54 @@
-"""One thord a home: a lock on the pid file, which the kernel releases however the process ends."""
+"""One thord a home: locks that the kernel releases however the process ends."""
 
 import fcntl
 import os
+from pathlib import Path
 
 from control.paths import Paths
 from daemon.supervisor.start_error import StartError
 
 
 class Lock:
-    """Held from construction until `close`.
+    """Held from construction until `close`, on the pid file and beside the state: the two may be given apart.
 
     Raises:
-        StartError: another thord holds it.
+        StartError: another thord holds one of them, or they cannot be written.
     """
 
     def __init__(self, paths: Paths) -> None:
+        self._files: list[int] = []
         try:
-            self._file = os.open(paths.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError as error:
-            raise StartError(f"cannot open {paths.pid_file}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
-            os.close(self._file)
-            raise StartError(
-                f"thord is already running on {paths.state} (pid {holder}); stop it with 'thorctl stop', "
-                "or choose another home with --home DIR"
-            ) from None
-        self._write(f"{os.getpid()}\n")
+            for file in (paths.pid_file, paths.lock_file):
+                self._take(file, paths.state)
+        except StartError:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Let another one start. The file stays: removing it would let two hold locks on files of the same name."""
-        self._write("")
-        os.close(self._file)
+        """Let another one start. The files stay: removing one would let two hold locks on files of the same name."""
+        for file in self._files:
+            os.ftruncate(file, 0)
+            os.close(file)
+        self._files.clear()
 
-    def _write(self, text: str) -> None:
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, text.encode(), 0)
+    def _take(self, path: Path, state: Path) -> None:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise StartError(f"cannot open {path}: {error.strerror}") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            raise StartError(
+                f"thord is already running on {state} (pid {holder}); stop it with 'thorctl stop', "
+                "or choose another home with --home DIR"
+            ) from None
+        try:
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(file)
+            raise StartError(f"cannot write {path}: {error.strerror}") from None
+        self._files.append(file)

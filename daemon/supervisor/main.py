@@ -15,6 +15,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import WorkerName
 from daemon.settings.load import Loaded, SettingsError, load
+from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor import activation, home, sockets
 from daemon.supervisor.lock import Lock
 from daemon.supervisor.notify import Notifier
@@ -61,7 +62,7 @@ def _run(
     home.prepare(paths)
     loaded = read_settings()
     with contextlib.closing(Lock(paths)):
-        log.configure("thord", paths.log("thord"), loaded.tables.supervision, console=_somebody_reads())
+        _open_log(paths, loaded.tables.supervision)
         log.get(__name__).info("thord starts", home=str(paths.state), profile=loaded.profile, why=loaded.why)
         bound = sockets.bind(paths, loaded.tables.api, given)
         try:
@@ -72,6 +73,15 @@ def _run(
             raise
         finally:
             bound.close(paths)
+
+
+def _open_log(paths: Paths, settings: SupervisionSettings) -> None:
+    try:
+        log.configure("thord", paths.log("thord"), settings, console=_somebody_reads())
+    except OSError as error:
+        raise StartError(
+            f"cannot write {paths.log('thord')}: {error.strerror}; make it writable for this user"
+        ) from None
 
 
 def _leave() -> NoReturn:

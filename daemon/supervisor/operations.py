@@ -21,6 +21,9 @@ from daemon.supervisor.ports import Workers
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
 
+MOST = 10**18
+"""Numbers of cycles and versions are smaller: SQLite has no larger ones."""
+
 _BODY_SECONDS = 30.0
 _MOST_LISTED = 10_000
 

@@ -1,6 +1,7 @@
 """When a cycle is due: by the clock, or because enough is new. APScheduler only rings; what is due is computed here."""
 
 import asyncio
+import contextlib
 import datetime
 import logging
 import sqlite3
@@ -8,12 +9,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from control.paths import Paths
 from daemon import log
 from daemon.cycle import CycleState
 from daemon.messages import Counts, FromWorker, WorkerName
+from daemon.settings import crontab
 from daemon.settings.sections import ScheduleSettings, Tables
 from daemon.supervisor.backup import back_up
 from daemon.supervisor.cycles import Cycles
@@ -28,6 +29,9 @@ LAST_RUN = "schedule.last"
 LAST_BACKUP = "backup.last"
 NIGHT = "30 3 * * *"
 """When databases are copied, local time."""
+
+CLOCK_SECONDS = 60.0
+"""How often the clock is looked at: it may have been set, or stood still for the scheduler while the machine slept."""
 
 BACKUP_AFTER_START = datetime.timedelta(minutes=1)
 """A copy that was missed while thord was down is made up for this long after the start."""
@@ -88,6 +92,7 @@ class Schedule:
         self._clock = clock
         self._owed = False
         self._left = 0
+        self._counts_from: datetime.datetime | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(
             timezone=datetime.UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
@@ -101,10 +106,12 @@ class Schedule:
         self._scheduler.start()
         await self.plan()
         self._plan_backup(await self._last(LAST_BACKUP))
+        self._begin(self._watch_clock())
 
     async def plan(self) -> None:
         """Compute when the next cycle is due, by the settings as they are now."""
-        self.next_at = next_run(self._tables().schedule, await self._last(LAST_RUN), self._clock())
+        self._counts_from = await self._last(LAST_RUN)
+        self.next_at = next_run(self._tables().schedule, self._counts_from, self._clock())
         if self.next_at is None:
             if self._scheduler.get_job("cycle"):
                 self._scheduler.remove_job("cycle")
@@ -118,6 +125,17 @@ class Schedule:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _watch_clock(self) -> None:
+        """What is due by the clock as it is now is done now; a clock that was ahead once holds nothing up."""
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            if self._counts_from is None or self._clock() >= self._counts_from:
+                self._scheduler.wakeup()
+                continue
+            with contextlib.suppress(StoreUnavailableError):  # the next look will try again
+                await self.plan()
+                self._plan_backup(await self._last(LAST_BACKUP))
 
     # Cycles ------------------------------------------------------------------------------------------------------
 
@@ -136,7 +154,10 @@ class Schedule:
         await self.plan()
 
     def _cycle_ended(self, cycle: Cycle) -> None:
-        self._left = 0 if cycle.state is CycleState.PROMOTED else cycle.conversations or 0
+        if cycle.state is CycleState.PROMOTED:
+            self._left = 0
+        elif not cycle.request.files:  # which gives nothing back
+            self._left = cycle.conversations or 0
         if self._owed:
             self._begin(self._run_when_possible())
 
@@ -189,11 +210,13 @@ class Schedule:
     # Helpers -----------------------------------------------------------------------------------------------------
 
     async def _last(self, key: str) -> datetime.datetime:
-        """When it last happened; the first start counts as the first time, and is written down as such."""
-        written = await self._store.meta(key)
-        if written is not None:
-            return datetime.datetime.fromisoformat(written)
-        now = self._clock()
+        """When it last happened; the first start counts as the first time, and is written down as such.
+
+        So does now where that lies ahead: the clock was wrong then, and has been set since.
+        """
+        written, now = await self._store.meta(key), self._clock()
+        if written is not None and (last := datetime.datetime.fromisoformat(written)) <= now:
+            return last
         await insist(lambda: self._store.set_meta(key, now.isoformat()), self._troubles)
         return now
 
@@ -204,7 +227,7 @@ class Schedule:
 
 
 def _next_by_cron(expression: str, after: datetime.datetime) -> datetime.datetime | None:
-    due: datetime.datetime | None = CronTrigger.from_crontab(expression).get_next_fire_time(
+    due: datetime.datetime | None = crontab.trigger(expression).get_next_fire_time(
         None, after + datetime.timedelta(microseconds=1)
     )
     return due

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from daemon import log
 from daemon.cycle import FINAL, CycleEvent, CycleState, next_state
+from daemon.supervisor.cycles_on_disk import CyclesOnDisk
 from daemon.supervisor.database import Database, StoreDamagedError, StoreUnavailableError, to_row
 from daemon.supervisor.records import Cycle, CycleRequest, Event, Swap, Version, VersionState, utc_now, version_name
 
@@ -28,6 +29,9 @@ CycleField = int | str | bool | None | Mapping[str, JsonValue] | Mapping[str, fl
 
 _RESERVED_VERSION = "reserved_version"
 """Under this key of ``meta`` stands the last number that was given to an import."""
+
+
+_LOST = "thord.db did not know it: it was restored from a copy, or begun anew"
 
 
 class NoSuchRecordError(LookupError):
@@ -91,6 +95,23 @@ class Store:
                 return draft.model_copy(update={"id": number})
 
         return await self._database.run(add)
+
+    async def adopt_cycles(self, found: CyclesOnDisk) -> None:
+        """Give no number again that a cycle had which is not known here, and have what such a one holds given back."""
+
+        def adopt() -> None:
+            last = int(self._database.scalar("SELECT seq FROM sqlite_sequence WHERE name = 'cycles'") or 0)
+            unknown = [number for number in found.unsettled if not self._has_cycle(number)]
+            if last >= found.highest and not unknown:
+                return
+            with self._transaction():
+                for number in unknown:
+                    self._database.put("cycles", "id", _lost_cycle(number))
+                    self._append("cycle.failed", {"cycle": number, "outcome": _LOST})
+                self._database.execute("DELETE FROM sqlite_sequence WHERE name = 'cycles'")
+                self._database.execute("INSERT INTO sqlite_sequence VALUES ('cycles', ?)", max(last, found.highest))
+
+        await self._database.run(adopt)
 
     async def transition(
         self,
@@ -425,11 +446,21 @@ class Store:
             raise NoSuchRecordError(f"there is no cycle {number}")
         return found[0]
 
+    def _has_cycle(self, number: int) -> bool:
+        return self._database.scalar("SELECT id FROM cycles WHERE id = ?", number) is not None
+
     def _version(self, number: int) -> Version:
         found = self._database.select(Version, "SELECT * FROM versions WHERE number = ?", number)
         if not found:
             raise NoSuchRecordError(f"there is no version {number:06d}")
         return found[0]
+
+
+def _lost_cycle(number: int) -> Cycle:
+    now = utc_now()
+    return Cycle(
+        id=number, state=CycleState.FAILED, reason="unknown", outcome=_LOST, attempt=0, created_at=now, ended_at=now
+    )
 
 
 def _with(cycle: Cycle, fields: Mapping[str, CycleField]) -> Cycle:

@@ -165,16 +165,17 @@ class Supervisor:
 
         Raises:
             SettingsError: they are wrong; the old ones stay.
+            StoreUnavailableError: they cannot be handed to the workers now; the old ones stay.
         """
         async with self._reloading:
             self._notifier.reloading()
             try:
                 loaded = await asyncio.to_thread(self._reread)
                 found = changes(self.tables, loaded.tables)
+                self._hand_out(loaded.tables)
                 self._loaded = loaded
-                self._hand_out_settings()
                 self.workers.reload(loaded.tables)
-            except SettingsError as error:
+            except (SettingsError, StoreUnavailableError) as error:
                 _logger.error("the settings are as before", error=str(error))  # noqa: TRY400
                 raise
             finally:
@@ -193,7 +194,10 @@ class Supervisor:
         """
         asyncio.get_running_loop().set_default_executor(file_threads.begin())
         self._listen_to_signals()
-        self._hand_out_settings()
+        try:
+            self._hand_out(self.tables)
+        except StoreUnavailableError as error:
+            raise StartError(str(error)) from None
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
         house = House(self, learning, self.workers)
@@ -247,7 +251,7 @@ class Supervisor:
                 if request is _Request.STOP_NOW:
                     self._requests.put_nowait(request)  # for the stop, which it shortens
                 return
-            with contextlib.suppress(SettingsError):  # logged, and nobody waits for an answer
+            with contextlib.suppress(SettingsError, StoreUnavailableError):  # logged, and nobody waits for an answer
                 await self.reload()
                 await learning.schedule.plan()
 
@@ -288,12 +292,20 @@ class Supervisor:
 
     # Settings, and what systemd is told -----------------------------------------------------------------------------
 
-    def _hand_out_settings(self) -> None:
-        """Write the settings down for the workers."""
-        draft = self.paths.settings_file.with_suffix(".tmp")
-        draft.touch(mode=0o600)
-        draft.write_text(self.tables.model_dump_json())
-        draft.rename(self.paths.settings_file)
+    def _hand_out(self, tables: Tables) -> None:
+        """Write settings down for the workers.
+
+        Raises:
+            StoreUnavailableError: they cannot be written.
+        """
+        file = self.paths.settings_file
+        draft = file.with_suffix(".tmp")
+        try:
+            draft.touch(mode=0o600)
+            draft.write_text(tables.model_dump_json())
+            draft.rename(file)
+        except OSError as error:
+            raise StoreUnavailableError(f"{file} cannot be written: {error.strerror}") from error
 
     def _worker_changed(self, _: Change) -> None:
         permanent = self.workers.permanent_states().values()

@@ -46,7 +46,8 @@ def test_an_error_of_thord_becomes_a_status(stand_in: StandIn, ctl: Ctl, http: i
 @pytest.mark.parametrize(
     "words",
     [[], ["no-such-command"], ["cycle"], ["cycle", "x"], ["cycle", "0"], ["status", "--no-such-option"],
-     ["promote", "newest"], ["generate", "-"], ["logs", "nobody"], ["completion", "ksh"], ["init", "--profile", "no"]],
+     ["promote", "newest"], ["generate", "-"], ["logs", "nobody"], ["completion", "ksh"], ["init", "--profile", "no"],
+     ["top", "-d", "-1"], ["start", "--timeout", "nan"]],
 )  # fmt: skip
 def test_two_for_wrong_usage(stand_in: StandIn, ctl: Ctl, words: list[str]) -> None:
     done = ctl(*words)
@@ -117,12 +118,13 @@ def test_a_reader_that_goes_away_is_no_error_worth_words(stand_in: StandIn) -> N
     assert done.stdout.splitlines()[1] == "141"
 
 
-def test_a_full_disk_is_one_sentence(stand_in: StandIn) -> None:
-    command = [sys.executable, "-m", "control.cli.main", "-H", str(stand_in.home), "versions", "--json"]
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "thorctl: not all could be written: [Errno 28] No space left on device\n"
+@pytest.mark.parametrize(("target", "status", "said"), [("/dev/full", 1, "No space left"), ("&-", 0, "")])
+def test_output_that_goes_nowhere(stand_in: StandIn, target: str, status: int, said: str) -> None:
+    thorctl = f"{sys.executable} -m control.cli.main -H {stand_in.home} status >{target}"
+    done = subprocess.run(["bash", "-c", thorctl], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == bool(said)
 
 
 def test_interrupting_is_quiet(stand_in: StandIn) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from control import inbox
+from control.paths import is_ignored
 from tests.control.stand_in import Ctl, StandIn
 
 
@@ -61,6 +62,26 @@ def test_another_file_of_the_same_name_is_never_overwritten(tmp_path: Path) -> N
     contents = [file.read_bytes() for file in folder.iterdir()]
     assert set(contents) == {b"one", b"two"}
     assert (folder / "name.jsonl").read_bytes() == b"one"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("chat.tmp", "chat.tmp.txt"),
+        ("notes.txt~", "notes.txt~.txt"),
+        (".#lock.jsonl", "lock.jsonl"),
+        ("#", "stdin"),
+        ("\udcff.jsonl", "\udcff.jsonl"),
+        ("é" * 200 + ".jsonl", "é" * 112 + ".jsonl"),
+    ],
+)
+def test_what_is_given_is_not_left_alone_for_its_name(tmp_path: Path, name: str, expected: str) -> None:
+    for content in (b"one", b"two"):
+        (tmp_path / "source").write_bytes(content)
+        with (tmp_path / "source").open("rb") as stream:
+            target = inbox.put(stream, name, tmp_path / "inbox")
+        assert not is_ignored(target.name)
+    assert (tmp_path / "inbox" / expected).read_bytes() == b"one"
 
 
 def test_a_watcher_never_sees_a_part_of_a_file(tmp_path: Path) -> None:

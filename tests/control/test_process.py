@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from control import errors, process
+from control.cli import service
 from control.client import Thord
-from tests.control.stand_in import REPOSITORY, Ctl
+from tests.control.stand_in import REPOSITORY, Ctl, StandIn
 
 LISTEN = """
 import http.server, json, os, pathlib, socketserver, sys
@@ -90,3 +91,47 @@ def test_a_thord_that_hangs_can_be_stopped_all_the_same(tmp_path: Path) -> None:
 def test_stopping_what_does_not_run_is_done(tmp_path: Path) -> None:
     done = Ctl(tmp_path / "home")("stop")
     assert (done.returncode, done.stdout) == (0, "thord was not running\n")
+
+
+@pytest.mark.parametrize(("option", "variable"), [("~/own", None), (None, "~/own"), ("own", None), (None, "own")])
+def test_thord_is_started_on_the_very_home_that_thorctl_looks_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str | None, variable: str | None
+) -> None:
+    """The shell leaves the tilde in ``--home=~/own`` alone, and thord is started in another folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    if variable:
+        monkeypatch.setenv("THORD_HOME", variable)
+    options = service.StartOptions(home=option, profile=None, set=[])
+    assert service._arguments(options) == ["--home", str(tmp_path / "own")]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/thord.toml").write_text('profile = "tiny"')
+    assert process.resolve_settings(option)["profile"] == "tiny"
+
+
+def test_a_start_while_it_stops_starts_it_again(fake: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    fake.write_text("STATE, WORKER = 'ready', 'running'\n" + LISTEN)
+    stopping = (
+        f"import threading, os\nthreading.Timer(1, os._exit, (0,)).start()\nSTATE, WORKER = 'stopping', 'x'\n{LISTEN}"
+    )
+    with subprocess.Popen([sys.executable, "-c", stopping, "--home", str(home)]) as ending:
+        while not (home / "run/control.sock").exists():
+            assert ending.poll() is None
+        fake.write_text(f"import os; os.unlink({str(home / 'run/control.sock')!r})\n{fake.read_text()}")
+        options = service.StartOptions(
+            home=str(home), socket=None, json=False, workers=[], profile=None, set=[], timeout=20.0, foreground=False
+        )
+        assert service._start(options) == 0
+        assert ending.poll() == 0
+    pid = Thord(home).status()["pid"]
+    assert pid != ending.pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_a_restart_with_wrong_settings_leaves_thord_as_it_is(stand_in: StandIn, ctl: Ctl) -> None:
+    done = ctl("restart", "--set", "api.prot=1")
+    assert done.returncode == 2
+    assert "did you mean port?" in done.stderr
+    assert not [path for _, path, _ in stand_in.asked if path == "/v1/stop"]

@@ -144,6 +144,8 @@ def test_reloading() -> None:
     run("systemctl", "reload-or-restart", "--no-block", "thord")
     assert "interval_minuets" in ctl("reload", status=2)
     assert show("ActiveState") == "active", "wrong settings leave the old ones in force"
+    assert "starts thord here" in ctl("restart", "--set", "api.port=1", status=2)
+    assert show("ActiveState") == "active", "what cannot be done is said before anything is"
     CONFIG.write_text(CONFIG.read_text().replace("schedule.interval_minuets = 18.0\n", ""))
 
 
@@ -217,6 +219,8 @@ def test_systemd_listens_and_starts_it_when_somebody_connects() -> None:
     ctl("install-service", "--socket-activation", "--keys", str(store))
     run("systemctl", "enable", "--now", "thord.socket")
     assert show("ActiveState") == "inactive"
+    said = run("env", "THORD__API__PORT=8000", str(BIN / "thorctl"), "doctor")  # that of the socket
+    assert "systemd listens for thord" in said
 
     def status(path: str, *, authorised: bool) -> int:
         headers = {"authorization": f"Bearer {key}"} if authorised else {}

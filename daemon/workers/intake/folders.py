@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from control.paths import WATCHED, Paths
+from control.paths import WATCHED, Paths, is_ignored
 
-_UNFINISHED = ("~", ".part", ".partial", ".tmp", ".swp", ".swx", ".crdownload", ".download", "#")
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -64,14 +63,17 @@ def is_own(path: Path, paths: Paths) -> bool:
         path == own or own in path.parents
         for own in (
             *(paths.segments, paths.quarantine, paths.snapshots, paths.runs, paths.models, paths.backups),
-            *(paths.tensorboard, paths.corpora, paths.logs, paths.run, paths.config, paths.training_summary),
+            *(
+                paths.tensorboard,
+                paths.corpora,
+                paths.logs,
+                paths.run,
+                paths.config,
+                paths.training_summary,
+                paths.lock_file,
+            ),
         )
     )
-
-
-def is_ignored(name: str) -> bool:
-    """Hidden and unfinished files are left alone until they are renamed."""
-    return name.startswith((".", "#")) or name.endswith(_UNFINISHED)
 
 
 def walk(root: Path, paths: Paths) -> Iterator[Path]:
@@ -95,6 +97,34 @@ def walk(root: Path, paths: Paths) -> Iterator[Path]:
                 waiting.append(path)
             else:
                 yield path
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder itself, as far as may be seen."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def is_gone(path: Path) -> bool:
+    """Nothing is there any more. What only cannot be looked at is there for as long as its folder is."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return is_gone(path.parent)
+    return False
+
+
+def can_be_listed(path: Path) -> bool:
+    """It is a folder itself, and may be looked into."""
+    try:
+        os.scandir(path).close()
+    except OSError:
+        return False
+    return is_folder(path)
 
 
 def open_file(path: Path) -> int:

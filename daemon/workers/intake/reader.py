@@ -92,11 +92,14 @@ class Reader:
             os.close(descriptor)
 
     def read_copies(self, number: int, path: Path) -> Tally:
-        """Read what quarantine kept of a file that is gone."""
+        """Read what quarantine kept of a file that is gone. Where there was nothing to keep, its refusal is over."""
         tally = Tally()
+        copies = self._quarantine.copies(number)
+        if not copies:
+            self._quarantine.clear(number)
         with contextlib.ExitStack() as opened:
             descriptors: list[int] = []
-            for copy in self._quarantine.copies(number):
+            for copy in copies:
                 with contextlib.suppress(FileNotFoundError, UnreadableError):
                     descriptors.append(folders.open_file(copy))
                     opened.callback(os.close, descriptors[-1])
@@ -180,12 +183,19 @@ class Reader:
         reading.tail = now if is_last else None
 
     def _refuse_unopened(self, path: Path, reason: str) -> Tally:
-        """What cannot be opened stays unread, so every scan tries again; the refusal is recorded once."""
+        """What cannot be opened stays unread, so every scan tries again; the refusal is recorded once.
+
+        A folder that was refused and can be listed by now needs no refusal any more.
+        """
         try:
             signature = Signature.of(path.lstat())
         except OSError:
             signature = Signature(0, 0, -1, 0)
         known = self._sources.at(path)
+        if folders.can_be_listed(path):
+            if known:
+                self._quarantine.clear(known.id)
+            return Tally()
         number = known.id if known else self._sources.begin(path, signature)
         if self._quarantine.reasons(number) == [reason]:
             return Tally()

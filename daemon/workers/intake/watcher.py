@@ -18,8 +18,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from control.paths import is_ignored
 from daemon import log
-from daemon.workers.intake.folders import is_ignored
 
 _logger = log.get(__name__)
 _EVENTS: list[type[FileSystemEvent]] = [

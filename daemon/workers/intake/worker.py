@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from control.paths import is_ignored
 from daemon import log
 from daemon.messages import (
     Collect,
@@ -109,7 +110,7 @@ class Intake:
         if folders.is_own(path, self._paths):
             return False
         roots = [root for root in self._roots() if root in path.parents]
-        return any(not any(map(folders.is_ignored, path.relative_to(root).parts)) for root in roots)
+        return any(not any(map(is_ignored, path.relative_to(root).parts)) for root in roots)
 
     # Commands --------------------------------------------------------------------------------------------------------
 
@@ -183,8 +184,10 @@ class Intake:
         """Whether a file is complete and not as it was when it was read; one that is not complete is waited for."""
         try:
             signature = Signature.of(path.lstat())
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:  # of a folder that may not be entered, or too deep down: reading it says so
+            return True
         if self._sources.signature_at(path) == signature:
             self._pending.forget(path)
             return False
@@ -194,12 +197,12 @@ class Intake:
         """Read the files whose wait is over, and find those in new folders."""
         complete: list[Path] = []
         for path in self._pending.due(time.monotonic()):
-            if path.is_dir() and not path.is_symlink():
+            if folders.is_folder(path):
                 self._pending.forget(path)
                 complete += [file for file in folders.walk(path, self._paths) if self._is_news(file)]
             elif self._is_news(path):
                 complete.append(path)
-            elif not path.is_symlink() and not path.exists():
+            elif folders.is_gone(path):
                 self._pending.forget(path)
         return self._read_all(complete)
 
@@ -244,10 +247,10 @@ class Intake:
         for number, path in self._quarantine.sources():
             try:
                 with self._ledger.transaction():
-                    if path.exists():
-                        tally.add(self._read_one(path, anew=True))
-                    else:
+                    if folders.is_gone(path):
                         tally.add(self._reader.read_copies(number, path))
+                    else:
+                        tally.add(self._read_one(path, anew=True))
             except ChangedError:
                 self._pending.note(path, time.monotonic())
         self._send_counts()

@@ -56,6 +56,13 @@ def test_every_mistake_is_named_with_its_place_key_value_and_remedy(
     assert len(caught.value.faults) == 7
 
 
+@pytest.mark.parametrize("folder", ["chats", "", "./chats", "~no-such-user/chats", "/a\\u0000b"])
+def test_a_folder_to_watch_is_somewhere_wherever_thord_was_started(paths: Paths, folder: str) -> None:
+    paths.config.write_text(f'[paths]\nwatch = ["~/chats", "{folder}"]\n')
+    with pytest.raises(SettingsError, match=rf"{paths.config}: paths.watch: '.*no (absolute path|such user)"):
+        load(paths)
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [

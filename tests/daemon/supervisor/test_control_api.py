@@ -306,6 +306,8 @@ def test_openapi_describes_every_operation(shared: Running) -> None:
         ("POST", "/v1/cycles", b'{"overrides": {"speed": 9}}', 422, "bad_settings"),
         ("POST", "/v1/cycles", b'{"base": 99}', 404, "not_found"),
         ("POST", "/v1/cycles", b'{"base": 0}', 400, "bad_request"),
+        ("POST", "/v1/cycles", b'{"base": 99999999999999999999}', 400, "bad_request"),
+        ("POST", "/v1/evaluations", b'{"version": 99999999999999999999}', 400, "bad_request"),
         ("POST", "/v1/cycles", b'{"train_files": ["/no/such/file"]}', 422, "no_such_file"),
         ("POST", "/v1/cycles", b'{"train_files": ["relative"]}', 422, "bad_request"),
         ("POST", "/v1/cycles", b'{"train_files": ["/a\\u0000b"]}', 422, "bad_request"),

@@ -1,6 +1,7 @@
 """Cycles end as they should, whatever happens on the way."""
 
 import asyncio
+import contextlib
 import resource
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from daemon.cycle import CycleState
 from daemon.messages import Collect, Evaluate, Settle, Train, WorkerName
 from daemon.supervisor import cycles as cycles_module
 from daemon.supervisor import intake_requests
+from daemon.supervisor import store as store_module
 from daemon.supervisor import troubles as troubles_module
 from daemon.supervisor.cycles import NotCancellableError
 from daemon.supervisor.promotion import SwapStep
 from daemon.supervisor.records import CycleRequest
 from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError
+from daemon.workers.intake.ledger import open_database
 from engine import artifacts
 from tests.daemon.supervisor.stand_ins import STEPS, Ledger, Script, StandIns, ended, learning, live, settled, tables
 
@@ -313,6 +316,38 @@ def test_settling_is_sent_again_after_a_restart_until_it_is_answered(paths: Path
         assert sum(isinstance(message, Settle) for message in workers.log) == 1
 
     asyncio.run(first_life())
+    asyncio.run(second_life())
+
+
+def test_a_store_that_was_lost_gives_no_number_again_and_no_conversation_up(paths: Paths) -> None:
+    """Moving a damaged thord.db away, or putting last night's copy in its place, is what thord itself advises."""
+
+    async def first_life() -> None:
+        async with learning(stand_ins(paths)) as it:
+            assert (await ended(it, (await it.cycles.trigger("api")).id)).id == 1
+            await settled(it)
+
+    def intake_writes(highest: int) -> None:
+        with contextlib.closing(open_database(paths.ledger)) as ledger:
+            for cycle, outcome in ((1, "learned"), (highest - 1, None), (highest, "returned")):
+                ledger.execute("INSERT OR REPLACE INTO cycles VALUES (?, ?, NULL, '', NULL)", (cycle, outcome))
+
+    async def second_life() -> None:
+        workers = stand_ins(paths)
+        async with learning(workers) as it:
+            lost = await it.store.cycle(6)
+            assert (lost.state, lost.outcome) == (CycleState.FAILED, store_module._LOST)
+            await settled(it)
+            assert Settle(cycle=6, learned=False, count_try=False) in workers.log
+            assert (await ended(it, (await it.cycles.trigger("api")).id)).id == 9
+            await settled(it)
+        assert workers.ledger.learned == [[1]] * 5 + [[9]] * 5
+
+    asyncio.run(first_life())
+    for file in paths.state.glob("thord.db*"):
+        file.unlink()
+    intake_writes(highest=7)
+    paths.run_folder(8).mkdir(parents=True)  # of files that somebody named: the ledger does not know it
     asyncio.run(second_life())
 
 

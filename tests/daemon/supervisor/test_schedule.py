@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from control.paths import at_home
 from daemon.cycle import CycleState
 from daemon.messages import Counts
 from daemon.settings.sections import ScheduleSettings, Tables
+from daemon.supervisor import schedule
+from daemon.supervisor.records import CycleRequest
 from daemon.supervisor.schedule import LAST_BACKUP, LAST_RUN, enough_is_new, next_run
 from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, settled, tables
 
@@ -58,6 +61,37 @@ def test_cron_takes_the_place_of_the_interval() -> None:
     assert next_run(plan, first, first) == first + 60 * MINUTE
     missed = START + 200 * MINUTE
     assert next_run(plan, START, missed) == missed
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        ("* * 0", "sun sun"),
+        ("* * 7", "sun sun"),
+        ("* * 1-5", "mon tue wed thu fri mon"),
+        ("* * 5-7", "sun fri sat sun fri"),
+        ("* * */2", "sun tue thu sat sun"),
+        ("* * 0-6/3,5", "sun wed fri sat sun"),
+        ("* * mon", "mon mon"),
+        ("3 * 0", "sun tue sun"),  # either: the third of March 2026 is a Tuesday
+        ("3 * *", "tue fri"),
+    ],
+)
+def test_days_are_those_of_crontab(days: str, expected: str) -> None:
+    plan, found = ScheduleSettings(cron=f"0 12 {days}"), []
+    last = datetime.datetime(2026, 3, 1, 11).astimezone()
+    for _ in expected.split():
+        due = next_run(plan, last, last)
+        assert due is not None
+        found.append(due.astimezone().strftime("%a").lower())
+        last = due
+    assert " ".join(found) == expected
+
+
+@pytest.mark.parametrize("cron", ["0 3 * *", "0 3 * * 8", "0 3 * * 5-1", "0 3 * * 1/0", "60 * * * *", "@daily"])
+def test_what_is_no_crontab_is_refused(cron: str) -> None:
+    with pytest.raises(ValidationError, match="cron"):
+        ScheduleSettings(cron=cron)
 
 
 def test_turned_off_nothing_is_planned() -> None:
@@ -142,6 +176,61 @@ def test_what_came_due_while_down_runs_once_at_start(tmp_path: Path) -> None:
     asyncio.run(second_life())
 
 
+def test_a_clock_that_was_ahead_holds_no_cycle_up(tmp_path: Path) -> None:
+    async def life(*, ahead: bool) -> datetime.datetime | None:
+        async with learning(StandIns(at_home(tmp_path)), minutes(30)) as it:
+            if ahead:
+                ahead_of_us = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=4000)
+                for key in (LAST_RUN, LAST_BACKUP):
+                    await it.store.set_meta(key, ahead_of_us.isoformat())
+            backup = it.schedule._scheduler.get_job("backup").next_run_time
+            assert backup < datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
+            return it.schedule.next_at
+
+    asyncio.run(life(ahead=True))
+    second, third = asyncio.run(life(ahead=False)), asyncio.run(life(ahead=False))
+    assert second is not None
+    assert second < datetime.datetime.now(datetime.UTC) + 31 * MINUTE
+    assert third == second
+
+
+def test_a_clock_that_is_set_while_it_runs_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "CLOCK_SECONDS", 0.01)
+    set_by = datetime.timedelta()
+    monkeypatch.setattr(schedule, "utc_clock", lambda: datetime.datetime.now(datetime.UTC) + set_by)
+
+    async def story() -> None:
+        nonlocal set_by
+        workers = StandIns(at_home(tmp_path))
+        async with learning(workers, minutes(30)) as it:
+            it.schedule._clock = schedule.utc_clock
+            before = it.schedule.next_at
+            assert before is not None
+            set_by = datetime.timedelta(days=-10)
+            async with asyncio.timeout(5):
+                while it.schedule.next_at == before:
+                    await asyncio.sleep(0.005)
+            assert it.schedule.next_at is not None
+            assert abs(before - datetime.timedelta(days=10) - it.schedule.next_at) < MINUTE
+
+    asyncio.run(story())
+
+
+def test_after_the_machine_slept_what_came_due_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler's own alarm goes by a clock that stands still meanwhile."""
+    monkeypatch.setattr(schedule, "CLOCK_SECONDS", 0.01)
+
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path))
+        workers.ledger.add(5)
+        async with learning(workers, minutes(0.002)) as it:
+            it.schedule._scheduler._stop_timer()
+            cycle = await cycle_of(it)
+            assert cycle.reason == "schedule"
+
+    asyncio.run(story())
+
+
 def test_a_cycle_due_while_another_runs_comes_after_it_once(tmp_path: Path) -> None:
     async def story() -> None:
         workers = StandIns(at_home(tmp_path))
@@ -191,6 +280,22 @@ def test_conversations_that_were_rejected_do_not_start_the_same_cycle_over_and_o
             await asyncio.sleep(0.05)
             assert len(await it.store.cycles(10)) == 1
             workers.tell("intake", Counts(new=10))
+            async with asyncio.timeout(5):
+                while len(await it.store.cycles(10)) < 2:
+                    await asyncio.sleep(0.005)
+
+    asyncio.run(story())
+
+
+def test_a_corpus_that_was_not_learned_keeps_no_conversations_waiting(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path), Script(verdicts=[False]))
+        workers.ledger.add(5)
+        async with learning(workers, tables(threshold=5)) as it:
+            manual = await it.cycles.trigger("api", CycleRequest(corpus=("/books.txt",)))
+            assert (await ended(it, manual.id)).state is CycleState.REJECTED
+            await settled(it)
+            workers.tell("intake", Counts(new=5))
             async with asyncio.timeout(5):
                 while len(await it.store.cycles(10)) < 2:
                     await asyncio.sleep(0.005)

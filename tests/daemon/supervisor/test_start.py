@@ -77,6 +77,18 @@ def test_the_lock_is_held_by_one_and_freed_by_the_end_of_the_process(paths: Path
     Lock(paths).close()
 
 
+def test_two_that_keep_their_sockets_apart_do_not_share_a_state(paths: Paths, tmp_path: Path) -> None:
+    """As with and without XDG_RUNTIME_DIR, which a job of cron does not have."""
+    elsewhere = paths._replace(run=tmp_path / "elsewhere")
+    home.prepare(elsewhere)
+    lock = Lock(paths)
+    with pytest.raises(StartError, match=rf"already running on {paths.state} \(pid {os.getpid()}\)"):
+        Lock(elsewhere)
+    assert elsewhere.pid_file.read_text() == ""
+    lock.close()
+    Lock(elsewhere).close()
+
+
 def bound(paths: Paths, **api: str | int) -> sockets.Sockets:
     return sockets.bind(paths, ApiSettings.model_validate({"port": 0, **api}))
 

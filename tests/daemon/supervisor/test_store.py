@@ -198,3 +198,13 @@ def test_a_backup_holds_what_was_written_and_only_the_newest_are_kept(tmp_path: 
     assert len(copies) == KEEP
     assert copies[0] == "thord-20200114.db"
     assert back_up(tmp_path / "no.db", backups) is None
+
+
+def test_a_backup_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    (backups / ".tmp-thord-20200110.db").touch()  # of a thord that was killed
+    (tmp_path / "thord.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(sqlite3.DatabaseError):
+        back_up(tmp_path / "thord.db", backups)
+    assert list(backups.iterdir()) == []

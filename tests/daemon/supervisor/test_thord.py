@@ -133,6 +133,18 @@ def test_a_second_thord_on_the_same_home_is_refused(thord: StartThord) -> None:
     assert call(first, "/v1/status")["state"] == "ready"
 
 
+@pytest.mark.parametrize("file", ["run/thord.pid", "logs/thord.log"])
+def test_what_cannot_be_written_at_the_start_is_named(thord: StartThord, tmp_path: Path, file: str) -> None:
+    (tmp_path / "home" / file).parent.mkdir(parents=True)
+    (tmp_path / "home" / file).symlink_to("/dev/full" if file.endswith("pid") else "/no/such/folder")
+    it = thord(ready=False)
+    assert it.process.wait(10) == 1
+    assert it.process.stderr
+    said = it.process.stderr.read()
+    assert f"thord: cannot write {it.home / file}: " in said
+    assert len(said.splitlines()) == 1
+
+
 def test_a_crash_looping_worker_degrades_the_service_and_no_more(thord: StartThord) -> None:
     it = thord("--set", "supervision.max_restarts=1", monitor="crash_early")
     status = call(it, "/v1/status")
@@ -174,6 +186,21 @@ def test_hup_reloads_and_a_broken_file_changes_nothing(thord: StartThord) -> Non
     said = it.until_logged("the settings are as before")[0]
     assert "min_conversations" in str(said["error"])
     assert json.loads(it.paths.settings_file.read_text())["data"]["min_conversations"] == 3
+    assert call(it, "/v1/status")["state"] == "ready"
+
+
+def test_a_reload_that_cannot_be_written_down_stops_nothing(thord: StartThord) -> None:
+    it = thord()
+    draft = it.paths.settings_file.with_suffix(".tmp")
+    draft.mkdir()  # as good as a full disk
+    it.paths.config.write_text("[data]\nmin_conversations = 3\n")
+    it.process.send_signal(signal.SIGHUP)
+    assert "cannot be written" in str(it.until_logged("the settings are as before")[0]["error"])
+    refused = call(it, "/v1/reload", "POST")["error"]
+    assert isinstance(refused, dict)
+    assert refused["code"] == "store_unavailable"
+    draft.rmdir()
+    assert call(it, "/v1/reload", "POST")["applied"] == ["data.min_conversations"]
     assert call(it, "/v1/status")["state"] == "ready"
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.workers.intake.folders import UnreadableError, open_file
+from daemon.workers.intake.quarantine import Quarantine
+from daemon.workers.intake.reader import Reader
 from engine.data import formats
 from engine.data.formats import Found, Limits, Refused
 
@@ -117,3 +120,42 @@ def test_a_worker_does_not_start_by_hand():
     done = subprocess.run(command, cwd=Path(__file__).parents[4], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "started by thord, not by hand" in done.stderr
+
+
+def test_what_lies_too_deep_to_be_reached_is_said_and_forgotten_with_it(intake):
+    chats = intake.inbox / "chats"
+    with contextlib.chdir(chats):
+        for _ in range(20):
+            Path("d" * 250).mkdir()
+            os.chdir("d" * 250)
+        Path("far.txt").write_text("Human: a\nAssistant: b\n")
+    os.mkfifo(chats / "pipe")
+    intake.scan()
+    said = {reason.split(";")[0] for reason in intake.refusals().values()}
+    assert said == {"not a file but a named pipe", "cannot be read: File name too long"}
+    assert intake.scan().quarantined == 0, "it is said once"
+    intake.scan(retry_quarantine=True)
+    assert intake.counts() == {"quarantined": 2}
+    shutil.rmtree(chats)
+    intake.scan(retry_quarantine=True)
+    assert intake.counts() == {}, "nothing is there, and nothing was kept of it"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else for a moment")
+def test_a_folder_that_may_not_be_entered_is_said_until_it_may(shelf):
+    closed = shelf.folder / "closed"
+    closed.mkdir(mode=0o700)
+    quarantine = Quarantine(shelf.ledger.database, shelf.folder / "quarantine", 1 << 20)
+    reader = Reader(shelf.ledger, quarantine, Limits(), 1 << 20, 0.1, lambda: None)
+    for path in (closed, closed / "file.txt"):
+        with shelf.ledger.transaction():
+            os.seteuid(65534)
+            try:
+                assert reader.read(path).quarantined == 1
+                assert reader.read(path).quarantined == 0
+            finally:
+                os.seteuid(0)
+    assert shelf.ledger.counts().quarantined == 2
+    with shelf.ledger.transaction():
+        assert reader.read(closed).quarantined == 0
+    assert shelf.ledger.counts().quarantined == 1
