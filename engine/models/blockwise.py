@@ -1,7 +1,7 @@
 """Causal attention on a processor, in blocks of queries, forward and backward written by hand.
 
 Keys that no query of a block sees are left out of its products: those after it, and those before all of its documents
-and windows. The shares are kept for the way back.
+and windows. The shares are kept for the way back, but for those of long rows, which are computed again there.
 
 Shapes: B rows, H query heads, K key/value heads of G query heads each, T positions, E width of a head, N = B K; of a
 block: Q queries, R = Q G of all heads of a group, S keys.
@@ -18,6 +18,8 @@ from engine.native import library
 
 QUERIES = 128
 """Of a block: with fewer, products are too small to be fast."""
+MOST_KEPT = 1 << 24
+"""Shares of a layer that are kept: 32 MB in bf16."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ class _Attend(Function):
     def forward(ctx: "_Attend", q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, blocks: Sequence[Block]) -> Tensor:
         groups = k_BKTE.shape[1]
         q_NRE, k_NTE, v_NTE = (_rows(part, groups) for part in (q_BHTE, k_BKTE, v_BKTE))
+        keeps = q_BHTE.shape[0] * q_BHTE.shape[1] * sum(map(_scores_of, blocks)) <= MOST_KEPT
         out_NRE, shares = torch.empty_like(q_NRE), []
         for block in blocks:
             rows = _rows_of(block, q_BHTE.shape[1] // groups)
-            scores_NRS = torch.bmm(q_NRE[:, rows], k_NTE[:, block.keys].transpose(1, 2))
-            shares_NRS = _shares(scores_NRS, block, q_BHTE.shape[3] ** -0.5)
+            shares_NRS = _shares(q_NRE[:, rows], k_NTE[:, block.keys], block)
             torch.bmm(shares_NRS, v_NTE[:, block.keys], out=out_NRE[:, rows])
-            shares.append(shares_NRS)
+            if keeps:
+                shares.append(shares_NRS)
         ctx.save_for_backward(q_NRE, k_NTE, v_NTE, *shares)
         ctx.blocks = blocks
         return _heads(out_NRE, q_BHTE.shape[0], groups, q_BHTE.shape[2])
@@ -72,8 +75,9 @@ class _Attend(Function):
         gradient_NRE = _rows(gradient_BHTE, groups)
         by_q_NRE = torch.empty_like(q_NRE)
         by_k_NTE, by_v_NTE = (torch.zeros(k_NTE.shape) for _ in range(2))  # blocks are added up in float32
-        for block, shares_NRS in zip(ctx.blocks, shares, strict=True):
+        for number, block in enumerate(ctx.blocks):
             rows, keys = _rows_of(block, heads // groups), block.keys
+            shares_NRS = shares[number] if shares else _shares(q_NRE[:, rows], k_NTE[:, keys], block)
             by_v_NTE[:, keys] += torch.bmm(shares_NRS.transpose(1, 2), gradient_NRE[:, rows])
             by_shares_NRS = torch.bmm(gradient_NRE[:, rows], v_NTE[:, keys].transpose(1, 2))
             by_scores_NRS = _by_scores(by_shares_NRS, shares_NRS, width**-0.5)
@@ -105,8 +109,15 @@ def _rows_of(block: Block, group: int) -> "slice[int, int, None]":
     return slice(block.queries.start * group, block.queries.stop * group)
 
 
-def _shares(scores_NRS: Tensor, block: Block, scale: float) -> Tensor:
-    """The softmax of the scores times ``scale``; the memory of the scores may be used for it."""
+def _scores_of(block: Block) -> int:
+    """How many a head has."""
+    return (block.queries.stop - block.queries.start) * (block.keys.stop - block.keys.start)
+
+
+def _shares(q_NRE: Tensor, k_NSE: Tensor, block: Block) -> Tensor:
+    """[N, R, S]: the softmax of the products, scaled by the width."""
+    scores_NRS = torch.bmm(q_NRE, k_NSE.transpose(1, 2))
+    scale: float = q_NRE.shape[2] ** -0.5
     if (kernel := library.kernel_for(scores_NRS)) is not None:
         kernel.softmax_(scores_NRS, block.ranges_BQ2, scale)
         return scores_NRS

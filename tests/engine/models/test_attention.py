@@ -96,6 +96,29 @@ def begins(seen):
     return seen[:, 0].to(torch.int8).argmax(-1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_shares_that_are_computed_again_are_those_that_were(monkeypatch, dtype):
+    """As for rows too long to keep them: bit for bit, gradients too, in less memory."""
+    torch.manual_seed(3)
+    documents = torch.tensor([[0] * 100 + [1] * 220, [0] * 320])
+
+    def run(most):
+        monkeypatch.setattr(blockwise, "MOST_KEPT", most)
+        generator = torch.Generator().manual_seed(4)
+        q, k, v = (
+            torch.randn(2, heads, 320, 16, generator=generator).to(dtype).requires_grad_() for heads in (4, 2, 2)
+        )
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.nbytes) or x, lambda x: x):
+            out = blockwise.attend(q, k, v, packed(documents)._blocks)
+        out.float().square().sum().backward()
+        return [out, q.grad, k.grad, v.grad], sum(kept)
+
+    (kept, bytes_kept), (again, bytes_again) = run(1 << 24), run(0)
+    assert all(torch.equal(one, other) for one, other in zip(kept, again, strict=True))
+    assert bytes_again < bytes_kept / 3
+
+
 def test_what_no_query_of_a_block_sees_is_left_out():
     documents_BT = torch.cat((torch.zeros(2, 150), torch.ones(2, 150)), dim=1).long()
     seen = ((documents_BT[:, :, None] == documents_BT[:, None]) & torch.ones(300, 300, dtype=torch.bool).tril())[
