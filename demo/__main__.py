@@ -85,7 +85,7 @@ def _run(demo: Demo) -> int:
     demo.thorctl("status")
 
     demo.say("First conversations: questions about Python's standard library")
-    demo.ingest("standard-library.jsonl", text.standard_library(800))
+    demo.ingest("standard-library.jsonl", text.standard_library(500))
     demo.thorctl("data")
 
     demo.say("The first cycle: a tokenizer and a model from scratch, judged against a unigram baseline")

@@ -106,8 +106,8 @@ with app.test_client() as browser:
     assert answer.status_code == 200, answer.text
     assert set(answer.json) >= {"generated_text", "version"}
     service.stop()
-    while browser.post("/ask", json={"question": "Who are you?"}).status_code == 200:
-        pass  # it answers until it has stopped
+    while "not running" not in browser.post("/ask", json={"question": "Who are you?"}).json.get("error", ""):
+        pass  # it answers, or breaks off, until it has stopped
     print("refused:", browser.post("/ask", json={"question": "Who are you?"}).json["error"])
 """
 

@@ -152,8 +152,7 @@ def test_a_run_that_began_on_a_gpu_says_that_there_is_none_any_more(places, plan
         run.learn(plan(), places, recording())
 
 
-@pytest.mark.parametrize("name", ["ids.i32", "supervised.u8", "starts.i64"])
-@pytest.mark.parametrize("size", [None, 0, 13])
+@pytest.mark.parametrize(("name", "size"), [("ids.i32", 13), ("supervised.u8", 0), ("starts.i64", None)])
 def test_tokenised_data_that_was_cut_short_is_made_anew(name, size, places, plan, recording, tmp_path):
     whole = replace(places, folder=tmp_path / "whole", target=tmp_path / "whole-version")
     expected = run.learn(plan(max_steps=4), whole, recording())
