@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from control.client import Thord
 from demo.text import Dialogue
 from tests.e2e.service import Service, running
 
@@ -71,9 +72,7 @@ def test_a_supervisor_killed_at_random_moments_goes_on_by_itself(
             service.start("training.checkpoint_every=3")
 
         def ended() -> bool:
-            cycle = service.json("cycle", "1")
-            assert isinstance(cycle, dict)
-            return cycle["state"] in {"promoted", "failed", "rejected", "skipped", "cancelled"}
+            return Thord(service.home).cycle(1)["state"] in {"promoted", "failed", "rejected", "skipped", "cancelled"}
 
         service.until(ended, seconds=120)
         cycles = service.json("cycles")
