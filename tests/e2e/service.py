@@ -91,7 +91,9 @@ class Service:
         return dict(Thord(self.home).status())
 
     def data(self) -> dict[str, int]:
-        return dict(Thord(self.home).data())
+        found = self.json("data")
+        assert isinstance(found, dict)
+        return found
 
     def url(self) -> str:
         api = self.status()["api"]
