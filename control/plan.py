@@ -23,13 +23,7 @@ def plan(home: str | None, preset: str | None) -> dict[str, Json]:
         UsageError: the settings are wrong, or the preset is unknown.
         ThordError: the model cannot be trained here at all.
     """
-    tables = dict(resolve_settings(home)["settings"])
-    if preset is not None:
-        own = tables["model"]
-        family = own["family"] if isinstance(own, dict) else None
-        tables["model"] = {"family": family, "preset": preset}
-    found: dict[str, Json] = json.loads(heavy.run("engine.plan", ["-"], text=json.dumps(tables)))
-    return found
+    return _measured(resolve_settings(home)["settings"], preset)
 
 
 def sizes(home: str | None, begin: Callable[[str], None]) -> list[dict[str, Json]]:
@@ -39,11 +33,11 @@ def sizes(home: str | None, begin: Callable[[str], None]) -> list[dict[str, Json
         UsageError: the settings are wrong.
         ThordError: the smallest cannot be trained here at all.
     """
-    settings = json.dumps(resolve_settings(home)["settings"])
+    settings = resolve_settings(home)["settings"]
     found: list[dict[str, Json]] = []
-    for name in json.loads(heavy.run("engine.plan", ["--sizes", "-"], text=settings)):
+    for name in json.loads(heavy.run("engine.plan", ["--sizes", "-"], text=json.dumps(settings))):
         begin(name)
-        found.append({"preset": name, **plan(home, name)})
+        found.append({"preset": name, **_measured(settings, name)})
         if not found[-1]["batch_size"]:
             break
     return found
@@ -54,10 +48,8 @@ def largest(found: Sequence[Mapping[str, Json]]) -> str | None:
     fitting = None
     for each in found:
         numbers = _numbers(each)
-        if (
-            numbers["batch_size"]
-            and numbers["training_bytes"] + numbers["inference_bytes"] < numbers["available_bytes"]
-        ):
+        both = numbers["training_bytes"] + numbers["inference_bytes"]
+        if numbers["batch_size"] and both < numbers["available_bytes"]:
             fitting = str(each["preset"])
     return fitting
 
@@ -93,6 +85,16 @@ def row(found: Mapping[str, Json]) -> tuple[str, ...]:
         f"{numbers['tokens_per_second']:,.0f}",
         f"{numbers['inference_bytes'] / _MIB:,.0f} MiB",
     )
+
+
+def _measured(settings: Mapping[str, Json], preset: str | None) -> dict[str, Json]:
+    tables = dict(settings)
+    if preset is not None:
+        own = tables["model"]
+        family = own["family"] if isinstance(own, dict) else None
+        tables["model"] = {"family": family, "preset": preset}
+    found: dict[str, Json] = json.loads(heavy.run("engine.plan", ["-"], text=json.dumps(tables)))
+    return found
 
 
 def _numbers(found: Mapping[str, Json]) -> dict[str, float]:

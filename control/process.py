@@ -42,9 +42,7 @@ def resolve_settings(home: str | None) -> Configuration:
     """
     chosen = chosen_home(home)
     command = [sys.executable, "-m", "daemon.settings.show", *(["--home", str(chosen)] if chosen else [])]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=_HERE, check=False)
-    if done.returncode == exit_status.USAGE:
-        raise errors.UsageError(done.stderr.strip(), "bad_configuration")
+    done = _with_right_settings(command)
     if done.returncode:
         raise errors.ThordError(f"the settings could not be read:\n{done.stderr.strip()}")
     resolved: Configuration = json.loads(done.stdout)
@@ -57,10 +55,14 @@ def check_settings(arguments: Sequence[str]) -> None:
     Raises:
         UsageError: naming every fault.
     """
-    command = [*thord_command(), "--check", *arguments]
+    _with_right_settings([*thord_command(), "--check", *arguments])
+
+
+def _with_right_settings(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, capture_output=True, text=True, cwd=_HERE, check=False)
     if done.returncode == exit_status.USAGE:
         raise errors.UsageError(done.stderr.strip(), "bad_configuration")
+    return done
 
 
 def run_in_foreground(arguments: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ ReplayStrategy = Literal["stratified", "uniform"]
 class PathSettings(Section):
     """``[paths]``: folders watched besides the inbox."""
 
-    watch: tuple[str, ...] = Field((), description="Folders watched besides the inbox.")
+    watch: tuple[str, ...] = Field((), description="Folders watched besides the inbox, by their absolute paths.")
 
     @field_validator("watch")
     @classmethod

@@ -21,8 +21,8 @@ from daemon.supervisor.ports import Workers
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
 
-MOST = 10**18
-"""Numbers of cycles and versions are smaller: SQLite has no larger ones."""
+NUMBERS_END = 10**18
+"""Numbers of cycles and versions are smaller than this: SQLite has none of 20 digits."""
 
 _BODY_SECONDS = 30.0
 _MOST_LISTED = 10_000

@@ -33,6 +33,7 @@ TOLERANCE = 4
 Capture = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]
 """Records a computation: where its result is, and what computes it again, into the same place."""
 _spare_streams: list[torch.cuda.Stream] = []
+"""Of the process, as are the workspaces that cuBLAS keeps for each stream that it was ever called on."""
 _new_stream: Callable[[torch.device], torch.cuda.Stream] = torch.cuda.Stream  # which names no types
 _logger = logging.getLogger(__name__)
 

@@ -1,9 +1,10 @@
 """A checkpoint of a run becomes a version by itself: to be served, judged, or learned on from."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from engine import artifacts, version
 from engine.artifacts import ArtifactError, VersionManifest
@@ -12,8 +13,7 @@ from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.training import checkpoint
 from engine.training.average import averages_in
-from engine.training.run import CHECKPOINTS, RECORD, TOKENIZER, Plan, Record, figures
-from engine.version import Provenance
+from engine.training.run import CHECKPOINTS, RECORD, TOKENIZER, Plan, Record, provenance
 
 
 def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target: Path, number: int) -> VersionManifest:
@@ -26,6 +26,8 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
         ArtifactError: it is no checkpoint, or it or what belongs to it is damaged or gone.
         OSError: the disk is full or refused.
     """
+    if not (source / checkpoint.MODEL).exists():
+        raise ArtifactError(f"{source} is no checkpoint; those are folders such as runs/000001/{CHECKPOINTS}/000200")
     found = checkpoint.read(source)
     run = source.parent.parent if source.parent.name == CHECKPOINTS else runs / source.parent.name
     try:
@@ -33,18 +35,11 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
     except (OSError, ValidationError) as error:
         raise ArtifactError(f"the run that {source} is of is not to be read: {run / RECORD}: {error}") from error
     settings, tokenizer = _outline(record.plan, run, version_at)
-    provenance = Provenance(
-        version=number,
-        parent=record.plan.base,
-        cycle=None,
-        snapshot_sha256=record.snapshot_sha256,
-        seed=record.plan.training.seed,
-        settings={**record.plan.settings, "imported": {"from": str(source)}},
-        training_seconds=round(found.progress.seconds, 3),
-        metrics=figures(found.progress),
-    )
+    origin = provenance(record, found.progress)
+    imported: dict[str, JsonValue] = {"imported": {"from": str(source)}}
+    origin = replace(origin, version=number, cycle=None, settings=origin.settings | imported)
     artifacts.sweep_drafts(target.parent)
-    return version.publish(target, found.weights | averages_in(found.optimizer), settings, tokenizer, provenance)
+    return version.publish(target, found.weights | averages_in(found.optimizer), settings, tokenizer, origin)
 
 
 def _outline(plan: Plan, run: Path, version_at: Callable[[int], Path]) -> tuple[ModelSettings, Tokenizer]:

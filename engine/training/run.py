@@ -33,7 +33,7 @@ from engine.tokenizers.base import Tokenizer
 from engine.training import metrics
 from engine.training.checkpoint import Progress
 from engine.training.closeup import Examples
-from engine.training.loop import Loop, Outcome, steps_per_epoch
+from engine.training.loop import Loop, steps_per_epoch
 from engine.training.metrics import Recorder
 from engine.training.objectives import Anchor, MaskedCrossEntropy
 from engine.training.reporting import Reporter, Stopped
@@ -155,8 +155,8 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
         world.barrier()
         return version.existing(places.target, plan.cycle)
     artifacts.sweep_drafts(places.target.parent)
-    provenance = _provenance(record, outcome)
-    manifest = version.publish(places.target, outcome.weights, settings, tokenizer, provenance, outcome.trunk)
+    origin = provenance(record, outcome.progress)
+    manifest = version.publish(places.target, outcome.weights, settings, tokenizer, origin, outcome.trunk)
     world.barrier()
     return manifest
 
@@ -309,7 +309,8 @@ def _anchor(record: Record, places: Places) -> Anchor | None:
     return Anchor(base, weight)
 
 
-def _provenance(record: Record, outcome: Outcome) -> Provenance:
+def provenance(record: Record, progress: Progress) -> Provenance:
+    """Where the version comes from that a run has got to."""
     plan = record.plan
     return Provenance(
         version=plan.version,
@@ -318,12 +319,12 @@ def _provenance(record: Record, outcome: Outcome) -> Provenance:
         snapshot_sha256=record.snapshot_sha256,
         seed=plan.training.seed,
         settings=plan.settings,
-        training_seconds=round(outcome.progress.seconds, 3),
-        metrics=figures(outcome.progress),
+        training_seconds=round(progress.seconds, 3),
+        metrics=_figures(progress),
     )
 
 
-def figures(progress: Progress) -> dict[str, float]:
+def _figures(progress: Progress) -> dict[str, float]:
     """What a version's manifest says of its training; what is not known, or no number, is left out."""
     found = {
         "steps": progress.step,

@@ -141,11 +141,11 @@ def test_doctor_goes_through_the_sizes_until_one_does_not_fit(
     measured = {"parameters": 1e6, "training_bytes": 5 << 20, "tokens_per_second": 10.0, "available_bytes": 10 << 20}
     answers, fits = {"tiny": 3, "small": 6}, {"tiny": 4, "small": 4, "base": 0}
 
-    def measure(_: str | None, name: str | None) -> dict[str, object]:
+    def measure(_: object, name: str | None) -> dict[str, object]:
         size = str(name)
         return measured | {"inference_bytes": answers.get(size, 1) << 20, "batch_size": fits[size]}
 
-    monkeypatch.setattr(plan, "plan", measure)
+    monkeypatch.setattr(plan, "_measured", measure)
     (tmp_path / "thord.toml").write_text("")
     words = ["doctor", "-H", str(tmp_path), "--plan", "--preset", "all"]
     assert main(words) == 0

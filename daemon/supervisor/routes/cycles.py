@@ -11,7 +11,7 @@ from daemon.supervisor import versions
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.ndjson import NdjsonResponse
-from daemon.supervisor.operations import MOST, Body, Call, Operation
+from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.records import CycleRequest, version_name
 from engine.config import TrainingSettings
@@ -28,7 +28,7 @@ class TrainBody(Body):
     validation_files: tuple[str, ...] = ()
     corpus: tuple[str, ...] = ()
     split: bool = False
-    base: int | None = Field(None, gt=0, lt=MOST)
+    base: int | None = Field(None, gt=0, lt=NUMBERS_END)
     overrides: dict[str, JsonValue] = Field(default_factory=dict)
 
 

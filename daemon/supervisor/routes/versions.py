@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue
 from starlette.responses import JSONResponse, Response
 
 from daemon.supervisor import versions as on_disk
-from daemon.supervisor.operations import MOST, Body, Call, Operation
+from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.records import Version, version_name
 from daemon.supervisor.routes.cycles import check_files
@@ -21,7 +21,7 @@ class PromoteBody(Body):
 class EvaluateBody(Body):
     """What to judge (null: the version in service), and on which files (none: what its own cycle held out)."""
 
-    version: int | None = Field(None, ge=0, lt=MOST)
+    version: int | None = Field(None, ge=0, lt=NUMBERS_END)
     files: tuple[str, ...] = ()
 
 

@@ -63,15 +63,8 @@ def is_own(path: Path, paths: Paths) -> bool:
         path == own or own in path.parents
         for own in (
             *(paths.segments, paths.quarantine, paths.snapshots, paths.runs, paths.models, paths.backups),
-            *(
-                paths.tensorboard,
-                paths.corpora,
-                paths.logs,
-                paths.run,
-                paths.config,
-                paths.training_summary,
-                paths.lock_file,
-            ),
+            *(paths.tensorboard, paths.corpora, paths.logs, paths.run, paths.config),
+            *(paths.training_summary, paths.lock_file),
         )
     )
 

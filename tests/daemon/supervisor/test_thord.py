@@ -38,6 +38,15 @@ def call(thord: Thord, path: str, method: str = "GET", body: object = None) -> d
         connection.close()
 
 
+def said_at_its_end(thord: Thord) -> str:
+    """By one that could not start: a single line, and status 1."""
+    assert thord.process.wait(10) == 1
+    assert thord.process.stderr
+    said = thord.process.stderr.read()
+    assert len(said.splitlines()) == 1
+    return said
+
+
 def test_a_term_stops_everything_and_leaves_nothing(thord: StartThord) -> None:
     it = thord()
     family = it.family()
@@ -125,11 +134,8 @@ def test_the_next_start_after_a_kill_succeeds_at_once(thord: StartThord) -> None
 def test_a_second_thord_on_the_same_home_is_refused(thord: StartThord) -> None:
     first = thord()
     second = thord(ready=False)
-    assert second.process.wait(10) == 1
-    assert second.process.stderr
-    said = second.process.stderr.read()
+    said = said_at_its_end(second)
     assert f"already running on {first.home} (pid {first.process.pid})" in said
-    assert len(said.splitlines()) == 1
     assert call(first, "/v1/status")["state"] == "ready"
 
 
@@ -138,11 +144,8 @@ def test_what_cannot_be_written_at_the_start_is_named(thord: StartThord, tmp_pat
     (tmp_path / "home" / file).parent.mkdir(parents=True)
     (tmp_path / "home" / file).symlink_to("/dev/full" if file.endswith("pid") else "/no/such/folder")
     it = thord(ready=False)
-    assert it.process.wait(10) == 1
-    assert it.process.stderr
-    said = it.process.stderr.read()
+    said = said_at_its_end(it)
     assert f"thord: cannot write {it.home / file}: " in said
-    assert len(said.splitlines()) == 1
 
 
 def test_a_crash_looping_worker_degrades_the_service_and_no_more(thord: StartThord) -> None:

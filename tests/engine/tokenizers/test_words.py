@@ -2,6 +2,7 @@
 
 import pydoc
 import threading
+from array import array
 
 import pytest
 import tokenizers
@@ -66,6 +67,17 @@ def test_every_kind_of_neighbours_as_the_library_has_it(whole):
 def test_real_text_as_the_library_has_it(whole):
     texts = [pydoc.render_doc(module) for module in ("argparse", "decimal", "email", "tokenize")]
     assert batch(texts) == whole(texts)
+
+
+def test_words_too_long_to_be_remembered_as_the_library_has_them(whole):
+    longest = words._LONGEST
+    parts = ["don't " * 3, "strip" * longest, " " * 2 * longest, "x", "7" * 2 * longest, "'.<|" * longest]
+    parts += ["\u00e9\u5b57" * longest, "\n" * longest, " y" + "\u3000z" * longest]
+    texts = [*parts, "".join(parts), " ".join(reversed(parts))]
+    remembered = words.Words(TOKENIZER._inner)
+    found = [array("i", packed).tolist() for packed in remembered.encode_batch(texts)]
+    assert found == whole(texts)
+    assert max(map(len, remembered)) <= longest
 
 
 def test_words_that_are_forgotten_are_found_again_by_any_thread(whole, monkeypatch):

@@ -82,8 +82,9 @@ def test_one_that_lies_elsewhere_finds_its_run_by_name(places, plan, recording, 
 
 def test_what_is_none_or_damaged_is_refused_and_leaves_nothing(places, plan, recording, tmp_path):
     run.learn(plan(max_steps=2), places, recording())
-    with pytest.raises(ArtifactError, match=r"nowhere.*No such file"):
-        taken(places, tmp_path / "nowhere")
+    for none in (tmp_path / "nowhere", places.folder, places.folder / "checkpoints"):
+        with pytest.raises(ArtifactError, match=rf"{none} is no checkpoint; those are .*/checkpoints/000200"):
+            taken(places, none)
     checkpoint = places.folder / "checkpoints/000002"
     weights = checkpoint / "model.safetensors"
     content = bytearray(weights.read_bytes())

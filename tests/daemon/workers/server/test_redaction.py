@@ -81,6 +81,14 @@ def on_disk(home: Path, secret: str) -> list[Path]:
     return [file for file in files if secret.encode() in file.read_bytes()]
 
 
+async def redacted_at_last(found: Redaction, text: str) -> list[str]:
+    """Once the thread has noticed that it may go on."""
+    while True:
+        with contextlib.suppress(UnredactedError):
+            return await found.of([text])
+        await asyncio.sleep(0)
+
+
 def redact(*texts: str) -> list[str]:
     return asyncio.run(Redaction().of(texts))
 
@@ -157,11 +165,7 @@ def test_what_takes_too_long_is_not_kept_nor_waited_for_again(
         with pytest.raises(UnredactedError, match="have not ended with an earlier text"):
             await found.of(["behind it"])
         os.close(await asyncio.to_thread(os.open, tmp_path / "gate", os.O_WRONLY))
-        while True:  # until the thread has noticed
-            with contextlib.suppress(UnredactedError):
-                assert await found.of(["Ann again"]) == ["[name] again"]
-                return
-            await asyncio.sleep(0)
+        assert await redacted_at_last(found, "Ann again") == ["[name] again"]
 
     asyncio.run(scenario())
 
@@ -182,11 +186,7 @@ def test_a_regular_expression_without_end_is_given_up_and_stops_nothing_else(mon
         with pytest.raises(UnredactedError, match="longer than 1 seconds") as refused:
             await work
         assert endless not in str(refused.value)
-        while True:  # until the thread has noticed
-            with contextlib.suppress(UnredactedError):
-                assert await found.of(["b aaa"]) == ["b [redacted]"]
-                return
-            await asyncio.sleep(0.01)
+        assert await redacted_at_last(found, "b aaa") == ["b [redacted]"]
 
     asyncio.run(scenario())
 
