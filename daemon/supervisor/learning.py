@@ -41,8 +41,7 @@ class Learning:
             StoreUnavailableError: it cannot be opened now.
         """
         store = await Store.open(paths.database, paths.backups)
-        boot_timeout = tables().supervision.boot_timeout_seconds
-        promotion = Promotion(store, workers, paths, troubles, boot_timeout=boot_timeout)
+        promotion = Promotion(store, workers, paths, tables, troubles)
         evaluations = Evaluations(store, workers, promotion)
         cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
         schedule = Schedule(store, cycles, workers, paths, tables, troubles)

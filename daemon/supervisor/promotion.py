@@ -24,6 +24,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.cycle import CycleState
 from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Ready, Refused, Serving, WorkerName
+from daemon.settings.sections import Tables
 from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.records import Cycle, Swap, Version
 from daemon.supervisor.store import NoSuchRecordError, Store, StoreUnavailableError
@@ -82,9 +83,9 @@ class Promotion:
         store: Store,
         workers: Workers,
         paths: Paths,
+        tables: Callable[[], Tables],
         troubles: Troubles,
         *,
-        boot_timeout: float = 180.0,
         passed: Callable[[SwapStep], None] = lambda _: None,
     ) -> None:
         self.serving = artifacts.current_version(paths.current)
@@ -93,8 +94,8 @@ class Promotion:
         self._store = store
         self._workers = workers
         self._paths = paths
+        self._tables = tables
         self._troubles = troubles
-        self._boot_timeout = boot_timeout
         self._passed = passed
         self._one_at_a_time = asyncio.Lock()
         self._server_is_up = asyncio.Event()
@@ -232,7 +233,7 @@ class Promotion:
                 return False
             except WorkerLostError as error:
                 _logger.warning("the server died while it prepared", version=version, how=str(error))
-                await self._server_is_back()
+                await self._wait_for_server()
                 continue
             if isinstance(answer, Refused) and not answer.unfit:
                 raise NotNowError(answer.reason)
@@ -397,12 +398,11 @@ class Promotion:
         self._troubles.end("version")
         await insist(lambda: self._store.prove_version(version), self._troubles)
 
-    async def _server_is_back(self) -> None:
+    async def _wait_for_server(self) -> None:
+        """Wait until a server that died is up again, or has had its time to be."""
         self._server_is_up.clear()
-        try:
-            await asyncio.wait_for(self._server_is_up.wait(), self._boot_timeout)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._server_is_up.wait(), self._tables().supervision.boot_timeout_seconds)
 
     def _begin(self, chore: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(chore)

@@ -371,10 +371,10 @@ class StandIns:
 
 
 @contextlib.asynccontextmanager
-async def learning(workers: StandIns, settings: Tables | None = None):
+async def learning(workers: StandIns, settings: Tables | Callable[[], Tables] | None = None):
     """Store, swap, driver and schedule around the stand-ins, recovered and running."""
-    settings = settings or tables()
-    it = await Learning.open(workers.paths, lambda: settings, workers, Troubles())
+    chosen = settings or tables()
+    it = await Learning.open(workers.paths, chosen if callable(chosen) else lambda: chosen, workers, Troubles())
     await it.recover()
     try:
         yield it

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.paths import Paths, at_home
-from daemon.messages import Abandon, Commit, Prepare, Ready, Refused
+from daemon.messages import Abandon, Commit, FromWorker, Prepare, Ready, Refused
+from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor import troubles as troubles_module
+from daemon.supervisor.ports import WorkerLostError
 from daemon.supervisor.promotion import (
     DEATH_WINDOW,
     DEATHS,
@@ -24,7 +26,7 @@ from daemon.supervisor.promotion import (
 )
 from daemon.supervisor.store import NoSuchRecordError, StoreUnavailableError
 from engine import artifacts
-from tests.daemon.supervisor.stand_ins import Script, StandIns, learning, live, publish
+from tests.daemon.supervisor.stand_ins import Script, StandIns, learning, live, publish, tables
 
 
 @pytest.fixture(autouse=True)
@@ -238,6 +240,23 @@ def test_a_server_killed_while_it_prepares_is_given_another_chance(paths: Paths)
         async with learning(workers) as it:
             await it.promotion.promote(1, by="uid 0")
             assert workers.serving == 1
+
+    asyncio.run(story())
+
+
+def test_how_long_a_killed_server_is_waited_for_follows_a_reload(paths: Paths) -> None:
+    class Leaving(StandIns):
+        async def _prepare(self, version: int) -> FromWorker:
+            self.script.server_up = False
+            raise WorkerLostError("the server was killed")
+
+    async def story() -> None:
+        given = [tables()]  # with minutes to come up
+        async with learning(Leaving(paths), lambda: given[-1]) as it:
+            given.append(tables().model_copy(update={"supervision": SupervisionSettings(boot_timeout_seconds=0.01)}))
+            async with asyncio.timeout(10):
+                await it.promotion.promote(1, by="uid 0")
+            assert artifacts.current_version(paths.current) == 1
 
     asyncio.run(story())
 
