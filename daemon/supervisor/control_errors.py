@@ -11,6 +11,7 @@ from daemon.supervisor.evaluations import EvaluationFailedError
 from daemon.supervisor.imports import ImportFailedError
 from daemon.supervisor.ports import WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.promotion import NotAllowedError, NotNowError, RefusedError
+from daemon.supervisor.scans import ScanFailedError
 from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError, StoreUnavailableError
 
 _logger = log.get(__name__)
@@ -34,6 +35,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     SettingsError: (422, "bad_settings"),
     ImportFailedError: (409, "import_failed"),
     EvaluationFailedError: (502, "evaluation_failed"),
+    ScanFailedError: (502, "scan_failed"),
     WorkerLostError: (502, "worker_lost"),
     NotNowError: (503, "not_now"),
     WorkerUnavailableError: (503, "worker_unavailable"),

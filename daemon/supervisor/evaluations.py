@@ -1,15 +1,12 @@
 """Evaluations, one at a time: a cycle's own, and those a person asks for."""
 
 import asyncio
-import itertools
 
 from daemon.messages import Evaluate, Evaluated, Failure, FromWorker
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.promotion import Promotion
+from daemon.supervisor.request_numbers import RequestNumbers
 from daemon.supervisor.store import NoSuchRecordError, Store
-
-FIRST_REQUEST = 1_000_000_000
-"""Requests by hand are numbered from here, so that they never look like a cycle's."""
 
 
 class EvaluationFailedError(Exception):
@@ -19,12 +16,12 @@ class EvaluationFailedError(Exception):
 class Evaluations:
     """Gives the evaluator its work."""
 
-    def __init__(self, store: Store, workers: Workers, promotion: Promotion) -> None:
+    def __init__(self, store: Store, workers: Workers, promotion: Promotion, numbers: RequestNumbers) -> None:
         self._store = store
         self._workers = workers
         self._promotion = promotion
+        self._numbers = numbers
         self._one_at_a_time = asyncio.Lock()
-        self._numbers = itertools.count(FIRST_REQUEST)
 
     async def run(self, command: Evaluate) -> FromWorker:
         """Have the evaluator do one command; waits for another that is under way.
@@ -50,7 +47,7 @@ class Evaluations:
             raise NoSuchRecordError("there is no version in service yet")
         version = await self._store.version(serving if number is None and serving is not None else number or 0)
         command = Evaluate(
-            request=next(self._numbers),
+            request=self._numbers.next(),
             version=version.number,
             incumbent=None if version.number == serving else serving,
             cycle=None if files else version.cycle,

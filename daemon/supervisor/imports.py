@@ -1,17 +1,14 @@
 """Imports: a model from elsewhere, or a checkpoint, becomes a version, published by a trainer of its own."""
 
 import asyncio
-import itertools
 
 from control.paths import Paths
 from daemon.messages import Failure, Import, Imported, Layout
 from daemon.supervisor import versions
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.records import Version, utc_now
+from daemon.supervisor.request_numbers import RequestNumbers
 from daemon.supervisor.store import Store
-
-_FIRST_REQUEST = 3_000_000_000
-"""Requests are numbered from here, so that they never look like a cycle's."""
 
 
 class ImportFailedError(Exception):
@@ -21,11 +18,11 @@ class ImportFailedError(Exception):
 class Imports:
     """Gives the trainer a model to publish. A cycle that comes due meanwhile waits for the trainer."""
 
-    def __init__(self, store: Store, workers: Workers, paths: Paths) -> None:
+    def __init__(self, store: Store, workers: Workers, paths: Paths, numbers: RequestNumbers) -> None:
         self._store = store
         self._workers = workers
         self._paths = paths
-        self._numbers = itertools.count(_FIRST_REQUEST)
+        self._numbers = numbers
 
     async def take(self, folder: str, layout: Layout) -> Version:
         """Publish the model in ``folder``; the version it became, which is not in service yet.
@@ -38,7 +35,7 @@ class Imports:
         """
         highest = await asyncio.to_thread(versions.highest, self._paths)
         number = await self._store.reserve_version(highest)
-        command = Import(request=next(self._numbers), version=number, layout=layout, folder=folder)
+        command = Import(request=self._numbers.next(), version=number, layout=layout, folder=folder)
         answer = await self._workers.run("trainer", command, lambda _: None)
         if isinstance(answer, Failure):
             raise ImportFailedError(answer.reason)

@@ -13,6 +13,8 @@ from daemon.supervisor.imports import Imports
 from daemon.supervisor.observed import Observed
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.promotion import Promotion
+from daemon.supervisor.request_numbers import RequestNumbers
+from daemon.supervisor.scans import Scans
 from daemon.supervisor.schedule import Schedule
 from daemon.supervisor.store import Store
 from daemon.supervisor.troubles import Troubles, insist
@@ -26,6 +28,7 @@ class Learning:
     promotion: Promotion
     evaluations: Evaluations
     imports: Imports
+    scans: Scans
     cycles: Cycles
     schedule: Schedule
     observed: Observed
@@ -42,11 +45,22 @@ class Learning:
         """
         store = await Store.open(paths.database, paths.backups)
         promotion = Promotion(store, workers, paths, tables, troubles)
-        evaluations = Evaluations(store, workers, promotion)
+        numbers = RequestNumbers()
+        evaluations = Evaluations(store, workers, promotion, numbers)
         cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
         schedule = Schedule(store, cycles, workers, paths, tables, troubles)
-        imports = Imports(store, workers, paths)
-        return cls(store, promotion, evaluations, imports, cycles, schedule, Observed(workers), troubles, paths)
+        return cls(
+            store=store,
+            promotion=promotion,
+            evaluations=evaluations,
+            imports=Imports(store, workers, paths, numbers),
+            scans=Scans(workers, numbers),
+            cycles=cycles,
+            schedule=schedule,
+            observed=Observed(workers),
+            troubles=troubles,
+            paths=paths,
+        )
 
     async def recover(self) -> None:
         """Repair what a crash left and go on. It does not wait for workers."""

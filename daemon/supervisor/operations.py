@@ -16,7 +16,6 @@ from daemon.settings.sections import Tables
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.permissions import Access, Peer
-from daemon.supervisor.ports import Workers
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
@@ -84,7 +83,6 @@ class House:
 
     service: Service
     learning: Learning
-    workers: Workers
 
 
 @dataclass(frozen=True)

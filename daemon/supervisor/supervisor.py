@@ -200,7 +200,7 @@ class Supervisor:
             raise StartError(str(error)) from None
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
-        house = House(self, learning, self.workers)
+        house = House(self, learning)
         control = ControlApi(house, owner=os.geteuid(), group=group_of(self.paths.control_socket))
         await control.start(self.sockets.control)
         recovery = asyncio.create_task(learning.recover())

@@ -1,19 +1,14 @@
 """What came in, and what was refused."""
 
 import asyncio
-import itertools
 import sqlite3
 
 from starlette.responses import JSONResponse, Response
 
-from daemon.messages import Failure, FromWorker, Scan, Scanned
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.operations import Call, Operation
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.quarantine import refusals
-
-_requests = itertools.count(2_000_000_000)
-"""Numbers that never look like a cycle's."""
 
 
 async def data(call: Call) -> Response:
@@ -41,15 +36,8 @@ async def retry_quarantine(call: Call) -> Response:
 
 
 async def _scan(call: Call, *, retry_quarantine: bool) -> Response:
-    command = Scan(request=next(_requests), retry_quarantine=retry_quarantine)
-
-    def answers(message: FromWorker) -> bool:
-        return isinstance(message, Scanned | Failure) and message.request == command.request
-
-    answer = await call.house.workers.request("intake", command, answers)
-    if isinstance(answer, Failure):
-        raise ControlError(502, "scan_failed", answer.reason)
-    return JSONResponse(answer.model_dump(mode="json", exclude={"kind", "request"}))
+    found = await call.house.learning.scans.scan(retry_quarantine=retry_quarantine)
+    return JSONResponse(found.model_dump(mode="json", exclude={"kind", "request"}))
 
 
 OPERATIONS = (

@@ -1,0 +1,37 @@
+"""Scans: a look through the inbox that a person asks for, instead of waiting for the next cycle."""
+
+from daemon.messages import Failure, FromWorker, Scan, Scanned
+from daemon.supervisor.ports import Workers
+from daemon.supervisor.request_numbers import RequestNumbers
+
+
+class ScanFailedError(Exception):
+    """The inbox could not be looked through; the message says why."""
+
+
+class Scans:
+    """Has the intake look."""
+
+    def __init__(self, workers: Workers, numbers: RequestNumbers) -> None:
+        self._workers = workers
+        self._numbers = numbers
+
+    async def scan(self, *, retry_quarantine: bool) -> Scanned:
+        """Read through every watched folder, and with ``retry_quarantine`` what was refused once more.
+
+        Raises:
+            ScanFailedError: the intake could not.
+            WorkerUnavailableError: it is not there.
+            WorkerLostError: it went away before it answered.
+        """
+        command = Scan(request=self._numbers.next(), retry_quarantine=retry_quarantine)
+
+        def answers(message: FromWorker) -> bool:
+            return isinstance(message, Scanned | Failure) and message.request == command.request
+
+        answer = await self._workers.request("intake", command, answers)
+        if isinstance(answer, Failure):
+            raise ScanFailedError(answer.reason)
+        if not isinstance(answer, Scanned):
+            raise ScanFailedError(f"the intake answered with '{answer.kind}'")
+        return answer
