@@ -57,7 +57,12 @@ class DataSettings(Section):
     max_tries: int = Field(3, gt=0, description="Rejected or failed cycles after which a conversation is set aside.")
     max_file_megabytes: int = Field(2048, gt=0, description="A larger file goes to quarantine.")
     max_record_megabytes: int = Field(8, gt=0, description="A larger record goes to quarantine.")
-    settle_seconds: float = Field(1.0, gt=0, description="A file is read once it was left alone for this long.")
+    settle_seconds: float = Field(
+        1.0,
+        gt=0,
+        description="A file is read once it was left alone for this long, one that never rests after 30 times as long. "
+        "What is cut off it before is not seen: rotate by renaming.",
+    )
     enwik8_address: str = Field(
         "", description="Where the corpus enwik8 is fetched when it is first asked for: itself or a zip file of it."
     )

@@ -44,7 +44,7 @@ class Pending:
         return sorted(path for path, wait in self._waits.items() if wait.due <= at)
 
     def is_complete(self, path: Path, signature: Signature, modified: float, at: float) -> bool:
-        """Whether a file can be read now; if not, it is looked at again after the wait.
+        """Whether a file can be read now; if not, it is looked at again when it will have rested for the wait.
 
         Args:
             path: the file.
@@ -52,14 +52,13 @@ class Pending:
             modified: seconds since it was changed, by its own time stamp; less than 0 where that lies ahead.
             at: now.
         """
-        wait = self._waits.get(path)
-        unchanged = wait is not None and wait.signature == signature
-        if unchanged or modified >= self.settle_seconds or (wait is not None and at >= wait.until):
+        if modified >= self.settle_seconds:
             return True
         self.note(path, at)
         wait = self._waits[path]
-        wait.signature, wait.due = signature, at + self.settle_seconds
-        return False
+        if wait.signature != signature:
+            wait.signature, wait.due = signature, at + self.settle_seconds - max(modified, 0.0)
+        return at >= min(wait.due, wait.until)
 
     def next_due(self) -> float | None:
         """When to look again; none where nothing is waited for."""

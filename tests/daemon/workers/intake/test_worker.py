@@ -104,6 +104,19 @@ def test_a_live_jsonl_contributes_only_what_is_new(intake):
     assert "quarantined" not in intake.counts()
 
 
+def test_a_log_that_is_rotated_by_renaming_loses_nothing(intake):
+    live = intake.inbox / "chats" / "live.jsonl"
+    line = '{{"prompt": "p{}", "completion": "c"}}\n'.format
+    live.write_text(line(0))
+    intake.scan()
+    with live.open("a") as log:
+        log.write(line(1))  # and before it is read:
+    live.rename(live.with_name("live.jsonl.1"))
+    live.write_text(line(2))
+    intake.scan()
+    assert sum(intake.counts().values()) == 3
+
+
 def test_a_chat_that_goes_on_is_learned_from_where_it_was(intake, new_side):
     chat = new_side("hello", "hi", "how are you", "well")
     file = intake.inbox / "chats" / "chat.json"
