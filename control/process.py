@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from control.paths import Paths
 
 _POLL_SECONDS = 0.05
+_RIVAL_SECONDS = 1.0
+"""A thord that holds the lock of its home listens within this time."""
 _HERE = Path(__file__).resolve().parent.parent
 
 
@@ -76,6 +78,8 @@ def run_in_foreground(arguments: Sequence[str]) -> None:
 def start_detached(thord: Thord, arguments: Sequence[str], timeout: float) -> Status:
     """Start thord in a session of its own; its status once it is ready, or degraded.
 
+    Where another was started here at the same time and came first, it is the status of that one.
+
     Raises:
         ThordError: it ended before it was ready (with what it said, and `UsageError` where its settings are wrong), or
             it was not ready in time.
@@ -93,7 +97,11 @@ def start_detached(thord: Thord, arguments: Sequence[str], timeout: float) -> St
         try:
             return wait_ready(thord, process.pid, timeout)
         except EndedError:
-            raise _failed_start(process.wait(), stderr, thord.paths) from None
+            status = process.wait()
+            rival = _rival(thord) if status == exit_status.FAILED else None
+            if rival is None:
+                raise _failed_start(status, stderr, thord.paths) from None
+        return wait_ready(thord, rival, timeout)
 
 
 class EndedError(errors.ThordError):
@@ -146,10 +154,7 @@ def end_unresponsive(socket_file: Path, *, now: bool) -> int:
     Raises:
         NotPermittedError: it is another user's.
     """
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(socket_address(socket_file))
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 3 * 4)
-    pid = int.from_bytes(credentials[:4], sys.byteorder)
+    pid = _listener(socket_file)
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
             os.kill(pid, number)
@@ -160,6 +165,29 @@ def end_unresponsive(socket_file: Path, *, now: bool) -> int:
     except PermissionError as error:
         raise errors.NotPermittedError(f"thord (pid {pid}) does not answer and is another user's; use sudo") from error
     return pid
+
+
+def _listener(socket_file: Path) -> int:
+    """The process that listens on a socket, as the kernel has it.
+
+    Raises:
+        OSError: nobody does, or this user may not open it.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(socket_address(socket_file))
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 3 * 4)
+    return int.from_bytes(credentials[:4], sys.byteorder)
+
+
+def _rival(thord: Thord) -> int | None:
+    """The thord that was first where two were started at once, and kept the other from starting."""
+    deadline = time.monotonic() + _RIVAL_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return _listener(thord.control_socket)
+        except OSError:
+            time.sleep(_POLL_SECONDS)
+    return None
 
 
 def _status(thord: Thord) -> Status | None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,18 @@ def test_a_start_that_fails_says_what_thord_said(fake: Path, tmp_path: Path) -> 
         start(tmp_path / "home")
 
 
+def test_of_two_that_are_started_at_once_both_starts_succeed(fake: Path, tmp_path: Path) -> None:
+    lock = f"try: os.mkdir({str(tmp_path / 'lock')!r})\nexcept OSError: sys.exit('already running')"
+    fake.write_text(f"import os, sys, time\n{lock}\ntime.sleep(0.3)\nSTATE, WORKER = 'ready', 'running'\n{LISTEN}")
+    with ThreadPoolExecutor(2) as threads:
+        both = list(threads.map(start, [tmp_path / "home"] * 2))
+    pid = both[0]["pid"]
+    assert [(status["state"], status["pid"]) for status in both] == [("ready", pid)] * 2
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
 def test_a_start_that_takes_too_long_is_left_to_go_on(fake: Path, tmp_path: Path) -> None:
     fake.write_text("STATE, WORKER = 'starting', 'starting'\n" + LISTEN)
     with pytest.raises(errors.ThordError, match="goes on starting"):
@@ -116,7 +129,7 @@ def test_a_start_while_it_stops_starts_it_again(fake: Path, tmp_path: Path) -> N
         f"import threading, os\nthreading.Timer(1, os._exit, (0,)).start()\nSTATE, WORKER = 'stopping', 'x'\n{LISTEN}"
     )
     with subprocess.Popen([sys.executable, "-c", stopping, "--home", str(home)]) as ending:
-        while not (home / "run/control.sock").exists():
+        while process._status(Thord(home)) is None:  # the file of a socket is there before anybody listens
             assert ending.poll() is None
         fake.write_text(f"import os; os.unlink({str(home / 'run/control.sock')!r})\n{fake.read_text()}")
         options = service.StartOptions(
