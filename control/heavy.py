@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from control import errors, exit_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _HERE = Path(__file__).resolve().parent.parent
 
 
-def run(
-    module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, text: str | None = None
-) -> str:
+def run(module: str, arguments: Sequence[str], text: str | None = None) -> str:
     """Run a module of the engine, with ``text`` on its standard input; what it printed.
 
     Raises:
@@ -25,9 +23,7 @@ def run(
         UsageError: what it was given is wrong.
     """
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(
-        command, input=text, capture_output=True, encoding="utf-8", cwd=_HERE, env=environment, check=False
-    )
+    done = subprocess.run(command, input=text, capture_output=True, encoding="utf-8", cwd=_HERE, check=False)
     if done.returncode == exit_status.USAGE:
         raise errors.UsageError(done.stderr.strip())
     if done.returncode:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from control import errors
 from control.cli.parser import Options
+from control.client import Thord, version_number
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
-
-    from control.client import Thord
 
 
 class TextOptions(Options):
@@ -42,17 +41,17 @@ def text_of(options: TextOptions) -> str:
 
 
 def version_folder(thord: Thord, version: str | None) -> Path:
-    """Where a version lies on disk, without one that in service; thord need not run for that.
+    """Where a version lies on disk; without a name, the one in service. thord need not run for that.
 
     Raises:
+        UsageError: that is no name of a version.
         NotFoundError: there is none.
     """
     if version is None:
         if not thord.paths.current.is_dir():
             raise errors.NotFoundError("no version is in service yet; name one with --version")
         return thord.paths.current.resolve()
-    digits = version.rpartition("@")[2]
-    folder = thord.paths.version(int(digits)) if digits.isdecimal() else None
-    if folder is None or not folder.is_dir():
+    folder = thord.paths.version(version_number(version))
+    if not folder.is_dir():
         raise errors.NotFoundError(f"there is no version {version}; 'thorctl versions' lists them")
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -114,7 +113,7 @@ def _push(options: PushOptions) -> int:
             f"thord {source.name}",
             *(["--private"] if options.private else []),
         ]
-        address = heavy.run("engine.huggingface.pushing", arguments, os.environ).strip()
+        address = heavy.run("engine.huggingface.pushing", arguments).strip()
     if options.json:
         output.emit({"version": source.name, "repository": options.repository, "url": address})
     else:

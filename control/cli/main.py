@@ -11,11 +11,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
-from control.cli.parser import Commands, Parser
+from control.cli.parser import Commands
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
+
+    from control.cli.parser import Parser
 
 COMMANDS = {
     "service": ("start", "stop", "restart", "reload", "status"),
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_status.FAILED
 
 
-def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+def build(arguments: Sequence[str] = ()) -> Parser:
     """The parser, with the commands named in ``arguments``, or with all where it names none."""
     named = [module for module, names in COMMANDS.items() if set(names) & set(arguments)]
     helped = not arguments or arguments[0] in {"-h", "--help"}
@@ -70,12 +71,13 @@ def _run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    options = build(arguments).parse_args(arguments)
+    parser = build(arguments)
+    options = parser.parse_args(arguments)
     try:
         status = int(options.run(options))
         sys.stdout.flush()
     except errors.ThordError as error:
-        if Parser.asked_for_json:
+        if parser.asked_for_json:
             output.emit({"error": {"code": error.code, "message": str(error)}})
         else:
             output.say_error(f"thorctl: {error}")

@@ -47,7 +47,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are JSON too where JSON was asked for, and whose arguments may stand anywhere."""
 
-    asked_for_json = False
+    asked_for_json: bool = False
     _is_within = False
 
     @overload
@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line and how to find what is right."""
-        if Parser.asked_for_json:
+        if self.asked_for_json:
             from control import output
 
             output.emit({"error": {"code": "usage", "message": message}})
@@ -84,13 +84,13 @@ class Commands:
     """The commands of thorctl, as they are declared."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        Parser.asked_for_json = "--json" in arguments
         self.parser = Parser(
             prog="thorctl",
             description="Steer thord, the service that keeps a language model learning.",
             epilog=_EPILOG,
             formatter_class=Help,
         )
+        self.parser.asked_for_json = "--json" in arguments  # asked before parsing: that may be what fails
         _add_common(self.parser, None)
         self.parser.set_defaults(json=False)
         self._common = Parser(add_help=False, formatter_class=Help)
@@ -118,6 +118,7 @@ class Commands:
             formatter_class=Help,
             allow_abbrev=False,
         )
+        command.asked_for_json = self.parser.asked_for_json
         command.set_defaults(run=run)
         return command
 

@@ -233,7 +233,7 @@ def _status(options: WorkerOptions) -> int:
         if not options.workers:
             show(status)
             output.say()
-        _show_workers(chosen)
+        show_workers(chosen)
     return exit_status.NOT_RUNNING if down else exit_status.DONE
 
 
@@ -281,12 +281,8 @@ def _doing(cycle: Cycle) -> str:
     return describe(cycle["progress"])
 
 
-def show_workers(status: Status) -> None:
-    """Print the workers of a status for people."""
-    _show_workers(status["workers"])
-
-
-def _show_workers(workers: dict[str, Worker]) -> None:
+def show_workers(workers: dict[str, Worker]) -> None:
+    """Print workers for people."""
     output.columns(
         ("WORKER", "STATE", "PID", "RESTARTS", "UP", "DOING"),
         (
@@ -319,7 +315,7 @@ def _each_worker(thord: Thord, options: WorkerOptions, verb: str) -> int:
     if options.json:
         output.emit(chosen)
     else:
-        _show_workers(chosen)
+        show_workers(chosen)
     return exit_status.DONE
 
 

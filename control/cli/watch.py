@@ -133,7 +133,7 @@ def _top(options: TopOptions) -> int:
                 output.say("\x1b[H\x1b[2J")
             service.show(status)
             output.say()
-            service.show_workers(status)
+            service.show_workers(status["workers"])
             output.say()
         looks += 1
         if looks == options.count:
