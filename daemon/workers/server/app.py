@@ -6,19 +6,19 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from daemon.workers.server import (
-    errors,
-    routes_chat,
-    routes_completions,
-    routes_embeddings,
-    routes_feedback,
-    routes_health,
-    routes_models,
-    routes_predict,
-    routes_sessions,
-    routes_tokens,
-)
+from daemon.workers.server import errors
 from daemon.workers.server.front import PAGE, PAGE_SCRIPTS, Front
+from daemon.workers.server.routes import (
+    chat,
+    completions,
+    embeddings,
+    feedback,
+    health,
+    models,
+    predict,
+    sessions,
+    tokens,
+)
 from daemon.workers.server.service import Service
 from daemon.workers.server.streaming import VERSION_HEADER
 
@@ -36,18 +36,9 @@ def make(service: Service) -> ASGIApp:
         static_url=PAGE_SCRIPTS,
     )
     errors.install(app)
-    for routes in (
-        routes_models,
-        routes_completions,
-        routes_chat,
-        routes_sessions,
-        routes_feedback,
-        routes_embeddings,
-        routes_tokens,
-        routes_predict,
-    ):
+    for routes in (models, completions, chat, sessions, feedback, embeddings, tokens, predict):
         app.include_router(routes.router(service), dependencies=[_KEY])
-    app.include_router(routes_health.router(service))
+    app.include_router(health.router(service))
     front = Front(app, service)
     origins = service.settings.api.allow_origins
     if not origins:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import json
 import socket
 from collections.abc import Iterator
@@ -15,8 +14,6 @@ from daemon.bounded_http import BoundedProtocol
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that none is closed while a request is on its way."""
 
-_connections = itertools.count(1)
-
 
 class HttpProtocol(BoundedProtocol):
     """One connection, which tells routes where a request came from."""
@@ -26,13 +23,12 @@ class HttpProtocol(BoundedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
         super().connection_made(transport)
-        self._number = next(_connections)
         self._local = transport.get_extra_info("socket").family == socket.AF_UNIX
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self.scope["state"] |= {"connection": self._number, "local": self._local}
+        self.scope["state"] |= {"connection": id(self), "local": self._local}  # no other open one has this number
 
     def error_body(self, status: int, code: str, message: str) -> bytes:
         """Write an error as OpenAI's API does."""

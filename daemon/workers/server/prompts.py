@@ -1,15 +1,28 @@
-"""Prompts as clients write them, as token ids."""
+"""Prompts as clients write them, texts and dialogues, as token ids."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daemon.workers.server.errors import ApiError
+from daemon.workers.server.schemas import ChatMessage
 from daemon.workers.server.service import Service
+from engine.data.conversation import Message, Role
 from engine.inference.slots import Outline
-from engine.tokenizers.base import BOS, Tokenizer
+from engine.tokenizers.base import BOS, DialogueRefusedError, Tokenizer
+from engine.tokenizers.chat import encode_prompt
 
 Written = str | list[int] | list[str] | list[list[int]]
 """A text, its token ids, or several of either."""
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
 
 
 @dataclass(frozen=True)
@@ -60,3 +73,40 @@ def check_tokens(tokens: Iterable[int], vocabulary: int, param: str) -> None:
         if token >= vocabulary:
             message = f"token {token} does not exist: the vocabulary has {vocabulary}"
             raise ApiError(400, "invalid_token", message, param=param)
+
+
+def turns_of(messages: Iterable[ChatMessage]) -> list[Message]:
+    """What a client sent, as dialogues are everywhere else."""
+    return [Message(_ROLES[message.role], message.text) for message in messages]
+
+
+async def prompt_of(tokenizer: Tokenizer, turns: Sequence[Message]) -> list[int]:
+    """Token ids after which the assistant's turn begins, worked out beside the event loop.
+
+    Raises:
+        ApiError: 400, an imported model's chat template has no form for this dialogue.
+    """
+    try:
+        return await asyncio.to_thread(encode_prompt, tokenizer, turns)
+    except DialogueRefusedError as error:
+        raise ApiError(400, "dialogue_refused", str(error), param="messages") from error
+
+
+async def prompt_within(
+    tokenizer: Tokenizer, history: Sequence[Message], new: Sequence[Message], room: int
+) -> list[int]:
+    """As `prompt_of`, with as much of the history as fits: first its system turn, then what was said last."""
+    opening = [turn for turn in history[:1] if turn.role == "system"]
+    rest = history[len(opening) :]
+    prompt = await prompt_of(tokenizer, [*history, *new])
+    if len(prompt) <= room:
+        return prompt
+    starts = [*(place for place, turn in enumerate(rest) if turn.role == "user"), len(rest)]
+    low, high = 0, len(starts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if len(await prompt_of(tokenizer, [*opening, *rest[starts[middle] :], *new])) <= room:
+            high = middle
+        else:
+            low = middle + 1
+    return await prompt_of(tokenizer, [*opening, *rest[starts[low] :], *new])

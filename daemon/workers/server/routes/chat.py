@@ -1,6 +1,5 @@
 """``/v1/chat/completions``: the next turn of a conversation."""
 
-import asyncio
 import contextlib
 import time
 import uuid
@@ -14,61 +13,14 @@ from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
-from daemon.workers.server.prompts import check_tokens
-from daemon.workers.server.schemas import ChatBody, ChatMessage
+from daemon.workers.server.prompts import check_tokens, prompt_of, prompt_within, turns_of
+from daemon.workers.server.schemas import ChatBody
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.sessions import Session
 from daemon.workers.server.tokens import Offsets, Shown, written
-from engine.data.conversation import Message, Role
+from engine.data.conversation import Message
 from engine.inference.requests import Finished, Piece, Scored, Wish
-from engine.tokenizers.base import DialogueRefusedError, Tokenizer
-from engine.tokenizers.chat import encode_prompt
-
-_ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
-
-
-def turns_of(messages: Iterable[ChatMessage]) -> list[Message]:
-    """What a client sent, as dialogues are everywhere else."""
-    return [Message(_ROLES[message.role], message.text) for message in messages]
-
-
-async def prompt_of(tokenizer: Tokenizer, turns: Sequence[Message]) -> list[int]:
-    """Token ids after which the assistant's turn begins, worked out beside the event loop.
-
-    Raises:
-        ApiError: 400, an imported model's chat template has no form for this dialogue.
-    """
-    try:
-        return await asyncio.to_thread(encode_prompt, tokenizer, turns)
-    except DialogueRefusedError as error:
-        raise ApiError(400, "dialogue_refused", str(error), param="messages") from error
-
-
-async def _prompt_within(
-    tokenizer: Tokenizer, history: Sequence[Message], new: Sequence[Message], room: int
-) -> list[int]:
-    """As `prompt_of`, with as much of the history as fits: first its system turn, then what was said last."""
-    opening = [turn for turn in history[:1] if turn.role == "system"]
-    rest = history[len(opening) :]
-    prompt = await prompt_of(tokenizer, [*history, *new])
-    if len(prompt) <= room:
-        return prompt
-    starts = [*(place for place, turn in enumerate(rest) if turn.role == "user"), len(rest)]
-    low, high = 0, len(starts) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if len(await prompt_of(tokenizer, [*opening, *rest[starts[middle] :], *new])) <= room:
-            high = middle
-        else:
-            low = middle + 1
-    return await prompt_of(tokenizer, [*opening, *rest[starts[low] :], *new])
+from engine.tokenizers.base import Tokenizer
 
 
 def router(service: Service) -> APIRouter:
@@ -88,7 +40,7 @@ def router(service: Service) -> APIRouter:
             prompt = await prompt_of(outline.tokenizer, said)
         else:
             room = outline.context - min(max_tokens, outline.context // 2)
-            prompt = await _prompt_within(outline.tokenizer, session.messages, said, room)
+            prompt = await prompt_within(outline.tokenizer, session.messages, said, room)
         wish = Wish(
             max_tokens=max_tokens,
             sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),

@@ -11,8 +11,7 @@ from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.generation import in_one_piece, stop_ids
-from daemon.workers.server.prompts import encoded
-from daemon.workers.server.routes_chat import prompt_of
+from daemon.workers.server.prompts import encoded, prompt_of
 from daemon.workers.server.schemas import PredictBody, ScoreBody
 from daemon.workers.server.service import Service
 from daemon.workers.server.tokens import written

@@ -5,8 +5,7 @@ from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
 from daemon.workers.server.bodies import described, read
-from daemon.workers.server.prompts import check_tokens
-from daemon.workers.server.routes_chat import prompt_of, turns_of
+from daemon.workers.server.prompts import check_tokens, prompt_of, turns_of
 from daemon.workers.server.schemas import DetokenizeBody, TokenizeBody
 from daemon.workers.server.service import Service
 from daemon.workers.server.tokens import written
