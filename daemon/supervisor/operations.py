@@ -4,12 +4,14 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from control.paths import is_there
 from daemon.messages import WorkerName
 from daemon.settings.reload import Changes
 from daemon.settings.sections import Tables
@@ -177,6 +179,19 @@ class Operation:
     def mutates(self) -> bool:
         """It changes something."""
         return self.method != "GET"
+
+
+def check_files(files: tuple[str, ...]) -> None:
+    """Say at once what could not be read later.
+
+    Raises:
+        ControlError: a path is relative, or nothing is there.
+    """
+    for file in files:
+        if "\0" in file or not Path(file).is_absolute():
+            raise ControlError(422, "bad_request", f"{file!r} is no absolute path")
+        if not is_there(Path(file)):
+            raise ControlError(422, "no_such_file", f"there is no {file}, or thord's user may not see it")
 
 
 def new_request_id() -> str:

@@ -1,7 +1,6 @@
 """Cycles: start, look, follow, cancel."""
 
 import asyncio
-from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse, Response
@@ -11,7 +10,7 @@ from daemon.supervisor import versions
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.ndjson import NdjsonResponse
-from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation
+from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation, check_files
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.records import CycleRequest, version_name
 from engine.config import TrainingSettings
@@ -67,19 +66,6 @@ async def follow(call: Call) -> Response:
     number = call.number("id")
     await call.house.learning.store.cycle(number)  # 404 while that can still be said
     return NdjsonResponse(call.house.learning.cycles.follow(number))
-
-
-def check_files(files: tuple[str, ...]) -> None:
-    """Say at once what could not be read later.
-
-    Raises:
-        ControlError: a path is relative, or nothing is there.
-    """
-    for file in files:
-        if "\0" in file or not Path(file).is_absolute():
-            raise ControlError(422, "bad_request", f"{file!r} is no absolute path")
-        if not Path(file).exists():
-            raise ControlError(422, "no_such_file", f"there is no {file}, or thord's user may not see it")
 
 
 async def _check_base(learning: Learning, base: int) -> None:

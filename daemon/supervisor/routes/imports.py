@@ -3,9 +3,8 @@
 from starlette.responses import JSONResponse, Response
 
 from daemon.messages import Layout
-from daemon.supervisor.operations import Body, Call, Operation
+from daemon.supervisor.operations import Body, Call, Operation, check_files
 from daemon.supervisor.permissions import Access
-from daemon.supervisor.routes.cycles import check_files
 
 
 class ImportBody(Body):

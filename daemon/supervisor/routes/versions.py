@@ -6,10 +6,9 @@ from pydantic import Field, JsonValue
 from starlette.responses import JSONResponse, Response
 
 from daemon.supervisor import versions as on_disk
-from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation
+from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation, check_files
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.records import Version, version_name
-from daemon.supervisor.routes.cycles import check_files
 
 
 class PromoteBody(Body):

@@ -331,6 +331,7 @@ def test_openapi_describes_every_operation(shared: Running) -> None:
         ("POST", "/v1/cycles", b'{"base": 99999999999999999999}', 400, "bad_request"),
         ("POST", "/v1/evaluations", b'{"version": 99999999999999999999}', 400, "bad_request"),
         ("POST", "/v1/cycles", b'{"train_files": ["/no/such/file"]}', 422, "no_such_file"),
+        ("POST", "/v1/cycles", b'{"train_files": ["/%s"]}' % (b"x" * 300), 422, "no_such_file"),
         ("POST", "/v1/cycles", b'{"train_files": ["relative"]}', 422, "bad_request"),
         ("POST", "/v1/cycles", b'{"train_files": ["/a\\u0000b"]}', 422, "bad_request"),
         ("POST", "/v1/cycles", b"x" * (MAX_BODY + 1), 413, "too_large"),
