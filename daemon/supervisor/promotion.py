@@ -18,7 +18,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence, Set
-from enum import StrEnum
 
 from control.paths import Paths
 from daemon import log
@@ -54,16 +53,6 @@ class IncumbentChangedError(Exception):
     """Another version came into service after the candidate was judged: it must be judged again."""
 
 
-class SwapStep(StrEnum):
-    """Moments between the steps, where a crash is interesting."""
-
-    PREPARED = "prepared"
-    WRITTEN = "written"
-    POINTED = "pointed"
-    FLIPPED = "flipped"
-    RECORDED = "recorded"
-
-
 def gives_up(deaths: Sequence[float], now: float, *, proven: bool) -> bool:
     """Whether to go back to the previous version, given when the server died (monotonic seconds)."""
     recent = [death for death in deaths if now - death <= DEATH_WINDOW]
@@ -85,8 +74,6 @@ class Promotion:
         paths: Paths,
         tables: Callable[[], Tables],
         troubles: Troubles,
-        *,
-        passed: Callable[[SwapStep], None] = lambda _: None,
     ) -> None:
         self.serving = artifacts.current_version(paths.current)
         self.resident: tuple[int, ...] = ()
@@ -96,7 +83,6 @@ class Promotion:
         self._paths = paths
         self._tables = tables
         self._troubles = troubles
-        self._passed = passed
         self._one_at_a_time = asyncio.Lock()
         self._server_is_up = asyncio.Event()
         self._recovered = asyncio.Event()
@@ -197,18 +183,14 @@ class Promotion:
             swap = swap.model_copy(update={"previous": self.serving})
             try:
                 held = await self._prepare(swap.version)
-                self._passed(SwapStep.PREPARED)
                 await self._commit(swap)
             except BaseException:
                 self._abandon(swap.version)
                 raise
-            self._passed(SwapStep.POINTED)
             if held and (refusal := await self._flip(swap.version)):
                 await self._undo(swap, refusal)
                 raise RefusedError(refusal.reason) if refusal.unfit else NotNowError(refusal.reason)
-            self._passed(SwapStep.FLIPPED)
             await insist(lambda: self._store.finish_swap(swap), self._troubles)
-            self._passed(SwapStep.RECORDED)
         self._align()
 
     async def _prepare(self, version: int) -> bool:
@@ -255,7 +237,6 @@ class Promotion:
     async def _commit(self, swap: Swap) -> None:
         """Step 2. The rename is the commit point."""
         await self._store.begin_swap(swap)
-        self._passed(SwapStep.WRITTEN)
         await self._point(swap.version)
         self._deaths.clear()
 

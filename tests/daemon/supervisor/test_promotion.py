@@ -2,8 +2,6 @@
 
 import asyncio
 import itertools
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,6 @@ from daemon.supervisor.promotion import (
     NotAllowedError,
     NotNowError,
     RefusedError,
-    SwapStep,
     gives_up,
 )
 from daemon.supervisor.store import NoSuchRecordError, StoreUnavailableError
@@ -36,8 +33,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
+    return home_of_three(tmp_path)
+
+
+def home_of_three(folder: Path) -> Paths:
     """A home with three versions, none of them in service."""
-    it = at_home(tmp_path)
+    it = at_home(folder)
     for number in (1, 2, 3):
         publish(it, number)
     return it
@@ -390,27 +391,39 @@ def test_when_to_go_back(deaths: list[float], proven: bool, expected: bool) -> N
 
 
 @pytest.mark.parametrize(("server_up", "rollback"), list(itertools.product([True, False], repeat=2)))
-@pytest.mark.parametrize("step", list(SwapStep))
-def test_killed_at_every_step_the_old_or_the_new_version_serves(
-    paths: Paths, step: SwapStep, server_up: bool, rollback: bool
+def test_killed_at_every_moment_the_old_or_the_new_version_serves(
+    tmp_path: Path, server_up: bool, rollback: bool
 ) -> None:
     target, before = (1, 2) if rollback else (3, 2)
 
-    def kill(passed: SwapStep) -> None:
-        if passed is step:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def life_of(paths: Paths):
+        async def life(moment) -> None:
+            async with learning(StandIns(paths, Script(server_up=server_up), moment)) as it:
+                for number in (1, 2):
+                    await it.promotion.promote(number, by="uid 0")
+                moment("the swap begins")
+                await (it.promotion.rollback(by="uid 0") if rollback else it.promotion.promote(3, by="uid 0"))
 
-    async def first_life(_: object) -> None:
-        workers = StandIns(paths, Script(server_up=server_up))
-        async with learning(workers) as it:
-            for number in (1, 2):
-                await it.promotion.promote(number, by="uid 0")
-            it.promotion._passed = kill
-            await (it.promotion.rollback(by="uid 0") if rollback else it.promotion.promote(3, by="uid 0"))
+        return life
 
-    assert live(first_life, None) is None, "it was to be killed"
-    found = artifacts.current_version(paths.current)
-    assert found == (before if step in (SwapStep.PREPARED, SwapStep.WRITTEN) else target)
+    moments = live(life_of(home_of_three(tmp_path / "calm")), None)
+    assert moments is not None
+    first = moments.index("the swap begins")
+    found = []
+    for number in range(first, len(moments)):
+        paths = home_of_three(tmp_path / f"killed-{number}")
+        assert live(life_of(paths), number) is None, "it was to be killed"
+        found.append(artifacts.current_version(paths.current))
+        check_second_life(paths, found[-1], rolled_back=rollback and found[-1] == target)
+    turn = found.index(target)
+    assert found == [before] * turn + [target] * (len(found) - turn), "there is one commit point"
+    assert moments[first + turn - 1] == "after commit", "the intention is on disk before it"
+    assert moments[first + turn] == ("commit asked" if server_up else "before transaction")
+
+
+def check_second_life(paths: Paths, found: int | None, *, rolled_back: bool) -> None:
+    """What a crash left is repaired: the version that ``current`` names serves, and the events say how it came."""
+    assert found is not None
     artifacts.verify(paths.version(found))
 
     async def second_life() -> None:
@@ -421,9 +434,8 @@ def test_killed_at_every_step_the_old_or_the_new_version_serves(
             await until(lambda: workers.serving == found)
             assert it.promotion.serving == found == artifacts.current_version(paths.current)
             kinds = [event.type for event in await it.store.newest_events(100)]
-            assert kinds.count("version.rolled_back") == (rollback and found == target)
-            assert kinds.count("version.promoted") == 2 + (not rollback and found == target)
-            back = {1: None, 2: 1, 3: 2}[found]
-            assert await it.promotion._previous(found) == back
+            assert kinds.count("version.rolled_back") == rolled_back
+            assert kinds.count("version.promoted") == 2 + (found == 3)
+            assert await it.promotion._previous(found) == {1: None, 2: 1, 3: 2}[found]
 
     asyncio.run(second_life())
