@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from daemon import migrations
 from daemon.supervisor import schema
 from daemon.supervisor.records import Record
 
@@ -142,7 +143,7 @@ def _connect(file: Path, backups: Path) -> sqlite3.Connection:
     except (sqlite3.DatabaseError, _CheckFailedError) as error:
         connection.close()
         raise StoreDamagedError(f"{file} is damaged ({error}); {_remedy(file, backups)}") from error
-    except schema.NewerSchemaError as error:
+    except migrations.NewerSchemaError as error:
         connection.close()
         raise StoreDamagedError(f"{file}: {error}") from error
     return connection
@@ -159,7 +160,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise _CheckFailedError("; ".join(complaints))
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    schema.migrate(connection)
+    migrations.migrate(connection, schema.MIGRATIONS)
 
 
 def _remedy(file: Path, backups: Path) -> str:

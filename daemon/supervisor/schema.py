@@ -1,6 +1,4 @@
-"""The tables of ``thord.db``, as a list of migrations: ``user_version`` counts how many have been applied."""
-
-import sqlite3
+"""The tables of ``thord.db``, as the steps that made them (`daemon.migrations`)."""
 
 MIGRATIONS = (
     """
@@ -58,20 +56,3 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
 )
-
-
-class NewerSchemaError(Exception):
-    """The database was written by a later thord than this one."""
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the database to the newest schema, each migration in one transaction with its number.
-
-    Raises:
-        NewerSchemaError: it is ahead of this program.
-    """
-    (applied,) = connection.execute("PRAGMA user_version").fetchone()
-    if applied > len(MIGRATIONS):
-        raise NewerSchemaError(f"its schema is {applied}, this thord knows {len(MIGRATIONS)}; install the newer thord")
-    for number, script in enumerate(MIGRATIONS[applied:], start=applied + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

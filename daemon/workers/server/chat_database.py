@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from daemon import log
+from daemon import log, migrations
 from daemon.workers.server.errors import ApiError
 
 MIGRATIONS = (
@@ -46,7 +46,7 @@ MIGRATIONS = (
     CREATE INDEX answers_due ON answers (due_at) WHERE due_at IS NOT NULL;
     """,
 )
-"""Step n brings a database from ``user_version`` n to n + 1. A step that was released is never changed."""
+"""See `daemon.migrations`."""
 
 T = TypeVar("T")
 _logger = log.get(__name__)
@@ -68,7 +68,7 @@ class ChatDatabase:
         """
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, call)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, migrations.NewerSchemaError) as error:
             _logger.error("chats.db cannot be used", file=str(self._file), reason=str(error))  # noqa: TRY400
             raise ApiError(503, "chats_unavailable", f"chats.db cannot be used now: {error}", retry_after=5) from error
 
@@ -90,12 +90,14 @@ def _open(file: Path) -> sqlite3.Connection:
         _logger.error("chats.db is damaged: sessions begin anew", reason=reason, kept_as=str(aside))
     file.touch(mode=0o600)
     connection = sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    (at,) = connection.execute("PRAGMA user_version").fetchone()
-    for number, step in enumerate(MIGRATIONS[at:], start=at + 1):
-        connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrations.migrate(connection, MIGRATIONS)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

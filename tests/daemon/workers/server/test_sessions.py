@@ -8,7 +8,8 @@ import openai
 import pytest
 
 from daemon.settings.sections import SessionSettings
-from daemon.workers.server.chat_database import ChatDatabase
+from daemon.workers.server.chat_database import MIGRATIONS, ChatDatabase
+from daemon.workers.server.errors import ApiError
 from daemon.workers.server.sessions import Session, Sessions
 from engine.data.conversation import Message as Turn
 from tests.daemon.workers.server.harness import Server, StartServer, greedy, server_settings
@@ -145,6 +146,17 @@ def test_a_client_sees_only_its_own_and_keeps_only_so_many(start_server: StartSe
         database.execute("UPDATE sessions SET updated_at = updated_at - 31 * 86400 WHERE id = 'third'")
     database.close()
     assert names("anns-key") == ["second"]
+
+
+def test_a_file_that_cannot_be_used_is_left_alone_and_said_to_be(tmp_path: Path) -> None:
+    newer = tmp_path / "chats.db"
+    with sqlite3.connect(newer) as database:
+        database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    database.close()
+    for file, why in ((newer, "newer thord"), (tmp_path / "no such folder" / "chats.db", "No such file")):
+        with pytest.raises(ApiError, match=why) as refused:
+            asyncio.run(Sessions(ChatDatabase(file), SessionSettings()).find("", "ann"))
+        assert (refused.value.status, refused.value.code) == (503, "chats_unavailable")
 
 
 def test_a_damaged_file_is_put_aside_and_chats_begin_anew(tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""The tables of ``conversations.db``, as the steps that made them (`daemon.migrations`)."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE conversations (
+        id INTEGER PRIMARY KEY,
+        identity BLOB NOT NULL UNIQUE,
+        state TEXT NOT NULL CHECK (state IN ('new', 'assigned', 'learned', 'held_out', 'set_aside')),
+        cycle INTEGER,                          -- that it is assigned to, or was learned in
+        tries INTEGER NOT NULL DEFAULT 0,
+        turns INTEGER NOT NULL,                 -- 0: plain text
+        learn_from INTEGER NOT NULL DEFAULT 0,  -- turns before it are learned as part of an earlier conversation
+        point INTEGER NOT NULL,                 -- where its hash falls, for random samples
+        segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        source INTEGER NOT NULL REFERENCES sources (id),
+        line INTEGER NOT NULL,
+        added_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX conversations_new ON conversations (id) WHERE state = 'new';
+    CREATE INDEX conversations_assigned ON conversations (cycle, id) WHERE state = 'assigned';
+    CREATE INDEX conversations_learned ON conversations (point) WHERE state = 'learned';
+    CREATE INDEX conversations_held_out ON conversations (point) WHERE state = 'held_out';
+
+    CREATE TABLE forms (
+        identity BLOB PRIMARY KEY,
+        conversation INTEGER NOT NULL REFERENCES conversations (id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE sources (
+        id INTEGER PRIMARY KEY,
+        path BLOB NOT NULL UNIQUE,
+        device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        layout TEXT NOT NULL, offset INTEGER NOT NULL, line INTEGER NOT NULL,  -- where to read on
+        mark BLOB NOT NULL,                     -- sum of what lies around that place: it only grew
+        tail BLOB, tail_length INTEGER, tail_start INTEGER, tail_stored BLOB,  -- see growth.Tail
+        read_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX sources_by_inode ON sources (inode, device);
+
+    CREATE TABLE refusals (
+        id INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        file TEXT NOT NULL,
+        line INTEGER NOT NULL,                  -- 0: the whole file
+        reason TEXT NOT NULL,
+        copy TEXT NOT NULL,                     -- path of what was refused; empty where nothing could be read
+        sha256 TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        source INTEGER NOT NULL REFERENCES sources (id),
+        start INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX refusals_by_source ON refusals (source, start);
+    CREATE INDEX refusals_by_sum ON refusals (sha256);
+
+    CREATE TABLE cycles (
+        cycle INTEGER PRIMARY KEY,
+        outcome TEXT CHECK (outcome IN ('learned', 'returned')),  -- null: not settled
+        sha256 TEXT,                            -- of its snapshot; null: not written yet
+        assigned_at TEXT NOT NULL,
+        settled_at TEXT
+    ) STRICT;
+    CREATE TABLE examples (                     -- what a cycle learns from and is judged on, as it was when assigned
+        cycle INTEGER NOT NULL REFERENCES cycles (cycle),
+        position INTEGER NOT NULL,
+        origin TEXT NOT NULL CHECK (origin IN ('new', 'replay', 'held_out')),
+        conversation INTEGER NOT NULL REFERENCES conversations (id),
+        learn_from INTEGER NOT NULL,
+        segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        PRIMARY KEY (cycle, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX examples_by_conversation ON examples (conversation);
+
+    CREATE TABLE counts (state TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO counts VALUES
+        ('new', 0), ('assigned', 0), ('learned', 0), ('held_out', 0), ('set_aside', 0), ('quarantined', 0);
+    CREATE TRIGGER conversation_added AFTER INSERT ON conversations BEGIN
+        UPDATE counts SET number = number + 1 WHERE state = NEW.state;
+    END;
+    CREATE TRIGGER conversation_removed AFTER DELETE ON conversations BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state;
+    END;
+    CREATE TRIGGER conversation_moved AFTER UPDATE OF state ON conversations WHEN OLD.state <> NEW.state BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state;
+        UPDATE counts SET number = number + 1 WHERE state = NEW.state;
+    END;
+    CREATE TRIGGER refusal_added AFTER INSERT ON refusals BEGIN
+        UPDATE counts SET number = number + 1 WHERE state = 'quarantined';
+    END;
+    CREATE TRIGGER refusal_removed AFTER DELETE ON refusals BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = 'quarantined';
+    END;
+    """,
+    """
+    CREATE INDEX conversations_learned_by_stratum ON conversations (cycle, source, point) WHERE state = 'learned';
+    """,
+)
