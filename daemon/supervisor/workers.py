@@ -8,7 +8,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeGuard
 
 from control.paths import Paths
 from daemon import log
@@ -297,5 +296,5 @@ class Workers:
 _WORTH_A_WARNING = frozenset({WorkerState.HUNG, WorkerState.BACKOFF, WorkerState.FAILED})
 
 
-def _is_terminal(message: FromWorker) -> "TypeGuard[Trained | Imported | Evaluated | Failure]":
+def _is_terminal(message: FromWorker) -> bool:
     return isinstance(message, Trained | Imported | Evaluated | Failure)
