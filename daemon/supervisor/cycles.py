@@ -13,7 +13,7 @@ however it came, the intake is told what becomes of the conversations, again and
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 import structlog
 from pydantic import JsonValue
@@ -26,18 +26,18 @@ from daemon.messages import (
     Collected,
     Evaluate,
     Evaluated,
-    Failure,
     FromWorker,
     Train,
     Trained,
     TrainProgress,
 )
 from daemon.settings.sections import Tables
-from daemon.supervisor import versions
+from daemon.supervisor import attempts, versions
+from daemon.supervisor.attempts import CutShortError, FailedError, not_done, work_of_a_process
 from daemon.supervisor.cycle_watch import CycleWatch
 from daemon.supervisor.evaluations import Evaluations
 from daemon.supervisor.intake_requests import IntakeRequests
-from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
+from daemon.supervisor.ports import Workers
 from daemon.supervisor.promotion import IncumbentChangedError, NotNowError, Promotion, RefusedError
 from daemon.supervisor.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name
 from daemon.supervisor.settling import Settling
@@ -50,30 +50,9 @@ _SETTLING_SECONDS = 5.0
 PROGRESS_WRITE_SECONDS = 5.0
 """At most this often is the furthest step written down; the first one beyond the last attempt's always is."""
 
-CRASH_PAUSE = 0.5
-FAILURE_PAUSE = 5.0
-"""Seconds before another attempt after a crash, and after a failure that may pass (a full disk); each doubles."""
-
 
 class NotCancellableError(Exception):
     """The cycle is finished or is being promoted."""
-
-
-class _CutShortError(Exception):
-    """The step was cut short and may be tried again."""
-
-    def __init__(self, why: str, *, pause: float, data_at_fault: bool) -> None:
-        super().__init__(why)
-        self.pause = pause
-        self.data_at_fault = data_at_fault
-
-
-class _FailedError(Exception):
-    """The step cannot be done."""
-
-    def __init__(self, why: str, *, data_at_fault: bool = True) -> None:
-        super().__init__(why)
-        self.data_at_fault = data_at_fault
 
 
 class Cycles:
@@ -214,7 +193,7 @@ class Cycles:
 
     async def _resume(self, cycle: Cycle) -> None:
         if cycle.state is not CycleState.QUEUED:
-            cut_short = _CutShortError("thord was started again", pause=0.0, data_at_fault=False)
+            cut_short = CutShortError("thord was started again", pause=0.0, data_at_fault=False)
             cycle = await self._try_again(cycle, cut_short)
         await self._drive(cycle)
 
@@ -252,21 +231,21 @@ class Cycles:
         """What the state asks for, and what follows if it cannot be done."""
         try:
             return await self._steps[cycle.state](cycle)
-        except _CutShortError as error:
+        except CutShortError as error:
             return await self._try_again(cycle, error)
-        except _FailedError as error:
+        except FailedError as error:
             return await self._move(cycle, CycleEvent.ERROR, outcome=str(error), data_at_fault=error.data_at_fault)
 
-    async def _try_again(self, cycle: Cycle, cut_short: _CutShortError) -> Cycle:
+    async def _try_again(self, cycle: Cycle, cut_short: CutShortError) -> Cycle:
         """Count one more attempt after a pause, or fail where the last ones in a row led nowhere."""
         cycle = await insist(lambda: self._store.cycle(cycle.id), self._troubles)
         limit = self._tables().supervision.max_attempts
         if cycle.fruitless >= limit:
             why = f"{cycle.state} got no further in {limit} attempts; the last one: {cut_short}"
             return await self._move(cycle, CycleEvent.ERROR, outcome=why, data_at_fault=cut_short.data_at_fault)
-        if cycle.fruitless and cut_short.pause:
+        if pause := attempts.pause_seconds(cut_short.pause, cycle.fruitless):
             self._troubles.begin("cycle", f"cycle {cycle.id}: {cut_short}; it will be tried again")
-            await asyncio.sleep(cut_short.pause * 2 ** (cycle.fruitless - 1))
+            await asyncio.sleep(pause)
         return await insist(lambda: self._store.begin_attempt(cycle.id, str(cut_short)), self._troubles)
 
     async def _cancel(self, cycle: Cycle) -> Cycle:
@@ -291,10 +270,10 @@ class Cycles:
             validation_files=asked.validation_files,
             split=asked.split,
         )
-        with _work_of_a_process(data_at_fault=False):
+        with work_of_a_process(data_at_fault=False):
             answer = await self._intake.ask(command)
         if not isinstance(answer, Collected):
-            raise _not_done(answer, data_at_fault=False)
+            raise not_done(answer, data_at_fault=False)
         if why := _too_little(answer, command, self._tables().gate.min_conversations):
             return await self._move(cycle, CycleEvent.TOO_LITTLE, conversations=answer.conversations, outcome=why)
         highest = await asyncio.to_thread(versions.highest, self._paths)
@@ -324,10 +303,10 @@ class Cycles:
                 self._watch.train(message)
                 furthest.reached(message.step)
 
-        with _work_of_a_process():
+        with work_of_a_process():
             answer = await self._workers.run("trainer", command, on_message)
         if not isinstance(answer, Trained):
-            raise _not_done(answer)
+            raise not_done(answer)
         candidate = Version(
             number=answer.version,
             parent=answer.parent,
@@ -344,10 +323,10 @@ class Cycles:
         if incumbent == version:  # a person promoted it before it was judged
             return await self._promote(cycle)
         command = Evaluate(request=cycle.id, version=version, incumbent=incumbent, cycle=cycle.id)
-        with _work_of_a_process():
+        with work_of_a_process():
             answer = await self._evaluations.run(command)
         if not isinstance(answer, Evaluated):
-            raise _not_done(answer)
+            raise not_done(answer)
         await insist(lambda: self._store.add_metrics(version, answer.metrics), self._troubles)
         metrics = {**(cycle.metrics or {}), **answer.metrics}
         judged = await insist(
@@ -366,9 +345,9 @@ class Cycles:
         except IncumbentChangedError as error:
             _logger.info("the candidate is judged again", why=str(error))
         except NotNowError as error:
-            raise _CutShortError(str(error), pause=FAILURE_PAUSE, data_at_fault=False) from error
+            raise CutShortError(str(error), pause=attempts.FAILURE_PAUSE, data_at_fault=False) from error
         except RefusedError as error:
-            raise _FailedError(f"version {version_name(cycle.version)} cannot be served: {error}") from error
+            raise FailedError(f"version {version_name(cycle.version)} cannot be served: {error}") from error
         finally:
             self._promoting = False
         return await insist(lambda: self._store.cycle(cycle.id), self._troubles)
@@ -413,26 +392,9 @@ class _Furthest:
             await self._store.update(self._cycle, furthest=step, fruitless=0)
 
 
-@contextlib.contextmanager
-def _work_of_a_process(*, data_at_fault: bool = True) -> Iterator[None]:
-    """A worker that dies at its work is one attempt cut short."""
-    try:
-        yield
-    except (WorkerLostError, WorkerUnavailableError) as error:
-        raise _CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=data_at_fault) from error
-
-
-def _not_done(answer: FromWorker, *, data_at_fault: bool = True) -> _CutShortError | _FailedError:
-    if not isinstance(answer, Failure):
-        return _FailedError(f"the worker gave an answer that does not belong here: '{answer.kind}'")
-    if answer.retry:
-        return _CutShortError(answer.reason, pause=FAILURE_PAUSE, data_at_fault=False)
-    return _FailedError(answer.reason, data_at_fault=data_at_fault)
-
-
 def _version_of(cycle: Cycle) -> int:
     if cycle.version is None:
-        raise _FailedError("the cycle has no version number", data_at_fault=False)
+        raise FailedError("the cycle has no version number", data_at_fault=False)
     return cycle.version
 
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from control.paths import Paths, at_home
 from daemon.cycle import CycleState
 from daemon.messages import Collect, Evaluate, Settle, Train, WorkerName
-from daemon.supervisor import cycles as cycles_module
-from daemon.supervisor import intake_requests
+from daemon.supervisor import attempts, intake_requests
 from daemon.supervisor import store as store_module
 from daemon.supervisor import troubles as troubles_module
 from daemon.supervisor.cycles import NotCancellableError
@@ -26,8 +25,8 @@ from tests.daemon.supervisor.stand_ins import STEPS, Ledger, Script, StandIns, e
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycles_module, "CRASH_PAUSE", 0.001)
-    monkeypatch.setattr(cycles_module, "FAILURE_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "CRASH_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "FAILURE_PAUSE", 0.001)
     monkeypatch.setattr(intake_requests, "PAUSE", 0.01)
     monkeypatch.setattr(troubles_module, "FIRST_PAUSE", 0.01)
 
@@ -427,6 +426,13 @@ def life_of(paths: Paths):
                 await asyncio.sleep(0.001)
 
     return life
+
+
+@pytest.mark.parametrize(("fruitless", "seconds"), [(0, 0.0), (1, 5.0), (2, 10.0), (7, 320.0), (10_000, 600.0)])
+def test_attempts_that_lead_nowhere_are_further_and_further_apart_but_not_for_ever(
+    fruitless: int, seconds: float
+) -> None:
+    assert attempts.pause_seconds(5.0, fruitless) == seconds
 
 
 def check_between(paths: Paths) -> None:
