@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from engine import disk
+
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
 
@@ -66,14 +68,14 @@ def publishing(folder: Path) -> Iterator[Path]:
         yield draft
         for file in sorted(draft.rglob("*")):
             if file.is_file():
-                _fsync(file)
-        _fsync(draft)
+                disk.sync(file)
+        disk.sync(draft)
         draft.chmod(0o755)
         draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    _fsync(folder.parent)
+    disk.sync(folder.parent)
 
 
 def sweep_drafts(parent: Path) -> int:
@@ -147,7 +149,7 @@ def point(link: Path, target: Path) -> None:
     draft.unlink(missing_ok=True)
     draft.symlink_to(os.path.relpath(target, link.parent))
     draft.rename(link)
-    _fsync(link.parent)
+    disk.sync(link.parent)
 
 
 def current_version(link: Path) -> int | None:
@@ -162,14 +164,6 @@ def write_json(file: Path, value: Mapping[str, JsonValue]) -> None:
     """Write a JSON file so that a reader sees the old one or the new one, never a part."""
     draft = file.with_name(f".tmp-{file.name}-{os.getpid()}")
     draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _fsync(draft)
+    disk.sync(draft)
     draft.rename(file)
-    _fsync(file.parent)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    disk.sync(file.parent)
