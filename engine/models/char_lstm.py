@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from engine.config import CharLstmShape
 from engine.models import byhand
-from engine.models.base import Cache
+from engine.models.base import Cache, check_context, check_room
 
 INIT_DEVIATION, EMBEDDING_DEVIATION = 0.02, 0.5
 """No norm stands between the embedding and the gates: at a deviation of 0.02 they hardly see their input, and after 500
@@ -92,8 +92,7 @@ class CharLstm(nn.Module):
         if not isinstance(cache, StateCache):
             raise TypeError(f"char_lstm needs a state, not a {type(cache).__name__}")
         ends_B = starts_B + tokens_BT.shape[1]
-        if int(ends_B.max()) > cache.length:
-            raise ValueError(f"{int(ends_B.max())} positions do not fit into a cache of {cache.length}")
+        check_room(int(ends_B.max()), cache)
         begins_B = starts_B == 0
         if not bool((begins_B | (cache.read[rows_B] == starts_B)).all()):
             raise ValueError("an LSTM goes on from where it stopped, or from the beginning")
@@ -113,8 +112,7 @@ class CharLstm(nn.Module):
         Raises:
             ValueError: ``length`` is beyond the context the model was made for.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
 
         def empty() -> Tensor:
             return self.embedding.new_zeros(self.shape.layers, rows, self.shape.hidden)

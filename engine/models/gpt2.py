@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from engine.config import Gpt2Shape
 from engine.models import byhand
 from engine.models.attention import Attend, KeyValueCache, packed
-from engine.models.base import Cache
+from engine.models.base import Cache, check_context
 
 INIT_DEVIATION = 0.02
 WIDENING = 4
@@ -60,8 +60,7 @@ class Gpt2(nn.Module):
         Raises:
             ValueError: ``length`` is beyond the context: there are no more positions.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
         shape, weight = self.shape, self.transformer.wte.weight
         return KeyValueCache.like(weight, shape.layers, rows, shape.heads, length, shape.hidden // shape.heads)
 

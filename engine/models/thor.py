@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from engine.config import ThorShape
 from engine.models import byhand
 from engine.models.attention import Attend, KeyValueCache, packed
-from engine.models.base import Cache
+from engine.models.base import Cache, check_context
 from engine.models.rotary import frequencies, magnitude, rotate, rotation
 
 INIT_DEVIATION = 0.02
@@ -68,8 +68,7 @@ class Thor(nn.Module):
         Raises:
             ValueError: ``length`` is beyond the context the model was made for.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
         shape, weight = self.shape, self.model.embed_tokens.weight
         return KeyValueCache.like(weight, shape.layers, rows, shape.kv_heads, length, shape.width)
 
