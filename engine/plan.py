@@ -33,7 +33,7 @@ from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError
 from engine.inference import decoders, footprint
-from engine.inference.batching import CHUNK, SMALLEST_BUCKET, bucket, lengths
+from engine.inference.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
 from engine.training.checkpoint import Checkpoints, Progress
@@ -221,7 +221,7 @@ def overhead(question: Question) -> int:
     short = [(1, 0, length) for length in lengths(cache) if length <= cache.length]
     long = [(1, start, CHUNK) for start in range(0, cache.length - CHUNK + 1, CHUNK)]
     last = cache.length - 1 if cache.rewinds else 0
-    decoded = [(size, last, 1) for size in sorted({bucket(rows) for rows in range(1, answering.max_batch + 1)})]
+    decoded = [(size, last, 1) for size in buckets(answering.max_batch)]
     for rows, start, length in short + long + decoded:
         row_B = torch.zeros(rows, dtype=torch.long, device=where)
         tokens_BT = torch.zeros(rows, length, dtype=torch.long, device=where)
@@ -244,7 +244,6 @@ def with_copies(peak: float, saved: float, where: torch.device) -> float:
 
 def extend(at: dict[tuple[int, int], float], layers: int, rows: int) -> float:
     """From values at a few layers and rows, by c + l * layers + (r + m * layers) * rows; nothing shrinks with more."""
-
     by_rows: dict[int, dict[int, float]] = {}
     for (its_layers, its_rows), value in at.items():
         by_rows.setdefault(its_rows, {})[its_layers] = value

@@ -61,7 +61,17 @@ def padded(length: int, start: int, cache: Cache) -> int:
 
 def bucket(rows: int) -> int:
     """The number of rows that ``rows`` are padded to: powers of two from four."""
-    size = SMALLEST_BUCKET
-    while size < rows:
-        size *= 2
-    return size
+    return buckets(rows)[-1]
+
+
+def buckets(rows: int) -> list[int]:
+    """Every bucket that up to ``rows`` rows are padded to, the smallest first."""
+    return doublings(SMALLEST_BUCKET, rows)
+
+
+def doublings(first: int, last: int) -> list[int]:
+    """``first``, twice as much, and so on until ``last`` is reached."""
+    sizes = [first]
+    while sizes[-1] < last:
+        sizes.append(2 * sizes[-1])
+    return sizes

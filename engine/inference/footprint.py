@@ -11,7 +11,6 @@ from engine import memory, version
 from engine.config import ModelSettings, Quantization
 from engine.device import Placement
 from engine.inference import decoders
-from engine.models import registry
 from engine.models.base import Cache, Decoder
 
 
@@ -29,10 +28,8 @@ def of_model(
     settings: ModelSettings, vocabulary: int, placement: Placement, rows: int, quantization: Quantization
 ) -> int:
     """The same of a model that may be nowhere yet; nothing is allocated."""
-    model = registry.skeleton(settings, vocabulary)
-    registry.module(model).to(placement.dtype)
-    decoder = decoders.prepare(model, placement.device, quantization)
-    return taken(decoder, decoder.make_cache(rows, model.context))
+    decoder = decoders.skeleton(settings, vocabulary, placement, quantization)
+    return taken(decoder, decoder.make_cache(rows, decoder.context))
 
 
 def taken(model: Decoder, cache: Cache) -> int:
