@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -15,6 +16,7 @@ from engine import disk
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class ArtifactError(Exception):
@@ -78,12 +80,10 @@ def publishing(folder: Path) -> Iterator[Path]:
     disk.sync(folder.parent)
 
 
-def sweep_drafts(parent: Path) -> int:
-    """Remove drafts that a crash left in ``parent``; how many there were. Only for the one who publishes there."""
-    drafts = list(parent.glob(".tmp-*"))
-    for draft in drafts:
+def sweep_drafts(parent: Path) -> None:
+    """Remove drafts that a crash left in ``parent``. Only for the one who publishes there."""
+    for draft in parent.glob(".tmp-*"):
         shutil.rmtree(draft, ignore_errors=True)
-    return len(drafts)
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:
@@ -107,10 +107,7 @@ def read_version_manifest(folder: Path) -> VersionManifest:
     Raises:
         ArtifactError: it is missing or damaged.
     """
-    try:
-        return VersionManifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ArtifactError(f"{folder / MANIFEST}: {error}") from error
+    return read_json(folder / MANIFEST, VersionManifest)
 
 
 def verify(folder: Path) -> VersionManifest:
@@ -167,3 +164,15 @@ def write_json(file: Path, value: Mapping[str, JsonValue]) -> None:
     disk.sync(draft)
     draft.rename(file)
     disk.sync(file.parent)
+
+
+def read_json(file: Path, kind: type[Kind]) -> Kind:
+    """What a JSON file holds.
+
+    Raises:
+        ArtifactError: it is missing, or holds something else.
+    """
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{file}: {error}") from error
