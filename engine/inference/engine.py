@@ -368,7 +368,7 @@ class Engine:
 
     def _withdraw(self, request: Request) -> None:
         """Take a live request out of queue and rows."""
-        self._queue.remove(lambda sequence: sequence.request is request)
+        self._queue.remove(request)
         for sequence in request.sequences:
             self._release(sequence)
         self._forget(request)

@@ -22,7 +22,6 @@ from daemon.workers.server.tokens import Offsets, Shown, written
 from engine.data.conversation import Message, Role
 from engine.inference.requests import Finished, Piece, Scored, Wish
 from engine.tokenizers.base import DialogueRefusedError, Tokenizer
-from engine.tokenizers.chat import encode_prompt
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -46,7 +45,7 @@ async def prompt_of(tokenizer: Tokenizer, turns: Sequence[Message]) -> list[int]
         ApiError: 400, an imported model's chat template has no form for this dialogue.
     """
     try:
-        return await asyncio.to_thread(encode_prompt, tokenizer, turns)
+        return await asyncio.to_thread(tokenizer.encode_prompt, turns)
     except DialogueRefusedError as error:
         raise ApiError(400, "dialogue_refused", str(error), param="messages") from error
 
