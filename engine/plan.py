@@ -12,7 +12,6 @@ import argparse
 import gc
 import itertools
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -155,7 +154,7 @@ def forecast(question: Question) -> Forecast:
         family=model.family,
         parameters=parameters,
         device=placement.device.type,
-        dtype=str(placement.dtype).removeprefix("torch."),
+        dtype=placement.dtype_name,
         available_bytes=available,
         training_bytes=int(with_copies(peak(rows), copies, placement.device)),
         inference_bytes=_held_bytes(question) + _overhead_apart(question),
@@ -199,7 +198,7 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
         )
         data = Rows(shard.write(Path(folder) / "data", documents), length)
         Loop(model, MaskedCrossEntropy(), data, None, settings, placement, checkpoints, Stopwatch()).run()
-    peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else _peak_bytes() - before
+    peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else memory.peak_bytes() - before
     return Probe(peak, min(after - before for before, after in itertools.pairwise(times)), max(saved))
 
 
@@ -272,13 +271,6 @@ def _in_a_process(question: Question, *options: str) -> str:
     if ended.returncode:
         raise ProbeFailedError((ended.stderr.strip().splitlines() or [f"it ended with status {ended.returncode}"])[-1])
     return ended.stdout
-
-
-def _peak_bytes() -> int:
-    """Of this program; what `resource` tells is that of whoever started it, where that was larger."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    assert found is not None
-    return int(found[1]) << 10
 
 
 def _available_bytes(where: torch.device) -> int:

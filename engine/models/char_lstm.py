@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from engine.config import CharLstmShape
-from engine.models import byhand
+from engine.models import functional
 from engine.models.base import Cache, check_context, check_room
 
 INIT_DEVIATION, EMBEDDING_DEVIATION = 0.02, 0.5
@@ -104,7 +104,7 @@ class CharLstm(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary."""
-        return byhand.scores(hidden_ND, self.embedding if self.head is None else self.head)
+        return functional.scores(hidden_ND, self.embedding if self.head is None else self.head)
 
     def make_cache(self, rows: int, length: int) -> StateCache:
         """A cache on the model's device and in its dtype.
@@ -135,7 +135,7 @@ class CharLstm(nn.Module):
                 weight.normal_(0.0, deviation, generator=generator)
 
     def _embed(self, tokens_BT: Tensor) -> Tensor:
-        return F.dropout(byhand.embedding(tokens_BT, self.embedding), self.dropout, self.training)
+        return F.dropout(functional.embedding(tokens_BT, self.embedding), self.dropout, self.training)
 
 
 def _not_in_float16(device: torch.device) -> AbstractContextManager[object]:

@@ -179,7 +179,7 @@ def _record(plan: Plan, places: Places) -> Record:
         plan=plan,
         snapshot_sha256=sum_of_data,
         device=placement.device.type,
-        dtype=str(placement.dtype).removeprefix("torch."),
+        dtype=placement.dtype_name,
         threads=plan.training.threads or device.physical_cores(),
     )
     artifacts.write_json(file, record.model_dump(mode="json"))

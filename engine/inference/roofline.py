@@ -1,6 +1,6 @@
-"""How fast one answer could be at most: every token reads all weights, so memory bandwidth over their bytes.
+"""The roofline of decoding: every token reads all weights, so one answer is at most as fast as memory gives them.
 
-``python -m engine.inference.limit FOLDER INFERENCE``: a version, and the table ``[inference]`` as JSON. Prints JSON.
+``python -m engine.inference.roofline FOLDER INFERENCE``: a version, and the table ``[inference]`` as JSON. Prints JSON.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from engine.data.formats.items import FormatError, Found, Item, Layout, Limits, 
 from engine.data.formats.json_values import too_large
 
 
-class Run:
+class MessageRun:
     """Single messages gathered until something else comes; `finish` then yields their conversation.
 
     A message that cannot be read ends the conversation before it: what follows cannot be placed and is refused with it.
