@@ -153,37 +153,48 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
 
 def _record(plan: Plan, places: Places) -> Record:
     """What an earlier attempt decided for the same plan, else decide now. Another plan's run is thrown away."""
-    file = places.folder / RECORD
-    sum_of_data = snapshot.read_manifest(places.snapshot).sha256
-    try:
-        record = Record.model_validate_json(file.read_bytes())
-        if _same(record.plan, plan) and record.snapshot_sha256 == sum_of_data:
-            return record
+    snapshot_sha256 = snapshot.read_manifest(places.snapshot).sha256
+    earlier = _earlier(places)
+    if earlier is not None and _same(earlier.plan, plan) and earlier.snapshot_sha256 == snapshot_sha256:
+        return earlier
+    if earlier is not None:
         _logger.warning("the run in %s is of another plan and starts anew", places.folder)
-        shutil.rmtree(checkpoint_folder(record.plan, places), ignore_errors=True)
-    except FileNotFoundError:
-        pass
-    except ValidationError as error:
-        _logger.warning("the run in %s starts anew: %s", places.folder, error)
+        shutil.rmtree(checkpoint_folder(earlier.plan, places), ignore_errors=True)
     if places.folder.exists():
         shutil.rmtree(places.folder)
     if (elsewhere := checkpoint_folder(plan, places)).exists():
         raise ImpossiblePlanError(
             f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
         )
+    record = _decide(plan, snapshot_sha256)
     places.folder.mkdir(parents=True)
+    artifacts.write_json(places.folder / RECORD, record.model_dump(mode="json"))
+    return record
+
+
+def _earlier(places: Places) -> Record | None:
+    """What was decided for the run in this folder; null where there is none that can be read."""
+    try:
+        return Record.model_validate_json((places.folder / RECORD).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        _logger.warning("the run in %s starts anew: %s", places.folder, error)
+        return None
+
+
+def _decide(plan: Plan, snapshot_sha256: str) -> Record:
+    """How a plan is carried out on this machine."""
     if plan.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
         raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install 'thord[torchao]'")
     placement = device.resolve(plan.training.device, plan.training.precision)
-    record = Record(
+    return Record(
         plan=plan,
-        snapshot_sha256=sum_of_data,
+        snapshot_sha256=snapshot_sha256,
         device=placement.device.type,
         dtype=placement.dtype_name,
         threads=plan.training.threads or device.physical_cores(),
     )
-    artifacts.write_json(file, record.model_dump(mode="json"))
-    return record
 
 
 def checkpoint_folder(plan: Plan, places: Places) -> Path:
