@@ -62,11 +62,6 @@ class Question(BaseModel):
     inference: InferenceSettings = InferenceSettings()
 
     @property
-    def cached_rows(self) -> int:
-        """Of a version in the server; one is for padding."""
-        return self.inference.max_batch + 1
-
-    @property
     def vocabulary(self) -> int:
         """Of the tokenizer; bytes learn none."""
         return len(SPECIAL_TOKENS) + 256 if self.tokenizer.kind == "bytes" else self.tokenizer.vocabulary
@@ -281,7 +276,7 @@ def _held_bytes(question: Question) -> int:
     answering = question.inference
     placement = device.resolve(answering.device, answering.precision)
     return footprint.of_model(
-        question.model, question.vocabulary, placement, question.cached_rows, answering.quantization
+        question.model, question.vocabulary, placement, answering.max_batch, answering.quantization
     )
 
 

@@ -48,7 +48,7 @@ def room(
     Args:
         folder: the version.
         placement: where and in what numbers it computes.
-        rows: of its cache.
+        rows: how many sequences run on it at once.
         slots: what is in memory.
         limit: bytes that all versions together may take; 0: what the machine has.
         quantization: what becomes of its weights.
@@ -58,7 +58,7 @@ def room(
         NotNowError: memory does not hold it even alone.
     """
     with _told_apart(folder):
-        needed = footprint.needed(folder, placement, rows + 1, quantization)
+        needed = footprint.needed(folder, placement, rows, quantization)
     found = slots.room(int(folder.name), needed, lambda held: footprint.free(placement.device, limit, held))
     if found == "none":
         raise NotNowError(

@@ -62,7 +62,7 @@ class PatchCache:
 class Agiformer(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: AgiformerShape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: AgiformerShape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary

@@ -57,7 +57,7 @@ class StateCache:
 class CharLstm(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: CharLstmShape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: CharLstmShape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary

@@ -26,7 +26,7 @@ WIDENING = 4
 class Gpt2(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: Gpt2Shape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: Gpt2Shape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary

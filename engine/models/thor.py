@@ -27,7 +27,7 @@ INIT_DEVIATION = 0.02
 class Thor(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: ThorShape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: ThorShape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary

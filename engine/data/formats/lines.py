@@ -60,7 +60,7 @@ def lines_of(stream: BinaryIO, limits: Limits, start: int, number: int) -> Itera
         start, number = end, number + 1
 
 
-def read_json(stream: BinaryIO, limits: Limits, start: int = 0, number: int = 1) -> Iterator[Item]:
+def read_json(stream: BinaryIO, limits: Limits, start: int, number: int) -> Iterator[Item]:
     """JSON Lines. Lines that are one message each are together one conversation."""
     run = MessageRun("lines", limits)
     for line in lines_of(stream, limits, start, number):
@@ -83,7 +83,7 @@ def read_json(stream: BinaryIO, limits: Limits, start: int = 0, number: int = 1)
     yield from run.finish(None)
 
 
-def read_utterances(stream: BinaryIO, limits: Limits, start: int = 0, number: int = 1) -> Iterator[Item]:
+def read_utterances(stream: BinaryIO, limits: Limits, start: int, number: int) -> Iterator[Item]:
     """A dialogue of two people a line, each utterance ended by ``__eou__``; the first speaker is the user."""
     for line in lines_of(stream, limits, start, number):
         place = (line.number, line.start, line.end)
