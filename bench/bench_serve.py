@@ -6,6 +6,7 @@ machine's memory bandwidth is measured in between. Peers that are not installed 
 
 import argparse
 import concurrent.futures
+import importlib
 import json
 import random
 import sys
@@ -16,12 +17,12 @@ from pathlib import Path
 
 import harness
 import httpx
-import serve_model
 import torch
-from serve_model import Shape, Weights
-from serve_ours import Ours
+from serving.ours import Ours
+from serving.weights import SHAPES, Shape, Weights, make
 
 from engine.config import Quantization
+from engine.inference.roofline import bandwidth
 from engine.native import library
 
 CLIENTS = 16
@@ -41,17 +42,17 @@ GOALS = (
 def main() -> None:
     """Check that the work is the same, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shape", choices=serve_model.SHAPES, default="gpt2-124m")
+    parser.add_argument("--shape", choices=SHAPES, default="gpt2-124m")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only-check", action="store_true", help="that the work is the same; nothing is measured")
     parser.add_argument("--no-http", action="store_true", help="only in the engine")
     options = parser.parse_args()
-    shape = serve_model.SHAPES[options.shape]
+    shape = SHAPES[options.shape]
     if library.kernel() is None and options.device == "cpu":
         print("SKIPPED: our kernel, which is not built: python -m engine.native.build", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="thord-bench-") as home:
-        weights = serve_model.make(Path(home), shape, torch.bfloat16)
+        weights = make(Path(home), shape, torch.bfloat16)
         prompts = draw(shape)
         check(weights, shape, prompts[:2], options.device)
         if options.only_check:
@@ -73,12 +74,12 @@ def check(weights: Weights, shape: Shape, prompts: list[list[int]], device: str)
     ours = Ours(weights.version, torch.float32, device)
     said = ours.generate(prompts, length)
     ours.close()
-    if (transformers := peer("serve_transformers")) is not None:
+    if (transformers := peer("transformers")) is not None:
         theirs = transformers.Transformers(weights.hugging_face, torch.float32, device).generate(prompts, length)
         if said != theirs:
             raise SystemExit(f"not the same work: ours say {said}, transformers {theirs}")
         print(f"checked: in float32 the greedy tokens of ours and transformers are equal ({length} each)")
-    if device == "cpu" and (llama := peer("serve_llama")) is not None:
+    if device == "cpu" and (llama := peer("llama_cpp")) is not None:
         file = weights.version.parent / "f32.gguf"
         llama.write_gguf(weights.version / "model.safetensors", file, shape, "F32")
         other = llama.LlamaCpp(file, len(prompts), shape.prompt + length, torch.get_num_threads(), exact=True)
@@ -104,7 +105,7 @@ def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: in
         _add(runs, name, each.generate, prompts, shape)
         for case in ARRIVALS:
             runs[case][name] = lambda each=each, case=case: each.arrivals(prompts, times[case], shape.answer)
-    if (transformers := peer("serve_transformers")) is not None:
+    if (transformers := peer("transformers")) is not None:
         theirs = transformers.Transformers(weights.hugging_face, torch.bfloat16, device)
         _add(runs, "transformers", theirs.generate, prompts, shape)
 
@@ -114,7 +115,7 @@ def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: in
 
         for case in ARRIVALS:
             runs[case]["transformers"] = lambda case=case: continuous(case)
-    if device == "cpu" and (llama := peer("serve_llama")) is not None:
+    if device == "cpu" and (llama := peer("llama_cpp")) is not None:
         for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0"}.items():
             file = weights.version.parent / f"{kind}.gguf"
             llama.write_gguf(weights.version / "model.safetensors", file, shape, kind)
@@ -123,7 +124,7 @@ def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: in
     tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer}
     tokens |= dict.fromkeys(ARRIVALS, CLIENTS * shape.answer)
     rates: dict[str, dict[str, float]] = {}
-    bandwidths = [bandwidth(device)]
+    bandwidths = [bandwidth(torch.device(device)) / 1e9]
     for case, callers in runs.items():
         seconds: dict[str, list[float]] = {name: [] for name in callers}
         for round_ in range(rounds + 1):
@@ -131,7 +132,7 @@ def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: in
                 taken = call()
                 if round_:  # the first warms up
                     seconds[name].append(taken)
-            bandwidths.append(bandwidth(device))
+            bandwidths.append(bandwidth(torch.device(device)) / 1e9)
         rates[case] = {name: tokens[case] / harness.median(each) for name, each in seconds.items()}
     everybody = list(dict.fromkeys(name for rates_ in rates.values() for name in rates_))
     rows = [[name, *(f"{rates[case][name]:.1f}" if name in rates[case] else "" for case in runs)] for name in everybody]
@@ -210,23 +211,12 @@ def _stream_all(client: httpx.Client, prompts: list[list[int]], length: int) -> 
     return sum(tokens for tokens, _ in found), taken, harness.median([first for _, first in found])
 
 
-def bandwidth(device: str) -> float:
-    """GB a second that all threads read from memory, or the GPU from its own."""
-    memory = torch.ones(1 << 25, dtype=torch.int64, device=device)
-
-    def read() -> None:
-        memory.sum().item()
-
-    read()
-    return memory.nbytes / min(harness.seconds(read) for _ in range(3)) / 1e9
-
-
 def peer(name: str):
     """A peer's module; null, and a word about it, where it is not installed."""
     try:
-        return __import__(name)
+        return importlib.import_module(f"serving.{name}")
     except (ImportError, OSError, RuntimeError) as error:
-        print(f"SKIPPED: {name.removeprefix('serve_')}: {error}", file=sys.stderr)
+        print(f"SKIPPED: {name}: {error}", file=sys.stderr)
         return None
 
 

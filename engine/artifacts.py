@@ -8,11 +8,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from engine import disk
+
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class ArtifactError(Exception):
@@ -66,22 +70,20 @@ def publishing(folder: Path) -> Iterator[Path]:
         yield draft
         for file in sorted(draft.rglob("*")):
             if file.is_file():
-                _fsync(file)
-        _fsync(draft)
+                disk.sync(file)
+        disk.sync(draft)
         draft.chmod(0o755)
         draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    _fsync(folder.parent)
+    disk.sync(folder.parent)
 
 
-def sweep_drafts(parent: Path) -> int:
-    """Remove drafts that a crash left in ``parent``; how many there were. Only for the one who publishes there."""
-    drafts = list(parent.glob(".tmp-*"))
-    for draft in drafts:
+def sweep_drafts(parent: Path) -> None:
+    """Remove drafts that a crash left in ``parent``. Only for the one who publishes there."""
+    for draft in parent.glob(".tmp-*"):
         shutil.rmtree(draft, ignore_errors=True)
-    return len(drafts)
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:
@@ -105,10 +107,7 @@ def read_version_manifest(folder: Path) -> VersionManifest:
     Raises:
         ArtifactError: it is missing or damaged.
     """
-    try:
-        return VersionManifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ArtifactError(f"{folder / MANIFEST}: {error}") from error
+    return read_json(folder / MANIFEST, VersionManifest)
 
 
 def verify(folder: Path) -> VersionManifest:
@@ -147,7 +146,7 @@ def point(link: Path, target: Path) -> None:
     draft.unlink(missing_ok=True)
     draft.symlink_to(os.path.relpath(target, link.parent))
     draft.rename(link)
-    _fsync(link.parent)
+    disk.sync(link.parent)
 
 
 def current_version(link: Path) -> int | None:
@@ -162,14 +161,18 @@ def write_json(file: Path, value: Mapping[str, JsonValue]) -> None:
     """Write a JSON file so that a reader sees the old one or the new one, never a part."""
     draft = file.with_name(f".tmp-{file.name}-{os.getpid()}")
     draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _fsync(draft)
+    disk.sync(draft)
     draft.rename(file)
-    _fsync(file.parent)
+    disk.sync(file.parent)
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def read_json(file: Path, kind: type[Kind]) -> Kind:
+    """What a JSON file holds.
+
+    Raises:
+        ArtifactError: it is missing, or holds something else.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return kind.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{file}: {error}") from error

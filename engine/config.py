@@ -150,8 +150,6 @@ PRESETS: dict[Family, dict[str, Shape]] = {
 DEFAULT_PRESETS: dict[Family, str] = {"thor": "base", "gpt2": "124m", "char_lstm": "small", "agiformer": "base"}
 SHAPE_KEYS = frozenset(name for sizes in PRESETS.values() for shape in sizes.values() for name in shape.__dict__)
 """Keys of ``[model]`` that replace single values of a preset; each family knows some of them."""
-
-
 _SIZES = "; ".join(f"{family}: {', '.join(sizes)}" for family, sizes in PRESETS.items())
 
 

@@ -22,6 +22,11 @@ class Placement:
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def dtype_name(self) -> str:
+        """Without torch's prefix: float32, bfloat16 or float16."""
+        return str(self.dtype).removeprefix("torch.")
+
 
 def resolve(device: Device, precision: Precision) -> Placement:
     """Turn settings into a device and a dtype.

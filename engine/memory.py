@@ -1,7 +1,9 @@
-"""How this process asks the system for memory."""
+"""The memory of this process: how it asks the system for it, and the most that it had."""
 
 import contextlib
 import ctypes
+import re
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_OLD_GLIBC_TAKES = 32 << 20
@@ -27,3 +29,13 @@ def keep_freed_memory() -> None:
     with contextlib.suppress(AttributeError):
         _ = libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) or libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_OLD_GLIBC_TAKES)
         libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def peak_bytes() -> int:
+    """The most that was resident so far, of this program alone.
+
+    What `resource` tells is that of whoever started it, where that was larger.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found is not None
+    return int(found[1]) << 10

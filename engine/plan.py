@@ -12,7 +12,6 @@ import argparse
 import gc
 import itertools
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError
 from engine.inference import decoders, footprint
-from engine.inference.batching import CHUNK, SMALLEST_BUCKET, bucket, lengths
+from engine.inference.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
 from engine.training.checkpoint import Checkpoints, Progress
@@ -61,11 +60,6 @@ class Question(BaseModel):
     tokenizer: TokenizerSettings
     training: TrainingSettings
     inference: InferenceSettings = InferenceSettings()
-
-    @property
-    def cached_rows(self) -> int:
-        """Of a version in the server; one is for padding."""
-        return self.inference.max_batch + 1
 
     @property
     def vocabulary(self) -> int:
@@ -155,7 +149,7 @@ def forecast(question: Question) -> Forecast:
         family=model.family,
         parameters=parameters,
         device=placement.device.type,
-        dtype=str(placement.dtype).removeprefix("torch."),
+        dtype=placement.dtype_name,
         available_bytes=available,
         training_bytes=int(with_copies(peak(rows), copies, placement.device)),
         inference_bytes=_held_bytes(question) + _overhead_apart(question),
@@ -199,7 +193,7 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
         )
         data = Rows(shard.write(Path(folder) / "data", documents), length)
         Loop(model, MaskedCrossEntropy(), data, None, settings, placement, checkpoints, Stopwatch()).run()
-    peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else _peak_bytes() - before
+    peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else memory.peak_bytes() - before
     return Probe(peak, min(after - before for before, after in itertools.pairwise(times)), max(saved))
 
 
@@ -221,7 +215,7 @@ def overhead(question: Question) -> int:
     short = [(1, 0, length) for length in lengths(cache) if length <= cache.length]
     long = [(1, start, CHUNK) for start in range(0, cache.length - CHUNK + 1, CHUNK)]
     last = cache.length - 1 if cache.rewinds else 0
-    decoded = [(size, last, 1) for size in sorted({bucket(rows) for rows in range(1, answering.max_batch + 1)})]
+    decoded = [(size, last, 1) for size in buckets(answering.max_batch)]
     for rows, start, length in short + long + decoded:
         row_B = torch.zeros(rows, dtype=torch.long, device=where)
         tokens_BT = torch.zeros(rows, length, dtype=torch.long, device=where)
@@ -244,7 +238,6 @@ def with_copies(peak: float, saved: float, where: torch.device) -> float:
 
 def extend(at: dict[tuple[int, int], float], layers: int, rows: int) -> float:
     """From values at a few layers and rows, by c + l * layers + (r + m * layers) * rows; nothing shrinks with more."""
-
     by_rows: dict[int, dict[int, float]] = {}
     for (its_layers, its_rows), value in at.items():
         by_rows.setdefault(its_rows, {})[its_layers] = value
@@ -275,13 +268,6 @@ def _in_a_process(question: Question, *options: str) -> str:
     return ended.stdout
 
 
-def _peak_bytes() -> int:
-    """Of this program; what `resource` tells is that of whoever started it, where that was larger."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    assert found is not None
-    return int(found[1]) << 10
-
-
 def _available_bytes(where: torch.device) -> int:
     return torch.cuda.mem_get_info()[0] if where.type == "cuda" else psutil.virtual_memory().available
 
@@ -290,7 +276,7 @@ def _held_bytes(question: Question) -> int:
     answering = question.inference
     placement = device.resolve(answering.device, answering.precision)
     return footprint.of_model(
-        question.model, question.vocabulary, placement, question.cached_rows, answering.quantization
+        question.model, question.vocabulary, placement, answering.max_batch, answering.quantization
     )
 
 

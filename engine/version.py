@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -126,10 +126,7 @@ def read_config(folder: Path) -> VersionConfig:
     Raises:
         ArtifactError: it is missing or damaged.
     """
-    try:
-        return VersionConfig.model_validate_json((folder / CONFIG).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ArtifactError(f"{folder / CONFIG}: {error}") from error
+    return artifacts.read_json(folder / CONFIG, VersionConfig)
 
 
 def publish(

@@ -6,7 +6,6 @@ Lines on standard input are numbers of steps, 0 to end; each is answered by a li
 import argparse
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import torch
 import work
 from work import Size
+
+from engine import memory
 
 
 class Contestant:
@@ -67,14 +68,8 @@ class Contestant:
     def finished(self, **more: object) -> None:
         """The last answer: losses and the peak of memory."""
         on_gpu = self.device.type == "cuda"
-        peak = torch.cuda.max_memory_reserved() if on_gpu else _peak_bytes()
+        peak = torch.cuda.max_memory_reserved() if on_gpu else memory.peak_bytes()
         self._answer(losses=[float(loss) for loss in self._losses], peak_bytes=peak, **more)
 
     def _answer(self, **values: object) -> None:
         print(json.dumps(values), file=self._answers, flush=True)
-
-
-def _peak_bytes() -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) << 10

@@ -51,7 +51,7 @@ def _bench(options: BenchOptions) -> int:
     folder = version_folder(thord, None)
     _round(thord, 1, options.tokens)  # warms up
     rows = [_measured(thord, clients, options) for clients in CONCURRENCY]
-    limit: Limit = json.loads(heavy.run("engine.inference.limit", [str(folder), settings]))
+    limit: Limit = json.loads(heavy.run("engine.inference.roofline", [str(folder), settings]))
     achieved = rows[0]["tokens_per_second"] * limit["weight_bytes"]
     found: Bench = {"version": folder.name, "rows": rows, "achieved_bytes_per_second": achieved, **limit}
     if options.json:

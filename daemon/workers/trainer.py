@@ -76,6 +76,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     from engine.device import ImpossiblePlacementError
     from engine.distributed.world import ShortOfMemoryError
     from engine.training import run
+    from engine.training.dataset import NothingToLearnError
     from engine.training.guard import DivergedError
     from engine.training.recompute import NothingToRecomputeError
     from engine.training.reporting import Stopped
@@ -91,7 +92,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
         faults = [f"training.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         return _fail(command, channel, "; ".join(faults), retry=False)
     except (
-        run.NothingToLearnError,
+        NothingToLearnError,
         run.ImpossiblePlanError,
         ArtifactError,
         ImpossiblePlacementError,

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import disk
 from engine.data.conversation import Conversation, from_canonical
 
 _NAME = re.compile(r"(\d{6})\.jsonl")
@@ -112,7 +113,7 @@ class Segments:
         try:
             end = _end_of_last_line(descriptor)
             os.ftruncate(descriptor, end)
-            _fsync_folder(self._folder)
+            disk.sync(self._folder)
         except OSError:
             os.close(descriptor)
             raise
@@ -139,11 +140,3 @@ def _end_of_last_line(descriptor: int) -> int:
             return start + at + 1
         end = start
     return 0
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,7 @@ A folder with ``train.jsonl`` and ``held_out.jsonl`` (one `Example` a line) and 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -59,14 +59,13 @@ def write(folder: Path, train: Iterable[Example], held_out: Iterable[Example]) -
                     origins[example.origin] += 1
                     file.write(line)
         manifest = SnapshotManifest(origins["new"], origins["replay"], origins["held_out"], digest.hexdigest())
-        value = {name: getattr(manifest, name) for name in SnapshotManifest.__slots__}
-        (draft / "manifest.json").write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        artifacts.write_json(draft / artifacts.MANIFEST, asdict(manifest))
     return manifest
 
 
 def read_manifest(folder: Path) -> SnapshotManifest:
     """Counts and hash of a published snapshot."""
-    return SnapshotManifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    return SnapshotManifest(**json.loads((folder / artifacts.MANIFEST).read_text(encoding="utf-8")))
 
 
 def train_examples(folder: Path) -> Iterator[Example]:

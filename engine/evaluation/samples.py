@@ -8,7 +8,7 @@ import torch
 from engine.data.conversation import Conversation, Message
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import encode_prompt, encode_text
+from engine.tokenizers.chat import encode_text
 
 FROM_HELD_OUT = 3
 """Prompts taken from the held-out set where the settings name none."""
@@ -43,7 +43,7 @@ def answer(model: LanguageModel, tokenizer: Tokenizer, prompt: Prompt, tokens: i
 
     A prompt that does not fit the context loses its beginning.
     """
-    ids = encode_prompt(tokenizer, prompt.messages) if prompt.messages else encode_text(tokenizer, prompt.text)
+    ids = tokenizer.encode_prompt(prompt.messages) if prompt.messages else encode_text(tokenizer, prompt.text)
     tokens = min(tokens, model.context - 1)
     ids = ids[-(model.context - tokens) :]
     return tokenizer.decode(_continue(model, ids, tokens, set(tokenizer.specials)))

@@ -5,11 +5,9 @@ be kept or shared, and thord takes them back. ``python -m engine.huggingface.exp
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from pydantic import JsonValue
 from safetensors.torch import load_file, save_file
 
 from engine import artifacts, version
@@ -38,12 +36,8 @@ def write(source: Path, target: Path) -> None:
     with artifacts.publishing(target) as draft:
         save_file(tensors, draft / weights.SINGLE, metadata={"format": "pt"})
         special = tokenizer.write(words, draft, config.model.shape.context)
-        _write(draft / layout.CONFIG, described | special)
-        _write(draft / tokenizer.GENERATION, {"_from_model_config": False, **special})
-
-
-def _write(file: Path, value: dict[str, JsonValue]) -> None:
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        artifacts.write_json(draft / layout.CONFIG, described | special)
+        artifacts.write_json(draft / tokenizer.GENERATION, {"_from_model_config": False, **special})
 
 
 def main() -> int:

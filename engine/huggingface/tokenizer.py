@@ -1,6 +1,6 @@
 """Tokenizers in Hugging Face's files: ``tokenizer.json``, ``tokenizer_config.json``, ``chat_template.jinja``."""
 
-import json
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -8,12 +8,13 @@ from typing import TypeVar
 import tokenizers
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from engine import artifacts
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
 from engine.huggingface.layout import AnyConfig, ForeignModelError
 from engine.tokenizers import own, registry
 from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
-from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
+from engine.tokenizers.huggingface import CHAT_FILE, ChatFormat, HuggingFaceTokenizer
 
 CONFIG, TEMPLATE, GENERATION = "tokenizer_config.json", "chat_template.jinja", "generation_config.json"
 T = TypeVar("T", bound=BaseModel)
@@ -82,7 +83,7 @@ def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, setti
     eos = inner.token_to_id(names["eos_token"]) if "eos_token" in names else next(iter(ends), None)
     if eos is None:
         raise ForeignModelError(f"{folder / CONFIG}: there is no eos_token: nothing would ever end a text")
-    opening = tuple(inner.encode("a").ids[: -len(inner.encode("a", add_special_tokens=False).ids)])
+    opening = _opening(inner)
     if settings.add_bos_token is not None:
         bos = inner.token_to_id(names["bos_token"]) if "bos_token" in names else None
         opening = (bos,) if settings.add_bos_token and bos is not None else ()
@@ -99,6 +100,14 @@ def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, setti
     source = (folder / FILE).read_text(encoding="utf-8")
     end = _end_of_answer(HuggingFaceTokenizer(source, form), ends)
     return HuggingFaceTokenizer(source, form.model_copy(update={"end": end}))
+
+
+def _opening(inner: tokenizers.Tokenizer) -> tuple[int, ...]:
+    """The special tokens that it puts before every text by itself; those behind are of no account."""
+    inner.no_padding()
+    encoding = inner.encode("a")
+    before = itertools.takewhile(lambda token: token[1], zip(encoding.ids, encoding.special_tokens_mask, strict=True))
+    return tuple(number for number, _ in before)
 
 
 def _end_of_answer(tokenizer: HuggingFaceTokenizer, ends: Sequence[int]) -> int:
@@ -128,25 +137,23 @@ def _numbers(ids: int | list[int] | None) -> list[int]:
 
 def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonValue]:
     """Write a tokenizer as `transformers` reads it; what ``config.json`` and ``generation_config.json`` say of it."""
-    foreign = isinstance(tokenizer, HuggingFaceTokenizer)
     tokenizer.save(folder)
-    if isinstance(tokenizer, HuggingFaceTokenizer):
-        names = dict(tokenizer.chat.tokens)
-        (folder / "chat.json").unlink()
-    else:
-        names = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD}
     config: dict[str, JsonValue] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context,
         "clean_up_tokenization_spaces": False,
-        **names,
     }
-    if not foreign:
-        config["additional_special_tokens"] = [token for token in SPECIAL_TOKENS if token not in names.values()]
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        (folder / CHAT_FILE).unlink()  # thord's own
+        config |= tokenizer.chat.tokens
+    else:
+        names = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD}
+        others: list[JsonValue] = [token for token in SPECIAL_TOKENS if token not in names.values()]
+        config |= {**names, "additional_special_tokens": others}
     if tokenizer.chat_template is not None:
         config["chat_template"] = tokenizer.chat_template
         (folder / TEMPLATE).write_text(tokenizer.chat_template, encoding="utf-8")
-    (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    artifacts.write_json(folder / CONFIG, config)
     ends: list[JsonValue] = [tokenizer.special(EOS)]
     if tokenizer.special(END) != tokenizer.special(EOS):
         ends.append(tokenizer.special(END))

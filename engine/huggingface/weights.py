@@ -13,8 +13,6 @@ from engine.huggingface.layout import ForeignModelError
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """Names that older files end with, and that are no weights."""
-
-
 _POINTER = b"version https://git-lfs"
 """What Git leaves in place of a large file where Git LFS is not installed."""
 

@@ -20,6 +20,8 @@ LENGTH_STEP = 32
 PREFILL_BUDGET = 256
 """Prompt tokens of all sequences in one iteration, so that a long prompt delays running answers by a bounded time."""
 SMALLEST_BUCKET = 4
+PADDING_ROWS = 1
+"""Of a cache, besides those of sequences: what fills a bucket up is written there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,17 @@ def padded(length: int, start: int, cache: Cache) -> int:
 
 def bucket(rows: int) -> int:
     """The number of rows that ``rows`` are padded to: powers of two from four."""
-    size = SMALLEST_BUCKET
-    while size < rows:
-        size *= 2
-    return size
+    return buckets(rows)[-1]
+
+
+def buckets(rows: int) -> list[int]:
+    """Every bucket that up to ``rows`` rows are padded to, the smallest first."""
+    return doublings(SMALLEST_BUCKET, rows)
+
+
+def doublings(first: int, last: int) -> list[int]:
+    """``first``, twice as much, and so on until ``last`` is reached."""
+    sizes = [first]
+    while sizes[-1] < last:
+        sizes.append(2 * sizes[-1])
+    return sizes

@@ -4,7 +4,9 @@ import logging
 
 import torch
 
-from engine.config import Quantization
+from engine.config import ModelSettings, Quantization
+from engine.device import Placement
+from engine.models import registry
 from engine.models.base import Decoder, LanguageModel
 from engine.models.gpt2 import Gpt2
 from engine.models.thor import Thor
@@ -26,6 +28,13 @@ def prepare(model: LanguageModel, device: torch.device, quantization: Quantizati
             quantization,
         )
     return decoder or model
+
+
+def skeleton(settings: ModelSettings, vocabulary: int, placement: Placement, quantization: Quantization) -> Decoder:
+    """The decoder that such a model would get there, without storage (device ``meta``): to be counted."""
+    model = registry.skeleton(settings, vocabulary)
+    registry.module(model).to(placement.dtype)
+    return prepare(model, placement.device, quantization)
 
 
 def round_weights(model: LanguageModel, quantization: Quantization) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor
 from engine import device
 from engine.inference import forward
 from engine.inference.batching import plan
+from engine.inference.deadlines import fate
 from engine.inference.fair_queue import FairQueue
 from engine.inference.forward import Stretch
 from engine.inference.requests import (
@@ -190,25 +191,15 @@ class Engine:
                 self._place(sequence)
 
     def _end_what_is_overdue(self) -> None:
-        """Requests beyond their own deadline fail, and so do those on a version that has drained long enough.
-
-        Of the latter, those of which nothing has been sent begin anew: no answer is continued by another version.
-        Where no version serves and none is on its way, nobody need wait.
-        """
-        now = time.monotonic()
-        hopeless = self._slots.outline is None
+        """As `engine.inference.deadlines` says."""
         versions = {request.version for request in self._live.values() if request.version is not None}
-        overdue = {version for version in versions if self._slots.is_overdue(version)}
+        drained = {version for version in versions if self._slots.is_overdue(version)}
+        now, hopeless = time.monotonic(), self._slots.outline is None
         for request in list(self._live.values()):
-            if now > request.deadline:
-                self._fail(request, Failed("timeout", "the answer took longer than a request may take"))
-            elif request.version is None and hopeless:
-                self._fail(request, Failed("version_gone", "no version could be loaded"))
-            elif request.version in overdue:
-                if request.sent or request.pin is not None:
-                    message = f"version {request.version:06d} was replaced and its time to finish is over"
-                    self._fail(request, Failed("drained", message))
-                else:
+            match fate(request, now, drained, hopeless=hopeless):
+                case Failed() as failure:
+                    self._fail(request, failure)
+                case "begin anew":
                     self._begin_anew(request)
 
     def _begin_anew(self, request: Request) -> None:
@@ -368,7 +359,7 @@ class Engine:
 
     def _withdraw(self, request: Request) -> None:
         """Take a live request out of queue and rows."""
-        self._queue.remove(lambda sequence: sequence.request is request)
+        self._queue.remove(request)
         for sequence in request.sequences:
             self._release(sequence)
         self._forget(request)

@@ -3,7 +3,7 @@
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from engine.inference.requests import SequenceState
+from engine.inference.requests import Request, SequenceState
 
 
 class FairQueue:
@@ -39,15 +39,14 @@ class FairQueue:
                 return sequence
         return None
 
-    def remove(self, leaves: Callable[[SequenceState], bool]) -> list[SequenceState]:
-        """Take out all that leave, wherever they stand."""
-        gone: list[SequenceState] = []
-        for client, line in list(self._clients.items()):
-            gone += [sequence for sequence in line if leaves(sequence)]
-            kept = deque(sequence for sequence in line if not leaves(sequence))
-            if kept:
-                self._clients[client] = kept
-            else:
-                del self._clients[client]
-        self._length -= len(gone)
-        return gone
+    def remove(self, request: Request) -> None:
+        """Take out all sequences of a request, wherever they stand in its client's line."""
+        line = self._clients.get(request.client)
+        if line is None:
+            return
+        kept = deque(sequence for sequence in line if sequence.request is not request)
+        self._length -= len(line) - len(kept)
+        if kept:
+            self._clients[request.client] = kept
+        else:
+            del self._clients[request.client]

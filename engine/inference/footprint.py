@@ -11,12 +11,12 @@ from engine import memory, version
 from engine.config import ModelSettings, Quantization
 from engine.device import Placement
 from engine.inference import decoders
-from engine.models import registry
+from engine.inference.batching import PADDING_ROWS
 from engine.models.base import Cache, Decoder
 
 
-def needed(folder: Path, placement: Placement, rows: int, quantization: Quantization = "none") -> int:
-    """Bytes that a version will take: weights and a cache of ``rows`` rows. Only its configuration is read.
+def needed(folder: Path, placement: Placement, rows: int, quantization: Quantization) -> int:
+    """Bytes that a version will take: weights, and a cache for ``rows`` sequences. Only its configuration is read.
 
     Raises:
         ArtifactError: that cannot be read.
@@ -29,10 +29,8 @@ def of_model(
     settings: ModelSettings, vocabulary: int, placement: Placement, rows: int, quantization: Quantization
 ) -> int:
     """The same of a model that may be nowhere yet; nothing is allocated."""
-    model = registry.skeleton(settings, vocabulary)
-    registry.module(model).to(placement.dtype)
-    decoder = decoders.prepare(model, placement.device, quantization)
-    return taken(decoder, decoder.make_cache(rows, model.context))
+    decoder = decoders.skeleton(settings, vocabulary, placement, quantization)
+    return taken(decoder, decoder.make_cache(rows + PADDING_ROWS, decoder.context))
 
 
 def taken(model: Decoder, cache: Cache) -> int:

@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from engine.inference.batching import SMALLEST_BUCKET, bucket
+from engine.inference.batching import buckets, doublings
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, Decoder
 
@@ -93,8 +93,8 @@ def make(model: Decoder, cache: Cache, rows: int, capture: Capture) -> StepGraph
     try:
         for part in (*cache.keys, *cache.values):
             part.normal_()
-        for count in _doublings(SMALLEST_BUCKET, bucket(rows)):
-            for length in (min(length, cache.length) for length in _doublings(SHORTEST, cache.length)):
+        for count in buckets(rows):
+            for length in (min(length, cache.length) for length in doublings(SHORTEST, cache.length)):
                 found[count, length] = graph = StepGraph(model, cache, count, length, capture)
                 _check(graph, model, cache, count, length)
     except Exception as error:  # whatever it is: the plain path needs none of this
@@ -140,14 +140,6 @@ class _Lent:
 
 def _replay(graph: torch.cuda.CUDAGraph, _: _Lent) -> None:
     graph.replay()
-
-
-def _doublings(first: int, last: int) -> list[int]:
-    """From ``first`` until ``last`` is reached."""
-    sizes = [first]
-    while sizes[-1] < last:
-        sizes.append(2 * sizes[-1])
-    return sizes
 
 
 def _check(graph: StepGraph, model: Decoder, cache: KeyValueCache, rows: int, length: int) -> None:

@@ -11,7 +11,7 @@ from engine.artifacts import ArtifactError
 from engine.config import Quantization
 from engine.device import Placement
 from engine.inference import decoders, footprint, forward, graphs
-from engine.inference.batching import CHUNK, SMALLEST_BUCKET, bucket
+from engine.inference.batching import CHUNK, buckets
 from engine.inference.forward import Stretch
 from engine.inference.slots import Resident, WeightSlots
 from engine.inference.swap_policy import Room
@@ -48,7 +48,7 @@ def room(
     Args:
         folder: the version.
         placement: where and in what numbers it computes.
-        rows: of its cache.
+        rows: how many sequences run on it at once.
         slots: what is in memory.
         limit: bytes that all versions together may take; 0: what the machine has.
         quantization: what becomes of its weights.
@@ -58,7 +58,7 @@ def room(
         NotNowError: memory does not hold it even alone.
     """
     with _told_apart(folder):
-        needed = footprint.needed(folder, placement, rows + 1, quantization)
+        needed = footprint.needed(folder, placement, rows, quantization)
     found = slots.room(int(folder.name), needed, lambda held: footprint.free(placement.device, limit, held))
     if found == "none":
         raise NotNowError(
@@ -140,10 +140,8 @@ def _warm(resident: Resident, rows: int) -> None:
     (read_TD,), none_BD = forward.hidden(resident, [Stretch(row, 0, [bos] * longest)], [])
     found = [forward.logits(resident, [read_TD[-1]], none_BD)]
     last = resident.context - 1 if resident.cache.rewinds else 0
-    size = SMALLEST_BUCKET
-    while size <= bucket(rows):
+    for size in buckets(rows):
         _, newest_BD = forward.hidden(resident, [], [Stretch(row, last, (bos,))] * size)
         found.append(forward.logits(resident, [], newest_BD))
-        size *= 2
     if not all(bool(torch.isfinite(logits_NV).all()) for logits_NV in found):
         raise UnfitVersionError(f"version {resident.version} computes scores that are NaN or infinite")

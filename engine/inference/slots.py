@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.inference import footprint, swap_policy
+from engine.inference.batching import PADDING_ROWS
 from engine.inference.graphs import StepGraphs
 from engine.inference.rows import Rows
 from engine.inference.turns import Turns
-from engine.models.base import Cache, Decoder
+from engine.models.base import Decoder
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
 
@@ -38,14 +39,14 @@ class Resident:
         bytes: what weights and cache take.
     """
 
-    def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder | None = None) -> None:
-        """``model`` is what computes in place of the version's own module."""
+    def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder) -> None:
+        """``model`` is what computes: the version's own module, or what was made of its weights."""
         self.version = loaded.manifest.version
-        self.model: Decoder = loaded.model if model is None else model
+        self.model = model
         self.tokenizer = loaded.tokenizer
         self.manifest = loaded.manifest
         self.context = loaded.model.context
-        self.cache: Cache = self.model.make_cache(rows + 1, loaded.model.context)
+        self.cache = model.make_cache(rows + PADDING_ROWS, loaded.model.context)
         self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context)
         self.device = next(loaded.model.parameters()).device
         self.graphs = StepGraphs()

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from engine.config import AgiformerShape, ThorShape
 from engine.models.attention import Attend, KeyValueCache, packed
-from engine.models.base import Cache
+from engine.models.base import Cache, check_context, check_room
 from engine.models.rotary import frequencies, rotation
 from engine.models.thor import FeedForward, Layer, Linear, RMSNorm
 
@@ -62,7 +62,7 @@ class PatchCache:
 class Agiformer(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: AgiformerShape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: AgiformerShape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary
@@ -109,8 +109,7 @@ class Agiformer(nn.Module):
             raise TypeError(f"agiformer needs bytes and patches, not a {type(cache).__name__}")
         length, device = tokens_BT.shape[1], tokens_BT.device
         positions_BT = starts_B[:, None] + torch.arange(length, device=device)
-        if int(positions_BT.max()) >= cache.length:
-            raise ValueError(f"{int(positions_BT.max()) + 1} positions do not fit into a cache of {cache.length}")
+        check_room(int(positions_BT.max()) + 1, cache)
         rows_B1 = rows_B[:, None]
         bytes_BP4 = cache.tokens.view(len(cache.tokens), -1, PATCH)
         cache.tokens[rows_B1, positions_BT] = tokens_BT
@@ -135,8 +134,7 @@ class Agiformer(nn.Module):
         Raises:
             ValueError: ``length`` is beyond the context the model was made for.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
         shape, patches, layers = self.shape, math.ceil(length / PATCH), self.shape.layers + self.shape.thinking_steps
         contexts = self.start.detach().repeat(rows, patches + 1, 1)
         attention = KeyValueCache.like(self.start, layers, rows, shape.heads, patches, shape.hidden // shape.heads)

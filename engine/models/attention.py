@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models import blockwise
+from engine.models.base import check_room
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries [B, H, T, E], keys and values [B, K, T, E] of one layer to attended values [B, H, T, E]."""
@@ -183,8 +184,7 @@ class KeyValueCache:
         ]
 
     def _read_for(self, used: int) -> int:
-        if used > self.length:
-            raise ValueError(f"{used} positions do not fit into a cache of {self.length}")
+        check_room(used, self)
         return min(math.ceil(used / BLOCK) * BLOCK, self.length)
 
 

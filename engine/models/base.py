@@ -34,6 +34,26 @@ class Cache(Protocol):
         ...
 
 
+def check_context(length: int, context: int) -> None:
+    """Whether a cache may have rows of ``length`` positions.
+
+    Raises:
+        ValueError: that is beyond the context the model was made for.
+    """
+    if length > context:
+        raise ValueError(f"a cache of {length} positions is beyond the model's context of {context}")
+
+
+def check_room(positions: int, cache: Cache) -> None:
+    """Whether a row of a cache holds so many positions.
+
+    Raises:
+        ValueError: they are more than its length.
+    """
+    if positions > cache.length:
+        raise ValueError(f"{positions} positions do not fit into a cache of {cache.length}")
+
+
 class Decoder(Protocol):
     """What continues texts: a family's module, or something faster made of its weights for one version."""
 

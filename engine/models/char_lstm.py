@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from engine.config import CharLstmShape
-from engine.models import byhand
-from engine.models.base import Cache
+from engine.models import functional
+from engine.models.base import Cache, check_context, check_room
 
 INIT_DEVIATION, EMBEDDING_DEVIATION = 0.02, 0.5
 """No norm stands between the embedding and the gates: at a deviation of 0.02 they hardly see their input, and after 500
@@ -57,7 +57,7 @@ class StateCache:
 class CharLstm(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: CharLstmShape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: CharLstmShape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary
@@ -92,8 +92,7 @@ class CharLstm(nn.Module):
         if not isinstance(cache, StateCache):
             raise TypeError(f"char_lstm needs a state, not a {type(cache).__name__}")
         ends_B = starts_B + tokens_BT.shape[1]
-        if int(ends_B.max()) > cache.length:
-            raise ValueError(f"{int(ends_B.max())} positions do not fit into a cache of {cache.length}")
+        check_room(int(ends_B.max()), cache)
         begins_B = starts_B == 0
         if not bool((begins_B | (cache.read[rows_B] == starts_B)).all()):
             raise ValueError("an LSTM goes on from where it stopped, or from the beginning")
@@ -105,7 +104,7 @@ class CharLstm(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary."""
-        return byhand.scores(hidden_ND, self.embedding if self.head is None else self.head)
+        return functional.scores(hidden_ND, self.embedding if self.head is None else self.head)
 
     def make_cache(self, rows: int, length: int) -> StateCache:
         """A cache on the model's device and in its dtype.
@@ -113,8 +112,7 @@ class CharLstm(nn.Module):
         Raises:
             ValueError: ``length`` is beyond the context the model was made for.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
 
         def empty() -> Tensor:
             return self.embedding.new_zeros(self.shape.layers, rows, self.shape.hidden)
@@ -137,7 +135,7 @@ class CharLstm(nn.Module):
                 weight.normal_(0.0, deviation, generator=generator)
 
     def _embed(self, tokens_BT: Tensor) -> Tensor:
-        return F.dropout(byhand.embedding(tokens_BT, self.embedding), self.dropout, self.training)
+        return F.dropout(functional.embedding(tokens_BT, self.embedding), self.dropout, self.training)
 
 
 def _not_in_float16(device: torch.device) -> AbstractContextManager[object]:

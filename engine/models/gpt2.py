@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.config import Gpt2Shape
-from engine.models import byhand
+from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
-from engine.models.base import Cache
+from engine.models.base import Cache, check_context
 
 INIT_DEVIATION = 0.02
 WIDENING = 4
@@ -26,7 +26,7 @@ WIDENING = 4
 class Gpt2(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: Gpt2Shape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: Gpt2Shape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary
@@ -52,7 +52,7 @@ class Gpt2(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary, by the tied embedding."""
-        return byhand.scores(hidden_ND, self.transformer.wte.weight)
+        return functional.scores(hidden_ND, self.transformer.wte.weight)
 
     def make_cache(self, rows: int, length: int) -> KeyValueCache:
         """A cache on the model's device and in its dtype.
@@ -60,8 +60,7 @@ class Gpt2(nn.Module):
         Raises:
             ValueError: ``length`` is beyond the context: there are no more positions.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
         shape, weight = self.shape, self.transformer.wte.weight
         return KeyValueCache.like(weight, shape.layers, rows, shape.heads, length, shape.hidden // shape.heads)
 
@@ -141,7 +140,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Each position for itself."""
-        out_BTD: Tensor = self.c_proj(byhand.gelu(self.c_fc(x_BTD)))
+        out_BTD: Tensor = self.c_proj(functional.gelu(self.c_fc(x_BTD)))
         return out_BTD
 
 
@@ -169,7 +168,7 @@ class LayerNorm(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The same shape, normalised, in the dtype of the products that follow."""
-        return byhand.layer_norm(x_BTD, self.weight, self.bias, self.epsilon)
+        return functional.layer_norm(x_BTD, self.weight, self.bias, self.epsilon)
 
 
 class Embedding(nn.Module):
@@ -181,4 +180,4 @@ class Embedding(nn.Module):
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """[B, T] to [B, T, D]."""
-        return byhand.embedding(ids_BT, self.weight)
+        return functional.embedding(ids_BT, self.weight)

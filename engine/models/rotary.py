@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.config import RopeScaling
-from engine.models import byhand
+from engine.models import functional
 
 LLAMA3_SLOW, LLAMA3_FAST = 1.0, 4.0
 """Turns within the trained length below which a frequency is slowed down fully, and above which not at all."""
@@ -90,6 +90,6 @@ def rotate(x_BHTE: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     """Queries or keys, turned."""
     cos, sin = (part.to(x_BHTE.dtype) for part in turn)
     if x_BHTE.device.type == "cpu":
-        return byhand.rotate(x_BHTE, cos, sin)
+        return functional.rotate(x_BHTE, cos, sin)
     first, second = x_BHTE.chunk(2, dim=-1)
     return x_BHTE * cos + torch.cat((-second, first), dim=-1) * sin

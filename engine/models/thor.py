@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.config import ThorShape
-from engine.models import byhand
+from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
-from engine.models.base import Cache
+from engine.models.base import Cache, check_context
 from engine.models.rotary import frequencies, magnitude, rotate, rotation
 
 INIT_DEVIATION = 0.02
@@ -27,7 +27,7 @@ INIT_DEVIATION = 0.02
 class Thor(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
 
-    def __init__(self, shape: ThorShape, vocabulary: int, dropout: float = 0.0) -> None:
+    def __init__(self, shape: ThorShape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.shape = shape
         self.vocabulary = vocabulary
@@ -60,7 +60,7 @@ class Thor(nn.Module):
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary, by the tied embedding or a head of its own."""
         head = self.model.embed_tokens if self.lm_head is None else self.lm_head
-        return byhand.scores(hidden_ND, head.weight)
+        return functional.scores(hidden_ND, head.weight)
 
     def make_cache(self, rows: int, length: int) -> KeyValueCache:
         """A cache on the model's device and in its dtype.
@@ -68,8 +68,7 @@ class Thor(nn.Module):
         Raises:
             ValueError: ``length`` is beyond the context the model was made for.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
         shape, weight = self.shape, self.model.embed_tokens.weight
         return KeyValueCache.like(weight, shape.layers, rows, shape.kv_heads, length, shape.width)
 
@@ -85,7 +84,7 @@ class Thor(nn.Module):
                 weight.normal_(0.0, INIT_DEVIATION * (shrink if into_residual else 1.0), generator=generator)
 
     def _forward(self, tokens_BT: Tensor, positions_BT: Tensor, attends: Sequence[Attend]) -> Tensor:
-        x_BTD = F.dropout(byhand.embedding(tokens_BT, self.model.embed_tokens.weight), self.dropout, self.training)
+        x_BTD = F.dropout(functional.embedding(tokens_BT, self.model.embed_tokens.weight), self.dropout, self.training)
         turn = rotation(positions_BT, self.frequencies, self.magnitude)
         for layer, attend in zip(self.model.layers, attends, strict=True):
             x_BTD = layer(x_BTD, turn, attend)
@@ -159,7 +158,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Each position for itself."""
-        out_BTD: Tensor = self.down_proj(byhand.gated(self.gate_proj(x_BTD), self.up_proj(x_BTD)))
+        out_BTD: Tensor = self.down_proj(functional.gated(self.gate_proj(x_BTD), self.up_proj(x_BTD)))
         return out_BTD
 
 
@@ -186,4 +185,4 @@ class RMSNorm(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The same shape, normalised, in the dtype of the products that follow."""
-        return byhand.rms_norm(x_BTD, self.weight, self.epsilon)
+        return functional.rms_norm(x_BTD, self.weight, self.epsilon)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("decoder.cpp", "passes.cpp"))
-_HEADER = Path(__file__).with_name("vectors.h")
+_HEADERS = tuple(Path(__file__).with_name(name) for name in ("operations.h", "products.h", "attention.h", "vectors.h"))
 OPTIONS = ("-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
 
 EMBED, NORM, LINEAR, ATTEND, GATE = range(5)
@@ -32,7 +32,7 @@ _ARGUMENTS: dict[str, type[ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float]] =
 
 
 class Weight(ctypes.Structure):
-    """``struct Weight``."""
+    """``struct Weight`` of `operations.h`."""
 
     _fields_ = (
         ("format", _COUNT),
@@ -45,7 +45,7 @@ class Weight(ctypes.Structure):
 
 
 class Operation(ctypes.Structure):
-    """``struct Operation``."""
+    """``struct Operation`` of `operations.h`."""
 
     _fields_ = (
         ("kind", _COUNT),
@@ -264,9 +264,9 @@ def kernel() -> Kernel | None:
 
 def path() -> Path:
     """Where the kernels of these sources for this machine are, or would be."""
-    sources = b"".join(source.read_bytes() for source in (*SOURCES, _HEADER))
+    sources = b"".join(source.read_bytes() for source in (*SOURCES, *_HEADERS))
     sum_ = hashlib.sha256(sources + " ".join(OPTIONS).encode() + _processor())
-    return _HEADER.with_name(f"kernels-{sum_.hexdigest()[:16]}.so")
+    return Path(__file__).with_name(f"kernels-{sum_.hexdigest()[:16]}.so")
 
 
 def _processor() -> bytes:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.config import Quantization
 from engine.models.attention import KeyValueCache
-from engine.models.base import Cache, LanguageModel
+from engine.models.base import Cache, LanguageModel, check_context, check_room
 from engine.models.gpt2 import WIDENING, Gpt2
 from engine.models.rotary import rotation
 from engine.models.thor import Thor
@@ -133,8 +133,7 @@ class NativeDecoder:
         if not isinstance(cache, KeyValueCache):
             raise TypeError(f"the kernel needs keys and values, not a {type(cache).__name__}")
         longest = int(positions_M.max()) + 1
-        if longest > cache.length:
-            raise ValueError(f"{longest} positions do not fit into a cache of {cache.length}")
+        check_room(longest, cache)
         hidden_MD = torch.empty(len(tokens_M), self._width)
         self._make_room(len(tokens_M), cache.length)
         self._body[-1].target = hidden_MD.data_ptr()
@@ -161,8 +160,7 @@ class NativeDecoder:
         Raises:
             ValueError: ``length`` is beyond the context the model was made for.
         """
-        if length > self.context:
-            raise ValueError(f"a cache of {length} positions is beyond the model's context of {self.context}")
+        check_context(length, self.context)
         return KeyValueCache.like(self._cache_like, len(self._attends), rows, self._kv_heads, length, self._head)
 
     def parameters(self, recurse: bool = True) -> Iterator[Tensor]:

@@ -6,12 +6,12 @@ plain text everything is.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.conversation import Conversation, Message, Role
+from engine.data.conversation import Conversation, Role
 from engine.tokenizers.base import ASSISTANT, BOS, EOS, SYSTEM, TOOL, USER, DialogueRefusedError, Encoded, Tokenizer
 
 _logger = logging.getLogger(__name__)
@@ -61,15 +61,6 @@ def _plain(tokenizer: Tokenizer, text: NDArray[np.int32]) -> Encoded:
     supervised = np.ones(len(ids), np.bool_)
     supervised[0] = False
     return Encoded(ids, supervised)
-
-
-def encode_prompt(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
-    """Tokens after which the assistant's answer begins; the answer ends with a special token.
-
-    Raises:
-        DialogueRefusedError: the tokenizer's chat template has no form for it.
-    """
-    return tokenizer.encode_prompt(messages)
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from engine import artifacts
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
 from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, Dialogue, DialogueRefusedError, Encoded
@@ -210,10 +211,7 @@ def load(folder: Path) -> HuggingFaceTokenizer:
         ArtifactError: one of them is missing or damaged.
     """
     read_inner(folder)
-    try:
-        chat = ChatFormat.model_validate_json((folder / CHAT_FILE).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ArtifactError(f"{folder / CHAT_FILE}: {error}") from error
+    chat = artifacts.read_json(folder / CHAT_FILE, ChatFormat)
     return HuggingFaceTokenizer((folder / FILE).read_text(encoding="utf-8"), chat)
 
 

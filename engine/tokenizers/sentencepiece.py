@@ -38,7 +38,6 @@ _LONGEST_LINE = 4096
 _THREADS = 4
 """Sums depend on it, so it is the same everywhere."""
 
-
 Model = Literal["unigram", "bpe"]
 
 

@@ -23,7 +23,6 @@ class ChatTemplate:
 
     def __init__(self, source: str, tokens: dict[str, str]) -> None:
         """Raises `DialogueRefusedError` where the source is no template."""
-        self.source = source
         self._tokens = tokens
         try:
             self._template = _environment().from_string(_GENERATION_TAG.sub("", source))

@@ -118,9 +118,7 @@ def _texts(files: Sequence[Path]) -> Iterator[str]:
         with file.open("rb") as stream:
             for item in loaders.read(file, stream, Limits()):
                 if isinstance(item, Found):
-                    yield from (message.content for message in item.conversation.messages)
-                    if item.conversation.text:
-                        yield item.conversation.text
+                    yield from item.conversation.texts
 
 
 def main() -> int:

@@ -28,9 +28,8 @@ from engine.training.reporting import Figures, Reporter
 
 _KINDS = ("event", "loss", "validation_loss", "histograms", "parameters")
 """What tells the lines of one step apart."""
-
-
 _TOKENS_COUNTED = 1 << 22
+"""At the beginning of the data: enough for a mean."""
 
 
 @dataclass(frozen=True)

@@ -19,34 +19,26 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from engine import artifacts, device, version
 from engine.artifacts import VersionManifest
 from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
-from engine.data import augment, shard, snapshot
-from engine.data.batches import Rows
-from engine.data.conversation import Conversation
+from engine.data import snapshot
 from engine.data.snapshot import Example
 from engine.device import ImpossiblePlacementError, Placement
 from engine.distributed.world import ALONE, Ranks
 from engine.models import registry
 from engine.models.base import LanguageModel
-from engine.tokenizers import chat
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
-from engine.training import metrics
+from engine.training import dataset, metrics
 from engine.training.checkpoint import Progress
 from engine.training.closeup import Examples
 from engine.training.loop import Loop, steps_per_epoch
 from engine.training.metrics import Recorder
 from engine.training.objectives import Anchor, MaskedCrossEntropy
-from engine.training.reporting import Reporter, Stopped
+from engine.training.reporting import Reporter
 from engine.version import Provenance
 
-RECORD, METRICS, TOKENIZER, CHECKPOINTS = "run.json", "metrics.jsonl", "tokenizer", "checkpoints"
-FEWEST_VALIDATION, MOST_VALIDATION = 3, 200
-"""Conversations. Fewer say nothing, and are better learned from; more would slow a run down."""
+RECORD, METRICS = "run.json", "metrics.jsonl"
+TOKENIZER, DATA, CHECKPOINTS = "tokenizer", "data", "checkpoints"
 _logger = logging.getLogger(__name__)
-
-
-class NothingToLearnError(Exception):
-    """No token of the data is supervised."""
 
 
 class ImpossiblePlanError(Exception):
@@ -124,14 +116,12 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     _use_threads(max(1, record.threads // ranks.here))
     settings = _model_settings(record.plan, places)
     tokenizer = _tokenizer(record.plan, places, reporter)
-    rows, validation = _rows(record.plan.training, places, tokenizer, reporter)
+    training = record.plan.training
+    data = dataset.prepare(places.folder / DATA, places.snapshot, tokenizer, training, reporter)
     world = ranks.meet(record.placement.device)
     model = _model(settings, record.plan, places, tokenizer)
-    training = record.plan.training
-    epoch = steps_per_epoch(len(rows), training)
-    constants = metrics.constants(
-        settings, training, record.placement, tokenizer, shard.read(places.folder / "data" / "train")
-    )
+    epoch = steps_per_epoch(len(data.rows), training)
+    constants = metrics.constants(settings, training, record.placement, tokenizer, data.tokens)
     with world.checkpoints(
         checkpoint_folder(record.plan, places),
         training.keep_checkpoints,
@@ -140,15 +130,15 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
         outcome = Loop(
             model=model,
             objective=MaskedCrossEntropy(training.label_smoothing, _anchor(record, places)),
-            rows=rows,
-            validation=validation,
+            rows=data.rows,
+            validation=data.validation,
             settings=training,
             placement=record.placement,
             checkpoints=checkpoints,
             reporter=reporter
             if world.rank
             else Recorder(places.folder / METRICS, training.log_every, constants, reporter),
-            examples=Examples(tokenizer, validation or rows),
+            examples=Examples(tokenizer, data.validation or data.rows),
             world=world,
         ).run()
     if world.rank:
@@ -163,37 +153,48 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
 
 def _record(plan: Plan, places: Places) -> Record:
     """What an earlier attempt decided for the same plan, else decide now. Another plan's run is thrown away."""
-    file = places.folder / RECORD
-    sum_of_data = snapshot.read_manifest(places.snapshot).sha256
-    try:
-        record = Record.model_validate_json(file.read_bytes())
-        if _same(record.plan, plan) and record.snapshot_sha256 == sum_of_data:
-            return record
+    snapshot_sha256 = snapshot.read_manifest(places.snapshot).sha256
+    earlier = _earlier(places)
+    if earlier is not None and _same(earlier.plan, plan) and earlier.snapshot_sha256 == snapshot_sha256:
+        return earlier
+    if earlier is not None:
         _logger.warning("the run in %s is of another plan and starts anew", places.folder)
-        shutil.rmtree(checkpoint_folder(record.plan, places), ignore_errors=True)
-    except FileNotFoundError:
-        pass
-    except ValidationError as error:
-        _logger.warning("the run in %s starts anew: %s", places.folder, error)
+        shutil.rmtree(checkpoint_folder(earlier.plan, places), ignore_errors=True)
     if places.folder.exists():
         shutil.rmtree(places.folder)
     if (elsewhere := checkpoint_folder(plan, places)).exists():
         raise ImpossiblePlanError(
             f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
         )
+    record = _decide(plan, snapshot_sha256)
     places.folder.mkdir(parents=True)
+    artifacts.write_json(places.folder / RECORD, record.model_dump(mode="json"))
+    return record
+
+
+def _earlier(places: Places) -> Record | None:
+    """What was decided for the run in this folder; null where there is none that can be read."""
+    try:
+        return Record.model_validate_json((places.folder / RECORD).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        _logger.warning("the run in %s starts anew: %s", places.folder, error)
+        return None
+
+
+def _decide(plan: Plan, snapshot_sha256: str) -> Record:
+    """How a plan is carried out on this machine."""
     if plan.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
         raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install 'thord[torchao]'")
     placement = device.resolve(plan.training.device, plan.training.precision)
-    record = Record(
+    return Record(
         plan=plan,
-        snapshot_sha256=sum_of_data,
+        snapshot_sha256=snapshot_sha256,
         device=placement.device.type,
-        dtype=str(placement.dtype).removeprefix("torch."),
+        dtype=placement.dtype_name,
         threads=plan.training.threads or device.physical_cores(),
     )
-    artifacts.write_json(file, record.model_dump(mode="json"))
-    return record
 
 
 def checkpoint_folder(plan: Plan, places: Places) -> Path:
@@ -232,48 +233,6 @@ def _texts(examples: Iterator[Example]) -> Iterator[str]:
         yield from example.conversation.texts
 
 
-def _rows(
-    settings: TrainingSettings, places: Places, tokenizer: Tokenizer, reporter: Reporter
-) -> tuple[Rows, Rows | None]:
-    """Packed rows to train on and to validate on, tokenised once a run."""
-    chosen = _validation_identities(places.snapshot, settings.validation_share)
-
-    def conversations(validation: bool) -> Iterator[tuple[Conversation, int]]:
-        for number, example in enumerate(snapshot.train_examples(places.snapshot)):
-            if (example.identity in chosen) == validation:
-                copies = 0 if validation else settings.augmented_copies
-                for one in augment.with_copies(example, copies, settings.seed):
-                    yield one.conversation, one.learn_from
-            if number % 100 == 0:
-                reporter.preparing("tokenising")
-                if reporter.stopping():
-                    raise Stopped
-
-    def written(name: str, *, validation: bool) -> Rows:
-        documents = chat.encode_conversations(tokenizer, conversations(validation))
-        return Rows(shard.write(places.folder / "data" / name, documents), settings.length)
-
-    rows, held = written("train", validation=False), written("validation", validation=True)
-    if not len(rows):
-        raise NothingToLearnError(
-            "no token of this data is supervised: it has no plain text, and no assistant turn, or none that the model "
-            "has a chat template for; what was left out is in the log"
-        )
-    return rows, held if len(held) else None
-
-
-def _validation_identities(folder: Path, share: float) -> frozenset[str]:
-    """Which conversations are kept for validation: by hash of their group, so that later cycles keep the same ones."""
-    places = {example.identity: _place(example.conversation) for example in snapshot.train_examples(folder)}
-    chosen = sorted((identity for identity, place in places.items() if place < share), key=places.__getitem__)
-    return frozenset(chosen[:MOST_VALIDATION] if len(chosen) >= FEWEST_VALIDATION else ())
-
-
-def _place(conversation: Conversation) -> float:
-    """A place in [0, 1) by other digits of the hash than those that decide what is held out for evaluation."""
-    return int(conversation.group[13:26], 16) / 16**13
-
-
 def _model_settings(plan: Plan, places: Places) -> ModelSettings:
     """The base version's, but for dropout, which is no part of the weights; in an initial training the plan's."""
     settings = plan.model
@@ -302,11 +261,7 @@ def _anchor(record: Record, places: Places) -> Anchor | None:
     weight = record.plan.training.kl_weight
     if not weight or places.base is None:
         return None
-    base = version.load(places.base, record.placement).model
-    for parameter in base.parameters():
-        parameter.requires_grad_(False)
-    registry.module(base).eval()
-    return Anchor(base, weight)
+    return Anchor(version.load(places.base, record.placement).model, weight)
 
 
 def provenance(record: Record, progress: Progress) -> Provenance:

@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import functools
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from daemon.workers.server.chat_database import ChatDatabase
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.redaction import Redaction, UnredactedError
+from engine import disk
 from engine.data.conversation import Message
 
 FOLDER = "conversations/served"
@@ -213,9 +213,6 @@ def _write(file: Path, lines: Sequence[str]) -> None:
     draft = file.with_name(f".{file.name}.tmp")
     with draft.open("w", encoding="utf-8") as out:
         out.writelines(f"{line}\n" for line in lines)
-        out.flush()
-        os.fsync(out.fileno())
+    disk.sync(draft)
     draft.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(folder)
-    os.close(folder)
+    disk.sync(file.parent)

@@ -10,7 +10,6 @@ from daemon.workers.server.service import Service
 from engine.data.conversation import Message, Role
 from engine.inference.slots import Outline
 from engine.tokenizers.base import BOS, DialogueRefusedError, Tokenizer
-from engine.tokenizers.chat import encode_prompt
 
 Written = str | list[int] | list[str] | list[list[int]]
 """A text, its token ids, or several of either."""
@@ -87,7 +86,7 @@ async def prompt_of(tokenizer: Tokenizer, turns: Sequence[Message]) -> list[int]
         ApiError: 400, an imported model's chat template has no form for this dialogue.
     """
     try:
-        return await asyncio.to_thread(encode_prompt, tokenizer, turns)
+        return await asyncio.to_thread(tokenizer.encode_prompt, turns)
     except DialogueRefusedError as error:
         raise ApiError(400, "dialogue_refused", str(error), param="messages") from error
 

@@ -9,8 +9,11 @@ from engine.data.conversation import Conversation, Message, Role
 from engine.data.formats.items import FormatError, Limits
 from engine.data.formats.text import clean
 
+Turn = tuple[Role, str]
+"""Who speaks and what, as a file has it: not yet cleaned, perhaps blank."""
 
-def conversation_of(turns: Iterable[tuple[Role, str]], limits: Limits) -> Conversation:
+
+def conversation_of(turns: Iterable[Turn], limits: Limits) -> Conversation:
     """A dialogue of these turns.
 
     Raises:
@@ -25,7 +28,7 @@ def conversation_of(turns: Iterable[tuple[Role, str]], limits: Limits) -> Conver
     return Conversation(messages=messages)
 
 
-def system_turn(system: JsonValue, tools: JsonValue) -> list[tuple[Role, str]]:
+def system_turn(system: JsonValue, tools: JsonValue) -> list[Turn]:
     """The turn that opens a dialogue with instructions, the tools that may be called, or both; none without either.
 
     Raises:

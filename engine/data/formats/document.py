@@ -6,7 +6,7 @@ from typing import BinaryIO
 from engine.data.formats import messages, records
 from engine.data.formats.items import FormatError, Found, Item, Limits, Refused, Resume
 from engine.data.formats.json_values import Value, Values
-from engine.data.formats.run import Run
+from engine.data.formats.message_run import MessageRun
 
 _FROM_START = Resume("document", 0, 1)
 """A document that changed was written anew, so it is read from its start."""
@@ -15,7 +15,7 @@ _FROM_START = Resume("document", 0, 1)
 def read(stream: BinaryIO, limits: Limits) -> Iterator[Item]:
     """Every record of the document. One that is wrong is refused, the others are read."""
     stream.seek(0)
-    run = Run("document", limits)
+    run = MessageRun("document", limits)
     in_array = is_empty = False
     for value in Values(stream, limits):
         place = (value.line, value.start, value.end)
@@ -34,7 +34,7 @@ def read(stream: BinaryIO, limits: Limits) -> Iterator[Item]:
     yield from run.finish(_FROM_START)
 
 
-def _record(value: Value, run: Run, limits: Limits, *, may_begin_run: bool) -> Iterator[Item]:
+def _record(value: Value, run: MessageRun, limits: Limits, *, may_begin_run: bool) -> Iterator[Item]:
     place = (value.line, value.start, value.end)
     try:
         parsed = value.parse(limits)

@@ -2,12 +2,10 @@
 
 from pydantic import JsonValue
 
-from engine.data.conversation import Conversation, Role
-from engine.data.formats.dialogue import conversation_of, kind_of, string_of, system_turn
+from engine.data.conversation import Conversation
+from engine.data.formats.dialogue import Turn, conversation_of, kind_of, string_of, system_turn
 from engine.data.formats.items import FormatError, Limits
 from engine.data.formats.messages import turns_of
-
-Turn = tuple[Role, str]
 
 
 def parse_alpaca(record: dict[str, JsonValue], limits: Limits) -> Conversation:

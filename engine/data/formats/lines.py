@@ -12,7 +12,7 @@ from engine.data.conversation import Role
 from engine.data.formats import json_values, messages, records
 from engine.data.formats.dialogue import conversation_of
 from engine.data.formats.items import FormatError, Found, Item, Layout, Limits, Refused, Resume
-from engine.data.formats.run import Run
+from engine.data.formats.message_run import MessageRun
 from engine.data.formats.text import UTF8_MARK, decode
 
 END_OF_UTTERANCE = "__eou__"
@@ -60,9 +60,9 @@ def lines_of(stream: BinaryIO, limits: Limits, start: int, number: int) -> Itera
         start, number = end, number + 1
 
 
-def read_json(stream: BinaryIO, limits: Limits, start: int = 0, number: int = 1) -> Iterator[Item]:
+def read_json(stream: BinaryIO, limits: Limits, start: int, number: int) -> Iterator[Item]:
     """JSON Lines. Lines that are one message each are together one conversation."""
-    run = Run("lines", limits)
+    run = MessageRun("lines", limits)
     for line in lines_of(stream, limits, start, number):
         place = (line.number, line.start, line.end)
         try:
@@ -83,7 +83,7 @@ def read_json(stream: BinaryIO, limits: Limits, start: int = 0, number: int = 1)
     yield from run.finish(None)
 
 
-def read_utterances(stream: BinaryIO, limits: Limits, start: int = 0, number: int = 1) -> Iterator[Item]:
+def read_utterances(stream: BinaryIO, limits: Limits, start: int, number: int) -> Iterator[Item]:
     """A dialogue of two people a line, each utterance ended by ``__eou__``; the first speaker is the user."""
     for line in lines_of(stream, limits, start, number):
         place = (line.number, line.start, line.end)

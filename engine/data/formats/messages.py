@@ -9,12 +9,10 @@ import json
 
 from pydantic import JsonValue
 
-from engine.data.conversation import Conversation, Role
-from engine.data.formats.dialogue import compact, conversation_of, kind_of, system_turn
+from engine.data.conversation import Conversation
+from engine.data.formats.dialogue import Turn, compact, conversation_of, kind_of, system_turn
 from engine.data.formats.items import FormatError, Limits
 from engine.data.formats.roles import role_of
-
-Turn = tuple[Role, str]
 
 
 def is_message(value: JsonValue) -> bool:

@@ -59,7 +59,7 @@ def pieces(text: str) -> list[Conversation]:
     return found
 
 
-def read(stream: BinaryIO, start: int = 0, line: int = 1) -> Iterator[Item]:
+def read(stream: BinaryIO, start: int, line: int) -> Iterator[Item]:
     """Every piece from byte ``start`` on, in bounded memory. A piece that is not UTF-8 is refused, the rest is read."""
     stream.seek(start)
     ahead, at = b"", 0

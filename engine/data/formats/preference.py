@@ -2,8 +2,8 @@
 
 from pydantic import JsonValue
 
-from engine.data.conversation import Conversation, Role
-from engine.data.formats.dialogue import conversation_of
+from engine.data.conversation import Conversation
+from engine.data.formats.dialogue import Turn, conversation_of
 from engine.data.formats.instructions import alpaca_prompt, answer_turns, prompt_turns
 from engine.data.formats.items import FormatError, Limits
 from engine.data.formats.messages import turns_of
@@ -33,7 +33,7 @@ def check_label(record: dict[str, JsonValue]) -> None:
             raise FormatError(f"marked as a bad answer ('{name}' is false): it is not learned")
 
 
-def _context(record: dict[str, JsonValue], chosen: JsonValue) -> list[tuple[Role, str]]:
+def _context(record: dict[str, JsonValue], chosen: JsonValue) -> list[Turn]:
     if "conversations" in record:
         return turns_of(record["conversations"])
     if "instruction" in record:

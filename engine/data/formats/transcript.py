@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from engine.data.conversation import Role
-from engine.data.formats.dialogue import conversation_of
+from engine.data.formats.dialogue import Turn, conversation_of
 from engine.data.formats.items import FormatError, Found, Item, Limits, Refused, Resume
 from engine.data.formats.json_values import too_large
 from engine.data.formats.text import clean, decode
 
-Turn = tuple[Role, str]
 _FROM_START = Resume("transcript", 0, 1)
 
 _NAMED: dict[str, Role] = {

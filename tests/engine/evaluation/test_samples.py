@@ -6,7 +6,6 @@ from engine.evaluation import samples
 from engine.evaluation.samples import Prompt
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import END, Tokenizer
-from engine.tokenizers.chat import encode_prompt
 
 QUESTION = (Message("user", "What of green owl number 1201?"),)
 
@@ -14,7 +13,7 @@ QUESTION = (Message("user", "What of green owl number 1201?"),)
 def test_an_answer_is_what_the_reference_generates_greedily(
     model: LanguageModel, tokenizer: Tokenizer, llama: LlamaForCausalLM
 ) -> None:
-    prompt = torch.tensor([encode_prompt(tokenizer, QUESTION)])
+    prompt = torch.tensor([tokenizer.encode_prompt(QUESTION)])
     end = tokenizer.special(END)
     generated = llama.generate(prompt, max_new_tokens=20, do_sample=False, eos_token_id=end, pad_token_id=0)
     expected = tokenizer.decode(generated[0, prompt.shape[1] :].tolist())

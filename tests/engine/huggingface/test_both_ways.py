@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, processors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine import artifacts, version
@@ -254,3 +255,17 @@ def test_special_tokens_that_nothing_has_are_done_without(foreign, tmp_path):
     tokenizer = taken(folder, tmp_path).tokenizer
     assert {tokenizer.special(token) for token in (PAD, EOS, END)} == {tokenizer.special(EOS)}
     assert max(tokenizer.specials) < tokenizer.vocabulary
+
+
+def test_what_stands_before_every_text_opens_it_and_what_stands_behind_does_not(foreign, tmp_path):
+    """Also where the tokenizer was saved as it pads batches."""
+    _, folder = foreign("llama")
+    file = str(folder / "tokenizer.json")
+    inner = Tokenizer.from_file(file)
+    first, last = "<|im_start|>", "<|endoftext|>"
+    inner.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}", special_tokens=[(token, inner.token_to_id(token)) for token in (first, last)]
+    )
+    inner.enable_padding(direction="left", length=8)
+    inner.save(file)
+    assert taken(folder, tmp_path).tokenizer.opening == (inner.token_to_id(first),)

@@ -33,7 +33,7 @@ def make_resident(
     registry.module(model).eval().requires_grad_(requires_grad=False)
     manifest = VersionManifest.model_construct(version=number, tokenizer_sha256="t")
     config = VersionConfig(family="thor", model=settings, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
-    decoder = decoders.prepare(model, torch.device("cpu"), "none") if native else None
+    decoder = decoders.prepare(model, torch.device("cpu"), "none") if native else model
     return Resident(LoadedVersion(manifest, config, model, tokenizer), rows, decoder)
 
 

@@ -32,8 +32,9 @@ def test_what_is_foretold_is_what_is_taken(
     provenance = Provenance(1, None, 1, "0" * 64, 1, {}, 0.0, {})
     version.publish(tmp_path / "000001", model.state_dict(), settings, tokenizer, provenance)
     placement = Placement(torch.device("cpu"), dtype)
-    resident = Resident(version.load(tmp_path / "000001", placement), rows=3)
-    assert footprint.needed(tmp_path / "000001", placement, rows=4) == resident.bytes
+    loaded = version.load(tmp_path / "000001", placement)
+    resident = Resident(loaded, rows=3, model=loaded.model)
+    assert footprint.needed(tmp_path / "000001", placement, rows=3, quantization="none") == resident.bytes
     weights = registry.parameter_count(settings, tokenizer.vocabulary) * dtype.itemsize
     assert resident.bytes > weights
     if family in ("thor", "gpt2"):

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from engine import artifacts, version
 from engine.artifacts import ArtifactError
 from engine.config import TrainingSettings
-from engine.data import snapshot
+from engine.data import shard, snapshot
+from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message
 from engine.device import Placement
 from engine.models import registry
-from engine.tokenizers import chat
 from engine.tokenizers.base import END
-from engine.training import average, checkpoint, microbatch, objectives, optim, run
+from engine.training import average, checkpoint, dataset, microbatch, objectives, optim, run
 from engine.training.checkpoint import Checkpoints
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.reporting import Stopped
@@ -37,7 +37,7 @@ def write_snapshot(places, conversations, name="snapshot-2"):
 def answer(folder, question):
     """What the published version says, greedily."""
     loaded = version.load(folder, CPU)
-    ids = chat.encode_prompt(loaded.tokenizer, [Message("user", question)])
+    ids = loaded.tokenizer.encode_prompt([Message("user", question)])
     begin = len(ids)
     while len(ids) < 60 and ids[-1] != loaded.tokenizer.special(END):
         row = torch.tensor([ids])
@@ -112,13 +112,13 @@ def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(
 
 def test_validation_conversations_are_never_trained_on(places, plan, conversations, recording):
     run.learn(plan(max_steps=1), places, recording())
-    held = run._validation_identities(places.snapshot, 0.2)
+    held = dataset.validation_identities(places.snapshot, 0.2)
     assert 0.1 < len(held) / len(conversations) < 0.3
-    train, validation = (run.shard.read(places.folder / "data" / part) for part in ("train", "validation"))
+    train, validation = (shard.read(places.folder / "data" / part) for part in ("train", "validation"))
     assert len(train) + len(validation) == len(conversations)
     assert len(validation) == len(held)
     fewer = write_snapshot(places, conversations[::2])
-    assert run._validation_identities(fewer.snapshot, 0.2) <= held
+    assert dataset.validation_identities(fewer.snapshot, 0.2) <= held
 
 
 def test_copies_are_trained_on_and_not_validated_with(places, plan, conversations, recording, tmp_path):
@@ -126,7 +126,7 @@ def test_copies_are_trained_on_and_not_validated_with(places, plan, conversation
     again = replace(places, folder=tmp_path / "again", target=tmp_path / "again-version")
     run.learn(plan(max_steps=1, augmented_copies=2), again, recording())
     sizes = [
-        [len(run.shard.read(one.folder / "data" / part)) for part in ("train", "validation")] for one in (places, again)
+        [len(shard.read(one.folder / "data" / part)) for part in ("train", "validation")] for one in (places, again)
     ]
     assert 1.5 * sizes[0][0] < sizes[1][0] <= 3 * sizes[0][0]
     assert sizes[1][1] == sizes[0][1]
@@ -329,7 +329,7 @@ def test_other_errors_of_torch_are_no_lack_of_memory(places, plan, recording, mo
 def test_a_checkpoint_each_epoch(places, plan, recording):
     seen = recording()
     run.learn(plan(epochs=3, keep_epochs=True, checkpoint_every=1000, validate_every=1000), places, seen)
-    rows = len(run.Rows(run.shard.read(places.folder / "data" / "train"), 48))
+    rows = len(Rows(shard.read(places.folder / "data" / "train"), 48))
     epoch = round(rows / 6)
     kept = {int(folder.name) for folder in (places.folder / "checkpoints").iterdir()}
     assert {epoch, 2 * epoch, seen.began[0][1]} <= kept
@@ -342,7 +342,7 @@ def test_the_average_is_what_is_validated_and_published(places, plan, recording)
     folder = places.folder / "checkpoints" / f"{best_step:06d}"
     averages, published = load_file(folder / "optimizer.safetensors"), load_file(places.target / "model.safetensors")
     assert all(torch.equal(published[name], averages[f"average.{name}"]) for name in published)
-    validation = run.Rows(run.shard.read(places.folder / "data" / "validation"), 48)
+    validation = Rows(shard.read(places.folder / "data" / "validation"), 48)
     loaded = version.load(places.target, CPU)
     registry.module(loaded.model).eval()
     total = sum(objectives.MaskedCrossEntropy().measure(loaded.model, one)["loss"] for one in validation.in_order(4))
@@ -371,7 +371,7 @@ def test_staying_close_keeps_the_new_version_near_the_old(places, plan, recordin
 
 def test_nothing_supervised_is_said(places, plan, recording):
     mute = [Conversation(messages=(Message("user", f"{n}?"),)) for n in range(20)]
-    with pytest.raises(run.NothingToLearnError, match="no assistant turn"):
+    with pytest.raises(dataset.NothingToLearnError, match="no assistant turn"):
         run.learn(plan(), write_snapshot(places, mute), recording())
 
 

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from engine import flops, version
 from engine.config import ModelSettings
 from engine.data import shard
+from engine.data.batches import Rows
 from engine.device import Placement
 from engine.models import registry
 from engine.training import closeup, run
@@ -90,7 +91,7 @@ def test_looking_changes_nothing(places, plan, recording, tmp_path):
 def test_examples_are_what_the_model_would_write(places):
     """By the published weights, a token at a time: each the likeliest after the true text before it."""
     loaded = version.load(places.target, CPU)
-    rows = run.Rows(shard.read(places.folder / "data" / "validation"), 48)
+    rows = Rows(shard.read(places.folder / "data" / "validation"), 48)
     [example, *_] = closeup.Examples(loaded.tokenizer, rows).predict(loaded.model, torch.device("cpu"))
     row = rows.batch([0])
     supervised = [at for at in range(48) if row.supervised_BT[0, at] and row.documents_BT[0, at] == 0]

@@ -14,7 +14,8 @@ import pytest
 
 from engine import artifacts
 from engine.config import ModelSettings, TokenizerSettings
-from engine.data import snapshot
+from engine.data import shard, snapshot
+from engine.data.batches import Rows
 from engine.training import run
 from engine.training.loop import total_steps
 from engine.training.reporting import Stopped
@@ -145,7 +146,7 @@ def kill_until_done(attempt, story: Story, places: Places, draw: random.Random, 
 def test_the_run_has_everything(story):
     """What the others rely on: it stopped early, after validations that were and were not the best."""
     metrics = artifacts.verify(story.quiet.target).metrics
-    rows = run.Rows(run.shard.read(story.quiet.folder / "data" / "train"), story.plan.training.length)
+    rows = Rows(shard.read(story.quiet.folder / "data" / "train"), story.plan.training.length)
     assert metrics["best_step"] < metrics["steps"] < total_steps(len(rows), story.plan.training)
     assert any(line.get("kl") for line in lines(story.quiet))
 

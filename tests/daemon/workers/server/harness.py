@@ -19,7 +19,6 @@ from engine.data.conversation import Message as Turn
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers.base import BOS, Tokenizer
-from engine.tokenizers.chat import encode_prompt
 from engine.version import LoadedVersion, Provenance
 
 M = TypeVar("M", bound=Message)
@@ -110,7 +109,7 @@ class Server:
         return [self.tokenizer.special(BOS), *self.tokenizer.encode(text)]
 
     def chat_prompt(self, *turns: Turn) -> list[int]:
-        return encode_prompt(self.tokenizer, turns)
+        return self.tokenizer.encode_prompt(turns)
 
 
 class StartServer(Protocol):

@@ -13,8 +13,7 @@ from engine.inference import preparing
 from engine.inference.engine import Engine
 from engine.inference.requests import Event, Failed, Finished, Request, Sampling, Wish
 from engine.inference.slots import WeightSlots
-
-Prompts = Sequence[Sequence[int]]
+from serving.weights import Prompts
 
 _ROWS = 16
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch.nn import Parameter
 
-from engine.models import byhand
+from engine.models import functional
 
-ROWS, WIDTH = 2 * byhand._HEAD_ROWS + 77, 24
+ROWS, WIDTH = 2 * functional._HEAD_ROWS + 77, 24
 
 
 def draw(*shape):
@@ -32,7 +32,7 @@ def test_scores_in_float32(weight, times):
     x, other = (draw(40, WIDTH).requires_grad_() for _ in range(2))
     for _ in range(times):
         x.grad = None
-        out = byhand.scores(x, weight)
+        out = functional.scores(x, weight)
         out.backward(draw(*out.shape))
     expected, gradient = of_torch(weight, lambda plain: F.linear(other, plain))
     assert torch.equal(out, expected)
@@ -44,7 +44,7 @@ def test_scores_in_float32(weight, times):
 def test_scores_under_autocast(weight, backward_in_autocast):
     x, other = (draw(40, WIDTH).requires_grad_() for _ in range(2))
     with torch.autocast("cpu", torch.bfloat16):
-        out = byhand.scores(x, weight)
+        out = functional.scores(x, weight)
         upstream = draw(*out.shape).bfloat16()
         if backward_in_autocast:
             out.backward(upstream)
@@ -64,7 +64,7 @@ def test_the_gradient_of_rows_looked_up_is_added_to_the_one_that_is_there(weight
     ids_BT = torch.tensor([[0, 5, 5, ROWS - 1], [5, 9, 0, 0]])
     before = draw(ROWS, WIDTH) if has_gradient else torch.zeros(ROWS, WIDTH)
     weight.grad = before.clone() if has_gradient else None
-    out = byhand.embedding(ids_BT, weight)
+    out = functional.embedding(ids_BT, weight)
     out.backward(draw(*out.shape))
     expected, gradient = of_torch(weight, lambda plain: F.embedding(ids_BT, plain))
     assert torch.equal(out, expected)
@@ -76,7 +76,7 @@ def test_a_tied_table_in_one_graph(weight):
     ids_T = torch.tensor([3, 3, 4])
 
     def compute(table):
-        return byhand.scores(byhand.embedding(ids_T, table), table)
+        return functional.scores(functional.embedding(ids_T, table), table)
 
     compute(weight).backward(draw(3, ROWS))
     _, gradient = of_torch(weight, lambda plain: F.linear(F.embedding(ids_T, plain), plain))
@@ -85,6 +85,6 @@ def test_a_tied_table_in_one_graph(weight):
 
 def test_nothing_is_kept_where_nothing_is_learned(weight):
     with torch.no_grad():
-        assert byhand.scores(draw(2, WIDTH), weight).grad_fn is None
+        assert functional.scores(draw(2, WIDTH), weight).grad_fn is None
     frozen = Parameter(draw(ROWS, WIDTH), requires_grad=False)
-    assert byhand.embedding(torch.tensor([1]), frozen).grad_fn is None
+    assert functional.embedding(torch.tensor([1]), frozen).grad_fn is None

@@ -1,6 +1,6 @@
-"""How fast one answer could be at most: every token reads all weights, so memory bandwidth over their bytes.
+"""The roofline of decoding: every token reads all weights, so one answer is at most as fast as memory gives them.
 
-``python -m engine.inference.limit FOLDER INFERENCE``: a version, and the table ``[inference]`` as JSON. Prints JSON.
+``python -m engine.inference.roofline FOLDER INFERENCE``: a version, and the table ``[inference]`` as JSON. Prints JSON.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from engine.artifacts import ArtifactError
 from engine.config import InferenceSettings
 from engine.device import ImpossiblePlacementError, Placement
 from engine.inference import decoders
-from engine.models import registry
 
 _READ = 256 << 20
 _READS_A_TRY = {"cpu": 1, "cuda": 16}
@@ -43,9 +42,7 @@ def weight_bytes(folder: Path, placement: Placement, settings: InferenceSettings
         ArtifactError: that cannot be read.
     """
     config = version.read_config(folder)
-    model = registry.skeleton(config.model, config.vocabulary)
-    registry.module(model).to(placement.dtype)
-    decoder = decoders.prepare(model, placement.device, settings.quantization)
+    decoder = decoders.skeleton(config.model, config.vocabulary, placement, settings.quantization)
     return sum(weight.nbytes for weight in decoder.parameters())
 
 

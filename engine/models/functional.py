@@ -1,4 +1,6 @@
-"""Forward and backward written by hand: fewer passes over memory than torch's own on a CPU, where passes cost the time.
+"""What the families compute, as functions whose backward passes are written by hand where that is faster on a CPU.
+
+They take fewer passes over memory than those of `torch.nn.functional`, and there passes cost the time.
 
 Shapes: N vectors of width D; B rows, T positions, H heads, E width of a head; V vocabulary, U ids that occur.
 """

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from engine.data.formats import messages
-from engine.data.formats.dialogue import conversation_of
+from engine.data.formats.dialogue import Turn, conversation_of
 from engine.data.formats.items import FormatError, Found, Item, Layout, Limits, Refused, Resume
 from engine.data.formats.json_values import too_large
 
 
-class Run:
+class MessageRun:
     """Single messages gathered until something else comes; `finish` then yields their conversation.
 
     A message that cannot be read ends the conversation before it: what follows cannot be placed and is refused with it.
@@ -22,7 +22,7 @@ class Run:
         self._reset()
 
     def _reset(self) -> None:
-        self._turns: list[messages.Turn] = []
+        self._turns: list[Turn] = []
         self._line = self._start = self._end = 0
         self._problem = ""
         self._bad_line = self._bad_start = 0

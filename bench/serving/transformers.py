@@ -8,7 +8,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig
 
-Prompts = Sequence[Sequence[int]]
+from serving.weights import Prompts
 
 
 class Transformers:

@@ -1,18 +1,15 @@
 """The peer llama.cpp, by its C interface, and the weights in its own format."""
 
 import ctypes
-from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
 import llama_cpp
 import numpy as np
 from safetensors.torch import load_file
-from serve_model import Shape
 
 from engine.config import Gpt2Shape, ThorShape
-
-Prompts = Sequence[Sequence[int]]
+from serving.weights import Prompts, Shape
 
 
 class LlamaCpp:

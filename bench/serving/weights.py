@@ -4,6 +4,7 @@ The tokenizer has bytes and made-up words. Prompts are token ids.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from engine.tokenizers.base import BOS, EOS, PAD
 from engine.tokenizers.bytes import ByteTokenizer
 from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
 from engine.version import Provenance
+
+Prompts = Sequence[Sequence[int]]
+"""Token ids of each."""
 
 
 @dataclass(frozen=True)

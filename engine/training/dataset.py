@@ -1,0 +1,78 @@
+"""What a run learns from: the conversations of its snapshot as packed rows of tokens, some of them for validation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config import TrainingSettings
+from engine.data import augment, shard, snapshot
+from engine.data.batches import Rows
+from engine.data.conversation import Conversation
+from engine.data.shard import Shard
+from engine.tokenizers import chat
+from engine.tokenizers.base import Tokenizer
+from engine.training.reporting import Reporter, Stopped
+
+FEWEST_VALIDATION, MOST_VALIDATION = 3, 200
+"""Conversations. Fewer say nothing, and are better learned from; more would slow a run down."""
+
+
+class NothingToLearnError(Exception):
+    """No token of the data is supervised."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to train on and to validate on; ``tokens`` are those of the former."""
+
+    tokens: Shard
+    rows: Rows
+    validation: Rows | None
+
+
+def prepare(
+    folder: Path, source: Path, tokenizer: Tokenizer, settings: TrainingSettings, reporter: Reporter
+) -> Dataset:
+    """Tokenise the snapshot at ``source`` into ``folder``; what an earlier attempt wrote there is opened as it is.
+
+    Raises:
+        Stopped: the reporter asked for it.
+        NothingToLearnError: nothing in the snapshot is supervised.
+    """
+    chosen = validation_identities(source, settings.validation_share)
+
+    def conversations(*, validation: bool) -> Iterator[tuple[Conversation, int]]:
+        for number, example in enumerate(snapshot.train_examples(source)):
+            if (example.identity in chosen) == validation:
+                copies = 0 if validation else settings.augmented_copies
+                for one in augment.with_copies(example, copies, settings.seed):
+                    yield one.conversation, one.learn_from
+            if number % 100 == 0:
+                reporter.preparing("tokenising")
+                if reporter.stopping():
+                    raise Stopped
+
+    def written(name: str, *, validation: bool) -> Shard:
+        return shard.write(folder / name, chat.encode_conversations(tokenizer, conversations(validation=validation)))
+
+    tokens = written("train", validation=False)
+    rows = Rows(tokens, settings.length)
+    held = Rows(written("validation", validation=True), settings.length)
+    if not len(rows):
+        raise NothingToLearnError(
+            "no token of this data is supervised: it has no plain text, and no assistant turn, or none that the model "
+            "has a chat template for; what was left out is in the log"
+        )
+    return Dataset(tokens, rows, held if len(held) else None)
+
+
+def validation_identities(source: Path, share: float) -> frozenset[str]:
+    """Which conversations are kept for validation: by hash of their group, so that later cycles keep the same ones."""
+    places = {example.identity: _place(example.conversation) for example in snapshot.train_examples(source)}
+    chosen = sorted((identity for identity, place in places.items() if place < share), key=places.__getitem__)
+    return frozenset(chosen[:MOST_VALIDATION] if len(chosen) >= FEWEST_VALIDATION else ())
+
+
+def _place(conversation: Conversation) -> float:
+    """A place in [0, 1) by other digits of the hash than those that decide what is held out for evaluation."""
+    return int(conversation.group[13:26], 16) / 16**13
