@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MOST_LAYERS, MOST_WIDE, MOST_TOKENS = 1 << 10, 1 << 20, 1 << 30
-"""Far beyond any model there is, so that a size which cannot be meant is refused before anything is made of it."""
+MOST_LAYERS, MOST_WIDE, MOST_TOKENS, MOST_ROWS = 1 << 10, 1 << 20, 1 << 30, 1 << 20
+"""Far beyond any model and any step there is: what cannot be meant is refused before anything is made of it."""
 Depth = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
 Width = Annotated[int, Field(gt=0, le=MOST_WIDE)]
 Length = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
@@ -355,6 +355,10 @@ class TrainingSettings(Section):
     @model_validator(mode="after")
     def _can_be_shared(self) -> "TrainingSettings":
         rows, ranks = self.batch_size * self.accumulation, self.distributed.world_size
+        if rows > MOST_ROWS:
+            raise ValueError(
+                f"batch_size x accumulation ({rows}) is more than the {MOST_ROWS} rows that a step may have"
+            )
         if rows % ranks:
             raise ValueError(
                 f"the rows of a step, batch_size x accumulation ({rows}), must be a multiple of the processes that "

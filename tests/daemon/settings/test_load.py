@@ -162,3 +162,10 @@ def test_generated_files_are_up_to_date(file: str) -> None:
     command = [sys.executable, "-m", "daemon.settings.reference", file]
     generated = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
     assert (REPOSITORY / file).read_text() == generated, f"run `make docs`: {file} is older than the settings"
+
+
+def test_a_step_of_more_rows_than_can_be_listed_is_refused(paths: Paths) -> None:
+    """The trainer would list them for hours, and take all memory, before it noticed."""
+    with pytest.raises(SettingsError, match=r"training.batch_size.*batch_size x accumulation \(1000000000\)"):
+        load(paths, overrides=["training.batch_size=1_000_000", "training.accumulation=1_000"])
+    assert load(paths, overrides=["training.batch_size=65536"]).tables.training.batch_size == 65536
