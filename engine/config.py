@@ -1,9 +1,10 @@
 """Settings of models, tokenizers, training, evaluation, gate and inference. Plain data: torch is not imported here."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MOST_LAYERS, MOST_WIDE, MOST_TOKENS, MOST_ROWS = 1 << 10, 1 << 20, 1 << 30, 1 << 20
 """Far beyond any model and any step there is: what cannot be meant is refused before anything is made of it."""
@@ -336,7 +337,9 @@ class TrainingSettings(Section):
     )
     validate_every: int = Field(50, gt=0, description="Steps between validations.")
     checkpoint_folder: str = Field(
-        "", examples=["/srv/checkpoints"], description="Checkpoints lie here, a folder a cycle; empty: with the run."
+        "",
+        examples=["/srv/checkpoints"],
+        description="Checkpoints lie here, a folder a cycle, by its absolute path; empty: with the run.",
     )
     checkpoint_every: int = Field(50, gt=0, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, description="Checkpoints kept besides the best.")
@@ -351,6 +354,13 @@ class TrainingSettings(Section):
         0.05, ge=0, le=1, description="Share of the training conversations kept for validation, by hash."
     )
     distributed: DistributedSettings = DistributedSettings()
+
+    @field_validator("checkpoint_folder")
+    @classmethod
+    def _is_the_same_wherever_thord_starts(cls, value: str) -> str:
+        if value and not Path(value).is_absolute():
+            raise ValueError(f"{value!r} is no absolute path")
+        return value
 
     @model_validator(mode="after")
     def _can_be_shared(self) -> "TrainingSettings":
