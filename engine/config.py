@@ -1,12 +1,20 @@
 """Settings of models, tokenizers, training, evaluation, gate and inference. Plain data: torch is not imported here."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+MOST_LAYERS, MOST_WIDE, MOST_TOKENS, MOST_ROWS = 1 << 10, 1 << 20, 1 << 30, 1 << 20
+"""Far beyond any model and any step there is: what cannot be meant is refused before anything is made of it."""
+Depth = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
+Width = Annotated[int, Field(gt=0, le=MOST_WIDE)]
+Length = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
+Rounds = Annotated[int, Field(ge=0, le=MOST_LAYERS)]
+Vocabulary = Annotated[int, Field(gt=0, le=1 << 24)]
+WidthOrNone = Annotated[int, Field(ge=0, le=MOST_WIDE)]
+LengthOrNone = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 Scale = Annotated[float, Field(gt=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Device = Literal["auto", "cpu", "cuda"]
@@ -28,18 +36,18 @@ class Section(BaseModel):
 class ThorShape(Section):
     """What decides the weights of a ``thor`` decoder, and what they compute."""
 
-    hidden: Positive
-    layers: Positive
-    heads: Positive
-    kv_heads: Positive
-    feed_forward: Positive
-    head_width: Count = 0
-    context: Positive = 3072
-    window: Count = 0
+    hidden: Width
+    layers: Depth
+    heads: Width
+    kv_heads: Width
+    feed_forward: Width
+    head_width: WidthOrNone = 0
+    context: Length = 3072
+    window: LengthOrNone = 0
     rope_theta: Scale = 10_000.0
     rope_scaling: RopeScaling = "none"
     rope_factor: Scale = 1.0
-    rope_trained: Count = 0
+    rope_trained: LengthOrNone = 0
     norm_epsilon: Scale = 1e-5
     tied: bool = True
     qkv_bias: bool = False
@@ -66,10 +74,10 @@ class ThorShape(Section):
 class Gpt2Shape(Section):
     """What decides the weights of a ``gpt2`` decoder; inside the feed-forward part it is four times as wide."""
 
-    hidden: Positive
-    layers: Positive
-    heads: Positive
-    context: Positive = 1024
+    hidden: Width
+    layers: Depth
+    heads: Width
+    context: Length = 1024
     norm_epsilon: Scale = 1e-5
 
     @model_validator(mode="after")
@@ -81,22 +89,22 @@ class Gpt2Shape(Section):
 class CharLstmShape(Section):
     """What decides the weights of a ``char_lstm``; tied, the embedding is the head too."""
 
-    hidden: Positive
-    layers: Positive
-    context: Positive = 2048
+    hidden: Width
+    layers: Depth
+    context: Length = 2048
     tied: bool = True
 
 
 class AgiformerShape(Section):
     """What decides the weights of an ``agiformer``. ``context`` counts bytes, ``window`` patches of four."""
 
-    hidden: Positive
-    layers: Positive
-    heads: Positive
-    feed_forward: Positive
-    context: Positive = 4096
-    window: Positive = 128
-    thinking_steps: Count = 3
+    hidden: Width
+    layers: Depth
+    heads: Width
+    feed_forward: Width
+    context: Length = 4096
+    window: Length = 128
+    thinking_steps: Rounds = 3
     rope_theta: Scale = 10_000.0
     norm_epsilon: Scale = 1e-5
 
@@ -162,19 +170,18 @@ class ModelSettings(Section):
         examples=["base"],
         description=f"A named size; the keys below change parts of it, each where the family knows it. {_SIZES}.",
     )
-    hidden: int | None = Field(None, examples=[512], gt=0, description="Width of the residual stream.")
-    layers: int | None = Field(None, examples=[8], gt=0, description="Number of blocks.")
-    heads: int | None = Field(None, examples=[8], gt=0, description="Query heads.")
-    kv_heads: int | None = Field(None, examples=[4], gt=0, description="Key and value heads; heads must be a multiple.")
-    head_width: int | None = Field(None, examples=[64], ge=0, description="Width of a head; 0 is hidden / heads.")
-    feed_forward: int | None = Field(None, examples=[1408], gt=0, description="Width inside the feed-forward part.")
-    context: int | None = Field(
-        None, examples=[2048], gt=0, description="Longest sequence the model can attend to, in tokens."
+    hidden: Width | None = Field(None, examples=[512], description="Width of the residual stream.")
+    layers: Depth | None = Field(None, examples=[8], description="Number of blocks.")
+    heads: Width | None = Field(None, examples=[8], description="Query heads.")
+    kv_heads: Width | None = Field(None, examples=[4], description="Key and value heads; heads must be a multiple.")
+    head_width: WidthOrNone | None = Field(None, examples=[64], description="Width of a head; 0 is hidden / heads.")
+    feed_forward: Width | None = Field(None, examples=[1408], description="Width inside the feed-forward part.")
+    context: Length | None = Field(
+        None, examples=[2048], description="Longest sequence the model can attend to, in tokens."
     )
-    window: int | None = Field(
+    window: LengthOrNone | None = Field(
         None,
         examples=[1024],
-        ge=0,
         description="How far attention looks back, itself included, in tokens (agiformer: in patches); 0 has no limit.",
     )
     rope_theta: float | None = Field(None, examples=[10_000.0], gt=0, description="Base of the rotary positions.")
@@ -182,16 +189,14 @@ class ModelSettings(Section):
         None, examples=["linear"], description="How rotary positions are stretched beyond the length trained on."
     )
     rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="How far they are stretched.")
-    rope_trained: int | None = Field(
-        None, examples=[3072], ge=0, description="The length trained on before, which llama3 and yarn need."
+    rope_trained: LengthOrNone | None = Field(
+        None, examples=[3072], description="The length trained on before, which llama3 and yarn need."
     )
     norm_epsilon: float | None = Field(None, examples=[1e-5], gt=0, description="Added under the root of each norm.")
     tied: bool | None = Field(None, examples=[True], description="Whether the embedding is the head too.")
     qkv_bias: bool | None = Field(None, examples=[False], description="Biases on queries, keys and values, as Qwen2.")
     qk_norm: bool | None = Field(None, examples=[False], description="Norms on queries and keys, as Qwen3.")
-    thinking_steps: int | None = Field(
-        None, examples=[3], ge=0, description="Rounds of the refinement block; 0 has none."
-    )
+    thinking_steps: Rounds | None = Field(None, examples=[3], description="Rounds of the refinement block; 0 has none.")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped in training.")
 
     @property
@@ -330,7 +335,9 @@ class TrainingSettings(Section):
     )
     validate_every: int = Field(50, gt=0, description="Steps between validations.")
     checkpoint_folder: str = Field(
-        "", examples=["/srv/checkpoints"], description="Checkpoints lie here, a folder a cycle; empty: with the run."
+        "",
+        examples=["/srv/checkpoints"],
+        description="Checkpoints lie here, a folder a cycle, by its absolute path; empty: with the run.",
     )
     checkpoint_every: int = Field(50, gt=0, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, description="Checkpoints kept besides the best.")
@@ -346,9 +353,20 @@ class TrainingSettings(Section):
     )
     distributed: DistributedSettings = DistributedSettings()
 
+    @field_validator("checkpoint_folder")
+    @classmethod
+    def _is_the_same_wherever_thord_starts(cls, value: str) -> str:
+        if value and not Path(value).is_absolute():
+            raise ValueError(f"{value!r} is no absolute path")
+        return value
+
     @model_validator(mode="after")
     def _can_be_shared(self) -> "TrainingSettings":
         rows, ranks = self.batch_size * self.accumulation, self.distributed.world_size
+        if rows > MOST_ROWS:
+            raise ValueError(
+                f"batch_size x accumulation ({rows}) is more than the {MOST_ROWS} rows that a step may have"
+            )
         if rows % ranks:
             raise ValueError(
                 f"the rows of a step, batch_size x accumulation ({rows}), must be a multiple of the processes that "

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from control.paths import Paths
 from daemon import log
 from daemon.messages import Failure, Import, Reload, Train, Trained, TrainProgress
+from daemon.settings import faults
 from daemon.settings.sections import Tables
 from daemon.workers import runtime
 from daemon.workers.runtime import Channel
@@ -89,8 +90,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     except Stopped:
         _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
     except ValidationError as error:
-        faults = [f"training.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        return _fail(command, channel, "; ".join(faults), retry=False)
+        return _fail(command, channel, faults.of_training(error), retry=False)
     except (
         NothingToLearnError,
         run.ImpossiblePlanError,

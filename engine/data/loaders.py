@@ -48,7 +48,7 @@ def read(path: Path, stream: BinaryIO, limits: Limits, resume: Resume | None = N
     """As `engine.data.formats.read`, by the loader that knows such a name, where there is one.
 
     A loader's file is read from its beginning whenever it has changed. Where a record begins and ends is where the
-    loader was in the file before and after it.
+    loader was in the file before and after it, unless it closed it, as `io.TextIOWrapper` does when it goes.
     """
     found = _loader_of(path)
     if found is None:
@@ -59,7 +59,7 @@ def read(path: Path, stream: BinaryIO, limits: Limits, resume: Resume | None = N
     line, start = 0, 0
     try:
         for record in loader.read(stream):
-            line, end = line + 1, max(start, stream.tell())
+            line, end = line + 1, start if stream.closed else max(start, stream.tell())
             yield from _items(record, limits, line, start, end)
             start = end
     except (Exception, SystemExit) as error:

@@ -11,7 +11,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from engine.config import Gpt2Shape, ModelSettings, RopeScaling, ThorShape
+from engine.config import (
+    Depth,
+    Gpt2Shape,
+    Length,
+    ModelSettings,
+    RopeScaling,
+    ThorShape,
+    Vocabulary,
+    Width,
+    WidthOrNone,
+)
 from engine.models import rotary
 
 CONFIG = "config.json"
@@ -68,14 +78,13 @@ class DecoderConfig(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model_type: Literal["llama", "mistral", "qwen2", "qwen3"]
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int | None = None
-    head_dim: int | None = None
-    max_position_embeddings: int
+    hidden_size: Width
+    intermediate_size: Width
+    num_hidden_layers: Depth
+    num_attention_heads: Width
+    num_key_value_heads: WidthOrNone | None = None
+    head_dim: WidthOrNone | None = None
+    max_position_embeddings: Length
     rms_norm_eps: float
     rope_theta: float = 10_000.0
     rope_scaling: Rope | None = None
@@ -96,11 +105,10 @@ class Gpt2Config(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model_type: Literal["gpt2"]
-    vocab_size: int
-    n_positions: int = 1024
-    n_embd: int
-    n_layer: int
-    n_head: int
+    n_positions: Length = 1024
+    n_embd: Width
+    n_layer: Depth
+    n_head: Width
     n_inner: int | None = None
     activation_function: str = "gelu_new"
     layer_norm_epsilon: float = 1e-5
@@ -124,7 +132,7 @@ class AnyConfig(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model_type: str
-    vocab_size: int
+    vocab_size: Vocabulary
     eos_token_id: int | list[int] | None = None
     quantization_config: dict[str, JsonValue] | None = None
     thord: OwnConfig | None = None

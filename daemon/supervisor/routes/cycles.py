@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from control.corpora import NAMED
+from daemon.settings import faults
 from daemon.supervisor import versions
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.learning import Learning
@@ -92,8 +93,7 @@ def _check_overrides(training: TrainingSettings, overrides: dict[str, JsonValue]
     try:
         TrainingSettings.model_validate({**training.model_dump(), **overrides})
     except ValidationError as error:
-        faults = "; ".join(f"training.{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()[:5])
-        raise ControlError(422, "bad_settings", faults) from None
+        raise ControlError(422, "bad_settings", faults.of_training(error)) from None
 
 
 OPERATIONS = (

@@ -162,3 +162,16 @@ def test_generated_files_are_up_to_date(file: str) -> None:
     command = [sys.executable, "-m", "daemon.settings.reference", file]
     generated = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
     assert (REPOSITORY / file).read_text() == generated, f"run `make docs`: {file} is older than the settings"
+
+
+def test_a_step_of_more_rows_than_can_be_listed_is_refused(paths: Paths) -> None:
+    """The trainer would list them for hours, and take all memory, before it noticed."""
+    with pytest.raises(SettingsError, match=r"training.batch_size.*batch_size x accumulation \(1000000000\)"):
+        load(paths, overrides=["training.batch_size=1_000_000", "training.accumulation=1_000"])
+    assert load(paths, overrides=["training.batch_size=65536"]).tables.training.batch_size == 65536
+
+
+@pytest.mark.parametrize("folder", ["kept", "~/kept"])
+def test_checkpoints_lie_in_the_same_place_wherever_thord_is_started(paths: Paths, folder: str) -> None:
+    with pytest.raises(SettingsError, match=f"training.checkpoint_folder: '{folder}' is no absolute path"):
+        load(paths, overrides=[f"training.checkpoint_folder={folder}"])

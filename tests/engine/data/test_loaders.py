@@ -10,6 +10,8 @@ from engine.data.formats import Found, Limits, Refused
 
 MODULE = """
 import configparser
+import io
+import json
 
 class Ini:
     suffixes = (".INI",)
@@ -34,6 +36,13 @@ class Quits:
     def read(self, file):
         raise SystemExit(3)
 
+class Closes:
+    suffixes = (".closes",)
+
+    def read(self, file):
+        whole = json.load(io.TextIOWrapper(file, "utf-8"))  # which closes the file when it goes
+        yield from ({"text": poem} for poem in whole)
+
 class NoLoader:
     pass
 
@@ -53,6 +62,7 @@ POINTS = """[thord.loaders]
 ini = strange:Ini
 careless = strange:Careless
 quits = strange:Quits
+closes = strange:Closes
 none = strange:NoLoader
 gone = nowhere:Loader
 comma = strange:CommaForgotten
@@ -110,6 +120,11 @@ def test_what_a_loader_raises_is_refused_with_its_name_and_what_came_before_is_k
 def test_one_that_wants_to_end_the_process_does_not(tmp_path):
     [item] = read(tmp_path, "a.quits", b"x")
     assert item.reason == "loader 'quits' failed after 0 records: SystemExit: 3"
+
+
+def test_one_may_close_the_file(tmp_path):
+    items = read(tmp_path, "poems.closes", b'["Roses are red.", "Violets are blue."]')
+    assert [item.conversation.text for item in items] == ["Roses are red.", "Violets are blue."]
 
 
 def test_one_that_is_none_is_said_and_left_out(tmp_path, caplog):

@@ -22,6 +22,8 @@ CPU = Placement(torch.device("cpu"), torch.float32)
 EXACT = {"atol": 1e-4, "rtol": 0}
 LLAMAS = ["llama", "llama-tied", "llama-3", "llama-linear", "llama-yarn", "qwen3-yarn"]
 LAYOUTS = [*LLAMAS, "mistral", "mistral-unlimited", "qwen2", "qwen2-window", "qwen3", "gpt2"]
+WIDTHS = ["hidden_size", "intermediate_size", "num_attention_heads"]
+SIZES = ["vocab_size", "num_hidden_layers", "max_position_embeddings", *WIDTHS]
 DIALOGUE = [{"role": "user", "content": "Hello 日本"}]
 
 
@@ -243,6 +245,24 @@ def test_what_cannot_be_taken_over_is_said(damage, said, foreign, tmp_path):
         importing.take(folder, tmp_path / "000001", 1)
     assert not (tmp_path / "000001").exists()
     assert list(tmp_path.glob(".tmp-*")) == []
+
+
+@pytest.mark.parametrize("key", [*SIZES, "num_key_value_heads", "head_dim"])
+@pytest.mark.parametrize("size", [10**10, 10**20])
+def test_a_size_that_cannot_be_meant_is_named_before_anything_is_made_of_it(key, size, foreign, tmp_path):
+    """Layers without end, or a table of so many tokens, would take all memory there is."""
+    _, folder = foreign("llama")
+    edit(folder, **{key: size})
+    with pytest.raises(ForeignModelError, match=f"config.json.* {key}: .* less than or equal to"):
+        importing.take(folder, tmp_path / "000001", 1)
+
+
+@pytest.mark.parametrize("key", SIZES)
+def test_a_size_of_nothing_is_named(key, foreign, tmp_path):
+    _, folder = foreign("llama")
+    edit(folder, head_dim=None, **{key: 0})
+    with pytest.raises(ForeignModelError, match=f"config.json.* {key}: .* greater than 0"):
+        importing.take(folder, tmp_path / "000001", 1)
 
 
 def test_special_tokens_that_nothing_has_are_done_without(foreign, tmp_path):
