@@ -257,6 +257,15 @@ def test_keys_can_change_while_it_runs_and_a_file_that_is_gone_lets_nobody_in(
 # Figures -------------------------------------------------------------------------------------------------------------
 
 
+def figures(text: str) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and the values of its labels."""
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
 def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
     with server.http() as client:
         client.post("/v1/completions", json={"prompt": "a", "max_tokens": 7, "ignore_eos": True})
@@ -264,11 +273,7 @@ def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
         long = {"prompt": [9] * 150, "max_tokens": 1}
         details = [client.post("/v1/completions", json=long).json()["usage"] for _ in range(2)]
         text = client.get("/metrics").text
-    samples = {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    samples = figures(text)
     assert samples["thord_server_generated_tokens_total", "000001"] == 9
     assert samples["thord_server_requests_total", "/v1/completions", "200"] == 3
     assert samples["thord_server_requests_total", "/v1/completions", "400"] == 1
@@ -286,6 +291,17 @@ def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
         assert family.type != "histogram" or name.endswith("_seconds")
     assert samples["thord_server_cache_rows",] == 8
     assert samples["thord_server_cached_prompt_tokens_total",] == 128
+
+
+def test_a_swap_is_counted_once_and_so_is_its_load(server: Server) -> None:
+    server.publish(2)
+    server.promote(2)
+    server.promote(1)  # in memory still: a flip, without a load
+    with server.http() as client:
+        found = figures(client.get("/metrics").text)
+    assert found["thord_server_swaps_total", "prepare", "prepared"] == 2
+    assert found["thord_server_swaps_total", "commit", "served"] == 3, "the first one when the server started"
+    assert found["thord_server_load_seconds_count",] == 2
 
 
 def test_an_idle_server_sleeps(steady: Server) -> None:
