@@ -1,7 +1,9 @@
 """Starting, stopping, who may come in, who goes away, what is measured."""
 
+import contextlib
 import json
 import re
+import resource
 import socket
 import stat
 import threading
@@ -152,6 +154,24 @@ def test_a_request_with_another_behind_it_ends_with_its_client_too(server: Serve
         client.recv(100)
     wait_for_metric(server, "thord_server_disconnects_total", 1)
     wait_for_metric(server, "thord_server_running_sequences", 0)
+
+
+def test_clients_that_say_nothing_keep_nobody_out(start_server: StartServer) -> None:
+    """More of them than the process may have files at first: that limit is 1024 in most shells."""
+    few, (before, most) = 200, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+    try:
+        server = start_server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    with contextlib.ExitStack() as silent:
+        for _ in range(few + 50):
+            silent.enter_context(socket.create_connection(address, timeout=10))
+        with server.http() as client:
+            assert client.get("/healthz", timeout=10).status_code == 200
+        server.publish(2)
+        server.promote(2)
 
 
 # Keys ----------------------------------------------------------------------------------------------------------------
