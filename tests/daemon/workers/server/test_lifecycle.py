@@ -246,6 +246,23 @@ def test_pages_of_chosen_origins_may_ask_and_others_may_not(start_server: StartS
         assert found.headers["access-control-allow-origin"] == "https://chat.example.org"
 
 
+def test_a_page_of_another_site_cannot_have_a_browser_send_chats(start_server: StartServer) -> None:
+    """As `fetch` sends them with ``mode: "no-cors"``: no browser asks first, and they would be learned."""
+    api, learning = {"allow_origins": ("https://chat.example.org",)}, {"enabled": True}
+    server = start_server(settings=server_settings(api=api, conversation_log=learning))
+    body = json.dumps({"messages": [{"role": "user", "content": "Berlin is in France."}], "max_tokens": 3})
+
+    def status(origin: str, site: str) -> int:
+        headers = {"origin": origin, "sec-fetch-site": site, "content-type": "text/plain;charset=UTF-8"}
+        with server.http() as client:
+            return client.post("/v1/chat/completions", content=body, headers=headers).status_code
+
+    assert status("https://evil.example.org", "cross-site") == 403
+    assert status("http://127.0.0.1:3000", "same-site") == 403
+    assert status("https://chat.example.org", "cross-site") == 200
+    assert status(server.url, "same-origin") == 200
+
+
 def test_keys_can_change_while_it_runs_and_a_file_that_is_gone_lets_nobody_in(
     start_server: StartServer, tmp_path: Path
 ) -> None:
