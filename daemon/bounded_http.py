@@ -1,5 +1,8 @@
 """uvicorn's HTTP/1.1 protocol with a bound on the size of a request's head and on the time it may take.
 
+What stands around the body of a request that comes in chunks is bounded too: extensions of chunks, and trailers, which
+are no headers of it and are dropped.
+
 Both sockets use it, so that no client can hold a connection open, or fill memory, before there is a request at all.
 Two things that uvicorn leaves out are made up for: a request that asks for another protocol keeps its body, and every
 request of a connection that is lost hears of it, not only the one that came last.
@@ -25,6 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _head_end = b""
     _in_head = True
+    _unread_bytes = 0
     _head_deadline: asyncio.TimerHandle | None = None
     _plain_head = b""
     _cycles: tuple[RequestResponseCycle, ...] = ()
@@ -59,7 +63,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.refuse(431, "headers_too_large", f"request line and headers are over {HEAD_BYTES} bytes")
                 return
             self._head_end = (self._head_end + data)[-3:]
+        self._unread_bytes += len(data)
         super().data_received(data)
+        if not self._in_head and self._unread_bytes > HEAD_BYTES:
+            self.refuse(431, "framing_too_large", f"over {HEAD_BYTES} bytes were neither head nor body")
 
     def on_message_begin(self) -> None:
         """Begin to count bytes and seconds."""
@@ -67,13 +74,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_clock()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One more, unless it is a trailer."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._unread_bytes = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         """The head is whole; what follows is body, or the next request."""
         if self.parser.should_upgrade() and b"upgrade" in dict(self.headers):
             self._plain_head = self._without_upgrade()
             return
         self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = self._unread_bytes = 0
         self._head_end = b""
         self._stop_clock()
         super().on_headers_complete()
@@ -81,6 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole, unless its head is to be read again."""
+        self._unread_bytes = 0
         if not self._plain_head:
             super().on_message_complete()
 

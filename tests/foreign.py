@@ -1,14 +1,61 @@
-"""A tokenizer as others publish theirs."""
+"""Tokenizers as others publish theirs."""
+
+import json
 
 import tokenizers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
+
+from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
 
 CHATML = """\
 {%- for message in messages %}
 {{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
+
+MISTRAL = (
+    "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+    "{% else %}{% generation %}{{ ' ' + message['content'] + eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
+)
+WORDS = (json.__doc__ + (tokenizers.Tokenizer.__doc__ or "")).splitlines()
+
+
+def spaced(specials):
+    """As Llama 2: a space is put before the text, spaces are U+2581, what is unknown is spelled in bytes."""
+    characters = sorted({character for line in WORDS for character in line} - {" "} | {"\u2581"})
+    pieces = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *characters, "\u2581t", "he", "\u2581the"]
+    merges = [("\u2581", "t"), ("h", "e"), ("\u2581t", "he")]
+    inner = tokenizers.Tokenizer(
+        models.BPE({piece: n for n, piece in enumerate(pieces)}, merges, unk_token=specials[0], byte_fallback=True)
+    )
+    inner.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    parts = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    inner.decoder = decoders.Sequence(parts)
+    inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    inner.post_processor = processors.TemplateProcessing(
+        single=f"{specials[1]} $A", special_tokens=[(specials[1], inner.token_to_id(specials[1]))]
+    )
+    return inner
+
+
+def made(inner, template, eos, end, bos=None):
+    number = inner.token_to_id
+    tokens = {"eos_token": eos} | ({"bos_token": bos} if bos else {})
+    opening = (number(bos),) if bos else ()
+    form = ChatFormat(
+        vocabulary=inner.get_vocab_size() + 5,
+        opening=opening,
+        eos=number(eos),
+        end=number(end),
+        pad=number(eos),
+        template=template,
+        tokens=tokens,
+    )
+    theirs = PreTrainedTokenizerFast(tokenizer_object=inner, chat_template=template, **tokens)
+    return HuggingFaceTokenizer(inner.to_str(), form), theirs
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:

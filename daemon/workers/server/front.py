@@ -14,6 +14,7 @@ PAGE = "/docs"
 """What the API is, for people: a browser has no key when it asks. Its scripts come from here, not from other hosts."""
 PAGE_SCRIPTS = "/docs-scripts"
 _OPEN = frozenset({"/healthz", "/readyz", "/metrics", PAGE, "/openapi.json"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _logger = log.get(__name__)
 
 
@@ -23,6 +24,7 @@ class Front:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
+        self._origins = service.settings.api.allow_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. ``HEAD`` is answered wherever ``GET`` is: uvicorn leaves the body out."""
@@ -61,6 +63,7 @@ class Front:
         path = request.url.path
         if request.state.local or path in _OPEN or path.startswith(f"{PAGE_SCRIPTS}/"):
             return
+        self._keep_out_other_sites(request)
         keys = self._service.keys
         if keys is None:
             raise ApiError(503, "keys_unreadable", self._service.keys_error)
@@ -79,3 +82,12 @@ class Front:
             error.headers["www-authenticate"] = "Bearer"
             raise error
         request.state.client = request.state.owner = keys.owner(key)
+
+    def _keep_out_other_sites(self, request: Request) -> None:
+        """Refuse what a page of another site has a browser send: that page could not read the answer, but its chats
+        would be learned. Browsers ask nobody before they send what a form could have sent, and say where it is from.
+        """
+        foreign = request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+        allowed = "*" in self._origins or request.headers.get("origin") in self._origins
+        if foreign and not allowed and request.method not in _SAFE:
+            raise ApiError(403, "other_site", "pages of this origin may not use the API (api.allow_origins)")

@@ -1,5 +1,6 @@
 """What completions, chats and predictions share."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from fastapi.responses import Response
@@ -25,6 +26,9 @@ async def in_one_piece(
         results = await answer.whole()
         if keep is not None:
             await keep(results)
+        if any(result.tokens or result.prompt_scores for result in results):
+            # They may be millions of log-probabilities: written in the event loop, all streams would stand meanwhile.
+            return await asyncio.to_thread(lambda: named(write(results), answer.version))
         return named(write(results), answer.version)
     except ClientGoneError:
         return Response(status_code=499)  # nobody reads it

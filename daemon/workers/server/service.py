@@ -41,6 +41,7 @@ class Service:
         self, settings: Tables, slots: WeightSlots, engine: Engine, metrics: Metrics, chats: ChatDatabase, inbox: Path
     ) -> None:
         self.settings = settings
+        self._rows = settings.inference.max_batch  # of every version in memory, whatever a reload says: see Swapper
         self.slots = slots
         self.engine = engine
         self.metrics = metrics
@@ -123,8 +124,7 @@ class Service:
             ApiError: it cannot be answered: 400, 404, 429 or 503.
         """
         pin = self.pin(model)
-        inference = self.settings.inference
-        limit = inference.max_queue + inference.max_batch
+        limit = self.settings.inference.max_queue + self._rows
         if len(prompts) > limit:  # it would be told to come again for ever
             self.metrics.refused.labels("too_many").inc()
             message = (

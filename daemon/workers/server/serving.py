@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import socket
 import sys
 import threading
@@ -26,7 +27,16 @@ _logger = log.get(__name__)
 
 def run(context: Context) -> None:
     """Serve until asked to stop."""
+    _allow_all_descriptors()
     asyncio.run(_serve(context))
+
+
+def _allow_all_descriptors() -> None:
+    """Raise the soft limit, often 1024, to the hard one: every connection is a descriptor, and clients that say nothing
+    would soon hold all of them, so that nobody else could come in and no version could be read.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(context: Context) -> None:

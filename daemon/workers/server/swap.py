@@ -86,6 +86,7 @@ class Swapper:
             case Prepare(version=version):
                 room = self._make_ready(version)
                 if room is not None:
+                    self._metrics.swaps.labels("prepare", "prepared").inc()
                     self._channel.send(Prepared(version=version, in_place=room == "in place"))
             case Commit(version=version):
                 self._commit(version)
@@ -130,10 +131,8 @@ class Swapper:
         finally:
             if self._is_idle():
                 self._channel.idle()
-        seconds = time.monotonic() - started
-        self._metrics.load_seconds.observe(seconds)
-        self._metrics.swaps.labels("prepare", "prepared").inc()
-        _logger.info("a version is prepared", version=version, room=room, seconds=round(seconds, 3))
+        seconds = round(time.monotonic() - started, 3)
+        _logger.info("a version is prepared", version=version, room=room, seconds=seconds)
         return room
 
     def _replace(self, version: int) -> bool:
@@ -182,8 +181,9 @@ class Swapper:
         self._install(self._context.paths.version(version))
 
     def _install(self, folder: Path) -> None:
-        turn = self._slots.turns.alone
+        turn, began = self._slots.turns.alone, time.monotonic()
         self._slots.install(preparing.load(folder, self._placement, self._rows, self._quantization, turn))
+        self._metrics.load_seconds.observe(time.monotonic() - began)
 
     @property
     def _rows(self) -> int:

@@ -23,23 +23,44 @@ def written(tokenizer: Tokenizer, token: int) -> str:
 
 
 class Offsets:
-    """Where each token of a text begins, in characters."""
+    """Where each token of a text begins, in characters; one that is never finished is U+FFFD there."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._length = 0
 
-    @property
-    def length(self) -> int:
-        """Of the text so far."""
-        return self._length
-
     def add(self, token: int) -> int:
         """The place of the next token."""
+        data = self._tokenizer.decode_bytes([token])
+        if data and not self._goes_on_with(data[:1]):
+            self._finish()
         place = self._length
-        self._length += len(self._decoder.decode(self._tokenizer.decode_bytes([token])))
+        self._length += len(self._decoder.decode(data))
         return place
+
+    def prompt(self, tokens: Iterable[int], text: str) -> list[int]:
+        """The places of a prompt's tokens in its text; the answer begins after it.
+
+        The text may lack the space that its first token begins with: SentencePiece puts one before every text.
+        """
+        places = [self.add(token) for token in tokens]
+        self._finish()
+        lacking = max(self._length - len(text), 0)
+        self._length = len(text)
+        return [max(place - lacking, 0) for place in places]
+
+    def _goes_on_with(self, byte: bytes) -> bool:
+        """Whether this byte can follow what is there of a character."""
+        begun, _ = self._decoder.getstate()
+        try:
+            codecs.utf_8_decode(begun + byte, "strict", False)
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def _finish(self) -> None:
+        self._length += len(self._decoder.decode(b"", final=True))
 
 
 class Shown:
@@ -51,10 +72,10 @@ class Shown:
         self._waiting: deque[Placed] = deque()
         self._length = 0
 
-    def prompt(self, tokens: Iterable[int]) -> list[int]:
+    def prompt(self, tokens: Iterable[int], text: str) -> list[int]:
         """The places of the prompt's tokens, which are shown before the answer."""
-        places = [self._offsets.add(token) for token in tokens]
-        self._length = self._offsets.length
+        places = self._offsets.prompt(tokens, text)
+        self._length = len(text)
         return places
 
     def piece(self, text: str, tokens: Iterable[Scored]) -> list[Placed]:

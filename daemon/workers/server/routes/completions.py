@@ -53,11 +53,12 @@ class Completion:
         }
         if self.body.logprobs is not None:
             tokens, scores = [token.id for token in result.tokens], list[Scored | None](result.tokens)
+            offsets, places = Offsets(self.tokenizer), list[int]()
             if self.body.echo:
                 shown = self.shown[index]
+                places = offsets.prompt(shown, echoed)
                 tokens, scores = [*shown, *tokens], [*self.prompt_scores(result.prompt_scores, len(shown)), *scores]
-            offsets = Offsets(self.tokenizer)
-            places = [offsets.add(token) for token in tokens]
+            places += [offsets.add(token.id) for token in result.tokens]
             if result.reason == "stop" and tokens and tokens[-1] not in self.tokenizer.specials:
                 whole = len(echoed + result.text)  # a stop string cut off the rest
                 places = [place for place in places if place < whole]
@@ -149,12 +150,12 @@ async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mappi
             continue
         if index in unsaid:
             unsaid.remove(index)
-            prompt = completion.shown[index]
+            prompt, text = completion.shown[index], completion.echo(index)
             logprobs: JsonValue = None
             if body.logprobs is not None:
                 said = completion.prompt_scores(heard.get(index, []), len(prompt))
-                logprobs = completion.logprobs(prompt, said, shown[index].prompt(prompt))
-            yield completion.envelope(answer, [_part(index, completion.echo(index), logprobs, None)])
+                logprobs = completion.logprobs(prompt, said, shown[index].prompt(prompt, text))
+            yield completion.envelope(answer, [_part(index, text, logprobs, None)])
         if isinstance(event, Piece):
             ready = shown[index].piece(event.text, event.tokens)
             if event.text or ready:

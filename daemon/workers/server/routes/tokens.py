@@ -1,5 +1,7 @@
 """``/tokenize``, ``/detokenize``, ``/tokenizer_info``: the tokenizer, for clients that count or cut by tokens."""
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import JsonValue
@@ -29,16 +31,21 @@ def router(service: Service) -> APIRouter:
             opening = tokenizer.opening if body.add_special_tokens else ()
             ids = [*opening, *(await service.tokens(tokenizer, [body.prompt or ""]))[0]]
         answer: dict[str, JsonValue] = {"tokens": [*ids], "count": len(ids), "max_model_len": outline.context}
-        if body.return_token_strs:
-            answer["token_strs"] = [written(tokenizer, token) for token in ids]
-        return JSONResponse(answer)
+
+        def write() -> JSONResponse:
+            if body.return_token_strs:
+                answer["token_strs"] = [written(tokenizer, token) for token in ids]
+            return JSONResponse(answer)
+
+        return await asyncio.to_thread(write)
 
     @routes.post("/detokenize", openapi_extra=described(DetokenizeBody))
     async def detokenize(http: Request) -> JSONResponse:
         body = await read(http, DetokenizeBody, service.body_limit)
         outline = await service.outline()
         check_tokens(body.tokens, outline.vocabulary, "tokens")
-        return JSONResponse({"prompt": outline.tokenizer.decode(body.tokens)})
+        text = await asyncio.to_thread(outline.tokenizer.decode, body.tokens)
+        return JSONResponse({"prompt": text})
 
     @routes.get("/tokenizer_info")
     async def info() -> JSONResponse:

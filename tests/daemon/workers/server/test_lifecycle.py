@@ -1,7 +1,9 @@
 """Starting, stopping, who may come in, who goes away, what is measured."""
 
+import contextlib
 import json
 import re
+import resource
 import socket
 import stat
 import threading
@@ -154,6 +156,24 @@ def test_a_request_with_another_behind_it_ends_with_its_client_too(server: Serve
     wait_for_metric(server, "thord_server_running_sequences", 0)
 
 
+def test_clients_that_say_nothing_keep_nobody_out(start_server: StartServer) -> None:
+    """More of them than the process may have files at first: that limit is 1024 in most shells."""
+    few, (before, most) = 200, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+    try:
+        server = start_server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    with contextlib.ExitStack() as silent:
+        for _ in range(few + 50):
+            silent.enter_context(socket.create_connection(address, timeout=10))
+        with server.http() as client:
+            assert client.get("/healthz", timeout=10).status_code == 200
+        server.publish(2)
+        server.promote(2)
+
+
 # Keys ----------------------------------------------------------------------------------------------------------------
 
 
@@ -226,6 +246,23 @@ def test_pages_of_chosen_origins_may_ask_and_others_may_not(start_server: StartS
         assert found.headers["access-control-allow-origin"] == "https://chat.example.org"
 
 
+def test_a_page_of_another_site_cannot_have_a_browser_send_chats(start_server: StartServer) -> None:
+    """As `fetch` sends them with ``mode: "no-cors"``: no browser asks first, and they would be learned."""
+    api, learning = {"allow_origins": ("https://chat.example.org",)}, {"enabled": True}
+    server = start_server(settings=server_settings(api=api, conversation_log=learning))
+    body = json.dumps({"messages": [{"role": "user", "content": "Berlin is in France."}], "max_tokens": 3})
+
+    def status(origin: str, site: str) -> int:
+        headers = {"origin": origin, "sec-fetch-site": site, "content-type": "text/plain;charset=UTF-8"}
+        with server.http() as client:
+            return client.post("/v1/chat/completions", content=body, headers=headers).status_code
+
+    assert status("https://evil.example.org", "cross-site") == 403
+    assert status("http://127.0.0.1:3000", "same-site") == 403
+    assert status("https://chat.example.org", "cross-site") == 200
+    assert status(server.url, "same-origin") == 200
+
+
 def test_keys_can_change_while_it_runs_and_a_file_that_is_gone_lets_nobody_in(
     start_server: StartServer, tmp_path: Path
 ) -> None:
@@ -257,6 +294,15 @@ def test_keys_can_change_while_it_runs_and_a_file_that_is_gone_lets_nobody_in(
 # Figures -------------------------------------------------------------------------------------------------------------
 
 
+def figures(text: str) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and the values of its labels."""
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
 def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
     with server.http() as client:
         client.post("/v1/completions", json={"prompt": "a", "max_tokens": 7, "ignore_eos": True})
@@ -264,11 +310,7 @@ def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
         long = {"prompt": [9] * 150, "max_tokens": 1}
         details = [client.post("/v1/completions", json=long).json()["usage"] for _ in range(2)]
         text = client.get("/metrics").text
-    samples = {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    samples = figures(text)
     assert samples["thord_server_generated_tokens_total", "000001"] == 9
     assert samples["thord_server_requests_total", "/v1/completions", "200"] == 3
     assert samples["thord_server_requests_total", "/v1/completions", "400"] == 1
@@ -286,6 +328,17 @@ def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
         assert family.type != "histogram" or name.endswith("_seconds")
     assert samples["thord_server_cache_rows",] == 8
     assert samples["thord_server_cached_prompt_tokens_total",] == 128
+
+
+def test_a_swap_is_counted_once_and_so_is_its_load(server: Server) -> None:
+    server.publish(2)
+    server.promote(2)
+    server.promote(1)  # in memory still: a flip, without a load
+    with server.http() as client:
+        found = figures(client.get("/metrics").text)
+    assert found["thord_server_swaps_total", "prepare", "prepared"] == 2
+    assert found["thord_server_swaps_total", "commit", "served"] == 3, "the first one when the server started"
+    assert found["thord_server_load_seconds_count",] == 2
 
 
 def test_an_idle_server_sleeps(steady: Server) -> None:

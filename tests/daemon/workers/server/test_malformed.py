@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -214,6 +215,30 @@ def test_a_head_that_ends_between_two_pieces_is_no_large_one(steady: Server) -> 
     answer = exchanged(steady, head[:-1], head[-1:] + body)
     assert answer.startswith(b"HTTP/1.1 400"), answer
     assert b"context_length_exceeded" in answer
+
+
+@pytest.mark.parametrize(("begins", "goes_on"), [(b"0\r\n", b"X: b\r\n"), (b"0\r\nX: ", b"b"), (b"5;", b"b")])
+def test_what_stands_around_chunks_is_bounded(steady: Server, begins: bytes, goes_on: bytes) -> None:
+    """Trailers without end filled the memory: 2 GB in twelve seconds."""
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    address = ("127.0.0.1", int(steady.url.rpartition(":")[2]))
+    with socket.create_connection(address, timeout=10) as client, contextlib.suppress(ConnectionError):
+        client.sendall(head + b"2\r\n{}\r\n" + begins)
+        for _ in range(100):
+            client.sendall(goes_on * (HEAD_BYTES // len(goes_on)))
+        pytest.fail("6 MB were taken that are neither head nor body")
+    still_answers(steady)
+
+
+def test_trailers_are_no_headers(start_server: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("key\n")
+    server = start_server(settings=server_settings(api={"keys_file": str(tmp_path / "keys")}))
+    head = b"POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    body = b'\r\nf\r\n{"prompt": "a"}\r\n0\r\n'
+    key = b"Authorization: Bearer key\r\n"
+    assert exchanged(server, head + key + body + b"\r\n").startswith(b"HTTP/1.1 200")
+    assert exchanged(server, head + key + body + b"Expires: 0\r\n\r\n").startswith(b"HTTP/1.1 200")
+    assert exchanged(server, head + body + key + b"\r\n").startswith(b"HTTP/1.1 401")
 
 
 VALUES = st.recursive(
