@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import httpx
 from fastapi import FastAPI
 
-from daemon.workers.server import routes_tokens
 from daemon.workers.server.answers import Result
 from daemon.workers.server.generation import in_one_piece
+from daemon.workers.server.routes import tokens
 from engine.inference.requests import Scored
 
 
@@ -71,7 +71,7 @@ def test_tokens_are_written_beside_it():
             return [[7] for _ in texts]
 
     app = FastAPI()
-    app.include_router(routes_tokens.router(Service()))
+    app.include_router(tokens.router(Service()))
 
     async def asked(path, body):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://thord") as client:
