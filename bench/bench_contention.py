@@ -1,6 +1,7 @@
 """What clients notice of a training run on the same machine: time between tokens without one, and with one.
 
-``python bench/bench_contention.py [--preset NAME]``: the size of the model that answers and that is trained.
+``python bench/bench_contention.py [--preset NAME]``: the size of the model that answers and that is trained. Without
+a run and beside one take turns; what is printed are medians over rounds.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import harness
 
 from demo.text import standard_library, tharsis, to_json_lines
 
-SECONDS = 10.0
+SECONDS = 5.0
+ROUNDS = 3
 CLIENTS = (1, 4)
 GOAL = 1.5
 SETTINGS = ("data.settle_seconds=0.1", "data.max_conversations_per_cycle=1000", "data.min_conversations=1")
@@ -61,6 +63,21 @@ def trains(service: harness.Thord) -> bool:
     return (service.home / f"runs/{cycle['id']:06d}/metrics.jsonl").exists()
 
 
+def one_round(service: harness.Thord, url: str) -> dict[int, tuple[list[float], list[float]]]:
+    """For each number of clients seconds between tokens without a training run, and beside one."""
+    idle = {clients: between_tokens(url, clients) for clients in CLIENTS}
+    service.ctl("train", "--epochs", "1000")
+    harness.until(lambda: trains(service))
+    busy = {clients: between_tokens(url, clients) for clients in CLIENTS}
+    if not trains(service):
+        raise SystemExit("the training run ended before it was measured")
+    cycle = service.json("status")["cycle"]
+    assert isinstance(cycle, dict)
+    service.ctl("cancel", str(cycle["id"]))
+    harness.until(lambda: service.json("status")["cycle"] is None)
+    return {clients: (idle[clients], busy[clients]) for clients in CLIENTS}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,16 +93,12 @@ def main() -> None:
                 service.ctl("train", "--wait")
         api = service.json("status")["api"]
         assert isinstance(api, dict)
-        idle = {clients: between_tokens(str(api["url"]), clients) for clients in CLIENTS}
-        service.ctl("train", "--epochs", "1000")
-        harness.until(lambda: trains(service))
-        busy = {clients: between_tokens(str(api["url"]), clients) for clients in CLIENTS}
-        if not trains(service):
-            raise SystemExit("the training run ended before it was measured")
+        rounds = [one_round(service, str(api["url"])) for _ in range(ROUNDS)]
     rows = []
     for clients in CLIENTS:
-        tails = [harness.percentile(gaps, 0.99) for gaps in (idle[clients], busy[clients])]
-        middles = [harness.median(gaps) for gaps in (idle[clients], busy[clients])]
+        taken = [measured[clients] for measured in rounds]
+        middles = [harness.median([harness.median(gaps) for gaps in each]) for each in zip(*taken, strict=True)]
+        tails = [harness.median([harness.percentile(gaps, 0.99) for gaps in each]) for each in zip(*taken, strict=True)]
         rows.append(
             [
                 f"{clients} client{'s' if clients > 1 else ''}",
