@@ -6,6 +6,7 @@ checkpoint; then the file is read from its beginning again, behind a record that
 """
 
 import html
+import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +68,9 @@ def follow(metrics: Path, folder: Path) -> RunSummary:
     """
     position = _read_position(folder) or _begin(folder)
     with metrics.open("rb") as stream:
-        if not _is_unchanged(stream, position):
+        if _is_unchanged(stream, position):
+            _cut(folder / position.events, position.written)
+        else:
             position = _forget(position, folder)
         stream.seek(position.read)
         for lines in _whole_lines(stream):
@@ -82,6 +85,12 @@ def _forget(position: Position, folder: Path) -> Position:
 
     written = events.append(folder / position.events, position.written, [events.restart(time.time())])
     return Position(events=position.events, written=written)
+
+
+def _cut(events: Path, written: int) -> None:
+    """Drop what a monitor that was killed had written beyond: those lines may be gone from the metrics by now."""
+    if written and events.stat().st_size > written:
+        os.truncate(events, written)
 
 
 def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> Position:

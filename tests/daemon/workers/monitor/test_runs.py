@@ -173,6 +173,18 @@ def test_a_histogram_that_is_none_is_left_out(metrics: Path, folder: Path) -> No
     assert runs.follow(metrics, folder).step == 2
 
 
+def test_what_a_killed_monitor_wrote_is_gone_when_the_run_goes_on_from_before_it(metrics: Path, folder: Path) -> None:
+    metrics.write_text(line(1, loss=1.0))
+    runs.follow(metrics, folder)
+    position = (folder / runs.POSITION).read_bytes()
+    metrics.write_text(line(1, loss=1.0) + line(2, loss=2.0))
+    runs.follow(metrics, folder)
+    (folder / runs.POSITION).write_bytes(position)  # killed before it was kept
+    metrics.write_text(line(1, loss=1.0))  # and the trainer resumed from a checkpoint after step 1
+    runs.follow(metrics, folder)
+    assert scalars(folder)["train/loss"] == [(1, 1.0)]
+
+
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("train"), st.integers(1, 8)),
