@@ -37,7 +37,7 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 	$(BIN)/ruff format .
 
 test: $(VENV)/installed-dev ## the whole test suite
-	$(BIN)/pytest -m "not soak" --numprocesses 3 --dist loadfile
+	$(BIN)/pytest -m "not soak" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=600 SWAPS=20 for less)
 	THORD_SOAK_SECONDS=$(or $(SECONDS),3600) THORD_SOAK_SWAPS=$(or $(SWAPS),100) $(BIN)/pytest -m soak -s --timeout=7200
