@@ -39,6 +39,11 @@ class Paths(NamedTuple):
         return self.state / "conversations.db"
 
     @property
+    def now_reading(self) -> Path:
+        """Which file the intake is reading at this moment."""
+        return self.state / "intake.reading"
+
+    @property
     def chats(self) -> Path:
         """Sessions, and answers on their way to the inbox. Its one writer is the server."""
         return self.state / "chats.db"

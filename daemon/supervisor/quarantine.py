@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-_COLUMNS = ("id", "at", "file", "line", "reason", "copy", "sha256", "size")
+_COLUMNS = ("id", "at", "file", "line", "reason", "copy", "sha256", "size", "trace")
 
 
 def refusals(ledger: Path, limit: int) -> list[dict[str, JsonValue]]:
@@ -26,4 +26,4 @@ def refusals(ledger: Path, limit: int) -> list[dict[str, JsonValue]]:
 
 def _shown(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Line 0 stands for the whole file, an empty copy for a file that could not be read: null for clients."""
-    return {**row, "line": row["line"] or None, "copy": row["copy"] or None}
+    return {**row, **{name: row[name] or None for name in ("line", "copy", "trace")}}

@@ -5,6 +5,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from daemon.messages import Collect, Collected
 from daemon.settings.sections import Tables
 from daemon.workers.intake import folders
 from daemon.workers.intake.cycles import Choice, Cycles, Wanted
+from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger
 from engine.data import enwik8, formats, loaders, snapshot
 from engine.data.conversation import Conversation
 from engine.data.formats import Limits, Refused
 from engine.data.segments import DamagedSegmentError
 from engine.data.snapshot import Example
+from engine.data.storable import storable, storable_path
 
 _logger = log.get(__name__)
 
@@ -34,6 +37,10 @@ class _Part:
 
 
 _WHOLE, _LEARNED, _JUDGED = _Part(0, 100, "all"), _Part(0, 90, "the first 90 %"), _Part(90, 95, "the 5 % after 90 %")
+
+
+Reading = Callable[[Path, Signature], AbstractContextManager[None]]
+"""Entered while a file is read; raises CollectError where it is not to be read."""
 
 
 class CollectError(Exception):
@@ -66,7 +73,9 @@ def from_ledger(command: Collect, ledger: Ledger, cycles: Cycles, paths: Paths, 
     return _collected(command.cycle, made)
 
 
-def from_files(command: Collect, paths: Paths, settings: Tables, advance: Callable[[], None]) -> Collected:
+def from_files(
+    command: Collect, paths: Paths, settings: Tables, advance: Callable[[], None], reading: Reading
+) -> Collected:
     """Write a snapshot of the named files, or find that done; the ledger is not touched.
 
     What is held out by the hash of its opening, or begins as something in the validation files does, is not trained on.
@@ -86,7 +95,7 @@ def from_files(command: Collect, paths: Paths, settings: Tables, advance: Callab
     judged_part = _JUDGED if command.split and not others else _WHOLE
 
     def judged() -> Iterator[Example]:
-        found = _read_all(others or files, limits, judged_part, advance)
+        found = _read_all(others or files, limits, judged_part, advance, reading)
         return (example for example in found if not by_hash or example.conversation.is_held_out(share))
 
     groups = set() if by_hash else {example.conversation.group for example in judged()}
@@ -94,7 +103,7 @@ def from_files(command: Collect, paths: Paths, settings: Tables, advance: Callab
     def is_trained_on(conversation: Conversation) -> bool:
         return (command.split or not conversation.is_held_out(share)) and conversation.group not in groups
 
-    read = _read_all(files, limits, learned_part, advance)
+    read = _read_all(files, limits, learned_part, advance, reading)
     train = (example for example in read if is_trained_on(example.conversation))
     first = next(train, None)
     if first is None:
@@ -146,33 +155,36 @@ def _fetch_enwik8(paths: Paths, settings: Tables, advance: Callable[[], None]) -
         raise CollectError(str(error)) from error
 
 
-def _read_all(files: list[Path], limits: Limits, part: _Part, advance: Callable[[], None]) -> Iterator[Example]:
+def _read_all(
+    files: list[Path], limits: Limits, part: _Part, advance: Callable[[], None], reading: Reading
+) -> Iterator[Example]:
     """Every conversation in that part of each file, once."""
     seen: set[str] = set()
     for path in files:
         found = 0
         problem = "it holds nothing to learn" if part is _WHOLE else f"{part.words} of it hold nothing to learn"
-        for item in _items(path, limits, part):
+        for item in _items(path, limits, part, reading):
             advance()
             if isinstance(item, Refused):
                 problem = f"line {item.line}: {item.reason}" if item.line else item.reason
-                _logger.warning("a record is left out", file=str(path), line=item.line, reason=item.reason)
+                _logger.warning("a record is left out", file=storable_path(path), line=item.line, reason=item.reason)
                 continue
             found += 1
             identity = item.conversation.identity
             if identity not in seen:
                 seen.add(identity)
-                yield Example(item.conversation, identity, "new", source=f"{folders.printable(path)}:{item.line}")
+                yield Example(item.conversation, identity, "new", source=f"{storable_path(path)}:{item.line}")
         if not found:
-            raise CollectError(f"{folders.printable(path)}: {problem}")
+            raise CollectError(f"{storable_path(path)}: {problem}")
 
 
-def _items(path: Path, limits: Limits, part: _Part) -> Iterator[formats.Item]:
+def _items(path: Path, limits: Limits, part: _Part, reading: Reading) -> Iterator[formats.Item]:
     """What lies wholly in that part."""
     try:
         descriptor = folders.open_file(Path(os.path.realpath(path)))
-        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
-            size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        with open(descriptor, "rb") as stream, reading(path, Signature.of(status)):  # noqa: PTH123 - a descriptor
+            size = status.st_size
             begin, end = part.begin * size // 100, part.end * size // 100
             for item in loaders.read(path, stream, limits):
                 if item.start >= end > 0:
@@ -181,7 +193,17 @@ def _items(path: Path, limits: Limits, part: _Part) -> Iterator[formats.Item]:
                     yield item
     except (OSError, folders.UnreadableError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise CollectError(f"{folders.printable(path)}: {reason}") from error
+        raise CollectError(f"{storable_path(path)}: {storable(reason)}") from error
+    except CollectError:
+        raise
+    except Exception as error:
+        _logger.exception("reading a file failed", file=storable_path(path))
+        raise CollectError(f"{storable_path(path)}: {unexpected(error)}") from error
+
+
+def unexpected(error: Exception) -> str:
+    """What is said of a file whose reading raised what nobody expected."""
+    return storable(f"reading it failed: {type(error).__name__}: {error}; this is a fault of thord: please report it")
 
 
 def _as_held_out(example: Example) -> Example:

@@ -4,14 +4,17 @@
 so one that a crash prevented comes out the same. `settle` gives the conversations their final state, once.
 """
 
+import os
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 
 from daemon.settings.sections import ReplayStrategy
 from daemon.workers.intake.ledger import now
 from daemon.workers.intake.replay import sample
 from engine.data.segments import Location
 from engine.data.snapshot import Origin
+from engine.data.storable import storable_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class Cycles:
             " WHERE conversations.id = ?",
             (conversation,),
         ).fetchone()
-        return f"{path.decode('utf-8', errors='backslashreplace')}:{line}"
+        return f"{storable_path(Path(os.fsdecode(path)))}:{line}"
 
     def record_snapshot(self, cycle: int, sha256: str) -> None:
         """The snapshot is on disk."""

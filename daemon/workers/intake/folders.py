@@ -64,7 +64,7 @@ def is_own(path: Path, paths: Paths) -> bool:
         for own in (
             *(paths.segments, paths.quarantine, paths.snapshots, paths.runs, paths.models, paths.backups),
             *(paths.tensorboard, paths.corpora, paths.logs, paths.run, paths.config),
-            *(paths.training_summary, paths.lock_file),
+            *(paths.training_summary, paths.lock_file, paths.now_reading),
         )
     )
 
@@ -142,8 +142,3 @@ def open_file(path: Path) -> int:
         os.close(descriptor)
         raise FileNotFoundError(str(path))
     return descriptor
-
-
-def printable(path: Path) -> str:
-    """A path as text that can be stored and shown, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", errors="backslashreplace")

@@ -7,20 +7,24 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.workers.intake.folders import printable
 from daemon.workers.intake.ledger import now
+from engine.data.storable import storable, storable_path
 
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Bytes ``start`` to ``end`` of a file, and why they were refused; line 0 means the whole file."""
+    """Bytes ``start`` to ``end`` of a file, and why they were refused; line 0 means the whole file.
+
+    ``trace`` says where reading it raised what nobody expected.
+    """
 
     reason: str
     line: int
     start: int
     end: int
+    trace: str = ""
 
 
 class Quarantine:
@@ -39,11 +43,11 @@ class Quarantine:
         """
         copy, digest = ("", "") if descriptor is None else self._copy(refusal, descriptor)
         self._database.execute(
-            "INSERT INTO refusals (at, file, line, reason, copy, sha256, size, source, start)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO refusals (at, file, line, reason, copy, sha256, size, source, start, trace)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(now(), printable(path), refusal.line, refusal.reason, copy, digest),
-                *(refusal.end - refusal.start, source, refusal.start),
+                *(now(), storable_path(path), refusal.line, storable(refusal.reason), copy, digest),
+                *(refusal.end - refusal.start, source, refusal.start, refusal.trace),
             ),
         )
 
@@ -59,7 +63,7 @@ class Quarantine:
 
     def rename(self, source: int, path: Path) -> None:
         """The file has a new name."""
-        self._database.execute("UPDATE refusals SET file = ? WHERE source = ?", (printable(path), source))
+        self._database.execute("UPDATE refusals SET file = ? WHERE source = ?", (storable_path(path), source))
 
     def reasons(self, source: int) -> list[str]:
         """Why something of a file was refused."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,17 @@ from daemon.workers.intake import folders, growth
 from daemon.workers.intake.folders import Signature, UnreadableError
 from daemon.workers.intake.growth import Tail
 from daemon.workers.intake.ledger import Ledger, Origin
+from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.intake.quarantine import Quarantine, Refusal
 from daemon.workers.intake.sources import UNREAD, Source, Sources, mark_of
 from engine.data import loaders
 from engine.data.formats import Found, Item, Limits, Refused, Resume
+from engine.data.storable import storable_lines
 
 _REFUSALS = 1000
 """So many records of one file are refused one by one; the rest of them are counted together."""
+_TRACE = 4000
+"""Characters of a trace that are kept."""
 
 
 class ChangedError(Exception):
@@ -65,6 +70,7 @@ class Reader:
         file_bytes: int,
         held_out_share: float,
         advance: Callable[[], None],
+        now_reading: NowReading,
     ) -> None:
         """``advance`` is called for everything found: it counts progress, and may raise to stop."""
         self._ledger = ledger
@@ -74,6 +80,7 @@ class Reader:
         self._file_bytes = file_bytes
         self._held_out_share = held_out_share
         self._advance = advance
+        self._now_reading = now_reading
 
     def read(self, path: Path, *, anew: bool = False) -> Tally:
         """Read what is new in the file at ``path``; with ``anew`` all of it, whatever was read before.
@@ -90,6 +97,20 @@ class Reader:
             return self._read_open(path, descriptor, anew=anew)
         finally:
             os.close(descriptor)
+
+    def set_aside(self, path: Path, reason: str, error: Exception | None = None) -> Tally:
+        """Refuse a file as it is now, unread: it is not looked at again until it changes or somebody asks for that."""
+        try:
+            signature = Signature.of(path.lstat())
+        except OSError:
+            return Tally()
+        trace = storable_lines("".join(traceback.format_exception(error)), _TRACE) if error else ""
+        known = self._sources.at(path)
+        number = known.id if known else self._sources.begin(path, signature)
+        self._quarantine.clear(number)
+        self._quarantine.add(number, path, Refusal(reason, 0, 0, 0, trace), None)
+        self._sources.finish(number, signature, UNREAD, b"", None)
+        return Tally(quarantined=1)
 
     def read_copies(self, number: int, path: Path) -> Tally:
         """Read what quarantine kept of a file that is gone. Where there was nothing to keep, its refusal is over."""
@@ -117,6 +138,10 @@ class Reader:
 
     def _read_open(self, path: Path, descriptor: int, *, anew: bool) -> Tally:
         signature = Signature.of(os.fstat(descriptor))
+        with self._now_reading.reading(path, signature, "ledger"):
+            return self._read_signed(path, descriptor, signature, anew=anew)
+
+    def _read_signed(self, path: Path, descriptor: int, signature: Signature, *, anew: bool) -> Tally:
         source = self._sources.at(path)
         if source is None and (source := self._sources.renamed(signature)):
             self._sources.move(source.id, path)

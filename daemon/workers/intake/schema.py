@@ -93,4 +93,12 @@ MIGRATIONS = (
     """
     CREATE INDEX conversations_learned_by_stratum ON conversations (cycle, source, point) WHERE state = 'learned';
     """,
+    """
+    CREATE TABLE suspects (                     -- files during whose reading the intake died, see suspects.py
+        path BLOB PRIMARY KEY,
+        device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        deaths INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE refusals ADD COLUMN trace TEXT NOT NULL DEFAULT '';  -- where reading it raised what nobody expected
+    """,
 )

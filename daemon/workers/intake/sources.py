@@ -102,11 +102,14 @@ class Sources:
 def mark_of(descriptor: int, offset: int) -> bytes:
     """A sum over the first bytes of a file and the last ones before ``offset``: while it holds, the file only grew.
 
-    An edit in between that leaves both ends alone is not noticed.
+    An edit in between that leaves both ends alone is not noticed. Empty where the disk fails to read.
     """
     start = max(0, offset - _MARK)
-    digest = hashlib.sha256(os.pread(descriptor, min(_MARK, offset), 0))
-    digest.update(os.pread(descriptor, offset - start, start))
+    try:
+        digest = hashlib.sha256(os.pread(descriptor, min(_MARK, offset), 0))
+        digest.update(os.pread(descriptor, offset - start, start))
+    except OSError:
+        return b""
     return digest.digest()
 
 

@@ -1,9 +1,13 @@
 """The loop of the intake: commands of the supervisor, files that changed, and waiting for a full disk to have room."""
 
+import contextlib
+import os
 import queue
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import psutil
 
 from control.paths import is_ignored
 from daemon import log
@@ -20,19 +24,22 @@ from daemon.messages import (
     Settled,
     ToWorker,
 )
-from daemon.workers.intake import collect, folders
+from daemon.workers.intake import collect, folders, suspects
 from daemon.workers.intake.cycles import Cycles
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger, StorageError, open_database
+from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.intake.pending import Pending, age_of
 from daemon.workers.intake.quarantine import Quarantine
 from daemon.workers.intake.reader import ChangedError, Reader, Tally
 from daemon.workers.intake.sources import Sources
+from daemon.workers.intake.suspects import Suspects
 from daemon.workers.intake.watcher import Watcher
 from daemon.workers.runtime import Context
 from engine import artifacts
 from engine.data.formats import Limits
 from engine.data.segments import Segments
+from engine.data.storable import storable_path
 
 _logger = log.get(__name__)
 _BATCH_SECONDS = 0.5
@@ -61,6 +68,9 @@ class Intake:
         self._ledger = Ledger(open_database(self._paths.ledger), Segments(self._paths.segments))
         self._sources = Sources(self._ledger.database)
         self._cycles = Cycles(self._ledger.database)
+        self._suspects = Suspects(self._ledger.database)
+        self._suspected: set[Path] = set()
+        self._now_reading = NowReading(self._paths.now_reading, _supervisor())
         self._pending = Pending(self._settings.data.settle_seconds)
         self._watcher = Watcher(wake=lambda: self._channel.commands.put(None))
         self._sent: Counts | None = None
@@ -75,6 +85,7 @@ class Intake:
         self._channel.ready()
         self._send_counts()
         try:
+            self._guarded(self._account_for_death)
             self._guarded(self._scan)
             while not self._channel.stopping.is_set():
                 command = self._next_command()
@@ -154,7 +165,7 @@ class Intake:
 
     def _collect(self, command: Collect) -> Collected:
         if command.files:
-            return collect.from_files(command, self._paths, self._settings, self._advance)
+            return collect.from_files(command, self._paths, self._settings, self._advance, self._reading_for_cycle)
         self._scan()
         return collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings)
 
@@ -207,20 +218,29 @@ class Intake:
         return self._read_all(complete)
 
     def _read_all(self, files: Iterable[Path]) -> Tally:
-        """Read files, several in one transaction. A file that changes meanwhile is put back."""
+        """Read files, several in one transaction. A file that changes meanwhile is put back.
+
+        Suspects come last and alone: whatever they do is not done to others.
+        """
         tally = Tally()
-        waiting = list(dict.fromkeys(files))
+        waiting = sorted(dict.fromkeys(files), key=self._suspected.__contains__)
         while waiting:
             batch: list[Path] = []
             found = Tally()
             started = time.monotonic()
             try:
                 with self._ledger.transaction():
-                    while waiting and time.monotonic() - started < _BATCH_SECONDS:
+                    while waiting and (not batch or self._has_room(waiting[0], started)):
                         batch.append(waiting.pop(0))
                         found.add(self._read_one(batch[-1]))
             except ChangedError:
                 self._pending.note(batch.pop(), time.monotonic())
+                waiting = batch + waiting
+                continue
+            except (StoppingError, StorageError):
+                raise
+            except Exception as error:
+                tally.add(self._set_aside(batch.pop(), error))
                 waiting = batch + waiting
                 continue
             for path in batch:
@@ -230,20 +250,28 @@ class Intake:
             _logger.info("read", files=len(batch), added=found.added, duplicates=found.duplicates)
         return tally
 
+    def _has_room(self, path: Path, started: float) -> bool:
+        """Whether the batch that began then takes this file too."""
+        return time.monotonic() - started < _BATCH_SECONDS and path not in self._suspected
+
     def _read_one(self, path: Path, *, anew: bool = False) -> Tally:
         try:
             tally = self._reader.read(path, anew=anew)
         except FileNotFoundError:
-            return Tally()
+            tally = Tally()
+        if path in self._suspected:  # and yet it was read to its end
+            self._suspects.clear(path)
         if tally.quarantined:
             _logger.warning(
-                "refused; 'thorctl quarantine' says why", file=folders.printable(path), records=tally.quarantined
+                "refused; 'thorctl quarantine' says why", file=storable_path(path), records=tally.quarantined
             )
         return tally
 
     def _retry_quarantine(self) -> Tally:
         """Read refused files again from their start; where one is gone, what was kept of it."""
         tally = Tally()
+        with self._ledger.transaction():
+            self._suspects.give_another_chance()
         for number, path in self._quarantine.sources():
             try:
                 with self._ledger.transaction():
@@ -253,8 +281,40 @@ class Intake:
                         tally.add(self._read_one(path, anew=True))
             except ChangedError:
                 self._pending.note(path, time.monotonic())
+            except (StoppingError, StorageError):
+                raise
+            except Exception as error:
+                tally.add(self._set_aside(path, error))
         self._send_counts()
         return tally
+
+    # What a file did to it -------------------------------------------------------------------------------------------
+
+    def _set_aside(self, path: Path, error: Exception) -> Tally:
+        """Refuse a file whose reading raised what nobody expected. What was read of it meanwhile is undone."""
+        _logger.error("reading a file failed; it is set aside", file=storable_path(path), exc_info=error)
+        with self._ledger.transaction():
+            return self._reader.set_aside(path, collect.unexpected(error), error)
+
+    def _account_for_death(self) -> None:
+        """Suspect the file that the last intake was reading when it died, and set aside what killed it too often."""
+        note = self._now_reading.left()
+        with self._ledger.transaction():
+            if note is not None:
+                alone = note.supervisor == self._now_reading.supervisor
+                self._suspects.count(note.file, note.signature, suspects.ALONE if alone else suspects.TOGETHER)
+                if note.purpose == "ledger" and self._suspects.is_poison(note.file, note.signature):
+                    _logger.error("reading a file ended the intake; it is set aside", file=storable_path(note.file))
+                    self._reader.set_aside(note.file, suspects.REASON)
+            self._suspected = self._suspects.paths()
+        self._now_reading.clear()
+
+    @contextlib.contextmanager
+    def _reading_for_cycle(self, path: Path, signature: Signature) -> Iterator[None]:
+        if self._suspects.is_poison(path, signature):
+            raise collect.CollectError(f"{storable_path(path)}: {suspects.REASON}")
+        with self._now_reading.reading(path, signature, "cycle"):
+            yield
 
     # What it stands on -----------------------------------------------------------------------------------------------
 
@@ -273,7 +333,9 @@ class Intake:
         limits = Limits(record_bytes=data.max_record_megabytes << 20)
         quarantine = Quarantine(self._ledger.database, self._paths.quarantine, limits.record_bytes)
         file_bytes = data.max_file_megabytes << 20
-        return quarantine, Reader(self._ledger, quarantine, limits, file_bytes, data.held_out_share, self._advance)
+        share = data.held_out_share
+        reader = Reader(self._ledger, quarantine, limits, file_bytes, share, self._advance, self._now_reading)
+        return quarantine, reader
 
     def _advance(self) -> None:
         if self._channel.stopping.is_set():
@@ -308,6 +370,12 @@ class Intake:
         if self._retry_at is None:
             self._retry_seconds = RETRY_SECONDS[0]
             _logger.info("the disk can be written again")
+
+
+def _supervisor() -> str:
+    """Whose child this process is, told apart from any other process of the same number."""
+    parent = psutil.Process(os.getppid())
+    return f"{parent.pid} {parent.create_time()}"
 
 
 def _number_of(command: ToWorker) -> int:

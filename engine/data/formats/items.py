@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.data.conversation import Conversation
+from engine.data.storable import storable
 
 Layout = Literal["lines", "document", "transcript", "utterances", "plain"]
 
@@ -45,13 +46,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Bytes ``start`` to ``end`` cannot be learned from, and why. ``line`` is 0 where the whole file is meant."""
+    """Bytes ``start`` to ``end`` cannot be learned from, and why. ``line`` is 0 where the whole file is meant.
+
+    The reason may quote the file: it is made storable here, for whoever passes it on.
+    """
 
     reason: str
     line: int
     start: int
     end: int
     resume: Resume
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", storable(self.reason))
 
 
 Item = Found | Refused

@@ -256,10 +256,10 @@ def test_scan_and_quarantine(api: Running) -> None:
     assert api.client.post("/v1/quarantine/retry").json()["quarantined"] == 1
     assert api.client.get("/v1/quarantine").json() == []
     with contextlib.closing(sqlite3.connect(api.paths.ledger)) as ledger, ledger:
-        columns = "id INTEGER PRIMARY KEY, at, file, line, reason, copy, sha256, size"
+        columns = "id INTEGER PRIMARY KEY, at, file, line, reason, copy, sha256, size, trace"
         ledger.execute(f"CREATE TABLE refusals ({columns})")
         rows = [("2026-01-01T00:00:00Z", f"/in/{n}.jsonl", n, "not JSON", None, "ab", 12) for n in (0, 1, 2)]
-        ledger.executemany("INSERT INTO refusals VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", rows)
+        ledger.executemany("INSERT INTO refusals VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, '')", rows)
     found = api.client.get("/v1/quarantine?limit=3").json()
     assert [(refusal["file"], refusal["line"], refusal["reason"]) for refusal in found] == [
         ("/in/2.jsonl", 2, "not JSON"),

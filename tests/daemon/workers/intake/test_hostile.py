@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.workers.intake.folders import UnreadableError, open_file
+from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.intake.quarantine import Quarantine
 from daemon.workers.intake.reader import Reader
 from engine.data import formats
@@ -146,7 +147,8 @@ def test_a_folder_that_may_not_be_entered_is_said_until_it_may(shelf):
     closed = shelf.folder / "closed"
     closed.mkdir(mode=0o700)
     quarantine = Quarantine(shelf.ledger.database, shelf.folder / "quarantine", 1 << 20)
-    reader = Reader(shelf.ledger, quarantine, Limits(), 1 << 20, 0.1, lambda: None)
+    note = NowReading(shelf.folder / "note", "")
+    reader = Reader(shelf.ledger, quarantine, Limits(), 1 << 20, 0.1, lambda: None, note)
     for path in (closed, closed / "file.txt"):
         with shelf.ledger.transaction():
             os.seteuid(65534)

@@ -336,7 +336,7 @@ def test_names_of_any_bytes(intake):
     intake.scan()
     assert sum(intake.counts().values()) == 2
     [file] = intake.refusals()
-    assert file == "\\xff\\xfe \n name2"
+    assert file == "\\xff\\xfe \\n name2"
     intake.collect(1)
 
 

@@ -1,0 +1,87 @@
+"""Which file is being read at this moment, written where the death of this process does not reach.
+
+The note is one write into a file that is kept open, into the page cache and not to the disk: it costs microseconds a
+file, outlives a process that is killed in any way, and what ends the whole machine is no file's doing.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from daemon.workers.intake.folders import Signature
+
+Purpose = Literal["ledger", "cycle"]
+"""``cycle``: a file that somebody named for one cycle, in a watched folder or not."""
+
+
+class Note(BaseModel):
+    """A file that was being read when this was written down.
+
+    Attributes:
+        path: as the file system has it, in hexadecimal.
+        supervisor: whose child read it; another one died together with this process, perhaps of something else.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    purpose: Purpose
+    supervisor: str
+
+    @property
+    def file(self) -> Path:
+        """The path."""
+        return Path(os.fsdecode(bytes.fromhex(self.path)))
+
+    @property
+    def signature(self) -> Signature:
+        """How the file looked."""
+        return Signature(self.device, self.inode, self.size, self.mtime_ns)
+
+
+@dataclass
+class NowReading:
+    """The note, at ``file``. A disk that takes no note keeps nobody from reading."""
+
+    file: Path
+    supervisor: str
+
+    def left(self) -> Note | None:
+        """What was being read when the last intake died; none where it ended in good order."""
+        try:
+            return Note.model_validate_json(self.file.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    @contextlib.contextmanager
+    def reading(self, path: Path, signature: Signature, purpose: Purpose) -> Iterator[None]:
+        """Have the note say so while the block runs, however it ends, unless the process dies."""
+        seen = {"path": os.fsencode(path).hex(), **asdict(signature), "purpose": purpose, "supervisor": self.supervisor}
+        self._write(json.dumps(seen).encode())
+        try:
+            yield
+        finally:
+            self.clear()
+
+    def clear(self) -> None:
+        """Nothing is being read."""
+        self._write(b"")
+
+    def _write(self, content: bytes) -> None:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, content, 0)
+            finally:
+                os.close(descriptor)
