@@ -51,6 +51,12 @@ class VersionManifest(BaseModel):
     training_seconds: float
     metrics: dict[str, float]
     files: dict[str, FileRecord]
+    pretrained: bool = False
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether its weights, or those it was trained from, came from elsewhere."""
+        return self.pretrained or (self.cycle is None and "training" not in self.settings)
 
     @property
     def sha256(self) -> str:

@@ -282,14 +282,32 @@ class TrainingSettings(Section):
     precision: Precision = Field(
         "auto", description="Numbers that matrix products run in; auto measures what this processor does fast."
     )
-    epochs: float = Field(3.0, gt=0, description="Passes over the cycle's conversations.")
+    epochs: float | None = Field(
+        None,
+        examples=[3.0],
+        gt=0,
+        description="Passes over the cycle's conversations. Unset: three, or more of little data; a first training "
+        "goes on until validation stops improving.",
+    )
     max_steps: int | None = Field(
         None, examples=[1000], gt=0, description="Length of a run in optimizer steps, whatever epochs says."
     )
-    batch_size: int = Field(8, gt=0, description="Packed rows in one microbatch.")
-    accumulation: int = Field(1, gt=0, description="Microbatches in one optimizer step.")
+    initial_minutes: float = Field(
+        60.0,
+        gt=0,
+        description="Longest first training, in minutes of this machine when nothing else computes; without effect "
+        "where epochs or max_steps is set.",
+    )
+    batch_size: int | None = Field(
+        None, examples=[8], gt=0, description="Packed rows in one microbatch. Unset: few for little data, at most 8."
+    )
+    accumulation: int | None = Field(
+        None, examples=[1], gt=0, description="Microbatches in one optimizer step. Unset: more than one for much data."
+    )
     length: int = Field(512, gt=0, description="Tokens in a packed row.")
-    learning_rate: float = Field(3e-4, gt=0, description="Peak learning rate.")
+    learning_rate: float | None = Field(
+        None, examples=[3e-4], gt=0, description="Peak learning rate. Unset: by the size of the model."
+    )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
         "cosine",
         description="How the learning rate falls after warm-up; wsd: stable first, then it decays, and the next cycle "
@@ -333,7 +351,9 @@ class TrainingSettings(Section):
         description="Steps between histograms of weights and gradients and example predictions, besides the first and "
         "the last; 0 takes none.",
     )
-    validate_every: int = Field(50, gt=0, description="Steps between validations.")
+    validate_every: int | None = Field(
+        None, examples=[50], gt=0, description="Steps between validations. Unset: an epoch, but between 10 and 200."
+    )
     checkpoint_folder: str = Field(
         "",
         examples=["/srv/checkpoints"],
@@ -362,12 +382,13 @@ class TrainingSettings(Section):
 
     @model_validator(mode="after")
     def _can_be_shared(self) -> "TrainingSettings":
-        rows, ranks = self.batch_size * self.accumulation, self.distributed.world_size
+        ranks = self.distributed.world_size
+        rows = (self.batch_size or 1) * (self.accumulation or 1)
         if rows > MOST_ROWS:
             raise ValueError(
                 f"batch_size x accumulation ({rows}) is more than the {MOST_ROWS} rows that a step may have"
             )
-        if rows % ranks:
+        if self.batch_size is not None and rows % ranks:
             raise ValueError(
                 f"the rows of a step, batch_size x accumulation ({rows}), must be a multiple of the processes that "
                 f"share them, distributed.processes x distributed.hosts ({ranks})"

@@ -35,9 +35,11 @@ from engine.inference import decoders, footprint
 from engine.inference.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
+from engine.training import recipe
 from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.loop import Loop
 from engine.training.objectives import MaskedCrossEntropy
+from engine.training.recipe import Recipe, Task
 from engine.training.recompute import NothingToRecomputeError
 from engine.training.reporting import Figures, Silent
 
@@ -47,6 +49,8 @@ _LARGE_STEP = 2e12
 """Operations beyond which only a part is trained: some seconds on a processor, next to nothing on a GPU."""
 _PART_LAYERS, _PART_ROWS = (1, 2), (1, 3)
 _STEPS = 3
+_MUCH_DATA = 1 << 20
+"""Rows."""
 _AROUND_THE_LOOP = 10 << 20
 """What a run takes besides: its data, checkpoints, publishing."""
 
@@ -65,6 +69,13 @@ class Question(BaseModel):
     def vocabulary(self) -> int:
         """Of the tokenizer; bytes learn none."""
         return len(SPECIAL_TOKENS) + 256 if self.tokenizer.kind == "bytes" else self.tokenizer.vocabulary
+
+    @property
+    def recipe(self) -> Recipe:
+        """How a run over much data would be carried out."""
+        parameters = registry.parameter_count(self.model, self.vocabulary)
+        task = Task(start="own", rows=_MUCH_DATA, validated=False, parameters=parameters)
+        return recipe.decide(task, self.training)
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ def forecast(question: Question) -> Forecast:
         ImpossiblePlacementError: device or precision cannot be had here.
         ProbeFailedError: see there.
     """
-    model, training, vocabulary = question.model, question.training, question.vocabulary
+    model, vocabulary, training = question.model, question.vocabulary, question.recipe
     placement = device.resolve(training.device, training.precision)
     parameters = registry.parameter_count(model, vocabulary)
     is_large = 6 * parameters * training.batch_size * training.length > _LARGE_STEP
@@ -177,7 +188,7 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
     saved: list[int] = []
     vocabulary, length = question.vocabulary, question.training.length
     placement = device.resolve(question.training.device, question.training.precision)
-    settings = question.training.model_copy(
+    settings = question.recipe.model_copy(
         update={"batch_size": rows, "accumulation": 1, "max_steps": _STEPS, "early_stopping_patience": 0}
     )
     if settings.threads:

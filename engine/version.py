@@ -67,6 +67,7 @@ class Provenance:
     settings: dict[str, JsonValue]
     training_seconds: float
     metrics: dict[str, float]
+    pretrained: bool = False
 
 
 def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> LoadedVersion:
@@ -170,6 +171,7 @@ def publish(
             libraries=_libraries(),
             training_seconds=provenance.training_seconds,
             metrics=provenance.metrics,
+            pretrained=provenance.pretrained,
             files=files,
         )
         artifacts.write_json(draft / artifacts.MANIFEST, manifest.model_dump(mode="json"))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.config import TrainingSettings
 from engine.data.batches import Batch, Rows
 from engine.device import Placement
 from engine.distributed.world import ALONE, World
@@ -24,6 +23,7 @@ from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
 from engine.training.closeup import CloseUp, Example, Examples
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
 from engine.training.objectives import Objective
+from engine.training.recipe import Recipe
 from engine.training.reporting import Figures, Reporter, Stopped
 from engine.training.schedule import branches_at, learning_rate
 
@@ -59,17 +59,17 @@ class _Sums:
     tokens: int
 
 
-def total_steps(rows: int, settings: TrainingSettings) -> int:
+def total_steps(rows: int, settings: Recipe) -> int:
     """How many steps a run over so many rows takes."""
     return settings.max_steps or max(1, math.ceil(settings.epochs * rows / _rows_per_step(settings)))
 
 
-def steps_per_epoch(rows: int, settings: TrainingSettings) -> int:
+def steps_per_epoch(rows: int, settings: Recipe) -> int:
     """Steps after which every row was seen once, give or take a part of one."""
     return max(1, round(rows / _rows_per_step(settings)))
 
 
-def _rows_per_step(settings: TrainingSettings) -> int:
+def _rows_per_step(settings: Recipe) -> int:
     return settings.batch_size * settings.accumulation
 
 
@@ -82,7 +82,7 @@ class Loop:
         objective: Objective,
         rows: Rows,
         validation: Rows | None,
-        settings: TrainingSettings,
+        settings: Recipe,
         placement: Placement,
         checkpoints: Checkpoints,
         reporter: Reporter,

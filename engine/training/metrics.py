@@ -18,12 +18,13 @@ import psutil
 import torch
 
 from engine import flops
-from engine.config import ModelSettings, TrainingSettings
+from engine.config import ModelSettings
 from engine.data.shard import Shard
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
 from engine.training.closeup import CloseUp
+from engine.training.recipe import Recipe
 from engine.training.reporting import Figures, Reporter
 
 _KINDS = ("event", "loss", "validation_loss", "histograms", "parameters")
@@ -48,7 +49,7 @@ class Constants:
 
 
 def constants(
-    model: ModelSettings, training: TrainingSettings, placement: Placement, tokenizer: Tokenizer, data: Shard
+    model: ModelSettings, training: Recipe, placement: Placement, tokenizer: Tokenizer, data: Shard
 ) -> Constants:
     """Those of a run; its products are measured for some milliseconds."""
     supervised = float(data.supervised.mean()) if len(data.ids) else 1.0

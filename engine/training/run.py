@@ -27,12 +27,14 @@ from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
-from engine.training import dataset, metrics
+from engine.training import dataset, metrics, recipe, speed
 from engine.training.checkpoint import Progress
 from engine.training.closeup import Examples
+from engine.training.dataset import Dataset
 from engine.training.loop import Loop, steps_per_epoch
 from engine.training.metrics import Recorder
-from engine.training.objectives import Anchor, MaskedCrossEntropy
+from engine.training.objectives import Anchor, MaskedCrossEntropy, Objective
+from engine.training.recipe import Recipe, Start, Task
 from engine.training.reporting import Reporter
 from engine.version import Provenance
 
@@ -69,6 +71,8 @@ class Record(BaseModel):
     device: str
     dtype: str
     threads: int
+    recipe: Recipe | None = None
+    """Decided once the data is counted."""
 
     @property
     def placement(self) -> Placement:
@@ -116,10 +120,11 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     _use_threads(max(1, record.threads // ranks.here))
     settings = _model_settings(record.plan, places)
     tokenizer = _tokenizer(record.plan, places, reporter)
-    training = record.plan.training
-    data = dataset.prepare(places.folder / DATA, places.snapshot, tokenizer, training, reporter)
-    world = ranks.meet(record.placement.device)
+    data = dataset.prepare(places.folder / DATA, places.snapshot, tokenizer, record.plan.training, reporter)
     model = _model(settings, record.plan, places, tokenizer)
+    objective = MaskedCrossEntropy(record.plan.training.label_smoothing, _anchor(record, places))
+    training, record = _decided(record, places, data, settings, model, objective, tokenizer)
+    world = ranks.meet(record.placement.device)
     epoch = steps_per_epoch(len(data.rows), training)
     constants = metrics.constants(settings, training, record.placement, tokenizer, data.tokens)
     with world.checkpoints(
@@ -129,7 +134,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     ) as checkpoints:
         outcome = Loop(
             model=model,
-            objective=MaskedCrossEntropy(training.label_smoothing, _anchor(record, places)),
+            objective=objective,
             rows=data.rows,
             validation=data.validation,
             settings=training,
@@ -145,7 +150,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
         world.barrier()
         return version.existing(places.target, plan.cycle)
     artifacts.sweep_drafts(places.target.parent)
-    origin = provenance(record, outcome.progress)
+    origin = provenance(record, outcome.progress, pretrained=_start(places) == "imported")
     manifest = version.publish(places.target, outcome.weights, settings, tokenizer, origin, outcome.trunk)
     world.barrier()
     return manifest
@@ -195,6 +200,41 @@ def _decide(plan: Plan, snapshot_sha256: str) -> Record:
         dtype=placement.dtype_name,
         threads=plan.training.threads or device.physical_cores(),
     )
+
+
+def _decided(
+    record: Record,
+    places: Places,
+    data: Dataset,
+    settings: ModelSettings,
+    model: LanguageModel,
+    objective: Objective,
+    tokenizer: Tokenizer,
+) -> tuple[Recipe, Record]:
+    """The recipe that an earlier attempt, or rank 0, wrote down, else one for this data; and the record with it."""
+    if record.recipe is not None:
+        return record.recipe, record
+    training = record.plan.training
+    task = Task(
+        start=_start(places),
+        rows=len(data.rows),
+        validated=data.validation is not None,
+        parameters=registry.parameter_count(settings, tokenizer.vocabulary),
+    )
+    chosen = recipe.decide(task, training)
+    if recipe.is_open(task, training):
+        seconds = speed.seconds_per_step(model, objective, data.rows, chosen, record.placement)
+        chosen = recipe.within(chosen, task, seconds)
+    record = record.model_copy(update={"recipe": chosen})
+    artifacts.write_json(places.folder / RECORD, record.model_dump(mode="json"))
+    return chosen, record
+
+
+def _start(places: Places) -> Start:
+    """What the run goes on from."""
+    if places.base is None:
+        return "nothing"
+    return "imported" if artifacts.read_version_manifest(places.base).is_pretrained else "own"
 
 
 def checkpoint_folder(plan: Plan, places: Places) -> Path:
@@ -264,8 +304,8 @@ def _anchor(record: Record, places: Places) -> Anchor | None:
     return Anchor(version.load(places.base, record.placement).model, weight)
 
 
-def provenance(record: Record, progress: Progress) -> Provenance:
-    """Where the version comes from that a run has got to."""
+def provenance(record: Record, progress: Progress, *, pretrained: bool = False) -> Provenance:
+    """Where the version comes from that a run has got to; ``pretrained``: at first from elsewhere."""
     plan = record.plan
     return Provenance(
         version=plan.version,
@@ -273,9 +313,10 @@ def provenance(record: Record, progress: Progress) -> Provenance:
         cycle=plan.cycle,
         snapshot_sha256=record.snapshot_sha256,
         seed=plan.training.seed,
-        settings=plan.settings,
+        settings=plan.settings | ({"training": record.recipe.model_dump(mode="json")} if record.recipe else {}),
         training_seconds=round(progress.seconds, 3),
         metrics=_figures(progress),
+        pretrained=pretrained,
     )
 
 

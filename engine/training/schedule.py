@@ -16,10 +16,10 @@ beside them, so that training never has to climb out of a decayed minimum (2503.
 
 import math
 
-from engine.config import TrainingSettings
+from engine.training.recipe import Recipe
 
 
-def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
+def learning_rate(step: int, steps: int, settings: Recipe) -> float:
     """The rate of step ``step`` (from 0) of ``steps``."""
     warmup = math.ceil(settings.warmup_share * steps)
     if step < warmup:
@@ -32,14 +32,14 @@ def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
     return settings.learning_rate * (settings.final_share + (1.0 - settings.final_share) * height)
 
 
-def branches_at(steps: int, settings: TrainingSettings) -> int | None:
+def branches_at(steps: int, settings: Recipe) -> int | None:
     """After how many steps the weights are those to go on from in the next cycle; None where they are the last ones."""
     if settings.schedule != "wsd":
         return None
     return _decay_begins(steps, settings) or None
 
 
-def _decay_begins(steps: int, settings: TrainingSettings) -> int:
+def _decay_begins(steps: int, settings: Recipe) -> int:
     """The last step of the stable phase of wsd, where the line down begins."""
     warmup = math.ceil(settings.warmup_share * steps)
     return max(warmup, steps - 1 - math.ceil(settings.decay_share * steps))

@@ -1,0 +1,114 @@
+"""How long a run is, in which batches and at which rate: a pure function of what there is to learn and the settings.
+
+What ``[training]`` sets is taken as it is. The rest follows from the data, by the kind of start:
+
+| unset            | from nothing                                | from a version of its own     | from an import     |
+| ---------------- | ------------------------------------------- | ----------------------------- | ------------------ |
+| ``epochs``       | 40, or 12 where nothing validates           | 3, more while steps are few   | as its own         |
+| ends early       | when validation is flat                     | when validation is flat       | as its own         |
+| longest          | ``initial_minutes``, as steps               | its epochs                    | as its own         |
+| rows in a step   | a third of the root of the rows, 1 to 32    | the same                      | the same           |
+| peak rate        | by size: 1e-3 to 2 M weights, down to 3e-4  | the same                      | the same           |
+| ``validate_every`` | an epoch, 10 to 200 steps                 | the same                      | the same           |
+
+Little data needs small batches: what a model learns from forty rows it learns in steps, not in rows. Beyond about
+forty passes nothing is gained any more (Muennighoff et al., Scaling Data-Constrained Language Models, 2305.16264).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.config import TrainingSettings
+
+Start = Literal["nothing", "own", "imported"]
+"""What a run goes on from: no version, one that thord trained from nothing, one whose weights came from elsewhere."""
+
+MOST_ROWS_A_STEP, MOST_ROWS_AT_ONCE = 32, 8
+_FIRST_EPOCHS, _FIRST_EPOCHS_UNSEEN = 40.0, 12.0
+_EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 3.0, 10.0, 40
+_SMALL_MODEL, _SMALL_RATE, _LARGE_RATE, _RATE_EXPONENT = 2e6, 1e-3, 3e-4, 1 / 3
+_FEWEST_BETWEEN, _MOST_BETWEEN = 10, 200
+
+
+class Recipe(TrainingSettings):
+    """``[training]`` with nothing left open. A run decides it once and keeps it."""
+
+    epochs: float
+    batch_size: int
+    accumulation: int
+    learning_rate: float
+    validate_every: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run is about.
+
+    Attributes:
+        rows: packed rows of ``training.length`` tokens to train on.
+        validated: whether there is something to validate on.
+        parameters: weights of the model.
+    """
+
+    start: Start
+    rows: int
+    validated: bool
+    parameters: int
+
+
+def decide(task: Task, settings: TrainingSettings) -> Recipe:
+    """The recipe for a task; what is set in ``settings`` stays as it is."""
+    batch_size, accumulation = _batches(task, settings)
+    steps_per_epoch = task.rows / (batch_size * accumulation)
+    chosen = {
+        "batch_size": batch_size,
+        "accumulation": accumulation,
+        "epochs": settings.epochs or _epochs(task, steps_per_epoch),
+        "learning_rate": settings.learning_rate or peak_rate(task.parameters),
+        "validate_every": settings.validate_every or min(max(round(steps_per_epoch), _FEWEST_BETWEEN), _MOST_BETWEEN),
+    }
+    return Recipe.model_validate(settings.model_dump() | chosen)
+
+
+def rows_a_step(rows: int, ranks: int = 1) -> int:
+    """Rows in an optimizer step: a power of two near a third of the root of ``rows``, a multiple of ``ranks``."""
+    power = 1 << max(0, math.floor(math.log2(max(1.0, math.sqrt(rows) / 3))))
+    return math.ceil(min(power, MOST_ROWS_A_STEP) / ranks) * ranks
+
+
+def peak_rate(parameters: int) -> float:
+    """The peak learning rate for a model of so many weights: smaller for larger ones."""
+    rate = _SMALL_RATE * (_SMALL_MODEL / max(parameters, _SMALL_MODEL)) ** _RATE_EXPONENT
+    return float(f"{max(rate, _LARGE_RATE):.2g}")
+
+
+def is_open(task: Task, settings: TrainingSettings) -> bool:
+    """Whether nobody set the length of a first training, so that ``initial_minutes`` bounds it."""
+    return task.start == "nothing" and settings.epochs is None and settings.max_steps is None
+
+
+def within(recipe: Recipe, task: Task, seconds_per_step: float) -> Recipe:
+    """The recipe cut to ``initial_minutes``."""
+    longest = max(1, int(recipe.initial_minutes * 60 / seconds_per_step))
+    steps = math.ceil(recipe.epochs * task.rows / (recipe.batch_size * recipe.accumulation))
+    return recipe if steps <= longest else recipe.model_copy(update={"max_steps": longest})
+
+
+def _batches(task: Task, settings: TrainingSettings) -> tuple[int, int]:
+    """Rows at once, and how often that is a step; together they are a multiple of the ranks that share them."""
+    ranks = settings.distributed.world_size
+    if settings.batch_size is not None:
+        return settings.batch_size, settings.accumulation or 1
+    rows = rows_a_step(task.rows, ranks)
+    if settings.accumulation is None:
+        at_once = next(size for size in range(min(rows, MOST_ROWS_AT_ONCE), 0, -1) if rows % size == 0)
+        return at_once, rows // at_once
+    multiple = ranks // math.gcd(settings.accumulation, ranks)
+    return math.ceil(min(rows / settings.accumulation, MOST_ROWS_AT_ONCE) / multiple) * multiple, settings.accumulation
+
+
+def _epochs(task: Task, steps_per_epoch: float) -> float:
+    if task.start == "nothing":
+        return _FIRST_EPOCHS if task.validated else _FIRST_EPOCHS_UNSEEN
+    return min(max(_EPOCHS, math.ceil(_FEWEST_STEPS / steps_per_epoch)), _MOST_EPOCHS)

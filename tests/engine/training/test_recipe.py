@@ -1,0 +1,70 @@
+"""What a run does where the settings leave it open; and that what they set is never changed."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import DistributedSettings, TrainingSettings
+from engine.training import recipe
+from engine.training.recipe import Task
+
+FIRST = Task(start="nothing", rows=600, validated=True, parameters=2_000_000)
+SET = {"epochs": 2.5, "batch_size": 6, "accumulation": 2, "learning_rate": 7e-4, "validate_every": 33}
+
+
+def steps(task: Task, settings: TrainingSettings) -> int:
+    found = recipe.decide(task, settings)
+    return math.ceil(found.epochs * task.rows / (found.batch_size * found.accumulation))
+
+
+@given(
+    st.sampled_from(["nothing", "own", "imported"]),
+    st.integers(1, 1 << 24),
+    st.booleans(),
+    st.integers(1, 1 << 33),
+    st.dictionaries(st.sampled_from(sorted(SET)), st.none()),
+    st.sampled_from([1, 2, 3, 4]),
+)
+def test_what_is_set_stays_and_the_rest_is_possible(start, rows, validated, parameters, unset, ranks):
+    given_ = {key: value for key, value in SET.items() if key not in unset}
+    distributed = DistributedSettings(processes=ranks)
+    if (given_.get("batch_size") or 1) * (given_.get("accumulation") or 1) % ranks and "batch_size" in given_:
+        return
+    found = recipe.decide(Task(start, rows, validated, parameters), TrainingSettings(distributed=distributed, **given_))
+    assert {key: getattr(found, key) for key in given_} == given_
+    assert found.epochs > 0
+    assert found.learning_rate > 0
+    if not given_.keys() & {"batch_size", "accumulation"}:
+        assert found.batch_size * found.accumulation % ranks == 0
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(1, 1), (8, 1), (40, 2), (600, 8), (2500, 16), (1 << 20, 32)])
+def test_little_data_gets_small_batches(rows, expected):
+    assert recipe.rows_a_step(rows) == expected
+
+
+def test_a_first_run_takes_as_many_steps_as_little_data_needs():
+    assert steps(Task("nothing", rows=8, validated=True, parameters=2_000_000), TrainingSettings()) >= 100
+
+
+def test_a_later_run_over_little_data_is_more_than_three_steps():
+    assert steps(Task("own", rows=4, validated=False, parameters=2_000_000), TrainingSettings()) >= 40
+    assert recipe.decide(Task("own", 4000, True, 2_000_000), TrainingSettings()).epochs == 3
+
+
+def test_larger_models_learn_at_lower_rates():
+    rates = [recipe.peak_rate(parameters) for parameters in (1_000_000, 2_000_000, 11_000_000, 134_000_000)]
+    assert rates == [1e-3, 1e-3, 5.7e-4, 3e-4]
+
+
+def test_minutes_bound_a_first_run_only_where_nobody_set_its_length():
+    settings = TrainingSettings(initial_minutes=2)
+    bounded = recipe.within(recipe.decide(FIRST, settings), FIRST, seconds_per_step=0.5)
+    assert bounded.max_steps == 240
+    assert recipe.within(recipe.decide(FIRST, settings), FIRST, seconds_per_step=0.001).max_steps is None
+    assert recipe.is_open(FIRST, settings)
+    assert not recipe.is_open(FIRST, TrainingSettings(epochs=1))
+    assert not recipe.is_open(FIRST, TrainingSettings(max_steps=1))
+    assert not recipe.is_open(Task("own", 600, True, 2_000_000), settings)
