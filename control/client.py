@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from control.answers import Json
 
 
+Layout = Literal["hf", "checkpoint", "gguf"]
+"""Of what can be imported."""
+
+
 class Sampling(TypedDict, total=False):
     """How the model chooses its words; what is absent is the service's own default."""
 
@@ -181,12 +185,13 @@ class Thord:
         target = f"/v1/versions/{version_number(version)}/promote"
         return self._control.post(target, answers.Version, {"force": force}, timeout=None)
 
-    def import_model(self, folder: str | Path, layout: Literal["hf", "checkpoint"] = "hf") -> answers.Version:
-        """Take over a model in the layout of Hugging Face, or the checkpoint of a run; the version it became.
+    def import_model(self, path: str | Path, layout: Layout = "hf") -> answers.Version:
+        """Take over a model in the layout of Hugging Face, a GGUF file, or the checkpoint of a run.
 
-        It is not in service yet.
+        Returns:
+            The version it became, which is not in service yet.
         """
-        body: dict[str, Json] = {"folder": _absolute([folder])[0], "layout": layout}
+        body: dict[str, Json] = {"folder": _absolute([path])[0], "layout": layout}
         return self._control.post("/v1/imports", answers.Version, body, timeout=None)
 
     def rollback(self) -> answers.Version:

@@ -15,17 +15,28 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parent.parent
 
 
-def run(module: str, arguments: Sequence[str], text: str | None = None) -> str:
+def run(module: str, arguments: Sequence[str], text: str | None = None, *, show_progress: bool = False) -> str:
     """Run a module of the engine, with ``text`` on its standard input; what it printed.
+
+    With ``show_progress`` its standard error is this process's, and it gives the reason of a failure on the other.
 
     Raises:
         ThordError: it failed, with what it said.
         UsageError: what it was given is wrong.
     """
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, encoding="utf-8", cwd=_HERE, check=False)
+    done = subprocess.run(
+        command,
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=None if show_progress else subprocess.PIPE,
+        encoding="utf-8",
+        cwd=_HERE,
+        check=False,
+    )
+    reason = (done.stdout if show_progress else done.stderr).strip()
     if done.returncode == exit_status.USAGE:
-        raise errors.UsageError(done.stderr.strip())
+        raise errors.UsageError(reason)
     if done.returncode:
-        raise errors.ThordError(done.stderr.strip() or f"{module} ended with status {done.returncode}")
+        raise errors.ThordError(reason or f"{module} ended with status {done.returncode}")
     return done.stdout

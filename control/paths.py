@@ -198,6 +198,20 @@ def as_user() -> Paths:
     )
 
 
+def cache(paths: Paths) -> Path:
+    """Where thorctl keeps what it has fetched for the thord in these places, which may run as another user.
+
+    ``$XDG_CACHE_HOME/thord``; without it the service's ``/var/cache/thord`` for root and for the service, else
+    ``~/.cache/thord``.
+    """
+    chosen = os.environ.get("XDG_CACHE_HOME")
+    if chosen:
+        return Path(chosen) / "thord"
+    if os.geteuid() == 0 or paths == as_service():
+        return Path("/var/cache/thord")
+    return Path.home() / ".cache/thord"
+
+
 def find(home: str | None = None) -> Paths:
     """The places of the thord to run: ``--home``, else what systemd says, else the service's for root, else the user's.
 

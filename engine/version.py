@@ -85,7 +85,7 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
     model = registry.skeleton(config.model, config.vocabulary)
     weights = _read_weights(folder / WEIGHTS, registry.module(model).state_dict())
     if check_finite:
-        _check_finite(weights.items(), folder / WEIGHTS)
+        check_numbers(weights.items(), folder / WEIGHTS)
     registry.fill(model, {name: weight.to(placement.device, placement.dtype) for name, weight in weights.items()})
     registry.module(model).eval().requires_grad_(False)
     return LoadedVersion(manifest, config, model, tokenizer)
@@ -104,7 +104,7 @@ def check(folder: Path) -> None:
         with safe_open(file, framework="pt") as stored:
             names = list(stored.keys())
             check_weights({name: stored.get_tensor(name) for name in names}, expected, str(file))  # still only mapped
-            _check_finite(((name, stored.get_tensor(name)) for name in names), file)
+            check_numbers(((name, stored.get_tensor(name)) for name in names), file)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{file}: {error}") from error
 
@@ -203,7 +203,12 @@ def _read_outline(folder: Path) -> tuple[VersionConfig, Tokenizer]:
     return config, tokenizer
 
 
-def _check_finite(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:
+def check_numbers(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:
+    """Whether every weight is a number; ``file`` says in errors where they come from.
+
+    Raises:
+        ArtifactError: one is NaN or infinite.
+    """
     broken = [name for name, weight in weights if not torch.isfinite(weight).all()]
     if broken:
         raise ArtifactError(f"{file}: NaN or infinity in {', '.join(broken[:3])}")

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
+from engine import model_files
 from engine.config import ModelSettings, TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
-from engine.huggingface import layout, weights
+from engine.huggingface import layout
 from engine.models import registry
 from engine.tokenizers.base import Encoded
 
@@ -106,9 +107,9 @@ def _write_model(folder: Path, size: Size) -> None:
     folder.mkdir(parents=True)
     config = layout.write(size.model, size.vocabulary, "none")
     no_dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
-    (folder / layout.CONFIG).write_text(json.dumps(config | no_dropout | {"dtype": "float32", "use_cache": False}))
+    (folder / model_files.CONFIG).write_text(json.dumps(config | no_dropout | {"dtype": "float32", "use_cache": False}))
     model = registry.build(size.model, size.vocabulary, SEED)
-    save_file(registry.module(model).state_dict(), folder / weights.SINGLE, metadata={"format": "pt"})
+    save_file(registry.module(model).state_dict(), folder / model_files.SINGLE, metadata={"format": "pt"})
 
 
 def read(folder: Path, data: str) -> shard.Shard:

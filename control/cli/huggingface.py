@@ -1,22 +1,13 @@
-"""``import export push``: models in the layout of Hugging Face, from there and to there; checkpoints."""
+"""``export push``: versions as others read them."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Literal
 
 from control import exit_status, heavy, output
 from control.cli.arguments import version_folder
 from control.cli.parser import Commands, Options, connect
-
-
-class ImportOptions(Options):
-    """What ``import`` is given."""
-
-    layout: Literal["hf", "checkpoint"]
-    folder: str
-    promote: bool
 
 
 class ExportOptions(Options):
@@ -37,23 +28,6 @@ class PushOptions(Options):
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    taken = commands.add(
-        "import",
-        "make a Hugging Face model, or a checkpoint of a run, a version of thord",
-        _import,
-        """
-        thorctl import hf ~/models/Qwen3-0.6B
-        thorctl import hf ./llama --promote
-        thorctl import hf ./gpt2 --json
-        thorctl import checkpoint /var/lib/thord/runs/000012/checkpoints/004000
-        """,
-        "Llama, Mistral, Qwen2, Qwen3 and GPT-2, with safetensors and tokenizer.json. The version is not in service "
-        "before it is promoted; since the tokenizer is fixed for the life of a thord, it must be the first one, or "
-        "have the tokenizer of the one that serves.",
-    )
-    taken.add_argument("layout", choices=("hf", "checkpoint"), help="hf: the layout of Hugging Face")
-    taken.add_argument("folder", metavar="DIR", help="the folder with config.json, or the checkpoint's")
-    taken.add_argument("--promote", action="store_true", help="put it into service at once")
     written = commands.add(
         "export",
         "write a version as a Hugging Face model",
@@ -74,21 +48,6 @@ def add(commands: Commands) -> None:
     pushed.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there")
     pushed.add_argument("--version", metavar="V", help="this version, and not the one in service")
     pushed.add_argument("--private", action="store_true", help="where it is made, only its owner can see it")
-
-
-def _import(options: ImportOptions) -> int:
-    thord = connect(options)
-    version = thord.import_model(options.folder, options.layout)
-    if options.promote:
-        version = thord.promote(version["version"])
-    if options.json:
-        output.emit(version)
-    else:
-        parameters = output.figure(version["parameters"])
-        output.say(f"{options.folder} is version {version['version']}, {parameters} parameters, {version['state']}")
-        if not options.promote:
-            output.say(f"put it into service with: thorctl promote {int(version['version'])}")
-    return exit_status.DONE
 
 
 def _export(options: ExportOptions) -> int:

@@ -128,6 +128,24 @@ def _start(options: StartOptions) -> int:
     return _say_started(status, options, "is already running")
 
 
+def ensure_running(options: Options) -> Thord:
+    """The thord that the options point to; started, and said so, where none runs.
+
+    Raises:
+        ThordError: it could not be started, and why.
+    """
+    thord = connect(options)
+    try:
+        thord.status()
+    except errors.NotRunningError:
+        if options.socket:
+            raise
+        output.say_error("thord is not running; starting it")
+        started = StartOptions(**{**vars(options), "workers": [], "profile": None, "set": [], "timeout": 300.0})
+        _launch(thord, started)
+    return thord
+
+
 def _launch(thord: Thord, options: StartOptions) -> Status:
     unit = _launcher(thord, options)
     if unit:

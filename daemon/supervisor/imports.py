@@ -1,6 +1,7 @@
 """Imports: a model from elsewhere, or a checkpoint, becomes a version, published by a trainer of its own."""
 
 import asyncio
+from pathlib import Path
 
 from control.paths import Paths
 from daemon.messages import Failure, Import, Imported, Layout
@@ -9,6 +10,7 @@ from daemon.supervisor.ports import Workers
 from daemon.supervisor.records import Version, utc_now
 from daemon.supervisor.request_numbers import RequestNumbers
 from daemon.supervisor.store import Store
+from engine import model_files
 
 
 class ImportFailedError(Exception):
@@ -33,11 +35,14 @@ class Imports:
             WorkerLostError: the trainer ended without an answer.
             StoreUnavailableError: the disk is full or read-only.
         """
+        if fault := await asyncio.to_thread(model_files.fault, Path(folder), layout):
+            raise ImportFailedError(fault)
         highest = await asyncio.to_thread(versions.highest, self._paths)
         number = await self._store.reserve_version(highest)
         command = Import(request=self._numbers.next(), version=number, layout=layout, folder=folder)
         answer = await self._workers.run("trainer", command, lambda _: None)
         if isinstance(answer, Failure):
+            await self._store.release_version(number)
             raise ImportFailedError(answer.reason)
         if not isinstance(answer, Imported):
             raise ImportFailedError(f"the trainer answered with '{answer.kind}'")

@@ -283,6 +283,16 @@ class Store:
 
         return await self._database.run(reserve)
 
+    async def release_version(self, number: int) -> None:
+        """Give a reserved number back: nothing was published under it. A later one that is taken already stays."""
+
+        def release() -> None:
+            with self._transaction():
+                if self._database.scalar("SELECT value FROM meta WHERE key = ?", _RESERVED_VERSION) == str(number):
+                    self._set_meta(_RESERVED_VERSION, str(number - 1))
+
+        await self._database.run(release)
+
     # The swap ----------------------------------------------------------------------------------------------------
 
     async def begin_swap(self, swap: Swap) -> None:

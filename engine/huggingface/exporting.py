@@ -10,9 +10,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from engine import artifacts, version
+from engine import artifacts, model_files, version
 from engine.artifacts import ArtifactError
-from engine.huggingface import layout, tokenizer, weights
+from engine.huggingface import layout, tokenizer
 from engine.huggingface.layout import ForeignModelError
 from engine.tokenizers import registry as tokenizers
 
@@ -34,9 +34,9 @@ def write(source: Path, target: Path) -> None:
     tensors = load_file(source / version.WEIGHTS)
     described["dtype"] = described["torch_dtype"] = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
     with artifacts.publishing(target) as draft:
-        save_file(tensors, draft / weights.SINGLE, metadata={"format": "pt"})
+        save_file(tensors, draft / model_files.SINGLE, metadata={"format": "pt"})
         special = tokenizer.write(words, draft, config.model.shape.context)
-        artifacts.write_json(draft / layout.CONFIG, described | special)
+        artifacts.write_json(draft / model_files.CONFIG, described | special)
         artifacts.write_json(draft / tokenizer.GENERATION, {"_from_model_config": False, **special})
 
 

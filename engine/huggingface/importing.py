@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from engine import version
+from engine import model_files, version
 from engine.artifacts import ArtifactError, VersionManifest
 from engine.huggingface import layout, tokenizer, weights
 from engine.huggingface.layout import ForeignModelError
@@ -20,8 +20,8 @@ def take(source: Path, target: Path, number: int) -> VersionManifest:
         ArtifactError: there is another version at ``target``.
         OSError: the disk is full or refused.
     """
-    if not source.is_dir():
-        raise ForeignModelError(f"{source} is no folder")
+    if fault := model_files.fault(source, "hf"):
+        raise ForeignModelError(fault)
     settings, config = layout.read(source)
     vocabulary = tokenizer.read(source, config)
     if vocabulary.vocabulary != config.vocab_size:
@@ -32,6 +32,7 @@ def take(source: Path, target: Path, number: int) -> VersionManifest:
     tensors = weights.read(source, list(expected))
     try:
         version.check_weights(tensors, expected, str(source))
+        version.check_numbers(tensors.items(), source)
     except ArtifactError as error:
         raise ForeignModelError(str(error)) from error
     origin: dict[str, JsonValue] = {"model": settings.model_dump(mode="json"), "imported": {"from": str(source)}}

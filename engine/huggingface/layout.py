@@ -22,9 +22,9 @@ from engine.config import (
     Width,
     WidthOrNone,
 )
+from engine.model_files import CONFIG, DECODERS, MODEL_TYPES
 from engine.models import rotary
 
-CONFIG = "config.json"
 _SCALINGS: dict[str, RopeScaling] = {"linear": "linear", "llama3": "llama3", "yarn": "yarn"}
 OWN_KEY = "thord"
 """Under it an exported ``config.json`` keeps the settings in thord's own words."""
@@ -152,7 +152,7 @@ def read(folder: Path) -> tuple[ModelSettings, AnyConfig]:
             raise ForeignModelError(
                 f"{file}: its weights are quantized, and thord learns from whole ones: take the model it was made from"
             )
-        if general.model_type in ("llama", "mistral", "qwen2", "qwen3"):
+        if general.model_type in DECODERS:
             return _thor(DecoderConfig.model_validate_json(text), file), general
         if general.model_type == "gpt2":
             return _gpt2(Gpt2Config.model_validate_json(text), file), general
@@ -164,7 +164,7 @@ def read(folder: Path) -> tuple[ModelSettings, AnyConfig]:
     if general.thord is not None:
         return general.thord.model, general
     raise ForeignModelError(
-        f"{file}: model_type '{general.model_type}' is not known; known are llama, mistral, qwen2, qwen3, gpt2"
+        f"{file}: model_type '{general.model_type}' is not known; known are {', '.join(MODEL_TYPES)}"
     )
 
 

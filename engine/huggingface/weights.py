@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.huggingface.layout import ForeignModelError
+from engine.model_files import INDEX, SINGLE
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """Names that older files end with, and that are no weights."""
 _POINTER = b"version https://git-lfs"

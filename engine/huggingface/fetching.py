@@ -1,0 +1,91 @@
+"""Fetch a model from a Hugging Face hub: ``python -m engine.huggingface.fetching OWNER/NAME[/FILE.gguf] CACHE``.
+
+Prints the folder or the file that it became, and its progress on standard error. ``huggingface_hub`` finds the key
+(``HF_TOKEN``, or what its login has kept) and the hub (``HF_ENDPOINT``); what it has already is not fetched again.
+CACHE is for root, where another user's service must read the files; ``HF_HOME`` and ``HF_HUB_CACHE`` come before it.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.huggingface.layout import ForeignModelError
+from engine.model_files import CONFIG
+
+_WANTED = (".json", ".safetensors", ".jinja")
+_MISSING = "huggingface_hub is not installed: pip install 'thord[hub]'; or fetch the model by other means: --from DIR"
+
+
+def fetch(name: str, cache: Path) -> Path:
+    """The folder of a model in the layout of Hugging Face, or the GGUF file, of ``OWNER/NAME`` or ``OWNER/NAME/FILE``.
+
+    Raises:
+        ForeignModelError: the package is missing, the hub refused or was not reached, or there is no such model.
+    """
+    if not sys.stderr.isatty():
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the package is imported
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ForeignModelError(_MISSING) from error
+    owner, _, rest = name.partition("/")
+    model, _, chosen = rest.partition("/")
+    repository = f"{owner}/{model}"
+    if not owner or not model:
+        raise ForeignModelError(f"{name!r} is not OWNER/NAME, as models are called on the hub")
+    hub = huggingface_hub.HfApi()
+    folder = cache if os.geteuid() == 0 and not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() else None
+    try:
+        files = hub.list_repo_files(repository)
+        wanted = choose(files, chosen, repository)
+        for place, file in enumerate(wanted, 1):
+            print(f"{file} ({place} of {len(wanted)})", file=sys.stderr, flush=True)
+            path = Path(huggingface_hub.hf_hub_download(repository, file, cache_dir=folder))
+    except ForeignModelError:
+        raise
+    except Exception as error:  # of the package, and of what it speaks HTTP with
+        raise ForeignModelError(f"{repository} could not be fetched from the hub at {hub.endpoint}: {error}") from error
+    return path if path.suffix == ".gguf" else path.parent
+
+
+def choose(files: Sequence[str], chosen: str, repository: str) -> list[str]:
+    """The files of a repository that make up the model; of several GGUF files the one ``chosen``.
+
+    Raises:
+        ForeignModelError: there is no model in it, or it is not clear which.
+    """
+    packed = sorted(file for file in files if file.endswith(".gguf"))
+    if chosen:
+        if chosen not in packed:
+            raise ForeignModelError(f"{repository} has no {chosen}; its GGUF files: {', '.join(packed) or 'none'}")
+        return [chosen]
+    whole = sorted(file for file in files if file.endswith(_WANTED) and "/" not in file)
+    if CONFIG in files and any(file.endswith(".safetensors") for file in whole):
+        return whole
+    if len(packed) == 1:
+        return packed
+    if packed:
+        raise ForeignModelError(
+            f"{repository} has several models: {', '.join(packed)}; choose one, as hub:{repository}/{packed[0]}"
+        )
+    raise ForeignModelError(f"{repository} has neither {CONFIG} and safetensors nor a GGUF file")
+
+
+def main() -> int:
+    """0 and the path, or 1 and the reason, on standard output: standard error shows the progress."""
+    parser = argparse.ArgumentParser(description="Fetch a model from a Hugging Face hub.")
+    parser.add_argument("name", metavar="OWNER/NAME")
+    parser.add_argument("cache", type=Path, metavar="CACHE")
+    options = parser.parse_args()
+    try:
+        print(fetch(options.name, options.cache))
+    except ForeignModelError as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
