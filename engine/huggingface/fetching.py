@@ -46,7 +46,10 @@ def fetch(name: str, cache: Path) -> Path:
     except ForeignModelError:
         raise
     except Exception as error:  # of the package, and of what it speaks HTTP with
-        raise ForeignModelError(f"{repository} could not be fetched from the hub at {hub.endpoint}: {error}") from error
+        raise ForeignModelError(
+            f"{repository} could not be fetched from the hub at {hub.endpoint}: {error}. Where it can be reached: "
+            f"hf download {repository} --local-dir DIR; then here: thorctl import starter --from DIR"
+        ) from error
     return path if path.suffix == ".gguf" else path.parent
 
 
