@@ -34,6 +34,7 @@ class Cycle(TypedDict):
     metrics: NotRequired[dict[str, float] | None]
     started_at: str | None
     ended_at: str | None
+    next_cycle_at: NotRequired[str | None]
     progress: NotRequired["Progress"]
 
 
@@ -78,6 +79,20 @@ class Host(TypedDict, total=False):
     gpus: list[Gpu]
 
 
+class Paused(TypedDict):
+    """Since when no cycle starts by itself, and who wished so."""
+
+    since: str
+    by: str
+
+
+class Schedule(TypedDict):
+    """When the next cycle starts by itself."""
+
+    paused: Paused | None
+    next_cycle_at: str | None
+
+
 class Status(TypedDict):
     """What thord is doing."""
 
@@ -91,6 +106,8 @@ class Status(TypedDict):
     workers: dict[str, Worker]
     cycle: Cycle | None
     next_cycle_at: str | None
+    next_cycle_waits: NotRequired[bool]
+    paused: NotRequired[Paused | None]
     conversations: Counts
     host: NotRequired[Host | None]
 

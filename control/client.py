@@ -161,6 +161,14 @@ class Thord:
         """End a cycle before its time; what it held goes back to be learned later."""
         return self._control.post(f"/v1/cycles/{number}/cancel", answers.Cycle, timeout=120)
 
+    def pause(self) -> answers.Schedule:
+        """Have no cycle start by itself, also after a restart; the one under way goes on."""
+        return self._control.post("/v1/pause", answers.Schedule)
+
+    def resume(self) -> answers.Schedule:
+        """Have cycles start by themselves again."""
+        return self._control.post("/v1/resume", answers.Schedule)
+
     def evaluate(self, version: str, files: Sequence[str | Path] = ()) -> dict[str, Json]:
         """Judge a version (``current``: the one that serves) on the held-out conversations, or on ``files``.
 

@@ -65,6 +65,12 @@ class CancelOptions(Options):
     number: int
 
 
+class PauseOptions(Options):
+    """What ``pause`` is given."""
+
+    now: bool
+
+
 class CycleOptions(CancelOptions):
     """What ``cycle`` is given."""
 
@@ -140,6 +146,24 @@ def add(commands: Commands) -> None:
         "thorctl cancel 3",
     )
     cancel.add_argument("number", type=positive, metavar="N")
+    _add_pauses(commands)
+
+
+def _add_pauses(commands: Commands) -> None:
+    pause = commands.add(
+        "pause",
+        "start no cycle by itself until 'thorctl resume', also after a restart",
+        _pause,
+        "thorctl pause\nthorctl pause --now",
+        "The cycle under way goes on; 'thorctl train' starts one by hand all the same.",
+    )
+    pause.add_argument("--now", action="store_true", help="cancel the cycle under way, too")
+    commands.add(
+        "resume",
+        "let cycles start by themselves again; one that came due meanwhile starts at once",
+        _resume,
+        "thorctl resume",
+    )
 
 
 def _train(options: TrainOptions) -> int:
@@ -159,7 +183,7 @@ def _train(options: TrainOptions) -> int:
         if options.json:
             output.emit(cycle)
         else:
-            output.say(f"cycle {cycle['id']} is {cycle['state']}; watch it: thorctl cycle {cycle['id']}")
+            output.say(f"cycle {cycle['id']} is {cycle['state']}; watch it: thorctl cycle {cycle['id']} --wait")
         return exit_status.DONE
     cycle = _follow(thord, cycle["id"], options)
     if options.json:
@@ -170,12 +194,16 @@ def _train(options: TrainOptions) -> int:
 
 
 def _follow(thord: Thord, number: int, options: Options) -> Cycle:
-    """Wait for the end of a cycle, showing its progress to people."""
-    if options.json:
-        return thord.wait(number)
+    """Wait for the end of a cycle, showing its progress to people. Who stops waiting does not stop the cycle."""
     from control.cli.progress import follow
 
-    return follow(thord, number)
+    try:
+        return thord.wait(number) if options.json else follow(thord, number)
+    except KeyboardInterrupt:
+        output.say_error(
+            f"cycle {number} goes on; to watch it: thorctl cycle {number} --wait; to end it: thorctl cancel {number}"
+        )
+        raise
 
 
 def _status_of(cycle: Cycle) -> int:
@@ -250,8 +278,37 @@ def _cancel(options: CancelOptions) -> int:
     if options.json:
         output.emit(cycle)
     else:
-        output.say(f"cycle {cycle['id']} is {cycle['state']}")
+        output.say(f"cycle {cycle['id']} is {cycle['state']}; {_next(cycle.get('next_cycle_at'))}")
     return exit_status.DONE
+
+
+def _pause(options: PauseOptions) -> int:
+    thord = connect(options)
+    schedule = thord.pause()
+    cycle = thord.status()["cycle"]
+    if cycle and options.now:
+        cycle = thord.cancel(cycle["id"])
+    if options.json:
+        output.emit({**schedule, "cycle": cycle})
+        return exit_status.DONE
+    output.say("no cycle starts by itself until: thorctl resume")
+    if cycle:
+        goes_on = f"cycle {cycle['id']} goes on; to end it: thorctl cancel {cycle['id']}"
+        output.say(f"cycle {cycle['id']} is {cycle['state']}" if options.now else goes_on)
+    return exit_status.DONE
+
+
+def _resume(options: Options) -> int:
+    schedule = connect(options).resume()
+    if options.json:
+        output.emit(schedule)
+    else:
+        output.say(f"cycles start by themselves again; {_next(schedule['next_cycle_at'])}")
+    return exit_status.DONE
+
+
+def _next(at: str | None) -> str:
+    return f"the next one is due at {output.moment(at)}" if at else "none is planned"
 
 
 def _show(cycle: Cycle) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "service": ("start", "stop", "restart", "reload", "status"),
-    "cycles": ("train", "evaluate", "cycles", "cycle", "cancel"),
+    "cycles": ("train", "evaluate", "cycles", "cycle", "cancel", "pause", "resume"),
     "versions": ("versions", "version", "promote", "rollback"),
     "imports": ("import",),
     "huggingface": ("export", "push"),

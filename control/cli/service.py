@@ -267,11 +267,23 @@ def show(status: Status) -> None:
             "home": output.clean(status["home"]),
             "api": output.clean(status["api"]["url"]),
             "version": status["version"] or "none yet; give it conversations: thorctl ingest FILE",
-            "cycle": f"{learning}; next at {output.moment(status['next_cycle_at'])}",
+            "cycle": f"{learning}; {next_cycle(status)}",
             "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
             **({"host": _host(host)} if (host := status.get("host")) else {}),
         }
     )
+
+
+def next_cycle(status: Status) -> str:
+    """When the next cycle starts by itself."""
+    if paused := status.get("paused"):
+        since = output.moment(paused["since"])
+        return f"paused by {output.clean(paused['by'])} since {since}; to go on: thorctl resume"
+    if status.get("next_cycle_waits"):
+        return "the next one is due and starts when this one has ended"
+    if status["next_cycle_at"] is None:
+        return "none starts by itself (schedule.enabled)"
+    return f"next at {output.moment(status['next_cycle_at'])}"
 
 
 def _host(host: Host) -> str:

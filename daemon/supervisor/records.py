@@ -16,6 +16,11 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(at: datetime.datetime | None) -> str | None:
+    """A time as clients read it."""
+    return None if at is None else at.astimezone(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def version_name(number: int | None) -> str | None:
     """A version as people and clients write it: ``000012``."""
     return None if number is None else f"{number:06d}"
@@ -150,6 +155,13 @@ class Event(Record):
     def to_json(self) -> dict[str, JsonValue]:
         """The event as clients see it."""
         return {"id": self.id, "at": self.at, "type": self.type, **self.data}
+
+
+class Pause(Record):
+    """While there is one, no cycle starts by itself."""
+
+    since: str
+    by: str
 
 
 class Swap(Record):

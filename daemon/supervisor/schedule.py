@@ -19,7 +19,7 @@ from daemon.settings.sections import ScheduleSettings, Tables
 from daemon.supervisor.backup import back_up
 from daemon.supervisor.cycles import Cycles
 from daemon.supervisor.ports import Workers
-from daemon.supervisor.records import Cycle
+from daemon.supervisor.records import Cycle, Pause, utc_now
 from daemon.supervisor.store import CycleUnderWayError, Store, StoreUnavailableError
 from daemon.supervisor.troubles import Troubles, insist
 
@@ -27,6 +27,8 @@ _logger = log.get(__name__)
 
 LAST_RUN = "schedule.last"
 LAST_BACKUP = "backup.last"
+PAUSE = "schedule.pause"
+"""Under this key of ``meta`` stands who paused it; nothing where it is not paused."""
 NIGHT = "30 3 * * *"
 """When databases are copied, local time."""
 
@@ -70,7 +72,8 @@ class Schedule:
     """Starts cycles when they are due, and copies the databases at night.
 
     Attributes:
-        next_at: when the next scheduled cycle is due.
+        next_at: when the next scheduled cycle is due; it may have passed while a cycle is under way.
+        paused: while it is, no cycle starts by the clock or because enough is new. By hand they do.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Schedule:
         clock: Callable[[], datetime.datetime] = utc_clock,
     ) -> None:
         self.next_at: datetime.datetime | None = None
+        self.paused: Pause | None = None
         self._store = store
         self._cycles = cycles
         self._paths = paths
@@ -92,8 +96,10 @@ class Schedule:
         self._clock = clock
         self._owed = False
         self._left = 0
+        self._new = 0
         self._counts_from: datetime.datetime | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._plans: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(
             timezone=datetime.UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
@@ -104,6 +110,8 @@ class Schedule:
     async def start(self) -> None:
         """Begin. A cycle that came due while thord was down is started now, once."""
         self._scheduler.start()
+        if written := await self._store.meta(PAUSE):
+            self.paused = Pause.model_validate_json(written)
         await self.plan()
         self._plan_backup(await self._last(LAST_BACKUP))
         self._begin(self._watch_clock())
@@ -111,12 +119,47 @@ class Schedule:
     async def plan(self) -> None:
         """Compute when the next cycle is due, by the settings as they are now."""
         self._counts_from = await self._last(LAST_RUN)
-        self.next_at = next_run(self._tables().schedule, self._counts_from, self._clock())
+        due = next_run(self._tables().schedule, self._counts_from, self._clock())
+        self.next_at = None if self.paused else due
         if self.next_at is None:
             if self._scheduler.get_job("cycle"):
                 self._scheduler.remove_job("cycle")
         else:
             self._scheduler.add_job(self._ring, "date", run_date=self.next_at, id="cycle", replace_existing=True)
+
+    async def pause(self, by: str) -> Pause:
+        """Start no cycle by itself from now on, also after a restart. The one under way goes on.
+
+        Raises:
+            StoreUnavailableError: nothing was written.
+        """
+        if self.paused is None:
+            pause = Pause(since=utc_now(), by=by)
+            await self._store.note("schedule.paused", {"by": by}, (PAUSE, pause.model_dump_json()))
+            self.paused, self._owed = pause, False
+            await self.plan()
+        return self.paused
+
+    async def resume(self, by: str) -> None:
+        """Start cycles by itself again. One that came due meanwhile starts now, once.
+
+        Raises:
+            StoreUnavailableError: nothing was written.
+        """
+        if self.paused is not None:
+            await self._store.note("schedule.resumed", {"by": by}, (PAUSE, ""))
+            self.paused = None
+        await self.plan()
+
+    async def planned(self) -> datetime.datetime | None:
+        """When the next cycle is due, once what follows from the end of the last one is reckoned."""
+        await asyncio.gather(*self._plans, return_exceptions=True)
+        return self.next_at
+
+    @property
+    def waits(self) -> bool:
+        """A cycle is due and starts when the one under way has ended."""
+        return self._owed and self._cycles.current is not None
 
     async def close(self) -> None:
         """Start nothing more."""
@@ -144,6 +187,8 @@ class Schedule:
 
     async def _run_when_possible(self) -> None:
         """Start the cycle that is due, or owe it until the one under way has ended: however many, it is one."""
+        if self.paused is not None:
+            return
         self._owed = True
         now = self._clock()
         try:
@@ -154,15 +199,27 @@ class Schedule:
         await self.plan()
 
     def _cycle_ended(self, cycle: Cycle) -> None:
-        if cycle.state is CycleState.PROMOTED:
+        if cycle.state is CycleState.CANCELLED:  # whoever cancels wants quiet
+            self._left, self._owed = self._new + (cycle.conversations or 0), False
+            self._plans = {self._begin(self._count_from_now())}
+        elif cycle.state is CycleState.PROMOTED:
             self._left = 0
         elif not cycle.request.files:  # which gives nothing back
             self._left = cycle.conversations or 0
         if self._owed:
             self._begin(self._run_when_possible())
 
+    async def _count_from_now(self) -> None:
+        """Have the next cycle be due a whole interval from now."""
+        now = self._clock()
+        await insist(lambda: self._store.set_meta(LAST_RUN, now.isoformat()), self._troubles)
+        await self.plan()
+
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
         if worker != "intake" or not isinstance(message, Counts):
+            return
+        self._new = message.new
+        if self.paused is not None:
             return
         tables = self._tables()
         threshold, minimum = tables.schedule.after_new_conversations, tables.data.min_conversations
@@ -220,10 +277,11 @@ class Schedule:
         await insist(lambda: self._store.set_meta(key, now.isoformat()), self._troubles)
         return now
 
-    def _begin(self, chore: Coroutine[None, None, None]) -> None:
+    def _begin(self, chore: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(chore)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _next_by_cron(expression: str, after: datetime.datetime) -> datetime.datetime | None:

@@ -354,12 +354,14 @@ class Store:
 
     # Events and odds -----------------------------------------------------------------------------------------------
 
-    async def note(self, kind: str, data: dict[str, JsonValue]) -> None:
-        """Append an event that belongs to no record."""
+    async def note(self, kind: str, data: dict[str, JsonValue], noting: tuple[str, str] | None = None) -> None:
+        """Append an event that belongs to no record, and keep a single value with it."""
 
         def append() -> None:
             with self._transaction():
                 self._append(kind, data)
+                if noting is not None:
+                    self._set_meta(*noting)
 
         await self._database.run(append)
 

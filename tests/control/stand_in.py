@@ -108,6 +108,11 @@ class StandIn:
             ("GET", "/v1/cycles"): (200, [CYCLE, CYCLE | {"id": 6, "state": "rejected"}]),
             ("GET", "/v1/cycles/7"): (200, CYCLE),
             ("POST", "/v1/cycles/7/cancel"): (200, CYCLE | {"state": "cancelled"}),
+            ("POST", "/v1/pause"): (
+                200,
+                {"paused": {"since": "2026-01-02T03:04:05Z", "by": "uid 0"}, "next_cycle_at": None},
+            ),
+            ("POST", "/v1/resume"): (200, {"paused": None, "next_cycle_at": "2026-01-02T03:30:00Z"}),
             ("GET", "/v1/cycles/7/follow"): (200, [*({"progress": line} for line in PROGRESS), {"cycle": CYCLE}]),
             ("GET", "/v1/versions"): (200, [VERSION, OLDER]),
             ("GET", "/v1/versions/12"): (200, VERSION),

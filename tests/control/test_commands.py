@@ -9,8 +9,8 @@ from control.cli.main import COMMANDS
 from tests.control import stand_in as thord
 from tests.control.stand_in import Ctl, StandIn
 
-NAMES = """start stop restart reload status train evaluate cycles cycle cancel versions version promote rollback
-generate chat predict score inspect bench import export push tokenizer data ingest quarantine logs events top
+NAMES = """start stop restart reload status train evaluate cycles cycle cancel pause resume versions version promote
+rollback generate chat predict score inspect bench import export push tokenizer data ingest quarantine logs events top
 init config doctor install-service completion""".split()
 
 
@@ -39,6 +39,7 @@ def test_no_command_is_left_out(ctl: Ctl) -> None:
         (["cycle", "7"], thord.CYCLE),
         (["cycle", "7", "--wait"], thord.CYCLE),
         (["cancel", "7"], thord.CYCLE | {"state": "cancelled"}),
+        (["resume"], {"paused": None, "next_cycle_at": "2026-01-02T03:30:00Z"}),
         (["train"], thord.CYCLE | {"state": "queued", "outcome": None}),
         (["train", "--wait"], thord.CYCLE),
         (["evaluate", "12"], {"version": "000012", "passed": True, "metrics": {"loss": 2.5}}),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from control.cli.main import main
+from control.client import Thord
 from tests.control.stand_in import REPOSITORY, Ctl, StandIn
 
 CALLS = ["status", "cycles", "versions", "data", "quarantine", "events", "reload", "rollback", "train", "top"]
@@ -125,6 +127,21 @@ def test_output_that_goes_nowhere(stand_in: StandIn, target: str, status: int, s
     assert done.returncode == status
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == bool(said)
+
+
+@pytest.mark.parametrize("words", [["train", "--wait"], ["cycle", "7", "--wait", "--json"]])
+def test_interrupting_a_wait_says_that_the_cycle_goes_on(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Thord, "wait", interrupted)
+    assert main(["-H", str(stand_in.home), *words]) == 130
+    said = capsys.readouterr().err
+    assert "cycle 7 goes on" in said
+    assert "thorctl cycle 7 --wait" in said
+    assert "thorctl cancel 7" in said
 
 
 def test_interrupting_is_quiet(stand_in: StandIn) -> None:

@@ -13,7 +13,7 @@ from daemon.supervisor.learning import Learning
 from daemon.supervisor.ndjson import NdjsonResponse
 from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation, check_files
 from daemon.supervisor.permissions import Access
-from daemon.supervisor.records import CycleRequest, version_name
+from daemon.supervisor.records import CycleRequest, moment, version_name
 from engine.config import TrainingSettings
 
 
@@ -57,9 +57,23 @@ async def cycle(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    """Returns when it has ended."""
-    cycle = await call.house.learning.cycles.cancel(call.number("id"), call.by)
-    return JSONResponse(cycle.to_json())
+    """Returns when it has ended, with when the next one is due: a whole interval later."""
+    learning = call.house.learning
+    cycle = await learning.cycles.cancel(call.number("id"), call.by)
+    return JSONResponse({**cycle.to_json(), "next_cycle_at": moment(await learning.schedule.planned())})
+
+
+async def pause(call: Call) -> Response:
+    """Cycles start by hand only, until it is resumed. The one under way goes on."""
+    pause = await call.house.learning.schedule.pause(call.by)
+    return JSONResponse({"paused": pause.model_dump(mode="json"), "next_cycle_at": None})
+
+
+async def resume(call: Call) -> Response:
+    """What came due meanwhile starts now, once."""
+    schedule = call.house.learning.schedule
+    await schedule.resume(call.by)
+    return JSONResponse({"paused": None, "next_cycle_at": moment(schedule.next_at)})
 
 
 async def follow(call: Call) -> Response:
@@ -101,5 +115,7 @@ OPERATIONS = (
     Operation("GET", "/v1/cycles", Access.READ, "Cycles, newest first", cycles, query={"limit": "how many"}),
     Operation("GET", "/v1/cycles/{id}", Access.READ, "One cycle, with its gate", cycle),
     Operation("POST", "/v1/cycles/{id}/cancel", Access.ADMIN, "End a cycle before its time", cancel),
+    Operation("POST", "/v1/pause", Access.ADMIN, "Start no cycle by itself", pause),
+    Operation("POST", "/v1/resume", Access.ADMIN, "Start cycles by itself again", resume),
     Operation("GET", "/v1/cycles/{id}/follow", Access.READ, "Progress of a cycle, to its end", follow),
 )

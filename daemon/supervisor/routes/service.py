@@ -9,7 +9,7 @@ from daemon.messages import WorkerName
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.operations import Body, Call, Operation
 from daemon.supervisor.permissions import Access
-from daemon.supervisor.records import version_name
+from daemon.supervisor.records import moment, version_name
 
 WORKER_NAMES: tuple[WorkerName, ...] = get_args(WorkerName)
 
@@ -23,13 +23,15 @@ class StopBody(Body):
 async def status(call: Call) -> Response:
     """Everything from memory, so that it answers while workers and disks are busy."""
     learning = call.house.learning
-    cycle, next_at = learning.cycles.current, learning.schedule.next_at
+    cycle, schedule = learning.cycles.current, learning.schedule
     shown: dict[str, JsonValue] = {
         **call.house.service.status(),
         "version": version_name(learning.promotion.serving),
         "resident": [version_name(number) for number in learning.promotion.resident],
         "cycle": None if cycle is None else learning.cycles.describe(cycle),
-        "next_cycle_at": None if next_at is None else next_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "next_cycle_at": None if schedule.waits else moment(schedule.next_at),
+        "next_cycle_waits": schedule.waits,
+        "paused": None if schedule.paused is None else schedule.paused.model_dump(mode="json"),
         "conversations": learning.observed.conversations(),
         "host": learning.observed.host,
     }

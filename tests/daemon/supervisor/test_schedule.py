@@ -303,6 +303,61 @@ def test_a_corpus_that_was_not_learned_keeps_no_conversations_waiting(tmp_path: 
     asyncio.run(story())
 
 
+def test_after_a_cancel_it_is_quiet_for_an_interval(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path))
+        workers.ledger.add(5)
+        async with learning(workers, tables(threshold=5)) as it:
+            workers.hold("trainer")
+            manual = await it.cycles.trigger("api")
+            await workers.until_held("trainer")
+            await it.schedule._ring()
+            await asyncio.sleep(0.02)
+            assert it.schedule.waits
+            await it.cycles.cancel(manual.id, "uid 7")
+            due = await it.schedule.planned()
+            assert due is not None
+            assert due > datetime.datetime.now(datetime.UTC) + 599 * MINUTE
+            await settled(it)
+            workers.tell("intake", Counts(new=5))
+            await asyncio.sleep(0.02)
+            assert len(await it.store.cycles(10)) == 1, "what the cancelled cycle gave back starts none"
+
+    asyncio.run(story())
+
+
+def test_paused_nothing_starts_by_itself_and_by_hand_it_does(tmp_path: Path) -> None:
+    async def first_life() -> None:
+        async with learning(StandIns(at_home(tmp_path)), minutes(600)) as it:
+            assert (await it.schedule.pause("uid 7")).by == "uid 7"
+            long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3)
+            await it.store.set_meta(LAST_RUN, long_ago.isoformat())
+
+    async def second_life() -> None:
+        workers = StandIns(at_home(tmp_path))
+        workers.ledger.add(5)
+        async with learning(workers, tables(threshold=5)) as it:
+            assert it.schedule.paused is not None
+            assert it.schedule.next_at is None
+            workers.tell("intake", Counts(new=5))
+            await it.schedule._ring()
+            await asyncio.sleep(0.02)
+            assert await it.store.cycles(10) == []
+            manual = await it.cycles.trigger("manual")
+            assert (await ended(it, manual.id)).state is CycleState.PROMOTED
+            workers.ledger.add(5)
+            await it.schedule.resume("uid 7")
+            async with asyncio.timeout(5):
+                while len(found := await it.store.cycles(10)) < 2:
+                    await asyncio.sleep(0.005)
+            assert found[0].reason == "schedule"
+            kinds = [event.type for event in await it.store.newest_events(100)]
+            assert kinds.count("schedule.paused") == kinds.count("schedule.resumed") == 1
+
+    asyncio.run(first_life())
+    asyncio.run(second_life())
+
+
 def test_databases_are_copied_at_night(tmp_path: Path) -> None:
     async def story() -> None:
         async with learning(StandIns(at_home(tmp_path))) as it:
