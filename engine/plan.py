@@ -134,7 +134,7 @@ def forecast(question: Question) -> Forecast:
         ProbeFailedError: see there.
     """
     model, vocabulary, training = question.model, question.vocabulary, question.recipe
-    placement = device.resolve(training.device, training.precision)
+    placement = device.resolve(training.device, training.precision, model.family)
     parameters = registry.parameter_count(model, vocabulary)
     is_large = 6 * parameters * training.batch_size * training.length > _LARGE_STEP
     layers_tried = _PART_LAYERS if is_large else (model.shape.layers,)
@@ -187,7 +187,7 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
     times: list[float] = []
     saved: list[int] = []
     vocabulary, length = question.vocabulary, question.training.length
-    placement = device.resolve(question.training.device, question.training.precision)
+    placement = device.resolve(question.training.device, question.training.precision, question.model.family)
     settings = question.recipe.model_copy(
         update={"batch_size": rows, "accumulation": 1, "max_steps": _STEPS, "early_stopping_patience": 0}
     )

@@ -119,6 +119,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     record = _record(plan, places)
     _use_threads(max(1, record.threads // ranks.here))
     settings = _model_settings(record.plan, places)
+    device.check_training(record.placement, settings.family)
     tokenizer = _tokenizer(record.plan, places, reporter)
     data = dataset.prepare(places.folder / DATA, places.snapshot, tokenizer, record.plan.training, reporter)
     model = _model(settings, record.plan, places, tokenizer)
@@ -171,7 +172,7 @@ def _record(plan: Plan, places: Places) -> Record:
         raise ImpossiblePlanError(
             f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
         )
-    record = _decide(plan, snapshot_sha256)
+    record = _decide(plan, places, snapshot_sha256)
     places.folder.mkdir(parents=True)
     artifacts.write_json(places.folder / RECORD, record.model_dump(mode="json"))
     return record
@@ -188,11 +189,12 @@ def _earlier(places: Places) -> Record | None:
         return None
 
 
-def _decide(plan: Plan, snapshot_sha256: str) -> Record:
+def _decide(plan: Plan, places: Places, snapshot_sha256: str) -> Record:
     """How a plan is carried out on this machine."""
     if plan.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
         raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install 'thord[torchao]'")
-    placement = device.resolve(plan.training.device, plan.training.precision)
+    family = _model_settings(plan, places).family
+    placement = device.resolve(plan.training.device, plan.training.precision, family)
     return Record(
         plan=plan,
         snapshot_sha256=snapshot_sha256,

@@ -19,12 +19,12 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 
-from engine import flops, version
-from engine.config import EvaluationSettings, GateSettings, ModelSettings, TokenizerSettings, TrainingSettings
+from engine import device, flops, version
+from engine.config import EvaluationSettings, Family, GateSettings, ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message
-from engine.device import Placement
+from engine.device import ImpossiblePlacementError, Placement
 from engine.evaluation import evaluate
 from engine.inference import graphs, preparing
 from engine.inference.engine import Engine
@@ -193,7 +193,7 @@ def _said(number: int, said: Sequence[tuple[int, Event]]) -> list[object]:
     return told
 
 
-def captured(device: torch.device, alone: object) -> graphs.Capture:
+def captured(where: torch.device, alone: object) -> graphs.Capture:
     """As if: the computation is kept, and done again."""
 
     def capture(compute):
@@ -216,13 +216,15 @@ def judge(folder: Path, placement: Placement) -> dict[str, float]:
     return judged.metrics
 
 
-def both(compute, dtype: torch.dtype) -> dict[str, object]:
-    """On the GPU and here, and what was noticed there."""
+def both(compute, dtype: torch.dtype, trained: Family | None = None) -> dict[str, object]:
+    """On the GPU and here, where this processor computes that too, and what was noticed there."""
     with gpu() as pretended:
         there = compute(Placement(torch.device("cuda"), dtype))
     found = {"there": there, "looks": pretended.looks, "whole": pretended.whole, "truths": pretended.truths}
-    if dtype != torch.float16:  # which the processor does not train in
-        found["here"] = compute(Placement(torch.device("cpu"), dtype))
+    here = Placement(torch.device("cpu"), dtype)
+    with contextlib.suppress(ImpossiblePlacementError):
+        device.check_training(here, trained)
+        found["here"] = compute(here)
     return found
 
 
@@ -268,11 +270,11 @@ def lstm_in_bf16() -> list[bool]:
     return found
 
 
-def softmaxes(device: str) -> int:
+def softmaxes(where: str) -> int:
     """How many it takes for the loss of a microbatch."""
     with gpu() as pretended:
-        scores = torch.zeros(256, 50_000).to(device)
-        Loss(smoothing=0.1).take(scores, torch.zeros(256, dtype=torch.long).to(device), None, 1.0)
+        scores = torch.zeros(256, 50_000).to(where)
+        Loss(smoothing=0.1).take(scores, torch.zeros(256, dtype=torch.long).to(where), None, 1.0)
         return sum("_log_softmax" in call for call in pretended.calls)
 
 
@@ -300,7 +302,9 @@ def main() -> None:
     }
     for family in FAMILIES:
         for name, dtype in DTYPES.items():
-            found[f"train {family} {name}"] = both(lambda placement, family=family: train(family, placement), dtype)
+            found[f"train {family} {name}"] = both(
+                lambda placement, family=family: train(family, placement), dtype, family
+            )
         more = {name: value for name, value in EVERYTHING.items() if family != "char_lstm" or name != "recompute"}
         found[f"train {family} everything"] = both(
             lambda placement, family=family, more=more: train(family, placement, anchored=True, **more), torch.float32

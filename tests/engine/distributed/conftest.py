@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -71,7 +72,7 @@ class Ranks:
             subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name("ranks.py"))],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
-                env={"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
             )
             for _ in range(count)
         ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,7 +127,7 @@ class Attempts:
         script = Path(__file__).with_name("attempts.py")
         self._process = subprocess.Popen(
             [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
-            env={"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
     def __call__(self, plan: Plan, places: Places, kill_after: float = 0.0, kill_at: int = 0, tear_at: int = 0) -> int:
