@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from engine.variation import Variation
+
 PROTOCOL = 1
 """Raised whenever a message changes its meaning; both sides must agree."""
 
@@ -183,6 +185,8 @@ class Failure(Message):
     request: int
     reason: str
     retry: bool
+    diverged: bool = False
+    """A run that did not learn but lost what it knew."""
 
 
 FromWorker = Annotated[
@@ -265,6 +269,8 @@ class Train(Message):
     base: int | None
     overrides: dict[str, JsonValue] = {}
     """Keys of ``[training]`` that this run was asked to do differently."""
+    variation: Variation = Variation()
+    """How it differs from earlier attempts that came to nothing."""
 
 
 class Import(Message):

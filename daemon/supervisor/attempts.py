@@ -35,9 +35,10 @@ class CutShortError(Exception):
 class FailedError(Exception):
     """The step cannot be done."""
 
-    def __init__(self, why: str, *, data_at_fault: bool = True) -> None:
+    def __init__(self, why: str, *, data_at_fault: bool = True, diverged: bool = False) -> None:
         super().__init__(why)
         self.data_at_fault = data_at_fault
+        self.diverged = diverged
 
 
 @contextlib.contextmanager
@@ -59,7 +60,7 @@ def not_done(answer: FromWorker, *, data_at_fault: bool = True) -> CutShortError
         return FailedError(f"the worker gave an answer that does not belong here: '{answer.kind}'")
     if answer.retry:
         return CutShortError(answer.reason, pause=FAILURE_PAUSE, data_at_fault=False)
-    return FailedError(answer.reason, data_at_fault=data_at_fault)
+    return FailedError(answer.reason, data_at_fault=data_at_fault, diverged=answer.diverged)
 
 
 def pause_seconds(first: float, fruitless: int) -> float:

@@ -12,11 +12,10 @@ however it came, the intake is told what becomes of the conversations, again and
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
 import structlog
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from control.paths import Paths
 from daemon import log
@@ -32,23 +31,26 @@ from daemon.messages import (
     TrainProgress,
 )
 from daemon.settings.sections import Tables
-from daemon.supervisor import attempts, versions
+from daemon.supervisor import attempts, candidates, versions
 from daemon.supervisor.attempts import CutShortError, FailedError, not_done, work_of_a_process
 from daemon.supervisor.cycle_watch import CycleWatch
 from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.furthest import Furthest
 from daemon.supervisor.intake_requests import IntakeRequests
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.promotion import IncumbentChangedError, NotNowError, Promotion, RefusedError
 from daemon.supervisor.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name
 from daemon.supervisor.settling import Settling
-from daemon.supervisor.store import CycleField, Store, StoreUnavailableError
+from daemon.supervisor.store import CycleField, NoSuchRecordError, Store, StoreUnavailableError
 from daemon.supervisor.troubles import Troubles, insist
+from engine.config import TrainingSettings
+from engine.variation import Ending, Variation
 
 _logger = log.get(__name__)
 
 _SETTLING_SECONDS = 5.0
-PROGRESS_WRITE_SECONDS = 5.0
-"""At most this often is the furthest step written down; the first one beyond the last attempt's always is."""
+_LOOKED_BACK = 100
+"""Cycles, for those that came to nothing."""
 
 
 class NotCancellableError(Exception):
@@ -234,7 +236,9 @@ class Cycles:
         except CutShortError as error:
             return await self._try_again(cycle, error)
         except FailedError as error:
-            return await self._move(cycle, CycleEvent.ERROR, outcome=str(error), data_at_fault=error.data_at_fault)
+            gate = _verdict("diverged", str(error)) if error.diverged else cycle.gate
+            fault = error.data_at_fault
+            return await self._move(cycle, CycleEvent.ERROR, outcome=str(error), data_at_fault=fault, gate=gate)
 
     async def _try_again(self, cycle: Cycle, cut_short: CutShortError) -> Cycle:
         """Count one more attempt after a pause, or fail where the last ones in a row led nowhere."""
@@ -277,6 +281,8 @@ class Cycles:
         if why := _too_little(answer, command, self._tables().gate.min_conversations):
             return await self._move(cycle, CycleEvent.TOO_LITTLE, conversations=answer.conversations, outcome=why)
         highest = await asyncio.to_thread(versions.highest, self._paths)
+        base = asked.base or self._promotion.serving
+        variation = await self._variation(cycle, base)
         return await self._move(
             cycle,
             CycleEvent.COLLECTED,
@@ -284,9 +290,18 @@ class Cycles:
             replayed=answer.replayed,
             held_out=answer.held_out,
             snapshot_sha256=answer.sha256,
-            base_version=cycle.request.base or self._promotion.serving,
+            base_version=base,
+            variation=variation.model_dump() if variation else None,
             version=await insist(lambda: self._store.next_version(highest), self._troubles),
         )
+
+    async def _variation(self, cycle: Cycle, base: int | None) -> Variation | None:
+        """How its run differs from those that came to nothing; what it was asked for is not varied."""
+        earlier = await insist(lambda: self._store.cycles(_LOOKED_BACK), self._troubles)
+        training = self._tables().training
+        with contextlib.suppress(ValidationError):  # then the trainer says so
+            training = TrainingSettings.model_validate(training.model_dump() | cycle.request.overrides)
+        return candidates.differing(cycle, base, earlier, training)
 
     async def _train(self, cycle: Cycle) -> Cycle:
         command = Train(
@@ -295,8 +310,9 @@ class Cycles:
             version=_version_of(cycle),
             base=cycle.base_version,
             overrides=cycle.request.overrides,
+            variation=cycle.variation or Variation(),
         )
-        furthest = _Furthest(self._store, cycle)
+        furthest = Furthest(self._store, cycle)
 
         def on_message(message: FromWorker) -> None:
             if isinstance(message, TrainProgress):
@@ -322,6 +338,8 @@ class Cycles:
         version, incumbent = _version_of(cycle), self._promotion.serving
         if incumbent == version:  # a person promoted it before it was judged
             return await self._promote(cycle)
+        if (unworthy := await self._not_worth_judging(cycle, version)) is not None:
+            return await self._refuse(cycle, *unworthy)
         command = Evaluate(request=cycle.id, version=version, incumbent=incumbent, cycle=cycle.id)
         with work_of_a_process():
             answer = await self._evaluations.run(command)
@@ -335,8 +353,23 @@ class Cycles:
         )
         if answer.passed:
             return await self._promote(judged)
-        verdict: tuple[VersionState, str] = ("rejected", answer.reason)
-        return await self._move(cycle, CycleEvent.REFUSED, verdict=verdict, outcome=answer.reason, data_at_fault=True)
+        return await self._refuse(judged, answer.gate, answer.reason)
+
+    async def _not_worth_judging(self, cycle: Cycle, version: int) -> tuple[dict[str, JsonValue], str] | None:
+        """The verdict on a candidate of which it is known without an evaluation."""
+        base, sha256 = cycle.base_version, ""
+        candidate = await insist(lambda: self._store.version(version), self._troubles)
+        with contextlib.suppress(NoSuchRecordError):
+            if base is not None:
+                sha256 = (await insist(lambda: self._store.version(base), self._troubles)).sha256
+        found = candidates.not_worth_judging(cycle.metrics or {}, candidate.sha256, base, sha256)
+        return (_verdict(*found), found[1]) if found else None
+
+    async def _refuse(self, cycle: Cycle, gate: Mapping[str, JsonValue], reason: str) -> Cycle:
+        verdict: tuple[VersionState, str] = ("rejected", reason)
+        return await self._move(
+            cycle, CycleEvent.REFUSED, verdict=verdict, gate=gate, outcome=reason, data_at_fault=True
+        )
 
     async def _promote(self, cycle: Cycle) -> Cycle:
         self._promoting = True
@@ -369,27 +402,9 @@ class Cycles:
         )
 
 
-class _Furthest:
-    """Writes down how far training came, seldom: it tells an attempt that leads somewhere from one that does not."""
-
-    def __init__(self, store: Store, cycle: Cycle) -> None:
-        self._store = store
-        self._cycle = cycle.id
-        self._step = cycle.furthest
-        self._written_at = float("-inf")
-        self._writing: asyncio.Task[None] | None = None
-
-    def reached(self, step: int) -> None:
-        """Training reported this step."""
-        now = time.monotonic()
-        busy = self._writing is not None and not self._writing.done()
-        if step > self._step and not busy and now - self._written_at >= PROGRESS_WRITE_SECONDS:
-            self._step, self._written_at = step, now
-            self._writing = asyncio.create_task(self._write(step))
-
-    async def _write(self, step: int) -> None:
-        with contextlib.suppress(StoreUnavailableError):  # then this attempt counts for less than it was
-            await self._store.update(self._cycle, furthest=step, fruitless=0)
+def _verdict(kind: Ending, reason: str) -> dict[str, JsonValue]:
+    """A gate's verdict where no gate was asked."""
+    return {"passed": False, "kind": kind, "reason": reason}
 
 
 def _version_of(cycle: Cycle) -> int:

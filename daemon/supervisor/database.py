@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
 Value = str | int | None
 
-_JSON_COLUMNS = frozenset({"request", "gate", "metrics", "data"})
+_JSON_COLUMNS = frozenset({"request", "gate", "metrics", "variation", "data"})
 """Columns that hold a JSON object."""
 
 

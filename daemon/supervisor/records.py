@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from daemon.cycle import FINAL, CycleState
+from engine.variation import Variation
 
 VersionState = Literal["available", "rejected", "quarantined"]
 """What is known of a version's worth. Whether it serves is told by ``current``, not by the store."""
@@ -61,6 +62,7 @@ class Cycle(Record):
         fruitless: how many of the last attempts in a row got no further than those before.
         furthest: the highest training step any attempt reported.
         incumbent: the version it was last judged against.
+        variation: how its run differs from those before it that came to nothing; null: there were none.
         outcome: a sentence for people: why it ended as it did.
         data_at_fault: it failed in a way its conversations may have caused, so this counts as one of their tries.
         settled: the intake has given its conversations their final state.
@@ -82,6 +84,7 @@ class Cycle(Record):
     incumbent: int | None = None
     gate: dict[str, JsonValue] | None = None
     metrics: dict[str, float] | None = None
+    variation: Variation | None = None
     outcome: str | None = None
     data_at_fault: bool = False
     settled: bool = False
@@ -99,7 +102,8 @@ class Cycle(Record):
         shown = self.model_dump(mode="json", exclude={"settled", "data_at_fault", "fruitless", "furthest", "request"})
         asked = self.request.model_dump(mode="json", exclude_defaults=True)
         versions = {name: version_name(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
-        return {**shown, **versions, **asked}
+        differs = {"differs": self.variation.words} if self.variation else {}
+        return {**shown, **versions, **differs, **asked}
 
 
 class Version(Record):

@@ -55,4 +55,7 @@ MIGRATIONS = (
         value TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE cycles ADD COLUMN variation TEXT;   -- how it differs from those that came to nothing before it
+    """,
 )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Learn = Callable[[Plan, Places, Reporter], VersionManifest]
 
 _PROGRESS_SECONDS = 0.5
+_SEEDS = 1 << 64
 _logger = log.get(__name__)
 
 
@@ -91,12 +92,13 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
         _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
     except ValidationError as error:
         return _fail(command, channel, faults.of_training(error), retry=False)
+    except DivergedError as error:
+        return _fail(command, channel, str(error), retry=False, diverged=True)
     except (
         NothingToLearnError,
         run.ImpossiblePlanError,
         ArtifactError,
         ImpossiblePlacementError,
-        DivergedError,
         NothingToRecomputeError,
     ) as error:
         return _fail(command, channel, str(error), retry=False)
@@ -119,9 +121,9 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     return True
 
 
-def _fail(command: Train, channel: Channel, reason: str, *, retry: bool) -> bool:
+def _fail(command: Train, channel: Channel, reason: str, *, retry: bool, diverged: bool = False) -> bool:
     _logger.error("training failed", reason=reason, retry=retry)
-    channel.send(Failure(request=command.cycle, reason=reason, retry=retry))
+    channel.send(Failure(request=command.cycle, reason=reason, retry=retry, diverged=diverged))
     return False
 
 
@@ -134,6 +136,8 @@ def _plan(command: Train, settings: Tables) -> "Plan":
     from engine.training.run import Plan
 
     training = _training(command, settings)
+    seed = (training.seed + command.variation.seed + _SEEDS // 2) % _SEEDS - _SEEDS // 2
+    training = training.model_copy(update={"seed": seed})
     return Plan(
         cycle=command.cycle,
         version=command.version,
@@ -142,6 +146,7 @@ def _plan(command: Train, settings: Tables) -> "Plan":
         tokenizer=settings.tokenizer,
         training=training,
         settings=settings.model_copy(update={"training": training}).model_dump(mode="json"),
+        variation=command.variation,
     )
 
 

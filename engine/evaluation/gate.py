@@ -6,6 +6,7 @@ per byte as a ratio of sums; candidate and incumbent must have been measured on 
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from engine.config import GateSettings
 from engine.evaluation.bootstrap import PairedBootstrap
 from engine.evaluation.likelihood import Likelihood
+
+Kind = Literal["better", "worse", "not_shown", "part_worse", "too_few", "no_figures"]
+"""What the gate found: better; worse, and not by chance; neither shown; better, but a part of it may be worse; too few
+conversations to tell; a figure that is not a number."""
 
 
 class Comparison(BaseModel):
@@ -44,6 +49,7 @@ class Verdict(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     passed: bool
+    kind: Kind
     reason: str
     against: str
     overall: Comparison
@@ -62,37 +68,55 @@ def judge(
     bootstrap = _resample(candidate, incumbent, settings.draws)
     overall = _compare(candidate, incumbent, bootstrap, settings.confidence)
     judged = _judge_slices(candidate, incumbent, slices, settings)
-    passed, reason = _decide(overall, judged, settings, against)
-    return Verdict(passed=passed, reason=reason, against=against, overall=overall, slices=judged, settings=settings)
+    kind, reason = _decide(overall, judged, settings, against)
+    return Verdict(
+        passed=kind == "better",
+        kind=kind,
+        reason=reason,
+        against=against,
+        overall=overall,
+        slices=judged,
+        settings=settings,
+    )
 
 
-def _decide(overall: Comparison, slices: dict[str, Slice], settings: GateSettings, against: str) -> tuple[bool, str]:
+def _decide(overall: Comparison, slices: dict[str, Slice], settings: GateSettings, against: str) -> tuple[Kind, str]:
     """The rule, and a sentence that explains what it made of these figures."""
     count = f"{overall.conversations} held-out conversation{'' if overall.conversations == 1 else 's'}"
     if overall.conversations < settings.min_conversations:
-        return False, f"only {count} to judge by; gate.min_conversations asks for {settings.min_conversations}"
+        return "too_few", f"only {count} to judge by; gate.min_conversations asks for {settings.min_conversations}"
     if overall.candidate is None:
-        return False, f"the candidate's likelihood of {count} is not a finite number"
+        return "no_figures", f"the candidate's likelihood of {count} is not a finite number"
     if overall.incumbent is None:
-        return False, f"the likelihood of {count} under {against} is not a finite number: nothing to compare with"
-    if overall.difference is None or overall.upper is None:
-        return False, f"{count} are too few to tell chance from improvement"
-    moved = (
-        f"{overall.candidate:.4f} bits per byte against {overall.incumbent:.4f} of {against} on {count} "
-        f"({overall.difference:+.4f}; with {overall.confidence:.4g} confidence no more than {overall.upper:+.4f})"
-    )
+        return (
+            "no_figures",
+            f"the likelihood of {count} under {against} is not a finite number: nothing to compare with",
+        )
+    if overall.difference is None or overall.upper is None or overall.lower is None:
+        return "too_few", f"{count} are too few to tell chance from improvement"
+    figures = f"{overall.candidate:.4f} bits per byte against {overall.incumbent:.4f} of {against} on {count}"
+    sure = f"{overall.difference:+.4f}; with {overall.confidence:.4g} confidence"
+    at_most = f"{figures} ({sure} no more than {overall.upper:+.4f})"
+    if overall.lower > 0:
+        return "worse", f"worse: {figures} ({sure} at least {overall.lower:+.4f})"
+    if overall.upper >= 0:
+        return "not_shown", (
+            f"not shown to be better: {figures} ({sure} between {overall.lower:+.4f} and {overall.upper:+.4f})"
+        )
     if not overall.upper < -settings.min_improvement:
-        least = f"{-settings.min_improvement:g}" if settings.min_improvement else "0"
-        return False, f"no significant improvement: {moved}, which is not below {least}"
+        return "not_shown", (
+            f"better, but not shown to be so by {settings.min_improvement:g}, which gate.min_improvement asks for: "
+            f"{at_most}"
+        )
     for name, part in slices.items():
         if part.passed is False:
             change = "its change cannot be told" if part.difference is None else f"changed by {part.difference:+.4f}"
             bound = "without a bound" if part.upper is None else f"possibly by {part.upper:+.4f}"
-            return False, (
+            return "part_worse", (
                 f"better overall, but '{name}' may have become worse: {change} bits per byte on {part.conversations} "
-                f"conversations, {bound}, where {settings.tolerance:+g} is tolerated; overall {moved}"
+                f"conversations, {bound}, where {settings.tolerance:+g} is tolerated; overall {at_most}"
             )
-    return True, f"better: {moved}"
+    return "better", f"better: {at_most}"
 
 
 def _judge_slices(

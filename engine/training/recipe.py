@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.config import TrainingSettings
+from engine.variation import Variation
 
 Start = Literal["nothing", "own", "imported"]
 """What a run goes on from: no version, one that thord trained from nothing, one whose weights came from elsewhere."""
@@ -29,6 +30,7 @@ _FIRST_EPOCHS, _FIRST_EPOCHS_UNSEEN = 40.0, 12.0
 _EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 3.0, 10.0, 40
 _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE, _RATE_EXPONENT = 2e6, 1e-3, 3e-4, 1 / 3
 _FEWEST_BETWEEN, _MOST_BETWEEN = 10, 200
+_AS_EVER = Variation()
 
 
 class Recipe(TrainingSettings):
@@ -57,15 +59,16 @@ class Task:
     parameters: int
 
 
-def decide(task: Task, settings: TrainingSettings) -> Recipe:
+def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EVER) -> Recipe:
     """The recipe for a task; what is set in ``settings`` stays as it is."""
     batch_size, accumulation = _batches(task, settings)
     steps_per_epoch = task.rows / (batch_size * accumulation)
     chosen = {
         "batch_size": batch_size,
         "accumulation": accumulation,
-        "epochs": settings.epochs or _epochs(task, steps_per_epoch),
-        "learning_rate": settings.learning_rate or peak_rate(task.parameters),
+        "epochs": settings.epochs or _epochs(task, steps_per_epoch) * variation.length,
+        "learning_rate": settings.learning_rate or peak_rate(task.parameters) * variation.rate,
+        "initial_minutes": settings.initial_minutes * variation.length,
         "validate_every": settings.validate_every or min(max(round(steps_per_epoch), _FEWEST_BETWEEN), _MOST_BETWEEN),
     }
     return Recipe.model_validate(settings.model_dump() | chosen)

@@ -36,6 +36,7 @@ from engine.training.metrics import Recorder
 from engine.training.objectives import Anchor, MaskedCrossEntropy, Objective
 from engine.training.recipe import Recipe, Start, Task
 from engine.training.reporting import Reporter
+from engine.variation import Variation
 from engine.version import Provenance
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
@@ -59,6 +60,7 @@ class Plan(BaseModel):
     tokenizer: TokenizerSettings
     training: TrainingSettings
     settings: dict[str, JsonValue]
+    variation: Variation = Variation()
 
 
 class Record(BaseModel):
@@ -223,7 +225,7 @@ def _decided(
         validated=data.validation is not None,
         parameters=registry.parameter_count(settings, tokenizer.vocabulary),
     )
-    chosen = recipe.decide(task, training)
+    chosen = recipe.decide(task, training, record.plan.variation)
     if recipe.is_open(task, training):
         seconds = speed.seconds_per_step(model, objective, data.rows, chosen, record.placement)
         chosen = recipe.within(chosen, task, seconds)
@@ -317,14 +319,15 @@ def provenance(record: Record, progress: Progress, *, pretrained: bool = False) 
         seed=plan.training.seed,
         settings=plan.settings | ({"training": record.recipe.model_dump(mode="json")} if record.recipe else {}),
         training_seconds=round(progress.seconds, 3),
-        metrics=_figures(progress),
+        metrics=_figures(record, progress),
         pretrained=pretrained,
     )
 
 
-def _figures(progress: Progress) -> dict[str, float]:
+def _figures(record: Record, progress: Progress) -> dict[str, float]:
     """What a version's manifest says of its training; what is not known, or no number, is left out."""
     found = {
+        "learning_rate": record.recipe.learning_rate if record.recipe else None,
         "steps": progress.step,
         "tokens": progress.tokens,
         "supervised_tokens": progress.supervised,

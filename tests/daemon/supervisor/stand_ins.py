@@ -164,6 +164,10 @@ class Script:
     """What the evaluator says, in turn; then always yes."""
     trainer: Callable[[int, int], str | None] = lambda _run, _step: None
     """Given the number of the run and the step it is about to do: ``die``, a failure, or null."""
+    kind: str = "not_shown"
+    """What kind of a no the evaluator says."""
+    metrics: dict[str, float] = dataclasses.field(default_factory=lambda: {"loss": 0.5})
+    """What a run comes to."""
     server_up: bool = True
     intake_up: bool = True
     held_out: int = 20
@@ -325,7 +329,8 @@ class StandIns:
                 await asyncio.sleep(0.001)  # what it said is on its way
                 raise WorkerLostError("the trainer was killed by signal 9")
             if fate is not None:
-                return Failure(request=command.cycle, reason=fate, retry=fate.startswith("disk"))
+                retry, diverged = fate.startswith("disk"), fate.startswith("diverged")
+                return Failure(request=command.cycle, reason=fate, retry=retry, diverged=diverged)
             write_whole(checkpoint, str(step))
             self.moment("step done")
             on_message(
@@ -349,7 +354,7 @@ class StandIns:
             parent=command.base,
             sha256=manifest.sha256,
             parameters=manifest.parameters,
-            metrics={"loss": 0.5},
+            metrics=self.script.metrics,
         )
 
     def _judge(self, command: Evaluate) -> FromWorker:
@@ -359,7 +364,7 @@ class StandIns:
             version=command.version,
             passed=passed,
             reason="better on every draw" if passed else "no improvement: 0.0 bits per byte",
-            gate={"passed": passed, "incumbent": command.incumbent},
+            gate={"passed": passed, "incumbent": command.incumbent} | ({} if passed else {"kind": self.script.kind}),
             metrics={"bits_per_byte": 2.0},
         )
 

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from control.paths import Paths, at_home
 from daemon.cycle import CycleState
 from daemon.messages import Collect, Evaluate, Settle, Train, WorkerName
-from daemon.supervisor import attempts, intake_requests
+from daemon.supervisor import attempts, candidates, intake_requests
 from daemon.supervisor import store as store_module
 from daemon.supervisor import troubles as troubles_module
 from daemon.supervisor.cycles import NotCancellableError
-from daemon.supervisor.records import CycleRequest
+from daemon.supervisor.records import Cycle, CycleRequest
 from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError
 from daemon.workers.intake.ledger import open_database
 from engine import artifacts
+from engine.variation import Variation
 from tests.daemon.supervisor.stand_ins import STEPS, Ledger, Script, StandIns, ended, learning, live, settled, tables
 
 
@@ -138,6 +139,63 @@ def test_a_rejected_candidate_stays_for_inspection_and_gives_its_data_back(paths
         assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
 
     asyncio.run(story())
+
+
+def test_what_came_to_nothing_is_never_repeated_unchanged(paths: Paths) -> None:
+    async def story() -> list[Cycle]:
+        workers = stand_ins(paths, Script(verdicts=[True, False, False], kind="worse"))
+        cycles = []
+        async with learning(workers) as it:
+            for _ in range(5):
+                workers.ledger.add(4)
+                cycles.append(await ended(it, (await it.cycles.trigger("api")).id))
+                await settled(it)
+        said = [run.variation for run in workers.runs if isinstance(run, Train)]
+        assert said == [
+            Variation(),
+            Variation(),
+            Variation(rate=0.5, seed=1),
+            Variation(rate=0.25, seed=2),
+            Variation(),
+        ]
+        return cycles
+
+    cycles = asyncio.run(story())
+    assert [cycle.variation for cycle in cycles[:2]] == [None, None]
+    assert cycles[2].to_json()["differs"] == "half the learning rate, another seed"
+    assert cycles[2].outcome == "no improvement: 0.0 bits per byte"
+    assert cycles[4].variation is None
+
+
+def test_a_run_that_diverged_is_not_judged_and_the_next_is_slower(paths: Paths) -> None:
+    async def story() -> None:
+        metrics = {"best_step": 0.0, "steps": 40.0, "best_validation_loss": 2.0, "validation_loss": 13.25}
+        workers = stand_ins(paths, Script(metrics=metrics | {"learning_rate": 0.5}))
+        async with learning(workers) as it:
+            cycle = await ended(it, (await it.cycles.trigger("api")).id)
+            workers.script.trainer = lambda _, step: "diverged at once" if step == 1 else None
+            failed = await ended(it, (await it.cycles.trigger("api")).id)
+            workers.script.metrics, workers.script.trainer = {"loss": 0.5}, lambda _run, _step: None
+            last = await ended(it, (await it.cycles.trigger("api")).id)
+            version = await it.store.version(1)
+        assert (cycle.state, version.state) == (CycleState.REJECTED, "rejected")
+        assert "the loss exploded" in str(cycle.outcome)
+        assert "lower training.learning_rate (it was 0.5)" in str(cycle.outcome)
+        assert (cycle.gate or {})["kind"] == (failed.gate or {})["kind"] == "diverged"
+        assert (failed.state, failed.variation) == (CycleState.FAILED, Variation(rate=0.25, seed=1))
+        assert (last.state, last.variation) == (CycleState.PROMOTED, Variation(rate=0.0625, seed=2))
+        assert [run.version for run in workers.runs if isinstance(run, Evaluate)] == [last.version]
+
+    asyncio.run(story())
+
+
+def test_the_same_weights_again_are_not_judged(paths: Paths) -> None:
+    found = candidates.not_worth_judging({"best_step": 3.0}, "aa", base=7, base_sha256="aa")
+    assert found is not None
+    assert found[0] == "unchanged"
+    assert "version 000007" in found[1]
+    assert candidates.not_worth_judging({"best_step": 3.0}, "ab", base=7, base_sha256="aa") is None
+    assert candidates.not_worth_judging({}, "aa", base=None, base_sha256="") is None
 
 
 def test_a_trainer_killed_again_and_again_that_gets_further_never_fails_its_cycle(paths: Paths) -> None:

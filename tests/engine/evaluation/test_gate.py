@@ -43,7 +43,11 @@ def test_a_candidate_that_is_clearly_better_is_promoted() -> None:
 
 def test_a_worse_candidate_is_never_promoted() -> None:
     generator = np.random.default_rng(2)
-    assert not any(verdict(*versions(generator, 40, +0.05)).passed for _ in range(50))
+    found = [verdict(*versions(generator, 40, +0.05)) for _ in range(50)]
+    assert not any(one.passed for one in found)
+    surely = [one for one in found if one.overall.lower > 0]
+    assert surely
+    assert all(one.kind == "worse" and f"at least {one.overall.lower:+.4f}" in one.reason for one in surely)
 
 
 def test_the_figures_are_ratios_of_sums() -> None:
@@ -61,7 +65,8 @@ def test_the_same_version_again_is_not_better() -> None:
     candidate, _ = versions(np.random.default_rng(3), 50, 0.0)
     found = verdict(candidate, candidate)
     assert not found.passed
-    assert "no significant improvement" in found.reason
+    assert found.kind == "not_shown"
+    assert "not shown to be better" in found.reason
 
 
 def test_the_reason_names_the_figures_it_rests_on() -> None:
@@ -75,7 +80,9 @@ def test_the_reason_names_the_figures_it_rests_on() -> None:
 def test_an_improvement_below_the_least_asked_for_is_rejected() -> None:
     candidate, incumbent = versions(np.random.default_rng(5), 100, -0.05, spread=0.01)
     assert verdict(candidate, incumbent, SETTINGS.model_copy(update={"min_improvement": 0.03})).passed
-    assert not verdict(candidate, incumbent, SETTINGS.model_copy(update={"min_improvement": 0.06})).passed
+    found = verdict(candidate, incumbent, SETTINGS.model_copy(update={"min_improvement": 0.06}))
+    assert not found.passed
+    assert "0.06, which gate.min_improvement asks for" in found.reason
 
 
 def test_a_judgement_can_be_repeated() -> None:
