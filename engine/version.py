@@ -17,10 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine import artifacts
+from engine import artifacts, generation
 from engine.artifacts import ArtifactError, VersionManifest
 from engine.config import ModelSettings
 from engine.device import Placement
+from engine.generation import UNSAID, BadGenerationError, Generation
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
@@ -50,6 +51,7 @@ class LoadedVersion:
     config: VersionConfig
     model: LanguageModel
     tokenizer: Tokenizer
+    generation: Generation = UNSAID
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
         check_numbers(weights.items(), folder / WEIGHTS)
     registry.fill(model, {name: weight.to(placement.device, placement.dtype) for name, weight in weights.items()})
     registry.module(model).eval().requires_grad_(False)
-    return LoadedVersion(manifest, config, model, tokenizer)
+    return LoadedVersion(manifest, config, model, tokenizer, _read_generation(folder))
 
 
 def check(folder: Path) -> None:
@@ -98,6 +100,7 @@ def check(folder: Path) -> None:
         ArtifactError: `load` would refuse it.
     """
     config, _ = _read_outline(folder)
+    _read_generation(folder)
     expected = registry.module(registry.skeleton(config.model, config.vocabulary)).state_dict()
     file = folder / WEIGHTS
     try:
@@ -137,10 +140,12 @@ def publish(
     tokenizer: Tokenizer,
     provenance: Provenance,
     trunk: Mapping[str, Tensor] | None = None,
+    generation_config: Mapping[str, JsonValue] | None = None,
 ) -> VersionManifest:
     """Publish a version at ``folder``; the same cycle's version that is there already is verified and kept.
 
-    ``trunk`` are the weights to train on from, where those are others than the ones to serve.
+    ``trunk`` are the weights to train on from, where those are others than the ones to serve. ``generation_config`` is
+    what the model brought, or what the version that it goes on from has (`engine.generation.read`).
 
     Raises:
         ArtifactError: what is there is damaged or another cycle's.
@@ -156,6 +161,8 @@ def publish(
                 save_file({key: weight.contiguous() for key, weight in tensors.items()}, draft / name)
         artifacts.write_json(draft / CONFIG, config.model_dump(mode="json"))
         tokenizer.save(draft)
+        if generation_config:
+            artifacts.write_json(draft / generation.FILE, generation_config)
         files = artifacts.record_files(draft)
         manifest = VersionManifest(
             version=provenance.version,
@@ -201,6 +208,13 @@ def _read_outline(folder: Path) -> tuple[VersionConfig, Tokenizer]:
             f"{folder}: the tokenizer has {tokenizer.vocabulary} tokens, {CONFIG} says {config.vocabulary}"
         )
     return config, tokenizer
+
+
+def _read_generation(folder: Path) -> Generation:
+    try:
+        return generation.parsed(generation.read(folder))
+    except BadGenerationError as error:
+        raise ArtifactError(f"{folder}: {error}") from error
 
 
 def check_numbers(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:

@@ -5,12 +5,16 @@ be kept or shared, and thord takes them back. ``python -m engine.huggingface.exp
 """
 
 import argparse
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+from pydantic import JsonValue
 from safetensors.torch import load_file, save_file
 
-from engine import artifacts, model_files, version
+from engine import artifacts, generation, model_files, version
 from engine.artifacts import ArtifactError
 from engine.huggingface import layout, tokenizer
 from engine.huggingface.layout import ForeignModelError
@@ -32,12 +36,33 @@ def write(source: Path, target: Path) -> None:
     words = tokenizers.load(config.tokenizer, source)
     described = layout.write(config.model, config.vocabulary, config.tokenizer)
     tensors = load_file(source / version.WEIGHTS)
-    described["dtype"] = described["torch_dtype"] = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
+    dtype = next(iter(tensors.values())).dtype
+    biases = layout.zero_biases(described, config.model.shape)
+    tensors |= {name: torch.zeros(size, dtype=dtype) for name, size in biases.items()}
+    described["dtype"] = described["torch_dtype"] = str(dtype).removeprefix("torch.")
     with artifacts.publishing(target) as draft:
         save_file(tensors, draft / model_files.SINGLE, metadata={"format": "pt"})
         special = tokenizer.write(words, draft, config.model.shape.context)
+        brought = generation.read(source)
+        special |= _with_brought(special, brought)
         artifacts.write_json(draft / model_files.CONFIG, described | special)
-        artifacts.write_json(draft / tokenizer.GENERATION, {"_from_model_config": False, **special})
+        artifacts.write_json(draft / generation.FILE, {"_from_model_config": False, **brought, **special})
+        _make_readable(draft)
+
+
+def _with_brought(special: Mapping[str, JsonValue], brought: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Ids of special tokens: those that the model brought, and those of its tokenizer."""
+    said, own = generation.parsed(brought), generation.parsed(special)
+    ends: list[JsonValue] = [*dict.fromkeys((*said.ends, *own.ends))]
+    return {"bos_token_id": own.bos_token_id if said.bos_token_id is None else said.bos_token_id, "eos_token_id": ends}
+
+
+def _make_readable(folder: Path) -> None:
+    """Have files be as open as the umask lets new ones be: safetensors writes its own for their owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in folder.iterdir():
+        file.chmod(0o666 & ~umask)
 
 
 def main() -> int:

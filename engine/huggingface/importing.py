@@ -4,10 +4,11 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from engine import model_files, version
+from engine import generation, model_files, version
 from engine.artifacts import ArtifactError, VersionManifest
+from engine.generation import BadGenerationError
 from engine.huggingface import layout, tokenizer, weights
-from engine.huggingface.layout import ForeignModelError
+from engine.huggingface.layout import AnyConfig, ForeignModelError
 from engine.models import registry
 from engine.version import Provenance
 
@@ -23,7 +24,8 @@ def take(source: Path, target: Path, number: int) -> VersionManifest:
     if fault := model_files.fault(source, "hf"):
         raise ForeignModelError(fault)
     settings, config = layout.read(source)
-    vocabulary = tokenizer.read(source, config)
+    generation_config = _generation_config(source, config)
+    vocabulary = tokenizer.read(source, config, generation.parsed(generation_config).ends)
     if vocabulary.vocabulary != config.vocab_size:
         raise ForeignModelError(
             f"{source}: the tokenizer has {vocabulary.vocabulary} ids, the model {config.vocab_size}"
@@ -46,4 +48,21 @@ def take(source: Path, target: Path, number: int) -> VersionManifest:
         training_seconds=0.0,
         metrics={},
     )
-    return version.publish(target, tensors, settings, vocabulary, provenance)
+    return version.publish(target, tensors, settings, vocabulary, provenance, generation_config=generation_config)
+
+
+def _generation_config(source: Path, config: AnyConfig) -> dict[str, JsonValue]:
+    """What the model brings, checked; with the ids of special tokens that only ``config.json`` has.
+
+    Raises:
+        ForeignModelError: it says what cannot be meant.
+    """
+    try:
+        raw = generation.read(source)
+        said = generation.parsed(raw)
+    except (ArtifactError, BadGenerationError) as error:
+        raise ForeignModelError(f"{source}: {error}") from error
+    named: dict[str, JsonValue] = {"bos_token_id": config.bos_token_id, **raw}
+    ends = said.ends or generation.ids(config.eos_token_id)
+    named["eos_token_id"] = [number for number in ends if number < config.vocab_size]  # it may be a default of GPT-2's
+    return {name: value for name, value in named.items() if value not in (None, [])}

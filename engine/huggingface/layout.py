@@ -3,9 +3,14 @@
     llama, mistral, qwen2, qwen3   thor: a window, biases on queries, keys and values, or norms on queries and keys
     gpt2                           gpt2
 
+A model with biases goes out as Qwen2 where its tokenizer came from elsewhere. With one of thord's own it goes out as
+Llama with ``attention_bias``, which has one more on the output, of zeros: beside the type qwen2 transformers 5 makes
+any tokenizer Qwen's own, whatever ``tokenizer_class`` says, and gives other ids.
+
 What such a model may have and thord has not, is refused by name: nothing is computed otherwise than it was meant.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +22,7 @@ from engine.config import (
     Length,
     ModelSettings,
     RopeScaling,
+    Shape,
     ThorShape,
     Vocabulary,
     Width,
@@ -24,8 +30,11 @@ from engine.config import (
 )
 from engine.model_files import CONFIG, DECODERS, MODEL_TYPES
 from engine.models import rotary
+from engine.tokenizers.huggingface import HuggingFaceTokenizer
 
 _SCALINGS: dict[str, RopeScaling] = {"linear": "linear", "llama3": "llama3", "yarn": "yarn"}
+OUTPUT_BIAS = ".self_attn.o_proj.bias"
+"""Of Llama's attention with biases; thord's has none, so that all of it must be zeros."""
 OWN_KEY = "thord"
 """Under it an exported ``config.json`` keeps the settings in thord's own words."""
 
@@ -133,6 +142,7 @@ class AnyConfig(BaseModel):
 
     model_type: str
     vocab_size: Vocabulary
+    bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
     quantization_config: dict[str, JsonValue] | None = None
     thord: OwnConfig | None = None
@@ -180,7 +190,7 @@ def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, Js
         "vocab_size": vocabulary,
     }
     if isinstance(shape, ThorShape):
-        return {**_decoder(shape), **own}
+        return {**_decoder(shape, _kind(shape, tokenizer)), **own}
     if isinstance(shape, Gpt2Shape):
         return {
             "architectures": ["GPT2LMHeadModel"],
@@ -197,12 +207,20 @@ def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, Js
     return {"model_type": f"thord-{model.family}", "max_position_embeddings": shape.context, **own}
 
 
+def zero_biases(described: Mapping[str, JsonValue], shape: Shape) -> dict[str, int]:
+    """Names and lengths of biases that the layout in ``described`` needs, and the model has not: zeros."""
+    if not isinstance(shape, ThorShape) or not described.get("attention_bias"):
+        return {}
+    return {f"model.layers.{layer}{OUTPUT_BIAS}": shape.hidden for layer in range(shape.layers)}
+
+
 def _thor(config: DecoderConfig, file: Path) -> ModelSettings:
     rope = config.rope_parameters or config.rope_scaling or Rope()
     kind = rope.kind
-    biased = config.attention_bias or config.mlp_bias
+    biased = config.attention_bias and config.model_type == "llama"
     _refuse(file, config.hidden_act != "silu", f"hidden_act '{config.hidden_act}'")
-    _refuse(file, biased and config.model_type != "qwen2", "attention_bias or mlp_bias")
+    _refuse(file, config.attention_bias and config.model_type not in ("llama", "qwen2"), "attention_bias")
+    _refuse(file, config.mlp_bias, "mlp_bias")
     _refuse(file, kind not in ("default", *_SCALINGS), f"rope_type '{kind}'")
     _refuse(file, kind == "yarn" and not rope.has_plain_yarn, "yarn with other factors than those of its paper")
     _refuse(file, rope.partial_rotary_factor != 1.0, "partial_rotary_factor")
@@ -228,7 +246,7 @@ def _thor(config: DecoderConfig, file: Path) -> ModelSettings:
         rope_trained=rope.original_max_position_embeddings or config.max_position_embeddings,
         norm_epsilon=config.rms_norm_eps,
         tied=config.tie_word_embeddings,
-        qkv_bias=config.model_type == "qwen2",
+        qkv_bias=biased or config.model_type == "qwen2",
         qk_norm=config.model_type == "qwen3",
     ).resolved
 
@@ -274,21 +292,22 @@ def _refuse(file: Path, wrong: bool, what: str) -> None:
         raise ForeignModelError(f"{file}: {what} is something that thord's families do not have")
 
 
-def _decoder(shape: ThorShape) -> dict[str, JsonValue]:
+def _kind(shape: ThorShape, tokenizer: str) -> str:
     if shape.qkv_bias and shape.qk_norm:
         raise ForeignModelError("no known layout has both qkv_bias and qk_norm")
-    kind, name = "llama", "Llama"
-    if shape.qkv_bias:
-        kind, name = "qwen2", "Qwen2"
-    elif shape.qk_norm:
-        kind, name = "qwen3", "Qwen3"
-    elif shape.window:
-        kind, name = "mistral", "Mistral"
+    if shape.qkv_bias and (shape.window or tokenizer == HuggingFaceTokenizer.kind):
+        return "qwen2"
+    if shape.qk_norm:
+        return "qwen3"
+    return "mistral" if shape.window else "llama"
+
+
+def _decoder(shape: ThorShape, kind: str) -> dict[str, JsonValue]:
     windowed: dict[str, JsonValue] = {"sliding_window": shape.window or None}
     if kind in ("qwen2", "qwen3"):
         windowed |= {"use_sliding_window": bool(shape.window), "max_window_layers": 0 if shape.window else shape.layers}
     return {
-        "architectures": [f"{name}ForCausalLM"],
+        "architectures": [f"{kind.capitalize()}ForCausalLM"],
         "model_type": kind,
         "hidden_size": shape.hidden,
         "intermediate_size": shape.feed_forward,
@@ -299,7 +318,7 @@ def _decoder(shape: ThorShape) -> dict[str, JsonValue]:
         "hidden_act": "silu",
         "max_position_embeddings": shape.context,
         "rms_norm_eps": shape.norm_epsilon,
-        "attention_bias": False,
+        "attention_bias": shape.qkv_bias and kind == "llama",
         "tie_word_embeddings": shape.tied,
         **(windowed if kind != "llama" else {}),
         **_rope(shape),

@@ -16,7 +16,7 @@ from engine.tokenizers import own, registry
 from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
 from engine.tokenizers.huggingface import CHAT_FILE, ChatFormat, HuggingFaceTokenizer
 
-CONFIG, TEMPLATE, GENERATION = "tokenizer_config.json", "chat_template.jinja", "generation_config.json"
+CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 T = TypeVar("T", bound=BaseModel)
 _PROBE = (Message("user", "a"), Message("assistant", "b"))
 
@@ -45,14 +45,10 @@ class _Config(BaseModel):
     chat_template: str | list[_Named] | None = None
 
 
-class _Generation(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    eos_token_id: int | list[int] | None = None
-
-
-def read(folder: Path, config: AnyConfig) -> Tokenizer:
+def read(folder: Path, config: AnyConfig, ends: Sequence[int]) -> Tokenizer:
     """The tokenizer of a model that is to be taken over; one that thord itself exported is its own again.
+
+    ``ends`` are the ids that end an answer by what the model says besides.
 
     Raises:
         ForeignModelError: a file is missing or damaged, or there is no token that ends a text.
@@ -60,16 +56,17 @@ def read(folder: Path, config: AnyConfig) -> Tokenizer:
     try:
         if config.thord is not None and config.thord.tokenizer != HuggingFaceTokenizer.kind:
             return registry.load(config.thord.tokenizer, folder)
-        inner = own.read_inner(folder)
+        source = own.read_source(folder)
         settings = _read(folder / "special_tokens_map.json", _Config())
         settings = settings.model_copy(update=_read(folder / CONFIG, _Config()).model_dump(exclude_none=True))
-        return _foreign(folder, config, inner, _Config.model_validate(settings.model_dump()))
+        return _foreign(folder, config, source, _Config.model_validate(settings.model_dump()), ends)
     except ArtifactError as error:
         hint = "" if (folder / FILE).exists() else "; make it with transformers: AutoTokenizer, then save_pretrained"
         raise ForeignModelError(f"{error}{hint}") from error
 
 
-def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, settings: _Config) -> Tokenizer:
+def _foreign(folder: Path, config: AnyConfig, source: str, settings: _Config, said: Sequence[int]) -> Tokenizer:
+    inner = tokenizers.Tokenizer.from_str(source)
     tokens = max(inner.get_vocab().values(), default=-1) + 1
     if tokens > config.vocab_size:
         raise ForeignModelError(f"{folder / FILE}: {tokens} tokens, the model has {config.vocab_size} ids")
@@ -78,8 +75,7 @@ def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, setti
         for name in ("bos_token", "eos_token", "pad_token", "unk_token")
         if isinstance(token := getattr(settings, name), str | _Token)
     }
-    named = [*_numbers(_read(folder / GENERATION, _Generation()).eos_token_id), *_numbers(config.eos_token_id)]
-    ends = [number for number in named if 0 <= number < config.vocab_size]  # a default of GPT-2's may be left there
+    ends = [number for number in said if 0 <= number < config.vocab_size]  # a default of GPT-2's may be left there
     eos = inner.token_to_id(names["eos_token"]) if "eos_token" in names else next(iter(ends), None)
     if eos is None:
         raise ForeignModelError(f"{folder / CONFIG}: there is no eos_token: nothing would ever end a text")
@@ -93,18 +89,17 @@ def _foreign(folder: Path, config: AnyConfig, inner: tokenizers.Tokenizer, setti
         opening=opening,
         eos=eos,
         end=eos,
+        ends=tuple(number for number in ends if number in inner.get_added_tokens_decoder()),  # not a default of Llama's
         pad=eos if pad is None else pad,
         template=_template(folder, settings),
         tokens=names,
     )
-    source = (folder / FILE).read_text(encoding="utf-8")
     end = _end_of_answer(HuggingFaceTokenizer(source, form), ends)
     return HuggingFaceTokenizer(source, form.model_copy(update={"end": end}))
 
 
 def _opening(inner: tokenizers.Tokenizer) -> tuple[int, ...]:
     """The special tokens that it puts before every text by itself; those behind are of no account."""
-    inner.no_padding()
     encoding = inner.encode("a")
     before = itertools.takewhile(lambda token: token[1], zip(encoding.ids, encoding.special_tokens_mask, strict=True))
     return tuple(number for number, _ in before)
@@ -129,10 +124,6 @@ def _template(folder: Path, settings: _Config) -> str | None:
     if isinstance(settings.chat_template, list):
         return next((entry.template for entry in settings.chat_template if entry.name == "default"), None)
     return settings.chat_template
-
-
-def _numbers(ids: int | list[int] | None) -> list[int]:
-    return [] if ids is None else [ids] if isinstance(ids, int) else ids
 
 
 def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonValue]:

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.huggingface.layout import ForeignModelError
+from engine.huggingface.layout import OUTPUT_BIAS, ForeignModelError
 from engine.model_files import INDEX, SINGLE
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
@@ -26,7 +26,8 @@ class _Index(BaseModel):
 def read(folder: Path, expected: Collection[str]) -> dict[str, Tensor]:
     """Tensors mapped from the files, under the names expected; whether all are there is for the caller to check.
 
-    Files may leave out the first part of a name (``model.`` or ``transformer.``), and may hold a head that is tied.
+    Files may leave out the first part of a name (``model.`` or ``transformer.``), and may hold a head that is tied, or
+    biases of zeros where thord has none.
 
     Raises:
         ForeignModelError: a file is missing or damaged.
@@ -39,6 +40,8 @@ def read(folder: Path, expected: Collection[str]) -> dict[str, Tensor]:
         except (OSError, SafetensorError) as error:
             raise ForeignModelError(f"{file}: {_what_it_is(file) or error}") from error
         for name, tensor in tensors.items():
+            if name.endswith(OUTPUT_BIAS) and name not in expected and not tensor.any():
+                continue
             full = name if name in expected or name.startswith((prefix, "lm_head.")) else prefix + name
             if not name.endswith(_BUFFERS) and (full in expected or full != "lm_head.weight"):
                 found[full] = tensor

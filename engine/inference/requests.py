@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.generation import Generation
 from engine.inference.stopping import TextStream
 
 GREEDY_BELOW = 1e-5
@@ -42,6 +43,21 @@ class Sampling:
         return bool(
             self.presence_penalty or self.frequency_penalty or self.logit_bias or self.repetition_penalty != 1.0
         )
+
+
+def sampling_of(generation: Generation) -> Sampling:
+    """How a model is sampled from by default; what it does not say has no effect."""
+    return Sampling(
+        temperature=0.0 if generation.is_greedy else _or(generation.temperature, 1.0),
+        top_k=max(generation.top_k or 0, 0),
+        top_p=generation.top_p or 1.0,
+        min_p=generation.min_p or 0.0,
+        repetition_penalty=_or(generation.repetition_penalty, 1.0),
+    )
+
+
+def _or(said: float | None, otherwise: float) -> float:
+    return otherwise if said is None else said
 
 
 @dataclass(frozen=True, slots=True)

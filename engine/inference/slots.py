@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from engine.inference import footprint, swap_policy
 from engine.inference.batching import PADDING_ROWS
 from engine.inference.graphs import StepGraphs
+from engine.inference.requests import Sampling, sampling_of
 from engine.inference.rows import Rows
 from engine.inference.turns import Turns
 from engine.models.base import Decoder
@@ -27,6 +28,8 @@ class Outline:
     tokenizer: Tokenizer
     vocabulary: int
     context: int
+    defaults: Sampling
+    """How the model is meant to be sampled from, where a request does not say."""
 
 
 class Resident:
@@ -47,7 +50,8 @@ class Resident:
         self.manifest = loaded.manifest
         self.context = loaded.model.context
         self.cache = model.make_cache(rows + PADDING_ROWS, loaded.model.context)
-        self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context)
+        defaults = sampling_of(loaded.generation)
+        self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context, defaults)
         self.device = next(loaded.model.parameters()).device
         self.graphs = StepGraphs()
         self.bytes = footprint.taken(self.model, self.cache)

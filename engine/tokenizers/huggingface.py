@@ -21,7 +21,7 @@ from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
 from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, Dialogue, DialogueRefusedError, Encoded
 from engine.tokenizers.byte_level import bytes_by_character
-from engine.tokenizers.own import read_inner
+from engine.tokenizers.own import read_source
 from engine.tokenizers.template import ChatTemplate
 
 CHAT_FILE = "chat.json"
@@ -42,6 +42,7 @@ class ChatFormat(BaseModel):
         opening: ids that every text begins with.
         eos: what ends a text.
         end: what ends an answer.
+        ends: ids that end one too, by ``generation_config.json``.
         template: Jinja; null where the model knows no chat.
         tokens: special tokens that the template may name.
     """
@@ -52,6 +53,7 @@ class ChatFormat(BaseModel):
     opening: tuple[int, ...]
     eos: int
     end: int
+    ends: tuple[int, ...] = ()
     pad: int
     template: str | None
     tokens: dict[str, str]
@@ -70,14 +72,14 @@ class HuggingFaceTokenizer:
         """
         self._source = source
         self.chat = chat
-        self._text, self._marked = _whole_texts(source), _whole_texts(source)
+        self._text, self._marked = tokenizers.Tokenizer.from_str(source), tokenizers.Tokenizer.from_str(source)
         self._text.encode_special_tokens = True
         self.vocabulary = chat.vocabulary
         self.opening = chat.opening
         added = {number: token for number, token in self._marked.get_added_tokens_decoder().items() if token.special}
         self.specials = {number: str(token.content) for number, token in added.items()}
         self.specials |= {
-            number: self._marked.id_to_token(number) or "" for number in (chat.eos, chat.end, *chat.opening)
+            number: self._marked.id_to_token(number) or "" for number in (chat.eos, chat.end, *chat.ends, *chat.opening)
         }
         self._named = re.compile("|".join(re.escape(name) for name in self.specials.values() if name) or r"(?!)")
         self._bytes = _table(self._marked, source, chat, self.specials)
@@ -210,17 +212,7 @@ def load(folder: Path) -> HuggingFaceTokenizer:
     Raises:
         ArtifactError: one of them is missing or damaged.
     """
-    read_inner(folder)
-    chat = artifacts.read_json(folder / CHAT_FILE, ChatFormat)
-    return HuggingFaceTokenizer((folder / FILE).read_text(encoding="utf-8"), chat)
-
-
-def _whole_texts(source: str) -> tokenizers.Tokenizer:
-    """As in ``tokenizer.json``, but nothing is padded or cut off: who saved it may have set that for batches."""
-    inner = tokenizers.Tokenizer.from_str(source)
-    inner.no_padding()
-    inner.no_truncation()
-    return inner
+    return HuggingFaceTokenizer(read_source(folder), artifacts.read_json(folder / CHAT_FILE, ChatFormat))
 
 
 def _table(inner: tokenizers.Tokenizer, source: str, chat: ChatFormat, specials: Collection[int]) -> list[bytes]:

@@ -3,6 +3,7 @@
 The work is done by Hugging Face ``tokenizers``, and ``tokenizer.json`` is read by ``transformers`` too.
 """
 
+import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,12 +30,31 @@ from engine.tokenizers.chat import ROLE_TOKENS
 BYTES = 256
 _ID_BYTES = 4
 _CONTEXT, _LEARNED = b"\0", b"\1"
-CHAT_TEMPLATE = (
-    f"{{{{ '{BOS}' }}}}"
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '" + END + "' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
+_CONTENT = (
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] or [] %}"
+    "{% if part['type'] == 'text' %}{{ part['text'] }}"
+    "{% else %}{{ raise_exception('content may be text only, not ' + part['type']) }}{% endif %}"
+    "{% endfor %}{% endif %}"
 )
-"""The form of every dialogue, in Jinja: for others. Here no text can spell a special token."""
+_CALLS = (
+    "{% for call in message['tool_calls'] or [] %}{% set wanted = call['function'] %}"
+    "{% if message['content'] or not loop.first %}{{ '\\n' }}{% endif %}"
+    """{{ '{"name": ' + wanted['name'] | tojson + ', "arguments": ' }}"""
+    "{% if wanted['arguments'] is string %}{{ wanted['arguments'] }}{% else %}"
+    "{{ wanted['arguments'] | tojson }}{% endif %}"
+    "{{ '}' }}{% endfor %}"
+)
+CHAT_TEMPLATE = (
+    f"{{{{ '{BOS}' }}}}{{% for message in messages %}}"
+    "{% if message['role'] == 'developer' %}{{ '<|system|>' }}{% elif message['role'] == 'function' %}{{ '<|tool|>' }}"
+    "{% else %}{{ '<|' + message['role'] + '|>' }}{% endif %}"
+    f"{_CONTENT}{_CALLS}{{{{ '{END}' }}}}{{% endfor %}}"
+    f"{{% if add_generation_prompt %}}{{{{ '{ASSISTANT}' }}}}{{% endif %}}"
+)
+"""The form of every dialogue, in Jinja: for others. Here no text can spell a special token.
+
+Content may be a list of parts. Calls of tools are written as they are learned: JSON, one a line, after the content.
+"""
 
 
 class OwnTokenizer:
@@ -123,27 +143,34 @@ def read(
         ArtifactError: it is missing, damaged, or no tokenizer of thord's.
     """
     file = folder / FILE
-    inner = read_inner(folder)
+    source = read_source(folder)
+    inner = tokenizers.Tokenizer.from_str(source)
     known = inner.get_vocab()
     if [known.get(token) for token in SPECIAL_TOKENS] != list(range(len(SPECIAL_TOKENS))):
         raise ArtifactError(f"{file}: the ids 0 to {len(SPECIAL_TOKENS) - 1} are not thord's special tokens")
     if len(known) < len(SPECIAL_TOKENS) + BYTES or max(known.values()) != len(known) - 1:
         raise ArtifactError(f"{file}: the vocabulary lacks bytes or has gaps")
     try:
-        return make(file.read_text(encoding="utf-8"), table_of(sorted(known, key=known.__getitem__)))
+        return make(source, table_of(sorted(known, key=known.__getitem__)))
     except KeyError as error:
         raise ArtifactError(f"{file}: {error} stands for no byte") from error
 
 
-def read_inner(folder: Path) -> tokenizers.Tokenizer:
-    """``tokenizer.json`` as the library reads it.
+def read_source(folder: Path) -> str:
+    """The text of ``tokenizer.json``, which the library can read.
+
+    Truncation and padding are taken out: whoever saved it may have set them for a batch, and texts are whole here.
 
     Raises:
         ArtifactError: it is missing or damaged.
     """
     file = folder / FILE
     try:
-        return tokenizers.Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        source = file.read_text(encoding="utf-8")
+        inner = tokenizers.Tokenizer.from_str(source)
+        if inner.truncation is None and inner.padding is None:
+            return source
+        return json.dumps({**json.loads(source), "truncation": None, "padding": None}, ensure_ascii=False)
     except Exception as error:  # the library raises bare Exception for bad JSON
         raise ArtifactError(f"{file}: {error}") from error
 

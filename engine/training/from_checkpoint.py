@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from engine import artifacts, version
+from engine import artifacts, generation, version
 from engine.artifacts import ArtifactError, VersionManifest
 from engine.config import ModelSettings
 from engine.tokenizers import registry as tokenizers
@@ -39,7 +39,9 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
     imported: dict[str, JsonValue] = {"imported": {"from": str(source)}}
     origin = replace(origin, version=number, cycle=None, settings=origin.settings | imported)
     artifacts.sweep_drafts(target.parent)
-    return version.publish(target, found.weights | averages_in(found.optimizer), settings, tokenizer, origin)
+    weights = found.weights | averages_in(found.optimizer)
+    brought = None if record.plan.base is None else generation.read(version_at(record.plan.base))
+    return version.publish(target, weights, settings, tokenizer, origin, generation_config=brought)
 
 
 def _outline(plan: Plan, run: Path, version_at: Callable[[int], Path]) -> tuple[ModelSettings, Tokenizer]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from engine import artifacts, device, version
+from engine import artifacts, device, generation, version
 from engine.artifacts import VersionManifest
 from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import snapshot
@@ -154,7 +154,8 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
         return version.existing(places.target, plan.cycle)
     artifacts.sweep_drafts(places.target.parent)
     origin = provenance(record, outcome.progress, pretrained=_start(places) == "imported")
-    manifest = version.publish(places.target, outcome.weights, settings, tokenizer, origin, outcome.trunk)
+    brought = generation.read(places.base) if places.base else None
+    manifest = version.publish(places.target, outcome.weights, settings, tokenizer, origin, outcome.trunk, brought)
     world.barrier()
     return manifest
 

@@ -1,19 +1,23 @@
 """Models from transformers compute the same in thord, and come back as they went."""
 
+import io
 import json
+import os
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, processors
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import AddedToken, Tokenizer, processors
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from engine import artifacts, version
 from engine.config import ModelSettings, TokenizerSettings
+from engine.data import formats
 from engine.data.conversation import Message
 from engine.device import Placement
 from engine.huggingface import exporting, importing
 from engine.huggingface.layout import ForeignModelError
+from engine.inference.requests import Sampling, sampling_of
 from engine.models import registry
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import END, EOS, PAD
@@ -126,6 +130,8 @@ OWN = {
     "thor": {"hidden": 32, "layers": 2, "heads": 4, "kv_heads": 2, "feed_forward": 48, "context": 64},
     "thor-ntk": {"hidden": 32, "layers": 2, "heads": 2, "kv_heads": 2, "feed_forward": 48, "context": 64}
     | {"rope_scaling": "ntk", "rope_factor": 4.0},
+    "thor-bias": {"hidden": 32, "layers": 2, "heads": 4, "kv_heads": 2, "feed_forward": 48, "context": 64}
+    | {"qkv_bias": True},
     "thor-window": {
         "hidden": 32,
         "layers": 2,
@@ -155,7 +161,7 @@ def published(name, folder, kind="bpe"):
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram", "bytes"])
-@pytest.mark.parametrize("name", ["thor", "thor-ntk", "thor-window", "gpt2"])
+@pytest.mark.parametrize("name", ["thor", "thor-ntk", "thor-window", "thor-bias", "gpt2"])
 @torch.no_grad()
 def test_what_thord_learned_generates_the_same_in_transformers(name, kind, tmp_path):
     ours = published(name, tmp_path / "000001", kind)
@@ -193,6 +199,83 @@ def test_what_thord_exported_it_takes_back(name, tmp_path):
         exporting.write(tmp_path / "000001", tmp_path / "out")
 
 
+def test_others_may_read_what_was_exported(tmp_path):
+    """Whatever safetensors makes of its own files."""
+    published("thor", tmp_path / "000001")
+    before = os.umask(0o022)
+    try:
+        exporting.write(tmp_path / "000001", tmp_path / "out")
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()} == {0o644}
+
+
+def test_parts_and_calls_are_written_as_they_are_learned(tmp_path):
+    ours = published("thor", tmp_path / "000001").tokenizer
+    exporting.write(tmp_path / "000001", tmp_path / "out")
+    words = AutoTokenizer.from_pretrained(tmp_path / "out")
+    called = {"name": "weather", "arguments": {"city": "Köln"}}
+    record = {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "Is it raining?"}]},
+            {"role": "assistant", "content": None, "tool_calls": [{"function": called}, {"function": called}]},
+            {"role": "tool", "content": "yes"},
+            {"role": "assistant", "content": "Once more.", "tool_calls": [{"function": called}]},
+        ]
+    }
+    (found,) = formats.read(io.BytesIO(json.dumps(record).encode()), formats.Limits())
+    (encoded,) = ours.encode_dialogues([(found.conversation.messages, 0)])
+    assert words.apply_chat_template(record["messages"], return_dict=False) == encoded.ids.tolist()
+    with pytest.raises(Exception, match="content may be text only, not image"):
+        words.apply_chat_template([{"role": "user", "content": [{"type": "image"}]}])
+
+
+def test_what_a_model_says_of_sampling_goes_with_it(foreign, tmp_path):
+    """So do several tokens that end an answer; what is no token of its own, as a default of Llama's, ends none."""
+    _, folder = foreign("llama")
+    inner = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    inner.add_tokens([AddedToken("<eot>", normalized=False)])
+    inner.save(str(folder / "tokenizer.json"))
+    eot = inner.token_to_id("<eot>")
+    said = {
+        "do_sample": True,
+        "temperature": 0.6,
+        "top_k": 1,
+        "eos_token_id": [258, eot, 2, 50256],
+        "bos_token_id": 257,
+    }
+    (folder / "generation_config.json").write_text(json.dumps(said))
+    loaded = taken(folder, tmp_path)
+    assert eot in loaded.tokenizer.specials
+    assert 2 not in loaded.tokenizer.specials
+    assert sampling_of(loaded.generation) == Sampling(temperature=0.6, top_k=1)
+    exporting.write(tmp_path / "000001", tmp_path / "out")
+    after = GenerationConfig.from_pretrained(tmp_path / "out")
+    assert {name: getattr(after, name) for name in said} == said | {"eos_token_id": [258, eot, 2, 256]}
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_tokenizer_saved_after_a_batch_reads_whole_texts(own, foreign, tmp_path):
+    """Truncation and padding stay in tokenizer.json when transformers saves it; neither is in what is exported."""
+    folder = tmp_path / "theirs"
+    if own:
+        published("thor", tmp_path / "000009")
+        exporting.write(tmp_path / "000009", folder)
+    else:
+        _, folder = foreign("llama")
+    words = AutoTokenizer.from_pretrained(folder)
+    text = "Hello there, how are you? " * 9
+    whole = words(text, add_special_tokens=False)["input_ids"]
+    words([text, "Hello"], truncation=True, max_length=5, padding=True)
+    words.save_pretrained(folder)
+    assert json.loads((folder / "tokenizer.json").read_text())["truncation"]
+    ours = taken(folder, tmp_path).tokenizer
+    assert [ours.encode(text), ours.encode_batch([text, "Hello"])[0].tolist()] == [whole, whole]
+    exporting.write(tmp_path / "000001", tmp_path / "out")
+    assert Tokenizer.from_file(str(tmp_path / "out/tokenizer.json")).encode(text, add_special_tokens=False).ids == whole
+
+
 def edit(folder, name="config.json", **changes):
     file = folder / name
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
@@ -216,7 +299,9 @@ def poison(folder):
         (lambda f: (f / "config.json").write_text("{"), "config.json"),
         (lambda f: edit(f, model_type="bert"), "model_type 'bert' is not known; known are llama"),
         (lambda f: edit(f, hidden_act="gelu"), "hidden_act 'gelu'"),
-        (lambda f: edit(f, attention_bias=True), "attention_bias"),
+        (lambda f: edit(f, attention_bias=True), r"missing: \['model.layers.0.self_attn.k_proj.bias'"),
+        (lambda f: edit(f, model_type="mistral", attention_bias=True), "attention_bias"),
+        (lambda f: (f / "generation_config.json").write_text('{"top_p": 7}'), "generation_config.json: top_p: .* 1"),
         (lambda f: edit(f, rope_parameters={"rope_type": "dynamic", "factor": 2.0}), "rope_type 'dynamic'"),
         (lambda f: edit(f, rope_parameters={"rope_type": "longrope", "factor": 2.0}), "rope_type 'longrope'"),
         (lambda f: edit(f, rope_parameters={"rope_type": "yarn", "factor": 2.0, "beta_fast": 16}), "yarn with other"),
