@@ -13,7 +13,7 @@ MAX_LINE = 1 << 20
 """Bytes of the longest message. A longer one ends the connection."""
 
 WorkerName = Literal["intake", "server", "monitor", "trainer", "evaluator"]
-Layout = Literal["hf", "checkpoint"]
+Layout = Literal["hf", "gguf", "checkpoint"]
 """Of a folder that becomes a version: Hugging Face's, or that of a checkpoint of a run."""
 
 

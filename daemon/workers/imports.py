@@ -1,4 +1,4 @@
-"""What the trainer does with `Import`: read a folder of Hugging Face's or a checkpoint, publish it as a version."""
+"""What the trainer does with `Import`: publish a Hugging Face model, a GGUF file or a checkpoint as a version."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ from daemon import log
 from daemon.messages import Failure, Import, Imported
 from daemon.workers.runtime import Channel
 from engine.artifacts import ArtifactError, VersionManifest
-from engine.huggingface import importing
+from engine.gguf import importing as gguf
+from engine.huggingface import importing as huggingface
 from engine.huggingface.layout import ForeignModelError
 from engine.training import from_checkpoint
 
@@ -39,6 +40,8 @@ def _published(command: Import, paths: Paths) -> VersionManifest:
     source, target, number = Path(command.folder), paths.version(command.version), command.version
     match command.layout:
         case "hf":
-            return importing.take(source, target, number)
+            return huggingface.take(source, target, number)
+        case "gguf":
+            return gguf.take(source, target, number)
         case "checkpoint":
             return from_checkpoint.publish(source, paths.runs, paths.version, target, number)

@@ -94,7 +94,7 @@ def _foreign(folder: Path, config: AnyConfig, source: str, settings: _Config, sa
         template=_template(folder, settings),
         tokens=names,
     )
-    end = _end_of_answer(HuggingFaceTokenizer(source, form), ends)
+    end = end_of_answer(HuggingFaceTokenizer(source, form), ends)
     return HuggingFaceTokenizer(source, form.model_copy(update={"end": end}))
 
 
@@ -105,7 +105,7 @@ def _opening(inner: tokenizers.Tokenizer) -> tuple[int, ...]:
     return tuple(number for number, _ in before)
 
 
-def _end_of_answer(tokenizer: HuggingFaceTokenizer, ends: Sequence[int]) -> int:
+def end_of_answer(tokenizer: HuggingFaceTokenizer, ends: Sequence[int]) -> int:
     """What the chat template ends an answer with, else the first of ``ends``, else what ends a text."""
     (encoded,) = tokenizer.encode_dialogues([(_PROBE, 0)])
     if isinstance(encoded, DialogueRefusedError):

@@ -8,7 +8,7 @@ from daemon.supervisor.permissions import Access
 
 
 class ImportBody(Body):
-    """A folder, by its absolute path: in the layout of Hugging Face, or the checkpoint of a run."""
+    """What to take over, by its absolute path: a folder of Hugging Face's, a GGUF file, or the checkpoint of a run."""
 
     folder: str
     layout: Layout = "hf"
@@ -24,5 +24,12 @@ async def take(call: Call) -> Response:
 
 
 OPERATIONS = (
-    Operation("POST", "/v1/imports", Access.ADMIN, "Take over a Hugging Face model or a checkpoint", take, ImportBody),
+    Operation(
+        "POST",
+        "/v1/imports",
+        Access.ADMIN,
+        "Take over a Hugging Face model, a GGUF file or a checkpoint",
+        take,
+        ImportBody,
+    ),
 )

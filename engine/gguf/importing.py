@@ -1,0 +1,105 @@
+"""A model from a GGUF file, published as a version of thord."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType
+from pydantic import JsonValue
+from torch import Tensor
+
+from engine import model_files, version
+from engine.artifacts import VersionManifest
+from engine.config import ModelSettings, ThorShape
+from engine.gguf import architecture, container, names, vocabulary
+from engine.gguf.container import GgufFile, TensorRecord
+from engine.huggingface.layout import ForeignModelError
+from engine.models import registry
+from engine.version import Provenance
+
+_WHOLE = (GGMLQuantizationType.F32, GGMLQuantizationType.F64)
+
+
+def take(source: Path, target: Path, number: int) -> VersionManifest:
+    """Publish the model in ``source`` as version ``number`` at ``target``.
+
+    What is quantized becomes bf16; float32, float16 and bf16 stay what they are.
+
+    Raises:
+        ForeignModelError: it cannot be taken over; the message says why.
+        ArtifactError: there is another version at ``target``.
+        OSError: the disk is full or refused.
+    """
+    if fault := model_files.fault(source, "gguf"):
+        raise ForeignModelError(fault)
+    file = container.read(source)
+    settings = architecture.read(file)
+    embedding = file.tensors.get(names.TOKEN_EMBEDDING)
+    if embedding is None:
+        raise ForeignModelError(f"{source} has no tensor {names.TOKEN_EMBEDDING}")
+    tokenizer = vocabulary.read(file.metadata, embedding.shape[0])
+    weights = _weights(file, settings, embedding.shape[0])
+    origin: dict[str, JsonValue] = {"model": settings.model_dump(mode="json"), "imported": {"from": str(source)}}
+    provenance = Provenance(
+        version=number,
+        parent=None,
+        cycle=None,
+        snapshot_sha256="",
+        seed=0,
+        settings=origin,
+        training_seconds=0.0,
+        metrics={},
+    )
+    return version.publish(target, weights, settings, tokenizer, provenance)
+
+
+def _weights(file: GgufFile, settings: ModelSettings, vocabulary_size: int) -> dict[str, Tensor]:
+    """Every weight of the model, under thord's names, each decoded by itself."""
+    expected = registry.module(registry.skeleton(settings, vocabulary_size)).state_dict()
+    wanted = {name: names.in_gguf(name) for name in expected}
+    _check(file, expected, wanted)
+    dtype = _dtype(file.tensors[name] for name in wanted.values())
+    width = settings.shape.width if isinstance(settings.shape, ThorShape) else 0
+    is_turned = file.metadata.text("general.architecture") == "llama"
+    weights = {}
+    for name, theirs in wanted.items():
+        weight = torch.from_numpy(file.read(theirs)).to(dtype)
+        if not weight.isfinite().all():
+            raise ForeignModelError(f"{file.path}: NaN or infinity in {theirs}")
+        if names.is_transposed(name):
+            weight = weight.t().contiguous()
+        weights[name] = names.to_halves(weight, width) if is_turned and names.is_turned(name) else weight
+    return weights
+
+
+def _check(file: GgufFile, expected: Mapping[str, Tensor], wanted: Mapping[str, str]) -> None:
+    """Whether the file has the tensors expected, in their shapes, and nothing else that would matter."""
+    missing = sorted(set(wanted.values()) - file.tensors.keys())
+    surplus = sorted(set(_surplus(file, wanted)))
+    if missing or surplus:
+        raise ForeignModelError(f"{file.path}: tensors missing: {missing[:3]}, not expected: {surplus[:3]}")
+    for name, theirs in wanted.items():
+        shape = tuple(expected[name].shape)
+        found = file.tensors[theirs].shape
+        if found != (shape[::-1] if names.is_transposed(name) else shape):
+            raise ForeignModelError(f"{file.path}: {theirs} is {list(found)}, the model needs {list(shape)}")
+
+
+def _surplus(file: GgufFile, wanted: Mapping[str, str]) -> Iterator[str]:
+    for name in file.tensors.keys() - set(wanted.values()):
+        if name == names.ROPE_FACTORS:
+            continue
+        if name == names.HEAD and np.array_equal(file.read(name), file.read(names.TOKEN_EMBEDDING)):
+            continue  # gpt2, whose head is the embedding
+        if name.endswith(".attn_output.bias") and not file.read(name).any():
+            continue
+        yield name
+
+
+def _dtype(records: Iterable[TensorRecord]) -> torch.dtype:
+    """float32 or float16 where the matrices are; bf16 where they are, or are quantized."""
+    kinds = {record.kind for record in records if len(record.shape) > 1 and record.name != "position_embd.weight"}
+    if kinds <= set(_WHOLE):
+        return torch.float32
+    return torch.float16 if kinds <= {*_WHOLE, GGMLQuantizationType.F16} else torch.bfloat16
