@@ -422,6 +422,6 @@ def _too_little(found: Collected, asked: Collect, to_judge: int) -> str | None:
     if found.held_out < to_judge:
         return (
             f"{found.held_out} conversations are held out to judge by, {to_judge} are needed (gate.min_conversations); "
-            "every new one adds to them by its share (data.held_out_share)"
+            f"that takes about {4 * to_judge} conversations in all"
         )
     return None

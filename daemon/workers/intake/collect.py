@@ -13,7 +13,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Collect, Collected
 from daemon.settings.sections import Tables
-from daemon.workers.intake import folders
+from daemon.workers.intake import folders, holding_out
 from daemon.workers.intake.cycles import Choice, Cycles, Wanted
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger
@@ -59,6 +59,8 @@ def from_ledger(command: Collect, ledger: Ledger, cycles: Cycles, paths: Paths, 
     if not cycles.is_assigned(command.cycle):
         _remove_stale(paths.snapshot(command.cycle))
         with ledger.transaction():
+            if moved := holding_out.top_up(ledger, settings.gate.min_conversations):
+                _logger.info("more conversations are held out, for the gate to have enough", number=moved)
             number = cycles.assign(command.cycle, wanted)
         if number < command.minimum:
             return Collected(cycle=command.cycle, conversations=number, replayed=0, held_out=0, sha256="")

@@ -4,7 +4,7 @@ The rules, for a conversation that is not known in this form:
 
 | an earlier form of it is | then |
 | --- | --- |
-| unknown | it is added, held out or new by the hash of its opening |
+| unknown | it is added, held out or new by its opening |
 | new or held out, and exactly the earlier form | that row becomes the longer conversation |
 | in a cycle, learned, or part of another conversation | it is added, learned from the first unknown turn on |
 | all of it but unanswered turns | nothing is added: what was said is taken together with its answer |
@@ -45,7 +45,7 @@ def add(ledger: Ledger, conversation: Conversation, origin: Origin, held_out_sha
         return "duplicate"
     earlier = ledger.longest_beginning(conversation)
     if earlier is None or earlier[0].state == "set_aside":
-        ledger.insert(conversation, _side(conversation, held_out_share), origin)
+        ledger.insert(conversation, _side(ledger, conversation, held_out_share), origin)
         return "added"
     row, turns, identity = earlier
     if row.identity == identity and row.state in ("new", "held_out"):
@@ -92,7 +92,7 @@ def _go_on_text(
     rest = Conversation(text=piece.text[start:].strip())
     outcome: Outcome = "added"
     if row and row.state == "new" and not ledger.covering(rest.identity):
-        ledger.replace(row, rest, _side(rest, held_out_share))
+        ledger.replace(row, rest, _side(ledger, rest, held_out_share))
     else:
         outcome = add(ledger, rest, origin, held_out_share)
     ledger.cover(piece.identity, by=rest.identity)
@@ -108,5 +108,6 @@ def _continues(earlier: Conversation, later: Conversation) -> bool:
     return grown.role == last.role and grown.content.startswith(last.content)
 
 
-def _side(conversation: Conversation, held_out_share: float) -> State:
-    return "held_out" if conversation.is_held_out(held_out_share) else "new"
+def _side(ledger: Ledger, conversation: Conversation, held_out_share: float) -> State:
+    held_out = conversation.is_held_out(held_out_share) or ledger.holds_out(conversation.group)
+    return "held_out" if held_out else "new"

@@ -200,6 +200,19 @@ class Ledger:
             (bytes.fromhex(identity), bytes.fromhex(by)),
         )
 
+    def hold_out(self, opening: str, numbers: list[int]) -> None:
+        """Hold out these new conversations, and whatever comes with their ``opening`` (`Conversation.group`)."""
+        self.database.execute("INSERT OR IGNORE INTO held_out_openings VALUES (?)", (bytes.fromhex(opening),))
+        self.database.executemany(
+            "UPDATE conversations SET state = 'held_out' WHERE id = ? AND state = 'new'",
+            [(number,) for number in numbers],
+        )
+
+    def holds_out(self, opening: str) -> bool:
+        """Whether conversations of this opening were held out by `hold_out`."""
+        query = "SELECT 1 FROM held_out_openings WHERE opening = ?"
+        return self.database.execute(query, (bytes.fromhex(opening),)).fetchone() is not None
+
     def read(self, location: Location) -> Conversation:
         """The text of a conversation.
 

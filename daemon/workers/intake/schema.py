@@ -101,4 +101,9 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE refusals ADD COLUMN trace TEXT NOT NULL DEFAULT '';  -- where reading it raised what nobody expected
     """,
+    """
+    CREATE TABLE held_out_openings (            -- besides those held out by their hash, see holding_out.py
+        opening BLOB PRIMARY KEY                -- Conversation.group
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
