@@ -11,17 +11,21 @@ CTL := $(BIN)/thorctl
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 
-install: $(VENV)/installed ## thord and thorctl into .venv
+install: $(VENV)/kernel ## thord and thorctl into .venv; after a 'git pull' too
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thord needs Python 3.11 or newer; set PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing thord into $(VENV) (torch is large: this takes a minute or more)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+# Compiled anew where its sources changed, as after a 'git pull'.
+$(VENV)/kernel: $(VENV)/installed $(wildcard engine/native/*.cpp engine/native/*.h) engine/native/build.py
 	@$(BIN)/python -m engine.native.build
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(VENV)/installed-dev: $(VENV)/installed | $(VENV)/kernel
 	@echo "installing what the tests and benchmarks need"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
@@ -44,10 +48,10 @@ soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=6
 
 check: lint test ## lint and test
 
-demo: $(VENV)/installed ## the main job on made-up data, in a few minutes
+demo: $(VENV)/kernel ## a model talks, learns something new and keeps what it knew, in a few minutes
 	@$(BIN)/python -m demo
 
-start: $(VENV)/installed ## start the service of this user
+start: $(VENV)/kernel ## start the service of this user
 	@$(CTL) start
 
 stop: ## stop it
@@ -67,7 +71,7 @@ bench-train: $(VENV)/installed-dev ## training beside transformers.Trainer and a
 	@$(BIN)/python bench/bench_train.py
 	@$(BIN)/python bench/bench_tokenising.py
 
-docs: $(VENV)/installed ## what is generated from the code
+docs: $(VENV)/kernel ## what is generated from the code
 	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml
 	@$(BIN)/python -m daemon.settings.reference docs/settings.md > .settings.md && mv .settings.md docs/settings.md
 
