@@ -118,7 +118,7 @@ class Version(TypedDict):
     version: str
     parent: str | None
     cycle: int | None
-    state: Literal["serving", "resident", "available", "rejected", "quarantined"]
+    state: Literal["serving", "resident", "available", "rejected", "quarantined", "purged"]
     created_at: str
     sha256: str
     parameters: int
@@ -162,6 +162,25 @@ class Scanned(TypedDict):
     added: int
     duplicates: int
     quarantined: int
+
+
+class Thing(TypedDict):
+    """Something on disk that ``[retention]`` decides about."""
+
+    kind: str
+    number: int
+    bytes: int
+    why: str
+
+
+class Cleaning(TypedDict):
+    """What goes, with its size and the rule that takes it, and what stays. ``failed``: what could not be removed."""
+
+    bytes: int
+    kept_bytes: int
+    removed: list[Thing]
+    kept: list[Thing]
+    failed: list[str]
 
 
 class Refusal(TypedDict):

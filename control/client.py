@@ -202,6 +202,20 @@ class Thord:
         body: dict[str, Json] = {"folder": _absolute([path])[0], "layout": layout}
         return self._control.post("/v1/imports", answers.Version, body, timeout=None)
 
+    def pin(self, version: str, *, pinned: bool = True) -> answers.Version:
+        """Have a version keep its weights whatever its age, or no longer."""
+        return self._control.post(
+            f"/v1/versions/{version_number(version)}/{'pin' if pinned else 'unpin'}", answers.Version
+        )
+
+    def retention(self) -> answers.Cleaning:
+        """What `clean` would remove now, and why the rest stays."""
+        return self._control.get("/v1/retention", answers.Cleaning, timeout=120)
+
+    def clean(self) -> answers.Cleaning:
+        """Remove what nothing needs, as ``[retention]`` says; what was removed."""
+        return self._control.post("/v1/clean", answers.Cleaning, timeout=None)
+
     def rollback(self) -> answers.Version:
         """Put the version that served before back into service."""
         return self._control.post("/v1/rollback", answers.Version, timeout=None)

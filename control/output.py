@@ -85,6 +85,16 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], states: Iterable
         print(paint(text, "dim") if number == 0 else text)
 
 
+def size(count: int) -> str:
+    """Bytes as people say them: ``517 MB``, ``3.1 GB``."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} GB"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: ``4 s``, ``3 min 20 s``, ``5 h 3 min``, ``2 d 4 h``."""
     if seconds is None:

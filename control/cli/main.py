@@ -28,6 +28,7 @@ COMMANDS = {
     "model": ("generate", "chat", "predict", "score"),
     "inspect": ("inspect",),
     "bench": ("bench",),
+    "clean": ("clean", "pin", "unpin"),
     "data": ("data", "ingest", "quarantine"),
     "watch": ("logs", "events", "top"),
     "setup": ("init", "config", "doctor", "install-service", "completion"),

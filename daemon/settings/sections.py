@@ -95,6 +95,29 @@ class ScheduleSettings(Section):
         return value
 
 
+class RetentionSettings(Section):
+    """``[retention]``: what is kept of versions, runs and snapshots that nothing needs any more."""
+
+    enabled: bool = Field(
+        True, description="Whether the rest is removed by itself; `thorctl clean` does it at any time."
+    )
+    keep_versions: int = Field(
+        4, ge=0, description="The newest versions that keep their weights besides those that something needs."
+    )
+    keep_rejected: int = Field(1, ge=0, description="The newest rejected or quarantined versions, likewise.")
+    keep_rollbacks: int = Field(2, ge=1, description="How many versions back a rollback can lead in any case.")
+    keep_runs: int = Field(
+        1, ge=0, description="The newest runs without a version, failed or cancelled, that keep their checkpoints."
+    )
+    keep_snapshots: int = Field(4, ge=0, description="The newest snapshots kept besides those of needed versions.")
+    keep_figures: int = Field(500, ge=1, description="The newest runs that keep their metrics and TensorBoard files.")
+    keep_days: float = Field(365.0, gt=0, description="Nothing that nothing needs is kept for longer.")
+    max_gigabytes: float | None = Field(
+        None, gt=0, examples=[50], description="Space for all of this; beyond, the oldest of what nothing needs goes."
+    )
+    min_free_gigabytes: float = Field(2.0, ge=0, description="Space that is kept free on the disk in the same way.")
+
+
 class ApiSettings(Section):
     """``[api]``: the public HTTP API."""
 
@@ -193,6 +216,7 @@ class Tables(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     inference: InferenceSettings = InferenceSettings()
+    retention: RetentionSettings = RetentionSettings()
     api: ApiSettings = ApiSettings()
     sessions: SessionSettings = SessionSettings()
     conversation_log: ConversationLogSettings = ConversationLogSettings()

@@ -16,7 +16,7 @@ from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.http_server import HttpServer
 from daemon.supervisor.operations import Call, House, Operation, new_request_id
 from daemon.supervisor.permissions import Access, Peer, may
-from daemon.supervisor.routes import cycles, data, events, imports, service, versions
+from daemon.supervisor.routes import cycles, data, events, imports, retention, service, versions
 
 _logger = log.get(__name__)
 
@@ -31,6 +31,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *cycles.OPERATIONS,
     *versions.OPERATIONS,
     *imports.OPERATIONS,
+    *retention.OPERATIONS,
     *data.OPERATIONS,
     *events.OPERATIONS,
     Operation("GET", "/v1/openapi.json", Access.READ, "The description of this API", _describe),

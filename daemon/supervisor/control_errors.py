@@ -12,7 +12,7 @@ from daemon.supervisor.imports import ImportFailedError
 from daemon.supervisor.ports import WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.promotion import NotAllowedError, NotNowError, RefusedError
 from daemon.supervisor.scans import ScanFailedError
-from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError, StoreUnavailableError
+from daemon.supervisor.store import CycleUnderWayError, NoSuchRecordError, PurgedError, StoreUnavailableError
 
 _logger = log.get(__name__)
 
@@ -32,6 +32,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     NotCancellableError: (409, "not_cancellable"),
     NotAllowedError: (409, "not_allowed"),
     RefusedError: (409, "refused"),
+    PurgedError: (409, "purged"),
     SettingsError: (422, "bad_settings"),
     ImportFailedError: (409, "import_failed"),
     EvaluationFailedError: (502, "evaluation_failed"),

@@ -62,7 +62,7 @@ class Cycles:
 
     Attributes:
         current: the cycle under way.
-        on_end: called with every cycle that ended.
+        before_training: awaited before the trainer begins with a cycle, and before it goes on.
     """
 
     def __init__(
@@ -76,7 +76,8 @@ class Cycles:
         troubles: Troubles,
     ) -> None:
         self.current: Cycle | None = None
-        self.on_end: Callable[[Cycle], None] = lambda _: None
+        self.before_training: Callable[[Cycle], Coroutine[None, None, None]] | None = None
+        self._on_end: list[Callable[[Cycle], None]] = []
         self._store = store
         self._workers = workers
         self._promotion = promotion
@@ -99,6 +100,10 @@ class Cycles:
             CycleState.EVALUATING: self._evaluate,
             CycleState.PROMOTING: self._promote,
         }
+
+    def on_end(self, call: Callable[[Cycle], None]) -> None:
+        """Have ``call`` told of every cycle that ended."""
+        self._on_end.append(call)
 
     # Requests ----------------------------------------------------------------------------------------------------
 
@@ -213,7 +218,8 @@ class Cycles:
         self._cancelled.pop(cycle.id, None)
         self._settling.begin()
         self._watch.end(cycle)
-        self.on_end(cycle)
+        for call in self._on_end:
+            call(cycle)
 
     async def _one_step(self, cycle: Cycle) -> Cycle:
         """One step in a task of its own, so that it can be cancelled while the drive goes on."""
@@ -304,6 +310,8 @@ class Cycles:
         return candidates.differing(cycle, base, earlier, training)
 
     async def _train(self, cycle: Cycle) -> Cycle:
+        if self.before_training is not None:
+            await self.before_training(cycle)
         command = Train(
             cycle=cycle.id,
             attempt=cycle.attempt,

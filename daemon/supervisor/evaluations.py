@@ -14,7 +14,11 @@ class EvaluationFailedError(Exception):
 
 
 class Evaluations:
-    """Gives the evaluator its work."""
+    """Gives the evaluator its work.
+
+    Attributes:
+        judging: versions that it measures because a person asked for it.
+    """
 
     def __init__(self, store: Store, workers: Workers, promotion: Promotion, numbers: RequestNumbers) -> None:
         self._store = store
@@ -22,6 +26,7 @@ class Evaluations:
         self._promotion = promotion
         self._numbers = numbers
         self._one_at_a_time = asyncio.Lock()
+        self.judging: set[int] = set()
 
     async def run(self, command: Evaluate) -> FromWorker:
         """Have the evaluator do one command; waits for another that is under way.
@@ -39,13 +44,14 @@ class Evaluations:
 
         Raises:
             NoSuchRecordError: there is no such version, or none serves.
+            PurgedError: its weights are gone.
             EvaluationFailedError: it could not be done.
             WorkerLostError: the evaluator ended without an answer.
         """
         serving = self._promotion.serving
         if number is None and serving is None:
             raise NoSuchRecordError("there is no version in service yet")
-        version = await self._store.version(serving if number is None and serving is not None else number or 0)
+        version = await self._store.whole_version(serving if number is None and serving is not None else number or 0)
         command = Evaluate(
             request=self._numbers.next(),
             version=version.number,
@@ -53,7 +59,11 @@ class Evaluations:
             cycle=None if files else version.cycle,
             files=files,
         )
-        answer = await self.run(command)
+        self.judging.add(version.number)
+        try:
+            answer = await self.run(command)
+        finally:
+            self.judging.discard(version.number)
         if isinstance(answer, Failure):
             raise EvaluationFailedError(answer.reason)
         if not isinstance(answer, Evaluated):

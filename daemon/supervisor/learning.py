@@ -14,6 +14,7 @@ from daemon.supervisor.observed import Observed
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.promotion import Promotion
 from daemon.supervisor.request_numbers import RequestNumbers
+from daemon.supervisor.retention.retention import Retention
 from daemon.supervisor.scans import Scans
 from daemon.supervisor.schedule import Schedule
 from daemon.supervisor.store import Store
@@ -31,6 +32,7 @@ class Learning:
     scans: Scans
     cycles: Cycles
     schedule: Schedule
+    retention: Retention
     observed: Observed
     troubles: Troubles
     paths: Paths
@@ -49,6 +51,9 @@ class Learning:
         evaluations = Evaluations(store, workers, promotion, numbers)
         cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
         schedule = Schedule(store, cycles, workers, paths, tables, troubles)
+        retention = Retention(store, promotion, cycles, evaluations, paths, tables)
+        cycles.on_end(lambda _: retention.begin())
+        schedule.at_night = retention.begin
         return cls(
             store=store,
             promotion=promotion,
@@ -57,6 +62,7 @@ class Learning:
             scans=Scans(workers, numbers),
             cycles=cycles,
             schedule=schedule,
+            retention=retention,
             observed=Observed(workers),
             troubles=troubles,
             paths=paths,
@@ -68,11 +74,13 @@ class Learning:
         await insist(lambda: versions.adopt(self.store, self.paths), self.troubles)
         found = await asyncio.to_thread(cycles_on_disk.find, self.paths)
         await insist(lambda: self.store.adopt_cycles(found), self.troubles)
+        await insist(self.retention.finish, self.troubles)
         await self.cycles.recover()
         await self.schedule.start()
+        self.retention.begin()
 
     async def close(self) -> None:
         """Stop in good order; what is unfinished goes on at the next start."""
         await self.schedule.close()
-        await asyncio.gather(self.cycles.close(), self.promotion.close())
+        await asyncio.gather(self.cycles.close(), self.promotion.close(), self.retention.close())
         await self.store.close()

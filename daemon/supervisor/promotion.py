@@ -17,7 +17,7 @@ the old version never stopped serving.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence, Set
 
 from control.paths import Paths
 from daemon import log
@@ -98,12 +98,13 @@ class Promotion:
 
         Raises:
             NoSuchRecordError: there is no such version.
+            PurgedError: its weights are gone.
             NotAllowedError: it was rejected or quarantined, and ``force`` is not given.
             RefusedError: the server will not serve it.
             NotNowError: the server cannot take it now.
             StoreUnavailableError: the disk is full or read-only; nothing changed.
         """
-        version = await self._store.version(number)
+        version = await self._store.whole_version(number)
         if version.state != "available" and not force and number != self.serving:
             raise NotAllowedError(
                 f"version {number:06d} is {version.state} ({version.note}); use --force to promote it"
@@ -143,6 +144,17 @@ class Promotion:
         await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by=by))
         return await self._store.version(previous)
 
+    @contextlib.asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Between swaps: none begins before the block ends."""
+        async with self._one_at_a_time:
+            yield
+
+    @property
+    def swapping(self) -> tuple[int, ...]:
+        """Versions that are being promoted, or wait for it."""
+        return tuple(self._swaps)
+
     async def recover(self) -> None:
         """Finish or forget the swap that a crash interrupted. Call once at start; no swap begins before it is done."""
         for draft in self._paths.models.glob(".tmp-current-*"):
@@ -180,6 +192,7 @@ class Promotion:
         async with self._one_at_a_time:
             if expected is not None and self.serving not in expected:
                 raise IncumbentChangedError(f"meanwhile version {self.serving} came into service")
+            await self._store.whole_version(swap.version)
             swap = swap.model_copy(update={"previous": self.serving})
             try:
                 held = await self._prepare(swap.version)
@@ -364,7 +377,8 @@ class Promotion:
             seen.add(number)
             try:
                 number = (await self._store.version(number)).previous
-                if number is not None and (await self._store.version(number)).state != "quarantined":
+                found = None if number is None else await self._store.version(number)
+                if found is not None and found.state != "quarantined" and not found.is_purged:
                     return None if number in seen else number
             except NoSuchRecordError:
                 return None

@@ -113,6 +113,9 @@ class Version(Record):
         previous: what served before it was promoted; where ``rollback`` leads.
         proven: a server has reported that it serves this version.
         note: why it is rejected or quarantined.
+        pinned: a person wants its weights kept.
+        purged_at: when its weights went; null: they are there.
+        purged_why: the rule by which they did.
     """
 
     number: int
@@ -126,6 +129,14 @@ class Version(Record):
     previous: int | None = None
     proven: bool = False
     note: str | None = None
+    pinned: bool = False
+    purged_at: str | None = None
+    purged_why: str | None = None
+
+    @property
+    def is_purged(self) -> bool:
+        """Its weights are gone, its record stays."""
+        return self.purged_at is not None
 
     def to_json(self, serving: int | None, resident: tuple[int, ...]) -> dict[str, JsonValue]:
         """The version as clients see it, given what is in service."""
@@ -134,6 +145,8 @@ class Version(Record):
             state = "serving"
         elif self.number in resident:
             state = "resident"
+        elif self.is_purged:
+            state = "purged"
         return {
             "version": version_name(self.number),
             "parent": version_name(self.parent),
@@ -145,6 +158,9 @@ class Version(Record):
             "metrics": dict(self.metrics),
             "previous": version_name(self.previous),
             "note": self.note,
+            "pinned": self.pinned,
+            "purged_at": self.purged_at,
+            "purged_why": self.purged_why,
         }
 
 

@@ -74,6 +74,7 @@ class Schedule:
     Attributes:
         next_at: when the next scheduled cycle is due; it may have passed while a cycle is under way.
         paused: while it is, no cycle starts by the clock or because enough is new. By hand they do.
+        at_night: called before the databases are copied.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Schedule:
     ) -> None:
         self.next_at: datetime.datetime | None = None
         self.paused: Pause | None = None
+        self.at_night: Callable[[], None] = lambda: None
         self._store = store
         self._cycles = cycles
         self._paths = paths
@@ -105,7 +107,7 @@ class Schedule:
         )
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every ring, twice
         workers.subscribe(self._observe)
-        cycles.on_end = self._cycle_ended
+        cycles.on_end(self._cycle_ended)
 
     async def start(self) -> None:
         """Begin. A cycle that came due while thord was down is started now, once."""
@@ -249,6 +251,7 @@ class Schedule:
 
     async def _back_up(self) -> None:
         now = self._clock()
+        self.at_night()
         for database in (self._paths.database, self._paths.ledger):  # not chats.db: what is deleted there must be gone
             await self._back_up_one(database)
         await insist(lambda: self._store.set_meta(LAST_BACKUP, now.isoformat()), self._troubles)

@@ -56,6 +56,11 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     """
+    ALTER TABLE versions ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE versions ADD COLUMN purged_at TEXT;
+    ALTER TABLE versions ADD COLUMN purged_why TEXT;
+    """,
+    """
     ALTER TABLE cycles ADD COLUMN variation TEXT;   -- how it differs from those that came to nothing before it
     """,
 )

@@ -7,7 +7,7 @@ and what was written is safe against a power cut once the method returns.
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -21,7 +21,14 @@ from daemon.supervisor.records import Cycle, CycleRequest, Event, Swap, Version,
 _logger = log.get(__name__)
 _SWAP = "swap"
 
-__all__ = ["CycleUnderWayError", "NoSuchRecordError", "Store", "StoreDamagedError", "StoreUnavailableError"]
+__all__ = [
+    "CycleUnderWayError",
+    "NoSuchRecordError",
+    "PurgedError",
+    "Store",
+    "StoreDamagedError",
+    "StoreUnavailableError",
+]
 
 CycleField = int | str | bool | None | Mapping[str, JsonValue] | Mapping[str, float]
 """A value for one column of a cycle."""
@@ -36,6 +43,16 @@ _LOST = "thord.db did not know it: it was restored from a copy, or begun anew"
 
 class NoSuchRecordError(LookupError):
     """There is no such cycle or version."""
+
+
+class PurgedError(Exception):
+    """The weights of the version were removed; its record stays."""
+
+    def __init__(self, version: Version) -> None:
+        super().__init__(
+            f"the weights of version {version.number:06d} were removed at {version.purged_at}: {version.purged_why}; "
+            "its record stays"
+        )
 
 
 class CycleUnderWayError(Exception):
@@ -191,6 +208,11 @@ class Store:
             lambda: self._database.select(Cycle, "SELECT * FROM cycles ORDER BY id DESC LIMIT ?", limit)
         )
 
+    async def ended_cycles(self, numbers: Sequence[int]) -> list[Cycle]:
+        """Those of these cycles that have ended."""
+        query = "SELECT * FROM cycles WHERE id IN (SELECT value FROM json_each(?)) AND ended_at IS NOT NULL"
+        return await self._database.run(lambda: self._database.select(Cycle, query, json.dumps(list(numbers))))
+
     async def unfinished_cycle(self) -> Cycle | None:
         """The cycle under way."""
         found = await self._database.run(
@@ -240,6 +262,52 @@ class Store:
                 self._judge(number, state, note)
 
         await self._database.run(judge)
+
+    async def whole_version(self, number: int) -> Version:
+        """One version that has its weights.
+
+        Raises:
+            NoSuchRecordError: there is none of that number.
+            PurgedError: its weights are gone.
+        """
+        version = await self.version(number)
+        if version.is_purged:
+            raise PurgedError(version)
+        return version
+
+    async def pin_version(self, number: int, *, pinned: bool) -> Version:
+        """Have a version keep its weights whatever its age, or no longer.
+
+        Raises:
+            NoSuchRecordError: there is none of that number.
+            PurgedError: its weights are gone.
+        """
+
+        def pin() -> Version:
+            with self._transaction():
+                version = self._version(number)
+                if version.is_purged:
+                    raise PurgedError(version)
+                if version.pinned is not pinned:
+                    version = version.model_copy(update={"pinned": pinned})
+                    self._database.put("versions", "number", version)
+                    self._append("version.pinned" if pinned else "version.unpinned", {"version": version_name(number)})
+                return version
+
+        return await self._database.run(pin)
+
+    async def purge_version(self, number: int, why: str) -> None:
+        """Write down that the weights of a version go."""
+
+        def purge() -> None:
+            with self._transaction():
+                version = self._version(number)
+                if not version.is_purged:
+                    version = version.model_copy(update={"purged_at": utc_now(), "purged_why": why})
+                    self._database.put("versions", "number", version)
+                    self._append("version.purged", {"version": version_name(number), "why": why})
+
+        await self._database.run(purge)
 
     async def add_metrics(self, number: int, metrics: Mapping[str, float]) -> None:
         """Add what an evaluation found to the metrics of a version."""

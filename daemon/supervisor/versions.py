@@ -7,11 +7,12 @@ from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import log
-from daemon.supervisor.records import Version
+from daemon.supervisor.records import Version, utc_now
 from daemon.supervisor.store import Store
 from engine import artifacts
 
 _logger = log.get(__name__)
+_GONE = "they were gone when thord.db came to know of it"
 
 
 def highest(paths: Paths) -> int:
@@ -44,8 +45,13 @@ async def adopt(store: Store, paths: Paths) -> None:
                 parameters=manifest.parameters,
                 metrics=manifest.metrics,
                 previous=manifest.parent,
+                **({} if _has_weights(paths, number) else {"purged_at": utc_now(), "purged_why": _GONE}),
             )
         )
+
+
+def _has_weights(paths: Paths, number: int) -> bool:
+    return (paths.version(number) / "model.safetensors").exists()
 
 
 def details(paths: Paths, number: int) -> dict[str, JsonValue]:

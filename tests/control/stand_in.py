@@ -69,6 +69,13 @@ STATUS = {
     "next_cycle_at": "2026-01-02T03:30:00.000Z",
     "conversations": COUNTS,
 }
+CLEANING = {
+    "bytes": 517_000_000,
+    "kept_bytes": 3_100_000_000,
+    "removed": [{"kind": "version", "number": 3, "bytes": 517_000_000, "why": "older than the newest 4"}],
+    "kept": [{"kind": "version", "number": 12, "bytes": 517_000_000, "why": "it serves"}],
+    "failed": [],
+}
 REFUSAL = {"file": "chats/\x1b[31mbad.json", "line": 3, "reason": "not JSON", "at": "2026-01-02T03:04:05.000Z"}
 CONFIGURATION = {
     "settings": {"profile": "tiny", "training": {"epochs": 3.0, "max_steps": None}},
@@ -118,6 +125,10 @@ class StandIn:
             ("GET", "/v1/versions/12"): (200, VERSION),
             ("GET", "/v1/versions/11"): (200, OLDER),
             ("POST", "/v1/versions/12/promote"): (200, VERSION),
+            ("POST", "/v1/versions/12/pin"): (200, VERSION | {"pinned": True}),
+            ("POST", "/v1/versions/12/unpin"): (200, VERSION | {"pinned": False}),
+            ("GET", "/v1/retention"): (200, CLEANING),
+            ("POST", "/v1/clean"): (200, CLEANING | {"failed": ["/a/file: Permission denied"]}),
             ("POST", "/v1/rollback"): (200, OLDER | {"state": "serving"}),
             ("POST", "/v1/evaluations"): (200, {"version": "000012", "passed": True, "metrics": {"loss": 2.5}}),
             ("GET", "/v1/data"): (200, COUNTS),

@@ -10,8 +10,8 @@ from tests.control import stand_in as thord
 from tests.control.stand_in import Ctl, StandIn
 
 NAMES = """start stop restart reload status train evaluate cycles cycle cancel pause resume versions version promote
-rollback generate chat predict score inspect bench import export push tokenizer data ingest quarantine logs events top
-init config doctor install-service completion""".split()
+rollback clean pin unpin generate chat predict score inspect bench import export push tokenizer data ingest quarantine
+logs events top init config doctor install-service completion""".split()
 
 
 @pytest.mark.parametrize("command", NAMES)
@@ -46,6 +46,8 @@ def test_no_command_is_left_out(ctl: Ctl) -> None:
         (["versions"], [thord.VERSION, thord.OLDER]),
         (["version", "12"], thord.VERSION),
         (["promote", "thor@000012"], thord.VERSION),
+        (["pin", "12"], thord.VERSION | {"pinned": True}),
+        (["clean", "--dry-run"], thord.CLEANING),
         (["rollback"], thord.OLDER | {"state": "serving"}),
         (["data"], thord.COUNTS),
         (["quarantine"], [thord.REFUSAL]),
@@ -254,3 +256,14 @@ def test_top_looks_as_often_as_told(stand_in: StandIn, ctl: Ctl) -> None:
 def test_status_of_a_worker_that_is_down(stand_in: StandIn, ctl: Ctl) -> None:
     assert ctl("status", "trainer").returncode == 3
     assert ctl("status", "nobody").returncode == 5
+
+
+def test_clean_says_what_goes_and_why_and_by_its_status_what_could_not(stand_in: StandIn, ctl: Ctl) -> None:
+    planned = ctl("clean", "--dry-run")
+    assert planned.returncode == 0
+    assert "version  000003  517 MB  older than the newest 4" in planned.stdout
+    assert "517 MB would be removed, 3.1 GB stay" in planned.stdout
+    done = ctl("clean")
+    assert done.returncode == 1
+    assert "517 MB removed" in done.stdout
+    assert "could not be removed: /a/file: Permission denied" in done.stderr

@@ -90,7 +90,7 @@ async def _check_base(learning: Learning, base: int) -> None:
         ControlError: its files are damaged, or its tokenizer is not the one in service.
         NoSuchRecordError: there is no such version.
     """
-    await learning.store.version(base)
+    await learning.store.whole_version(base)
     found = await asyncio.to_thread(versions.details, learning.paths, base)
     if "damaged" in found:
         raise ControlError(409, "damaged", f"version {version_name(base)} cannot be gone on from: {found['damaged']}")

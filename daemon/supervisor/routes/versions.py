@@ -44,6 +44,16 @@ async def promote(call: Call) -> Response:
     return JSONResponse(_shown(call, found))
 
 
+async def pin(call: Call) -> Response:
+    """Its weights are kept until it is unpinned."""
+    return JSONResponse(_shown(call, await call.house.learning.store.pin_version(call.number("version"), pinned=True)))
+
+
+async def unpin(call: Call) -> Response:
+    """Its weights are kept for as long as ``[retention]`` says."""
+    return JSONResponse(_shown(call, await call.house.learning.store.pin_version(call.number("version"), pinned=False)))
+
+
 async def rollback(call: Call) -> Response:
     """Returns when the version before serves."""
     return JSONResponse(_shown(call, await call.house.learning.promotion.rollback(by=call.by)))
@@ -67,6 +77,8 @@ OPERATIONS = (
     Operation("GET", "/v1/versions", Access.READ, "Versions, newest first", versions),
     Operation("GET", "/v1/versions/{version}", Access.READ, "One version, with settings and evaluation", version),
     Operation("POST", "/v1/versions/{version}/promote", Access.ADMIN, "Put into service", promote, PromoteBody),
+    Operation("POST", "/v1/versions/{version}/pin", Access.ADMIN, "Keep its weights", pin),
+    Operation("POST", "/v1/versions/{version}/unpin", Access.ADMIN, "Keep its weights no longer than others'", unpin),
     Operation("POST", "/v1/rollback", Access.ADMIN, "Put the version before back into service", rollback),
     Operation("POST", "/v1/evaluations", Access.WORK, "Judge a version", evaluate, EvaluateBody),
 )

@@ -1,0 +1,1 @@
+"""What is removed once nothing needs it: a plan (pure), what is on disk, how it is removed, and when."""

@@ -1,0 +1,133 @@
+"""What of it lies on disk, how much, and how it goes: by rename into ``.trash``, then for good.
+
+Only names that thord gives are looked at, no symbolic link is followed, and what others put there is left alone. A
+crash between any two steps leaves something whole, or in ``.trash``, which the next call empties. All of it blocks.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from control.paths import Paths
+from daemon.supervisor.retention.plan import Kind
+from engine.artifacts import MANIFEST
+
+EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
+RECORDS = frozenset({MANIFEST, EVALUATION})
+"""What stays of a version when its weights go."""
+_PARTS_OF_RUN = ("checkpoints", "data", "tokenizer")
+_NUMBER = re.compile(r"\d{6,18}")
+_TRASH = ".trash"
+
+
+def numbers(folder: Path) -> list[int]:
+    """The numbered folders in ``folder``; links and whatever else is called like that are none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return sorted(int(name) for name in found if _NUMBER.fullmatch(name))
+    return []
+
+
+def parts(paths: Paths, kind: Kind, number: int) -> list[Path]:
+    """What goes of a thing; empty where all of it is gone."""
+    match kind:
+        case "version" | "rejected":
+            return [path for path in _entries(paths.version(number)) if path.name not in RECORDS]
+        case "run" | "published run":
+            folder = paths.run_folder(number)
+            return [path for path in _entries(folder) if path.name in _PARTS_OF_RUN]
+        case "snapshot":
+            return _folder(paths.snapshot(number))
+        case "figures":
+            metrics = [path for path in _entries(paths.run_folder(number)) if path.name == METRICS]
+            return [*metrics, *_folder(paths.tensorboard / f"{number:06d}")]
+
+
+def size(found: list[Path]) -> int:
+    """Bytes on the disk of files and all below folders, each file once whatever its links."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for path in found:
+        for status in _statuses(path):
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_blocks * 512
+    return total
+
+
+def remove(found: list[Path]) -> list[str]:
+    """Remove files and folders; what could not be is said, and what is gone already counts as done.
+
+    Each goes out of sight by rename before anything of it is deleted.
+    """
+    complaints = []
+    for path in found:
+        trash = _trash_of(path)
+        try:
+            trash.mkdir(exist_ok=True)
+            path.rename(trash / f"{path.parent.name}-{path.name}")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            complaints.append(f"{path}: {error.strerror}")
+    for trash in dict.fromkeys(map(_trash_of, found)):
+        complaints += _empty(trash)
+    return complaints
+
+
+def finish(paths: Paths) -> list[str]:
+    """Empty what an earlier removal left in ``.trash``; what could not be is said."""
+    places = (paths.versions, paths.runs, paths.snapshots, paths.tensorboard)
+    return [complaint for place in places for complaint in _empty(place / _TRASH)]
+
+
+def free_bytes(paths: Paths) -> int:
+    """What is free where models lie."""
+    return shutil.disk_usage(paths.models).free
+
+
+def _trash_of(path: Path) -> Path:
+    """On the same file system as the thing: beside the numbered folder that it is, or is in."""
+    folder = path.parent if _NUMBER.fullmatch(path.parent.name) else path
+    return folder.parent / _TRASH
+
+
+def _empty(trash: Path) -> list[str]:
+    complaints: list[str] = []
+    if trash.is_dir() and not trash.is_symlink():
+        for path in _entries(trash):
+            try:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                complaints.append(f"{path}: {error.strerror}")
+        with contextlib.suppress(OSError):
+            trash.rmdir()
+    return complaints
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing in one that is a link or is gone. Links among it are left out."""
+    if folder.is_symlink():
+        return []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if not entry.is_symlink())
+    return []
+
+
+def _folder(path: Path) -> list[Path]:
+    return [path] if path.is_dir() and not path.is_symlink() else []
+
+
+def _statuses(path: Path) -> Iterator[os.stat_result]:
+    with contextlib.suppress(FileNotFoundError):
+        yield path.lstat()
+        if path.is_dir() and not path.is_symlink():
+            for folder, folders, files in os.walk(path):
+                for name in (*folders, *files):
+                    with contextlib.suppress(FileNotFoundError):
+                        yield (Path(folder) / name).lstat()

@@ -1,0 +1,126 @@
+"""What goes and what stays: a pure function of what is there, the policy and the time. The rules, in their order:
+
+| rule   | what it takes                                                                              |
+| ------ | ------------------------------------------------------------------------------------------ |
+| needed | nothing: what something needs stays, whatever the others say                               |
+| count  | of each kind, what is older than the newest so many                                        |
+| age    | what is older than so many days                                                            |
+| space  | the oldest of the rest, until all of it fits the budget and enough of the disk is free     |
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["version", "rejected", "run", "published run", "snapshot", "figures"]
+"""Weights of a version, of one that the gate rejected; checkpoints and tokens of a run that published nothing, of one
+whose version is published; the data of a cycle; the metrics and TensorBoard files of a run."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that could go.
+
+    Attributes:
+        number: of the version or cycle.
+        bytes: what would be free without it.
+        since: when it came to be or ended, in seconds since 1970.
+        needed: what needs it, in words; empty where nothing does.
+    """
+
+    kind: Kind
+    number: int
+    bytes: int
+    since: float
+    needed: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How much is kept of what nothing needs.
+
+    Attributes:
+        keep: the newest so many of each kind.
+        setting: the name of the setting that says so, for each kind.
+        seconds: how old it may become.
+        max_bytes: of all that is there, needed or not; null: as the disk allows.
+        min_free_bytes: what is to be free on the disk.
+    """
+
+    keep: Mapping[Kind, int]
+    setting: Mapping[Kind, str]
+    seconds: float
+    max_bytes: int | None
+    min_free_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Each with why: the rule that takes it, or what keeps it."""
+
+    removed: tuple[tuple[Thing, str], ...]
+    kept: tuple[tuple[Thing, str], ...]
+
+    @property
+    def bytes(self) -> int:
+        """What will be free."""
+        return sum(thing.bytes for thing, _ in self.removed)
+
+
+def plan(inventory: Iterable[Thing], policy: Policy, now: float, free_bytes: int) -> Plan:
+    """Decide about everything, oldest first. ``free_bytes`` are free on the disk now."""
+    things = sorted(inventory, key=lambda thing: (thing.since, thing.kind, thing.number))
+    why_removed = {**_too_many(things, policy), **_too_old(things, policy, now)}
+    rest = sum(thing.bytes for thing in things if thing not in why_removed)
+    free = free_bytes + sum(thing.bytes for thing in why_removed)
+    for thing in things:
+        rule = _too_large(rest, free, policy)
+        if rule is None:
+            break
+        if not thing.needed and thing not in why_removed:
+            why_removed[thing] = rule
+            rest, free = rest - thing.bytes, free + thing.bytes
+    return Plan(
+        removed=tuple((thing, why_removed[thing]) for thing in things if thing in why_removed),
+        kept=tuple((thing, thing.needed or _why_kept(thing, policy)) for thing in things if thing not in why_removed),
+    )
+
+
+def _too_many(things: list[Thing], policy: Policy) -> dict[Thing, str]:
+    """The needed ones do not count: so many are kept besides them."""
+    found: dict[Thing, str] = {}
+    left = dict(policy.keep)
+    for thing in reversed(things):
+        if thing.needed:
+            continue
+        if left[thing.kind] <= 0:
+            found[thing] = _why_too_many(thing, policy)
+        left[thing.kind] -= 1
+    return found
+
+
+def _why_too_many(thing: Thing, policy: Policy) -> str:
+    if thing.kind == "published run":
+        return "its version is published"
+    return f"older than the newest {policy.keep[thing.kind]} ({policy.setting[thing.kind]})"
+
+
+def _too_old(things: list[Thing], policy: Policy, now: float) -> dict[Thing, str]:
+    days = f"{policy.seconds / 86_400:g}"
+    return {
+        thing: f"older than {days} days (retention.keep_days)"
+        for thing in things
+        if not thing.needed and now - thing.since > policy.seconds
+    }
+
+
+def _too_large(kept_bytes: int, free_bytes: int, policy: Policy) -> str | None:
+    if policy.max_bytes is not None and kept_bytes > policy.max_bytes:
+        return "all together are more than retention.max_gigabytes allows"
+    if free_bytes < policy.min_free_bytes:
+        return "the disk is fuller than retention.min_free_gigabytes allows, or the next run would not fit"
+    return None
+
+
+def _why_kept(thing: Thing, policy: Policy) -> str:
+    return f"among the newest {policy.keep[thing.kind]} ({policy.setting[thing.kind]})"

@@ -1,0 +1,166 @@
+"""When things go: after a cycle, at night, when a run would not fit, and when somebody asks for it."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from control.paths import Paths
+from daemon import log
+from daemon.settings.sections import Tables
+from daemon.supervisor.cycles import Cycles
+from daemon.supervisor.evaluations import Evaluations
+from daemon.supervisor.promotion import Promotion
+from daemon.supervisor.records import Cycle
+from daemon.supervisor.retention import disk
+from daemon.supervisor.retention.inventory import Known, needed_versions, policy, things
+from daemon.supervisor.retention.plan import Plan, Thing, plan
+from daemon.supervisor.store import Store, StoreUnavailableError
+
+_logger = log.get(__name__)
+
+_SUBJECT = "retention"
+_BYTES_OF_CHECKPOINT, _BYTES_OF_WEIGHTS = 12, 4
+"""For each parameter: weights and the two averages of Adam, all in float32; and the version that comes of the run."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was carried out. ``complaints`` are about what could not be removed."""
+
+    plan: Plan
+    complaints: tuple[str, ...]
+
+
+class Retention:
+    """Removes what nothing needs; one round at a time, in threads, never while a version is swapped in."""
+
+    def __init__(
+        self, store: Store, promotion: Promotion, cycles: Cycles, evaluations: Evaluations, paths: Paths,
+        tables: Callable[[], Tables],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._promotion = promotion
+        self._cycles = cycles
+        self._evaluations = evaluations
+        self._paths = paths
+        self._tables = tables
+        self._one_at_a_time = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        cycles.before_training = self.make_room
+
+    async def plan(self, room_bytes: int = 0) -> Plan:
+        """What would go now; nothing is changed.
+
+        Raises:
+            StoreUnavailableError: what is known cannot be read.
+        """
+        settings = self._tables().retention
+        known = await self._known()
+        found = await asyncio.to_thread(things, self._paths, known, settings.keep_rollbacks)
+        free = await asyncio.to_thread(disk.free_bytes, self._paths)
+        return plan(found, policy(settings, room_bytes), time.time(), free)
+
+    async def clean(self, room_bytes: int = 0) -> Cleaned:
+        """Remove what nothing needs, so that ``room_bytes`` more than usual are free, as far as that goes.
+
+        Raises:
+            StoreUnavailableError: the disk is read-only or full beyond help; what is not removed yet stays.
+        """
+        async with self._one_at_a_time:
+            planned = await self.plan(room_bytes)
+            complaints: list[str] = []
+            done: list[tuple[Thing, str]] = []
+            for thing, rule in planned.removed:
+                if await self._may_go(thing, rule):
+                    found = await asyncio.to_thread(disk.parts, self._paths, thing.kind, thing.number)
+                    complaints += await asyncio.to_thread(disk.remove, found)
+                    done.append((thing, rule))
+            carried_out = Plan(tuple(done), planned.kept)
+            if done:
+                counts: dict[str, JsonValue] = dict(Counter(thing.kind for thing, _ in done))
+                await self._store.note("cleaned", {"bytes": carried_out.bytes, **counts})
+            for complaint in complaints:
+                _logger.error("could not be removed", what=complaint)
+            return Cleaned(carried_out, tuple(complaints))
+
+    def begin(self) -> None:
+        """Clean in the background, where the settings want that."""
+        if self._tables().retention.enabled and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._clean_quietly(0))
+
+    async def make_room(self, cycle: Cycle) -> None:
+        """See to it that the run of a cycle fits, as far as that goes without what is needed."""
+        tables = self._tables()
+        if not tables.retention.enabled or cycle.base_version is None:
+            return
+        checkpoints = tables.training.keep_checkpoints + 1
+        per_parameter = _BYTES_OF_WEIGHTS + checkpoints * _BYTES_OF_CHECKPOINT
+        try:
+            parameters = (await self._store.version(cycle.base_version)).parameters
+        except (LookupError, StoreUnavailableError):
+            return
+        await self._clean_quietly(parameters * per_parameter)
+
+    async def finish(self) -> None:
+        """Carry to its end what a crash interrupted. Call once at start."""
+        complaints = []
+        for version in await self._store.versions():
+            if version.is_purged:
+                found = await asyncio.to_thread(disk.parts, self._paths, "version", version.number)
+                complaints += await asyncio.to_thread(disk.remove, found)
+        complaints += await asyncio.to_thread(disk.finish, self._paths)
+        for complaint in complaints:
+            _logger.error("could not be removed", what=complaint)
+
+    async def close(self) -> None:
+        """Stop; what is half removed is finished at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _clean_quietly(self, room_bytes: int) -> None:
+        try:
+            await self.clean(room_bytes)
+        except (OSError, StoreUnavailableError) as error:
+            _logger.warning("nothing could be cleaned up; it will be tried again", reason=str(error))
+
+    async def _may_go(self, thing: Thing, rule: str) -> bool:
+        """Write down that a version goes, unless something has come to need it since the plan was made."""
+        if thing.kind not in ("version", "rejected"):
+            return True
+        async with self._promotion.still():
+            if thing.number in needed_versions(await self._known(), self._tables().retention.keep_rollbacks):
+                return False
+            await self._store.purge_version(thing.number, rule)
+        return True
+
+    async def _known(self) -> Known:
+        versions = await self._store.versions()
+        numbers = await asyncio.to_thread(self._numbers_on_disk)
+        cycles = {cycle.id: cycle for cycle in await self._store.ended_cycles(numbers)}
+        return Known(
+            versions=[version for version in versions if not version.is_purged],
+            published=frozenset(version.cycle for version in versions if version.cycle is not None),
+            cycles=cycles,
+            busy=self._busy(),
+            serving=self._promotion.serving,
+        )
+
+    def _numbers_on_disk(self) -> list[int]:
+        return sorted({*disk.numbers(self._paths.runs), *disk.numbers(self._paths.snapshots)})
+
+    def _busy(self) -> dict[int, str]:
+        busy = dict.fromkeys(self._evaluations.judging, "it is being evaluated")
+        if cycle := self._cycles.current:
+            for number in (cycle.request.base, cycle.base_version, cycle.version, cycle.incumbent):
+                if number is not None:
+                    busy[number] = f"cycle {cycle.id} is under way with it"
+        busy |= dict.fromkeys(self._promotion.swapping, "it is being promoted")
+        busy |= dict.fromkeys(self._promotion.resident, "the server holds it in memory")
+        if self._promotion.serving is not None:
+            busy[self._promotion.serving] = "it serves"
+        return busy
