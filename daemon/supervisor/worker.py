@@ -16,8 +16,10 @@ from daemon.messages import Beat, FromWorker, Message, Ready, Stop, WorkerName
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.channel import Connection
 from daemon.supervisor.ports import WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.pulse import Clock, Limit, Pulse
 from daemon.supervisor.records import utc_now
 from daemon.supervisor.roles import Role
+from daemon.supervisor.usage import Usage
 from daemon.supervisor.worker_process import Exit, WorkerProcess
 from daemon.supervisor.worker_state import (
     ALIVE,
@@ -97,18 +99,6 @@ class Change:
     died: bool
 
 
-@dataclass
-class _Pulse:
-    """When a worker was last heard of, in monotonic seconds."""
-
-    ready_at: float = math.inf
-    seen_at: float = math.inf
-    progress_at: float = math.inf
-    progress: int = 0
-    activity: str = ""
-    busy: bool = False
-
-
 @dataclass(frozen=True)
 class _Request:
     answers: Callable[[FromWorker], bool]
@@ -141,8 +131,7 @@ class Worker:
         self._turn = asyncio.Event()
         self._process: WorkerProcess | None = None
         self._connection: Connection | None = None
-        self._pulse = _Pulse()
-        self._booting_since = math.inf
+        self._pulse = Pulse()
         self._silence_seconds = math.inf
         self._due_at = math.inf
         self._grace_seconds = 0.0
@@ -251,18 +240,11 @@ class Worker:
         """It sent a message. What comes from the connection of an earlier process is of no interest any more."""
         if connection is not self._connection:
             return
-        now = time.monotonic()
-        self._pulse.seen_at = now
+        self._pulse.heard(time.monotonic())
         if isinstance(message, Beat):
-            if message.progress != self._pulse.progress or not (message.busy and self._pulse.busy):
-                self._pulse.progress_at = now
-            self._pulse.progress, self._pulse.activity, self._pulse.busy = (
-                message.progress,
-                message.activity,
-                message.busy,
-            )
+            self._pulse.beaten(message, self._usage())
         elif isinstance(message, Ready):
-            self._pulse.ready_at = self._pulse.progress_at = now
+            self._pulse.ready(self._usage())
             self._happened(WorkerEvent.READY, "ready")
         if self.listener:
             # Not called from here: a fault in it must not cost the worker its connection.
@@ -276,13 +258,8 @@ class Worker:
     @property
     def deadline(self) -> float:
         """The monotonic time at which `look` has something to do, if nothing is heard until then."""
-        if self.state is WorkerState.STARTING:
-            return self._booting_since + self.settings.boot_timeout_seconds
-        if self.state is WorkerState.RUNNING:
-            silent = self._pulse.seen_at + self._silence_seconds
-            stalled = self._pulse.progress_at + self.settings.stall_timeout_seconds if self._pulse.busy else math.inf
-            return min(silent, stalled)
-        return self._due_at
+        limits = self._limits()
+        return min(limit.clock.due(limit.seconds) for limit in limits) if limits else self._due_at
 
     def look(self, now: float) -> None:
         """Do what is due."""
@@ -290,27 +267,32 @@ class Worker:
             return
         if self.state is WorkerState.BACKOFF:
             self._happened(WorkerEvent.DUE, "started again")
-        elif self.state in (WorkerState.STARTING, WorkerState.RUNNING):
-            self._overdue_reason = self._why_overdue(now)
-            self._happened(WorkerEvent.OVERDUE, self._overdue_reason)
+        elif limits := self._limits():
+            for limit in limits:
+                if limit.clock.due(limit.seconds) <= now and (
+                    why := limit.clock.why_over(limit.seconds, self._usage())
+                ):
+                    self._overdue_reason = f"{limit.broken}; {why}"
+                    self._happened(WorkerEvent.OVERDUE, self._overdue_reason)
+                    return
         else:
             self._due_at = math.inf
             self.kill()
 
     def excuse(self, seconds: float) -> None:
         """The supervisor did not run for so long, and perhaps nobody did: whoever was being timed gets fresh time."""
-        now = time.monotonic()
         self._due_at += seconds
-        self._booting_since = now
-        self._pulse.seen_at = self._pulse.progress_at = now
+        self._pulse.excuse(self._usage())
 
-    def _why_overdue(self, now: float) -> str:
-        limits = self.settings
+    def _limits(self) -> list[Limit]:
         if self.state is WorkerState.STARTING:
-            return f"not ready within {limits.boot_timeout_seconds:g} s"
-        if now >= self._pulse.seen_at + self._silence_seconds:
-            return f"silent for {self._silence_seconds:g} s"
-        return f"busy ({self._pulse.activity}) without progress for {limits.stall_timeout_seconds:g} s"
+            return self._pulse.before_ready(self.settings)
+        if self.state is WorkerState.RUNNING:
+            return self._pulse.at_work(self.settings, self._silence_seconds)
+        return []
+
+    def _usage(self) -> Usage:
+        return self._process.usage() if self._process else Usage(time.monotonic())
 
     # The state machine ----------------------------------------------------------------------------------------------
 
@@ -328,7 +310,7 @@ class Worker:
 
     def _start_process(self) -> None:
         self._due_at = math.inf
-        self._booting_since = time.monotonic()
+        self._pulse.boot = Clock(Usage(time.monotonic()))
         # The process beats as often as the settings of now ask for, also once they have changed.
         self._silence_seconds = self.settings.heartbeat_timeout_seconds
         try:
@@ -385,7 +367,7 @@ class Worker:
         if overdue:
             reason = f"{reason} ({overdue})"
         self._process = None
-        self._pulse = _Pulse()
+        self._pulse = Pulse()
         if self._connection:
             self._connection.close()
             self._connection = None

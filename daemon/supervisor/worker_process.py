@@ -15,8 +15,10 @@ from pathlib import Path
 import daemon
 from daemon import assignment, time_slice
 from daemon.assignment import Assignment
+from daemon.supervisor import usage
 from daemon.supervisor.output import Output, OutputLog
 from daemon.supervisor.roles import Role
+from daemon.supervisor.usage import Usage
 
 _MOST_MODEST = 19
 """Of a session that gives way: it has what others leave, half a core beside a server that streams without pause."""
@@ -98,6 +100,10 @@ class WorkerProcess:
             self._child.kill()
             self._child.wait()
             raise
+
+    def usage(self) -> Usage:
+        """What it has used of processors and disk so far."""
+        return usage.of_process(self.pid)
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the worker itself."""

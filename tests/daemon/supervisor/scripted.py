@@ -44,14 +44,14 @@ class Crew:
         if (
             "describes_itself" not in behaviours.values()
         ):  # on a busy machine the modest ones would slow every test down
-            roles = {name: dataclasses.replace(role, nice=0) for name, role in roles.items()}
+            roles = {name: dataclasses.replace(role, nice=0, gives_way=False) for name, role in roles.items()}
         self.changes: list[Change] = []
         self.messages: list[tuple[str, FromWorker]] = []
         self.workers = Workers(self.paths, self.settings, (), roles)
         self.workers.watch(self.changes.append)
         self.workers.subscribe(lambda worker, message: self.messages.append((worker, message)))
 
-    async def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain; {self.workers.statuses()}"
@@ -123,7 +123,7 @@ class Thord:
 
 
 def wait_until(
-    condition: Callable[[], object], seconds: float = 20.0, what: Callable[[], str] = lambda: "waited in vain"
+    condition: Callable[[], object], seconds: float = 60.0, what: Callable[[], str] = lambda: "waited in vain"
 ) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
