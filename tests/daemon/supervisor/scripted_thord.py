@@ -13,7 +13,10 @@ if __name__ == "__main__":
     script = str(Path(__file__).with_name("scripted_worker.py"))
     roles = {
         name: dataclasses.replace(
-            role, argv=(sys.executable, "-P", script, *behaviours.get(name, "idle").split(",")), nice=0
+            role,
+            argv=(sys.executable, "-P", script, *behaviours.get(name, "idle").split(",")),
+            nice=0,
+            gives_way=False,
         )
         for name, role in ROLES.items()
     }
