@@ -157,11 +157,12 @@ class Reloaded(TypedDict):
 
 
 class Scanned(TypedDict):
-    """What a look through the inbox found."""
+    """What a look through the inbox found, or what became of the files that were named."""
 
     added: int
     duplicates: int
     quarantined: int
+    read_as: NotRequired[dict[str, int]]
 
 
 class Thing(TypedDict):

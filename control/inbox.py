@@ -19,8 +19,8 @@ _LONGEST_NAME = 230
 """Bytes; file systems take 255, and a sum may come on top."""
 
 
-def put(source: IO[bytes], name: str, folder: Path) -> Path:
-    """Copy a stream into a folder of the inbox; the file it became.
+def put(source: IO[bytes], name: str, folder: Path) -> tuple[Path, bool]:
+    """Copy a stream into a folder of the inbox; the file it became, and whether it is a new one.
 
     It is written under a hidden name, which thord leaves alone, and linked to its own name when it is complete and on
     disk. Where that name is taken it gets one with its sum; the same content under the same name is put only once.
@@ -37,7 +37,7 @@ def put(source: IO[bytes], name: str, folder: Path) -> Path:
                 file.flush()
                 _give_to_owner_of(folder, file.fileno())
                 os.fsync(file.fileno())
-            target = _link(Path(draft), folder / _readable(name))
+            target, is_new = _link(Path(draft), folder / _readable(name))
         finally:
             Path(draft).unlink(missing_ok=True)
         _fsync(folder)
@@ -47,7 +47,7 @@ def put(source: IO[bytes], name: str, folder: Path) -> Path:
         ) from error
     except OSError as error:
         raise errors.ThordError(f"{name} could not be copied into {folder}: {error.strerror}") from error
-    return target
+    return target, is_new
 
 
 def files_in(path: Path) -> Iterator[tuple[Path, str]]:
@@ -75,16 +75,18 @@ def _readable(name: str) -> str:
     return f"{name}.txt" if is_ignored(name) else name
 
 
-def _link(draft: Path, target: Path) -> Path:
+def _link(draft: Path, target: Path) -> tuple[Path, bool]:
     try:
         target.hardlink_to(draft)
+        return target, True
     except FileExistsError:
         with draft.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         target = target.with_name(f"{target.stem}-{digest[:12]}{target.suffix}")
-        if not target.exists():
-            target.hardlink_to(draft)
-    return target
+        if target.exists():
+            return target, False
+        target.hardlink_to(draft)
+    return target, True
 
 
 def _give_to_owner_of(folder: Path, descriptor: int) -> None:

@@ -83,13 +83,18 @@ class Settled(Message):
 
 
 class Scanned(Message):
-    """The inbox was read through once more; ``request`` echoes the command."""
+    """The inbox was read through once more; ``request`` echoes the command.
+
+    The numbers are those of the files that the command named, whoever read them, else of what the scan itself read.
+    ``read_as`` says for how many files which shape was found.
+    """
 
     kind: Literal["scanned"] = "scanned"
     request: int
     added: int
     duplicates: int
     quarantined: int
+    read_as: dict[str, int] = {}
 
 
 class TrainProgress(Message):
@@ -252,11 +257,15 @@ class Settle(Message):
 
 
 class Scan(Message):
-    """Intake: look through every watched folder now. ``retry_quarantine`` reads refused files again."""
+    """Intake: look through every watched folder now. ``retry_quarantine`` reads refused files again.
+
+    With ``files`` the answer is about those.
+    """
 
     kind: Literal["scan"] = "scan"
     request: int
     retry_quarantine: bool = False
+    files: tuple[str, ...] = ()
 
 
 class Train(Message):

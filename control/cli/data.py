@@ -11,6 +11,17 @@ from control.cli.parser import Commands, Options, connect, positive
 
 if TYPE_CHECKING:
     from control.answers import Scanned
+    from control.client import Thord
+
+
+_SHAPES = {
+    "lines": "JSON Lines",
+    "document": "JSON",
+    "transcript": "transcripts",
+    "utterances": "dialogues of one line each",
+    "plain": "plain text",
+}
+"""How thord read a file, in words."""
 
 
 class IngestOptions(Options):
@@ -73,7 +84,7 @@ def _ingest(options: IngestOptions) -> int:
 
     thord = connect(options)
     folder = thord.paths.inbox / ("corpus" if options.corpus else "conversations")
-    copied: list[Path] = []
+    copied: list[tuple[Path, bool]] = []
     for name in options.files:
         if name == "-":
             copied.append(inbox.put(sys.stdin.buffer, "stdin", folder))
@@ -88,17 +99,20 @@ def _ingest(options: IngestOptions) -> int:
     found: Scanned | None = None
     when = ""
     try:
-        found = thord.scan()
+        found = _what_became_of(copied, thord)
     except errors.NotRunningError:
         when = "thord is not running and reads them when it starts"
     except errors.NotPermittedError:
         when = "thord reads them by itself in a moment"  # A member of the group may give, but not command.
     if options.json:
-        output.emit({"files": [str(file) for file in copied], "read": found is not None, **(found or {})})
+        output.emit({"files": [str(file) for file, _ in copied], "read": found is not None, **(found or {})})
     elif found is None:
-        output.say(f"{_files(copied)} copied into {folder}; {when}")
+        output.say(f"{_files(len(copied))} copied into {folder}; {when}")
     else:
-        output.say(f"{_files(copied)} copied into {folder}: {_in_words(found)}")
+        output.say(f"{_files(len(copied))} copied into {folder}: {_in_words(found)}")
+        shapes = [f"{count} as {_SHAPES.get(name, name)}" for name, count in found.get("read_as", {}).items()]
+        if shapes:
+            output.say(f"read: {', '.join(shapes)}")
     return exit_status.DONE
 
 
@@ -134,5 +148,15 @@ def _in_words(found: Scanned) -> str:
     )
 
 
-def _files(files: list[Path]) -> str:
-    return "1 file" if len(files) == 1 else f"{len(files)} files"
+def _what_became_of(copied: list[tuple[Path, bool]], thord: Thord) -> Scanned:
+    """Of each file that is new; what lay there already, byte for byte, is known already."""
+    new = [file for file, is_new in copied if is_new]
+    found: Scanned = thord.scan(new) if new else {"added": 0, "duplicates": 0, "quarantined": 0}
+    if old := [file for file, is_new in copied if not is_new]:
+        before = thord.scan(old)
+        found["duplicates"] += before["added"] + before["duplicates"]
+    return found
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

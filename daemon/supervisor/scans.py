@@ -16,15 +16,17 @@ class Scans:
         self._workers = workers
         self._numbers = numbers
 
-    async def scan(self, *, retry_quarantine: bool) -> Scanned:
+    async def scan(self, *, retry_quarantine: bool, files: tuple[str, ...] = ()) -> Scanned:
         """Read through every watched folder, and with ``retry_quarantine`` what was refused once more.
+
+        With ``files`` the answer says what became of those.
 
         Raises:
             ScanFailedError: the intake could not.
             WorkerUnavailableError: it is not there.
             WorkerLostError: it went away before it answered.
         """
-        command = Scan(request=self._numbers.next(), retry_quarantine=retry_quarantine)
+        command = Scan(request=self._numbers.next(), retry_quarantine=retry_quarantine, files=files)
 
         def answers(message: FromWorker) -> bool:
             return isinstance(message, Scanned | Failure) and message.request == command.request

@@ -54,11 +54,13 @@ def test_what_does_not_exist_is_five(stand_in: StandIn, ctl: Ctl) -> None:
 
 def test_another_file_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
     folder = tmp_path / "inbox"
+    news = []
     for content in (b"one", b"two", b"one", b"two"):
         source = tmp_path / "source"
         source.write_bytes(content)
         with source.open("rb") as stream:
-            inbox.put(stream, "name.jsonl", folder)
+            news.append(inbox.put(stream, "name.jsonl", folder)[1])
+    assert news == [True, True, True, False], "the third has a name with its sum"
     contents = [file.read_bytes() for file in folder.iterdir()]
     assert set(contents) == {b"one", b"two"}
     assert (folder / "name.jsonl").read_bytes() == b"one"
@@ -79,7 +81,7 @@ def test_what_is_given_is_not_left_alone_for_its_name(tmp_path: Path, name: str,
     for content in (b"one", b"two"):
         (tmp_path / "source").write_bytes(content)
         with (tmp_path / "source").open("rb") as stream:
-            target = inbox.put(stream, name, tmp_path / "inbox")
+            target, _ = inbox.put(stream, name, tmp_path / "inbox")
         assert not is_ignored(target.name)
     assert (tmp_path / "inbox" / expected).read_bytes() == b"one"
 
@@ -88,7 +90,7 @@ def test_a_watcher_never_sees_a_part_of_a_file(tmp_path: Path) -> None:
     folder, reader_end, writer_end = tmp_path / "inbox", *os.pipe()
     result: list[Path] = []
     with os.fdopen(reader_end, "rb") as source:
-        thread = threading.Thread(target=lambda: result.append(inbox.put(source, "live", folder)))
+        thread = threading.Thread(target=lambda: result.append(inbox.put(source, "live", folder)[0]))
         thread.start()
         with os.fdopen(writer_end, "wb") as sink:
             for _ in range(20):

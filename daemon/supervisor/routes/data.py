@@ -6,9 +6,15 @@ import sqlite3
 from starlette.responses import JSONResponse, Response
 
 from daemon.supervisor.control_errors import ControlError
-from daemon.supervisor.operations import Call, Operation
+from daemon.supervisor.operations import Body, Call, Operation
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.quarantine import refusals
+
+
+class ScanBody(Body):
+    """Files to tell about: what became of them. None: what this scan itself reads."""
+
+    files: tuple[str, ...] = ()
 
 
 async def data(call: Call) -> Response:
@@ -18,7 +24,7 @@ async def data(call: Call) -> Response:
 
 async def scan(call: Call) -> Response:
     """Returns when every watched folder was read through."""
-    return await _scan(call, retry_quarantine=False)
+    return await _scan(call, (await call.body(ScanBody)).files, retry_quarantine=False)
 
 
 async def quarantine(call: Call) -> Response:
@@ -32,17 +38,17 @@ async def quarantine(call: Call) -> Response:
 
 async def retry_quarantine(call: Call) -> Response:
     """Returns when every refused file was read again."""
-    return await _scan(call, retry_quarantine=True)
+    return await _scan(call, (), retry_quarantine=True)
 
 
-async def _scan(call: Call, *, retry_quarantine: bool) -> Response:
-    found = await call.house.learning.scans.scan(retry_quarantine=retry_quarantine)
+async def _scan(call: Call, files: tuple[str, ...], *, retry_quarantine: bool) -> Response:
+    found = await call.house.learning.scans.scan(retry_quarantine=retry_quarantine, files=files)
     return JSONResponse(found.model_dump(mode="json", exclude={"kind", "request"}))
 
 
 OPERATIONS = (
     Operation("GET", "/v1/data", Access.READ, "Conversations in each state", data),
-    Operation("POST", "/v1/scan", Access.ADMIN, "Look through the inbox now", scan),
+    Operation("POST", "/v1/scan", Access.ADMIN, "Look through the inbox now", scan, ScanBody),
     Operation("GET", "/v1/quarantine", Access.READ, "What was refused", quarantine, query={"limit": "how many"}),
     Operation("POST", "/v1/quarantine/retry", Access.ADMIN, "Read what was refused again", retry_quarantine),
 )

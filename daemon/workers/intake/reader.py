@@ -164,6 +164,7 @@ class Reader:
         for refusal in reading.refusals:
             self._quarantine.add(number, path, refusal, descriptor)
         reading.tally.quarantined = len(reading.refusals)
+        self._sources.count(number, reading.tally.added, reading.tally.duplicates, anew=start == 0)
         mark = mark_of(descriptor, reading.resume.offset)
         self._sources.finish(number, signature, reading.resume, mark, reading.tail)
         return reading.tally

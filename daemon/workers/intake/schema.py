@@ -106,4 +106,8 @@ MIGRATIONS = (
         opening BLOB PRIMARY KEY                -- Conversation.group
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE sources ADD COLUMN added INTEGER NOT NULL DEFAULT 0;       -- conversations that were new with it
+    ALTER TABLE sources ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;  -- and those that were known
+    """,
 )

@@ -31,6 +31,16 @@ class Source:
     tail: Tail | None
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file: conversations new with it, and known before; what was refused; how it was read."""
+
+    added: int
+    duplicates: int
+    refused: int
+    layout: Layout
+
+
 class Sources:
     """The table of files."""
 
@@ -71,7 +81,7 @@ class Sources:
         self._database.execute("UPDATE sources SET path = ? WHERE id = ?", (os.fsencode(path), number))
 
     def finish(self, number: int, signature: Signature, resume: Resume, mark: bytes, tail: Tail | None) -> None:
-        """The file was read to its end."""
+        """The file was read to its end, or set aside."""
         parts = (
             (bytes.fromhex(tail.whole), tail.length, tail.start, bytes.fromhex(tail.stored)) if tail else (None,) * 4
         )
@@ -83,6 +93,22 @@ class Sources:
                 *(resume.layout, resume.offset, resume.line, mark, *parts, now(), number),
             ),
         )
+
+    def count(self, number: int, added: int, duplicates: int, *, anew: bool) -> None:
+        """So many conversations were found in the file, in what it grew by or (``anew``) in all of it."""
+        self._database.execute(
+            "UPDATE sources SET added = added * ?1 + ?2, duplicates = duplicates * ?1 + ?3 WHERE id = ?4",
+            (int(not anew), added, duplicates, number),
+        )
+
+    def outcome(self, path: Path) -> Outcome | None:
+        """What became of the file at ``path``; none where it was not read yet."""
+        found = self._database.execute(
+            "SELECT added, duplicates, (SELECT count(*) FROM refusals WHERE source = sources.id), layout"
+            " FROM sources WHERE path = ?",
+            (os.fsencode(path),),
+        ).fetchone()
+        return Outcome(*found) if found else None
 
     def _one(self, query: str, *values: bytes | int) -> Source | None:
         row = self._database.execute(query, values).fetchone()

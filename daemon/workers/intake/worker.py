@@ -4,6 +4,7 @@ import contextlib
 import os
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -151,17 +152,31 @@ class Intake:
                 tally = self._scan()
                 if command.retry_quarantine:
                     tally.add(self._retry_quarantine())
+                read_as: Counter[str] = Counter()
+                if command.files:
+                    tally, read_as = self._outcome_of(command.files)
                 return Scanned(
                     request=request,
                     added=tally.added,
                     duplicates=tally.duplicates,
                     quarantined=tally.quarantined,
+                    read_as=read_as,
                 )
             case Reload():
                 self._reload()
             case _:
                 _logger.warning("a command that is not for the intake", command=command.kind)
         return None
+
+    def _outcome_of(self, files: tuple[str, ...]) -> tuple[Tally, Counter[str]]:
+        """What became of files, whoever had them read: this scan, or the watcher before it."""
+        tally, read_as = Tally(), Counter[str]()
+        for file in files:
+            if outcome := self._sources.outcome(Path(file)):
+                tally.add(Tally(outcome.added, outcome.duplicates, outcome.refused))
+                if outcome.added or outcome.duplicates:
+                    read_as[outcome.layout] += 1
+        return tally, read_as
 
     def _collect(self, command: Collect) -> Collected:
         if command.files:

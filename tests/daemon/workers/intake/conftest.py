@@ -100,8 +100,9 @@ class RunningIntake:
     def start(self) -> None:
         self.worker = self._spawn("intake", self.home, self.settings)
 
-    def scan(self, retry_quarantine: bool = False) -> Scanned:
-        return self.worker.ask(Scan(request=next(self._requests), retry_quarantine=retry_quarantine), Scanned)
+    def scan(self, retry_quarantine: bool = False, files: tuple[str, ...] = ()) -> Scanned:
+        command = Scan(request=next(self._requests), retry_quarantine=retry_quarantine, files=files)
+        return self.worker.ask(command, Scanned)
 
     def collect(self, cycle: int, limit: int = 100, minimum: int = 1) -> Collected:
         return self.worker.ask(Collect(cycle=cycle, limit=limit, minimum=minimum), Collected)

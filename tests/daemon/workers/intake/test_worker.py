@@ -48,6 +48,10 @@ def test_every_shape_is_learned_and_a_second_copy_adds_nothing(intake):
     shutil.copytree(intake.inbox / "chats", intake.inbox / "conversations" / "deep" / "copy")
     assert intake.scan().added == 0
     (intake.inbox / "chats" / "lines.jsonl").rename(intake.inbox / "corpus" / "renamed.jsonl")
+    told = intake.scan(files=tuple(str(path) for path in intake.inbox.rglob("*") if path.is_file()))
+    counts = intake.counts()
+    assert told.added == counts["new"] + counts["held_out"], "whoever read them, and when"
+    assert sum(told.read_as.values()) > 1
     again = intake.scan()
     assert (again.added, again.duplicates) == (0, 0), "a renamed file is not even read"
     assert intake.counts() == counts
