@@ -184,6 +184,20 @@ class Cleaning(TypedDict):
     failed: list[str]
 
 
+class SetAside(TypedDict):
+    """Conversations of a file that no cycle takes any more."""
+
+    source: str
+    conversations: int
+    reason: str
+
+
+class Retaken(TypedDict):
+    """How many conversations were taken up again."""
+
+    conversations: int
+
+
 class Refusal(TypedDict):
     """A file or record in quarantine."""
 

@@ -229,6 +229,14 @@ class Thord:
         """How many conversations are in each state."""
         return self._control.get("/v1/data", answers.Counts)
 
+    def set_aside(self) -> list[answers.SetAside]:
+        """What no cycle takes any more, by file and reason."""
+        return self._control.get("/v1/data/set-aside", list[answers.SetAside])
+
+    def retry_set_aside(self, source: str | None = None) -> answers.Retaken:
+        """Take up what was set aside of a file, by its path or its name, or all of it."""
+        return self._control.post("/v1/data/retry", answers.Retaken, {"source": source}, timeout=None)
+
     def scan(self, files: Sequence[Path] = ()) -> answers.Scanned:
         """Look through the inbox now. With ``files``, which lie there, the answer is what became of those."""
         found: answers.Scanned = {"added": 0, "duplicates": 0, "quarantined": 0, "read_as": {}}

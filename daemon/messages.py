@@ -97,6 +97,14 @@ class Scanned(Message):
     read_as: dict[str, int] = {}
 
 
+class Retaken(Message):
+    """So many conversations that were set aside are new again; ``request`` echoes the command."""
+
+    kind: Literal["retaken"] = "retaken"
+    request: int
+    conversations: int
+
+
 class TrainProgress(Message):
     """Where a run is. ``eta_seconds`` counts to the end of training."""
 
@@ -202,6 +210,7 @@ FromWorker = Annotated[
     | Collected
     | Settled
     | Scanned
+    | Retaken
     | TrainProgress
     | Trained
     | Imported
@@ -231,7 +240,7 @@ class Reload(Message):
 
 
 class Collect(Message):
-    """Intake: rescan, assign up to ``limit`` new conversations to the cycle and write its snapshot.
+    """Intake: rescan, assign up to ``limit`` new conversations (null: all) to the cycle and write its snapshot.
 
     With ``files`` the snapshot is made of those instead of the ledger; with ``split`` the first 90 % of their bytes are
     learned, the next 5 % judge, and the rest is left alone. Repeating the command changes nothing.
@@ -239,7 +248,7 @@ class Collect(Message):
 
     kind: Literal["collect"] = "collect"
     cycle: int
-    limit: int
+    limit: int | None
     minimum: int
     files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
@@ -254,6 +263,16 @@ class Settle(Message):
     learned: bool
     count_try: bool = True
     """False where the conversations were not at fault (skipped, cancelled)."""
+    why: str = ""
+    """What the cycle came to."""
+
+
+class Retake(Message):
+    """Intake: take up conversations that were set aside, of the file ``source`` or all. Repeating changes nothing."""
+
+    kind: Literal["retake"] = "retake"
+    request: int
+    source: str | None = None
 
 
 class Scan(Message):
@@ -328,7 +347,7 @@ class Abandon(Message):
 
 
 ToWorker = Annotated[
-    Stop | Reload | Collect | Settle | Scan | Train | Import | Evaluate | Prepare | Commit | Abandon,
+    Stop | Reload | Collect | Settle | Retake | Scan | Train | Import | Evaluate | Prepare | Commit | Abandon,
     Field(discriminator="kind"),
 ]
 

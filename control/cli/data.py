@@ -24,6 +24,13 @@ _SHAPES = {
 """How thord read a file, in words."""
 
 
+class DataOptions(Options):
+    """What ``data`` is given."""
+
+    action: str | None
+    source: str
+
+
 class IngestOptions(Options):
     """What ``ingest`` is given."""
 
@@ -40,12 +47,16 @@ class QuarantineOptions(Options):
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    commands.add(
+    data = commands.add(
         "data",
         "count conversations: new, assigned, learned, held out, set aside, quarantined",
         _data,
-        "thorctl data\nthorctl data --json | jq .new",
+        "thorctl data\nthorctl data --json | jq .new\nthorctl data retry chats.jsonl",
+        "Conversations whose cycles came to nothing data.max_tries times are set aside; 'data retry' makes those of "
+        "one file, or all, new again.",
     )
+    data.add_argument("action", nargs="?", choices=("retry",), help="take up what was set aside")
+    data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="of this file only (all)")
     ingest = commands.add(
         "ingest",
         "copy files into the inbox and read them at once",
@@ -70,13 +81,38 @@ def add(commands: Commands) -> None:
     quarantine.add_argument("-n", "--limit", type=positive, default=50, help="how many at most (50)")
 
 
-def _data(options: Options) -> int:
-    counts = connect(options).data()
+def _data(options: DataOptions) -> int:
+    thord = connect(options)
+    if options.action == "retry":
+        return _retry(thord, options)
+    counts = thord.data()
+    aside = thord.set_aside() if counts["set_aside"] else []
     if options.json:
-        output.emit(counts)
-    else:
-        output.fields({name.replace("_", " "): output.figure(count) for name, count in counts.items()})
+        output.emit({**counts, "set_aside_because": aside})
+        return exit_status.DONE
+    output.fields({name.replace("_", " "): output.figure(count) for name, count in counts.items()})
+    if aside:
+        output.say("\nset aside; take it up again: thorctl data retry [SOURCE]")
+        output.columns(
+            ("CONVERSATIONS", "SOURCE", "REASON"),
+            ((output.figure(entry["conversations"]), entry["source"], entry["reason"]) for entry in aside),
+        )
     return exit_status.DONE
+
+
+def _retry(thord: Thord, options: DataOptions) -> int:
+    taken = thord.retry_set_aside(None if options.source == "all" else options.source)
+    if options.json:
+        output.emit(taken)
+    elif not taken["conversations"]:
+        output.say("nothing is set aside")
+    else:
+        output.say(f"{_conversations(taken['conversations'])} new again; the next cycle takes them: thorctl train")
+    return exit_status.DONE
+
+
+def _conversations(number: int) -> str:
+    return "1 conversation is" if number == 1 else f"{number:,} conversations are"
 
 
 def _ingest(options: IngestOptions) -> int:

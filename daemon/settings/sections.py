@@ -40,7 +40,9 @@ class DataSettings(Section):
     """``[data]``: what a cycle learns from."""
 
     min_conversations: int = Field(10, gt=0, description="Fewer new ones than this: the cycle is skipped.")
-    max_conversations_per_cycle: int = Field(100, gt=0, description="Most new conversations in one cycle.")
+    max_conversations_per_cycle: int | None = Field(
+        None, examples=[1000], gt=0, description="Most new conversations in one cycle. Unset: all that wait."
+    )
     held_out_share: float = Field(
         0.1,
         gt=0.0,
@@ -225,10 +227,11 @@ class Tables(Section):
 
     @model_validator(mode="after")
     def _combinations(self) -> "Tables":
-        if self.data.min_conversations > self.data.max_conversations_per_cycle:
+        most = self.data.max_conversations_per_cycle
+        if most is not None and self.data.min_conversations > most:
             raise ValueError(
                 f"data.min_conversations ({self.data.min_conversations}) is larger than "
-                f"data.max_conversations_per_cycle ({self.data.max_conversations_per_cycle}): no cycle could ever run"
+                f"data.max_conversations_per_cycle ({most}): no cycle could ever run"
             )
         if self.training.length > self.model.shape.context:
             raise ValueError(

@@ -1,6 +1,6 @@
 """Scans: a look through the inbox that a person asks for, instead of waiting for the next cycle."""
 
-from daemon.messages import Failure, FromWorker, Scan, Scanned
+from daemon.messages import Failure, FromWorker, Retake, Retaken, Scan, Scanned
 from daemon.supervisor.ports import Workers
 from daemon.supervisor.request_numbers import RequestNumbers
 
@@ -10,7 +10,7 @@ class ScanFailedError(Exception):
 
 
 class Scans:
-    """Has the intake look."""
+    """Has the intake look, and take up again what was set aside."""
 
     def __init__(self, workers: Workers, numbers: RequestNumbers) -> None:
         self._workers = workers
@@ -37,3 +37,23 @@ class Scans:
         if not isinstance(answer, Scanned):
             raise ScanFailedError(f"the intake answered with '{answer.kind}'")
         return answer
+
+    async def retake(self, source: str | None) -> int:
+        """Take up what was set aside of a file, or of all; how many conversations that are.
+
+        Raises:
+            ScanFailedError: the intake could not.
+            WorkerUnavailableError: it is not there.
+            WorkerLostError: it went away before it answered.
+        """
+        command = Retake(request=self._numbers.next(), source=source)
+
+        def answers(message: FromWorker) -> bool:
+            return isinstance(message, Retaken | Failure) and message.request == command.request
+
+        answer = await self._workers.request("intake", command, answers)
+        if isinstance(answer, Failure):
+            raise ScanFailedError(answer.reason)
+        if not isinstance(answer, Retaken):
+            raise ScanFailedError(f"the intake answered with '{answer.kind}'")
+        return answer.conversations

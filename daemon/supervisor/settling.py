@@ -51,7 +51,7 @@ class Settling:
 
     async def _settle(self, cycle: Cycle) -> None:
         learned = cycle.state is CycleState.PROMOTED
-        command = Settle(cycle=cycle.id, learned=learned, count_try=cycle.data_at_fault)
+        command = Settle(cycle=cycle.id, learned=learned, count_try=cycle.data_at_fault, why=cycle.outcome or "")
         pause = FIRST_PAUSE
         while (complaint := await self._complaint(command)) is not None:
             self._troubles.begin("settling", f"cycle {cycle.id} is not settled: {complaint}; trying again")

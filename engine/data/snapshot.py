@@ -25,6 +25,7 @@ class Example:
 
     Attributes:
         learn_from: the first turn that may be supervised; turns before it were learned in an earlier, shorter form.
+        validates: not trained on in this cycle, but validated on; learned with a later one.
     """
 
     conversation: Conversation
@@ -32,24 +33,37 @@ class Example:
     origin: Origin
     learn_from: int = 0
     source: str = ""
+    validates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotManifest:
-    """What a snapshot holds. ``sha256`` covers both files."""
+    """What a snapshot holds. ``sha256`` covers both files.
+
+    Attributes:
+        validating: how many of the new ones validate; null where nobody chose, and the run does.
+        text_bytes: of what there is to train on and to validate on, in UTF-8.
+    """
 
     new: int
     replayed: int
     held_out: int
     sha256: str
+    validating: int | None = None
+    text_bytes: int = 0
 
 
-def write(folder: Path, train: Iterable[Example], held_out: Iterable[Example]) -> SnapshotManifest:
-    """Publish a snapshot at ``folder``; one that is there already is left as it is and its manifest returned."""
+def write(
+    folder: Path, train: Iterable[Example], held_out: Iterable[Example], *, is_divided: bool = False
+) -> SnapshotManifest:
+    """Publish a snapshot at ``folder``; one that is there already is left as it is and its manifest returned.
+
+    ``is_divided``: the examples say which of them validate.
+    """
     if folder.exists():
         return read_manifest(folder)
     with artifacts.publishing(folder) as draft:
-        digest = hashlib.sha256()
+        digest, validating, size = hashlib.sha256(), 0, 0
         origins: dict[str, int] = {"new": 0, "replay": 0, "held_out": 0}
         for name, examples in (("train.jsonl", train), ("held_out.jsonl", held_out)):
             with (draft / name).open("w", encoding="utf-8") as file:
@@ -57,8 +71,18 @@ def write(folder: Path, train: Iterable[Example], held_out: Iterable[Example]) -
                     line = _to_line(example)
                     digest.update(line.encode())
                     origins[example.origin] += 1
+                    validating += example.validates
+                    if example.origin != "held_out":
+                        size += sum(len(text.encode()) for text in example.conversation.texts)
                     file.write(line)
-        manifest = SnapshotManifest(origins["new"], origins["replay"], origins["held_out"], digest.hexdigest())
+        manifest = SnapshotManifest(
+            new=origins["new"],
+            replayed=origins["replay"],
+            held_out=origins["held_out"],
+            sha256=digest.hexdigest(),
+            validating=validating if is_divided else None,
+            text_bytes=size,
+        )
         artifacts.write_json(draft / artifacts.MANIFEST, asdict(manifest))
     return manifest
 
@@ -84,6 +108,7 @@ def _to_line(example: Example) -> str:
         "origin": example.origin,
         "learn_from": example.learn_from,
         "source": example.source,
+        **({"validates": True} if example.validates else {}),
     }
     return f"{json.dumps(head, ensure_ascii=False)[:-1]}{_BEFORE_CONVERSATION}{example.conversation.canonical}}}\n"
 

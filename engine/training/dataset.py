@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import TrainingSettings
-from engine.data import augment, shard, snapshot
+from engine.data import augment, shard, snapshot, validation
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation
 from engine.data.shard import Shard
 from engine.tokenizers import chat
 from engine.tokenizers.base import Tokenizer
 from engine.training.reporting import Reporter, Stopped
-
-FEWEST_VALIDATION, MOST_VALIDATION = 3, 200
-"""Conversations. Fewer say nothing, and are better learned from; more would slow a run down."""
 
 
 class NothingToLearnError(Exception):
@@ -67,10 +64,14 @@ def prepare(
 
 
 def validation_identities(source: Path, share: float) -> frozenset[str]:
-    """Which conversations are kept for validation: by hash of their group, so that later cycles keep the same ones."""
+    """Which conversations are kept for validation: as the snapshot says, else by hash of their group."""
+    if (validating := snapshot.read_manifest(source).validating) is not None:
+        examples = snapshot.train_examples(source) if validating else iter(())
+        return frozenset(example.identity for example in examples if example.validates)
     places = {example.identity: _place(example.conversation) for example in snapshot.train_examples(source)}
-    chosen = sorted((identity for identity, place in places.items() if place < share), key=places.__getitem__)
-    return frozenset(chosen[:MOST_VALIDATION] if len(chosen) >= FEWEST_VALIDATION else ())
+    below = sum(place < share for place in places.values())
+    number = min(max(below, validation.how_many(len(places), share)), validation.MOST) if share else 0
+    return frozenset(sorted(places, key=places.__getitem__)[:number] if number >= validation.FEWEST else ())
 
 
 def _place(conversation: Conversation) -> float:

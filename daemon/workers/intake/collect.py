@@ -4,7 +4,7 @@ import heapq
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +47,31 @@ class CollectError(Exception):
     """The files that were named cannot be learned from; the message names the file."""
 
 
-def from_ledger(command: Collect, ledger: Ledger, cycles: Cycles, paths: Paths, settings: Tables) -> Collected:
+def from_ledger(
+    command: Collect,
+    ledger: Ledger,
+    cycles: Cycles,
+    paths: Paths,
+    settings: Tables,
+    advance: Callable[[], None],
+) -> Collected:
     """Assign conversations to the cycle and write its snapshot, or find that done.
+
+    ``advance`` is called for every conversation, and may raise to stop.
 
     Raises:
         StorageError: the disk is full or cannot be written.
         OSError: the same, for the snapshot.
     """
     data, judged_on = settings.data, settings.evaluation.max_conversations
-    wanted = Wanted(command.limit, command.minimum, data.replay_share, data.replay_strategy, judged_on)
+    wanted = Wanted(
+        limit=command.limit,
+        minimum=command.minimum,
+        replay_share=data.replay_share,
+        replay_strategy=data.replay_strategy,
+        held_out=judged_on,
+        validation_share=settings.training.validation_share,
+    )
     if not cycles.is_assigned(command.cycle):
         _remove_stale(paths.snapshot(command.cycle))
         with ledger.transaction():
@@ -64,11 +80,12 @@ def from_ledger(command: Collect, ledger: Ledger, cycles: Cycles, paths: Paths, 
             number = cycles.assign(command.cycle, wanted)
         if number < command.minimum:
             return Collected(cycle=command.cycle, conversations=number, replayed=0, held_out=0, sha256="")
-    examples = list(_examples(cycles.choices(command.cycle), ledger, cycles))
+
+    def examples(*, held_out: bool) -> Iterator[Example]:
+        return _examples(cycles.choices(command.cycle, held_out=held_out), ledger, cycles, advance)
+
     made = snapshot.write(
-        paths.snapshot(command.cycle),
-        train=[example for example in examples if example.origin != "held_out"],
-        held_out=[example for example in examples if example.origin == "held_out"],
+        paths.snapshot(command.cycle), examples(held_out=False), examples(held_out=True), is_divided=True
     )
     with ledger.transaction():
         cycles.record_snapshot(command.cycle, made.sha256)
@@ -118,17 +135,21 @@ def from_files(
     return _collected(command.cycle, made)
 
 
-def _examples(choices: list[Choice], ledger: Ledger, cycles: Cycles) -> Iterator[Example]:
+def _examples(
+    choices: Iterable[Choice], ledger: Ledger, cycles: Cycles, advance: Callable[[], None]
+) -> Iterator[Example]:
     for choice in choices:
+        advance()
         source = cycles.describe(choice.conversation)
         try:
             conversation = ledger.read(choice.location)
         except DamagedSegmentError as error:
             _logger.warning("a conversation is damaged on disk and set aside", reason=str(error), source=source)
             with ledger.transaction():
-                cycles.set_aside(choice.conversation)
+                cycles.set_aside(choice.conversation, f"it is damaged on disk: {error}")
             continue
-        yield Example(conversation, conversation.identity, choice.origin, choice.learn_from, source)
+        identity = conversation.identity
+        yield Example(conversation, identity, choice.origin, choice.learn_from, source, choice.validates)
 
 
 def _remove_stale(folder: Path) -> None:

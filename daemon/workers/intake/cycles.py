@@ -4,17 +4,23 @@
 so one that a crash prevented comes out the same. `settle` gives the conversations their final state, once.
 """
 
+import heapq
 import os
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from daemon.settings.sections import ReplayStrategy
 from daemon.workers.intake.ledger import now
 from daemon.workers.intake.replay import sample
+from engine.data import validation
 from engine.data.segments import Location
 from engine.data.snapshot import Origin
 from engine.data.storable import storable_path
+
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +30,20 @@ class Choice:
     origin: Origin
     conversation: int
     learn_from: int
+    validates: bool
     location: Location
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a cycle asks for."""
+    """What a cycle asks for. ``limit`` null: all that is new."""
 
-    limit: int
+    limit: int | None
     minimum: int
     replay_share: float
     replay_strategy: ReplayStrategy
     held_out: int
+    validation_share: float
 
 
 class Cycles:
@@ -53,49 +61,51 @@ class Cycles:
 
         Fewer than the minimum stay as they are and nothing is written.
         """
-        new = self._choose(
-            "SELECT id, learn_from, segment, offset, length FROM conversations WHERE state = 'new' ORDER BY id LIMIT ?",
-            wanted.limit,
-            origin="new",
-        )
-        if len(new) < wanted.minimum:
-            return len(new)
-        held_out = self._choose(
-            "SELECT id, learn_from, segment, offset, length FROM conversations WHERE state = 'held_out'"
-            " ORDER BY point LIMIT ?",
-            wanted.held_out,
-            origin="held_out",
-        )
-        number = round(len(new) * wanted.replay_share / (1 - wanted.replay_share))
-        replay = [
-            Choice("replay", conversation, learn_from, Location(*location))
-            for conversation, learn_from, *location in sample(self._database, number, cycle, wanted.replay_strategy)
-        ]
+        (waiting,) = self._database.execute("SELECT number FROM counts WHERE state = 'new'").fetchone()
+        found = waiting if wanted.limit is None else min(waiting, wanted.limit)
+        if found < wanted.minimum:
+            return int(found)
         self._database.execute("INSERT INTO cycles (cycle, assigned_at) VALUES (?, ?)", (cycle, now()))
-        self._database.executemany(
-            "INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (cycle, position, choice.origin, choice.conversation, choice.learn_from, *_fields(choice.location))
-                for position, choice in enumerate([*new, *replay, *held_out])
-            ],
+        self._add(cycle, 0, "new", "SELECT * FROM conversations WHERE state = 'new' ORDER BY id LIMIT ?", found)
+        self._divide(cycle, found, wanted.validation_share)
+        replay = sample(
+            self._database,
+            round(found * wanted.replay_share / (1 - wanted.replay_share)),
+            cycle,
+            wanted.replay_strategy,
         )
         self._database.executemany(
-            "UPDATE conversations SET state = 'assigned', cycle = ? WHERE id = ?",
-            [(cycle, choice.conversation) for choice in new],
+            "INSERT INTO examples VALUES (?, ?, 'replay', ?, ?, ?, ?, ?, 0)",
+            ((cycle, position, *chosen) for position, chosen in enumerate(replay, found)),
         )
-        return len(new)
-
-    def choices(self, cycle: int) -> list[Choice]:
-        """What was chosen for a cycle, in the order chosen."""
-        rows = self._database.execute(
-            "SELECT origin, conversation, learn_from, segment, offset, length FROM examples"
-            " WHERE cycle = ? ORDER BY position",
+        self._add(
+            cycle,
+            found + len(replay),
+            "held_out",
+            "SELECT * FROM conversations WHERE state = 'held_out' ORDER BY point LIMIT ?",
+            wanted.held_out,
+        )
+        self._database.execute(
+            "UPDATE conversations SET state = 'assigned', cycle = ?1"
+            " WHERE id IN (SELECT conversation FROM examples WHERE cycle = ?1 AND origin = 'new')",
             (cycle,),
         )
-        return [
-            Choice(origin, conversation, learn_from, Location(*location))
-            for origin, conversation, learn_from, *location in rows
-        ]
+        return int(found)
+
+    def choices(self, cycle: int, *, held_out: bool) -> Iterator[Choice]:
+        """What was chosen for a cycle to judge by, or else to learn from, in the order chosen."""
+        last = -1
+        while True:  # page by page: what is read may be written to meanwhile, and may be more than memory holds
+            rows = self._database.execute(
+                "SELECT position, origin, conversation, learn_from, validates, segment, offset, length FROM examples"
+                " WHERE cycle = ? AND position > ? AND (origin = 'held_out') = ? ORDER BY position LIMIT ?",
+                (cycle, last, held_out, _PAGE),
+            ).fetchall()
+            for position, origin, conversation, learn_from, validates, *location in rows:
+                last = position
+                yield Choice(origin, conversation, learn_from, bool(validates), Location(*location))
+            if len(rows) < _PAGE:
+                return
 
     def describe(self, conversation: int) -> str:
         """Where a conversation was read: path and line."""
@@ -110,16 +120,33 @@ class Cycles:
         """The snapshot is on disk."""
         self._database.execute("UPDATE cycles SET sha256 = ? WHERE cycle = ?", (sha256, cycle))
 
-    def set_aside(self, conversation: int) -> None:
+    def set_aside(self, conversation: int, why: str) -> None:
         """Take a conversation whose text is damaged out of the queue."""
         self._database.execute(
-            "UPDATE conversations SET state = 'set_aside', cycle = NULL WHERE id = ?", (conversation,)
+            "UPDATE conversations SET state = 'set_aside', cycle = NULL, note = ? WHERE id = ?", (why, conversation)
         )
 
-    def settle(self, cycle: int, max_tries: int, *, learned: bool, count_try: bool) -> bool:
+    def retake(self, source: str | None) -> int:
+        """Take up what was set aside of one file, by its path or its name, or all; how many conversations that are."""
+        files = self._database.execute(
+            "SELECT id, path FROM sources WHERE id IN (SELECT source FROM conversations WHERE state = 'set_aside')"
+        ).fetchall()
+        taken = 0
+        for number, path in files:
+            file = Path(os.fsdecode(path))
+            if source is None or source in {storable_path(file), storable_path(Path(file.name))}:
+                taken += self._database.execute(
+                    "UPDATE conversations SET state = 'new', tries = 0, note = NULL"
+                    " WHERE state = 'set_aside' AND source = ?",
+                    (number,),
+                ).rowcount
+        return taken
+
+    def settle(self, cycle: int, max_tries: int, *, learned: bool, count_try: bool, why: str = "") -> bool:
         """Give the conversations of a cycle their final state, inside a transaction; false where that was done before.
 
-        Not learned: they are new again, or set aside once they had ``max_tries`` tries.
+        Those that validated are new again in any case, and are trained on in a later cycle. Not learned: they are new
+        again, or set aside once they had ``max_tries`` tries, and ``why`` is noted.
         """
         outcome = "learned" if learned else "returned"
         settled = self._database.execute(
@@ -129,24 +156,45 @@ class Cycles:
             return False
         if learned:
             self._database.execute(
+                "UPDATE conversations SET state = 'new', cycle = NULL WHERE state = 'assigned' AND cycle = ?1"
+                " AND id IN (SELECT conversation FROM examples WHERE cycle = ?1 AND validates)",
+                (cycle,),
+            )
+            self._database.execute(
                 "UPDATE conversations SET state = 'learned' WHERE state = 'assigned' AND cycle = ?", (cycle,)
             )
         else:
             self._database.execute(
-                "UPDATE conversations SET tries = tries + ?, cycle = NULL,"
-                " state = CASE WHEN tries + ? >= ? THEN 'set_aside' ELSE 'new' END"
-                " WHERE state = 'assigned' AND cycle = ?",
-                (int(count_try), int(count_try), max_tries, cycle),
+                "UPDATE conversations SET tries = tries + ?1, cycle = NULL,"
+                " state = CASE WHEN tries + ?1 >= ?2 THEN 'set_aside' ELSE 'new' END,"
+                " note = CASE WHEN tries + ?1 >= ?2 THEN ?3 ELSE NULL END"
+                " WHERE state = 'assigned' AND cycle = ?4",
+                (int(count_try), max_tries, f"{max_tries} cycles came to nothing, the last, {cycle}: {why}", cycle),
             )
         self._database.execute("DELETE FROM examples WHERE cycle = ? AND origin = 'held_out'", (cycle,))
         return True
 
-    def _choose(self, query: str, limit: int, origin: Origin) -> list[Choice]:
-        return [
-            Choice(origin, conversation, learn_from, Location(*location))
-            for conversation, learn_from, *location in self._database.execute(query, (limit,))
-        ]
+    def _add(self, cycle: int, first: int, origin: Origin, query: str, limit: int) -> None:
+        """Write down what a query chooses, from position ``first`` on."""
+        self._database.execute(
+            f"WITH chosen AS ({query}) INSERT INTO examples"  # noqa: S608 - queries of this module
+            " SELECT ?, ? + row_number() OVER () - 1, ?, id, learn_from, segment, offset, length, 0 FROM chosen",
+            (limit, cycle, first, origin),
+        )
 
-
-def _fields(location: Location) -> tuple[int, int, int]:
-    return location.segment, location.offset, location.length
+    def _divide(self, cycle: int, found: int, share: float) -> None:
+        """Draw those that validate: others in each cycle, and none that did before."""
+        candidates = self._database.execute(
+            "SELECT position, point FROM examples JOIN conversations ON conversations.id = conversation"
+            " WHERE examples.cycle = ? AND NOT EXISTS (SELECT 1 FROM examples AS earlier"
+            " WHERE earlier.conversation = conversations.id AND earlier.validates)",
+            (cycle,),
+        )
+        chosen = heapq.nsmallest(
+            validation.how_many(found, share), candidates, key=lambda row: sha256(f"{cycle} {row[1]}".encode()).digest()
+        )
+        if len(chosen) >= validation.FEWEST:
+            self._database.executemany(
+                "UPDATE examples SET validates = 1 WHERE cycle = ? AND position = ?",
+                [(cycle, position) for position, _ in chosen],
+            )

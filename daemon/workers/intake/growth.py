@@ -6,6 +6,7 @@ The rules, for a conversation that is not known in this form:
 | --- | --- |
 | unknown | it is added, held out or new by its opening |
 | new or held out, and exactly the earlier form | that row becomes the longer conversation |
+| set aside, and exactly the earlier form | that row becomes the longer conversation, with new tries |
 | in a cycle, learned, or part of another conversation | it is added, learned from the first unknown turn on |
 | all of it but unanswered turns | nothing is added: what was said is taken together with its answer |
 
@@ -44,10 +45,16 @@ def add(ledger: Ledger, conversation: Conversation, origin: Origin, held_out_sha
     if ledger.covering(conversation.identity):
         return "duplicate"
     earlier = ledger.longest_beginning(conversation)
-    if earlier is None or earlier[0].state == "set_aside":
+    if earlier is None:
         ledger.insert(conversation, _side(ledger, conversation, held_out_share), origin)
         return "added"
     row, turns, identity = earlier
+    if row.identity == identity and row.state == "set_aside":
+        ledger.replace(row, conversation, _side(ledger, conversation, held_out_share))
+        return "added"
+    if row.state == "set_aside":
+        ledger.insert(conversation, _side(ledger, conversation, held_out_share), origin)
+        return "added"
     if row.identity == identity and row.state in ("new", "held_out"):
         ledger.replace(row, conversation, row.state)
         return "added"

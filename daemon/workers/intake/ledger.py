@@ -179,7 +179,7 @@ class Ledger:
         identity = conversation.identity
         self.database.execute(
             "UPDATE conversations SET identity = ?, state = ?, turns = ?, point = ?, segment = ?, offset = ?,"
-            " length = ? WHERE id = ?",
+            " length = ?, tries = 0, note = NULL WHERE id = ?",
             (
                 bytes.fromhex(identity),
                 state,

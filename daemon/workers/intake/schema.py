@@ -110,4 +110,9 @@ MIGRATIONS = (
     ALTER TABLE sources ADD COLUMN added INTEGER NOT NULL DEFAULT 0;       -- conversations that were new with it
     ALTER TABLE sources ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;  -- and those that were known
     """,
+    """
+    ALTER TABLE examples ADD COLUMN validates INTEGER NOT NULL DEFAULT 0;  -- not trained on in this cycle, validated on
+    ALTER TABLE conversations ADD COLUMN note TEXT;     -- why it is set aside
+    CREATE INDEX conversations_set_aside ON conversations (source) WHERE state = 'set_aside';
+    """,
 )

@@ -19,6 +19,8 @@ from daemon.messages import (
     Failure,
     Message,
     Reload,
+    Retake,
+    Retaken,
     Scan,
     Scanned,
     Settle,
@@ -144,10 +146,14 @@ class Intake:
         match command:
             case Collect():
                 return self._collect(command)
-            case Settle(cycle=cycle, learned=learned, count_try=count_try):
+            case Settle(cycle=cycle, learned=learned, count_try=count_try, why=why):
+                tries = self._settings.data.max_tries
                 with self._ledger.transaction():
-                    self._cycles.settle(cycle, self._settings.data.max_tries, learned=learned, count_try=count_try)
+                    self._cycles.settle(cycle, tries, learned=learned, count_try=count_try, why=why)
                 return Settled(cycle=cycle)
+            case Retake(request=request, source=source):
+                with self._ledger.transaction():
+                    return Retaken(request=request, conversations=self._cycles.retake(source))
             case Scan(request=request):
                 tally = self._scan()
                 if command.retry_quarantine:
@@ -182,7 +188,7 @@ class Intake:
         if command.files:
             return collect.from_files(command, self._paths, self._settings, self._advance, self._reading_for_cycle)
         self._scan()
-        return collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings)
+        return collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings, self._advance)
 
     def _reload(self) -> None:
         self._settings = self._context.reread_settings()

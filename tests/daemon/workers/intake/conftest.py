@@ -9,7 +9,7 @@ import pytest
 
 from daemon.messages import Collect, Collected, Scan, Scanned, Settle, Settled
 from daemon.settings.sections import ReplayStrategy, Tables
-from daemon.workers.intake.cycles import Cycles, Wanted
+from daemon.workers.intake.cycles import Choice, Cycles, Wanted
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger, Origin, open_database
 from daemon.workers.intake.sources import Sources
@@ -56,14 +56,19 @@ class Shelf:
     def assign(
         self,
         cycle: int,
-        limit: int = 100,
+        limit: int | None = 100,
         minimum: int = 1,
         replay: float = 0.0,
         strategy: ReplayStrategy = "stratified",
         held_out: int = 100,
+        validation: float = 0.0,
     ) -> int:
         with self.ledger.transaction():
-            return self.cycles.assign(cycle, Wanted(limit, minimum, replay, strategy, held_out))
+            return self.cycles.assign(cycle, Wanted(limit, minimum, replay, strategy, held_out, validation))
+
+    def chosen(self, cycle: int) -> list[Choice]:
+        """What a cycle learns from."""
+        return list(self.cycles.choices(cycle, held_out=False))
 
     def settle(self, cycle: int, learned: bool, count_try: bool = True, max_tries: int = 3) -> None:
         with self.ledger.transaction():

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from daemon.supervisor.set_aside import set_aside
 from daemon.workers.intake import growth
 from daemon.workers.intake.ledger import LedgerError, StorageError, open_database
 from engine.data.conversation import Conversation
@@ -39,7 +40,7 @@ class Ledger(RuleBasedStateMachine):
     def assign(self, cycle, limit):
         if not self.shelf.cycles.is_assigned(cycle):
             before = self.states()["new"]
-            assert self.shelf.assign(cycle, limit, replay=0.5) == min(limit, before)
+            assert self.shelf.assign(cycle, limit, replay=0.5, validation=0.2) == min(limit, before)
 
     @rule(cycle=st.integers(1, 5), learned=st.booleans(), count_try=st.booleans())
     def settle(self, cycle, learned, count_try):
@@ -48,8 +49,11 @@ class Ledger(RuleBasedStateMachine):
         if not self.shelf.cycles.is_assigned(cycle) or cycle in self.outcomes:
             assert self.rows() == before
         elif learned:
-            mine = [identity for identity, (state, of) in before.items() if (state, of) == ("assigned", cycle)]
-            self.learned_in.update(mine)
+            mine = {identity for identity, (state, of) in before.items() if (state, of) == ("assigned", cycle)}
+            after = self.rows()
+            validated = {identity for identity in mine if after[identity] == ("new", None)}
+            assert len(validated) == sum(choice.validates for choice in self.shelf.chosen(cycle))
+            self.learned_in.update(mine - validated)
         if self.shelf.cycles.is_assigned(cycle):
             self.outcomes.setdefault(cycle, learned)
 
@@ -94,7 +98,7 @@ def fill(shelf, number, share=0.0):
 def test_the_oldest_come_first_and_the_limit_holds(shelf):
     fill(shelf, 20)
     assert shelf.assign(1, limit=8) == 8
-    texts = [shelf.ledger.read(choice.location).text for choice in shelf.cycles.choices(1)]
+    texts = [shelf.ledger.read(choice.location).text for choice in shelf.chosen(1)]
     assert texts == [f"text {n}" for n in range(8)]
 
 
@@ -103,6 +107,69 @@ def test_too_few_stay_new(shelf):
     assert shelf.assign(1, minimum=5) == 4
     assert not shelf.cycles.is_assigned(1)
     assert shelf.ledger.counts().new == 4
+
+
+def test_without_a_limit_a_cycle_takes_all_that_waits(shelf):
+    fill(shelf, 2500)
+    assert shelf.assign(1, limit=None) == 2500
+    assert [choice.conversation for choice in shelf.chosen(1)] == list(range(1, 2501))
+    assert shelf.ledger.counts().new == 0
+
+
+def test_what_validates_is_drawn_anew_and_learned_with_the_next_cycle(shelf):
+    fill(shelf, 100)
+    shelf.assign(1, limit=None, validation=0.1)
+    first = {choice.conversation for choice in shelf.chosen(1) if choice.validates}
+    shelf.settle(1, learned=True)
+    assert (len(first), shelf.ledger.counts().learned, shelf.ledger.counts().new) == (10, 90, 10)
+    fill(shelf, 150)  # 50 of them new
+    shelf.assign(2, limit=None, validation=0.1)
+    second = {choice.conversation for choice in shelf.chosen(2) if choice.validates}
+    assert len(second) == 10
+    assert not first & second
+    shelf.settle(2, learned=True)
+    shelf.assign(3, limit=None, validation=0.1)
+    assert [choice.validates for choice in shelf.chosen(3)] == [False] * 10
+    shelf.settle(3, learned=True)
+    assert shelf.ledger.counts().learned == 150
+
+
+def test_what_was_set_aside_says_why_and_can_be_taken_up_again(shelf, tmp_path):
+    fill(shelf, 3)
+    other = shelf.new_origin("other")
+    with shelf.ledger.transaction():
+        growth.add(shelf.ledger, Conversation(text="elsewhere"), other, 0.0)
+    shelf.assign(1)
+    with shelf.ledger.transaction():
+        shelf.cycles.settle(1, 1, learned=False, count_try=True, why="worse: by a lot")
+    ledger = tmp_path / "conversations.db"
+    assert [(entry["source"], entry["conversations"]) for entry in set_aside(ledger)] == [
+        (str(tmp_path / "file"), 3),
+        (str(tmp_path / "other"), 1),
+    ]
+    assert all("worse: by a lot" in entry["reason"] for entry in set_aside(ledger))
+    with shelf.ledger.transaction():
+        assert shelf.cycles.retake("nowhere") == 0
+        assert shelf.cycles.retake("other") == 1
+    assert (shelf.ledger.counts().new, shelf.ledger.counts().set_aside) == (1, 3)
+    with shelf.ledger.transaction():
+        assert shelf.cycles.retake(None) == 3
+    assert set_aside(ledger) == []
+    shelf.assign(2)
+    shelf.settle(2, learned=False, max_tries=2)
+    assert shelf.ledger.counts().new == 4, "its tries begin anew"
+
+
+def test_what_grew_while_it_was_set_aside_is_learned_once(shelf, dialogue):
+    short, long = dialogue("a", "b"), dialogue("a", "b", "c", "d")
+    with shelf.ledger.transaction():
+        growth.add(shelf.ledger, short, shelf.origin, 0.0)
+    shelf.assign(1)
+    shelf.settle(1, learned=False, max_tries=1)
+    with shelf.ledger.transaction():
+        assert growth.add(shelf.ledger, long, shelf.origin, 0.0) == "added"
+        assert shelf.cycles.retake(None) == 0
+    assert [(state, text) for state, _, text in shelf.rows()] == [("new", long)]
 
 
 def test_tries_are_counted_until_a_conversation_is_set_aside(shelf):
@@ -121,7 +188,7 @@ def test_replay_is_a_share_of_what_is_trained_on_and_spread_over_all_that_was_le
     drawn = Counter()
     for cycle in range(2, 42):
         shelf.assign(cycle, limit=60, replay=0.25, strategy="uniform")
-        choices = [c for c in shelf.cycles.choices(cycle) if c.origin == "replay"]
+        choices = [c for c in shelf.chosen(cycle) if c.origin == "replay"]
         assert len(choices) == 20 == len({c.conversation for c in choices})
         drawn.update(c.conversation for c in choices)
         shelf.settle(cycle, learned=False, count_try=False)
@@ -181,7 +248,7 @@ def test_uniform_replay_takes_conversations_alike(lopsided):
 @pytest.mark.parametrize("strategy", ["stratified", "uniform"])
 def test_replay_of_nearly_all_that_was_learned_is_complete_and_without_doubles(lopsided, strategy):
     lopsided.assign(50, limit=40, replay=400 / 440, strategy=strategy)
-    chosen = [choice.conversation for choice in lopsided.cycles.choices(50) if choice.origin == "replay"]
+    chosen = [choice.conversation for choice in lopsided.chosen(50) if choice.origin == "replay"]
     assert len(chosen) == len(set(chosen)) == 400
 
 

@@ -1,0 +1,19 @@
+"""How many of a cycle's conversations tell when to stop, and are learned with the next cycle instead.
+
+| new conversations | kept for validation                             |
+| ----------------- | ----------------------------------------------- |
+| fewer than 15     | none: they say little, and are better learned   |
+| 15 and more       | the share asked for, but 3 to 10 at least       |
+| very many         | 200: more would only slow a run down            |
+"""
+
+FEWEST, MOST = 3, 200
+_ENOUGH, _PART = 10, 5
+
+
+def how_many(conversations: int, share: float) -> int:
+    """Conversations of so many to validate on; none where ``share`` is 0."""
+    if not share:
+        return 0
+    number = max(round(share * conversations), min(_ENOUGH, conversations // _PART))
+    return min(number, MOST) if number >= FEWEST else 0
