@@ -109,6 +109,7 @@ class Status(TypedDict):
     next_cycle_waits: NotRequired[bool]
     paused: NotRequired[Paused | None]
     conversations: Counts
+    unwatched: NotRequired[dict[str, str]]
     host: NotRequired[Host | None]
 
 

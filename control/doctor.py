@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from control import errors
 from control.paths import WATCHED, is_there
 from control.process import resolve_settings
+from control.watched import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -314,6 +315,11 @@ def _port(patient: Patient) -> Iterator[Finding]:
                 yield Finding("port", "ok", f"{host}:{port} is free")
 
 
+def _watched(patient: Patient) -> Iterator[Finding]:
+    for problem in missing(patient.settings):
+        yield Finding("watch", "warn", problem, f"make it, or mend {patient.paths.config}, then: thorctl reload")
+
+
 def _data(patient: Patient) -> Iterator[Finding]:
     inbox = patient.paths.inbox
     if patient.status is not None:
@@ -337,6 +343,10 @@ def _data(patient: Patient) -> Iterator[Finding]:
         yield Finding("data", "warn", f"there are files in {inbox}, and none is read", "thorctl logs intake")
 
 
+_MENDED = ('"event": "thord starts"', '"event": "settings reloaded"')
+"""Since thord logged one of these, errors of before are over, or would have come again."""
+
+
 def _logs(patient: Patient) -> Iterator[Finding]:
     from control import logs
 
@@ -345,7 +355,8 @@ def _logs(patient: Patient) -> Iterator[Finding]:
     except errors.ThordError as error:
         yield Finding("logs", "warn", str(error), "use sudo, or become a member of the service's group")
         return
-    bad = [line for line in lines if '"level": "error"' in line.text or '"level": "critical"' in line.text]
+    fresh = max((number for number, line in enumerate(lines) if any(word in line.text for word in _MENDED)), default=0)
+    bad = [line for line in lines[fresh:] if '"level": "error"' in line.text or '"level": "critical"' in line.text]
     if bad:
         yield Finding(
             "logs",
@@ -399,6 +410,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _thord,
     _workers,
     _port,
+    _watched,
     _data,
     _logs,
     _systemd,

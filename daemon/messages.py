@@ -75,6 +75,13 @@ class Collected(Message):
     sha256: str
 
 
+class Unwatched(Message):
+    """Folders that cannot be watched, and why; sent when that changes."""
+
+    kind: Literal["unwatched"] = "unwatched"
+    folders: dict[str, str]
+
+
 class Settled(Message):
     """The conversations of a finished cycle have their final state."""
 
@@ -209,6 +216,7 @@ FromWorker = Annotated[
     | Counts
     | Collected
     | Settled
+    | Unwatched
     | Scanned
     | Retaken
     | TrainProgress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from control import errors, exit_status, output
 from control.cli.parser import Commands, Options, connect, positive
 
 if TYPE_CHECKING:
-    from control.answers import Scanned
+    from control.answers import Refusal, Scanned
     from control.client import Thord
 
 
@@ -22,6 +23,9 @@ _SHAPES = {
     "plain": "plain text",
 }
 """How thord read a file, in words."""
+
+_MOST = 10_000
+"""Refusals that are looked through to group them."""
 
 
 class DataOptions(Options):
@@ -161,20 +165,42 @@ def _quarantine(options: QuarantineOptions) -> int:
         else:
             output.say(f"read once more: {_in_words(found)}")
         return exit_status.DONE
-    refused = thord.quarantine(options.limit)
+    refused = thord.quarantine(options.limit if options.json else _MOST)
     if options.json:
         output.emit(refused)
     elif not refused:
         output.say("nothing is in quarantine")
     else:
-        output.columns(
-            ("AT", "FILE", "LINE", "REASON"),
-            (
-                (output.moment(entry.get("at")), entry["file"], output.clean(entry.get("line")), entry["reason"])
-                for entry in refused
-            ),
-        )
+        _show_refused(refused, options.limit, thord.data()["quarantined"])
     return exit_status.DONE
+
+
+def _show_refused(refused: list[Refusal], limit: int, total: int) -> None:
+    """What was refused of a file for one reason is one line; numbers in it may differ."""
+    groups: dict[tuple[str, str], list[Refusal]] = {}
+    for entry in refused:
+        groups.setdefault((entry["file"], re.sub(r"\d+", "#", entry["reason"])), []).append(entry)
+    output.columns(
+        ("NEWEST", "FILE", "RECORDS", "LINES", "REASON"),
+        (
+            (
+                output.moment(entries[0].get("at")),
+                entries[0]["file"],
+                str(len(entries)),
+                _lines_of(entries),
+                entries[0]["reason"],
+            )
+            for entries in list(groups.values())[:limit]
+        ),
+    )
+    more = len(groups) - limit
+    output.say(f"{total} in quarantine" + (f"; {more} more lines like these: -n {len(groups)}" if more > 0 else ""))
+
+
+def _lines_of(entries: list[Refusal]) -> str:
+    """``3, 17, 18 …``; a dash where the whole file is meant."""
+    lines = sorted(line for entry in entries if (line := entry.get("line")) is not None)
+    return (", ".join(map(str, lines[:3])) + (" …" if len(lines) > 3 else "")) or "-"
 
 
 def _in_words(found: Scanned) -> str:

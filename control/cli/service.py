@@ -269,6 +269,7 @@ def show(status: Status) -> None:
             "version": status["version"] or "none yet; give it conversations: thorctl ingest FILE",
             "cycle": f"{learning}; {next_cycle(status)}",
             "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
+            **({"not watched": _unwatched(unwatched)} if (unwatched := status.get("unwatched")) else {}),
             **({"host": _host(host)} if (host := status.get("host")) else {}),
         }
     )
@@ -284,6 +285,10 @@ def next_cycle(status: Status) -> str:
     if status["next_cycle_at"] is None:
         return "none starts by itself (schedule.enabled)"
     return f"next at {output.moment(status['next_cycle_at'])}"
+
+
+def _unwatched(folders: dict[str, str]) -> str:
+    return "; ".join(f"{output.clean(folder)}: {output.clean(reason)}" for folder, reason in folders.items())
 
 
 def _host(host: Host) -> str:

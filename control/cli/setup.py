@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from control import errors, exit_status, output
 from control.cli.parser import Commands, Options, connect
 from control.process import resolve_settings
+from control.watched import missing
 
 if TYPE_CHECKING:
     import argparse
@@ -141,10 +142,13 @@ def _config(options: ConfigOptions) -> int:
     thord = connect(options)
     if options.action == "check":
         resolved = resolve_settings(options.home)
+        warnings = list(missing(resolved["settings"]))
         if options.json:
-            output.emit({"ok": True, "profile": resolved["profile"], "why": resolved["why"]})
+            output.emit({"ok": True, "profile": resolved["profile"], "why": resolved["why"], "warnings": warnings})
         else:
             output.say(f"{thord.paths.config} is fine; profile {resolved['profile']}, {resolved['why']}")
+            for warning in warnings:
+                output.say_error(f"warning: {output.clean(warning)}; it is watched once it is there")
         return exit_status.DONE
     try:
         found = thord.configuration()

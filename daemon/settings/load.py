@@ -151,10 +151,25 @@ def _read_toml(file: Path, faults: list[str]) -> Table:
     except UnicodeDecodeError as error:
         faults.append(f"{file}: not UTF-8 at byte {error.start}")
     except tomllib.TOMLDecodeError as error:
-        faults.append(f"{file}: not valid TOML: {error}")
+        faults.append(f"{file}: {_explained(error, file)}")
     except OSError as error:
         faults.append(f"{file}: cannot be read: {error.strerror}")
     return {}
+
+
+def _explained(error: tomllib.TOMLDecodeError, file: Path) -> str:
+    """What is wrong, and for a section that stands there twice (``thord.toml`` has every one) what to do."""
+    again = re.search(r"Cannot declare \((.*?),?\) twice \(at line (\d+)", str(error))
+    if again is None:
+        return f"not valid TOML: {error}"
+    section = ".".join(re.findall(r"'([^']*)'", again[1]))
+    head = re.compile(rf"\s*\[\s*{re.escape(section)}\s*\]")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    first = next((number for number, line in enumerate(lines, 1) if head.match(line)), 0)
+    return (
+        f"[{section}] in line {again[2]} stands in line {first} already: put its keys there, "
+        "or take the # away from theirs and change the value"
+    )
 
 
 def _put_environment(layers: _Layers) -> None:

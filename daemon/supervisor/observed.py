@@ -2,7 +2,7 @@
 
 from pydantic import JsonValue
 
-from daemon.messages import Counts, FromWorker, HostFigures, WorkerName
+from daemon.messages import Counts, FromWorker, HostFigures, Ready, Unwatched, WorkerName
 from daemon.supervisor.ports import Workers
 
 
@@ -12,19 +12,25 @@ class Observed:
     Attributes:
         counts: conversations in each state, from the intake.
         host: host and process figures, from the monitor.
+        unwatched: folders that the intake cannot watch, and why.
     """
 
     def __init__(self, workers: Workers) -> None:
         self.counts = Counts()
         self.host: dict[str, JsonValue] = {}
+        self.unwatched: dict[str, str] = {}
         workers.subscribe(self._observe)
 
     def conversations(self) -> dict[str, JsonValue]:
         """The counts for clients."""
         return self.counts.model_dump(mode="json", exclude={"kind"})
 
-    def _observe(self, _: WorkerName, message: FromWorker) -> None:
+    def _observe(self, worker: WorkerName, message: FromWorker) -> None:
+        if worker == "intake" and isinstance(message, Ready):
+            self.unwatched = {}  # it says so again
         if isinstance(message, Counts):
             self.counts = message
         elif isinstance(message, HostFigures):
             self.host = message.figures
+        elif isinstance(message, Unwatched):
+            self.unwatched = message.folders

@@ -258,6 +258,15 @@ def test_status_of_a_worker_that_is_down(stand_in: StandIn, ctl: Ctl) -> None:
     assert ctl("status", "nobody").returncode == 5
 
 
+def test_quarantine_is_grouped_by_file_and_reason_with_a_total(stand_in: StandIn, ctl: Ctl) -> None:
+    lines = [thord.REFUSAL | {"line": number, "reason": f"not JSON at column {number}"} for number in range(9, 0, -1)]
+    stand_in.answers["GET", "/v1/quarantine"] = (200, [*lines, thord.REFUSAL | {"file": "b.json", "line": None}])
+    shown = ctl("quarantine", "-n", "1").stdout
+    assert "9        1, 2, 3 …  not JSON at column 9" in shown
+    assert "1 in quarantine; 1 more lines like these: -n 2" in shown
+    assert "b.json" in ctl("quarantine").stdout
+
+
 def test_clean_says_what_goes_and_why_and_by_its_status_what_could_not(stand_in: StandIn, ctl: Ctl) -> None:
     planned = ctl("clean", "--dry-run")
     assert planned.returncode == 0

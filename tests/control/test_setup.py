@@ -174,6 +174,18 @@ def test_doctor_looks_into_a_running_thord(stand_in: StandIn, ctl: Ctl) -> None:
     assert "thorctl logs server" in checks["server"][0]["remedy"]
     assert "it broke" in checks["logs"][1]["message"]
     assert "thorctl quarantine" in checks["quarantine"][0]["remedy"]
+    (logs / "thord.log").write_text('{"at": "2026-01-01T00:00:10Z", "level": "info", "event": "settings reloaded"}\n')
+    assert len(doctor(ctl, 1)["logs"]) == 1, "what was mended is not warned of any more"
+
+
+def test_a_watched_folder_that_is_not_there_is_said(ctl: Ctl, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "thord.toml").write_text(f'[paths]\nwatch = ["{tmp_path}/chatz", "{tmp_path}"]\n')
+    done = ctl("config", "check")
+    assert done.returncode == 0
+    assert f"there is no folder {tmp_path}/chatz" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.fixture

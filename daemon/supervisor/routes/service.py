@@ -33,6 +33,7 @@ async def status(call: Call) -> Response:
         "next_cycle_waits": schedule.waits,
         "paused": None if schedule.paused is None else schedule.paused.model_dump(mode="json"),
         "conversations": learning.observed.conversations(),
+        "unwatched": dict(learning.observed.unwatched),
         "host": learning.observed.host,
     }
     return JSONResponse(shown)

@@ -20,6 +20,7 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from control.paths import is_ignored
 from daemon import log
+from engine.data.storable import storable_path
 
 _logger = log.get(__name__)
 _EVENTS: list[type[FileSystemEvent]] = [
@@ -33,7 +34,11 @@ _EVENTS: list[type[FileSystemEvent]] = [
 
 
 class Watcher(FileSystemEventHandler):
-    """Keeps the set of paths that changed; `wake` is called, in a thread of watchdog's, when the first one enters."""
+    """Keeps the set of paths that changed; `wake` is called, in a thread of watchdog's, when the first one enters.
+
+    Attributes:
+        unwatched: folders that cannot be watched, and why.
+    """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -41,13 +46,14 @@ class Watcher(FileSystemEventHandler):
         self._lock = threading.Lock()
         self._observer: BaseObserver | None = None
         self._watches: dict[Path, tuple[ObservedWatch, int]] = {}
-        self._complained: set[Path] = set()
+        self.unwatched: dict[Path, str] = {}
 
     def watch(self, roots: list[Path]) -> None:
         """Watch these folders and no others. One that cannot be watched is named in the log, and still rescanned."""
         if self._observer is None:
             self._observer = Observer()
             self._observer.start()
+        self.unwatched = {root: reason for root, reason in self.unwatched.items() if root in roots}
         for root in [root for root in self._watches if root not in roots or self._was_replaced(root)]:
             watch, _ = self._watches.pop(root)
             self._observer.unschedule(watch)
@@ -82,11 +88,11 @@ class Watcher(FileSystemEventHandler):
             inode = root.stat().st_ino
             watch = observer.schedule(self, str(root), recursive=True, event_filter=_EVENTS)
         except OSError as error:
-            if root not in self._complained:
-                self._complained.add(root)
-                _logger.warning("a folder cannot be watched", folder=str(root), reason=_remedy(error))
+            if root not in self.unwatched:
+                _logger.warning("a folder cannot be watched", folder=storable_path(root), reason=_remedy(error))
+            self.unwatched[root] = _remedy(error)
             return
-        self._complained.discard(root)
+        self.unwatched.pop(root, None)
         self._watches[root] = (watch, inode)
 
     def _was_replaced(self, root: Path) -> bool:

@@ -26,6 +26,7 @@ from daemon.messages import (
     Settle,
     Settled,
     ToWorker,
+    Unwatched,
 )
 from daemon.workers.intake import collect, folders, suspects
 from daemon.workers.intake.cycles import Cycles
@@ -77,6 +78,7 @@ class Intake:
         self._pending = Pending(self._settings.data.settle_seconds)
         self._watcher = Watcher(wake=lambda: self._channel.commands.put(None))
         self._sent: Counts | None = None
+        self._unwatched: dict[str, str] = {}
         self._retry_at: float | None = None
         self._retry_seconds = RETRY_SECONDS[0]
         self._quarantine, self._reader = self._make_reader()
@@ -348,6 +350,10 @@ class Intake:
         except OSError as error:
             _logger.error("the inbox cannot be made", folder=str(self._paths.inbox), reason=str(error))  # noqa: TRY400
         self._watcher.watch(self._roots())
+        unwatched = {storable_path(root): reason for root, reason in self._watcher.unwatched.items()}
+        if unwatched != self._unwatched:
+            self._unwatched = unwatched
+            self._channel.send(Unwatched(folders=unwatched))
 
     def _make_reader(self) -> tuple[Quarantine, Reader]:
         data = self._settings.data

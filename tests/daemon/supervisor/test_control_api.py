@@ -252,7 +252,7 @@ def test_an_intake_that_cannot_scan_says_why(api: Running) -> None:
 
 
 def test_scan_and_quarantine(api: Running) -> None:
-    assert api.client.post("/v1/scan").json() == {"added": 3, "duplicates": 1, "quarantined": 0}
+    assert api.client.post("/v1/scan").json() == {"added": 3, "duplicates": 1, "quarantined": 0, "read_as": {}}
     assert api.client.post("/v1/quarantine/retry").json()["quarantined"] == 1
     assert api.client.get("/v1/quarantine").json() == []
     with contextlib.closing(sqlite3.connect(api.paths.ledger)) as ledger, ledger:
