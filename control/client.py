@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Layout = Literal["hf", "checkpoint", "gguf"]
 """Of what can be imported."""
+TEXT_TOKENS = 256
+"""How far a text is continued where nobody says: it need not end by itself, as the answer in a chat does."""
 
 
 class Sampling(TypedDict, total=False):
@@ -279,7 +281,7 @@ class Thord:
         on_text: Callable[[str], None] | None = None,
         **sampling: Unpack[Sampling],
     ) -> answers.Answer:
-        """Continue a text.
+        """Continue a text, by 256 tokens at most where ``sampling`` has no ``max_tokens``.
 
         Args:
             prompt: the text.
@@ -287,7 +289,8 @@ class Thord:
             on_text: called with each piece of the answer as it is made.
             sampling: see `Sampling`.
         """
-        return self._complete("/v1/completions", {"model": model, "prompt": prompt, **_plain(sampling)}, on_text)
+        body: dict[str, Json] = {"model": model, "prompt": prompt, "max_tokens": TEXT_TOKENS, **_plain(sampling)}
+        return self._complete("/v1/completions", body, on_text)
 
     def chat(
         self,

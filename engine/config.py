@@ -435,7 +435,12 @@ class InferenceSettings(Section):
     )
     max_batch: int = Field(16, gt=0, description="Requests decoded together.")
     max_queue: int = Field(256, gt=0, description="Requests that may wait; beyond it the answer is 429.")
-    max_tokens: int = Field(256, gt=0, description="Length of an answer where the client names none.")
+    max_tokens: int | None = Field(
+        None,
+        examples=[1024],
+        gt=0,
+        description="Most tokens of any answer, whatever a client asks for; without it the context is the limit.",
+    )
     drain_seconds: float = Field(
         120.0, gt=0, description="How long requests may finish on a version that was replaced."
     )

@@ -104,7 +104,8 @@ def add(commands: Commands) -> None:
 
 def _add_sampling(command: argparse.ArgumentParser) -> None:
     command.add_argument("--version", metavar="V", help="insist on this version")
-    command.add_argument("--max-tokens", type=positive, metavar="N", help="tokens of the answer at most")
+    longest = "tokens of the answer at most; without it a text has 256, and a chat may fill the context"
+    command.add_argument("--max-tokens", type=positive, metavar="N", help=longest)
     command.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest")
     command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that make up P")
     command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest")

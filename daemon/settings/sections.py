@@ -132,6 +132,15 @@ class ApiSettings(Section):
         "SHA-256); without it the systemd credential `keys`, and where there is none the API is open to whoever "
         "reaches the port.",
     )
+    hosts: tuple[str, ...] = Field(
+        (),
+        examples=[["thord.example.org"]],
+        description="Names by which clients reach the API besides its own addresses and localhost, such as that of a "
+        'proxy; requests to others are refused. "*" for any.',
+    )
+    aliases: tuple[str, ...] = Field(
+        (), examples=[["gpt-4o-mini"]], description="Other names for the model that clients may ask for."
+    )
     allow_origins: tuple[str, ...] = Field(
         (),
         examples=[["https://chat.example.org"]],

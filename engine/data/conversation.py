@@ -2,19 +2,50 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from pydantic import JsonValue
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call to a tool that an assistant turn asks for; ``arguments`` is mostly an object."""
+
+    name: str
+    arguments: JsonValue = field(hash=False)
+    id: str = ""
+
+    @property
+    def text(self) -> str:
+        """The plain form, in which `engine.data.formats` writes calls too."""
+        return json.dumps({"name": self.name, "arguments": self.arguments}, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn."""
+    """One turn.
+
+    Attributes:
+        calls: for a chat template that has a form for them. What is learned has them in its content, in plain form.
+        name: of whoever speaks, or of the tool that answers.
+        call_id: of the call that a tool answers.
+    """
 
     role: Role
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    call_id: str = ""
+
+    @property
+    def plain(self) -> "Message":
+        """The same with its calls in the content, one a line."""
+        said = [self.content, *(call.text for call in self.calls)]
+        return replace(self, content="\n".join(part for part in said if part), calls=()) if self.calls else self
 
 
 @dataclass(frozen=True, slots=True)

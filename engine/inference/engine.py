@@ -65,7 +65,8 @@ class PromptTooLongError(ValueError):
 
     def __init__(self, prompt: int, context: int) -> None:
         super().__init__(
-            f"the prompt has {prompt} tokens, but the model's context is {context}, generated tokens included"
+            f"the prompt has {prompt} tokens, and this model's maximum context length is {context} tokens, generated "
+            "ones included: shorten the prompt"
         )
 
 
@@ -313,6 +314,7 @@ class Engine:
                 sequence.counts,
                 0.0 if sequence.request.wish.sampling.greedy else sequence.draws.random(),
                 sequence.prompt,
+                sequence.request.wish.stop_ids if sequence.below_minimum else (),
             )
             for sequence in sequences
         ]
@@ -331,13 +333,15 @@ class Engine:
             return  # another sequence of the same request has failed in this iteration
         sequence.output.append(token)
         sequence.counts[token] = sequence.counts.get(token, 0) + 1
-        ends = token in sequence.request.wish.stop_ids
-        text = "" if ends else sequence.text.push(resident.tokenizer.decode_bytes([token]))
+        wish = sequence.request.wish
+        ends = token in wish.stop_ids
+        push = sequence.text.push_unstoppable if ends or len(sequence.output) <= wish.min_tokens else sequence.text.push
+        text = push(resident.tokenizer.decode_bytes([token])) if not ends or wish.show_stop else ""
         full = len(sequence.output) >= sequence.limit
         if (ends or full) and not sequence.text.stopped:
             text += sequence.text.finish()
         if text or scored:
-            self._emit(sequence.request, Piece(sequence.index, text, scored))
+            self._emit(sequence.request, Piece(sequence.index, text, scored, len(sequence.output)))
         if ends or full or sequence.text.stopped:
             by_itself = ends or sequence.text.stopped
             reason: Literal["stop", "length"] = "stop" if by_itself else "length"

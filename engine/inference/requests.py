@@ -67,8 +67,12 @@ class Wish:
     max_tokens: int
     """Clipped to the room the context leaves. 0 with ``score_prompt``: only score."""
     sampling: Sampling = Sampling()
+    min_tokens: int = 0
+    """Before so many are generated neither ``stop_ids`` nor ``stop`` end an answer."""
     stop: tuple[str, ...] = ()
     stop_ids: frozenset[int] = frozenset()
+    show_stop: bool = False
+    """The stop string, or the text of the token, that ends an answer is a part of it."""
     score_prompt: bool = False
     """Report the log-probability of every prompt token after the first."""
     sum_hidden: bool = False
@@ -124,6 +128,8 @@ class Piece:
     sequence: int
     text: str
     tokens: tuple[Scored, ...] = ()
+    generated: int = 0
+    """Tokens of the sequence so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +239,15 @@ class SequenceState:
         self.limit = 0
         self.output: list[int] = []
         self.counts: dict[int, int] = {}
-        self.text = TextStream(self.request.wish.stop)
+        self.text = TextStream(self.request.wish.stop, show_stop=self.request.wish.show_stop)
         seed = self.request.wish.sampling.seed
         # A generator of its own, so that a seeded draw does not depend on who else is in the batch.
         self.draws = random.Random() if seed is None else random.Random(f"{seed}/{self.index}")
+
+    @property
+    def below_minimum(self) -> bool:
+        """The next token must not end the answer."""
+        return len(self.output) < self.request.wish.min_tokens
 
     @property
     def prefilling(self) -> bool:

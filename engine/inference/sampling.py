@@ -3,7 +3,7 @@
 Shapes: B rows, V vocabulary, K candidates, N blocks of W probabilities.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ WIDTH = 64
 BLOCK = 64
 """Running sums are taken over blocks of probabilities first, then inside one block."""
 
+BARRED = -1e30
+"""The score of what must not be chosen: finite, so that something is chosen even where everything is barred."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -28,6 +31,8 @@ class Choice:
     draw: float
     """Uniform in [0, 1). Greedy rows do not use it."""
     prompt: Sequence[int] = ()
+    barred: Collection[int] = ()
+    """Tokens that must not be chosen now."""
 
 
 def choose(logits_BV: Tensor, choices: Sequence[Choice]) -> list[int]:
@@ -56,8 +61,8 @@ def score(logits_NV: Tensor, tokens: Sequence[int], alternatives: int) -> list[S
 
 
 def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
-    """Penalties for what was generated already, then biases (as OpenAI documents them)."""
-    if not any(choice.sampling.adjusts for choice in choices):
+    """Penalties for what was generated already, then biases (as OpenAI documents them), then what is barred."""
+    if not any(choice.sampling.adjusts or choice.barred for choice in choices):
         return logits_BV
     scores_BV = logits_BV.clone()
     for row, choice in enumerate(choices):
@@ -73,6 +78,8 @@ def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
         if sampling.logit_bias:
             biases = torch.tensor(list(sampling.logit_bias.values()), dtype=torch.float32, device=scores_BV.device)
             scores_BV[row, list(sampling.logit_bias)] += biases
+        if choice.barred:
+            scores_BV[row, list(choice.barred)] = BARRED
     return scores_BV
 
 

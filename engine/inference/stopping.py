@@ -7,11 +7,12 @@ class TextStream:
     """Decodes bytes as they come and ends at the first stop string, however tokens cut it.
 
     The stop string that is complete first counts; of two that end together, the one that began first. The text before
-    it is shown, itself not. What is shown does not depend on how the bytes were cut into pieces.
+    it is shown, itself only with ``show_stop``. What is shown does not depend on how the bytes were cut into pieces.
     """
 
-    def __init__(self, stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, stop: tuple[str, ...] = (), *, show_stop: bool = False) -> None:
         self._stop = tuple(text for text in stop if text)
+        self._show_stop = show_stop
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
         self.stopped = False
@@ -19,6 +20,11 @@ class TextStream:
     def push(self, data: bytes) -> str:
         """Take more bytes; what may be shown now. Nothing more once `stopped`."""
         return self._advance(self._decoder.decode(data))
+
+    def push_unstoppable(self, data: bytes) -> str:
+        """As `push`, but stop strings are not looked for: neither in this nor across its end."""
+        shown, self._held = self._held + self._decoder.decode(data), ""
+        return shown
 
     def finish(self) -> str:
         """No more bytes: what was held back, with U+FFFD for an unfinished character."""
@@ -45,7 +51,10 @@ class TextStream:
     def _first_stop(self, window: str) -> int | None:
         """Where the text ends, if a stop string is complete."""
         found = [(window.find(stop) + len(stop), window.find(stop)) for stop in self._stop if stop in window]
-        return min(found)[1] if found else None
+        if not found:
+            return None
+        end, start = min(found)
+        return end if self._show_stop else start
 
     def _length_that_may_become_a_stop(self, window: str) -> int:
         longest = max(len(stop) for stop in self._stop) - 1

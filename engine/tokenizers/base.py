@@ -1,12 +1,13 @@
 """What a tokenizer is: one Protocol, and the special tokens that thord's own ones reserve."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from engine.data.conversation import Message
 
@@ -27,6 +28,24 @@ class Encoded:
 
 Dialogue = tuple[Sequence[Message], int]
 """Its turns, and the first of them from which on the assistant's are supervised."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptForm:
+    """How a dialogue becomes a prompt.
+
+    Attributes:
+        opens_answer: the assistant's turn begins at the end.
+        continues: the last turn is left open instead, so that what is generated goes on with it.
+        variables: what a foreign chat template is given besides, by the names in `Tokenizer.template_variables`.
+    """
+
+    opens_answer: bool = True
+    continues: bool = False
+    variables: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+ANSWERING = PromptForm()
 
 
 class DialogueRefusedError(ValueError):
@@ -61,6 +80,11 @@ class Tokenizer(Protocol):
         """The form of a dialogue in Jinja, as `transformers` reads it; null where a foreign tokenizer has none."""
         ...
 
+    @property
+    def template_variables(self) -> frozenset[str]:
+        """What `PromptForm.variables` may set; empty for thord's own template."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """Ids of the text; special tokens are never among them."""
         ...
@@ -73,8 +97,10 @@ class Tokenizer(Protocol):
         """Whole dialogues in the tokenizer's chat template; the error for one that the template has no form for."""
         ...
 
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+    def encode_prompt(self, messages: Sequence[Message], form: PromptForm = ANSWERING) -> list[int]:
         """A dialogue after which the assistant's answer begins; the answer ends with a special token.
+
+        Calls to tools are written as the template writes them; one that has no form for them gets `Message.plain`.
 
         Raises:
             DialogueRefusedError: the template has no form for it.

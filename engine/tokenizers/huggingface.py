@@ -7,22 +7,33 @@ SentencePiece-like tokenizers are known. Text that spells a special token is tex
 import itertools
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from engine import artifacts
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
-from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, Dialogue, DialogueRefusedError, Encoded
+from engine.tokenizers.base import (
+    ANSWERING,
+    BOS,
+    END,
+    EOS,
+    FILE,
+    PAD,
+    Dialogue,
+    DialogueRefusedError,
+    Encoded,
+    PromptForm,
+)
 from engine.tokenizers.byte_level import bytes_by_character
 from engine.tokenizers.own import read_source
-from engine.tokenizers.template import ChatTemplate
+from engine.tokenizers.template import ChatTemplate, Turn
 
 CHAT_FILE = "chat.json"
 _SPACE = "\u2581"
@@ -110,10 +121,19 @@ class HuggingFaceTokenizer:
         tokens = iter(self._encode_marked([each for each in written if isinstance(each, _Written)]))
         return [self._supervised(next(tokens), each.spans) if isinstance(each, _Written) else each for each in written]
 
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+    @property
+    def template_variables(self) -> frozenset[str]:
         """As the Protocol."""
-        messages, cut = self._disarmed(messages)
-        text = self._chat_template().render(messages, answering=True)
+        return frozenset() if self._template is None else self._template.variables
+
+    def encode_prompt(self, messages: Sequence[Message], form: PromptForm = ANSWERING) -> list[int]:
+        """As the Protocol."""
+        template = self._chat_template()
+        (*turns, variables), cut = self._disarmed([*template.turns(messages), {**form.variables}])
+        if form.continues:
+            text = template.render_open(turns, variables=variables)
+        else:
+            text = template.render(turns, answering=form.opens_answer, variables=variables)
         (tokens,) = self._encode_marked([_Written(text, [], cut)])
         return [number for number, _, _ in tokens]
 
@@ -141,21 +161,31 @@ class HuggingFaceTokenizer:
             raise DialogueRefusedError("the imported model has no chat template: it continues text, and nothing else")
         return self._template
 
-    def _disarmed(self, messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
-        """Messages in which no special token is spelled, because ``cut`` stands in it; "" where none was."""
-        if not any(self._named.search(message.content) for message in messages):
-            return messages, ""
-        runs = (run for message in messages for run in re.findall(f"{_BREAK}+", message.content))
+    def _disarmed(self, given: Sequence[Turn]) -> tuple[Sequence[Turn], str]:
+        """What a template is given, without a special token spelled in it: ``cut`` stands in it; "" where none was."""
+        texts = [text for turn in given for text in _texts(turn)]
+        if not any(self._named.search(text) for text in texts):
+            return given, ""
+        runs = (run for text in texts for run in re.findall(f"{_BREAK}+", text))
         cut = max(runs, key=len, default="") + _BREAK
-        return [
-            Message(message.role, self._named.sub(lambda found: found[0][0] + cut + found[0][1:], message.content))
-            for message in messages
-        ], cut
+
+        def cut_in(text: str) -> str:
+            return self._named.sub(lambda found: found[0][0] + cut + found[0][1:], text)
+
+        def apart(value: JsonValue) -> JsonValue:
+            if isinstance(value, str):
+                return cut_in(value)
+            if isinstance(value, list):
+                return [apart(each) for each in value]
+            return {cut_in(key): apart(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+        return [{key: apart(value) for key, value in turn.items()} for turn in given], cut
 
     def _written(self, messages: Sequence[Message], learn_from: int) -> "_Written | DialogueRefusedError":
-        messages, cut = self._disarmed(messages)
         try:
-            return _Written(*self._chat_template().answers(messages, learn_from), cut)
+            template = self._chat_template()
+            turns, cut = self._disarmed(template.turns(messages))
+            return _Written(*template.answers(turns, learn_from), cut)
         except DialogueRefusedError as error:
             return error
 
@@ -200,6 +230,19 @@ class _Written:
     text: str
     spans: Sequence[tuple[int, int]]
     cut: str
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    """Every string in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield key
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 def _tokens(encoding: tokenizers.Encoding) -> list[_Token]:

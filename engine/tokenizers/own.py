@@ -16,6 +16,7 @@ from tokenizers import processors
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Message
 from engine.tokenizers.base import (
+    ANSWERING,
     ASSISTANT,
     BOS,
     END,
@@ -24,6 +25,7 @@ from engine.tokenizers.base import (
     Dialogue,
     DialogueRefusedError,
     Encoded,
+    PromptForm,
 )
 from engine.tokenizers.chat import ROLE_TOKENS
 
@@ -81,6 +83,11 @@ class OwnTokenizer:
         """As the Protocol."""
         return CHAT_TEMPLATE
 
+    @property
+    def template_variables(self) -> frozenset[str]:
+        """As the Protocol."""
+        return frozenset()
+
     def encode(self, text: str) -> list[int]:
         """As the Protocol."""
         ids: list[int] = _unpacked(self.packed([text])[0]).tolist()
@@ -95,10 +102,14 @@ class OwnTokenizer:
         contents = iter(self.packed([message.content for messages, _ in dialogues for message in messages]))
         return [self._dialogue(messages, learn_from, contents) for messages, learn_from in dialogues]
 
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """A dialogue and ``<|assistant|>``."""
+    def encode_prompt(self, messages: Sequence[Message], form: PromptForm = ANSWERING) -> list[int]:
+        """A dialogue and ``<|assistant|>``; or the dialogue without its last ``<|end|>``, where that turn goes on."""
+        messages = [message.plain for message in messages]
         contents = iter(self.packed([message.content for message in messages]))
-        return [*self._dialogue(messages, len(messages), contents).ids.tolist(), self._special[ASSISTANT]]
+        ids: list[int] = self._dialogue(messages, len(messages), contents).ids.tolist()
+        if form.continues:
+            return ids[:-1]
+        return [*ids, self._special[ASSISTANT]] if form.opens_answer else ids
 
     def packed(self, texts: Sequence[str]) -> list[bytes]:
         """The ids of each text, 32 bits each: what is cheapest to put together."""

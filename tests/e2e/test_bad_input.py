@@ -98,12 +98,12 @@ def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(service: Servic
 REQUESTS = (
     b"\x00\xff\xfe garbage\r\n\r\n",
     b"GET / HTTP/9.9\r\n\r\n",
-    b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{{{{{",
-    b"POST /v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-    b"GET /v1/cycles/999999999999999999999999 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
-    b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n[[[[[[[",
-    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+    b"POST /v1/cycles HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{{{{{",
+    b"POST /v1/cycles HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+    b"GET /v1/cycles/999999999999999999999999 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n[[[[[[[",
+    b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n",
 )
 
 

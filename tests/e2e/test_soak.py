@@ -149,7 +149,7 @@ class Clients:
         self._send_raw(draws.choice(RAW), wait=True)
 
     def _half(self, draws: random.Random) -> None:
-        whole = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+        whole = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
         self._send_raw(whole[: draws.randrange(len(whole))], wait=False)
 
     def _send_raw(self, data: bytes, *, wait: bool) -> None:

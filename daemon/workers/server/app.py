@@ -1,4 +1,4 @@
-"""The application: every route behind one front."""
+"""The application: every route behind gatekeeper and front."""
 
 from fastapi import Depends
 from fastapi.security import HTTPBearer
@@ -7,7 +7,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from daemon.workers.server import errors
+from daemon.workers.server.fields import IGNORED_HEADER
 from daemon.workers.server.front import PAGE, PAGE_SCRIPTS, Front
+from daemon.workers.server.gatekeeper import Gatekeeper
 from daemon.workers.server.routes import (
     chat,
     completions,
@@ -42,11 +44,12 @@ def make(service: Service) -> ASGIApp:
     front = Front(app, service)
     origins = service.settings.api.allow_origins
     if not origins:
-        return front
-    return CORSMiddleware(
+        return Gatekeeper(front, service)
+    shared = CORSMiddleware(
         front,
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=[VERSION_HEADER, "retry-after"],
+        expose_headers=[VERSION_HEADER, IGNORED_HEADER, "retry-after"],
     )
+    return Gatekeeper(shared, service)

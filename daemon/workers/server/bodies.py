@@ -1,6 +1,7 @@
 """Reading request bodies: counted while they stream in, then checked against a schema; what is wrong is a 4xx."""
 
 import asyncio
+import re
 from typing import TypeVar
 
 from fastapi import Request
@@ -9,24 +10,28 @@ from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect
 
 from daemon.workers.server.errors import ApiError
+from daemon.workers.server.schemas import Body
 
 BODY_SECONDS = 60.0
 """A body that has not arrived by then is given up."""
 
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B", bound=Body)
 
 
 async def read(request: Request, schema: type[B], limit: int) -> B:
-    """The body as ``schema``.
+    """The body as ``schema``. Fields that mean nothing are named in ``request.state.ignored``.
 
     Raises:
-        ApiError: 400 not JSON or not of this schema, 408 too slow, 413 over ``limit`` bytes.
+        ApiError: 400 not JSON, not of this schema, or a field asks for what cannot be done; 408 too slow; 413 over
+            ``limit`` bytes.
     """
     data = await _bytes(request, limit)
     try:
-        return schema.model_validate_json(data)
+        body = schema.model_validate_json(data)
     except ValidationError as error:
-        raise _explained(error) from None
+        raise _explained(error, schema) from None
+    request.state.ignored = sorted({re.sub(r"\.\d+", "", place) for place in body.ignored()})
+    return body
 
 
 def described(schema: type[BaseModel]) -> dict[str, JsonValue]:
@@ -74,7 +79,7 @@ def _too_large(limit: int) -> ApiError:
     return ApiError(413, "body_too_large", message, close=True)
 
 
-def _explained(error: ValidationError) -> ApiError:
+def _explained(error: ValidationError, schema: type[BaseModel]) -> ApiError:
     """The first of what is wrong, with the name of its field. What the client sent is not repeated."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
@@ -83,6 +88,8 @@ def _explained(error: ValidationError) -> ApiError:
     place = ".".join(str(step) for step in fault["loc"] if not _is_a_type(step))
     says = fault["msg"].removeprefix("Value error, ")
     message = f"{place}: {says}" if place else says
+    if not place and (named := re.match(r"\w+", says)) and named[0] in schema.model_fields:
+        place = named[0]  # what several fields say together is told by one of them
     return ApiError(400, "invalid_value", message, param=place or None)
 
 

@@ -6,6 +6,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from daemon.workers.server.targets import hint
+
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -60,9 +62,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
-        found = ApiError(
-            error.status_code, _code(error.status_code), f"{request.method} {request.url.path}: {error.detail}"
-        )
+        says = (hint(request.url.path) if error.status_code == 404 else None) or error.detail
+        message = f"{request.method} {request.url.path}: {says}"
+        found = ApiError(error.status_code, _code(error.status_code), message)
         found.headers.update(_plain(error.headers))
         return found.response()
 

@@ -1,4 +1,4 @@
-"""What stands before every route: who may come in, and that whatever happens ends as an answer."""
+"""What stands before every route: who has a key, and that whatever happens ends as an answer."""
 
 import asyncio
 from email.utils import formatdate
@@ -7,14 +7,14 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon import log
+from daemon.workers.server import fields
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import Service
 
 PAGE = "/docs"
 """What the API is, for people: a browser has no key when it asks. Its scripts come from here, not from other hosts."""
 PAGE_SCRIPTS = "/docs-scripts"
-_OPEN = frozenset({"/healthz", "/readyz", "/metrics", PAGE, "/openapi.json"})
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OPEN = frozenset({"/healthz", "/health", "/ping", "/readyz", "/version", "/metrics", PAGE, "/openapi.json"})
 _logger = log.get(__name__)
 
 
@@ -24,7 +24,6 @@ class Front:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
-        self._origins = service.settings.api.allow_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. ``HEAD`` is answered wherever ``GET`` is: uvicorn leaves the body out."""
@@ -38,6 +37,8 @@ class Front:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"date", formatdate(usegmt=True).encode())]
+                if ignored := request.state.ignored:
+                    message["headers"].append((fields.IGNORED_HEADER.encode(), fields.header(ignored).encode()))
             await send(message)
 
         try:
@@ -60,10 +61,10 @@ class Front:
         """Let it in, or raise what answers it. The Unix socket is guarded by its file's permissions instead of keys."""
         request.state.client = str(request.state.connection)
         request.state.owner = ""
+        request.state.ignored = []
         path = request.url.path
         if request.state.local or path in _OPEN or path.startswith(f"{PAGE_SCRIPTS}/"):
             return
-        self._keep_out_other_sites(request)
         keys = self._service.keys
         if keys is None:
             raise ApiError(503, "keys_unreadable", self._service.keys_error)
@@ -82,12 +83,3 @@ class Front:
             error.headers["www-authenticate"] = "Bearer"
             raise error
         request.state.client = request.state.owner = keys.owner(key)
-
-    def _keep_out_other_sites(self, request: Request) -> None:
-        """Refuse what a page of another site has a browser send: that page could not read the answer, but its chats
-        would be learned. Browsers ask nobody before they send what a form could have sent, and say where it is from.
-        """
-        foreign = request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
-        allowed = "*" in self._origins or request.headers.get("origin") in self._origins
-        if foreign and not allowed and request.method not in _SAFE:
-            raise ApiError(403, "other_site", "pages of this origin may not use the API (api.allow_origins)")

@@ -1,59 +1,146 @@
-"""What clients may send. Fields of OpenAI's API that thord has no use for are ignored, as are unknown ones.
+"""What clients may send; chats are in `chat_schemas`. What becomes of fields that no schema names, `fields` says.
 
 Lists end at their first fault: a report of each of the million that a body has room for would fill the memory.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
+from daemon.workers.server.fields import REQUEST, Rules
 from engine.inference.requests import Sampling
 
 MAX_CHOICES = 128
 MAX_BIASES = 1024
-SESSION = r"^[A-Za-z0-9._~-]{1,64}$"
-"""Names of sessions."""
+MAX_STOP_TOKENS = 1024
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 MAX_TOKENS = 1 << 20
 """In one list: more than any context has room for, and what is checked in a fraction of a second."""
+NO_LIMIT = -1
+"""As ``max_tokens``: no limit but the context. As ``truncate_prompt_tokens``: as much as fits."""
 Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=MAX_TOKENS, fail_fast=True)]
 Several = Field(min_length=1, max_length=2048, fail_fast=True)
+
+
+def _a_number_or_no_limit(given: int) -> int:
+    if given < NO_LIMIT:
+        raise ValueError("a number of tokens, or -1 for as many as fit")
+    return given
+
+
+def _keeps_something(given: int) -> int:
+    if given == 0:
+        raise ValueError("1 or more tokens, or -1 for as many as fit")
+    return given
+
+
+Limit = Annotated[int, Field(le=1 << 31), AfterValidator(_a_number_or_no_limit)]
+Kept = Annotated[Limit, AfterValidator(_keeps_something)]
 
 
 class Body(BaseModel):
     """A request's JSON. Types are strict: a number is not a string."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    rules: ClassVar[Rules] = Rules()
+
+    def parts(self) -> Iterator[tuple[str, "Body"]]:
+        """The objects in it, each with its place."""
+        yield from ()
+
+    def ignored(self, place: str = "") -> set[str]:
+        """The places of fields that mean nothing to thord.
+
+        Raises:
+            ApiError: 400, a field asks for what cannot be done.
+        """
+        found = {f"{place}.{name}" if place else name for name in self.rules.ignored(self.model_extra or {}, place)}
+        for name, part in self.parts():
+            found |= part.ignored(f"{place}.{name}" if place else name)
+        return found
 
 
 class StreamOptions(Body):
     """``stream_options``."""
 
-    include_usage: bool | None = None
+    include_usage: bool | None = Field(None, description="A last chunk without choices counts tokens.")
+    continuous_usage_stats: bool | None = Field(None, description="Every chunk counts tokens.")
+    include_obfuscation: bool | None = Field(None, description="Has no effect: chunks are not padded.")
 
 
 class GenerationBody(Body):
     """What completions and chats have in common. A field that is null has its default."""
 
-    model: str | None = None
-    max_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
-    temperature: Annotated[Finite, Field(ge=0, le=100)] | None = None
-    top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1, le=1 << 31)] | None = None
-    min_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[Finite, Field(gt=0, le=100)] | None = None
+    rules: ClassVar[Rules] = REQUEST
+
+    model: str | None = Field(None, description="The model, or one of its versions: thor@000012, thor@previous.")
+    max_tokens: Limit | None = Field(
+        None, description="Longest answer; without it a chat may fill the context, and a completion has 16 tokens."
+    )
+    max_completion_tokens: Limit | None = Field(None, description="The same by another name; it wins.")
+    min_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = Field(
+        None, description="The answer does not end, and no stop string is looked for, before it has so many tokens."
+    )
+    temperature: Annotated[Finite, Field(ge=0, le=100)] | None = Field(None, description="0 is greedy.")
+    top_p: Annotated[Finite, Field(ge=0, le=1)] | None = Field(
+        None, description="Choose among the likeliest tokens that make up this share; 0 is greedy."
+    )
+    top_k: Annotated[int, Field(ge=-1, le=1 << 31)] | None = Field(
+        None, description="Choose among so many of the likeliest tokens; 0 and -1: all."
+    )
+    min_p: Annotated[Finite, Field(ge=0, le=1)] | None = Field(
+        None, description="Leave out tokens less likely than this share of the likeliest."
+    )
+    repetition_penalty: Annotated[Finite, Field(gt=0, le=100)] | None = Field(
+        None, description="Makes tokens of prompt and answer less likely; 1 has no effect."
+    )
     presence_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[Finite, Field(ge=-2, le=2)] | None = None
-    logit_bias: dict[str, Annotated[Finite, Field(ge=-100, le=100)]] | None = None
-    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    stream: bool | None = None
+    logit_bias: dict[str, Annotated[Finite, Field(ge=-100, le=100)]] | None = Field(
+        None, description="Added to the scores of tokens, by their id."
+    )
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = Field(
+        None, description="The same seed gives the same answer of the same version."
+    )
+    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = Field(
+        None, description="The answer ends before the first of these."
+    )
+    stop_token_ids: (
+        Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_STOP_TOKENS, fail_fast=True)] | None
+    ) = Field(None, description="Tokens that end the answer, besides every special token.")
+    include_stop_str_in_output: bool | None = Field(None, description="What ended the answer is shown.")
+    ignore_eos: bool | None = Field(None, description="Go on after a token that ends a text: for measuring.")
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = Field(None, description="Answers to each prompt.")
+    best_of: int | None = Field(None, description="Must be n.")
+    stream: bool | None = Field(None, description="Send the answer as it is made.")
     stream_options: StreamOptions | None = None
-    timeout_seconds: Annotated[Finite, Field(gt=0)] | None = None
-    """The client wants no answer after this time; ``api.request_timeout_seconds`` holds besides."""
-    ignore_eos: bool | None = None
-    """Go on after the token that ends a text (as in vLLM): for measuring."""
+    truncate_prompt_tokens: Kept | None = Field(
+        None, description="Keep so many of the prompt's last tokens; -1: as many as fit."
+    )
+    timeout_seconds: Annotated[Finite, Field(gt=0)] | None = Field(
+        None, description="No answer is wanted after this time; api.request_timeout_seconds holds besides."
+    )
+
+    def parts(self) -> Iterator[tuple[str, Body]]:
+        """As `Body`."""
+        if self.stream_options is not None:
+            yield "stream_options", self.stream_options
+
+    @property
+    def token_limit(self) -> int | None:
+        """Longest answer; null: as long as it gets."""
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return None if limit == NO_LIMIT else limit
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -66,14 +153,25 @@ class GenerationBody(Body):
         """The stream ends with a chunk of usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def sampling(self, alternatives: int | None) -> Sampling:
-        """How tokens are chosen."""
+    @property
+    def counts_along(self) -> bool:
+        """Each chunk of the stream has usage."""
+        return (
+            self.includes_usage and self.stream_options is not None and bool(self.stream_options.continuous_usage_stats)
+        )
+
+    def sampling(self, alternatives: int | None, defaults: Sampling) -> Sampling:
+        """How tokens are chosen: as this request says, and where it says nothing, as ``defaults``, the model's own."""
+
+        def chosen(own: float | None, default: float) -> float:
+            return default if own is None else own
+
         return Sampling(
-            temperature=1.0 if self.temperature is None else self.temperature,
-            top_k=max(self.top_k or 0, 0),
-            top_p=1.0 if self.top_p is None else self.top_p,
-            min_p=self.min_p or 0.0,
-            repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
+            temperature=0.0 if self.top_p == 0 else chosen(self.temperature, defaults.temperature),
+            top_k=defaults.top_k if self.top_k is None else max(self.top_k, 0),
+            top_p=chosen(self.top_p, defaults.top_p) or 1.0,
+            min_p=chosen(self.min_p, defaults.min_p),
+            repetition_penalty=chosen(self.repetition_penalty, defaults.repetition_penalty),
             presence_penalty=self.presence_penalty or 0.0,
             frequency_penalty=self.frequency_penalty or 0.0,
             logit_bias={int(token): bias for token, bias in (self.logit_bias or {}).items()},
@@ -89,56 +187,29 @@ class GenerationBody(Body):
         return given
 
     @model_validator(mode="after")
-    def _biases_name_tokens(self) -> "GenerationBody":
+    def _fits_together(self) -> "GenerationBody":
         if any(not token.isdecimal() or len(token) > 9 for token in self.logit_bias or {}):
             raise ValueError("logit_bias: keys are token ids")
+        if self.best_of not in (None, self.n or 1):
+            raise ValueError(f"best_of ({self.best_of}) must be n ({self.n or 1}): every answer made is sent")
+        if self.token_limit is not None and (self.min_tokens or 0) > self.token_limit:
+            raise ValueError(f"min_tokens ({self.min_tokens}) is larger than max_tokens ({self.token_limit})")
         return self
 
 
 class CompletionBody(GenerationBody):
     """``/v1/completions``."""
 
-    prompt: str | Tokens | Annotated[list[str], Several] | Annotated[list[Tokens], Several] | None = None
-    echo: bool | None = None
-    logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
-
-
-class TextPart(Body):
-    """A part of a message's content."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(Body):
-    """One turn."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | Annotated[list[TextPart], Field(fail_fast=True)] | None = None
-
-    @property
-    def text(self) -> str:
-        """The content, its parts joined."""
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
-
-
-class ChatBody(GenerationBody):
-    """``/v1/chat/completions``."""
-
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000, fail_fast=True)]
-    session: Annotated[str, Field(pattern=SESSION)] | None = None
-    """The server remembers what was said: ``messages`` are only those that are new."""
-    max_completion_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=100)] | None = None
-
-    @model_validator(mode="after")
-    def _one_answer_goes_on(self) -> "ChatBody":
-        if self.session is not None and (self.n or 1) > 1:
-            raise ValueError("a session goes on from one answer: leave out n")
-        return self
+    prompt: str | Tokens | Annotated[list[str], Several] | Annotated[list[Tokens], Several] | None = Field(
+        None, description="Text or token ids, or several of either."
+    )
+    echo: bool | None = Field(None, description="The text begins with the prompt.")
+    logprobs: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        None, description="The log-probability of each token, and so many of the likeliest in its place."
+    )
+    add_special_tokens: bool | None = Field(
+        None, description="Whether a text begins with the token that texts were learned with; it does."
+    )
 
 
 class FeedbackBody(Body):
@@ -159,25 +230,17 @@ class FeedbackBody(Body):
 class EmbeddingBody(Body):
     """``/v1/embeddings``."""
 
-    input: str | Tokens | Annotated[list[str], Several] | Annotated[list[Tokens], Several]
+    rules: ClassVar[Rules] = REQUEST
+
+    input: str | Tokens | Annotated[list[str], Several] | Annotated[list[Tokens], Several] = Field(
+        description="Text or token ids, or up to 2048 of either."
+    )
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Field(ge=1)] | None = None
-
-
-class TokenizeBody(Body):
-    """``/tokenize``: a text, or a conversation."""
-
-    prompt: str | None = None
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
-    add_special_tokens: bool = True
-    return_token_strs: bool = False
-
-    @model_validator(mode="after")
-    def _is_one_of_them(self) -> "TokenizeBody":
-        if (self.prompt is None) == (self.messages is None):
-            raise ValueError("either prompt or messages")
-        return self
+    dimensions: Annotated[int, Field(ge=1)] | None = Field(None, description="Must be those that the model has.")
+    truncate_prompt_tokens: Kept | None = Field(
+        None, description="Keep so many of the last tokens of each text; -1: as many as fit."
+    )
 
 
 class DetokenizeBody(Body):
@@ -189,6 +252,8 @@ class DetokenizeBody(Body):
 class PredictBody(Body):
     """``/predict``. Without a temperature the likeliest token is taken each time."""
 
+    rules: ClassVar[Rules] = REQUEST
+
     task: str
     input: str
     model: str | None = None
@@ -197,7 +262,7 @@ class PredictBody(Body):
     )
     temperature: Annotated[Finite, Field(ge=0, le=100)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
-    top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
     stop_sequences: Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = Field(
         None, validation_alias=AliasChoices("stop_sequences", "stop")
@@ -208,12 +273,14 @@ class PredictBody(Body):
     @property
     def sampling(self) -> Sampling:
         """How tokens are chosen."""
-        top_p = 1.0 if self.top_p is None else self.top_p
-        return Sampling(self.temperature or 0.0, self.top_k or 0, top_p, seed=self.seed, alternatives=0)
+        temperature = 0.0 if self.top_p == 0 else self.temperature or 0.0
+        return Sampling(temperature, self.top_k or 0, self.top_p or 1.0, seed=self.seed, alternatives=0)
 
 
 class ScoreBody(Body):
     """``/v1/score``."""
+
+    rules: ClassVar[Rules] = REQUEST
 
     text: Annotated[str, Field(min_length=1)]
     model: str | None = None

@@ -14,6 +14,7 @@ from daemon.workers.server.answers import Answer
 from daemon.workers.server.chat_database import ChatDatabase
 from daemon.workers.server.conversation_log import ConversationLog
 from daemon.workers.server.errors import ApiError
+from daemon.workers.server.hosts import Hosts
 from daemon.workers.server.keys import Keys, KeysFileError, keys_file
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.sessions import Sessions
@@ -23,7 +24,8 @@ from engine.inference.slots import Outline, VersionGoneError, WeightSlots
 from engine.tokenizers.base import Tokenizer
 
 MODEL = "thor"
-_NAME = re.compile(r"thord?(?:@(?:(?P<number>[0-9]{1,9})|(?P<previous>previous)|current))?")
+_NAMES = frozenset({MODEL, "thord"})
+_VERSION = re.compile(r"(?P<number>[0-9]{1,9})|(?P<previous>previous)|current")
 
 
 class Service:
@@ -34,13 +36,23 @@ class Service:
         stopping: no new requests.
         sessions: chats that are remembered.
         conversation_log: chats that will be learned.
+        hosts: the names that it is reached by.
         decided: set once it is known whether there is a version to serve.
     """
 
     def __init__(
-        self, settings: Tables, slots: WeightSlots, engine: Engine, metrics: Metrics, chats: ChatDatabase, inbox: Path
+        self,
+        settings: Tables,
+        slots: WeightSlots,
+        engine: Engine,
+        metrics: Metrics,
+        chats: ChatDatabase,
+        inbox: Path,
+        addresses: Sequence[str] = (),
     ) -> None:
+        """``addresses`` are those that it listens on."""
         self.settings = settings
+        self._addresses = addresses
         self._rows = settings.inference.max_batch  # of every version in memory, whatever a reload says: see Swapper
         self.slots = slots
         self.engine = engine
@@ -57,6 +69,7 @@ class Service:
     def apply(self, settings: Tables) -> None:
         """Take over what can change while the server runs: keys, limits, deadlines."""
         self.settings = settings
+        self.hosts = Hosts(self._addresses, [settings.api.host, *settings.api.hosts])
         self.slots.drain_seconds = settings.inference.drain_seconds
         self.engine.max_queue = settings.inference.max_queue
         self.sessions.settings = settings.sessions
@@ -91,15 +104,23 @@ class Service:
         Raises:
             ApiError: 404, there is no such model, or its version is not in memory.
         """
-        named = _NAME.fullmatch(model or MODEL)
-        if named is None:
-            raise _no_model(f"the model {model!r} does not exist; this is a server of {MODEL!r}")
+        name, at, version = (model or MODEL).rpartition("@") if "@" in (model or "") else (model or MODEL, "", "")
+        named = _VERSION.fullmatch(version if at else "current")
+        if named is None or not self._is_called(name):
+            message = f"the model {model!r} does not exist; this is a server of {MODEL!r} (api.aliases adds names)"
+            raise _no_model(message)
         if named["previous"]:
             previous = self.slots.previous
             if previous is None:
                 raise _no_model("no previous version is in memory")
             return previous
         return int(named["number"]) if named["number"] else None
+
+    def _is_called(self, name: str) -> bool:
+        """Whether this is the model: clients put a provider before its name, or a tag after it."""
+        plain = name.lower()
+        aliases = {alias.lower() for alias in self.settings.api.aliases}
+        return plain in aliases or plain.removeprefix("openai/").removesuffix(":latest") in _NAMES | aliases
 
     async def tokens(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, worked out beside the event loop."""

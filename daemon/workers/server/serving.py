@@ -53,7 +53,9 @@ async def _serve(context: Context) -> None:
     slots.on_settled = engine.wake
     metrics.watch(lambda: engine.waiting, lambda: engine.running)
     chats = ChatDatabase(context.paths.chats)
-    service = Service(settings, slots, engine, metrics, chats, context.paths.inbox)
+    listening = [socket.socket(fileno=descriptor) for descriptor in context.api_descriptors]
+    addresses = [str(each.getsockname()[0]) for each in listening if each.family != socket.AF_UNIX]
+    service = Service(settings, slots, engine, metrics, chats, context.paths.inbox, addresses)
     server = HttpServer(app.make(service))
 
     def stop() -> None:
@@ -92,7 +94,7 @@ async def _serve(context: Context) -> None:
     threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
     time_slice.take(time_slice.SHORTEST)  # not of the swap's, which is in no hurry
     learning = asyncio.create_task(service.conversation_log.run())
-    await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in context.api_descriptors])
+    await server.serve(sockets=listening)
     learning.cancel()
     engine.stop()
 

@@ -11,15 +11,15 @@ from pydantic import JsonValue
 
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
+from daemon.workers.server.chat_schemas import ChatBody
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
-from daemon.workers.server.prompts import check_tokens, prompt_of, prompt_within, turns_of
-from daemon.workers.server.schemas import ChatBody
+from daemon.workers.server.generation import as_stream, chunk_usage, in_one_piece, wish_of
+from daemon.workers.server.prompts import form_of, prompt_of, prompt_within, truncated, turns_of
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.sessions import Session
 from daemon.workers.server.tokens import Offsets, Shown, written
 from engine.data.conversation import Message
-from engine.inference.requests import Finished, Piece, Scored, Wish
+from engine.inference.requests import Finished, Piece, Scored
 from engine.tokenizers.base import Tokenizer
 
 
@@ -31,22 +31,16 @@ def router(service: Service) -> APIRouter:
     async def chat(http: Request) -> Response:
         body = await read(http, ChatBody, service.body_limit)
         outline = await service.outline()
-        check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
-        limits = (body.max_completion_tokens, body.max_tokens, service.settings.inference.max_tokens)
-        max_tokens = next(limit for limit in limits if limit is not None)
+        wish = wish_of(body, service, outline, (body.top_logprobs or 0) if body.logprobs else None, body.token_limit)
+        form = form_of(body, outline.tokenizer, http.state.ignored)
         said = turns_of(body.messages)
         session = None if body.session is None else await service.sessions.find(http.state.owner, body.session)
+        room = outline.context - min(max(wish.max_tokens, 1), outline.context // 2)
         if session is None:
-            prompt = await prompt_of(outline.tokenizer, said)
+            prompt = await prompt_of(outline.tokenizer, said, form)
         else:
-            room = outline.context - min(max_tokens, outline.context // 2)
-            prompt = await prompt_within(outline.tokenizer, session.messages, said, room)
-        wish = Wish(
-            max_tokens=max_tokens,
-            sampling=body.sampling((body.top_logprobs or 0) if body.logprobs else None),
-            stop=body.stops,
-            stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos)),
-        )
+            prompt = await prompt_within(outline.tokenizer, session.messages, said, room, form)
+        prompt = truncated(prompt, body.truncate_prompt_tokens, room)
         answer = service.ask(
             http,
             [prompt] * (body.n or 1),
@@ -104,7 +98,7 @@ class _Turn:
         choices: list[JsonValue] = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": result.text},
+                "message": {"role": "assistant", "content": result.text, "refusal": None},
                 "logprobs": self.logprobs(self._shown(result)),
                 "finish_reason": result.reason,
             }
@@ -116,29 +110,37 @@ class _Turn:
     async def keep(self, answer: Answer, results: Sequence[Result]) -> None:
         """Remember a single answer where that is wished: in its session, and to be learned.
 
+        What is no answer of the assistant's is not learned, and what goes on with a turn is learned with it.
+
         Raises:
             ApiError: it cannot be remembered in its session. That it cannot be learned is no reason to refuse it.
         """
         if len(results) != 1:
             return
         (result,) = results
+        said, text = [message.plain for message in self._said], result.text
         history: Sequence[Message] = ()
         if self._session is not None:
             history = self._session.messages
-            await self._service.sessions.add(
-                self._session, [*self._said, Message("assistant", result.text)], answer.version
-            )
+            await self._service.sessions.add(self._session, [*said, Message("assistant", text)], answer.version)
             self._service.metrics.session_turns.inc()
+        if self._body.continue_final_message:
+            *said, begun = said
+            text = begun.content + text
+            if begun.role != "assistant":
+                return
+        elif self._body.add_generation_prompt is False:
+            return
         with contextlib.suppress(ApiError):  # it is in the log
-            messages, whole = [*history, *self._said], result.reason == "stop"
-            await self._service.conversation_log.add(self._id, self._owner, messages, result.text, whole=whole)
+            messages, whole = [*history, *said], result.reason == "stop"
+            await self._service.conversation_log.add(self._id, self._owner, messages, text, whole=whole)
 
     async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
         """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
         results = [Result() for _ in answer.prompts]
         shown = [Shown(self._tokenizer) for _ in answer.prompts]
         for index in range(len(answer.prompts)):
-            yield self._chunk(answer, index, {"role": "assistant", "content": ""})
+            yield self._chunk(answer, index, {"role": "assistant", "content": "", "refusal": None})
         async for event in answer.events():
             if isinstance(event, Piece):
                 results[event.sequence].text += event.text
@@ -158,7 +160,8 @@ class _Turn:
         """Tokens of the text with their log-probabilities, where they are asked for."""
         if not self._body.logprobs:
             return None
-        return {"content": [self._scored(token) for token in tokens if token.id not in self._tokenizer.specials]}
+        scored: list[JsonValue] = [self._scored(token) for token in tokens if token.id not in self._tokenizer.specials]
+        return {"content": scored, "refusal": None}
 
     def _shown(self, result: Result) -> Sequence[Scored]:
         """The tokens of an answer, without those that were cut off with a stop string."""
@@ -177,7 +180,7 @@ class _Turn:
         reason: str | None = None,
     ) -> dict[str, JsonValue]:
         choice: JsonValue = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        return self.envelope("chat.completion.chunk", answer, [choice])
+        return {**self.envelope("chat.completion.chunk", answer, [choice]), **chunk_usage(self._body, answer)}
 
     def _scored(self, token: Scored) -> dict[str, JsonValue]:
         top: list[JsonValue] = [self._named(other, logprob) for other, logprob in token.top]

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -10,13 +11,16 @@ from pydantic import JsonValue
 
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
-from daemon.workers.server.generation import as_stream, in_one_piece, stop_ids
-from daemon.workers.server.prompts import Prompts, check_tokens, encoded
+from daemon.workers.server.generation import as_stream, chunk_usage, in_one_piece, wish_of
+from daemon.workers.server.prompts import Prompts, encoded
 from daemon.workers.server.schemas import CompletionBody
 from daemon.workers.server.service import MODEL, Service
 from daemon.workers.server.tokens import Offsets, Placed, Shown, written
-from engine.inference.requests import Finished, Piece, PromptScored, Scored, Wish
+from engine.inference.requests import Finished, Piece, PromptScored, Scored
 from engine.tokenizers.base import Tokenizer
+
+DEFAULT_TOKENS = 16
+"""Of a completion whose client names no limit: OpenAI's, and vLLM's. A text, unlike a chat, need not end by itself."""
 
 
 class Completion:
@@ -41,6 +45,10 @@ class Completion:
             "system_fingerprint": f"{answer.version:06d}",
             "choices": choices,
         }
+
+    def chunk(self, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
+        """An event of a stream, unless it is the last."""
+        return {**self.envelope(answer, choices), **chunk_usage(self.body, answer)}
 
     def choice(self, index: int, result: Result) -> dict[str, JsonValue]:
         """One finished choice."""
@@ -106,15 +114,14 @@ def router(service: Service) -> APIRouter:
     async def completions(http: Request) -> Response:
         body = await read(http, CompletionBody, service.body_limit)
         outline = await service.outline()
-        check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
-        completion = Completion(body, await encoded(service, outline, body.prompt or "", "prompt"), outline.tokenizer)
-        wish = Wish(
-            max_tokens=service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens,
-            sampling=body.sampling(body.logprobs),
-            stop=body.stops,
-            stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos)),
-            score_prompt=bool(body.echo) and body.logprobs is not None,
-        )
+        limited = body.max_tokens is not None or body.max_completion_tokens is not None
+        wish = wish_of(body, service, outline, body.logprobs, body.token_limit if limited else DEFAULT_TOKENS)
+        wish = replace(wish, score_prompt=bool(body.echo) and body.logprobs is not None)
+        opened = body.add_special_tokens is not False
+        prompts = await encoded(service, outline, body.prompt or "", "prompt", opened=opened)
+        room = outline.context - min(max(wish.max_tokens, 1), outline.context // 2)
+        prompts = prompts.truncated(body.truncate_prompt_tokens, room)
+        completion = Completion(body, prompts, outline.tokenizer)
         answer = service.ask(
             http,
             completion.prompts,
@@ -155,15 +162,15 @@ async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mappi
             if body.logprobs is not None:
                 said = completion.prompt_scores(heard.get(index, []), len(prompt))
                 logprobs = completion.logprobs(prompt, said, shown[index].prompt(prompt, text))
-            yield completion.envelope(answer, [_part(index, text, logprobs, None)])
+            yield completion.chunk(answer, [_part(index, text, logprobs, None)])
         if isinstance(event, Piece):
             ready = shown[index].piece(event.text, event.tokens)
             if event.text or ready:
-                yield completion.envelope(answer, [_part(index, event.text, completion.streamed(ready), None)])
+                yield completion.chunk(answer, [_part(index, event.text, completion.streamed(ready), None)])
         if isinstance(event, Finished):
             rest = shown[index].rest(event.reason)
             logprobs = completion.streamed(rest) if rest else None
-            yield completion.envelope(answer, [_part(index, "", logprobs, event.reason)])
+            yield completion.chunk(answer, [_part(index, "", logprobs, event.reason)])
     if body.includes_usage:
         usage = answer.usage
         yield {**completion.envelope(answer, []), "usage": usage}

@@ -1,4 +1,9 @@
-"""``/healthz``, ``/readyz``, ``/metrics``: open to everybody who can connect."""
+"""``/healthz``, ``/readyz``, ``/version``, ``/metrics``: open to everybody who can connect.
+
+``/health`` and ``/ping`` are what other servers call ``/healthz``.
+"""
+
+import importlib.metadata
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -12,8 +17,14 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
     @routes.get("/healthz")
+    @routes.get("/health")
+    @routes.get("/ping")
     async def health() -> JSONResponse:
         return JSONResponse({"status": "ok"})
+
+    @routes.get("/version")
+    async def version() -> JSONResponse:
+        return JSONResponse({"version": importlib.metadata.version("thord")})
 
     @routes.get("/readyz")
     async def ready() -> JSONResponse:

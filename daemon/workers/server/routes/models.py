@@ -18,7 +18,8 @@ def router(service: Service) -> APIRouter:
     def known() -> dict[str, JsonValue]:
         residents = {version: resident for version in service.slots.resident if (resident := _get(service, version))}
         serving = service.slots.serving
-        described: dict[str, JsonValue] = {} if serving is None else {MODEL: _described(MODEL, serving)}
+        names = () if serving is None else (MODEL, *service.settings.api.aliases)
+        described: dict[str, JsonValue] = {name: _described(name, serving) for name in names if serving is not None}
         for version, resident in sorted(residents.items(), reverse=True):
             name = f"{MODEL}@{version:06d}"
             described[name] = _described(name, resident)
@@ -28,7 +29,7 @@ def router(service: Service) -> APIRouter:
     async def models() -> JSONResponse:
         return JSONResponse({"object": "list", "data": list(known().values())})
 
-    @routes.get("/{name}")
+    @routes.get("/{name:path}")
     async def model(name: str) -> JSONResponse:
         pin = service.pin(name)
         serving = service.slots.serving
@@ -56,5 +57,6 @@ def _described(name: str, resident: Resident) -> dict[str, JsonValue]:
         "owned_by": "thord",
         "version": f"{manifest.version:06d}",
         "context_length": resident.context,
+        "max_model_len": resident.context,
         "parameters": manifest.parameters,
     }

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.bodies import described, read
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.generation import in_one_piece, stop_ids
+from daemon.workers.server.generation import in_one_piece, stop_ids, token_limit
 from daemon.workers.server.prompts import encoded, prompt_of
 from daemon.workers.server.schemas import PredictBody, ScoreBody
 from daemon.workers.server.service import Service
@@ -20,6 +20,8 @@ from engine.inference.requests import Sampling, Scored, Wish
 from engine.tokenizers.base import BOS, Tokenizer
 
 TASKS = ("text_generation", "chat")
+DEFAULT_TOKENS = 256
+"""Of a text whose length nobody names. A chat may fill the context."""
 
 
 def router(service: Service) -> APIRouter:
@@ -38,9 +40,14 @@ def router(service: Service) -> APIRouter:
             prompt = await prompt_of(tokenizer, [Message("user", body.input)])
         else:
             prompt = (await encoded(service, outline, body.input, "input")).ids[0]
-        limit = service.settings.inference.max_tokens if body.max_tokens is None else body.max_tokens
+        asked = DEFAULT_TOKENS if body.max_tokens is None and body.task != "chat" else body.max_tokens
         ends = stop_ids(tokenizer, ignore=body.stop_on_eos is False)
-        wish = Wish(limit, body.sampling, tuple(filter(None, body.stop_sequences or ())), ends)
+        wish = Wish(
+            token_limit(asked, service.settings.inference.max_tokens),
+            body.sampling,
+            stop=tuple(filter(None, body.stop_sequences or ())),
+            stop_ids=ends,
+        )
         answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), wish, model=body.model, param="input")
         return await in_one_piece(answer, lambda results: _predicted(body, ends, answer, results))
 

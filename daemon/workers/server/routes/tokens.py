@@ -7,8 +7,9 @@ from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
 from daemon.workers.server.bodies import described, read
-from daemon.workers.server.prompts import check_tokens, prompt_of, turns_of
-from daemon.workers.server.schemas import DetokenizeBody, TokenizeBody
+from daemon.workers.server.chat_schemas import TokenizeBody
+from daemon.workers.server.prompts import check_tokens, form_of, prompt_of, turns_of
+from daemon.workers.server.schemas import DetokenizeBody
 from daemon.workers.server.service import Service
 from daemon.workers.server.tokens import written
 from engine.tokenizers.base import BOS, EOS, PAD, Tokenizer
@@ -24,7 +25,7 @@ def router(service: Service) -> APIRouter:
         outline = await service.outline()
         tokenizer = outline.tokenizer
         if body.messages is not None:
-            ids = await prompt_of(tokenizer, turns_of(body.messages))
+            ids = await prompt_of(tokenizer, turns_of(body.messages), form_of(body, tokenizer, http.state.ignored))
         elif (special := _special(tokenizer, body.prompt or "")) is not None:
             ids = [special]
         else:

@@ -46,5 +46,5 @@ def test_a_key_can_be_typed_in_where_one_is_asked_for(steady: Server) -> None:
     ((name, scheme),) = described["components"]["securitySchemes"].items()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     guarded = {path for path, each in described["paths"].items() for verb in each.values() if verb.get("security")}
-    assert guarded == described["paths"].keys() - {"/healthz", "/readyz", "/metrics"}
+    assert guarded == described["paths"].keys() - {"/healthz", "/health", "/ping", "/version", "/readyz", "/metrics"}
     assert described["paths"]["/v1/completions"]["post"]["security"] == [{name: []}]

@@ -267,7 +267,7 @@ def test_errors_are_those_of_the_package(steady: Server) -> None:
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="thor@000077", messages=ASKED)
-    with pytest.raises(openai.BadRequestError, match=r"prompt has \d+ tokens.*context is 192") as long:
+    with pytest.raises(openai.BadRequestError, match=r"prompt has \d+ tokens.*context length is 192") as long:
         client.completions.create(model="thor", prompt="fox " * 500)
     assert (long.value.code, long.value.param) == ("context_length_exceeded", "prompt")
     with pytest.raises(openai.BadRequestError) as long:
@@ -393,7 +393,7 @@ def test_embeddings(steady: Server) -> None:
     assert found.usage.prompt_tokens == found.usage.total_tokens == sum(len(prompt) for prompt in ids)
     with pytest.raises(openai.BadRequestError, match="64 dimensions"):
         steady.openai().embeddings.create(model="thor", input="a", dimensions=3)
-    with pytest.raises(openai.BadRequestError, match="context is 192"):
+    with pytest.raises(openai.BadRequestError, match="context length is 192"):
         steady.openai().embeddings.create(model="thor", input="fox " * 500)
 
 

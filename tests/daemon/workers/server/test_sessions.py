@@ -75,7 +75,7 @@ def test_sessions_are_listed_and_deleted(steady: Server) -> None:
         assert http.delete("/v1/sessions/list-one").json() == {"id": "list-one", "object": "session", "deleted": True}
         for answer in (http.get("/v1/sessions/list-one"), http.delete("/v1/sessions/list-one")):
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "session_not_found")
-    with pytest.raises(openai.BadRequestError, match="leave out n"):
+    with pytest.raises(openai.BadRequestError, match="n: a session"):
         client.chat.completions.create(model="thor", messages=said("a"), n=2, extra_body={"session": "many"})
     with pytest.raises(openai.BadRequestError, match="session"):
         client.chat.completions.create(model="thor", messages=said("a"), extra_body={"session": "../x"})

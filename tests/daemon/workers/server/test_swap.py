@@ -157,7 +157,7 @@ def test_versions_may_differ_in_size(server: Server) -> None:
         server.promote(2)
         refused = client.post("/v1/completions", json=body)
         assert refused.status_code == 400
-        assert "context is 32" in refused.json()["error"]["message"]
+        assert "context length is 32" in refused.json()["error"]["message"]
         assert client.post("/v1/completions", json=body | {"model": "thor@previous"}).status_code == 200
 
 

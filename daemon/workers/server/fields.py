@@ -1,0 +1,187 @@
+"""What becomes of every field that clients of OpenAI, vLLM, SGLang, llama.cpp and TGI are known to send.
+
+A field is supported (a schema names it), neutral (it asks for nothing that changes an answer), or refused by a 400 that
+names it, unless it has a value that asks for nothing. Any other field is unknown: it is ignored, and the header
+`IGNORED_HEADER` of the answer names it.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from daemon.workers.server.errors import ApiError
+
+IGNORED_HEADER = "x-thord-ignored-fields"
+_MOST_NAMED = 20
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A field that thord cannot obey.
+
+    Attributes:
+        harmless: values that ask for nothing; null always does.
+        instead: what to do, for the error.
+    """
+
+    harmless: tuple[JsonValue, ...] = ()
+    instead: str = ""
+
+    def allows(self, value: JsonValue) -> bool:
+        """Whether this value asks for nothing."""
+        return value is None or any(_same(value, harmless) for harmless in self.harmless)
+
+
+_NEUTRAL = frozenset(
+    {
+        *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"),
+        *("prompt_cache_retention", "prediction", "parallel_tool_calls", "request_id", "rid", "cache_prompt"),
+        *("spaces_between_special_tokens", "include_reasoning", "separate_reasoning", "stream_reasoning"),
+        *("reasoning_format", "parse_tool_calls", "n_keep"),
+    }
+)
+"""Labels, hints of speed, and how to show what an answer of thord does not have."""
+
+_NO_TOOLS = Refused(([],), "models of this server call no tools; leave it out, or send tool_choice 'none'")
+_NO_CHOICE = Refused(("none", "auto"), "models of this server call no tools; leave it out, or send 'none'")
+_FREE_TEXT = Refused((), "answers are free text; leave it out")
+_OTHER_LIMIT = Refused((), "use max_tokens")
+
+_REFUSED: dict[str, Refused] = {
+    # Tools and structured output
+    "tools": _NO_TOOLS,
+    "functions": _NO_TOOLS,
+    "tool_choice": _NO_CHOICE,
+    "function_call": _NO_CHOICE,
+    "response_format": Refused(({"type": "text"},), "answers are free text; leave it out, or send type 'text'"),
+    "structured_outputs": _FREE_TEXT,
+    "guided_json": _FREE_TEXT,
+    "guided_regex": _FREE_TEXT,
+    "guided_choice": _FREE_TEXT,
+    "guided_grammar": _FREE_TEXT,
+    "guided_whitespace_pattern": _FREE_TEXT,
+    "guided_decoding_backend": _FREE_TEXT,
+    "grammar": Refused(("",), _FREE_TEXT.instead),
+    "json_schema": _FREE_TEXT,
+    "ebnf": _FREE_TEXT,
+    "regex": _FREE_TEXT,
+    "structural_tag": _FREE_TEXT,
+    "format": Refused(("",), _FREE_TEXT.instead),
+    # Input and output other than text
+    "modalities": Refused((["text"],), "answers are text"),
+    "audio": Refused((), "answers are text"),
+    "web_search_options": Refused((), "this server searches nothing"),
+    "suffix": Refused(("",), "a text is continued, not filled in between; put what precedes into prompt"),
+    "prompt_embeds": Refused((), "send text or token ids"),
+    "documents": Refused(([],), "put them into a message"),
+    "chat_template": Refused((), "the model's own template is used; chat_template_kwargs set its variables"),
+    "mm_processor_kwargs": Refused(({},), "this model reads text"),
+    # Ways to choose tokens
+    "use_beam_search": Refused((False,), "tokens are drawn, or chosen greedily with temperature 0"),
+    "length_penalty": Refused((0, 1), "it belongs to beam search"),
+    "early_stopping": Refused((False,), "it belongs to beam search"),
+    "bad_words": Refused(([],), "use logit_bias with token ids (/tokenize tells them)"),
+    "allowed_token_ids": Refused((), "use logit_bias"),
+    "logits_processors": Refused(([],), "use logit_bias"),
+    "custom_logit_processor": Refused(("",), "use logit_bias"),
+    "repeat_penalty": Refused((1,), "use repetition_penalty"),
+    "typical_p": Refused((1,), "use top_p or min_p"),
+    "tfs_z": Refused((1,), "use top_p or min_p"),
+    "top_a": Refused((0,), "use top_p or min_p"),
+    "mirostat": Refused((0,), "use top_p or min_p"),
+    "dynatemp_range": Refused((0,), "use temperature"),
+    "xtc_probability": Refused((0,), "use min_p"),
+    "dry_multiplier": Refused((0,), "use repetition_penalty or frequency_penalty"),
+    "top_n_sigma": Refused((-1, 0), "use min_p"),
+    "samplers": Refused((), "the order is fixed: penalties, logit_bias, temperature, top_k, top_p, min_p"),
+    "lora": Refused(([],), "name a version in model"),
+    "lora_path": Refused((), "name a version in model"),
+    # Other names and other lengths
+    "max_new_tokens": _OTHER_LIMIT,
+    "max_length": _OTHER_LIMIT,
+    "n_predict": Refused((-1,), "use max_tokens"),
+    "num_predict": Refused((-1,), "use max_tokens"),
+    "stop_sequences": Refused(([],), "use stop"),
+    "do_sample": Refused((), "use temperature: 0 is greedy"),
+    "options": Refused(({},), "send sampling fields beside model"),
+    "keep_alive": Refused((), "a version stays in memory as long as it serves"),
+    "enable_thinking": Refused((), "send it in chat_template_kwargs"),
+    "thinking": Refused((), "send what the model's template reads in chat_template_kwargs"),
+    "reasoning_effort": Refused((), "send what the model's template reads in chat_template_kwargs"),
+    "thinking_token_budget": Refused((), "use max_tokens"),
+    "verbosity": Refused(("medium",), "say in a message how long the answer should be"),
+    # What an answer should hold besides
+    "prompt_logprobs": Refused((), "use echo with logprobs on /v1/completions, or /v1/score"),
+    "prompt_logprobs_only": Refused((False,), "use /v1/score"),
+    "return_token_ids": Refused((False,), "use /tokenize on the answer"),
+    "return_tokens_as_token_ids": Refused((False,), "use /tokenize on the answer"),
+    "return_hidden_states": Refused((False,), "use /v1/embeddings"),
+    "return_prompt_text": Refused((False,), "use echo on /v1/completions"),
+    "skip_special_tokens": Refused((True,), "every special token ends an answer"),
+    "no_stop_trim": Refused((False,), "use include_stop_str_in_output"),
+    "n_probs": Refused((0,), "use logprobs"),
+    "timings_per_token": Refused((False,), "measure at the client, or read /metrics"),
+    "return_progress": Refused((False,), "read /metrics"),
+    # How a request is served
+    "priority": Refused((0,), "clients take turns"),
+    "cache_salt": Refused((), "read prompts are shared between clients of one server"),
+    "kv_transfer_params": Refused(),
+    "vllm_xargs": Refused(({},)),
+}
+"""Of completions and chats. What is only of one of them, such as ``suffix``, is no more possible in the other."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What becomes of the fields that a schema does not name."""
+
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+    neutral: frozenset[str] = frozenset()
+
+    def ignored(self, given: Mapping[str, JsonValue], place: str = "") -> list[str]:
+        """The names of those that nobody knows; ``place`` is where in a request they stand.
+
+        Raises:
+            ApiError: 400, one of them asks for what cannot be done.
+        """
+        unused = _TOOL_FIELDS if given.get("tool_choice") == "none" else frozenset[str]()
+        for name, value in given.items():
+            refused = self.refused.get(name)
+            if refused is None or name in unused or refused.allows(value):
+                continue
+            at = f"{place}.{name}" if place else name
+            message = f"{at} is not supported" + (f": {refused.instead}" if refused.instead else "")
+            raise ApiError(400, "unsupported_parameter", message, param=at)
+        known = self.refused.keys() | self.neutral
+        return [name for name, value in given.items() if name not in known and value is not None]
+
+
+_TOOL_FIELDS = frozenset({"tools", "functions"})
+REQUEST = Rules(_REFUSED, _NEUTRAL)
+MESSAGE = Rules(
+    {
+        "audio": Refused((), "this model reads text only"),
+        "images": Refused(([],), "this model reads text only"),
+        "prefix": Refused((False,), "send continue_final_message beside messages"),
+    },
+    frozenset({"refusal", "annotations", "reasoning_content", "reasoning", "id", "weight"}),
+)
+"""Of a message. What a model thought before is no part of a prompt, as chat templates have it."""
+
+
+def header(names: Iterable[str]) -> str:
+    """The names of ignored fields, as they may stand in a header; long lists are cut."""
+    written = [_in_a_header(name) for name in itertools.islice(names, _MOST_NAMED + 1)]
+    return ", ".join(written if len(written) <= _MOST_NAMED else [*written[:-1], "..."])
+
+
+def _in_a_header(name: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "?" for c in name[:_LONGEST_NAME])
+
+
+def _same(value: JsonValue, other: JsonValue) -> bool:
+    """Equal as JSON: true is not 1, and 1 is 1.0."""
+    return value == other and isinstance(value, bool) == isinstance(other, bool)
