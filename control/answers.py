@@ -46,6 +46,7 @@ class Worker(TypedDict):
     restarts: int
     uptime_seconds: float | None
     activity: NotRequired[str]
+    slowed_to: NotRequired[float | None]
 
 
 class Api(TypedDict):
@@ -139,6 +140,8 @@ class Progress(TypedDict):
     eta_seconds: NotRequired[float | None]
     processes: NotRequired[int]
     validation_loss: NotRequired[float | None]
+    slowed_to: NotRequired[float]
+    """The share of a processor that other programs leave it, where they slow it down."""
 
 
 class Configuration(TypedDict):

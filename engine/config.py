@@ -344,6 +344,13 @@ class TrainingSettings(Section):
     )
     seed: int = Field(0, ge=-(2**63), lt=2**63, description="Decides initial weights, order and dropout.")
     threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")
+    minimum_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of one processor that a run gets even where other programs keep the machine busy; with 0 it "
+        "always gives way to them.",
+    )
     log_every: int = Field(10, gt=0, description="Steps between lines of the log and of metrics.jsonl.")
     look_every: int = Field(
         500,

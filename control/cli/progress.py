@@ -36,16 +36,23 @@ class _Lines:
 
 def describe(progress: Progress) -> str:
     """``training: step 20/300, loss 3.21, 8,123 tokens/s, 12 s left``."""
-    state = progress["state"]
+    state, slowed = progress["state"], slowed_down(progress.get("slowed_to"))
     if state != "training" or "step" not in progress or "steps" not in progress:
-        return state
+        return f"{state}: {slowed}" if slowed else state
     parts = [f"step {progress['step']}/{progress['steps']}", *_figures(progress)]
     eta = progress.get("eta_seconds")
     if eta is not None:
         parts.append(f"{output.duration(eta)} left")
     if (processes := progress.get("processes", 1)) > 1:
         parts.append(f"{processes} processes")
+    if slowed:
+        parts.append(slowed)
     return f"{state}: {', '.join(parts)}"
+
+
+def slowed_down(share: float | None) -> str:
+    """``slowed by other programs: 3 % of a processor``; empty where they do not slow it down."""
+    return "" if share is None else f"slowed by other programs: {100 * share:.0f} % of a processor"
 
 
 def _figures(progress: Progress) -> list[str]:
@@ -72,7 +79,7 @@ def _with_bar(thord: Thord, number: int) -> Cycle:
                 bar.update(task, description=description, completed=step, total=steps, figures=_in_brief(progress))
             else:
                 bar.tasks[0].total = None  # of unknown length; `update` takes None for "as before"
-                bar.update(task, description=description, completed=0, figures="")
+                bar.update(task, description=description, completed=0, figures=slowed_down(progress.get("slowed_to")))
 
         return thord.wait(number, show)
 
@@ -84,4 +91,5 @@ def _in_brief(progress: Progress) -> str:
     parts += [f"loss {loss:.2f}"] if loss is not None else []
     parts.append(f"{progress.get('tokens_per_second', 0.0):,.0f} tokens/s")
     parts += [f"{output.duration(eta)} left"] if eta is not None else []
+    parts += [slowed] if (slowed := slowed_down(progress.get("slowed_to"))) else []
     return "  ".join(parts)

@@ -318,6 +318,8 @@ def _doing(cycle: Cycle) -> str:
 
 def show_workers(workers: dict[str, Worker]) -> None:
     """Print workers for people."""
+    from control.cli.progress import slowed_down
+
     output.columns(
         ("WORKER", "STATE", "PID", "RESTARTS", "UP", "DOING"),
         (
@@ -327,7 +329,7 @@ def show_workers(workers: dict[str, Worker]) -> None:
                 output.clean(worker["pid"]),
                 str(worker["restarts"]),
                 output.duration(worker["uptime_seconds"]),
-                worker.get("activity", ""),
+                "; ".join(filter(None, (worker.get("activity", ""), slowed_down(worker.get("slowed_to"))))),
             )
             for name, worker in workers.items()
         ),

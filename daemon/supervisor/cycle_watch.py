@@ -1,8 +1,8 @@
-"""Who follows a cycle, and what they are told: its state, and the training step of the moment."""
+"""Who follows a cycle, and what they are told: its state, the training step of the moment, and what slows it down."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from pydantic import JsonValue
 
@@ -17,9 +17,15 @@ Line = dict[str, JsonValue]
 
 
 class CycleWatch:
-    """Hands lines about the cycle under way to whoever follows it."""
+    """Hands lines about the cycle under way to whoever follows it.
 
-    def __init__(self) -> None:
+    Args:
+        slowed_to: the share of a processor that the run of the moment has, where other programs slow it down.
+    """
+
+    def __init__(self, slowed_to: Callable[[], float | None]) -> None:
+        self._slowed_to = slowed_to
+        self._told: float | None = None
         self._cycle: Cycle | None = None
         self._training: TrainProgress | None = None
         self._followers: dict[asyncio.Queue[Line | None], int] = {}
@@ -39,6 +45,8 @@ class CycleWatch:
         line: Line = {"cycle": cycle.id, "state": cycle.state.value, "attempt": cycle.attempt}
         if cycle.state is CycleState.TRAINING and self._training is not None and self._training.cycle == cycle.id:
             line.update(self._training.model_dump(mode="json", exclude={"kind"}))
+        if (slowed_to := self._slowed_to()) is not None:
+            line["slowed_to"] = slowed_to
         return line
 
     def tell(self, cycle: Cycle) -> None:
@@ -51,6 +59,12 @@ class CycleWatch:
         self._training = progress
         if self._cycle is not None and self._cycle.id == progress.cycle:
             self._send(progress.cycle, self.describe(self._cycle))
+
+    def beaten(self) -> None:
+        """A worker showed that it lives: a time to say that its share of the processors is another now."""
+        if self._cycle is not None and self._slowed_to() != self._told:
+            self._told = self._slowed_to()
+            self._send(self._cycle.id, self.describe(self._cycle))
 
     def end(self, cycle: Cycle) -> None:
         """The cycle has ended."""

@@ -21,6 +21,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.cycle import CycleEvent, CycleState
 from daemon.messages import (
+    Beat,
     Collect,
     Collected,
     Evaluate,
@@ -90,7 +91,8 @@ class Cycles:
         self._promoting = False
         self._recovered = False
         self._cancelled: dict[int, str] = {}
-        self._watch = CycleWatch()
+        self._watch = CycleWatch(lambda: workers.slowed_to("trainer") or workers.slowed_to("evaluator"))
+        workers.subscribe(lambda _, message: self._watch.beaten() if isinstance(message, Beat) else None)
         self._intake = IntakeRequests(workers)
         self._settling = Settling(store, self._intake, troubles)
         self._steps: dict[CycleState, Callable[[Cycle], Coroutine[None, None, Cycle]]] = {

@@ -51,5 +51,9 @@ class Workers(Protocol):
         """
         ...
 
+    def slowed_to(self, worker: WorkerName) -> float | None:
+        """The share of a processor that a run has, where other programs slow it down; None where they do not."""
+        ...
+
     def subscribe(self, callback: Callable[[WorkerName, FromWorker], None]) -> None:
         """Have every message of every worker handed to ``callback``, in the loop."""

@@ -13,8 +13,9 @@ class Role:
 
     Attributes:
         permanent: it is kept running; others live for one run and are never restarted by themselves.
-        nice: scheduling priority, 19 the most modest.
-        gives_way: it computes for long, and whoever wakes beside it comes first: by its time slice, and by its session.
+        nice: scheduling priority of one that does not give way, 19 the most modest.
+        gives_way: it computes for long, and whoever wakes beside it comes first: by its time slice, and by its weight,
+            for which see `fair_share`.
         oom_score_adj: who goes first when memory runs out, 1000 the very first.
     """
 
@@ -53,7 +54,7 @@ ROLES: Mapping[WorkerName, Role] = {
             "trainer",
             _python("daemon.workers.trainer"),
             permanent=False,
-            nice=10,
+            nice=0,
             oom_score_adj=800,
             gives_way=True,
             environment=_COMPUTES,
@@ -62,7 +63,7 @@ ROLES: Mapping[WorkerName, Role] = {
             "evaluator",
             _python("daemon.workers.evaluator"),
             permanent=False,
-            nice=10,
+            nice=0,
             oom_score_adj=600,
             gives_way=True,
             environment=_COMPUTES,

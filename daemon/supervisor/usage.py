@@ -43,7 +43,7 @@ def of_process(pid: int) -> Usage:
     """The sums of one process now. What the kernel does not tell is zero, as of a process that is gone."""
     return Usage(
         at=time.monotonic(),
-        computed=_processor_seconds(pid),
+        computed=processor_seconds(pid),
         waited=dict(_waiting_seconds(pid)),
         read=_bytes_read(pid),
     )
@@ -58,6 +58,12 @@ def between(earlier: Usage, later: Usage) -> Span:
         waited=sum(waited),
         read=max(0, later.read - earlier.read),
     )
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of all threads of a process so far, in seconds; zero where it is gone."""
+    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS_A_SECOND if fields else 0.0
 
 
 def busy_seconds() -> float:
@@ -81,11 +87,6 @@ def threads(pid: int) -> list[int]:
         return [int(name) for name in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
     except OSError:
         return []
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS_A_SECOND if fields else 0.0
 
 
 def _waiting_seconds(pid: int) -> Iterator[tuple[int, float]]:

@@ -57,6 +57,7 @@ class WorkerStatus:
         uptime_seconds: of the process that runs now.
         activity: what it is doing, in its own words.
         deaths: the newest last, since it was last started by hand.
+        slowed_to: the share of a processor that it has, where other programs slow it down.
     """
 
     state: WorkerState
@@ -65,6 +66,7 @@ class WorkerStatus:
     uptime_seconds: float | None
     activity: str
     deaths: tuple[Death, ...]
+    slowed_to: float | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """The worker as clients see it."""
@@ -75,6 +77,7 @@ class WorkerStatus:
             "uptime_seconds": self.uptime_seconds,
             "activity": self.activity,
             "deaths": [{"at": death.at, "reason": death.reason} for death in self.deaths],
+            "slowed_to": self.slowed_to,
         }
 
 

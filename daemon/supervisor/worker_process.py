@@ -15,13 +15,12 @@ from pathlib import Path
 import daemon
 from daemon import assignment, time_slice
 from daemon.assignment import Assignment
-from daemon.supervisor import usage
+from daemon.supervisor import usage, weights
+from daemon.supervisor.fair_share import LADDER, Weight
 from daemon.supervisor.output import Output, OutputLog
 from daemon.supervisor.roles import Role
 from daemon.supervisor.usage import Usage
 
-_MOST_MODEST = 19
-"""Of a session that gives way: it has what others leave, half a core beside a server that streams without pause."""
 _KEPT_FROM_WORKERS = (
     "NOTIFY_SOCKET",  # only the supervisor speaks to systemd
     "WATCHDOG_PID",
@@ -56,11 +55,20 @@ class WorkerProcess:
     Two things tie it to the supervisor. The kernel kills its whole process group, children of the worker included, when
     the supervisor's end of the lifeline closes, however the supervisor ends. And it leaves when its channel closes.
 
+    Args:
+        role: which worker.
+        given: what it is told.
+        log: where its output goes.
+        ended: see above.
+        level: of a worker that gives way, on the ladder of `fair_share`.
+
     Raises:
         OSError: the process could not be started.
     """
 
-    def __init__(self, role: Role, given: Assignment, log: OutputLog, ended: Callable[[Exit], None]) -> None:
+    def __init__(
+        self, role: Role, given: Assignment, log: OutputLog, ended: Callable[[Exit], None], level: int = 0
+    ) -> None:
         lifeline, self._lifeline = os.pipe()
         try:
             self._child = subprocess.Popen(
@@ -81,7 +89,7 @@ class WorkerProcess:
         finally:
             os.close(lifeline)
         self.started_at = time.monotonic()
-        _set_priorities(self.pid, role)
+        _set_priorities(self.pid, role, level)
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pidfd, self.reap)
@@ -163,17 +171,13 @@ def _kill_group_when_closed(lifeline: int, group: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _set_priorities(pid: int, role: Role) -> None:
-    """Niceness, slice and order of dying for a process that has no threads yet, so that all it starts inherit them.
+def _set_priorities(pid: int, role: Role, level: int) -> None:
+    """Weight, slice and order of dying for a process that has no threads yet, so that all it starts inherit them.
 
     Done from outside: code between fork and exec could deadlock. Each may be refused, and then the worker runs without:
     the kernel lets nobody but CAP_SYS_RESOURCE lower ``oom_score_adj``, and the process may be gone already.
     """
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, role.nice)
-    with contextlib.suppress(OSError):
-        # With autogrouping the kernel compares sessions, and niceness counts only within one.
-        Path(f"/proc/{pid}/autogroup").write_text(str(_MOST_MODEST if role.gives_way else role.nice))
+    weights.apply(LADDER[level] if role.gives_way else Weight(role.nice, role.nice), pid)
     if role.gives_way:
         with contextlib.suppress(OSError):
             time_slice.take(time_slice.LONGEST, pid)

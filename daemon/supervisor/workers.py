@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from control.paths import Paths
 from daemon import log
@@ -29,6 +30,7 @@ from daemon.messages import (
 from daemon.settings.sections import SupervisionSettings, Tables
 from daemon.supervisor import reaper
 from daemon.supervisor.channel import Channel, Connection
+from daemon.supervisor.governor import Governor
 from daemon.supervisor.output import OutputLog
 from daemon.supervisor.ports import OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.roles import ROLES, Role
@@ -62,12 +64,14 @@ class Workers:
     ) -> None:
         self._paths = paths
         self._supervision: SupervisionSettings = settings.supervision
+        self._minimum_share = settings.training.minimum_share
         self._api_sockets = api_sockets
         self._workers = {
             name: Worker(role, settings.supervision, self._spawn, self._changed) for name, role in roles.items()
         }
         self._runs = {name: asyncio.Lock() for name in roles}
         self._channel = Channel(self._on_hello, self._on_message)
+        self._governor = Governor(self._runs_under_way, self._pids, lambda: self._minimum_share)
         self._on_messages: list[Callable[[WorkerName, FromWorker], None]] = []
         self._on_changes: list[Callable[[Change], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -92,6 +96,7 @@ class Workers:
         for worker in self._workers.values():
             await worker.reaches(WorkerState.STOPPED)
         self._channel.close()
+        self._governor.end()
         if self._timer:
             self._timer.cancel()
         reaper.end_orphans(())
@@ -100,6 +105,7 @@ class Workers:
     def reload(self, settings: Tables) -> None:
         """Take new limits, and have every running worker read the settings file."""
         self._supervision = settings.supervision
+        self._minimum_share = settings.training.minimum_share
         for worker in self._workers.values():
             worker.settings = settings.supervision
             with contextlib.suppress(WorkerUnavailableError):
@@ -145,7 +151,13 @@ class Workers:
 
     def statuses(self) -> dict[WorkerName, WorkerStatus]:
         """How each is, now."""
-        return {name: worker.status() for name, worker in self._workers.items()}
+        return {
+            name: replace(worker.status(), slowed_to=self.slowed_to(name)) for name, worker in self._workers.items()
+        }
+
+    def slowed_to(self, worker: WorkerName) -> float | None:
+        """The share of a processor that a run has, where other programs slow it down; None where they do not."""
+        return self._governor.slowed_to(worker)
 
     def permanent_states(self) -> dict[WorkerName, WorkerState]:
         """The states of those that are meant to run all the time."""
@@ -237,7 +249,7 @@ class Workers:
             api_descriptors=tuple(s.fileno() for s in self._api_sockets) if worker.name == "server" else (),
         )
         output = OutputLog(worker.name, self._paths.log(worker.name), self._supervision)
-        return WorkerProcess(worker.role, given, output, worker.ended)
+        return WorkerProcess(worker.role, given, output, worker.ended, self._governor.level)
 
     def _on_hello(self, connection: Connection) -> None:
         if connection.worker:
@@ -256,6 +268,8 @@ class Workers:
     def _changed(self, change: Change) -> None:
         tell = _logger.warning if change.died or change.now in _WORTH_A_WARNING else _logger.info
         tell("worker changed", worker=change.worker, state=str(change.now), pid=change.pid, detail=change.detail)
+        if change.now is WorkerState.STARTING and self._workers[change.worker].role.gives_way:
+            self._governor.begin()
         for callback in self._on_changes:
             callback(change)
         asyncio.get_running_loop().call_soon(self._arm)
@@ -269,6 +283,9 @@ class Workers:
 
     def _pids(self) -> set[int]:
         return {worker.pid for worker in self._workers.values() if worker.pid}
+
+    def _runs_under_way(self) -> dict[WorkerName, int]:
+        return {name: worker.pid for name, worker in self._workers.items() if worker.role.gives_way and worker.pid}
 
     # Time -----------------------------------------------------------------------------------------------------------
 

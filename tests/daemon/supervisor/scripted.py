@@ -21,6 +21,7 @@ from daemon.settings.sections import SupervisionSettings, Tables
 from daemon.supervisor.roles import ROLES
 from daemon.supervisor.worker import Change
 from daemon.supervisor.workers import Workers
+from engine.config import TrainingSettings
 
 HERE = Path(__file__).parent
 REPOSITORY = Path(__file__).parents[3]
@@ -34,7 +35,8 @@ class Crew:
         self.paths: Paths = at_home(home)
         for folder in (self.paths.state, self.paths.run, self.paths.logs):
             folder.mkdir(parents=True, exist_ok=True)
-        self.settings = Tables(supervision=SupervisionSettings(**supervision))
+        giving_way = TrainingSettings(minimum_share=0.0)  # whatever else this machine does
+        self.settings = Tables(supervision=SupervisionSettings(**supervision), training=giving_way)
         self.paths.settings_file.write_text(self.settings.model_dump_json())
         log.configure("thord", self.paths.log("thord"), self.settings.supervision)
         roles = {

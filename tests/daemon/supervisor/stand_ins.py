@@ -202,6 +202,9 @@ class StandIns:
         self._at_gate: dict[WorkerName, asyncio.Event] = {}
         self._subscribers: list[Callable[[WorkerName, FromWorker], None]] = []
 
+    def slowed_to(self, worker: WorkerName) -> float | None:
+        return None
+
     def subscribe(self, callback: Callable[[WorkerName, FromWorker], None]) -> None:
         self._subscribers.append(callback)
 
