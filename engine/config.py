@@ -306,7 +306,10 @@ class TrainingSettings(Section):
     )
     length: int = Field(512, gt=0, description="Tokens in a packed row.")
     learning_rate: float | None = Field(
-        None, examples=[3e-4], gt=0, description="Peak learning rate. Unset: by the size of the model."
+        None,
+        examples=[3e-4],
+        gt=0,
+        description="Peak learning rate. Unset: by the size of the model, and a tenth for an imported one.",
     )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
         "cosine",

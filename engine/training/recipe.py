@@ -8,8 +8,11 @@ What ``[training]`` sets is taken as it is. The rest follows from the data, by t
 | ends early       | when validation is flat                     | when validation is flat       | as its own         |
 | longest          | ``initial_minutes``, as steps               | its epochs                    | as its own         |
 | rows in a step   | a third of the root of the rows, 1 to 32    | the same                      | the same           |
-| peak rate        | by size: 1e-3 to 2 M weights, down to 3e-4  | the same                      | the same           |
-| ``validate_every`` | an epoch, 10 to 200 steps                 | the same                      | the same           |
+| peak rate        | by size: 1e-3 to 2 M weights, down to 3e-4  | the same                      | 5e-5 at 135 M     |
+| ``validate_every`` | an epoch, 10 to 200 steps                 | the same                      | 20 steps at least  |
+
+An import has learned more than any data here can teach it: at a tenth of the rate it takes up what is new and keeps
+what it knew (docs/studies.md), and its checkpoints are large, so that it is validated less often.
 
 Little data needs small batches: what a model learns from forty rows it learns in steps, not in rows. Beyond about
 forty passes nothing is gained any more (Muennighoff et al., Scaling Data-Constrained Language Models, 2305.16264).
@@ -29,7 +32,8 @@ MOST_ROWS_A_STEP, MOST_ROWS_AT_ONCE = 32, 8
 _FIRST_EPOCHS, _FIRST_EPOCHS_UNSEEN = 40.0, 12.0
 _EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 3.0, 10.0, 40
 _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE, _RATE_EXPONENT = 2e6, 1e-3, 3e-4, 1 / 3
-_FEWEST_BETWEEN, _MOST_BETWEEN = 10, 200
+_IMPORT, _IMPORT_RATE, _IMPORT_RATES = 135e6, 5e-5, (5e-6, 1e-4)
+_FEWEST_BETWEEN, _FEWEST_BETWEEN_OF_IMPORT, _MOST_BETWEEN = 10, 20, 200
 _AS_EVER = Variation()
 
 
@@ -63,13 +67,16 @@ def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EV
     """The recipe for a task; what is set in ``settings`` stays as it is."""
     batch_size, accumulation = _batches(task, settings)
     steps_per_epoch = task.rows / (batch_size * accumulation)
+    imported = task.start == "imported"
+    rate = import_rate(task.parameters) if imported else peak_rate(task.parameters)
+    fewest_between = _FEWEST_BETWEEN_OF_IMPORT if imported else _FEWEST_BETWEEN
     chosen = {
         "batch_size": batch_size,
         "accumulation": accumulation,
         "epochs": settings.epochs or _epochs(task, steps_per_epoch) * variation.length,
-        "learning_rate": settings.learning_rate or peak_rate(task.parameters) * variation.rate,
+        "learning_rate": settings.learning_rate or rate * variation.rate,
         "initial_minutes": settings.initial_minutes * variation.length,
-        "validate_every": settings.validate_every or min(max(round(steps_per_epoch), _FEWEST_BETWEEN), _MOST_BETWEEN),
+        "validate_every": settings.validate_every or min(max(round(steps_per_epoch), fewest_between), _MOST_BETWEEN),
     }
     return Recipe.model_validate(settings.model_dump() | chosen)
 
@@ -84,6 +91,13 @@ def peak_rate(parameters: int) -> float:
     """The peak learning rate for a model of so many weights: smaller for larger ones."""
     rate = _SMALL_RATE * (_SMALL_MODEL / max(parameters, _SMALL_MODEL)) ** _RATE_EXPONENT
     return float(f"{max(rate, _LARGE_RATE):.2g}")
+
+
+def import_rate(parameters: int) -> float:
+    """The peak learning rate for an import of so many weights: by the root of its size."""
+    lowest, highest = _IMPORT_RATES
+    rate = min(max(_IMPORT_RATE * math.sqrt(_IMPORT / parameters), lowest), highest)
+    return float(f"{rate:.2g}")
 
 
 def is_open(task: Task, settings: TrainingSettings) -> bool:

@@ -11,6 +11,7 @@ from engine.training import recipe
 from engine.training.recipe import Task
 
 FIRST = Task(start="nothing", rows=600, validated=True, parameters=2_000_000)
+SIZES = 300_000, 134_515_008, 1_100_000_000, 7_000_000_000
 SET = {"epochs": 2.5, "batch_size": 6, "accumulation": 2, "learning_rate": 7e-4, "validate_every": 33}
 
 
@@ -57,6 +58,14 @@ def test_a_later_run_over_little_data_is_more_than_three_steps():
 def test_larger_models_learn_at_lower_rates():
     rates = [recipe.peak_rate(parameters) for parameters in (1_000_000, 2_000_000, 11_000_000, 134_000_000)]
     assert rates == [1e-3, 1e-3, 5.7e-4, 3e-4]
+
+
+def test_what_was_learned_elsewhere_is_changed_gently():
+    rates = [recipe.decide(Task("imported", 8, True, size), TrainingSettings()).learning_rate for size in SIZES]
+    assert rates == [1e-4, 5e-5, 1.8e-5, 6.9e-6]
+    assert (
+        recipe.decide(Task("imported", 8, True, SIZES[1]), TrainingSettings(learning_rate=3e-4)).learning_rate == 3e-4
+    )
 
 
 def test_minutes_bound_a_first_run_only_where_nobody_set_its_length():
