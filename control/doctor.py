@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from control import errors
-from control.paths import WATCHED, is_there
+from control.paths import WATCHED, is_there, source
 from control.process import resolve_settings
 from control.watched import missing
 
@@ -110,7 +110,7 @@ def _packages(_: Patient) -> Iterator[Finding]:
 
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
-        yield Finding("packages", "fail", f"missing: {', '.join(missing)}", f"{sys.prefix}/bin/pip install thord")
+        yield Finding("packages", "fail", f"missing: {', '.join(missing)}", f"{sys.prefix}/bin/pip install {source()}")
     else:
         yield Finding("packages", "ok", "all there")
 

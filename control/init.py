@@ -10,19 +10,22 @@ from control import errors
 from control.paths import WATCHED, share
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from control.paths import Paths
 
+_SETTING_LINE = re.compile(r"#(?P<key>\w+) = ")
 _PROFILE_LINE = re.compile(r"^#?\s*profile\s*=.*$", re.MULTILINE)
 
 
-def create(paths: Paths, profile: str | None) -> None:
-    """Write the settings file and make the folders.
+def create(paths: Paths, profile: str | None, suits: str | None = None) -> None:
+    """Write the settings file and make the folders; for ``profile`` and ``suits`` see `settings_text`.
 
     Raises:
         UsageError: there is no such profile.
         ThordError: there is a settings file already, or a folder cannot be made.
     """
-    text = settings_text(profile)
+    text = settings_text(profile, suits)
     try:
         for folder in (paths.config.parent, paths.logs, *(paths.inbox / name for name in WATCHED)):
             folder.mkdir(parents=True, exist_ok=True)
@@ -40,20 +43,45 @@ def create(paths: Paths, profile: str | None) -> None:
         raise errors.ThordError(f"{error.filename} could not be made: {error.strerror}") from error
 
 
-def settings_text(profile: str | None) -> str:
-    """``thord.toml`` with every setting as a comment, and the profile chosen.
+def profile_names() -> list[str]:
+    """The profiles that ship with thord."""
+    return sorted(file.stem for file in share("etc/profiles").glob("*.toml"))
 
-    It is a copy of the text that ships with thord, because a TOML library would drop the comments.
+
+def settings_text(profile: str | None, suits: str | None = None) -> str:
+    """``thord.toml`` with every setting as a comment, at the value that it has, and the profile chosen.
+
+    It is a copy of the text that ships with thord, because a TOML library would drop the comments. Where no profile is
+    chosen, ``suits`` names the one that thord chooses by itself.
 
     Raises:
         UsageError: there is no such profile.
     """
     text = share("etc/thord.toml").read_text(encoding="utf-8")
+    names = profile_names()
+    if profile is not None and profile not in names:
+        raise errors.UsageError(f"there is no profile {profile}; there are {', '.join(names)}")
+    in_force = profile or suits
+    if in_force in names:
+        text = "".join(_with_values_of(in_force, text.splitlines(keepends=True)))
     if profile is None:
         return text
-    names = sorted(file.stem for file in share("etc/profiles").glob("*.toml"))
-    if profile not in names:
-        raise errors.UsageError(f"there is no profile {profile}; there are {', '.join(names)}")
     line = f"profile = {json.dumps(profile)}"
     chosen, count = _PROFILE_LINE.subn(line, text, count=1)
     return chosen if count else f"{line}\n\n{text}"
+
+
+def _with_values_of(profile: str, lines: Iterable[str]) -> Iterator[str]:
+    """The lines of ``thord.toml``, with a profile's value where it differs from the default."""
+    import tomllib
+
+    tables = tomllib.loads(share(f"etc/profiles/{profile}.toml").read_text(encoding="utf-8"))
+    table: dict[str, object] = {}
+    for line in lines:
+        if line.startswith("["):
+            table = tables.get(line.strip("[]\n"), {})
+        found = _SETTING_LINE.match(line)
+        if found and found["key"] in table:
+            yield f"#{found['key']} = {json.dumps(table[found['key']])}  # by profile {profile}\n"
+        else:
+            yield line

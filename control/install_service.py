@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from control import errors, systemd
 from control.init import settings_text
-from control.paths import as_service, as_user, share
+from control.paths import as_service, as_user, share, source
 from control.process import thord_command
 
 if TYPE_CHECKING:
@@ -136,5 +136,6 @@ def _check_others_may_run(command: Path) -> None:
             if not part.stat().st_mode & 0o001:
                 raise errors.ThordError(
                     f"the user thord could not run {command}, because {part} is closed to others; install thord where "
-                    "all may read it, such as /opt/thord (python3 -m venv /opt/thord; /opt/thord/bin/pip install thord)"
+                    f"all may read it, such as /opt/thord (python3 -m venv /opt/thord; /opt/thord/bin/pip install "
+                    f"{source()})"
                 )

@@ -252,6 +252,15 @@ def socket_address(path: Path) -> str:
     return f"/proc/self/fd/{folder}/{path.name}"
 
 
+def source() -> str:
+    """What to give pip to install thord again: the checkout that this is, else the wheel that it came from.
+
+    Never the bare name: on a public index it may be somebody else's.
+    """
+    checkout = Path(__file__).resolve().parent.parent
+    return str(checkout) if (checkout / "pyproject.toml").exists() else "WHEEL-OF-THORD"
+
+
 def share(name: str) -> Path:
     """A file or folder that ships with thord: ``etc/...`` or ``systemd/...``.
 

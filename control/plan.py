@@ -5,25 +5,44 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from control import heavy
+from control import heavy, output
 from control.process import resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from control.answers import Json
+    from control.paths import Paths
 
 _MIB = 1 << 20
+_CYCLE_TOKENS, _CYCLE_PASSES = 10_000, 4
 
 
-def plan(home: str | None, preset: str | None) -> dict[str, Json]:
-    """What `engine.plan` finds, for the settings with ``preset`` in place of their own size. Takes up to minutes.
+def plan(home: str | None, preset: str | None, paths: Paths) -> dict[str, Json]:
+    """What `engine.plan` finds: for the model that serves, else for the settings, with ``preset`` for their size.
+
+    Takes up to minutes. ``version`` names the one that serves, where it is that.
 
     Raises:
         UsageError: the settings are wrong, or the preset is unknown.
         ThordError: the model cannot be trained here at all.
     """
-    return _measured(resolve_settings(home)["settings"], preset)
+    settings = resolve_settings(home)["settings"]
+    if preset is not None or (serving := _serving(paths)) is None:
+        return _measured(settings, preset)
+    version, tables = serving
+    return {"version": version, **_measured({**settings, **tables}, None)}
+
+
+def _serving(paths: Paths) -> tuple[str, dict[str, Json]] | None:
+    """The version that serves, and its model and tokenizer as tables of settings."""
+    try:
+        folder = paths.current.resolve(strict=True)
+        config = json.loads((folder / "config.json").read_bytes())
+        kind = "bytes" if config["tokenizer"] == "bytes" else "bpe"
+        return folder.name, {"model": config["model"], "tokenizer": {"kind": kind, "vocabulary": config["vocabulary"]}}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none serves, or doctor itself says what is wrong with it
 
 
 def sizes(home: str | None, begin: Callable[[str], None]) -> list[dict[str, Json]]:
@@ -60,12 +79,16 @@ def lines(found: dict[str, Json]) -> dict[str, str]:
     fits = f"batch_size {numbers['batch_size']:.0f}, accumulation {numbers['accumulation']:.0f}"
     if not numbers["batch_size"]:
         fits = "not even one row fits: lower training.length, set training.recompute, or take a smaller model"
+    which = f", of version {found['version']}, which serves" if "version" in found else ""
+    seconds = _CYCLE_PASSES * _CYCLE_TOKENS / numbers["tokens_per_second"] if numbers["tokens_per_second"] else None
     return {
-        "model": f"{found['family']}, {numbers['parameters']:,.0f} parameters",
+        "model": f"{found['family']}, {numbers['parameters']:,.0f} parameters{which}",
         "computes on": f"{found['device']} in {found['dtype']}, {numbers['gemm_flops'] / 1e9:,.0f} GFLOP/s",
         "training": f"{numbers['training_bytes'] / _MIB:,.0f} MiB of {numbers['available_bytes'] / _MIB:,.0f} free",
         "settings": fits,
         "speed": f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['share_of_gemm']:.0%} of those GFLOP/s",
+        "a cycle": f"{output.duration(seconds)} for a hundred short conversations ({_CYCLE_TOKENS:,} tokens, "
+        f"{_CYCLE_PASSES} passes); judging comes on top",
         "inference": f"{numbers['inference_bytes'] / _MIB:,.0f} MiB for {numbers['inference_rows']:.0f} rows at once",
     }
 

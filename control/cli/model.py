@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from control.client import Message, Sampling, Thord
 
 
+_GREETING = "Each line is one turn. /exit or Ctrl-D ends, /help says this again."
+
+
 class AnswerOptions(TextOptions):
     """What ``generate`` and ``chat`` are given."""
 
@@ -74,7 +77,8 @@ def add(commands: Commands) -> None:
         thorctl chat --session ann "And now?"
         thorctl chat "Hello" --json | jq -r .text
         """,
-        "Without a message each line of standard input is one turn, until its end (Ctrl-D).",
+        "Without a message each line of standard input is one turn, until its end (Ctrl-D). On a terminal /exit ends "
+        "it too.",
     )
     add_text(chat)
     chat.add_argument("--system", metavar="TEXT", help="what the model is told first")
@@ -159,13 +163,18 @@ def _turns(options: ChatOptions) -> Iterator[str]:
         return
     import readline  # noqa: F401  (line editing and history for input())
 
+    output.say(output.paint(_GREETING, "dim"))
     while True:
         try:
             line = input("> ").strip()
         except EOFError:
             output.say()
             return
-        if line:
+        if line == "/exit":
+            return
+        if line == "/help":
+            output.say(output.paint(_GREETING, "dim"))
+        elif line:
             yield line
 
 

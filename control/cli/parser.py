@@ -71,6 +71,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line and how to find what is right."""
+        message = _with_guess(message)
         if self.asked_for_json:
             from control import output
 
@@ -78,6 +79,33 @@ class Parser(argparse.ArgumentParser):
         else:
             print(f"{self.prog}: {message}\nTry: {self.prog} --help", file=sys.stderr)
         raise SystemExit(exit_status.USAGE)
+
+
+def _with_guess(message: str) -> str:
+    """Of an unknown command, with what may have been meant in place of a list of all there are."""
+    word, found, choices = message.removeprefix("argument COMMAND: invalid choice: ").partition(" (choose from ")
+    if not found or not message.startswith("argument COMMAND"):
+        return message
+    from difflib import get_close_matches
+
+    names = [name.strip("', )") for name in choices.split(",")]
+    guesses = get_close_matches(word.strip("'"), names, n=3)
+    return f"there is no command {word}" + (f"; did you mean {' or '.join(guesses)}?" if guesses else "")
+
+
+class _ShowVersion(argparse.Action):
+    """``--version``: which thord this is."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print it and end."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("thord")
+        except PackageNotFoundError:  # run from a checkout without installation
+            number = "(not installed)"
+        print(f"thorctl of thord {number}")
+        raise SystemExit(exit_status.DONE)
 
 
 class Commands:
@@ -92,6 +120,7 @@ class Commands:
         )
         self.parser.asked_for_json = "--json" in arguments  # asked before parsing: that may be what fails
         _add_common(self.parser, None)
+        self.parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version of thord")
         self.parser.set_defaults(json=False)
         self._common = Parser(add_help=False, formatter_class=Help)
         _add_common(self._common, argparse.SUPPRESS)

@@ -39,6 +39,11 @@ class StopOptions(WorkerOptions):
     now: bool
 
 
+_FIRST_STEPS = (
+    "a small one that talks: thorctl import starter --promote; or your own, from scratch: thorctl ingest FILE"
+)
+
+
 def add(commands: Commands) -> None:
     """Declare the commands."""
     start = commands.add(
@@ -175,7 +180,12 @@ def _say_started(status: Status, options: Options, verb: str) -> int:
     if options.json:
         output.emit(status)
     else:
-        output.say(f"thord {verb}, pid {status['pid']}, {status['state']}; API at {status['api']['url']}")
+        output.say(f"thord {verb}, pid {status['pid']}, {status['state']}; API at {_base_url(status)}")
+        with contextlib.suppress(errors.ThordError):  # a thord that is degraded may not say
+            found = connect(options).configuration()
+            output.say(f"profile {found['profile']}, {found['why']}")
+        if status["version"] is None:
+            output.say(f"it has no model yet; {_FIRST_STEPS}")
         for name, worker in status["workers"].items():
             if worker["state"] == "failed":
                 output.say_error(f"{name} failed; see: thorctl logs {name}")
@@ -265,8 +275,8 @@ def show(status: Status) -> None:
             "thord": f"{paint_state(status['state'])}, pid {status['pid']}, up {duration(status['uptime_seconds'])}",
             **({"because": "; ".join(map(output.clean, reasons))} if (reasons := status.get("reasons")) else {}),
             "home": output.clean(status["home"]),
-            "api": output.clean(status["api"]["url"]),
-            "version": status["version"] or "none yet; give it conversations: thorctl ingest FILE",
+            "api": output.clean(_base_url(status)),
+            "version": status["version"] or f"none yet; {_FIRST_STEPS}",
             "cycle": f"{learning}; {next_cycle(status)}",
             "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
             **({"not watched": _unwatched(unwatched)} if (unwatched := status.get("unwatched")) else {}),
@@ -289,6 +299,11 @@ def next_cycle(status: Status) -> str:
 
 def _unwatched(folders: dict[str, str]) -> str:
     return "; ".join(f"{output.clean(folder)}: {output.clean(reason)}" for folder, reason in folders.items())
+
+
+def _base_url(status: Status) -> str:
+    """What OpenAI clients are given as ``base_url``."""
+    return f"{status['api']['url']}/v1"
 
 
 def _host(host: Host) -> str:

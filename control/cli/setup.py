@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
-from control.cli.parser import Commands, Options, connect
+from control.cli.parser import WORKERS, Commands, Options, connect
+from control.paths import as_service
 from control.process import resolve_settings
 from control.watched import missing
 
@@ -128,13 +129,20 @@ def _init(options: InitOptions) -> int:
     from control.init import create
 
     paths = connect(options).paths
-    create(paths, options.profile)
+    suits = None if options.profile or paths.config.exists() else resolve_settings(options.home)["profile"]
+    create(paths, options.profile, suits)
+    found = resolve_settings(options.home)
     if options.json:
-        output.emit({"config": str(paths.config), "home": str(paths.state), "inbox": str(paths.inbox)})
+        places = {"config": str(paths.config), "home": str(paths.state), "inbox": str(paths.inbox)}
+        output.emit({**places, "profile": found["profile"], "why": found["why"]})
     else:
         at = f" -H {options.home}" if options.home else ""
-        output.say(f"wrote {paths.config}; put conversations into {paths.inbox}")
-        output.say(f"then: thorctl{at} start")
+        output.say(f"wrote {paths.config}; profile {found['profile']}, {found['why']}")
+        if paths == as_service():
+            output.say("these are the places of the service, as it is root who asks; --home DIR chooses others")
+        output.say(f"put conversations into {paths.inbox}")
+        output.say(f"then: thorctl{at} import starter --promote, for a model that talks at once")
+        output.say(f"or:   thorctl{at} start, to train one from scratch")
     return exit_status.DONE
 
 
@@ -208,7 +216,7 @@ def _plan(options: DoctorOptions) -> int:
 
     if options.preset == ALL_SIZES:
         return _plan_sizes(options)
-    found = plan.plan(options.home, options.preset)
+    found = plan.plan(options.home, options.preset, connect(options).paths)
     if options.json:
         output.emit(found)
     else:
@@ -275,15 +283,20 @@ def _completion(options: CompletionOptions) -> int:
 
 
 def _complete_paths(parser: argparse.ArgumentParser) -> None:
-    """Tell shtab which arguments are files and folders: those whose help calls them so."""
+    """Tell shtab which arguments are files and folders, by what their help calls them; and the names of some others."""
     import argparse
 
     import shtab
 
+    from control.init import profile_names
+
     kinds = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+    names = {"workers": WORKERS, "worker": WORKERS, "profile": profile_names(), "task": ("chat", "text_generation")}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 _complete_paths(command)
         elif action.metavar in kinds:
             vars(action)["complete"] = kinds[action.metavar]
+        elif action.dest in names:
+            action.choices = names[action.dest]

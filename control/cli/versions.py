@@ -102,7 +102,7 @@ def _version(options: VersionOptions) -> int:
         for name in ("metrics", "settings"):
             if figures := _flat(version.get(name)):
                 output.say(f"\n{name}")
-                output.fields({f"  {key}": output.figure(value) for key, value in figures.items()})
+                output.fields({f"  {key}": _figure(key, value) for key, value in figures.items()})
     return exit_status.DONE
 
 
@@ -147,6 +147,11 @@ def difference(one: object, other: object) -> dict[str, dict[str, Json]]:
         for key in sorted(new.keys() | old.keys())
         if old.get(key) != new.get(key)
     }
+
+
+def _figure(key: str, value: Json) -> str:
+    """A setting or metric; a port is a name, not a quantity."""
+    return str(value) if key.endswith(".port") else output.figure(value)
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, Json]:

@@ -22,7 +22,7 @@ Row = tuple[str, FieldInfo]
 def toml() -> str:
     """``thord.toml`` with every setting, commented out at its default."""
     lines = [
-        "# thord: every setting, at its default. Take the # away from a line to change it.",
+        "# thord: every setting, at the value it has unless it is set. Take the # away from a line to change it.",
         "# A value here is overridden by the environment (THORD__TRAINING__LEARNING_RATE=1e-4) and by",
         "# --set training.learning_rate=1e-4. 'thord --check' finds mistakes, 'thorctl reload' applies what it can.",
         "",

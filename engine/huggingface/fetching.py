@@ -15,7 +15,7 @@ from engine.huggingface.layout import ForeignModelError
 from engine.model_files import CONFIG
 
 _WANTED = (".json", ".safetensors", ".jinja")
-_MISSING = "huggingface_hub is not installed: pip install 'thord[hub]'; or fetch the model by other means: --from DIR"
+_MISSING = "huggingface_hub is missing: pip install huggingface_hub; or fetch the model by other means: --from DIR"
 
 
 def fetch(name: str, cache: Path) -> Path:

@@ -19,7 +19,7 @@ def push(folder: Path, repository: str, message: str, *, private: bool) -> str:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise ForeignModelError("huggingface_hub is not installed: pip install 'thord[hub]'") from error
+        raise ForeignModelError("huggingface_hub is not installed: pip install huggingface_hub") from error
     hub = huggingface_hub.HfApi()
     try:
         url = hub.create_repo(repository, private=private, exist_ok=True)

@@ -195,7 +195,7 @@ def _earlier(places: Places) -> Record | None:
 def _decide(plan: Plan, places: Places, snapshot_sha256: str) -> Record:
     """How a plan is carried out on this machine."""
     if plan.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
-        raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install 'thord[torchao]'")
+        raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install torchao")
     family = _model_settings(plan, places).family
     placement = device.resolve(plan.training.device, plan.training.precision, family)
     return Record(
