@@ -193,9 +193,14 @@ class Answer:
         return sum(self._generated.values())
 
     @property
+    def prompt_tokens(self) -> int:
+        """Tokens read: each prompt once, however many answers it got."""
+        return sum(len(prompt) for prompt in {id(prompt): prompt for prompt in self.prompts}.values())
+
+    @property
     def usage(self) -> dict[str, JsonValue]:
-        """Tokens read (each prompt once, however many answers it got) and generated."""
-        read = sum(len(prompt) for prompt in {id(prompt): prompt for prompt in self.prompts}.values())
+        """Tokens read and generated."""
+        read = self.prompt_tokens
         return {
             "prompt_tokens": read,
             "completion_tokens": self.generated,

@@ -32,6 +32,7 @@ class Service:
     """One server.
 
     Attributes:
+        rows: sequences that a version computes at once.
         unready: why nothing can be answered; empty while a version serves.
         stopping: no new requests.
         sessions: chats that are remembered.
@@ -53,7 +54,7 @@ class Service:
         """``addresses`` are those that it listens on."""
         self.settings = settings
         self._addresses = addresses
-        self._rows = settings.inference.max_batch  # of every version in memory, whatever a reload says: see Swapper
+        self.rows = settings.inference.max_batch  # of every version in memory, whatever a reload says: see Swapper
         self.slots = slots
         self.engine = engine
         self.metrics = metrics
@@ -134,18 +135,20 @@ class Service:
         *,
         model: str | None,
         param: str = "prompt",
+        pin: int | None = None,
         streamed: bool = False,
         seconds: float | None = None,
     ) -> Answer:
         """Hand prompts, which came in the field ``param``, to the engine. Whoever asks must close the answer.
 
-        It is given up after ``seconds``, or ``api.request_timeout_seconds`` where those are less.
+        ``pin`` insists on a version, whatever ``model`` says. The answer is given up after ``seconds``, or
+        ``api.request_timeout_seconds`` where those are less.
 
         Raises:
             ApiError: it cannot be answered: 400, 404, 429 or 503.
         """
-        pin = self.pin(model)
-        limit = self.settings.inference.max_queue + self._rows
+        pin = self.pin(model) if pin is None else pin
+        limit = self.settings.inference.max_queue + self.rows
         if len(prompts) > limit:  # it would be told to come again for ever
             self.metrics.refused.labels("too_many").inc()
             message = (

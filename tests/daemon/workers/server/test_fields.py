@@ -296,3 +296,22 @@ def test_an_overflow_is_what_clients_look_for(steady: Server) -> None:
     with pytest.raises(openai.BadRequestError, match="this model's maximum context length is 192 tokens") as long:
         steady.openai().chat.completions.create(model="thor", messages=[{"role": "user", "content": "fox " * 500}])
     assert long.value.code == "context_length_exceeded"
+
+
+def test_as_many_texts_as_openai_takes(steady: Server) -> None:
+    texts = [f"text {number % 40}" for number in range(2048)]
+    client = steady.openai()
+    found = client.embeddings.create(model="thor", input=texts)
+    assert [each.index for each in found.data] == list(range(2048))
+    assert found.usage.prompt_tokens == sum(len(steady.text_prompt(text)) for text in texts)
+    alone = client.embeddings.create(model="thor", input=texts[39]).data[0].embedding
+    for place in (39, 79, 2039):
+        assert found.data[place].embedding == pytest.approx(alone, abs=1e-6)
+    with steady.http() as http:
+        many = http.post("/v1/embeddings", json={"input": [*texts, "a"]}).json()["error"]
+        cut = http.post("/v1/embeddings", json={"input": ["fox " * 500], "truncate_prompt_tokens": -1}).json()
+        long = http.post("/v1/embeddings", json={"input": ["a", "fox " * 500]}).json()["error"]
+    assert many["param"] == "input"
+    assert "2048" in many["message"]
+    assert cut["usage"]["prompt_tokens"] == 192
+    assert (long["code"], long["param"]) == ("context_length_exceeded", "input")

@@ -327,7 +327,6 @@ def test_what_no_queue_could_ever_hold_is_not_told_to_come_again(start_server: S
             (COMPLETIONS, {"prompt": "a", "n": 4}),
             (COMPLETIONS, {"prompt": ["a", "b", "c", "d"]}),
             (CHAT, {"messages": asked, "n": 4}),
-            ("/v1/embeddings", {"input": ["a", "b", "c", "d"]}),
         ):
             answer = client.post(path, json=body)
             assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_many_texts"), path
