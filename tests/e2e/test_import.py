@@ -1,5 +1,6 @@
 """A published model is taken over, serves, learns, and goes out again for transformers to read; checkpoints too."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def publish(folder: Path) -> Qwen2ForCausalLM:
         tie_word_embeddings=True,
     )
     model = Qwen2ForCausalLM(config)
+    model.generation_config.update(do_sample=True, top_k=1, temperature=2.0)
     model.save_pretrained(folder)
     return model
 
@@ -41,13 +43,17 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     assert "config.json" in refused.stderr
     imported = service.json("import", "hf", str(tmp_path / "qwen"), "--promote")
     assert isinstance(imported, dict)
-    assert (imported["state"], imported["cycle"], imported["parent"]) == ("serving", None, None)
+    assert (imported["version"], imported["state"], imported["cycle"]) == ("000001", "serving", None)
     assert service.ctl("generate", "Once", "--temperature", "0").returncode == 0
     assert service.ctl("chat", "Hello").returncode == 0
 
     service.ingest("library", library[:100])
     cycle = service.train("--epochs", "2")
     assert (cycle["state"], cycle["base_version"]) == ("promoted", imported["version"]), cycle
+
+    brought = json.loads((service.home / "models/versions/000001/generation_config.json").read_text())
+    handed_on = service.home / f"models/versions/{cycle['version']}/generation_config.json"
+    assert (brought["top_k"], json.loads(handed_on.read_text())) == (1, brought)
 
     last = max((service.home / "runs/000001/checkpoints").iterdir())
     taken = service.json("import", "checkpoint", str(last))
@@ -70,5 +76,5 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
         for name, value in (("ENDPOINT", hub.address), ("TOKEN", "hf_secret"), ("HOME", str(tmp_path / "hf"))):
             monkeypatch.setenv(f"HF_{name}", value)
         pushed = service.json("push", "me/my-model", "--version", str(imported["version"]), "--private")
-        assert pushed == {"version": "000002", "repository": "me/my-model", "url": f"{hub.address}/me/my-model"}
+        assert pushed == {"version": "000001", "repository": "me/my-model", "url": f"{hub.address}/me/my-model"}
         assert hub.files == {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir()}
