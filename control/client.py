@@ -198,13 +198,20 @@ class Thord:
         target = f"/v1/versions/{version_number(version)}/promote"
         return self._control.post(target, answers.Version, {"force": force}, timeout=None)
 
-    def import_model(self, path: str | Path, layout: Layout = "hf") -> answers.Version:
+    def import_model(
+        self, path: str | Path, layout: Layout = "hf", generation: Mapping[str, Json] | None = None
+    ) -> answers.Version:
         """Take over a model in the layout of Hugging Face, a GGUF file, or the checkpoint of a run.
+
+        Args:
+            path: of the folder or the file.
+            layout: what it is.
+            generation: keys of ``generation_config.json`` that count in place of the model's own.
 
         Returns:
             The version it became, which is not in service yet.
         """
-        body: dict[str, Json] = {"folder": _absolute([path])[0], "layout": layout}
+        body: dict[str, Json] = {"folder": _absolute([path])[0], "layout": layout, "generation": dict(generation or {})}
         return self._control.post("/v1/imports", answers.Version, body, timeout=None)
 
     def pin(self, version: str, *, pinned: bool = True) -> answers.Version:

@@ -317,6 +317,8 @@ class Import(Message):
     version: int
     layout: Layout
     folder: str
+    generation: dict[str, JsonValue] = {}
+    """Keys of ``generation_config.json`` that count in place of the model's own."""
 
 
 class Evaluate(Message):

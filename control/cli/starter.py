@@ -28,9 +28,9 @@ def take(thord: Thord, source: str | None, *, json: bool) -> Version:
     finally:
         watcher.close()
     if own:
-        watcher.note(f"{STARTER.title}, licence {STARTER.licence}, from {STARTER.origin}")
+        watcher.note(f"{STARTER.title}, licence {STARTER.licence}, by {STARTER.origin}")
     watcher.note(f"importing {path}")
-    return thord.import_model(path, layout)
+    return thord.import_model(path, layout, STARTER.sampling if own else None)
 
 
 def _fetched(thord: Thord, source: str | None, watcher: transfer.Bar | transfer.Lines) -> tuple[Path, Layout, bool]:

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from control.paths import Paths
 from daemon.messages import Failure, Import, Imported, Layout
 from daemon.supervisor import versions
@@ -26,8 +28,10 @@ class Imports:
         self._paths = paths
         self._numbers = numbers
 
-    async def take(self, folder: str, layout: Layout) -> Version:
+    async def take(self, folder: str, layout: Layout, generation: dict[str, JsonValue]) -> Version:
         """Publish the model in ``folder``; the version it became, which is not in service yet.
+
+        ``generation`` counts in place of what the model says of sampling.
 
         Raises:
             CycleUnderWayError: the trainer may be busy for long.
@@ -39,7 +43,9 @@ class Imports:
             raise ImportFailedError(fault)
         highest = await asyncio.to_thread(versions.highest, self._paths)
         number = await self._store.reserve_version(highest)
-        command = Import(request=self._numbers.next(), version=number, layout=layout, folder=folder)
+        command = Import(
+            request=self._numbers.next(), version=number, layout=layout, folder=folder, generation=generation
+        )
         answer = await self._workers.run("trainer", command, lambda _: None)
         if isinstance(answer, Failure):
             await self._store.release_version(number)

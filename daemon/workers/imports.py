@@ -40,8 +40,8 @@ def _published(command: Import, paths: Paths) -> VersionManifest:
     source, target, number = Path(command.folder), paths.version(command.version), command.version
     match command.layout:
         case "hf":
-            return huggingface.take(source, target, number)
+            return huggingface.take(source, target, number, command.generation)
         case "gguf":
-            return gguf.take(source, target, number)
+            return gguf.take(source, target, number, command.generation)
         case "checkpoint":
             return from_checkpoint.publish(source, paths.runs, paths.version, target, number)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -21,10 +22,13 @@ from engine.version import Provenance
 _WHOLE = (GGMLQuantizationType.F32, GGMLQuantizationType.F64)
 
 
-def take(source: Path, target: Path, number: int) -> VersionManifest:
+def take(
+    source: Path, target: Path, number: int, sampling: Mapping[str, JsonValue] = MappingProxyType({})
+) -> VersionManifest:
     """Publish the model in ``source`` as version ``number`` at ``target``.
 
-    What is quantized becomes bf16; float32, float16 and bf16 stay what they are.
+    What is quantized becomes bf16; float32, float16 and bf16 stay what they are. ``sampling`` are keys of
+    ``generation_config.json``, which such a file has no place for.
 
     Raises:
         ForeignModelError: it cannot be taken over; the message says why.
@@ -51,7 +55,7 @@ def take(source: Path, target: Path, number: int) -> VersionManifest:
         training_seconds=0.0,
         metrics={},
     )
-    return version.publish(target, weights, settings, tokenizer, provenance)
+    return version.publish(target, weights, settings, tokenizer, provenance, generation_config=sampling)
 
 
 def _weights(file: GgufFile, settings: ModelSettings, vocabulary_size: int) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
 """A model from a Hugging Face folder, published as a version of thord."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import JsonValue
 
@@ -13,8 +15,12 @@ from engine.models import registry
 from engine.version import Provenance
 
 
-def take(source: Path, target: Path, number: int) -> VersionManifest:
+def take(
+    source: Path, target: Path, number: int, sampling: Mapping[str, JsonValue] = MappingProxyType({})
+) -> VersionManifest:
     """Publish the model in ``source`` as version ``number`` at ``target``, its weights in the dtype they come in.
+
+    ``sampling`` counts in place of what its ``generation_config.json`` says.
 
     Raises:
         ForeignModelError: it cannot be taken over; the message says why.
@@ -48,7 +54,9 @@ def take(source: Path, target: Path, number: int) -> VersionManifest:
         training_seconds=0.0,
         metrics={},
     )
-    return version.publish(target, tensors, settings, vocabulary, provenance, generation_config=generation_config)
+    return version.publish(
+        target, tensors, settings, vocabulary, provenance, generation_config={**generation_config, **sampling}
+    )
 
 
 def _generation_config(source: Path, config: AnyConfig) -> dict[str, JsonValue]:

@@ -1,10 +1,13 @@
 """Taking over models from elsewhere, and checkpoints."""
 
+from pydantic import Field, JsonValue
 from starlette.responses import JSONResponse, Response
 
 from daemon.messages import Layout
+from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.operations import Body, Call, Operation, check_files
 from daemon.supervisor.permissions import Access
+from engine import generation
 
 
 class ImportBody(Body):
@@ -12,6 +15,8 @@ class ImportBody(Body):
 
     folder: str
     layout: Layout = "hf"
+    generation: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keys of ``generation_config.json`` that count in place of the model's own."""
 
 
 async def take(call: Call) -> Response:
@@ -19,7 +24,11 @@ async def take(call: Call) -> Response:
     body = await call.body(ImportBody)
     check_files((body.folder,))
     learning = call.house.learning
-    version = await learning.imports.take(body.folder, body.layout)
+    try:
+        generation.parsed(body.generation)
+    except generation.BadGenerationError as error:
+        raise ControlError(400, "bad_request", str(error)) from None
+    version = await learning.imports.take(body.folder, body.layout, body.generation)
     return JSONResponse(version.to_json(learning.promotion.serving, learning.promotion.resident))
 
 
