@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from control.paths import Paths
 from daemon.messages import Failure, Import, Imported, Layout
 from daemon.supervisor import versions
-from daemon.supervisor.ports import Workers
+from daemon.supervisor.ports import WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.records import Version, utc_now
 from daemon.supervisor.request_numbers import RequestNumbers
 from daemon.supervisor.store import Store
@@ -37,6 +37,7 @@ class Imports:
             CycleUnderWayError: the trainer may be busy for long.
             ImportFailedError: it is no model that thord can take over.
             WorkerLostError: the trainer ended without an answer.
+            WorkerUnavailableError: it is stopped, or failed.
             StoreUnavailableError: the disk is full or read-only.
         """
         if fault := await asyncio.to_thread(model_files.fault, Path(folder), layout):
@@ -46,12 +47,11 @@ class Imports:
         command = Import(
             request=self._numbers.next(), version=number, layout=layout, folder=folder, generation=generation
         )
-        answer = await self._workers.run("trainer", command, lambda _: None)
-        if isinstance(answer, Failure):
+        try:
+            answer = await self._published(command)
+        except (ImportFailedError, WorkerLostError, WorkerUnavailableError):
             await self._store.release_version(number)
-            raise ImportFailedError(answer.reason)
-        if not isinstance(answer, Imported):
-            raise ImportFailedError(f"the trainer answered with '{answer.kind}'")
+            raise
         found = Version(
             number=number,
             parent=answer.parent,
@@ -61,3 +61,11 @@ class Imports:
         )
         await self._store.adopt_version(found)
         return await self._store.version(number)
+
+    async def _published(self, command: Import) -> Imported:
+        answer = await self._workers.run("trainer", command, lambda _: None)
+        if isinstance(answer, Failure):
+            raise ImportFailedError(answer.reason)
+        if not isinstance(answer, Imported):
+            raise ImportFailedError(f"the trainer answered with '{answer.kind}'")
+        return answer
