@@ -18,6 +18,22 @@ class Counts(TypedDict):
     quarantined: int
 
 
+class Quality(TypedDict):
+    """How good a version is: ``noise``, ``fragments``, ``sentences`` or ``fluent``, and a sentence."""
+
+    level: str
+    words: str
+
+
+class Sample(TypedDict):
+    """What a candidate and the version in service answered; ``expected`` is what a person wrote there."""
+
+    prompt: str
+    expected: str | None
+    candidate: str
+    incumbent: str | None
+
+
 class Cycle(TypedDict):
     """One unit of learning. ``reason`` says what started it, ``outcome`` why it ended as it did."""
 
@@ -32,6 +48,10 @@ class Cycle(TypedDict):
     version: str | None
     gate: dict[str, Json] | None
     metrics: NotRequired[dict[str, float] | None]
+    quality: NotRequired[Quality | None]
+    differs: NotRequired[str]
+    samples: NotRequired[list[Sample]]
+    waiting: NotRequired[int]
     started_at: str | None
     ended_at: str | None
     next_cycle_at: NotRequired[str | None]
@@ -103,6 +123,7 @@ class Status(TypedDict):
     pid: int
     uptime_seconds: float
     version: str | None
+    quality: NotRequired[Quality | None]
     api: Api
     workers: dict[str, Worker]
     cycle: Cycle | None
@@ -125,6 +146,7 @@ class Version(TypedDict):
     sha256: str
     parameters: int
     metrics: dict[str, float]
+    quality: NotRequired[Quality | None]
     settings: NotRequired[dict[str, Json]]
 
 

@@ -293,7 +293,7 @@ class TrainingSettings(Section):
         None, examples=[1000], gt=0, description="Length of a run in optimizer steps, whatever epochs says."
     )
     initial_minutes: float = Field(
-        60.0,
+        10.0,
         gt=0,
         description="Longest first training, in minutes of this machine when nothing else computes; without effect "
         "where epochs or max_steps is set.",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
+from control.cli import cycle_text
 from control.cli.parser import Commands, Options, connect, positive
 
 if TYPE_CHECKING:
@@ -186,10 +187,11 @@ def _train(options: TrainOptions) -> int:
             output.say(f"cycle {cycle['id']} is {cycle['state']}; watch it: thorctl cycle {cycle['id']} --wait")
         return exit_status.DONE
     cycle = _follow(thord, cycle["id"], options)
+    waiting = 0 if options.corpus or options.train_data else thord.data()["new"]
     if options.json:
-        output.emit(cycle)
+        output.emit({**cycle, "waiting": waiting})
     else:
-        _say_outcome(cycle)
+        cycle_text.say_outcome(cycle, waiting)
     return _status_of(cycle)
 
 
@@ -208,23 +210,6 @@ def _follow(thord: Thord, number: int, options: Options) -> Cycle:
 
 def _status_of(cycle: Cycle) -> int:
     return exit_status.DONE if cycle["state"] in _RESULTS else exit_status.FAILED
-
-
-def _say_outcome(cycle: Cycle) -> None:
-    number, state = cycle["id"], cycle["state"]
-    verdict = (cycle["gate"] or {}).get("reason") if state in {"promoted", "rejected"} else None
-    outcome = output.clean(verdict or cycle.get("outcome") or "")
-    version = f"version {cycle['version']}" if cycle["version"] else "what was learned"
-    sentences = {
-        "promoted": f"cycle {number} is done: {version} serves now",
-        "rejected": f"cycle {number} is done: {version} was not better and stays out of service",
-        "skipped": f"cycle {number} was skipped",
-        "failed": f"cycle {number} failed",
-        "cancelled": f"cycle {number} was cancelled",
-    }
-    sentence = sentences.get(state, f"thord stopped while cycle {number} was {state}; it goes on when thord starts")
-    output.say(f"{sentence}: {outcome}" if outcome else sentence)
-    output.say(f"its figures: thorctl cycle {number}")
 
 
 def _evaluate(options: EvaluateOptions) -> int:
@@ -265,11 +250,14 @@ def _cycles(options: CyclesOptions) -> int:
 
 def _cycle(options: CycleOptions) -> int:
     thord = connect(options)
-    cycle = _follow(thord, options.number, options) if options.wait else thord.cycle(options.number)
+    followed = _follow(thord, options.number, options) if options.wait else None
+    cycle = thord.cycle(options.number)
+    if followed is not None:
+        cycle = {**cycle, **followed}  # what was answered is told with the one, how it ended with the other
     if options.json:
         output.emit(cycle)
     else:
-        _show(cycle)
+        cycle_text.show(cycle)
     return _status_of(cycle) if options.wait else exit_status.DONE
 
 
@@ -309,33 +297,3 @@ def _resume(options: Options) -> int:
 
 def _next(at: str | None) -> str:
     return f"the next one is due at {output.moment(at)}" if at else "none is planned"
-
-
-def _show(cycle: Cycle) -> None:
-    output.fields(
-        {
-            "cycle": str(cycle["id"]),
-            "state": output.paint_state(cycle["state"]),
-            "outcome": output.clean(cycle.get("outcome")),
-            "started by": output.clean(cycle["reason"]),
-            "attempt": str(cycle["attempt"]),
-            "conversations": output.figure(cycle["conversations"]),
-            "replayed": output.figure(cycle.get("replayed")),
-            "forgetting": _forgetting(cycle.get("metrics") or {}),
-            "from version": output.figure(cycle["base_version"]),
-            "version": output.figure(cycle["version"]),
-            "started": output.moment(cycle["started_at"]),
-            "ended": output.moment(cycle["ended_at"]),
-        }
-    )
-    if cycle["gate"]:
-        output.say("\ngate")
-        output.tree(cycle["gate"], 1)
-
-
-def _forgetting(metrics: dict[str, float]) -> str:
-    """How much worse the new version is than the one before on what was held out earlier; a dash where nothing was."""
-    forgotten, now = metrics.get("forgetting_bits_per_byte"), metrics.get("earlier_bits_per_byte")
-    if forgotten is None or now is None:
-        return "-"
-    return f"{forgotten:+.4f} bits per byte on what was held out before ({now:.4f}, it was {now - forgotten:.4f})"

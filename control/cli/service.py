@@ -277,6 +277,7 @@ def show(status: Status) -> None:
             "home": output.clean(status["home"]),
             "api": output.clean(_base_url(status)),
             "version": status["version"] or f"none yet; {_FIRST_STEPS}",
+            **({"how good it is": quality["words"]} if (quality := status.get("quality")) else {}),
             "cycle": f"{learning}; {next_cycle(status)}",
             "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
             **({"not watched": _unwatched(unwatched)} if (unwatched := status.get("unwatched")) else {}),

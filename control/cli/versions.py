@@ -96,6 +96,7 @@ def _version(options: VersionOptions) -> int:
                 "cycle": output.clean(version["cycle"]),
                 "created": output.moment(version["created_at"]),
                 "parameters": output.figure(version["parameters"]),
+                "how good it is": quality["words"] if (quality := version.get("quality")) else "-",
                 "sha256": version["sha256"],
             }
         )

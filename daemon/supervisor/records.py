@@ -1,10 +1,12 @@
 """The rows of the store, as the rest of the supervisor and its clients see them."""
 
 import datetime
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from control.quality import quality
 from daemon.cycle import FINAL, CycleState
 from engine.variation import Variation
 
@@ -25,6 +27,12 @@ def moment(at: datetime.datetime | None) -> str | None:
 def version_name(number: int | None) -> str | None:
     """A version as people and clients write it: ``000012``."""
     return None if number is None else f"{number:06d}"
+
+
+def in_words(metrics: Mapping[str, float] | None) -> JsonValue:
+    """How good a version is, for clients."""
+    found = quality(metrics)
+    return None if found is None else {"level": found["level"], "words": found["words"]}
 
 
 class Record(BaseModel):
@@ -103,7 +111,7 @@ class Cycle(Record):
         asked = self.request.model_dump(mode="json", exclude_defaults=True)
         versions = {name: version_name(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
         differs = {"differs": self.variation.words} if self.variation else {}
-        return {**shown, **versions, **differs, **asked}
+        return {**shown, **versions, **differs, "quality": in_words(self.metrics), **asked}
 
 
 class Version(Record):
@@ -156,6 +164,7 @@ class Version(Record):
             "sha256": self.sha256,
             "parameters": self.parameters,
             "metrics": dict(self.metrics),
+            "quality": in_words(self.metrics),
             "previous": version_name(self.previous),
             "note": self.note,
             "pinned": self.pinned,

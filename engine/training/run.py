@@ -20,7 +20,7 @@ from engine import artifacts, device, generation, version
 from engine.artifacts import VersionManifest
 from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
 from engine.data import snapshot
-from engine.data.snapshot import Example
+from engine.data.snapshot import Example, SnapshotManifest
 from engine.device import ImpossiblePlacementError, Placement
 from engine.distributed.world import ALONE, Ranks
 from engine.models import registry
@@ -70,6 +70,7 @@ class Record(BaseModel):
 
     plan: Plan
     snapshot_sha256: str
+    text_bytes: int = 0
     device: str
     dtype: str
     threads: int
@@ -162,9 +163,9 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
 
 def _record(plan: Plan, places: Places) -> Record:
     """What an earlier attempt decided for the same plan, else decide now. Another plan's run is thrown away."""
-    snapshot_sha256 = snapshot.read_manifest(places.snapshot).sha256
+    found = snapshot.read_manifest(places.snapshot)
     earlier = _earlier(places)
-    if earlier is not None and _same(earlier.plan, plan) and earlier.snapshot_sha256 == snapshot_sha256:
+    if earlier is not None and _same(earlier.plan, plan) and earlier.snapshot_sha256 == found.sha256:
         return earlier
     if earlier is not None:
         _logger.warning("the run in %s is of another plan and starts anew", places.folder)
@@ -175,7 +176,7 @@ def _record(plan: Plan, places: Places) -> Record:
         raise ImpossiblePlanError(
             f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
         )
-    record = _decide(plan, places, snapshot_sha256)
+    record = _decide(plan, places, found)
     places.folder.mkdir(parents=True)
     artifacts.write_json(places.folder / RECORD, record.model_dump(mode="json"))
     return record
@@ -192,7 +193,7 @@ def _earlier(places: Places) -> Record | None:
         return None
 
 
-def _decide(plan: Plan, places: Places, snapshot_sha256: str) -> Record:
+def _decide(plan: Plan, places: Places, found: SnapshotManifest) -> Record:
     """How a plan is carried out on this machine."""
     if plan.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
         raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install torchao")
@@ -200,7 +201,8 @@ def _decide(plan: Plan, places: Places, snapshot_sha256: str) -> Record:
     placement = device.resolve(plan.training.device, plan.training.precision, family)
     return Record(
         plan=plan,
-        snapshot_sha256=snapshot_sha256,
+        snapshot_sha256=found.sha256,
+        text_bytes=found.text_bytes,
         device=placement.device.type,
         dtype=placement.dtype_name,
         threads=plan.training.threads or device.physical_cores(),
@@ -329,6 +331,7 @@ def _figures(record: Record, progress: Progress) -> dict[str, float]:
     """What a version's manifest says of its training; what is not known, or no number, is left out."""
     found = {
         "learning_rate": record.recipe.learning_rate if record.recipe else None,
+        "text_bytes": record.text_bytes,
         "steps": progress.step,
         "tokens": progress.tokens,
         "supervised_tokens": progress.supervised,

@@ -41,7 +41,7 @@ def test_no_command_is_left_out(ctl: Ctl) -> None:
         (["cancel", "7"], thord.CYCLE | {"state": "cancelled"}),
         (["resume"], {"paused": None, "next_cycle_at": "2026-01-02T03:30:00Z"}),
         (["train"], thord.CYCLE | {"state": "queued", "outcome": None}),
-        (["train", "--wait"], thord.CYCLE),
+        (["train", "--wait"], thord.CYCLE | {"waiting": 3}),
         (["evaluate", "12"], {"version": "000012", "passed": True, "metrics": {"loss": 2.5}}),
         (["versions"], [thord.VERSION, thord.OLDER]),
         (["version", "12"], thord.VERSION),
@@ -49,7 +49,7 @@ def test_no_command_is_left_out(ctl: Ctl) -> None:
         (["pin", "12"], thord.VERSION | {"pinned": True}),
         (["clean", "--dry-run"], thord.CLEANING),
         (["rollback"], thord.OLDER | {"state": "serving"}),
-        (["data"], thord.COUNTS),
+        (["data"], thord.COUNTS | {"set_aside_because": []}),
         (["quarantine"], [thord.REFUSAL]),
         (["quarantine", "retry"], {"added": 1, "duplicates": 0, "quarantined": 0}),
         (["predict", "Who are you?", "--task", "chat"], thord.PREDICTION),
@@ -170,8 +170,41 @@ def test_train_wait_shows_progress_and_the_outcome(stand_in: StandIn, ctl: Ctl) 
         "training: step 5/10, loss 3.250, 8,123 tokens/s, 12 s left",
         "evaluating",
         "cycle 7 is done: version 000012 serves now: better by 0.31 bits",
-        "its figures: thorctl cycle 7",
+        "3 conversations wait for the next cycle: thorctl train --wait",
+        "its figures, and what it answers: thorctl cycle 7",
     ]
+
+
+def test_what_is_noise_is_not_announced_as_a_success(stand_in: StandIn, ctl: Ctl) -> None:
+    noise = {"quality": {"level": "noise", "words": "this is noise; 17 KB of text is too little"}}
+    cycle = thord.CYCLE | noise | {"differs": "another seed"}
+    stand_in.answers["GET", "/v1/cycles/7/follow"] = (200, [{"cycle": cycle}])
+    lines = ctl("train", "--wait").stdout.splitlines()
+    assert lines[0].startswith("cycle 7 is done: version 000012 serves now, but it is of no use yet: ")
+    assert lines[1] == "how good it is: this is noise; 17 KB of text is too little"
+    assert lines[2] == "unlike the attempt before it: another seed"
+    assert ctl.json("train", "--wait")["waiting"] == 3
+
+
+def test_a_cycle_shows_what_was_answered_before_and_after(stand_in: StandIn, ctl: Ctl) -> None:
+    sample = {"prompt": "Who\nare you?", "expected": "A model.", "candidate": "I am\ta model.", "incumbent": ",,,,"}
+    stand_in.answers["GET", "/v1/cycles/7"] = (200, thord.CYCLE | {"samples": [sample]})
+    shown = ctl("cycle", "7").stdout
+    for name, text in (("prompt", "Who are you?"), ("before", ",,,,"), ("after", "I am a model.")):
+        assert any(line.split() == [name, *text.split()] for line in shown.splitlines()), shown
+    assert ctl.json("cycle", "7")["samples"] == [sample]
+
+
+def test_what_was_set_aside_is_shown_and_taken_up_again(stand_in: StandIn, ctl: Ctl) -> None:
+    entry = {"source": "/srv/chats.jsonl", "conversations": 86, "reason": "3 cycles came to nothing, the last: worse"}
+    stand_in.answers["GET", "/v1/data"] = (200, thord.COUNTS | {"set_aside": 86})
+    stand_in.answers["GET", "/v1/data/set-aside"] = (200, [entry])
+    stand_in.answers["POST", "/v1/data/retry"] = (200, {"conversations": 86})
+    assert "3 cycles came to nothing" in ctl("data").stdout
+    assert ctl.json("data")["set_aside_because"] == [entry]
+    assert "86 conversations are new again" in ctl("data", "retry", "/srv/chats.jsonl").stdout
+    assert ctl.json("data", "retry") == {"conversations": 86}
+    assert [body["source"] for body in stand_in.bodies("/v1/data/retry")] == ["/srv/chats.jsonl", None]
 
 
 @pytest.mark.parametrize(

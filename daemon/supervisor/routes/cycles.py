@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from control.corpora import NAMED
 from daemon.settings import faults
-from daemon.supervisor import versions
+from daemon.supervisor import samples, versions
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.ndjson import NdjsonResponse
@@ -51,9 +51,11 @@ async def cycles(call: Call) -> Response:
 
 
 async def cycle(call: Call) -> Response:
-    """One, with the figures of its gate."""
+    """One, with the figures of its gate, and what its version and the one before it answered."""
     learning = call.house.learning
-    return JSONResponse(learning.cycles.describe(await learning.store.cycle(call.number("id"))))
+    cycle = await learning.store.cycle(call.number("id"))
+    answered = await asyncio.to_thread(samples.of_version, learning.paths, cycle.version) if cycle.version else []
+    return JSONResponse({**learning.cycles.describe(cycle), "samples": answered})
 
 
 async def cancel(call: Call) -> Response:

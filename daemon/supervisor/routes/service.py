@@ -1,5 +1,6 @@
 """The service as a whole, and its workers."""
 
+import asyncio
 from typing import get_args
 
 from pydantic import JsonValue
@@ -7,10 +8,13 @@ from starlette.responses import JSONResponse, Response
 
 from daemon.messages import WorkerName
 from daemon.supervisor.control_errors import ControlError
+from daemon.supervisor.learning import Learning
 from daemon.supervisor.operations import Body, Call, Operation
 from daemon.supervisor.permissions import Access
-from daemon.supervisor.records import moment, version_name
+from daemon.supervisor.records import in_words, moment, version_name
+from daemon.supervisor.store import NoSuchRecordError, StoreUnavailableError
 
+_QUALITY_SECONDS = 0.2
 WORKER_NAMES: tuple[WorkerName, ...] = get_args(WorkerName)
 
 
@@ -21,12 +25,13 @@ class StopBody(Body):
 
 
 async def status(call: Call) -> Response:
-    """Everything from memory, so that it answers while workers and disks are busy."""
+    """From memory, but for what is soon read or left out, so that it answers while workers and disks are busy."""
     learning = call.house.learning
     cycle, schedule = learning.cycles.current, learning.schedule
     shown: dict[str, JsonValue] = {
         **call.house.service.status(),
         "version": version_name(learning.promotion.serving),
+        "quality": await _quality(learning),
         "resident": [version_name(number) for number in learning.promotion.resident],
         "cycle": None if cycle is None else learning.cycles.describe(cycle),
         "next_cycle_at": None if schedule.waits else moment(schedule.next_at),
@@ -37,6 +42,18 @@ async def status(call: Call) -> Response:
         "host": learning.observed.host,
     }
     return JSONResponse(shown)
+
+
+async def _quality(learning: Learning) -> JsonValue:
+    """How good the version in service is; null where the store does not say so at once."""
+    serving = learning.promotion.serving
+    if serving is None:
+        return None
+    try:
+        version = await asyncio.wait_for(learning.store.version(serving), _QUALITY_SECONDS)
+    except (TimeoutError, NoSuchRecordError, StoreUnavailableError):
+        return None
+    return in_words(version.metrics)
 
 
 async def health(call: Call) -> Response:
