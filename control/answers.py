@@ -119,6 +119,7 @@ class Status(TypedDict):
 
     state: Literal["starting", "ready", "degraded", "stopping"]
     reasons: NotRequired[list[str]]
+    warnings: NotRequired[list[str]]
     home: str
     pid: int
     uptime_seconds: float
@@ -173,6 +174,7 @@ class Configuration(TypedDict):
     profile: str
     why: str
     origins: dict[str, str]
+    warnings: NotRequired[list[str]]
 
 
 class Reloaded(TypedDict):

@@ -94,6 +94,8 @@ def examine(thord: Thord, home: str | None) -> Iterator[Finding]:
             found = thord.configuration()
         settings = found["settings"]
         yield Finding("settings", "ok", f"{thord.paths.config}: profile {found['profile']}, {found['why']}")
+        for warning in found.get("warnings", ()):
+            yield Finding("environment", "warn", warning, "take it out of thord's environment")
     except errors.ThordError as error:
         yield Finding("settings", "fail", str(error), f"edit {thord.paths.config}, then: thorctl config check")
     patient = Patient(thord.paths, home, status, trouble, settings)

@@ -247,6 +247,14 @@ class Reload(Message):
     kind: Literal["reload"] = "reload"
 
 
+class ServiceHealth(Message):
+    """Server: how the whole service is, for ``/readyz`` and the metrics. Sent whenever it changes."""
+
+    kind: Literal["service_health"] = "service_health"
+    state: Literal["starting", "ready", "degraded", "stopping"]
+    reasons: tuple[str, ...] = ()
+
+
 class Collect(Message):
     """Intake: rescan, assign up to ``limit`` new conversations (null: all) to the cycle and write its snapshot.
 
@@ -357,7 +365,19 @@ class Abandon(Message):
 
 
 ToWorker = Annotated[
-    Stop | Reload | Collect | Settle | Retake | Scan | Train | Import | Evaluate | Prepare | Commit | Abandon,
+    Stop
+    | Reload
+    | Collect
+    | Settle
+    | Retake
+    | Scan
+    | Train
+    | Import
+    | Evaluate
+    | Prepare
+    | Commit
+    | Abandon
+    | ServiceHealth,
     Field(discriminator="kind"),
 ]
 

@@ -274,6 +274,7 @@ def show(status: Status) -> None:
         {
             "thord": f"{paint_state(status['state'])}, pid {status['pid']}, up {duration(status['uptime_seconds'])}",
             **({"because": "; ".join(map(output.clean, reasons))} if (reasons := status.get("reasons")) else {}),
+            **({"warning": "; ".join(map(output.clean, warnings))} if (warnings := status.get("warnings")) else {}),
             "home": output.clean(status["home"]),
             "api": output.clean(_base_url(status)),
             "version": status["version"] or f"none yet; {_FIRST_STEPS}",

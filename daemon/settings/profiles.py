@@ -29,7 +29,7 @@ def find(name: str) -> Path:
 
 def for_this_machine() -> tuple[str, str]:
     """The profile that suits this machine, and why."""
-    memory = _largest_gpu()
+    memory = gpu_memory()
     if memory >= 15 * _GIB:
         return "gpu-16gb", f"chosen because a GPU here has {memory / _GIB:.0f} GiB"
     if memory >= 11 * _GIB:
@@ -39,7 +39,7 @@ def for_this_machine() -> tuple[str, str]:
     return "cpu", "chosen because no NVIDIA GPU was found"
 
 
-def _largest_gpu() -> int:
+def gpu_memory() -> int:
     """Bytes of the largest NVIDIA GPU; 0 without one. The driver is asked only where its device node exists."""
     if not Path("/dev/nvidiactl").exists():
         return 0

@@ -5,14 +5,16 @@ python -m daemon.settings.show [--home DIR]
 
 import argparse
 import json
+import os
 import sys
 
 from control.paths import find
+from daemon.settings import unread
 from daemon.settings.load import SettingsError, load
 
 
 def main() -> int:
-    """Print ``{"settings", "profile", "why", "origins"}``; 2 and every fault where a setting is wrong."""
+    """Print ``{"settings", "profile", "why", "origins", "warnings"}``; 2 and every fault where a setting is wrong."""
     parser = argparse.ArgumentParser(description="Print the settings a thord would run with, as JSON.")
     parser.add_argument("--home", metavar="DIR", help="where thord.toml is")
     try:
@@ -20,7 +22,12 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    told = {"profile": loaded.profile, "why": loaded.why, "origins": dict(loaded.origins)}
+    told = {
+        "profile": loaded.profile,
+        "why": loaded.why,
+        "origins": dict(loaded.origins),
+        "warnings": unread.warnings(os.environ),
+    }
     print(json.dumps({"settings": loaded.tables.model_dump(mode="json"), **told}))
     return 0
 

@@ -12,7 +12,8 @@ from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import log
-from daemon.messages import WorkerName
+from daemon.messages import ServiceHealth, WorkerName
+from daemon.settings import unread
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
 from daemon.settings.sections import Tables
@@ -22,6 +23,7 @@ from daemon.supervisor.database import StoreDamagedError
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.notify import Notifier
 from daemon.supervisor.operations import House
+from daemon.supervisor.ports import WorkerUnavailableError
 from daemon.supervisor.promotion import NotAllowedError
 from daemon.supervisor.roles import ROLES, Role
 from daemon.supervisor.service_state import ServiceState, describe, reasons, service_state
@@ -73,7 +75,7 @@ class Supervisor:
         self._loaded = loaded
         self.sockets = sockets
         self.workers = Workers(paths, loaded.tables, sockets.api, roles)
-        self.troubles = Troubles()
+        self.troubles = Troubles(self._tell_status)
         self.started_at = time.monotonic()
         self._reread = reread
         self._notifier = notifier
@@ -97,6 +99,7 @@ class Supervisor:
         return {
             "state": self.state,
             "reasons": [*reasons(self.state, self.workers.permanent_states(), self.troubles.reasons())],
+            "warnings": [*unread.warnings(os.environ)],
             "home": str(self.paths.state),
             "pid": os.getpid(),
             "uptime_seconds": time.monotonic() - self.started_at,
@@ -111,6 +114,7 @@ class Supervisor:
             "origins": dict(self._loaded.origins),
             "profile": self._loaded.profile,
             "why": self._loaded.why,
+            "warnings": [*unread.warnings(os.environ)],
         }
 
     @property
@@ -307,7 +311,7 @@ class Supervisor:
         except OSError as error:
             raise StoreUnavailableError(f"{file} cannot be written: {error.strerror}") from error
 
-    def _worker_changed(self, _: Change) -> None:
+    def _worker_changed(self, change: Change) -> None:
         permanent = self.workers.permanent_states().values()
         if all(state is WorkerState.RUNNING for state in permanent):
             self._came_up = True
@@ -315,6 +319,8 @@ class Supervisor:
             self._told_ready = True
             self._notifier.ready(self._describe())
             _logger.info("up", state=str(self.state), seconds=round(time.monotonic() - self.started_at, 3))
+        if change.worker == "server" and change.now is WorkerState.RUNNING:
+            self._tell_server()
         self._tell_status()
 
     def _describe(self) -> str:
@@ -324,6 +330,14 @@ class Supervisor:
         if (text := self._describe()) != self._told:
             self._told = text
             self._notifier.status(text)
+            self._tell_server()
+
+    def _tell_server(self) -> None:
+        """What ``/readyz`` and the metrics say of the service."""
+        state = self.state
+        why = reasons(state, self.workers.permanent_states(), self.troubles.reasons())
+        with contextlib.suppress(WorkerUnavailableError):  # it is told when it is up
+            self.workers.send("server", ServiceHealth(state=state.value, reasons=tuple(why)))
 
     def _tick(self) -> None:
         """One round of supervision. Only a complete one tells systemd that thord is alive."""

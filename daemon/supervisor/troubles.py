@@ -16,21 +16,28 @@ LONGEST_PAUSE = 15.0
 
 
 class Troubles:
-    """Reasons why the service is degraded, each under the name of what is troubled."""
+    """Reasons why the service is degraded, each under the name of what is troubled.
 
-    def __init__(self) -> None:
+    Args:
+        changed: called whenever there is another reason, or one less.
+    """
+
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._reasons: dict[str, str] = {}
+        self._changed = changed
 
     def begin(self, subject: str, reason: str) -> None:
         """Something is wrong; it is logged when it begins and when the reason changes."""
         if self._reasons.get(subject) != reason:
             _logger.error("trouble", subject=subject, reason=reason)
-        self._reasons[subject] = reason
+            self._reasons[subject] = reason
+            self._changed()
 
     def end(self, subject: str) -> None:
         """It is well again."""
         if self._reasons.pop(subject, None) is not None:
             _logger.info("trouble over", subject=subject)
+            self._changed()
 
     def reasons(self) -> list[str]:
         """Everything that is wrong now."""

@@ -25,6 +25,7 @@ from daemon.messages import (
     Hello,
     Message,
     Ready,
+    ServiceHealth,
     Stop,
     ToWorker,
     decode_to_worker,
@@ -59,6 +60,7 @@ class Channel:
         self._activity = ""
         self._busy = False
         self._on_stop: list[Callable[[], None]] = []
+        self._on_health: list[Callable[[ServiceHealth], None]] = []
 
     def send(self, message: Message) -> None:
         """Send one message; a lost supervisor ends this process.
@@ -94,6 +96,10 @@ class Channel:
         """Have ``call`` run, in the channel's thread, when this worker is asked to stop."""
         self._on_stop.append(call)
 
+    def on_health(self, call: Callable[[ServiceHealth], None]) -> None:
+        """Have ``call`` run, in the channel's thread, whenever the supervisor says how the service is."""
+        self._on_health.append(call)
+
     def start(self) -> None:
         """Begin to listen and to beat, each in a thread of its own."""
         threading.Thread(target=self._listen, name="channel", daemon=True).start()
@@ -106,6 +112,9 @@ class Channel:
                     command = decode_to_worker(line)
                     if isinstance(command, Stop):
                         self._enter_stop(command)
+                    elif isinstance(command, ServiceHealth):
+                        for call in self._on_health:
+                            call(command)
                     else:
                         self.commands.put(command)
         except OSError:

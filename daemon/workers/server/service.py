@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import Request
 
+from daemon.messages import ServiceHealth
 from daemon.settings.sections import Tables
 from daemon.workers.server.answers import Answer
 from daemon.workers.server.chat_database import ChatDatabase
@@ -34,6 +35,7 @@ class Service:
     Attributes:
         rows: sequences that a version computes at once.
         unready: why nothing can be answered; empty while a version serves.
+        health: how the whole service is, as the supervisor said last.
         stopping: no new requests.
         sessions: chats that are remembered.
         conversation_log: chats that will be learned.
@@ -59,6 +61,7 @@ class Service:
         self.engine = engine
         self.metrics = metrics
         self.unready = "the server is starting"
+        self.health: ServiceHealth | None = None
         self.stopping = threading.Event()
         self.decided = asyncio.Event()
         self.sessions = Sessions(chats, settings.sessions)

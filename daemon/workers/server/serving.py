@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from daemon import log, time_slice
+from daemon.messages import ServiceHealth
 from daemon.workers.runtime import Context
 from daemon.workers.server import app
 from daemon.workers.server.answers import Dispatcher
@@ -72,6 +73,9 @@ async def _serve(context: Context) -> None:
     def explain(reason: str) -> None:
         service.unready = reason
 
+    def note_health(health: ServiceHealth) -> None:
+        service.health = health
+
     swapper = Swapper(
         context,
         slots,
@@ -83,6 +87,7 @@ async def _serve(context: Context) -> None:
         is_idle=lambda: not (engine.waiting or engine.running),
     )
     context.channel.on_stop(in_loop(stop))
+    context.channel.on_health(note_health)
     if context.channel.stopping.is_set():
         return
 

@@ -100,6 +100,13 @@ def with_children(context: Context, *_: str) -> None:
     idle(context)
 
 
+def hears_of_health(context: Context, *_: str) -> None:
+    """Leaves a note of how the service is."""
+    note = context.paths.state / f"health-{context.name}"
+    context.channel.on_health(lambda health: note.write_text(f"{health.state} {'; '.join(health.reasons)}") and None)
+    idle(context)
+
+
 def flood(context: Context, *_: str) -> None:
     context.channel.ready()
     line = "y" * 60 + "\n"

@@ -149,7 +149,7 @@ def test_what_cannot_be_written_at_the_start_is_named(thord: StartThord, tmp_pat
 
 
 def test_a_crash_looping_worker_degrades_the_service_and_no_more(thord: StartThord) -> None:
-    it = thord("--set", "supervision.max_restarts=1", monitor="crash_early")
+    it = thord("--set", "supervision.max_restarts=1", monitor="crash_early", server="hears_of_health")
     status = call(it, "/v1/status")
     assert status["state"] == "degraded"
     assert status["reasons"] == ["monitor is failed"]
@@ -157,6 +157,8 @@ def test_a_crash_looping_worker_degrades_the_service_and_no_more(thord: StartTho
     assert isinstance(workers, dict)
     assert workers["intake"]["state"] == "running"
     assert workers["monitor"]["deaths"][-1]["reason"] == "exited with status 1"
+    told = it.paths.state / "health-server"
+    wait_until(lambda: told.exists() and told.read_text() == "degraded monitor is failed")
     it.stop()
     assert it.process.returncode == 0
     with contextlib.closing(sqlite3.connect(it.paths.database)) as store:

@@ -35,13 +35,17 @@ def router(service: Service) -> APIRouter:
             return JSONResponse({"status": "swapping", "reason": service.unready}, 503)
         if serving is None:
             return JSONResponse({"status": "unready", "reason": service.unready}, 503)
-        return JSONResponse({"status": "ready", "version": f"{serving.version:06d}"})
+        version = f"{serving.version:06d}"
+        if service.health is not None and service.health.state == "degraded":  # answers go on
+            return JSONResponse({"status": "degraded", "version": version, "reasons": [*service.health.reasons]})
+        return JSONResponse({"status": "ready", "version": version})
 
     @routes.get("/metrics")
     async def metrics() -> Response:
         serving = service.slots.serving
         service.metrics.serving.set(0 if serving is None else serving.version)
         service.metrics.cache_rows.set(0 if serving is None else serving.padding_row)
+        service.metrics.degraded.set(service.health is not None and service.health.state == "degraded")
         service.metrics.resident.set(len(service.slots.resident))
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 

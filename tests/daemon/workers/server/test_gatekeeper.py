@@ -3,6 +3,7 @@
 import openai
 import pytest
 
+from daemon.messages import ServiceHealth
 from tests.daemon.workers.server.harness import Server, server_settings
 from tests.daemon.workers.server.test_openai import wait_until
 
@@ -97,3 +98,20 @@ def test_other_apis_say_what_to_use(steady: Server, path: str) -> None:
         answer = client.post(path, json={})
     assert answer.status_code == 404
     assert "/v1/chat/completions" in answer.json()["error"]["message"]
+
+
+def test_the_state_of_the_service_is_told(steady: Server) -> None:
+    """As ``thorctl status`` says it; answers go on."""
+    with steady.http() as client:
+        assert client.get("/readyz").json() == {"status": "ready", "version": "000001"}
+        try:
+            steady.worker.send(ServiceHealth(state="degraded", reasons=("monitor is failed",)))
+            wait_until(lambda: client.get("/readyz").json()["status"] == "degraded")
+            answer = client.get("/readyz")
+            assert answer.status_code == 200
+            assert answer.json()["reasons"] == ["monitor is failed"]
+            assert "thord_server_service_degraded 1.0" in client.get("/metrics").text
+        finally:
+            steady.worker.send(ServiceHealth(state="ready"))
+            wait_until(lambda: client.get("/readyz").json()["status"] == "ready")
+        assert "thord_server_service_degraded 0.0" in client.get("/metrics").text
