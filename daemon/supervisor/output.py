@@ -15,6 +15,7 @@ from daemon.log import RotatingLog
 from daemon.messages import WorkerName
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.records import utc_now
+from daemon.supervisor.stacks import Entry, Stacks
 
 _READ_AT_ONCE = 1 << 13
 _BYTES_A_SECOND = 1 << 17
@@ -38,21 +39,16 @@ class OutputLog:
         )
         self._file.setFormatter(logging.Formatter("%(message)s"))
 
-    def write(self, stream: str, lines: list[bytes]) -> None:
-        """Append lines, each as one JSON object. A log that cannot be written loses them and nothing else."""
-        head = {
-            "at": utc_now(),
-            "level": "warning",
-            "process": self._worker,
-            "worker": self._worker,
-            "stream": stream,
-        }
-        start = json.dumps(head).removesuffix("}")
-        entries = [
-            f'{start}, "event": {json.dumps(line.decode(errors="backslashreplace"), ensure_ascii=False)}}}'
-            for line in lines
-        ]
-        self._file.handle(logging.makeLogRecord({"msg": "\n".join(entries)}))
+    def write(self, stream: str, entries: list[Entry]) -> None:
+        """Append entries, each as one JSON object. A log that cannot be written loses them and nothing else."""
+        own = {"process": self._worker, "worker": self._worker, "stream": stream}
+        at = utc_now()
+        lines = (
+            {"at": at, "level": "info" if entry.is_stack else "warning", **own, "event": entry.text}
+            for entry in entries
+        )
+        text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+        self._file.handle(logging.makeLogRecord({"msg": text}))
         self._file.close()
 
 
@@ -70,6 +66,7 @@ class Output:
         self._stream = stream
         self._sink = sink
         self._partial = b""
+        self._stacks = Stacks()
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         os.set_blocking(pipe.fileno(), False)
@@ -86,6 +83,7 @@ class Output:
             if not self._take_piece():
                 break
         self._write(self._partial.splitlines())
+        self._log([*self._stacks.end()])
         self._pipe.close()
 
     def _read(self) -> None:
@@ -113,5 +111,8 @@ class Output:
         return len(piece)
 
     def _write(self, lines: list[bytes]) -> None:
-        if worth := [line.rstrip() for line in lines if line.strip()]:
-            self._sink.write(self._stream, worth)
+        self._log([entry for line in lines if line.strip() for entry in self._stacks.take(line.rstrip())])
+
+    def _log(self, entries: list[Entry]) -> None:
+        if entries:
+            self._sink.write(self._stream, entries)

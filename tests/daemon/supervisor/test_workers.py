@@ -136,7 +136,9 @@ def test_a_busy_worker_without_progress_shows_its_stacks_and_is_replaced(crew: S
             await it.until(lambda: it.workers.statuses()["intake"].deaths, seconds=5)
             death = it.workers.statuses()["intake"].deaths[0]
             assert death.reason.startswith("was killed by SIGABRT (busy (a step) without progress for 0.8 s; in ")
-            await it.until(lambda: any("in deaf" in str(line["event"]) for line in it.log("intake")))
+            await it.until(
+                lambda: any("> deaf (scripted_worker.py:" in str(line["event"]) for line in it.log("intake"))
+            )
 
     asyncio.run(scenario())
 
