@@ -5,7 +5,7 @@ minimum share of a processor, it climbs to the weight that any program has; when
 
 | since the last looks the run ...                                            | for so long      | then           |
 |-----------------------------------------------------------------------------|------------------|----------------|
-| had less than its share, though it waited for more, and others had the rest | 20 s, later 10 s | one level up   |
+| had less than its share, though it waited for more, and others had the rest | 10 s, later 5 s  | one level up   |
 | has others beside it that use less than its share                           | 20 s             | the lowest     |
 | had more than three times its share                                         | 30 s             | one level down |
 """
@@ -29,7 +29,9 @@ class Weight:
 LADDER = (Weight(19, 10), Weight(14, 7), Weight(9, 4), Weight(4, 2), Weight(0, 0))
 """Each level weighs about three times as much as the one before, by sessions, and twice as much by threads."""
 
-_FIRST_STEP, _NEXT_STEP, _ALONE, _PLENTY = 20.0, 10.0, 20.0, 30.0
+_FIRST_STEP, _NEXT_STEP, _ALONE, _PLENTY = 10.0, 5.0, 20.0, 30.0
+_BUSY_LOAD, _BUSY_LEVEL = 2.5, 3
+"""A run and a server have two threads a processor at most: what is beyond that is others', for whom no run waits."""
 _MUCH = 3.0
 """Times the minimum share: a level down costs as much, and leaves enough."""
 
@@ -71,6 +73,22 @@ class Standing:
         return self.level > 0 or self.starved >= _FIRST_STEP
 
 
+def at_start(before: int | None, load: float, cores: int, *, can_be_raised: bool) -> int:
+    """The level of a run that begins.
+
+    Args:
+        before: the level of a run that ended just now, if there was one.
+        load: processes of the machine that compute or wait for a processor, on average over a minute.
+        cores: processors.
+        can_be_raised: the level may change later; else that of the start is for the whole run.
+    """
+    if not can_be_raised:
+        return len(LADDER) - 1 if load > cores else 0
+    if before is not None:
+        return before
+    return _BUSY_LEVEL if load > _BUSY_LOAD * cores else 0
+
+
 def is_starved(look: Look, minimum: float) -> bool:
     """Whether others have what the run lacks."""
     lacks = minimum - look.computed
@@ -85,6 +103,8 @@ def after(look: Look, standing: Standing, minimum: float) -> Standing:
         standing: where it was.
         minimum: the share of a processor that it is to have; 0 has it give way always.
     """
+    if not minimum:
+        return Standing()
     starved = standing.starved + look.seconds if is_starved(look, minimum) else 0.0
     alone = standing.alone + look.seconds if look.others < minimum else 0.0
     plenty = standing.plenty + look.seconds if look.computed > _MUCH * minimum else 0.0

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from daemon import log
 from daemon.messages import WorkerName
 from daemon.supervisor import fair_share, usage, weights
-from daemon.supervisor.fair_share import LADDER, Look, Standing
+from daemon.supervisor.fair_share import Look, Standing
 from daemon.supervisor.usage import Usage
 
 _PAUSE_SECONDS = 5.0
 _REMEMBERED_SECONDS = 300.0
-"""So long a run that begins starts with the weight that the one before it needed."""
+"""So long the level of a run is that of the next one."""
 _logger = log.get(__name__)
 
 
@@ -56,13 +56,13 @@ class Governor:
 
     @property
     def level(self) -> int:
-        """Where a run that begins now stands: where the one before it was, if that was not long ago.
-
-        Where a weight cannot be raised later, the load of now decides, for the whole run.
-        """
-        if not weights.can_be_raised():
-            return len(LADDER) - 1 if os.getloadavg()[0] > (os.cpu_count() or 1) else 0
-        return self._last.level if time.monotonic() - self._last_at < _REMEMBERED_SECONDS else 0
+        """Where a run that begins now stands."""
+        if not self._minimum():
+            return 0
+        recent = time.monotonic() - self._last_at < _REMEMBERED_SECONDS
+        before = self._last.level if recent else None
+        load, cores = os.getloadavg()[0], os.cpu_count() or 1
+        return fair_share.at_start(before, load, cores, can_be_raised=weights.can_be_raised())
 
     def begin(self) -> None:
         """A run was started with the weight of `level`: look after it."""

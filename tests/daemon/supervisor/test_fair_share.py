@@ -25,15 +25,15 @@ def climb(standing: Standing, seconds: float, sessions: int, server: float = 0.0
     return standing
 
 
-def test_a_starved_run_has_its_share_within_a_minute() -> None:
-    standing = climb(Standing(), 60.0, sessions=1)
+def test_a_starved_run_has_its_share_within_half_a_minute() -> None:
+    standing = climb(Standing(), 30.0, sessions=1)
     assert look(standing.level, 1).computed >= MINIMUM
     assert look(standing.level - 1, 1).computed < MINIMUM, "and no more weight than that takes"
     assert climb(standing, 600.0, sessions=1).level == standing.level
 
 
 def test_a_short_burst_of_others_changes_nothing() -> None:
-    assert climb(Standing(), 15.0, sessions=1).level == 0
+    assert climb(Standing(), 5.0, sessions=1).level == 0
 
 
 def test_where_even_the_weight_of_any_program_is_not_enough_it_stays_at_that() -> None:
@@ -71,12 +71,29 @@ def test_a_run_that_waits_for_a_disk_or_for_itself_is_not_starved() -> None:
 
 def test_without_a_minimum_it_always_gives_way() -> None:
     assert climb(Standing(), 600.0, sessions=8, minimum=0.0).level == 0
+    assert climb(Standing(level=3), 5.0, sessions=8, minimum=0.0).level == 0
 
 
 @pytest.mark.parametrize("level", range(1, len(LADDER)))
 def test_each_level_weighs_more(level: int) -> None:
     assert LADDER[level].session < LADDER[level - 1].session
     assert LADDER[level].thread < LADDER[level - 1].thread
+
+
+@pytest.mark.parametrize(
+    ("before", "load", "can_be_raised", "level"),
+    [
+        (None, 1.0, True, 0),
+        (None, 4.5, True, 0),  # as much as a run and a server have by themselves
+        (None, 17.0, True, 3),
+        (2, 17.0, True, 2),
+        (0, 17.0, True, 0),
+        (None, 1.0, False, 0),
+        (0, 17.0, False, 4),
+    ],
+)
+def test_a_run_that_begins(before: int | None, load: float, can_be_raised: bool, level: int) -> None:
+    assert fair_share.at_start(before, load, 2, can_be_raised=can_be_raised) == level
 
 
 def test_being_raised_counts_as_slowed() -> None:
