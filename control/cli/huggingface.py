@@ -1,4 +1,4 @@
-"""``export push``: versions as others read them."""
+"""``push``: versions on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ from control.cli.arguments import version_folder
 from control.cli.parser import Commands, Options, connect
 
 
-class ExportOptions(Options):
-    """What ``export`` is given."""
-
-    layout: str
-    folder: str
-    version: str | None
-
-
 class PushOptions(Options):
     """What ``push`` is given."""
 
@@ -27,17 +19,7 @@ class PushOptions(Options):
 
 
 def add(commands: Commands) -> None:
-    """Declare the commands."""
-    written = commands.add(
-        "export",
-        "write a version as a Hugging Face model",
-        _export,
-        "thorctl export hf ./out\nthorctl export hf ./out --version 12\nthorctl export hf ./out --json",
-        "transformers, vLLM and SGLang read it. Without --version it is the one in service.",
-    )
-    written.add_argument("layout", choices=("hf",), help="hf: the layout of Hugging Face")
-    written.add_argument("folder", metavar="DIR", help="a folder that does not exist yet")
-    written.add_argument("--version", metavar="V", help="this version, and not the one in service")
+    """Declare the command."""
     pushed = commands.add(
         "push",
         "upload a version to the Hugging Face hub",
@@ -48,17 +30,6 @@ def add(commands: Commands) -> None:
     pushed.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there")
     pushed.add_argument("--version", metavar="V", help="this version, and not the one in service")
     pushed.add_argument("--private", action="store_true", help="where it is made, only its owner can see it")
-
-
-def _export(options: ExportOptions) -> int:
-    folder = Path(options.folder).expanduser().absolute()
-    source = version_folder(connect(options), options.version)
-    heavy.run("engine.huggingface.exporting", [str(source), str(folder)])
-    if options.json:
-        output.emit({"version": source.name, "folder": str(folder)})
-    else:
-        output.say(f"version {source.name} is written to {folder}")
-    return exit_status.DONE
 
 
 def _push(options: PushOptions) -> int:

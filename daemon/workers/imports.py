@@ -19,7 +19,7 @@ def carry_out(command: Import, paths: Paths, channel: Channel) -> None:
     """Answer with what was published, or with what stood in its way."""
     channel.advance(f"importing {command.folder}")
     try:
-        manifest = _published(command, paths)
+        manifest = _published(command, paths, channel)
     except (ForeignModelError, ArtifactError, OSError) as error:
         _logger.warning("import failed", folder=command.folder, reason=str(error))
         channel.send(Failure(request=command.request, reason=str(error), retry=False))
@@ -36,12 +36,12 @@ def carry_out(command: Import, paths: Paths, channel: Channel) -> None:
         )
 
 
-def _published(command: Import, paths: Paths) -> VersionManifest:
+def _published(command: Import, paths: Paths, channel: Channel) -> VersionManifest:
     source, target, number = Path(command.folder), paths.version(command.version), command.version
     match command.layout:
         case "hf":
             return huggingface.take(source, target, number, command.generation)
         case "gguf":
-            return gguf.take(source, target, number, command.generation)
+            return gguf.take(source, target, number, command.generation, channel.advance)
         case "checkpoint":
             return from_checkpoint.publish(source, paths.runs, paths.version, target, number)

@@ -29,6 +29,8 @@ _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 """Types of values, as `struct` calls them."""
 _LONGEST_ARRAY = 1 << 22
+_DECODED_AT_ONCE = 1 << 13
+"""Numbers in a row of those that the package takes sixteen of at a time: twice as fast as rows of usual widths."""
 _UNQUANTIZED: dict[GGMLQuantizationType, str] = {
     GGMLQuantizationType.F32: "<f4",
     GGMLQuantizationType.F16: "<f2",
@@ -79,14 +81,16 @@ class GgufFile:
             numbers = np.frombuffer(data, _UNQUANTIZED[record.kind]).reshape(record.shape)
             return numbers.astype(np.float32, copy=not numbers.flags.writeable)
         block, block_bytes = GGML_QUANT_SIZES[record.kind]
-        rows = np.frombuffer(data, np.uint8).reshape(*record.shape[:-1], record.shape[-1] // block * block_bytes)
+        blocks = math.gcd(record.size // block_bytes, max(1, _DECODED_AT_ONCE // block))
+        rows = np.frombuffer(data, np.uint8).reshape(-1, blocks * block_bytes)
         try:
-            decoded: NDArray[np.float32] = dequantize(rows, record.kind)
+            with np.errstate(all="ignore"):  # a damaged scale: what comes of it is for the caller to judge
+                decoded: NDArray[np.float32] = dequantize(rows, record.kind)
         except NotImplementedError as error:
             raise ForeignModelError(
                 f"{self.path}: {name} is of type {record.kind.name}, which thord does not decode"
             ) from error
-        return decoded
+        return decoded.reshape(record.shape)
 
 
 def read(path: Path) -> GgufFile:

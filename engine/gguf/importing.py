@@ -1,6 +1,6 @@
 """A model from a GGUF file, published as a version of thord."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from engine import model_files, version
 from engine.artifacts import VersionManifest
 from engine.config import ModelSettings, ThorShape
-from engine.gguf import architecture, container, names, vocabulary
+from engine.gguf import architecture, container, names, sampling, vocabulary
 from engine.gguf.container import GgufFile, TensorRecord
 from engine.huggingface.layout import ForeignModelError
 from engine.models import registry
@@ -23,12 +23,16 @@ _WHOLE = (GGMLQuantizationType.F32, GGMLQuantizationType.F64)
 
 
 def take(
-    source: Path, target: Path, number: int, sampling: Mapping[str, JsonValue] = MappingProxyType({})
+    source: Path,
+    target: Path,
+    number: int,
+    recommended: Mapping[str, JsonValue] = MappingProxyType({}),
+    advance: Callable[[str], None] = lambda _: None,
 ) -> VersionManifest:
     """Publish the model in ``source`` as version ``number`` at ``target``.
 
-    What is quantized becomes bf16; float32, float16 and bf16 stay what they are. ``sampling`` are keys of
-    ``generation_config.json``, which such a file has no place for.
+    What is quantized becomes bf16; float32, float16 and bf16 stay what they are. ``recommended`` are keys of
+    ``generation_config.json`` that count where the file says nothing; ``advance`` is told what is done.
 
     Raises:
         ForeignModelError: it cannot be taken over; the message says why.
@@ -43,7 +47,7 @@ def take(
     if embedding is None:
         raise ForeignModelError(f"{source} has no tensor {names.TOKEN_EMBEDDING}")
     tokenizer = vocabulary.read(file.metadata, embedding.shape[0])
-    weights = _weights(file, settings, embedding.shape[0])
+    weights = _weights(file, settings, embedding.shape[0], advance)
     origin: dict[str, JsonValue] = {"model": settings.model_dump(mode="json"), "imported": {"from": str(source)}}
     provenance = Provenance(
         version=number,
@@ -55,10 +59,13 @@ def take(
         training_seconds=0.0,
         metrics={},
     )
-    return version.publish(target, weights, settings, tokenizer, provenance, generation_config=sampling)
+    generation_config = {**recommended, **sampling.read(file.metadata)}
+    return version.publish(target, weights, settings, tokenizer, provenance, generation_config=generation_config)
 
 
-def _weights(file: GgufFile, settings: ModelSettings, vocabulary_size: int) -> dict[str, Tensor]:
+def _weights(
+    file: GgufFile, settings: ModelSettings, vocabulary_size: int, advance: Callable[[str], None]
+) -> dict[str, Tensor]:
     """Every weight of the model, under thord's names, each decoded by itself."""
     expected = registry.module(registry.skeleton(settings, vocabulary_size)).state_dict()
     wanted = {name: names.in_gguf(name) for name in expected}
@@ -66,11 +73,14 @@ def _weights(file: GgufFile, settings: ModelSettings, vocabulary_size: int) -> d
     dtype = _dtype(file.tensors[name] for name in wanted.values())
     width = settings.shape.width if isinstance(settings.shape, ThorShape) else 0
     is_turned = file.metadata.text("general.architecture") == "llama"
-    weights = {}
+    largest = torch.finfo(dtype).max
+    weights: dict[str, Tensor] = {}
     for name, theirs in wanted.items():
-        weight = torch.from_numpy(file.read(theirs)).to(dtype)
-        if not weight.isfinite().all():
+        advance(f"decoding {file.path.name}: {len(weights)} of {len(wanted)} tensors")
+        numbers = file.read(theirs)
+        if not np.abs(numbers).max() <= largest:  # which NaN is not either
             raise ForeignModelError(f"{file.path}: NaN or infinity in {theirs}")
+        weight = torch.from_numpy(numbers).to(dtype)
         if names.is_transposed(name):
             weight = weight.t().contiguous()
         weights[name] = names.to_halves(weight, width) if is_turned and names.is_turned(name) else weight

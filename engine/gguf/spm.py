@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers
 
 from engine.gguf.metadata import Metadata
+from engine.gguf.token_types import NORMAL, UNKNOWN
 from engine.huggingface.layout import ForeignModelError
 from engine.tokenizers.own import BYTES
 from engine.tokenizers.sentencepiece import SPACE
-
-_NORMAL, _UNKNOWN, _BYTE = 1, 2, 6
 
 
 def make(known: Metadata, pieces: Sequence[str], types: NDArray[np.int64]) -> tokenizers.Tokenizer:
@@ -27,7 +26,7 @@ def make(known: Metadata, pieces: Sequence[str], types: NDArray[np.int64]) -> to
     if "tokenizer.ggml.scores" not in known:
         raise ForeignModelError(f"{known.path}: tokenizer.ggml.scores is missing")
     scores = known.array("tokenizer.ggml.scores", len(pieces), 0.0)
-    unknown = [pieces[n] for n in np.flatnonzero(types == _UNKNOWN).tolist()]
+    unknown = [pieces[n] for n in np.flatnonzero(types == UNKNOWN).tolist()]
     model = models.BPE(
         number,
         _merges(pieces, types, scores),
@@ -46,7 +45,7 @@ def make(known: Metadata, pieces: Sequence[str], types: NDArray[np.int64]) -> to
 
 def _merges(pieces: Sequence[str], types: NDArray[np.int64], scores: NDArray[np.float64]) -> list[tuple[str, str]]:
     """Every way to put a normal piece together from two others, best score first."""
-    normal = {pieces[n]: float(scores[n]) for n in np.flatnonzero(types == _NORMAL).tolist()}
+    normal = {pieces[n]: float(scores[n]) for n in np.flatnonzero(types == NORMAL).tolist()}
     found = [
         (-score, piece[:cut], piece[cut:])
         for piece, score in normal.items()

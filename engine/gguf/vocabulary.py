@@ -14,13 +14,12 @@ from tokenizers import AddedToken, decoders, models, processors
 from engine.artifacts import ArtifactError
 from engine.gguf import pretokenizers, spm
 from engine.gguf.metadata import Metadata
+from engine.gguf.token_types import CONTROL, NORMAL, UNUSED, USER_DEFINED
 from engine.huggingface.layout import ForeignModelError
 from engine.huggingface.tokenizer import end_of_answer
 from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
 
 _PREFIX = "tokenizer.ggml."
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-"""Types of tokens."""
 _ROLES = ("bos", "eos", "eot", "eom", "unknown", "padding")
 _NAMED = {"bos": "bos_token", "eos": "eos_token", "padding": "pad_token", "unknown": "unk_token"}
 """What templates call them."""

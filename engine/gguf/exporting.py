@@ -1,0 +1,177 @@
+"""A version of thord as a GGUF file, for llama.cpp, Ollama and LM Studio.
+
+``python -m engine.gguf.exporting VERSION_FOLDER FILE --type q8_0`` writes one.
+"""
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, LlamaFileType
+from gguf.quants import quantize
+from safetensors import safe_open
+from torch import Tensor
+
+from engine import artifacts, disk, generation, version
+from engine.artifacts import ArtifactError
+from engine.config import ThorShape
+from engine.gguf import names, sampling, writable, written_tokenizer
+from engine.gguf.writable import Described
+from engine.gguf.written_tokenizer import Written
+from engine.huggingface.layout import ForeignModelError
+from engine.tokenizers import registry as tokenizers
+
+Type = Literal["f32", "bf16", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+TYPES: dict[Type, tuple[GGMLQuantizationType, LlamaFileType]] = {
+    "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
+    "bf16": (GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
+    "f16": (GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
+    "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
+    "q5_1": (GGMLQuantizationType.Q5_1, LlamaFileType.MOSTLY_Q5_1),
+    "q5_0": (GGMLQuantizationType.Q5_0, LlamaFileType.MOSTLY_Q5_0),
+    "q4_1": (GGMLQuantizationType.Q4_1, LlamaFileType.MOSTLY_Q4_1),
+    "q4_0": (GGMLQuantizationType.Q4_0, LlamaFileType.MOSTLY_Q4_0),
+}
+"""What matrices can be written in; all that the package encodes, coarsest last."""
+_OF_DTYPES: dict[torch.dtype, Type] = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
+_FEW_BITS = ("q5_1", "q5_0", "q4_1", "q4_0")
+_EMBEDDINGS = (names.TOKEN_EMBEDDING, names.HEAD)
+
+
+def write(source: Path, target: Path, kind: Type | None = None) -> Type:
+    """Write the version in ``source`` to the file ``target``, which must not exist yet; the type of its matrices.
+
+    Without ``kind`` that is the one that the version's weights have. Of fewer bits than 8, embedding and head are
+    written in 8 all the same.
+
+    Raises:
+        ArtifactError: the version is damaged.
+        ForeignModelError: llama.cpp has nothing that computes the same, or ``target`` exists.
+        OSError: the disk is full or refused.
+    """
+    if target.exists():
+        raise ForeignModelError(f"{target} exists already")
+    manifest = artifacts.verify(source)
+    config = version.read_config(source)
+    described = writable.describe(config.model, config.vocabulary)
+    words = written_tokenizer.describe(
+        tokenizers.load(config.tokenizer, source), (source / version.TOKENIZER).read_text(encoding="utf-8")
+    )
+    with safe_open(source / version.WEIGHTS, framework="pt") as stored, _draft(target) as draft:
+        kept = {names.in_gguf(name): name for name in sorted(stored.keys())}
+        dtype = stored.get_tensor(next(iter(kept.values()))).dtype
+        chosen = _OF_DTYPES.get(dtype, "f32") if kind is None else kind
+        writer = GGUFWriter(draft, described.architecture)
+        writer.add_type("model")
+        writer.add_name(f"thord {manifest.version:06d}")
+        writer.add_file_type(TYPES[chosen][1])
+        writer.add_quantization_version(2)
+        _add_keys(writer, described, words)
+        for key, value in sampling.write(generation.read(source)).items():
+            _add(writer, key, value)
+        shape = config.model.shape
+        width = shape.width if isinstance(shape, ThorShape) and described.architecture == "llama" else 0
+        kinds = {}
+        for theirs, name in kept.items():
+            tensor_shape = list(stored.get_slice(name).get_shape())
+            if names.is_transposed(name):
+                tensor_shape.reverse()
+            kinds[theirs] = _kind(theirs, tensor_shape, chosen)
+            _announce(writer, theirs, tensor_shape, kinds[theirs])
+        if described.rope_factors:
+            _announce(writer, names.ROPE_FACTORS, [len(described.rope_factors)], GGMLQuantizationType.F32)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for theirs, name in kept.items():
+            weight = _ordered(stored.get_tensor(name), name, width).float().contiguous()
+            writer.write_tensor_data(quantize(weight.numpy(), kinds[theirs]))
+        if described.rope_factors:
+            writer.write_tensor_data(np.array(described.rope_factors, np.float32))
+        writer.close()
+    return chosen
+
+
+@contextlib.contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """A file beside ``target`` that becomes it when the block ends, and vanishes if the block fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".tmp-{target.name}-", dir=target.parent) as folder:
+        draft = Path(folder) / target.name
+        yield draft
+        disk.sync(draft)
+        draft.rename(target)
+    disk.sync(target.parent)
+
+
+def _add_keys(writer: GGUFWriter, described: Described, words: Written) -> None:
+    for key, value in described.keys.items():
+        _add(writer, key, value)
+    for key, value in words.keys.items():
+        _add(writer, f"tokenizer.ggml.{key}", value)
+    writer.add_token_list(list(words.tokens))
+    writer.add_token_types(list(words.types))
+    if words.scores:
+        writer.add_token_scores(list(words.scores))
+    if words.merges:
+        writer.add_token_merges(list(words.merges))
+    if words.template is not None:
+        writer.add_chat_template(words.template)
+
+
+def _add(writer: GGUFWriter, key: str, value: int | float | str | bool) -> None:
+    match value:
+        case bool():
+            writer.add_bool(key, value)
+        case int():
+            writer.add_uint32(key, value)
+        case float():
+            writer.add_float32(key, value)
+        case str():
+            writer.add_string(key, value)
+
+
+def _kind(name: str, shape: list[int], chosen: Type) -> GGMLQuantizationType:
+    """What one tensor is written in: vectors and positions in float32, rows that have no whole blocks in bf16."""
+    if len(shape) < 2 or name == "position_embd.weight":
+        return GGMLQuantizationType.F32
+    kind = TYPES["q8_0" if name in _EMBEDDINGS and chosen in _FEW_BITS else chosen][0]
+    return kind if shape[-1] % GGML_QUANT_SIZES[kind][0] == 0 else GGMLQuantizationType.BF16
+
+
+def _announce(writer: GGUFWriter, name: str, shape: list[int], kind: GGMLQuantizationType) -> None:
+    block, block_bytes = GGML_QUANT_SIZES[kind]
+    size = int(np.prod(shape)) // block * block_bytes
+    writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=kind)
+
+
+def _ordered(weight: Tensor, name: str, width: int) -> Tensor:
+    """As it lies in the file; ``width`` of heads where rows of queries and keys have another order there, else 0."""
+    if names.is_transposed(name):
+        return weight.t()
+    return names.to_neighbours(weight, width) if width and names.is_turned(name) else weight
+
+
+def main() -> int:
+    """0, or 1 and the reason on standard error."""
+    parser = argparse.ArgumentParser(description="Write a version as a GGUF file.")
+    parser.add_argument("version", type=Path, metavar="VERSION_FOLDER")
+    parser.add_argument("target", type=Path, metavar="FILE")
+    parser.add_argument("--type", choices=tuple(TYPES), default=None)
+    options = parser.parse_args()
+    try:
+        print(write(options.version, options.target, options.type))
+    except (ArtifactError, ForeignModelError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
