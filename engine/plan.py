@@ -84,8 +84,8 @@ class Forecast:
 
     Attributes:
         training_bytes: the peak with ``batch_size`` rows, beyond what torch takes by itself.
-        inference_bytes: a version in the server: its weights, what is remembered of all its rows at full length, and
-            what torch takes to compute it.
+        inference_bytes: a version in the server: its weights, what is remembered of its rows in ordinary use (see
+            `engine.inference.footprint`), and what torch takes to compute it.
         inference_rows: those rows, but for one that is for padding.
         batch_size: rows in a microbatch that fit, at most those asked for; 0 where not even one does.
         gemm_flops: operations a second in matrix products of the model's own shapes.
@@ -235,7 +235,7 @@ def overhead(question: Question) -> int:
     gc.collect()
     memory.return_freed_memory()
     taken = torch.cuda.memory_reserved() if where.type == "cuda" else psutil.Process().memory_info().rss - before
-    return max(0, taken - footprint.taken(decoder, cache))
+    return max(0, taken - footprint.of_weights(decoder) - cache.held_bytes)
 
 
 def with_copies(peak: float, saved: float, where: torch.device) -> float:

@@ -20,8 +20,6 @@ LENGTH_STEP = 32
 PREFILL_BUDGET = 256
 """Prompt tokens of all sequences in one iteration, so that a long prompt delays running answers by a bounded time."""
 SMALLEST_BUCKET = 4
-PADDING_ROWS = 1
-"""Of a cache, besides those of sequences: what fills a bucket up is written there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from engine import device
 from engine.inference import forward
+from engine.inference.admission import Admission
 from engine.inference.batching import plan
 from engine.inference.deadlines import fate
 from engine.inference.fair_queue import FairQueue
@@ -86,6 +87,7 @@ class Engine:
         self._live: dict[int, Request] = {}
         self._cancelled: list[Request] = []
         self._ending = False
+        self._waits_for_memory = False
         self._running: dict[int, list[SequenceState]] = {}
         self._outbox: list[tuple[Request, Event]] = []
 
@@ -188,7 +190,8 @@ class Engine:
                     self._withdraw(request)
             self._cancelled.clear()
             self._end_what_is_overdue()
-            while (sequence := self._queue.pop(self._has_a_row)) is not None:
+            self._waits_for_memory = False
+            while (sequence := self._queue.pop(self._has_room)) is not None:
                 self._place(sequence)
 
     def _end_what_is_overdue(self) -> None:
@@ -210,10 +213,18 @@ class Engine:
         for sequence in reversed(request.sequences):
             self._queue.push_front(sequence)
 
-    def _has_a_row(self, sequence: SequenceState) -> bool:
+    def _has_room(self, sequence: SequenceState) -> bool:
+        """A row is free, and memory for all that the sequence may come to; or it must be told that there never is."""
         version = sequence.request.version
         resident = self._slots.serving if version is None else self._slots.get(version)
-        return resident is not None and bool(resident.rows.free)
+        if resident is None or not resident.rows.free or self._waits_for_memory:
+            return False
+        self._waits_for_memory = self._judge(resident, sequence) == "wait"
+        return not self._waits_for_memory
+
+    def _judge(self, resident: Resident, sequence: SequenceState) -> Admission:
+        reuse = not sequence.request.wish.reads_all
+        return self._slots.judge(resident, sequence.prompt, sequence.end(resident.context), reuse=reuse)
 
     def _place(self, sequence: SequenceState) -> None:
         """Bind the request if it is not bound, and give the sequence a row."""
@@ -230,15 +241,20 @@ class Engine:
         except PromptTooLongError as error:
             self._fail(request, Failed("too_long", str(error)))
             return
-        if not resident.rows.free:  # the flip came between the look and the binding
+        end = sequence.end(resident.context)
+        verdict = self._judge(resident, sequence) if resident.rows.free else "wait"
+        if verdict == "wait":  # the flip came between the look and the binding
             self._queue.push_front(sequence)
+            return
+        if verdict == "refuse":
+            self._fail(request, Failed("no_memory", _no_memory(resident, end)))
             return
         if not request.announced:
             request.announced = True
             self._emit(request, Bound(resident.version, time.monotonic() - request.submitted_at))
-        sequence.row, sequence.cached = resident.rows.take(sequence.prompt, reuse=not request.wish.reads_all)
+        sequence.row, sequence.cached = resident.rows.take(sequence.prompt, end, reuse=not request.wish.reads_all)
         sequence.reused = sequence.cached
-        sequence.limit = min(request.wish.max_tokens, resident.context - len(sequence.prompt))
+        sequence.limit = end - len(sequence.prompt)
         self._running.setdefault(resident.version, []).append(sequence)
 
     # Run -------------------------------------------------------------------------------------------------------------
@@ -400,6 +416,13 @@ def _check_length(request: Request, resident: Resident) -> None:
     room_needed = 1 if request.wish.max_tokens else 0
     if request.longest_prompt + room_needed > resident.context:
         raise PromptTooLongError(request.longest_prompt, resident.context)
+
+
+def _no_memory(resident: Resident, end: int) -> str:
+    return (
+        f"prompt and answer may come to {end} tokens, for which memory of {resident.cache.bytes_for(end) >> 20} MiB is "
+        "not free now: ask for a shorter answer (max_tokens), or come back later"
+    )
 
 
 def _row(sequence: SequenceState) -> int:

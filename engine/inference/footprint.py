@@ -5,18 +5,20 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch import Tensor
 
 from engine import memory, version
 from engine.config import ModelSettings, Quantization
 from engine.device import Placement
 from engine.inference import decoders
-from engine.inference.batching import PADDING_ROWS
-from engine.models.base import Cache, Decoder
+from engine.models.base import Decoder
+
+ORDINARY_POSITIONS = 512
+"""Of a row in ordinary use: what memory is planned for. A row may grow to the whole context where there is more."""
+_LEFT_TO_OTHERS = 128 << 20
 
 
 def needed(folder: Path, placement: Placement, rows: int, quantization: Quantization) -> int:
-    """Bytes that a version will take: weights, and a cache for ``rows`` sequences. Only its configuration is read.
+    """Bytes that a version takes in ordinary use, as `of_model`. Only its configuration is read.
 
     Raises:
         ArtifactError: that cannot be read.
@@ -28,14 +30,19 @@ def needed(folder: Path, placement: Placement, rows: int, quantization: Quantiza
 def of_model(
     settings: ModelSettings, vocabulary: int, placement: Placement, rows: int, quantization: Quantization
 ) -> int:
-    """The same of a model that may be nowhere yet; nothing is allocated."""
+    """The same of a model that may be nowhere yet; nothing is allocated.
+
+    In ordinary use: ``rows`` sequences of `ORDINARY_POSITIONS`, or one as long as the context, whichever is more.
+    """
     decoder = decoders.skeleton(settings, vocabulary, placement, quantization)
-    return taken(decoder, decoder.make_cache(rows + PADDING_ROWS, decoder.context))
+    cache = decoder.make_cache(rows, decoder.context)
+    grown = max(rows * cache.bytes_for(min(ORDINARY_POSITIONS, cache.length)), cache.bytes_for(cache.length))
+    return of_weights(decoder) + cache.held_bytes + grown
 
 
-def taken(model: Decoder, cache: Cache) -> int:
-    """Bytes of weights and cache."""
-    return sum(weight.nbytes for weight in model.parameters()) + _bytes_in(cache)
+def of_weights(model: Decoder) -> int:
+    """Bytes of weights, in whatever form a decoder holds them."""
+    return sum(weight.nbytes for weight in model.parameters())
 
 
 def free(device: torch.device, limit: int, held: int) -> int:
@@ -49,18 +56,14 @@ def free(device: torch.device, limit: int, held: int) -> int:
     return of_machine if of_limit is None else min(of_machine, of_limit)
 
 
+def free_for_caches(device: torch.device, limit: int, held: int) -> int:
+    """Bytes that caches may grow into: some of the machine's memory is left to others."""
+    return min(free(device, limit, held), free(device, 0, held) - _LEFT_TO_OTHERS)
+
+
 def give_back(device: torch.device) -> None:
     """Return to the machine what versions held that are gone."""
     gc.collect()
     memory.return_freed_memory()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def _bytes_in(part: object) -> int:
-    """Bytes of the tensors that a cache is made of, whatever its family keeps."""
-    if isinstance(part, Tensor):
-        return part.nbytes
-    if isinstance(part, list | tuple):
-        return sum(_bytes_in(each) for each in part)
-    return sum(_bytes_in(each) for each in vars(part).values()) if hasattr(part, "__dict__") else 0

@@ -6,7 +6,8 @@ many cache positions are read, those beyond its own masked. Lengths double, so t
 used; reading every row to the end of the context would cost more bandwidth than the launches cost time.
 
 Graphs belong to one version: they are made while it is prepared, when none of its rows is in use, hold its weights and
-its cache by address, and go with it. Each is compared with the plain step before it may answer. Prompts, and every
+its cache by address, and go with it. When the cache moves to a larger place, each is made anew at its next use. Each is
+compared with the plain step before it may answer. Prompts, and every
 shape without a graph, take the plain path; so does the whole version if anything here fails.
 
 Shapes: B rows, D hidden, V vocabulary.
@@ -43,10 +44,17 @@ class DifferentError(Exception):
 
 
 class StepGraph:
-    """One token more for each of ``rows`` rows, of which the first ``length`` positions are read."""
+    """One token more for each of some rows, of which the first ``length`` positions are read.
 
-    def __init__(self, model: Decoder, cache: KeyValueCache, rows: int, length: int, capture: Capture) -> None:
-        self._inputs_3B = torch.zeros(3, rows, dtype=torch.long, device=cache.keys[0].device)
+    Attributes:
+        address: where the cache was when this was recorded.
+    """
+
+    def __init__(self, model: Decoder, cache: KeyValueCache, inputs_3B: Tensor, length: int, capture: Capture) -> None:
+        """``inputs_3B`` as in `step`: recording writes there, of another token."""
+        self.address = cache.pool.memory.data_ptr()
+        self._inputs_3B = inputs_3B.to(cache.pool.memory.device, copy=True)
+        self._inputs_3B[0] = 0
         tokens_B, rows_B, starts_B = self._inputs_3B
         beginnings = cache.beginnings(length)
         self._hidden_B1D, self._replay = capture(lambda: model.step(tokens_B[:, None], beginnings, rows_B, starts_B))
@@ -61,8 +69,16 @@ class StepGraph:
 class StepGraphs:
     """The graphs of one version, by rows and length. Without any, nothing fits."""
 
-    def __init__(self, graphs: Mapping[tuple[int, int], StepGraph] | None = None) -> None:
+    def __init__(
+        self,
+        cache: Cache | None = None,
+        graphs: Mapping[tuple[int, int], StepGraph] | None = None,
+        make_anew: Callable[[Tensor, int], StepGraph] | None = None,
+    ) -> None:
+        """``make_anew`` makes that for a step and a length, after the cache has moved."""
+        self._cache = cache
         self._graphs = dict(graphs or {})
+        self._make_anew = make_anew
 
     def __len__(self) -> int:
         return len(self._graphs)
@@ -71,37 +87,54 @@ class StepGraphs:
         """Hidden states [B, 1, D] of a bucket of rows that get one token each; null: compute them plainly."""
         used = max(starts) + 1
         lengths = [length for count, length in self._graphs if count == len(rows) and length >= used]
-        if not lengths:
+        if not lengths or not isinstance(self._cache, KeyValueCache) or self._make_anew is None:
             return None
+        for row, start in zip(rows, starts, strict=True):
+            self._cache.make_room(row, start, start + 1)
+        inputs_3B, shape = torch.tensor([tokens, rows, starts]), (len(rows), min(lengths))
         try:
-            return self._graphs[len(rows), min(lengths)].step(torch.tensor([tokens, rows, starts]))
-        except RuntimeError:  # the plain step writes the same again, so nothing is lost
-            _logger.exception("a CUDA graph cannot be replayed: this version goes on without graphs")
+            if self._graphs[shape].address != self._cache.pool.memory.data_ptr():
+                self._graphs[shape] = self._make_anew(inputs_3B, min(lengths))
+            return self._graphs[shape].step(inputs_3B)
+        except (RuntimeError, DifferentError):  # the plain step writes the same again, so nothing is lost
+            _logger.exception("a CUDA graph cannot be used: this version goes on without graphs")
             self._graphs.clear()
             return None
 
 
 @torch.inference_mode()
-def make(model: Decoder, cache: Cache, rows: int, capture: Capture) -> StepGraphs:
+def make(model: Decoder, cache: Cache, rows: int, capture: Capture, capture_anew: Capture | None = None) -> StepGraphs:
     """Graphs for up to ``rows`` rows of a version that nothing runs on yet; none where they cannot be had.
 
-    The cache holds noise afterwards.
+    ``capture_anew`` records in the engine's own thread, when the cache has moved; by default as ``capture``.
     """
     if not isinstance(cache, KeyValueCache):
         return StepGraphs()  # the family's step looks at numbers on the way
+
+    def checked(capture: Capture, inputs_3B: Tensor, length: int) -> StepGraph:
+        graph = StepGraph(model, cache, inputs_3B, length, capture)
+        _check(graph, model, cache, inputs_3B, length)
+        return graph
+
     found: dict[tuple[int, int], StepGraph] = {}
     try:
-        for part in (*cache.keys, *cache.values):
-            part.normal_()
+        cache.make_room(0, 0, cache.length)
+        pages = cache.table.table_RP[0]
+        cache.pool.memory[pages] = torch.randn_like(cache.pool.memory[pages])
         for count in buckets(rows):
             for length in (min(length, cache.length) for length in doublings(SHORTEST, cache.length)):
-                found[count, length] = graph = StepGraph(model, cache, count, length, capture)
-                _check(graph, model, cache, count, length)
+                numbers_B = torch.arange(count)
+                inputs_3B = torch.stack(
+                    (numbers_B % model.vocabulary, torch.zeros_like(numbers_B), length - 1 - numbers_B % length)
+                )
+                found[count, length] = checked(capture, inputs_3B, length)
     except Exception as error:  # whatever it is: the plain path needs none of this
         _logger.warning("no CUDA graphs for this version, answers are computed plainly: %s", error)
         return StepGraphs()
+    finally:
+        cache.truncate(0, 0)
     _logger.info("%d CUDA graphs were made", len(found))
-    return StepGraphs(found)
+    return StepGraphs(cache, found, functools.partial(checked, capture_anew or capture))
 
 
 def on_cuda(device: torch.device, alone: Callable[[], AbstractContextManager[None]]) -> Capture:
@@ -142,18 +175,18 @@ def _replay(graph: torch.cuda.CUDAGraph, _: _Lent) -> None:
     graph.replay()
 
 
-def _check(graph: StepGraph, model: Decoder, cache: KeyValueCache, rows: int, length: int) -> None:
+def _check(graph: StepGraph, model: Decoder, cache: KeyValueCache, inputs_3B: Tensor, length: int) -> None:
     """Compare a replay with the plain step, which reads as much where one row is as long as the graph allows.
 
     Raises:
         DifferentError: scores are not close, or another token is the likeliest.
     """
-    device = cache.keys[0].device
-    numbers_B = torch.arange(rows, device=device)
-    tokens_B, rows_B, starts_B = numbers_B % model.vocabulary, numbers_B % cache.rows, length - 1 - numbers_B % length
+    tokens_B, rows_B, starts_B = inputs_3B.to(cache.pool.memory.device)
     plain_BV = model.logits(model.step(tokens_B[:, None], cache, rows_B, starts_B)[:, 0]).float()
-    found_BV = model.logits(graph.step(torch.stack([tokens_B, rows_B, starts_B]))[:, 0]).float()
+    found_BV = model.logits(graph.step(inputs_3B)[:, 0]).float()
     off, largest = float((found_BV - plain_BV).abs().max()), float(plain_BV.abs().max())
-    bound = TOLERANCE * torch.finfo(cache.keys[0].dtype).eps * largest
+    bound = TOLERANCE * torch.finfo(cache.pool.memory.dtype).eps * largest
     if not off <= bound or not torch.equal(found_BV.argmax(-1), plain_BV.argmax(-1)):
-        raise DifferentError(f"with {rows} rows of {length} positions, scores differ by {off:.3g} of {largest:.3g}")
+        raise DifferentError(
+            f"with {len(tokens_B)} rows of {length} positions, scores differ by {off:.3g} of {largest:.3g}"
+        )

@@ -102,7 +102,8 @@ def load(
         _warm(resident, rows)
         if placement.device.type == "cuda":
             capture = graphs.on_cuda(placement.device, alone)
-            resident.graphs = graphs.make(resident.model, resident.cache, rows, capture)
+            capture_anew = graphs.on_cuda(placement.device, contextlib.nullcontext)
+            resident.graphs = graphs.make(resident.model, resident.cache, rows, capture, capture_anew)
     memory.return_freed_memory()  # the stored form, what laying it out took, and a version that made room for this one
     return resident
 
@@ -133,7 +134,7 @@ def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside
 @torch.inference_mode()
 def _warm(resident: Resident, rows: int) -> None:
     """Read chunks and decode tokens as the engine will, and refuse scores that are no numbers."""
-    row, bos = resident.padding_row, resident.tokenizer.special(BOS)
+    row, bos = 0, resident.tokenizer.special(BOS)
     step, longest = forward.length_step(resident), min(CHUNK, resident.context)
     for length in range(step, longest, step) if step > 1 else ():
         forward.hidden(resident, [Stretch(row, 0, [bos] * length)], [])
@@ -143,5 +144,6 @@ def _warm(resident: Resident, rows: int) -> None:
     for size in buckets(rows):
         _, newest_BD = forward.hidden(resident, [], [Stretch(row, last, (bos,))] * size)
         found.append(forward.logits(resident, [], newest_BD))
+    resident.cache.truncate(row, 0)
     if not all(bool(torch.isfinite(logits_NV).all()) for logits_NV in found):
         raise UnfitVersionError(f"version {resident.version} computes scores that are NaN or infinite")

@@ -143,7 +143,7 @@ class Finished:
     """Tokens of its prompt that another sequence had read already."""
 
 
-FailureKind = Literal["too_long", "version_gone", "drained", "timeout", "internal", "stopping"]
+FailureKind = Literal["too_long", "version_gone", "drained", "timeout", "no_memory", "internal", "stopping"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +243,10 @@ class SequenceState:
         seed = self.request.wish.sampling.seed
         # A generator of its own, so that a seeded draw does not depend on who else is in the batch.
         self.draws = random.Random() if seed is None else random.Random(f"{seed}/{self.index}")
+
+    def end(self, context: int) -> int:
+        """Positions that it comes to at most, in a model of such a context."""
+        return min(len(self.prompt) + self.request.wish.max_tokens, context)
 
     @property
     def below_minimum(self) -> bool:

@@ -1,8 +1,11 @@
 """The rows of one version's cache: which are free, and what prompts they still begin with.
 
-A row that is given back keeps what was read into it, and a later prompt that begins alike goes on from there. That
-costs no memory beside the rows themselves: what was used longest ago is overwritten first. Rows belong to one version,
-so what another version computed is never found.
+A row that is given back keeps what was read into it, and a later prompt that begins alike goes on from there: both
+share the memory of what is alike. What was used longest ago is overwritten first, or forgotten where memory is short.
+Rows belong to one version, so what another version computed is never found.
+
+Memory is promised to a sequence for all that it may come to, when it is given a row, and taken as the row grows. So
+none that has begun ever waits for memory, or fails for want of it.
 
 Only whole chunks of a prompt are found again, and never a prompt's last token. So what is left is read in the same
 chunks, in the same shapes, as without reuse, and answers are the same bit for bit. For this reason, too, what was
@@ -27,14 +30,45 @@ class Rows:
         self.free: OrderedDict[int, None] = OrderedDict.fromkeys(range(count))
         self._cache = cache
         self._read: list[list[int]] = [[] for _ in range(count)]
+        self._promised: dict[int, int] = {}
 
-    def take(self, prompt: Sequence[int], *, reuse: bool) -> tuple[int, int]:
+    @property
+    def promised_bytes(self) -> int:
+        """What rows in use may yet take."""
+        return sum(max(0, promised - self._cache.row_bytes(row)) for row, promised in list(self._promised.items()))
+
+    def memory_for(self, prompt: Sequence[int], positions: int, *, reuse: bool) -> int:
+        """Bytes that must be free so that `take` can promise what it does, and all rows in use find what they were."""
+        _, length = self._found(prompt, reuse=reuse)
+        more = self._cache.bytes_for(positions) - self._cache.bytes_for(length)
+        return self._cache.memory_for(self.promised_bytes + more)
+
+    @property
+    def busy(self) -> bool:
+        """Some row is in use."""
+        return bool(self._promised)
+
+    @property
+    def keeps(self) -> bool:
+        """Some free row has something that `forget_oldest` would give back."""
+        return any(self._read[row] for row in self.free)
+
+    def forget_oldest(self) -> None:
+        """Give the memory back of the free row that was used longest ago, of those that have any."""
+        row = next(row for row in self.free if self._read[row])
+        self._read[row].clear()
+        self._cache.truncate(row, 0)
+        self.free.move_to_end(row, last=False)
+
+    def take(self, prompt: Sequence[int], positions: int, *, reuse: bool) -> tuple[int, int]:
         """A free row for a prompt, and how many of its tokens are in there already (0 without ``reuse``).
+
+        It is promised memory for ``positions`` in all.
 
         Raises:
             KeyError: no row is free.
         """
-        found, length = self._longest(prompt) if reuse and self._cache.rewinds else (0, 0)
+        found, length = self._found(prompt, reuse=reuse)
         if length and found in self.free and (length == len(self._read[found]) or len(self.free) == 1):
             row = found
         else:
@@ -43,6 +77,8 @@ class Rows:
                 self._cache.copy(found, row, length)
         del self.free[row]
         del self._read[row][length:]
+        self._cache.truncate(row, length)
+        self._promised[row] = self._cache.bytes_for(positions)
         if found != row and length:
             self._read[row][:] = prompt[:length]
             if found in self.free:
@@ -56,9 +92,14 @@ class Rows:
 
     def give_back(self, row: int) -> None:
         """No sequence has it any more. One with nothing to find again is the first to be overwritten."""
+        del self._promised[row]
+        self._cache.truncate(row, len(self._read[row]))
         self.free[row] = None
         if not self._read[row]:
             self.free.move_to_end(row, last=False)
+
+    def _found(self, prompt: Sequence[int], *, reuse: bool) -> tuple[int, int]:
+        return self._longest(prompt) if reuse and self._cache.rewinds else (0, 0)
 
     def _longest(self, prompt: Sequence[int]) -> tuple[int, int]:
         """The row that begins most like a prompt, and how many of its tokens can be used."""

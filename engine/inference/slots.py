@@ -6,11 +6,11 @@ that pointer: it cannot fail, and because requests bind only at the start of an 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.inference import footprint, swap_policy
-from engine.inference.batching import PADDING_ROWS
+from engine.inference import admission, footprint, swap_policy
+from engine.inference.admission import Admission
 from engine.inference.graphs import StepGraphs
 from engine.inference.requests import Sampling, sampling_of
 from engine.inference.rows import Rows
@@ -36,10 +36,10 @@ class Resident:
     """One version in memory.
 
     Attributes:
-        cache: rows for the sequences that run on this version, and one more that padding is written to.
+        cache: rows for the sequences that run on this version, and one for padding.
         rows: who has which of them; all but the padding's.
         graphs: what decodes on a GPU; empty elsewhere.
-        bytes: what weights and cache take.
+        weight_bytes: what weights take.
     """
 
     def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder) -> None:
@@ -49,14 +49,19 @@ class Resident:
         self.tokenizer = loaded.tokenizer
         self.manifest = loaded.manifest
         self.context = loaded.model.context
-        self.cache = model.make_cache(rows + PADDING_ROWS, loaded.model.context)
+        self.cache = model.make_cache(rows, loaded.model.context)
         defaults = sampling_of(loaded.generation)
         self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context, defaults)
         self.device = next(loaded.model.parameters()).device
         self.graphs = StepGraphs()
-        self.bytes = footprint.taken(self.model, self.cache)
+        self.weight_bytes = footprint.of_weights(model)
         self.padding_row = rows
         self.rows = Rows(self.cache, rows)
+
+    @property
+    def bytes(self) -> int:
+        """What weights take, and now the cache."""
+        return self.weight_bytes + self.cache.held_bytes
 
 
 class VersionGoneError(LookupError):
@@ -68,12 +73,14 @@ class WeightSlots:
 
     Attributes:
         on_settled: called when it is decided again where new requests go: after a flip, or when there is nothing.
+        memory_limit: bytes that weights and caches of all versions may take; 0: what the machine has.
         turns: who may use the device.
     """
 
-    def __init__(self, drain_seconds: float) -> None:
+    def __init__(self, drain_seconds: float, memory_limit: int = 0) -> None:
         self.on_settled: Callable[[], None] = lambda: None
         self.drain_seconds = drain_seconds
+        self.memory_limit = memory_limit
         self.turns = Turns()
         self._table: swap_policy.Table = swap_policy.EMPTY
         self._residents: dict[int, Resident] = {}
@@ -122,8 +129,33 @@ class WeightSlots:
     def room(self, version: int, needed: int, free: Callable[[int], int]) -> swap_policy.Room:
         """Where a version of ``needed`` bytes can be loaded; ``free`` tells from the bytes held how many are left."""
         with self._changed:
-            held = {number: resident.bytes for number, resident in self._residents.items()}
-            return swap_policy.room(self._table, version, needed, free(sum(held.values())), held)
+            residents = self._residents.items()
+            taken = {number: resident.bytes for number, resident in residents}
+            promised = {number: resident.rows.promised_bytes for number, resident in residents}
+            unclaimed = free(sum(taken.values())) - sum(promised.values())
+            held = {number: taken[number] + promised[number] for number in taken}
+            return swap_policy.room(self._table, version, needed, unclaimed, held)
+
+    def judge(self, resident: Resident, prompt: Sequence[int], positions: int, *, reuse: bool) -> Admission:
+        """Whether a sequence that may come to so many positions can begin on a version: see `admission`.
+
+        Prompts that rows keep are forgotten as far as that is needed, those of other versions first. Only the engine's
+        thread may ask, because rows are its own.
+        """
+        with self._changed:
+            residents = sorted(self._residents.values(), key=lambda each: each is resident)
+        while True:
+            others = sum(other.rows.memory_for((), 0, reuse=False) for other in residents if other is not resident)
+            held = sum(each.bytes for each in residents)
+            verdict = admission.admit(
+                others + resident.rows.memory_for(prompt, positions, reuse=reuse),
+                footprint.free_for_caches(resident.device, self.memory_limit, held),
+                kept=any(each.rows.keeps for each in residents),
+                running=any(each.rows.busy for each in residents),
+            )
+            if verdict != "forget":
+                return verdict
+            next(each for each in residents if each.rows.keeps).rows.forget_oldest()
 
     def admit(self, version: int, wait_seconds: float) -> bool:
         """Make room for a version that is to be prepared. True: load it. False: it is in memory already.

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from engine.config import AgiformerShape, ThorShape
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context, check_room
+from engine.models.pages import PAGE, Pool, most_pages
 from engine.models.rotary import frequencies, rotation
 from engine.models.thor import FeedForward, Layer, Linear, RMSNorm
 
@@ -38,25 +39,52 @@ INIT_DEVIATION = 0.02
 
 @dataclass
 class PatchCache:
-    """The bytes of every row, the contexts after the start and after each patch, and what attention remembers of them.
+    """The bytes of every row, the context after each patch, and what attention remembers of them, in pages of patches.
 
     What belongs to a patch that is not complete is computed too, and overwritten when it is; nothing reads it before.
     Implements `engine.models.base.Cache`.
+
+    Attributes:
+        tokens: pages of [PAGE, 4].
+        contexts: pages of [PAGE, D].
+        attention: keys and values, in pages of the same table.
     """
 
     rows: int
     length: int
-    tokens: Tensor
-    contexts: Tensor
+    tokens: Pool
+    contexts: Pool
     attention: KeyValueCache
     rewinds = True
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all that it remembers now."""
+        return self.attention.held_bytes
+
+    def row_bytes(self, row: int) -> int:
+        """Bytes of what it remembers of one row."""
+        return self.attention.row_bytes(row)
+
+    def bytes_for(self, positions: int) -> int:
+        """Bytes of a row of so many positions."""
+        return self.attention.bytes_for(math.ceil(positions / PATCH))
+
+    def memory_for(self, more: int) -> int:
+        """Bytes that must be free so that rows can grow by ``more`` bytes."""
+        return self.attention.memory_for(more)
+
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let row ``target`` begin with the first ``length`` positions of row ``source``."""
-        patches = length // PATCH
-        self.tokens[target, :length] = self.tokens[source, :length]
-        self.contexts[target, : patches + 1] = self.contexts[source, : patches + 1]
-        self.attention.copy(source, target, patches)
+        """Let row ``target`` begin with the first ``length`` positions of row ``source``; they share memory."""
+        self.attention.copy(source, target, math.ceil(length / PATCH))
+
+    def truncate(self, row: int, length: int) -> None:
+        """Give the memory back of what a row holds beyond ``length`` positions."""
+        self.attention.truncate(row, math.ceil(length / PATCH))
+
+    def places(self, rows_B: Tensor, patches_BN: Tensor) -> tuple[Tensor, Tensor]:
+        """Where in `tokens` and `contexts` patches are, as indices; of a row that has no such page, on nobody's."""
+        return self.attention.table.table_RP[rows_B[:, None], patches_BN // PAGE], patches_BN % PAGE
 
 
 class Agiformer(nn.Module):
@@ -110,18 +138,23 @@ class Agiformer(nn.Module):
         length, device = tokens_BT.shape[1], tokens_BT.device
         positions_BT = starts_B[:, None] + torch.arange(length, device=device)
         check_room(int(positions_BT.max()) + 1, cache)
-        rows_B1 = rows_B[:, None]
-        bytes_BP4 = cache.tokens.view(len(cache.tokens), -1, PATCH)
-        cache.tokens[rows_B1, positions_BT] = tokens_BT
+        for row, start in zip(rows_B.tolist(), starts_B.tolist(), strict=True):
+            cache.attention.make_room(row, start // PATCH, math.ceil((start + length) / PATCH))
+        cache.tokens.memory[(*cache.places(rows_B, positions_BT // PATCH), positions_BT % PATCH)] = tokens_BT
 
         patches_BP = (starts_B // PATCH)[:, None] + torch.arange(math.ceil(length / PATCH), device=device)
         if bool(((starts_B + length) // PATCH > starts_B // PATCH).any()):  # somebody's patch is complete
+            places = cache.places(rows_B, patches_BP)
             attends = cache.attention.attends(rows_B, patches_BP, self.shape.window)
-            contexts_BPD = self._contexts(bytes_BP4[rows_B1, patches_BP], patches_BP, attends)[-1]
-            cache.contexts[rows_B1, patches_BP + 1] = self.norm(contexts_BPD)
+            contexts_BPD = self._contexts(cache.tokens.memory[places], patches_BP, attends)[-1]
+            cache.contexts.memory[places] = self.norm(contexts_BPD).detach()
 
-        recent_BT4 = cache.tokens[rows_B1[..., None], (positions_BT[..., None] + _back(device)).clamp(min=0)]
-        return self._write(cache.contexts[rows_B1, (positions_BT + 1) // PATCH], recent_BT4, positions_BT)
+        recent_BN = (positions_BT[..., None] + _back(device)).clamp(min=0).flatten(1)
+        recent_BT4 = cache.tokens.memory[(*cache.places(rows_B, recent_BN // PATCH), recent_BN % PATCH)]
+        known_BT = (positions_BT + 1) // PATCH - 1
+        known_BTD = cache.contexts.memory[cache.places(rows_B, known_BT.clamp(min=0))]
+        known_BTD = torch.where((known_BT < 0)[..., None], self.start, known_BTD)
+        return self._write(known_BTD, recent_BT4.view(*tokens_BT.shape, PATCH), positions_BT)
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores [N, V] over the vocabulary."""
@@ -136,9 +169,11 @@ class Agiformer(nn.Module):
         """
         check_context(length, self.context)
         shape, patches, layers = self.shape, math.ceil(length / PATCH), self.shape.layers + self.shape.thinking_steps
-        contexts = self.start.detach().repeat(rows, patches + 1, 1)
+        device, sizes = self.start.device, {"first": most_pages(1, patches), "most": most_pages(rows, patches)}
         attention = KeyValueCache.like(self.start, layers, rows, shape.heads, patches, shape.hidden // shape.heads)
-        tokens = torch.zeros(rows, (patches + 1) * PATCH, dtype=torch.long, device=self.start.device)
+        contexts = Pool((PAGE, shape.hidden), self.start.dtype, device, **sizes)
+        tokens = Pool((PAGE, PATCH), torch.long, device, **sizes)
+        attention.table.pools += (contexts, tokens)
         return PatchCache(rows, length, tokens, contexts, attention)
 
     @torch.no_grad()

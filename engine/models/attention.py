@@ -14,10 +14,11 @@ from torch import Tensor
 
 from engine.models import blockwise
 from engine.models.base import check_room
+from engine.models.pages import PAGE, PageTable, Pool, most_pages, pages_of
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries [B, H, T, E], keys and values [B, K, T, E] of one layer to attended values [B, H, T, E]."""
-BLOCK = 64
+BLOCK = PAGE
 """The cache is read in whole blocks, so that a row's sums are added up in one order however long its neighbours are."""
 
 _MOST_SCORES = 1 << 24
@@ -131,41 +132,68 @@ def packed(documents_BT: Tensor, window: int = 0) -> Attend:
 
 @dataclass
 class KeyValueCache:
-    """Keys and values of every layer, each [rows, K, length, E]. Implements `engine.models.base.Cache`.
+    """Keys and values of every layer, in pages. Implements `engine.models.base.Cache`.
 
     Attributes:
+        table: which pages each row has.
+        pool: the pages, each [layers, 2, K, PAGE, E]: keys, then values.
         read_whole: all positions are read, those that nobody may look at masked: shapes do not depend on numbers then.
     """
 
     rows: int
     length: int
-    keys: list[Tensor]
-    values: list[Tensor]
+    table: PageTable
+    pool: Pool
     read_whole: bool = False
     rewinds = True
 
     @classmethod
     def like(cls, weight: Tensor, layers: int, rows: int, kv_heads: int, length: int, width: int) -> "KeyValueCache":
         """An empty one on the device and in the dtype of ``weight``."""
+        first, most = most_pages(1, length), most_pages(rows, length)
+        pool = Pool((layers, 2, kv_heads, PAGE, width), weight.dtype, weight.device, first=first, most=most)
+        return cls(rows, length, PageTable(rows, length, weight.device, [pool]), pool)
 
-        def allocate() -> list[Tensor]:
-            size = (rows, kv_heads, length, width)
-            return [torch.zeros(size, dtype=weight.dtype, device=weight.device) for _ in range(layers)]
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all that it remembers now."""
+        return self.table.held_bytes
 
-        return cls(rows, length, allocate(), allocate())
+    def row_bytes(self, row: int) -> int:
+        """Bytes of what it remembers of one row."""
+        return self.table.row_bytes(row)
+
+    def bytes_for(self, positions: int) -> int:
+        """Bytes of a row of so many positions."""
+        return pages_of(positions) * self.table.page_bytes
+
+    def memory_for(self, more: int) -> int:
+        """Bytes that must be free so that rows can grow by ``more`` bytes."""
+        return self.table.memory_for(more)
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let row ``target`` begin with the first ``length`` positions of row ``source``."""
-        for layer in (*self.keys, *self.values):
-            layer[target, :, :length] = layer[source, :, :length]
+        """Let row ``target`` begin with the first ``length`` positions of row ``source``; they share memory."""
+        self.table.share(source, target, length)
+
+    def truncate(self, row: int, length: int) -> None:
+        """Give the memory back of what a row holds beyond ``length`` positions."""
+        self.table.truncate(row, length)
+
+    def make_room(self, row: int, start: int, end: int) -> None:
+        """Let positions ``start`` to ``end`` - 1 of a row be written.
+
+        Raises:
+            ValueError: ``end`` is beyond the length of the cache.
+        """
+        check_room(end, self)
+        self.table.make_room(row, start, end)
 
     def beginnings(self, length: int) -> "KeyValueCache":
         """The same memory, of each row the first ``length`` positions, which are always read whole.
 
-        Nobody checks that no position is beyond them: that would be a look at numbers on the device.
+        Nobody checks that no position is beyond them, or makes room: that would be a look at numbers on the device.
         """
-        keys, values = ([layer[:, :, :length] for layer in layers] for layers in (self.keys, self.values))
-        return KeyValueCache(self.rows, length, keys, values, read_whole=True)
+        return KeyValueCache(self.rows, length, self.table, self.pool, read_whole=True)
 
     def attends(self, rows_B: Tensor, positions_BT: Tensor, window: int = 0) -> list[Attend]:
         """For each layer attention that writes new keys and values at ``positions_BT``, then looks at what is written.
@@ -173,26 +201,46 @@ class KeyValueCache:
         Raises:
             ValueError: a position is beyond the length of the cache.
         """
-        read = self.length if self.read_whole else self._read_for(int(positions_BT.max()) + 1)
-        keys_at = torch.arange(read, device=positions_BT.device)
+        read = self.length if self.read_whole else self._make_room_for(rows_B, positions_BT)
+        device = positions_BT.device
+        keys_at = torch.arange(read, device=device)
         seen_BTS = keys_at <= positions_BT[:, :, None]
         if window:
             seen_BTS &= keys_at > positions_BT[:, :, None] - window
+        memory = self.pool.memory
+        heads_K = torch.arange(memory.shape[3], device=device)
+        written = self.table.table_RP[rows_B[:, None], positions_BT // PAGE], positions_BT % PAGE
+        places = _Places(
+            read=(self.table.table_RP[rows_B, : pages_of(read)][:, None], heads_K[:, None]),
+            written=(written[0][:, :, None], heads_K, written[1][:, :, None]),
+        )
         return [
-            functools.partial(_through, keys, values, rows_B, positions_BT, seen_BTS[:, None])
-            for keys, values in zip(self.keys, self.values, strict=True)
+            functools.partial(_through, memory[:, layer, 0], memory[:, layer, 1], places, seen_BTS[:, None])
+            for layer in range(memory.shape[1])
         ]
 
-    def _read_for(self, used: int) -> int:
-        check_room(used, self)
+    def _make_room_for(self, rows_B: Tensor, positions_BT: Tensor) -> int:
+        """Room for positions, those of a row side by side; how many are to be read."""
+        spans = zip(rows_B.tolist(), positions_BT[:, 0].tolist(), positions_BT[:, -1].tolist(), strict=True)
+        used = 0
+        for row, first, last in spans:
+            self.make_room(row, first, last + 1)
+            used = max(used, last + 1)
         return min(math.ceil(used / BLOCK) * BLOCK, self.length)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where a step reads and writes in a layer [pages, K, PAGE, E], as indices."""
+
+    read: tuple[Tensor, Tensor]
+    written: tuple[Tensor, Tensor, Tensor]
 
 
 def _through(
     keys: Tensor,
     values: Tensor,
-    rows_B: Tensor,
-    positions_BT: Tensor,
+    places: _Places,
     seen_B1TS: Tensor,
     q_BHTE: Tensor,
     k_BKTE: Tensor,
@@ -200,6 +248,7 @@ def _through(
 ) -> Tensor:
     """Write into one layer of a cache, then attend to all of it that may be seen."""
     read = seen_B1TS.shape[-1]
-    keys[rows_B[:, None], :, positions_BT] = k_BKTE.transpose(1, 2)
-    values[rows_B[:, None], :, positions_BT] = v_BKTE.transpose(1, 2)
-    return attention(q_BHTE, keys[rows_B, :, :read], values[rows_B, :, :read], seen_B1TS)
+    keys[places.written] = k_BKTE.detach().transpose(1, 2)
+    values[places.written] = v_BKTE.detach().transpose(1, 2)
+    k_BKSE, v_BKSE = (part[places.read].flatten(2, 3)[:, :, :read] for part in (keys, values))
+    return attention(q_BHTE, k_BKSE, v_BKSE, seen_B1TS)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 class Cache(Protocol):
     """What a model remembers of the rows it is generating: keys and values, or a recurrent state.
 
-    Preallocated for ``rows`` rows of at most ``length`` positions. A row is written from position 0 again when it is
-    given to another request; what it held before cannot be seen, because attention looks only at positions that the
-    present request has written.
+    For ``rows`` rows of at most ``length`` positions, which take memory as they grow. One more, of that number, is for
+    padding: what is written there means nothing. A row is written from position 0
+    again when it is given to another request; what it held before cannot be seen, because attention looks only at
+    positions that the present request has written.
     """
 
     rows: int
@@ -25,12 +26,33 @@ class Cache(Protocol):
         """A row can go on from any position that it has passed, because earlier ones are still there."""
         ...
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of memory that it has now."""
+        ...
+
+    def row_bytes(self, row: int) -> int:
+        """Bytes that a row has taken, those included that it shares."""
+        ...
+
+    def bytes_for(self, positions: int) -> int:
+        """Bytes that a row of so many positions takes; 0 where rows do not grow."""
+        ...
+
+    def memory_for(self, more: int) -> int:
+        """Bytes of memory that must be free so that rows can take ``more`` bytes beside those that they have."""
+        ...
+
     def copy(self, source: int, target: int, length: int) -> None:
         """Let row ``target`` begin with the first ``length`` positions of row ``source``.
 
         Raises:
             ValueError: this cache does not rewind, and ``source`` holds another number of positions.
         """
+        ...
+
+    def truncate(self, row: int, length: int) -> None:
+        """Give the memory back of what a row holds beyond ``length`` positions, where rows grow."""
         ...
 
 

@@ -29,7 +29,7 @@ _FORGET_BIAS = 1.0
 
 @dataclass
 class StateCache:
-    """The state of every row, [L, rows, D], and how many positions it comes from.
+    """The state of every row and of one for padding, [L, rows + 1, D], and how many positions it comes from.
 
     Implements `engine.models.base.Cache`.
     """
@@ -40,6 +40,29 @@ class StateCache:
     cell: Tensor
     read: Tensor
     rewinds = False
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all states."""
+        return self.hidden.nbytes + self.cell.nbytes + self.read.nbytes
+
+    def row_bytes(self, row: int) -> int:
+        """None: a state does not grow."""
+        del row
+        return 0
+
+    def bytes_for(self, positions: int) -> int:
+        """None: a state does not grow."""
+        del positions
+        return 0
+
+    def memory_for(self, more: int) -> int:
+        """As much as that."""
+        return more
+
+    def truncate(self, row: int, length: int) -> None:
+        """Do nothing: a state does not grow."""
+        del row, length
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let row ``target`` be where row ``source`` is.
@@ -115,9 +138,11 @@ class CharLstm(nn.Module):
         check_context(length, self.context)
 
         def empty() -> Tensor:
-            return self.embedding.new_zeros(self.shape.layers, rows, self.shape.hidden)
+            return self.embedding.new_zeros(self.shape.layers, rows + 1, self.shape.hidden)
 
-        return StateCache(rows, length, empty(), empty(), torch.zeros(rows, dtype=torch.long, device=empty().device))
+        return StateCache(
+            rows, length, empty(), empty(), torch.zeros(rows + 1, dtype=torch.long, device=empty().device)
+        )
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:

@@ -32,28 +32,49 @@ inline void keep(bfloat16 *to, const float *x, int64_t width) {
 
 // Queries, keys and values of one token: turned by position; keys and values go into the cache.
 template <class Element>
-void remember(const Operation &op, int64_t m, int64_t row, int64_t position) {
+void remember(const Operation &op, const Tokens &tokens, int64_t m) {
+    const int64_t position = tokens.positions[m];
+    const int64_t page = tokens.table[tokens.rows[m] * tokens.table_width + position / PAGE];
     float *query = op.from + m * op.from_width;
     float *key = query + op.heads * op.head, *value = key + op.kv_heads * op.head;
     for (int64_t h = 0; h < op.heads; h++) turn(op, query + h * op.head, position, op.query_norm);
     for (int64_t h = 0; h < op.kv_heads; h++) {
         turn(op, key + h * op.head, position, op.key_norm);
-        const int64_t place = ((row * op.kv_heads + h) * op.length + position) * op.head;
+        const int64_t place = page * op.page_stride + (h * PAGE + position % PAGE) * op.head;
         keep(static_cast<Element *>(op.keys) + place, key + h * op.head, op.head);
         keep(static_cast<Element *>(op.values) + place, value + h * op.head, op.head);
     }
 }
 
-// Where keys and values of the positions lie that a token may look at.
+// Which positions of a row a head of a token may look at.
 struct Seen {
-    int64_t place, count;
+    const int64_t *pages;
+    int64_t head;  // where the head begins in a page, in numbers
+    int64_t begin, count;
 };
 
-inline Seen seen(const Operation &op, int64_t h, int64_t row, int64_t position) {
+inline Seen seen(const Operation &op, const Tokens &tokens, int64_t h, int64_t m) {
+    const int64_t position = tokens.positions[m];
     const int64_t begin = op.window && position >= op.window ? position - op.window + 1 : 0;
-    const int64_t group = row * op.kv_heads + h / (op.heads / op.kv_heads);
-    return {(group * op.length + begin) * op.head, position + 1 - begin};
+    const int64_t *pages = tokens.table + tokens.rows[m] * tokens.table_width;
+    return {pages, h / (op.heads / op.kv_heads) * PAGE * op.head, begin, position + 1 - begin};
 }
+
+// Positions that lie side by side, from the one that is looked at as number `from`, and where keys or values begin.
+template <class Element>
+struct Stretch {
+    const Element *start, *next;  // `next`: of what the thread looks at after this, to be fetched meanwhile
+    int64_t count;
+
+    Stretch(const Operation &op, const void *layer, const Seen &here, const Seen &after, int64_t from) {
+        const Element *base = static_cast<const Element *>(layer);
+        const int64_t position = here.begin + from, inside = position % PAGE;
+        start = base + here.pages[position / PAGE] * op.page_stride + here.head + inside * op.head;
+        count = PAGE - inside < here.count - from ? PAGE - inside : here.count - from;
+        const int64_t later = after.begin + (from < after.count ? from : 0);
+        next = base + after.pages[later / PAGE] * op.page_stride + after.head + later % PAGE * op.head;
+    }
+};
 
 // Has NV vectors come into the cache. Each head of each row lies elsewhere, so the processor does not foresee the next.
 template <int NV, class Element>
@@ -62,38 +83,41 @@ inline void fetch(const Element *from) {
     for (int64_t at = 0; at < BYTES; at += 64) __builtin_prefetch(reinterpret_cast<const char *>(from) + at);
 }
 
-// What attention takes from the values in NV vectors of a head: side by side, because each sum waits for the one before.
+// What attention takes from the values in NV vectors of a head, from the v-th on: side by side, because each sum waits
+// for the one before.
 template <int NV, class Element>
-void mix(const Element *values, const Element *next, const float *scores, int64_t count, int64_t width, floats total,
-         float *to) {
+void mix(const Operation &op, const Seen &here, const Seen &after, const float *scores, int64_t v, floats total, float *to) {
     floats mixed[NV] = {};
-    for (int64_t s = 0; s < count; s++) {
-        fetch<NV>(next + s * width);
-        const floats score = all(scores[s]);
-        for (int v = 0; v < NV; v++) mixed[v] = fused(score, load(values + s * width + v * LANES), mixed[v]);
+    for (int64_t s = 0; s < here.count;) {
+        const Stretch<Element> part(op, op.values, here, after, s);
+        const Element *values = part.start + v * LANES, *next = part.next + v * LANES;
+        for (int64_t i = 0; i < part.count; i++, s++) {
+            fetch<NV>(next + i * op.head);
+            const floats score = all(scores[s]);
+            for (int n = 0; n < NV; n++) mixed[n] = fused(score, load(values + i * op.head + n * LANES), mixed[n]);
+        }
     }
-    for (int v = 0; v < NV; v++) store(to + v * LANES, mixed[v] / total);
+    for (int n = 0; n < NV; n++) store(to + (v + n) * LANES, mixed[n] / total);
 }
 
-// `next`: what the thread looks at after this.
+// `after`: what the thread looks at after this.
 template <class Element>
-void attend(const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &next, float *scores) {
+void attend(const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &after, float *scores) {
     const int64_t width = op.head, vectors = width / LANES, count = here.count;
-    const Element *keys = static_cast<const Element *>(op.keys) + here.place;
-    const Element *values = static_cast<const Element *>(op.values) + here.place;
-    const Element *next_keys = static_cast<const Element *>(op.keys) + next.place;
-    const Element *next_values = static_cast<const Element *>(op.values) + next.place;
     const float *query = op.from + m * op.from_width + h * width;
     const float shrink = 1.0f / std::sqrt(float(width));
     float most = -INFINITY;
-    for (int64_t s = 0; s < count; s++) {
-        floats products = {};
-        for (int64_t v = 0; v < vectors; v++) {
-            fetch<1>(next_keys + s * width + v * LANES);
-            products = fused(load(query + v * LANES), load(keys + s * width + v * LANES), products);
+    for (int64_t s = 0; s < count;) {
+        const Stretch<Element> part(op, op.keys, here, after, s);
+        for (int64_t i = 0; i < part.count; i++, s++) {
+            floats products = {};
+            for (int64_t v = 0; v < vectors; v++) {
+                fetch<1>(part.next + i * width + v * LANES);
+                products = fused(load(query + v * LANES), load(part.start + i * width + v * LANES), products);
+            }
+            scores[s] = sum(products) * shrink;
+            most = scores[s] > most ? scores[s] : most;
         }
-        scores[s] = sum(products) * shrink;
-        most = scores[s] > most ? scores[s] : most;
     }
     for (int64_t s = count; s % LANES; s++) scores[s] = -INFINITY;
     floats totals = {};
@@ -106,8 +130,8 @@ void attend(const Operation &op, int64_t m, int64_t h, const Seen &here, const S
     const floats total = all(sum(totals));
     float *to = op.to + m * op.to_width + h * width;
     int64_t v = 0;
-    for (; v + 4 <= vectors; v += 4) mix<4>(values + v * LANES, next_values + v * LANES, scores, count, width, total, to + v * LANES);
-    for (; v < vectors; v++) mix<1>(values + v * LANES, next_values + v * LANES, scores, count, width, total, to + v * LANES);
+    for (; v + 4 <= vectors; v += 4) mix<4, Element>(op, here, after, scores, v, total, to);
+    for (; v < vectors; v++) mix<1, Element>(op, here, after, scores, v, total, to);
 }
 
 }  // namespace

@@ -76,11 +76,10 @@ int64_t thord_scratch(int64_t rows, int64_t widest, int64_t longest, int64_t thr
     return rows * (k * (4 + 2 + 1 + 1) + k / GROUP * 8 + 4) + threads * (longest + 2 * LANES) * 4 + 16 * 64;
 }
 
-// Token m is `tokens[m]` at `positions[m]` of cache row `rows[m]`. Tokens of one row come in order.
-void thord_run(const Operation *operations, int64_t count, int64_t tokens_count, const int64_t *tokens,
-               const int64_t *rows, const int64_t *positions, uint8_t *scratch, int64_t widest, int64_t longest,
-               int64_t wanted) {
-    const int64_t M = tokens_count, K = padded(widest);
+void thord_run(const Operation *operations, int64_t count, const Tokens *given, uint8_t *scratch, int64_t widest,
+               int64_t longest, int64_t wanted) {
+    const Tokens &tokens = *given;
+    const int64_t M = tokens.count, K = padded(widest);
     auto take = [&scratch](int64_t bytes) {
         scratch = reinterpret_cast<uint8_t *>((reinterpret_cast<uintptr_t>(scratch) + 63) & ~uintptr_t(63));
         uint8_t *taken = scratch;
@@ -108,14 +107,15 @@ void thord_run(const Operation *operations, int64_t count, int64_t tokens_count,
                 case EMBED:
                     for (int64_t i = 0; i < op->to_width; i++)
                         op->to[m * op->to_width + i] =
-                            at(op->weight, in.k, tokens[m], i) + (op->shift ? op->shift[positions[m] * op->to_width + i] : 0);
+                            at(op->weight, in.k, tokens.ids[m], i) +
+                            (op->shift ? op->shift[tokens.positions[m] * op->to_width + i] : 0);
                     break;
                 case NORM: normalise(*op, m); break;
                 case GATE: gate(*op, m); break;
                 case LINEAR: prepare_row(in, op->weight.format, m, op->from + m * op->from_width, op->weight.k); break;
                 case ATTEND:
-                    if (op->cache_format == BF16) remember<bfloat16>(*op, m, rows[m], positions[m]);
-                    else remember<float>(*op, m, rows[m], positions[m]);
+                    if (op->cache_format == BF16) remember<bfloat16>(*op, tokens, m);
+                    else remember<float>(*op, tokens, m);
             }
             if (op->kind == LINEAR) {
                 barrier.wait(threads);
@@ -124,7 +124,7 @@ void thord_run(const Operation *operations, int64_t count, int64_t tokens_count,
             } else if (op->kind == ATTEND) {
                 barrier.wait(threads);
                 const int64_t heads = op->heads, end = M * heads;
-                auto seen_by = [&](int64_t i) { return seen(*op, i % heads, rows[i / heads], positions[i / heads]); };
+                auto seen_by = [&](int64_t i) { return seen(*op, tokens, i % heads, i / heads); };
                 for (int64_t i = thread; i < end; i += threads) {
                     const Seen here = seen_by(i), next = seen_by(i + threads < end ? i + threads : i);
                     float *own = scores + thread * room;

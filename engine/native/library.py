@@ -61,7 +61,7 @@ class Operation(ctypes.Structure):
         ("keys", _POINTER),
         ("values", _POINTER),
         ("cache_format", _COUNT),
-        ("length", _COUNT),
+        ("page_stride", _COUNT),
         ("heads", _COUNT),
         ("kv_heads", _COUNT),
         ("head", _COUNT),
@@ -73,6 +73,19 @@ class Operation(ctypes.Structure):
     )
 
 
+class Tokens(ctypes.Structure):
+    """``struct Tokens`` of `operations.h`."""
+
+    _fields_ = (
+        ("count", _COUNT),
+        ("ids", _POINTER),
+        ("rows", _POINTER),
+        ("positions", _POINTER),
+        ("table", _POINTER),
+        ("table_width", _COUNT),
+    )
+
+
 Operations = ctypes.Array[Operation]
 
 
@@ -81,7 +94,7 @@ class Kernel:
 
     def __init__(self, file: Path) -> None:
         library = ctypes.CDLL(str(file))
-        self._run = _declared(library["thord_run"], "p n n pppp nnn")
+        self._run = _declared(library["thord_run"], "pn p p nnn")
         self._scratch = _declared(library["thord_scratch"], "nnnn", _COUNT)
         self._norm = _declared(library["thord_norm"], "nn pppppp nn f n")
         self._norm_backward = _declared(library["thord_norm_backward"], "nn pppppppp nn n")
@@ -103,20 +116,26 @@ class Kernel:
         tokens_M: Tensor,
         rows_M: Tensor,
         positions_M: Tensor,
+        table_RP: Tensor,
         scratch: Tensor,
         *,
         widest: int,
         longest: int,
         threads: int,
     ) -> None:
-        """Carry the operations out on M tokens; the three are int64 and contiguous."""
+        """Carry the operations out on M tokens; the first three and the table of pages are int64 and contiguous."""
+        tokens = Tokens(
+            count=len(tokens_M),
+            ids=tokens_M.data_ptr(),
+            rows=rows_M.data_ptr(),
+            positions=positions_M.data_ptr(),
+            table=table_RP.data_ptr(),
+            table_width=table_RP.shape[1],
+        )
         self._run(
             ctypes.addressof(operations),
             len(operations),
-            len(tokens_M),
-            tokens_M.data_ptr(),
-            rows_M.data_ptr(),
-            positions_M.data_ptr(),
+            ctypes.addressof(tokens),
             scratch.data_ptr(),
             widest,
             longest,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.config import Quantization
 from engine.models.attention import KeyValueCache
-from engine.models.base import Cache, LanguageModel, check_context, check_room
+from engine.models.base import Cache, LanguageModel, check_context
 from engine.models.gpt2 import WIDENING, Gpt2
 from engine.models.rotary import rotation
 from engine.models.thor import Thor
@@ -99,6 +99,7 @@ class NativeDecoder:
         self._widest = 0
         self._weights = 0
         self._tokens = 0
+        self._cache_address = 0
         self._scratch = torch.empty(0, dtype=torch.uint8)
         if isinstance(model, Gpt2):
             self._cache_like = model.transformer.wte.weight.new_empty(0)
@@ -132,15 +133,13 @@ class NativeDecoder:
         """Hidden states [M, D] of tokens of any cache rows, those of one row in order. Raises as `step`."""
         if not isinstance(cache, KeyValueCache):
             raise TypeError(f"the kernel needs keys and values, not a {type(cache).__name__}")
-        longest = int(positions_M.max()) + 1
-        check_room(longest, cache)
+        for row, position in zip(rows_M.tolist(), positions_M.tolist(), strict=True):
+            cache.make_room(row, position, position + 1)
         hidden_MD = torch.empty(len(tokens_M), self._width)
         self._make_room(len(tokens_M), cache.length)
         self._body[-1].target = hidden_MD.data_ptr()
-        for operation, keys, values in zip(self._attends, cache.keys, cache.values, strict=True):
-            operation.keys, operation.values = keys.data_ptr(), values.data_ptr()
-            operation.length = cache.length
-        self._run(self._body, tokens_M, rows_M, positions_M, cache.length)
+        self._attend_to(cache)
+        self._run(self._body, tokens_M, rows_M, positions_M, cache.table.table_RP, cache.length)
         return hidden_MD
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
@@ -151,7 +150,7 @@ class NativeDecoder:
         self._head_operation[0].source = hidden_ND.data_ptr()
         self._head_operation[0].target = logits_NV.data_ptr()
         unused_N = torch.zeros(len(hidden_ND), dtype=torch.long)
-        self._run(self._head_operation, unused_N, unused_N, unused_N, 0)
+        self._run(self._head_operation, unused_N, unused_N, unused_N, unused_N[:, None], 0)
         return logits_NV
 
     def make_cache(self, rows: int, length: int) -> KeyValueCache:
@@ -313,14 +312,33 @@ class NativeDecoder:
             operation.source = None if step.source is None else step.source.memory.data_ptr()
             operation.target = step.target.memory.data_ptr()
 
+    def _attend_to(self, cache: KeyValueCache) -> None:
+        """Tell the kernel where keys and values lie."""
+        memory = cache.pool.memory
+        if self._cache_address == memory.data_ptr():
+            return
+        self._cache_address = memory.data_ptr()
+        _, layer, keys, *_ = (stride * memory.element_size() for stride in memory.stride())
+        for number, operation in enumerate(self._attends):
+            operation.keys = self._cache_address + number * layer
+            operation.values = self._cache_address + number * layer + keys
+            operation.page_stride = memory.stride(0)
+
     def _run(
-        self, operations: library.Operations, tokens_M: Tensor, rows_M: Tensor, positions_M: Tensor, longest: int
+        self,
+        operations: library.Operations,
+        tokens_M: Tensor,
+        rows_M: Tensor,
+        positions_M: Tensor,
+        table_RP: Tensor,
+        longest: int,
     ) -> None:
         self._kernel.run(
             operations,
             tokens_M.contiguous(),  # of flattened tensors some are views that step or stand still
             rows_M.contiguous(),
             positions_M.contiguous(),
+            table_RP,
             self._scratch,
             widest=self._widest,
             longest=longest,

@@ -33,6 +33,7 @@ _FAILURES: dict[FailureKind, tuple[int, str]] = {
     "version_gone": (503, "no_version"),
     "drained": (503, "version_replaced"),
     "timeout": (504, "timeout"),
+    "no_memory": (503, "out_of_memory"),
     "internal": (500, "model_failed"),
     "stopping": (503, "stopping"),
 }

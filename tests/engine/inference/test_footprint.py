@@ -34,13 +34,33 @@ def test_what_is_foretold_is_what_is_taken(
     placement = Placement(torch.device("cpu"), dtype)
     loaded = version.load(tmp_path / "000001", placement)
     resident = Resident(loaded, rows=3, model=loaded.model)
-    assert footprint.needed(tmp_path / "000001", placement, rows=3, quantization="none") == resident.bytes
     weights = registry.parameter_count(settings, tokenizer.vocabulary) * dtype.itemsize
-    assert resident.bytes > weights
+    empty = resident.bytes
+    assert resident.weight_bytes == weights
+    assert empty == weights + (0 if family != "char_lstm" else resident.cache.held_bytes)
+    for row in range(3):
+        resident.rows.take([1], 96, reuse=False)
+        tokens_BT = torch.full((1, 96), 9)
+        with torch.inference_mode():
+            loaded.model.step(tokens_BT, resident.cache, torch.tensor([row]), torch.tensor([0]))
+    assert footprint.needed(tmp_path / "000001", placement, rows=3, quantization="none") == resident.bytes
     if family in ("thor", "gpt2"):
         kv_heads = 2 if family == "thor" else 4
-        cache = 2 * 4 * settings.layers * kv_heads * (32 // 4) * 96 * dtype.itemsize
+        whole_pages = 128
+        cache = 2 * 3 * settings.layers * kv_heads * (32 // 4) * whole_pages * dtype.itemsize
         assert resident.bytes == weights + cache
+    for row in range(3):
+        resident.rows.give_back(row)
+    assert resident.bytes == empty
+
+
+@pytest.mark.parametrize(("rows", "context", "positions"), [(16, 8192, 16 * 512), (4, 8192, 8192), (3, 100, 3 * 128)])
+def test_ordinary_use_is_planned_for_not_every_row_at_full_length(rows: int, context: int, positions: int) -> None:
+    settings = ModelSettings(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=context)
+    placement = Placement(torch.device("cpu"), torch.float32)
+    weights = registry.parameter_count(settings, 300) * 4
+    planned = footprint.of_model(settings, 300, placement, rows, "none")
+    assert planned == weights + positions * 2 * settings.layers * 2 * (32 // 4) * 4
 
 
 def test_a_limit_counts_only_what_versions_hold() -> None:

@@ -94,8 +94,7 @@ def test_steps_through_the_cache_equal_one_pass(thor):
     tokens_BT = tokens(3, 30)
     whole = thor.hidden(*one_document(tokens_BT))
     cache = thor.make_cache(rows=5, length=40)
-    for used in [*cache.keys, *cache.values]:
-        used.normal_(generator=torch.Generator().manual_seed(0))
+    cache.pool.memory.normal_(generator=torch.Generator().manual_seed(0))
     places = torch.tensor([4, 0, 2])
     first = thor.step(tokens_BT[:, :11], cache, places, torch.zeros(3, dtype=torch.long))
     torch.testing.assert_close(first, whole[:, :11], atol=1e-5, rtol=0)
