@@ -429,6 +429,11 @@ def _too_little(found: Collected, asked: Collect, to_judge: int) -> str | None:
         if asked.files:
             return f"the {len(asked.files)} files hold {found.conversations} conversations to learn from"
         return f"{found.conversations} new conversations, {asked.minimum} are needed (data.min_conversations)"
+    if found.held_out < to_judge and asked.files:
+        return (
+            f"{found.held_out} pieces of the files are held out to judge by, {to_judge} are needed "
+            "(gate.min_conversations): give more, or judge on the end of each file (--split) or on others (--val-data)"
+        )
     if found.held_out < to_judge:
         return (
             f"{found.held_out} conversations are held out to judge by, {to_judge} are needed (gate.min_conversations); "

@@ -101,7 +101,12 @@ class Conversation:
 
     def is_held_out(self, share: float) -> bool:
         """Whether it is kept for evaluation: a fixed ``share`` of all groups, by hash."""
-        return int(self.group[:13], 16) / 16**13 < share
+        return self.place < share
+
+    @property
+    def place(self) -> float:
+        """Where the hash of its opening falls in [0, 1)."""
+        return int(self.group[:13], 16) / 16**13
 
 
 def from_canonical(canonical: str) -> Conversation:

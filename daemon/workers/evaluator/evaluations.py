@@ -20,7 +20,7 @@ from engine.config import EvaluationSettings, GateSettings, Quantization
 from engine.data import loaders, snapshot
 from engine.data.conversation import Conversation
 from engine.data.formats import Limits, Refused
-from engine.evaluation import evaluate
+from engine.evaluation import enough, evaluate
 from engine.evaluation.evaluate import Evaluation
 from engine.version import LoadedVersion
 
@@ -93,10 +93,11 @@ class Evaluator:
                 f"version {command.version:06d} was imported, so no cycle held anything out for it: judge it on files"
             )
         data = self._paths.snapshot(cycle)
+        manifest = snapshot.read_manifest(data)
         inputs = Inputs(
             version=command.version,
             incumbent=command.incumbent,
-            snapshot_sha256=snapshot.read_manifest(data).sha256,
+            snapshot_sha256=manifest.sha256,
             evaluation=self._settings.evaluation,
             gate=self._settings.gate,
             quantization=self._settings.inference.quantization,
@@ -113,13 +114,17 @@ class Evaluator:
                 (example.conversation for example in snapshot.held_out_examples(data)),
                 self._settings.evaluation.max_conversations,
             ),
-            training=lambda: snapshot.train_examples(data),
+            training=lambda: (example for example in snapshot.train_examples(data) if not example.validates),
             settings=self._settings.evaluation,
             gate_settings=self._settings.gate,
             advance=self._advance,
             quantization=self._settings.inference.quantization,
             earlier=self._held_out_before(command.incumbent),
         )
+        if command.incumbent is None:
+            reason = outcome.verdict.reason + enough.advice(manifest.text_bytes, outcome.verdict)
+            verdict = outcome.verdict.model_copy(update={"reason": reason})
+            outcome = outcome.model_copy(update={"verdict": verdict})
         if command.request == command.cycle == own_cycle:
             record = Record(
                 inputs=inputs,

@@ -19,7 +19,7 @@ from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger
 from engine.data import enwik8, formats, loaders, snapshot
 from engine.data.conversation import Conversation
-from engine.data.formats import Limits, Refused
+from engine.data.formats import Limits, Refused, plain
 from engine.data.segments import DamagedSegmentError
 from engine.data.snapshot import Example
 from engine.data.storable import storable, storable_path
@@ -34,9 +34,17 @@ class _Part:
     begin: int
     end: int
     words: str
+    reaches_back: bool = False
+    """Whether what lies across its beginning is in it too."""
 
 
 _WHOLE, _LEARNED, _JUDGED = _Part(0, 100, "all"), _Part(0, 90, "the first 90 %"), _Part(90, 95, "the 5 % after 90 %")
+_REST = _Part(90, 100, "the last tenth", reaches_back=True)
+"""All that is not learned: what a short file is judged on."""
+_SHORTEST_PIECE = 200
+"""Bytes of text, where it is cut finer to have enough to judge on."""
+_LARGEST_PART = 4
+"""One in so many of a few conversations may be held out, where the share by hash is not enough to judge on."""
 
 
 Reading = Callable[[Path, Signature], AbstractContextManager[None]]
@@ -97,42 +105,78 @@ def from_files(
 ) -> Collected:
     """Write a snapshot of the named files, or find that done; the ledger is not touched.
 
-    What is held out by the hash of its opening, or begins as something in the validation files does, is not trained on.
-    With ``split`` the place in a file decides instead of the hash. ``advance`` is called for every record and for what
-    is fetched, and may raise to stop.
+    What is held out by the hash of its opening, or begins as something in the validation files does, is not trained on;
+    of few conversations more are held out than the share, so that they can be judged on. With ``split`` the place in a
+    file decides instead of the hash. ``advance`` is called for every record and for what is fetched, and may raise to
+    stop.
 
     Raises:
         CollectError: a file cannot be read or fetched, or nothing in the files can be learned.
         OSError: the snapshot cannot be written.
     """
-    share, most = settings.data.held_out_share, settings.evaluation.max_conversations
+    most, wanted = settings.evaluation.max_conversations, 2 * settings.gate.min_conversations
     limits = Limits(record_bytes=settings.data.max_record_megabytes << 20)
     files = _expand(command.files, paths, settings, advance)
     others = _expand(command.validation_files, paths, settings, advance)
     by_hash = not others and not command.split
-    learned_part = _LEARNED if command.split else _WHOLE
-    judged_part = _JUDGED if command.split and not others else _WHOLE
 
-    def judged() -> Iterator[Example]:
-        found = _read_all(others or files, limits, judged_part, advance, reading)
-        return (example for example in found if not by_hash or example.conversation.is_held_out(share))
+    def read(paths: list[Path], part: _Part, *, may_be_empty: bool = False) -> Iterator[Example]:
+        return _read_all(paths, limits, part, advance, reading, may_be_empty=may_be_empty)
 
-    groups = set() if by_hash else {example.conversation.group for example in judged()}
+    def few(examples: Iterator[Example]) -> list[Example]:
+        return heapq.nsmallest(most, examples, key=lambda example: example.identity)
+
+    share = _share(read(files, _WHOLE), settings.data.held_out_share, wanted) if by_hash else 0.0
+    if by_hash:
+        judged = few(example for example in read(files, _WHOLE) if example.conversation.is_held_out(share))
+    elif others:
+        judged = few(read(others, _WHOLE))
+    else:
+        judged = few(read(files, _JUDGED, may_be_empty=True))
+        if len(judged) < wanted:
+            judged = _cut_finer(few(read(files, _REST)), wanted)
+    groups = set() if by_hash else {example.conversation.group for example in judged}
 
     def is_trained_on(conversation: Conversation) -> bool:
         return (command.split or not conversation.is_held_out(share)) and conversation.group not in groups
 
-    read = _read_all(files, limits, learned_part, advance, reading)
-    train = (example for example in read if is_trained_on(example.conversation))
+    found = read(files, _LEARNED if command.split else _WHOLE)
+    train = (example for example in found if is_trained_on(example.conversation))
     first = next(train, None)
     if first is None:
         raise CollectError(f"{', '.join(command.files)}: everything in it is held out, nothing is left to learn from")
     made = snapshot.write(
         paths.snapshot(command.cycle),
         train=itertools.chain([first], train),
-        held_out=heapq.nsmallest(most, map(_as_held_out, judged()), key=lambda example: example.identity),
+        held_out=map(_as_held_out, judged),
     )
     return _collected(command.cycle, made)
+
+
+def _share(examples: Iterator[Example], share: float, wanted: int) -> float:
+    """The share to hold out: that of the settings, or as much more as it takes to have ``wanted`` of few."""
+    places: list[float] = []
+    below = 0
+    for example in examples:
+        places.append(example.conversation.place)
+        below += places[-1] < share
+        if below >= wanted:
+            return share
+    number = min(wanted, len(places) // _LARGEST_PART)
+    return max(share, sorted(places)[number]) if number > below else share
+
+
+def _cut_finer(examples: list[Example], wanted: int) -> list[Example]:
+    """Texts in shorter pieces, so that there are so many; dialogues stay whole."""
+    size = sum(len(example.conversation.text.encode()) for example in examples)
+    longest = max(_SHORTEST_PIECE, size // wanted)
+    cut: list[Example] = []
+    for example in examples:
+        parts = (
+            plain.pieces(example.conversation.text, longest) if example.conversation.text else [example.conversation]
+        )
+        cut += [Example(part, part.identity, "new", source=example.source) for part in parts]
+    return cut
 
 
 def _examples(
@@ -179,13 +223,25 @@ def _fetch_enwik8(paths: Paths, settings: Tables, advance: Callable[[], None]) -
 
 
 def _read_all(
-    files: list[Path], limits: Limits, part: _Part, advance: Callable[[], None], reading: Reading
+    files: list[Path],
+    limits: Limits,
+    part: _Part,
+    advance: Callable[[], None],
+    reading: Reading,
+    *,
+    may_be_empty: bool = False,
 ) -> Iterator[Example]:
-    """Every conversation in that part of each file, once."""
+    """Every conversation in that part of each file, once.
+
+    Raises:
+        CollectError: a file cannot be read, or there is nothing in that part of it, unless it ``may_be_empty``.
+    """
     seen: set[str] = set()
     for path in files:
         found = 0
-        problem = "it holds nothing to learn" if part is _WHOLE else f"{part.words} of it hold nothing to learn"
+        problem = (
+            "it holds nothing to learn" if part is _WHOLE else f"{part.words} of it hold nothing whole; it is too short"
+        )
         for item in _items(path, limits, part, reading):
             advance()
             if isinstance(item, Refused):
@@ -197,7 +253,7 @@ def _read_all(
             if identity not in seen:
                 seen.add(identity)
                 yield Example(item.conversation, identity, "new", source=f"{storable_path(path)}:{item.line}")
-        if not found:
+        if not found and not may_be_empty:
             raise CollectError(f"{storable_path(path)}: {problem}")
 
 
@@ -212,7 +268,7 @@ def _items(path: Path, limits: Limits, part: _Part, reading: Reading) -> Iterato
             for item in loaders.read(path, stream, limits):
                 if item.start >= end > 0:
                     return
-                if begin <= item.start and item.end <= end:
+                if (begin <= item.start or (part.reaches_back and begin < item.end)) and item.end <= end:
                     yield item
     except (OSError, folders.UnreadableError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -17,16 +17,16 @@ PIECE = 8_000
 _BORDERS = (b"\n\n", b"\r\n\r\n", b"\n", b" ")
 
 
-def cut(raw: bytes) -> int:
-    """The length of the first piece of ``raw``, which goes on to the end of the text or is at least `PIECE` long."""
-    if len(raw) <= PIECE:
+def cut(raw: bytes, longest: int = PIECE) -> int:
+    """The length of the first piece of ``raw``, which goes on to the end of the text or is at least ``longest``."""
+    if len(raw) <= longest:
         return len(raw)
     for border in _BORDERS:
-        at = raw.rfind(border, PIECE // 2, PIECE)
+        at = raw.rfind(border, longest // 2, longest)
         if at >= 0:
             return at + len(border)
-    end = PIECE
-    while end > PIECE - 4 and raw[end] & 0xC0 == 0x80:  # not inside a character of several bytes
+    end = longest
+    while end > longest - 4 and raw[end] & 0xC0 == 0x80:  # not inside a character of several bytes
         end -= 1
     return end
 
@@ -41,8 +41,8 @@ def piece(raw: bytes, offset: int = 0) -> Conversation | None:
     return Conversation(text=text) if text else None
 
 
-def pieces(text: str) -> list[Conversation]:
-    """The text of one record, cut.
+def pieces(text: str, longest: int = PIECE) -> list[Conversation]:
+    """The text of one record, cut into pieces of at most ``longest`` bytes.
 
     Raises:
         FormatError: there is nothing in it.
@@ -50,7 +50,7 @@ def pieces(text: str) -> list[Conversation]:
     raw = clean(text).encode()
     found = []
     while raw:
-        length = cut(raw)
+        length = cut(raw, longest)
         if made := piece(raw[:length]):
             found.append(made)
         raw = raw[length:]

@@ -1,0 +1,78 @@
+"""Files named for one cycle that hold little: they can be judged on all the same, or what is missing is said."""
+
+import contextlib
+import json
+
+import pytest
+
+from control.paths import at_home
+from daemon.messages import Collect
+from daemon.settings.sections import Tables
+from daemon.workers.intake import collect
+from engine.data import snapshot
+
+WORDS = "the quick brown fox jumps over the lazy dog while {} birds sing in tree {}. "
+
+
+def prose(size: int) -> str:
+    lines = (WORDS.format(number, number * 7 % 101) for number in range(size))
+    text = ""
+    while len(text) < size:
+        text += next(lines) + ("\n\n" if len(text) % 5 == 0 else "")
+    return text[:size]
+
+
+@pytest.fixture
+def collected(tmp_path):
+    paths = at_home(tmp_path / "home")
+    paths.snapshots.mkdir(parents=True)
+
+    def run(text: str, **how: object) -> tuple[list[str], list[str]]:
+        """What is trained on and what is judged on."""
+        file = tmp_path / "file.txt"
+        file.write_text(text)
+        command = Collect(cycle=1, limit=None, minimum=1, files=(str(file),), **how)
+        reading = lambda _path, _signature: contextlib.nullcontext()  # noqa: E731
+        collect.from_files(command, paths, Tables(), lambda: None, reading)
+        folder = paths.snapshot(1)
+        return tuple(
+            [example.conversation.texts[0] for example in examples]
+            for examples in (snapshot.train_examples(folder), snapshot.held_out_examples(folder))
+        )
+
+    return run
+
+
+def test_seventy_kilobytes_can_be_split(collected):
+    text = prose(70_000)
+    train, judged = collected(text, split=True)
+    assert len(judged) >= 10
+    assert 0.75 < sum(map(len, train)) / len(text) <= 0.9
+    learned_to = max(text.index(piece) + len(piece) for piece in train)
+    assert all(text.index(piece) >= learned_to for piece in judged)
+
+
+def test_of_much_text_five_hundredths_judge_and_five_are_left_alone(collected):
+    text = prose(1_000_000)
+    train, judged = collected(text, split=True)
+    assert all(0.9 <= text.index(piece) / len(text) <= 0.95 for piece in judged)
+    assert 0.85 < sum(map(len, train)) / len(text) <= 0.9
+
+
+def test_six_hundred_kilobytes_of_text_hold_out_enough(collected):
+    train, judged = collected(prose(600_000))
+    assert len(judged) >= 10
+    assert not set(train) & set(judged)
+    assert sum(map(len, train)) > 400_000
+
+
+def test_forty_dialogues_hold_out_enough_of_them(collected):
+    turns = [[("user", f"question {n}"), ("assistant", f"answer {n}")] for n in range(40)]
+    lines = [json.dumps({"messages": [{"role": role, "content": text} for role, text in turn]}) for turn in turns]
+    train, judged = collected("\n".join(lines) + "\n")
+    assert (len(train), len(judged)) == (30, 10)
+
+
+def test_what_is_too_short_to_split_says_so(collected):
+    with pytest.raises(collect.CollectError, match="too short"):
+        collected(prose(700), split=True)
