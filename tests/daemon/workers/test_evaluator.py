@@ -147,7 +147,7 @@ def test_what_is_no_improvement_does_not_pass(evaluator, publish, tokenizer) -> 
     def judge(number: int, incumbent: int | None) -> Evaluated:
         return evaluator.ask(Evaluate(request=number, version=number, incumbent=incumbent, cycle=number), Evaluated)
 
-    assert "not shown to be better" in judge(1, incumbent=3).reason
+    assert "worse: " in judge(1, incumbent=3).reason
 
     good, bad = judge(3, incumbent=None), judge(1, incumbent=None)
     assert (good.passed, bad.passed) == (True, False)
