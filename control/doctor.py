@@ -21,6 +21,7 @@ from control import errors
 from control.paths import WATCHED, is_there, source
 from control.process import resolve_settings
 from control.watched import missing
+from control.weights import can_be_raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -259,6 +260,20 @@ def _disk(patient: Patient) -> Iterator[Finding]:
         yield Finding("disk", "fail", f"only {inodes.f_favail} inodes are free at {place}", "delete small files there")
 
 
+def _load(patient: Patient) -> Iterator[Finding]:
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    text = f"load {load:.1f} on {cores} processors"
+    share = patient.setting("training", "minimum_share")
+    if load > 2 * cores:
+        remedy = f"cycles take longer: a run gets {share} of a processor (training.minimum_share)"
+        yield Finding("load", "warn", f"{text}: this machine is busy", remedy)
+    else:
+        yield Finding("load", "ok", text)
+    if not can_be_raised():
+        raising = "allow it niceness 0 (LimitNICE=+0 in a unit, RLIMIT_NICE)"
+        yield Finding("load", "warn", "a run that other programs starve cannot be given more weight here", raising)
+
+
 _LEVEL_OF_STATE: dict[str, Level] = {"ready": "ok", "starting": "warn", "stopping": "warn", "degraded": "fail"}
 
 
@@ -409,6 +424,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _torch,
     _folders,
     _disk,
+    _load,
     _thord,
     _workers,
     _port,

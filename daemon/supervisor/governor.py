@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from control.weights import can_be_raised
 from daemon import log
 from daemon.messages import WorkerName
 from daemon.supervisor import fair_share, usage, weights
@@ -62,7 +63,7 @@ class Governor:
         recent = time.monotonic() - self._last_at < _REMEMBERED_SECONDS
         before = self._last.level if recent else None
         load, cores = os.getloadavg()[0], os.cpu_count() or 1
-        return fair_share.at_start(before, load, cores, can_be_raised=weights.can_be_raised())
+        return fair_share.at_start(before, load, cores, can_be_raised=can_be_raised())
 
     def begin(self) -> None:
         """A run was started with the weight of `level`: look after it."""
@@ -122,7 +123,7 @@ class Governor:
         look = Look(seconds, run.share, waited, others)
         run.standing = self._last = fair_share.after(look, before, self._minimum())
         self._last_at = now
-        if weights.can_be_raised() and (run.standing.level != before.level or not run.weighs):
+        if can_be_raised() and (run.standing.level != before.level or not run.weighs):
             run.weighs = weights.apply(run.standing.weight, pid)
         if (run.standing.level, run.standing.is_slowed) != (before.level, before.is_slowed):
             _say(run, others, raised=run.standing.level > before.level)
@@ -136,5 +137,5 @@ def _say(run: _Run, others: float, *, raised: bool) -> None:
         processor_percent=round(100 * run.share),
         others_percent=round(100 * others),
         weight_level=run.standing.level,
-        can_be_raised=weights.can_be_raised(),
+        can_be_raised=can_be_raised(),
     )

@@ -92,6 +92,7 @@ def test_doctor_finds_a_healthy_machine_healthy(ctl: Ctl) -> None:
     assert {name for name, found in checks.items() if found[0]["level"] == "ok"} >= {
         "settings", "python", "packages", "torch", "home", "logs", "runtime", "disk"
     }  # fmt: skip
+    assert "processors" in checks["load"][0]["message"]
     assert "thorctl start" in checks["thord"][0]["remedy"]
     assert ("ok" if library.path().is_file() else "warn") == checks["kernel"][0]["level"]
     assert "thorctl ingest" in checks["data"][0]["remedy"]

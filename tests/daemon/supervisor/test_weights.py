@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from control.weights import can_be_raised
 from daemon.supervisor import weights
 from daemon.supervisor.fair_share import LADDER
 
@@ -32,7 +33,7 @@ def process() -> Iterator[int]:
     started.wait()
 
 
-@pytest.mark.skipif(not weights.can_be_raised() or os.geteuid() != 0, reason="only root may set every weight")
+@pytest.mark.skipif(not can_be_raised() or os.geteuid() != 0, reason="only root may set every weight")
 def test_a_process_and_its_children_weigh_what_they_are_told(process: int) -> None:
     (child,) = map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
     for weight in (*LADDER, *reversed(LADDER)):
@@ -56,7 +57,7 @@ def climb_as_nobody(answer: int) -> None:
         while not weights.apply(weight, os.getpid()) and time.monotonic() < deadline:
             time.sleep(0.05)
         found.append([AUTOGROUP.read_text().split()[-1], os.getpriority(os.PRIO_PROCESS, 0)])
-    os.write(answer, json.dumps([weights.can_be_raised(), found]).encode())
+    os.write(answer, json.dumps([can_be_raised(), found]).encode())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
@@ -71,8 +72,8 @@ def test_anybody_may_raise_a_session_of_their_own_and_no_thread() -> None:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
-        can_be_raised, found = json.loads(answer.read())
+        raisable, found = json.loads(answer.read())
     os.waitpid(child, 0)
-    assert can_be_raised
+    assert raisable
     assert [session for session, _ in found] == [str(weight.session) for weight in (*LADDER, LADDER[0])]
     assert {thread for _, thread in found} == {LADDER[0].thread}
