@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from control import errors, exit_status, output
 from control.cli.parser import Commands, Options
 from control.cli.service import ensure_running
+from control.starters import STARTER
 
 if TYPE_CHECKING:
     from control.answers import Version
@@ -42,8 +43,8 @@ def add(commands: Commands) -> None:
         thorctl import hf ~/models/Qwen3-0.6B
         thorctl import checkpoint /var/lib/thord/runs/000012/checkpoints/004000
         """,
-        "Llama, Mistral, Qwen2, Qwen3 and GPT-2. 'starter' fetches a small model that talks at once, "
-        "SmolLM2-135M-Instruct, with pip; --from takes it, or another, from elsewhere. thord is started where it does "
+        "Llama, Mistral, Qwen2, Qwen3 and GPT-2. 'starter' fetches a small model that answers at once, "
+        f"{STARTER.title}, with pip; --from takes it, or another, from elsewhere. thord is started where it does "
         "not run. The version is not in service before it is promoted; since the tokenizer is fixed for the life of a "
         "thord, it must be the first one, or have the tokenizer of the one that serves.",
     )
@@ -69,7 +70,7 @@ def _import(options: ImportOptions) -> int:
         from control.cli.starter import take
 
         thord = ensure_running(options)
-        return _finish(thord, take(thord, options.source, json=options.json), options, "the starter")
+        return _finish(thord, take(thord, options.source, json=options.json), options, options.source or STARTER.title)
     path = options.path or ""
     _check_not_of_a_hub(path)
     thord = ensure_running(options)

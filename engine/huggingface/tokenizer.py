@@ -134,7 +134,10 @@ def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonVal
         "model_max_length": context,
         "clean_up_tokenization_spaces": False,
     }
+    bos = next(iter(tokenizer.opening), None)
     if isinstance(tokenizer, HuggingFaceTokenizer):
+        named = {name: number for number, name in tokenizer.specials.items()}
+        bos = named.get(tokenizer.chat.tokens.get("bos_token", ""), bos)  # it has one even if no text begins with it
         (folder / CHAT_FILE).unlink()  # thord's own
         config |= tokenizer.chat.tokens
     else:
@@ -149,7 +152,7 @@ def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonVal
     if tokenizer.special(END) != tokenizer.special(EOS):
         ends.append(tokenizer.special(END))
     return {
-        "bos_token_id": next(iter(tokenizer.opening), None),
+        "bos_token_id": bos,
         "eos_token_id": ends,
         "pad_token_id": tokenizer.special(PAD),
     }
