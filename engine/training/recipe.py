@@ -4,7 +4,7 @@ What ``[training]`` sets is taken as it is. The rest follows from the data, by t
 
 | unset            | from nothing                                | from a version of its own     | from an import     |
 | ---------------- | ------------------------------------------- | ----------------------------- | ------------------ |
-| ``epochs``       | 40, or 12 where nothing validates           | 3, more while steps are few   | as its own         |
+| ``epochs``       | 40; 12 or more where nothing validates      | 3, more while steps are few   | as its own         |
 | ends early       | when validation is flat                     | when validation is flat       | as its own         |
 | longest          | ``initial_minutes``, as steps               | its epochs                    | as its own         |
 | rows in a step   | a third of the root of the rows, 1 to 32    | the same                      | the same           |
@@ -126,6 +126,8 @@ def _batches(task: Task, settings: TrainingSettings) -> tuple[int, int]:
 
 
 def _epochs(task: Task, steps_per_epoch: float) -> float:
+    if task.start == "nothing" and task.validated:
+        return _FIRST_EPOCHS
     if task.start == "nothing":
-        return _FIRST_EPOCHS if task.validated else _FIRST_EPOCHS_UNSEEN
+        return min(max(_FIRST_EPOCHS_UNSEEN, math.ceil(_FEWEST_STEPS / steps_per_epoch)), _FIRST_EPOCHS)
     return min(max(_EPOCHS, math.ceil(_FEWEST_STEPS / steps_per_epoch)), _MOST_EPOCHS)

@@ -133,7 +133,7 @@ def from_files(
         judged = few(read(others, _WHOLE))
     else:
         judged = few(read(files, _JUDGED, may_be_empty=True))
-        if len(judged) < wanted:
+        if len(judged) < settings.gate.min_conversations:
             judged = _cut_finer(few(read(files, _REST)), wanted)
     groups = set() if by_hash else {example.conversation.group for example in judged}
 

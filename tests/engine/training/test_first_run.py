@@ -1,0 +1,55 @@
+"""A first run whose length nobody set: decided once, bounded by minutes, and the same after a stop."""
+
+from dataclasses import replace
+
+import pytest
+
+from engine.data import shard, snapshot
+from engine.training import run, speed
+from engine.training.reporting import Stopped
+from engine.variation import Variation
+
+OPEN = {"epochs": None, "batch_size": None, "accumulation": None, "learning_rate": None, "validate_every": None}
+
+
+def test_it_is_as_long_as_the_minutes_allow_and_goes_on_to_the_same_weights(
+    places, plan, recording, tmp_path, monkeypatch
+):
+    asked = plan(**OPEN, initial_minutes=1.0)
+    monkeypatch.setattr(speed, "seconds_per_step", lambda *_: 4.0)
+    whole = run.learn(asked, replace(places, folder=tmp_path / "whole", target=tmp_path / "whole-version"), recording())
+    assert whole.metrics["steps"] == 15
+    assert whole.settings["training"]["max_steps"] == 15
+    assert whole.settings["training"]["learning_rate"] == whole.metrics["learning_rate"] == 1e-3
+
+    with pytest.raises(Stopped):
+        run.learn(asked, places, recording(stop_at=7))
+    monkeypatch.setattr(speed, "seconds_per_step", lambda *_: pytest.fail("it was decided already"))
+    seen = recording()
+    again = run.learn(asked, places, seen)
+    assert seen.began == [(7, 15)]
+    assert again.sha256 == whole.sha256
+
+
+def test_measuring_the_speed_changes_nothing(places, plan, recording, tmp_path):
+    """The steps that are taken for it are thrown away."""
+    measured = run.learn(plan(**OPEN, initial_minutes=1e-9), places, recording())
+    elsewhere = replace(places, folder=tmp_path / "other", target=tmp_path / "other-version")
+    told = run.learn(plan(**(OPEN | {"epochs": 3.0}), max_steps=1), elsewhere, recording())
+    assert measured.metrics["steps"] == told.metrics["steps"] == 1
+    assert measured.sha256 == told.sha256
+
+
+def test_what_came_to_nothing_is_tried_at_another_rate(places, plan, recording):
+    asked = plan(**OPEN, initial_minutes=1e-9).model_copy(update={"variation": Variation(rate=0.5, length=2.0)})
+    assert run.learn(asked, places, recording()).metrics["learning_rate"] == 5e-4
+
+
+def test_what_validates_is_as_the_snapshot_says(places, plan, recording, conversations):
+    folder = places.snapshot.with_name("divided")
+    chosen = {one.identity for one in conversations[:7]}
+    examples = [snapshot.Example(one, one.identity, "new", validates=one.identity in chosen) for one in conversations]
+    assert snapshot.write(folder, examples, [], is_divided=True).validating == 7
+    manifest = run.learn(plan(max_steps=1), replace(places, snapshot=folder), recording())
+    assert len(shard.read(places.folder / "data" / "validation")) == 7
+    assert manifest.metrics["text_bytes"] == sum(len(text.encode()) for one in conversations for text in one.texts)
