@@ -15,6 +15,7 @@ class VersionOptions(Options):
     """What ``version`` is given."""
 
     version: str
+    settings: bool
     diff: str | None
 
 
@@ -37,6 +38,7 @@ def add(commands: Commands) -> None:
         "thorctl version 12\nthorctl version 12 --diff 11\nthorctl version 12 --diff 11 --json",
     )
     version.add_argument("version", metavar="VERSION")
+    version.add_argument("--settings", action="store_true", help="show the settings it was trained with, too")
     version.add_argument("--diff", metavar="OTHER", help="show metrics and settings that differ from this version's")
     promote = commands.add(
         "promote",
@@ -100,10 +102,12 @@ def _version(options: VersionOptions) -> int:
                 "sha256": version["sha256"],
             }
         )
-        for name in ("metrics", "settings"):
+        for name in ("metrics", "settings") if options.settings else ("metrics",):
             if figures := _flat(version.get(name)):
                 output.say(f"\n{name}")
                 output.fields({f"  {key}": _figure(key, value) for key, value in figures.items()})
+        if not options.settings and version.get("settings"):
+            output.say(f"\nthe settings it was trained with: thorctl version {options.version} --settings")
     return exit_status.DONE
 
 

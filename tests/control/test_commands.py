@@ -220,6 +220,11 @@ def test_train_wait_says_by_its_status_how_the_cycle_ended(
     assert (done.returncode, json.loads(done.stdout)["state"]) == (status, state)
 
 
+def test_a_version_shows_its_settings_only_when_asked(stand_in: StandIn, ctl: Ctl) -> None:
+    assert "training.learning_rate" not in ctl("version", "12").stdout
+    assert "training.learning_rate" in ctl("version", "12", "--settings").stdout
+
+
 def test_difference_of_two_versions(stand_in: StandIn, ctl: Ctl) -> None:
     assert ctl.json("version", "12", "--diff", "11") == {
         "from": "000011",
