@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from control.answers import Json
 
 
 class Starter(NamedTuple):
@@ -31,7 +34,7 @@ class Starter(NamedTuple):
     member: str
     sha256: str
     size: int
-    sampling: dict[str, float | int | bool]
+    sampling: dict[str, Json]
     licence: str
     origin: str
 

@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from control import errors, exit_status, output
+from control import errors, exit_status, output, paths
 from control.cli.parser import Commands, Options
 from control.cli.service import ensure_running
+from control.cli.starter import HUB, import_model, take
 from control.starters import STARTER
 
 if TYPE_CHECKING:
     from control.answers import Version
     from control.client import Layout, Thord
 
-_HUB = "hub:"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _KINDS: tuple[Layout, ...] = ("hf", "gguf", "checkpoint")
 _STARTER = "starter"
@@ -67,14 +67,12 @@ def add(commands: Commands) -> None:
 def _import(options: ImportOptions) -> int:
     layout = _layout(options)
     if layout is None:
-        from control.cli.starter import take
-
         thord = ensure_running(options)
         return _finish(thord, take(thord, options.source, json=options.json), options, options.source or STARTER.title)
     path = options.path or ""
-    _check_not_of_a_hub(path)
+    _check_is_there(path)
     thord = ensure_running(options)
-    return _finish(thord, thord.import_model(path, layout), options, path)
+    return _finish(thord, import_model(thord, path, layout), options, path)
 
 
 def _layout(options: ImportOptions) -> Layout | None:
@@ -93,18 +91,20 @@ def _layout(options: ImportOptions) -> Layout | None:
     return layout
 
 
-def _check_not_of_a_hub(path: str) -> None:
-    """Say so where a name on the hub was given for a folder.
+def _check_is_there(path: str) -> None:
+    """Say so where nothing is at a path, or a name on the hub was given for one.
 
     Raises:
-        NotFoundError: there is no such folder, and it looks like a name on the hub.
+        NotFoundError: nothing is there.
     """
-    if path.startswith(_HUB) or (_HUB_NAME.fullmatch(path) and not Path(path).exists()):
-        name = path.removeprefix(_HUB)
+    if paths.is_there(Path(path).expanduser()):
+        return
+    if path.startswith(HUB) or _HUB_NAME.fullmatch(path):
         raise errors.NotFoundError(
             f"there is no folder {path} here; to fetch it from the Hugging Face hub: "
-            f"thorctl import starter --from {_HUB}{name}"
+            f"thorctl import starter --from {HUB}{path.removeprefix(HUB)}"
         )
+    raise errors.NotFoundError(f"there is no {path}, or this user may not see it")
 
 
 def _finish(thord: Thord, version: Version, options: ImportOptions, name: str) -> int:

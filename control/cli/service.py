@@ -141,13 +141,18 @@ def ensure_running(options: Options) -> Thord:
     """
     thord = connect(options)
     try:
-        thord.status()
+        status = thord.status()
     except errors.NotRunningError:
         if options.socket:
             raise
         output.say_error("thord is not running; starting it")
         started = StartOptions(**{**vars(options), "workers": [], "profile": None, "set": [], "timeout": 300.0})
         _launch(thord, started)
+        return thord
+    if status["state"] == "starting":
+        from control.process import wait_ready
+
+        wait_ready(thord, status["pid"], 300.0)
     return thord
 
 

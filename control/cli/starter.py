@@ -10,7 +10,7 @@ from control.cli import transfer
 from control.starters import STARTER
 
 if TYPE_CHECKING:
-    from control.answers import Version
+    from control.answers import Json, Version
     from control.client import Layout, Thord
 
 HUB = "hub:"
@@ -30,7 +30,24 @@ def take(thord: Thord, source: str | None, *, json: bool) -> Version:
     if own:
         watcher.note(f"{STARTER.title}, licence {STARTER.licence}, by {STARTER.origin}")
     watcher.note(f"importing {path}")
-    return thord.import_model(path, layout, STARTER.sampling if own else None)
+    return import_model(thord, path, layout, STARTER.sampling if own else None)
+
+
+def import_model(thord: Thord, path: str | Path, layout: Layout, sampling: dict[str, Json] | None = None) -> Version:
+    """Have thord take over a model that this user can see.
+
+    Raises:
+        ThordError: it cannot; where its own user may not see the model, with what to do.
+    """
+    try:
+        return thord.import_model(path, layout, sampling)
+    except errors.ThordError as error:
+        if error.code != "no_such_file":
+            raise
+        raise errors.NotFoundError(
+            f"{error}: it runs as a user of its own, and as a service it has a /tmp of its own. Put the model where "
+            "that user may read it, for instance below /srv"
+        ) from error
 
 
 def _fetched(thord: Thord, source: str | None, watcher: transfer.Bar | transfer.Lines) -> tuple[Path, Layout, bool]:

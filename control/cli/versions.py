@@ -61,7 +61,9 @@ def _versions(options: Options) -> int:
     if options.json:
         output.emit(versions)
     elif not versions:
-        output.say("no version yet; the first cycle makes one: thorctl train --wait")
+        output.say(
+            "no version yet; take one that talks: thorctl import starter --promote; or learn: thorctl train --wait"
+        )
     else:
         output.columns(
             ("VERSION", "STATE", "FROM", "CYCLE", "PARAMETERS", "CREATED", "SHA256"),

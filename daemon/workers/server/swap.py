@@ -75,7 +75,10 @@ class Swapper:
     def _take_up_current(self) -> None:
         version = artifacts.current_version(self._context.paths.current)
         if version is None:
-            self._on_unready("no version exists yet: the first one is served when its training and evaluation are done")
+            self._on_unready(
+                "no version exists yet: the first one is served when its training and evaluation are done, or when a "
+                "model is imported: thorctl import starter --promote"
+            )
             self._say_what_serves()
             return
         self._on_unready(f"version {version:06d} is being loaded")

@@ -153,6 +153,12 @@ def test_a_number_is_never_given_to_two_versions(tmp_path: Path) -> None:
         assert await store.next_version(41) == 42
         assert await store.reserve_version(41) == 42
         assert await store.next_version(41) == 43
+        await store.release_version(42)
+        assert await store.reserve_version(41) == 42
+        assert await store.reserve_version(41) == 43
+        await store.release_version(42)
+        assert await store.next_version(41) == 44
+        await store.release_version(43)
         cycle = await store.add_cycle("api", CycleRequest())
         await store.update(cycle.id, version=50)
         assert await store.next_version(41) == 51
