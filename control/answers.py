@@ -152,9 +152,12 @@ class Version(TypedDict):
 
 
 class Progress(TypedDict):
-    """Where a training run is."""
+    """Where a cycle is: what it does, how much of it is done and of how much, or the step of training."""
 
     state: str
+    activity: NotRequired[str]
+    done: NotRequired[int]
+    total: NotRequired[int | None]
     step: NotRequired[int]
     steps: NotRequired[int]
     loss: NotRequired[float | None]

@@ -128,6 +128,18 @@ class TrainProgress(Message):
     """How many train together."""
 
 
+class PhaseProgress(Message):
+    """How far a run or an evaluation is with what is no step of training. ``eta_seconds`` counts to its end."""
+
+    kind: Literal["phase_progress"] = "phase_progress"
+    request: int
+    """The cycle, or the number of an evaluation asked for by hand."""
+    activity: str
+    done: int
+    total: int | None
+    eta_seconds: float | None
+
+
 class Trained(Message):
     """The run ended and its candidate is published under ``versions/``."""
 
@@ -220,6 +232,7 @@ FromWorker = Annotated[
     | Scanned
     | Retaken
     | TrainProgress
+    | PhaseProgress
     | Trained
     | Imported
     | Evaluated

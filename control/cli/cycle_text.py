@@ -41,12 +41,15 @@ def say_outcome(cycle: Cycle, waiting: int) -> None:
 
 def show(cycle: Cycle) -> None:
     """Everything about a cycle."""
+    from control.cli.progress import describe
+
     quality = cycle.get("quality")
     output.fields(
         {
             "cycle": str(cycle["id"]),
             "state": output.paint_state(cycle["state"]),
             "outcome": output.clean(cycle.get("outcome")),
+            **({"progress": describe(cycle["progress"])} if "progress" in cycle else {}),
             "how good it is": quality["words"] if quality else "-",
             "differs from the last": output.clean(cycle.get("differs")),
             "started by": output.clean(cycle["reason"]),

@@ -28,15 +28,20 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if progress["state"] != self._state or now >= self._next or progress.get("step") == progress.get("steps"):
+        state = progress["state"] if "step" in progress else f"{progress['state']} {progress.get('activity')}"
+        is_last = "step" in progress and progress["step"] == progress.get("steps")
+        if state != self._state or now >= self._next or is_last:
             output.say(describe(progress))
-            self._state = progress["state"]
+            self._state = state
             self._next = now + self._SECONDS
 
 
 def describe(progress: Progress) -> str:
     """``training: step 20/300, loss 3.21, 8,123 tokens/s, 12 s left``."""
     state, slowed = progress["state"], slowed_down(progress.get("slowed_to"))
+    if "activity" in progress:
+        step = f"step {progress['step']}/{progress.get('steps')}, " if "step" in progress else ""
+        return f"{state}: {step}{_of_phase(progress)}" + (f", {slowed}" if slowed else "")
     if state != "training" or "step" not in progress or "steps" not in progress:
         return f"{state}: {slowed}" if slowed else state
     parts = [f"step {progress['step']}/{progress['steps']}", *_figures(progress)]
@@ -53,6 +58,14 @@ def describe(progress: Progress) -> str:
 def slowed_down(share: float | None) -> str:
     """``slowed by other programs: 3 % of a processor``; empty where they do not slow it down."""
     return "" if share is None else f"slowed by other programs: {100 * share:.0f} % of a processor"
+
+
+def _of_phase(progress: Progress) -> str:
+    """``tokenising 300/1,200, 12 s left``."""
+    text, total, eta = output.clean(progress.get("activity", "")), progress.get("total"), progress.get("eta_seconds")
+    if total:
+        text += f" {progress.get('done', 0):,}/{total:,}"
+    return f"{text}, {output.duration(eta)} left" if eta is not None else text
 
 
 def _figures(progress: Progress) -> list[str]:
@@ -74,12 +87,16 @@ def _with_bar(thord: Thord, number: int) -> Cycle:
 
         def show(progress: Progress) -> None:
             description = f"cycle {number} {progress['state']}"
-            if progress["state"] == "training" and "step" in progress and "steps" in progress:
+            if "activity" in progress and (total := progress.get("total")):
+                bar.update(task, description=description, completed=progress.get("done", 0), total=total)
+                bar.update(task, figures=_of_phase(progress))
+            elif progress["state"] == "training" and "step" in progress and "steps" in progress:
                 step, steps = progress["step"], progress["steps"]
                 bar.update(task, description=description, completed=step, total=steps, figures=_in_brief(progress))
             else:
                 bar.tasks[0].total = None  # of unknown length; `update` takes None for "as before"
-                bar.update(task, description=description, completed=0, figures=slowed_down(progress.get("slowed_to")))
+                figures = ", ".join(filter(None, [_of_phase(progress), slowed_down(progress.get("slowed_to"))]))
+                bar.update(task, description=description, completed=0, figures=figures)
 
         return thord.wait(number, show)
 

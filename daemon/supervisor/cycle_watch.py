@@ -1,4 +1,4 @@
-"""Who follows a cycle, and what they are told: its state, the training step of the moment, and what slows it down."""
+"""Who follows a cycle, and what they are told: its state, its phase or step of the moment, and what slows it down."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pydantic import JsonValue
 
 from daemon.cycle import CycleState
-from daemon.messages import TrainProgress
+from daemon.messages import PhaseProgress, TrainProgress
 from daemon.supervisor.records import Cycle
 
 _QUEUED_LINES = 256
@@ -28,6 +28,7 @@ class CycleWatch:
         self._told: float | None = None
         self._cycle: Cycle | None = None
         self._training: TrainProgress | None = None
+        self._phase: PhaseProgress | None = None
         self._followers: dict[asyncio.Queue[Line | None], int] = {}
 
     @contextlib.contextmanager
@@ -47,16 +48,18 @@ class CycleWatch:
             line.update(self._training.model_dump(mode="json", exclude={"kind"}))
         if (slowed_to := self._slowed_to()) is not None:
             line["slowed_to"] = slowed_to
+        if self._phase is not None and self._phase.request == cycle.id:
+            line.update(self._phase.model_dump(mode="json", exclude={"kind", "request"}))
         return line
 
     def tell(self, cycle: Cycle) -> None:
         """The cycle is in a new state or at a new attempt."""
-        self._cycle = cycle
+        self._cycle, self._phase = cycle, None
         self._send(cycle.id, self.describe(cycle))
 
     def train(self, progress: TrainProgress) -> None:
         """Training came further."""
-        self._training = progress
+        self._training, self._phase = progress, None
         if self._cycle is not None and self._cycle.id == progress.cycle:
             self._send(progress.cycle, self.describe(self._cycle))
 
@@ -66,9 +69,15 @@ class CycleWatch:
             self._told = self._slowed_to()
             self._send(self._cycle.id, self.describe(self._cycle))
 
+    def phase(self, progress: PhaseProgress) -> None:
+        """Something came further that is no step of training."""
+        if self._cycle is not None and self._cycle.id == progress.request:
+            self._phase = progress
+            self._send(progress.request, self.describe(self._cycle))
+
     def end(self, cycle: Cycle) -> None:
         """The cycle has ended."""
-        self._cycle, self._training = None, None
+        self._cycle, self._training, self._phase = None, None, None
         self._send(cycle.id, None)
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from daemon.messages import (
     Evaluate,
     Evaluated,
     FromWorker,
+    PhaseProgress,
     Train,
     Trained,
     TrainProgress,
@@ -328,6 +329,8 @@ class Cycles:
             if isinstance(message, TrainProgress):
                 self._watch.train(message)
                 furthest.reached(message.step)
+            elif isinstance(message, PhaseProgress):
+                self._watch.phase(message)
 
         with work_of_a_process():
             answer = await self._workers.run("trainer", command, on_message)
@@ -352,7 +355,7 @@ class Cycles:
             return await self._refuse(cycle, *unworthy)
         command = Evaluate(request=cycle.id, version=version, incumbent=incumbent, cycle=cycle.id)
         with work_of_a_process():
-            answer = await self._evaluations.run(command)
+            answer = await self._evaluations.run(command, self._tell_phase)
         if not isinstance(answer, Evaluated):
             raise not_done(answer)
         await insist(lambda: self._store.add_metrics(version, answer.metrics), self._troubles)
@@ -380,6 +383,10 @@ class Cycles:
         return await self._move(
             cycle, CycleEvent.REFUSED, verdict=verdict, gate=gate, outcome=reason, data_at_fault=True
         )
+
+    def _tell_phase(self, message: FromWorker) -> None:
+        if isinstance(message, PhaseProgress):
+            self._watch.phase(message)
 
     async def _promote(self, cycle: Cycle) -> Cycle:
         self._promoting = True

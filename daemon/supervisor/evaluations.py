@@ -3,7 +3,7 @@
 import asyncio
 
 from daemon.messages import Evaluate, Evaluated, Failure, FromWorker
-from daemon.supervisor.ports import Workers
+from daemon.supervisor.ports import OnMessage, Workers
 from daemon.supervisor.promotion import Promotion
 from daemon.supervisor.request_numbers import RequestNumbers
 from daemon.supervisor.store import NoSuchRecordError, Store
@@ -28,14 +28,14 @@ class Evaluations:
         self._one_at_a_time = asyncio.Lock()
         self.judging: set[int] = set()
 
-    async def run(self, command: Evaluate) -> FromWorker:
-        """Have the evaluator do one command; waits for another that is under way.
+    async def run(self, command: Evaluate, on_message: OnMessage = lambda _: None) -> FromWorker:
+        """Have the evaluator do one command; waits for another that is under way. ``on_message`` hears of progress.
 
         Raises:
             WorkerLostError: it ended without an answer.
         """
         async with self._one_at_a_time:
-            return await self._workers.run("evaluator", command, lambda _: None)
+            return await self._workers.run("evaluator", command, on_message)
 
     async def judge(self, number: int | None, files: tuple[str, ...]) -> Evaluated:
         """Judge a version (null: the one in service) on files, or on what its own cycle held out.

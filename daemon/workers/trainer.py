@@ -18,6 +18,7 @@ from daemon.messages import Failure, Import, Reload, Train, Trained, TrainProgre
 from daemon.settings import faults
 from daemon.settings.sections import Tables
 from daemon.workers import runtime
+from daemon.workers.phases import Phases
 from daemon.workers.runtime import Channel
 from engine import memory
 from engine.config import TrainingSettings
@@ -187,10 +188,11 @@ class _Report:
         self._log_every = log_every
         self._validation_loss: float | None = None
         self._sent_at = 0.0
+        self._phases = Phases(channel, cycle)
 
-    def preparing(self, activity: str) -> None:
-        """Show that something moves."""
-        self._channel.advance(activity)
+    def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
+        """Show that something moves, and how far."""
+        self._phases.advance(activity, done, total)
 
     def started(self, step: int, steps: int) -> None:
         """Log where the loop begins."""

@@ -24,6 +24,9 @@ from engine.version import LoadedVersion
 Load = Callable[[], LoadedVersion]
 """Loads a version. Candidate and incumbent are in memory one after the other, never both."""
 
+Advance = Callable[[str, int, int], None]
+"""Told what is under way, how much of it is done, and of how much; both are 0 where that is not known."""
+
 UNIGRAM = "the unigram baseline"
 
 
@@ -77,7 +80,7 @@ def judge(
     training: Callable[[], Iterator[Example]],
     settings: EvaluationSettings,
     gate_settings: GateSettings,
-    advance: Callable[[str], None] = lambda activity: None,
+    advance: Advance = lambda activity, done, total: None,
     quantization: Quantization = "none",
     earlier: Collection[str] = (),
 ) -> Evaluation:
@@ -95,20 +98,20 @@ def judge(
     prompts = samples.prompts(settings.sample_prompts, held_out)
     version = candidate()
     against = UNIGRAM
-    ours = _examine(version, held_out, replayed, prompts, settings, lambda: advance("measuring the candidate"))
+    ours = _examine(version, held_out, replayed, prompts, settings, advance, "the candidate")
     quantized = _quantized(version, ours, held_out, settings, quantization, advance)
     theirs: _Findings | None = None
     if incumbent is None:
-        documents = _training_documents(version.tokenizer, training(), lambda: advance("fitting the baseline"))
+        documents = _training_documents(version.tokenizer, training(), lambda: advance("fitting the baseline", 0, 0))
         baseline = Unigram(version.tokenizer.vocabulary, documents)
         reference = baseline.measure(encode_documents(version.tokenizer, held_out))
     else:
         del version  # its memory is wanted for the other
         other = incumbent()
         against = f"version {other.manifest.version}"
-        theirs = _examine(other, held_out, replayed, prompts, settings, lambda: advance("measuring the incumbent"))
+        theirs = _examine(other, held_out, replayed, prompts, settings, advance, "the incumbent")
         reference = theirs.held_out
-    advance("drawing")
+    advance("drawing", 0, 0)
     kinds = ["chat" if conversation.messages else "text" for conversation in held_out]
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
     return Evaluation(
@@ -122,7 +125,7 @@ def measure_version(
     version: LoadedVersion,
     conversations: Sequence[Conversation],
     settings: EvaluationSettings,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> Likelihood:
     """The likelihood of each conversation under one version."""
     documents = encode_documents(version.tokenizer, conversations)
@@ -136,16 +139,23 @@ def _examine(
     replayed: Sequence[Conversation],
     prompts: Sequence[Prompt],
     settings: EvaluationSettings,
-    advance: Callable[[], None],
+    advance: Advance,
+    who: str,
 ) -> _Findings:
-    advance()
+    def measuring(done: int, total: int) -> None:
+        advance(f"measuring {who}", done, total)
+
+    def remembering(done: int, total: int) -> None:
+        advance(f"measuring {who} on what was replayed", done, total)
+
     answers = []
-    for prompt in prompts:
+    for number, prompt in enumerate(prompts):
+        advance(f"having {who} answer", number, len(prompts))
         answers.append(samples.answer(version.model, version.tokenizer, prompt, settings.sample_tokens))
-        advance()
+    measuring(0, 0)
     return _Findings(
-        held_out=measure_version(version, held_out, settings, advance),
-        replayed=measure_version(version, replayed, settings, advance),
+        held_out=measure_version(version, held_out, settings, measuring),
+        replayed=measure_version(version, replayed, settings, remembering),
         answers=answers,
     )
 
@@ -156,7 +166,7 @@ def _quantized(
     held_out: Sequence[Conversation],
     settings: EvaluationSettings,
     quantization: Quantization,
-    advance: Callable[[str], None],
+    advance: Advance,
 ) -> dict[str, float]:
     """Bits per byte of a version with quantized weights, and how much worse that is; empty if it is never so, or no
     number comes of it.
@@ -165,7 +175,11 @@ def _quantized(
     """
     if not decoders.round_weights(version.model, quantization):
         return {}
-    found = measure_version(version, held_out, settings, lambda: advance("measuring the candidate quantized"))
+
+    def measuring(done: int, total: int) -> None:
+        advance("measuring the candidate quantized", done, total)
+
+    found = measure_version(version, held_out, settings, measuring)
     figures = {
         "quantized_bits_per_byte": found.bits_per_byte,
         "quantization_loss_bits_per_byte": found.bits_per_byte - ours.held_out.bits_per_byte,

@@ -97,9 +97,11 @@ def measure(
     *,
     length: int,
     batch_size: int,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> Likelihood:
-    """The likelihood of every document under ``model``; ``advance`` is called after each batch.
+    """The likelihood of every document under ``model``.
+
+    ``advance`` is told after each batch how many windows are done, and of how many.
 
     Windows of ``length`` tokens are batched by size, so that little is padded. The model must be in evaluation mode.
     """
@@ -113,7 +115,7 @@ def measure(
             batch = windows[first : first + batch_size]
             nats_N, owners_N = _score(model, documents, batch, device)
             nats_C.index_add_(0, owners_N, nats_N)
-            advance()
+            advance(min(first + batch_size, len(windows)), len(windows))
     return Likelihood(nats_C.numpy(), _token_counts(documents), _sizes(documents))
 
 

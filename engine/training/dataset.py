@@ -37,6 +37,8 @@ def prepare(
         NothingToLearnError: nothing in the snapshot is supervised.
     """
     chosen = validation_identities(source, settings.validation_share)
+    manifest = snapshot.read_manifest(source)
+    total = 2 * (manifest.new + manifest.replayed)  # read twice: for what is trained on, and for what validates
 
     def conversations(*, validation: bool) -> Iterator[tuple[Conversation, int]]:
         for number, example in enumerate(snapshot.train_examples(source)):
@@ -45,7 +47,7 @@ def prepare(
                 for one in augment.with_copies(example, copies, settings.seed):
                     yield one.conversation, one.learn_from
             if number % 100 == 0:
-                reporter.preparing("tokenising")
+                reporter.preparing("tokenising", number + (total // 2 if validation else 0), total)
                 if reporter.stopping():
                     raise Stopped
 

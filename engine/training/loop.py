@@ -291,7 +291,9 @@ class Loop:
         world = self._world
         self._checkpoints.await_copies()
         with self._average.in_place():
-            for batch in self._validation.in_order(self._microbatch(), world.rank, world.size):
+            rows, size = len(self._validation), self._microbatch() * world.size
+            for number, batch in enumerate(self._validation.in_order(self._microbatch(), world.rank, world.size)):
+                self._reporter.preparing("validating", min(number * size, rows), rows)
                 with self._autocast():
                     total += self._objective.measure(self._model, batch.to(self._placement.device))["loss"]
                 weight += self._objective.weight(batch)

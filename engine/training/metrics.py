@@ -87,9 +87,9 @@ class Recorder:
         self._further = further
         self._process = psutil.Process()
 
-    def preparing(self, activity: str) -> None:
+    def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
         """Nothing to record."""
-        self._further.preparing(activity)
+        self._further.preparing(activity, done, total)
 
     def started(self, step: int, steps: int) -> None:
         """Cut away what was recorded of later steps; say what is true of the whole run, once."""

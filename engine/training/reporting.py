@@ -41,8 +41,8 @@ class Stopped(Exception):  # noqa: N818 - no error: the reporter asked for it
 class Reporter(Protocol):
     """Who is told how a run goes, and who may end it."""
 
-    def preparing(self, activity: str) -> None:
-        """Something moves on before the loop begins."""
+    def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
+        """Something moves on that is no step: ``done`` of ``total``, 0 where that is not known."""
         ...
 
     def started(self, step: int, steps: int) -> None:
@@ -76,7 +76,7 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that says nothing and never stops, for runs from Python."""
 
-    def preparing(self, activity: str) -> None:
+    def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
         """As `Reporter`."""
 
     def started(self, step: int, steps: int) -> None:

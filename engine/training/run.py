@@ -127,6 +127,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     data = dataset.prepare(places.folder / DATA, places.snapshot, tokenizer, record.plan.training, reporter)
     model = _model(settings, record.plan, places, tokenizer)
     objective = MaskedCrossEntropy(record.plan.training.label_smoothing, _anchor(record, places))
+    reporter.preparing("measuring how long a step takes")
     training, record = _decided(record, places, data, settings, model, objective, tokenizer)
     world = ranks.meet(record.placement.device)
     epoch = steps_per_epoch(len(data.rows), training)
@@ -267,17 +268,20 @@ def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:
         return tokenizers.load(version.read_config(places.base).tokenizer, places.base)
     folder = places.folder / TOKENIZER
     if not folder.exists():
-        reporter.preparing("training the tokenizer")
-        texts = _texts(snapshot.train_examples(places.snapshot))
+        texts = _texts(snapshot.train_examples(places.snapshot), reporter)
         tokenizer = tokenizers.train(plan.tokenizer, texts)
         with artifacts.publishing(folder) as draft:
             tokenizer.save(draft)
     return tokenizers.load(plan.tokenizer.kind, folder)
 
 
-def _texts(examples: Iterator[Example]) -> Iterator[str]:
-    for example in examples:
+def _texts(examples: Iterator[Example], reporter: Reporter) -> Iterator[str]:
+    """What a tokenizer is trained on; when all of it is read, merging takes its time, of which nothing is known."""
+    for number, example in enumerate(examples):
+        if number % 100 == 0:
+            reporter.preparing("training the tokenizer")
         yield from example.conversation.texts
+    reporter.preparing("training the tokenizer")
 
 
 def _model_settings(plan: Plan, places: Places) -> ModelSettings:

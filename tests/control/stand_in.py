@@ -90,9 +90,10 @@ EVENTS = [
 ]
 PROGRESS = [
     {"state": "collecting"},
+    {"state": "training", "activity": "tokenising", "done": 300, "total": 1200, "eta_seconds": 4.0},
     {"state": "training", "step": 5, "steps": 10, "loss": 3.25, "learning_rate": 0.001, "tokens_per_second": 8123.4,
      "eta_seconds": 12.0, "validation_loss": None},
-    {"state": "evaluating"},
+    {"state": "evaluating", "activity": "fitting the baseline", "done": 0, "total": None, "eta_seconds": None},
 ]  # fmt: skip
 
 

@@ -167,8 +167,9 @@ def test_train_wait_shows_progress_and_the_outcome(stand_in: StandIn, ctl: Ctl) 
     lines = ctl("train", "--wait").stdout.splitlines()
     assert lines == [
         "collecting",
+        "training: tokenising 300/1,200, 4 s left",
         "training: step 5/10, loss 3.250, 8,123 tokens/s, 12 s left",
-        "evaluating",
+        "evaluating: fitting the baseline",
         "cycle 7 is done: version 000012 serves now: better by 0.31 bits",
         "3 conversations wait for the next cycle: thorctl train --wait",
         "its figures, and what it answers: thorctl cycle 7",

@@ -13,6 +13,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Evaluate, Evaluated, Failure
 from daemon.settings.sections import Tables
+from daemon.workers.phases import Phases
 from daemon.workers.runtime import Channel
 from engine import artifacts, device, version
 from engine.artifacts import ArtifactError
@@ -62,6 +63,7 @@ class Evaluator:
 
     def __init__(self, paths: Paths, channel: Channel, settings: Tables) -> None:
         self._paths, self._channel, self._settings = paths, channel, settings
+        self._phases = Phases(channel, 0)
         if settings.training.threads:
             torch.set_num_threads(settings.training.threads)
 
@@ -71,6 +73,7 @@ class Evaluator:
         Raises:
             Stopped: this worker was asked to stop.
         """
+        self._phases = Phases(self._channel, command.request)
         with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
             try:
                 answer = self._measure_files(command) if command.files else self._judge(command)
@@ -156,7 +159,7 @@ class Evaluator:
             raise BadFilesError(f"no conversation to measure in {', '.join(command.files)}")
         loaded = self._loader(command.version)()
         likelihood = evaluate.measure_version(
-            loaded, chosen, self._settings.evaluation, lambda: self._advance("measuring")
+            loaded, chosen, self._settings.evaluation, lambda done, total: self._advance("measuring", done, total)
         )
         sampled = f" of {len(found)} (evaluation.max_conversations)" if len(chosen) < len(found) else ""
         reason = f"measured on {len(chosen)}{sampled} conversations of the files named; no gate decides on files"
@@ -207,10 +210,10 @@ class Evaluator:
 
         return load
 
-    def _advance(self, activity: str) -> None:
+    def _advance(self, activity: str, done: int = 0, total: int = 0) -> None:
         if self._channel.stopping.is_set():
             raise Stopped
-        self._channel.advance(activity)
+        self._phases.advance(activity, done, total)
 
     def _fail(self, command: Evaluate, reason: str, *, retry: bool) -> None:
         _logger.error("evaluation failed", reason=reason, retry=retry)

@@ -58,8 +58,8 @@ class Recording:
     stumbles: list[tuple[int, str]] = field(default_factory=list)
     closeups: list[tuple[int, CloseUp]] = field(default_factory=list)
 
-    def preparing(self, activity: str) -> None:
-        pass
+    def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
+        assert done <= total or not total
 
     def started(self, step: int, steps: int) -> None:
         self.began.append((step, steps))
