@@ -149,6 +149,10 @@ class Version(TypedDict):
     metrics: dict[str, float]
     quality: NotRequired[Quality | None]
     settings: NotRequired[dict[str, Json]]
+    note: NotRequired[str | None]
+    pinned: NotRequired[bool]
+    purged_at: NotRequired[str | None]
+    purged_why: NotRequired[str | None]
 
 
 class Progress(TypedDict):

@@ -102,6 +102,9 @@ def _version(options: VersionOptions) -> int:
                 "parameters": output.figure(version["parameters"]),
                 "how good it is": quality["words"] if (quality := version.get("quality")) else "-",
                 "sha256": version["sha256"],
+                **({"note": output.clean(note)} if (note := version.get("note")) else {}),
+                **({"pinned": "yes"} if version.get("pinned") else {}),
+                **({"purged": _purged(version)} if version.get("purged_at") else {}),
             }
         )
         for name in ("metrics", "settings") if options.settings else ("metrics",):
@@ -111,6 +114,10 @@ def _version(options: VersionOptions) -> int:
         if not options.settings and version.get("settings"):
             output.say(f"\nthe settings it was trained with: thorctl version {options.version} --settings")
     return exit_status.DONE
+
+
+def _purged(version: Version) -> str:
+    return f"{output.moment(version.get('purged_at'))}: {output.clean(version.get('purged_why'))}"
 
 
 def _promote(options: PromoteOptions) -> int:

@@ -2,7 +2,7 @@
 
 from pydantic import JsonValue
 
-from daemon.messages import Counts, FromWorker, HostFigures, Ready, Unwatched, WorkerName
+from daemon.messages import Counts, FromWorker, HostFigures, Unwatched, WorkerName
 from daemon.supervisor.ports import Workers
 
 
@@ -25,9 +25,7 @@ class Observed:
         """The counts for clients."""
         return self.counts.model_dump(mode="json", exclude={"kind"})
 
-    def _observe(self, worker: WorkerName, message: FromWorker) -> None:
-        if worker == "intake" and isinstance(message, Ready):
-            self.unwatched = {}  # it says so again
+    def _observe(self, _: WorkerName, message: FromWorker) -> None:
         if isinstance(message, Counts):
             self.counts = message
         elif isinstance(message, HostFigures):

@@ -78,7 +78,7 @@ class Intake:
         self._pending = Pending(self._settings.data.settle_seconds)
         self._watcher = Watcher(wake=lambda: self._channel.commands.put(None))
         self._sent: Counts | None = None
-        self._unwatched: dict[str, str] = {}
+        self._told_unwatched: dict[str, str] | None = None
         self._retry_at: float | None = None
         self._retry_seconds = RETRY_SECONDS[0]
         self._quarantine, self._reader = self._make_reader()
@@ -88,9 +88,10 @@ class Intake:
         artifacts.sweep_drafts(self._paths.snapshots)
         self._watch()
         self._channel.ready()
-        self._send_counts()
+        self._tell()
         try:
             self._guarded(self._account_for_death)
+            self._tell()
             self._guarded(self._scan)
             while not self._channel.stopping.is_set():
                 command = self._next_command()
@@ -140,7 +141,7 @@ class Intake:
         except (StorageError, OSError) as error:
             self._note_full_disk(error)
             answer = Failure(request=request, reason=f"the disk cannot be written: {error}", retry=True)
-        self._send_counts()
+        self._tell()
         if answer is not None:
             self._channel.send(answer)
 
@@ -269,7 +270,7 @@ class Intake:
             for path in batch:
                 self._pending.forget(path)
             tally.add(found)
-            self._send_counts()
+            self._tell()
             _logger.info("read", files=len(batch), added=found.added, duplicates=found.duplicates)
         return tally
 
@@ -308,7 +309,7 @@ class Intake:
                 raise
             except Exception as error:
                 tally.add(self._set_aside(path, error))
-        self._send_counts()
+        self._tell()
         return tally
 
     # What a file did to it -------------------------------------------------------------------------------------------
@@ -350,10 +351,6 @@ class Intake:
         except OSError as error:
             _logger.error("the inbox cannot be made", folder=str(self._paths.inbox), reason=str(error))  # noqa: TRY400
         self._watcher.watch(self._roots())
-        unwatched = {storable_path(root): reason for root, reason in self._watcher.unwatched.items()}
-        if unwatched != self._unwatched:
-            self._unwatched = unwatched
-            self._channel.send(Unwatched(folders=unwatched))
 
     def _make_reader(self) -> tuple[Quarantine, Reader]:
         data = self._settings.data
@@ -369,11 +366,16 @@ class Intake:
             raise StoppingError
         self._channel.advance("reading")
 
-    def _send_counts(self) -> None:
+    def _tell(self) -> None:
+        """Say how many conversations there are, and which folders are not watched, where that has changed."""
         counts = self._ledger.counts()
         if counts != self._sent:
             self._sent = counts
             self._channel.send(counts)
+        unwatched = {storable_path(root): reason for root, reason in self._watcher.unwatched.items()}
+        if unwatched != self._told_unwatched:
+            self._told_unwatched = unwatched
+            self._channel.send(Unwatched(folders=unwatched))
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Do something that writes; on a full or read-only disk leave it for later, with everything unread kept."""

@@ -199,9 +199,16 @@ def test_what_has_nothing_to_score_is_not_chosen(held_out: list[Conversation]) -
 def test_progress_is_told_of_every_part(
     version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], training: Training
 ) -> None:
-    told: list[str] = []
+    told: list[tuple[str, int, int]] = []
+
+    def advance(activity: str, done: int, total: int) -> None:
+        told.append((activity, done, total))
+
     evaluate.judge(
-        lambda: version(model, 2), lambda: version(untrained, 1), held_out, training, SETTINGS, GATE, told.append
+        lambda: version(model, 2), lambda: version(untrained, 1), held_out, training, SETTINGS, GATE, advance
     )
-    assert {"measuring the candidate", "measuring the incumbent"} <= set(told)
+    for who in ("the candidate", "the incumbent"):
+        parts = [(done, total) for activity, done, total in told if activity == f"measuring {who}"]
+        assert parts == sorted(parts)
+        assert parts[-1][0] == parts[-1][1] > 0, "all of it"
     assert len(told) > 10
