@@ -15,7 +15,7 @@ def phase(activity: str, request: int = 7) -> PhaseProgress:
 
 
 def test_every_phase_is_shown_and_of_no_other_cycle() -> None:
-    watch, training, evaluating = CycleWatch(), cycle(CycleState.TRAINING), cycle(CycleState.EVALUATING)
+    watch, training, evaluating = CycleWatch(lambda: None), cycle(CycleState.TRAINING), cycle(CycleState.EVALUATING)
     watch.tell(training)
     watch.phase(phase("tokenising"))
     shown = watch.describe(training)
