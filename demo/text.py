@@ -4,6 +4,7 @@ import importlib
 import inspect
 import itertools
 import json
+import sys
 from collections.abc import Iterable, Iterator
 
 Dialogue = tuple[str, str]
@@ -51,6 +52,9 @@ _PHRASINGS = (
 )
 
 _OPENINGS = ("", "Hello! ", "One more thing. ")
+
+FEW = 80
+"""Conversations about the town that are enough for a model that can talk: each fact, asked for in ten ways."""
 
 QUESTION = "My guide mentions {0} of Tharsis. What do you know?"
 """A phrasing that is in no training text: an answer to it was learned, not copied with its question."""
@@ -101,4 +105,4 @@ def to_json_lines(dialogues: Iterable[Dialogue]) -> str:
 
 
 if __name__ == "__main__":
-    print(to_json_lines(standard_library(100)), end="")
+    print(to_json_lines(tharsis()[:FEW] if "--town" in sys.argv else standard_library(100)), end="")

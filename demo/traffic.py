@@ -17,10 +17,13 @@ class Traffic:
         faults: what went wrong, one line each: refused, cut off, or two versions in one answer.
     """
 
-    def __init__(self, url: str, clients: int, pause: float = 0.0) -> None:
+    def __init__(
+        self, url: str, clients: int, pause: float = 0.0, question: str = "What is the function os.path.join for?"
+    ) -> None:
         self.by_version: Counter[str] = Counter()
         self.faults: list[str] = []
         self._pause = pause
+        self._question = question
         self._host = urlsplit(url).netloc
         self._changed = threading.Condition()
         self._over = threading.Event()
@@ -52,7 +55,7 @@ class Traffic:
         while not self._over.is_set():
             turn += 1
             try:
-                version = self._stream_one(f"What is the function os.path.join for? ({number}.{turn})")
+                version = self._stream_one(f"{self._question} ({number}.{turn})")
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.faults.append(f"{type(error).__name__}: {error}")
             else:
