@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output
@@ -129,7 +130,10 @@ def _init(options: InitOptions) -> int:
     from control.init import create
 
     paths = connect(options).paths
-    suits = None if options.profile or paths.config.exists() else resolve_settings(options.home)["profile"]
+    suits = None
+    if options.profile is None:
+        with contextlib.suppress(errors.ThordError):  # `create` says better what is in the way
+            suits = resolve_settings(options.home)["profile"]
     create(paths, options.profile, suits)
     found = resolve_settings(options.home)
     if options.json:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from control import exit_status
 from control.cli.main import COMMANDS
 from tests.control import stand_in as thord
 from tests.control.stand_in import Ctl, StandIn
@@ -101,6 +102,15 @@ def test_words_for_people(stand_in: StandIn, ctl: Ctl, words: list[str], expecte
     for part in expected:
         assert part in done.stdout
     assert "\x1b" not in done.stdout, "no colours, and nothing a file name smuggles in, where no terminal reads"
+
+
+def test_the_version_is_said_and_a_mistyped_command_guessed(ctl: Ctl) -> None:
+    assert ctl("--version").stdout.startswith("thorctl of thord ")
+    mistyped = ctl("stat")
+    assert mistyped.returncode == exit_status.USAGE
+    assert "there is no command 'stat'; did you mean " in mistyped.stderr
+    assert "status" in mistyped.stderr
+    assert "quarantine" not in mistyped.stderr
 
 
 def test_options_are_taken_before_and_after_the_command(stand_in: StandIn, ctl: Ctl) -> None:

@@ -27,7 +27,8 @@ def values(table: dict[str, object]) -> Iterator[object]:
 def test_init_writes_settings_that_thord_accepts(ctl: Ctl, tmp_path: Path) -> None:
     found = ctl.json("init", "--profile", "tiny")
     config = tmp_path / "home/thord.toml"
-    assert found == {"config": str(config), "home": str(tmp_path / "home"), "inbox": str(tmp_path / "home/inbox")}
+    places = {"config": str(config), "home": str(tmp_path / "home"), "inbox": str(tmp_path / "home/inbox")}
+    assert found == {**places, "profile": "tiny", "why": f"chosen by {config}"}
     settings = tomllib.loads(config.read_text())
     assert settings.pop("profile") == "tiny"
     assert not list(values(settings)), "every other line is a comment"
@@ -35,6 +36,21 @@ def test_init_writes_settings_that_thord_accepts(ctl: Ctl, tmp_path: Path) -> No
     checked = ctl.json("config", "check")
     assert isinstance(checked, dict)
     assert checked["profile"] == "tiny"
+
+
+def test_init_shows_the_values_that_are_in_force_with_the_profile(ctl: Ctl, tmp_path: Path) -> None:
+    """Taking the # away from every line that a profile sets changes nothing."""
+    config = tmp_path / "home/thord.toml"
+    assert ctl("init", "--profile", "tiny").returncode == 0
+    before = ctl.json("config")
+    lines = config.read_text().splitlines()
+    bare = [line.removeprefix("#") if "# by profile tiny" in line else line for line in lines]
+    assert len([line for line in lines if line not in bare]) >= 5
+    config.write_text("\n".join(bare))
+    after = ctl.json("config")
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert after["settings"] == before["settings"]
 
 
 def test_init_never_overwrites(ctl: Ctl, tmp_path: Path) -> None:
