@@ -35,6 +35,7 @@ FAST = (
     "training.epochs=8",
     "training.batch_size=4",
     "training.validate_every=20",
+    "training.validation_share=0",  # all is learned at once; tests/daemon/workers/intake has what becomes of the rest
     "training.learning_rate=4e-3",
     "evaluation.length=128",
     "gate.draws=1000",
