@@ -32,13 +32,16 @@ class Quality(TypedDict):
     words: str
 
 
-def quality(metrics: Mapping[str, float] | None) -> Quality | None:
-    """What the metrics of a version say of it; null where it was not judged yet."""
+def quality(metrics: Mapping[str, float] | None, *, first: bool) -> Quality | None:
+    """What the metrics of a version say of it; null where it was not judged yet.
+
+    ``first``: it began with nothing, so the text of its run is all that it knows.
+    """
     bits = (metrics or {}).get("bits_per_byte")
     if bits is None:
         return None
     level, words = next((level, words) for least, level, words in _TABLE if bits >= least)
-    size = (metrics or {}).get("text_bytes")
+    size = (metrics or {}).get("text_bytes") if first else None
     if level in {"noise", "fragments"}:
         words += f"; {_too_little(size)}; {_REMEDY}" if size else f"; {_REMEDY}"
     return {"level": level, "words": f"{words} ({bits:.2f} bits per byte)"}

@@ -29,9 +29,9 @@ def version_name(number: int | None) -> str | None:
     return None if number is None else f"{number:06d}"
 
 
-def in_words(metrics: Mapping[str, float] | None) -> JsonValue:
-    """How good a version is, for clients."""
-    found = quality(metrics)
+def in_words(metrics: Mapping[str, float] | None, *, first: bool) -> JsonValue:
+    """How good a version is, for clients; ``first``: it began with nothing."""
+    found = quality(metrics, first=first)
     return None if found is None else {"level": found["level"], "words": found["words"]}
 
 
@@ -111,7 +111,13 @@ class Cycle(Record):
         asked = self.request.model_dump(mode="json", exclude_defaults=True)
         versions = {name: version_name(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
         differs = {"differs": self.variation.words} if self.variation else {}
-        return {**shown, **versions, **differs, "quality": in_words(self.metrics), **asked}
+        return {
+            **shown,
+            **versions,
+            **differs,
+            "quality": in_words(self.metrics, first=self.base_version is None),
+            **asked,
+        }
 
 
 class Version(Record):
@@ -164,7 +170,7 @@ class Version(Record):
             "sha256": self.sha256,
             "parameters": self.parameters,
             "metrics": dict(self.metrics),
-            "quality": in_words(self.metrics),
+            "quality": in_words(self.metrics, first=self.parent is None),
             "previous": version_name(self.previous),
             "note": self.note,
             "pinned": self.pinned,

@@ -53,7 +53,7 @@ async def _quality(learning: Learning) -> JsonValue:
         version = await asyncio.wait_for(learning.store.version(serving), _QUALITY_SECONDS)
     except (TimeoutError, NoSuchRecordError, StoreUnavailableError):
         return None
-    return in_words(version.metrics)
+    return in_words(version.metrics, first=version.parent is None)
 
 
 async def health(call: Call) -> Response:
