@@ -1,6 +1,7 @@
 """Every command: its JSON, its words for people, what it asks of thord."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -314,6 +315,14 @@ def test_quarantine_is_grouped_by_file_and_reason_with_a_total(stand_in: StandIn
     assert "9        1, 2, 3 …  not JSON at column 9" in shown
     assert "1 in quarantine; 1 more lines like these: -n 2" in shown
     assert "b.json" in ctl("quarantine").stdout
+
+
+def test_the_commands_of_retention_md(stand_in: StandIn, ctl: Ctl) -> None:
+    stand_in.answers["POST", "/v1/clean"] = (200, thord.CLEANING)
+    [block] = re.findall(r"```sh\n(.*?)```", (thord.REPOSITORY / "docs/retention.md").read_text(), re.DOTALL)
+    for command in block.splitlines():
+        assert ctl(*command.split()[1:]).returncode == 0, command
+    assert ("POST", "/v1/versions/12/unpin", {}) in stand_in.asked
 
 
 def test_clean_says_what_goes_and_why_and_by_its_status_what_could_not(stand_in: StandIn, ctl: Ctl) -> None:
