@@ -240,7 +240,9 @@ def _read_all(
     for path in files:
         found = 0
         problem = (
-            "it holds nothing to learn" if part is _WHOLE else f"{part.words} of it hold nothing whole; it is too short"
+            "it holds nothing to learn"
+            if part is _WHOLE
+            else f"{part.words} of it hold nothing whole; it is too short to be split"
         )
         for item in _items(path, limits, part, reading):
             advance()
