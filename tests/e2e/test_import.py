@@ -1,6 +1,7 @@
 """A published model is taken over, serves, learns, and goes out again for transformers to read; checkpoints too."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from demo.text import Dialogue
-from tests.e2e.service import Service
+from tests.e2e.service import Service, running
 from tests.foreign import make_tokenizer
 from tests.hub import local_hub
 
@@ -31,6 +32,13 @@ def publish(folder: Path) -> Qwen2ForCausalLM:
     model.generation_config.update(do_sample=True, top_k=1, temperature=2.0)
     model.save_pretrained(folder)
     return model
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """One that keeps the checkpoints of its runs."""
+    with running(tmp_path / "home", "retention.enabled=false") as started:
+        yield started
 
 
 @torch.no_grad()
