@@ -213,4 +213,5 @@ def _failed_start(status: int, stderr: IO[bytes], paths: Paths) -> errors.ThordE
         return errors.UsageError(said or "thord refuses its settings", "bad_configuration")
     how = f"signal {-status}" if status < 0 else f"status {status}"
     log = paths.log("thord")
-    return errors.ThordError(f"thord ended with {how} before it was ready; its log is {log}\n{said}".rstrip())
+    where = f"; its log is {log}" if log.exists() else ""
+    return errors.ThordError(f"thord ended with {how} before it was ready{where}\n{said}".rstrip())

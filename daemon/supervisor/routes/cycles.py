@@ -1,6 +1,7 @@
 """Cycles: start, look, follow, cancel."""
 
 import asyncio
+from collections.abc import Sequence
 
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse, Response
@@ -11,7 +12,7 @@ from daemon.supervisor import samples, versions
 from daemon.supervisor.control_errors import ControlError
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.ndjson import NdjsonResponse
-from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation, check_files
+from daemon.supervisor.operations import NUMBERS_END, Body, Call, House, Operation, check_files
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.records import CycleRequest, moment, version_name
 from engine.config import TrainingSettings
@@ -36,6 +37,7 @@ async def train(call: Call) -> Response:
     """Queue a cycle; 409 with the number of the one under way."""
     body = await call.body(TrainBody)
     check_files((*body.train_files, *body.validation_files, *(name for name in body.corpus if name not in NAMED)))
+    _check_corpora(body.corpus, call.house)
     _check_overrides(call.house.service.tables.training, body.overrides)
     if body.base is not None:
         await _check_base(call.house.learning, body.base)
@@ -103,6 +105,15 @@ async def _check_base(learning: Learning, base: int) -> None:
     if found["tokenizer_sha256"] != served.get("tokenizer_sha256"):
         why = f"version {version_name(base)} has another tokenizer than the one in service, which could not follow it"
         raise ControlError(409, "foreign_tokenizer", why)
+
+
+def _check_corpora(names: Sequence[str], house: House) -> None:
+    """Say at once what the intake would find: a corpus known by name that is neither here nor to be fetched."""
+    address, folder = house.service.tables.data.enwik8_address, house.learning.paths.corpora
+    missing = [name for name in NAMED if name in names and not address and not (folder / name).exists()]
+    if missing:
+        what = f"to learn from {missing[0]}, set data.{missing[0]}_address to where it can be fetched, by http or https"
+        raise ControlError(422, "bad_settings", what)
 
 
 def _check_overrides(training: TrainingSettings, overrides: dict[str, JsonValue]) -> None:

@@ -326,6 +326,7 @@ def test_openapi_describes_every_operation(shared: Running) -> None:
         ("POST", "/v1/stop", b"[" * 100_000, 400, "bad_request"),
         ("POST", "/v1/cycles", b'{"overrides": {"epochs": -1}}', 422, "bad_settings"),
         ("POST", "/v1/cycles", b'{"overrides": {"speed": 9}}', 422, "bad_settings"),
+        ("POST", "/v1/cycles", b'{"corpus": ["enwik8"]}', 422, "bad_settings"),
         ("POST", "/v1/cycles", b'{"base": 99}', 404, "not_found"),
         ("POST", "/v1/cycles", b'{"base": 0}', 400, "bad_request"),
         ("POST", "/v1/cycles", b'{"base": 99999999999999999999}', 400, "bad_request"),
