@@ -438,7 +438,10 @@ class InferenceSettings(Section):
     """``[inference]``: the engine that answers."""
 
     device: Device = Field("auto", description="Where to answer.")
-    precision: Precision = Field("auto", description="Numbers to answer in.")
+    precision: Precision = Field(
+        "auto",
+        description="Numbers to answer in; auto takes bf16 wherever the kernel answers, for memory is the limit there.",
+    )
     quantization: Quantization = Field(
         "none",
         description="Weights in 8 or 4 bits: less memory, faster, a little worse; 'thorctl version' says how much.",

@@ -31,7 +31,7 @@ from engine.config import PRESETS, InferenceSettings, ModelSettings, TokenizerSe
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError
-from engine.inference import decoders, footprint
+from engine.inference import decoders, footprint, precision
 from engine.inference.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
@@ -215,7 +215,7 @@ def overhead(question: Question) -> int:
     In this process, which does nothing else: code that is read from disk, and products that torch compiles and keeps.
     """
     answering = question.inference
-    placement = device.resolve(answering.device, answering.precision)
+    placement = precision.of_model(question.model, answering)
     torch.set_num_threads(1)  # memory is asked for, and a busy machine answers one thread sooner
     where, before = placement.device, psutil.Process().memory_info().rss
     model = registry.build(question.model.model_copy(update={"layers": 1}), question.vocabulary, seed=0)
@@ -285,7 +285,7 @@ def _available_bytes(where: torch.device) -> int:
 
 def _held_bytes(question: Question) -> int:
     answering = question.inference
-    placement = device.resolve(answering.device, answering.precision)
+    placement = precision.of_model(question.model, answering)
     return footprint.of_model(
         question.model, question.vocabulary, placement, answering.max_batch, answering.quantization
     )

@@ -47,9 +47,14 @@ def hidden(resident: Resident, prompts: Sequence[Stretch], newest: Sequence[Stre
     return read, newest_B1D[: len(newest), 0]
 
 
+def depends_on_shapes(resident: Resident) -> bool:
+    """Each shape is computed in a way of its own, as torch does; not so the kernel."""
+    return not isinstance(resident.model, NativeDecoder)
+
+
 def length_step(resident: Resident) -> int:
     """Chunks of prompts are padded to multiples of it."""
-    return 1 if isinstance(resident.model, NativeDecoder) else lengths(resident.cache).step
+    return lengths(resident.cache).step if depends_on_shapes(resident) else 1
 
 
 def scores(resident: Resident, hidden_TD: Tensor) -> Tensor:

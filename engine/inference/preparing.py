@@ -8,9 +8,9 @@ import torch
 
 from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
-from engine.config import Quantization
+from engine.config import InferenceSettings, Quantization
 from engine.device import Placement
-from engine.inference import decoders, footprint, forward, graphs
+from engine.inference import decoders, footprint, forward, graphs, precision
 from engine.inference.batching import CHUNK, buckets
 from engine.inference.forward import Stretch
 from engine.inference.slots import Resident, WeightSlots
@@ -38,6 +38,17 @@ def check(folder: Path, beside: Resident | None) -> None:
     if f"{manifest.version:06d}" != folder.name:
         raise UnfitVersionError(f"{folder}: its manifest says that it is version {manifest.version}")
     _check_tokenizer(manifest.tokenizer_sha256, manifest.files, beside)
+
+
+def place(folder: Path, settings: InferenceSettings) -> Placement:
+    """Where and in what numbers a checked version answers.
+
+    Raises:
+        UnfitVersionError: its configuration is damaged.
+        NotNowError: it cannot be read.
+    """
+    with _told_apart(folder):
+        return precision.of_version(folder, settings)
 
 
 def room(
@@ -140,7 +151,7 @@ def _warm(resident: Resident, rows: int) -> None:
         forward.hidden(resident, [Stretch(row, 0, [bos] * length)], [])
     (read_TD,), none_BD = forward.hidden(resident, [Stretch(row, 0, [bos] * longest)], [])
     found = [forward.logits(resident, [read_TD[-1]], none_BD)]
-    last = resident.context - 1 if resident.cache.rewinds else 0
+    last = resident.context - 1 if resident.cache.rewinds and forward.depends_on_shapes(resident) else 0
     for size in buckets(rows):
         _, newest_BD = forward.hidden(resident, [], [Stretch(row, last, (bos,))] * size)
         found.append(forward.logits(resident, [], newest_BD))

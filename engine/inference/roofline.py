@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from engine import device, version
+from engine import version
 from engine.artifacts import ArtifactError
 from engine.config import InferenceSettings
 from engine.device import ImpossiblePlacementError, Placement
-from engine.inference import decoders
+from engine.inference import decoders, precision
 
 _READ = 256 << 20
 _READS_A_TRY = {"cpu": 1, "cuda": 16}
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("inference", type=InferenceSettings.model_validate_json, metavar="INFERENCE")
     options = parser.parse_args()
     try:
-        placement = device.resolve(options.inference.device, options.inference.precision)
+        placement = precision.of_version(options.folder, options.inference)
         weights = weight_bytes(options.folder, placement, options.inference)
     except (ArtifactError, ImpossiblePlacementError) as error:
         print(error, file=sys.stderr)

@@ -22,7 +22,7 @@ class Arena:
         self._piece = memoryview(b"")
 
     def take(self, tensor: Tensor) -> Tensor:
-        """A copy of a tensor that is contiguous. Of one that has no memory, the tensor itself."""
+        """A contiguous copy of a tensor. Of one that has no memory, the tensor itself."""
         if tensor.device.type != "cpu" or not tensor.nbytes:
             return tensor
         size = -(-tensor.nbytes // _ALIGNED) * _ALIGNED

@@ -36,9 +36,13 @@ class Packed:
 
 
 def pack(weight_NK: Tensor, bias_N: Tensor | None, quantization: Quantization) -> Packed:
-    """Lay a matrix out; unquantized it stays in its dtype, which must be float32 or bfloat16."""
+    """Lay a matrix out; unquantized it stays in its dtype, which must be float32 or bfloat16.
+
+    The weights may be a view that is in the kernel's order only when it is copied.
+    """
     outputs, inputs = weight_NK.shape
-    padded_NK = F.pad(weight_NK, (0, -inputs % GROUP, 0, -outputs % LANES))
+    missing = (0, -inputs % GROUP, 0, -outputs % LANES)
+    padded_NK = F.pad(weight_NK, missing) if any(missing) else weight_NK
     bias = None if bias_N is None else bias_N.to(torch.float32, copy=True)  # and no view of a mapped file
     if quantization == "int8":
         values_NK, scales_N = _to_8_bits(padded_NK)
@@ -89,4 +93,4 @@ def _divided(values: Tensor, scales: Tensor) -> Tensor:
 def _panels(values_NK: Tensor, together: int) -> Tensor:
     """[P, K / together, 16, together]: outputs side by side, each with so many inputs."""
     panels = values_NK.reshape(-1, LANES, values_NK.shape[1] // together, together)
-    return panels.transpose(1, 2).contiguous()
+    return panels.transpose(1, 2)

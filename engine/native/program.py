@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from engine.config import Quantization
+from engine.config import Gpt2Shape, ModelSettings, Quantization, ThorShape
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, LanguageModel, check_context
 from engine.models.gpt2 import WIDENING, Gpt2
@@ -42,6 +42,17 @@ def make(model: LanguageModel, device: torch.device, quantization: Quantization)
         return None
     fits = head % LANES == 0 and weight.dtype in _CACHES
     return NativeDecoder(model, quantization, kernel) if fits else None
+
+
+def serves(settings: ModelSettings) -> bool:
+    """Whether `make` would give a decoder for such a model on a CPU, in bf16 or float32."""
+    match settings.shape:
+        case Gpt2Shape() as shape:
+            return library.kernel() is not None and (shape.hidden // shape.heads) % LANES == 0
+        case ThorShape() as shape:
+            return library.kernel() is not None and shape.width % LANES == 0
+        case _:
+            return False
 
 
 def round_weights(model: Gpt2 | Thor, quantization: Quantization) -> None:

@@ -121,9 +121,8 @@ class Swapper:
         try:
             if not self._slots.holds(version):
                 preparing.check(folder, self._slots.serving)
-            room = preparing.room(
-                folder, self._placement, self._rows, self._slots, self._memory_limit, self._quantization
-            )
+            placement = preparing.place(folder, self._context.settings.inference)
+            room = preparing.room(folder, placement, self._rows, self._slots, self._memory_limit, self._quantization)
             if room == "in place":
                 preparing.check_weights(folder)
             elif self._slots.admit(version, wait_seconds=self._slots.drain_seconds + DRAIN_MARGIN):
@@ -185,7 +184,8 @@ class Swapper:
 
     def _install(self, folder: Path) -> None:
         turn, began = self._slots.turns.alone, time.monotonic()
-        self._slots.install(preparing.load(folder, self._placement, self._rows, self._quantization, turn))
+        placement = preparing.place(folder, self._context.settings.inference)
+        self._slots.install(preparing.load(folder, placement, self._rows, self._quantization, turn))
         self._metrics.load_seconds.observe(time.monotonic() - began)
 
     @property
