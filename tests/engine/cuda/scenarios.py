@@ -88,6 +88,7 @@ def train(family: str, placement: Placement, *, anchored: bool = False, **traini
             "accumulation": MICROBATCHES,
             "length": 64,
             "max_steps": STEPS,
+            "learning_rate": 3e-4,
             "validate_every": STEPS,
             "checkpoint_every": STEPS,
             "look_every": 2 * STEPS if anchored else 0,
