@@ -4,12 +4,12 @@ What ``[training]`` sets is taken as it is. The rest follows from the data, by t
 
 | unset            | from nothing                                | from a version of its own     | from an import     |
 | ---------------- | ------------------------------------------- | ----------------------------- | ------------------ |
-| ``epochs``       | 40; 12 or more where nothing validates      | 3, more below 40 steps        | 3, more below 24   |
+| ``epochs``       | 40; 12 or more where nothing validates      | 3, more below 40 steps        | as its own         |
 | ends early       | when validation is flat                     | when validation is flat       | as its own         |
 | longest          | ``initial_minutes``, as steps               | its epochs                    | as its own         |
 | rows in a step   | a third of the root of the rows, 1 to 32    | the same                      | the same           |
 | peak rate        | by size: 1e-3 to 2 M weights, down to 3e-4  | the same                      | 5e-5 at 135 M     |
-| ``validate_every`` | an epoch, 10 to 200 steps                 | the same                      | 12 steps at least  |
+| ``validate_every`` | an epoch, 10 to 200 steps                 | the same                      | 20 steps at least  |
 
 An import has learned more than any data here can teach it: at a tenth of the rate it takes up what is new and keeps
 what it knew (docs/studies.md), and its checkpoints are large, so that it is validated less often.
@@ -33,8 +33,7 @@ _FIRST_EPOCHS, _FIRST_EPOCHS_UNSEEN = 40.0, 12.0
 _EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 3.0, 10.0, 40
 _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE, _RATE_EXPONENT = 2e6, 1e-3, 3e-4, 1 / 3
 _IMPORT, _IMPORT_RATE, _IMPORT_RATES = 135e6, 5e-5, (5e-6, 1e-4)
-_FEWEST_STEPS_OF_IMPORT = 24
-_FEWEST_BETWEEN, _FEWEST_BETWEEN_OF_IMPORT, _MOST_BETWEEN = 10, 12, 200
+_FEWEST_BETWEEN, _FEWEST_BETWEEN_OF_IMPORT, _MOST_BETWEEN = 10, 20, 200
 _AS_EVER = Variation()
 
 
@@ -131,5 +130,4 @@ def _epochs(task: Task, steps_per_epoch: float) -> float:
         return _FIRST_EPOCHS
     if task.start == "nothing":
         return min(max(_FIRST_EPOCHS_UNSEEN, math.ceil(_FEWEST_STEPS / steps_per_epoch)), _FIRST_EPOCHS)
-    fewest = _FEWEST_STEPS_OF_IMPORT if task.start == "imported" else _FEWEST_STEPS
-    return min(max(_EPOCHS, math.ceil(fewest / steps_per_epoch)), _MOST_EPOCHS)
+    return min(max(_EPOCHS, math.ceil(_FEWEST_STEPS / steps_per_epoch)), _MOST_EPOCHS)
