@@ -394,7 +394,7 @@ def test_a_store_that_was_lost_gives_no_number_again_and_no_conversation_up(path
             lost = await it.store.cycle(6)
             assert (lost.state, lost.outcome) == (CycleState.FAILED, store_module._LOST)
             await settled(it)
-            assert Settle(cycle=6, learned=False, count_try=False) in workers.log
+            assert Settle(cycle=6, learned=False, count_try=False, why=store_module._LOST) in workers.log
             assert (await ended(it, (await it.cycles.trigger("api")).id)).id == 9
             await settled(it)
         assert workers.ledger.learned == [[1]] * 5 + [[9]] * 5
