@@ -294,7 +294,7 @@ def _complete_paths(parser: argparse.ArgumentParser) -> None:
 
     from control.init import profile_names
 
-    kinds = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+    kinds = {"FILE": shtab.FILE, "PATH": shtab.FILE, "DIR": shtab.DIRECTORY}
     names = {"workers": WORKERS, "worker": WORKERS, "profile": profile_names(), "task": ("chat", "text_generation")}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -41,19 +41,32 @@ def fetch(name: str, cache: Path) -> Path:
     hub = huggingface_hub.HfApi()
     folder = cache if os.geteuid() == 0 and not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() else None
     try:
-        files = hub.list_repo_files(repository)
-        wanted = choose(files, chosen, repository)
+        wanted = choose(hub.list_repo_files(repository), chosen, repository)
         for place, file in enumerate(wanted, 1):
             print(f"{file} ({place} of {len(wanted)})", file=sys.stderr, flush=True)
             path = Path(huggingface_hub.hf_hub_download(repository, file, cache_dir=folder))
     except FetchError:
         raise
     except Exception as error:  # of the package, and of what it speaks HTTP with
-        raise FetchError(
-            f"{repository} could not be fetched from the hub at {hub.endpoint}: {error}. Where it can be reached: "
-            f"hf download {repository} --local-dir DIR; then here: thorctl import starter --from DIR"
-        ) from error
+        kept = None if isinstance(error, huggingface_hub.errors.HfHubHTTPError) else _kept(repository, folder)
+        if kept is None:
+            raise FetchError(
+                f"{repository} could not be fetched from the hub at {hub.endpoint}: {error}. Where it can be reached: "
+                f"hf download {repository} --local-dir DIR; then here: thorctl import starter --from DIR"
+            ) from error
+        print(f"the hub at {hub.endpoint} cannot be reached; taking what was fetched before", file=sys.stderr)
+        path = kept / choose([file.name for file in kept.iterdir()], chosen, repository)[0]
     return path if path.suffix == ".gguf" else path.parent
+
+
+def _kept(repository: str, cache: Path | None) -> Path | None:
+    """What was fetched of a repository before, if it was."""
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(repository, cache_dir=cache, local_files_only=True))
+    except huggingface_hub.errors.LocalEntryNotFoundError:
+        return None
 
 
 def choose(files: Sequence[str], chosen: str, repository: str) -> list[str]:

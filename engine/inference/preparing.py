@@ -138,7 +138,8 @@ def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside
     if beside is not None and beside.manifest.tokenizer_sha256 != stated:
         raise UnfitVersionError(
             f"it has a foreign tokenizer ({stated[:12]}); version {beside.version}, which serves, has "
-            f"{beside.manifest.tokenizer_sha256[:12]}"
+            f"{beside.manifest.tokenizer_sha256[:12]}, and that stays for the life of a thord: give this model a home "
+            "of its own (thorctl -H DIR)"
         )
 
 

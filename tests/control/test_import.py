@@ -47,7 +47,9 @@ def test_what_is_on_this_machine_is_taken_from_where_it_is(
     assert taken(stand_in) == (tmp_path / name, layout, {})
 
 
-def test_a_model_of_a_hub_is_fetched_once(models: dict[str, dict[str, bytes]], stand_in: StandIn, ctl: Ctl) -> None:
+def test_a_model_of_a_hub_is_fetched_once(
+    models: dict[str, dict[str, bytes]], stand_in: StandIn, ctl: Ctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models["owner/name"] = {
         "config.json": b"{}",
         "model.safetensors": b"weights",
@@ -63,6 +65,11 @@ def test_a_model_of_a_hub_is_fetched_once(models: dict[str, dict[str, bytes]], s
     )
     assert (folder / "model.safetensors").read_bytes() == b"weights"
     assert "model.safetensors (2 of 3)" in done.stderr
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # so that it does not try again and again
+    done = ctl("import", "starter", "--from", "hub:owner/name")
+    assert (done.returncode, "taking what was fetched before" in done.stderr) == (0, True), done.stderr
+    assert stand_in.bodies("/v1/imports")[0] == stand_in.bodies("/v1/imports")[1]
 
 
 @pytest.mark.parametrize(
