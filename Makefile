@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
 
-.PHONY: help install lint format test check demo soak start stop status bench bench-serve bench-train docs clean
+.PHONY: help install lint format test check demo soak clients start stop status bench bench-serve bench-train docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -59,6 +59,9 @@ stop: ## stop it
 
 status: ## what it is doing
 	@$(CTL) status
+
+clients: $(VENV)/installed-dev ## unmodified clients of OpenAI's API against a served starter model
+	@$(BIN)/python tests/clients/run.py $(if $(FROM),--from $(FROM))
 
 bench: $(VENV)/installed-dev ## ours beside the public peers
 	@for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done

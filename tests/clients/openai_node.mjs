@@ -1,0 +1,21 @@
+// The package `openai` of npm.
+import assert from "node:assert";
+import OpenAI from "openai";
+
+const client = new OpenAI({ baseURL: process.env.THORD_URL, apiKey: "none" });
+const messages = [{ role: "user", content: "What is the capital of France?" }];
+const answer = await client.chat.completions.create({ model: "thor", messages, temperature: 0 });
+console.log(answer.choices[0].message.content);
+assert.equal(answer.choices[0].finish_reason, "stop");
+let text = "";
+const stream = await client.chat.completions.create({ model: "thor", messages, temperature: 0, stream: true });
+for await (const chunk of stream) text += chunk.choices[0]?.delta?.content ?? "";
+assert.equal(text, answer.choices[0].message.content);
+const helper = client.chat.completions.stream({ model: "thor", messages, temperature: 0 });
+assert.equal((await helper.finalChatCompletion()).choices[0].message.content, text);
+assert.ok((await client.completions.create({ model: "thor", prompt: "Once" })).choices[0].text);
+assert.equal((await client.embeddings.create({ model: "thor", input: Array(300).fill("a") })).data.length, 300);
+await assert.rejects(
+  client.chat.completions.create({ model: "thor", messages, tools: [{ type: "function", function: { name: "w" } }] }),
+  (error) => error.status === 400 && error.param === "tools",
+);
