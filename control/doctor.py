@@ -337,6 +337,14 @@ def _watched(patient: Patient) -> Iterator[Finding]:
         yield Finding("watch", "warn", problem, f"make it, or mend {patient.paths.config}, then: thorctl reload")
 
 
+def _model(patient: Patient) -> Iterator[Finding]:
+    if patient.status and patient.status["version"] is None:
+        remedy = (
+            "thorctl import starter --promote, for one that talks; or thorctl ingest FILE, to train one from scratch"
+        )
+        yield Finding("model", "warn", "no version serves yet", remedy)
+
+
 def _data(patient: Patient) -> Iterator[Finding]:
     inbox = patient.paths.inbox
     if patient.status is not None:
@@ -429,6 +437,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _workers,
     _port,
     _watched,
+    _model,
     _data,
     _logs,
     _systemd,
