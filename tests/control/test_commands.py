@@ -88,7 +88,7 @@ def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str
         ),
         (["train"], ["cycle 7 is queued", "thorctl cycle 7"]),
         (["versions"], ["000012", "serving", "1,234,567", "abababababab"]),
-        (["version", "12"], ["perplexity", "12.2", "training.learning_rate"]),
+        (["version", "12", "--settings"], ["perplexity", "12.2", "training.learning_rate"]),
         (["promote", "12"], ["version 000012 is serving"]),
         (["data"], ["held out", "learned"]),
         (["quarantine"], ["chats/ [31mbad.json", "not JSON"]),
