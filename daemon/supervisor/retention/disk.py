@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from control.paths import Paths
@@ -78,10 +78,12 @@ def remove(found: list[Path]) -> list[str]:
     return complaints
 
 
-def finish(paths: Paths) -> list[str]:
-    """Empty what an earlier removal left in ``.trash``; what could not be is said."""
-    places = (paths.versions, paths.runs, paths.snapshots, paths.tensorboard)
-    return [complaint for place in places for complaint in _empty(place / _TRASH)]
+def finish(paths: Paths, purged: Iterable[int]) -> list[str]:
+    """Remove what is left of purged versions, and what lies in ``.trash``; what could not be is said."""
+    complaints = remove([part for number in purged for part in parts(paths, "version", number)])
+    for place in (paths.versions, paths.runs, paths.snapshots, paths.tensorboard):
+        complaints += _empty(place / _TRASH)
+    return complaints
 
 
 def free_bytes(paths: Paths) -> int:

@@ -107,13 +107,8 @@ class Retention:
 
     async def finish(self) -> None:
         """Carry to its end what a crash interrupted. Call once at start."""
-        complaints = []
-        for version in await self._store.versions():
-            if version.is_purged:
-                found = await asyncio.to_thread(disk.parts, self._paths, "version", version.number)
-                complaints += await asyncio.to_thread(disk.remove, found)
-        complaints += await asyncio.to_thread(disk.finish, self._paths)
-        for complaint in complaints:
+        purged = [version.number for version in await self._store.versions() if version.is_purged]
+        for complaint in await asyncio.to_thread(disk.finish, self._paths, purged):
             _logger.error("could not be removed", what=complaint)
 
     async def close(self) -> None:

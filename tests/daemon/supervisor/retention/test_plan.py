@@ -122,3 +122,35 @@ def test_the_policy_says_which_setting_it_comes_from():
     assert (found.max_bytes, found.min_free_bytes) == (2 * 10**9, 10**9 + 5)
     names = set(RetentionSettings.model_fields)
     assert {name.removeprefix("retention.") for name in found.setting.values() if name} <= names
+
+
+def test_a_home_of_the_starter_model_stays_below_what_is_documented():
+    """100 cycles, each promoted or rejected by turns, every seventh failed: the pure part of what a home does."""
+    weights, checkpoints = 134_500_000 * 4, 3 * 134_500_000 * 12
+    rules = policy(RetentionSettings())
+    versions: list[Version] = []
+    runs: list[Thing] = []
+    serving: int | None = None
+    for cycle in range(1, 101):
+        if cycle % 7 == 0:
+            runs.append(Thing("run", cycle, checkpoints, float(cycle)))
+        else:
+            state = "rejected" if cycle % 3 == 0 else "available"
+            metrics = {"bits_per_byte": 9 - cycle / 20}
+            versions.insert(0, _version(cycle, parent=serving, previous=serving, metrics=metrics, state=state))
+            runs.append(Thing("published run", cycle, checkpoints, float(cycle)))
+            serving = cycle if state == "available" else serving
+        needed = needed_versions(Known(versions, frozenset(), {}, {serving or 0: "it serves"}, serving), 2)
+        kinds: dict[str, Kind] = {"available": "version", "rejected": "rejected"}
+        things = [
+            Thing(kinds[version.state], number, weights, float(number), needed.get(number, ""))
+            for version in versions
+            for number in [version.number]
+        ]
+        found = plan([*things, *runs], rules, NOW, 10**12)
+        gone = {(thing.kind, thing.number) for thing, _ in found.removed}
+        versions = [v for v in versions if ("version", v.number) not in gone and ("rejected", v.number) not in gone]
+        runs = [run for run in runs if (run.kind, run.number) not in gone]
+        assert sum(thing.bytes for thing, _ in found.kept) + checkpoints < 17 * 10**9
+        assert serving in {v.number for v in versions}
+    assert len(versions) >= 8
