@@ -121,6 +121,13 @@ class WeightSlots:
         with self._changed:
             return tuple(sorted(v for v, place in self._table.items() if place.state in ("serving", "previous")))
 
+    @property
+    def held_bytes(self) -> tuple[int, int]:
+        """What weights, and what caches of all versions take now."""
+        with self._changed:
+            residents = list(self._residents.values())
+        return sum(each.weight_bytes for each in residents), sum(each.cache.held_bytes for each in residents)
+
     def holds(self, version: int) -> bool:
         """Whether it is in memory, in whatever state."""
         with self._changed:

@@ -33,6 +33,8 @@ class Metrics:
         self.serving = self._gauge("serving_version", "The version that new requests go to; 0: none")
         self.degraded = self._gauge("service_degraded", "1: thord is degraded, and /readyz says why")
         self.cache_rows = self._gauge("cache_rows", "Sequences that the version in service has room for at once")
+        self.weight_bytes = self._gauge("weight_bytes", "What weights of all versions in memory take")
+        self.cache_bytes = self._gauge("cache_bytes", "What caches of all versions in memory have taken")
         self.resident = self._gauge("resident_versions", "Versions in memory")
         self._waiting = self._gauge("waiting_sequences", "Sequences in the queue")
         self._running = self._gauge("running_sequences", "Sequences that are being generated")

@@ -327,6 +327,8 @@ def test_metrics_can_be_read_by_prometheus(server: Server) -> None:
         assert all(sample.name.endswith(ends.get(family.type, ("",))) for sample in family.samples)
         assert family.type != "histogram" or name.endswith("_seconds")
     assert samples["thord_server_cache_rows",] == 8
+    assert samples["thord_server_weight_bytes",] > 4 * 64 * 256  # of the embedding alone
+    assert samples["thord_server_cache_bytes",] == 128 * 2 * 2 * 2 * 16 * 4  # what another prompt may begin with
     assert samples["thord_server_cached_prompt_tokens_total",] == 128
 
 
