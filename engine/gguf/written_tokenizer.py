@@ -107,6 +107,8 @@ def describe(tokenizer: Tokenizer, source: str) -> Written:
             template=tokenizer.chat_template,
         )
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.merges]
+    if not merges:
+        raise ForeignModelError("llama.cpp has no byte-level BPE without merges")
     keys: dict[str, int | bool | str] = {"model": "gpt2", "pre": _pre_type(described), **roles}
     return Written(tokens, types, merges=merges, keys=keys, template=tokenizer.chat_template)
 
