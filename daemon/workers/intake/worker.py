@@ -1,14 +1,10 @@
 """The loop of the intake: commands of the supervisor, files that changed, and waiting for a full disk to have room."""
 
-import contextlib
-import os
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-import psutil
 
 from control.paths import is_ignored
 from daemon import log
@@ -28,16 +24,15 @@ from daemon.messages import (
     ToWorker,
     Unwatched,
 )
-from daemon.workers.intake import collect, folders, suspects
+from daemon.workers.intake import collect, folders
+from daemon.workers.intake.caution import Caution
 from daemon.workers.intake.cycles import Cycles
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger, StorageError, open_database
-from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.intake.pending import Pending, age_of
 from daemon.workers.intake.quarantine import Quarantine
 from daemon.workers.intake.reader import ChangedError, Reader, Tally
 from daemon.workers.intake.sources import Sources
-from daemon.workers.intake.suspects import Suspects
 from daemon.workers.intake.watcher import Watcher
 from daemon.workers.runtime import Context
 from engine import artifacts
@@ -72,9 +67,7 @@ class Intake:
         self._ledger = Ledger(open_database(self._paths.ledger), Segments(self._paths.segments))
         self._sources = Sources(self._ledger.database)
         self._cycles = Cycles(self._ledger.database)
-        self._suspects = Suspects(self._ledger.database)
-        self._suspected: set[Path] = set()
-        self._now_reading = NowReading(self._paths.now_reading, _supervisor())
+        self._caution = Caution(self._ledger.database, self._paths.now_reading)
         self._pending = Pending(self._settings.data.settle_seconds)
         self._watcher = Watcher(wake=lambda: self._channel.commands.put(None))
         self._sent: Counts | None = None
@@ -189,7 +182,9 @@ class Intake:
 
     def _collect(self, command: Collect) -> Collected:
         if command.files:
-            return collect.from_files(command, self._paths, self._settings, self._advance, self._reading_for_cycle)
+            return collect.from_files(
+                command, self._paths, self._settings, self._advance, self._caution.reading_for_cycle
+            )
         self._scan()
         return collect.from_ledger(command, self._ledger, self._cycles, self._paths, self._settings, self._advance)
 
@@ -247,7 +242,7 @@ class Intake:
         Suspects come last and alone: whatever they do is not done to others.
         """
         tally = Tally()
-        waiting = sorted(dict.fromkeys(files), key=self._suspected.__contains__)
+        waiting = sorted(dict.fromkeys(files), key=self._caution.is_suspect)
         while waiting:
             batch: list[Path] = []
             found = Tally()
@@ -276,15 +271,14 @@ class Intake:
 
     def _has_room(self, path: Path, started: float) -> bool:
         """Whether the batch that began then takes this file too."""
-        return time.monotonic() - started < _BATCH_SECONDS and path not in self._suspected
+        return time.monotonic() - started < _BATCH_SECONDS and not self._caution.is_suspect(path)
 
     def _read_one(self, path: Path, *, anew: bool = False) -> Tally:
         try:
             tally = self._reader.read(path, anew=anew)
         except FileNotFoundError:
             tally = Tally()
-        if path in self._suspected:  # and yet it was read to its end
-            self._suspects.clear(path)
+        self._caution.clear(path)
         if tally.quarantined:
             _logger.warning(
                 "refused; 'thorctl quarantine' says why", file=storable_path(path), records=tally.quarantined
@@ -295,7 +289,7 @@ class Intake:
         """Read refused files again from their start; where one is gone, what was kept of it."""
         tally = Tally()
         with self._ledger.transaction():
-            self._suspects.give_another_chance()
+            self._caution.give_another_chance()
         for number, path in self._quarantine.sources():
             try:
                 with self._ledger.transaction():
@@ -321,24 +315,9 @@ class Intake:
             return self._reader.set_aside(path, collect.unexpected(error), error)
 
     def _account_for_death(self) -> None:
-        """Suspect the file that the last intake was reading when it died, and set aside what killed it too often."""
-        note = self._now_reading.left()
         with self._ledger.transaction():
-            if note is not None:
-                alone = note.supervisor == self._now_reading.supervisor
-                self._suspects.count(note.file, note.signature, suspects.ALONE if alone else suspects.TOGETHER)
-                if note.purpose == "ledger" and self._suspects.is_poison(note.file, note.signature):
-                    _logger.error("reading a file ended the intake; it is set aside", file=storable_path(note.file))
-                    self._reader.set_aside(note.file, suspects.REASON)
-            self._suspected = self._suspects.paths()
-        self._now_reading.clear()
-
-    @contextlib.contextmanager
-    def _reading_for_cycle(self, path: Path, signature: Signature) -> Iterator[None]:
-        if self._suspects.is_poison(path, signature):
-            raise collect.CollectError(f"{storable_path(path)}: {suspects.REASON}")
-        with self._now_reading.reading(path, signature, "cycle"):
-            yield
+            self._caution.account_for_death(self._reader.set_aside)
+        self._caution.now_reading.clear()
 
     # What it stands on -----------------------------------------------------------------------------------------------
 
@@ -358,7 +337,7 @@ class Intake:
         quarantine = Quarantine(self._ledger.database, self._paths.quarantine, limits.record_bytes)
         file_bytes = data.max_file_megabytes << 20
         share = data.held_out_share
-        reader = Reader(self._ledger, quarantine, limits, file_bytes, share, self._advance, self._now_reading)
+        reader = Reader(self._ledger, quarantine, limits, file_bytes, share, self._advance, self._caution.now_reading)
         return quarantine, reader
 
     def _advance(self) -> None:
@@ -399,12 +378,6 @@ class Intake:
         if self._retry_at is None:
             self._retry_seconds = RETRY_SECONDS[0]
             _logger.info("the disk can be written again")
-
-
-def _supervisor() -> str:
-    """Whose child this process is, told apart from any other process of the same number."""
-    parent = psutil.Process(os.getppid())
-    return f"{parent.pid} {parent.create_time()}"
 
 
 def _number_of(command: ToWorker) -> int:
