@@ -14,7 +14,7 @@ memory.keep_freed_memory()
 from engine.config import ModelSettings, TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
-from engine.device import Placement
+from engine import device
 from engine.models import registry
 from engine.tokenizers.base import Encoded
 from engine.training.checkpoint import Checkpoints
@@ -32,14 +32,14 @@ draws = np.random.default_rng(0)
 lengths = np.exp(draws.normal(5.0, 0.9, 1500)).clip(8, 256).astype(int)
 documents = (Encoded(draws.integers(8, 8192, n).astype(np.int32), np.arange(n) >= n * draws.random()) for n in lengths)
 settings = TrainingSettings(
-    max_steps=60, batch_size=8, length=256, early_stopping_patience=0, look_every=0,
-    validate_every=1000, checkpoint_every=1000,
+    max_steps=60, batch_size=8, accumulation=1, length=256, early_stopping_patience=0, look_every=0,
+    validate_every=1000, checkpoint_every=1000, learning_rate=3e-4,
 )
 shape = dict(hidden=64, layers=1, heads=4, kv_heads=2, feed_forward=128, context=256)
 model = registry.build(ModelSettings(preset="tiny", **shape), 8192, 0)
 with tempfile.TemporaryDirectory() as name, Checkpoints(Path(name) / "checkpoints", 2) as checkpoints:
     rows = Rows(shard.write(Path(name) / "rows", documents), 256)
-    placement = Placement(torch.device("cpu"), torch.bfloat16)
+    placement = device.resolve("cpu", "auto")  # bf16 where that is not a hundred times as slow
     Loop(model, MaskedCrossEntropy(), rows, None, settings, placement, checkpoints, Peaks()).run()
 """
 
