@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from control import errors, package_file
+from control import errors, package_file, paths
 from control.package_file import FetchError, fetched
 from control.starters import STARTER, Starter
 from tests.control.stand_in import REPOSITORY
@@ -164,3 +164,16 @@ def test_two_at_once_fetch_it_once(starter: Starter, tmp_path: Path, monkeypatch
     for each in both:
         each.join()
     assert (len(files), len(downloads)) == (2, 1)
+
+
+def test_the_cache_is_where_the_service_can_read_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    own, service = paths.at_home(tmp_path / "home"), paths.as_service()
+    assert paths.cache(own) == tmp_path / ".cache/thord"
+    assert paths.cache(service) == Path("/var/cache/thord")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert paths.cache(own) == Path("/var/cache/thord")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "chosen"))
+    assert paths.cache(service) == tmp_path / "chosen/thord"
