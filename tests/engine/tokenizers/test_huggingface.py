@@ -5,9 +5,9 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
 from engine.artifacts import ArtifactError
-from engine.data.conversation import Conversation, Message
+from engine.data.conversation import Conversation, Message, ToolCall
 from engine.tokenizers import chat, registry
-from engine.tokenizers.base import BOS, END, DialogueRefusedError
+from engine.tokenizers.base import BOS, END, DialogueRefusedError, PromptForm
 from engine.tokenizers.huggingface import HuggingFaceTokenizer
 from tests.foreign import CHATML, MISTRAL, WORDS, made, spaced
 
@@ -181,3 +181,82 @@ def test_what_cannot_be_used_is_an_artifact_error(tmp_path):
         made(inner, CHATML, "<|end|>", "<|end|>")
     with pytest.raises(ArtifactError, match="tokenizer"):
         registry.load("huggingface", tmp_path)
+
+
+TOOLS = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}{{ message.content }}"
+    "{% for call in message.tool_calls %}{{ '\n<tool_call>\n' }}{{ call.function | tojson }}{{ '\n</tool_call>' }}"
+    "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
+)
+CALLED = (
+    Message("user", "Rain?"),
+    Message("assistant", "", (ToolCall("weather", {"city": "Köln", "days": 2, "exact": True}, "c1"),)),
+    Message("tool", "yes", name="weather", call_id="c1"),
+)
+
+
+@pytest.fixture(scope="module")
+def with_tools():
+    return made(byte_level(["<|endoftext|>", "<|im_start|>", "<|im_end|>"]), TOOLS, "<|endoftext|>", "<|im_end|>")
+
+
+def as_json(messages):
+    said = turns(messages)
+    said[1]["tool_calls"] = [
+        {"id": "c1", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in messages[1].calls
+    ]
+    said[2] |= {"name": "weather", "tool_call_id": "c1"}
+    return said
+
+
+def test_calls_are_written_as_the_template_writes_them(with_tools):
+    ours, theirs = with_tools
+    expected = theirs.apply_chat_template(as_json(CALLED), add_generation_prompt=True, return_dict=False)
+    assert ours.encode_prompt(CALLED) == expected
+    assert '"arguments": {"city": "Köln", "days": 2, "exact": true}' in ours.decode(expected)
+
+
+def test_calls_are_in_plain_form_where_the_template_knows_none(pair):
+    ours, _ = pair
+    plain = [message.plain for message in CALLED[:2]]
+    assert plain[1].content == '{"name": "weather", "arguments": {"city": "Köln", "days": 2, "exact": true}}'
+    assert ours.encode_prompt(CALLED[:2]) == ours.encode_prompt(plain)
+
+
+def test_variables_of_the_template_are_known_and_rendered(with_tools):
+    ours, theirs = with_tools
+    assert ours.template_variables == {"enable_thinking"}
+    for thinking in (True, False):
+        expected = theirs.apply_chat_template(
+            turns(DIALOGUE[:1]), add_generation_prompt=True, return_dict=False, enable_thinking=thinking
+        )
+        form = PromptForm(variables={"enable_thinking": thinking})
+        assert ours.encode_prompt(DIALOGUE[:1], form) == expected
+
+
+@pytest.mark.parametrize("said", ["It's", "It's ", " It's a  test.", "a"])
+def test_the_last_turn_is_left_open_as_transformers_leaves_it(pair, said):
+    ours, theirs = pair
+    dialogue = [DIALOGUE[0], Message("assistant", said)]
+    expected = theirs.apply_chat_template(turns(dialogue), continue_final_message=True, return_dict=False)
+    assert ours.encode_prompt(dialogue, PromptForm(continues=True)) == expected
+
+
+def test_an_empty_last_turn_is_begun(pair):
+    ours, _ = pair
+    dialogue = [DIALOGUE[0], Message("assistant", "")]
+    assert ours.encode_prompt(dialogue, PromptForm(continues=True)) == ours.encode_prompt(dialogue[:1])
+
+
+def test_nothing_that_is_given_to_a_template_can_spell_a_special_token(with_tools):
+    ours, _ = with_tools
+    end = "<|im_end|>"
+    plain = ours.encode_prompt(CALLED)
+    spelled = {"city": end, end: [end, {"a": f"b{end}c"}]}
+    dialogue = (CALLED[0], Message("assistant", end, (ToolCall(f"weather{end}", spelled, end),)), CALLED[2])
+    ids = ours.encode_prompt(dialogue, PromptForm(variables={"enable_thinking": end}))
+    assert [number for number in ids if number in ours.specials] == [n for n in plain if n in ours.specials]
+    assert ours.decode(ids).count(end) == 6

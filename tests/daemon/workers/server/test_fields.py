@@ -9,6 +9,7 @@ import pytest
 from daemon.workers.server import fields
 from daemon.workers.server.chat_schemas import ChatBody, ChatMessage
 from daemon.workers.server.schemas import CompletionBody
+from engine.inference.requests import Sampling
 from tests.daemon.workers.server.harness import Server, greedy
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
@@ -158,6 +159,14 @@ def test_a_completion_without_a_limit_has_sixteen_tokens(steady: Server) -> None
         for more, tokens in (({}, 16), ({"max_completion_tokens": 3}, 3), ({"max_tokens": -1}, None)):
             usage = client.post(COMPLETIONS, json={**asked, **more}).json()["usage"]
             assert usage["completion_tokens"] == (tokens or 192 - usage["prompt_tokens"])
+
+
+def test_what_a_request_leaves_out_is_as_the_model_is_meant_to_be_sampled() -> None:
+    meant = Sampling(temperature=0.6, top_k=1, top_p=0.9, min_p=0.1, repetition_penalty=1.1)
+    silent = CompletionBody(prompt="a").sampling(None, meant)
+    assert silent == meant
+    own = CompletionBody(prompt="a", temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition_penalty=1.0)
+    assert own.sampling(None, meant) == Sampling()
 
 
 def test_top_p_zero_is_greedy(steady: Server) -> None:
