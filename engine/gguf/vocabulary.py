@@ -98,7 +98,8 @@ def _byte_level(known: Metadata, pieces: Sequence[str], types: NDArray[np.int64]
     merges: list[tuple[str, str]] = []
     for merge in known.texts(f"{_PREFIX}merges"):
         cut = merge.find(" ", 1)
-        merges.append((merge[:cut], merge[cut + 1 :]) if cut > 0 else ("", ""))
+        if cut > 0:
+            merges.append((merge[:cut], merge[cut + 1 :]))
     needed = {first + second for first, second in merges}
     vocabulary = {
         piece: number

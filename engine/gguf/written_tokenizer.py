@@ -29,6 +29,10 @@ _BY_WORDS: JsonValue = {
 }
 
 
+_NO_MERGES = ("",)
+"""llama.cpp wants a list of merges, and the package writes none that is empty."""
+
+
 class _Added(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -107,10 +111,8 @@ def describe(tokenizer: Tokenizer, source: str) -> Written:
             template=tokenizer.chat_template,
         )
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.merges]
-    if not merges:
-        raise ForeignModelError("llama.cpp has no byte-level BPE without merges")
     keys: dict[str, int | bool | str] = {"model": "gpt2", "pre": _pre_type(described), **roles}
-    return Written(tokens, types, merges=merges, keys=keys, template=tokenizer.chat_template)
+    return Written(tokens, types, merges=merges or _NO_MERGES, keys=keys, template=tokenizer.chat_template)
 
 
 def _tokens(numbers: Mapping[str, int], described: _Json, tokenizer: Tokenizer) -> tuple[list[str], list[int]]:

@@ -75,6 +75,13 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     assert isinstance(further, dict)
     assert (further["state"] in {"promoted", "rejected"}, further["base_version"]) == (True, taken["version"]), further
 
+    file = tmp_path / "model.gguf"
+    written = service.json("export", "gguf", str(cycle["version"]), "--out", str(file), "--type", "q8_0")
+    assert written == {"version": cycle["version"], "file": str(file), "type": "q8_0"}
+    back = service.json("import", "gguf", str(file))
+    assert isinstance(back, dict)
+    assert (back["state"], back["parent"]) == ("available", None)
+
     service.json("export", "hf", str(tmp_path / "first"), "--version", str(imported["version"]))
     ids = AutoTokenizer.from_pretrained(tmp_path / "first")("Once upon a time", return_tensors="pt")["input_ids"]
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "first")
