@@ -5,7 +5,7 @@ minimum share of a processor, it climbs to the weight that any program has; when
 
 | since the last looks the run ...                                            | for so long      | then           |
 |-----------------------------------------------------------------------------|------------------|----------------|
-| had less than its share, though it waited for more, and others had the rest | 10 s, later 5 s  | one level up   |
+| had less than its share, waited for more, and others had more than thord    | 10 s, later 5 s  | one level up   |
 | has others beside it that use less than its share                           | 20 s             | the lowest     |
 | had more than three times its share                                         | 30 s             | one level down |
 """
@@ -45,12 +45,14 @@ class Look:
         computed: the share that the run had.
         waited: the share that it waited for, of all its threads.
         others: the share of programs that are not thord's.
+        rest: the share of the rest of thord, the server above all.
     """
 
     seconds: float
     computed: float
     waited: float
     others: float
+    rest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,9 @@ def at_start(before: int | None, load: float, cores: int, *, can_be_raised: bool
 
 
 def is_starved(look: Look, minimum: float) -> bool:
-    """Whether others have what the run lacks."""
+    """Whether others have what the run lacks, and not the server, or the clients that it answers on this machine."""
     lacks = minimum - look.computed
-    return lacks > 0 and look.waited >= lacks / 2 and look.others >= lacks
+    return lacks > 0 and look.waited >= lacks / 2 and look.others >= max(minimum, look.rest)
 
 
 def after(look: Look, standing: Standing, minimum: float) -> Standing:

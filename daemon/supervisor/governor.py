@@ -72,7 +72,7 @@ class Governor:
             if pid not in self._runs:
                 self._runs[pid] = _Run(name, Standing(self.level), now, {pid: Usage(now)})
         if self._timer is None:
-            self._others()
+            self._shares()
             self._wait()
 
     def end(self) -> None:
@@ -95,23 +95,23 @@ class Governor:
         self._runs = {pid: run for pid, run in self._runs.items() if pid in alive}
         if not self._runs:
             return
-        others = self._others()
+        others, own = self._shares()
         for pid, run in self._runs.items():
-            self._judge(pid, run, others)
+            self._judge(pid, run, others, own)
         self._wait()
 
-    def _others(self) -> float:
-        """The share of the processors that programs had since the last time that are not thord's."""
+    def _shares(self) -> tuple[float, float]:
+        """What programs had of the processors since the last time: those that are not thord's, and thord's."""
         now, busy = time.monotonic(), usage.busy_seconds()
         roots = (os.getpid(), *self._find_processes())
         family = {pid for root in roots for pid in (root, *usage.descendants(root))}
         own = {pid: usage.processor_seconds(pid) for pid in family}
         used = sum(max(0.0, total - self._own.get(pid, 0.0)) for pid, total in own.items())
-        share = max(0.0, busy - self._busy - used) / max(now - self._looked_at, 0.001)
+        others, seconds = max(0.0, busy - self._busy - used), max(now - self._looked_at, 0.001)
         self._looked_at, self._busy, self._own = now, busy, own
-        return share
+        return others / seconds, used / seconds
 
-    def _judge(self, pid: int, run: _Run, others: float) -> None:
+    def _judge(self, pid: int, run: _Run, others: float, own: float) -> None:
         now = time.monotonic()
         used = {one: usage.of_process(one) for one in (pid, *usage.descendants(pid))}
         spans = [usage.between(run.used.get(one, Usage(now)), later) for one, later in used.items()]
@@ -120,7 +120,7 @@ class Governor:
         waited = sum(span.waited for span in spans) / seconds
         run.looked_at, run.used = now, used
         before = run.standing
-        look = Look(seconds, run.share, waited, others)
+        look = Look(seconds, run.share, waited, others, rest=max(0.0, own - run.share))
         run.standing = self._last = fair_share.after(look, before, self._minimum())
         self._last_at = now
         if can_be_raised() and (run.standing.level != before.level or not run.weighs):

@@ -55,6 +55,15 @@ def test_a_server_that_takes_all_there_is_raises_nothing() -> None:
     assert not standing.is_slowed
 
 
+@pytest.mark.parametrize("clients", [0.3, 0.6, 0.9])
+def test_clients_that_a_streaming_server_answers_here_raise_nothing(clients: float) -> None:
+    assert not fair_share.is_starved(Look(5.0, 0.3, 1.5, clients, rest=1.0), MINIMUM)
+
+
+def test_others_raise_it_beside_a_server_that_has_less_than_they() -> None:
+    assert fair_share.is_starved(Look(5.0, 0.03, 1.9, 1.1, rest=0.8), MINIMUM)
+
+
 def test_it_comes_down_step_by_step_where_it_has_much_more_than_its_share() -> None:
     standing = Standing(level=3)
     much = Look(5.0, 1.6, 0.3, 0.6)
