@@ -15,7 +15,7 @@ aider --model openai/thor --model-settings-file ../settings.yml --chat-mode ask 
     exit 1
 }
 grep -E "Tokens:" log
-if grep -E "token limit|Error" log; then
+if grep -E "token limit|BadRequestError|APIError" log; then
     tail -20 log
     exit 1
 fi
