@@ -309,6 +309,7 @@ class TrainingSettings(Section):
         None,
         examples=[3e-4],
         gt=0,
+        le=1,
         description="Peak learning rate. Unset: by the size of the model, and a tenth for an imported one.",
     )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
