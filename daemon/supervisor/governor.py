@@ -83,8 +83,8 @@ class Governor:
 
     def slowed_to(self, name: WorkerName) -> float | None:
         """The share of a processor that a run has, where other programs slow it down."""
-        found = (run for run in self._runs.values() if run.name == name and run.standing.is_slowed)
-        return next((run.share for run in found), None)
+        run = self._runs.get(self._find_runs().get(name, 0))
+        return run.share if run and run.standing.is_slowed else None
 
     def _wait(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._look)
