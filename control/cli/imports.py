@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status, output, paths
+from control.cli import transfer
 from control.cli.parser import Commands, Options
 from control.cli.service import ensure_running
 from control.cli.starter import HUB, import_model, take
@@ -72,7 +73,7 @@ def _import(options: ImportOptions) -> int:
     path = options.path or ""
     _check_is_there(path)
     thord = ensure_running(options)
-    return _finish(thord, import_model(thord, path, layout), options, path)
+    return _finish(thord, import_model(thord, path, layout, transfer.watcher(json=options.json)), options, path)
 
 
 def _layout(options: ImportOptions) -> Layout | None:

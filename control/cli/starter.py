@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from control import errors, heavy, package_file, paths
-from control.cli import transfer
+from control import errors, heavy, output, package_file, paths
+from control.cli import beside, transfer
 from control.starters import STARTER
 
 if TYPE_CHECKING:
     from control.answers import Json, Version
     from control.client import Layout, Thord
+    from control.package_file import Watcher
 
 HUB = "hub:"
 
@@ -30,17 +31,22 @@ def take(thord: Thord, source: str | None, *, json: bool) -> Version:
     if own:
         watcher.note(f"{STARTER.title}, licence {STARTER.licence}, by {STARTER.origin}")
     watcher.note(f"importing {path}")
-    return import_model(thord, path, layout, STARTER.sampling if own else None)
+    return import_model(thord, path, layout, watcher, STARTER.sampling if own else None)
 
 
-def import_model(thord: Thord, path: str | Path, layout: Layout, sampling: dict[str, Json] | None = None) -> Version:
-    """Have thord take over a model that this user can see.
+def import_model(
+    thord: Thord, path: str | Path, layout: Layout, watcher: Watcher, sampling: dict[str, Json] | None = None
+) -> Version:
+    """Have thord take over a model that this user can see, and say meanwhile how far it is.
 
     Raises:
         ThordError: it cannot; where its own user may not see the model, with what to do.
     """
     try:
-        return thord.import_model(path, layout, sampling)
+        return beside.wait(lambda: thord.import_model(path, layout, sampling), thord, "trainer", watcher.note)
+    except KeyboardInterrupt:
+        output.say_error("the import goes on; 'thorctl versions' shows what it becomes")
+        raise
     except errors.ThordError as error:
         if error.code != "no_such_file":
             raise
@@ -50,7 +56,7 @@ def import_model(thord: Thord, path: str | Path, layout: Layout, sampling: dict[
         ) from error
 
 
-def _fetched(thord: Thord, source: str | None, watcher: transfer.Bar | transfer.Lines) -> tuple[Path, Layout, bool]:
+def _fetched(thord: Thord, source: str | None, watcher: Watcher) -> tuple[Path, Layout, bool]:
     """A model on this machine, its layout, and whether it is the starter that thord knows."""
     cache = paths.cache(thord.paths)
     if source is None:
@@ -67,7 +73,7 @@ def _fetched(thord: Thord, source: str | None, watcher: transfer.Bar | transfer.
     return path, "gguf", False
 
 
-def _from_hub(name: str, cache: Path, watcher: transfer.Bar | transfer.Lines) -> tuple[Path, Layout, bool]:
+def _from_hub(name: str, cache: Path, watcher: Watcher) -> tuple[Path, Layout, bool]:
     watcher.note(f"fetching {name} from the Hugging Face hub")
     path = Path(heavy.run("engine.huggingface.fetching", [name, str(cache / "hub")], show_progress=True).strip())
     return path, "hf" if path.is_dir() else "gguf", False
