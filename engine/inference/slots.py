@@ -39,7 +39,6 @@ class Resident:
         cache: rows for the sequences that run on this version, and one for padding.
         rows: who has which of them; all but the padding's.
         graphs: what decodes on a GPU; empty elsewhere.
-        weight_bytes: what weights take.
     """
 
     def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder) -> None:
@@ -54,9 +53,13 @@ class Resident:
         self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context, defaults)
         self.device = next(loaded.model.parameters()).device
         self.graphs = StepGraphs()
-        self.weight_bytes = footprint.of_weights(model)
         self.padding_row = rows
         self.rows = Rows(self.cache, rows)
+
+    @property
+    def weight_bytes(self) -> int:
+        """What weights take."""
+        return footprint.of_weights(self.model)
 
     @property
     def bytes(self) -> int:

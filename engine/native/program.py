@@ -14,6 +14,7 @@ from engine.config import Gpt2Shape, ModelSettings, Quantization, ThorShape
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, LanguageModel, check_context
 from engine.models.gpt2 import WIDENING, Gpt2
+from engine.models.pages import Pool
 from engine.models.rotary import rotation
 from engine.models.thor import Thor
 from engine.native import library, packing
@@ -81,6 +82,34 @@ class _Step:
     target: _Buffer
 
 
+class _Turns:
+    """Cosines and sines of positions, [context, head / 2] each, computed as far as rows have come."""
+
+    _TOGETHER = 512
+
+    def __init__(self, model: Thor) -> None:
+        self._frequencies, self._magnitude = model.frequencies, model.magnitude
+        self._context, self._half = model.shape.context, model.shape.width // 2
+        cpu, sizes = torch.device("cpu"), {"first": self._context, "most": self._context}
+        self.cosines, self.sines = (Pool((self._half,), torch.float32, cpu, **sizes) for _ in range(2))
+        self._known = 0
+
+    @property
+    def known(self) -> list[Tensor]:
+        """What has been computed."""
+        return [pool.memory[: self._known] for pool in (self.cosines, self.sines)]
+
+    def reach(self, positions: int) -> None:
+        """Know so many positions. They are computed in the same pieces whoever asks, so a number is always the same."""
+        while self._known < positions:
+            end = min(self._known + self._TOGETHER, self._context)
+            positions_BT = torch.arange(self._known, end, device="cpu")[None]
+            parts = rotation(positions_BT, self._frequencies, self._magnitude)  # both halves of a head alike
+            for pool, part in zip((self.cosines, self.sines), parts, strict=True):
+                pool.memory[self._known : end] = part[0, 0, :, : self._half]
+            self._known = end
+
+
 @dataclass(frozen=True)
 class _Named:
     """The weights of one layer by what follows their common beginning."""
@@ -111,6 +140,7 @@ class NativeDecoder:
         self._weights = 0
         self._tokens = 0
         self._cache_address = 0
+        self._turns: _Turns | None = None
         self._scratch = torch.empty(0, dtype=torch.uint8)
         if isinstance(model, Gpt2):
             self._cache_like = model.transformer.wte.weight.new_empty(0)
@@ -146,6 +176,8 @@ class NativeDecoder:
             raise TypeError(f"the kernel needs keys and values, not a {type(cache).__name__}")
         for row, position in zip(rows_M.tolist(), positions_M.tolist(), strict=True):
             cache.make_room(row, position, position + 1)
+        if self._turns is not None:
+            self._turns.reach(int(positions_M.max()) + 1)
         hidden_MD = torch.empty(len(tokens_M), self._width)
         self._make_room(len(tokens_M), cache.length)
         self._body[-1].target = hidden_MD.data_ptr()
@@ -174,9 +206,10 @@ class NativeDecoder:
         return KeyValueCache.like(self._cache_like, len(self._attends), rows, self._kv_heads, length, self._head)
 
     def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
-        """As the Protocol: packed weights, scales, and tables."""
+        """As the Protocol: packed weights, scales, and tables, those of positions as far as they are known."""
         del recurse  # there is nothing below
         yield from self._kept
+        yield from () if self._turns is None else self._turns.known
 
     # What is computed ------------------------------------------------------------------------------------------------
 
@@ -209,10 +242,8 @@ class NativeDecoder:
         x, normed, mixed = _Buffer(shape.hidden), _Buffer(shape.hidden), _Buffer(shape.heads * shape.width)
         wide = _Buffer((shape.heads + 2 * shape.kv_heads) * shape.width)
         both, inner = _Buffer(2 * shape.feed_forward), _Buffer(shape.feed_forward)
-        positions_BT = torch.arange(shape.context, device="cpu")[None]
-        cosines, sines = rotation(positions_BT, model.frequencies, model.magnitude)  # both halves of a head alike
-        half = shape.width // 2
-        turn = self._keep(cosines[0, 0, :, :half]), self._keep(sines[0, 0, :, :half])
+        self._turns = _Turns(model)
+        turn = self._turns.cosines.memory, self._turns.sines.memory
         self._embed(table, x, None)
         for number in range(shape.layers):
             layer = _Named(weights, f"model.layers.{number}.")
