@@ -121,6 +121,7 @@ def run(trial: Trial, text: bytes, *, final: bool) -> Result:
     torch.set_num_threads(1)
     settings = TrainingSettings(
         batch_size=BATCH,
+        accumulation=1,
         length=LENGTH,
         max_steps=trial.steps,
         learning_rate=trial.rate,
