@@ -59,6 +59,9 @@ SETTINGS: dict[str, dict[str, object]] = {
     "training": {
         "length": 512,
         "epochs": 3.0,
+        "batch_size": 8,
+        "accumulation": 1,
+        "validate_every": 50,
         "learning_rate": 1e-3,
         "threads": 1,
         "early_stopping_patience": 0,
@@ -112,7 +115,9 @@ class Home:
         """One cycle up to its version, which counts as promoted; how many conversations were replayed."""
         command = Collect(cycle=cycle, limit=limit, minimum=1)
         with self.ledger() as ledger:
-            made = collect.from_ledger(command, ledger, Cycles(ledger.database), self.paths, self.settings)
+            made = collect.from_ledger(
+                command, ledger, Cycles(ledger.database), self.paths, self.settings, lambda: None
+            )
         base = cycle - 1 or None
         run.learn(
             run.Plan(
