@@ -137,8 +137,8 @@ def main() -> None:
 
 
 def goal(name: str, value: float, most: float, unit: str = "") -> None:
-    """Say whether it is reached."""
-    verdict = "reached" if value <= most else "NOT REACHED"
+    """Say whether it is reached, as precisely as it is printed."""
+    verdict = "reached" if round(value, 3) <= most else "NOT REACHED"
     print(f"{name}: {value:.3f} {unit} (goal at most {most}): {verdict}")
 
 
