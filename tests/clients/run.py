@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - CLIENTS.keys():
         parser.error(f"no such client: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that thord is ended too
     failed = 0
     with serving(options.source) as environment:
         for name in options.names or CLIENTS:
