@@ -109,7 +109,10 @@ class RetentionSettings(Section):
     keep_rejected: int = Field(1, ge=0, description="The newest rejected or quarantined versions, likewise.")
     keep_rollbacks: int = Field(2, ge=1, description="How many versions back a rollback can lead in any case.")
     keep_runs: int = Field(
-        1, ge=0, description="The newest runs without a version, failed or cancelled, that keep their checkpoints."
+        1,
+        ge=0,
+        description="The newest runs without a version, failed or cancelled, that keep their checkpoints; with "
+        "`training.keep_epochs` also the newest runs whose version is published.",
     )
     keep_snapshots: int = Field(4, ge=0, description="The newest snapshots kept besides those of needed versions.")
     keep_figures: int = Field(500, ge=1, description="The newest runs that keep their metrics and TensorBoard files.")

@@ -37,7 +37,7 @@ def publish(folder: Path) -> Qwen2ForCausalLM:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """One that keeps the checkpoints of its runs."""
-    with running(tmp_path / "home", "retention.enabled=false") as started:
+    with running(tmp_path / "home", "training.keep_epochs=true") as started:
         yield started
 
 

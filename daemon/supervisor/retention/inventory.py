@@ -85,14 +85,20 @@ def _thing(paths: Paths, kind: Kind, number: int, at: str | None, needed: str = 
     return Thing(kind, number, disk.size(disk.parts(paths, kind, number)), since, needed)
 
 
-def policy(settings: RetentionSettings, room_bytes: int = 0) -> Policy:
-    """The policy that the settings describe; ``room_bytes`` more are to be free."""
+def policy(settings: RetentionSettings, *, keep_epochs: bool, room_bytes: int = 0) -> Policy:
+    """The policy that the settings describe.
+
+    Args:
+        settings: ``[retention]``.
+        keep_epochs: ``training.keep_epochs``; who sets it wants checkpoints also of runs whose version is published.
+        room_bytes: so many more are to be free.
+    """
     return Policy(
         keep={
             "version": settings.keep_versions,
             "rejected": settings.keep_rejected,
             "run": settings.keep_runs,
-            "published run": 0,
+            "published run": settings.keep_runs if keep_epochs else 0,
             "snapshot": settings.keep_snapshots,
             "figures": settings.keep_figures,
         },
@@ -100,7 +106,7 @@ def policy(settings: RetentionSettings, room_bytes: int = 0) -> Policy:
             "version": "retention.keep_versions",
             "rejected": "retention.keep_rejected",
             "run": "retention.keep_runs",
-            "published run": "",
+            "published run": "retention.keep_runs",
             "snapshot": "retention.keep_snapshots",
             "figures": "retention.keep_figures",
         },

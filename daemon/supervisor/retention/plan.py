@@ -100,7 +100,7 @@ def _too_many(things: list[Thing], policy: Policy) -> dict[Thing, str]:
 
 
 def _why_too_many(thing: Thing, policy: Policy) -> str:
-    if thing.kind == "published run":
+    if thing.kind == "published run" and not policy.keep[thing.kind]:
         return "its version is published"
     return f"older than the newest {policy.keep[thing.kind]} ({policy.setting[thing.kind]})"
 

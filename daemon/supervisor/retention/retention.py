@@ -58,11 +58,12 @@ class Retention:
         Raises:
             StoreUnavailableError: what is known cannot be read.
         """
-        settings = self._tables().retention
+        tables = self._tables()
         known = await self._known()
-        found = await asyncio.to_thread(things, self._paths, known, settings.keep_rollbacks)
+        found = await asyncio.to_thread(things, self._paths, known, tables.retention.keep_rollbacks)
         free = await asyncio.to_thread(disk.free_bytes, self._paths)
-        return plan(found, policy(settings, room_bytes), time.time(), free)
+        rules = policy(tables.retention, keep_epochs=tables.training.keep_epochs, room_bytes=room_bytes)
+        return plan(found, rules, time.time(), free)
 
     async def clean(self, room_bytes: int = 0) -> Cleaned:
         """Remove what nothing needs, so that ``room_bytes`` more than usual are free, as far as that goes.

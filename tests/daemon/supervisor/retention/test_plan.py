@@ -118,16 +118,28 @@ def test_what_needs_a_version():
 
 
 def test_the_policy_says_which_setting_it_comes_from():
-    found = policy(RetentionSettings(max_gigabytes=2, min_free_gigabytes=1), room_bytes=5)
+    found = policy(RetentionSettings(max_gigabytes=2, min_free_gigabytes=1), keep_epochs=False, room_bytes=5)
     assert (found.max_bytes, found.min_free_bytes) == (2 * 10**9, 10**9 + 5)
     names = set(RetentionSettings.model_fields)
     assert {name.removeprefix("retention.") for name in found.setting.values() if name} <= names
 
 
+def test_checkpoints_of_each_epoch_outlive_the_publishing_of_their_version():
+    runs = [Thing("published run", number, 10, float(number)) for number in (1, 2)]
+    settings = RetentionSettings(keep_days=1e6)
+    without = plan(runs, policy(settings, keep_epochs=False), NOW, 10**12)
+    kept = plan(runs, policy(settings, keep_epochs=True), NOW, 10**12)
+    assert [thing.number for thing, _ in without.removed] == [1, 2]
+    assert [(thing.number, why) for thing, why in kept.removed] == [
+        (1, "older than the newest 1 (retention.keep_runs)")
+    ]
+    assert [thing.number for thing, _ in kept.kept] == [2]
+
+
 def test_a_home_of_the_starter_model_stays_below_what_is_documented():
     """100 cycles, each promoted or rejected by turns, every seventh failed: the pure part of what a home does."""
     weights, checkpoints = 134_500_000 * 4, 3 * 134_500_000 * 12
-    rules = policy(RetentionSettings())
+    rules = policy(RetentionSettings(), keep_epochs=False)
     versions: list[Version] = []
     runs: list[Thing] = []
     serving: int | None = None
