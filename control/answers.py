@@ -153,6 +153,8 @@ class Version(TypedDict):
     pinned: NotRequired[bool]
     purged_at: NotRequired[str | None]
     purged_why: NotRequired[str | None]
+    kept_because: NotRequired[str | None]
+    kept_until: NotRequired[str | None]
 
 
 class Progress(TypedDict):

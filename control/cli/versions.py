@@ -105,6 +105,7 @@ def _version(options: VersionOptions) -> int:
                 **({"note": output.clean(note)} if (note := version.get("note")) else {}),
                 **({"pinned": "yes"} if version.get("pinned") else {}),
                 **({"purged": _purged(version)} if version.get("purged_at") else {}),
+                **({"weights": _kept(version)} if version.get("kept_because") else {}),
             }
         )
         for name in ("metrics", "settings") if options.settings else ("metrics",):
@@ -118,6 +119,11 @@ def _version(options: VersionOptions) -> int:
 
 def _purged(version: Version) -> str:
     return f"{output.moment(version.get('purged_at'))}: {output.clean(version.get('purged_why'))}"
+
+
+def _kept(version: Version) -> str:
+    until = f", until {output.moment(version['kept_until'])} at the latest" if version.get("kept_until") else ""
+    return f"kept: {output.clean(version.get('kept_because'))}{until}"
 
 
 def _promote(options: PromoteOptions) -> int:

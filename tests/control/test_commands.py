@@ -237,6 +237,23 @@ def test_a_version_shows_its_settings_only_when_asked(stand_in: StandIn, ctl: Ct
     assert "training.learning_rate" in ctl("version", "12", "--settings").stdout
 
 
+def test_a_version_says_why_its_weights_are_kept_and_until_when(stand_in: StandIn, ctl: Ctl) -> None:
+    shown = stand_in.answers["GET", "/v1/versions/12"][1]
+    kept = {"kept_because": "among the newest 4 (retention.keep_versions)", "kept_until": "2027-01-01T00:00:00Z"}
+    stand_in.answers["GET", "/v1/versions/12"] = (200, {**shown, **kept})
+    [line] = [line for line in ctl("version", "12").stdout.splitlines() if line.startswith("weights")]
+    assert "among the newest 4 (retention.keep_versions), until 2027-01-01" in line
+    stand_in.answers["GET", "/v1/versions/12"] = (200, {**shown, "kept_because": "it serves", "kept_until": None})
+    [line] = [line for line in ctl("version", "12").stdout.splitlines() if line.startswith("weights")]
+    assert line.endswith("kept: it serves")
+
+
+def test_status_names_the_folders_that_are_not_watched(stand_in: StandIn, ctl: Ctl) -> None:
+    stand_in.answers["GET", "/v1/status"] = (200, thord.STATUS | {"unwatched": {"/srv/chatz": "no such folder"}})
+    [line] = [line for line in ctl("status").stdout.splitlines() if line.startswith("not watched")]
+    assert line.endswith("/srv/chatz: no such folder")
+
+
 def test_difference_of_two_versions(stand_in: StandIn, ctl: Ctl) -> None:
     assert ctl.json("version", "12", "--diff", "11") == {
         "from": "000011",

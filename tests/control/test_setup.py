@@ -203,6 +203,10 @@ def test_a_watched_folder_that_is_not_there_is_said(ctl: Ctl, tmp_path: Path) ->
     assert done.returncode == 0
     assert f"there is no folder {tmp_path}/chatz" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    [finding] = [check for check in json.loads(ctl("doctor", "--json").stdout)["checks"] if check["check"] == "watch"]
+    assert finding["level"] == "warn"
+    assert finding["message"] == f"paths.watch: there is no folder {tmp_path}/chatz"
+    assert "thorctl reload" in finding["remedy"]
 
 
 @pytest.fixture

@@ -11,20 +11,20 @@ from pydantic import JsonValue
 from control.paths import Paths
 from daemon import log
 from daemon.settings.sections import Tables
+from daemon.supervisor.attempts import FailedError
 from daemon.supervisor.cycles import Cycles
 from daemon.supervisor.evaluations import Evaluations
 from daemon.supervisor.promotion import Promotion
 from daemon.supervisor.records import Cycle
-from daemon.supervisor.retention import disk
+from daemon.supervisor.retention import disk, room
 from daemon.supervisor.retention.inventory import Known, needed_versions, policy, things
 from daemon.supervisor.retention.plan import Plan, Thing, plan
 from daemon.supervisor.store import Store, StoreUnavailableError
 
 _logger = log.get(__name__)
 
-_SUBJECT = "retention"
-_BYTES_OF_CHECKPOINT, _BYTES_OF_WEIGHTS = 12, 4
-"""For each parameter: weights and the two averages of Adam, all in float32; and the version that comes of the run."""
+_VERSIONS = ("version", "rejected")
+"""The kinds that are versions."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,48 @@ class Retention:
             self._task = asyncio.create_task(self._clean_quietly(0))
 
     async def make_room(self, cycle: Cycle) -> None:
-        """See to it that the run of a cycle fits, as far as that goes without what is needed."""
-        tables = self._tables()
-        if not tables.retention.enabled or cycle.base_version is None:
-            return
-        checkpoints = tables.training.keep_checkpoints + 1
-        per_parameter = _BYTES_OF_WEIGHTS + checkpoints * _BYTES_OF_CHECKPOINT
+        """Remove what is needed for the run of a cycle to fit.
+
+        Raises:
+            FailedError: it would not fit even then.
+        """
+        if cycle.base_version is None:
+            return  # the first model is small, and its size is not known yet
         try:
             parameters = (await self._store.version(cycle.base_version)).parameters
         except (LookupError, StoreUnavailableError):
             return
-        await self._clean_quietly(parameters * per_parameter)
+        tables = self._tables()
+        training = room.training_of(cycle, tables.training)
+        if tables.retention.enabled:
+            await self._clean_quietly(room.most_bytes(parameters, training))
+        try:
+            held = await asyncio.to_thread(lambda: disk.size(disk.parts(self._paths, "run", cycle.id)))
+            free = await asyncio.to_thread(disk.free_bytes, self._paths)
+        except OSError as error:
+            _logger.warning("what is free on the disk cannot be read", reason=str(error))
+            return
+        if (least := room.least_bytes(parameters, training)) > free + held:
+            raise FailedError(room.refusal(least, free, self._paths.models), data_at_fault=False)
+
+    async def fate(self, version: int) -> tuple[str, float | None] | None:
+        """Why the weights of a version are kept or go, and when they become too old; null where they are gone.
+
+        The time is in seconds since 1970, and null where something needs them or nothing is removed by itself.
+
+        Raises:
+            StoreUnavailableError: what is known cannot be read.
+        """
+        settings = self._tables().retention
+        planned = await self.plan()
+        for thing, why in (*planned.kept, *planned.removed):
+            if thing.number == version and thing.kind in _VERSIONS:
+                if not settings.enabled:
+                    return "nothing is removed by itself (retention.enabled)", None
+                if (thing, why) in planned.removed:
+                    return f"only until the next cleaning: {why}", None
+                return why, None if thing.needed else thing.since + settings.keep_days * 86_400
+        return None
 
     async def finish(self) -> None:
         """Carry to its end what a crash interrupted. Call once at start."""
@@ -126,7 +157,7 @@ class Retention:
 
     async def _may_go(self, thing: Thing, rule: str) -> bool:
         """Write down that a version goes, unless something has come to need it since the plan was made."""
-        if thing.kind not in ("version", "rejected"):
+        if thing.kind not in _VERSIONS:
             return True
         async with self._promotion.still():
             if thing.number in needed_versions(await self._known(), self._tables().retention.keep_rollbacks):

@@ -29,6 +29,7 @@ async def take(call: Call) -> Response:
     except generation.BadGenerationError as error:
         raise ControlError(400, "bad_request", str(error)) from None
     version = await learning.imports.take(body.folder, body.layout, body.generation)
+    learning.retention.begin()
     return JSONResponse(version.to_json(learning.promotion.serving, learning.promotion.resident))
 
 

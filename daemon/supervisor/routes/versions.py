@@ -1,6 +1,7 @@
 """Versions: look, promote, roll back, evaluate."""
 
 import asyncio
+import datetime
 
 from pydantic import Field, JsonValue
 from starlette.responses import JSONResponse, Response
@@ -8,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from daemon.supervisor import versions as on_disk
 from daemon.supervisor.operations import NUMBERS_END, Body, Call, Operation, check_files
 from daemon.supervisor.permissions import Access
-from daemon.supervisor.records import Version, version_name
+from daemon.supervisor.records import Version, moment, version_name
 
 
 class PromoteBody(Body):
@@ -30,11 +31,15 @@ async def versions(call: Call) -> Response:
 
 
 async def version(call: Call) -> Response:
-    """One, with settings and evaluation."""
+    """One, with settings and evaluation, and why its weights are kept."""
     learning = call.house.learning
     found = await learning.store.version(call.number("version"))
     more = await asyncio.to_thread(on_disk.details, learning.paths, found.number)
-    return JSONResponse({**_shown(call, found), **more})
+    fate = await learning.retention.fate(found.number)
+    why, until = fate or (None, None)
+    date = None if until is None else datetime.datetime.fromtimestamp(until, datetime.UTC)
+    kept: dict[str, JsonValue] = {"kept_because": why, "kept_until": moment(date)}
+    return JSONResponse({**_shown(call, found), **more, **kept})
 
 
 async def promote(call: Call) -> Response:

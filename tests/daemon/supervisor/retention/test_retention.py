@@ -1,6 +1,7 @@
 """A home that is left alone stays small, whatever else lies in it and whenever it is killed."""
 
 import asyncio
+import datetime
 import hashlib
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from daemon.settings.sections import RetentionSettings, Tables
 from daemon.supervisor.learning import Learning
 from daemon.supervisor.retention import disk
 from daemon.supervisor.store import PurgedError
-from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, publish, tables
+from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, publish, settled, tables
 
 BLOCK = 1 << 16
 CYCLES = 40
@@ -201,3 +202,43 @@ def test_what_cannot_be_removed_is_said_and_the_rest_goes(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "rename", stubborn)
     assert disk.remove([first, second, tmp_path / "snapshots/000003"]) == [f"{first}: Permission denied"]
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["000001"]
+
+
+def test_a_run_that_does_not_fit_is_refused_by_name_and_costs_no_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path))
+        async with learning(workers, with_retention()) as it:
+            first = await one_cycle(it, workers)
+            assert (await it.store.cycle(first)).state == "promoted"
+            monkeypatch.setattr(disk, "free_bytes", lambda _: 0)
+            workers.ledger.add(1)
+            cycle = await ended(it, (await it.cycles.trigger("test")).id)
+            assert cycle.state == "failed"
+            assert "does not fit on the disk" in (cycle.outcome or "")
+            assert str(it.paths.models) in (cycle.outcome or "")
+            await settled(it)
+            assert workers.ledger.collect(99, limit=10) == 1, "its conversation is new again"
+
+    asyncio.run(story())
+
+
+def test_a_version_says_why_it_is_kept_and_when_it_becomes_too_old(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = StandIns(at_home(tmp_path))
+        settings = with_retention(keep_versions=1, keep_rollbacks=1, keep_days=2)
+        async with learning(workers, settings) as it:
+            for _ in range(8):
+                await one_cycle(it, workers)
+            await it.retention.clean()
+            assert it.promotion.serving == 8
+            assert await it.retention.fate(8) == ("it serves", None)
+            kept = {n: await it.retention.fate(n) for n in range(1, 9)}
+            [(number, (why, until))] = [(n, found) for n, found in kept.items() if found and found[1] is not None]
+            assert why == "among the newest 1 (retention.keep_versions)"
+            created = datetime.datetime.fromisoformat((await it.store.version(number)).created_at or "")
+            assert until == created.timestamp() + 2 * 86_400
+            assert None in kept.values(), "of one that is purged nothing is kept"
+
+    asyncio.run(story())

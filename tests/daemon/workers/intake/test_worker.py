@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.messages import Collect, Collected, Counts, Failure, Ready, Scan
+from daemon.messages import Collect, Collected, Counts, Failure, Ready, Scan, Unwatched
 from daemon.settings.sections import Tables
 
 
@@ -206,6 +206,17 @@ def test_a_folder_is_watched_from_a_reload_on(intake, tmp_path_factory):
     intake.worker.expect(Counts, lambda c: c.new + c.held_out == 1, timeout=20)
     (other / "after.txt").write_text("Human: c\nAssistant: d\n")
     intake.worker.expect(Counts, lambda c: c.new + c.held_out == 2, timeout=20)
+
+
+def test_a_watched_folder_that_is_not_there_is_told_until_it_is(intake_with, tmp_path_factory, quick_settings):
+    missing = tmp_path_factory.mktemp("srv") / "chatz"
+    settings = quick_settings.model_dump(exclude_unset=True) | {"paths": {"watch": (str(missing),)}}
+    intake = intake_with(Tables.model_validate(settings))
+    told = intake.worker.expect(Unwatched, lambda found: bool(found.folders), timeout=20)
+    assert list(told.folders) == [str(missing)]
+    missing.mkdir()
+    intake.scan()
+    intake.worker.expect(Unwatched, lambda found: not found.folders, timeout=20)
 
 
 def test_its_own_data_is_never_learned_from(intake_with, tmp_path, quick_settings):
