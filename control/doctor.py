@@ -96,7 +96,7 @@ def examine(thord: Thord, home: str | None) -> Iterator[Finding]:
         settings = found["settings"]
         yield Finding("settings", "ok", f"{thord.paths.config}: profile {found['profile']}, {found['why']}")
         for warning in found.get("warnings", ()):
-            yield Finding("environment", "warn", warning, "take it out of thord's environment")
+            yield Finding("environment", "warn", warning, "remove it from thord's environment")
     except errors.ThordError as error:
         yield Finding("settings", "fail", str(error), f"edit {thord.paths.config}, then: thorctl config check")
     patient = Patient(thord.paths, home, status, trouble, settings)
@@ -334,7 +334,7 @@ def _port(patient: Patient) -> Iterator[Finding]:
 
 def _watched(patient: Patient) -> Iterator[Finding]:
     for problem in missing(patient.settings):
-        yield Finding("watch", "warn", problem, f"make it, or mend {patient.paths.config}, then: thorctl reload")
+        yield Finding("watch", "warn", problem, f"create it, or correct {patient.paths.config}, then: thorctl reload")
 
 
 def _model(patient: Patient) -> Iterator[Finding]:

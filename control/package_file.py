@@ -199,7 +199,7 @@ def _alone_in(cache: Path, watcher: Watcher) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
     except PermissionError as error:
-        raise errors.NotPermittedError(f"this user may not write {cache}; XDG_CACHE_HOME chooses another") from error
+        raise errors.NotPermittedError(f"this user may not write {cache}; set XDG_CACHE_HOME to use another") from error
     except OSError as error:
         raise errors.ThordError(f"{cache}: {error.strerror or error}") from error
 
@@ -208,8 +208,8 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise errors.ThordError(
-            f"{folder} has {free >> 20} MiB free, and {needed >> 20} are needed for a while; XDG_CACHE_HOME chooses "
-            "another place",
+            f"{folder} has {free >> 20} MiB free, and {needed >> 20} are needed for a while; set XDG_CACHE_HOME to "
+            "use another place",
             "disk_full",
         )
 

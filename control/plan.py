@@ -88,7 +88,7 @@ def lines(found: dict[str, Json]) -> dict[str, str]:
         "settings": fits,
         "speed": f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['share_of_gemm']:.0%} of those GFLOP/s",
         "a cycle": f"{output.duration(seconds)} for a hundred short conversations ({_CYCLE_TOKENS:,} tokens, "
-        f"{_CYCLE_PASSES} passes); judging comes on top",
+        f"{_CYCLE_PASSES} passes); evaluation takes additional time",
         "inference": f"{numbers['inference_bytes'] / _MIB:,.0f} MiB for {numbers['inference_rows']:.0f} rows at once",
     }
 

@@ -23,4 +23,4 @@ def missing(settings: dict[str, Json]) -> Iterator[str]:
         if not folder.exists():
             yield f"paths.watch: there is no folder {folder}"
         elif not folder.is_dir():
-            yield f"paths.watch: {folder} is no folder"
+            yield f"paths.watch: {folder} is not a folder"

@@ -286,7 +286,7 @@ class TrainingSettings(Section):
         None,
         examples=[3.0],
         gt=0,
-        description="Passes over the cycle's conversations. Unset: three, or more of little data; a first training "
+        description="Passes over the cycle's conversations. Unset: three, or more for little data; a first training "
         "goes on until validation stops improving.",
     )
     max_steps: int | None = Field(
@@ -295,8 +295,8 @@ class TrainingSettings(Section):
     initial_minutes: float = Field(
         10.0,
         gt=0,
-        description="Longest first training, in minutes of this machine when nothing else computes; without effect "
-        "where epochs or max_steps is set.",
+        description="Longest first training, in minutes of this machine when it is otherwise idle; has no effect "
+        "if epochs or max_steps is set.",
     )
     batch_size: int | None = Field(
         None, examples=[8], gt=0, description="Packed rows in one microbatch. Unset: few for little data, at most 8."
@@ -310,7 +310,7 @@ class TrainingSettings(Section):
         examples=[3e-4],
         gt=0,
         le=1,
-        description="Peak learning rate. Unset: by the size of the model, and a tenth for an imported one.",
+        description="Peak learning rate. Unset: chosen by the size of the model, about a tenth for an imported one.",
     )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
         "cosine",
@@ -441,7 +441,7 @@ class InferenceSettings(Section):
     device: Device = Field("auto", description="Where to answer.")
     precision: Precision = Field(
         "auto",
-        description="Numbers to answer in; auto takes bf16 wherever the kernel answers, for memory is the limit there.",
+        description="Numeric precision for inference; auto takes bf16 wherever the kernel is used.",
     )
     quantization: Quantization = Field(
         "none",
@@ -453,7 +453,7 @@ class InferenceSettings(Section):
         None,
         examples=[1024],
         gt=0,
-        description="Most tokens of any answer, whatever a client asks for; without it the context is the limit.",
+        description="Most tokens in any answer, whatever a client asks for; unset, the context is the limit.",
     )
     drain_seconds: float = Field(
         120.0, gt=0, description="How long requests may finish on a version that was replaced."

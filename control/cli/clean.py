@@ -61,7 +61,7 @@ def _show(done: Cleaning, verb: str) -> None:
                 for thing in done["removed"]
             ),
         )
-    output.say(f"{output.size(done['bytes'])} {verb}, {output.size(done['kept_bytes'])} stay")
+    output.say(f"{output.size(done['bytes'])} {verb}, {output.size(done['kept_bytes'])} kept")
     for complaint in done["failed"]:
         output.say_error(f"could not be removed: {output.clean(complaint)}")
 
@@ -79,5 +79,5 @@ def _pinned(options: PinOptions, *, pinned: bool) -> int:
     if options.json:
         output.emit(version)
     else:
-        output.say(f"version {version['version']} is {'pinned' if pinned else 'pinned no longer'}")
+        output.say(f"version {version['version']} is {'pinned' if pinned else 'no longer pinned'}")
     return exit_status.DONE

@@ -33,7 +33,7 @@ def say_outcome(cycle: Cycle, waiting: int) -> None:
     if quality is not None:
         output.say(f"how good it is: {quality['words']}")
     if differs := cycle.get("differs"):
-        output.say(f"unlike the attempt before it: {differs}")
+        output.say(f"differs from the previous attempt: {differs}")
     if waiting:
         output.say(f"{waiting:,} {_conversations(waiting)} for the next cycle: thorctl train --wait")
     output.say(f"its figures, and what it answers: thorctl cycle {number}")

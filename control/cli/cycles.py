@@ -153,12 +153,12 @@ def add(commands: Commands) -> None:
 def _add_pauses(commands: Commands) -> None:
     pause = commands.add(
         "pause",
-        "start no cycle by itself until 'thorctl resume', also after a restart",
+        "keep cycles from starting by themselves until 'thorctl resume', even after a restart",
         _pause,
         "thorctl pause\nthorctl pause --now",
-        "The cycle under way goes on; 'thorctl train' starts one by hand all the same.",
+        "A cycle under way goes on, and 'thorctl train' still starts one by hand.",
     )
-    pause.add_argument("--now", action="store_true", help="cancel the cycle under way, too")
+    pause.add_argument("--now", action="store_true", help="also cancel the cycle under way")
     commands.add(
         "resume",
         "let cycles start by themselves again; one that came due meanwhile starts at once",
@@ -279,7 +279,7 @@ def _pause(options: PauseOptions) -> int:
     if options.json:
         output.emit({**schedule, "cycle": cycle})
         return exit_status.DONE
-    output.say("no cycle starts by itself until: thorctl resume")
+    output.say("no cycle starts by itself until you run: thorctl resume")
     if cycle:
         goes_on = f"cycle {cycle['id']} goes on; to end it: thorctl cancel {cycle['id']}"
         output.say(f"cycle {cycle['id']} is {cycle['state']}" if options.now else goes_on)

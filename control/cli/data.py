@@ -56,11 +56,11 @@ def add(commands: Commands) -> None:
         "count conversations: new, assigned, learned, held out, set aside, quarantined",
         _data,
         "thorctl data\nthorctl data --json | jq .new\nthorctl data retry chats.jsonl",
-        "Conversations whose cycles came to nothing data.max_tries times are set aside; 'data retry' makes those of "
-        "one file, or all, new again.",
+        "Conversations whose cycles failed or were rejected data.max_tries times are set aside; 'data retry' makes "
+        "those of one file, or all of them, new again.",
     )
-    data.add_argument("action", nargs="?", choices=("retry",), help="take up what was set aside")
-    data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="of this file only (all)")
+    data.add_argument("action", nargs="?", choices=("retry",), help="try again what was set aside")
+    data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="only those of this file (all)")
     ingest = commands.add(
         "ingest",
         "copy files into the inbox and read them at once",
@@ -96,7 +96,7 @@ def _data(options: DataOptions) -> int:
         return exit_status.DONE
     output.fields({name.replace("_", " "): output.figure(count) for name, count in counts.items()})
     if aside:
-        output.say("\nset aside; take it up again: thorctl data retry [SOURCE]")
+        output.say("\nset aside; to try again: thorctl data retry [SOURCE]")
         output.columns(
             ("CONVERSATIONS", "SOURCE", "REASON"),
             ((output.figure(entry["conversations"]), entry["source"], entry["reason"]) for entry in aside),

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     written = commands.add(
         "export",
-        "write a version as others read it",
+        "write a version in a format that other programs read",
         _export,
         """
         thorctl export hf ./out
@@ -38,11 +38,9 @@ def add(commands: Commands) -> None:
     )
     written.add_argument("layout", choices=("hf", "gguf"), help="which format")
     written.add_argument("what", metavar="DIR|V", nargs="?", help="hf: the folder to write; gguf: the version")
-    written.add_argument("--version", metavar="V", help="this version, and not the one in service")
+    written.add_argument("--version", metavar="V", help="this version instead of the one in service")
     written.add_argument("--out", metavar="PATH", help="what to write; it must not exist yet")
-    written.add_argument(
-        "--type", choices=TYPES, help="gguf: how matrices are written; without it, as the version has them"
-    )
+    written.add_argument("--type", choices=TYPES, help="gguf: the type of the matrices; by default the version's own")
 
 
 def _export(options: ExportOptions) -> int:

@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
         "The key is read from HF_TOKEN, or is the one that 'hf auth login' has kept; HF_ENDPOINT names another hub.",
     )
     pushed.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there")
-    pushed.add_argument("--version", metavar="V", help="this version, and not the one in service")
+    pushed.add_argument("--version", metavar="V", help="this version instead of the one in service")
     pushed.add_argument("--private", action="store_true", help="where it is made, only its owner can see it")
 
 

@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     taken = commands.add(
         "import",
-        "make a model from elsewhere, or a checkpoint of a run, a version of thord",
+        "turn a model from elsewhere, or a checkpoint of a run, into a version",
         _import,
         """
         thorctl import starter --promote
@@ -45,9 +45,9 @@ def add(commands: Commands) -> None:
         thorctl import checkpoint /var/lib/thord/runs/000012/checkpoints/004000
         """,
         "Llama, Mistral, Qwen2, Qwen3 and GPT-2. 'starter' fetches a small model that answers at once, "
-        f"{STARTER.title}, with pip; --from takes it, or another, from elsewhere. thord is started where it does "
-        "not run. The version is not in service before it is promoted; since the tokenizer is fixed for the life of a "
-        "thord, it must be the first one, or have the tokenizer of the one that serves.",
+        f"{STARTER.title}, with pip; --from takes it, or another, from elsewhere. thord is started if it is "
+        "not running. The version does not serve until it is promoted. The tokenizer is fixed for the life of a thord, "
+        "so the model must be the first one, or have the tokenizer of the version in service.",
     )
     taken.add_argument(
         "what",
@@ -55,7 +55,7 @@ def add(commands: Commands) -> None:
         help="starter: a small model, fetched; hf: a folder in the layout of Hugging Face; gguf: a file of llama.cpp, "
         "Ollama or LM Studio; checkpoint: a folder of a run",
     )
-    taken.add_argument("path", metavar="PATH", nargs="?", help="the folder or the file; a starter has none")
+    taken.add_argument("path", metavar="PATH", nargs="?", help="the folder or the file; a starter needs none")
     taken.add_argument(
         "--from",
         dest="source",
@@ -86,7 +86,7 @@ def _layout(options: ImportOptions) -> Layout | None:
     if layout is None and options.path is not None:
         raise errors.UsageError(f"'import starter' takes no path by itself: --from {options.path}")
     if layout is not None and options.path is None:
-        raise errors.UsageError(f"'import {layout}' needs the path of what is to be imported")
+        raise errors.UsageError(f"'import {layout}' needs the path of the model or checkpoint")
     if layout is not None and options.source is not None:
         raise errors.UsageError(f"--from goes with 'import starter': thorctl import starter --from {options.source}")
     return layout

@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     )
     inspect.add_argument("subject", choices=("thinking",))
     add_text(inspect)
-    inspect.add_argument("--version", metavar="V", help="this version, and not the one in service")
+    inspect.add_argument("--version", metavar="V", help="this version instead of the one in service")
 
 
 def _inspect(options: InspectOptions) -> int:

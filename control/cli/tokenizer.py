@@ -77,7 +77,7 @@ def _show(options: TokenizerOptions) -> int:
         raise errors.UsageError("name one folder to show")
     folder = _absolute(options.files[0]) if options.files else str(connect(options).paths.current)
     if not Path(folder).is_dir():
-        raise errors.NotFoundError(f"{folder} is no folder" if options.files else "no version is in service yet")
+        raise errors.NotFoundError(f"{folder} is not a folder" if options.files else "no version is in service yet")
     found: dict[str, Json] = json.loads(heavy.run("engine.tokenizers.train", ["show", folder]))
     if options.json:
         output.emit(found)

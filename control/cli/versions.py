@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
         "thorctl version 12\nthorctl version 12 --diff 11\nthorctl version 12 --diff 11 --json",
     )
     version.add_argument("version", metavar="VERSION")
-    version.add_argument("--settings", action="store_true", help="show the settings it was trained with, too")
+    version.add_argument("--settings", action="store_true", help="also show the settings it was trained with")
     version.add_argument("--diff", metavar="OTHER", help="show metrics and settings that differ from this version's")
     promote = commands.add(
         "promote",
@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
         "thorctl promote 12\nthorctl promote 13 --force",
     )
     promote.add_argument("version", metavar="VERSION")
-    promote.add_argument("--force", action="store_true", help="also one that its gate rejected")
+    promote.add_argument("--force", action="store_true", help="even if the gate rejected it")
     commands.add(
         "rollback",
         "put the version that served before back into service",
@@ -62,7 +62,7 @@ def _versions(options: Options) -> int:
         output.emit(versions)
     elif not versions:
         output.say(
-            "no version yet; take one that talks: thorctl import starter --promote; or learn: thorctl train --wait"
+            "no version yet; for one that talks: thorctl import starter --promote; to train one: thorctl train --wait"
         )
     else:
         output.columns(

@@ -167,8 +167,8 @@ def _explained(error: tomllib.TOMLDecodeError, file: Path) -> str:
     lines = file.read_text(encoding="utf-8").splitlines()
     first = next((number for number, line in enumerate(lines, 1) if head.match(line)), 0)
     return (
-        f"[{section}] in line {again[2]} stands in line {first} already: put its keys there, "
-        "or take the # away from theirs and change the value"
+        f"[{section}] in line {again[2]} is already in line {first}: put its keys there, "
+        "or remove the # from theirs and change the value"
     )
 
 

@@ -22,7 +22,7 @@ Row = tuple[str, FieldInfo]
 def toml() -> str:
     """``thord.toml`` with every setting, commented out at its default."""
     lines = [
-        "# thord: every setting, at the value it has unless it is set. Take the # away from a line to change it.",
+        "# thord: every setting, with the value it has if you set nothing. Remove the # from a line to change it.",
         "# A value here is overridden by the environment (THORD__TRAINING__LEARNING_RATE=1e-4) and by",
         "# --set training.learning_rate=1e-4. 'thord --check' finds mistakes, 'thorctl reload' applies what it can.",
         "",
@@ -75,7 +75,7 @@ def _default(field: FieldInfo) -> str:
 def _example(field: FieldInfo) -> str:
     """What stands before the line of a setting that has an example."""
     if field.default is None:
-        return " Unset unless given; an example:"
+        return " Unset by default; an example:"
     return f" For example: {json.dumps(field.examples[0])}" if field.examples else ""
 
 

@@ -62,16 +62,16 @@ class DataSettings(Section):
     settle_seconds: float = Field(
         1.0,
         gt=0,
-        description="A file is read once it was left alone for this long, one that never rests after 30 times as long. "
-        "What is cut off it before is not seen: rotate by renaming.",
+        description="A file is read once it has not changed for this long, or after 30 times as long if it keeps "
+        "changing. Data truncated before then is lost; rotate logs by renaming.",
     )
     enwik8_address: str = Field(
-        "", description="Where the corpus enwik8 is fetched when it is first asked for: itself or a zip file of it."
+        "", description="Where to fetch the corpus enwik8 when it is first needed: the file itself or a zip of it."
     )
     enwik8_sha256: str = Field(
         "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",
         pattern="^[0-9a-f]{64}$",
-        description="What its bytes, unpacked, must sum up to.",
+        description="Expected SHA-256 of the unpacked file.",
     )
 
 
@@ -101,26 +101,33 @@ class RetentionSettings(Section):
     """``[retention]``: what is kept of versions, runs and snapshots that nothing needs any more."""
 
     enabled: bool = Field(
-        True, description="Whether the rest is removed by itself; `thorctl clean` does it at any time."
+        True, description="Whether thord removes what is not needed by itself; `thorctl clean` does it at any time."
     )
     keep_versions: int = Field(
-        4, ge=0, description="The newest versions that keep their weights besides those that something needs."
+        4, ge=0, description="How many of the newest versions keep their weights, besides needed ones."
     )
-    keep_rejected: int = Field(1, ge=0, description="The newest rejected or quarantined versions, likewise.")
-    keep_rollbacks: int = Field(2, ge=1, description="How many versions back a rollback can lead in any case.")
+    keep_rejected: int = Field(1, ge=0, description="How many rejected or quarantined ones keep theirs.")
+    keep_rollbacks: int = Field(2, ge=1, description="How many versions back a rollback can always go.")
     keep_runs: int = Field(
         1,
         ge=0,
-        description="The newest runs without a version, failed or cancelled, that keep their checkpoints; with "
-        "`training.keep_epochs` also the newest runs whose version is published.",
+        description="How many of the newest failed or cancelled runs keep their checkpoints; with "
+        "`training.keep_epochs`, as many published ones do too.",
     )
-    keep_snapshots: int = Field(4, ge=0, description="The newest snapshots kept besides those of needed versions.")
-    keep_figures: int = Field(500, ge=1, description="The newest runs that keep their metrics and TensorBoard files.")
-    keep_days: float = Field(365.0, gt=0, description="Nothing that nothing needs is kept for longer.")
+    keep_snapshots: int = Field(
+        4, ge=0, description="How many of the newest snapshots are kept, besides those of needed versions."
+    )
+    keep_figures: int = Field(
+        500, ge=1, description="How many of the newest runs keep their metrics and TensorBoard files."
+    )
+    keep_days: float = Field(365.0, gt=0, description="Days after which anything that is not needed is removed.")
     max_gigabytes: float | None = Field(
-        None, gt=0, examples=[50], description="Space for all of this; beyond, the oldest of what nothing needs goes."
+        None,
+        gt=0,
+        examples=[50],
+        description="Most space for all of it; beyond that, the oldest that is not needed is removed.",
     )
-    min_free_gigabytes: float = Field(2.0, ge=0, description="Space that is kept free on the disk in the same way.")
+    min_free_gigabytes: float = Field(2.0, ge=0, description="Space to keep free on the disk, in the same way.")
 
 
 class ApiSettings(Section):
@@ -156,8 +163,10 @@ class ApiSettings(Section):
 class SessionSettings(Section):
     """``[sessions]``: chats that the server remembers for clients that name a session."""
 
-    keep_days: float = Field(30.0, gt=0, description="A session that nobody used for so long is forgotten.")
-    max_per_client: int = Field(1000, gt=0, description="Sessions of one API key; beyond, the one unused longest goes.")
+    keep_days: float = Field(30.0, gt=0, description="A session that nobody has used for this long is forgotten.")
+    max_per_client: int = Field(
+        1000, gt=0, description="Sessions per API key; beyond that, the least recently used one goes."
+    )
 
 
 class ConversationLogSettings(Section):
@@ -165,7 +174,7 @@ class ConversationLogSettings(Section):
 
     enabled: bool = Field(False, description="Whether they are. Tell the people whose words these are.")
     feedback_seconds: float = Field(
-        300.0, ge=0, description="So long an answer waits for feedback before it goes to the inbox."
+        300.0, ge=0, description="How long an answer waits for feedback before it goes to the inbox."
     )
     redact: tuple[str, ...] = Field(
         (),

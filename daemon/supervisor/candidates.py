@@ -38,7 +38,10 @@ def not_worth_judging(metrics: Mapping[str, float], sha256: str, base: int | Non
             f"judged; lower training.learning_rate{at}"
         )
     if base is not None and sha256 == base_sha256:
-        return "unchanged", f"unchanged: it has the very weights of version {version_name(base)}, so it was not judged"
+        return (
+            "unchanged",
+            f"unchanged: it has exactly the weights of version {version_name(base)}, so it was not judged",
+        )
     return None
 
 

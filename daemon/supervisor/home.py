@@ -32,7 +32,7 @@ def _make(folder: Path, mode: int) -> None:
         folder.chmod(mode)
     except FileExistsError as error:
         if not folder.is_dir():
-            raise StartError(f"cannot make {folder}: {error.filename} is no folder; {_REMEDY}") from None
+            raise StartError(f"cannot make {folder}: {error.filename} is not a folder; {_REMEDY}") from None
     except OSError as error:
         raise StartError(f"cannot make {folder}: {error.strerror}; {_REMEDY}") from None
 

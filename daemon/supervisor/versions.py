@@ -12,7 +12,7 @@ from daemon.supervisor.store import Store
 from engine import artifacts
 
 _logger = log.get(__name__)
-_GONE = "they were gone when thord.db came to know of it"
+_GONE = "they were already missing when thord recorded the version"
 
 
 def highest(paths: Paths) -> int:

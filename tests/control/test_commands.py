@@ -194,7 +194,7 @@ def test_what_is_noise_is_not_announced_as_a_success(stand_in: StandIn, ctl: Ctl
     lines = ctl("train", "--wait").stdout.splitlines()
     assert lines[0].startswith("cycle 7 is done: version 000012 serves now, but it is of no use yet: ")
     assert lines[1] == "how good it is: this is noise; 17 KB of text is too little"
-    assert lines[2] == "unlike the attempt before it: another seed"
+    assert lines[2] == "differs from the previous attempt: another seed"
     assert ctl.json("train", "--wait")["waiting"] == 3
 
 
@@ -346,7 +346,7 @@ def test_clean_says_what_goes_and_why_and_by_its_status_what_could_not(stand_in:
     planned = ctl("clean", "--dry-run")
     assert planned.returncode == 0
     assert "version  000003  517 MB  older than the newest 4" in planned.stdout
-    assert "517 MB would be removed, 3.1 GB stay" in planned.stdout
+    assert "517 MB would be removed, 3.1 GB kept" in planned.stdout
     done = ctl("clean")
     assert done.returncode == 1
     assert "517 MB removed" in done.stdout

@@ -114,7 +114,7 @@ def test_a_wheel_of_another_model_is_not_taken(
 def test_what_only_thord_cannot_see_is_told_apart(stand_in: StandIn, ctl: Ctl, tmp_path: Path) -> None:
     stand_in.fail("POST", "/v1/imports", 422, "no_such_file", f"there is no {tmp_path}, or thord's user may not see it")
     done = ctl("import", "hf", str(tmp_path))
-    assert (done.returncode, "below /srv" in done.stderr) == (5, True), done.stderr
+    assert (done.returncode, "under /srv" in done.stderr) == (5, True), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_only_thord_cannot_see_is_told_apart(stand_in: StandIn, ctl: Ctl, t
         (["hf", "owner/name"], 5, "thorctl import starter --from hub:owner/name"),
         (["hf", "hub:owner/name"], 5, "thorctl import starter --from hub:owner/name"),
         (["gguf", "nowhere.gguf"], 5, "there is no nowhere.gguf"),
-        (["starter", "--from", "nowhere"], 5, "from the Hugging Face hub it is --from hub:OWNER/NAME"),
+        (["starter", "--from", "nowhere"], 5, "for a model on the Hugging Face hub, use --from hub:OWNER/NAME"),
         (["starter", "model.gguf"], 2, "--from model.gguf"),
         (["gguf"], 2, "needs the path"),
         (["hf", "x", "--from", "y"], 2, "--from goes with 'import starter'"),

@@ -116,7 +116,7 @@ def _too_old(things: list[Thing], policy: Policy, now: float) -> dict[Thing, str
 
 def _too_large(kept_bytes: int, free_bytes: int, policy: Policy) -> str | None:
     if policy.max_bytes is not None and kept_bytes > policy.max_bytes:
-        return "all together are more than retention.max_gigabytes allows"
+        return "all of it takes more space than retention.max_gigabytes allows"
     if free_bytes < policy.min_free_bytes:
         return "the disk is fuller than retention.min_free_gigabytes allows, or the next run would not fit"
     return None

@@ -178,7 +178,7 @@ class Evaluator:
         limits = Limits(record_bytes=self._settings.data.max_record_megabytes << 20)
         for file in map(Path, files):
             if not file.is_file():
-                raise BadFilesError(f"{file} is no file")
+                raise BadFilesError(f"{file} is not a file")
             refused: list[Refused] = []
             before = len(found)
             try:

@@ -169,7 +169,12 @@ class Cycles:
                 " state = CASE WHEN tries + ?1 >= ?2 THEN 'set_aside' ELSE 'new' END,"
                 " note = CASE WHEN tries + ?1 >= ?2 THEN ?3 ELSE NULL END"
                 " WHERE state = 'assigned' AND cycle = ?4",
-                (int(count_try), max_tries, f"{max_tries} cycles came to nothing, the last, {cycle}: {why}", cycle),
+                (
+                    int(count_try),
+                    max_tries,
+                    f"{max_tries} cycles failed or were rejected, the last, {cycle}: {why}",
+                    cycle,
+                ),
             )
         self._database.execute("DELETE FROM examples WHERE cycle = ? AND origin = 'held_out'", (cycle,))
         return True

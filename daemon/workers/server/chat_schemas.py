@@ -41,7 +41,7 @@ class ChatMessage(Body):
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | Annotated[list[TextPart], Field(fail_fast=True)] | None = None
-    name: str | None = Field(None, description="Of who speaks; models read it whose chat template does.")
+    name: str | None = Field(None, description="The speaker's name; used if the model's chat template reads it.")
     tool_calls: Annotated[list[ToolCallBody], Field(max_length=MAX_CHOICES, fail_fast=True)] | None = Field(
         None, description="Calls that were made, rendered by the model's chat template, else one line of JSON each."
     )
@@ -81,7 +81,7 @@ class ChatForm(Body):
     """How messages become a prompt."""
 
     add_generation_prompt: bool | None = Field(
-        None, description="Whether the assistant's turn is opened at the end; it is."
+        None, description="Whether to open the assistant's turn at the end; true by default."
     )
     continue_final_message: bool | None = Field(
         None, description="Go on with the last message instead of answering it."
@@ -110,7 +110,7 @@ class ChatBody(GenerationBody, ChatForm):
     )
     logprobs: bool | None = Field(None, description="The log-probability of each token.")
     top_logprobs: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        None, description="So many of the likeliest tokens in the place of each."
+        None, description="How many of the likeliest tokens to return in each place."
     )
 
     def parts(self) -> Iterator[tuple[str, Body]]:

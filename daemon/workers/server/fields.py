@@ -45,8 +45,8 @@ _NEUTRAL = frozenset(
 )
 """Labels, hints of speed, and how to show what an answer of thord does not have."""
 
-_NO_TOOLS = Refused(([],), "models of this server call no tools; leave it out, or send tool_choice 'none'")
-_NO_CHOICE = Refused(("none", "auto"), "models of this server call no tools; leave it out, or send 'none'")
+_NO_TOOLS = Refused(([],), "this server's models do not call tools; leave it out, or send tool_choice 'none'")
+_NO_CHOICE = Refused(("none", "auto"), "this server's models do not call tools; leave it out, or send 'none'")
 _FREE_TEXT = Refused((), "answers are free text; leave it out")
 _OTHER_LIMIT = Refused((), "use max_tokens")
 
@@ -73,16 +73,16 @@ _REFUSED: dict[str, Refused] = {
     # Input and output other than text
     "modalities": Refused((["text"],), "answers are text"),
     "audio": Refused((), "answers are text"),
-    "web_search_options": Refused((), "this server searches nothing"),
-    "suffix": Refused(("",), "a text is continued, not filled in between; put what precedes into prompt"),
+    "web_search_options": Refused((), "this server does not search the web"),
+    "suffix": Refused(("",), "texts are continued, gaps are not filled; put what comes before into prompt"),
     "prompt_embeds": Refused((), "send text or token ids"),
     "documents": Refused(([],), "put them into a message"),
     "chat_template": Refused((), "the model's own template is used; chat_template_kwargs set its variables"),
     "mm_processor_kwargs": Refused(({},), "this model reads text"),
     # Ways to choose tokens
     "use_beam_search": Refused((False,), "tokens are drawn, or chosen greedily with temperature 0"),
-    "length_penalty": Refused((0, 1), "it belongs to beam search"),
-    "early_stopping": Refused((False,), "it belongs to beam search"),
+    "length_penalty": Refused((0, 1), "only beam search uses it"),
+    "early_stopping": Refused((False,), "only beam search uses it"),
     "bad_words": Refused(([],), "use logit_bias with token ids (/tokenize tells them)"),
     "allowed_token_ids": Refused((), "use logit_bias"),
     "logits_processors": Refused(([],), "use logit_bias"),
@@ -127,7 +127,7 @@ _REFUSED: dict[str, Refused] = {
     "return_progress": Refused((False,), "read /metrics"),
     # How a request is served
     "priority": Refused((0,), "clients take turns"),
-    "cache_salt": Refused((), "read prompts are shared between clients of one server"),
+    "cache_salt": Refused((), "clients of one server share the prompt cache"),
     "kv_transfer_params": Refused(),
     "vllm_xargs": Refused(({},)),
 }

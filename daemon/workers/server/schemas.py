@@ -87,16 +87,16 @@ class GenerationBody(Body):
     max_tokens: Limit | None = Field(
         None, description="Longest answer; without it a chat may fill the context, and a completion has 16 tokens."
     )
-    max_completion_tokens: Limit | None = Field(None, description="The same by another name; it wins.")
+    max_completion_tokens: Limit | None = Field(None, description="Another name for max_tokens; it takes precedence.")
     min_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = Field(
-        None, description="The answer does not end, and no stop string is looked for, before it has so many tokens."
+        None, description="The answer has at least this many tokens; stop strings are ignored until then."
     )
     temperature: Annotated[Finite, Field(ge=0, le=100)] | None = Field(None, description="0 is greedy.")
     top_p: Annotated[Finite, Field(ge=0, le=1)] | None = Field(
         None, description="Choose among the likeliest tokens that make up this share; 0 is greedy."
     )
     top_k: Annotated[int, Field(ge=-1, le=1 << 31)] | None = Field(
-        None, description="Choose among so many of the likeliest tokens; 0 and -1: all."
+        None, description="Choose among this many of the likeliest tokens; 0 or -1: all."
     )
     min_p: Annotated[Finite, Field(ge=0, le=1)] | None = Field(
         None, description="Leave out tokens less likely than this share of the likeliest."
@@ -118,17 +118,19 @@ class GenerationBody(Body):
     stop_token_ids: (
         Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_STOP_TOKENS, fail_fast=True)] | None
     ) = Field(None, description="Tokens that end the answer, besides every special token.")
-    include_stop_str_in_output: bool | None = Field(None, description="What ended the answer is shown.")
+    include_stop_str_in_output: bool | None = Field(
+        None, description="Include in the answer the stop string that ended it."
+    )
     ignore_eos: bool | None = Field(None, description="Go on after a token that ends a text: for measuring.")
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = Field(None, description="Answers to each prompt.")
     best_of: int | None = Field(None, description="Must be n.")
     stream: bool | None = Field(None, description="Send the answer as it is made.")
     stream_options: StreamOptions | None = None
     truncate_prompt_tokens: Kept | None = Field(
-        None, description="Keep so many of the prompt's last tokens; -1: as many as fit."
+        None, description="Keep this many of the prompt's last tokens; -1: as many as fit."
     )
     timeout_seconds: Annotated[Finite, Field(gt=0)] | None = Field(
-        None, description="No answer is wanted after this time; api.request_timeout_seconds holds besides."
+        None, description="Give up after this time; api.request_timeout_seconds applies too."
     )
 
     def parts(self) -> Iterator[tuple[str, Body]]:
@@ -205,10 +207,10 @@ class CompletionBody(GenerationBody):
     )
     echo: bool | None = Field(None, description="The text begins with the prompt.")
     logprobs: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        None, description="The log-probability of each token, and so many of the likeliest in its place."
+        None, description="Return the log-probability of each token, and this many of the likeliest."
     )
     add_special_tokens: bool | None = Field(
-        None, description="Whether a text begins with the token that texts were learned with; it does."
+        None, description="Whether to begin with the token that begins every text; true by default."
     )
 
 
@@ -239,7 +241,7 @@ class EmbeddingBody(Body):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = Field(None, description="Must be those that the model has.")
     truncate_prompt_tokens: Kept | None = Field(
-        None, description="Keep so many of the last tokens of each text; -1: as many as fit."
+        None, description="Keep this many of the last tokens of each text; -1: as many as fit."
     )
 
 

@@ -276,7 +276,7 @@ def test_mistakes_of_a_user_are_one_message_and_no_traceback(tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         cases = [
-            (("--home", tmp_path / "file/home"), 1, f"{tmp_path / 'file'} is no folder"),
+            (("--home", tmp_path / "file/home"), 1, f"{tmp_path / 'file'} is not a folder"),
             (("--home", "/proc/home"), 1, "cannot make /proc/home"),
             (("--home", tmp_path / "broken"), 2, "not valid TOML"),
             (("--home", tmp_path / "a", "--set", "data.x=1"), 2, "--set data.x=1: data.x: unknown"),
