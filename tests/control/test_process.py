@@ -21,7 +21,8 @@ home = pathlib.Path(sys.argv[sys.argv.index("--home") + 1])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         workers = {"server": {"state": WORKER, "pid": 1, "restarts": 0, "uptime_seconds": 1}}
-        body = json.dumps({"state": STATE, "pid": os.getpid(), "workers": workers, "api": {"url": "http://x"}}).encode()
+        status = {"state": STATE, "pid": os.getpid(), "version": None, "workers": workers, "api": {"url": "http://x"}}
+        body = json.dumps(status).encode()
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
     address_string = lambda self: ""
