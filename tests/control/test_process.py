@@ -22,6 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         workers = {"server": {"state": WORKER, "pid": 1, "restarts": 0, "uptime_seconds": 1}}
         status = {"state": STATE, "pid": os.getpid(), "version": None, "workers": workers, "api": {"url": "http://x"}}
+        status |= {"profile": "cpu", "why": "a test"}
         body = json.dumps(status).encode()
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
