@@ -228,7 +228,7 @@ def test_a_file_without_a_conversation_is_a_failure_with_its_name(evaluator, tmp
         assert not answer.retry
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "missing", "."):
-        assert "no file" in ask(name).reason
+        assert "is not a file" in ask(name).reason
 
 
 def test_asked_to_stop_it_leaves_its_work_at_once(spawn_worker, home) -> None:
