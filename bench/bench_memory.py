@@ -137,9 +137,9 @@ def main() -> None:
 
 
 def goal(name: str, value: float, most: float, unit: str = "") -> None:
-    """Say whether it is reached, as precisely as it is printed."""
-    verdict = "reached" if round(value, 3) <= most else "NOT REACHED"
-    print(f"{name}: {value:.3f} {unit} (goal at most {most}): {verdict}")
+    """Say whether it is reached."""
+    verdict = "reached" if value <= most else "NOT REACHED"
+    print(f"{name}: {value:.4f} {unit} (goal at most {most}): {verdict}")
 
 
 def llama_cpp(file: Path) -> dict[str, int] | None:
