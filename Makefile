@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
 
-.PHONY: help install lint format test check demo soak clients start stop status bench bench-serve bench-train docs clean
+.PHONY: help install lint format test check walk demo soak clients start stop status bench bench-serve bench-train docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -41,7 +41,10 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 	$(BIN)/ruff format .
 
 test: $(VENV)/installed-dev ## the whole test suite
-	$(BIN)/pytest -m "not soak" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not soak and not walk" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+walk: $(VENV)/installed-dev ## every command of the README, one after the other, with a real model
+	$(BIN)/pytest -m walk
 
 soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=600 SWAPS=20 for less)
 	THORD_SOAK_SECONDS=$(or $(SECONDS),3600) THORD_SOAK_SWAPS=$(or $(SWAPS),100) $(BIN)/pytest -m soak -s --timeout=7200

@@ -1,6 +1,6 @@
 """Every command of README runs, in the order of the page; a command elsewhere names the test that runs it.
 
-The demonstration, which takes minutes, is run by ``.ci/run``.
+README's walk trains a real model, which takes minutes: ``make walk``. ``.ci/run`` runs it, and the demonstration.
 """
 
 import os
@@ -32,6 +32,7 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#") and line not in BY_CI]
 
 
+@pytest.mark.walk
 @pytest.mark.timeout(900)
 def test_the_readme_works_as_written(stopped: Service, tmp_path: Path) -> None:
     """One shell runs all of it, with the settings that a user has: only places and the port are other ones."""
