@@ -6,9 +6,8 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
 from engine.artifacts import ArtifactError
 from engine.data.conversation import Conversation, Message, ToolCall
-from engine.tokenizers import chat, registry
+from engine.tokenizers import chat, huggingface, registry
 from engine.tokenizers.base import BOS, END, DialogueRefusedError, PromptForm
-from engine.tokenizers.huggingface import HuggingFaceTokenizer
 from tests.foreign import CHATML, MISTRAL, WORDS, made, spaced
 
 LLAMA3 = (
@@ -103,7 +102,8 @@ def test_texts_are_neither_padded_nor_cut_whatever_the_file_says(pair, tmp_path)
     inner = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     inner.enable_padding(pad_id=3)
     inner.enable_truncation(4)
-    same = HuggingFaceTokenizer(inner.to_str(), ours.chat)
+    inner.save(str(tmp_path / "tokenizer.json"))
+    same = huggingface.load(tmp_path)
     texts = ["a", "the text that is longer than four", ""]
     assert [ids.tolist() for ids in same.encode_batch(texts)] == [ours.encode(text) for text in texts]
     dialogues = [(DIALOGUE, 0), (DIALOGUE[:2], 0)]

@@ -428,7 +428,7 @@ def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(places, plan, recordin
 def test_a_validation_that_is_no_number_is_in_no_record(places, plan, recording):
     """JSON has no word for it, and whoever is told of the version could not read the rest."""
     seen = recording()
-    manifest = run.learn(plan(max_steps=3, learning_rate=1e12, validate_every=1), places, seen)
+    manifest = run.learn(plan(max_steps=3, learning_rate=1.0, weight_decay=1e30, validate_every=1), places, seen)
     assert [math.isfinite(loss) for _, loss, _ in seen.validations] == [True, False, False, False]
     assert manifest.metrics["best_step"] == 0
     assert "validation_loss" not in manifest.metrics
