@@ -28,7 +28,8 @@ async def _client(host: str, port: int, until: float, gaps: list[float]) -> None
     ).encode()
     while time.monotonic() < until:
         reader, writer = await asyncio.open_connection(host, port)
-        head = f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+        fields = f"host: localhost\r\nconnection: close\r\ncontent-length: {len(body)}"
+        head = f"POST /v1/completions HTTP/1.1\r\n{fields}\r\n\r\n"
         writer.write(head.encode() + body)
         last = 0.0
         async for line in reader:

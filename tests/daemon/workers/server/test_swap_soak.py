@@ -84,7 +84,8 @@ class Streams:
         ).encode()
         place = urlsplit(self.server.url)
         reader, writer = await asyncio.open_connection(place.hostname, place.port)
-        head = f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+        fields = f"host: localhost\r\nconnection: close\r\ncontent-length: {len(body)}"
+        head = f"POST /v1/completions HTTP/1.1\r\n{fields}\r\n\r\n"
         writer.write(head.encode() + body)
         events: list[bytes] = []
         last = 0.0
