@@ -43,7 +43,7 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 test: $(VENV)/installed-dev ## the whole test suite
 	$(BIN)/pytest -m "not soak and not walk" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-walk: $(VENV)/installed-dev ## every command of the README, one after the other, with a real model
+walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every command of the README
 	$(BIN)/pytest -m walk
 
 soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=600 SWAPS=20 for less)

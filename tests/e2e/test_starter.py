@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.service import Service
 
 
+@pytest.mark.walk
 def test_it_is_fetched_and_answers(stopped: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a home where nothing runs yet. The file is kept in the user's cache, as it is for users."""
     monkeypatch.setenv("THORD__API__PORT", "0")
