@@ -15,8 +15,7 @@ from engine.huggingface.layout import ForeignModelError
 from engine.models import registry
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import END, EOS
-from engine.version import Provenance
-from tests.engine.gguf.conftest import SAMPLE
+from tests.engine.gguf.conftest import ORIGIN, SAMPLE
 from tests.llama import loaded
 
 CPU = Placement(torch.device("cpu"), torch.float32)
@@ -24,9 +23,6 @@ LAYOUTS = ["llama", "llama-tied", "llama-3", "llama-linear", "llama-yarn", "qwen
 ROUNDED = {"gpt2": 5e-2}
 """llama.cpp looks GELU up in a table of float16."""
 IDS = torch.randint(0, 303, (1, 60), generator=torch.Generator().manual_seed(1))
-ORIGIN = Provenance(
-    version=1, parent=None, cycle=None, snapshot_sha256="", seed=0, settings={}, training_seconds=0.0, metrics={}
-)
 
 
 def made(folder, family="thor", kind="bpe", dtype=torch.float32, **shape):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.gguf import architecture, container, exporting, importing, vocabulary
 from engine.huggingface.layout import ForeignModelError
-from tests.engine.gguf.conftest import add_words, finish, start
+from tests.engine.gguf.conftest import ORIGIN, add_words, finish, start
 
 
 @pytest.mark.parametrize("kind", GGMLQuantizationType, ids=lambda kind: kind.name)
@@ -129,7 +129,6 @@ def test_weights_that_are_no_numbers_are_refused(version_of, tmp_path):
 
     from engine import version
     from engine.tokenizers import registry
-    from tests.engine.gguf.test_both_ways import ORIGIN
 
     _, folder = version_of("llama-tied")
     weights = load_file(folder / version.WEIGHTS)
