@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from daemon.workers.server.targets import hint
+from daemon.workers.server.access.paths import hint
 
 _TYPES = {
     401: "authentication_error",

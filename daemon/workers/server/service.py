@@ -11,14 +11,14 @@ from fastapi import Request
 
 from daemon.messages import ServiceHealth
 from daemon.settings.sections import Tables
+from daemon.workers.server.access.hosts import Hosts
+from daemon.workers.server.access.keys import Keys, KeysFileError, keys_file
 from daemon.workers.server.answers import Answer
-from daemon.workers.server.chat_database import ChatDatabase
-from daemon.workers.server.conversation_log import ConversationLog
+from daemon.workers.server.chats.conversation_log import ConversationLog
+from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.chats.sessions import Sessions
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.hosts import Hosts
-from daemon.workers.server.keys import Keys, KeysFileError, keys_file
 from daemon.workers.server.metrics import Metrics
-from daemon.workers.server.sessions import Sessions
 from engine.inference.engine import Engine, PromptTooLongError, QueueFullError
 from engine.inference.requests import Wish
 from engine.inference.slots import Outline, VersionGoneError, WeightSlots

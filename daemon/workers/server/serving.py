@@ -12,10 +12,10 @@ from collections.abc import Callable
 from daemon import log, time_slice
 from daemon.messages import ServiceHealth
 from daemon.workers.runtime import Context
-from daemon.workers.server import app
 from daemon.workers.server.answers import Dispatcher
-from daemon.workers.server.chat_database import ChatDatabase
-from daemon.workers.server.http import HttpServer
+from daemon.workers.server.api import app
+from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.http_server import HttpServer
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import Service
 from daemon.workers.server.swap import Swapper

@@ -1,0 +1,103 @@
+"""Reading request bodies: counted while they stream in, then checked against a schema; what is wrong is a 4xx."""
+
+import asyncio
+import re
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import ClientDisconnect
+
+from daemon.workers.server.api.schemas import Body
+from daemon.workers.server.errors import ApiError
+
+BODY_SECONDS = 60.0
+"""A body that has not arrived by then is given up."""
+
+B = TypeVar("B", bound=Body)
+
+
+async def read(request: Request, schema: type[B], limit: int) -> B:
+    """The body as ``schema``. Fields that mean nothing are named in ``request.state.ignored``.
+
+    Raises:
+        ApiError: 400 not JSON, not of this schema, or a field asks for what cannot be done; 408 too slow; 413 over
+            ``limit`` bytes.
+    """
+    data = await _bytes(request, limit)
+    try:
+        body = schema.model_validate_json(data)
+    except ValidationError as error:
+        raise _explained(error, schema) from None
+    request.state.ignored = sorted({re.sub(r"\.\d+", "", place) for place in body.ignored()})
+    return body
+
+
+def described(schema: type[BaseModel]) -> dict[str, JsonValue]:
+    """For the OpenAPI page: this route's body has this schema."""
+    whole = schema.model_json_schema()
+    content: JsonValue = {"application/json": {"schema": _spelled_out(whole, whole.pop("$defs", {}))}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _spelled_out(part: JsonValue, definitions: dict[str, JsonValue]) -> JsonValue:
+    """A schema without references: inside of an OpenAPI document they would lead nowhere."""
+    if isinstance(part, list):
+        return [_spelled_out(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    name = part.get("$ref")
+    if isinstance(name, str):
+        return _spelled_out(definitions[name.rpartition("/")[2]], definitions)
+    return {key: _spelled_out(each, definitions) for key, each in part.items()}
+
+
+async def _bytes(request: Request, limit: int) -> bytes:
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal() and int(stated[:20]) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        message = f"the request's body did not arrive within {BODY_SECONDS:.0f} seconds"
+        raise ApiError(408, "body_timeout", message, close=True) from None
+    except ClientDisconnect:
+        raise ApiError(400, "disconnected", "the client went away in the middle of its request", close=True) from None
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> ApiError:
+    message = f"the request's body is larger than {limit} bytes (api.max_body_megabytes)"
+    return ApiError(413, "body_too_large", message, close=True)
+
+
+def _explained(error: ValidationError, schema: type[BaseModel]) -> ApiError:
+    """The first of what is wrong, with the name of its field. What the client sent is not repeated."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return ApiError(400, "invalid_json", f"the body is not JSON: {found[0]['msg']}")
+    fault = max((each for each in found if each["loc"][:1] == found[0]["loc"][:1]), key=_how_far)
+    place = ".".join(str(step) for step in fault["loc"] if not _is_a_type(step))
+    says = fault["msg"].removeprefix("Value error, ")
+    message = f"{place}: {says}" if place else says
+    if not place and (named := re.match(r"\w+", says)) and named[0] in schema.model_fields:
+        place = named[0]  # what several fields say together is told by one of them
+    return ApiError(400, "invalid_value", message, param=place or None)
+
+
+def _how_far(fault: ErrorDetails) -> tuple[bool, list[int]]:
+    """Of the forms that a field may have, the one that was meant is the one that fits furthest."""
+    return fault["type"] == "too_long", [step for step in fault["loc"] if isinstance(step, int)]
+
+
+def _is_a_type(step: int | str) -> bool:
+    """Where a field may have several forms, pydantic names them too: ``prompt.list[str].3``."""
+    return isinstance(step, str) and (step == "str" or "[" in step)

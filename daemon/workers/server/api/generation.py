@@ -1,0 +1,96 @@
+"""What completions, chats and predictions share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+
+from fastapi.responses import Response
+from pydantic import JsonValue
+
+from daemon.workers.server.answers import Answer, ClientGoneError, Result
+from daemon.workers.server.api.prompts import check_tokens
+from daemon.workers.server.api.schemas import GenerationBody
+from daemon.workers.server.api.streaming import VERSION_HEADER, EventStream, to_json
+from daemon.workers.server.service import Service
+from engine.inference.requests import Wish
+from engine.inference.slots import Outline
+from engine.tokenizers.base import Tokenizer
+
+_NO_LIMIT = 1 << 31
+"""Beyond every context."""
+
+
+def token_limit(asked: int | None, ceiling: int | None) -> int:
+    """Longest answer: what was asked for, at most ``inference.max_tokens``; without both the context alone ends it."""
+    return min(limit for limit in (asked, ceiling, _NO_LIMIT) if limit is not None)
+
+
+def wish_of(
+    body: GenerationBody, service: Service, outline: Outline, alternatives: int | None, limit: int | None
+) -> Wish:
+    """What the engine is asked for: ``limit`` tokens at most, with so many ``alternatives`` to each.
+
+    Raises:
+        ApiError: 400, a token that is biased, or that shall end the answer, does not exist.
+    """
+    check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
+    check_tokens(body.stop_token_ids or (), outline.vocabulary, "stop_token_ids")
+    return Wish(
+        max_tokens=token_limit(limit, service.settings.inference.max_tokens),
+        sampling=body.sampling(alternatives, outline.defaults),
+        min_tokens=body.min_tokens or 0,
+        stop=body.stops,
+        stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos), more=body.stop_token_ids or ()),
+        show_stop=bool(body.include_stop_str_in_output),
+    )
+
+
+def stop_ids(tokenizer: Tokenizer, *, ignore: bool, more: Iterable[int] = ()) -> frozenset[int]:
+    """Every special token ends an answer: none of them is text. So do those that the client names."""
+    return frozenset({*(() if ignore else tokenizer.specials), *more})
+
+
+def chunk_usage(body: GenerationBody, answer: Answer) -> dict[str, JsonValue]:
+    """What a chunk of a stream says of usage: nothing, null as in OpenAI's where the last one will say it, or it."""
+    if not body.includes_usage:
+        return {}
+    usage = answer.usage
+    return {"usage": usage if body.counts_along else None}
+
+
+async def in_one_piece(
+    answer: Answer,
+    write: Callable[[list[Result]], Mapping[str, JsonValue]],
+    keep: Callable[[list[Result]], Awaitable[None]] | None = None,
+) -> Response:
+    """Wait for all of an answer, ``keep`` it, and send it as ``write`` words it."""
+    try:
+        results = await answer.whole()
+        if keep is not None:
+            await keep(results)
+        if any(result.tokens or result.prompt_scores for result in results):
+            # They may be millions of log-probabilities: written in the event loop, all streams would stand meanwhile.
+            return await asyncio.to_thread(lambda: named(write(results), answer.version))
+        return named(write(results), answer.version)
+    except ClientGoneError:
+        return Response(status_code=499)  # nobody reads it
+    finally:
+        answer.close()
+
+
+async def as_stream(answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> Response:
+    """Send an answer as it is made; an error before its first token is an ordinary HTTP error."""
+    begun = False
+    try:
+        await answer.begin()
+        begun = True
+        return EventStream(answer, chunks, seconds)
+    except ClientGoneError:
+        return Response(status_code=499)  # nobody reads it
+    finally:
+        if not begun:
+            answer.close()
+
+
+def named(body: Mapping[str, JsonValue], version: int) -> Response:
+    """A JSON answer that names the version that made it."""
+    return Response(to_json(body), media_type="application/json", headers={VERSION_HEADER: f"{version:06d}"})

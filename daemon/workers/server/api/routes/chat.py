@@ -1,0 +1,191 @@
+"""``/v1/chat/completions``: the next turn of a conversation."""
+
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import JsonValue
+
+from daemon.workers.server.answers import Answer, Result
+from daemon.workers.server.api.bodies import described, read
+from daemon.workers.server.api.chat_schemas import ChatBody
+from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, wish_of
+from daemon.workers.server.api.logprobs import Offsets, Shown, written
+from daemon.workers.server.api.prompts import form_of, prompt_of, prompt_within, truncated, turns_of
+from daemon.workers.server.chats.sessions import Session
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.service import MODEL, Service
+from engine.data.conversation import Message
+from engine.inference.requests import Finished, Piece, Scored
+from engine.tokenizers.base import Tokenizer
+
+
+def router(service: Service) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["generation"])
+
+    @routes.post("/v1/chat/completions", openapi_extra=described(ChatBody))
+    async def chat(http: Request) -> Response:
+        body = await read(http, ChatBody, service.body_limit)
+        outline = await service.outline()
+        wish = wish_of(body, service, outline, (body.top_logprobs or 0) if body.logprobs else None, body.token_limit)
+        form = form_of(body, outline.tokenizer, http.state.ignored)
+        said = turns_of(body.messages)
+        session = None if body.session is None else await service.sessions.find(http.state.owner, body.session)
+        room = outline.context - min(max(wish.max_tokens, 1), outline.context // 2)
+        if session is None:
+            prompt = await prompt_of(outline.tokenizer, said, form)
+        else:
+            prompt = await prompt_within(outline.tokenizer, session.messages, said, room, form)
+        prompt = truncated(prompt, body.truncate_prompt_tokens, room)
+        answer = service.ask(
+            http,
+            [prompt] * (body.n or 1),
+            wish,
+            model=body.model,
+            param="messages",
+            streamed=bool(body.stream),
+            seconds=body.timeout_seconds,
+        )
+        turn = _Turn(service, http.state.owner, body, said, session, outline.tokenizer)
+
+        if body.stream:
+            return await as_stream(answer, turn.chunks(answer), service.settings.api.request_timeout_seconds)
+        return await in_one_piece(
+            answer, lambda results: turn.whole(answer, results), lambda results: turn.keep(answer, results)
+        )
+
+    return routes
+
+
+class _Turn:
+    """One request, and how its choices are written."""
+
+    def __init__(
+        self,
+        service: Service,
+        owner: str,
+        body: ChatBody,
+        said: Sequence[Message],
+        session: Session | None,
+        tokenizer: Tokenizer,
+    ) -> None:
+        self._service = service
+        self._owner = owner
+        self._body = body
+        self._said = said
+        self._session = session
+        self._tokenizer = tokenizer
+        self._id = f"chatcmpl-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+
+    def envelope(self, kind: str, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
+        """What is around the choices, in an answer and in each event of a stream."""
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._body.model or MODEL,
+            "system_fingerprint": f"{answer.version:06d}",
+            "choices": choices,
+        }
+
+    def whole(self, answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
+        """The answer in one piece."""
+        choices: list[JsonValue] = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": result.text, "refusal": None},
+                "logprobs": self.logprobs(self._shown(result)),
+                "finish_reason": result.reason,
+            }
+            for index, result in enumerate(results)
+        ]
+        usage = answer.usage
+        return {**self.envelope("chat.completion", answer, choices), "usage": usage}
+
+    async def keep(self, answer: Answer, results: Sequence[Result]) -> None:
+        """Remember a single answer where that is wished: in its session, and to be learned.
+
+        What is no answer of the assistant's is not learned, and what goes on with a turn is learned with it.
+
+        Raises:
+            ApiError: it cannot be remembered in its session. That it cannot be learned is no reason to refuse it.
+        """
+        if len(results) != 1:
+            return
+        (result,) = results
+        said, text = [message.plain for message in self._said], result.text
+        history: Sequence[Message] = ()
+        if self._session is not None:
+            history = self._session.messages
+            await self._service.sessions.add(self._session, [*said, Message("assistant", text)], answer.version)
+            self._service.metrics.session_turns.inc()
+        if self._body.continue_final_message:
+            *said, begun = said
+            text = begun.content + text
+            if begun.role != "assistant":
+                return
+        elif self._body.add_generation_prompt is False:
+            return
+        with contextlib.suppress(ApiError):  # it is in the log
+            messages, whole = [*history, *said], result.reason == "stop"
+            await self._service.conversation_log.add(self._id, self._owner, messages, text, whole=whole)
+
+    async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
+        """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
+        results = [Result() for _ in answer.prompts]
+        shown = [Shown(self._tokenizer) for _ in answer.prompts]
+        for index in range(len(answer.prompts)):
+            yield self._chunk(answer, index, {"role": "assistant", "content": "", "refusal": None})
+        async for event in answer.events():
+            if isinstance(event, Piece):
+                results[event.sequence].text += event.text
+                ready = [token for _, token in shown[event.sequence].piece(event.text, event.tokens)]
+                if event.text or ready:
+                    logprobs = self.logprobs(ready)
+                    yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=logprobs)
+            elif isinstance(event, Finished):
+                results[event.sequence].reason = event.reason
+                await self.keep(answer, results)
+                yield self._chunk(answer, event.sequence, {}, reason=event.reason)
+        if self._body.includes_usage:
+            usage = answer.usage
+            yield {**self.envelope("chat.completion.chunk", answer, []), "usage": usage}
+
+    def logprobs(self, tokens: Iterable[Scored]) -> JsonValue:
+        """Tokens of the text with their log-probabilities, where they are asked for."""
+        if not self._body.logprobs:
+            return None
+        scored: list[JsonValue] = [self._scored(token) for token in tokens if token.id not in self._tokenizer.specials]
+        return {"content": scored, "refusal": None}
+
+    def _shown(self, result: Result) -> Sequence[Scored]:
+        """The tokens of an answer, without those that were cut off with a stop string."""
+        if result.reason != "stop" or (result.tokens and result.tokens[-1].id in self._tokenizer.specials):
+            return result.tokens
+        offsets = Offsets(self._tokenizer)
+        return [token for token in result.tokens if offsets.add(token.id) < len(result.text)]
+
+    def _chunk(
+        self,
+        answer: Answer,
+        index: int,
+        delta: dict[str, JsonValue],
+        *,
+        logprobs: JsonValue = None,
+        reason: str | None = None,
+    ) -> dict[str, JsonValue]:
+        choice: JsonValue = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return {**self.envelope("chat.completion.chunk", answer, [choice]), **chunk_usage(self._body, answer)}
+
+    def _scored(self, token: Scored) -> dict[str, JsonValue]:
+        top: list[JsonValue] = [self._named(other, logprob) for other, logprob in token.top]
+        return {**self._named(token.id, token.logprob), "top_logprobs": top}
+
+    def _named(self, token: int, logprob: float) -> dict[str, JsonValue]:
+        data: list[JsonValue] = list(self._tokenizer.decode_bytes([token]))
+        return {"token": written(self._tokenizer, token), "logprob": logprob, "bytes": data}

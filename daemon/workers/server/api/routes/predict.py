@@ -1,0 +1,99 @@
+"""``/predict`` and ``/v1/score``: thord's own, for ``thorctl`` and for programs that want no chat."""
+
+import math
+from collections.abc import Container
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import JsonValue
+
+from daemon.workers.server.answers import Answer, Result
+from daemon.workers.server.api.bodies import described, read
+from daemon.workers.server.api.generation import in_one_piece, stop_ids, token_limit
+from daemon.workers.server.api.logprobs import written
+from daemon.workers.server.api.prompts import encoded, prompt_of
+from daemon.workers.server.api.schemas import PredictBody, ScoreBody
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.service import Service
+from engine.data.conversation import Message
+from engine.inference.requests import Sampling, Scored, Wish
+from engine.tokenizers.base import BOS, Tokenizer
+
+TASKS = ("text_generation", "chat")
+DEFAULT_TOKENS = 256
+"""Of a text whose length nobody names. A chat may fill the context."""
+
+
+def router(service: Service) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["prediction"])
+
+    @routes.post("/predict", openapi_extra=described(PredictBody))
+    async def predict(http: Request) -> Response:
+        body = await read(http, PredictBody, service.body_limit)
+        if body.task not in TASKS:
+            message = f"this model has no task {body.task!r}; it has: {', '.join(TASKS)}"
+            raise ApiError(400, "unknown_task", message, param="task")
+        outline = await service.outline()
+        tokenizer = outline.tokenizer
+        if body.task == "chat":
+            prompt = await prompt_of(tokenizer, [Message("user", body.input)])
+        else:
+            prompt = (await encoded(service, outline, body.input, "input")).ids[0]
+        asked = DEFAULT_TOKENS if body.max_tokens is None and body.task != "chat" else body.max_tokens
+        ends = stop_ids(tokenizer, ignore=body.stop_on_eos is False)
+        wish = Wish(
+            token_limit(asked, service.settings.inference.max_tokens),
+            body.sampling,
+            stop=tuple(filter(None, body.stop_sequences or ())),
+            stop_ids=ends,
+        )
+        answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), wish, model=body.model, param="input")
+        return await in_one_piece(answer, lambda results: _predicted(body, ends, answer, results))
+
+    @routes.post("/v1/score", openapi_extra=described(ScoreBody))
+    async def score(http: Request) -> Response:
+        body = await read(http, ScoreBody, service.body_limit)
+        tokenizer = (await service.outline()).tokenizer
+        ids = (await service.tokens(tokenizer, [body.text]))[0]
+        wish = Wish(0, Sampling(temperature=0.0, alternatives=body.top_k or 0), score_prompt=True)
+        answer = service.ask(http, [[tokenizer.special(BOS), *ids]], wish, model=body.model, param="text")
+        return await in_one_piece(answer, lambda results: _scored(body, tokenizer, answer, results[0].prompt_scores))
+
+    return routes
+
+
+def _predicted(body: PredictBody, ends: Container[int], answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
+    """The first text by itself too, for that is mostly all that is asked for."""
+    usage = answer.usage
+    return {
+        "task": body.task,
+        "generated_text": results[0].text,
+        "finish_reason": results[0].reason,
+        "outputs": [result.text for result in results],
+        "steps": answer.generated,
+        "eos_terminated": [bool(result.tokens) and result.tokens[-1].id in ends for result in results],
+        "version": f"{answer.version:06d}",
+        "usage": usage,
+    }
+
+
+def _scored(body: ScoreBody, tokenizer: Tokenizer, answer: Answer, scores: list[Scored]) -> dict[str, JsonValue]:
+    """Loss and surprisal in nats; ``bits_per_byte`` compares across tokenizers."""
+    total = -sum(scored.logprob for scored in scores)
+    loss = total / len(scores)
+    result: dict[str, JsonValue] = {
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700.0)),
+        "bits_per_byte": total / math.log(2) / len(body.text.encode()),
+        "version": f"{answer.version:06d}",
+    }
+    if body.detail_level == "per_char":
+        result["tokens"] = [written(tokenizer, scored.id) for scored in scores]
+        result["surprisal"] = [-scored.logprob for scored in scores]
+    if body.top_k is not None:
+        result["topk"] = [
+            [{"token": written(tokenizer, token), "logprob": logprob} for token, logprob in scored.top]
+            for scored in scores
+        ]
+    return result

@@ -1,0 +1,171 @@
+"""Chats that the server remembers: a client sends what is new, and names the session.
+
+A turn is kept when its answer is whole, before the client is told so; what was told is there after any crash. What is
+kept is text, so a session goes on with whatever version serves. Two turns at once in one session: the later to end is
+refused, for it does not know what the other said.
+"""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from daemon.settings.sections import SessionSettings
+from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.errors import ApiError
+from engine.data.conversation import ROLES, Message
+
+MAX_BYTES = 1 << 20
+"""Of text in one session: far beyond what any context holds."""
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What was said so far. ``number`` is null while nothing is kept yet."""
+
+    owner: str
+    id: str
+    number: int | None
+    messages: tuple[Message, ...]
+
+
+class Sessions:
+    """Those of every client; one sees only its own."""
+
+    def __init__(self, database: ChatDatabase, settings: SessionSettings) -> None:
+        self.settings = settings
+        self._database = database
+
+    async def find(self, owner: str, name: str) -> Session:
+        """A session as it is now; an empty one where there is none."""
+
+        def read(database: sqlite3.Connection) -> Session:
+            number = _number(database, owner, name)
+            return Session(owner, name, number, () if number is None else _messages(database, number))
+
+        return await self._database.run(read)
+
+    async def add(self, session: Session, said: Sequence[Message], version: int) -> None:
+        """Keep a turn: what the client said, and the answer, which comes last and is of ``version``.
+
+        Raises:
+            ApiError: 409, the session went on, or was deleted, meanwhile; 400, it is full.
+        """
+        size = sum(len(message.content.encode()) for message in said)
+
+        def write(database: sqlite3.Connection) -> None:
+            now = time.time()
+            number = _number(database, session.owner, session.id)
+            if number != session.number or (number and _length(database, number) != len(session.messages)):
+                message = f"session {session.id!r} went on, or was deleted, while this was answered"
+                raise ApiError(409, "session_changed", message, param="session")
+            if number is None:
+                row = database.execute(
+                    "INSERT INTO sessions (owner, id, created_at, updated_at) VALUES (?, ?, ?, ?)",
+                    (session.owner, session.id, now, now),
+                )
+                number = row.lastrowid or 0
+            first = len(session.messages)
+            by = [None] * (len(said) - 1) + [version]
+            rows = [(number, first + n, said[n].role, said[n].content, by[n]) for n in range(len(said))]
+            database.executemany("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", rows)
+            database.execute(
+                "UPDATE sessions SET updated_at = ?, bytes = bytes + ? WHERE number = ?", (now, size, number)
+            )
+            if database.execute("SELECT bytes FROM sessions WHERE number = ?", (number,)).fetchone()[0] > MAX_BYTES:
+                message = f"session {session.id!r} holds {MAX_BYTES >> 20} MiB of text: begin another"
+                raise ApiError(400, "session_full", message, param="session")
+            self._forget_old(database, session.owner, now)
+
+        await self._database.run(write)
+
+    async def list(self, owner: str) -> list[JsonValue]:
+        """All of a client's, newest first."""
+
+        def read(database: sqlite3.Connection) -> list[JsonValue]:
+            self._forget_old(database, owner, time.time())
+            query = f"{_DESCRIBE} WHERE owner = ? ORDER BY updated_at DESC"
+            return [_described(row) for row in database.execute(query, (owner,))]
+
+        return await self._database.run(read)
+
+    async def describe(self, owner: str, name: str) -> dict[str, JsonValue]:
+        """One of them with all that was said.
+
+        Raises:
+            ApiError: 404, there is none of this name.
+        """
+
+        def read(database: sqlite3.Connection) -> dict[str, JsonValue]:
+            row = database.execute(f"{_DESCRIBE} WHERE owner = ? AND id = ?", (owner, name)).fetchone()
+            if row is None:
+                raise _missing(name)
+            query = "SELECT role, content, version FROM turns WHERE session = ? ORDER BY position"
+            said: list[JsonValue] = [
+                {"role": role, "content": content, **({} if version is None else {"version": f"{version:06d}"})}
+                for role, content, version in database.execute(query, (_number(database, owner, name),))
+            ]
+            return {**_described(row), "messages": said}
+
+        return await self._database.run(read)
+
+    async def delete(self, owner: str, name: str) -> None:
+        """Forget one.
+
+        Raises:
+            ApiError: 404, there is none of this name.
+        """
+
+        def write(database: sqlite3.Connection) -> None:
+            if not database.execute("DELETE FROM sessions WHERE owner = ? AND id = ?", (owner, name)).rowcount:
+                raise _missing(name)
+
+        await self._database.run(write)
+
+    def _forget_old(self, database: sqlite3.Connection, owner: str, now: float) -> None:
+        database.execute("DELETE FROM sessions WHERE updated_at < ?", (now - self.settings.keep_days * _DAY,))
+        database.execute(
+            "DELETE FROM sessions WHERE number IN"
+            " (SELECT number FROM sessions WHERE owner = ? ORDER BY updated_at DESC LIMIT -1 OFFSET ?)",
+            (owner, self.settings.max_per_client),
+        )
+
+
+_DESCRIBE = (
+    "SELECT id, created_at, updated_at, (SELECT count(*) FROM turns WHERE session = number), bytes FROM sessions"
+)
+
+
+def _number(database: sqlite3.Connection, owner: str, name: str) -> int | None:
+    row = database.execute("SELECT number FROM sessions WHERE owner = ? AND id = ?", (owner, name)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _length(database: sqlite3.Connection, number: int) -> int:
+    (length,) = database.execute("SELECT count(*) FROM turns WHERE session = ?", (number,)).fetchone()
+    return int(length)
+
+
+def _messages(database: sqlite3.Connection, number: int) -> tuple[Message, ...]:
+    query = "SELECT role, content FROM turns WHERE session = ? ORDER BY position"
+    roles = {role: role for role in ROLES}
+    return tuple(Message(roles[role], content) for role, content in database.execute(query, (number,)))
+
+
+def _described(row: tuple[str, float, float, int, int]) -> dict[str, JsonValue]:
+    name, created, updated, messages, size = row
+    return {
+        "id": name,
+        "object": "session",
+        "created_at": int(created),
+        "updated_at": int(updated),
+        "message_count": messages,
+        "bytes": size,
+    }
+
+
+def _missing(name: str) -> ApiError:
+    return ApiError(404, "session_not_found", f"there is no session {name!r}", param="session")

@@ -1,0 +1,48 @@
+"""However a client writes its base URL, the route it means is found."""
+
+import pytest
+
+from daemon.workers.server.access import paths
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/models", "/v1/models"),
+        ("/v1/models/", "/v1/models"),
+        ("//v1/models", "/v1/models"),
+        ("/v1//chat///completions//", "/v1/chat/completions"),
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/completions", "/v1/completions"),
+        ("/embeddings/", "/v1/embeddings"),
+        ("/models", "/v1/models"),
+        ("/models/openai/thor", "/v1/models/openai/thor"),
+        ("/", "/"),
+        ("//", "/"),
+        ("/docs/", "/docs"),
+        ("/tokenize", "/tokenize"),
+        ("/modelsx", "/modelsx"),
+    ],
+)
+def test_the_route_that_is_meant(path: str, meant: str) -> None:
+    assert paths.meant(path) == meant
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/v1/responses", "/v1/chat/completions"),
+        ("/responses/resp_1", "/v1/chat/completions"),
+        ("/v1/messages", "/v1/chat/completions"),
+        ("/api/chat", "/v1"),
+        ("/api/tags", "/v1"),
+        ("/generate_stream", "/v1/completions"),
+        ("/v1", "/v1/models"),
+    ],
+)
+def test_other_apis_are_told_what_to_use(path: str, instead: str) -> None:
+    assert instead in (paths.hint(path) or "")
+
+
+def test_of_anything_else_nothing_is_known() -> None:
+    assert paths.hint("/nothing") is None
