@@ -1,12 +1,6 @@
 """Errors in the shape that OpenAI's clients read: ``{"error": {"message", "type", "param", "code"}}``."""
 
-from collections.abc import Mapping
-
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-
-from daemon.workers.server.access.paths import hint
+from starlette.responses import JSONResponse
 
 _TYPES = {
     401: "authentication_error",
@@ -18,7 +12,7 @@ _TYPES = {
 
 
 class ApiError(Exception):
-    """An answer that is an error. Clients of OpenAI's retry 408, 409, 429 and 5xx and honour Retry-After."""
+    """An answer that is an error. OpenAI's clients retry 408, 409, 429 and 5xx, and honour Retry-After."""
 
     def __init__(
         self,
@@ -51,27 +45,3 @@ class ApiError(Exception):
     def response(self) -> JSONResponse:
         """The whole HTTP answer."""
         return JSONResponse(self.body, self.status, self.headers)
-
-
-def install(app: FastAPI) -> None:
-    """Give every error of this application that shape."""
-
-    @app.exception_handler(ApiError)
-    async def refuse(_: Request, error: ApiError) -> JSONResponse:
-        return error.response()
-
-    @app.exception_handler(HTTPException)
-    async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
-        says = (hint(request.url.path) if error.status_code == 404 else None) or error.detail
-        message = f"{request.method} {request.url.path}: {says}"
-        found = ApiError(error.status_code, _code(error.status_code), message)
-        found.headers.update(_plain(error.headers))
-        return found.response()
-
-
-def _code(status: int) -> str:
-    return {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
-
-
-def _plain(headers: Mapping[str, str] | None) -> dict[str, str]:
-    return dict(headers or {})

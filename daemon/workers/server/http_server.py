@@ -36,7 +36,7 @@ class HttpProtocol(BoundedProtocol):
         return json.dumps({"error": body}).encode()
 
 
-class HttpServer(uvicorn.Server):
+class ApiServer(uvicorn.Server):
     """Serves until `stop`. Whoever runs it keeps its signals."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,7 +1,6 @@
 """What the routes stand on: which version a request means, whether it may be answered now, the way to the engine."""
 
 import asyncio
-import os
 import re
 import threading
 from collections.abc import Sequence
@@ -11,8 +10,7 @@ from fastapi import Request
 
 from daemon.messages import ServiceHealth
 from daemon.settings.sections import Tables
-from daemon.workers.server.access.hosts import Hosts
-from daemon.workers.server.access.keys import Keys, KeysFileError, keys_file
+from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Answer
 from daemon.workers.server.chats.conversation_log import ConversationLog
 from daemon.workers.server.chats.database import ChatDatabase
@@ -29,17 +27,17 @@ _NAMES = frozenset({MODEL, "thord"})
 _VERSION = re.compile(r"(?P<number>[0-9]{1,9})|(?P<previous>previous)|current")
 
 
-class Service:
+class InferenceService:
     """One server.
 
     Attributes:
+        access: who may use it.
         rows: sequences that a version computes at once.
         unready: why nothing can be answered; empty while a version serves.
         health: how the whole service is, as the supervisor said last.
         stopping: no new requests.
         sessions: chats that are remembered.
         conversation_log: chats that will be learned.
-        hosts: the names that it is reached by.
         decided: set once it is known whether there is a version to serve.
     """
 
@@ -51,11 +49,10 @@ class Service:
         metrics: Metrics,
         chats: ChatDatabase,
         inbox: Path,
-        addresses: Sequence[str] = (),
+        access: AccessPolicy,
     ) -> None:
-        """``addresses`` are those that it listens on."""
         self.settings = settings
-        self._addresses = addresses
+        self.access = access
         self.rows = settings.inference.max_batch  # of every version in memory, whatever a reload says: see Swapper
         self.slots = slots
         self.engine = engine
@@ -66,22 +63,15 @@ class Service:
         self.decided = asyncio.Event()
         self.sessions = Sessions(chats, settings.sessions)
         self.conversation_log = ConversationLog(chats, inbox, settings.conversation_log, metrics)
-        self.keys: Keys | None = None
-        self.keys_error = ""
-        self.apply(settings)
 
     def apply(self, settings: Tables) -> None:
         """Take over what can change while the server runs: keys, limits, deadlines."""
         self.settings = settings
-        self.hosts = Hosts(self._addresses, [settings.api.host, *settings.api.hosts])
+        self.access.apply(settings.api)
         self.slots.drain_seconds = settings.inference.drain_seconds
         self.engine.max_queue = settings.inference.max_queue
         self.sessions.settings = settings.sessions
         self.conversation_log.apply(settings.conversation_log)
-        try:
-            self.keys, self.keys_error = Keys(keys_file(settings.api.keys_file, os.environ)), ""
-        except KeysFileError as error:
-            self.keys, self.keys_error = None, str(error)
 
     @property
     def body_limit(self) -> int:

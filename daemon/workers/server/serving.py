@@ -12,12 +12,13 @@ from collections.abc import Callable
 from daemon import log, time_slice
 from daemon.messages import ServiceHealth
 from daemon.workers.runtime import Context
+from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.api import app
 from daemon.workers.server.chats.database import ChatDatabase
-from daemon.workers.server.http_server import HttpServer
+from daemon.workers.server.http_server import ApiServer
 from daemon.workers.server.metrics import Metrics
-from daemon.workers.server.service import Service
+from daemon.workers.server.service import InferenceService
 from daemon.workers.server.swap import Swapper
 from engine import device
 from engine.inference.engine import Engine
@@ -56,8 +57,9 @@ async def _serve(context: Context) -> None:
     chats = ChatDatabase(context.paths.chats)
     listening = [socket.socket(fileno=descriptor) for descriptor in context.api_descriptors]
     addresses = [str(each.getsockname()[0]) for each in listening if each.family != socket.AF_UNIX]
-    service = Service(settings, slots, engine, metrics, chats, context.paths.inbox, addresses)
-    server = HttpServer(app.make(service))
+    access = AccessPolicy(settings.api, addresses)
+    service = InferenceService(settings, slots, engine, metrics, chats, context.paths.inbox, access)
+    server = ApiServer(app.make(service))
 
     def stop() -> None:
         service.stopping.set()

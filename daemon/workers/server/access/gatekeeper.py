@@ -1,4 +1,4 @@
-"""What stands before every route: who has a key, and that whatever happens ends as an answer."""
+"""What stands before every route: it checks the key, and whatever happens ends as an answer."""
 
 import asyncio
 from email.utils import formatdate
@@ -7,26 +7,33 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon import log
-from daemon.workers.server.api import fields
+from daemon.workers.server import headers
+from daemon.workers.server.access import paths
+from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.service import Service
+from daemon.workers.server.metrics import Metrics
 
 PAGE = "/docs"
-"""What the API is, for people: a browser has no key when it asks. Its scripts come from here, not from other hosts."""
+"""The page that describes the API, open because a browser sends no key. Its scripts come from here, not from other
+hosts."""
 PAGE_SCRIPTS = "/docs-scripts"
 _OPEN = frozenset({"/healthz", "/health", "/ping", "/readyz", "/version", "/metrics", PAGE, "/openapi.json"})
 _logger = log.get(__name__)
 
 
 class Gatekeeper:
-    """Checks keys, counts answers, and turns what nobody caught into a 500 that says so."""
+    """Checks keys, has paths mean what their writers meant, counts answers, and turns uncaught errors into a 500."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, metrics: Metrics) -> None:
         self._app = app
-        self._service = service
+        self._policy = policy
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request. ``HEAD`` is answered wherever ``GET`` is: uvicorn leaves the body out."""
+        """Answer one request. ``HEAD`` is answered wherever ``GET`` is: uvicorn leaves the body out."""
+        path = paths.meant(scope["path"])
+        if path != scope["path"]:
+            scope = {**scope, "path": path, "raw_path": path.encode()}
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         request = Request(scope, receive)
@@ -38,7 +45,9 @@ class Gatekeeper:
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"date", formatdate(usegmt=True).encode())]
                 if ignored := request.state.ignored:
-                    message["headers"].append((fields.IGNORED_HEADER.encode(), fields.header(ignored).encode()))
+                    message["headers"].append(
+                        (headers.IGNORED_FIELDS.encode(), headers.ignored_fields(ignored).encode())
+                    )
             await send(message)
 
         try:
@@ -55,19 +64,23 @@ class Gatekeeper:
                 await failure.response()(scope, receive, send_dated)
         finally:
             route = scope.get("route")
-            self._service.metrics.requests.labels(getattr(route, "path", "other"), str(status or 499)).inc()
+            self._metrics.requests.labels(getattr(route, "path", "other"), str(status or 499)).inc()
 
     def _admit(self, request: Request) -> None:
-        """Let it in, or raise what answers it. The Unix socket is guarded by its file's permissions instead of keys."""
+        """Note whose request it is. The Unix socket needs no key: the permissions of its file guard it.
+
+        Raises:
+            ApiError: 401, the key is missing or wrong; 503, the file of keys cannot be read.
+        """
         request.state.client = str(request.state.connection)
         request.state.owner = ""
         request.state.ignored = []
         path = request.url.path
         if request.state.local or path in _OPEN or path.startswith(f"{PAGE_SCRIPTS}/"):
             return
-        keys = self._service.keys
+        keys = self._policy.keys
         if keys is None:
-            raise ApiError(503, "keys_unreadable", self._service.keys_error)
+            raise ApiError(503, "keys_unreadable", self._policy.keys_error)
         if not keys.required:
             return
         scheme, _, written = request.headers.get("authorization", "").partition(" ")

@@ -1,47 +1,44 @@
-"""What stands before everything else: a request must be meant for this server, and no page of another site sends it."""
+"""The first check of every request: it must be meant for this server, and no page of another site may have sent it."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from daemon.workers.server.access import paths
+from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.service import Service
+from daemon.workers.server.metrics import Metrics
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_NAME = 100
 
 
 class OriginGuard:
-    """Refuses foreign hosts and origins on every route, and has paths mean what their writers meant.
+    """Refuses foreign hosts and origins on every route.
 
-    The Unix socket is guarded by its file's permissions instead: no browser reaches it.
+    The Unix socket is guarded by the permissions of its file instead: no browser reaches it.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, metrics: Metrics) -> None:
         self._app = app
-        self._service = service
-        self._origins = service.settings.api.allow_origins
+        self._policy = policy
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Pass one request on, or answer it with 403 or 421."""
         request = Request(scope)
         if not request.state.local:
             try:
                 self._check_host(request)
                 self._check_origin(request)
             except ApiError as error:
-                self._service.metrics.refused.labels(error.code).inc()
+                self._metrics.refused.labels(error.code).inc()
                 await error.response()(scope, receive, send)
                 return
-        path = paths.meant(scope["path"])
-        if path != scope["path"]:
-            scope = {**scope, "path": path, "raw_path": path.encode()}
         await self._app(scope, receive, send)
 
     def _check_host(self, request: Request) -> None:
-        """Whoever sends no ``Host`` is no browser."""
+        """Whoever sends no ``Host`` is not a browser."""
         for host in request.headers.getlist("host"):
-            if not self._service.hosts.knows(host):
+            if not self._policy.hosts.knows(host):
                 shown = host[:_LONGEST_NAME]
                 message = f"this server is not called {shown!r}: if it is reached by that name, add it to api.hosts"
                 raise ApiError(421, "unknown_host", message)
@@ -52,9 +49,9 @@ class OriginGuard:
         in ``Sec-Fetch-Site``, old ones in ``Origin`` only.
         """
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-        if "*" in self._origins or origin in self._origins:
+        if "*" in self._policy.origins or origin in self._policy.origins:
             return
-        foreign = origin is not None and not self._service.hosts.serves_page(origin, request.headers.get("host", ""))
+        foreign = origin is not None and not self._policy.hosts.serves_page(origin, request.headers.get("host", ""))
         if (request.method == "OPTIONS" and "access-control-request-method" in request.headers) or site is None:
             refused = foreign
         else:

@@ -1,15 +1,17 @@
 """The application: every route behind the origin guard and the gatekeeper."""
 
-from fastapi import Depends
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from daemon.workers.server import errors
+from daemon.workers.server import headers
+from daemon.workers.server.access import paths
 from daemon.workers.server.access.gatekeeper import PAGE, PAGE_SCRIPTS, Gatekeeper
 from daemon.workers.server.access.origin_guard import OriginGuard
-from daemon.workers.server.api.fields import IGNORED_HEADER
 from daemon.workers.server.api.routes import (
     chat,
     completions,
@@ -21,14 +23,14 @@ from daemon.workers.server.api.routes import (
     sessions,
     tokens,
 )
-from daemon.workers.server.api.streaming import VERSION_HEADER
-from daemon.workers.server.service import Service
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.service import InferenceService
 
 # Only so that /docs has a place to type a key into; the gatekeeper checks it, before any route is looked for.
 _KEY = Depends(HTTPBearer(auto_error=False, description="One of the keys of `api.keys_file`, where it is set."))
 
 
-def make(service: Service) -> ASGIApp:
+def make(service: InferenceService) -> ASGIApp:
     """The ASGI application of one server."""
     app = FastAPIOffline(
         title="thord",
@@ -37,19 +39,35 @@ def make(service: Service) -> ASGIApp:
         redoc_url=None,
         static_url=PAGE_SCRIPTS,
     )
-    errors.install(app)
+    _shape_errors(app)
     for routes in (models, completions, chat, sessions, feedback, embeddings, tokens, predict):
         app.include_router(routes.router(service), dependencies=[_KEY])
     app.include_router(health.router(service))
-    gatekeeper = Gatekeeper(app, service)
-    origins = service.settings.api.allow_origins
+    gatekeeper = Gatekeeper(app, service.access, service.metrics)
+    origins = service.access.origins
     if not origins:
-        return OriginGuard(gatekeeper, service)
+        return OriginGuard(gatekeeper, service.access, service.metrics)
     shared = CORSMiddleware(
         gatekeeper,
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=[VERSION_HEADER, IGNORED_HEADER, "retry-after"],
+        expose_headers=[headers.VERSION, headers.IGNORED_FIELDS, "retry-after"],
     )
-    return OriginGuard(shared, service)
+    return OriginGuard(shared, service.access, service.metrics)
+
+
+def _shape_errors(app: FastAPI) -> None:
+    """Give every error of this application the shape of `ApiError`."""
+
+    @app.exception_handler(ApiError)
+    async def refuse(_: Request, error: ApiError) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
+        says = (paths.hint(request.url.path) if error.status_code == 404 else None) or error.detail
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+        found = ApiError(error.status_code, code, f"{request.method} {request.url.path}: {says}")
+        found.headers.update(error.headers or {})
+        return found.response()

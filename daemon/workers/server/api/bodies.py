@@ -9,13 +9,13 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect
 
-from daemon.workers.server.api.schemas import Body
+from daemon.workers.server.api.schemas import RequestBody
 from daemon.workers.server.errors import ApiError
 
 BODY_SECONDS = 60.0
 """A body that has not arrived by then is given up."""
 
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=RequestBody)
 
 
 async def read(request: Request, schema: type[B], limit: int) -> B:

@@ -6,27 +6,27 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from daemon.workers.server.api.fields import MESSAGE, REQUEST, Rules
-from daemon.workers.server.api.schemas import MAX_CHOICES, Body, GenerationBody
+from daemon.workers.server.api.schemas import MAX_CHOICES, GenerationBody, RequestBody
 
 SESSION = r"^[A-Za-z0-9._~-]{1,64}$"
 """Names of sessions."""
 
 
-class TextPart(Body):
+class TextPart(RequestBody):
     """A part of a message's content."""
 
     type: Literal["text"]
     text: str
 
 
-class FunctionCall(Body):
+class FunctionCall(RequestBody):
     """What a tool is called with: ``arguments`` is JSON, mostly as a string."""
 
     name: str
     arguments: JsonValue = None
 
 
-class ToolCallBody(Body):
+class ToolCallBody(RequestBody):
     """A call in the history of a chat."""
 
     id: str | None = None
@@ -34,7 +34,7 @@ class ToolCallBody(Body):
     function: FunctionCall
 
 
-class ChatMessage(Body):
+class ChatMessage(RequestBody):
     """One turn."""
 
     rules: ClassVar[Rules] = MESSAGE
@@ -48,8 +48,8 @@ class ChatMessage(Body):
     tool_call_id: str | None = None
     function_call: FunctionCall | None = None
 
-    def parts(self) -> Iterator[tuple[str, Body]]:
-        """As `Body`."""
+    def parts(self) -> Iterator[tuple[str, RequestBody]]:
+        """As `RequestBody`."""
         if isinstance(self.content, list):
             yield from ((f"content.{place}", part) for place, part in enumerate(self.content))
         yield from ((f"tool_calls.{place}", call) for place, call in enumerate(self.tool_calls or ()))
@@ -77,7 +77,7 @@ class ChatMessage(Body):
         return self.content or ""
 
 
-class ChatForm(Body):
+class ChatForm(RequestBody):
     """How messages become a prompt."""
 
     add_generation_prompt: bool | None = Field(
@@ -97,7 +97,7 @@ class ChatForm(Body):
         return self
 
 
-def _numbered(messages: Iterable[ChatMessage] | None) -> Iterator[tuple[str, Body]]:
+def _numbered(messages: Iterable[ChatMessage] | None) -> Iterator[tuple[str, RequestBody]]:
     return ((f"messages.{place}", message) for place, message in enumerate(messages or ()))
 
 
@@ -113,8 +113,8 @@ class ChatBody(GenerationBody, ChatForm):
         None, description="How many of the likeliest tokens to return in each place."
     )
 
-    def parts(self) -> Iterator[tuple[str, Body]]:
-        """As `Body`."""
+    def parts(self) -> Iterator[tuple[str, RequestBody]]:
+        """As `RequestBody`."""
         yield from super().parts()
         yield from _numbered(self.messages)
 
@@ -139,8 +139,8 @@ class TokenizeBody(ChatForm):
     add_special_tokens: bool = True
     return_token_strs: bool = False
 
-    def parts(self) -> Iterator[tuple[str, Body]]:
-        """As `Body`."""
+    def parts(self) -> Iterator[tuple[str, RequestBody]]:
+        """As `RequestBody`."""
         return _numbered(self.messages)
 
     @model_validator(mode="after")

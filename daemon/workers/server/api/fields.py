@@ -2,24 +2,19 @@
 
 A field is supported (a schema names it), neutral (it asks for nothing that changes an answer), or refused by a 400 that
 names it, unless it has a value that asks for nothing. Any other field is unknown: it is ignored, and the header
-`IGNORED_HEADER` of the answer names it.
+`headers.IGNORED_FIELDS` of the answer names it.
 """
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from daemon.workers.server.errors import ApiError
 
-IGNORED_HEADER = "x-thord-ignored-fields"
-_MOST_NAMED = 20
-_LONGEST_NAME = 60
-
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedField:
     """A field that thord cannot obey.
 
     Attributes:
@@ -45,18 +40,18 @@ _NEUTRAL = frozenset(
 )
 """Labels, hints of speed, and how to show what an answer of thord does not have."""
 
-_NO_TOOLS = Refused(([],), "this server's models do not call tools; leave it out, or send tool_choice 'none'")
-_NO_CHOICE = Refused(("none", "auto"), "this server's models do not call tools; leave it out, or send 'none'")
-_FREE_TEXT = Refused((), "answers are free text; leave it out")
-_OTHER_LIMIT = Refused((), "use max_tokens")
+_NO_TOOLS = RefusedField(([],), "this server's models do not call tools; leave it out, or send tool_choice 'none'")
+_NO_CHOICE = RefusedField(("none", "auto"), "this server's models do not call tools; leave it out, or send 'none'")
+_FREE_TEXT = RefusedField((), "answers are free text; leave it out")
+_OTHER_LIMIT = RefusedField((), "use max_tokens")
 
-_REFUSED: dict[str, Refused] = {
+_REFUSED: dict[str, RefusedField] = {
     # Tools and structured output
     "tools": _NO_TOOLS,
     "functions": _NO_TOOLS,
     "tool_choice": _NO_CHOICE,
     "function_call": _NO_CHOICE,
-    "response_format": Refused(({"type": "text"},), "answers are free text; leave it out, or send type 'text'"),
+    "response_format": RefusedField(({"type": "text"},), "answers are free text; leave it out, or send type 'text'"),
     "structured_outputs": _FREE_TEXT,
     "guided_json": _FREE_TEXT,
     "guided_regex": _FREE_TEXT,
@@ -64,72 +59,72 @@ _REFUSED: dict[str, Refused] = {
     "guided_grammar": _FREE_TEXT,
     "guided_whitespace_pattern": _FREE_TEXT,
     "guided_decoding_backend": _FREE_TEXT,
-    "grammar": Refused(("",), _FREE_TEXT.instead),
+    "grammar": RefusedField(("",), _FREE_TEXT.instead),
     "json_schema": _FREE_TEXT,
     "ebnf": _FREE_TEXT,
     "regex": _FREE_TEXT,
     "structural_tag": _FREE_TEXT,
-    "format": Refused(("",), _FREE_TEXT.instead),
+    "format": RefusedField(("",), _FREE_TEXT.instead),
     # Input and output other than text
-    "modalities": Refused((["text"],), "answers are text"),
-    "audio": Refused((), "answers are text"),
-    "web_search_options": Refused((), "this server does not search the web"),
-    "suffix": Refused(("",), "texts are continued, gaps are not filled; put what comes before into prompt"),
-    "prompt_embeds": Refused((), "send text or token ids"),
-    "documents": Refused(([],), "put them into a message"),
-    "chat_template": Refused((), "the model's own template is used; chat_template_kwargs set its variables"),
-    "mm_processor_kwargs": Refused(({},), "this model reads text"),
+    "modalities": RefusedField((["text"],), "answers are text"),
+    "audio": RefusedField((), "answers are text"),
+    "web_search_options": RefusedField((), "this server does not search the web"),
+    "suffix": RefusedField(("",), "texts are continued, gaps are not filled; put what comes before into prompt"),
+    "prompt_embeds": RefusedField((), "send text or token ids"),
+    "documents": RefusedField(([],), "put them into a message"),
+    "chat_template": RefusedField((), "the model's own template is used; chat_template_kwargs set its variables"),
+    "mm_processor_kwargs": RefusedField(({},), "this model reads text"),
     # Ways to choose tokens
-    "use_beam_search": Refused((False,), "tokens are drawn, or chosen greedily with temperature 0"),
-    "length_penalty": Refused((0, 1), "only beam search uses it"),
-    "early_stopping": Refused((False,), "only beam search uses it"),
-    "bad_words": Refused(([],), "use logit_bias with token ids (/tokenize tells them)"),
-    "allowed_token_ids": Refused((), "use logit_bias"),
-    "logits_processors": Refused(([],), "use logit_bias"),
-    "custom_logit_processor": Refused(("",), "use logit_bias"),
-    "repeat_penalty": Refused((1,), "use repetition_penalty"),
-    "typical_p": Refused((1,), "use top_p or min_p"),
-    "tfs_z": Refused((1,), "use top_p or min_p"),
-    "top_a": Refused((0,), "use top_p or min_p"),
-    "mirostat": Refused((0,), "use top_p or min_p"),
-    "dynatemp_range": Refused((0,), "use temperature"),
-    "xtc_probability": Refused((0,), "use min_p"),
-    "dry_multiplier": Refused((0,), "use repetition_penalty or frequency_penalty"),
-    "top_n_sigma": Refused((-1, 0), "use min_p"),
-    "samplers": Refused((), "the order is fixed: penalties, logit_bias, temperature, top_k, top_p, min_p"),
-    "lora": Refused(([],), "name a version in model"),
-    "lora_path": Refused((), "name a version in model"),
+    "use_beam_search": RefusedField((False,), "tokens are drawn, or chosen greedily with temperature 0"),
+    "length_penalty": RefusedField((0, 1), "only beam search uses it"),
+    "early_stopping": RefusedField((False,), "only beam search uses it"),
+    "bad_words": RefusedField(([],), "use logit_bias with token ids (/tokenize tells them)"),
+    "allowed_token_ids": RefusedField((), "use logit_bias"),
+    "logits_processors": RefusedField(([],), "use logit_bias"),
+    "custom_logit_processor": RefusedField(("",), "use logit_bias"),
+    "repeat_penalty": RefusedField((1,), "use repetition_penalty"),
+    "typical_p": RefusedField((1,), "use top_p or min_p"),
+    "tfs_z": RefusedField((1,), "use top_p or min_p"),
+    "top_a": RefusedField((0,), "use top_p or min_p"),
+    "mirostat": RefusedField((0,), "use top_p or min_p"),
+    "dynatemp_range": RefusedField((0,), "use temperature"),
+    "xtc_probability": RefusedField((0,), "use min_p"),
+    "dry_multiplier": RefusedField((0,), "use repetition_penalty or frequency_penalty"),
+    "top_n_sigma": RefusedField((-1, 0), "use min_p"),
+    "samplers": RefusedField((), "the order is fixed: penalties, logit_bias, temperature, top_k, top_p, min_p"),
+    "lora": RefusedField(([],), "name a version in model"),
+    "lora_path": RefusedField((), "name a version in model"),
     # Other names and other lengths
     "max_new_tokens": _OTHER_LIMIT,
     "max_length": _OTHER_LIMIT,
-    "n_predict": Refused((-1,), "use max_tokens"),
-    "num_predict": Refused((-1,), "use max_tokens"),
-    "stop_sequences": Refused(([],), "use stop"),
-    "do_sample": Refused((), "use temperature: 0 is greedy"),
-    "options": Refused(({},), "send sampling fields beside model"),
-    "keep_alive": Refused((), "a version stays in memory as long as it serves"),
-    "enable_thinking": Refused((), "send it in chat_template_kwargs"),
-    "thinking": Refused((), "send what the model's template reads in chat_template_kwargs"),
-    "reasoning_effort": Refused((), "send what the model's template reads in chat_template_kwargs"),
-    "thinking_token_budget": Refused((), "use max_tokens"),
-    "verbosity": Refused(("medium",), "say in a message how long the answer should be"),
+    "n_predict": RefusedField((-1,), "use max_tokens"),
+    "num_predict": RefusedField((-1,), "use max_tokens"),
+    "stop_sequences": RefusedField(([],), "use stop"),
+    "do_sample": RefusedField((), "use temperature: 0 is greedy"),
+    "options": RefusedField(({},), "send sampling fields beside model"),
+    "keep_alive": RefusedField((), "a version stays in memory as long as it serves"),
+    "enable_thinking": RefusedField((), "send it in chat_template_kwargs"),
+    "thinking": RefusedField((), "send what the model's template reads in chat_template_kwargs"),
+    "reasoning_effort": RefusedField((), "send what the model's template reads in chat_template_kwargs"),
+    "thinking_token_budget": RefusedField((), "use max_tokens"),
+    "verbosity": RefusedField(("medium",), "say in a message how long the answer should be"),
     # What an answer should hold besides
-    "prompt_logprobs": Refused((), "use echo with logprobs on /v1/completions, or /v1/score"),
-    "prompt_logprobs_only": Refused((False,), "use /v1/score"),
-    "return_token_ids": Refused((False,), "use /tokenize on the answer"),
-    "return_tokens_as_token_ids": Refused((False,), "use /tokenize on the answer"),
-    "return_hidden_states": Refused((False,), "use /v1/embeddings"),
-    "return_prompt_text": Refused((False,), "use echo on /v1/completions"),
-    "skip_special_tokens": Refused((True,), "every special token ends an answer"),
-    "no_stop_trim": Refused((False,), "use include_stop_str_in_output"),
-    "n_probs": Refused((0,), "use logprobs"),
-    "timings_per_token": Refused((False,), "measure at the client, or read /metrics"),
-    "return_progress": Refused((False,), "read /metrics"),
+    "prompt_logprobs": RefusedField((), "use echo with logprobs on /v1/completions, or /v1/score"),
+    "prompt_logprobs_only": RefusedField((False,), "use /v1/score"),
+    "return_token_ids": RefusedField((False,), "use /tokenize on the answer"),
+    "return_tokens_as_token_ids": RefusedField((False,), "use /tokenize on the answer"),
+    "return_hidden_states": RefusedField((False,), "use /v1/embeddings"),
+    "return_prompt_text": RefusedField((False,), "use echo on /v1/completions"),
+    "skip_special_tokens": RefusedField((True,), "every special token ends an answer"),
+    "no_stop_trim": RefusedField((False,), "use include_stop_str_in_output"),
+    "n_probs": RefusedField((0,), "use logprobs"),
+    "timings_per_token": RefusedField((False,), "measure at the client, or read /metrics"),
+    "return_progress": RefusedField((False,), "read /metrics"),
     # How a request is served
-    "priority": Refused((0,), "clients take turns"),
-    "cache_salt": Refused((), "clients of one server share the prompt cache"),
-    "kv_transfer_params": Refused(),
-    "vllm_xargs": Refused(({},)),
+    "priority": RefusedField((0,), "clients take turns"),
+    "cache_salt": RefusedField((), "clients of one server share the prompt cache"),
+    "kv_transfer_params": RefusedField(),
+    "vllm_xargs": RefusedField(({},)),
 }
 """Of completions and chats. What is only of one of them, such as ``suffix``, is no more possible in the other."""
 
@@ -138,7 +133,7 @@ _REFUSED: dict[str, Refused] = {
 class Rules:
     """What becomes of the fields that a schema does not name."""
 
-    refused: Mapping[str, Refused] = field(default_factory=dict)
+    refused: Mapping[str, RefusedField] = field(default_factory=dict)
     neutral: frozenset[str] = frozenset()
 
     def ignored(self, given: Mapping[str, JsonValue], place: str = "") -> list[str]:
@@ -163,23 +158,13 @@ _TOOL_FIELDS = frozenset({"tools", "functions"})
 REQUEST = Rules(_REFUSED, _NEUTRAL)
 MESSAGE = Rules(
     {
-        "audio": Refused((), "this model reads text only"),
-        "images": Refused(([],), "this model reads text only"),
-        "prefix": Refused((False,), "send continue_final_message beside messages"),
+        "audio": RefusedField((), "this model reads text only"),
+        "images": RefusedField(([],), "this model reads text only"),
+        "prefix": RefusedField((False,), "send continue_final_message beside messages"),
     },
     frozenset({"refusal", "annotations", "reasoning_content", "reasoning", "id", "weight"}),
 )
 """Of a message. What a model thought before is no part of a prompt, as chat templates have it."""
-
-
-def header(names: Iterable[str]) -> str:
-    """The names of ignored fields, as they may stand in a header; long lists are cut."""
-    written = [_in_a_header(name) for name in itertools.islice(names, _MOST_NAMED + 1)]
-    return ", ".join(written if len(written) <= _MOST_NAMED else [*written[:-1], "..."])
-
-
-def _in_a_header(name: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "?" for c in name[:_LONGEST_NAME])
 
 
 def _same(value: JsonValue, other: JsonValue) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from fastapi.responses import Response
 from pydantic import JsonValue
 
+from daemon.workers.server import headers
 from daemon.workers.server.answers import Answer, ClientGoneError, Result
 from daemon.workers.server.api.prompts import check_tokens
 from daemon.workers.server.api.schemas import GenerationBody
-from daemon.workers.server.api.streaming import VERSION_HEADER, EventStream, to_json
-from daemon.workers.server.service import Service
+from daemon.workers.server.api.streaming import EventStream, to_json
+from daemon.workers.server.service import InferenceService
 from engine.inference.requests import Wish
 from engine.inference.slots import Outline
 from engine.tokenizers.base import Tokenizer
@@ -25,7 +26,7 @@ def token_limit(asked: int | None, ceiling: int | None) -> int:
 
 
 def wish_of(
-    body: GenerationBody, service: Service, outline: Outline, alternatives: int | None, limit: int | None
+    body: GenerationBody, service: InferenceService, outline: Outline, alternatives: int | None, limit: int | None
 ) -> Wish:
     """What the engine is asked for: ``limit`` tokens at most, with so many ``alternatives`` to each.
 
@@ -93,4 +94,4 @@ async def as_stream(answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue
 
 def named(body: Mapping[str, JsonValue], version: int) -> Response:
     """A JSON answer that names the version that made it."""
-    return Response(to_json(body), media_type="application/json", headers={VERSION_HEADER: f"{version:06d}"})
+    return Response(to_json(body), media_type="application/json", headers={headers.VERSION: f"{version:06d}"})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from daemon.workers.server.api.chat_schemas import ChatForm, ChatMessage, FunctionCall
 from daemon.workers.server.api.schemas import NO_LIMIT
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.service import Service
+from daemon.workers.server.service import InferenceService
 from engine.data.conversation import Message, Role, ToolCall
 from engine.inference.slots import Outline
 from engine.tokenizers.base import ANSWERING, BOS, DialogueRefusedError, PromptForm, Tokenizer
@@ -47,7 +47,9 @@ class Prompts:
         return Prompts(kept, [max(hidden - cut, 0) for hidden, cut in zip(self.hidden, gone, strict=True)])
 
 
-async def encoded(service: Service, outline: Outline, written: Written, param: str, *, opened: bool = True) -> Prompts:
+async def encoded(
+    service: InferenceService, outline: Outline, written: Written, param: str, *, opened: bool = True
+) -> Prompts:
     """Texts begin with the token that texts were learned with, if ``opened``; ids are taken as they are.
 
     Raises:

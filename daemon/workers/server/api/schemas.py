@@ -48,13 +48,13 @@ Limit = Annotated[int, Field(le=1 << 31), AfterValidator(_a_number_or_no_limit)]
 Kept = Annotated[Limit, AfterValidator(_keeps_something)]
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """A request's JSON. Types are strict: a number is not a string."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     rules: ClassVar[Rules] = Rules()
 
-    def parts(self) -> Iterator[tuple[str, "Body"]]:
+    def parts(self) -> Iterator[tuple[str, "RequestBody"]]:
         """The objects in it, each with its place."""
         yield from ()
 
@@ -70,7 +70,7 @@ class Body(BaseModel):
         return found
 
 
-class StreamOptions(Body):
+class StreamOptions(RequestBody):
     """``stream_options``."""
 
     include_usage: bool | None = Field(None, description="A last chunk without choices counts tokens.")
@@ -78,7 +78,7 @@ class StreamOptions(Body):
     include_obfuscation: bool | None = Field(None, description="Has no effect: chunks are not padded.")
 
 
-class GenerationBody(Body):
+class GenerationBody(RequestBody):
     """What completions and chats have in common. A field that is null has its default."""
 
     rules: ClassVar[Rules] = REQUEST
@@ -133,8 +133,8 @@ class GenerationBody(Body):
         None, description="Give up after this time; api.request_timeout_seconds applies too."
     )
 
-    def parts(self) -> Iterator[tuple[str, Body]]:
-        """As `Body`."""
+    def parts(self) -> Iterator[tuple[str, RequestBody]]:
+        """As `RequestBody`."""
         if self.stream_options is not None:
             yield "stream_options", self.stream_options
 
@@ -214,7 +214,7 @@ class CompletionBody(GenerationBody):
     )
 
 
-class FeedbackBody(Body):
+class FeedbackBody(RequestBody):
     """``/v1/feedback``: what a person thinks of an answer, by its ``id``."""
 
     id: Annotated[str, Field(max_length=100)]
@@ -229,7 +229,7 @@ class FeedbackBody(Body):
         return self
 
 
-class EmbeddingBody(Body):
+class EmbeddingBody(RequestBody):
     """``/v1/embeddings``."""
 
     rules: ClassVar[Rules] = REQUEST
@@ -245,13 +245,13 @@ class EmbeddingBody(Body):
     )
 
 
-class DetokenizeBody(Body):
+class DetokenizeBody(RequestBody):
     """``/detokenize``."""
 
     tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_TOKENS, fail_fast=True)]
 
 
-class PredictBody(Body):
+class PredictBody(RequestBody):
     """``/predict``. Without a temperature the likeliest token is taken each time."""
 
     rules: ClassVar[Rules] = REQUEST
@@ -279,7 +279,7 @@ class PredictBody(Body):
         return Sampling(temperature, self.top_k or 0, self.top_p or 1.0, seed=self.seed, alternatives=0)
 
 
-class ScoreBody(Body):
+class ScoreBody(RequestBody):
     """``/v1/score``."""
 
     rules: ClassVar[Rules] = REQUEST

@@ -8,10 +8,10 @@ from pydantic import JsonValue
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from daemon.workers.server import headers
 from daemon.workers.server.answers import Answer, ClientGoneError
 from daemon.workers.server.errors import ApiError
 
-VERSION_HEADER = "x-thord-version"
 _DONE = b"data: [DONE]\n\n"
 _LINE_ENDS = {end: f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
 """What str.splitlines and httpx take for the end of a line, and JSON does not escape of itself."""
@@ -32,7 +32,7 @@ class EventStream(Response):
 
     def __init__(self, answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> None:
         super().__init__(
-            headers={VERSION_HEADER: f"{answer.version:06d}", "cache-control": "no-cache", "x-accel-buffering": "no"}
+            headers={headers.VERSION: f"{answer.version:06d}", "cache-control": "no-cache", "x-accel-buffering": "no"}
         )
         del self.headers["content-length"]
         self._answer = answer

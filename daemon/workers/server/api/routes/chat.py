@@ -17,13 +17,13 @@ from daemon.workers.server.api.logprobs import Offsets, Shown, written
 from daemon.workers.server.api.prompts import form_of, prompt_of, prompt_within, truncated, turns_of
 from daemon.workers.server.chats.sessions import Session
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.service import MODEL, Service
+from daemon.workers.server.service import MODEL, InferenceService
 from engine.data.conversation import Message
 from engine.inference.requests import Finished, Piece, Scored
 from engine.tokenizers.base import Tokenizer
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["generation"])
 
@@ -66,7 +66,7 @@ class _Turn:
 
     def __init__(
         self,
-        service: Service,
+        service: InferenceService,
         owner: str,
         body: ChatBody,
         said: Sequence[Message],

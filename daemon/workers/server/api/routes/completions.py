@@ -15,7 +15,7 @@ from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_
 from daemon.workers.server.api.logprobs import Offsets, Placed, Shown, written
 from daemon.workers.server.api.prompts import Prompts, encoded
 from daemon.workers.server.api.schemas import CompletionBody
-from daemon.workers.server.service import MODEL, Service
+from daemon.workers.server.service import MODEL, InferenceService
 from engine.inference.requests import Finished, Piece, PromptScored, Scored
 from engine.tokenizers.base import Tokenizer
 
@@ -106,7 +106,7 @@ class Completion:
         return {**top, written(self.tokenizer, score.id): score.logprob}
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["generation"])
 

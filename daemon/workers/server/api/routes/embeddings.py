@@ -22,14 +22,14 @@ from daemon.workers.server.api.generation import named
 from daemon.workers.server.api.prompts import encoded
 from daemon.workers.server.api.schemas import EmbeddingBody
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.service import MODEL, Service
+from daemon.workers.server.service import MODEL, InferenceService
 from engine.inference.engine import PromptTooLongError
 from engine.inference.requests import Wish
 
 _QUEUE_PAUSE = 0.1
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["embeddings"])
 
@@ -62,13 +62,13 @@ class _Embedded:
     tokens: int
 
 
-async def _embedded(service: Service, http: Request, prompts: list[list[int]], model: str | None) -> _Embedded:
+async def _embedded(service: InferenceService, http: Request, prompts: list[list[int]], model: str | None) -> _Embedded:
     """Embed many texts, as many at once as the engine has rows, so that others have their turn between them.
 
     Vectors of two versions are not comparable. Where the one that began goes out of memory, another begins anew.
 
     Raises:
-        ApiError: 400, 404, 429, 503, or 504, as `Service.ask`.
+        ApiError: 400, 404, 429, 503, or 504, as `InferenceService.ask`.
         ClientGoneError: nobody waits any more.
     """
     deadline = time.monotonic() + service.settings.api.request_timeout_seconds
@@ -95,7 +95,7 @@ async def _embedded(service: Service, http: Request, prompts: list[list[int]], m
 
 
 async def _asked(
-    service: Service,
+    service: InferenceService,
     http: Request,
     prompts: list[list[int]],
     version: int | None,

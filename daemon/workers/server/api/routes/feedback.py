@@ -5,10 +5,10 @@ from fastapi.responses import JSONResponse
 
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.schemas import FeedbackBody
-from daemon.workers.server.service import Service
+from daemon.workers.server.service import InferenceService
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["feedback"])
 

@@ -9,10 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from daemon.workers.server.metrics import CONTENT_TYPE
-from daemon.workers.server.service import Service
+from daemon.workers.server.service import InferenceService
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["health"])
 

@@ -7,11 +7,11 @@ from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.service import MODEL, Service
+from daemon.workers.server.service import MODEL, InferenceService
 from engine.inference.slots import Resident
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -41,7 +41,7 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _get(service: Service, version: int) -> Resident | None:
+def _get(service: InferenceService, version: int) -> Resident | None:
     try:
         return service.slots.get(version)
     except KeyError:  # it has just gone

@@ -14,7 +14,7 @@ from daemon.workers.server.api.logprobs import written
 from daemon.workers.server.api.prompts import encoded, prompt_of
 from daemon.workers.server.api.schemas import PredictBody, ScoreBody
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.service import Service
+from daemon.workers.server.service import InferenceService
 from engine.data.conversation import Message
 from engine.inference.requests import Sampling, Scored, Wish
 from engine.tokenizers.base import BOS, Tokenizer
@@ -24,7 +24,7 @@ DEFAULT_TOKENS = 256
 """Of a text whose length nobody names. A chat may fill the context."""
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["prediction"])
 

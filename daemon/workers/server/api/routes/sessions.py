@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from daemon.workers.server.service import Service
+from daemon.workers.server.service import InferenceService
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 

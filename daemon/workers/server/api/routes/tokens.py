@@ -11,11 +11,11 @@ from daemon.workers.server.api.chat_schemas import TokenizeBody
 from daemon.workers.server.api.logprobs import written
 from daemon.workers.server.api.prompts import check_tokens, form_of, prompt_of, turns_of
 from daemon.workers.server.api.schemas import DetokenizeBody
-from daemon.workers.server.service import Service
+from daemon.workers.server.service import InferenceService
 from engine.tokenizers.base import BOS, EOS, PAD, Tokenizer
 
 
-def router(service: Service) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["tokens"])
 

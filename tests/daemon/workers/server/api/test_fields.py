@@ -6,6 +6,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from daemon.workers.server import headers
 from daemon.workers.server.api import fields
 from daemon.workers.server.api.chat_schemas import ChatBody, ChatMessage
 from daemon.workers.server.api.schemas import CompletionBody
@@ -107,7 +108,7 @@ def test_what_asks_for_nothing_is_no_fault(steady: Server) -> None:
         for path, asked in ((COMPLETIONS, {"prompt": "a"}), (CHAT, {"messages": ASKED})):
             answer = client.post(path, json={**asked, **HARMLESS, "max_tokens": 2})
             assert answer.status_code == 200, answer.text
-            assert fields.IGNORED_HEADER not in answer.headers
+            assert headers.IGNORED_FIELDS not in answer.headers
         tools = client.post(CHAT, json={"messages": ASKED, "tools": [TOOL], "tool_choice": "none", "max_tokens": 2})
         assert tools.status_code == 200, "tools that must not be called"
 
@@ -121,13 +122,13 @@ def test_fields_that_nobody_knows_are_named_in_the_answer(steady: Server) -> Non
         plain = client.post(COMPLETIONS, json={"prompt": "a", "max_tokens": 1})
     assert answer.status_code == 200, answer.text
     named = "messages.content.cache_control, messages.mood, temprature, x?y, chat_template_kwargs.enable_thinking"
-    assert answer.headers[fields.IGNORED_HEADER] == named
+    assert answer.headers[headers.IGNORED_FIELDS] == named
     assert refused.status_code == 400
-    assert fields.IGNORED_HEADER not in plain.headers
+    assert headers.IGNORED_FIELDS not in plain.headers
 
 
 def test_a_long_list_of_unknown_fields_is_cut() -> None:
-    written = fields.header(f"{number}" * 100 for number in range(1000))
+    written = headers.ignored_fields(f"{number}" * 100 for number in range(1000))
     assert len(written) < 2000
     assert written.endswith(", ...")
 

@@ -23,7 +23,7 @@ from daemon.workers.server.api import bodies
 from daemon.workers.server.api.chat_schemas import ChatBody, TokenizeBody
 from daemon.workers.server.api.schemas import CompletionBody, DetokenizeBody, EmbeddingBody
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.http_server import HttpProtocol, HttpServer
+from daemon.workers.server.http_server import ApiServer, HttpProtocol
 from tests.daemon.workers.server.harness import Server, StartServer, server_settings
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
@@ -360,7 +360,7 @@ def test_a_head_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         raise AssertionError("there is no request")
 
     async def scenario() -> bytes:
-        server = HttpServer(app)
+        server = ApiServer(app)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             reader, writer = await asyncio.open_connection(*listening.getsockname())

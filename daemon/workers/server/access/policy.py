@@ -1,0 +1,38 @@
+"""Who may use the API over TCP, as the settings say now: the server's names, the pages it trusts, and its keys.
+
+The Unix socket is guarded by the permissions of its file instead.
+"""
+
+import os
+from collections.abc import Sequence
+
+from daemon.settings.sections import ApiSettings
+from daemon.workers.server.access.hosts import Hosts
+from daemon.workers.server.access.keys import Keys, KeysFileError, keys_file
+
+
+class AccessPolicy:
+    """The rules of one server. `apply` replaces them while it runs.
+
+    Attributes:
+        hosts: the names that the server is reached by.
+        origins: pages of these origins may use the API; fixed for the life of the server.
+        keys: None while the file of keys cannot be read: then nobody is let in.
+        keys_error: why it cannot be read.
+    """
+
+    def __init__(self, settings: ApiSettings, addresses: Sequence[str] = ()) -> None:
+        """``addresses`` are those that the server listens on."""
+        self._addresses = addresses
+        self.origins = settings.allow_origins
+        self.keys: Keys | None = None
+        self.keys_error = ""
+        self.apply(settings)
+
+    def apply(self, settings: ApiSettings) -> None:
+        """Read the file of keys again, and take over the names of hosts."""
+        self.hosts = Hosts(self._addresses, [settings.host, *settings.hosts])
+        try:
+            self.keys, self.keys_error = Keys(keys_file(settings.keys_file, os.environ)), ""
+        except KeysFileError as error:
+            self.keys, self.keys_error = None, str(error)
