@@ -134,7 +134,7 @@ def test_a_long_list_of_unknown_fields_is_cut() -> None:
 
 
 def test_the_documentation_names_every_field() -> None:
-    page = (Path(__file__).parents[4] / "docs/serving.md").read_text()
+    page = (Path(__file__).parents[5] / "docs/serving.md").read_text()
     named = set(re.findall(r"`([a-z_0-9]+)`", page))
     known = {*ChatBody.model_fields, *CompletionBody.model_fields, *ChatMessage.model_fields}
     for rules in (fields.REQUEST, fields.MESSAGE):

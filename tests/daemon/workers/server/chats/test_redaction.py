@@ -200,7 +200,7 @@ def test_one_that_is_none_is_refused_by_name(install: Install) -> None:
 
 
 def test_the_example_of_the_documentation_redacts(tmp_path: Path, install: Install) -> None:
-    page = (Path(__file__).parents[4] / "docs/serving.md").read_text()
+    page = (Path(__file__).parents[5] / "docs/serving.md").read_text()
     (tmp_path / "site/people.py").write_text(page.split("```python\n")[1].split("```")[0])
     name, value = page.split('"thord.redactors"]\n')[1].split("\n")[0].split(" = ")
     install(**{name: value.strip('"')})
