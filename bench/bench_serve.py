@@ -21,7 +21,7 @@ import torch
 from serving.ours import Ours
 from serving.weights import SHAPES, Shape, Weights, make
 
-from engine.config import Quantization
+from engine.config.inference import Quantization
 from engine.inference.roofline import bandwidth
 from engine.native import library
 

@@ -17,7 +17,7 @@ import harness
 import tokenizers as library
 from transformers import PreTrainedTokenizerFast
 
-from engine.config import TokenizerSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.data import formats, shard
 from engine.data.conversation import Conversation, Message
 from engine.tokenizers import chat

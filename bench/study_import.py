@@ -20,7 +20,10 @@ from serving.ours import Ours
 
 from demo import text
 from engine import device, memory, version
-from engine.config import EvaluationSettings, ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config.evaluation import EvaluationSettings
+from engine.config.model import ModelSettings
+from engine.config.tokenizer import TokenizerSettings
+from engine.config.training import TrainingSettings
 from engine.data import formats, snapshot
 from engine.data.conversation import Conversation, Message
 from engine.data.formats import Found, Limits

@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 import psutil
 import torch
 
-from engine.config import Device, Family, Precision
+from engine.config.placement import Device, Precision
+from engine.config.shapes import Family
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

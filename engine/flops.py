@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.config import AgiformerShape, CharLstmShape, ModelSettings
+from engine.config.model import ModelSettings
+from engine.config.shapes import AgiformerShape, CharLstmShape
 from engine.device import Placement
 from engine.models import registry
 from engine.models.agiformer import PATCH

@@ -27,7 +27,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from engine import device, flops, memory
-from engine.config import PRESETS, InferenceSettings, ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config.inference import InferenceSettings
+from engine.config.model import ModelSettings
+from engine.config.shapes import PRESETS
+from engine.config.tokenizer import TokenizerSettings
+from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError

@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 Ending = Literal["diverged", "worse", "part_worse", "not_shown", "unchanged", "too_few", "no_figures"]
 """How a cycle ended that was not promoted."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engine import artifacts, generation
 from engine.artifacts import ArtifactError, VersionManifest
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.generation import UNSAID, BadGenerationError, Generation
 from engine.models import registry

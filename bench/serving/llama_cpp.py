@@ -8,7 +8,7 @@ import llama_cpp
 import numpy as np
 from safetensors.torch import load_file
 
-from engine.config import Gpt2Shape, ThorShape
+from engine.config.shapes import Gpt2Shape, ThorShape
 from serving.weights import Prompts, Shape
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from engine.config import Quantization
+from engine.config.inference import Quantization
 from engine.device import Placement
 from engine.inference import preparing
 from engine.inference.engine import Engine

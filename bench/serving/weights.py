@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from engine import version
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.huggingface import exporting
 from engine.models import registry
 from engine.tokenizers.base import BOS, EOS, PAD

@@ -5,7 +5,7 @@ import time
 import torch
 from work import Size
 
-from engine.config import Gpt2Shape, ThorShape
+from engine.config.shapes import Gpt2Shape, ThorShape
 from engine.models import registry
 
 _TRIES = 9

@@ -13,7 +13,8 @@ import numpy as np
 from safetensors.torch import save_file
 
 from engine import model_files
-from engine.config import ModelSettings, TrainingSettings
+from engine.config.model import ModelSettings
+from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.huggingface import layout

@@ -5,15 +5,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from engine.config import (
-    EvaluationSettings,
-    GateSettings,
-    InferenceSettings,
-    ModelSettings,
-    Section,
-    TokenizerSettings,
-    TrainingSettings,
-)
+from engine.config.evaluation import EvaluationSettings, GateSettings
+from engine.config.inference import InferenceSettings
+from engine.config.model import ModelSettings
+from engine.config.section import Section
+from engine.config.tokenizer import TokenizerSettings
+from engine.config.training import TrainingSettings
 
 ReplayStrategy = Literal["stratified", "uniform"]
 

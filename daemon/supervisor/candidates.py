@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from daemon.cycle import CycleState
 from daemon.supervisor.records import Cycle, version_name
 from engine import variation
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.variation import Ending, Variation
 
 _EXPLODED_NATS = 0.5

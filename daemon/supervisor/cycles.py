@@ -45,7 +45,7 @@ from daemon.supervisor.records import Cycle, CycleRequest, Version, VersionState
 from daemon.supervisor.settling import Settling
 from daemon.supervisor.store import CycleField, NoSuchRecordError, Store, StoreUnavailableError
 from daemon.supervisor.troubles import Troubles, insist
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.variation import Ending, Variation
 
 _logger = log.get(__name__)

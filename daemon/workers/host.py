@@ -19,7 +19,7 @@ from control.paths import Paths, find
 from daemon import log
 from daemon.settings.load import SettingsError, load
 from daemon.workers import launcher, runtime
-from engine.config import DistributedSettings
+from engine.config.distributed import DistributedSettings
 
 _LOOK_SECONDS = 0.5
 _logger = log.get(__name__)

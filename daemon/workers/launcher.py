@@ -43,7 +43,7 @@ from daemon.messages import (
     encode,
 )
 from daemon.workers.runtime import Channel
-from engine.config import DistributedSettings
+from engine.config.distributed import DistributedSettings
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure

@@ -21,7 +21,7 @@ from daemon.workers import runtime
 from daemon.workers.phases import Phases
 from daemon.workers.runtime import Channel
 from engine import memory
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 if TYPE_CHECKING:
     from engine.artifacts import VersionManifest

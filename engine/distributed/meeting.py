@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from engine.config import Strategy
+from engine.config.distributed import Strategy
 from engine.device import ImpossiblePlacementError
 from engine.distributed.group import PATIENCE
 from engine.distributed.world import World

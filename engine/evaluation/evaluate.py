@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from engine.config import EvaluationSettings, GateSettings, Quantization
+from engine.config.evaluation import EvaluationSettings, GateSettings
+from engine.config.inference import Quantization
 from engine.data.conversation import Conversation
 from engine.data.snapshot import Example
 from engine.evaluation import gate, samples

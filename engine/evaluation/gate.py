@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from engine.config import GateSettings
+from engine.config.evaluation import GateSettings
 from engine.evaluation.bootstrap import PairedBootstrap
 from engine.evaluation.likelihood import Likelihood
 

@@ -8,7 +8,8 @@ A key that changes what a model computes, and that is not read here, is refused 
 
 from pydantic import JsonValue, ValidationError
 
-from engine.config import ModelSettings, RopeScaling
+from engine.config.model import ModelSettings
+from engine.config.shapes import RopeScaling
 from engine.gguf import names, rope_factors
 from engine.gguf.container import GgufFile
 from engine.gguf.metadata import Metadata

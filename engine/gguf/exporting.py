@@ -20,7 +20,7 @@ from torch import Tensor
 
 from engine import artifacts, disk, generation, version
 from engine.artifacts import ArtifactError
-from engine.config import ThorShape
+from engine.config.shapes import ThorShape
 from engine.gguf import names, sampling, writable, written_tokenizer
 from engine.gguf.writable import Described
 from engine.gguf.written_tokenizer import Written

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from engine import model_files, version
 from engine.artifacts import VersionManifest
-from engine.config import ModelSettings, ThorShape
+from engine.config.model import ModelSettings
+from engine.config.shapes import ThorShape
 from engine.gguf import architecture, container, names, sampling, vocabulary
 from engine.gguf.container import GgufFile, TensorRecord
 from engine.huggingface.layout import ForeignModelError

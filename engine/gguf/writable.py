@@ -6,7 +6,8 @@ gpt2   gpt2
 
 from dataclasses import dataclass
 
-from engine.config import Gpt2Shape, ModelSettings, ThorShape
+from engine.config.model import ModelSettings
+from engine.config.shapes import Gpt2Shape, ThorShape
 from engine.gguf import rope_factors
 from engine.huggingface.layout import ForeignModelError
 from engine.models import rotary

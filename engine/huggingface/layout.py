@@ -16,18 +16,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from engine.config import (
-    Depth,
-    Gpt2Shape,
-    Length,
-    ModelSettings,
-    RopeScaling,
-    Shape,
-    ThorShape,
-    Vocabulary,
-    Width,
-    WidthOrNone,
-)
+from engine.config.model import ModelSettings
+from engine.config.section import Depth, Length, Vocabulary, Width, WidthOrNone
+from engine.config.shapes import Gpt2Shape, RopeScaling, Shape, ThorShape
 from engine.model_files import CONFIG, DECODERS, MODEL_TYPES
 from engine.models import rotary
 from engine.tokenizers.huggingface import HuggingFaceTokenizer

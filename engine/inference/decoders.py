@@ -4,7 +4,8 @@ import logging
 
 import torch
 
-from engine.config import ModelSettings, Quantization
+from engine.config.inference import Quantization
+from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.models import registry
 from engine.models.base import Decoder, LanguageModel

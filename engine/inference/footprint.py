@@ -7,7 +7,8 @@ import psutil
 import torch
 
 from engine import memory, version
-from engine.config import ModelSettings, Quantization
+from engine.config.inference import Quantization
+from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference import decoders
 from engine.models.base import Decoder

@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from engine import device, version
-from engine.config import InferenceSettings, ModelSettings
+from engine.config.inference import InferenceSettings
+from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.native import program
 

@@ -8,7 +8,7 @@ import torch
 
 from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
-from engine.config import InferenceSettings, Quantization
+from engine.config.inference import InferenceSettings, Quantization
 from engine.device import Placement
 from engine.inference import decoders, footprint, forward, graphs, precision
 from engine.inference.batching import CHUNK, buckets

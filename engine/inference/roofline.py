@@ -13,7 +13,7 @@ import torch
 
 from engine import version
 from engine.artifacts import ArtifactError
-from engine.config import InferenceSettings
+from engine.config.inference import InferenceSettings
 from engine.device import ImpossiblePlacementError, Placement
 from engine.inference import decoders, precision
 

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config import AgiformerShape, ThorShape
+from engine.config.shapes import AgiformerShape, ThorShape
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context, check_room
 from engine.models.pages import PAGE, Pool, most_pages

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from engine.config import CharLstmShape
+from engine.config.shapes import CharLstmShape
 from engine.models import functional
 from engine.models.base import Cache, check_context, check_room
 

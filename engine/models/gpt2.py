@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config import Gpt2Shape
+from engine.config.shapes import Gpt2Shape
 from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context

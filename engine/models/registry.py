@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from engine.config import AgiformerShape, CharLstmShape, Gpt2Shape, ModelSettings
+from engine.config.model import ModelSettings
+from engine.config.shapes import AgiformerShape, CharLstmShape, Gpt2Shape
 from engine.models.agiformer import Agiformer
 from engine.models.base import LanguageModel
 from engine.models.char_lstm import CharLstm

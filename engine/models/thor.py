@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config import ThorShape
+from engine.config.shapes import ThorShape
 from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.config import Quantization
+from engine.config.inference import Quantization
 
 LANES = 16
 GROUP = 32

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from engine.config import Gpt2Shape, ModelSettings, Quantization, ThorShape
+from engine.config.inference import Quantization
+from engine.config.model import ModelSettings
+from engine.config.shapes import Gpt2Shape, ThorShape
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, LanguageModel, check_context
 from engine.models.gpt2 import WIDENING, Gpt2

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from engine.artifacts import ArtifactError
-from engine.config import TokenizerSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.tokenizers import bpe, huggingface, sentencepiece
 from engine.tokenizers import bytes as byte
 from engine.tokenizers.base import Tokenizer

@@ -20,7 +20,7 @@ import sentencepiece
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
-from engine.config import TokenizerKind
+from engine.config.tokenizer import TokenizerKind
 from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.tokenizers.own import BYTES, OwnTokenizer, beginning_with_bos, first, read
 

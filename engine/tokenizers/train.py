@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from engine import artifacts
 from engine.artifacts import ArtifactError, FileRecord
-from engine.config import TokenizerSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.data import loaders
 from engine.data.formats import Found, Limits
 from engine.tokenizers import registry

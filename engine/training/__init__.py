@@ -4,7 +4,9 @@ From Python, without the service: write a snapshot of what is to be learned, the
 after it was killed, the same lines go on where it was; called after it was finished, they give the same version.
 
     from pathlib import Path
-    from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+    from engine.config.model import ModelSettings
+    from engine.config.tokenizer import TokenizerSettings
+    from engine.config.training import TrainingSettings
     from engine.data import snapshot
     from engine.data.conversation import Conversation, Message
     from engine.training.reporting import Silent

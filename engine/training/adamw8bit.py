@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torchao.optim.subclass_8bit import OptimState8bit
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.training.optim import EPSILON, Group
 
 _BLOCK = 256

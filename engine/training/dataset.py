@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.data import augment, shard, snapshot, validation
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation

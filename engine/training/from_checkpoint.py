@@ -8,7 +8,7 @@ from pydantic import JsonValue, ValidationError
 
 from engine import artifacts, generation, version
 from engine.artifacts import ArtifactError, VersionManifest
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.training import checkpoint

@@ -18,7 +18,7 @@ import psutil
 import torch
 
 from engine import flops
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.data.shard import Shard
 from engine.device import Placement
 from engine.models import registry

@@ -5,7 +5,7 @@ import gc
 import torch
 from torch import OutOfMemoryError
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 _SAID = (
     "DefaultCPUAllocator",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.training.muon import Muon
 
 EPSILON = 1e-8

@@ -22,7 +22,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.variation import Variation
 
 Start = Literal["nothing", "own", "imported"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from engine.config import Recompute
+from engine.config.training import Recompute
 from engine.models.agiformer import ByteDecoder
 from engine.models.gpt2 import Layer as Gpt2Layer
 from engine.models.thor import Layer as ThorLayer

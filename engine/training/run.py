@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from engine import artifacts, device, generation, version
 from engine.artifacts import VersionManifest
-from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config.model import ModelSettings
+from engine.config.tokenizer import TokenizerSettings
+from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.snapshot import Example, SnapshotManifest
 from engine.device import ImpossiblePlacementError, Placement

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine import version
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
 from tests.control.stand_in import Ctl

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from engine import device
-from engine.config import Family, Precision
+from engine.config.placement import Precision
+from engine.config.shapes import Family
 from engine.device import ImpossiblePlacementError, resolve
 
 BURN = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"

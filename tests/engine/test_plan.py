@@ -10,14 +10,11 @@ import pytest
 import torch
 
 from engine import plan, version
-from engine.config import (
-    DEFAULT_PRESETS,
-    PRESETS,
-    InferenceSettings,
-    ModelSettings,
-    TokenizerSettings,
-    TrainingSettings,
-)
+from engine.config.inference import InferenceSettings
+from engine.config.model import ModelSettings
+from engine.config.shapes import DEFAULT_PRESETS, PRESETS
+from engine.config.tokenizer import TokenizerSettings
+from engine.config.training import TrainingSettings
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import variation
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.variation import Ending, Variation
 
 ENDINGS = typing.get_args(Ending)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from engine import artifacts, version
 from engine.artifacts import ArtifactError
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers import bpe

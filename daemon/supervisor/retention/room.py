@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daemon.supervisor.records import Cycle
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 _WEIGHTS = 4
 _CHECKPOINT = {"adamw": 12, "muon": 8, "adamw8bit": 6}

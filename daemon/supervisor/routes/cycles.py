@@ -15,7 +15,7 @@ from daemon.supervisor.ndjson import NdjsonResponse
 from daemon.supervisor.operations import NUMBERS_END, Body, Call, House, Operation, check_files
 from daemon.supervisor.permissions import Access
 from daemon.supervisor.records import CycleRequest, moment, version_name
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 
 class TrainBody(Body):

@@ -17,7 +17,8 @@ from daemon.workers.phases import Phases
 from daemon.workers.runtime import Channel
 from engine import artifacts, device, version
 from engine.artifacts import ArtifactError
-from engine.config import EvaluationSettings, GateSettings, Quantization
+from engine.config.evaluation import EvaluationSettings, GateSettings
+from engine.config.inference import Quantization
 from engine.data import loaders, snapshot
 from engine.data.conversation import Conversation
 from engine.data.formats import Limits, Refused

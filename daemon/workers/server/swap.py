@@ -23,7 +23,7 @@ from daemon.messages import Abandon, Commit, Prepare, Prepared, Refused, Reload,
 from daemon.workers.runtime import Context
 from daemon.workers.server.metrics import Metrics
 from engine import artifacts
-from engine.config import Quantization
+from engine.config.inference import Quantization
 from engine.device import Placement
 from engine.inference import footprint, preparing
 from engine.inference.preparing import NotNowError, UnfitVersionError

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.settings import faults
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 
 @pytest.mark.parametrize(

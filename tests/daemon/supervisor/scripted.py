@@ -21,7 +21,7 @@ from daemon.settings.sections import SupervisionSettings, Tables
 from daemon.supervisor.roles import ROLES
 from daemon.supervisor.worker import Change
 from daemon.supervisor.workers import Workers
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 HERE = Path(__file__).parent
 REPOSITORY = Path(__file__).parents[3]

@@ -13,7 +13,9 @@ from control.paths import Paths, at_home
 from daemon.messages import Beat, Evaluate, Evaluated, Failure
 from daemon.settings.sections import SupervisionSettings, Tables
 from engine import artifacts, version
-from engine.config import EvaluationSettings, GateSettings, InferenceSettings, ModelSettings
+from engine.config.evaluation import EvaluationSettings, GateSettings
+from engine.config.inference import InferenceSettings
+from engine.config.model import ModelSettings
 from engine.data import snapshot
 from engine.data.conversation import Conversation, Message
 from engine.data.snapshot import Example

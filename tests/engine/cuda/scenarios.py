@@ -20,7 +20,11 @@ import numpy as np
 import torch
 
 from engine import device, flops, version
-from engine.config import EvaluationSettings, Family, GateSettings, ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config.evaluation import EvaluationSettings, GateSettings
+from engine.config.model import ModelSettings
+from engine.config.shapes import Family
+from engine.config.tokenizer import TokenizerSettings
+from engine.config.training import TrainingSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.packing import best_fit, pack

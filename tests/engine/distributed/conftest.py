@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import ModelSettings, TokenizerSettings, TrainingSettings
+from engine.config.model import ModelSettings
+from engine.config.tokenizer import TokenizerSettings
+from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.conversation import Conversation, Message
 from engine.training import run

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.data.conversation import Conversation, Message
 from engine.models import registry
 from engine.models.base import LanguageModel

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.config import GateSettings
+from engine.config.evaluation import GateSettings
 from engine.evaluation import enough
 from engine.evaluation.gate import Verdict, judge
 from engine.evaluation.likelihood import Likelihood

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from engine.artifacts import VersionManifest
-from engine.config import EvaluationSettings, GateSettings, ModelSettings, Quantization
+from engine.config.evaluation import EvaluationSettings, GateSettings
+from engine.config.inference import Quantization
+from engine.config.model import ModelSettings
 from engine.data.conversation import Conversation, Message
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate

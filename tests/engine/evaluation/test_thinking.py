@@ -11,7 +11,7 @@ import torch
 from torch.distributions import Categorical
 
 from engine import version
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.data.conversation import Conversation
 from engine.device import Placement
 from engine.evaluation import likelihood, thinking

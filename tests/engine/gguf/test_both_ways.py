@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from engine import artifacts, version
-from engine.config import ModelSettings, TokenizerSettings
+from engine.config.model import ModelSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.data.conversation import Message
 from engine.device import Placement
 from engine.gguf import exporting, importing

@@ -11,7 +11,8 @@ from tokenizers import AddedToken, Tokenizer, processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from engine import artifacts, version
-from engine.config import ModelSettings, TokenizerSettings
+from engine.config.model import ModelSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.data import formats
 from engine.data.conversation import Message
 from engine.device import Placement

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.artifacts import VersionManifest
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.inference import decoders
 from engine.inference.engine import Engine
 from engine.inference.requests import Bound, Event, Failed, Finished, Piece, PromptScored, Request, Scored, Wish

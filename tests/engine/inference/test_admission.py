@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.inference import admission
 from engine.inference.batching import CHUNK
 from engine.inference.requests import Sampling, Wish

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import device
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.inference.engine import DeviceLostError, PromptTooLongError, QueueFullError
 from engine.inference.requests import Bound, Failed, Sampling, Wish
 from engine.inference.slots import Resident, VersionGoneError

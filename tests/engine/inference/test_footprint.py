@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine import version
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference import footprint
 from engine.inference.slots import Resident

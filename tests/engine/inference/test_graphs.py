@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference import graphs, preparing
 from engine.inference.requests import Sampling, Wish

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from engine import device
-from engine.config import InferenceSettings, ModelSettings
+from engine.config.inference import InferenceSettings
+from engine.config.model import ModelSettings
 from engine.inference import precision
 from engine.native import library
 

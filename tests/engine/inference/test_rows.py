@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.inference.batching import CHUNK
 from engine.inference.requests import Sampling, Wish
 from engine.inference.slots import Resident

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import device
-from engine.config import PRESETS, ModelSettings
+from engine.config.model import ModelSettings
+from engine.config.shapes import PRESETS
 from engine.models import registry
 
 VOCABULARY = 71

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from engine.config import PRESETS, ModelSettings
+from engine.config.model import ModelSettings
+from engine.config.shapes import PRESETS
 from engine.models import registry
 
 VOCABULARY = 101

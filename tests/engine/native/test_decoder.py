@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.config import ModelSettings, Quantization
+from engine.config.inference import Quantization
+from engine.config.model import ModelSettings
 from engine.models import registry
 from engine.native import build, library, packing, program
 from engine.native.program import NativeDecoder

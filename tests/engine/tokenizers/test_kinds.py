@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from engine.artifacts import ArtifactError
-from engine.config import TokenizerSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.data import shard
 from engine.data.conversation import Conversation, Message
 from engine.tokenizers import chat, registry

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from engine.artifacts import ArtifactError
-from engine.config import TokenizerSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.tokenizers import registry
 from engine.tokenizers import train as training
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.config import ModelSettings, TrainingSettings
+from engine.config.model import ModelSettings
+from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import Placement

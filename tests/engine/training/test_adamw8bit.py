@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchao.optim import AdamW8bit
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.training import optim, run
 from engine.training.reporting import Stopped
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.device import ImpossiblePlacementError
 from engine.models import registry
 from engine.training import compiling, recompute

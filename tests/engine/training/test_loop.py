@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from engine import artifacts, version
 from engine.artifacts import ArtifactError
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message

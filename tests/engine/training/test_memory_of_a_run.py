@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np, torch
 from engine import memory
 memory.keep_freed_memory()
-from engine.config import ModelSettings, TrainingSettings
+from engine.config.model import ModelSettings
+from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine import device

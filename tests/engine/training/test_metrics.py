@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine import flops, version
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import Placement

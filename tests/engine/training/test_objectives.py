@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message

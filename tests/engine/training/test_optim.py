@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine.config import ModelSettings, TrainingSettings
+from engine.config.model import ModelSettings
+from engine.config.training import TrainingSettings
 from engine.models import registry
 from engine.training import muon, optim
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import DistributedSettings, TrainingSettings
+from engine.config.distributed import DistributedSettings
+from engine.config.training import TrainingSettings
 from engine.training import recipe
 from engine.training.recipe import Task
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.models import registry
 from engine.training import recompute
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine import artifacts, device
-from engine.config import ModelSettings, TokenizerSettings
+from engine.config.model import ModelSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
 from engine.training import run

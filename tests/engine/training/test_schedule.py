@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 from engine.training.schedule import branches_at, learning_rate
 
 PEAK = 4e-4

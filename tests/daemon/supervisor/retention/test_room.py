@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.supervisor.retention import room
-from engine.config import TrainingSettings
+from engine.config.training import TrainingSettings
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from control.paths import Paths, socket_address
 from daemon.messages import Commit, Message, Prepare, Prepared, Serving
 from daemon.settings.sections import Tables
 from engine import artifacts, version
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from engine.data.conversation import Message as Turn
 from engine.device import Placement
 from engine.models import registry

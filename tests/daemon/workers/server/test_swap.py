@@ -9,7 +9,7 @@ import httpx
 
 from daemon.messages import Abandon, Commit, Prepare, Prepared, Ready, Refused, Serving
 from engine import artifacts
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from tests.daemon.workers.server.harness import SLOW, Server, StartServer, server_settings
 from tests.daemon.workers.server.load import Load, expected_answers
 from tests.daemon.workers.server.spoilt import BAD, flip_a_bit

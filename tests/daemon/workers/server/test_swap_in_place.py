@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from daemon.messages import Commit, Prepare, Prepared, Refused, Serving
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from tests.daemon.workers.server.harness import SLOW, Server, StartServer, server_settings
 from tests.daemon.workers.server.load import Load, expected_answers
 from tests.daemon.workers.server.spoilt import BAD, overflow

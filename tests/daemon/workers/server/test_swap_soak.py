@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from daemon.messages import Prepare, Prepared
-from engine.config import ModelSettings
+from engine.config.model import ModelSettings
 from tests.daemon.workers.server.harness import Server, StartServer, make_version, server_settings
 from tests.daemon.workers.server.load import PROMPTS, expected_answers
 

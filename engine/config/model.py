@@ -1,0 +1,72 @@
+"""``[model]``: which model a thord trains."""
+
+from pydantic import Field, model_validator
+
+from engine.config.section import Depth, Length, LengthOrNone, Rounds, Section, Width, WidthOrNone
+from engine.config.shapes import DEFAULT_PRESETS, PRESETS, SHAPE_KEYS, Family, RopeScaling, Shape
+
+_SIZES = "; ".join(f"{family}: {', '.join(sizes)}" for family, sizes in PRESETS.items())
+
+
+class ModelSettings(Section):
+    """``[model]``: the family, its size, and single values that differ from the preset."""
+
+    family: Family = Field("thor", description="The model family.")
+    preset: str | None = Field(
+        None,
+        examples=["base"],
+        description=f"A named size; the keys below change parts of it, each where the family knows it. {_SIZES}.",
+    )
+    hidden: Width | None = Field(None, examples=[512], description="Width of the residual stream.")
+    layers: Depth | None = Field(None, examples=[8], description="Number of blocks.")
+    heads: Width | None = Field(None, examples=[8], description="Query heads.")
+    kv_heads: Width | None = Field(None, examples=[4], description="Key and value heads; heads must be a multiple.")
+    head_width: WidthOrNone | None = Field(None, examples=[64], description="Width of a head; 0 is hidden / heads.")
+    feed_forward: Width | None = Field(None, examples=[1408], description="Width inside the feed-forward part.")
+    context: Length | None = Field(
+        None, examples=[2048], description="Longest sequence the model can attend to, in tokens."
+    )
+    window: LengthOrNone | None = Field(
+        None,
+        examples=[1024],
+        description="How far attention looks back, itself included, in tokens (agiformer: in patches); 0 has no limit.",
+    )
+    rope_theta: float | None = Field(None, examples=[10_000.0], gt=0, description="Base of the rotary positions.")
+    rope_scaling: RopeScaling | None = Field(
+        None, examples=["linear"], description="How rotary positions are stretched beyond the length trained on."
+    )
+    rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="How far they are stretched.")
+    rope_trained: LengthOrNone | None = Field(
+        None, examples=[3072], description="The length trained on before, which llama3 and yarn need."
+    )
+    norm_epsilon: float | None = Field(None, examples=[1e-5], gt=0, description="Added under the root of each norm.")
+    tied: bool | None = Field(None, examples=[True], description="Whether the embedding is the head too.")
+    qkv_bias: bool | None = Field(None, examples=[False], description="Biases on queries, keys and values, as Qwen2.")
+    qk_norm: bool | None = Field(None, examples=[False], description="Norms on queries and keys, as Qwen3.")
+    thinking_steps: Rounds | None = Field(None, examples=[3], description="Rounds of the refinement block; 0 has none.")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped in training.")
+
+    @property
+    def shape(self) -> Shape:
+        """The preset with this table's own values in place of its."""
+        preset = PRESETS[self.family][self.preset or DEFAULT_PRESETS[self.family]]
+        own = self.model_dump(include=set(SHAPE_KEYS), exclude_none=True)
+        return type(preset).model_validate({**preset.model_dump(), **own})
+
+    @property
+    def resolved(self) -> "ModelSettings":
+        """The same with every value of the shape written out, so that it does not change with a preset."""
+        return self.model_copy(update=self.shape.model_dump())
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "ModelSettings":
+        sizes = PRESETS[self.family]
+        if self.preset is not None and self.preset not in sizes:
+            raise ValueError(f"family '{self.family}' has no preset '{self.preset}'; it has {', '.join(sizes)}")
+        known = type(next(iter(sizes.values()))).model_fields.keys()
+        strange = self.model_dump(include=set(SHAPE_KEYS), exclude_none=True).keys() - known
+        if strange:
+            names = ", ".join(sorted(strange))
+            raise ValueError(f"family '{self.family}' does not know {names}; it knows {', '.join(known)}, dropout")
+        _ = self.shape
+        return self
