@@ -17,6 +17,12 @@ settings.load_profile("thord")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests marked ``anyio`` run on asyncio, as thord does."""
+    return "asyncio"
+
+
 @pytest.fixture(autouse=True)
 def as_many_threads_as_before() -> Iterator[None]:
     """A training in this process says how many threads there are, for good: other tests are to have their own."""

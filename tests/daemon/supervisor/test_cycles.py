@@ -43,105 +43,94 @@ def stand_ins(paths: Paths, script: Script | None = None, *, conversations: int 
     return it
 
 
-def test_a_cycle_learns_what_came_in_and_its_version_serves(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths)
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-            await settled(it)
-            kinds = [event.type for event in await it.store.newest_events(100)][::-1]
-        assert (cycle.state, cycle.version, cycle.base_version, cycle.conversations) == (
-            CycleState.PROMOTED,
-            1,
-            None,
-            5,
-        )
-        assert cycle.gate == {"passed": True, "incumbent": None}
-        assert workers.serving == artifacts.current_version(paths.current) == 1
-        assert workers.ledger.learned == [[cycle.id]] * 5
-        states = ["queued", "collecting", "training", "evaluating", "promoting", "promoted"]
-        assert [kind for kind in kinds if kind.startswith("cycle.")] == [f"cycle.{state}" for state in states]
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_cycle_learns_what_came_in_and_its_version_serves(paths: Paths) -> None:
+    workers = stand_ins(paths)
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+        kinds = [event.type for event in await it.store.newest_events(100)][::-1]
+    assert (cycle.state, cycle.version, cycle.base_version, cycle.conversations) == (
+        CycleState.PROMOTED,
+        1,
+        None,
+        5,
+    )
+    assert cycle.gate == {"passed": True, "incumbent": None}
+    assert workers.serving == artifacts.current_version(paths.current) == 1
+    assert workers.ledger.learned == [[cycle.id]] * 5
+    states = ["queued", "collecting", "training", "evaluating", "promoting", "promoted"]
+    assert [kind for kind in kinds if kind.startswith("cycle.")] == [f"cycle.{state}" for state in states]
 
 
-def test_the_second_cycle_learns_from_the_first_and_is_judged_against_it(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths)
-        async with learning(workers) as it:
-            await ended(it, (await it.cycles.trigger("api")).id)
-            await settled(it)
-            workers.ledger.add(4)
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-        trains = [run for run in workers.runs if isinstance(run, Train)]
-        judged = [run for run in workers.runs if isinstance(run, Evaluate)]
-        assert (cycle.conversations, cycle.version, cycle.base_version) == (4, 2, 1)
-        assert [train.base for train in trains] == [None, 1]
-        assert [evaluate.incumbent for evaluate in judged] == [None, 1]
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_the_second_cycle_learns_from_the_first_and_is_judged_against_it(paths: Paths) -> None:
+    workers = stand_ins(paths)
+    async with learning(workers) as it:
+        await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+        workers.ledger.add(4)
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+    trains = [run for run in workers.runs if isinstance(run, Train)]
+    judged = [run for run in workers.runs if isinstance(run, Evaluate)]
+    assert (cycle.conversations, cycle.version, cycle.base_version) == (4, 2, 1)
+    assert [train.base for train in trains] == [None, 1]
+    assert [evaluate.incumbent for evaluate in judged] == [None, 1]
 
 
-def test_too_little_data_is_said_in_numbers(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, conversations=2)
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("schedule")).id)
-            await settled(it)
-        assert cycle.state is CycleState.SKIPPED
-        assert cycle.outcome == "2 new conversations, 3 are needed (data.min_conversations)"
-        assert (workers.ledger.new, workers.ledger.tries) == (2, [0, 0])
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_too_little_data_is_said_in_numbers(paths: Paths) -> None:
+    workers = stand_ins(paths, conversations=2)
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("schedule")).id)
+        await settled(it)
+    assert cycle.state is CycleState.SKIPPED
+    assert cycle.outcome == "2 new conversations, 3 are needed (data.min_conversations)"
+    assert (workers.ledger.new, workers.ledger.tries) == (2, [0, 0])
 
 
-def test_what_could_not_be_judged_is_not_trained(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, conversations=4)
-        workers.script.held_out = 4
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("schedule")).id)
-            await settled(it)
-        assert cycle.state is CycleState.SKIPPED
-        assert "4 conversations are held out to judge by, 5 are needed (gate.min_conversations)" in str(cycle.outcome)
-        assert (workers.ledger.new, workers.ledger.tries) == (4, [0, 0, 0, 0])
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_what_could_not_be_judged_is_not_trained(paths: Paths) -> None:
+    workers = stand_ins(paths, conversations=4)
+    workers.script.held_out = 4
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("schedule")).id)
+        await settled(it)
+    assert cycle.state is CycleState.SKIPPED
+    assert "4 conversations are held out to judge by, 5 are needed (gate.min_conversations)" in str(cycle.outcome)
+    assert (workers.ledger.new, workers.ledger.tries) == (4, [0, 0, 0, 0])
 
 
-def test_a_cycle_on_files_needs_no_minimum_and_takes_its_overrides(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, conversations=0)
-        request = CycleRequest(train_files=("/a.jsonl",), corpus=("/b.txt",), overrides={"epochs": 2})
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("manual by uid 0", request)).id)
-        collect = next(message for message in workers.log if isinstance(message, Collect))
-        assert collect.files == ("/a.jsonl", "/b.txt")
-        assert workers.runs[0].overrides == {"epochs": 2}
-        assert cycle.state is CycleState.PROMOTED
-        assert cycle.to_json()["train_files"] == ["/a.jsonl"]
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_cycle_on_files_needs_no_minimum_and_takes_its_overrides(paths: Paths) -> None:
+    workers = stand_ins(paths, conversations=0)
+    request = CycleRequest(train_files=("/a.jsonl",), corpus=("/b.txt",), overrides={"epochs": 2})
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("manual by uid 0", request)).id)
+    collect = next(message for message in workers.log if isinstance(message, Collect))
+    assert collect.files == ("/a.jsonl", "/b.txt")
+    assert workers.runs[0].overrides == {"epochs": 2}
+    assert cycle.state is CycleState.PROMOTED
+    assert cycle.to_json()["train_files"] == ["/a.jsonl"]
 
 
-def test_a_rejected_candidate_stays_for_inspection_and_gives_its_data_back(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(verdicts=[False]))
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-            await settled(it)
-            version = await it.store.version(1)
-        assert cycle.state is CycleState.REJECTED
-        assert cycle.outcome == "no improvement: 0.0 bits per byte"
-        assert (version.state, version.note) == ("rejected", cycle.outcome)
-        assert version.metrics == {"loss": 0.5, "bits_per_byte": 2.0}
-        assert artifacts.current_version(paths.current) is None
-        assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_rejected_candidate_stays_for_inspection_and_gives_its_data_back(paths: Paths) -> None:
+    workers = stand_ins(paths, Script(verdicts=[False]))
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+        version = await it.store.version(1)
+    assert cycle.state is CycleState.REJECTED
+    assert cycle.outcome == "no improvement: 0.0 bits per byte"
+    assert (version.state, version.note) == ("rejected", cycle.outcome)
+    assert version.metrics == {"loss": 0.5, "bits_per_byte": 2.0}
+    assert artifacts.current_version(paths.current) is None
+    assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
 
 
-def test_what_came_to_nothing_is_never_repeated_unchanged(paths: Paths) -> None:
+@pytest.mark.anyio
+async def test_what_came_to_nothing_is_never_repeated_unchanged(paths: Paths) -> None:
     async def story() -> list[Cycle]:
         workers = stand_ins(paths, Script(verdicts=[True, False, False], kind="worse"))
         cycles = []
@@ -160,33 +149,31 @@ def test_what_came_to_nothing_is_never_repeated_unchanged(paths: Paths) -> None:
         ]
         return cycles
 
-    cycles = asyncio.run(story())
+    cycles = await story()
     assert [cycle.variation for cycle in cycles[:2]] == [None, None]
     assert cycles[2].to_json()["differs"] == "half the learning rate, another seed"
     assert cycles[2].outcome == "no improvement: 0.0 bits per byte"
     assert cycles[4].variation is None
 
 
-def test_a_run_that_diverged_is_not_judged_and_the_next_is_slower(paths: Paths) -> None:
-    async def story() -> None:
-        metrics = {"best_step": 0.0, "steps": 40.0, "best_validation_loss": 2.0, "validation_loss": 13.25}
-        workers = stand_ins(paths, Script(metrics=metrics | {"learning_rate": 0.5}))
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-            workers.script.trainer = lambda _, step: "diverged at once" if step == 1 else None
-            failed = await ended(it, (await it.cycles.trigger("api")).id)
-            workers.script.metrics, workers.script.trainer = {"loss": 0.5}, lambda _run, _step: None
-            last = await ended(it, (await it.cycles.trigger("api")).id)
-            version = await it.store.version(1)
-        assert (cycle.state, version.state) == (CycleState.REJECTED, "rejected")
-        assert "the loss exploded" in str(cycle.outcome)
-        assert "lower training.learning_rate (it was 0.5)" in str(cycle.outcome)
-        assert (cycle.gate or {})["kind"] == (failed.gate or {})["kind"] == "diverged"
-        assert (failed.state, failed.variation) == (CycleState.FAILED, Variation(rate=0.25, seed=1))
-        assert (last.state, last.variation) == (CycleState.PROMOTED, Variation(rate=0.0625, seed=2))
-        assert [run.version for run in workers.runs if isinstance(run, Evaluate)] == [last.version]
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_run_that_diverged_is_not_judged_and_the_next_is_slower(paths: Paths) -> None:
+    metrics = {"best_step": 0.0, "steps": 40.0, "best_validation_loss": 2.0, "validation_loss": 13.25}
+    workers = stand_ins(paths, Script(metrics=metrics | {"learning_rate": 0.5}))
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        workers.script.trainer = lambda _, step: "diverged at once" if step == 1 else None
+        failed = await ended(it, (await it.cycles.trigger("api")).id)
+        workers.script.metrics, workers.script.trainer = {"loss": 0.5}, lambda _run, _step: None
+        last = await ended(it, (await it.cycles.trigger("api")).id)
+        version = await it.store.version(1)
+    assert (cycle.state, version.state) == (CycleState.REJECTED, "rejected")
+    assert "the loss exploded" in str(cycle.outcome)
+    assert "lower training.learning_rate (it was 0.5)" in str(cycle.outcome)
+    assert (cycle.gate or {})["kind"] == (failed.gate or {})["kind"] == "diverged"
+    assert (failed.state, failed.variation) == (CycleState.FAILED, Variation(rate=0.25, seed=1))
+    assert (last.state, last.variation) == (CycleState.PROMOTED, Variation(rate=0.0625, seed=2))
+    assert [run.version for run in workers.runs if isinstance(run, Evaluate)] == [last.version]
 
 
 def test_the_same_weights_again_are_not_judged(paths: Paths) -> None:
@@ -198,162 +185,145 @@ def test_the_same_weights_again_are_not_judged(paths: Paths) -> None:
     assert candidates.not_worth_judging({}, "aa", base=None, base_sha256="") is None
 
 
-def test_a_trainer_killed_again_and_again_that_gets_further_never_fails_its_cycle(paths: Paths) -> None:
-    async def story() -> None:
-        script = Script(trainer=lambda run, step: "die" if step > run and run < STEPS else None)
-        workers = stand_ins(paths, script)
-        async with learning(workers, tables(attempts=2)) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-        assert cycle.state is CycleState.PROMOTED
-        assert cycle.attempt == sum(isinstance(run, Train) for run in workers.runs) == STEPS
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_trainer_killed_again_and_again_that_gets_further_never_fails_its_cycle(paths: Paths) -> None:
+    script = Script(trainer=lambda run, step: "die" if step > run and run < STEPS else None)
+    workers = stand_ins(paths, script)
+    async with learning(workers, tables(attempts=2)) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+    assert cycle.state is CycleState.PROMOTED
+    assert cycle.attempt == sum(isinstance(run, Train) for run in workers.runs) == STEPS
 
 
-def test_a_trainer_that_gets_nowhere_fails_the_cycle_after_the_attempts_allowed(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(trainer=lambda _, step: "die" if step == 1 else None))
-        async with learning(workers, tables(attempts=3)) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-            await settled(it)
-        assert cycle.state is CycleState.FAILED
-        assert "training got no further in 3 attempts" in (cycle.outcome or "")
-        assert "killed by signal 9" in (cycle.outcome or "")
-        assert sum(isinstance(run, Train) for run in workers.runs) == 3
-        assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_trainer_that_gets_nowhere_fails_the_cycle_after_the_attempts_allowed(paths: Paths) -> None:
+    workers = stand_ins(paths, Script(trainer=lambda _, step: "die" if step == 1 else None))
+    async with learning(workers, tables(attempts=3)) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+    assert cycle.state is CycleState.FAILED
+    assert "training got no further in 3 attempts" in (cycle.outcome or "")
+    assert "killed by signal 9" in (cycle.outcome or "")
+    assert sum(isinstance(run, Train) for run in workers.runs) == 3
+    assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(("fate", "runs", "tries"), [("the loss is not a number", 1, 1), ("disk full", 3, 0)])
-def test_a_failure_is_tried_again_only_where_that_may_help(paths: Paths, fate: str, runs: int, tries: int) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(trainer=lambda _, step: fate if step == 1 else None))
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-            await settled(it)
-        assert cycle.state is CycleState.FAILED
-        assert fate in (cycle.outcome or "")
-        assert len(workers.runs) == runs
-        assert workers.ledger.tries == [tries] * 5
-
-    asyncio.run(story())
-
-
-def test_one_cycle_at_a_time(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths)
-        async with learning(workers) as it:
-            first = await it.cycles.trigger("api")
-            with pytest.raises(CycleUnderWayError) as refused:
-                await it.cycles.trigger("schedule")
-            assert refused.value.cycle == first.id
-            await ended(it, first.id)
-
-    asyncio.run(story())
+async def test_a_failure_is_tried_again_only_where_that_may_help(
+    paths: Paths, fate: str, runs: int, tries: int
+) -> None:
+    workers = stand_ins(paths, Script(trainer=lambda _, step: fate if step == 1 else None))
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+    assert cycle.state is CycleState.FAILED
+    assert fate in (cycle.outcome or "")
+    assert len(workers.runs) == runs
+    assert workers.ledger.tries == [tries] * 5
 
 
+@pytest.mark.anyio
+async def test_one_cycle_at_a_time(paths: Paths) -> None:
+    workers = stand_ins(paths)
+    async with learning(workers) as it:
+        first = await it.cycles.trigger("api")
+        with pytest.raises(CycleUnderWayError) as refused:
+            await it.cycles.trigger("schedule")
+        assert refused.value.cycle == first.id
+        await ended(it, first.id)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("worker", ["intake", "trainer", "evaluator"])
-def test_cancelling_stops_the_worker_and_gives_the_data_back(paths: Paths, worker: WorkerName) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(intake_up=worker != "intake"))
-        async with learning(workers) as it:
-            workers.hold(worker)
-            cycle = await it.cycles.trigger("api")
-            if worker == "intake":
-                await workers.until_asked_in_vain()
-            else:
-                await workers.until_held(worker)
-            cancelled = await it.cycles.cancel(cycle.id, "uid 7")
-            workers.boot_intake()
-            await settled(it)
-            with pytest.raises(NotCancellableError):
-                await it.cycles.cancel(cycle.id, "uid 7")
-            with pytest.raises(NoSuchRecordError):
-                await it.cycles.cancel(99, "uid 7")
-        assert (cancelled.state, cancelled.outcome) == (CycleState.CANCELLED, "cancelled by uid 7")
-        assert workers.stopped_runs == (worker != "intake")
-        assert (workers.ledger.assigned, workers.ledger.tries) == (0, [0] * 5)
-
-    asyncio.run(story())
+async def test_cancelling_stops_the_worker_and_gives_the_data_back(paths: Paths, worker: WorkerName) -> None:
+    workers = stand_ins(paths, Script(intake_up=worker != "intake"))
+    async with learning(workers) as it:
+        workers.hold(worker)
+        cycle = await it.cycles.trigger("api")
+        if worker == "intake":
+            await workers.until_asked_in_vain()
+        else:
+            await workers.until_held(worker)
+        cancelled = await it.cycles.cancel(cycle.id, "uid 7")
+        workers.boot_intake()
+        await settled(it)
+        with pytest.raises(NotCancellableError):
+            await it.cycles.cancel(cycle.id, "uid 7")
+        with pytest.raises(NoSuchRecordError):
+            await it.cycles.cancel(99, "uid 7")
+    assert (cancelled.state, cancelled.outcome) == (CycleState.CANCELLED, "cancelled by uid 7")
+    assert workers.stopped_runs == (worker != "intake")
+    assert (workers.ledger.assigned, workers.ledger.tries) == (0, [0] * 5)
 
 
-def test_a_candidate_whose_incumbent_changed_is_judged_again(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(verdicts=[True, False, True, True]))
-        async with learning(workers) as it:
-            await ended(it, (await it.cycles.trigger("api")).id)
-            await settled(it)
-            second = await ended(it, (await it.cycles.trigger("api", CycleRequest(train_files=("/x",)))).id)
-            assert second.state is CycleState.REJECTED
-            workers.hold("evaluator")
-            third = await it.cycles.trigger("api", CycleRequest(train_files=("/x",)))
-            await workers.until_held("evaluator")
-            await it.promotion.promote(2, by="uid 0", force=True)
-            workers.release("evaluator")
-            third = await ended(it, third.id)
-        judged = [run.incumbent for run in workers.runs if isinstance(run, Evaluate) and run.request == third.id]
-        assert judged == [1, 2]
-        assert (third.state, third.incumbent) == (CycleState.PROMOTED, 2)
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_candidate_whose_incumbent_changed_is_judged_again(paths: Paths) -> None:
+    workers = stand_ins(paths, Script(verdicts=[True, False, True, True]))
+    async with learning(workers) as it:
+        await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+        second = await ended(it, (await it.cycles.trigger("api", CycleRequest(train_files=("/x",)))).id)
+        assert second.state is CycleState.REJECTED
+        workers.hold("evaluator")
+        third = await it.cycles.trigger("api", CycleRequest(train_files=("/x",)))
+        await workers.until_held("evaluator")
+        await it.promotion.promote(2, by="uid 0", force=True)
+        workers.release("evaluator")
+        third = await ended(it, third.id)
+    judged = [run.incumbent for run in workers.runs if isinstance(run, Evaluate) and run.request == third.id]
+    assert judged == [1, 2]
+    assert (third.state, third.incumbent) == (CycleState.PROMOTED, 2)
 
 
-def test_a_version_that_fails_at_its_commit_fails_the_cycle(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(fails_to_flip=frozenset({1})))
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-            await settled(it)
-            assert it.troubles.reasons() == []
-        assert (cycle.state, cycle.outcome) == (
-            CycleState.FAILED,
-            "version 000001 cannot be served: not enough memory",
-        )
-        assert artifacts.current_version(paths.current) is None
-        assert workers.ledger.new == 5
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_version_that_fails_at_its_commit_fails_the_cycle(paths: Paths) -> None:
+    workers = stand_ins(paths, Script(fails_to_flip=frozenset({1})))
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+        assert it.troubles.reasons() == []
+    assert (cycle.state, cycle.outcome) == (
+        CycleState.FAILED,
+        "version 000001 cannot be served: not enough memory",
+    )
+    assert artifacts.current_version(paths.current) is None
+    assert workers.ledger.new == 5
 
 
-def test_a_version_the_server_refuses_fails_the_cycle_and_is_quarantined(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(refuses={1: "weights are not finite"}))
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-            version = await it.store.version(1)
-        assert cycle.state is CycleState.FAILED
-        assert cycle.outcome == "version 000001 cannot be served: weights are not finite"
-        assert version.state == "quarantined"
-        assert artifacts.current_version(paths.current) is None
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_version_the_server_refuses_fails_the_cycle_and_is_quarantined(paths: Paths) -> None:
+    workers = stand_ins(paths, Script(refuses={1: "weights are not finite"}))
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        version = await it.store.version(1)
+    assert cycle.state is CycleState.FAILED
+    assert cycle.outcome == "version 000001 cannot be served: weights are not finite"
+    assert version.state == "quarantined"
+    assert artifacts.current_version(paths.current) is None
 
 
-def test_a_server_without_room_is_asked_again(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(no_room=2))
-        async with learning(workers) as it:
-            cycle = await ended(it, (await it.cycles.trigger("api")).id)
-        assert (cycle.state, cycle.attempt) == (CycleState.PROMOTED, 3)
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_server_without_room_is_asked_again(paths: Paths) -> None:
+    workers = stand_ins(paths, Script(no_room=2))
+    async with learning(workers) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+    assert (cycle.state, cycle.attempt) == (CycleState.PROMOTED, 3)
 
 
-def test_a_cycle_waits_for_an_intake_that_is_away(paths: Paths) -> None:
-    async def story() -> None:
-        workers = stand_ins(paths, Script(intake_up=False))
-        async with learning(workers) as it:
-            cycle = await it.cycles.trigger("api")
-            await workers.until_asked_in_vain(3)
-            assert (await it.store.cycle(cycle.id)).state is CycleState.COLLECTING
-            workers.boot_intake()
-            assert (await ended(it, cycle.id)).state is CycleState.PROMOTED
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_cycle_waits_for_an_intake_that_is_away(paths: Paths) -> None:
+    workers = stand_ins(paths, Script(intake_up=False))
+    async with learning(workers) as it:
+        cycle = await it.cycles.trigger("api")
+        await workers.until_asked_in_vain(3)
+        assert (await it.store.cycle(cycle.id)).state is CycleState.COLLECTING
+        workers.boot_intake()
+        assert (await ended(it, cycle.id)).state is CycleState.PROMOTED
 
 
-def test_settling_is_sent_again_after_a_restart_until_it_is_answered(paths: Paths) -> None:
+@pytest.mark.anyio
+async def test_settling_is_sent_again_after_a_restart_until_it_is_answered(paths: Paths) -> None:
     async def first_life() -> None:
         workers = stand_ins(paths)
         async with learning(workers) as it:
@@ -371,11 +341,12 @@ def test_settling_is_sent_again_after_a_restart_until_it_is_answered(paths: Path
         assert workers.ledger.learned == [[1]] * 5
         assert sum(isinstance(message, Settle) for message in workers.log) == 1
 
-    asyncio.run(first_life())
-    asyncio.run(second_life())
+    await first_life()
+    await second_life()
 
 
-def test_a_store_that_was_lost_gives_no_number_again_and_no_conversation_up(paths: Paths) -> None:
+@pytest.mark.anyio
+async def test_a_store_that_was_lost_gives_no_number_again_and_no_conversation_up(paths: Paths) -> None:
     """Moving a damaged thord.db away, or putting last night's copy in its place, is what thord itself advises."""
 
     async def first_life() -> None:
@@ -399,15 +370,16 @@ def test_a_store_that_was_lost_gives_no_number_again_and_no_conversation_up(path
             await settled(it)
         assert workers.ledger.learned == [[1]] * 5 + [[9]] * 5
 
-    asyncio.run(first_life())
+    await first_life()
     for file in paths.state.glob("thord.db*"):
         file.unlink()
     intake_writes(highest=7)
     paths.run_folder(8).mkdir(parents=True)  # of files that somebody named: the ledger does not know it
-    asyncio.run(second_life())
+    await second_life()
 
 
-def test_a_clean_stop_is_no_attempt_in_vain(paths: Paths) -> None:
+@pytest.mark.anyio
+async def test_a_clean_stop_is_no_attempt_in_vain(paths: Paths) -> None:
     async def life(*, last: bool) -> None:
         workers = StandIns(paths)
         if not last:
@@ -422,28 +394,26 @@ def test_a_clean_stop_is_no_attempt_in_vain(paths: Paths) -> None:
                 await workers.until_held("trainer")
 
     for last in (False, False, False, True):
-        asyncio.run(life(last=last))
+        await life(last=last)
 
 
-def test_following_tells_every_state_and_step_and_ends_with_the_cycle(paths: Paths) -> None:
-    async def story() -> None:
-        async with learning(stand_ins(paths)) as it:
-            cycle = await it.cycles.trigger("api")
-            lines = [line async for line in it.cycles.follow(cycle.id)]
-            again = [line async for line in it.cycles.follow(cycle.id)]
-            with pytest.raises(NoSuchRecordError):
-                await anext(aiter(it.cycles.follow(99)))
-        progress = [line["progress"] for line in lines[:-1]]
-        steps = [told["step"] for told in progress if isinstance(told, dict) and "step" in told]
-        assert steps == list(range(1, STEPS + 1))
-        assert list(dict.fromkeys(told["state"] for told in progress if isinstance(told, dict)))[-2:] == [
-            "training",
-            "evaluating",
-        ]
-        assert lines[-1:] == again
-        assert again[0]["cycle"]["state"] == "promoted"
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_following_tells_every_state_and_step_and_ends_with_the_cycle(paths: Paths) -> None:
+    async with learning(stand_ins(paths)) as it:
+        cycle = await it.cycles.trigger("api")
+        lines = [line async for line in it.cycles.follow(cycle.id)]
+        again = [line async for line in it.cycles.follow(cycle.id)]
+        with pytest.raises(NoSuchRecordError):
+            await anext(aiter(it.cycles.follow(99)))
+    progress = [line["progress"] for line in lines[:-1]]
+    steps = [told["step"] for told in progress if isinstance(told, dict) and "step" in told]
+    assert steps == list(range(1, STEPS + 1))
+    assert list(dict.fromkeys(told["state"] for told in progress if isinstance(told, dict)))[-2:] == [
+        "training",
+        "evaluating",
+    ]
+    assert lines[-1:] == again
+    assert again[0]["cycle"]["state"] == "promoted"
 
 
 def test_a_full_disk_holds_a_cycle_up_and_is_said_until_there_is_space(paths: Paths) -> None:

@@ -20,7 +20,8 @@ def process() -> Iterator[int]:
     started.wait()
 
 
-def test_a_run_is_said_to_be_slowed_as_long_as_it_lives(process: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_a_run_is_said_to_be_slowed_as_long_as_it_lives(process: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def starved(look: Look, standing: Standing, minimum: float) -> Standing:
         return Standing(level=2)
 
@@ -28,19 +29,15 @@ def test_a_run_is_said_to_be_slowed_as_long_as_it_lives(process: int, monkeypatc
     monkeypatch.setattr(fair_share, "after", starved)
     monkeypatch.setattr(governor.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     runs: dict[WorkerName, int] = {"trainer": process}
-
-    async def story() -> None:
-        watching = Governor(lambda: runs, lambda: [process], lambda: 0.5)
-        watching.begin()
-        assert watching.slowed_to("trainer") is None
-        async with asyncio.timeout(20):
-            while watching.slowed_to("trainer") is None:
-                await asyncio.sleep(0.01)
-        assert watching.slowed_to("trainer") == pytest.approx(0.0, abs=0.2)
-        assert watching.slowed_to("evaluator") is None
-        runs.clear()
-        assert watching.slowed_to("trainer") is None
-        assert watching.level == 2, "and the next run begins where this one was"
-        watching.end()
-
-    asyncio.run(story())
+    watching = Governor(lambda: runs, lambda: [process], lambda: 0.5)
+    watching.begin()
+    assert watching.slowed_to("trainer") is None
+    async with asyncio.timeout(20):
+        while watching.slowed_to("trainer") is None:
+            await asyncio.sleep(0.01)
+    assert watching.slowed_to("trainer") == pytest.approx(0.0, abs=0.2)
+    assert watching.slowed_to("evaluator") is None
+    runs.clear()
+    assert watching.slowed_to("trainer") is None
+    assert watching.level == 2, "and the next run begins where this one was"
+    watching.end()

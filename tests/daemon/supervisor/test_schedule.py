@@ -130,33 +130,33 @@ async def cycle_of(it, state: CycleState = CycleState.PROMOTED):
     return found[0]
 
 
-def test_a_due_cycle_starts_by_itself_and_the_next_is_planned(tmp_path: Path) -> None:
-    async def story() -> None:
-        workers = StandIns(at_home(tmp_path))
-        workers.ledger.add(5)
-        before = datetime.datetime.now(datetime.UTC)
-        async with learning(workers, minutes(0.005)) as it:
-            cycle = await cycle_of(it)
-            assert cycle.reason == "schedule"
-            written = await it.store.meta(LAST_RUN)
-            assert written is not None
-            ran = datetime.datetime.fromisoformat(written)
-            assert ran - before >= datetime.timedelta(minutes=0.005)
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_a_due_cycle_starts_by_itself_and_the_next_is_planned(tmp_path: Path) -> None:
+    workers = StandIns(at_home(tmp_path))
+    workers.ledger.add(5)
+    before = datetime.datetime.now(datetime.UTC)
+    async with learning(workers, minutes(0.005)) as it:
+        cycle = await cycle_of(it)
+        assert cycle.reason == "schedule"
+        written = await it.store.meta(LAST_RUN)
+        assert written is not None
+        ran = datetime.datetime.fromisoformat(written)
+        assert ran - before >= datetime.timedelta(minutes=0.005)
 
 
-def test_a_restart_keeps_the_time_of_the_next_cycle(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_restart_keeps_the_time_of_the_next_cycle(tmp_path: Path) -> None:
     async def life() -> datetime.datetime | None:
         async with learning(StandIns(at_home(tmp_path)), minutes(30)) as it:
             return it.schedule.next_at
 
-    first = asyncio.run(life())
+    first = await life()
     assert first is not None
-    assert [asyncio.run(life()) for _ in range(3)] == [first] * 3
+    assert [await life() for _ in range(3)] == [first] * 3
 
 
-def test_what_came_due_while_down_runs_once_at_start(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_what_came_due_while_down_runs_once_at_start(tmp_path: Path) -> None:
     async def first_life() -> None:
         async with learning(StandIns(at_home(tmp_path)), minutes(600)) as it:
             long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3)
@@ -172,11 +172,12 @@ def test_what_came_due_while_down_runs_once_at_start(tmp_path: Path) -> None:
             assert it.schedule.next_at is not None
             assert it.schedule.next_at > datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=590)
 
-    asyncio.run(first_life())
-    asyncio.run(second_life())
+    await first_life()
+    await second_life()
 
 
-def test_a_clock_that_was_ahead_holds_no_cycle_up(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_clock_that_was_ahead_holds_no_cycle_up(tmp_path: Path) -> None:
     async def life(*, ahead: bool) -> datetime.datetime | None:
         async with learning(StandIns(at_home(tmp_path)), minutes(30)) as it:
             if ahead:
@@ -187,146 +188,130 @@ def test_a_clock_that_was_ahead_holds_no_cycle_up(tmp_path: Path) -> None:
             assert backup < datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
             return it.schedule.next_at
 
-    asyncio.run(life(ahead=True))
-    second, third = asyncio.run(life(ahead=False)), asyncio.run(life(ahead=False))
+    await life(ahead=True)
+    second, third = await life(ahead=False), await life(ahead=False)
     assert second is not None
     assert second < datetime.datetime.now(datetime.UTC) + 31 * MINUTE
     assert third == second
 
 
-def test_a_clock_that_is_set_while_it_runs_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_a_clock_that_is_set_while_it_runs_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "CLOCK_SECONDS", 0.01)
     set_by = datetime.timedelta()
     monkeypatch.setattr(schedule, "utc_clock", lambda: datetime.datetime.now(datetime.UTC) + set_by)
-
-    async def story() -> None:
-        nonlocal set_by
-        workers = StandIns(at_home(tmp_path))
-        async with learning(workers, minutes(30)) as it:
-            it.schedule._clock = schedule.utc_clock
-            before = it.schedule.next_at
-            assert before is not None
-            set_by = datetime.timedelta(days=-10)
-            async with asyncio.timeout(5):
-                while it.schedule.next_at == before:
-                    await asyncio.sleep(0.005)
-            assert it.schedule.next_at is not None
-            assert abs(before - datetime.timedelta(days=10) - it.schedule.next_at) < MINUTE
-
-    asyncio.run(story())
+    workers = StandIns(at_home(tmp_path))
+    async with learning(workers, minutes(30)) as it:
+        it.schedule._clock = schedule.utc_clock
+        before = it.schedule.next_at
+        assert before is not None
+        set_by = datetime.timedelta(days=-10)
+        async with asyncio.timeout(5):
+            while it.schedule.next_at == before:
+                await asyncio.sleep(0.005)
+        assert it.schedule.next_at is not None
+        assert abs(before - datetime.timedelta(days=10) - it.schedule.next_at) < MINUTE
 
 
-def test_after_the_machine_slept_what_came_due_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_after_the_machine_slept_what_came_due_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scheduler's own alarm goes by a clock that stands still meanwhile."""
     monkeypatch.setattr(schedule, "CLOCK_SECONDS", 0.01)
-
-    async def story() -> None:
-        workers = StandIns(at_home(tmp_path))
-        workers.ledger.add(5)
-        async with learning(workers, minutes(0.002)) as it:
-            it.schedule._scheduler._stop_timer()
-            cycle = await cycle_of(it)
-            assert cycle.reason == "schedule"
-
-    asyncio.run(story())
+    workers = StandIns(at_home(tmp_path))
+    workers.ledger.add(5)
+    async with learning(workers, minutes(0.002)) as it:
+        it.schedule._scheduler._stop_timer()
+        cycle = await cycle_of(it)
+        assert cycle.reason == "schedule"
 
 
-def test_a_cycle_due_while_another_runs_comes_after_it_once(tmp_path: Path) -> None:
-    async def story() -> None:
-        workers = StandIns(at_home(tmp_path))
-        workers.ledger.add(5)
-        async with learning(workers, minutes(600)) as it:
-            workers.hold("trainer")
-            manual = await it.cycles.trigger("api")
-            await workers.until_held("trainer")
-            for _ in range(3):
-                await it.schedule._ring()
-            await asyncio.sleep(0.02)
-            workers.release("trainer")
-            workers.ledger.add(5)
-            await ended(it, manual.id)
-            async with asyncio.timeout(5):
-                while len(found := await it.store.cycles(10)) < 2 or not found[0].is_final:
-                    await asyncio.sleep(0.005)
-            await asyncio.sleep(0.05)
-            assert [cycle.reason for cycle in await it.store.cycles(10)] == ["schedule", "api"]
-
-    asyncio.run(story())
-
-
-def test_enough_new_conversations_start_a_cycle(tmp_path: Path) -> None:
-    async def story() -> None:
-        workers = StandIns(at_home(tmp_path))
-        workers.ledger.add(5)
-        async with learning(workers, tables(threshold=5)) as it:
-            workers.tell("intake", Counts(new=4))
-            await asyncio.sleep(0.02)
-            assert await it.store.cycles(1) == []
-            workers.tell("intake", Counts(new=5))
-            cycle = await cycle_of(it)
-            assert cycle.reason == "threshold"
-
-    asyncio.run(story())
-
-
-def test_conversations_that_were_rejected_do_not_start_the_same_cycle_over_and_over(tmp_path: Path) -> None:
-    async def story() -> None:
-        workers = StandIns(at_home(tmp_path), Script(verdicts=[False] * 50))
-        workers.ledger.add(5)
-        async with learning(workers, tables(threshold=5)) as it:
-            workers.tell("intake", Counts(new=5))
-            await cycle_of(it, CycleState.REJECTED)
-            await settled(it)
-            await asyncio.sleep(0.05)
-            assert len(await it.store.cycles(10)) == 1
-            workers.tell("intake", Counts(new=10))
-            async with asyncio.timeout(5):
-                while len(await it.store.cycles(10)) < 2:
-                    await asyncio.sleep(0.005)
-
-    asyncio.run(story())
-
-
-def test_a_corpus_that_was_not_learned_keeps_no_conversations_waiting(tmp_path: Path) -> None:
-    async def story() -> None:
-        workers = StandIns(at_home(tmp_path), Script(verdicts=[False]))
-        workers.ledger.add(5)
-        async with learning(workers, tables(threshold=5)) as it:
-            manual = await it.cycles.trigger("api", CycleRequest(corpus=("/books.txt",)))
-            assert (await ended(it, manual.id)).state is CycleState.REJECTED
-            await settled(it)
-            workers.tell("intake", Counts(new=5))
-            async with asyncio.timeout(5):
-                while len(await it.store.cycles(10)) < 2:
-                    await asyncio.sleep(0.005)
-
-    asyncio.run(story())
-
-
-def test_after_a_cancel_it_is_quiet_for_an_interval(tmp_path: Path) -> None:
-    async def story() -> None:
-        workers = StandIns(at_home(tmp_path))
-        workers.ledger.add(5)
-        async with learning(workers, tables(threshold=5)) as it:
-            workers.hold("trainer")
-            manual = await it.cycles.trigger("api")
-            await workers.until_held("trainer")
+@pytest.mark.anyio
+async def test_a_cycle_due_while_another_runs_comes_after_it_once(tmp_path: Path) -> None:
+    workers = StandIns(at_home(tmp_path))
+    workers.ledger.add(5)
+    async with learning(workers, minutes(600)) as it:
+        workers.hold("trainer")
+        manual = await it.cycles.trigger("api")
+        await workers.until_held("trainer")
+        for _ in range(3):
             await it.schedule._ring()
-            await asyncio.sleep(0.02)
-            assert it.schedule.waits
-            await it.cycles.cancel(manual.id, "uid 7")
-            due = await it.schedule.planned()
-            assert due is not None
-            assert due > datetime.datetime.now(datetime.UTC) + 599 * MINUTE
-            await settled(it)
-            workers.tell("intake", Counts(new=5))
-            await asyncio.sleep(0.02)
-            assert len(await it.store.cycles(10)) == 1, "what the cancelled cycle gave back starts none"
-
-    asyncio.run(story())
+        await asyncio.sleep(0.02)
+        workers.release("trainer")
+        workers.ledger.add(5)
+        await ended(it, manual.id)
+        async with asyncio.timeout(5):
+            while len(found := await it.store.cycles(10)) < 2 or not found[0].is_final:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        assert [cycle.reason for cycle in await it.store.cycles(10)] == ["schedule", "api"]
 
 
-def test_paused_nothing_starts_by_itself_and_by_hand_it_does(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_enough_new_conversations_start_a_cycle(tmp_path: Path) -> None:
+    workers = StandIns(at_home(tmp_path))
+    workers.ledger.add(5)
+    async with learning(workers, tables(threshold=5)) as it:
+        workers.tell("intake", Counts(new=4))
+        await asyncio.sleep(0.02)
+        assert await it.store.cycles(1) == []
+        workers.tell("intake", Counts(new=5))
+        cycle = await cycle_of(it)
+        assert cycle.reason == "threshold"
+
+
+@pytest.mark.anyio
+async def test_conversations_that_were_rejected_do_not_start_the_same_cycle_over_and_over(tmp_path: Path) -> None:
+    workers = StandIns(at_home(tmp_path), Script(verdicts=[False] * 50))
+    workers.ledger.add(5)
+    async with learning(workers, tables(threshold=5)) as it:
+        workers.tell("intake", Counts(new=5))
+        await cycle_of(it, CycleState.REJECTED)
+        await settled(it)
+        await asyncio.sleep(0.05)
+        assert len(await it.store.cycles(10)) == 1
+        workers.tell("intake", Counts(new=10))
+        async with asyncio.timeout(5):
+            while len(await it.store.cycles(10)) < 2:
+                await asyncio.sleep(0.005)
+
+
+@pytest.mark.anyio
+async def test_a_corpus_that_was_not_learned_keeps_no_conversations_waiting(tmp_path: Path) -> None:
+    workers = StandIns(at_home(tmp_path), Script(verdicts=[False]))
+    workers.ledger.add(5)
+    async with learning(workers, tables(threshold=5)) as it:
+        manual = await it.cycles.trigger("api", CycleRequest(corpus=("/books.txt",)))
+        assert (await ended(it, manual.id)).state is CycleState.REJECTED
+        await settled(it)
+        workers.tell("intake", Counts(new=5))
+        async with asyncio.timeout(5):
+            while len(await it.store.cycles(10)) < 2:
+                await asyncio.sleep(0.005)
+
+
+@pytest.mark.anyio
+async def test_after_a_cancel_it_is_quiet_for_an_interval(tmp_path: Path) -> None:
+    workers = StandIns(at_home(tmp_path))
+    workers.ledger.add(5)
+    async with learning(workers, tables(threshold=5)) as it:
+        workers.hold("trainer")
+        manual = await it.cycles.trigger("api")
+        await workers.until_held("trainer")
+        await it.schedule._ring()
+        await asyncio.sleep(0.02)
+        assert it.schedule.waits
+        await it.cycles.cancel(manual.id, "uid 7")
+        due = await it.schedule.planned()
+        assert due is not None
+        assert due > datetime.datetime.now(datetime.UTC) + 599 * MINUTE
+        await settled(it)
+        workers.tell("intake", Counts(new=5))
+        await asyncio.sleep(0.02)
+        assert len(await it.store.cycles(10)) == 1, "what the cancelled cycle gave back starts none"
+
+
+@pytest.mark.anyio
+async def test_paused_nothing_starts_by_itself_and_by_hand_it_does(tmp_path: Path) -> None:
     async def first_life() -> None:
         async with learning(StandIns(at_home(tmp_path)), minutes(600)) as it:
             assert (await it.schedule.pause("uid 7")).by == "uid 7"
@@ -354,17 +339,15 @@ def test_paused_nothing_starts_by_itself_and_by_hand_it_does(tmp_path: Path) -> 
             kinds = [event.type for event in await it.store.newest_events(100)]
             assert kinds.count("schedule.paused") == kinds.count("schedule.resumed") == 1
 
-    asyncio.run(first_life())
-    asyncio.run(second_life())
+    await first_life()
+    await second_life()
 
 
-def test_databases_are_copied_at_night(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with learning(StandIns(at_home(tmp_path))) as it:
-            planned = it.schedule._scheduler.get_job("backup").next_run_time.astimezone()
-            assert (planned.hour, planned.minute) == (3, 30)
-            await it.schedule._back_up()
-            assert [file.name[:6] for file in it.paths.backups.iterdir()] == ["thord-"]
-            assert await it.store.meta(LAST_BACKUP) is not None
-
-    asyncio.run(story())
+@pytest.mark.anyio
+async def test_databases_are_copied_at_night(tmp_path: Path) -> None:
+    async with learning(StandIns(at_home(tmp_path))) as it:
+        planned = it.schedule._scheduler.get_job("backup").next_run_time.astimezone()
+        assert (planned.hour, planned.minute) == (3, 30)
+        await it.schedule._back_up()
+        assert [file.name[:6] for file in it.paths.backups.iterdir()] == ["thord-"]
+        assert await it.store.meta(LAST_BACKUP) is not None

@@ -5,6 +5,7 @@ import threading
 from types import SimpleNamespace
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from daemon.workers.server.answers import Result
@@ -27,7 +28,8 @@ class Loop:
         assert self._turned.wait(10), "the event loop stood still"
 
 
-def test_log_probabilities_are_written_beside_it():
+@pytest.mark.anyio
+async def test_log_probabilities_are_written_beside_it():
     loop = Loop()
 
     class Answer:
@@ -43,11 +45,12 @@ def test_log_probabilities_are_written_beside_it():
         loop.wait_for_a_turn()
         return {"done": True}
 
-    answer = asyncio.run(loop.while_it_turns(in_one_piece(Answer(), write)))
+    answer = await loop.while_it_turns(in_one_piece(Answer(), write))
     assert answer.body == b'{"done":true}'
 
 
-def test_tokens_are_written_beside_it():
+@pytest.mark.anyio
+async def test_tokens_are_written_beside_it():
     loop = Loop()
 
     class Tokenizer:
@@ -77,7 +80,7 @@ def test_tokens_are_written_beside_it():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://thord") as client:
             return (await client.post(path, json=body)).json()
 
-    found = asyncio.run(loop.while_it_turns(asked("/tokenize", {"prompt": "a", "return_token_strs": True})))
+    found = await loop.while_it_turns(asked("/tokenize", {"prompt": "a", "return_token_strs": True}))
     assert found["token_strs"] == ["a"]
     loop = Loop()
-    assert asyncio.run(loop.while_it_turns(asked("/detokenize", {"tokens": [7]}))) == {"prompt": "a"}
+    assert await loop.while_it_turns(asked("/detokenize", {"tokens": [7]})) == {"prompt": "a"}

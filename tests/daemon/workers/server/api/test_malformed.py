@@ -336,7 +336,8 @@ def test_what_no_queue_could_ever_hold_is_not_told_to_come_again(start_server: S
 # What comes too slowly ------------------------------------------------------------------------------------------------
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
 
     async def receive() -> Message:
@@ -348,12 +349,13 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         await bodies.read(Request(scope, receive), CompletionBody, limit=100)
 
     with pytest.raises(ApiError) as refused:
-        asyncio.run(read())
+        await read()
     assert (refused.value.status, refused.value.code) == (408, "body_timeout")
     assert refused.value.headers["connection"] == "close"
 
 
-def test_a_head_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_a_head_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HttpProtocol, "head_seconds", 0.05)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -371,6 +373,6 @@ def test_a_head_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
             await serving
         return answer
 
-    answer = asyncio.run(scenario())
+    answer = await scenario()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "too_slow"

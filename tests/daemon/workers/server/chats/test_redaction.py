@@ -150,45 +150,41 @@ def test_nobody_is_asked_where_nothing_is_kept(start_server: StartServer, instal
     assert "redactor" not in server.worker.log
 
 
-def test_what_takes_too_long_is_not_kept_nor_waited_for_again(
+@pytest.mark.anyio
+async def test_what_takes_too_long_is_not_kept_nor_waited_for_again(
     tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "gate")
     install(**POINTS)
     monkeypatch.setattr(redaction, "MOST_SECONDS", 0.2)
-
-    async def scenario() -> None:
-        found = Redaction()
-        with pytest.raises(UnredactedError, match="took longer"):
-            await found.of(["WAIT"])
-        monkeypatch.setattr(redaction, "MOST_SECONDS", 20.0)
-        with pytest.raises(UnredactedError, match="have not ended with an earlier text"):
-            await found.of(["behind it"])
-        os.close(await asyncio.to_thread(os.open, tmp_path / "gate", os.O_WRONLY))
-        assert await redacted_at_last(found, "Ann again") == ["[name] again"]
-
-    asyncio.run(scenario())
+    found = Redaction()
+    with pytest.raises(UnredactedError, match="took longer"):
+        await found.of(["WAIT"])
+    monkeypatch.setattr(redaction, "MOST_SECONDS", 20.0)
+    with pytest.raises(UnredactedError, match="have not ended with an earlier text"):
+        await found.of(["behind it"])
+    os.close(await asyncio.to_thread(os.open, tmp_path / "gate", os.O_WRONLY))
+    assert await redacted_at_last(found, "Ann again") == ["[name] again"]
 
 
-def test_a_regular_expression_without_end_is_given_up_and_stops_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_a_regular_expression_without_end_is_given_up_and_stops_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(redaction, "MOST_SECONDS", 1.0)
     endless = "a" * 60 + "!"
-
-    async def scenario() -> None:
-        found = Redaction()
-        found.apply([r"(a|aa)+$"])
-        work = asyncio.ensure_future(found.of([endless]))
-        turns = 0
-        while not work.done():
-            await asyncio.sleep(0.001)
-            turns += 1
-        assert turns > 50, "of the event loop, that is of every other request"
-        with pytest.raises(UnredactedError, match="longer than 1 seconds") as refused:
-            await work
-        assert endless not in str(refused.value)
-        assert await redacted_at_last(found, "b aaa") == ["b [redacted]"]
-
-    asyncio.run(scenario())
+    found = Redaction()
+    found.apply([r"(a|aa)+$"])
+    work = asyncio.ensure_future(found.of([endless]))
+    turns = 0
+    while not work.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert turns > 50, "of the event loop, that is of every other request"
+    with pytest.raises(UnredactedError, match="longer than 1 seconds") as refused:
+        await work
+    assert endless not in str(refused.value)
+    assert await redacted_at_last(found, "b aaa") == ["b [redacted]"]
 
 
 def test_one_that_is_none_is_refused_by_name(install: Install) -> None:
@@ -207,7 +203,8 @@ def test_the_example_of_the_documentation_redacts(tmp_path: Path, install: Insta
     assert redact("Bob and Ann") == ["[name] and [name]"]
 
 
-def test_without_any_only_the_settings_count() -> None:
+@pytest.mark.anyio
+async def test_without_any_only_the_settings_count() -> None:
     found = Redaction()
     found.apply(Tables.model_validate({"conversation_log": {"redact": ("[0-9]+",)}}).conversation_log.redact)
-    assert asyncio.run(found.of(["number 12", "none"])) == ["number [redacted]", "none"]
+    assert await found.of(["number 12", "none"]) == ["number [redacted]", "none"]

@@ -1,6 +1,5 @@
 """Chats that the server remembers, against the same chats sent whole."""
 
-import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -148,18 +147,20 @@ def test_a_client_sees_only_its_own_and_keeps_only_so_many(start_server: StartSe
     assert names("anns-key") == ["second"]
 
 
-def test_a_file_that_cannot_be_used_is_left_alone_and_said_to_be(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_used_is_left_alone_and_said_to_be(tmp_path: Path) -> None:
     newer = tmp_path / "chats.db"
     with sqlite3.connect(newer) as database:
         database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     database.close()
     for file, why in ((newer, "newer thord"), (tmp_path / "no such folder" / "chats.db", "No such file")):
         with pytest.raises(ApiError, match=why) as refused:
-            asyncio.run(Sessions(ChatDatabase(file), SessionSettings()).find("", "ann"))
+            await Sessions(ChatDatabase(file), SessionSettings()).find("", "ann")
         assert (refused.value.status, refused.value.code) == (503, "chats_unavailable")
 
 
-def test_a_damaged_file_is_put_aside_and_chats_begin_anew(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_damaged_file_is_put_aside_and_chats_begin_anew(tmp_path: Path) -> None:
     file = tmp_path / "chats.db"
     file.write_bytes(b"no database" * 500)
     sessions = Sessions(ChatDatabase(file), SessionSettings())
@@ -168,6 +169,6 @@ def test_a_damaged_file_is_put_aside_and_chats_begin_anew(tmp_path: Path) -> Non
         await sessions.add(await sessions.find("", "ann"), [Turn("user", "hello"), Turn("assistant", "hi")], 1)
         return await sessions.find("", "ann")
 
-    assert len(asyncio.run(talk()).messages) == 2
+    assert len((await talk()).messages) == 2
     (aside,) = tmp_path.glob("chats.db.damaged-*")
     assert aside.read_bytes().startswith(b"no database")
