@@ -35,8 +35,9 @@ from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import ImpossiblePlacementError
-from engine.inference import decoders, footprint, precision
-from engine.inference.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
+from engine.inference.runners import decoders
+from engine.inference.scheduling.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
+from engine.inference.versions import footprint, precision
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
 from engine.training import recipe
@@ -89,7 +90,7 @@ class Forecast:
     Attributes:
         training_bytes: the peak with ``batch_size`` rows, beyond what torch takes by itself.
         inference_bytes: a version in the server: its weights, what is remembered of its rows in ordinary use (see
-            `engine.inference.footprint`), and what torch takes to compute it.
+            `engine.inference.versions.footprint`), and what torch takes to compute it.
         inference_rows: those rows, but for one that is for padding.
         batch_size: rows in a microbatch that fit, at most those asked for; 0 where not even one does.
         gemm_flops: operations a second in matrix products of the model's own shapes.

@@ -9,10 +9,10 @@ import torch
 
 from engine.config.inference import Quantization
 from engine.device import Placement
-from engine.inference import preparing
 from engine.inference.engine import Engine
 from engine.inference.requests import Event, Failed, Finished, Request, Sampling, Wish
-from engine.inference.slots import WeightSlots
+from engine.inference.versions import preparing
+from engine.inference.versions.slots import WeightSlots
 from serving.weights import Prompts
 
 _ROWS = 16

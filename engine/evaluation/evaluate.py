@@ -18,7 +18,7 @@ from engine.evaluation.gate import Verdict
 from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure, supervised_bytes
 from engine.evaluation.samples import Prompt
 from engine.evaluation.unigram import Unigram
-from engine.inference import decoders
+from engine.inference.runners import decoders
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
 

@@ -17,12 +17,6 @@ import torch
 from torch import Tensor
 
 from engine import device
-from engine.inference import forward
-from engine.inference.admission import Admission
-from engine.inference.batching import plan
-from engine.inference.deadlines import fate
-from engine.inference.fair_queue import FairQueue
-from engine.inference.forward import Stretch
 from engine.inference.requests import (
     Bound,
     Event,
@@ -35,8 +29,14 @@ from engine.inference.requests import (
     Scored,
     SequenceState,
 )
-from engine.inference.sampling import Choice, choose, score
-from engine.inference.slots import Resident, WeightSlots
+from engine.inference.runners import forward
+from engine.inference.runners.forward import Stretch
+from engine.inference.runners.sampling import Choice, choose, score
+from engine.inference.scheduling.admission import Admission
+from engine.inference.scheduling.batching import plan
+from engine.inference.scheduling.deadlines import fate
+from engine.inference.scheduling.fair_queue import FairQueue
+from engine.inference.versions.slots import Resident, WeightSlots
 
 _logger = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ class Engine:
                 self._place(sequence)
 
     def _end_what_is_overdue(self) -> None:
-        """As `engine.inference.deadlines` says."""
+        """As `engine.inference.scheduling.deadlines` says."""
         versions = {request.version for request in self._live.values() if request.version is not None}
         drained = {version for version in versions if self._slots.is_overdue(version)}
         now, hopeless = time.monotonic(), self._slots.outline is None

@@ -15,7 +15,8 @@ from engine import version
 from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings
 from engine.device import ImpossiblePlacementError, Placement
-from engine.inference import decoders, precision
+from engine.inference.runners import decoders
+from engine.inference.versions import precision
 
 _READ = 256 << 20
 _READS_A_TRY = {"cpu": 1, "cuda": 16}

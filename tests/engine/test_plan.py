@@ -50,9 +50,9 @@ from engine import memory
 memory.keep_freed_memory()
 import psutil, torch
 from engine import device
-from engine.inference import preparing
-from engine.inference import forward
-from engine.inference.forward import Stretch
+from engine.inference.versions import preparing
+from engine.inference.runners import forward
+from engine.inference.runners.forward import Stretch
 torch.set_num_threads(1)
 placement = device.resolve("cpu", sys.argv[2])
 before = psutil.Process().memory_info().rss

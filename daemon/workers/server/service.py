@@ -19,7 +19,7 @@ from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
 from engine.inference.engine import Engine, PromptTooLongError, QueueFullError
 from engine.inference.requests import Wish
-from engine.inference.slots import Outline, VersionGoneError, WeightSlots
+from engine.inference.versions.slots import Outline, VersionGoneError, WeightSlots
 from engine.tokenizers.base import Tokenizer
 
 MODEL = "thor"

@@ -22,7 +22,7 @@ from daemon.workers.server.service import InferenceService
 from daemon.workers.server.swap import Swapper
 from engine import device
 from engine.inference.engine import Engine
-from engine.inference.slots import WeightSlots
+from engine.inference.versions.slots import WeightSlots
 
 _logger = log.get(__name__)
 

@@ -25,10 +25,10 @@ from daemon.workers.server.metrics import Metrics
 from engine import artifacts
 from engine.config.inference import Quantization
 from engine.device import Placement
-from engine.inference import footprint, preparing
-from engine.inference.preparing import NotNowError, UnfitVersionError
-from engine.inference.slots import WeightSlots
-from engine.inference.swap_policy import Room
+from engine.inference.versions import footprint, preparing
+from engine.inference.versions.preparing import NotNowError, UnfitVersionError
+from engine.inference.versions.slots import WeightSlots
+from engine.inference.versions.swap_policy import Room
 
 DRAIN_MARGIN = 30.0
 """Beyond the deadline of requests on a version, until the engine must have let go of it; in seconds."""

@@ -30,7 +30,6 @@ from engine.data.batches import Rows
 from engine.data.conversation import Conversation, Message
 from engine.device import ImpossiblePlacementError, Placement
 from engine.evaluation import evaluate
-from engine.inference import graphs, preparing
 from engine.inference.engine import Engine
 from engine.inference.requests import (
     Event,
@@ -43,7 +42,9 @@ from engine.inference.requests import (
     Sampling,
     Wish,
 )
-from engine.inference.slots import WeightSlots
+from engine.inference.runners import graphs
+from engine.inference.versions import preparing
+from engine.inference.versions.slots import WeightSlots
 from engine.models import registry
 from engine.tokenizers.base import Encoded
 from engine.tokenizers.bytes import ByteTokenizer

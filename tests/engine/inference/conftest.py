@@ -9,10 +9,10 @@ import torch
 
 from engine.artifacts import VersionManifest
 from engine.config.model import ModelSettings
-from engine.inference import decoders
 from engine.inference.engine import Engine
 from engine.inference.requests import Bound, Event, Failed, Finished, Piece, PromptScored, Request, Scored, Wish
-from engine.inference.slots import Resident, WeightSlots
+from engine.inference.runners import decoders
+from engine.inference.versions.slots import Resident, WeightSlots
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import bpe

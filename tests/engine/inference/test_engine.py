@@ -14,7 +14,7 @@ from engine import device
 from engine.config.model import ModelSettings
 from engine.inference.engine import DeviceLostError, PromptTooLongError, QueueFullError
 from engine.inference.requests import Bound, Failed, Sampling, Wish
-from engine.inference.slots import Resident, VersionGoneError
+from engine.inference.versions.slots import Resident, VersionGoneError
 from engine.models.base import LanguageModel
 from engine.native import library
 from engine.tokenizers.base import Tokenizer

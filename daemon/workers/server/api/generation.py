@@ -13,7 +13,7 @@ from daemon.workers.server.api.schemas import GenerationBody
 from daemon.workers.server.api.streaming import EventStream, to_json
 from daemon.workers.server.service import InferenceService
 from engine.inference.requests import Wish
-from engine.inference.slots import Outline
+from engine.inference.versions.slots import Outline
 from engine.tokenizers.base import Tokenizer
 
 _NO_LIMIT = 1 << 31

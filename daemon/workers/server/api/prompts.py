@@ -11,7 +11,7 @@ from daemon.workers.server.api.schemas import NO_LIMIT
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
 from engine.data.conversation import Message, Role, ToolCall
-from engine.inference.slots import Outline
+from engine.inference.versions.slots import Outline
 from engine.tokenizers.base import ANSWERING, BOS, DialogueRefusedError, PromptForm, Tokenizer
 
 Written = str | list[int] | list[str] | list[list[int]]

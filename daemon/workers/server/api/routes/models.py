@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
-from engine.inference.slots import Resident
+from engine.inference.versions.slots import Resident
 
 
 def router(service: InferenceService) -> APIRouter:

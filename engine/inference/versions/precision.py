@@ -19,7 +19,7 @@ from engine import device, version
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.native import program
+from engine.inference.native import program
 
 
 def of_model(model: ModelSettings, settings: InferenceSettings) -> Placement:

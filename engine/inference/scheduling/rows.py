@@ -15,7 +15,7 @@ generated is not found: it was computed in another shape than a prompt is.
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from engine.inference.batching import CHUNK
+from engine.inference.scheduling.batching import CHUNK
 from engine.models.base import Cache
 
 

@@ -1,9 +1,10 @@
 """CUDA graphs of decoding: the step that gives rows one token more, recorded once and replayed, so that no kernel of it
 is launched by Python.
 
-A graph computes on fixed memory in fixed shapes: so many rows (`engine.inference.batching.bucket`), of each of which so
-many cache positions are read, those beyond its own masked. Lengths double, so that at most twice as much is read as is
-used; reading every row to the end of the context would cost more bandwidth than the launches cost time.
+A graph computes on fixed memory in fixed shapes: a number of rows (`engine.inference.scheduling.batching.bucket`), and
+a number of cache positions that are read of each, those beyond its own masked. Lengths double, so that at most twice as
+much is read as is used; reading every row to the end of the context would cost more bandwidth than the launches cost
+time.
 
 Graphs belong to one version: they are made while it is prepared, when none of its rows is in use, hold its weights and
 its cache by address, and go with it. When the cache moves to a larger place, each is made anew at its next use. Each is
@@ -22,7 +23,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from engine.inference.batching import buckets, doublings
+from engine.inference.scheduling.batching import buckets, doublings
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, Decoder
 

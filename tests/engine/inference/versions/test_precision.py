@@ -1,4 +1,4 @@
-"""In which numbers versions answer: the table of `engine.inference.precision`."""
+"""In which numbers versions answer: the table of `engine.inference.versions.precision`."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import torch
 from engine import device
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
-from engine.inference import precision
+from engine.inference.versions import precision
 from engine.native import library
 
 THOR = ModelSettings(hidden=64, layers=1, heads=4, kv_heads=2, feed_forward=64, context=64)

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
+from engine.inference.native import packing, program
+from engine.inference.native.program import NativeDecoder
 from engine.models import registry
-from engine.native import build, library, packing, program
-from engine.native.program import NativeDecoder
+from engine.native import build, library
 
 VOCABULARY = 403  # no multiple of 16
 DECODER = {"hidden": 96, "layers": 2, "heads": 6, "context": 80}

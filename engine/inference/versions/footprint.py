@@ -10,7 +10,7 @@ from engine import memory, version
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.inference import decoders
+from engine.inference.runners import decoders
 from engine.models.base import Decoder
 
 ORDINARY_POSITIONS = 512

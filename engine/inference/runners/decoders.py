@@ -7,11 +7,11 @@ import torch
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
+from engine.inference.native import program
 from engine.models import registry
 from engine.models.base import Decoder, LanguageModel
 from engine.models.gpt2 import Gpt2
 from engine.models.thor import Thor
-from engine.native import program
 
 _logger = logging.getLogger(__name__)
 

@@ -13,16 +13,17 @@ from torch import Tensor
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.config.shapes import Gpt2Shape, ThorShape
+from engine.inference.native import packing
+from engine.inference.native.arena import Arena
+from engine.inference.native.packing import LANES, Packed, pack
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, LanguageModel, check_context
 from engine.models.gpt2 import WIDENING, Gpt2
 from engine.models.pages import Pool
 from engine.models.rotary import rotation
 from engine.models.thor import Thor
-from engine.native import library, packing
-from engine.native.arena import Arena
+from engine.native import library
 from engine.native.library import Kernel, Operation, Weight
-from engine.native.packing import LANES, Packed, pack
 
 _BYTES_A_SECOND, _OPERATIONS_A_SECOND = 25e9, 200e9
 """What one core does, roughly."""

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from engine.inference import swap_policy
-from engine.inference.swap_policy import EMPTY, SLOTS, Place, Table
+from engine.inference.versions import swap_policy
+from engine.inference.versions.swap_policy import EMPTY, SLOTS, Place, Table
 
 VERSIONS = (1, 2, 3, 4)
 MAX_USERS = 2

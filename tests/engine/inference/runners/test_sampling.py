@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from engine.inference.requests import Sampling
-from engine.inference.sampling import WIDTH, Choice, choose, score
+from engine.inference.runners.sampling import WIDTH, Choice, choose, score
 
 VOCABULARY = 1500
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from engine.native.arena import Arena
+from engine.inference.native.arena import Arena
 
 
 def flags_at(address):

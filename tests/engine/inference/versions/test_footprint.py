@@ -8,8 +8,8 @@ import torch
 from engine import version
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.inference import footprint
-from engine.inference.slots import Resident
+from engine.inference.versions import footprint
+from engine.inference.versions.slots import Resident
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
 from engine.version import Provenance

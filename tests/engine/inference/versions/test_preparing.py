@@ -7,12 +7,12 @@ import torch
 
 from engine import version
 from engine.device import Placement
-from engine.inference import preparing
-from engine.inference.preparing import UnfitVersionError
+from engine.inference.versions import preparing
+from engine.inference.versions.preparing import UnfitVersionError
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
 from engine.version import Provenance
-from tests.engine.inference.test_footprint import FAMILIES
+from tests.engine.inference.versions.test_footprint import FAMILIES
 
 PLACEMENT = Placement(torch.device("cpu"), torch.float32)
 

@@ -10,11 +10,12 @@ from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings, Quantization
 from engine.device import Placement
-from engine.inference import decoders, footprint, forward, graphs, precision
-from engine.inference.batching import CHUNK, buckets
-from engine.inference.forward import Stretch
-from engine.inference.slots import Resident, WeightSlots
-from engine.inference.swap_policy import Room
+from engine.inference.runners import decoders, forward, graphs
+from engine.inference.runners.forward import Stretch
+from engine.inference.scheduling.batching import CHUNK, buckets
+from engine.inference.versions import footprint, precision
+from engine.inference.versions.slots import Resident, WeightSlots
+from engine.inference.versions.swap_policy import Room
 from engine.tokenizers.base import BOS
 
 

@@ -1,7 +1,8 @@
 """The versions in memory with their caches, and the one pointer that says where new requests go.
 
-What may happen is decided in `engine.inference.swap_policy`; here it happens, under one lock. A flip is the change of
-that pointer: it cannot fail, and because requests bind only at the start of an engine iteration it falls between two.
+What may happen is decided in `engine.inference.versions.swap_policy`; here it happens, under one lock. A flip is the
+change of that pointer: it cannot fail, and because requests bind only at the start of an engine iteration it falls
+between two.
 """
 
 import threading
@@ -9,12 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.inference import admission, footprint, swap_policy
-from engine.inference.admission import Admission
-from engine.inference.graphs import StepGraphs
 from engine.inference.requests import Sampling, sampling_of
-from engine.inference.rows import Rows
-from engine.inference.turns import Turns
+from engine.inference.runners.graphs import StepGraphs
+from engine.inference.scheduling import admission
+from engine.inference.scheduling.admission import Admission
+from engine.inference.scheduling.rows import Rows
+from engine.inference.versions import footprint, swap_policy
+from engine.inference.versions.turns import Turns
 from engine.models.base import Decoder
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion

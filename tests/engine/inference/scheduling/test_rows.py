@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from engine.config.model import ModelSettings
-from engine.inference.batching import CHUNK
 from engine.inference.requests import Sampling, Wish
-from engine.inference.slots import Resident
+from engine.inference.scheduling.batching import CHUNK
+from engine.inference.versions.slots import Resident
 from engine.tokenizers.base import Tokenizer
 from tests.engine.inference.conftest import make_resident
 

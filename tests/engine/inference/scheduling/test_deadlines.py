@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.inference.deadlines import fate
 from engine.inference.requests import Failed, Request, Wish
+from engine.inference.scheduling.deadlines import fate
 
 
 def request(version: int | None, *, pin: int | None = None, sent: bool = False) -> Request:

@@ -1,8 +1,8 @@
 """One forward pass of one version: prompts go on being read, and answers get their newest token into the cache.
 
-The kernel takes the tokens of all of them at once, because there no number depends on the company. Elsewhere each
-prompt is read alone and answers are decoded in a bucket, the shapes of `engine.inference.batching`; on a GPU a graph
-does the latter (`engine.inference.graphs`).
+The kernel takes the tokens of all of them at once, because a row's result does not depend on the batch. Elsewhere each
+prompt is read alone and answers are decoded in a bucket, the shapes of `engine.inference.scheduling.batching`; on a GPU
+a graph does the latter (`engine.inference.runners.graphs`).
 
 Shapes: T tokens of one stretch, M of all, B rows, D hidden, N choices to make, V vocabulary.
 """
@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.inference.batching import SMALLEST_BUCKET, bucket, lengths, padded
-from engine.inference.slots import Resident
-from engine.native.program import NativeDecoder
+from engine.inference.native.program import NativeDecoder
+from engine.inference.scheduling.batching import SMALLEST_BUCKET, bucket, lengths, padded
+from engine.inference.versions.slots import Resident
 
 
 @dataclass(frozen=True, slots=True)

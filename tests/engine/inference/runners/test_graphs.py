@@ -13,10 +13,11 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.inference import graphs, preparing
 from engine.inference.requests import Sampling, Wish
-from engine.inference.slots import Resident
-from engine.inference.turns import Turns
+from engine.inference.runners import graphs
+from engine.inference.versions import preparing
+from engine.inference.versions.slots import Resident
+from engine.inference.versions.turns import Turns
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer

@@ -1,7 +1,7 @@
 """Turns are taken by client."""
 
-from engine.inference.fair_queue import FairQueue
 from engine.inference.requests import Request, SequenceState, Wish
+from engine.inference.scheduling.fair_queue import FairQueue
 
 
 def sequences(client: str, count: int) -> list[SequenceState]:

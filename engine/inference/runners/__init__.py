@@ -1,0 +1,1 @@
+"""What computes a version: forward passes by torch or by the kernel, and the choice of tokens."""
