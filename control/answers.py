@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict
 
+from control.quality import Quality
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """Any JSON value."""
 
@@ -16,13 +18,6 @@ class Counts(TypedDict):
     held_out: int
     set_aside: int
     quarantined: int
-
-
-class Quality(TypedDict):
-    """How good a version is: ``noise``, ``fragments``, ``sentences`` or ``fluent``, and a sentence."""
-
-    level: str
-    words: str
 
 
 class Sample(TypedDict):

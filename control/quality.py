@@ -26,7 +26,7 @@ _REMEDY = "a model that knows a language already: thorctl import starter"
 
 
 class Quality(TypedDict):
-    """A level, and a sentence for people."""
+    """How good a version is: a level for programs, and a sentence for people."""
 
     level: Level
     words: str

@@ -1,4 +1,4 @@
-"""What several commands are given: a text, a version that need not be in service."""
+"""Arguments that several commands share: workers, a text, a version that need not be in service."""
 
 from __future__ import annotations
 
@@ -7,12 +7,23 @@ import sys
 from typing import TYPE_CHECKING
 
 from control import errors
-from control.cli.parser import Options
+from control.cli.parser import WORKERS, Options
 from control.client import Thord, version_number
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+
+class WorkerOptions(Options):
+    """What commands on the service or on workers are given."""
+
+    workers: list[str]
+
+
+def add_workers(command: argparse.ArgumentParser) -> None:
+    """Declare the workers that a command is limited to; none named means the whole service."""
+    command.add_argument("workers", nargs="*", metavar="WORKER", help=f"of {', '.join(WORKERS)}")
 
 
 class TextOptions(Options):

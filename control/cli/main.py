@@ -10,31 +10,15 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from control import errors, exit_status, output
+from control import errors, exit_status
 from control.cli.parser import Commands
+from control.cli.table import COMMANDS
+from control.terminal import output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from control.cli.parser import Parser
-
-COMMANDS = {
-    "service": ("start", "stop", "restart", "reload", "status"),
-    "cycles": ("train", "evaluate", "cycles", "cycle", "cancel", "pause", "resume"),
-    "versions": ("versions", "version", "promote", "rollback"),
-    "imports": ("import",),
-    "exports": ("export",),
-    "huggingface": ("push",),
-    "tokenizer": ("tokenizer",),
-    "model": ("generate", "chat", "predict", "score"),
-    "inspect": ("inspect",),
-    "bench": ("bench",),
-    "clean": ("clean", "pin", "unpin"),
-    "data": ("data", "ingest", "quarantine"),
-    "watch": ("logs", "events", "top"),
-    "setup": ("init", "config", "doctor", "install-service", "completion"),
-}
-"""Module in this package: the commands it declares."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +43,7 @@ def build(arguments: Sequence[str] = ()) -> Parser:
     helped = not arguments or arguments[0] in {"-h", "--help"}
     commands = Commands(arguments)
     for module in COMMANDS if helped or not named else named:
-        importlib.import_module(f"control.cli.{module}").add(commands)
+        importlib.import_module(module).add(commands)
     return commands.parser
 
 

@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong with the command line and how to find what is right."""
         message = _with_guess(message)
         if self.asked_for_json:
-            from control import output
+            from control.terminal import output
 
             output.emit({"error": {"code": "usage", "message": message}})
         else:

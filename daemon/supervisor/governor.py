@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from control.weights import can_be_raised
+from control.scheduler_weight import can_be_raised
 from daemon import log
 from daemon.messages import WorkerName
 from daemon.supervisor import fair_share, usage, weights

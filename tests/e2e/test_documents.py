@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from control import package_file, paths
-from control.cli import transfer
-from control.starters import STARTER
+from control import paths
+from control.starter import package_file
+from control.starter.catalog import STARTER
+from control.terminal import transfer
 from tests.e2e.service import REPOSITORY, Service
 
 ELSEWHERE = re.compile(r"<!-- run by (?P<test>\S+) -->\n```sh\n(?P<commands>.*?)```", re.DOTALL)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from control.weights import can_be_raised
+from control.scheduler_weight import can_be_raised
 from daemon.supervisor import weights
 from daemon.supervisor.fair_share import LADDER
 

@@ -1,0 +1,28 @@
+"""The commands of thorctl, and the module that declares each: a new one costs that module and one line here.
+
+A module has a function ``add(commands)``, which declares its commands with `control.cli.parser.Commands.add`. Only the
+modules of the commands on the command line are imported, so that thorctl starts at once.
+"""
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "control.commands.service.lifecycle": ("start", "stop", "restart", "reload"),
+    "control.commands.service.status": ("status",),
+    "control.commands.learning.cycles": ("train", "evaluate", "cycles", "cycle", "cancel", "pause", "resume"),
+    "control.commands.versions.versions": ("versions", "version", "promote", "rollback"),
+    "control.commands.versions.imports": ("import",),
+    "control.commands.versions.exports": ("export",),
+    "control.commands.versions.push": ("push",),
+    "control.commands.learning.tokenizer": ("tokenizer",),
+    "control.commands.model.generation": ("generate", "chat", "predict", "score"),
+    "control.commands.model.inspect": ("inspect",),
+    "control.commands.model.bench": ("bench",),
+    "control.commands.versions.retention": ("clean", "pin", "unpin"),
+    "control.commands.learning.data": ("data", "ingest", "quarantine"),
+    "control.commands.service.watch": ("logs", "events", "top"),
+    "control.commands.setup.init": ("init",),
+    "control.commands.setup.config": ("config",),
+    "control.commands.setup.doctor": ("doctor",),
+    "control.commands.setup.install_service": ("install-service",),
+    "control.commands.setup.completion": ("completion",),
+}
+"""In the order of ``thorctl --help``."""

@@ -1,0 +1,1 @@
+"""The commands of thorctl, one room a subject; `control.cli.table` lists them."""

@@ -1,0 +1,1 @@
+"""Commands that give thord data and run cycles."""

@@ -1,0 +1,100 @@
+"""A cycle in words: how it ended, what its version is worth, and what it answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from control.terminal import output
+
+if TYPE_CHECKING:
+    from control.answers import Cycle, Sample
+
+_WIDTH = 400
+"""Characters of a sample's text that are shown."""
+
+
+def say_outcome(cycle: Cycle, waiting: int) -> None:
+    """How a cycle ended, in a sentence or two, and how many conversations wait for the next."""
+    number, state = cycle["id"], cycle["state"]
+    verdict = (cycle["gate"] or {}).get("reason") if state in {"promoted", "rejected"} else None
+    outcome = output.clean(verdict or cycle.get("outcome") or "")
+    version = f"version {cycle['version']}" if cycle["version"] else "what was learned"
+    quality = cycle.get("quality") if state in {"promoted", "rejected"} else None
+    poor = quality is not None and quality["level"] == "noise"
+    sentences = {
+        "promoted": f"cycle {number} is done: {version} serves now{', but it is of no use yet' if poor else ''}",
+        "rejected": f"cycle {number} is done: {version} stays out of service",
+        "skipped": f"cycle {number} was skipped",
+        "failed": f"cycle {number} failed",
+        "cancelled": f"cycle {number} was cancelled",
+    }
+    sentence = sentences.get(state, f"thord stopped while cycle {number} was {state}; it goes on when thord starts")
+    output.say(f"{sentence}: {outcome}" if outcome else sentence)
+    if quality is not None:
+        output.say(f"how good it is: {quality['words']}")
+    if differs := cycle.get("differs"):
+        output.say(f"differs from the previous attempt: {differs}")
+    if waiting:
+        output.say(f"{waiting:,} {_conversations(waiting)} for the next cycle: thorctl train --wait")
+    output.say(f"its figures, and what it answers: thorctl cycle {number}")
+
+
+def show(cycle: Cycle) -> None:
+    """Everything about a cycle."""
+    from control.terminal.progress import describe
+
+    quality = cycle.get("quality")
+    output.fields(
+        {
+            "cycle": str(cycle["id"]),
+            "state": output.paint_state(cycle["state"]),
+            "outcome": output.clean(cycle.get("outcome")),
+            **({"progress": describe(cycle["progress"])} if "progress" in cycle else {}),
+            "how good it is": quality["words"] if quality else "-",
+            "differs from the last": output.clean(cycle.get("differs")),
+            "started by": output.clean(cycle["reason"]),
+            "attempt": str(cycle["attempt"]),
+            "conversations": output.figure(cycle["conversations"]),
+            "replayed": output.figure(cycle.get("replayed")),
+            "forgetting": _forgetting(cycle.get("metrics") or {}),
+            "from version": output.figure(cycle["base_version"]),
+            "version": output.figure(cycle["version"]),
+            "started": output.moment(cycle["started_at"]),
+            "ended": output.moment(cycle["ended_at"]),
+        }
+    )
+    for number, sample in enumerate(cycle.get("samples") or (), 1):
+        _show_sample(number, sample)
+    if cycle["gate"]:
+        output.say("\ngate")
+        output.tree(cycle["gate"], 1)
+
+
+def _show_sample(number: int, sample: Sample) -> None:
+    """A prompt, what a person answered, and the answers before and after."""
+    output.say(f"\nsample {number}")
+    texts = {
+        "prompt": sample["prompt"],
+        "a person": sample["expected"],
+        "before": sample["incumbent"],
+        "after": sample["candidate"],
+    }
+    shown = {name: _in_one_line(text) for name, text in texts.items() if text is not None}
+    output.fields({f"  {name}": text for name, text in shown.items()})
+
+
+def _in_one_line(text: str) -> str:
+    words = output.clean(" ".join(text.split()))
+    return f"{words[:_WIDTH]} ..." if len(words) > _WIDTH else words or "(nothing)"
+
+
+def _conversations(number: int) -> str:
+    return "conversation waits" if number == 1 else "conversations wait"
+
+
+def _forgetting(metrics: dict[str, float]) -> str:
+    """How much worse the new version is than the one before on what was held out earlier; a dash where nothing was."""
+    forgotten, now = metrics.get("forgetting_bits_per_byte"), metrics.get("earlier_bits_per_byte")
+    if forgotten is None or now is None:
+        return "-"
+    return f"{forgotten:+.4f} bits per byte on what was held out before ({now:.4f}, it was {now - forgotten:.4f})"

@@ -1,0 +1,225 @@
+"""``data ingest quarantine``: what came in, what was refused and why."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control import errors, exit_status
+from control.cli.parser import Commands, Options, connect, positive
+from control.terminal import output
+
+if TYPE_CHECKING:
+    from control.answers import Refusal, Scanned
+    from control.client import Thord
+
+
+_SHAPES = {
+    "lines": "JSON Lines",
+    "document": "JSON",
+    "transcript": "transcripts",
+    "utterances": "dialogues of one line each",
+    "plain": "plain text",
+}
+"""How thord read a file, in words."""
+
+_MOST = 10_000
+"""Refusals that are looked through to group them."""
+
+
+class DataOptions(Options):
+    """What ``data`` is given."""
+
+    action: str | None
+    source: str
+
+
+class IngestOptions(Options):
+    """What ``ingest`` is given."""
+
+    files: list[str]
+    corpus: bool
+
+
+class QuarantineOptions(Options):
+    """What ``quarantine`` is given."""
+
+    action: str | None
+    limit: int
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    data = commands.add(
+        "data",
+        "count conversations: new, assigned, learned, held out, set aside, quarantined",
+        _data,
+        "thorctl data\nthorctl data --json | jq .new\nthorctl data retry chats.jsonl",
+        "Conversations whose cycles failed or were rejected data.max_tries times are set aside; 'data retry' makes "
+        "those of one file, or all of them, new again.",
+    )
+    data.add_argument("action", nargs="?", choices=("retry",), help="try again what was set aside")
+    data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="only those of this file (all)")
+    ingest = commands.add(
+        "ingest",
+        "copy files into the inbox and read them at once",
+        _ingest,
+        """
+        thorctl ingest chats/*.jsonl
+        thorctl ingest --corpus books/
+        export-chats | thorctl ingest -
+        """,
+        "Any shape of conversation thord knows, told from the content. While thord is down the files are copied and "
+        "read when it starts.",
+    )
+    ingest.add_argument("files", nargs="+", metavar="FILE", help="files or folders; '-' is standard input")
+    ingest.add_argument("--corpus", action="store_true", help="plain text to learn from, not conversations")
+    quarantine = commands.add(
+        "quarantine",
+        "list what was refused and why, newest first; or read it once more",
+        _quarantine,
+        "thorctl quarantine\nthorctl quarantine retry\nthorctl quarantine --json | jq -r '.[].reason'",
+    )
+    quarantine.add_argument("action", nargs="?", choices=("retry",), help="read what was refused once more")
+    quarantine.add_argument("-n", "--limit", type=positive, default=50, help="how many at most (50)")
+
+
+def _data(options: DataOptions) -> int:
+    thord = connect(options)
+    if options.action == "retry":
+        return _retry(thord, options)
+    counts = thord.data()
+    aside = thord.set_aside() if counts["set_aside"] else []
+    if options.json:
+        output.emit({**counts, "set_aside_because": aside})
+        return exit_status.DONE
+    output.fields({name.replace("_", " "): output.figure(count) for name, count in counts.items()})
+    if aside:
+        output.say("\nset aside; to try again: thorctl data retry [SOURCE]")
+        output.columns(
+            ("CONVERSATIONS", "SOURCE", "REASON"),
+            ((output.figure(entry["conversations"]), entry["source"], entry["reason"]) for entry in aside),
+        )
+    return exit_status.DONE
+
+
+def _retry(thord: Thord, options: DataOptions) -> int:
+    taken = thord.retry_set_aside(None if options.source == "all" else options.source)
+    if options.json:
+        output.emit(taken)
+    elif not taken["conversations"]:
+        output.say("nothing is set aside")
+    else:
+        output.say(f"{_conversations(taken['conversations'])} new again; the next cycle takes them: thorctl train")
+    return exit_status.DONE
+
+
+def _conversations(number: int) -> str:
+    return "1 conversation is" if number == 1 else f"{number:,} conversations are"
+
+
+def _ingest(options: IngestOptions) -> int:
+    from control import inbox
+
+    thord = connect(options)
+    folder = thord.paths.inbox / ("corpus" if options.corpus else "conversations")
+    copied: list[tuple[Path, bool]] = []
+    for name in options.files:
+        if name == "-":
+            copied.append(inbox.put(sys.stdin.buffer, "stdin", folder))
+            continue
+        for file, target in inbox.files_in(Path(name)):
+            try:
+                stream = file.open("rb")
+            except OSError as error:
+                raise errors.NotPermittedError(f"{file} cannot be read: {error.strerror}") from error
+            with stream:
+                copied.append(inbox.put(stream, target, folder))
+    found: Scanned | None = None
+    when = ""
+    try:
+        found = _what_became_of(copied, thord)
+    except errors.NotRunningError:
+        when = "thord is not running and reads them when it starts"
+    except errors.NotPermittedError:
+        when = "thord reads them by itself in a moment"  # A member of the group may give, but not command.
+    if options.json:
+        output.emit({"files": [str(file) for file, _ in copied], "read": found is not None, **(found or {})})
+    elif found is None:
+        output.say(f"{_files(len(copied))} copied into {folder}; {when}")
+    else:
+        output.say(f"{_files(len(copied))} copied into {folder}: {_in_words(found)}")
+        shapes = [f"{count} as {_SHAPES.get(name, name)}" for name, count in found.get("read_as", {}).items()]
+        if shapes:
+            output.say(f"read: {', '.join(shapes)}")
+    return exit_status.DONE
+
+
+def _quarantine(options: QuarantineOptions) -> int:
+    thord = connect(options)
+    if options.action == "retry":
+        found = thord.retry_quarantine()
+        if options.json:
+            output.emit(found)
+        else:
+            output.say(f"read once more: {_in_words(found)}")
+        return exit_status.DONE
+    refused = thord.quarantine(options.limit if options.json else _MOST)
+    if options.json:
+        output.emit(refused)
+    elif not refused:
+        output.say("nothing is in quarantine")
+    else:
+        _show_refused(refused, options.limit, thord.data()["quarantined"])
+    return exit_status.DONE
+
+
+def _show_refused(refused: list[Refusal], limit: int, total: int) -> None:
+    """What was refused of a file for one reason is one line; numbers in it may differ."""
+    groups: dict[tuple[str, str], list[Refusal]] = {}
+    for entry in refused:
+        groups.setdefault((entry["file"], re.sub(r"\d+", "#", entry["reason"])), []).append(entry)
+    output.columns(
+        ("NEWEST", "FILE", "RECORDS", "LINES", "REASON"),
+        (
+            (
+                output.moment(entries[0].get("at")),
+                entries[0]["file"],
+                str(len(entries)),
+                _lines_of(entries),
+                entries[0]["reason"],
+            )
+            for entries in list(groups.values())[:limit]
+        ),
+    )
+    more = len(groups) - limit
+    output.say(f"{total} in quarantine" + (f"; {more} more lines like these: -n {len(groups)}" if more > 0 else ""))
+
+
+def _lines_of(entries: list[Refusal]) -> str:
+    """``3, 17, 18 …``; a dash where the whole file is meant."""
+    lines = sorted(line for entry in entries if (line := entry.get("line")) is not None)
+    return (", ".join(map(str, lines[:3])) + (" …" if len(lines) > 3 else "")) or "-"
+
+
+def _in_words(found: Scanned) -> str:
+    return (
+        f"{found['added']} conversations added, {found['duplicates']} known already, "
+        f"{found['quarantined']} refused" + (" (why: thorctl quarantine)" if found["quarantined"] else "")
+    )
+
+
+def _what_became_of(copied: list[tuple[Path, bool]], thord: Thord) -> Scanned:
+    """Of each file that is new; what lay there already, byte for byte, is known already."""
+    new = [file for file, is_new in copied if is_new]
+    found: Scanned = thord.scan(new) if new else {"added": 0, "duplicates": 0, "quarantined": 0}
+    if old := [file for file, is_new in copied if not is_new]:
+        before = thord.scan(old)
+        found["duplicates"] += before["added"] + before["duplicates"]
+    return found
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

@@ -1,0 +1,1 @@
+"""Commands that set thord up and find out what is wrong with it."""

@@ -1,0 +1,1 @@
+"""Commands that list, move and exchange versions."""

@@ -1,0 +1,1 @@
+"""What ``thorctl doctor`` examines, and what a model needs on this machine."""

@@ -1,0 +1,1 @@
+"""thord as it is on this machine: its process, its systemd unit, its logs."""

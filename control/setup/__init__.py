@@ -1,0 +1,1 @@
+"""Setting thord up: its settings file, its systemd unit, the folders it watches."""

@@ -1,0 +1,1 @@
+"""The small model that thord knows by name, and how its file is fetched."""

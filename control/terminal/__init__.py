@@ -1,0 +1,1 @@
+"""What thorctl shows: words, tables, progress, and JSON for programs."""
