@@ -18,12 +18,16 @@ import tokenizers as library
 from transformers import PreTrainedTokenizerFast
 
 from engine.config.tokenizer import TokenizerSettings
-from engine.data import formats, shard
-from engine.data.conversation import Conversation, Message
-from engine.tokenizers import chat
+from engine.data import shard
+from engine.data.readers.items import Found
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.samples import Conversation, Dialogue, Message
+from engine.tokenizers import encode
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import EOS, SPECIAL_TOKENS
-from engine.tokenizers.chat import ROLE_TOKENS
+from engine.tokenizers.chat_template import ROLE_TOKENS
+from engine.tokenizers.train import train as train_tokenizer
 
 _ROUNDS = 5
 _GOAL = 2.0
@@ -37,7 +41,7 @@ _SAMPLE = 2_000
 def measure(conversations: Sequence[Conversation], folder: Path) -> None:
     """Compare the ids of all contestants, then their speed."""
     texts = [text for one in conversations[:_SAMPLE] for text in one.texts]
-    tokenizers.train(TokenizerSettings(vocabulary=8192), texts).save(folder)
+    train_tokenizer(TokenizerSettings(vocabulary=8192), texts).save(folder)
     file = str(folder / "tokenizer.json")
     written = [_as_text(one) for one in conversations]
     table = datasets.Dataset.from_dict({"text": written})
@@ -58,7 +62,7 @@ def measure(conversations: Sequence[Conversation], folder: Path) -> None:
 
     def write_ours() -> None:
         place, tokenizer = next(ours)
-        shard.write(place, chat.encode_conversations(tokenizer, ((one, 0) for one in conversations)))
+        shard.write(place, encode.encode_conversations(tokenizer, ((one, 0) for one in conversations)))
 
     def map_with_transformers() -> None:
         name, tokenizer = next(theirs)
@@ -107,15 +111,15 @@ def from_documentation() -> Iterator[Conversation]:
     words = [word for file in files for word in _documentation(file).split()]
     runs = [" ".join(words[at : at + _WORDS]) for at in range(0, len(words), _WORDS)]
     for user, assistant in zip(runs[::2], runs[1::2], strict=False):
-        yield Conversation(messages=(Message("user", user), Message("assistant", assistant)))
+        yield Dialogue(messages=(Message("user", user), Message("assistant", assistant)))
 
 
 def from_file(file: Path) -> Iterator[Conversation]:
     """What thord would learn from a file."""
     with file.open("rb") as stream:
-        for item in formats.read(stream, formats.Limits()):
-            if isinstance(item, formats.Found):
-                yield item.conversation
+        for item in read_known(stream, Limits()):
+            if isinstance(item, Found):
+                yield item.sample
 
 
 def _documentation(file: Path) -> str:

@@ -29,10 +29,10 @@ from engine.config.model import ModelSettings
 from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
+from engine.data.encoded import Encoded
 from engine.device import Placement
 from engine.evaluation.likelihood import Document, measure
 from engine.models import registry
-from engine.tokenizers.base import Encoded
 from engine.tokenizers.bytes import FIRST, ByteTokenizer
 from engine.training import loop
 from engine.training.checkpoint import Checkpoints

@@ -24,9 +24,12 @@ from engine.config.evaluation import EvaluationSettings
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
-from engine.data import formats, snapshot
-from engine.data.conversation import Conversation, Message
-from engine.data.formats import Found, Limits
+from engine.data import snapshot
+from engine.data.held_out import is_held_out
+from engine.data.readers.items import Found
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate
 from engine.training import run
@@ -86,7 +89,7 @@ def main() -> None:
 
 def _learn(base: Path, folder: Path, talk: list[Conversation], settings: TrainingSettings) -> Path:
     """One cycle's run on what is not held out; the version it published."""
-    examples = [Example(one, one.identity, "new") for one in talk if not one.is_held_out(_HELD_OUT_SHARE)]
+    examples = [Example(one, one.identity, "new") for one in talk if not is_held_out(one, _HELD_OUT_SHARE)]
     snapshot.write(folder / "snapshot", examples, [])
     plan = run.Plan(
         cycle=1,
@@ -105,7 +108,7 @@ def _learn(base: Path, folder: Path, talk: list[Conversation], settings: Trainin
 def _measured(folder: Path, talk: list[Conversation], general: list[Conversation]) -> str:
     """The cells of a row."""
     found = version.load(folder, device.resolve("cpu", "auto"))
-    held_out = [one for one in talk if one.is_held_out(_HELD_OUT_SHARE)]
+    held_out = [one for one in talk if is_held_out(one, _HELD_OUT_SHARE)]
     new, old = (
         evaluate.measure_version(found, chosen, EvaluationSettings()).bits_per_byte for chosen in (held_out, general)
     )
@@ -125,18 +128,18 @@ def _right(engine: Ours, found: version.LoadedVersion, questions: Mapping[str, s
 
 
 def _conversation(question: str, answer: str) -> Conversation:
-    return Conversation(messages=(Message("user", question), Message("assistant", answer)))
+    return Dialogue(messages=(Message("user", question), Message("assistant", answer)))
 
 
 def _short(folder: Path) -> Iterator[Conversation]:
     """Dialogues of a folder that are in English letters and not long."""
     for file in sorted(folder.iterdir()):
         with file.open("rb") as stream:
-            for item in formats.read(stream, Limits()):
-                if isinstance(item, Found) and item.conversation.messages:
-                    canonical = item.conversation.canonical
+            for item in read_known(stream, Limits()):
+                if isinstance(item, Found) and isinstance(item.sample, Dialogue):
+                    canonical = item.sample.canonical
                     if canonical.isascii() and len(canonical) < _MOST_CHARACTERS:
-                        yield item.conversation
+                        yield item.sample
 
 
 if __name__ == "__main__":

@@ -37,9 +37,12 @@ from daemon.workers.intake.ledger import Ledger, Origin, open_database
 from daemon.workers.intake.sources import Sources
 from demo import text
 from engine import device, memory, version
-from engine.data import formats, snapshot
-from engine.data.conversation import Conversation
-from engine.data.formats import Found, Limits
+from engine.data import snapshot
+from engine.data.held_out import is_held_out
+from engine.data.readers.items import Found
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.samples import Conversation
 from engine.data.segments import Segments
 from engine.evaluation import evaluate
 from engine.training import run
@@ -107,9 +110,7 @@ class Home:
             for file in sorted(folder.iterdir()):
                 number = Sources(ledger.database).begin(file, Signature.of(file.stat()))
                 for found in conversations(file):
-                    growth.add(
-                        ledger, found.conversation, Origin(number, found.line), self.settings.data.held_out_share
-                    )
+                    growth.add(ledger, found.sample, Origin(number, found.line), self.settings.data.held_out_share)
 
     def learn(self, cycle: int, limit: int) -> int:
         """One cycle up to its version, which counts as promoted; how many conversations were replayed."""
@@ -151,7 +152,7 @@ class Home:
         return evaluate.judge(
             candidate=lambda: self.load(cycle),
             incumbent=lambda: self.load(cycle - 1),
-            held_out=[example.conversation for example in snapshot.held_out_examples(data)],
+            held_out=[example.sample for example in snapshot.held_out_examples(data)],
             training=lambda: snapshot.train_examples(data),
             settings=self.settings.evaluation,
             gate_settings=self.settings.gate,
@@ -166,7 +167,7 @@ class Home:
 def conversations(file: Path) -> Iterator[Found]:
     """Whatever can be read in a file."""
     with file.open("rb") as stream:
-        for item in formats.read(stream, Limits()):
+        for item in read_known(stream, Limits()):
             if isinstance(item, Found):
                 yield item
 
@@ -175,10 +176,10 @@ def held_out(folder: Path, home: Home) -> list[Conversation]:
     """What of a folder the service keeps for evaluation, at most as many as it judges on."""
     settings = home.settings
     kept = (
-        found.conversation
+        found.sample
         for file in sorted(folder.iterdir())
         for found in conversations(file)
-        if found.conversation.is_held_out(settings.data.held_out_share)
+        if is_held_out(found.sample, settings.data.held_out_share)
     )
     return evaluate.choose(dict.fromkeys(kept), settings.evaluation.max_conversations)
 

@@ -34,12 +34,13 @@ from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
+from engine.data.encoded import Encoded
 from engine.device import ImpossiblePlacementError
 from engine.inference.runners import decoders
 from engine.inference.scheduling.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
 from engine.inference.versions import footprint, precision
 from engine.models import registry
-from engine.tokenizers.base import SPECIAL_TOKENS, Encoded
+from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.training import recipe
 from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.loop import Loop

@@ -17,9 +17,9 @@ from engine.config.model import ModelSettings
 from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
+from engine.data.encoded import Encoded
 from engine.huggingface import layout
 from engine.models import registry
-from engine.tokenizers.base import Encoded
 
 WARM_UP = 3
 """Steps before the clock runs; their losses are compared."""

@@ -1,1 +1,1 @@
-"""From bytes to batches: formats, conversations, segments, snapshots, packing."""
+"""From bytes to batches: readers of files, records, samples, segments, snapshots, shards, packing."""

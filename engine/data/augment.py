@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message
 from engine.data.snapshot import Example
 
 _SHARE = 0.1
@@ -20,18 +20,20 @@ Change = Callable[[str, random.Random], str]
 def with_copies(example: Example, copies: int, seed: int) -> Iterator[Example]:
     """The example, and so many changed ones; plain text, and dialogues that no change applies to, have no copies."""
     yield example
+    if not isinstance(example.sample, Dialogue):
+        return
     for number in range(copies):
         draw = random.Random(f"{seed} {example.identity} {number}")
-        messages = tuple(_changed(message, draw) for message in example.conversation.messages)
-        if messages != example.conversation.messages:
-            yield replace(example, conversation=Conversation(messages=messages))
+        messages = tuple(_changed(message, draw) for message in example.sample.messages)
+        if messages != example.sample.messages:
+            yield replace(example, sample=Dialogue(messages))
 
 
 def _changed(message: Message, draw: random.Random) -> Message:
     if message.role != "user":
         return message
     changed = draw.choice(CHANGES)(message.content, draw)
-    return Message(message.role, changed) if changed.strip() else message
+    return replace(message, content=changed) if changed.strip() else message
 
 
 def in_small_letters(text: str, draw: random.Random) -> str:

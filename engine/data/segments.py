@@ -1,4 +1,4 @@
-"""Append-only files with the text of every conversation: one canonical form a line, found again by its location."""
+"""Append-only files with the text of every sample: one canonical form a line, found again by its location."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import disk
-from engine.data.conversation import Conversation, from_canonical
+from engine.data.samples import Sample, from_canonical
 
 _NAME = re.compile(r"(\d{6})\.jsonl")
 _BLOCK = 1 << 16
@@ -44,15 +44,15 @@ class Segments:
         self._waiting: list[bytes] = []
         self.waiting_bytes = 0
 
-    def append(self, conversation: Conversation) -> Location:
-        """Take one conversation; it is written by `sync`.
+    def append(self, sample: Sample) -> Location:
+        """Take one sample; it is written by `sync`.
 
         Raises:
             OSError: a new segment is due and cannot be made.
         """
         if self._descriptor is None or (self._end >= self._segment_bytes and not self._waiting):
             self._open()
-        line = conversation.canonical.encode() + b"\n"
+        line = sample.canonical.encode() + b"\n"
         location = Location(self._number, self._end + self.waiting_bytes, len(line) - 1)
         self._waiting.append(line)
         self.waiting_bytes += len(line)
@@ -87,11 +87,11 @@ class Segments:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def read(self, location: Location) -> Conversation:
-        """The conversation at a location.
+    def read(self, location: Location) -> Sample:
+        """The sample at a location.
 
         Raises:
-            DamagedSegmentError: it cannot be read, or is no conversation.
+            DamagedSegmentError: it cannot be read, or is not a sample.
         """
         path = self._path(location.segment)
         try:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine import artifacts
 from engine.artifacts import ArtifactError
-from engine.tokenizers.base import Encoded
+from engine.data.encoded import Encoded
 
 Number = TypeVar("Number", np.int32, np.int64, np.bool_)
 _BUFFER = 1 << 20

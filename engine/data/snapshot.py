@@ -1,6 +1,7 @@
 """The immutable record of what one cycle learns from and is judged on.
 
-A folder with ``train.jsonl`` and ``held_out.jsonl`` (one `Example` a line) and ``manifest.json``, published by rename.
+A folder with ``train.jsonl`` and ``held_out.jsonl`` (one `Example` a line, with its kind) and ``manifest.json``,
+published by rename.
 """
 
 import hashlib
@@ -11,24 +12,26 @@ from pathlib import Path
 from typing import Literal
 
 from engine import artifacts
-from engine.data.conversation import Conversation, from_canonical
+from engine.data.samples import Sample, from_canonical
 
-_BEFORE_CONVERSATION = ', "conversation": '
-"""In no string before it, for there the quotation marks are escaped."""
+_BEFORE_SAMPLE = ', "sample": '
+"""Occurs in no string before it, because quotation marks are escaped there."""
+_BEFORE_SAMPLE_ONCE = ', "conversation": '
+"""The same in snapshots of thord 0.1.0, which hold dialogues and texts and do not name the kind."""
 
 Origin = Literal["new", "replay", "held_out"]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation in a snapshot.
+    """A sample as a cycle learns from it or is judged on it.
 
     Attributes:
         learn_from: the first turn that may be supervised; turns before it were learned in an earlier, shorter form.
         validates: not trained on in this cycle, but validated on; learned with a later one.
     """
 
-    conversation: Conversation
+    sample: Sample
     identity: str
     origin: Origin
     learn_from: int = 0
@@ -73,7 +76,7 @@ def write(
                     origins[example.origin] += 1
                     validating += example.validates
                     if example.origin != "held_out":
-                        size += sum(len(text.encode()) for text in example.conversation.texts)
+                        size += sum(len(text.encode()) for text in example.sample.texts)
                     file.write(line)
         manifest = SnapshotManifest(
             new=origins["new"],
@@ -104,18 +107,22 @@ def held_out_examples(folder: Path) -> Iterator[Example]:
 
 def _to_line(example: Example) -> str:
     head = {
+        "kind": example.sample.kind,
         "identity": example.identity,
         "origin": example.origin,
         "learn_from": example.learn_from,
         "source": example.source,
         **({"validates": True} if example.validates else {}),
     }
-    return f"{json.dumps(head, ensure_ascii=False)[:-1]}{_BEFORE_CONVERSATION}{example.conversation.canonical}}}\n"
+    return f"{json.dumps(head, ensure_ascii=False)[:-1]}{_BEFORE_SAMPLE}{example.sample.canonical}}}\n"
 
 
 def _read(file: Path) -> Iterator[Example]:
     with file.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
-            head, _, conversation = line.partition(_BEFORE_CONVERSATION)
+            head, found, sample = line.partition(_BEFORE_SAMPLE)
+            if not found:
+                head, _, sample = line.partition(_BEFORE_SAMPLE_ONCE)
             value = json.loads(head + "}")
-            yield Example(from_canonical(conversation.removesuffix("}\n")), **value)
+            value.pop("kind", None)
+            yield Example(from_canonical(sample.removesuffix("}\n")), **value)

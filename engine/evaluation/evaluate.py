@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
-from engine.data.conversation import Conversation
+from engine.data.samples import Conversation, Dialogue, SampleProtocol, Text
 from engine.data.snapshot import Example
 from engine.evaluation import gate, samples
 from engine.evaluation.gate import Verdict
-from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure, supervised_bytes
+from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure
 from engine.evaluation.samples import Prompt
 from engine.evaluation.unigram import Unigram
 from engine.inference.runners import decoders
@@ -66,12 +66,13 @@ class _Findings:
     answers: list[str]
 
 
-def choose(conversations: Iterable[Conversation], limit: int) -> list[Conversation]:
-    """At most ``limit`` conversations with something to score.
+def choose(samples: Iterable[SampleProtocol], limit: int) -> list[Conversation]:
+    """Of the dialogues and texts among the samples, at most ``limit`` conversations with something to score.
 
     Chosen by identity: mostly the same ones again and again, whatever their order and whatever was added.
     """
-    return nsmallest(limit, filter(supervised_bytes, conversations), key=lambda conversation: conversation.identity)
+    scored = (sample for sample in samples if isinstance(sample, Dialogue | Text) and sample.supervised_bytes)
+    return nsmallest(limit, scored, key=lambda conversation: conversation.identity)
 
 
 def judge(
@@ -95,7 +96,7 @@ def judge(
     Raises:
         ArtifactError: a version cannot be loaded.
     """
-    replayed = choose((e.conversation for e in training() if e.origin == "replay"), settings.max_conversations)
+    replayed = choose((e.sample for e in training() if e.origin == "replay"), settings.max_conversations)
     prompts = samples.prompts(settings.sample_prompts, held_out)
     version = candidate()
     against = UNIGRAM
@@ -113,7 +114,7 @@ def judge(
         theirs = _examine(other, held_out, replayed, prompts, settings, advance, "the incumbent")
         reference = theirs.held_out
     advance("drawing", 0, 0)
-    kinds = ["chat" if conversation.messages else "text" for conversation in held_out]
+    kinds = ["chat" if isinstance(conversation, Dialogue) else "text" for conversation in held_out]
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
     return Evaluation(
         verdict=gate.judge(ours.held_out, reference, kinds, gate_settings, against),
@@ -192,7 +193,8 @@ def _training_documents(
     tokenizer: Tokenizer, training: Iterator[Example], advance: Callable[[], None]
 ) -> Iterator[Document]:
     for example in training:
-        yield from encode_documents(tokenizer, [example.conversation])
+        if isinstance(example.sample, Dialogue | Text):
+            yield from encode_documents(tokenizer, [example.sample])
         advance()
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.data.conversation import Conversation
+from engine.data.encoded import Encoded
+from engine.data.samples import Conversation
 from engine.models.base import LanguageModel
-from engine.tokenizers.base import Encoded, Tokenizer
-from engine.tokenizers.chat import encode_conversations
+from engine.tokenizers.base import Tokenizer
+from engine.tokenizers.encode import encode_conversations
 
 Floats = NDArray[np.float64]
 _SCORES_AT_ONCE = 1 << 23
@@ -75,18 +76,11 @@ class Likelihood:
         }
 
 
-def supervised_bytes(conversation: Conversation) -> int:
-    """UTF-8 bytes of what is supervised in a conversation; special tokens have none."""
-    if not conversation.messages:
-        return len(conversation.text.encode())
-    return sum(len(message.content.encode()) for message in conversation.messages if message.role == "assistant")
-
-
 def encode_documents(tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> list[Document]:
     """Tokens and sizes of conversations."""
     encoded = encode_conversations(tokenizer, [(conversation, 0) for conversation in conversations])
     return [
-        Document(tokens, supervised_bytes(conversation) if len(tokens.ids) else 0)
+        Document(tokens, conversation.supervised_bytes if len(tokens.ids) else 0)
         for tokens, conversation in zip(encoded, conversations, strict=True)
     ]
 

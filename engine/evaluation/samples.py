@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Conversation, Message, Text
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import encode_text
+from engine.tokenizers.encode import encode_text
 
 FROM_HELD_OUT = 3
 """Prompts taken from the held-out set where the settings name none."""
@@ -50,11 +50,11 @@ def answer(model: LanguageModel, tokenizer: Tokenizer, prompt: Prompt, tokens: i
 
 
 def _opening(conversation: Conversation) -> Prompt | None:
-    if not conversation.messages:
+    if isinstance(conversation, Text):
         cut = min(_OPENING_CHARACTERS, len(conversation.text) // 2)
         return Prompt(text=conversation.text[:cut], expected=conversation.text[cut:][:_OPENING_CHARACTERS])
     for turn, message in enumerate(conversation.messages):
-        if message.role == "assistant" and turn > 0:
+        if message.is_supervised and turn > 0:
             return Prompt(messages=conversation.messages[:turn], expected=message.content)
     return None
 

@@ -18,7 +18,7 @@ from engine import version
 from engine.artifacts import ArtifactError
 from engine.device import Placement
 from engine.models.agiformer import Agiformer
-from engine.tokenizers.chat import encode_text
+from engine.tokenizers.encode import encode_text
 from engine.version import LoadedVersion
 
 

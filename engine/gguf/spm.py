@@ -10,7 +10,7 @@ from tokenizers import decoders, models, normalizers
 from engine.gguf.metadata import Metadata
 from engine.gguf.token_types import NORMAL, UNKNOWN
 from engine.huggingface.layout import ForeignModelError
-from engine.tokenizers.own import BYTES
+from engine.tokenizers.builtin import BYTES
 from engine.tokenizers.sentencepiece import SPACE
 
 

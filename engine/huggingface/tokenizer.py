@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from engine import artifacts
 from engine.artifacts import ArtifactError
-from engine.data.conversation import Message
+from engine.data.samples import Message
 from engine.huggingface.layout import AnyConfig, ForeignModelError
-from engine.tokenizers import own, registry
+from engine.tokenizers import builtin, registry
 from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
 from engine.tokenizers.huggingface import CHAT_FILE, ChatFormat, HuggingFaceTokenizer
 
@@ -56,7 +56,7 @@ def read(folder: Path, config: AnyConfig, ends: Sequence[int]) -> Tokenizer:
     try:
         if config.thord is not None and config.thord.tokenizer != HuggingFaceTokenizer.kind:
             return registry.load(config.thord.tokenizer, folder)
-        source = own.read_source(folder)
+        source = builtin.read_source(folder)
         settings = _read(folder / "special_tokens_map.json", _Config())
         settings = settings.model_copy(update=_read(folder / CONFIG, _Config()).model_dump(exclude_none=True))
         return _foreign(folder, config, source, _Config.model_validate(settings.model_dump()), ends)

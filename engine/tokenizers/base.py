@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from engine.data.conversation import Message
+from engine.data.encoded import Encoded
+from engine.data.samples import Message
 
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
 SYSTEM, USER, ASSISTANT, TOOL, END = "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"
@@ -18,16 +19,8 @@ SPECIAL_TOKENS = (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, TOOL, END)
 FILE = "tokenizer.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Token ids of one document; ``supervised[i]`` says whether predicting ``ids[i]`` is learned. Equal lengths."""
-
-    ids: NDArray[np.int32]
-    supervised: NDArray[np.bool_]
-
-
-Dialogue = tuple[Sequence[Message], int]
-"""Its turns, and the first of them from which on the assistant's are supervised."""
+Turns = tuple[Sequence[Message], int]
+"""The turns of a dialogue, and the first of them from which on the assistant's are supervised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +86,7 @@ class Tokenizer(Protocol):
         """`encode` of many texts, on all processors; how they are put together does not matter."""
         ...
 
-    def encode_dialogues(self, dialogues: Sequence[Dialogue]) -> list[Encoded | DialogueRefusedError]:
+    def encode_dialogues(self, dialogues: Sequence[Turns]) -> list[Encoded | DialogueRefusedError]:
         """Whole dialogues in the tokenizer's chat template; the error for one that the template has no form for."""
         ...
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from tokenizers import models, pre_tokenizers, trainers
 
 from engine.tokenizers.base import SPECIAL_TOKENS
+from engine.tokenizers.builtin import BuiltinTokenizer, first, read
 from engine.tokenizers.byte_level import byte_level, bytes_by_character
-from engine.tokenizers.own import OwnTokenizer, first, read
 from engine.tokenizers.words import Words
 
 
-def train(texts: Iterable[str], vocabulary: int, sample_bytes: int) -> OwnTokenizer:
+def train(texts: Iterable[str], vocabulary: int, sample_bytes: int) -> BuiltinTokenizer:
     """Learn merges from the first ``sample_bytes`` of the texts; a small sample gives a smaller vocabulary."""
     inner = byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
@@ -28,7 +28,7 @@ def train(texts: Iterable[str], vocabulary: int, sample_bytes: int) -> OwnTokeni
     return BpeTokenizer(inner.to_str(pretty=True), _table(sorted(known, key=known.__getitem__)))
 
 
-def load(folder: Path) -> OwnTokenizer:
+def load(folder: Path) -> BuiltinTokenizer:
     """Read ``tokenizer.json``.
 
     Raises:
@@ -37,7 +37,7 @@ def load(folder: Path) -> OwnTokenizer:
     return read(folder, _table, BpeTokenizer)
 
 
-class BpeTokenizer(OwnTokenizer):
+class BpeTokenizer(BuiltinTokenizer):
     """Implements `engine.tokenizers.base.Tokenizer`, by words that it remembers."""
 
     def __init__(self, source: str, table: Sequence[bytes]) -> None:

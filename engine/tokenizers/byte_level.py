@@ -3,7 +3,7 @@
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from engine.tokenizers.own import BYTES, beginning_with_bos
+from engine.tokenizers.builtin import BYTES, beginning_with_bos
 
 
 def byte_level(model: models.Model) -> tokenizers.Tokenizer:

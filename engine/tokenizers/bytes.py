@@ -8,14 +8,14 @@ import numpy as np
 from tokenizers import AddedToken, models
 
 from engine.tokenizers.base import SPECIAL_TOKENS
+from engine.tokenizers.builtin import BYTES, BuiltinTokenizer, read
 from engine.tokenizers.byte_level import byte_level, bytes_by_character
-from engine.tokenizers.own import BYTES, OwnTokenizer, read
 
 FIRST = len(SPECIAL_TOKENS)
 """The id of byte 0."""
 
 
-class ByteTokenizer(OwnTokenizer):
+class ByteTokenizer(BuiltinTokenizer):
     """Implements `engine.tokenizers.base.Tokenizer`. Its ``tokenizer.json`` is a BPE without a merge."""
 
     def __init__(self) -> None:
@@ -44,5 +44,5 @@ def load(folder: Path) -> ByteTokenizer:
             raise KeyError(pieces[-1])
         return [b""] * FIRST + table
 
-    read(folder, table_of, functools.partial(OwnTokenizer, "bytes"))
+    read(folder, table_of, functools.partial(BuiltinTokenizer, "bytes"))
     return ByteTokenizer()

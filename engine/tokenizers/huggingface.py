@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from engine import artifacts
 from engine.artifacts import ArtifactError
-from engine.data.conversation import Message
+from engine.data.encoded import Encoded
+from engine.data.samples import Message
 from engine.tokenizers.base import (
     ANSWERING,
     BOS,
@@ -26,14 +27,13 @@ from engine.tokenizers.base import (
     EOS,
     FILE,
     PAD,
-    Dialogue,
     DialogueRefusedError,
-    Encoded,
     PromptForm,
+    Turns,
 )
+from engine.tokenizers.builtin import read_source
 from engine.tokenizers.byte_level import bytes_by_character
-from engine.tokenizers.own import read_source
-from engine.tokenizers.template import ChatTemplate, Turn
+from engine.tokenizers.foreign_chat_template import ChatTemplate, Turn
 
 CHAT_FILE = "chat.json"
 _SPACE = "\u2581"
@@ -115,7 +115,7 @@ class HuggingFaceTokenizer:
         encodings = self._text.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
-    def encode_dialogues(self, dialogues: Sequence[Dialogue]) -> list[Encoded | DialogueRefusedError]:
+    def encode_dialogues(self, dialogues: Sequence[Turns]) -> list[Encoded | DialogueRefusedError]:
         """As the Protocol; what the assistant says is supervised up to the special token that ends it."""
         written = [self._written(*dialogue) for dialogue in dialogues]
         tokens = iter(self._encode_marked([each for each in written if isinstance(each, _Written)]))
@@ -185,7 +185,8 @@ class HuggingFaceTokenizer:
         try:
             template = self._chat_template()
             turns, cut = self._disarmed(template.turns(messages))
-            return _Written(*template.answers(turns, learn_from), cut)
+            learned = [place for place, message in enumerate(messages) if message.is_supervised and place >= learn_from]
+            return _Written(*template.answers(turns, learned), cut)
         except DialogueRefusedError as error:
             return error
 

@@ -22,7 +22,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from engine.config.tokenizer import TokenizerKind
 from engine.tokenizers.base import SPECIAL_TOKENS
-from engine.tokenizers.own import BYTES, OwnTokenizer, beginning_with_bos, first, read
+from engine.tokenizers.builtin import BYTES, BuiltinTokenizer, beginning_with_bos, first, read
 
 SPACE = "\u2581"
 """How SentencePiece writes a space."""
@@ -41,7 +41,7 @@ _THREADS = 4
 Model = Literal["unigram", "bpe"]
 
 
-def train(texts: Iterable[str], vocabulary: int, sample_bytes: int, model: Model) -> OwnTokenizer:
+def train(texts: Iterable[str], vocabulary: int, sample_bytes: int, model: Model) -> BuiltinTokenizer:
     """Learn pieces from the first ``sample_bytes`` of the texts; a small sample gives a smaller vocabulary.
 
     ``vocabulary`` is at least 400: special tokens, bytes, the ASCII characters, and some more.
@@ -54,16 +54,16 @@ def train(texts: Iterable[str], vocabulary: int, sample_bytes: int, model: Model
     inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     inner.post_processor = beginning_with_bos()
     inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
-    return OwnTokenizer(_kind(model), inner.to_str(pretty=True), _table([*names, *(piece for piece, _ in pieces)]))
+    return BuiltinTokenizer(_kind(model), inner.to_str(pretty=True), _table([*names, *(piece for piece, _ in pieces)]))
 
 
-def load(folder: Path, model: Model) -> OwnTokenizer:
+def load(folder: Path, model: Model) -> BuiltinTokenizer:
     """Read ``tokenizer.json``.
 
     Raises:
         ArtifactError: it is missing, damaged, or no tokenizer of thord's.
     """
-    return read(folder, _table, functools.partial(OwnTokenizer, _kind(model)))
+    return read(folder, _table, functools.partial(BuiltinTokenizer, _kind(model)))
 
 
 def _kind(model: Model) -> TokenizerKind:

@@ -8,13 +8,13 @@ after it was killed, the same lines go on where it was; called after it was fini
     from engine.config.tokenizer import TokenizerSettings
     from engine.config.training import TrainingSettings
     from engine.data import snapshot
-    from engine.data.conversation import Conversation, Message
+    from engine.data.samples import Dialogue, Message, Text
     from engine.training.reporting import Silent
     from engine.training.run import Places, Plan, learn
 
     home = Path("learned")
-    dialogue = Conversation(messages=(Message("user", "Who are you?"), Message("assistant", "A small model.")))
-    text = Conversation(text="Plain text is learned from as well.")
+    dialogue = Dialogue(messages=(Message("user", "Who are you?"), Message("assistant", "A small model.")))
+    text = Text(text="Plain text is learned from as well.")
     examples = [snapshot.Example(one, one.identity, "new") for one in (dialogue, text)]
     snapshot.write(home / "snapshot", examples, held_out=[])
     plan = Plan(

@@ -7,9 +7,10 @@ from pathlib import Path
 from engine.config.training import TrainingSettings
 from engine.data import augment, shard, snapshot, validation
 from engine.data.batches import Rows
-from engine.data.conversation import Conversation
+from engine.data.held_out import other_place
+from engine.data.samples import Conversation, Dialogue, Text
 from engine.data.shard import Shard
-from engine.tokenizers import chat
+from engine.tokenizers import encode
 from engine.tokenizers.base import Tokenizer
 from engine.training.reporting import Reporter, Stopped
 
@@ -45,14 +46,15 @@ def prepare(
             if (example.identity in chosen) == validation:
                 copies = 0 if validation else settings.augmented_copies
                 for one in augment.with_copies(example, copies, settings.seed):
-                    yield one.conversation, one.learn_from
+                    if isinstance(one.sample, Dialogue | Text):
+                        yield one.sample, one.learn_from
             if number % 100 == 0:
                 reporter.preparing("tokenising", number + (total // 2 if validation else 0), total)
                 if reporter.stopping():
                     raise Stopped
 
     def written(name: str, *, validation: bool) -> Shard:
-        return shard.write(folder / name, chat.encode_conversations(tokenizer, conversations(validation=validation)))
+        return shard.write(folder / name, encode.encode_conversations(tokenizer, conversations(validation=validation)))
 
     tokens = written("train", validation=False)
     rows = Rows(tokens, settings.length)
@@ -70,12 +72,7 @@ def validation_identities(source: Path, share: float) -> frozenset[str]:
     if (validating := snapshot.read_manifest(source).validating) is not None:
         examples = snapshot.train_examples(source) if validating else iter(())
         return frozenset(example.identity for example in examples if example.validates)
-    places = {example.identity: _place(example.conversation) for example in snapshot.train_examples(source)}
+    places = {example.identity: other_place(example.sample) for example in snapshot.train_examples(source)}
     below = sum(place < share for place in places.values())
     number = min(max(below, validation.how_many(len(places), share)), validation.MOST) if share else 0
     return frozenset(sorted(places, key=places.__getitem__)[:number] if number >= validation.FEWEST else ())
-
-
-def _place(conversation: Conversation) -> float:
-    """A place in [0, 1) by other digits of the hash than those that decide what is held out for evaluation."""
-    return int(conversation.group[13:26], 16) / 16**13

@@ -29,6 +29,7 @@ from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
+from engine.tokenizers.train import train as train_tokenizer
 from engine.training import dataset, metrics, recipe, speed
 from engine.training.checkpoint import Progress
 from engine.training.closeup import Examples
@@ -271,7 +272,7 @@ def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:
     folder = places.folder / TOKENIZER
     if not folder.exists():
         texts = _texts(snapshot.train_examples(places.snapshot), reporter)
-        tokenizer = tokenizers.train(plan.tokenizer, texts)
+        tokenizer = train_tokenizer(plan.tokenizer, texts)
         with artifacts.publishing(folder) as draft:
             tokenizer.save(draft)
     return tokenizers.load(plan.tokenizer.kind, folder)
@@ -282,7 +283,7 @@ def _texts(examples: Iterator[Example], reporter: Reporter) -> Iterator[str]:
     for number, example in enumerate(examples):
         if number % 100 == 0:
             reporter.preparing("training the tokenizer")
-        yield from example.conversation.texts
+        yield from example.sample.texts
     reporter.preparing("training the tokenizer")
 
 

@@ -26,14 +26,14 @@ from engine import memory
 memory.keep_freed_memory()
 import psutil
 from engine.data import snapshot
-from engine.data.conversation import Conversation
+from engine.data.samples import Text
 from engine.plan import Question
 from engine.training import run
 from engine.training.reporting import Silent
 asked = Question.model_validate_json(sys.argv[1])
 home = Path(tempfile.mkdtemp())
 words = "the quick brown fox jumps over the lazy dog and runs away from here to there".split()
-texts = [Conversation(text=" ".join(words[n * k % len(words)] for k in range(400))) for n in range(1, 80)]
+texts = [Text(text=" ".join(words[n * k % len(words)] for k in range(400))) for n in range(1, 80)]
 snapshot.write(home / "snapshot", [snapshot.Example(text, text.identity, "new") for text in texts], [])
 tables = {name: getattr(asked, name) for name in ("model", "tokenizer", "training")}
 plan = run.Plan(cycle=1, version=1, base=None, settings={}, **tables)

@@ -65,7 +65,7 @@ def _train(options: TokenizerOptions) -> int:
     target = _absolute(options.out)
     settings = json.dumps({name: value for name, value in given.items() if value is not None})
     arguments = ["train", target, *map(_absolute, options.files), "--settings", settings]
-    made: dict[str, Json] = json.loads(engine_process.run("engine.tokenizers.train", arguments))
+    made: dict[str, Json] = json.loads(engine_process.run("engine.tokenizers", arguments))
     if options.json:
         output.emit({**made, "folder": target})
     else:
@@ -79,7 +79,7 @@ def _show(options: TokenizerOptions) -> int:
     folder = _absolute(options.files[0]) if options.files else str(connect(options).paths.current)
     if not Path(folder).is_dir():
         raise errors.NotFoundError(f"{folder} is not a folder" if options.files else "no version is in service yet")
-    found: dict[str, Json] = json.loads(engine_process.run("engine.tokenizers.train", ["show", folder]))
+    found: dict[str, Json] = json.loads(engine_process.run("engine.tokenizers", ["show", folder]))
     if options.json:
         output.emit(found)
     else:

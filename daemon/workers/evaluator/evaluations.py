@@ -19,9 +19,11 @@ from engine import artifacts, device, version
 from engine.artifacts import ArtifactError
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
-from engine.data import loaders, snapshot
-from engine.data.conversation import Conversation
-from engine.data.formats import Limits, Refused
+from engine.data import snapshot
+from engine.data.readers import loaders
+from engine.data.readers.items import Refused
+from engine.data.records.limits import Limits
+from engine.data.samples import Conversation
 from engine.evaluation import enough, evaluate
 from engine.evaluation.evaluate import Evaluation
 from engine.version import LoadedVersion
@@ -115,7 +117,7 @@ class Evaluator:
             candidate=self._loader(command.version),
             incumbent=None if command.incumbent is None else self._loader(command.incumbent),
             held_out=evaluate.choose(
-                (example.conversation for example in snapshot.held_out_examples(data)),
+                (example.sample for example in snapshot.held_out_examples(data)),
                 self._settings.evaluation.max_conversations,
             ),
             training=lambda: (example for example in snapshot.train_examples(data) if not example.validates),
@@ -189,7 +191,7 @@ class Evaluator:
                         if isinstance(item, Refused):
                             refused.append(item)
                         else:
-                            found[item.conversation.identity] = item.conversation
+                            found[item.sample.identity] = item.sample
             except OSError as error:
                 raise BadFilesError(f"{file}: {error.strerror}") from error
             if len(found) == before and refused:

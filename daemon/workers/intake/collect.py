@@ -17,9 +17,13 @@ from daemon.workers.intake import folders, holding_out
 from daemon.workers.intake.cycles import Choice, Cycles, Wanted
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger
-from engine.data import enwik8, formats, loaders, snapshot
-from engine.data.conversation import Conversation
-from engine.data.formats import Limits, Refused, plain
+from engine.data import enwik8, snapshot
+from engine.data.held_out import is_held_out, place
+from engine.data.readers import loaders
+from engine.data.readers.items import Item, Refused
+from engine.data.records.limits import Limits
+from engine.data.records.pieces import pieces
+from engine.data.samples import Sample, Text
 from engine.data.segments import DamagedSegmentError
 from engine.data.snapshot import Example
 from engine.data.storable import storable, storable_path
@@ -128,20 +132,20 @@ def from_files(
 
     share = _share(read(files, _WHOLE), settings.data.held_out_share, wanted) if by_hash else 0.0
     if by_hash:
-        judged = few(example for example in read(files, _WHOLE) if example.conversation.is_held_out(share))
+        judged = few(example for example in read(files, _WHOLE) if is_held_out(example.sample, share))
     elif others:
         judged = few(read(others, _WHOLE))
     else:
         judged = few(read(files, _JUDGED, may_be_empty=True))
         if len(judged) < settings.gate.min_conversations:
             judged = _cut_finer(few(read(files, _REST)), wanted)
-    groups = set() if by_hash else {example.conversation.group for example in judged}
+    groups = set() if by_hash else {example.sample.group for example in judged}
 
-    def is_trained_on(conversation: Conversation) -> bool:
-        return (command.split or not conversation.is_held_out(share)) and conversation.group not in groups
+    def is_trained_on(sample: Sample) -> bool:
+        return (command.split or not is_held_out(sample, share)) and sample.group not in groups
 
     found = read(files, _LEARNED if command.split else _WHOLE)
-    train = (example for example in found if is_trained_on(example.conversation))
+    train = (example for example in found if is_trained_on(example.sample))
     first = next(train, None)
     if first is None:
         raise CollectError(f"{', '.join(command.files)}: everything in it is held out, nothing is left to learn from")
@@ -158,7 +162,7 @@ def _share(examples: Iterator[Example], share: float, wanted: int) -> float:
     places: list[float] = []
     below = 0
     for example in examples:
-        places.append(example.conversation.place)
+        places.append(place(example.sample))
         below += places[-1] < share
         if below >= wanted:
             return share
@@ -168,13 +172,12 @@ def _share(examples: Iterator[Example], share: float, wanted: int) -> float:
 
 def _cut_finer(examples: list[Example], wanted: int) -> list[Example]:
     """Texts in shorter pieces, so that there are so many; dialogues stay whole."""
-    size = sum(len(example.conversation.text.encode()) for example in examples)
+    size = sum(len(example.sample.text.encode()) for example in examples if isinstance(example.sample, Text))
     longest = max(_SHORTEST_PIECE, size // wanted)
     cut: list[Example] = []
     for example in examples:
-        parts = (
-            plain.pieces(example.conversation.text, longest) if example.conversation.text else [example.conversation]
-        )
+        sample = example.sample
+        parts = pieces(sample.text, longest) if isinstance(sample, Text) else [sample]
         cut += [Example(part, part.identity, "new", source=example.source) for part in parts]
     return cut
 
@@ -251,15 +254,15 @@ def _read_all(
                 _logger.warning("a record is left out", file=storable_path(path), line=item.line, reason=item.reason)
                 continue
             found += 1
-            identity = item.conversation.identity
+            identity = item.sample.identity
             if identity not in seen:
                 seen.add(identity)
-                yield Example(item.conversation, identity, "new", source=f"{storable_path(path)}:{item.line}")
+                yield Example(item.sample, identity, "new", source=f"{storable_path(path)}:{item.line}")
         if not found and not may_be_empty:
             raise CollectError(f"{storable_path(path)}: {problem}")
 
 
-def _items(path: Path, limits: Limits, part: _Part, reading: Reading) -> Iterator[formats.Item]:
+def _items(path: Path, limits: Limits, part: _Part, reading: Reading) -> Iterator[Item]:
     """What lies wholly in that part."""
     try:
         descriptor = folders.open_file(Path(os.path.realpath(path)))
@@ -288,7 +291,7 @@ def unexpected(error: Exception) -> str:
 
 
 def _as_held_out(example: Example) -> Example:
-    return Example(example.conversation, example.identity, "held_out", source=example.source)
+    return Example(example.sample, example.identity, "held_out", source=example.source)
 
 
 def _collected(cycle: int, made: snapshot.SnapshotManifest) -> Collected:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from daemon.workers.intake.ledger import Ledger, Origin, State
-from engine.data.conversation import Conversation
+from engine.data.held_out import is_held_out
+from engine.data.samples import Conversation, Dialogue, Sample, Text
 from engine.data.segments import DamagedSegmentError
 
 Outcome = Literal["added", "duplicate"]
@@ -44,8 +45,8 @@ def add(ledger: Ledger, conversation: Conversation, origin: Origin, held_out_sha
     """Record what is new in ``conversation``, if anything is."""
     if ledger.covering(conversation.identity):
         return "duplicate"
-    earlier = ledger.longest_beginning(conversation)
-    if earlier is None:
+    earlier = ledger.longest_beginning(conversation) if isinstance(conversation, Dialogue) else None
+    if earlier is None or not isinstance(conversation, Dialogue):
         ledger.insert(conversation, _side(ledger, conversation, held_out_share), origin)
         return "added"
     row, turns, identity = earlier
@@ -58,7 +59,7 @@ def add(ledger: Ledger, conversation: Conversation, origin: Origin, held_out_sha
     if row.identity == identity and row.state in ("new", "held_out"):
         ledger.replace(row, conversation, row.state)
         return "added"
-    if not any(message.role == "assistant" for message in conversation.messages[turns:]):
+    if not any(message.is_supervised for message in conversation.messages[turns:]):
         return "duplicate"
     ledger.insert(conversation, "held_out" if row.state == "held_out" else "new", origin, learn_from=turns)
     return "added"
@@ -70,7 +71,7 @@ def go_on(
     """As `add`, for what stands where ``tail`` stood before; and the tail from now on."""
     if conversation.identity == tail.whole:
         return "duplicate", tail
-    if not conversation.messages and tail.length:
+    if isinstance(conversation, Text) and tail.length:
         return _go_on_text(ledger, tail, conversation, origin, held_out_share)
     row = ledger.find(tail.stored)
     if row and row.state in ("new", "held_out") and not ledger.covering(conversation.identity):
@@ -85,18 +86,17 @@ def go_on(
 
 def tail_of(conversation: Conversation) -> Tail:
     """The tail of a file that ends with ``conversation``."""
-    return Tail(conversation.identity, len(conversation.text), 0, conversation.identity)
+    length = len(conversation.text) if isinstance(conversation, Text) else 0
+    return Tail(conversation.identity, length, 0, conversation.identity)
 
 
-def _go_on_text(
-    ledger: Ledger, tail: Tail, piece: Conversation, origin: Origin, held_out_share: float
-) -> tuple[Outcome, Tail]:
+def _go_on_text(ledger: Ledger, tail: Tail, piece: Text, origin: Origin, held_out_share: float) -> tuple[Outcome, Tail]:
     """The last piece of a text that grew: only what was not there before is new."""
-    if ledger.covering(piece.identity) or Conversation(text=piece.text[: tail.length]).identity != tail.whole:
+    if ledger.covering(piece.identity) or Text(text=piece.text[: tail.length]).identity != tail.whole:
         return add(ledger, piece, origin, held_out_share), tail_of(piece)
     row = ledger.find(tail.stored)
     start = tail.start if row and row.state == "new" else tail.length
-    rest = Conversation(text=piece.text[start:].strip())
+    rest = Text(text=piece.text[start:].strip())
     outcome: Outcome = "added"
     if row and row.state == "new" and not ledger.covering(rest.identity):
         ledger.replace(row, rest, _side(ledger, rest, held_out_share))
@@ -106,8 +106,10 @@ def _go_on_text(
     return outcome, Tail(piece.identity, len(piece.text), start, rest.identity)
 
 
-def _continues(earlier: Conversation, later: Conversation) -> bool:
+def _continues(earlier: Sample, later: Conversation) -> bool:
     """Whether ``later`` is ``earlier`` with more in its last turn, and perhaps more turns."""
+    if not (isinstance(earlier, Dialogue) and isinstance(later, Dialogue)):
+        return False
     *same, last = earlier.messages
     if len(later.messages) < len(earlier.messages) or later.messages[: len(same)] != tuple(same):
         return False
@@ -116,5 +118,5 @@ def _continues(earlier: Conversation, later: Conversation) -> bool:
 
 
 def _side(ledger: Ledger, conversation: Conversation, held_out_share: float) -> State:
-    held_out = conversation.is_held_out(held_out_share) or ledger.holds_out(conversation.group)
+    held_out = is_held_out(conversation, held_out_share) or ledger.holds_out(conversation.group)
     return "held_out" if held_out else "new"

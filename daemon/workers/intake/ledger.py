@@ -16,7 +16,7 @@ from typing import Literal
 from daemon import migrations
 from daemon.messages import Counts
 from daemon.workers.intake import schema
-from engine.data.conversation import Conversation
+from engine.data.samples import Conversation, Dialogue, Sample
 from engine.data.segments import Location, Segments
 
 State = Literal["new", "assigned", "learned", "held_out", "set_aside"]
@@ -133,7 +133,7 @@ class Ledger:
         query = f"{_SELECT} WHERE id = (SELECT conversation FROM forms WHERE identity = ?)"  # noqa: S608 - a constant
         return self._row(query, identity)
 
-    def longest_beginning(self, conversation: Conversation) -> tuple[Row, int, str] | None:
+    def longest_beginning(self, conversation: Dialogue) -> tuple[Row, int, str] | None:
         """The longest beginning of a dialogue that is known, the number of its turns, and its identity."""
         beginnings = conversation.prefix_identities()
         for start in range(0, len(beginnings), 500):
@@ -159,7 +159,7 @@ class Ledger:
             (
                 bytes.fromhex(identity),
                 state,
-                len(conversation.messages),
+                turns_of(conversation),
                 learn_from,
                 _point(identity),
                 location.segment,
@@ -183,7 +183,7 @@ class Ledger:
             (
                 bytes.fromhex(identity),
                 state,
-                len(conversation.messages),
+                turns_of(conversation),
                 _point(identity),
                 location.segment,
                 location.offset,
@@ -213,7 +213,7 @@ class Ledger:
         query = "SELECT 1 FROM held_out_openings WHERE opening = ?"
         return self.database.execute(query, (bytes.fromhex(opening),)).fetchone() is not None
 
-    def read(self, location: Location) -> Conversation:
+    def read(self, location: Location) -> Sample:
         """The text of a conversation.
 
         Raises:
@@ -251,8 +251,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def turns_of(conversation: Conversation) -> int:
+    """How many turns a dialogue has; 0 for plain text."""
+    return len(conversation.messages) if isinstance(conversation, Dialogue) else 0
+
+
 def _answered_beginnings(conversation: Conversation) -> list[str]:
     """Identities of the beginnings that hold an answer; a question alone is shared by conversations that differ."""
+    if not isinstance(conversation, Dialogue):
+        return []
     first = next((turn for turn, m in enumerate(conversation.messages, 1) if m.role == "assistant"), 0)
     identities = conversation.prefix_identities()
     return identities[: len(conversation.messages) - first] if first else []

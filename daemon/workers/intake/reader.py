@@ -14,8 +14,9 @@ from daemon.workers.intake.ledger import Ledger, Origin
 from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.intake.quarantine import Quarantine, Refusal
 from daemon.workers.intake.sources import UNREAD, Source, Sources, mark_of
-from engine.data import loaders
-from engine.data.formats import Found, Item, Limits, Refused, Resume
+from engine.data.readers import loaders, registry
+from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.records.limits import Limits
 from engine.data.storable import storable_lines
 
 _REFUSALS = 1000
@@ -196,7 +197,7 @@ class Reader:
             reading.refusals.append(Refusal(f"{more} more records of this file are refused as well", 0, 0, 0))
 
     def _take(self, item: Found, origin: Origin, tail: Tail | None, reading: _Reading) -> None:
-        conversation, share = item.conversation, self._held_out_share
+        conversation, share = item.sample, self._held_out_share
         if tail:
             outcome, now = growth.go_on(self._ledger, tail, conversation, origin, share)
         else:
@@ -240,8 +241,8 @@ def _has_grown(source: Source, signature: Signature, descriptor: int) -> bool:
 
 def _stands(resume: Resume, before: Signature, after: Signature) -> bool:
     """Whether what was read is still so: the file is as before, or of a kind that may grow while it is read."""
-    may_grow = resume.layout in ("lines", "utterances", "plain")
-    return after == before or (may_grow and after.size > before.size)
+    known = registry.find(resume.format)
+    return after == before or (known is not None and known.may_grow and after.size > before.size)
 
 
 def _next(items: Iterator[Item], reading: _Reading) -> Item | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.growth import Tail
 from daemon.workers.intake.ledger import now
-from engine.data.formats import Layout, Resume
+from engine.data.readers.items import Resume
 
 _MARK = 4096
 _SELECT = (
@@ -38,7 +38,7 @@ class Outcome:
     added: int
     duplicates: int
     refused: int
-    layout: Layout
+    format: str
 
 
 class Sources:
@@ -90,7 +90,7 @@ class Sources:
             " mark = ?, tail = ?, tail_length = ?, tail_start = ?, tail_stored = ?, read_at = ? WHERE id = ?",
             (
                 *(signature.device, signature.inode, signature.size, signature.mtime_ns),
-                *(resume.layout, resume.offset, resume.line, mark, *parts, now(), number),
+                *(resume.format, resume.offset, resume.line, mark, *parts, now(), number),
             ),
         )
 
@@ -119,7 +119,7 @@ class Sources:
             number,
             Path(os.fsdecode(path)),
             Signature(device, inode, size, mtime_ns),
-            _resume(layout, offset, line),
+            Resume(layout, offset, line),
             mark,
             Tail(tail[0].hex(), tail[1], tail[2], tail[3].hex()) if tail[0] else None,
         )
@@ -137,7 +137,3 @@ def mark_of(descriptor: int, offset: int) -> bytes:
     except OSError:
         return b""
     return digest.digest()
-
-
-def _resume(layout: Layout, offset: int, line: int) -> Resume:
-    return Resume(layout, offset, line)

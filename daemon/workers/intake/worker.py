@@ -36,7 +36,7 @@ from daemon.workers.intake.sources import Sources
 from daemon.workers.intake.watcher import Watcher
 from daemon.workers.runtime import Context
 from engine import artifacts
-from engine.data.formats import Limits
+from engine.data.records.limits import Limits
 from engine.data.segments import Segments
 from engine.data.storable import storable_path
 
@@ -177,7 +177,7 @@ class Intake:
             if outcome := self._sources.outcome(Path(file)):
                 tally.add(Tally(outcome.added, outcome.duplicates, outcome.refused))
                 if outcome.added or outcome.duplicates:
-                    read_as[outcome.layout] += 1
+                    read_as[outcome.format] += 1
         return tally, read_as
 
     def _collect(self, command: Collect) -> Collected:

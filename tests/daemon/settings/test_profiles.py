@@ -9,13 +9,13 @@ from control.paths import at_home
 from daemon.settings import profiles
 from daemon.settings.load import load
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message
 from engine.training import run
 from engine.training.reporting import Silent
 
 SMALL = ["hidden=32", "layers=2", "heads=4", "feed_forward=64", "context=64"]
 DIALOGUES = [
-    Conversation(messages=(Message("user", f"How much is {n} and 1?"), Message("assistant", f"It is {n + 1}.")))
+    Dialogue(messages=(Message("user", f"How much is {n} and 1?"), Message("assistant", f"It is {n + 1}.")))
     for n in range(20)
 ]
 

@@ -11,7 +11,7 @@ from control.paths import at_home
 from daemon.messages import Beat, Failure, Train, TrainProgress
 from daemon.settings.sections import Tables
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message
 
 SETTINGS = Tables.model_validate(
     {
@@ -46,7 +46,7 @@ DISCOVERY_SECONDS = 10.0
 @pytest.fixture
 def home(tmp_path):
     dialogues = [
-        Conversation(messages=(Message("user", f"{number} and 1?"), Message("assistant", f"That makes {number + 1}.")))
+        Dialogue(messages=(Message("user", f"{number} and 1?"), Message("assistant", f"That makes {number + 1}.")))
         for number in range(60)
     ]
     examples = [snapshot.Example(one, one.identity, "new") for one in dialogues]

@@ -17,12 +17,12 @@ from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.data.snapshot import Example
 from engine.models import registry
 from engine.tokenizers import bpe
-from engine.tokenizers.chat import encode_conversations
-from engine.tokenizers.own import OwnTokenizer
+from engine.tokenizers.builtin import BuiltinTokenizer
+from engine.tokenizers.encode import encode_conversations
 
 SHAPE = ModelSettings(hidden=32, layers=1, heads=4, kv_heads=2, feed_forward=64, context=96)
 SETTINGS = Tables(
@@ -30,13 +30,13 @@ SETTINGS = Tables(
     evaluation=EvaluationSettings(sample_tokens=8),
     inference=InferenceSettings(precision="fp32"),
 )
-SILENT = Conversation(messages=(Message("user", "Nobody answers."),))
+SILENT = Dialogue(messages=(Message("user", "Nobody answers."),))
 
 
 def dialogues(start: int, count: int) -> list[Conversation]:
     colours = ("red", "green", "blue")
     return [
-        Conversation(
+        Dialogue(
             messages=(
                 Message("user", f"Number {number}, of {colours[number % 3]}?"),
                 Message("assistant", f"The {colours[number % 3]} fox was seen."),
@@ -47,7 +47,7 @@ def dialogues(start: int, count: int) -> list[Conversation]:
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> OwnTokenizer:
+def tokenizer() -> BuiltinTokenizer:
     return bpe.train([m.content for c in dialogues(0, 60) for m in c.messages], 320, 1 << 20)
 
 
@@ -55,7 +55,7 @@ Publish = Callable[[Paths, int, int], None]
 
 
 @pytest.fixture(scope="module")
-def publish(tokenizer: OwnTokenizer) -> Publish:
+def publish(tokenizer: BuiltinTokenizer) -> Publish:
     """``publish(paths, number, steps)``: a version of the cycle of the same number, after so many steps."""
     weights: dict[int, dict[str, torch.Tensor]] = {}
     model = registry.build(SHAPE, tokenizer.vocabulary, seed=1)

@@ -18,7 +18,7 @@ from control.paths import at_home
 from daemon.messages import Failure, Train, Trained, TrainProgress
 from daemon.settings.sections import Tables
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message
 
 REPOSITORY = Path(__file__).parents[3]
 DISCOVERY_SECONDS = 20.0
@@ -74,7 +74,7 @@ def test_two_hosts_finish_a_run_and_the_loss_of_one_is_noticed(spawn_worker, oth
         }
     )
     dialogues = [
-        Conversation(messages=(Message("user", f"{n} and 1?"), Message("assistant", f"{n + 1}."))) for n in range(60)
+        Dialogue(messages=(Message("user", f"{n} and 1?"), Message("assistant", f"{n + 1}."))) for n in range(60)
     ]
     for cycle in (1, 2):
         examples = [snapshot.Example(one, one.identity, "new") for one in dialogues]

@@ -12,7 +12,7 @@ from daemon.messages import Beat, Failure, Train, Trained, TrainProgress
 from daemon.settings.sections import Tables
 from engine import artifacts
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message
 
 SETTINGS = Tables.model_validate(
     {
@@ -34,7 +34,7 @@ SETTINGS = Tables.model_validate(
         "supervision": {"heartbeat_timeout_seconds": 1.5},
     }
 )
-MUTE = [Conversation(messages=(Message("user", f"{number}?"),)) for number in range(20)]
+MUTE = [Dialogue(messages=(Message("user", f"{number}?"),)) for number in range(20)]
 
 
 def train(cycle=1, base=None, **overrides):
@@ -45,7 +45,7 @@ def write_snapshot(home: Path, cycle=1, conversations=None):
     """What Python's own functions say about themselves, as dialogues."""
     documented = {name: getattr(builtins, name).__doc__ or "" for name in sorted(dir(builtins)) if name.islower()}
     dialogues = conversations or [
-        Conversation(messages=(Message("user", f"What is {name}?"), Message("assistant", text.split("\n")[0])))
+        Dialogue(messages=(Message("user", f"What is {name}?"), Message("assistant", text.split("\n")[0])))
         for name, text in documented.items()
         if text.strip()
     ]

@@ -27,7 +27,8 @@ from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
-from engine.data.conversation import Conversation, Message
+from engine.data.encoded import Encoded
+from engine.data.samples import Dialogue, Message
 from engine.device import ImpossiblePlacementError, Placement
 from engine.evaluation import evaluate
 from engine.inference.engine import Engine
@@ -46,7 +47,6 @@ from engine.inference.runners import graphs
 from engine.inference.versions import preparing
 from engine.inference.versions.slots import WeightSlots
 from engine.models import registry
-from engine.tokenizers.base import Encoded
 from engine.tokenizers.bytes import ByteTokenizer
 from engine.training import run
 from engine.training.checkpoint import Checkpoints
@@ -214,7 +214,7 @@ def judge(folder: Path, placement: Placement) -> dict[str, float]:
         return version.load(folder, placement)
 
     held_out = [
-        Conversation(messages=(Message("user", f"What is {at}?"), Message("assistant", "It is " + "x" * at)))
+        Dialogue(messages=(Message("user", f"What is {at}?"), Message("assistant", "It is " + "x" * at)))
         for at in range(6)
     ]
     settings = EvaluationSettings(sample_tokens=8)

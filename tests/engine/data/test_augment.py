@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from engine.data import augment
 from engine.data.augment import with_copies
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message, Text
 from engine.data.snapshot import Example
 
 QUESTION = "What does Python's built-in function enumerate return when it is given a Start value?"
-DIALOGUE = Conversation(
+DIALOGUE = Dialogue(
     messages=(Message("system", "Be Brief."), Message("user", QUESTION), Message("assistant", "An Iterator."))
 )
 
@@ -26,11 +26,11 @@ def test_only_what_the_user_says_changes():
     assert original == example(DIALOGUE)
     assert len(copies) > 10
     for copy in copies:
-        system, user, assistant = copy.conversation.messages
+        system, user, assistant = copy.sample.messages
         assert (system, assistant) == (DIALOGUE.messages[0], DIALOGUE.messages[2])
         assert user.content != QUESTION
         assert (copy.identity, copy.origin, copy.learn_from, copy.source) == (DIALOGUE.identity, "replay", 2, "here")
-    assert len({copy.conversation for copy in copies}) > 5
+    assert len({copy.sample for copy in copies}) > 5
 
 
 def test_the_same_each_time_and_others_with_another_seed():
@@ -40,9 +40,9 @@ def test_the_same_each_time_and_others_with_another_seed():
 
 @given(st.text(max_size=60), st.integers(0, 99))
 def test_any_text_stays_a_turn(text, seed):
-    dialogue = Conversation(messages=(Message("user", text), Message("assistant", "yes")))
+    dialogue = Dialogue(messages=(Message("user", text), Message("assistant", "yes")))
     for copy in with_copies(example(dialogue), 4, seed):
-        assert copy.conversation.messages[0].content.strip() or copy.conversation == dialogue
+        assert copy.sample.messages[0].content.strip() or copy.sample == dialogue
 
 
 @pytest.mark.parametrize("change", augment.CHANGES)
@@ -57,5 +57,5 @@ def test_a_turn_stays_readable(change):
 
 
 def test_plain_text_has_no_copies():
-    text = Conversation(text="Plain text.")
+    text = Text(text="Plain text.")
     assert list(with_copies(example(text), 5, seed=1)) == [example(text)]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from engine.config.model import ModelSettings
 from engine.data import shard
 from engine.data.batches import Rows
+from engine.data.encoded import Encoded
 from engine.data.packing import best_fit, pack
 from engine.models import registry
-from engine.tokenizers.base import Encoded
 
 DOCUMENTS = st.lists(
     st.lists(st.booleans(), min_size=1, max_size=60).map(lambda learned: [False, *learned]), min_size=1, max_size=20

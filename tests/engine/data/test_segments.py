@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.conversation import Conversation
+from engine.data.samples import Conversation, Text
 from engine.data.segments import DamagedSegmentError, Location, Segments
 
 TEXTS = st.lists(st.text(min_size=1, max_size=50, alphabet=st.characters(exclude_categories=["Cs"])), max_size=8)
@@ -17,7 +17,7 @@ def test_what_was_synced_is_read_back_after_a_torn_write(tmp_path_factory, batch
     for texts in batches:
         segments = Segments(folder, segment_bytes=200)
         for text in texts:
-            conversation = Conversation(text=text)
+            conversation = Text(text=text)
             written[segments.append(conversation)] = conversation
         segments.sync()
         segments.close()
@@ -29,11 +29,11 @@ def test_what_was_synced_is_read_back_after_a_torn_write(tmp_path_factory, batch
 
 def test_what_was_rolled_back_leaves_no_trace(tmp_path):
     segments = Segments(tmp_path)
-    first = segments.append(Conversation(text="kept"))
+    first = segments.append(Text(text="kept"))
     segments.sync()
-    segments.append(Conversation(text="dropped"))
+    segments.append(Text(text="dropped"))
     segments.rollback()
-    second = segments.append(Conversation(text="kept too"))
+    second = segments.append(Text(text="kept too"))
     segments.sync()
     assert (tmp_path / "000001.jsonl").read_text() == '{"text":"kept"}\n{"text":"kept too"}\n'
     assert [segments.read(first).text, segments.read(second).text] == ["kept", "kept too"]
@@ -41,7 +41,7 @@ def test_what_was_rolled_back_leaves_no_trace(tmp_path):
 
 def test_damage_is_named(tmp_path):
     segments = Segments(tmp_path)
-    location = segments.append(Conversation(text="soon gone"))
+    location = segments.append(Text(text="soon gone"))
     segments.sync()
     (tmp_path / "000001.jsonl").write_bytes(b"\xff" * 40)
     with pytest.raises(DamagedSegmentError, match=r"000001\.jsonl at byte 0"):

@@ -16,7 +16,7 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message
 from engine.training import run
 from engine.training.reporting import Figures, Silent
 from engine.training.run import Places, Plan
@@ -142,7 +142,7 @@ def data(tmp_path_factory) -> Path:
     """A snapshot of what Python's own functions say about themselves."""
     texts = {name: (getattr(builtins, name).__doc__ or "") for name in sorted(dir(builtins)) if name.islower()}
     dialogues = [
-        Conversation(messages=(Message("user", f"What is {name}?"), Message("assistant", text.split("\n")[0])))
+        Dialogue(messages=(Message("user", f"What is {name}?"), Message("assistant", text.split("\n")[0])))
         for name, text in texts.items()
         if text.strip()
     ]

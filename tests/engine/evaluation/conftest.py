@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.config.model import ModelSettings
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import bpe
 from engine.tokenizers.base import Tokenizer
-from engine.tokenizers.chat import encode_conversations
+from engine.tokenizers.encode import encode_conversations
 
 BEASTS, COLOURS = ("fox", "owl", "cat", "hen", "bee"), ("red", "green", "blue", "grey")
 
@@ -24,7 +24,7 @@ def make_dialogues(start: int, count: int) -> list[Conversation]:
     for number in range(start, start + count):
         beast, colour = BEASTS[number % 5], COLOURS[number % 4]
         question = Message("user", f"What of {colour} {beast} number {number}?")
-        made.append(Conversation(messages=(question, Message("assistant", f"The {colour} {beast} was seen."))))
+        made.append(Dialogue(messages=(question, Message("assistant", f"The {colour} {beast} was seen."))))
     return made
 
 

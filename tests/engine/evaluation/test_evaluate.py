@@ -10,7 +10,7 @@ from engine.artifacts import VersionManifest
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate
 from engine.models import registry
@@ -194,7 +194,7 @@ def test_the_choice_depends_on_content_only(dialogues: Dialogues) -> None:
 
 
 def test_what_has_nothing_to_score_is_not_chosen(held_out: list[Conversation]) -> None:
-    silent = Conversation(messages=(Message("user", "Hello?"),))
+    silent = Dialogue(messages=(Message("user", "Hello?"),))
     assert evaluate.choose([silent, *held_out[:1]], 10) == held_out[:1]
 
 

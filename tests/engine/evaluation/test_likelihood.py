@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from engine.data.conversation import Conversation, Message
-from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure, supervised_bytes
+from engine.data.encoded import Encoded
+from engine.data.samples import Dialogue, Message, Text
+from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure
 from engine.models.base import LanguageModel
-from engine.tokenizers.base import Encoded, Tokenizer
+from engine.tokenizers.base import Tokenizer
 
 CONVERSATIONS = [
-    Conversation(messages=(Message("user", "Who was seen?"), Message("assistant", "The red fox — 日本."))),
-    Conversation(text="The green owl was seen 7 times."),
-    Conversation(
+    Dialogue(messages=(Message("user", "Who was seen?"), Message("assistant", "The red fox — 日本."))),
+    Text(text="The green owl was seen 7 times."),
+    Dialogue(
         messages=(
             Message("system", "Be brief."),
             Message("user", "How often?"),
@@ -26,8 +27,8 @@ CONVERSATIONS = [
             Message("assistant", "ünd"),
         )
     ),
-    Conversation(messages=(Message("user", "Nobody answers."),)),
-    Conversation(text="x"),
+    Dialogue(messages=(Message("user", "Nobody answers."),)),
+    Text(text="x"),
 ]
 
 
@@ -152,6 +153,6 @@ def test_a_token_of_a_long_text_sees_at_least_half_a_window() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_bytes_are_those_of_the_text_whatever_the_tokenizer(text: str) -> None:
-    assert supervised_bytes(Conversation(text=text)) == len(text.encode("utf-8"))
-    dialogue = Conversation(messages=(Message("user", "?"), Message("assistant", text), Message("assistant", text)))
-    assert supervised_bytes(dialogue) == 2 * len(text.encode("utf-8"))
+    assert Text(text=text).supervised_bytes == len(text.encode("utf-8"))
+    dialogue = Dialogue(messages=(Message("user", "?"), Message("assistant", text), Message("assistant", text)))
+    assert dialogue.supervised_bytes == 2 * len(text.encode("utf-8"))

@@ -1,7 +1,7 @@
 import torch
 from transformers import LlamaForCausalLM
 
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message, Text
 from engine.evaluation import samples
 from engine.evaluation.samples import Prompt
 from engine.models.base import LanguageModel
@@ -33,7 +33,7 @@ def test_a_prompt_beyond_the_context_loses_its_beginning(model: LanguageModel, t
 
 
 def test_configured_prompts_come_before_held_out_ones() -> None:
-    held_out = [Conversation(messages=(*QUESTION, Message("assistant", "The green owl was seen.")))]
+    held_out = [Dialogue(messages=(*QUESTION, Message("assistant", "The green owl was seen.")))]
     assert [prompt.shown for prompt in samples.prompts(["Who?"], held_out)] == ["Who?"]
     (prompt,) = samples.prompts([], held_out)
     assert prompt.messages == QUESTION
@@ -42,8 +42,8 @@ def test_configured_prompts_come_before_held_out_ones() -> None:
 
 def test_the_opening_of_a_text_is_continued_and_a_monologue_is_no_prompt() -> None:
     text = "Once upon a time there was a fox. " * 20
-    silent = Conversation(messages=(Message("assistant", "I begin."),))
-    (prompt,) = samples.prompts([], [silent, Conversation(text=text)])
+    silent = Dialogue(messages=(Message("assistant", "I begin."),))
+    (prompt,) = samples.prompts([], [silent, Text(text=text)])
     assert text.startswith(prompt.text + prompt.expected)
     assert prompt.text
     assert prompt.expected

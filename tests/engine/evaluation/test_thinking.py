@@ -12,7 +12,7 @@ from torch.distributions import Categorical
 
 from engine import version
 from engine.config.model import ModelSettings
-from engine.data.conversation import Conversation
+from engine.data.samples import Text
 from engine.device import Placement
 from engine.evaluation import likelihood, thinking
 from engine.models import registry
@@ -75,7 +75,7 @@ def test_each_step_is_what_stopping_there_gives(stopped):
 def test_the_last_step_agrees_with_the_evaluation(stopped):
     """Which counts the end of the text as well, so it is taken from the nats."""
     whole = thinking.look(stopped[-1], TEXT).steps[-1].loss * len(TEXT.encode())
-    document = likelihood.encode_documents(stopped[-1].tokenizer, [Conversation(text=TEXT)])
+    document = likelihood.encode_documents(stopped[-1].tokenizer, [Text(text=TEXT)])
     document[0].encoded.supervised[-1] = False
     assert likelihood.measure(stopped[-1].model, document, length=64, batch_size=1).nats_C[0] == pytest.approx(whole)
 

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from engine.data.encoded import Encoded
 from engine.evaluation.likelihood import Document
 from engine.evaluation.unigram import Unigram
-from engine.tokenizers.base import Encoded
 
 
 def document(ids: list[int], supervised: list[bool], size: int = 10) -> Document:

@@ -9,13 +9,14 @@ from transformers import AutoModelForCausalLM
 from engine import artifacts, version
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
-from engine.data.conversation import Message
+from engine.data.samples import Message
 from engine.device import Placement
 from engine.gguf import exporting, importing
 from engine.huggingface.layout import ForeignModelError
 from engine.models import registry
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import END, EOS
+from engine.tokenizers.train import train as train_tokenizer
 from tests.engine.gguf.conftest import ORIGIN, SAMPLE
 from tests.llama import loaded
 
@@ -28,7 +29,7 @@ IDS = torch.randint(0, 303, (1, 60), generator=torch.Generator().manual_seed(1))
 
 def made(folder, family="thor", kind="bpe", dtype=torch.float32, **shape):
     """A version of thord's own, with a tokenizer that knows a little."""
-    tokenizer = tokenizers.train(TokenizerSettings(kind=kind, vocabulary=420), [SAMPLE] * 2)
+    tokenizer = train_tokenizer(TokenizerSettings(kind=kind, vocabulary=420), [SAMPLE] * 2)
     settings = ModelSettings(family=family, preset="tiny", **shape).resolved
     model = registry.module(registry.build(settings, tokenizer.vocabulary, 3))
     weights = {name: weight.to(dtype) for name, weight in model.state_dict().items()}

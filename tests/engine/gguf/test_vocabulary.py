@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from engine.data.conversation import Message
+from engine.data.samples import Message
 from engine.gguf import container, pretokenizers, vocabulary
 from engine.huggingface.layout import ForeignModelError
 from engine.tokenizers.base import END, EOS

@@ -13,15 +13,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from engine import artifacts, version
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
-from engine.data import formats
-from engine.data.conversation import Message
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.samples import Message
 from engine.device import Placement
 from engine.huggingface import exporting, importing
 from engine.huggingface.layout import ForeignModelError
 from engine.inference.requests import Sampling, sampling_of
 from engine.models import registry
-from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import END, EOS, PAD
+from engine.tokenizers.train import train as train_tokenizer
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 EXACT = {"atol": 1e-4, "rtol": 0}
@@ -150,7 +151,7 @@ OWN = {
 
 def published(name, folder, kind="bpe"):
     kind = "bytes" if name == "agiformer" else kind
-    words = tokenizers.train(TokenizerSettings(kind=kind, vocabulary=400), ["Hello there, how are you?"] * 9)
+    words = train_tokenizer(TokenizerSettings(kind=kind, vocabulary=400), ["Hello there, how are you?"] * 9)
     settings = ModelSettings.model_validate({"family": name.split("-")[0], **OWN[name]})
     model = registry.build(settings, words.vocabulary, seed=3)
     with torch.no_grad():
@@ -225,8 +226,8 @@ def test_parts_and_calls_are_written_as_they_are_learned(tmp_path):
             {"role": "assistant", "content": "Once more.", "tool_calls": [{"function": called}]},
         ]
     }
-    (found,) = formats.read(io.BytesIO(json.dumps(record).encode()), formats.Limits())
-    (encoded,) = ours.encode_dialogues([(found.conversation.messages, 0)])
+    (found,) = read_known(io.BytesIO(json.dumps(record).encode()), Limits())
+    (encoded,) = ours.encode_dialogues([(found.sample.messages, 0)])
     assert words.apply_chat_template(record["messages"], return_dict=False) == encoded.ids.tolist()
     with pytest.raises(Exception, match="content may be text only, not image"):
         words.apply_chat_template([{"role": "user", "content": [{"type": "image"}]}])

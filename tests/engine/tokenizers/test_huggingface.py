@@ -5,8 +5,8 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
 from engine.artifacts import ArtifactError
-from engine.data.conversation import Conversation, Message, ToolCall
-from engine.tokenizers import chat, huggingface, registry
+from engine.data.samples import Dialogue, Message, Text, ToolCall
+from engine.tokenizers import encode, huggingface, registry
 from engine.tokenizers.base import BOS, END, DialogueRefusedError, PromptForm
 from tests.foreign import CHATML, MISTRAL, WORDS, made, spaced
 
@@ -113,7 +113,7 @@ def test_texts_are_neither_padded_nor_cut_whatever_the_file_says(pair, tmp_path)
 
 def test_plain_text_begins_and_ends_as_the_tokenizer_says(pair):
     ours, theirs = pair
-    (encoded,) = chat.encode_conversations(ours, [(Conversation(text="the text"), 0)])
+    (encoded,) = encode.encode_conversations(ours, [(Text(text="the text"), 0)])
     begin = [] if theirs.bos_token_id is None else [theirs.bos_token_id]
     assert encoded.ids.tolist() == [*begin, *theirs.encode("the text", add_special_tokens=False), theirs.eos_token_id]
     assert encoded.supervised.tolist() == [False] + [True] * (len(encoded.ids) - 1)
@@ -144,8 +144,8 @@ def test_a_dialogue_the_template_refuses_teaches_nothing():
     ours, _ = CASES["mistral"]()
     with pytest.raises(DialogueRefusedError, match="roles must alternate"):
         ours.encode_prompt([Message("system", "s"), Message("user", "u")])
-    refused = Conversation(messages=(Message("user", "u"), Message("user", "u"), Message("assistant", "a")))
-    (encoded,) = chat.encode_conversations(ours, [(refused, 0)])
+    refused = Dialogue(messages=(Message("user", "u"), Message("user", "u"), Message("assistant", "a")))
+    (encoded,) = encode.encode_conversations(ours, [(refused, 0)])
     assert encoded.ids.tolist() == []
 
 
@@ -193,7 +193,7 @@ TOOLS = (
 CALLED = (
     Message("user", "Rain?"),
     Message("assistant", "", (ToolCall("weather", {"city": "Köln", "days": 2, "exact": True}, "c1"),)),
-    Message("tool", "yes", name="weather", call_id="c1"),
+    Message("tool", "yes", name="weather", tool_call_id="c1"),
 )
 
 
@@ -206,7 +206,7 @@ def as_json(messages):
     said = turns(messages)
     said[1]["tool_calls"] = [
         {"id": "c1", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in messages[1].calls
+        for call in messages[1].tool_calls
     ]
     said[2] |= {"name": "weather", "tool_call_id": "c1"}
     return said

@@ -13,9 +13,10 @@ from transformers import PreTrainedTokenizerFast
 from engine.artifacts import ArtifactError
 from engine.config.tokenizer import TokenizerSettings
 from engine.data import shard
-from engine.data.conversation import Conversation, Message
-from engine.tokenizers import chat, registry
+from engine.data.samples import Dialogue, Message, Text
+from engine.tokenizers import encode, registry
 from engine.tokenizers.base import SPECIAL_TOKENS
+from engine.tokenizers.train import train
 
 REPOSITORY = Path(__file__).parents[3]
 KINDS = ["bpe", "unigram", "sentencepiece-bpe", "bytes"]
@@ -40,11 +41,11 @@ UNICODE = st.text(alphabet=st.characters(exclude_categories=("Cs",)))
 ANYTHING = UNICODE | st.lists(st.sampled_from(NASTY)).map("".join)
 
 
-def train(kind, texts=TEXT, vocabulary=600):
-    return registry.train(TokenizerSettings(kind=kind, vocabulary=vocabulary), texts)
+def trained(kind, texts=TEXT, vocabulary=600):
+    return train(TokenizerSettings(kind=kind, vocabulary=vocabulary), texts)
 
 
-TOKENIZERS = {kind: train(kind) for kind in KINDS}
+TOKENIZERS = {kind: trained(kind) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,7 +109,7 @@ def test_what_is_frequent_takes_less(kind):
 @pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
 def test_odd_samples_are_learned_from_too(kind):
     for texts in ([], ["", " ", "\n\n"], ["ab ab"], ["\u2581\u0000"], [chr(0x4E00 + n) for n in range(3000)]):
-        tokenizer = train(kind, texts, vocabulary=400)
+        tokenizer = trained(kind, texts, vocabulary=400)
         assert tokenizer.vocabulary <= 400
         assert tokenizer.decode(tokenizer.encode("ab \u4e01\u2581")) == "ab \u4e01\u2581"
 
@@ -116,7 +117,7 @@ def test_odd_samples_are_learned_from_too(kind):
 @pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
 def test_only_the_sample_is_learned_from(kind):
     settings = TokenizerSettings(kind=kind, vocabulary=500, sample_megabytes=1)
-    short, long = (registry.train(settings, ["tell me " * 140_000, "zzz" * times]) for times in (0, 10_000))
+    short, long = (train(settings, ["tell me " * 140_000, "zzz" * times]) for times in (0, 10_000))
     assert len(short.encode("zzz")) == len(long.encode("zzz")) == 3
 
 
@@ -139,15 +140,15 @@ def test_a_dialogue_has_its_roles_and_only_the_assistant_is_learned(kind):
 def test_many_conversations_have_the_tokens_that_each_has_alone(kind, tmp_path):
     """Texts and dialogues in between each other, more than are encoded at once, one of them longer than all that is."""
     turns = [(Message("user", line or "?"), Message("assistant", line[::-1]), Message("user", "é")) for line in TEXT]
-    texts = [Conversation(text=line or "!") for line in TEXT] + [Conversation(text="long " * 60_000)]
-    dialogues = [Conversation(messages=messages[: 1 + number % 3]) for number, messages in enumerate(turns)]
+    texts = [Text(text=line or "!") for line in TEXT] + [Text(text="long " * 60_000)]
+    dialogues = [Dialogue(messages=messages[: 1 + number % 3]) for number, messages in enumerate(turns)]
     mixed = [one for pair in zip(texts, dialogues, strict=False) for one in pair] + texts[-1:]
     several = [(one, number % 2) for number, one in enumerate(mixed * (1 + 600 // len(mixed)))]
-    written = shard.write(tmp_path / "shard", chat.encode_conversations(TOKENIZERS[kind], several))
+    written = shard.write(tmp_path / "shard", encode.encode_conversations(TOKENIZERS[kind], several))
     assert len(written) == len(several)
-    fresh = train(kind)
+    fresh = trained(kind)
     for number, one in enumerate(several[: len(mixed)]):
-        (alone,) = chat.encode_conversations(fresh, [one])
+        (alone,) = encode.encode_conversations(fresh, [one])
         place = slice(written.starts[number], written.starts[number + 1])
         assert written.ids[place].tolist() == alone.ids.tolist()
         assert written.supervised[place].tolist() == alone.supervised.tolist()
@@ -159,9 +160,9 @@ def test_conversations_are_taken_as_they_are_needed():
     def endless():
         while True:
             taken.append(len(taken))
-            yield Conversation(text="word " * 1000), 0
+            yield Text(text="word " * 1000), 0
 
-    next(chat.encode_conversations(TOKENIZERS["bpe"], endless()))
+    next(encode.encode_conversations(TOKENIZERS["bpe"], endless()))
     assert len(taken) < 100  # half a megabyte, however many there are
 
 
@@ -189,7 +190,7 @@ def test_learned_from_few_characters_it_still_takes_no_text_for_a_special_token(
         hashlib.sha256(bytes([n])).hexdigest().translate(str.maketrans("0123456789abcdef", "ACGT" * 4))
         for n in range(200)
     ]
-    tokenizer = train(kind, strands, vocabulary)
+    tokenizer = trained(kind, strands, vocabulary)
     assert tokenizer.vocabulary <= vocabulary
     for text in ("".join(SPECIAL_TOKENS), "<0x41><0xFF>", strands[0], " ~A\n"):
         ids = tokenizer.encode(text)
@@ -201,6 +202,6 @@ def test_learned_from_few_characters_it_still_takes_no_text_for_a_special_token(
 def test_one_made_beforehand_is_of_the_kind_that_was_asked_for(tmp_path):
     TOKENIZERS["unigram"].save(tmp_path)
     made = TokenizerSettings(kind="unigram", folder=str(tmp_path))
-    assert registry.train(made, []).encode("x y") == TOKENIZERS["unigram"].encode("x y")
+    assert train(made, []).encode("x y") == TOKENIZERS["unigram"].encode("x y")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json: .*that tokenizer\.kind says, 'bpe'"):
-        registry.train(made.model_copy(update={"kind": "bpe"}), [])
+        train(made.model_copy(update={"kind": "bpe"}), [])

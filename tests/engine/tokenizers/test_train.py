@@ -8,8 +8,8 @@ import pytest
 
 from engine.artifacts import ArtifactError
 from engine.config.tokenizer import TokenizerSettings
-from engine.tokenizers import registry
-from engine.tokenizers import train as training
+from engine.tokenizers import publish
+from engine.tokenizers.train import train
 
 SETTINGS = TokenizerSettings(kind="unigram", vocabulary=450)
 
@@ -26,39 +26,39 @@ def sources(tmp_path):
 
 
 def test_it_is_published_with_what_it_comes_from(sources, tmp_path):
-    manifest = training.train(tmp_path / "words", [sources], SETTINGS)
+    manifest = publish.publish(tmp_path / "words", [sources], SETTINGS)
     assert manifest.vocabulary == 450
     assert {name.rpartition("/")[2] for name in manifest.sources} == {"chats.jsonl", "book.txt", "noise.bin"}
-    again = training.train(tmp_path / "again", [sources], SETTINGS)
+    again = publish.publish(tmp_path / "again", [sources], SETTINGS)
     assert again.model_copy(update={"created_at": manifest.created_at}) == manifest
-    shown = training.show(tmp_path / "words")
+    shown = publish.show(tmp_path / "words")
     assert (shown["kind"], shown["vocabulary"]) == ("unigram", 450)
     assert shown["sha256"] == manifest.files["tokenizer.json"].sha256
 
 
 def test_it_is_used_instead_of_training_one(sources, tmp_path):
-    training.train(tmp_path / "words", [sources], SETTINGS)
+    publish.publish(tmp_path / "words", [sources], SETTINGS)
     chosen = SETTINGS.model_copy(update={"folder": str(tmp_path / "words")})
-    used = registry.train(chosen, ["something else entirely"])
-    assert used.encode("how are you") == training.load(tmp_path / "words").encode("how are you")
+    used = train(chosen, ["something else entirely"])
+    assert used.encode("how are you") == publish.load(tmp_path / "words").encode("how are you")
     with pytest.raises(ArtifactError):
-        registry.train(chosen.model_copy(update={"kind": "bytes"}), [])
+        train(chosen.model_copy(update={"kind": "bytes"}), [])
 
 
 def test_what_cannot_be_done_is_said(sources, tmp_path):
     (sources / "chats.jsonl").unlink()
     (sources / "book.txt").unlink()
     with pytest.raises(ArtifactError, match="no text to learn from"):
-        training.train(tmp_path / "words", [sources], SETTINGS)
+        publish.publish(tmp_path / "words", [sources], SETTINGS)
     with pytest.raises(ArtifactError, match="neither a tokenizer nor a version"):
-        training.show(tmp_path)
+        publish.show(tmp_path)
     with pytest.raises(ArtifactError, match="exists already"):
-        training.train(tmp_path, [sources], SETTINGS)
+        publish.publish(tmp_path, [sources], SETTINGS)
 
 
 def test_as_a_command_it_prints_json_and_names_wrong_settings(sources, tmp_path):
     def run(*words):
-        command = [sys.executable, "-m", "engine.tokenizers.train", *map(str, words)]
+        command = [sys.executable, "-m", "engine.tokenizers", *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     done = run("train", tmp_path / "words", sources, "--settings", '{"kind": "bytes"}')

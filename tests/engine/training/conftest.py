@@ -15,7 +15,7 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.training.closeup import CloseUp
 from engine.training.reporting import Figures
 from engine.training.run import Places, Plan
@@ -43,7 +43,7 @@ def dialogues() -> list[Conversation]:
     """What Python's own functions say about themselves."""
     named = {name: (getattr(builtins, name).__doc__ or "") for name in sorted(dir(builtins)) if name.islower()}
     return [
-        Conversation(messages=(Message("user", f"What is {name}?"), Message("assistant", text.split("\n")[0])))
+        Dialogue(messages=(Message("user", f"What is {name}?"), Message("assistant", text.split("\n")[0])))
         for name, text in named.items()
         if text.strip()
     ]

@@ -14,9 +14,9 @@ from engine.config.model import ModelSettings
 from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
+from engine.data.encoded import Encoded
 from engine.device import Placement
 from engine.models import registry
-from engine.tokenizers.base import Encoded
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
 from engine.training.objectives import MaskedCrossEntropy

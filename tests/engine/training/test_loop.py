@@ -15,7 +15,7 @@ from engine.artifacts import ArtifactError
 from engine.config.training import TrainingSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers.base import END
@@ -48,7 +48,7 @@ def answer(folder, question):
 
 def test_a_few_dialogues_are_learned_by_heart(places, plan, recording):
     pairs = {"How are you?": "Quite well.", "Who are you?": "A small model.", "Bye!": "See you."}
-    few = [Conversation(messages=(Message("user", q), Message("assistant", a))) for q, a in pairs.items()]
+    few = [Dialogue(messages=(Message("user", q), Message("assistant", a))) for q, a in pairs.items()]
     seen = recording()
     run.learn(
         plan(max_steps=60, accumulation=1, precision="fp32", learning_rate=1e-2), write_snapshot(places, few), seen
@@ -353,7 +353,7 @@ def test_staying_close_keeps_the_new_version_near_the_old(places, plan, recordin
     """With a heavy weight the divergence from the base, as it is reported, stays far below what it is without."""
     run.learn(plan(), places, recording())
     reversed_ = [
-        Conversation(messages=tuple(Message(m.role, m.content[::-1]) for m in one.messages)) for one in conversations
+        Dialogue(messages=tuple(Message(m.role, m.content[::-1]) for m in one.messages)) for one in conversations
     ]
     later = replace(write_snapshot(places, reversed_), base=places.target)
     found = {}
@@ -370,7 +370,7 @@ def test_staying_close_keeps_the_new_version_near_the_old(places, plan, recordin
 
 
 def test_nothing_supervised_is_said(places, plan, recording):
-    mute = [Conversation(messages=(Message("user", f"{n}?"),)) for n in range(20)]
+    mute = [Dialogue(messages=(Message("user", f"{n}?"),)) for n in range(20)]
     with pytest.raises(dataset.NothingToLearnError, match="no assistant turn"):
         run.learn(plan(), write_snapshot(places, mute), recording())
 

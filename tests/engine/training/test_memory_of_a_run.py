@@ -17,7 +17,7 @@ from engine.data import shard
 from engine.data.batches import Rows
 from engine import device
 from engine.models import registry
-from engine.tokenizers.base import Encoded
+from engine.data.encoded import Encoded
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
 from engine.training.objectives import MaskedCrossEntropy

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from engine.config.model import ModelSettings
 from engine.data import shard
 from engine.data.batches import Rows
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Dialogue, Message, Text
 from engine.models import registry
 from engine.native import library
-from engine.tokenizers import bpe, chat
+from engine.tokenizers import bpe, encode
 from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.training import objectives
 from engine.training.objectives import Anchor, MaskedCrossEntropy
@@ -18,15 +18,15 @@ from engine.training.objectives import Anchor, MaskedCrossEntropy
 SETTINGS = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=48, context=64)
 TOKENIZER = bpe.train(["a b c"], 264, 100)
 DIALOGUES = [
-    Conversation(messages=(Message("user", "ab"), Message("assistant", "cd"), Message("user", "e"))),
-    Conversation(messages=(Message("system", "x"), Message("user", "y"), Message("assistant", "z"))),
-    Conversation(text="plain text"),
+    Dialogue(messages=(Message("user", "ab"), Message("assistant", "cd"), Message("user", "e"))),
+    Dialogue(messages=(Message("system", "x"), Message("user", "y"), Message("assistant", "z"))),
+    Text(text="plain text"),
 ]
 
 
 @pytest.fixture
 def batch(tmp_path):
-    documents = list(chat.encode_conversations(TOKENIZER, [(conversation, 0) for conversation in DIALOGUES]))
+    documents = list(encode.encode_conversations(TOKENIZER, [(conversation, 0) for conversation in DIALOGUES]))
     rows = Rows(shard.write(tmp_path / "shard", documents), 32)
     return rows.batch(range(len(rows)))
 
@@ -39,7 +39,7 @@ def reference(model, conversations):
     """The mean loss over hand-picked targets, document by document, by plain cross-entropy over every position."""
     total, count = 0.0, 0
     for conversation in conversations:
-        (encoded,) = chat.encode_conversations(TOKENIZER, [(conversation, 0)])
+        (encoded,) = encode.encode_conversations(TOKENIZER, [(conversation, 0)])
         ids = torch.tensor(encoded.ids, dtype=torch.long)[None]
         hidden = model.hidden(ids, torch.arange(ids.shape[1])[None], torch.zeros_like(ids))
         targets = torch.tensor([i if learned else -100 for i, learned in zip(encoded.ids, encoded.supervised)])[1:]  # noqa: B905
@@ -85,10 +85,9 @@ def test_assistant_turns_with_their_end_are_learned_and_nothing_else(batch):
 def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path, split):
     """Unequal numbers of targets in each row: a mean of means would show."""
     dialogues = [
-        Conversation(messages=(Message("user", "q" * 9), Message("assistant", "a" * length)))
-        for length in (2, 19, 5, 11)
+        Dialogue(messages=(Message("user", "q" * 9), Message("assistant", "a" * length))) for length in (2, 19, 5, 11)
     ]
-    documents = list(chat.encode_conversations(TOKENIZER, [(dialogue, 0) for dialogue in dialogues]))
+    documents = list(encode.encode_conversations(TOKENIZER, [(dialogue, 0) for dialogue in dialogues]))
     rows = Rows(shard.write(tmp_path / "shard", documents), 32)
     assert len(rows) == 4
     whole, parts, objective = model(), model(), MaskedCrossEntropy()

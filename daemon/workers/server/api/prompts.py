@@ -10,7 +10,7 @@ from daemon.workers.server.api.chat_schemas import ChatForm, ChatMessage, Functi
 from daemon.workers.server.api.schemas import NO_LIMIT
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
-from engine.data.conversation import Message, Role, ToolCall
+from engine.data.samples import Message, Role, ToolCall
 from engine.inference.versions.slots import Outline
 from engine.tokenizers.base import ANSWERING, BOS, DialogueRefusedError, PromptForm, Tokenizer
 

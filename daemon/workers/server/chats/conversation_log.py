@@ -30,7 +30,7 @@ from daemon.workers.server.chats.redaction import Redaction, UnredactedError
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
 from engine import disk
-from engine.data.conversation import Message
+from engine.data.samples import Message
 
 FOLDER = "conversations/served"
 """Inside the inbox."""

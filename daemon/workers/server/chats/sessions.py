@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from daemon.settings.sections import SessionSettings
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
-from engine.data.conversation import ROLES, Message
+from engine.data.samples import ROLES, Message
 
 MAX_BYTES = 1 << 20
 """Of text in one session: far beyond what any context holds."""

@@ -14,7 +14,8 @@ from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger import Ledger, Origin, open_database
 from daemon.workers.intake.sources import Sources
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
+from engine.data.held_out import is_held_out
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.data.segments import Segments
 from engine.data.snapshot import Example
 
@@ -22,7 +23,7 @@ from engine.data.snapshot import Example
 def made_dialogue(*words: str) -> Conversation:
     """User and assistant in turn."""
     roles = ("user", "assistant")
-    return Conversation(messages=tuple(Message(roles[turn % 2], word) for turn, word in enumerate(words)))
+    return Dialogue(messages=tuple(Message(roles[turn % 2], word) for turn, word in enumerate(words)))
 
 
 @pytest.fixture(scope="session")
@@ -153,6 +154,6 @@ def new_side(dialogue):
 
     def make(*words: str) -> Conversation:
         numbered = (dialogue(f"{words[0]} {n}", *words[1:]) for n in itertools.count())
-        return next(made for made in numbered if not made.is_held_out(QUICK.data.held_out_share))
+        return next(made for made in numbered if not is_held_out(made, QUICK.data.held_out_share))
 
     return make

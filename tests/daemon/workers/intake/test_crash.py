@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from daemon.messages import Collect, Scan, Settle
-from engine.data.conversation import Conversation
+from engine.data.samples import Conversation
 
 
 def write_inbox(intake, conversations: list[Conversation], seed: int) -> None:
@@ -64,8 +64,8 @@ def test_killed_at_random_moments(intake, dialogue, seed):
         )
         intake.settle(cycle, not is_learned)  # a stray repetition says something else: it changes nothing
         if is_learned:
-            learned.update(e.conversation.canonical for e in train if e.origin == "new" and not e.validates)
-        held_out.update(e.conversation.canonical for e in judged)
+            learned.update(e.sample.canonical for e in train if e.origin == "new" and not e.validates)
+        held_out.update(e.sample.canonical for e in judged)
         assert intake.collect(cycle, limit=40) == answer
     assert kills == 9
     assert set(learned) | held_out == {c.canonical for c in conversations}

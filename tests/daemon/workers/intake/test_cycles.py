@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from daemon.supervisor.set_aside import set_aside
 from daemon.workers.intake import growth
 from daemon.workers.intake.ledger import LedgerError, StorageError, open_database
-from engine.data.conversation import Conversation
+from engine.data.samples import Text
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -33,7 +33,7 @@ class Ledger(RuleBasedStateMachine):
     def add(self, number):
         with self.shelf.ledger.transaction():
             for n in range(self.added, self.added + number):
-                growth.add(self.shelf.ledger, Conversation(text=f"text {n}"), self.shelf.origin, 0.2)
+                growth.add(self.shelf.ledger, Text(text=f"text {n}"), self.shelf.origin, 0.2)
         self.added += number
 
     @rule(cycle=st.integers(1, 5), limit=st.integers(1, 5))
@@ -92,7 +92,7 @@ TestLedger.settings = settings(max_examples=30, stateful_step_count=20, deadline
 def fill(shelf, number, share=0.0):
     with shelf.ledger.transaction():
         for n in range(number):
-            growth.add(shelf.ledger, Conversation(text=f"text {n}"), shelf.origin, share)
+            growth.add(shelf.ledger, Text(text=f"text {n}"), shelf.origin, share)
 
 
 def test_the_oldest_come_first_and_the_limit_holds(shelf):
@@ -138,7 +138,7 @@ def test_what_was_set_aside_says_why_and_can_be_taken_up_again(shelf, tmp_path):
     fill(shelf, 3)
     other = shelf.new_origin("other")
     with shelf.ledger.transaction():
-        growth.add(shelf.ledger, Conversation(text="elsewhere"), other, 0.0)
+        growth.add(shelf.ledger, Text(text="elsewhere"), other, 0.0)
     shelf.assign(1)
     with shelf.ledger.transaction():
         shelf.cycles.settle(1, 1, learned=False, count_try=True, why="worse: by a lot")
@@ -206,7 +206,7 @@ def lopsided(shelf):
         with shelf.ledger.transaction():
             for origin, number in zip(files, (of_corpus, of_chats, of_letters), strict=True):
                 for _ in range(number):
-                    growth.add(shelf.ledger, Conversation(text=f"old text {next(texts)}"), origin, 0.0)
+                    growth.add(shelf.ledger, Text(text=f"old text {next(texts)}"), origin, 0.0)
         shelf.assign(cycle, limit=1000)
         shelf.settle(cycle, learned=True)
     fill(shelf, 40)

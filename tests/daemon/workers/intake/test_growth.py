@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.workers.intake import growth
-from engine.data.conversation import Conversation
+from engine.data.samples import Conversation, Dialogue, Text
 
 SHARE = 0.3
 
@@ -19,7 +19,7 @@ def add(shelf, conversation):
 def answers(conversation: Conversation, learn_from: int = 0) -> list[str]:
     """Every answer that is supervised, told apart by all that was said up to it."""
     return [
-        Conversation(messages=conversation.messages[: turn + 1]).identity
+        Dialogue(messages=conversation.messages[: turn + 1]).identity
         for turn, message in enumerate(conversation.messages)
         if message.role == "assistant" and turn >= learn_from
     ]
@@ -97,7 +97,7 @@ def test_a_text_that_grows_is_stored_once(new_shelf, steps):
     tail, end, cycle = None, 0, 0
     for words, event in steps:
         end += words
-        piece = Conversation(text=" ".join(text.split()[:end]))
+        piece = Text(text=" ".join(text.split()[:end]))
         if tail is None:
             with shelf.ledger.transaction():
                 growth.add(shelf.ledger, piece, shelf.origin, 0.0)
@@ -110,5 +110,5 @@ def test_a_text_that_grows_is_stored_once(new_shelf, steps):
                 shelf.settle(cycle, learned=event == "learn", count_try=False)
     stored = [c.text for _, _, c in shelf.rows()]
     assert " ".join(stored).split() == text.split()[:end]
-    assert add(shelf, Conversation(text=" ".join(text.split()[:end]))) == "duplicate"
+    assert add(shelf, Text(text=" ".join(text.split()[:end]))) == "duplicate"
     shelf.ledger.close()

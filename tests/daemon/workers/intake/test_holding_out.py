@@ -4,13 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.workers.intake import growth, holding_out
-from engine.data.conversation import Conversation, Message
+from engine.data.samples import Conversation, Dialogue, Message
 
 LEAST = 5
 
 
 def dialogue(opening: int, answer: int = 0) -> Conversation:
-    return Conversation(messages=(Message("user", f"question {opening}"), Message("assistant", f"answer {answer}")))
+    return Dialogue(messages=(Message("user", f"question {opening}"), Message("assistant", f"answer {answer}")))
 
 
 def add(shelf, conversations) -> None:

@@ -18,8 +18,9 @@ from daemon.workers.intake.folders import UnreadableError, open_file
 from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.intake.quarantine import Quarantine
 from daemon.workers.intake.reader import Reader
-from engine.data import formats
-from engine.data.formats import Found, Limits, Refused
+from engine.data.readers.items import Found, Refused
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
 
 
 def test_what_is_no_file_is_refused_and_never_waited_for(intake, tmp_path_factory):
@@ -108,9 +109,9 @@ def test_any_bytes_end_in_the_ledger_or_in_quarantine(intake, content):
     file.unlink(missing_ok=True)
     file.write_bytes(content)
     intake.scan()
-    items = list(formats.read(io.BytesIO(content), Limits(record_bytes=1 << 20)))
+    items = list(read_known(io.BytesIO(content), Limits(record_bytes=1 << 20)))
     known = {identity.hex() for (identity,) in intake.query("SELECT identity FROM forms")}
-    assert {item.conversation.identity for item in items if isinstance(item, Found)} <= known
+    assert {item.sample.identity for item in items if isinstance(item, Found)} <= known
     refused = [reason for (reason,) in intake.query("SELECT reason FROM refusals ORDER BY start")]
     assert refused == [item.reason for item in items if isinstance(item, Refused)]
     assert intake.worker.process.poll() is None

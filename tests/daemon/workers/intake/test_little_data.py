@@ -42,7 +42,7 @@ def collected(tmp_path):
         collect.from_files(command, paths, Tables(), lambda: None, reading)
         folder = paths.snapshot(1)
         return tuple(
-            [example.conversation.texts[0] for example in examples]
+            [example.sample.texts[0] for example in examples]
             for examples in (snapshot.train_examples(folder), snapshot.held_out_examples(folder))
         )
 

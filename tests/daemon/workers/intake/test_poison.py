@@ -18,8 +18,8 @@ from daemon.workers.intake.quarantine import Quarantine
 from daemon.workers.intake.reader import Reader
 from daemon.workers.intake.worker import Intake
 from daemon.workers.runtime import Context
-from engine.data import loaders
-from engine.data.formats import Limits
+from engine.data.readers import loaders
+from engine.data.records.limits import Limits
 from engine.data.storable import LONGEST, storable, storable_path
 
 _text = st.text(st.characters(codec=None), max_size=20)

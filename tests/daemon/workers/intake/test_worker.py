@@ -131,7 +131,7 @@ def test_a_chat_that_goes_on_is_learned_from_where_it_was(intake, new_side):
     intake.collect(2)
     train, _ = intake.snapshot(2)
     new = [example for example in train if example.origin == "new"]
-    assert [(example.conversation, example.learn_from) for example in new] == [(chat, 2)]
+    assert [(example.sample, example.learn_from) for example in new] == [(chat, 2)]
     assert new[0].source.endswith("inbox/chats/chat.json:1")
 
 
@@ -259,8 +259,8 @@ def test_a_cycle_from_named_files(intake, tmp_path, new_side):
     command = Collect(cycle=7, limit=100, minimum=1, files=(str(train),), validation_files=(str(judged),))
     answer = intake.worker.ask(command, Collected)
     learned, held_out = intake.snapshot(7)
-    assert [e.conversation for e in learned] == conversations[:3] + conversations[4:]
-    assert [e.conversation for e in held_out] == [conversations[3]]
+    assert [e.sample for e in learned] == conversations[:3] + conversations[4:]
+    assert [e.sample for e in held_out] == [conversations[3]]
     assert (answer.conversations, answer.held_out) == (19, 1)
     assert intake.worker.ask(command, Collected) == answer
     assert intake.counts() == {}, "the ledger is not touched"
@@ -276,7 +276,7 @@ def test_a_corpus_is_split_by_its_bytes_and_never_held_in_memory(intake, tmp_pat
     intake.worker.ask(Collect(cycle=3, limit=9, minimum=1, files=(str(file),), split=True), Collected, timeout=120)
     grown = resident(intake.worker.pid, "VmHWM") - before
     assert grown < 0.6 * size, f"{grown} bytes for {size}"
-    learned, judged = ([int(e.conversation.text[:7]) for e in part] for part in intake.snapshot(3))
+    learned, judged = ([int(e.sample.text[:7]) for e in part] for part in intake.snapshot(3))
     assert 0 == min(learned) <= max(learned) < 0.9 * lines < max(learned) + 200
     assert 0.9 * lines <= min(judged) <= max(judged) < 0.95 * lines
     assert len(learned) > 0.85 * size / 8_000, "what is learned does not depend on a hash"

@@ -15,7 +15,7 @@ from daemon.messages import Commit, Message, Prepare, Prepared, Serving
 from daemon.settings.sections import Tables
 from engine import artifacts, version
 from engine.config.model import ModelSettings
-from engine.data.conversation import Message as Turn
+from engine.data.samples import Message as Turn
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers.base import BOS, Tokenizer

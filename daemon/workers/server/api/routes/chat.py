@@ -18,7 +18,7 @@ from daemon.workers.server.api.prompts import form_of, prompt_of, prompt_within,
 from daemon.workers.server.chats.sessions import Session
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
-from engine.data.conversation import Message
+from engine.data.samples import Message
 from engine.inference.requests import Finished, Piece, Scored
 from engine.tokenizers.base import Tokenizer
 

@@ -15,7 +15,7 @@ from daemon.workers.server.api.prompts import encoded, prompt_of
 from daemon.workers.server.api.schemas import PredictBody, ScoreBody
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
-from engine.data.conversation import Message
+from engine.data.samples import Message
 from engine.inference.requests import Sampling, Scored, Wish
 from engine.tokenizers.base import BOS, Tokenizer
 

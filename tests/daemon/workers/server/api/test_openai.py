@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from daemon.workers.server.api.schemas import CompletionBody
-from engine.data.conversation import Message as Turn
+from engine.data.samples import Message as Turn
 from engine.tokenizers.base import BOS, EOS, PAD
 from tests.daemon.workers.server.harness import SMALL, Server, StartServer, greedy, scores, server_settings
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from daemon.messages import Collect, Collected, Scan, Scanned
 from daemon.settings.sections import Tables
 from engine.data import snapshot
-from engine.data.conversation import Conversation, Message
-from engine.data.formats import Found, Limits, read
-from engine.data.formats.text import clean
+from engine.data.readers.items import Found
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.records.text import clean
+from engine.data.samples import Conversation, Dialogue, Message
 from tests.daemon.workers.server.harness import Server, StartServer, Worker, greedy, server_settings
 
 PATIENT = 1000.0
@@ -42,9 +44,9 @@ def judge(server: Server, answer: dict, **feedback: str) -> dict:
 def in_inbox(home: Path) -> list[Conversation]:
     found = []
     for file in sorted((home / "inbox").rglob("[!.]*.jsonl")):
-        items = list(read(io.BytesIO(file.read_bytes()), Limits()))
+        items = list(read_known(io.BytesIO(file.read_bytes()), Limits()))
         assert all(isinstance(item, Found) for item in items)
-        found += [item.conversation for item in items]
+        found += [item.sample for item in items]
     return found
 
 
@@ -58,7 +60,7 @@ def await_inbox(home: Path, count: int) -> list[Conversation]:
 
 def dialogue(*words: str) -> Conversation:
     roles = ("user", "assistant")
-    return Conversation(tuple(Message(roles[n % 2], clean(word)) for n, word in enumerate(words)))
+    return Dialogue(tuple(Message(roles[n % 2], clean(word)) for n, word in enumerate(words)))
 
 
 def text_of(answer: dict) -> str:
@@ -96,7 +98,7 @@ def test_answers_are_learned_by_the_next_cycle_and_kill_loses_none(
     assert intake.ask(Collect(cycle=1, limit=100, minimum=1), Collected).conversations >= 1
     folder = tmp_path / "snapshots/000001"
     examples = [*snapshot.train_examples(folder), *snapshot.held_out_examples(folder)]
-    assert {each.conversation.identity for each in examples} == {each.identity for each in (*expected[:3], expected[4])}
+    assert {each.sample.identity for each in examples} == {each.identity for each in (*expected[:3], expected[4])}
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or b"ann@example.org" not in file.read_bytes(), file
     nobody_says_more = ask(server, "later")

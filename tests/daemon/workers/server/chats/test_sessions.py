@@ -10,7 +10,7 @@ from daemon.settings.sections import SessionSettings
 from daemon.workers.server.chats.database import MIGRATIONS, ChatDatabase
 from daemon.workers.server.chats.sessions import Session, Sessions
 from daemon.workers.server.errors import ApiError
-from engine.data.conversation import Message as Turn
+from engine.data.samples import Message as Turn
 from tests.daemon.workers.server.harness import Server, StartServer, greedy, server_settings
 
 GREEDY = {"model": "thor", "temperature": 0, "max_tokens": 12, "ignore_eos": True}

@@ -1,0 +1,67 @@
+"""JSON that is not one record a line: an object, an array of records or of messages, or several of these in a row."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from engine.data.readers.format import Format
+from engine.data.readers.head import Head
+from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.json_values import Value, Values
+from engine.data.readers.message_run import MessageRun
+from engine.data.records import messages, registry
+from engine.data.records.limits import FormatError, Limits
+
+_NAME = "document"
+_FROM_START = Resume(_NAME, 0, 1)
+"""A document that changed was written anew, so it is read from its start."""
+
+
+def _fits(head: Head) -> bool:
+    return head.looks_like_json
+
+
+def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
+    """Every record of the document. One that is wrong is refused, the others are read."""
+    del resume
+    stream.seek(0)
+    run = MessageRun(_NAME, limits)
+    in_array = is_empty = False
+    for value in Values(stream, limits):
+        place = (value.line, value.start, value.end)
+        if value.kind == "open":
+            yield from run.finish(_FROM_START)
+            in_array = is_empty = True
+        elif value.kind == "close":
+            if is_empty:
+                yield Refused("an empty array: there is nothing to learn", *place, _FROM_START)
+            yield from run.finish(_FROM_START)
+            in_array = False
+        else:
+            is_first = is_empty or not in_array
+            is_empty = False
+            yield from _record(value, run, limits, may_begin_run=is_first)
+    yield from run.finish(_FROM_START)
+
+
+def _record(value: Value, run: MessageRun, limits: Limits, *, may_begin_run: bool) -> Iterator[Item]:
+    place = (value.line, value.start, value.end)
+    try:
+        parsed = value.parse(limits)
+        if messages.is_message(parsed) and (run.is_open or may_begin_run):
+            run.add(parsed, *place)
+            return
+        samples = registry.parse(parsed, limits)
+    except FormatError as error:
+        if run.is_open:
+            run.fail(str(error), *place)
+        else:
+            yield Refused(str(error), *place, _FROM_START)
+        return
+    if run.is_open:
+        run.fail("a record of another shape among messages", *place)
+        return
+    for sample in samples:
+        yield Found(sample, *place, _FROM_START)
+
+
+FORMAT = Format(_NAME, _fits, _read, may_grow=False)

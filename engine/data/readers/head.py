@@ -1,0 +1,43 @@
+"""The beginning of a file, by which its format is recognised."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.data.records.limits import Limits
+from engine.data.records.text import UTF8_MARK, clean
+
+BYTES = 1 << 20
+"""How much of a file is looked at."""
+
+_TEXT_BYTES = 1 << 16
+_LINES = 16
+_LOOKS_LIKE_JSON = re.compile(rb'\[[\s\[]*(?:["\]{]|\Z)|\{\s*(?:["}]|\Z)')
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first `BYTES` of a file, or all of it; what is found out about them is found out once."""
+
+    raw: bytes
+    limits: Limits
+
+    @cached_property
+    def visible(self) -> bytes:
+        """The bytes from the first visible character on."""
+        return self.raw.removeprefix(UTF8_MARK).lstrip()
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """The first lines that are not blank."""
+        return [line for line in self.visible.splitlines() if line.strip()][:_LINES]
+
+    @cached_property
+    def looks_like_json(self) -> bool:
+        """Whether it begins with a JSON object, or with an array of strings, arrays or objects."""
+        return bool(self.lines) and _LOOKS_LIKE_JSON.match(self.visible) is not None
+
+    @cached_property
+    def text(self) -> str:
+        """The beginning as clean text; what is not UTF-8 is U+FFFD."""
+        return clean(self.visible[:_TEXT_BYTES].decode("utf-8", errors="replace"))

@@ -1,0 +1,46 @@
+"""What reading a file yields: samples found and pieces refused, each with its place, and where to read on."""
+
+from dataclasses import dataclass
+
+from engine.data.samples import Conversation
+from engine.data.storable import storable
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where reading goes on once a file of ``format`` has grown: what lies before ``offset`` can no longer change."""
+
+    format: str
+    offset: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One sample, from bytes ``start`` to ``end`` of the file; ``line`` counts from 1."""
+
+    sample: Conversation
+    line: int
+    start: int
+    end: int
+    resume: Resume
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Bytes ``start`` to ``end`` cannot be learned from, and why. ``line`` is 0 where the whole file is meant.
+
+    The reason may quote the file: it is made storable here, for whoever passes it on.
+    """
+
+    reason: str
+    line: int
+    start: int
+    end: int
+    resume: Resume
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", storable(self.reason))
+
+
+Item = Found | Refused

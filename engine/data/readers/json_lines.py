@@ -1,0 +1,71 @@
+"""JSON Lines of any shape: a record a line.
+
+A line that is wrong is refused with its number, the others are read. A last line without a line end may be half
+written: it is read, and read again when the file has grown.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from engine.data.readers import json_values
+from engine.data.readers.format import Format
+from engine.data.readers.head import Head
+from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.lines import lines_of
+from engine.data.readers.message_run import MessageRun
+from engine.data.records import messages, registry
+from engine.data.records.limits import FormatError, Limits
+
+_NAME = "lines"
+_GOES_ON = re.compile(rb"[\[{,:]\s*\Z")
+_CONTINUES = re.compile(rb"\s*[,:\]}]")
+
+
+def _fits(head: Head) -> bool:
+    """Whole records a line; also JSON lines of which the first is damaged."""
+    if head.looks_like_json:
+        return _is_json_lines(head.lines, head.limits)
+    return sum(_is_record(line, head.limits) for line in head.lines[1:]) > len(head.lines) // 2
+
+
+def _is_json_lines(lines: Sequence[bytes], limits: Limits) -> bool:
+    """A line is a whole record, or is damaged in a way that no document could be."""
+    first, *others = lines
+    if _is_record(first, limits):
+        return bool(others) or not first.startswith(b"[")  # one long array is better read element by element
+    may_be_document = _GOES_ON.search(first) or (others and _CONTINUES.match(others[0]))
+    return not may_be_document and any(_is_record(line, limits) for line in others)
+
+
+def _is_record(line: bytes, limits: Limits) -> bool:
+    try:
+        return isinstance(json_values.parse(line, limits), dict | list)
+    except FormatError:
+        return False
+
+
+def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
+    """JSON Lines. Lines that are one message each are together one conversation."""
+    run = MessageRun(_NAME, limits)
+    for line in lines_of(stream, limits, resume.offset, resume.line):
+        place = (line.number, line.start, line.end)
+        try:
+            value = json_values.parse(line.content(limits), limits, line.start)
+            if messages.is_message(value):
+                run.add(value, *place)
+                continue
+            samples = registry.parse(value, limits)
+        except FormatError as error:
+            if run.is_open:
+                run.fail(str(error), *place)
+            else:
+                yield Refused(str(error), *place, line.resume(_NAME))
+            continue
+        yield from run.finish(Resume(_NAME, line.start, line.number))
+        for sample in samples:
+            yield Found(sample, *place, line.resume(_NAME))
+    yield from run.finish(None)
+
+
+FORMAT = Format(_NAME, _fits, _read, may_grow=True)

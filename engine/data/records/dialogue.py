@@ -1,0 +1,110 @@
+"""Turns of any shape put together into a dialogue: cleaned, blank ones left out, checked."""
+
+import json
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from pydantic import JsonValue
+
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.text import clean
+from engine.data.samples import Dialogue, Message, Role, ToolCall
+
+
+class Turn(NamedTuple):
+    """A message as a file has it: not yet cleaned, perhaps blank."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    tool_call_id: str = ""
+    weight: Literal[0, 1] = 1
+
+
+def dialogue_of(turns: Iterable[Turn], limits: Limits) -> Dialogue:
+    """A dialogue of these turns.
+
+    Raises:
+        FormatError: there is no assistant turn to learn, or there are too many turns.
+    """
+    messages = messages_of(turns, limits)
+    if not any(message.is_supervised for message in messages):
+        if any(message.role == "assistant" for message in messages):
+            raise FormatError("every assistant turn has weight 0: there is no answer to learn")
+        raise FormatError("no assistant turn with words in it: there is no answer to learn")
+    return Dialogue(messages)
+
+
+def messages_of(turns: Iterable[Turn], limits: Limits) -> tuple[Message, ...]:
+    """These turns cleaned, without blank ones.
+
+    Raises:
+        FormatError: there are too many turns.
+    """
+    cleaned = (_cleaned(turn) for turn in turns)
+    messages = tuple(message for message in cleaned if message.content or message.tool_calls)
+    if len(messages) > limits.turns:
+        raise FormatError(f"{len(messages)} turns are more than the {limits.turns} that one conversation may have")
+    return messages
+
+
+def _cleaned(turn: Turn) -> Message:
+    role, content, calls, name, call_id, weight = turn
+    if not (calls or name or call_id):
+        return Message(role, clean(content), weight=weight)
+    calls = tuple(_cleaned_call(call) for call in calls)
+    # Cleaned together with its calls, because what is blank at the end of the content is not at the end of the turn.
+    written = "\n".join(call.text for call in calls)
+    said = clean(f"{content}\n{written}" if content else written).removesuffix(written).removesuffix("\n")
+    return Message(role, said if calls else clean(content), calls, clean(name), clean(call_id), weight)
+
+
+def _cleaned_call(call: ToolCall) -> ToolCall:
+    cleaned = json.loads(clean(call.text))
+    return ToolCall(cleaned["name"], cleaned["arguments"], clean(call.id))
+
+
+def system_turn(system: JsonValue, tools: JsonValue) -> list[Turn]:
+    """The turn that opens a dialogue with instructions, the tools that may be called, or both; none without either.
+
+    Raises:
+        FormatError: the instructions are not text.
+    """
+    if system is not None and not isinstance(system, str):
+        raise FormatError(f"'system' must be a string, not {kind_of(system)}")
+    parts = [system] if system else []
+    if tools and tools != "[]":
+        parts.append(f"Tools:\n{tools if isinstance(tools, str) else json.dumps(tools, ensure_ascii=False)}")
+    return [Turn("system", "\n\n".join(parts))] if parts else []
+
+
+def string_of(record: dict[str, JsonValue], *names: str) -> str:
+    """The text under the first of ``names`` that is there; missing and null are empty.
+
+    Raises:
+        FormatError: it is not text.
+    """
+    for name in names:
+        value = record.get(name)
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            raise FormatError(f"'{name}' must be a string, not {kind_of(value)}")
+    return ""
+
+
+def kind_of(value: JsonValue) -> str:
+    """What a JSON value is, in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+    return "an object"

@@ -1,0 +1,167 @@
+"""Lists of messages, as OpenAI (``role``, ``content``) and ShareGPT (``from``, ``value``) write them.
+
+OpenAI content is a string or a list of ``{"type": "text", "text"}`` parts. ``weight`` 0 marks a turn as context only.
+"""
+
+import contextlib
+import json
+from typing import Literal
+
+from pydantic import JsonValue
+
+from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.roles import role_of
+from engine.data.samples import Dialogue, ToolCall
+
+_DEEPEST_ARGUMENTS = 64
+"""Levels of the arguments of a tool call, where they are written as a string."""
+
+
+def is_message(value: JsonValue) -> bool:
+    """Whether this is one message by itself."""
+    if not isinstance(value, dict):
+        return False
+    return ("role" in value and ("content" in value or "tool_calls" in value)) or ("from" in value and "value" in value)
+
+
+def is_message_list(value: JsonValue) -> bool:
+    """Whether this is a bare array of messages."""
+    return isinstance(value, list) and bool(value) and is_message(value[0])
+
+
+def parse(messages: JsonValue, limits: Limits, system: JsonValue = None, tools: JsonValue = None) -> Dialogue:
+    """A dialogue from a list of messages, with instructions and tools from beside it.
+
+    Raises:
+        FormatError: it is not a list of messages, or not a dialogue.
+    """
+    return dialogue_of([*system_turn(system, tools), *turns_of(messages)], limits)
+
+
+def parse_openai(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
+    """``{"messages": [...], "tools"?}``."""
+    return dialogue_of(openai_turns(record), limits)
+
+
+def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
+    """The turns of an OpenAI record, before they are cleaned.
+
+    Raises:
+        FormatError: something in it is not a message.
+    """
+    tools = record.get("tools") or record.get("functions")
+    return [*system_turn(record.get("system"), tools), *turns_of(record["messages"])]
+
+
+def parse_sharegpt(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
+    """``{"conversations": [...], "system"?, "tools"?}``; ``conversation`` does as well."""
+    return dialogue_of(sharegpt_turns(record), limits)
+
+
+def sharegpt_turns(record: dict[str, JsonValue]) -> list[Turn]:
+    """The turns of a ShareGPT record, before they are cleaned.
+
+    Raises:
+        FormatError: something in it is not a message.
+    """
+    turns = record["conversations"] if "conversations" in record else record["conversation"]
+    return [*system_turn(record.get("system"), record.get("tools")), *turns_of(turns)]
+
+
+def turns_of(messages: JsonValue) -> list[Turn]:
+    """The turns of a list of messages.
+
+    Raises:
+        FormatError: something in it is not a message.
+    """
+    if not isinstance(messages, list):
+        raise FormatError(f"messages must be an array, not {kind_of(messages)}")
+    return [turn_of(message, number) for number, message in enumerate(messages, 1)]
+
+
+def turn_of(message: JsonValue, number: int) -> Turn:
+    """One message as a turn; ``number`` counts from 1.
+
+    Raises:
+        FormatError: it is not a message, its role is unknown, or it holds something other than text.
+    """
+    if not isinstance(message, dict) or not is_message(message):
+        seen = f"an object with {_keys(message)}" if isinstance(message, dict) else kind_of(message)
+        raise FormatError(f"turn {number}: expected a message with role and content (or from and value), found {seen}")
+    weight = _weight(message.get("weight"), number)
+    if "role" not in message:
+        return Turn(role_of(message["from"], number), _content(message["value"], number), weight=weight)
+    return Turn(
+        role_of(message["role"], number),
+        _content(message.get("content"), number),
+        _calls(message, number),
+        _word(message.get("name")),
+        _word(message.get("tool_call_id")),
+        weight,
+    )
+
+
+def _weight(weight: JsonValue, number: int) -> Literal[0, 1]:
+    if weight is None or weight == 1:
+        return 1
+    if weight == 0:
+        return 0
+    raise FormatError(f"turn {number}: weight must be 1 (learned) or 0 (context only)")
+
+
+def _word(value: JsonValue) -> str:
+    """A name or an id; what is something else is not one."""
+    return value if isinstance(value, str) else ""
+
+
+def _content(content: JsonValue, number: int) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise FormatError(f"turn {number}: content must be a string or a list of parts, not {kind_of(content)}")
+    return "\n".join(_part(part, number) for part in content)
+
+
+def _part(part: JsonValue, number: int) -> str:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict) and isinstance(text := part.get("text"), str):
+        return text
+    kind = part.get("type") if isinstance(part, dict) else kind_of(part)
+    raise FormatError(f"turn {number}: a part of type {kind!r}: only text can be learned")
+
+
+def _calls(message: dict[str, JsonValue], number: int) -> tuple[ToolCall, ...]:
+    calls = message.get("tool_calls") or ([{"function": call}] if (call := message.get("function_call")) else [])
+    if not isinstance(calls, list):
+        raise FormatError(f"turn {number}: tool_calls must be an array, not {kind_of(calls)}")
+    return tuple(_call(call, number) for call in calls)
+
+
+def _call(call: JsonValue, number: int) -> ToolCall:
+    function = call.get("function", call) if isinstance(call, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(call, dict) or not isinstance(function, dict) or not isinstance(name, str):
+        raise FormatError(f"turn {number}: a tool call needs a function with a name")
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        # Arguments that are not JSON stay the string they are: models write such, and the call was made with them.
+        with contextlib.suppress(ValueError, RecursionError):
+            parsed: JsonValue = json.loads(arguments)
+            arguments = arguments if _is_deeper(parsed, _DEEPEST_ARGUMENTS) else parsed
+    return ToolCall(name, arguments, _word(call.get("id")))
+
+
+def _is_deeper(value: JsonValue, levels: int) -> bool:
+    """Whether objects and arrays are nested deeper: a string hides its nesting from the limits of a record."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
+
+
+def _keys(record: dict[str, JsonValue]) -> str:
+    return ", ".join(sorted(record)[:8])[:120] or "nothing in it"

@@ -1,0 +1,56 @@
+"""Plain text, cut into pieces that fit a context.
+
+A piece ends at the last paragraph end, else line end, else space, in the second half of its 8,000 bytes. Where a piece
+ends depends only on the bytes from its own start on, so a text that grows keeps all its pieces but the last.
+"""
+
+from engine.data.records.limits import FormatError
+from engine.data.records.text import clean, decode
+from engine.data.samples import Text
+
+PIECE = 8_000
+"""Bytes of the longest piece."""
+
+_BORDERS = (b"\n\n", b"\r\n\r\n", b"\n", b" ")
+
+
+def cut(raw: bytes, longest: int = PIECE) -> int:
+    """The length of the first piece of ``raw``, which goes on to the end of the text or is at least ``longest``."""
+    if len(raw) <= longest:
+        return len(raw)
+    for border in _BORDERS:
+        at = raw.rfind(border, longest // 2, longest)
+        if at >= 0:
+            return at + len(border)
+    end = longest
+    while end > longest - 4 and raw[end] & 0xC0 == 0x80:  # not inside a character of several bytes
+        end -= 1
+    return end
+
+
+def piece(raw: bytes, offset: int = 0) -> Text | None:
+    """One piece as a sample; none where it holds only blanks.
+
+    Raises:
+        FormatError: it is not UTF-8.
+    """
+    text = clean(decode(raw, offset))
+    return Text(text) if text else None
+
+
+def pieces(text: str, longest: int = PIECE) -> list[Text]:
+    """The text of one record, cut into pieces of at most ``longest`` bytes.
+
+    Raises:
+        FormatError: there is nothing in it.
+    """
+    raw = clean(text).encode()
+    found = []
+    while raw:
+        length = cut(raw, longest)
+        if made := piece(raw[:length]):
+            found.append(made)
+        raw = raw[length:]
+    if not found:
+        raise FormatError("'text' is empty")
+    return found

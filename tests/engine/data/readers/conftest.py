@@ -1,0 +1,120 @@
+"""Made conversations, and a writer for every shape that people bring."""
+
+import io
+import json
+
+import pytest
+from hypothesis import strategies as st
+
+from engine.data.readers.items import Found, Refused
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.records.text import clean
+from engine.data.samples import Conversation, Dialogue, Message
+
+DEFAULTS = Limits()
+
+
+def read_bytes(raw: bytes, limits: Limits = DEFAULTS) -> tuple[list[Conversation], list[Refused]]:
+    items = list(read_known(io.BytesIO(raw), limits))
+    return [i.sample for i in items if isinstance(i, Found)], [i for i in items if isinstance(i, Refused)]
+
+
+@pytest.fixture(scope="session", name="read_bytes")
+def reader_of_bytes():
+    return read_bytes
+
+
+def said(alphabet: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[str]:
+    """Words in their normal form."""
+    characters = st.characters(exclude_categories=["Cs"]) if alphabet is None else alphabet
+    return st.text(characters, min_size=1, max_size=40).map(clean).filter(bool)
+
+
+def conversations(words: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Conversation]:
+    """Dialogues of any roles with at least one answer."""
+    words = said() if words is None else words
+    turns = st.builds(Message, st.sampled_from(["system", "user", "assistant", "tool"]), words)
+    return st.tuples(st.lists(turns, max_size=5), st.builds(Message, st.just("assistant"), words)).flatmap(
+        lambda parts: st.permutations([*parts[0], parts[1]]).map(lambda order: Dialogue(messages=tuple(order)))
+    )
+
+
+def exchanges(words: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Conversation]:
+    """A user and an assistant in turn."""
+    words = said() if words is None else words
+    return st.lists(st.tuples(words, words), min_size=1, max_size=4).map(
+        lambda pairs: Dialogue(
+            messages=tuple(
+                message
+                for question, answer in pairs
+                for message in (Message("user", question), Message("assistant", answer))
+            )
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def strategies():
+    class Strategies:
+        pass
+
+    made = Strategies()
+    made.said, made.conversations, made.exchanges = said, conversations, exchanges
+    return made
+
+
+NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
+
+
+def openai(c: Conversation) -> object:
+    return {"messages": [{"role": m.role, "content": m.content} for m in c.messages]}
+
+
+def openai_parts(c: Conversation) -> object:
+    return {"messages": [{"role": m.role, "content": [{"type": "text", "text": m.content}]} for m in c.messages]}
+
+
+def sharegpt(c: Conversation) -> object:
+    return {"id": "x", "conversations": [{"from": NAMES[m.role], "value": m.content} for m in c.messages]}
+
+
+def array(c: Conversation) -> object:
+    return [{"role": m.role, "content": m.content} for m in c.messages]
+
+
+def alpaca(c: Conversation) -> object:
+    *history, question, answer = [m.content for m in c.messages]
+    pairs = [list(pair) for pair in zip(history[::2], history[1::2], strict=True)]
+    return {"instruction": question, "input": "", "output": answer, "history": pairs}
+
+
+def completion(c: Conversation) -> object:
+    return {"prompt": array(Dialogue(messages=c.messages[:-1])), "completion": array(c)[-1:]}
+
+
+def preference(c: Conversation) -> object:
+    rejected = {"role": "assistant", "content": "a worse answer"}
+    return {"prompt": array(c)[:-1], "chosen": array(c)[-1:], "rejected": [rejected]}
+
+
+JSON_SHAPES = {
+    "openai": (openai, "any"),
+    "openai parts": (openai_parts, "any"),
+    "sharegpt": (sharegpt, "any"),
+    "array": (array, "any"),
+    "alpaca": (alpaca, "exchange"),
+    "completion": (completion, "exchange"),
+    "preference": (preference, "exchange"),
+}
+
+
+@pytest.fixture(scope="session", params=JSON_SHAPES)
+def json_shape(request):
+    """A writer of records, and the strategy of what it can write."""
+    writer, kind = JSON_SHAPES[request.param]
+    return writer, conversations() if kind == "any" else exchanges()
+
+
+def dumps(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
