@@ -20,7 +20,7 @@ from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor import activation, home, sockets
 from daemon.supervisor.lock import Lock
 from daemon.supervisor.notify import Notifier
-from daemon.supervisor.roles import ROLES, Role
+from daemon.supervisor.processes.roles import ROLES, Role
 from daemon.supervisor.start_error import StartError
 from daemon.supervisor.supervisor import Supervisor
 

@@ -18,22 +18,22 @@ from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
 from daemon.settings.sections import Tables
 from daemon.supervisor import file_threads
-from daemon.supervisor.control_api import ControlApi, group_of
-from daemon.supervisor.database import StoreDamagedError
-from daemon.supervisor.learning import Learning
+from daemon.supervisor.api.app import ControlApi, group_of
+from daemon.supervisor.api.operations import House
+from daemon.supervisor.learning.learning import Learning
+from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
-from daemon.supervisor.operations import House
-from daemon.supervisor.ports import WorkerUnavailableError
-from daemon.supervisor.promotion import NotAllowedError
-from daemon.supervisor.roles import ROLES, Role
+from daemon.supervisor.processes.pool import Workers
+from daemon.supervisor.processes.ports import WorkerUnavailableError
+from daemon.supervisor.processes.roles import ROLES, Role
+from daemon.supervisor.processes.state import WorkerState
+from daemon.supervisor.processes.worker import Change
 from daemon.supervisor.service_state import ServiceState, describe, reasons, service_state
 from daemon.supervisor.sockets import Sockets
 from daemon.supervisor.start_error import StartError
-from daemon.supervisor.store import StoreUnavailableError
-from daemon.supervisor.troubles import Troubles
-from daemon.supervisor.worker import Change
-from daemon.supervisor.worker_state import WorkerState
-from daemon.supervisor.workers import Workers
+from daemon.supervisor.store.database import StoreDamagedError
+from daemon.supervisor.store.degradations import Troubles
+from daemon.supervisor.store.store import StoreUnavailableError
 
 _SLACK_SECONDS = 3.0
 """What a stop may take beyond the grace of the workers: to kill them, and to close the store."""

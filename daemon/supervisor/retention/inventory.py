@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from control.paths import Paths
 from daemon.settings.sections import RetentionSettings
-from daemon.supervisor.records import Cycle, Version
 from daemon.supervisor.retention import disk
 from daemon.supervisor.retention.plan import Kind, Policy, Thing
+from daemon.supervisor.store.records import Cycle, Version
 
 _METRIC = "bits_per_byte"
 _GIGABYTE = 10**9

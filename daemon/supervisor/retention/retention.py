@@ -11,15 +11,15 @@ from pydantic import JsonValue
 from control.paths import Paths
 from daemon import log
 from daemon.settings.sections import Tables
-from daemon.supervisor.attempts import FailedError
-from daemon.supervisor.cycles import Cycles
-from daemon.supervisor.evaluations import Evaluations
-from daemon.supervisor.promotion import Promotion
-from daemon.supervisor.records import Cycle
+from daemon.supervisor.learning.attempts import FailedError
+from daemon.supervisor.learning.cycles import Cycles
+from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.promotion import Promotion
 from daemon.supervisor.retention import disk, room
 from daemon.supervisor.retention.inventory import Known, needed_versions, policy, things
 from daemon.supervisor.retention.plan import Plan, Thing, plan
-from daemon.supervisor.store import Store, StoreUnavailableError
+from daemon.supervisor.store.records import Cycle
+from daemon.supervisor.store.store import Store, StoreUnavailableError
 
 _logger = log.get(__name__)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daemon.supervisor.records import Cycle
+from daemon.supervisor.store.records import Cycle
 from engine.config.training import TrainingSettings
 
 _WEIGHTS = 4

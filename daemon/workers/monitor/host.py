@@ -68,7 +68,7 @@ class Host:
 
 def _worker_name(process: psutil.Process) -> str | None:
     modules = (argument for argument in process.cmdline() if argument.startswith(_WORKERS))
-    return next((module.removeprefix(_WORKERS) for module in modules), None)
+    return next((module.removeprefix(_WORKERS).split(".")[0] for module in modules), None)
 
 
 def _together(first: ProcessFigures, other: ProcessFigures) -> ProcessFigures:

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from control.paths import socket_address
-from daemon.supervisor import reaper
+from daemon.supervisor.processes import reaper
 from tests.daemon.supervisor.scripted import Crew, StartCrew, StartThord, Thord, alive, wait_until
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37

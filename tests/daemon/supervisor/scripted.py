@@ -18,9 +18,9 @@ from control.paths import Paths, at_home
 from daemon import log
 from daemon.messages import FromWorker
 from daemon.settings.sections import SupervisionSettings, Tables
-from daemon.supervisor.roles import ROLES
-from daemon.supervisor.worker import Change
-from daemon.supervisor.workers import Workers
+from daemon.supervisor.processes.pool import Workers
+from daemon.supervisor.processes.roles import ROLES
+from daemon.supervisor.processes.worker import Change
 from engine.config.training import TrainingSettings
 
 HERE = Path(__file__).parent

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from daemon.supervisor.main import main
-from daemon.supervisor.roles import ROLES
+from daemon.supervisor.processes.roles import ROLES
 
 if __name__ == "__main__":
     split = sys.argv.index("--")

@@ -40,10 +40,10 @@ from daemon.messages import (
     WorkerName,
 )
 from daemon.settings.sections import DataSettings, SupervisionSettings, Tables
-from daemon.supervisor.database import Database
-from daemon.supervisor.learning import Learning
-from daemon.supervisor.ports import OnMessage, WorkerLostError, WorkerUnavailableError
-from daemon.supervisor.troubles import Troubles
+from daemon.supervisor.learning.learning import Learning
+from daemon.supervisor.processes.ports import OnMessage, WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.store.database import Database
+from daemon.supervisor.store.degradations import Troubles
 from engine import artifacts
 
 STEPS = 6

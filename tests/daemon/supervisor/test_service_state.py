@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.messages import WorkerName
+from daemon.supervisor.processes.state import WorkerState
 from daemon.supervisor.service_state import ServiceState, describe, service_state
-from daemon.supervisor.worker_state import WorkerState
 
 STATES = st.fixed_dictionaries({name: st.sampled_from(WorkerState) for name in ("intake", "server", "monitor")})
 TROUBLES = st.lists(st.sampled_from(["the disk is full"]), max_size=1)

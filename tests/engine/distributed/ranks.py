@@ -85,6 +85,6 @@ for line in sys.stdin:
     os.environ |= {key: str(value) for key, value in order["environment"].items()}
     print(json.dumps(carry_out(order, Meeting())), flush=True)
     if order.get("leave"):
-        os._exit(1)  # as `daemon.workers.rank` does
+        os._exit(1)  # as `daemon.workers.trainer.rank` does
     if dist.is_initialized():
         dist.destroy_process_group()

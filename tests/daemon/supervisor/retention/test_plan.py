@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.settings.sections import RetentionSettings
-from daemon.supervisor.records import Version
 from daemon.supervisor.retention.inventory import Known, needed_versions, policy
 from daemon.supervisor.retention.plan import Kind, Policy, Thing, plan
+from daemon.supervisor.store.records import Version
 
 NOW = 1_000_000.0
 KINDS = typing.get_args(Kind)

@@ -8,9 +8,9 @@ import pytest
 
 from control.paths import Paths, at_home
 from daemon.settings.sections import RetentionSettings, Tables
-from daemon.supervisor.learning import Learning
+from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.retention import disk
-from daemon.supervisor.store import PurgedError
+from daemon.supervisor.store.store import PurgedError
 from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, publish, settled, tables
 
 BLOCK = 1 << 16

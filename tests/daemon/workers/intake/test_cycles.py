@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from daemon.supervisor.set_aside import set_aside
+from daemon.supervisor.intake.set_aside import set_aside
 from daemon.workers.intake import growth
 from daemon.workers.intake.ledger import LedgerError, StorageError, open_database
 from engine.data.samples import Text

@@ -1,0 +1,136 @@
+"""Cycles: start, look, follow, cancel."""
+
+import asyncio
+from collections.abc import Sequence
+
+from pydantic import Field, JsonValue, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from control.corpora import NAMED
+from daemon.settings import faults
+from daemon.supervisor.api.errors import ControlError
+from daemon.supervisor.api.ndjson import NdjsonResponse
+from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, House, Operation, check_files
+from daemon.supervisor.api.permissions import Access
+from daemon.supervisor.learning import sample_answers, versions
+from daemon.supervisor.learning.learning import Learning
+from daemon.supervisor.store.records import CycleRequest, moment, version_name
+from engine.config.training import TrainingSettings
+
+
+class TrainBody(Body):
+    """What to learn. All empty: what came in, by the settings.
+
+    ``corpus`` may name ``enwik8``. With ``split`` the files are judged on parts of their own. ``base`` is the version
+    to go on from, in place of the one that serves.
+    """
+
+    train_files: tuple[str, ...] = ()
+    validation_files: tuple[str, ...] = ()
+    corpus: tuple[str, ...] = ()
+    split: bool = False
+    base: int | None = Field(None, gt=0, lt=NUMBERS_END)
+    overrides: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+async def train(call: Call) -> Response:
+    """Queue a cycle; 409 with the number of the one under way."""
+    body = await call.body(TrainBody)
+    check_files((*body.train_files, *body.validation_files, *(name for name in body.corpus if name not in NAMED)))
+    _check_corpora(body.corpus, call.house)
+    _check_overrides(call.house.service.tables.training, body.overrides)
+    if body.base is not None:
+        await _check_base(call.house.learning, body.base)
+    request = CycleRequest(**{name: getattr(body, name) for name in TrainBody.model_fields})
+    cycle = await call.house.learning.cycles.trigger(f"manual by {call.by}", request)
+    return JSONResponse(cycle.to_json(), 202)
+
+
+async def cycles(call: Call) -> Response:
+    """Newest first."""
+    learning = call.house.learning
+    return JSONResponse([learning.cycles.describe(cycle) for cycle in await learning.store.cycles(call.limit(50))])
+
+
+async def cycle(call: Call) -> Response:
+    """One, with the figures of its gate, and what its version and the one before it answered."""
+    learning = call.house.learning
+    cycle = await learning.store.cycle(call.number("id"))
+    answered = (
+        await asyncio.to_thread(sample_answers.of_version, learning.paths, cycle.version) if cycle.version else []
+    )
+    return JSONResponse({**learning.cycles.describe(cycle), "samples": answered})
+
+
+async def cancel(call: Call) -> Response:
+    """Returns when it has ended, with when the next one is due: a whole interval later."""
+    learning = call.house.learning
+    cycle = await learning.cycles.cancel(call.number("id"), call.by)
+    return JSONResponse({**cycle.to_json(), "next_cycle_at": moment(await learning.schedule.planned())})
+
+
+async def pause(call: Call) -> Response:
+    """Cycles start by hand only, until it is resumed. The one under way goes on."""
+    pause = await call.house.learning.schedule.pause(call.by)
+    return JSONResponse({"paused": pause.model_dump(mode="json"), "next_cycle_at": None})
+
+
+async def resume(call: Call) -> Response:
+    """What came due meanwhile starts now, once."""
+    schedule = call.house.learning.schedule
+    await schedule.resume(call.by)
+    return JSONResponse({"paused": None, "next_cycle_at": moment(schedule.next_at)})
+
+
+async def follow(call: Call) -> Response:
+    """One JSON object a line: ``progress`` as it comes, at last ``cycle``."""
+    number = call.number("id")
+    await call.house.learning.store.cycle(number)  # 404 while that can still be said
+    return NdjsonResponse(call.house.learning.cycles.follow(number))
+
+
+async def _check_base(learning: Learning, base: int) -> None:
+    """Say at once what the trainer would find, or the server once everything is learned.
+
+    Raises:
+        ControlError: its files are damaged, or its tokenizer is not the one in service.
+        NoSuchRecordError: there is no such version.
+    """
+    await learning.store.whole_version(base)
+    found = await asyncio.to_thread(versions.details, learning.paths, base)
+    if "damaged" in found:
+        raise ControlError(409, "damaged", f"version {version_name(base)} cannot be gone on from: {found['damaged']}")
+    serving = learning.promotion.serving
+    if serving is None:
+        return
+    served = await asyncio.to_thread(versions.details, learning.paths, serving)
+    if found["tokenizer_sha256"] != served.get("tokenizer_sha256"):
+        why = f"version {version_name(base)} has another tokenizer than the one in service, which could not follow it"
+        raise ControlError(409, "foreign_tokenizer", why)
+
+
+def _check_corpora(names: Sequence[str], house: House) -> None:
+    """Say at once what the intake would find: a corpus known by name that is neither here nor to be fetched."""
+    address, folder = house.service.tables.data.enwik8_address, house.learning.paths.corpora
+    missing = [name for name in NAMED if name in names and not address and not (folder / name).exists()]
+    if missing:
+        what = f"to learn from {missing[0]}, set data.{missing[0]}_address to where it can be fetched, by http or https"
+        raise ControlError(422, "bad_settings", what)
+
+
+def _check_overrides(training: TrainingSettings, overrides: dict[str, JsonValue]) -> None:
+    try:
+        TrainingSettings.model_validate({**training.model_dump(), **overrides})
+    except ValidationError as error:
+        raise ControlError(422, "bad_settings", faults.of_training(error)) from None
+
+
+OPERATIONS = (
+    Operation("POST", "/v1/cycles", Access.WORK, "Start a cycle now", train, TrainBody),
+    Operation("GET", "/v1/cycles", Access.READ, "Cycles, newest first", cycles, query={"limit": "how many"}),
+    Operation("GET", "/v1/cycles/{id}", Access.READ, "One cycle, with its gate", cycle),
+    Operation("POST", "/v1/cycles/{id}/cancel", Access.ADMIN, "End a cycle before its time", cancel),
+    Operation("POST", "/v1/pause", Access.ADMIN, "Start no cycle by itself", pause),
+    Operation("POST", "/v1/resume", Access.ADMIN, "Start cycles by itself again", resume),
+    Operation("GET", "/v1/cycles/{id}/follow", Access.READ, "Progress of a cycle, to its end", follow),
+)

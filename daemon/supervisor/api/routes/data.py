@@ -1,0 +1,81 @@
+"""What came in, and what was refused."""
+
+import asyncio
+import sqlite3
+
+from starlette.responses import JSONResponse, Response
+
+from daemon.supervisor.api.errors import ControlError
+from daemon.supervisor.api.operations import Body, Call, Operation
+from daemon.supervisor.api.permissions import Access
+from daemon.supervisor.intake.quarantine import refusals
+from daemon.supervisor.intake.set_aside import set_aside
+
+
+class RetryBody(Body):
+    """What to take up again: what was set aside of one file, by its path or its name; null: all of it."""
+
+    source: str | None = None
+
+
+class ScanBody(Body):
+    """Files to tell about: what became of them. None: what this scan itself reads."""
+
+    files: tuple[str, ...] = ()
+
+
+async def data(call: Call) -> Response:
+    """Counts of conversations."""
+    return JSONResponse(call.house.learning.observed.conversations())
+
+
+async def scan(call: Call) -> Response:
+    """Returns when every watched folder was read through."""
+    return await _scan(call, (await call.body(ScanBody)).files, retry_quarantine=False)
+
+
+async def quarantine(call: Call) -> Response:
+    """Newest first."""
+    try:
+        found = await asyncio.to_thread(refusals, call.house.learning.paths.ledger, call.limit())
+    except sqlite3.Error as error:
+        raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
+    return JSONResponse(found)
+
+
+async def retry_quarantine(call: Call) -> Response:
+    """Returns when every refused file was read again."""
+    return await _scan(call, (), retry_quarantine=True)
+
+
+async def aside(call: Call) -> Response:
+    """By file and reason."""
+    try:
+        found = await asyncio.to_thread(set_aside, call.house.learning.paths.ledger)
+    except sqlite3.Error as error:
+        raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
+    return JSONResponse(found)
+
+
+async def retry(call: Call) -> Response:
+    """Returns when what was set aside is new again."""
+    body = await call.body(RetryBody)
+    taken = await call.house.learning.scans.retake(body.source)
+    if body.source is not None and not taken:
+        raise ControlError(404, "not_found", f"nothing of {body.source} is set aside; 'thorctl data' shows what is")
+    return JSONResponse({"conversations": taken})
+
+
+async def _scan(call: Call, files: tuple[str, ...], *, retry_quarantine: bool) -> Response:
+    found = await call.house.learning.scans.scan(retry_quarantine=retry_quarantine, files=files)
+    return JSONResponse(found.model_dump(mode="json", exclude={"kind", "request"}))
+
+
+OPERATIONS = (
+    Operation("GET", "/v1/data", Access.READ, "Conversations in each state", data),
+    Operation("GET", "/v1/data/set-aside", Access.READ, "What no cycle takes any more, and why", aside),
+    Operation("POST", "/v1/data/retry", Access.ADMIN, "Take up what was set aside", retry, RetryBody),
+    Operation("POST", "/v1/scan", Access.ADMIN, "Look through the inbox now", scan, ScanBody),
+    Operation("GET", "/v1/quarantine", Access.READ, "What was refused", quarantine, query={"limit": "how many"}),
+    Operation("POST", "/v1/quarantine/retry", Access.ADMIN, "Read what was refused again", retry_quarantine),
+)

@@ -1,0 +1,1 @@
+"""What the supervisor asks of the intake, and reads from its database."""

@@ -1,0 +1,1 @@
+"""Cycles and versions: from what came in to what serves."""

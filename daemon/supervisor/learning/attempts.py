@@ -1,0 +1,73 @@
+"""Steps of a cycle that were not done: what went wrong, whether another attempt may help, and how soon.
+
+| what happened                          | another attempt         | the conversations may be at fault |
+| -------------------------------------- | ----------------------- | --------------------------------- |
+| thord was started again                | at once                 | no                                |
+| the worker died, or was away           | soon (`CRASH_PAUSE`)    | yes, but not in collecting        |
+| the worker failed and says: try again  | later (`FAILURE_PAUSE`) | no: a full disk is not theirs     |
+| the server has no room or time now     | later (`FAILURE_PAUSE`) | no                                |
+| the worker failed for good             | none                    | yes, but not in collecting        |
+| the server will not serve the version  | none                    | yes                               |
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from daemon.messages import Failure, FromWorker
+from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
+
+CRASH_PAUSE = 0.5
+FAILURE_PAUSE = 5.0
+"""Seconds before another attempt after a crash, and after a failure that may pass (a full disk); each doubles."""
+LONGEST_PAUSE = 600.0
+"""Seconds; ``supervision.max_attempts`` may be any number, and doubling it would wait for years."""
+
+
+class CutShortError(Exception):
+    """The step was cut short and may be tried again, after ``pause`` seconds or more."""
+
+    def __init__(self, why: str, *, pause: float, data_at_fault: bool) -> None:
+        super().__init__(why)
+        self.pause = pause
+        self.data_at_fault = data_at_fault
+
+
+class FailedError(Exception):
+    """The step cannot be done."""
+
+    def __init__(self, why: str, *, data_at_fault: bool = True, diverged: bool = False) -> None:
+        super().__init__(why)
+        self.data_at_fault = data_at_fault
+        self.diverged = diverged
+
+
+@contextlib.contextmanager
+def work_of_a_process(*, data_at_fault: bool = True) -> Iterator[None]:
+    """A worker that dies at its work is one attempt cut short.
+
+    Raises:
+        CutShortError: it did.
+    """
+    try:
+        yield
+    except (WorkerLostError, WorkerUnavailableError) as error:
+        raise CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=data_at_fault) from error
+
+
+def not_done(answer: FromWorker, *, data_at_fault: bool = True) -> CutShortError | FailedError:
+    """What an answer means that is not the one hoped for."""
+    if not isinstance(answer, Failure):
+        return FailedError(f"the worker gave an answer that does not belong here: '{answer.kind}'")
+    if answer.retry:
+        return CutShortError(answer.reason, pause=FAILURE_PAUSE, data_at_fault=False)
+    return FailedError(answer.reason, data_at_fault=data_at_fault, diverged=answer.diverged)
+
+
+def pause_seconds(first: float, fruitless: int) -> float:
+    """How long to wait before the next attempt: not at all after one that led somewhere, then doubling up to a limit.
+
+    Args:
+        first: seconds after the first fruitless one.
+        fruitless: how many of the last attempts in a row led nowhere.
+    """
+    return min(first * 2.0 ** min(fruitless - 1, 64), LONGEST_PAUSE) if fruitless else 0.0

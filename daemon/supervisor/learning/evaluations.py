@@ -1,0 +1,71 @@
+"""Evaluations, one at a time: a cycle's own, and those a person asks for."""
+
+import asyncio
+
+from daemon.messages import Evaluate, Evaluated, Failure, FromWorker
+from daemon.supervisor.learning.promotion import Promotion
+from daemon.supervisor.learning.request_numbers import RequestNumbers
+from daemon.supervisor.processes.ports import OnMessage, Workers
+from daemon.supervisor.store.store import NoSuchRecordError, Store
+
+
+class EvaluationFailedError(Exception):
+    """The evaluator could not judge the version; the message says why."""
+
+
+class Evaluations:
+    """Gives the evaluator its work.
+
+    Attributes:
+        judging: versions that it measures because a person asked for it.
+    """
+
+    def __init__(self, store: Store, workers: Workers, promotion: Promotion, numbers: RequestNumbers) -> None:
+        self._store = store
+        self._workers = workers
+        self._promotion = promotion
+        self._numbers = numbers
+        self._one_at_a_time = asyncio.Lock()
+        self.judging: set[int] = set()
+
+    async def run(self, command: Evaluate, on_message: OnMessage = lambda _: None) -> FromWorker:
+        """Have the evaluator do one command; waits for another that is under way. ``on_message`` hears of progress.
+
+        Raises:
+            WorkerLostError: it ended without an answer.
+        """
+        async with self._one_at_a_time:
+            return await self._workers.run("evaluator", command, on_message)
+
+    async def judge(self, number: int | None, files: tuple[str, ...]) -> Evaluated:
+        """Judge a version (null: the one in service) on files, or on what its own cycle held out.
+
+        It is compared with the version in service, or with the baseline where it is that one itself.
+
+        Raises:
+            NoSuchRecordError: there is no such version, or none serves.
+            PurgedError: its weights are gone.
+            EvaluationFailedError: it could not be done.
+            WorkerLostError: the evaluator ended without an answer.
+        """
+        serving = self._promotion.serving
+        if number is None and serving is None:
+            raise NoSuchRecordError("there is no version in service yet")
+        version = await self._store.whole_version(serving if number is None and serving is not None else number or 0)
+        command = Evaluate(
+            request=self._numbers.next(),
+            version=version.number,
+            incumbent=None if version.number == serving else serving,
+            cycle=None if files else version.cycle,
+            files=files,
+        )
+        self.judging.add(version.number)
+        try:
+            answer = await self.run(command)
+        finally:
+            self.judging.discard(version.number)
+        if isinstance(answer, Failure):
+            raise EvaluationFailedError(answer.reason)
+        if not isinstance(answer, Evaluated):
+            raise EvaluationFailedError(f"the evaluator answered with '{answer.kind}'")
+        return answer

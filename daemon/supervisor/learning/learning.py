@@ -1,0 +1,86 @@
+"""Everything about cycles and versions, put together."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from control.paths import Paths
+from daemon.settings.sections import Tables
+from daemon.supervisor.intake.scans import Scans
+from daemon.supervisor.learning import cycles_on_disk, versions
+from daemon.supervisor.learning.cycles import Cycles
+from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.imports import Imports
+from daemon.supervisor.learning.promotion import Promotion
+from daemon.supervisor.learning.request_numbers import RequestNumbers
+from daemon.supervisor.learning.schedule import Schedule
+from daemon.supervisor.processes.observed import Observed
+from daemon.supervisor.processes.ports import Workers
+from daemon.supervisor.retention.retention import Retention
+from daemon.supervisor.store.degradations import Troubles, insist
+from daemon.supervisor.store.store import Store
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Store, swap, driver and schedule of one thord. Make it with `open`, then `recover`, at last `close`."""
+
+    store: Store
+    promotion: Promotion
+    evaluations: Evaluations
+    imports: Imports
+    scans: Scans
+    cycles: Cycles
+    schedule: Schedule
+    retention: Retention
+    observed: Observed
+    troubles: Troubles
+    paths: Paths
+
+    @classmethod
+    async def open(cls, paths: Paths, tables: Callable[[], Tables], workers: Workers, troubles: Troubles) -> "Learning":
+        """Open the store and put the parts together. ``tables`` gives the settings as they are now.
+
+        Raises:
+            StoreDamagedError: the database cannot be used; the message says what to do.
+            StoreUnavailableError: it cannot be opened now.
+        """
+        store = await Store.open(paths.database, paths.backups)
+        promotion = Promotion(store, workers, paths, tables, troubles)
+        numbers = RequestNumbers()
+        evaluations = Evaluations(store, workers, promotion, numbers)
+        cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
+        schedule = Schedule(store, cycles, workers, paths, tables, troubles)
+        retention = Retention(store, promotion, cycles, evaluations, paths, tables)
+        cycles.on_end(lambda _: retention.begin())
+        schedule.at_night = retention.begin
+        return cls(
+            store=store,
+            promotion=promotion,
+            evaluations=evaluations,
+            imports=Imports(store, workers, paths, numbers),
+            scans=Scans(workers, numbers),
+            cycles=cycles,
+            schedule=schedule,
+            retention=retention,
+            observed=Observed(workers),
+            troubles=troubles,
+            paths=paths,
+        )
+
+    async def recover(self) -> None:
+        """Repair what a crash left and go on. It does not wait for workers."""
+        await self.promotion.recover()
+        await insist(lambda: versions.adopt(self.store, self.paths), self.troubles)
+        found = await asyncio.to_thread(cycles_on_disk.find, self.paths)
+        await insist(lambda: self.store.adopt_cycles(found), self.troubles)
+        await insist(self.retention.finish, self.troubles)
+        await self.cycles.recover()
+        await self.schedule.start()
+        self.retention.begin()
+
+    async def close(self) -> None:
+        """Stop in good order; what is unfinished goes on at the next start."""
+        await self.schedule.close()
+        await asyncio.gather(self.cycles.close(), self.promotion.close(), self.retention.close())
+        await self.store.close()

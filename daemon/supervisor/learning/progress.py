@@ -1,0 +1,99 @@
+"""Who follows a cycle, and what they are told: its state, its phase or step of the moment, and what slows it down."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from pydantic import JsonValue
+
+from daemon.cycle import CycleState
+from daemon.messages import PhaseProgress, TrainProgress
+from daemon.supervisor.store.records import Cycle
+
+_QUEUED_LINES = 256
+"""A follower who reads more slowly than this misses the oldest lines."""
+
+Line = dict[str, JsonValue]
+
+
+class CycleWatch:
+    """Hands lines about the cycle under way to whoever follows it.
+
+    Args:
+        slowed_to: the share of a processor that the run of the moment has, where other programs slow it down.
+    """
+
+    def __init__(self, slowed_to: Callable[[], float | None]) -> None:
+        self._slowed_to = slowed_to
+        self._told: float | None = None
+        self._cycle: Cycle | None = None
+        self._training: TrainProgress | None = None
+        self._phase: PhaseProgress | None = None
+        self._followers: dict[asyncio.Queue[Line | None], int] = {}
+
+    @contextlib.contextmanager
+    def lines(self, number: int) -> Iterator[AsyncIterator[Line]]:
+        """The lines told about a cycle from now on, until it ends."""
+        queue: asyncio.Queue[Line | None] = asyncio.Queue()
+        self._followers[queue] = number
+        try:
+            yield _until_none(queue)
+        finally:
+            del self._followers[queue]
+
+    def describe(self, cycle: Cycle) -> Line:
+        """Where the cycle is now."""
+        line: Line = {"cycle": cycle.id, "state": cycle.state.value, "attempt": cycle.attempt}
+        if cycle.state is CycleState.TRAINING and self._training is not None and self._training.cycle == cycle.id:
+            line.update(self._training.model_dump(mode="json", exclude={"kind"}))
+        if (slowed_to := self._slowed_to()) is not None:
+            line["slowed_to"] = slowed_to
+        if self._phase is not None and self._phase.request == cycle.id:
+            line.update(self._phase.model_dump(mode="json", exclude={"kind", "request"}))
+        return line
+
+    def tell(self, cycle: Cycle) -> None:
+        """The cycle is in a new state or at a new attempt."""
+        self._cycle, self._phase = cycle, None
+        self._send(cycle.id, self.describe(cycle))
+
+    def train(self, progress: TrainProgress) -> None:
+        """Training came further."""
+        self._training, self._phase = progress, None
+        if self._cycle is not None and self._cycle.id == progress.cycle:
+            self._send(progress.cycle, self.describe(self._cycle))
+
+    def beaten(self) -> None:
+        """A worker showed that it lives: a time to say that its share of the processors is another now."""
+        if self._cycle is not None and self._slowed_to() != self._told:
+            self._told = self._slowed_to()
+            self._send(self._cycle.id, self.describe(self._cycle))
+
+    def phase(self, progress: PhaseProgress) -> None:
+        """Something came further that is no step of training."""
+        if self._cycle is not None and self._cycle.id == progress.request:
+            self._phase = progress
+            self._send(progress.request, self.describe(self._cycle))
+
+    def end(self, cycle: Cycle) -> None:
+        """The cycle has ended."""
+        self._cycle, self._training, self._phase = None, None, None
+        self._send(cycle.id, None)
+
+    def close(self) -> None:
+        """Let every follower go."""
+        for queue in self._followers:
+            queue.put_nowait(None)
+
+    def _send(self, number: int, line: Line | None) -> None:
+        for queue, followed in self._followers.items():
+            if followed != number:
+                continue
+            if queue.qsize() >= _QUEUED_LINES:
+                queue.get_nowait()
+            queue.put_nowait(line)
+
+
+async def _until_none(queue: asyncio.Queue[Line | None]) -> AsyncIterator[Line]:
+    while (line := await queue.get()) is not None:
+        yield line

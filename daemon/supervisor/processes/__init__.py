@@ -1,0 +1,1 @@
+"""Processes of workers: started, connected, watched, started again."""

@@ -1,0 +1,386 @@
+"""One worker: carries out what its state machine says, and judges whether it is alive, ready and getting on."""
+
+import asyncio
+import math
+import random
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from daemon import log
+from daemon.messages import Beat, FromWorker, Message, Ready, Stop, WorkerName
+from daemon.settings.sections import SupervisionSettings
+from daemon.supervisor.fair_share.usage import Usage
+from daemon.supervisor.processes.channel import Connection
+from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.processes.process import Exit, WorkerProcess
+from daemon.supervisor.processes.pulse import Clock, Limit, Pulse
+from daemon.supervisor.processes.roles import Role
+from daemon.supervisor.processes.state import (
+    ALIVE,
+    ASKED_TO_END,
+    Action,
+    RestartPolicy,
+    Tally,
+    WorkerEvent,
+    WorkerState,
+    after_death,
+    pause_seconds,
+    transition,
+)
+from daemon.supervisor.store.records import utc_now
+
+_ABORT_SECONDS = 2.0
+"""From SIGABRT, which leaves every thread's stack in the log, to SIGKILL."""
+_DEATHS_SHOWN = 10
+_logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class Death:
+    """One unwanted end of a worker."""
+
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """A worker as ``status`` shows it.
+
+    Attributes:
+        restarts: since it was last started by hand.
+        uptime_seconds: of the process that runs now.
+        activity: what it is doing, in its own words.
+        deaths: the newest last, since it was last started by hand.
+        slowed_to: the share of a processor that it has, where other programs slow it down.
+    """
+
+    state: WorkerState
+    pid: int | None
+    restarts: int
+    uptime_seconds: float | None
+    activity: str
+    deaths: tuple[Death, ...]
+    slowed_to: float | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The worker as clients see it."""
+        return {
+            "state": self.state,
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "uptime_seconds": self.uptime_seconds,
+            "activity": self.activity,
+            "deaths": [{"at": death.at, "reason": death.reason} for death in self.deaths],
+            "slowed_to": self.slowed_to,
+        }
+
+
+@dataclass(frozen=True)
+class Change:
+    """A worker went from one state to another.
+
+    Attributes:
+        worker: which one.
+        before: its state before.
+        now: its state since.
+        pid: its process, if there is one now.
+        detail: what happened, in words.
+        died: its process ended, and nobody had asked for that.
+    """
+
+    worker: WorkerName
+    before: WorkerState
+    now: WorkerState
+    pid: int | None
+    detail: str
+    died: bool
+
+
+@dataclass(frozen=True)
+class _Request:
+    answers: Callable[[FromWorker], bool]
+    answer: asyncio.Future[FromWorker]
+
+
+class Worker:
+    """One of the workers of `roles`.
+
+    Args:
+        role: which one.
+        settings: time limits and the policy of restarts.
+        spawn: starts its process; raises OSError.
+        changed: called after each change of state.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        settings: SupervisionSettings,
+        spawn: "Callable[[Worker], WorkerProcess]",
+        changed: Callable[[Change], None],
+    ) -> None:
+        self.role = role
+        self.name: WorkerName = role.name
+        self.settings = settings
+        self.state = WorkerState.STOPPED
+        self._spawn = spawn
+        self._changed = changed
+        self._turn = asyncio.Event()
+        self._process: WorkerProcess | None = None
+        self._connection: Connection | None = None
+        self._pulse = Pulse()
+        self._silence_seconds = math.inf
+        self._due_at = math.inf
+        self._grace_seconds = 0.0
+        self._overdue_reason = ""
+        self._tally = Tally()
+        self._restarts = 0
+        self._deaths: deque[Death] = deque(maxlen=_DEATHS_SHOWN)
+        self._requests: list[_Request] = []
+        self.listener: Callable[[FromWorker], None] | None = None
+        """Is called, in the loop, with every message."""
+
+    # What others ask ------------------------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, while there is one."""
+        return self._process.pid if self._process else None
+
+    def status(self) -> WorkerStatus:
+        """How it is, now."""
+        return WorkerStatus(
+            state=self.state,
+            pid=self.pid,
+            restarts=self._restarts,
+            uptime_seconds=time.monotonic() - self._process.started_at if self._process else None,
+            activity=self._pulse.activity,
+            deaths=tuple(self._deaths),
+        )
+
+    def start(self) -> None:
+        """Start it, by hand: earlier deaths are forgotten."""
+        self._happened(WorkerEvent.START, "started")
+
+    def stop(self, grace_seconds: float) -> None:
+        """Ask it to finish within ``grace_seconds``; kill it then. Asking again may shorten the time."""
+        self._grace_seconds = grace_seconds
+        self._happened(WorkerEvent.STOP, "asked to stop")
+        if self.state is WorkerState.STOPPING:
+            self._due_at = min(self._due_at, time.monotonic() + grace_seconds)
+
+    def restart(self, grace_seconds: float) -> None:
+        """Ask it to finish, and start it again."""
+        self._grace_seconds = grace_seconds
+        self._happened(WorkerEvent.RESTART, "asked to restart")
+
+    def send(self, message: Message) -> None:
+        """Send one message.
+
+        Raises:
+            WorkerUnavailableError: it is not ready to read any.
+        """
+        if self.state is not WorkerState.RUNNING or not (self._connection and self._connection.send(message)):
+            raise WorkerUnavailableError(f"{self.name} is {self.state}")
+
+    async def request(self, message: Message, answers: Callable[[FromWorker], bool]) -> FromWorker:
+        """Send one message and wait for the first that ``answers`` accepts.
+
+        Raises:
+            WorkerUnavailableError: it is not ready to read any.
+            WorkerLostError: its process ended first.
+        """
+        request = self.expect(answers)
+        try:
+            self.send(message)
+            return await request.answer
+        finally:
+            self.forget(request)
+
+    def expect(self, answers: Callable[[FromWorker], bool]) -> _Request:
+        """Have the next message that ``answers`` accepts resolve a future, which the end of the process breaks."""
+        request = _Request(answers, asyncio.get_running_loop().create_future())
+        self._requests.append(request)
+        return request
+
+    def forget(self, request: _Request) -> None:
+        """Wait no longer."""
+        if not request.answer.cancel() and not request.answer.cancelled():
+            request.answer.exception()  # looked at, so that asyncio does not complain
+        self._requests.remove(request)
+
+    async def reaches(self, *states: WorkerState) -> WorkerState:
+        """Wait until it is in one of ``states``."""
+        while self.state not in states:
+            await self._turn.wait()
+        return self.state
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process:
+            self._process.kill()
+
+    def reap(self) -> None:
+        """Look whether its process has ended."""
+        if self._process:
+            self._process.reap()
+
+    # What its connection tells --------------------------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> None:
+        """Its process said hello."""
+        self._connection = connection
+        if self.state in ASKED_TO_END:  # the question came before there was a channel to ask through
+            self._connection.send(Stop(grace_seconds=max(self._due_at - time.monotonic(), 0.0)))
+
+    def heard(self, connection: Connection, message: FromWorker) -> None:
+        """It sent a message. What comes from the connection of an earlier process is of no interest any more."""
+        if connection is not self._connection:
+            return
+        self._pulse.heard(time.monotonic())
+        if isinstance(message, Beat):
+            self._pulse.beaten(message, self._usage())
+        elif isinstance(message, Ready):
+            self._pulse.ready(self._usage())
+            self._happened(WorkerEvent.READY, "ready")
+        if self.listener:
+            # Not called from here: a fault in it must not cost the worker its connection.
+            asyncio.get_running_loop().call_soon(self.listener, message)
+        for request in tuple(self._requests):
+            if not request.answer.done() and request.answers(message):
+                request.answer.set_result(message)
+
+    # Time -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float:
+        """The monotonic time at which `look` has something to do, if nothing is heard until then."""
+        limits = self._limits()
+        return min(limit.clock.due(limit.seconds) for limit in limits) if limits else self._due_at
+
+    def look(self, now: float) -> None:
+        """Do what is due."""
+        if now < self.deadline:
+            return
+        if self.state is WorkerState.BACKOFF:
+            self._happened(WorkerEvent.DUE, "started again")
+        elif limits := self._limits():
+            for limit in limits:
+                if limit.clock.due(limit.seconds) <= now and (
+                    why := limit.clock.why_over(limit.seconds, self._usage())
+                ):
+                    self._overdue_reason = f"{limit.broken}; {why}"
+                    self._happened(WorkerEvent.OVERDUE, self._overdue_reason)
+                    return
+        else:
+            self._due_at = math.inf
+            self.kill()
+
+    def excuse(self, seconds: float) -> None:
+        """The supervisor did not run for so long, and perhaps nobody did: whoever was being timed gets fresh time."""
+        self._due_at += seconds
+        self._pulse.excuse(self._usage())
+
+    def _limits(self) -> list[Limit]:
+        if self.state is WorkerState.STARTING:
+            return self._pulse.before_ready(self.settings)
+        if self.state is WorkerState.RUNNING:
+            return self._pulse.at_work(self.settings, self._silence_seconds)
+        return []
+
+    def _usage(self) -> Usage:
+        return self._process.usage() if self._process else Usage(time.monotonic())
+
+    # The state machine ----------------------------------------------------------------------------------------------
+
+    def _happened(self, event: WorkerEvent, detail: str, *, died: bool = False) -> None:
+        before = self.state
+        self.state, actions = transition(before, event)
+        if self.state not in ALIVE:
+            self._due_at = math.inf
+        for action in actions:
+            self._carry_out[action](self)
+        if self.state is not before or actions:
+            self._changed(Change(self.name, before, self.state, self.pid, detail, died))
+            turn, self._turn = self._turn, asyncio.Event()
+            turn.set()
+
+    def _start_process(self) -> None:
+        self._due_at = math.inf
+        self._pulse.boot = Clock(Usage(time.monotonic()))
+        # The process beats as often as the settings of now ask for, also once they have changed.
+        self._silence_seconds = self.settings.heartbeat_timeout_seconds
+        try:
+            self._process = self._spawn(self)
+        except OSError as error:
+            asyncio.get_running_loop().call_soon(self._ended_as, f"could not be started: {error}")
+
+    def _ask_to_stop(self) -> None:
+        self._due_at = time.monotonic() + self._grace_seconds
+        if self._grace_seconds <= 0:
+            self.kill()
+        elif self._connection is None or math.isinf(self._pulse.ready_at):
+            # While it starts nothing is under way that would be lost, and nobody reads the channel yet.
+            if self._process:
+                self._process.signal(signal.SIGTERM)
+        else:
+            self._connection.send(Stop(grace_seconds=self._grace_seconds * 0.9))
+
+    def _abort(self) -> None:
+        self._due_at = time.monotonic() + _ABORT_SECONDS
+        if self._process:
+            self._process.signal(signal.SIGABRT)
+
+    def _wait(self) -> None:
+        self._due_at = time.monotonic() + pause_seconds(self._tally, self._policy, random.random())
+
+    def _forget(self) -> None:
+        self._tally = Tally()
+        self._restarts = 0
+        self._deaths.clear()
+
+    _carry_out = {  # noqa: RUF012 (a constant table)
+        Action.SPAWN: _start_process,
+        Action.ASK_TO_STOP: _ask_to_stop,
+        Action.ABORT: _abort,
+        Action.WAIT: _wait,
+        Action.FORGET: _forget,
+    }
+
+    @property
+    def _policy(self) -> RestartPolicy:
+        limits = self.settings
+        return RestartPolicy(limits.max_restarts, limits.max_seconds, limits.backoff_cap_seconds)
+
+    def ended(self, how: Exit) -> None:
+        """Its process is gone, with all of its group."""
+        self._ended_as(str(how), orderly=how.status == 0 and not self.role.permanent)
+
+    def _ended_as(self, reason: str, *, orderly: bool = False) -> None:
+        died = not orderly and self.state not in ASKED_TO_END
+        now = time.monotonic()
+        ready_seconds = now - self._pulse.ready_at
+        overdue, self._overdue_reason = self._overdue_reason, ""
+        if overdue:
+            reason = f"{reason} ({overdue})"
+        self._process = None
+        self._pulse = Pulse()
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+        event = WorkerEvent.GONE
+        if died:
+            self._deaths.append(Death(utc_now(), reason))
+        if died and self.role.permanent:
+            event, self._tally = after_death(self._tally, self._policy, now, ready_seconds)
+            self._restarts += event is not WorkerEvent.DIED_TOO_OFTEN
+        for request in self._requests:
+            if not request.answer.done():
+                request.answer.set_exception(WorkerLostError(f"{self.name} {reason}"))
+        self._happened(event, reason, died=died)

@@ -1,0 +1,1 @@
+"""``thord.db``: cycles, versions and events."""

@@ -1,0 +1,1 @@
+"""The trainer, and its ranks and hosts where a run is distributed."""

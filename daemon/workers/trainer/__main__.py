@@ -1,0 +1,5 @@
+"""Starts the trainer."""
+
+from daemon.workers.trainer.training import main
+
+main()

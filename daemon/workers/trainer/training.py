@@ -1,0 +1,249 @@
+"""The trainer: carries out one run and publishes what was learned. Whatever it has done is found done when repeated.
+
+It also publishes models from elsewhere, being the one who writes versions.
+
+Torch is imported after the hello, while heartbeats go on.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import ValidationError
+
+from control.paths import Paths
+from daemon import log
+from daemon.messages import Failure, Import, Reload, Train, Trained, TrainProgress
+from daemon.settings import faults
+from daemon.settings.sections import Tables
+from daemon.workers import runtime
+from daemon.workers.phases import Phases
+from daemon.workers.runtime import Channel
+from engine import memory
+from engine.config.training import TrainingSettings
+
+if TYPE_CHECKING:
+    from engine.artifacts import VersionManifest
+    from engine.training.closeup import CloseUp
+    from engine.training.reporting import Figures, Reporter
+    from engine.training.run import Places, Plan
+
+    Learn = Callable[[Plan, Places, Reporter], VersionManifest]
+
+_PROGRESS_SECONDS = 0.5
+_SEEDS = 1 << 64
+_logger = log.get(__name__)
+
+
+def main() -> None:
+    """Carry out commands until asked to stop."""
+    memory.keep_freed_memory()
+    context = runtime.start()
+    channel, settings = context.channel, context.settings
+    if settings.training.distributed.world_size == 1:
+        channel.advance("loading torch")
+        with runtime.loading():
+            from engine.training import run  # noqa: F401 - the heavy part, before the first command is due
+
+    channel.idle()
+    channel.ready()
+    while not channel.stopping.is_set():
+        command = channel.commands.get()
+        if isinstance(command, Train):
+            with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
+                if _world_size(command, settings) > 1:
+                    from daemon.workers.trainer import launcher
+
+                    launcher.train(command, _training(command, settings).distributed, context.paths, channel)
+                else:
+                    train(command, settings, context.paths, channel)
+            channel.idle()
+        elif isinstance(command, Import):
+            from daemon.workers.trainer import imports
+
+            imports.carry_out(command, context.paths, channel)
+            channel.idle()
+        elif isinstance(command, Reload):
+            settings = context.reread_settings()
+
+
+def train(command: Train, settings: Tables, paths: Paths, channel: Channel, learn: "Learn | None" = None) -> bool:
+    """Answer with what was trained, or with what stood in its way. Without an answer where asked to stop.
+
+    False where it failed. ``learn`` takes the place of `engine.training.run.learn`, where several processes train.
+    """
+    from torch import OutOfMemoryError
+
+    from engine.artifacts import ArtifactError
+    from engine.device import ImpossiblePlacementError
+    from engine.distributed.world import ShortOfMemoryError
+    from engine.training import run
+    from engine.training.dataset import NothingToLearnError
+    from engine.training.guard import DivergedError
+    from engine.training.recompute import NothingToRecomputeError
+    from engine.training.reporting import Stopped
+
+    _logger.info("training begins", attempt=command.attempt, base=command.base)
+    try:
+        plan = _plan(command, settings)
+        report = _Report(command.cycle, channel, plan.training.log_every)
+        manifest = (learn or run.learn)(plan, _places(command, paths), report)
+    except Stopped:
+        _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
+    except ValidationError as error:
+        return _fail(command, channel, faults.of_training(error), retry=False)
+    except DivergedError as error:
+        return _fail(command, channel, str(error), retry=False, diverged=True)
+    except (
+        NothingToLearnError,
+        run.ImpossiblePlanError,
+        ArtifactError,
+        ImpossiblePlacementError,
+        NothingToRecomputeError,
+    ) as error:
+        return _fail(command, channel, str(error), retry=False)
+    except FileNotFoundError as error:
+        return _fail(command, channel, f"{error.filename} is missing", retry=False)
+    except (OSError, OutOfMemoryError, ShortOfMemoryError) as error:
+        return _fail(command, channel, str(error), retry=True)
+    else:
+        _logger.info("version published", parameters=manifest.parameters, **manifest.metrics)
+        channel.send(
+            Trained(
+                cycle=command.cycle,
+                version=manifest.version,
+                parent=manifest.parent,
+                sha256=manifest.sha256,
+                parameters=manifest.parameters,
+                metrics=manifest.metrics,
+            )
+        )
+    return True
+
+
+def _fail(command: Train, channel: Channel, reason: str, *, retry: bool, diverged: bool = False) -> bool:
+    _logger.error("training failed", reason=reason, retry=retry)
+    channel.send(Failure(request=command.cycle, reason=reason, retry=retry, diverged=diverged))
+    return False
+
+
+def _plan(command: Train, settings: Tables) -> "Plan":
+    """The settings of this run: the service's, with what was asked differently.
+
+    Raises:
+        ValidationError: a key or value of ``[training]`` that does not exist or is not allowed.
+    """
+    from engine.training.run import Plan
+
+    training = _training(command, settings)
+    seed = (training.seed + command.variation.seed + _SEEDS // 2) % _SEEDS - _SEEDS // 2
+    training = training.model_copy(update={"seed": seed})
+    return Plan(
+        cycle=command.cycle,
+        version=command.version,
+        base=command.base,
+        model=settings.model,
+        tokenizer=settings.tokenizer,
+        training=training,
+        settings=settings.model_copy(update={"training": training}).model_dump(mode="json"),
+        variation=command.variation,
+    )
+
+
+def _training(command: Train, settings: Tables) -> TrainingSettings:
+    """``[training]`` with what this run was asked to do differently.
+
+    Raises:
+        ValidationError: as `_plan`.
+    """
+    return TrainingSettings.model_validate(settings.training.model_dump() | command.overrides)
+
+
+def _world_size(command: Train, settings: Tables) -> int:
+    """How many processes are to train; where the settings are wrong, one is enough to say so."""
+    try:
+        return _training(command, settings).distributed.world_size
+    except ValidationError:
+        return 1
+
+
+def _places(command: Train, paths: Paths) -> "Places":
+    from engine.training.run import Places
+
+    return Places(
+        folder=paths.run_folder(command.cycle),
+        snapshot=paths.snapshot(command.cycle),
+        base=None if command.base is None else paths.version(command.base),
+        target=paths.version(command.version),
+    )
+
+
+class _Report:
+    """Passes a run's figures on to the supervisor, not too often, and every so many steps to the log."""
+
+    def __init__(self, cycle: int, channel: Channel, log_every: int) -> None:
+        self._cycle = cycle
+        self._channel = channel
+        self._log_every = log_every
+        self._validation_loss: float | None = None
+        self._sent_at = 0.0
+        self._phases = Phases(channel, cycle)
+
+    def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
+        """Show that something moves, and how far."""
+        self._phases.advance(activity, done, total)
+
+    def started(self, step: int, steps: int) -> None:
+        """Log where the loop begins."""
+        _logger.info("training steps", first=step, last=steps)
+
+    def stepped(self, figures: "Figures") -> None:
+        """Send and log figures, the last in any case."""
+        self._channel.advance(f"step {figures.step} of {figures.steps}")
+        now, last = time.monotonic(), figures.step == figures.steps
+        if last or now - self._sent_at >= _PROGRESS_SECONDS:
+            self._sent_at = now
+            self._channel.send(
+                TrainProgress(
+                    cycle=self._cycle,
+                    step=figures.step,
+                    steps=figures.steps,
+                    loss=figures.loss,
+                    learning_rate=figures.learning_rate,
+                    tokens_per_second=figures.tokens_per_second,
+                    eta_seconds=figures.eta_seconds,
+                    validation_loss=self._validation_loss,
+                )
+            )
+        if last or figures.step == 1 or figures.step % self._log_every == 0:
+            _logger.info(
+                "step",
+                step=figures.step,
+                steps=figures.steps,
+                loss=round(figures.loss, 4),
+                bits_per_character=None if figures.bits_per_character is None else round(figures.bits_per_character, 4),
+                learning_rate=figures.learning_rate,
+                tokens_per_second=round(figures.tokens_per_second),
+                eta_seconds=round(figures.eta_seconds, 1),
+            )
+
+    def validated(self, step: int, loss: float, best: bool) -> None:
+        """Log, and remember for the next progress."""
+        self._validation_loss = loss
+        _logger.info("validated", step=step, validation_loss=round(loss, 4), best=best)
+
+    def looked(self, step: int, closeup: "CloseUp") -> None:
+        """A closer look is for the metrics."""
+
+    def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
+        """Log that a step was bad, and what was done about it."""
+        _logger.warning("bad step", step=step, action=action, loss=loss, gradient_norm=gradient_norm)
+
+    def stopping(self) -> bool:
+        """Whether the supervisor wants this worker to stop."""
+        return self._channel.stopping.is_set()
+
+
+if __name__ == "__main__":
+    main()
