@@ -32,6 +32,8 @@ from engine.data.batches import Rows
 from engine.data.encoded import Encoded
 from engine.device import Placement
 from engine.evaluation.likelihood import Document, measure
+from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
+from engine.evaluation.results import Results
 from engine.models import registry
 from engine.tokenizers.bytes import FIRST, ByteTokenizer
 from engine.training import loop
@@ -148,7 +150,7 @@ def run(trial: Trial, text: bytes, *, final: bool) -> Result:
     if final:
         registry.module(model).eval()
         result.validation, result.test = (
-            measure(model, [Document(one, len(one.ids))], length=LENGTH, batch_size=BATCH).bits_per_byte
+            BITS_PER_BYTE.value(Results(measure(model, [Document(one, len(one.ids))], length=LENGTH, batch_size=BATCH)))
             for one in (validation, test)
         )
     return result

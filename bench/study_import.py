@@ -32,6 +32,8 @@ from engine.data.records.limits import Limits
 from engine.data.samples import Conversation, Dialogue, Message
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate
+from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
+from engine.evaluation.results import Results
 from engine.training import run
 from engine.training.reporting import Silent
 
@@ -110,7 +112,8 @@ def _measured(folder: Path, talk: list[Conversation], general: list[Conversation
     found = version.load(folder, device.resolve("cpu", "auto"))
     held_out = [one for one in talk if is_held_out(one, _HELD_OUT_SHARE)]
     new, old = (
-        evaluate.measure_version(found, chosen, EvaluationSettings()).bits_per_byte for chosen in (held_out, general)
+        BITS_PER_BYTE.value(Results(evaluate.measure_version(found, chosen, EvaluationSettings())))
+        for chosen in (held_out, general)
     )
     engine = Ours(folder, torch.bfloat16, "cpu")
     try:

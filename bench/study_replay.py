@@ -44,7 +44,10 @@ from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
 from engine.data.samples import Conversation
 from engine.data.segments import Segments
+from engine.data.snapshot import Example
 from engine.evaluation import evaluate
+from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
+from engine.evaluation.results import Results
 from engine.training import run
 from engine.training.reporting import Silent
 from engine.version import LoadedVersion
@@ -161,7 +164,8 @@ class Home:
 
     def measure(self, number: int, chosen: list[Conversation]) -> float:
         """Bits per byte of a version."""
-        return evaluate.measure_version(self.load(number), chosen, self.settings.evaluation).bits_per_byte
+        likelihood = evaluate.measure_version(self.load(number), chosen, self.settings.evaluation)
+        return BITS_PER_BYTE.value(Results(likelihood))
 
 
 def conversations(file: Path) -> Iterator[Found]:
@@ -175,13 +179,13 @@ def conversations(file: Path) -> Iterator[Found]:
 def held_out(folder: Path, home: Home) -> list[Conversation]:
     """What of a folder the service keeps for evaluation, at most as many as it judges on."""
     settings = home.settings
-    kept = (
-        found.sample
+    kept = {
+        found.sample.identity: Example(found.sample, found.sample.identity, "held_out")
         for file in sorted(folder.iterdir())
         for found in conversations(file)
         if is_held_out(found.sample, settings.data.held_out_share)
-    )
-    return evaluate.choose(dict.fromkeys(kept), settings.evaluation.max_conversations)
+    }
+    return evaluate.conversations(evaluate.choose(kept.values(), settings.evaluation.max_conversations))
 
 
 def carry_out(arm: str, first: Path, folder: Path, old: Path, new: Path, cycles: int, limit: int) -> list[Measured]:

@@ -174,6 +174,8 @@ class Evaluated(Message):
     reason: str
     gate: dict[str, JsonValue]
     metrics: dict[str, float]
+    slices: dict[str, JsonValue] = {}
+    """Measures on parts of what was held out: by ``kind``, ``task`` or ``source``, then by the name of the slice."""
 
 
 class Prepared(Message):

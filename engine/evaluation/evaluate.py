@@ -1,9 +1,10 @@
 """One evaluation: measure candidate and incumbent on the same conversations in the same run, judge, let both answer."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,16 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
-from engine.data.samples import Conversation, Dialogue, SampleProtocol, Text
+from engine.data.samples import Conversation, Dialogue, Text
 from engine.data.snapshot import Example
-from engine.evaluation import gate, samples
+from engine.evaluation import gate, sample_answers
 from engine.evaluation.gate import Verdict
 from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure
-from engine.evaluation.samples import Prompt
+from engine.evaluation.measures import registry
+from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
+from engine.evaluation.results import By, Names, Results, slices_of
+from engine.evaluation.sample_answers import Prompt
+from engine.evaluation.slice_figures import SliceFigures, slice_figures
 from engine.evaluation.unigram import Unigram
 from engine.inference.runners import decoders
 from engine.tokenizers.base import Tokenizer
@@ -31,7 +36,7 @@ Advance = Callable[[str, int, int], None]
 UNIGRAM = "the unigram baseline"
 
 
-class Sample(BaseModel):
+class SampleAnswer(BaseModel):
     """What both versions say to one prompt; ``expected`` is what a person wrote there."""
 
     model_config = ConfigDict(frozen=True)
@@ -48,31 +53,38 @@ class Evaluation(BaseModel):
     Those of replayed conversations are behind ``replay_``, those of what was held out before this cycle behind
     ``earlier_``; ``forgetting_bits_per_byte`` tells by how much the candidate is worse on the latter than the
     incumbent. On what it replayed it has just been trained, and is mostly better. They decide nothing.
+    ``slices`` has the measures on parts of what was held out, by way of slicing and by name of the slice.
     """
 
     model_config = ConfigDict(frozen=True)
 
     verdict: Verdict
     metrics: dict[str, float]
-    samples: tuple[Sample, ...]
+    samples: tuple[SampleAnswer, ...]
+    slices: dict[By, dict[str, SliceFigures]] = {}
 
 
 @dataclass(frozen=True)
 class _Findings:
     """What one version shows."""
 
-    held_out: Likelihood
-    replayed: Likelihood
+    held_out: Results
+    replayed: Results
     answers: list[str]
 
 
-def choose(samples: Iterable[SampleProtocol], limit: int) -> list[Conversation]:
-    """Of the dialogues and texts among the samples, at most ``limit`` conversations with something to score.
+def choose(examples: Iterable[Example], limit: int) -> list[Example]:
+    """Of the dialogues and texts among the examples, at most ``limit`` with something to score.
 
     Chosen by identity: mostly the same ones again and again, whatever their order and whatever was added.
     """
-    scored = (sample for sample in samples if isinstance(sample, Dialogue | Text) and sample.supervised_bytes)
-    return nsmallest(limit, scored, key=lambda conversation: conversation.identity)
+    scored = (example for example in examples if conversations([example]) and example.sample.supervised_bytes)
+    return nsmallest(limit, scored, key=lambda example: example.identity)
+
+
+def conversations(examples: Iterable[Example]) -> list[Conversation]:
+    """The dialogues and texts among the examples: what has a likelihood."""
+    return [example.sample for example in examples if isinstance(example.sample, Dialogue | Text)]
 
 
 def judge(
@@ -85,41 +97,45 @@ def judge(
     advance: Advance = lambda activity, done, total: None,
     quantization: Quantization = "none",
     earlier: Collection[str] = (),
+    sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Evaluation:
     """Judge a candidate against the version in service, or against a unigram model where none is.
 
     ``training`` reads what the candidate learned from: the baseline is fitted on it, and forgetting is measured on the
     replayed part of it, and on those held out whose identity is in ``earlier``: on what others than this cycle's
-    conversations are like. ``advance`` is called, often, with what is under way. Both versions are judged as they were
-    trained; what ``quantization`` takes from the candidate is measured besides, and decides nothing.
+    conversations are like. ``sources`` has the files that held-out conversations came from, by identity. ``advance`` is
+    called, often, with what is under way. Both versions are judged as they were trained; what ``quantization`` takes
+    from the candidate is measured besides, and decides nothing.
 
     Raises:
         ArtifactError: a version cannot be loaded.
     """
-    replayed = choose((e.sample for e in training() if e.origin == "replay"), settings.max_conversations)
-    prompts = samples.prompts(settings.sample_prompts, held_out)
+    replay = choose((example for example in training() if example.origin == "replay"), settings.max_conversations)
+    replayed = conversations(replay)
+    prompts = sample_answers.prompts(settings.sample_prompts, held_out)
+    slices = slices_of(held_out, sources)
     version = candidate()
     against = UNIGRAM
-    ours = _examine(version, held_out, replayed, prompts, settings, advance, "the candidate")
+    ours = _examine(version, held_out, slices, replayed, prompts, settings, advance, "the candidate")
     quantized = _quantized(version, ours, held_out, settings, quantization, advance)
     theirs: _Findings | None = None
     if incumbent is None:
         documents = _training_documents(version.tokenizer, training(), lambda: advance("fitting the baseline", 0, 0))
         baseline = Unigram(version.tokenizer.vocabulary, documents)
-        reference = baseline.measure(encode_documents(version.tokenizer, held_out))
+        reference = Results(baseline.measure(encode_documents(version.tokenizer, held_out)), slices)
     else:
         del version  # its memory is wanted for the other
         other = incumbent()
         against = f"version {other.manifest.version}"
-        theirs = _examine(other, held_out, replayed, prompts, settings, advance, "the incumbent")
+        theirs = _examine(other, held_out, slices, replayed, prompts, settings, advance, "the incumbent")
         reference = theirs.held_out
     advance("drawing", 0, 0)
-    kinds = ["chat" if isinstance(conversation, Dialogue) else "text" for conversation in held_out]
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
     return Evaluation(
-        verdict=gate.judge(ours.held_out, reference, kinds, gate_settings, against),
+        verdict=gate.judge(ours.held_out, reference, gate_settings, against),
         metrics=_metrics(ours, reference, theirs, earlier_C) | quantized,
         samples=_samples(prompts, ours, theirs),
+        slices=slice_figures(ours.held_out, reference),
     )
 
 
@@ -138,6 +154,7 @@ def measure_version(
 def _examine(
     version: LoadedVersion,
     held_out: Sequence[Conversation],
+    slices: Mapping[By, Names],
     replayed: Sequence[Conversation],
     prompts: Sequence[Prompt],
     settings: EvaluationSettings,
@@ -153,11 +170,11 @@ def _examine(
     answers = []
     for number, prompt in enumerate(prompts):
         advance(f"having {who} answer", number, len(prompts))
-        answers.append(samples.answer(version.model, version.tokenizer, prompt, settings.sample_tokens))
+        answers.append(sample_answers.answer(version.model, version.tokenizer, prompt, settings.sample_tokens))
     measuring(0, 0)
     return _Findings(
-        held_out=measure_version(version, held_out, settings, measuring),
-        replayed=measure_version(version, replayed, settings, remembering),
+        held_out=Results(measure_version(version, held_out, settings, measuring), slices),
+        replayed=Results(measure_version(version, replayed, settings, remembering), slices_of(replayed)),
         answers=answers,
     )
 
@@ -181,11 +198,9 @@ def _quantized(
     def measuring(done: int, total: int) -> None:
         advance("measuring the candidate quantized", done, total)
 
-    found = measure_version(version, held_out, settings, measuring)
-    figures = {
-        "quantized_bits_per_byte": found.bits_per_byte,
-        "quantization_loss_bits_per_byte": found.bits_per_byte - ours.held_out.bits_per_byte,
-    }
+    found = Results(measure_version(version, held_out, settings, measuring), ours.held_out.slices)
+    rounded, exact = BITS_PER_BYTE.value(found), BITS_PER_BYTE.value(ours.held_out)
+    figures = {"quantized_bits_per_byte": rounded, "quantization_loss_bits_per_byte": rounded - exact}
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
@@ -199,23 +214,23 @@ def _training_documents(
 
 
 def _metrics(
-    ours: _Findings, reference: Likelihood, theirs: _Findings | None, earlier_C: NDArray[np.bool_]
+    ours: _Findings, reference: Results, theirs: _Findings | None, earlier_C: NDArray[np.bool_]
 ) -> dict[str, float]:
     parts = {"": ours.held_out, "incumbent_": reference, "replay_": ours.replayed}
     if theirs is not None:
         parts["incumbent_replay_"] = theirs.replayed
         parts["earlier_"] = ours.held_out.part(earlier_C)
         parts["incumbent_earlier_"] = theirs.held_out.part(earlier_C)
-    figures = {prefix + name: value for prefix, part in parts.items() for name, value in part.figures.items()}
+    figures = {prefix + name: value for prefix, part in parts.items() for name, value in registry.values(part).items()}
     before, after = figures.get("incumbent_earlier_bits_per_byte"), figures.get("earlier_bits_per_byte")
     if before is not None and after is not None:
         figures["forgetting_bits_per_byte"] = after - before
-    return figures | ours.held_out.counts
+    return figures | ours.held_out.likelihood.counts
 
 
-def _samples(prompts: Sequence[Prompt], ours: _Findings, theirs: _Findings | None) -> tuple[Sample, ...]:
+def _samples(prompts: Sequence[Prompt], ours: _Findings, theirs: _Findings | None) -> tuple[SampleAnswer, ...]:
     return tuple(
-        Sample(
+        SampleAnswer(
             prompt=prompt.shown,
             expected=prompt.expected,
             candidate=ours.answers[position],

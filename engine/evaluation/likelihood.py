@@ -4,7 +4,6 @@ Only what training supervises is counted: the assistant's turns with their end o
 always sees at least half a window of what went before it.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,27 +43,6 @@ class Likelihood:
     def part(self, chosen_C: NDArray[np.bool_]) -> "Likelihood":
         """Only the chosen conversations."""
         return Likelihood(self.nats_C[chosen_C], self.tokens_C[chosen_C], self.bytes_C[chosen_C])
-
-    @property
-    def loss(self) -> float:
-        """Nats a token; NaN where there is none."""
-        return _ratio(self.nats_C, self.tokens_C)
-
-    @property
-    def perplexity(self) -> float:
-        """The exponential of the loss: comparable only under one tokenizer."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Comparable across tokenizers; NaN where there is no byte."""
-        return _ratio(self.nats_C, self.bytes_C) / math.log(2)
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """The measures that are finite numbers, by name."""
-        measures = {"loss": self.loss, "perplexity": self.perplexity, "bits_per_byte": self.bits_per_byte}
-        return {name: value for name, value in measures.items() if math.isfinite(value)}
 
     @property
     def counts(self) -> dict[str, float]:
@@ -168,8 +146,3 @@ def _token_counts(documents: Sequence[Document]) -> Floats:
 
 def _sizes(documents: Sequence[Document]) -> Floats:
     return np.array([document.size for document in documents], dtype=np.float64)
-
-
-def _ratio(numerators: Floats, denominators: Floats) -> float:
-    below = float(denominators.sum())
-    return float(numerators.sum()) / below if below else math.nan

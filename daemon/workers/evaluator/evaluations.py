@@ -1,13 +1,13 @@
 """Evaluations: a cycle's own, whose record stays with the version, and those asked for by hand, only answered."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from control.paths import Paths
 from daemon import log
@@ -23,9 +23,12 @@ from engine.data import snapshot
 from engine.data.readers import loaders
 from engine.data.readers.items import Refused
 from engine.data.records.limits import Limits
-from engine.data.samples import Conversation
-from engine.evaluation import enough, evaluate
+from engine.data.snapshot import Example
+from engine.evaluation import evaluate, text_needed
 from engine.evaluation.evaluate import Evaluation
+from engine.evaluation.measures import registry
+from engine.evaluation.results import By, Results, slices_of
+from engine.evaluation.slice_figures import SliceFigures, slice_figures
 from engine.version import LoadedVersion
 
 EVALUATION = "evaluation.json"
@@ -113,22 +116,21 @@ class Evaluator:
         if found is not None and found.inputs == inputs:
             return _answer(command, found)
         started = time.monotonic()
+        held_out = evaluate.choose(snapshot.held_out_examples(data), self._settings.evaluation.max_conversations)
         outcome = evaluate.judge(
             candidate=self._loader(command.version),
             incumbent=None if command.incumbent is None else self._loader(command.incumbent),
-            held_out=evaluate.choose(
-                (example.sample for example in snapshot.held_out_examples(data)),
-                self._settings.evaluation.max_conversations,
-            ),
+            held_out=evaluate.conversations(held_out),
             training=lambda: (example for example in snapshot.train_examples(data) if not example.validates),
             settings=self._settings.evaluation,
             gate_settings=self._settings.gate,
             advance=self._advance,
             quantization=self._settings.inference.quantization,
             earlier=self._held_out_before(command.incumbent),
+            sources={example.identity: example.source for example in held_out},
         )
         if command.incumbent is None:
-            reason = outcome.verdict.reason + enough.advice(manifest.text_bytes, outcome.verdict)
+            reason = outcome.verdict.reason + text_needed.advice(manifest.text_bytes, outcome.verdict)
             verdict = outcome.verdict.model_copy(update={"reason": reason})
             outcome = outcome.model_copy(update={"verdict": verdict})
         if command.request == command.cycle == own_cycle:
@@ -139,6 +141,7 @@ class Evaluator:
                 verdict=outcome.verdict,
                 metrics=outcome.metrics,
                 samples=outcome.samples,
+                slices=outcome.slices,
             )
             artifacts.write_json(file, record.model_dump(mode="json"))
         return _answer(command, outcome)
@@ -157,27 +160,34 @@ class Evaluator:
     def _measure_files(self, command: Evaluate) -> Evaluated:
         """Figures of one version on the conversations of files; nothing is decided by them."""
         found = self._read_files(command.files)
-        chosen = evaluate.choose(found.values(), self._settings.evaluation.max_conversations)
-        if not chosen:
+        examples = evaluate.choose(found.values(), self._settings.evaluation.max_conversations)
+        if not examples:
             raise BadFilesError(f"no conversation to measure in {', '.join(command.files)}")
+        chosen = evaluate.conversations(examples)
         loaded = self._loader(command.version)()
         likelihood = evaluate.measure_version(
             loaded, chosen, self._settings.evaluation, lambda done, total: self._advance("measuring", done, total)
         )
         sampled = f" of {len(found)} (evaluation.max_conversations)" if len(chosen) < len(found) else ""
         reason = f"measured on {len(chosen)}{sampled} conversations of the files named; no gate decides on files"
-        metrics = likelihood.figures | likelihood.counts
+        results = Results(likelihood, slices_of(chosen, {example.identity: example.source for example in examples}))
         return Evaluated(
-            request=command.request, version=command.version, passed=True, reason=reason, gate={}, metrics=metrics
+            request=command.request,
+            version=command.version,
+            passed=True,
+            reason=reason,
+            gate={},
+            metrics=registry.values(results) | likelihood.counts,
+            slices=_as_json(slice_figures(results)),
         )
 
-    def _read_files(self, files: tuple[str, ...]) -> dict[str, Conversation]:
+    def _read_files(self, files: tuple[str, ...]) -> dict[str, Example]:
         """Different conversations by identity.
 
         Raises:
             BadFilesError: a file cannot be read, or no record in it can be learned from.
         """
-        found: dict[str, Conversation] = {}
+        found: dict[str, Example] = {}
         limits = Limits(record_bytes=self._settings.data.max_record_megabytes << 20)
         for file in map(Path, files):
             if not file.is_file():
@@ -191,7 +201,8 @@ class Evaluator:
                         if isinstance(item, Refused):
                             refused.append(item)
                         else:
-                            found[item.sample.identity] = item.sample
+                            identity = item.sample.identity
+                            found[identity] = Example(item.sample, identity, "held_out", source=str(file))
             except OSError as error:
                 raise BadFilesError(f"{file}: {error.strerror}") from error
             if len(found) == before and refused:
@@ -231,7 +242,12 @@ def _answer(command: Evaluate, outcome: Evaluation) -> Evaluated:
         reason=outcome.verdict.reason,
         gate=outcome.verdict.model_dump(mode="json"),
         metrics=outcome.metrics,
+        slices=_as_json(outcome.slices),
     )
+
+
+def _as_json(slices: Mapping[By, Mapping[str, SliceFigures]]) -> dict[str, JsonValue]:
+    return {by: {name: found.model_dump() for name, found in of.items()} for by, of in slices.items()}
 
 
 def _read_record(file: Path) -> Record | None:

@@ -10,9 +10,11 @@ from engine.artifacts import VersionManifest
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.data.samples import Conversation, Dialogue, Message
+from engine.data.samples import Conversation, Dialogue, Message, Text
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate
+from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
+from engine.evaluation.results import Results
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
@@ -29,6 +31,10 @@ Training = Callable[[], Iterator[Example]]
 @pytest.fixture
 def held_out(dialogues: Dialogues) -> list[Conversation]:
     return dialogues(5000, 30)
+
+
+def examples(conversations: list[Conversation]) -> list[Example]:
+    return [Example(conversation, conversation.identity, "held_out") for conversation in conversations]
 
 
 @pytest.fixture
@@ -59,6 +65,10 @@ def version(tokenizer: Tokenizer, model_settings: ModelSettings) -> Version:
         return LoadedVersion(manifest, config, model, tokenizer)
 
     return load
+
+
+def bits_per_byte(version: LoadedVersion, conversations: list[Conversation]) -> float:
+    return BITS_PER_BYTE.value(Results(evaluate.measure_version(version, conversations, SETTINGS)))
 
 
 def test_a_version_that_learned_is_promoted_over_one_that_did_not(
@@ -109,15 +119,11 @@ def test_forgetting_is_measured_on_what_was_held_out_earlier_and_on_what_was_rep
         earlier=earlier,
     )
     for prefix, conversations in (("earlier", held_out[::3]), ("replay", dialogues(0, 60))):
-        after, before = (
-            evaluate.measure_version(version(one, 1), conversations, SETTINGS) for one in (untrained, model)
-        )
-        assert found.metrics[f"{prefix}_bits_per_byte"] == pytest.approx(after.bits_per_byte)
-        assert found.metrics[f"incumbent_{prefix}_bits_per_byte"] == pytest.approx(before.bits_per_byte)
+        after, before = (bits_per_byte(version(one, 1), conversations) for one in (untrained, model))
+        assert found.metrics[f"{prefix}_bits_per_byte"] == pytest.approx(after)
+        assert found.metrics[f"incumbent_{prefix}_bits_per_byte"] == pytest.approx(before)
         if prefix == "earlier":
-            assert found.metrics["forgetting_bits_per_byte"] == pytest.approx(
-                after.bits_per_byte - before.bits_per_byte
-            )
+            assert found.metrics["forgetting_bits_per_byte"] == pytest.approx(after - before)
     assert found.metrics["forgetting_bits_per_byte"] > 1
 
 
@@ -141,7 +147,7 @@ def test_what_quantization_costs_is_measured_and_decides_nothing(
     rounded = found.metrics.pop("quantized_bits_per_byte")
     assert found.metrics == plain.metrics
     assert lost == pytest.approx(rounded - plain.metrics["bits_per_byte"])
-    assert rounded == pytest.approx(evaluate.measure_version(version(other, 1), held_out, SETTINGS).bits_per_byte)
+    assert rounded == pytest.approx(bits_per_byte(version(other, 1), held_out))
     assert 0 < abs(lost) < most
 
 
@@ -186,16 +192,39 @@ def test_nothing_held_out_is_a_rejection(version: Version, model: LanguageModel,
 
 
 def test_the_choice_depends_on_content_only(dialogues: Dialogues) -> None:
-    conversations = dialogues(0, 50)
-    chosen = evaluate.choose(conversations, 20)
-    random.Random(1).shuffle(conversations)
-    assert evaluate.choose(conversations, 20) == chosen
-    assert set(chosen) & set(evaluate.choose(conversations + dialogues(50, 2), 20)) >= set(chosen[:18])
+    held_out = examples(dialogues(0, 50))
+    chosen = evaluate.choose(held_out, 20)
+    random.Random(1).shuffle(held_out)
+    assert evaluate.choose(held_out, 20) == chosen
+    assert set(chosen) & set(evaluate.choose(held_out + examples(dialogues(50, 2)), 20)) >= set(chosen[:18])
 
 
 def test_what_has_nothing_to_score_is_not_chosen(held_out: list[Conversation]) -> None:
     silent = Dialogue(messages=(Message("user", "Hello?"),))
-    assert evaluate.choose([silent, *held_out[:1]], 10) == held_out[:1]
+    assert evaluate.choose(examples([silent, *held_out[:1]]), 10) == examples(held_out[:1])
+
+
+def test_measures_are_sliced_by_kind_and_by_source(
+    version: Version, model: LanguageModel, untrained: LanguageModel, held_out: list[Conversation], training: Training
+) -> None:
+    texts = [Text(text=f"A plain text, number {number}.") for number in range(6)]
+    sources = {one.identity: f"book.txt:{number}" for number, one in enumerate(texts)}
+    found = evaluate.judge(
+        lambda: version(model, 2),
+        lambda: version(untrained, 1),
+        [*held_out, *texts],
+        training,
+        SETTINGS,
+        GATE,
+        sources=sources,
+    )
+    assert {name: each.samples for name, each in found.slices["kind"].items()} == {"chat": 30, "text": 6}
+    assert found.slices["source"].keys() == {"book.txt"}
+    assert found.slices["source"]["book.txt"] == found.slices["kind"]["text"]
+    assert found.slices["kind"]["chat"].candidate["bits_per_byte"] == found.verdict.slices["chat"].candidate
+    assert found.slices["kind"]["text"].incumbent["bits_per_byte"] == pytest.approx(
+        bits_per_byte(version(untrained, 1), texts)
+    )
 
 
 def test_progress_is_told_of_every_part(

@@ -6,6 +6,8 @@ import pytest
 from engine.config.evaluation import GateSettings
 from engine.evaluation.gate import Verdict, judge
 from engine.evaluation.likelihood import Likelihood
+from engine.evaluation.policy import Guard, Policy
+from engine.evaluation.results import By, Results
 
 SETTINGS = GateSettings(draws=1000)
 
@@ -25,7 +27,14 @@ def versions(
 
 
 def verdict(candidate: Likelihood, incumbent: Likelihood, settings: GateSettings = SETTINGS) -> Verdict:
-    return judge(candidate, incumbent, ["chat"] * len(candidate.nats_C), settings, "version 7")
+    chats_C = {"kind": np.array(["chat"] * len(candidate.nats_C), np.str_)}
+    return judge(*(Results(each, chats_C) for each in (candidate, incumbent)), settings, "version 7")
+
+
+def sliced(candidate: Likelihood, incumbent: Likelihood, names: list[str], by: By = "kind") -> Verdict:
+    slices_C = {by: np.array(names, np.str_)}
+    pair = (Results(each, slices_C) for each in (candidate, incumbent))
+    return judge(*pair, SETTINGS, "version 7", Policy("bits_per_byte", (Guard("bits_per_byte", by),)))
 
 
 @pytest.mark.parametrize("count", [6, 40])
@@ -105,7 +114,7 @@ def joined(*parts: tuple[Likelihood, Likelihood]) -> tuple[Likelihood, Likelihoo
 def test_a_regression_on_one_slice_stops_what_is_better_overall() -> None:
     generator = np.random.default_rng(7)
     pair = joined(versions(generator, 100, -0.3), versions(generator, 20, +0.1))
-    found = judge(*pair, ["chat"] * 100 + ["text"] * 20, SETTINGS, "version 7")
+    found = sliced(*pair, ["chat"] * 100 + ["text"] * 20)
     assert found.overall.upper < 0
     assert not found.passed
     assert "'text'" in found.reason
@@ -117,13 +126,13 @@ def test_a_regression_on_one_slice_stops_what_is_better_overall() -> None:
 def test_a_regression_within_the_tolerance_is_tolerated() -> None:
     generator = np.random.default_rng(8)
     pair = joined(versions(generator, 100, -0.3, 0.01), versions(generator, 20, +0.005, 0.01))
-    assert judge(*pair, ["chat"] * 100 + ["text"] * 20, SETTINGS, "version 7").passed
+    assert sliced(*pair, ["chat"] * 100 + ["text"] * 20).passed
 
 
 def test_a_slice_of_too_few_conversations_is_shown_but_not_judged() -> None:
     generator = np.random.default_rng(9)
     pair = joined(versions(generator, 100, -0.3), versions(generator, 3, +0.1))
-    found = judge(*pair, ["chat"] * 100 + ["text"] * 3, SETTINGS, "version 7")
+    found = sliced(*pair, ["chat"] * 100 + ["text"] * 3)
     assert found.passed
     assert found.slices["text"].passed is None
     assert found.slices["text"].conversations == 3
@@ -134,7 +143,7 @@ def test_more_slices_ask_for_more_certainty() -> None:
     generator = np.random.default_rng(10)
     parts = [versions(generator, 20, -0.1) for _ in range(4)]
     names = [name for name in "abcd" for _ in range(20)]
-    found = judge(*joined(*parts), names, SETTINGS, "version 7")
+    found = sliced(*joined(*parts), names, by="source")
     levels = sorted(1 - part.confidence for part in found.slices.values())
     assert levels == pytest.approx([0.05 / 4, 0.05 / 3, 0.05 / 2, 0.05])
     assert found.passed
@@ -144,7 +153,7 @@ def test_a_slice_beyond_doubt_does_not_save_the_next() -> None:
     generator = np.random.default_rng(11)
     parts = [versions(generator, 30, change) for change in (-0.5, +0.2, -0.5, +0.3)]
     names = [name for name in "abcd" for _ in range(30)]
-    found = judge(*joined(*parts), names, SETTINGS, "version 7")
+    found = sliced(*joined(*parts), names, by="source")
     assert {name: part.passed for name, part in found.slices.items()} == {"a": True, "b": False, "c": True, "d": False}
 
 

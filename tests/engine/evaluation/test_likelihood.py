@@ -1,4 +1,3 @@
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from transformers import LlamaForCausalLM
 
 from engine.data.encoded import Encoded
 from engine.data.samples import Dialogue, Message, Text
-from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure
+from engine.evaluation.likelihood import Document, encode_documents, measure
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
 
@@ -49,19 +48,6 @@ def test_nats_are_those_of_a_loop_over_the_reference_model(
         assert found.nats_C[row] == pytest.approx(nats, rel=1e-4, abs=1e-4)
         assert found.tokens_C[row] == tokens
     assert found.bytes_C.tolist() == [len("The red fox — 日本.".encode()), 31, len("3 times.ünd".encode()), 0, 1]
-
-
-def test_figures_are_ratios_of_sums() -> None:
-    found = Likelihood(np.array([10.0, 2.0]), np.array([4.0, 1.0]), np.array([20.0, 3.0]))
-    assert found.loss == pytest.approx(12 / 5)
-    assert found.perplexity == pytest.approx(math.exp(12 / 5))
-    assert found.bits_per_byte == pytest.approx(12 / math.log(2) / 23)
-
-
-def test_only_what_is_a_number_becomes_a_figure() -> None:
-    unscored = Likelihood(np.array([1e6]), np.array([1.0]), np.array([0.0]))
-    assert unscored.figures == {"loss": 1e6}
-    assert unscored.counts == {"conversations": 1.0, "scored_tokens": 1.0, "bytes": 0.0}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])

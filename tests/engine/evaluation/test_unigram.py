@@ -5,6 +5,9 @@ import pytest
 
 from engine.data.encoded import Encoded
 from engine.evaluation.likelihood import Document
+from engine.evaluation.measures.loss import LOSS
+from engine.evaluation.measures.perplexity import PERPLEXITY
+from engine.evaluation.results import Results
 from engine.evaluation.unigram import Unigram
 
 
@@ -24,9 +27,9 @@ def test_it_is_the_share_of_each_token_with_one_added_to_every_count() -> None:
 
 
 def test_without_training_data_every_token_is_equally_likely() -> None:
-    found = Unigram(64, []).measure([document([0, 5, 9], [False, True, True])])
-    assert found.loss == pytest.approx(math.log(64))
-    assert found.perplexity == pytest.approx(64)
+    found = Results(Unigram(64, []).measure([document([0, 5, 9], [False, True, True])]))
+    assert LOSS.value(found) == pytest.approx(math.log(64))
+    assert PERPLEXITY.value(found) == pytest.approx(64)
 
 
 def test_probabilities_sum_to_one() -> None:

@@ -118,6 +118,8 @@ def test_a_better_version_passes_and_the_answer_outlives_a_kill(evaluator, spawn
     assert kept["verdict"] == answer.gate
     assert kept["metrics"] == answer.metrics
     assert len(kept["samples"]) == 3
+    assert kept["slices"] == answer.slices
+    assert answer.slices["kind"]["chat"]["candidate"]["bits_per_byte"] == answer.gate["slices"]["chat"]["candidate"]
     assert artifacts.verify(evaluator.paths.version(2)).version == 2
 
     written = (evaluator.paths.version(2) / "evaluation.json").stat().st_mtime_ns
@@ -207,6 +209,7 @@ def test_by_hand_files_are_measured_and_decide_nothing(evaluator, tmp_path) -> N
     assert answer.metrics["bytes"] == sum(len(c.messages[1].content) for c in dialogues(500, 7))
     assert "7 conversations" in answer.reason
     assert answer.gate == {}
+    assert answer.slices["source"].keys() == {str(file)}
     assert not (evaluator.paths.version(3) / "evaluation.json").exists()
 
     evaluator.ask(Evaluate(request=3, version=3, incumbent=1, cycle=3), Evaluated)

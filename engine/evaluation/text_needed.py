@@ -11,7 +11,7 @@ _BITS_PER_TENFOLD = 0.5
 _LEAST, _MOST = 2.0, 1000.0
 
 
-def text_needed(text_bytes: int, verdict: Verdict) -> int:
+def bytes_needed(text_bytes: int, verdict: Verdict) -> int:
     """Bytes of text from which a first version may be expected to pass."""
     missing = (verdict.overall.upper or 0.0) + verdict.settings.min_improvement
     return round(text_bytes * min(max(10 ** (missing / _BITS_PER_TENFOLD), _LEAST), _MOST))
@@ -23,7 +23,7 @@ def advice(text_bytes: int, verdict: Verdict) -> str:
         return ""
     return (
         f"; it had {_size(text_bytes)} of text, and by the rule that ten times the text takes "
-        f"{_BITS_PER_TENFOLD:g} bits per byte off, about {_size(text_needed(text_bytes, verdict))} are needed; or "
+        f"{_BITS_PER_TENFOLD:g} bits per byte off, about {_size(bytes_needed(text_bytes, verdict))} are needed; or "
         "start from a model that knows a language already: thorctl import starter"
     )
 

@@ -1,0 +1,44 @@
+"""What the gate demands of a candidate, measure by measure.
+
+| demand              | of the measure  | on               | as `[gate]` says                             |
+| ------------------- | --------------- | ---------------- | -------------------------------------------- |
+| to be better        | `bits_per_byte` | all samples      | by `min_improvement`, with `confidence`      |
+| not to become worse | `bits_per_byte` | each kind        | by more than `tolerance`, with `confidence`  |
+
+A demand on a slice of fewer samples than `min_conversations` is shown, but does not decide.
+"""
+
+from dataclasses import dataclass
+
+from engine.evaluation.results import By
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A demand that no slice becomes worse.
+
+    Attributes:
+        measure: by its name in `engine.evaluation.measures.registry`.
+        by: how the samples are sliced.
+        tolerance: by how much a slice may be worse, in the unit of the measure; null: ``gate.tolerance``.
+    """
+
+    measure: str
+    by: By
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What decides on a candidate.
+
+    Attributes:
+        primary: the measure by which it must be better, by its name.
+        guards: the measures by which no slice of it may be worse.
+    """
+
+    primary: str
+    guards: tuple[Guard, ...]
+
+
+POLICY = Policy(primary="bits_per_byte", guards=(Guard("bits_per_byte", by="kind"),))
