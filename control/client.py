@@ -22,20 +22,18 @@ from control.corpora import NAMED
 from control.http import Endpoint, query
 from control.paths import Paths, find_running
 
-_FILES_AT_ONCE = 2000
-"""Named in one request, whose size is limited."""
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from control.answers import Json
 
-
+_FILES_AT_ONCE = 2000
+"""Named in one request, whose size is limited."""
 Layout = Literal["hf", "checkpoint", "gguf"]
-"""Of what can be imported."""
+"""The layouts of models that can be imported."""
 TEXT_TOKENS = 256
-"""How far a text is continued where nobody says: it need not end by itself, as the answer in a chat does."""
+"""How far a text is continued by default: it need not end by itself, as the answer in a chat does."""
 
 
 class Sampling(TypedDict, total=False):
@@ -62,10 +60,13 @@ class Thord:
     Args:
         home: the folder given to ``--home``; without it, the service's places for root, else the user's own.
         socket: the control socket, where it is not where ``home`` says.
+        paths: where everything is, for a process that knows; in place of ``home``.
     """
 
-    def __init__(self, home: str | Path | None = None, socket: str | Path | None = None) -> None:
-        self.paths: Paths = find_running(str(home) if home else None)
+    def __init__(
+        self, home: str | Path | None = None, socket: str | Path | None = None, *, paths: Paths | None = None
+    ) -> None:
+        self.paths: Paths = paths or find_running(str(home) if home else None)
         self.control_socket = Path(socket).absolute() if socket else self.paths.control_socket
         self._control = Endpoint(self.control_socket)
         self._server = Endpoint(self.control_socket.with_name(self.paths.server_socket.name))
@@ -90,18 +91,15 @@ class Thord:
 
     def start_worker(self, name: str) -> None:
         """Start a worker that was stopped or gave up."""
-        self._worker(name, "start")
+        self._control.post(f"/v1/workers/{name}/start", dict[str, answers.Json], timeout=120)
 
     def stop_worker(self, name: str) -> None:
         """Stop a worker; it stays down until it is started."""
-        self._worker(name, "stop")
+        self._control.post(f"/v1/workers/{name}/stop", dict[str, answers.Json], timeout=120)
 
     def restart_worker(self, name: str) -> None:
         """Stop and start a worker."""
-        self._worker(name, "restart")
-
-    def _worker(self, name: str, verb: str) -> None:
-        self._control.post(f"/v1/workers/{name}/{verb}", dict[str, answers.Json], timeout=120)
+        self._control.post(f"/v1/workers/{name}/restart", dict[str, answers.Json], timeout=120)
 
     # Cycles ----------------------------------------------------------------------------------------------------------
 

@@ -234,12 +234,12 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[StandIn]:
+def serving(home: Path, sockets: tuple[str, ...] = ("control.sock", "server.sock")) -> Iterator[StandIn]:
     """A home whose sockets answer."""
-    (home / "run").mkdir(parents=True)
+    (home / "run").mkdir(parents=True, exist_ok=True)
     stand_in = StandIn(home)
     handler = type("Handler", (_Handler,), {"stand_in": stand_in})
-    servers = [_Server(str(home / "run" / name), handler) for name in ("control.sock", "server.sock")]
+    servers = [_Server(str(home / "run" / name), handler) for name in sockets]
     threads = [threading.Thread(target=server.serve_forever, args=(0.01,)) for server in servers]
     for thread in threads:
         thread.start()

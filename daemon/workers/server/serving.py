@@ -19,6 +19,7 @@ from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.http_server import ApiServer
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import InferenceService
+from daemon.workers.server.supervisor import ControlSocket
 from daemon.workers.server.swap import Swapper
 from engine import device
 from engine.inference.engine import Engine
@@ -59,7 +60,7 @@ async def _serve(context: Context) -> None:
     addresses = [str(each.getsockname()[0]) for each in listening if each.family != socket.AF_UNIX]
     access = AccessPolicy(settings.api, addresses)
     service = InferenceService(settings, slots, engine, metrics, chats, context.paths.inbox, access)
-    server = ApiServer(app.make(service))
+    server = ApiServer(app.make(service, ControlSocket(context.paths)))
 
     def stop() -> None:
         service.stopping.set()

@@ -10,6 +10,7 @@ from daemon import log
 from daemon.workers.server import headers
 from daemon.workers.server.access import paths
 from daemon.workers.server.access.policy import AccessPolicy
+from daemon.workers.server.access.scopes import NEEDED, WITHOUT_KEYS, permits
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
 
@@ -17,7 +18,7 @@ PAGE = "/docs"
 """The page that describes the API, open because a browser sends no key. Its scripts come from here, not from other
 hosts."""
 PAGE_SCRIPTS = "/docs-scripts"
-_OPEN = frozenset({"/healthz", "/health", "/ping", "/readyz", "/version", "/metrics", PAGE, "/openapi.json"})
+_OPEN = {path for (_, path), scope in NEEDED.items() if scope is None} | {PAGE, "/openapi.json"}
 _logger = log.get(__name__)
 
 
@@ -67,7 +68,9 @@ class Gatekeeper:
             self._metrics.requests.labels(getattr(route, "path", "other"), str(status or 499)).inc()
 
     def _admit(self, request: Request) -> None:
-        """Note whose request it is. The Unix socket needs no key: the permissions of its file guard it.
+        """Note whose request it is, and what it may do.
+
+        The Unix socket needs no key: the permissions of its file guard it.
 
         Raises:
             ApiError: 401, the key is missing or wrong; 503, the file of keys cannot be read.
@@ -75,6 +78,7 @@ class Gatekeeper:
         request.state.client = str(request.state.connection)
         request.state.owner = ""
         request.state.ignored = []
+        request.state.scopes = WITHOUT_KEYS
         path = request.url.path
         if request.state.local or path in _OPEN or path.startswith(f"{PAGE_SCRIPTS}/"):
             return
@@ -85,7 +89,8 @@ class Gatekeeper:
             return
         scheme, _, written = request.headers.get("authorization", "").partition(" ")
         key = written.strip(" \t").encode("latin-1")  # the bytes that came
-        if scheme.lower() != "bearer" or not keys.knows(key):
+        scopes = keys.scopes(key)
+        if scheme.lower() != "bearer" or scopes is None:
             message = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
             if keys.holds_as_sum(key):
                 message = (
@@ -96,3 +101,20 @@ class Gatekeeper:
             error.headers["www-authenticate"] = "Bearer"
             raise error
         request.state.client = request.state.owner = keys.owner(key)
+        request.state.scopes = scopes
+
+
+async def check_scope(request: Request) -> None:
+    """Refuse a caller who lacks the scope of the route that was found.
+
+    Raises:
+        ApiError: 403, and which scope is missing.
+    """
+    needed = NEEDED[request.method, request.scope["route"].path]
+    if permits(request.state.scopes, needed):
+        return
+    if request.state.owner:
+        message = f"this API key lacks the scope {needed!r}: add it to the key's line in the file of keys"
+    else:
+        message = f"this needs an API key with the scope {needed!r}: name a file of keys in api.keys_file"
+    raise ApiError(403, "missing_scope", message)

@@ -1,4 +1,10 @@
-"""API keys: one a line, as they are or as sha256 in hexadecimal; only sums are kept in memory."""
+"""API keys, one a line: the key or its SHA-256 in hexadecimal, and after it, if wanted, what that key may do.
+
+    KEY
+    KEY scopes=read,generate
+
+Only the SHA-256 of each key is kept in memory.
+"""
 
 import hashlib
 import hmac
@@ -6,7 +12,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from daemon.workers.server.access.scopes import OF_PLAIN_KEYS, SCOPES, Scope
+
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
+_WITH_SCOPES = re.compile(r"(?P<key>.*?)(?:^|\s+)scopes\s*=(?P<names>.*)")
 
 
 def keys_file(chosen: str | None, environment: Mapping[str, str]) -> Path | None:
@@ -21,7 +30,7 @@ def keys_file(chosen: str | None, environment: Mapping[str, str]) -> Path | None
 
 
 class KeysFileError(Exception):
-    """The file cannot be read or holds no key; the message says which file."""
+    """The file cannot be read, holds no key, or names a scope that does not exist; the message says where."""
 
 
 class Keys:
@@ -29,37 +38,66 @@ class Keys:
 
     def __init__(self, file: Path | None) -> None:
         self.required = file is not None
-        self._sums = [] if file is None else _read(file)
+        self._scopes = {} if file is None else _read(file)
 
     @staticmethod
     def owner(key: bytes) -> str:
         """Whose sessions these are; the key cannot be told from it."""
         return hashlib.sha256(key).hexdigest()
 
-    def knows(self, key: bytes) -> bool:
-        """Whether this key is one of them. Takes the same time for every wrong key."""
-        return self._holds(self.owner(key).encode())
+    def scopes(self, key: bytes) -> frozenset[Scope] | None:
+        """What this key may do; None if it is not one of them. Takes the same time for every wrong key."""
+        return self._found(self.owner(key).encode())
 
     def holds_as_sum(self, key: bytes) -> bool:
         """Whether this is not a key but stands in the file: a key that looks like a sum is taken for one."""
-        return self._holds(key.lower())
+        return self._found(key.lower()) is not None
 
-    def _holds(self, found: bytes) -> bool:
-        matches = [hmac.compare_digest(found, known.encode()) for known in self._sums]
-        return any(matches)
+    def _found(self, digest: bytes) -> frozenset[Scope] | None:
+        matches = [scopes for known, scopes in self._scopes.items() if hmac.compare_digest(digest, known.encode())]
+        return matches[0] if matches else None
 
 
-def _read(file: Path) -> list[str]:
+def _read(file: Path) -> dict[str, frozenset[Scope]]:
+    """The SHA-256 of each key, and its scopes; a key in several lines has those of all of them.
+
+    Raises:
+        KeysFileError: see there.
+    """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise KeysFileError(f"the file of API keys, {file}, cannot be read: {error}") from error
-    sums = []
-    for line in (line.strip() for line in lines):
+    known: dict[str, frozenset[Scope]] = {}
+    for number, line in enumerate((line.strip() for line in lines), 1):
         if not line or line.startswith("#"):
             continue
-        hashed = _SHA256.fullmatch(line)
-        sums.append(hashed[1].lower() if hashed else hashlib.sha256(line.encode()).hexdigest())
-    if not sums:
+        try:
+            key, scopes = _parsed(line)
+        except ValueError as error:
+            raise KeysFileError(f"the file of API keys, {file}, line {number}: {error}") from None
+        hashed = _SHA256.fullmatch(key)
+        digest = hashed[1].lower() if hashed else hashlib.sha256(key.encode()).hexdigest()
+        known[digest] = known.get(digest, frozenset()) | scopes
+    if not known:
         raise KeysFileError(f"the file of API keys, {file}, holds no key")
-    return sums
+    return known
+
+
+def _parsed(line: str) -> tuple[str, frozenset[Scope]]:
+    """The key in a line, and its scopes.
+
+    Raises:
+        ValueError: there is no key, no scope, or an unknown one. The message does not repeat the key.
+    """
+    found = _WITH_SCOPES.fullmatch(line)
+    if found is None:
+        return line, OF_PLAIN_KEYS
+    names = found["names"].replace(",", " ").split()
+    unknown = sorted(set(names) - set(SCOPES))
+    if not found["key"]:
+        raise ValueError("there is no key before 'scopes='")
+    if unknown or not names:
+        what = f"there is no scope {unknown[0]!r}" if unknown else "no scope stands after 'scopes='"
+        raise ValueError(f"{what}; scopes are {', '.join(SCOPES)}")
+    return found["key"], frozenset(scope for scope in SCOPES if scope in names)

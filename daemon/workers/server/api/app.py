@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from daemon.workers.server import headers
 from daemon.workers.server.access import paths
-from daemon.workers.server.access.gatekeeper import PAGE, PAGE_SCRIPTS, Gatekeeper
+from daemon.workers.server.access.gatekeeper import PAGE, PAGE_SCRIPTS, Gatekeeper, check_scope
 from daemon.workers.server.access.origin_guard import OriginGuard
 from daemon.workers.server.api.routes import (
     chat,
@@ -21,16 +21,18 @@ from daemon.workers.server.api.routes import (
     models,
     predict,
     sessions,
+    status,
     tokens,
 )
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
+from daemon.workers.server.supervisor import Supervisor
 
 # Only so that /docs has a place to type a key into; the gatekeeper checks it, before any route is looked for.
 _KEY = Depends(HTTPBearer(auto_error=False, description="One of the keys of `api.keys_file`, where it is set."))
 
 
-def make(service: InferenceService) -> ASGIApp:
+def make(service: InferenceService, supervisor: Supervisor) -> ASGIApp:
     """The ASGI application of one server."""
     app = FastAPIOffline(
         title="thord",
@@ -40,8 +42,10 @@ def make(service: InferenceService) -> ASGIApp:
         static_url=PAGE_SCRIPTS,
     )
     _shape_errors(app)
+    guarded = [_KEY, Depends(check_scope)]
     for routes in (models, completions, chat, sessions, feedback, embeddings, tokens, predict):
-        app.include_router(routes.router(service), dependencies=[_KEY])
+        app.include_router(routes.router(service), dependencies=guarded)
+    app.include_router(status.router(supervisor), dependencies=guarded)
     app.include_router(health.router(service))
     gatekeeper = Gatekeeper(app, service.access, service.metrics)
     origins = service.access.origins

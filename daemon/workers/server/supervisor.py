@@ -1,0 +1,72 @@
+"""What the server may ask of the supervisor, and how it asks: over the control socket, beside the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from control.answers import Status
+from control.client import Thord
+from control.errors import ThordError
+from control.paths import Paths
+from daemon import log
+from daemon.workers.server.errors import ApiError
+
+T = TypeVar("T")
+_logger = log.get(__name__)
+
+
+class Supervisor(Protocol):
+    """The supervisor, as the server sees it."""
+
+    async def status(self) -> Status:
+        """What thord is doing.
+
+        Raises:
+            ApiError: 503, the supervisor gave no answer, or too many questions wait for one.
+        """
+        ...
+
+
+class ControlSocket:
+    """Asks over the control socket, each question in a thread, so that answers of the model never wait for it.
+
+    Args:
+        paths: where the supervisor's control socket is.
+        at_once: questions under way; more are refused.
+        seconds: how long to wait for an answer.
+    """
+
+    def __init__(self, paths: Paths, *, at_once: int = 4, seconds: float = 5.0) -> None:
+        self._thord = Thord(paths=paths)
+        self._at_once = at_once
+        self._seconds = seconds
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="supervisor")
+        self._under_way = 0
+
+    async def status(self) -> Status:
+        """What thord is doing; the errors are those of `Supervisor.status`."""
+        return await self._ask(self._thord.status)
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        """The answer to a question. One that takes too long keeps its thread until the socket's own time-out.
+
+        Raises:
+            ApiError: 503, see `Supervisor`.
+        """
+        if self._under_way >= self._at_once:
+            raise ApiError(503, "supervisor_busy", "too many requests ask about thord itself at once", retry_after=1)
+        self._under_way += 1
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, question)
+        asked.add_done_callback(self._note_end)
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), self._seconds)
+        except (ThordError, TimeoutError) as error:
+            _logger.warning("the supervisor did not answer", reason=str(error) or f"no answer in {self._seconds:g} s")
+            message = "the part of thord that knows this is away or busy, and may be back in a moment; answers go on"
+            raise ApiError(503, "supervisor_away", message, retry_after=2) from None
+
+    def _note_end(self, asked: "asyncio.Future[T]") -> None:
+        self._under_way -= 1
+        if not asked.cancelled():
+            asked.exception()  # whoever asked may be gone, and then nobody else looks at it

@@ -1,0 +1,50 @@
+"""The file of API keys: what a line says, and what it may not say."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from daemon.workers.server.access.keys import Keys, KeysFileError
+
+
+def written(folder: Path, text: str) -> Keys:
+    (folder / "keys").write_text(text, encoding="utf-8")
+    return Keys(folder / "keys")
+
+
+def test_a_key_without_scopes_may_generate_and_no_more(tmp_path: Path) -> None:
+    keys = written(tmp_path, f"plain\n{sha256(b'hashed').hexdigest()}\n")
+    assert keys.scopes(b"plain") == keys.scopes(b"hashed") == {"generate"}
+    assert keys.scopes(b"other") is None
+
+
+def test_scopes_follow_their_key(tmp_path: Path) -> None:
+    keys = written(
+        tmp_path,
+        f"one scopes=read\nwith spaces in it   scopes = read, train\nsha256:{sha256(b'x').hexdigest()}\tscopes=admin\n"
+        "twice scopes=read\ntwice scopes=generate\nwith#sign scopes=read\n",
+    )
+    assert keys.scopes(b"one") == {"read"}
+    assert keys.scopes(b"with spaces in it") == {"read", "train"}
+    assert keys.scopes(b"x") == {"admin"}
+    assert keys.scopes(b"twice") == {"read", "generate"}
+    assert keys.scopes(b"with#sign") == {"read"}
+    assert keys.scopes(b"one scopes=read") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("secret scopes=reed", "there is no scope 'reed'; scopes are read, generate, train, admin"),
+        ("secret scopes=", "no scope stands after 'scopes='"),
+        ("scopes=read", "there is no key before 'scopes='"),
+    ],
+)
+def test_a_line_that_makes_no_sense_lets_nobody_in_and_is_named_without_its_key(
+    tmp_path: Path, line: str, fault: str
+) -> None:
+    with pytest.raises(KeysFileError) as refused:
+        written(tmp_path, f"# people\nfine\n{line}\n")
+    assert f"{tmp_path / 'keys'}, line 3: {fault}" in str(refused.value)
+    assert "secret" not in str(refused.value)

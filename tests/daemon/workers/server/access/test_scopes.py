@@ -1,0 +1,73 @@
+"""What a key may do, asked of a real server: the scope that each route needs, and the answer to a key that lacks it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.workers.server.access.scopes import NEEDED
+from tests.control.stand_in import STATUS, serving
+from tests.daemon.workers.server.harness import Server, StartServer, server_settings
+
+KEYS = """\
+plain
+reader scopes=read
+trainer scopes=train
+both scopes=generate,read
+boss scopes=admin
+"""
+HELD = {"plain": {"generate"}, "reader": {"read"}, "trainer": {"train"}, "both": {"generate", "read"}}
+OPEN = {"/healthz", "/health", "/ping", "/readyz", "/version", "/metrics"}
+
+
+@pytest.fixture
+def guarded(start_server: StartServer, tmp_path: Path) -> Iterator[Server]:
+    """With keys, and a supervisor that answers."""
+    (tmp_path / "keys").write_text(KEYS)
+    server = start_server(settings=server_settings(api={"keys_file": str(tmp_path / "keys")}))
+    with serving(tmp_path, ("control.sock",)):
+        yield server
+
+
+def test_every_route_asks_for_its_scope(guarded: Server) -> None:
+    with guarded.http() as client:
+        described = client.get("/openapi.json").json()["paths"]
+    routes = {(verb.upper(), path) for path, verbs in described.items() for verb in verbs}
+    assert routes == {(method, path.replace(":path", "")) for method, path in NEEDED}, "each has one line in the table"
+    for method, path in sorted(routes):
+        needed = None if path in OPEN else "read" if path == "/v1/status" else "generate"
+        for key, held in HELD.items():
+            with guarded.http(key) as client:
+                answer = client.request(method, path.replace("{name}", "nothing"))
+            if needed is None or needed in held:
+                assert answer.status_code not in {401, 403}, (method, path, key)
+                continue
+            assert answer.status_code == 403, (method, path, key)
+            error = answer.json()["error"]
+            assert (error["code"], error["type"]) == ("missing_scope", "permission_error")
+            assert repr(needed) in error["message"]
+            assert key not in error["message"]
+        with guarded.http("boss") as client:
+            assert client.request(method, path.replace("{name}", "nothing")).status_code not in {401, 403}
+
+
+def test_the_status_is_that_of_thorctl_without_what_is_local(guarded: Server) -> None:
+    with guarded.http("reader") as client:
+        found = client.get("/v1/status").json()
+    for name in ("state", "uptime_seconds", "version", "next_cycle_at", "conversations", "reasons"):
+        assert found[name] == STATUS[name]
+    assert found["workers"]["server"] == {"state": "running", "restarts": 2, "uptime_seconds": 9.0}
+    assert found["cycle"]["progress"] == {"state": "training", "step": 3, "steps": 9, "loss": 2.0}
+    assert found.keys() & {"home", "pid", "api", "warnings", "unwatched"} == set()
+    assert found["cycle"].keys() & {"reason", "gate", "samples", "outcome"} == set()
+
+
+def test_without_keys_everybody_may_read_and_generate(server: Server, tmp_path: Path) -> None:
+    with server.http() as client, server.local() as local:
+        away = client.get("/v1/status")
+        assert away.status_code == 503
+        assert away.json()["error"]["code"] == "supervisor_away"
+        assert "answers go on" in away.json()["error"]["message"]
+        with serving(tmp_path, ("control.sock",)):
+            assert client.get("/v1/status").json()["state"] == local.get("/v1/status").json()["state"] == "ready"
+        assert client.get("/v1/models").status_code == 200
