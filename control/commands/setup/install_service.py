@@ -36,7 +36,9 @@ def add(commands: Commands) -> None:
     install.add_argument(
         "--socket-activation", action="store_true", help="let systemd listen for the API: it outlives restarts"
     )
-    install.add_argument("--keys", metavar="FILE", help="API keys, one a line, in a file that only root need read")
+    install.add_argument(
+        "--keys", metavar="FILE", help="file of API keys, readable by root alone: one a line, with its scopes if wanted"
+    )
     install.add_argument("--uninstall", action="store_true", help="stop thord and remove the unit")
     install.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
