@@ -136,9 +136,9 @@ class ApiSettings(Section):
         None,
         examples=["/etc/thord/keys"],
         description="File with one key a line, itself or its SHA-256 (a key of 64 hexadecimal digits only by its "
-        "SHA-256), and after it what that key may do, such as `scopes=read,generate`; without scopes a key may "
-        "`generate`. Without a file the systemd credential `keys` is read, and where there is none the API is open to "
-        "whoever reaches the port.",
+        "SHA-256), and after a colon, if wanted, its scopes (`read`, `generate`, `train`, `admin`), such as "
+        "`KEY:generate`; without scopes a key may `read` and `generate`. Without a file, the systemd credential "
+        "`keys` is read; where there is none, the API is open to whoever reaches the port.",
     )
     hosts: tuple[str, ...] = Field(
         (),

@@ -10,7 +10,7 @@ from daemon import log
 from daemon.workers.server import headers
 from daemon.workers.server.access import paths
 from daemon.workers.server.access.policy import AccessPolicy
-from daemon.workers.server.access.scopes import NEEDED, WITHOUT_KEYS, permits
+from daemon.workers.server.access.scopes import NEEDED, PLAIN, permits
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
 
@@ -78,7 +78,7 @@ class Gatekeeper:
         request.state.client = str(request.state.connection)
         request.state.owner = ""
         request.state.ignored = []
-        request.state.scopes = WITHOUT_KEYS
+        request.state.scopes = PLAIN
         path = request.url.path
         if request.state.local or path in _OPEN or path.startswith(f"{PAGE_SCRIPTS}/"):
             return

@@ -1,7 +1,7 @@
 """API keys, one a line: the key or its SHA-256 in hexadecimal, and after it, if wanted, what that key may do.
 
     KEY
-    KEY scopes=read,generate
+    KEY:read,generate
 
 Only the SHA-256 of each key is kept in memory.
 """
@@ -12,10 +12,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.workers.server.access.scopes import OF_PLAIN_KEYS, SCOPES, Scope
+from daemon.workers.server.access.scopes import PLAIN, SCOPES, Scope
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
-_WITH_SCOPES = re.compile(r"(?P<key>.*?)(?:^|\s+)scopes\s*=(?P<names>.*)")
 
 
 def keys_file(chosen: str | None, environment: Mapping[str, str]) -> Path | None:
@@ -85,19 +84,17 @@ def _read(file: Path) -> dict[str, frozenset[Scope]]:
 
 
 def _parsed(line: str) -> tuple[str, frozenset[Scope]]:
-    """The key in a line, and its scopes.
+    """The key in a line, and its scopes. A colon may belong to the key: scopes follow it where one of them is known.
 
     Raises:
-        ValueError: there is no key, no scope, or an unknown one. The message does not repeat the key.
+        ValueError: beside a known scope stands an unknown one, or there is no key. The message does not repeat the key.
     """
-    found = _WITH_SCOPES.fullmatch(line)
-    if found is None:
-        return line, OF_PLAIN_KEYS
-    names = found["names"].replace(",", " ").split()
-    unknown = sorted(set(names) - set(SCOPES))
-    if not found["key"]:
-        raise ValueError("there is no key before 'scopes='")
-    if unknown or not names:
-        what = f"there is no scope {unknown[0]!r}" if unknown else "no scope stands after 'scopes='"
-        raise ValueError(f"{what}; scopes are {', '.join(SCOPES)}")
-    return found["key"], frozenset(scope for scope in SCOPES if scope in names)
+    key, _, written = line.rpartition(":")
+    names = [name.strip() for name in written.split(",")]
+    if not set(names) & set(SCOPES) or ":" not in line:
+        return line, PLAIN
+    if unknown := [name for name in names if name not in SCOPES]:
+        raise ValueError(f"there is no scope {unknown[0]!r}; scopes are {', '.join(SCOPES)}")
+    if not key.strip():
+        raise ValueError("there is no key before the scopes")
+    return key.strip(), frozenset(scope for scope in SCOPES if scope in names)

@@ -6,10 +6,9 @@ Scope = Literal["read", "generate", "train", "admin"]
 """``read``: see how the service is. ``generate``: use the model. ``train``: have it learn. ``admin``: all of these."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-OF_PLAIN_KEYS: frozenset[Scope] = frozenset({"generate"})
-"""What a key may do whose line in the file of keys names no scopes."""
-WITHOUT_KEYS: frozenset[Scope] = frozenset({"read", "generate"})
-"""What everybody may do where no keys are configured, and whoever comes over the Unix socket. More needs a key."""
+PLAIN: frozenset[Scope] = frozenset({"read", "generate"})
+"""What a caller may do where nothing else is said: with a key whose line names no scopes, where no keys are configured,
+or over the Unix socket. ``train`` and ``admin`` always need a key that has them."""
 
 NEEDED: dict[tuple[str, str], Scope | None] = {
     ("GET", "/healthz"): None,

@@ -13,32 +13,33 @@ def written(folder: Path, text: str) -> Keys:
     return Keys(folder / "keys")
 
 
-def test_a_key_without_scopes_may_generate_and_no_more(tmp_path: Path) -> None:
-    keys = written(tmp_path, f"plain\n{sha256(b'hashed').hexdigest()}\n")
-    assert keys.scopes(b"plain") == keys.scopes(b"hashed") == {"generate"}
+def test_a_key_without_scopes_may_read_and_generate(tmp_path: Path) -> None:
+    keys = written(tmp_path, f"plain\n{sha256(b'hashed').hexdigest()}\nwith:colon\nread\n")
+    for key in (b"plain", b"hashed", b"with:colon", b"read"):
+        assert keys.scopes(key) == {"read", "generate"}
     assert keys.scopes(b"other") is None
 
 
 def test_scopes_follow_their_key(tmp_path: Path) -> None:
     keys = written(
         tmp_path,
-        f"one scopes=read\nwith spaces in it   scopes = read, train\nsha256:{sha256(b'x').hexdigest()}\tscopes=admin\n"
-        "twice scopes=read\ntwice scopes=generate\nwith#sign scopes=read\n",
+        f"one:read\nwith spaces and:colon: read, train\nsha256:{sha256(b'x').hexdigest()}:admin\n"
+        f"twice:read\ntwice:generate\n{sha256(b'y').hexdigest()}:train\n",
     )
     assert keys.scopes(b"one") == {"read"}
-    assert keys.scopes(b"with spaces in it") == {"read", "train"}
+    assert keys.scopes(b"with spaces and:colon") == {"read", "train"}
     assert keys.scopes(b"x") == {"admin"}
     assert keys.scopes(b"twice") == {"read", "generate"}
-    assert keys.scopes(b"with#sign") == {"read"}
-    assert keys.scopes(b"one scopes=read") is None
+    assert keys.scopes(b"y") == {"train"}
+    assert keys.scopes(b"one:read") is None
 
 
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("secret scopes=reed", "there is no scope 'reed'; scopes are read, generate, train, admin"),
-        ("secret scopes=", "no scope stands after 'scopes='"),
-        ("scopes=read", "there is no key before 'scopes='"),
+        ("secret:read,trian", "there is no scope 'trian'; scopes are read, generate, train, admin"),
+        ("secret:read,", "there is no scope ''; scopes are read, generate, train, admin"),
+        (":read", "there is no key before the scopes"),
     ],
 )
 def test_a_line_that_makes_no_sense_lets_nobody_in_and_is_named_without_its_key(

@@ -12,12 +12,12 @@ from tests.daemon.workers.server.harness import Server, StartServer, server_sett
 
 KEYS = """\
 plain
-reader scopes=read
-trainer scopes=train
-both scopes=generate,read
-boss scopes=admin
+reader:read
+writer:generate
+trainer:train
+boss:admin
 """
-HELD = {"plain": {"generate"}, "reader": {"read"}, "trainer": {"train"}, "both": {"generate", "read"}}
+HELD = {"plain": {"generate", "read"}, "reader": {"read"}, "writer": {"generate"}, "trainer": {"train"}}
 LOCAL = {
     "home": "/srv/secret",
     "warnings": ["/srv/secret"],
