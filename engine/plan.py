@@ -37,7 +37,8 @@ from engine.data.batches import Rows
 from engine.data.encoded import Encoded
 from engine.device import ImpossiblePlacementError
 from engine.inference.runners import decoders
-from engine.inference.scheduling.batching import CHUNK, SMALLEST_BUCKET, buckets, lengths
+from engine.inference.runners.shapes import SMALLEST_BUCKET, buckets, lengths
+from engine.inference.scheduling.batching import CHUNK
 from engine.inference.versions import footprint, precision
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS

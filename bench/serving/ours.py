@@ -10,7 +10,7 @@ import torch
 from engine.config.inference import Quantization
 from engine.device import Placement
 from engine.inference.engine import Engine
-from engine.inference.requests import Event, Failed, Finished, Request, Sampling, Wish
+from engine.inference.requests import Event, Failed, Finished, GenerationParams, Request, Sampling
 from engine.inference.versions import preparing
 from engine.inference.versions.slots import WeightSlots
 from serving.weights import Prompts
@@ -70,7 +70,7 @@ class _Waiting:
     def __init__(self, prompt: Sequence[int], length: int) -> None:
         self._over = threading.Event()
         self._failure: Failed | None = None
-        self.request = Request([prompt], Wish(length, Sampling(temperature=0.0)), self._receive)
+        self.request = Request([prompt], GenerationParams(length, Sampling(temperature=0.0)), self._receive)
 
     def wait(self) -> list[int]:
         self._over.wait()

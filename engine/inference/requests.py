@@ -29,7 +29,7 @@ class Sampling:
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
-    alternatives: int | None = None
+    top_logprobs: int | None = None
     """How many of the likeliest tokens to report with each chosen one. Null: no log-probabilities at all."""
 
     @property
@@ -61,22 +61,30 @@ def _or(said: float | None, otherwise: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class GenerationParams:
     """What is to be generated after each prompt of a request."""
 
     max_tokens: int
     """Clipped to the room the context leaves. 0 with ``score_prompt``: only score."""
     sampling: Sampling = Sampling()
     min_tokens: int = 0
-    """Before so many are generated neither ``stop_ids`` nor ``stop`` end an answer."""
+    """Before so many are generated neither tokens nor ``stop`` end an answer."""
     stop: tuple[str, ...] = ()
+    eos_ids: frozenset[int] = frozenset()
+    """Special tokens that end an answer."""
     stop_ids: frozenset[int] = frozenset()
+    """Other tokens that end an answer."""
     show_stop: bool = False
     """The stop string, or the text of the token, that ends an answer is a part of it."""
     score_prompt: bool = False
     """Report the log-probability of every prompt token after the first."""
     sum_hidden: bool = False
     """Report the sum of the last layer's hidden states over the prompt."""
+
+    @property
+    def ending_ids(self) -> frozenset[int]:
+        """Every token that ends an answer."""
+        return self.eos_ids | self.stop_ids
 
     @property
     def reads_all(self) -> bool:
@@ -93,7 +101,7 @@ class Scored:
     top: tuple[tuple[int, float], ...] = ()
 
 
-# Events, in the order they come: Bound; for each sequence (PromptScored, PromptSummed), Piece..., Finished. Or Failed,
+# Events, in the order they come: Bound; for each sequence (PromptScored, PromptSummed), Delta..., Finished. Or Failed,
 # which is last.
 
 
@@ -122,7 +130,7 @@ class PromptSummed:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Delta:
     """Generated tokens and the text that may be shown now; text lags behind where a stop string may be forming."""
 
     sequence: int
@@ -132,14 +140,21 @@ class Piece:
     """Tokens of the sequence so far."""
 
 
+EndedBy = Literal["eos", "stop_token", "stop_string", "length"]
+"""One of ``eos_ids``, one of ``stop_ids``, one of ``stop``, or a limit: ``max_tokens`` or the context.
+
+A request that was cancelled hears nothing more.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """One sequence ended. ``generated`` counts its tokens, the one that ended it included."""
 
     sequence: int
-    reason: Literal["stop", "length"]
+    ended_by: EndedBy
     generated: int
-    reused: int = 0
+    cached_tokens: int = 0
     """Tokens of its prompt that another sequence had read already."""
 
 
@@ -154,8 +169,22 @@ class Failed:
     message: str
 
 
-Event = Bound | PromptScored | PromptSummed | Piece | Finished | Failed
+Event = Bound | PromptScored | PromptSummed | Delta | Finished | Failed
 _numbers = itertools.count()
+
+
+class QueueFullError(Exception):
+    """Too many sequences wait."""
+
+
+class PromptTooLongError(ValueError):
+    """A prompt that leaves no room in the context."""
+
+    def __init__(self, prompt: int, context: int) -> None:
+        super().__init__(
+            f"the prompt has {prompt} tokens, and this model's maximum context length is {context} tokens, generated "
+            "ones included: shorten the prompt"
+        )
 
 
 class Request:
@@ -175,7 +204,7 @@ class Request:
     def __init__(
         self,
         prompts: Sequence[Sequence[int]],
-        wish: Wish,
+        params: GenerationParams,
         receive: Callable[[Event], None],
         *,
         client: str = "",
@@ -186,7 +215,7 @@ class Request:
         if any(not prompt for prompt in prompts):
             raise ValueError("a prompt needs at least one token")
         self.number = next(_numbers)
-        self.wish = wish
+        self.params = params
         self.receive = receive
         self.client = client
         self.pin = pin
@@ -200,10 +229,15 @@ class Request:
         self.sequences = [SequenceState(self, index, same[id(prompt)]) for index, prompt in enumerate(prompts)]
         self.open = len(self.sequences)
 
-    @property
-    def longest_prompt(self) -> int:
-        """Tokens of the longest prompt."""
-        return max(len(sequence.prompt) for sequence in self.sequences)
+    def check_length(self, context: int) -> None:
+        """Compare the longest prompt with a model's context.
+
+        Raises:
+            PromptTooLongError: it leaves no room for what is to be generated.
+        """
+        longest = max(len(sequence.prompt) for sequence in self.sequences)
+        if longest + bool(self.params.max_tokens) > context:
+            raise PromptTooLongError(longest, context)
 
     def restart(self) -> None:
         """Go back to the state before the first iteration."""
@@ -219,8 +253,8 @@ class SequenceState:
 
     Attributes:
         row: its row in the cache of its version.
-        cached: positions of that row that are written.
-        reused: how many of these another sequence had read.
+        computed: positions of that row that are written.
+        cached_tokens: how many of these another sequence had read.
         limit: how many tokens may be generated, known once it is bound.
         counts: how often each token was generated, for penalties.
     """
@@ -234,31 +268,52 @@ class SequenceState:
     def reset(self) -> None:
         """Forget everything but the prompt."""
         self.row: int | None = None
-        self.cached = 0
-        self.reused = 0
+        self.computed = 0
+        self.cached_tokens = 0
         self.limit = 0
         self.output: list[int] = []
         self.counts: dict[int, int] = {}
-        self.text = TextStream(self.request.wish.stop, show_stop=self.request.wish.show_stop)
-        seed = self.request.wish.sampling.seed
+        self.text = TextStream(self.request.params.stop, show_stop=self.request.params.show_stop)
+        seed = self.request.params.sampling.seed
         # A generator of its own, so that a seeded draw does not depend on who else is in the batch.
         self.draws = random.Random() if seed is None else random.Random(f"{seed}/{self.index}")
 
+    def append(self, token: int, data: bytes) -> tuple[str, EndedBy | None]:
+        """Add a generated token, which stands for ``data``.
+
+        Returns:
+            The text that may be shown now; and what ends the sequence, None if it goes on.
+        """
+        self.output.append(token)
+        self.counts[token] = self.counts.get(token, 0) + 1
+        params = self.request.params
+        ends = token in params.eos_ids or token in params.stop_ids
+        push = self.text.push_unstoppable if ends or len(self.output) <= params.min_tokens else self.text.push
+        text = push(data) if not ends or params.show_stop else ""
+        full = len(self.output) >= self.limit
+        if (ends or full) and not self.text.stopped:
+            text += self.text.finish()
+        if ends:
+            return text, "eos" if token in params.eos_ids else "stop_token"
+        if self.text.stopped:
+            return text, "stop_string"
+        return text, "length" if full else None
+
     def end(self, context: int) -> int:
         """Positions that it comes to at most, in a model of such a context."""
-        return min(len(self.prompt) + self.request.wish.max_tokens, context)
+        return min(len(self.prompt) + self.request.params.max_tokens, context)
 
     @property
     def below_minimum(self) -> bool:
         """The next token must not end the answer."""
-        return len(self.output) < self.request.wish.min_tokens
+        return len(self.output) < self.request.params.min_tokens
 
     @property
     def prefilling(self) -> bool:
         """The prompt is not yet wholly in the cache."""
-        return self.cached < len(self.prompt)
+        return self.computed < len(self.prompt)
 
     def waits_for(self, other: "SequenceState") -> bool:
         """The other reads the same prompt for the same request, so that this one need not read it."""
         shared = self.prompt is other.prompt and self is not other
-        return shared and self.prefilling and not self.request.wish.reads_all
+        return shared and self.prefilling and not self.request.params.reads_all

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import JsonValue
 from starlette.types import Receive
@@ -16,16 +17,17 @@ from daemon.workers.server.metrics import Metrics
 from engine.inference.engine import Engine
 from engine.inference.requests import (
     Bound,
+    Delta,
+    EndedBy,
     Event,
     Failed,
     FailureKind,
     Finished,
-    Piece,
+    GenerationParams,
     PromptScored,
     PromptSummed,
     Request,
     Scored,
-    Wish,
 )
 
 _FAILURES: dict[FailureKind, tuple[int, str]] = {
@@ -69,6 +71,11 @@ def _hand_out(events: Sequence[tuple[Request, Event]]) -> None:
         request.receive(event)
 
 
+def finish_reason(ended_by: EndedBy) -> Literal["stop", "length"]:
+    """Why an answer ended, as OpenAI's API has it: by itself, or at a limit."""
+    return "length" if ended_by == "length" else "stop"
+
+
 @dataclass
 class Result:
     """What became of one sequence."""
@@ -77,9 +84,14 @@ class Result:
     tokens: list[Scored] = field(default_factory=list)
     prompt_scores: list[Scored] = field(default_factory=list)
     hidden_sums: list[float] = field(default_factory=list)
-    reason: str = ""
+    ended_by: EndedBy = "length"
     generated: int = 0
-    reused: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def finish_reason(self) -> str:
+        """As OpenAI's API has it."""
+        return finish_reason(self.ended_by)
 
 
 class Answer:
@@ -88,7 +100,7 @@ class Answer:
     Attributes:
         prompts: token ids of each sequence's prompt.
         version: what makes the answer; known after `begin` or `whole`.
-        reused: for each prompt, how many of its tokens had been read for another request.
+        cached_tokens: for each prompt, how many of its tokens had been read for another request.
     """
 
     def __init__(
@@ -96,7 +108,7 @@ class Answer:
         engine: Engine,
         metrics: Metrics,
         prompts: list[list[int]],
-        wish: Wish,
+        params: GenerationParams,
         *,
         client: str,
         pin: int | None,
@@ -106,17 +118,17 @@ class Answer:
         self.prompts = prompts
         self.version = 0
         self._generated: dict[int, int] = {}
-        self.reused: dict[int, int] = {}
+        self.cached_tokens: dict[int, int] = {}
         self._engine = engine
         self._metrics = metrics
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._first: Event | None = None
         self._open = len(prompts)
         self._watcher: asyncio.Task[None] | None = None
-        self._submitted_at = self._last_piece_at = time.monotonic()
+        self._submitted_at = self._last_delta_at = time.monotonic()
         self._request = Request(
             prompts,
-            wish,
+            params,
             self._events.put_nowait,
             client=client,
             pin=pin,
@@ -138,17 +150,17 @@ class Answer:
         """
         self._first = await self._next()
 
-    async def events(self) -> AsyncIterator[PromptScored | Piece | Finished]:
+    async def events(self) -> AsyncIterator[PromptScored | Delta | Finished]:
         """All events after `begin`, until every sequence has ended; the rest as `begin`."""
         while self._open:
             event = self._first or await self._next()
             self._first = None
-            if isinstance(event, PromptScored | Piece | Finished):
-                if isinstance(event, Piece):
+            if isinstance(event, PromptScored | Delta | Finished):
+                if isinstance(event, Delta):
                     self._generated[event.sequence] = event.generated
                 if isinstance(event, Finished):
                     self._open -= 1
-                    self._count(event)
+                    self._count(event.sequence, event.generated, event.cached_tokens)
                 yield event
 
     async def whole(self) -> list[Result]:
@@ -165,20 +177,20 @@ class Answer:
             elif isinstance(event, PromptSummed):
                 before = results[event.sequence].hidden_sums or [0.0] * len(event.sums)
                 results[event.sequence].hidden_sums = [a + b for a, b in zip(before, event.sums, strict=True)]
-            elif isinstance(event, Piece):
+            elif isinstance(event, Delta):
                 results[event.sequence].text += event.text
                 results[event.sequence].tokens += event.tokens
             elif isinstance(event, Finished):
-                results[event.sequence].reason = event.reason
+                results[event.sequence].ended_by = event.ended_by
                 results[event.sequence].generated = event.generated
-                results[event.sequence].reused = event.reused
+                results[event.sequence].cached_tokens = event.cached_tokens
                 open_sequences -= 1
             if not open_sequences:
                 break
             event = await self._next(also_bound=True)
         self._open = 0
         for index, result in enumerate(results):
-            self._count(Finished(index, "stop", result.generated, result.reused))
+            self._count(index, result.generated, result.cached_tokens)
         return results
 
     def close(self) -> None:
@@ -206,7 +218,7 @@ class Answer:
             "prompt_tokens": read,
             "completion_tokens": self.generated,
             "total_tokens": read + self.generated,
-            "prompt_tokens_details": {"cached_tokens": sum(self.reused.values())},
+            "prompt_tokens_details": {"cached_tokens": sum(self.cached_tokens.values())},
         }
 
     async def _next(self, *, also_bound: bool = False) -> Event:
@@ -219,7 +231,7 @@ class Answer:
                 self._open = 0
                 status, code = _FAILURES[event.kind]
                 raise ApiError(status, code, event.message, retry_after=1 if status == 503 else None)
-            if isinstance(event, Piece):
+            if isinstance(event, Delta):
                 self._measure()
             if isinstance(event, Bound):
                 self.version = event.version
@@ -230,19 +242,20 @@ class Answer:
 
     def _measure(self) -> None:
         now = time.monotonic()
-        if self._last_piece_at == self._submitted_at:
+        if self._last_delta_at == self._submitted_at:
             self._metrics.first_token_seconds.observe(now - self._submitted_at)
         elif len(self.prompts) == 1:
-            self._metrics.between_tokens_seconds.observe(now - self._last_piece_at)
-        self._last_piece_at = now
+            self._metrics.between_tokens_seconds.observe(now - self._last_delta_at)
+        self._last_delta_at = now
 
-    def _count(self, event: Finished) -> None:
-        self._generated[event.sequence] = event.generated
-        prompt = id(self.prompts[event.sequence])
-        self.reused[prompt] = min(self.reused.get(prompt, event.reused), event.reused)  # the rest was read just once
-        self._metrics.cached_prompt_tokens.inc(event.reused)
-        self._metrics.prompt_tokens.inc(len(self.prompts[event.sequence]))
-        self._metrics.generated_tokens.labels(f"{self.version:06d}").inc(event.generated)
+    def _count(self, sequence: int, generated: int, cached_tokens: int) -> None:
+        self._generated[sequence] = generated
+        prompt = id(self.prompts[sequence])
+        before = self.cached_tokens.get(prompt, cached_tokens)
+        self.cached_tokens[prompt] = min(before, cached_tokens)  # the rest was read just once
+        self._metrics.cached_prompt_tokens.inc(cached_tokens)
+        self._metrics.prompt_tokens.inc(len(self.prompts[sequence]))
+        self._metrics.generated_tokens.labels(f"{self.version:06d}").inc(generated)
 
     async def _wait_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

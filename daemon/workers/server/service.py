@@ -17,9 +17,10 @@ from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.chats.sessions import Sessions
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
-from engine.inference.engine import Engine, PromptTooLongError, QueueFullError
-from engine.inference.requests import Wish
-from engine.inference.versions.slots import Outline, VersionGoneError, WeightSlots
+from engine.inference.engine import Engine
+from engine.inference.requests import GenerationParams, PromptTooLongError, QueueFullError
+from engine.inference.versions.loaded_model import PromptSpec
+from engine.inference.versions.slots import VersionGoneError, WeightSlots
 from engine.tokenizers.base import Tokenizer
 
 MODEL = "thor"
@@ -78,7 +79,7 @@ class InferenceService:
         """Bytes that a request's body may have."""
         return self.settings.api.max_body_megabytes << 20
 
-    async def outline(self) -> Outline:
+    async def prompt_spec(self) -> PromptSpec:
         """What prompts must be written for: the version that serves, or the one whose successor is being loaded.
 
         Raises:
@@ -87,10 +88,10 @@ class InferenceService:
         await self.decided.wait()
         if self.stopping.is_set():
             raise ApiError(503, "stopping", "the server is stopping", retry_after=2, close=True)
-        outline = self.slots.outline
-        if outline is None:
+        spec = self.slots.prompt_spec
+        if spec is None:
             raise ApiError(503, "no_version", self.unready, retry_after=5)
-        return outline
+        return spec
 
     def pin(self, model: str | None) -> int | None:
         """The version that a model's name insists on; null: whichever serves.
@@ -124,7 +125,7 @@ class InferenceService:
         self,
         http: Request,
         prompts: list[list[int]],
-        wish: Wish,
+        params: GenerationParams,
         *,
         model: str | None,
         param: str = "prompt",
@@ -154,7 +155,7 @@ class InferenceService:
                 self.engine,
                 self.metrics,
                 prompts,
-                wish,
+                params,
                 client=str(http.state.client),
                 pin=pin,
                 streamed=streamed,
@@ -169,7 +170,7 @@ class InferenceService:
         except VersionGoneError:
             if pin is None:
                 raise ApiError(503, "no_version", self.unready, retry_after=5) from None
-            held = ", ".join(f"{MODEL}@{version:06d}" for version in self.slots.resident)
+            held = ", ".join(f"{MODEL}@{version:06d}" for version in self.slots.addressable)
             raise _no_model(f"version {pin:06d} is not in memory; those are: {held}") from None
         answer.watch(http.receive)
         return answer

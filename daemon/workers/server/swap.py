@@ -139,7 +139,7 @@ class Swapper:
 
     def _replace(self, version: int) -> bool:
         """Load a version in place of the one that serves, while requests wait. False: the old one is back."""
-        old = self._slots.outline
+        old = self._slots.prompt_spec
         if old is None:
             raise RuntimeError("there is nothing to replace")
         self._channel.advance(f"replacing version {old.version:06d} by {version:06d}")
@@ -209,4 +209,4 @@ class Swapper:
 
     def _say_what_serves(self) -> None:
         serving = self._slots.serving
-        self._channel.send(Serving(version=serving.version if serving else None, resident=self._slots.resident))
+        self._channel.send(Serving(version=serving.version if serving else None, resident=self._slots.addressable))

@@ -7,7 +7,7 @@ import torch
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.inference.native import program
+from engine.inference.native import decoder, families
 from engine.models import registry
 from engine.models.base import Decoder, LanguageModel
 from engine.models.gpt2 import Gpt2
@@ -21,14 +21,14 @@ def prepare(model: LanguageModel, device: torch.device, quantization: Quantizati
 
     A model on the device ``meta`` becomes a decoder there too: what it holds can be counted.
     """
-    decoder = program.make(model, device, quantization)
-    if decoder is None and quantization != "none":
+    found = decoder.make(model, device, quantization)
+    if found is None and quantization != "none":
         _logger.warning(
             "inference.quantization = '%s' has no effect: it needs a CPU, the kernel (python -m engine.native.build), "
             "and a thor or gpt2 whose heads are a multiple of 16 wide",
             quantization,
         )
-    return decoder or model
+    return found or model
 
 
 def skeleton(settings: ModelSettings, vocabulary: int, placement: Placement, quantization: Quantization) -> Decoder:
@@ -46,5 +46,5 @@ def round_weights(model: LanguageModel, quantization: Quantization) -> bool:
     on_cpu = next(model.parameters()).device.type == "cpu"
     if quantization == "none" or not on_cpu or not isinstance(model, Gpt2 | Thor):
         return False
-    program.round_weights(model, quantization)
+    families.round_weights(model, quantization)
     return True

@@ -1,7 +1,7 @@
 """CUDA graphs of decoding: the step that gives rows one token more, recorded once and replayed, so that no kernel of it
 is launched by Python.
 
-A graph computes on fixed memory in fixed shapes: a number of rows (`engine.inference.scheduling.batching.bucket`), and
+A graph computes on fixed memory in fixed shapes: a number of rows (`engine.inference.runners.shapes.bucket`), and
 a number of cache positions that are read of each, those beyond its own masked. Lengths double, so that at most twice as
 much is read as is used; reading every row to the end of the context would cost more bandwidth than the launches cost
 time.
@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from engine.inference.scheduling.batching import buckets, doublings
+from engine.inference.runners.shapes import buckets, doublings
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, Decoder
 

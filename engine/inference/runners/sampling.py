@@ -1,10 +1,9 @@
-"""Choosing tokens: any mix of wishes in one batch, each row by itself, so that no row's choice depends on another.
+"""Choosing tokens: any mix of settings in one batch, each row by itself, so that no row's choice depends on another.
 
 Shapes: B rows, V vocabulary, K candidates, N blocks of W probabilities.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.inference.requests import Sampling, Scored
+from engine.inference.runner import Choice
 
 WIDTH = 64
 """Candidates looked at before the whole vocabulary is sorted. Fixed, so that a row never depends on its neighbours."""
@@ -20,19 +20,6 @@ BLOCK = 64
 
 BARRED = -1e30
 """The score of what must not be chosen: finite, so that something is chosen even where everything is barred."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What one row of a batch needs: its wish, how often it has generated each token, a random number, its prompt."""
-
-    sampling: Sampling
-    counts: Mapping[int, int]
-    draw: float
-    """Uniform in [0, 1). Greedy rows do not use it."""
-    prompt: Sequence[int] = ()
-    barred: Collection[int] = ()
-    """Tokens that must not be chosen now."""
 
 
 def choose(logits_BV: Tensor, choices: Sequence[Choice]) -> list[int]:
@@ -45,15 +32,15 @@ def choose(logits_BV: Tensor, choices: Sequence[Choice]) -> list[int]:
     return [int(token) for token in tokens.tolist()]
 
 
-def score(logits_NV: Tensor, tokens: Sequence[int], alternatives: int) -> list[Scored]:
-    """Log-probabilities of ``tokens`` under the model itself, each with the likeliest ``alternatives``."""
+def score(logits_NV: Tensor, tokens: Sequence[int], top_logprobs: int) -> list[Scored]:
+    """Log-probabilities of ``tokens`` under the model itself, each with the likeliest ``top_logprobs``."""
     if not tokens:
         return []
     logprobs_NV = torch.log_softmax(logits_NV.float(), dim=-1)
     chosen = logprobs_NV.gather(-1, torch.tensor(tokens, device=logits_NV.device)[:, None])[:, 0].tolist()
-    if not alternatives:
+    if not top_logprobs:
         return [Scored(token, logprob) for token, logprob in zip(tokens, chosen, strict=True)]
-    top = logprobs_NV.topk(min(alternatives, logprobs_NV.shape[-1]), dim=-1)
+    top = logprobs_NV.topk(min(top_logprobs, logprobs_NV.shape[-1]), dim=-1)
     return [
         Scored(token, logprob, tuple(zip(ids, values, strict=True)))
         for token, logprob, ids, values in zip(tokens, chosen, top.indices.tolist(), top.values.tolist(), strict=True)
@@ -84,7 +71,7 @@ def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
 
 
 def _draw(scores_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
-    """One token a row: the wish's distribution, inverted at the row's random number."""
+    """One token a row: its distribution, inverted at the row's random number."""
     temperatures = torch.tensor([choice.sampling.temperature for choice in choices], device=scores_BV.device)
     draws = torch.tensor([choice.draw for choice in choices], dtype=torch.float64, device=scores_BV.device)
     probabilities_BV = torch.softmax(scores_BV / temperatures[:, None], dim=-1)
@@ -108,17 +95,17 @@ def _truncates(sampling: Sampling) -> bool:
     return sampling.top_k > 0 or sampling.top_p < 1.0 or sampling.min_p > 0.0
 
 
-def _truncate(probabilities_BV: Tensor, wishes: Sequence[Sampling], width: int) -> tuple[Tensor, Tensor, list[bool]]:
-    """The ``width`` likeliest tokens with those that a wish leaves out set to 0, and whether ``width`` was enough.
+def _truncate(probabilities_BV: Tensor, samplings: Sequence[Sampling], width: int) -> tuple[Tensor, Tensor, list[bool]]:
+    """The ``width`` likeliest tokens with those that its settings leave out set to 0, and whether ``width`` was enough.
 
     top_k first, then top_p of what is left (the smallest set that reaches it), then min_p relative to the likeliest.
     """
     vocabulary = probabilities_BV.shape[-1]
     device = probabilities_BV.device
     kept_BK, ids_BK = _likeliest(probabilities_BV, width)
-    top_k = torch.tensor([wish.top_k or vocabulary for wish in wishes], device=device).clamp(max=vocabulary)
-    top_p = torch.tensor([wish.top_p for wish in wishes], device=device)
-    min_p = torch.tensor([wish.min_p for wish in wishes], device=device)
+    top_k = torch.tensor([each.top_k or vocabulary for each in samplings], device=device).clamp(max=vocabulary)
+    top_p = torch.tensor([each.top_p for each in samplings], device=device)
+    min_p = torch.tensor([each.min_p for each in samplings], device=device)
     within_k = torch.arange(width, device=device) < top_k[:, None]
     kept_BK = kept_BK.masked_fill(~within_k, 0.0)
     # top_p is a share of what top_k leaves: of the candidates, where those are all of it, or of everything, which is 1.

@@ -16,10 +16,10 @@ from typing import Literal
 
 from engine.inference.requests import Failed, Request
 
-Fate = Literal["go on", "begin anew"] | Failed
+Disposition = Literal["go on", "begin anew"] | Failed
 
 
-def fate(request: Request, now: float, drained: Collection[int], *, hopeless: bool) -> Fate:
+def disposition(request: Request, now: float, drained: Collection[int], *, hopeless: bool) -> Disposition:
     """What to do with a live request.
 
     Args:

@@ -14,23 +14,58 @@ generated is not found: it was computed in another shape than a prompt is.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Protocol
 
 from engine.inference.scheduling.batching import CHUNK
-from engine.models.base import Cache
 
 
-class Rows:
+class RowMemory(Protocol):
+    """What rows of a cache need of it: see `engine.models.base.Cache`, which has all of it and more."""
+
+    @property
+    def rewinds(self) -> bool:
+        """A row can go on from any position that it has passed."""
+        ...
+
+    def row_bytes(self, row: int) -> int:
+        """Bytes that a row has taken, those included that it shares."""
+        ...
+
+    def bytes_for(self, positions: int) -> int:
+        """Bytes that a row of so many positions takes."""
+        ...
+
+    def memory_for(self, more: int) -> int:
+        """Bytes of memory that must be free so that rows can take ``more`` bytes."""
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let row ``target`` begin with the first ``length`` positions of row ``source``."""
+        ...
+
+    def truncate(self, row: int, length: int) -> None:
+        """Give the memory back of what a row holds beyond ``length`` positions."""
+        ...
+
+
+class CacheRows:
     """Rows 0 to ``count`` - 1 of ``cache``.
 
     Attributes:
+        count: how many rows there are.
         free: rows that no sequence has, in the order in which they are overwritten.
     """
 
-    def __init__(self, cache: Cache, count: int) -> None:
+    def __init__(self, cache: RowMemory, count: int) -> None:
+        self.count = count
         self.free: OrderedDict[int, None] = OrderedDict.fromkeys(range(count))
         self._cache = cache
         self._read: list[list[int]] = [[] for _ in range(count)]
         self._promised: dict[int, int] = {}
+
+    def bytes_for(self, positions: int) -> int:
+        """Bytes that a row of so many positions takes."""
+        return self._cache.bytes_for(positions)
 
     @property
     def promised_bytes(self) -> int:
@@ -84,6 +119,10 @@ class Rows:
             if found in self.free:
                 self.free.move_to_end(found)
         return row, length
+
+    def share(self, reader: int, other: int, length: int) -> None:
+        """Copy what a row has read of a prompt to another row that waits for it."""
+        self._cache.copy(reader, other, length)
 
     def wrote(self, row: int, tokens: Sequence[int]) -> None:
         """A chunk of a prompt was read into a row."""

@@ -19,7 +19,7 @@ from engine import device, version
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.inference.native import program
+from engine.inference.native import decoder
 
 
 def of_model(model: ModelSettings, settings: InferenceSettings) -> Placement:
@@ -29,7 +29,7 @@ def of_model(model: ModelSettings, settings: InferenceSettings) -> Placement:
         ImpossiblePlacementError: the settings ask for what this machine does not have.
     """
     found = device.resolve(settings.device, settings.precision)
-    if settings.precision == "auto" and found.device.type == "cpu" and program.serves(model):
+    if settings.precision == "auto" and found.device.type == "cpu" and decoder.serves(model):
         return Placement(found.device, torch.bfloat16)
     return found
 

@@ -10,11 +10,14 @@ from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings, Quantization
 from engine.device import Placement
-from engine.inference.runners import decoders, forward, graphs
-from engine.inference.runners.forward import Stretch
-from engine.inference.scheduling.batching import CHUNK, buckets
+from engine.inference.runner import Span
+from engine.inference.runners import decoders, graphs
+from engine.inference.runners.forward import TorchForward
+from engine.inference.runners.shapes import buckets
+from engine.inference.scheduling.batching import CHUNK
 from engine.inference.versions import footprint, precision
-from engine.inference.versions.slots import Resident, WeightSlots
+from engine.inference.versions.loaded_model import LoadedModel
+from engine.inference.versions.slots import WeightSlots
 from engine.inference.versions.swap_policy import Room
 from engine.tokenizers.base import BOS
 
@@ -27,7 +30,7 @@ class NotNowError(Exception):
     """It cannot be loaded now (memory, an unreadable disk); the version is not at fault."""
 
 
-def check(folder: Path, beside: Resident | None) -> None:
+def check(folder: Path, beside: LoadedModel | None) -> None:
     """What can be judged without its weights in memory: number, sums, tokenizer.
 
     Raises:
@@ -97,7 +100,7 @@ def load(
     rows: int,
     quantization: Quantization = "none",
     alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
-) -> Resident:
+) -> LoadedModel:
     """Load a checked version, prepare its weights for answering, and warm it. Requests go on beside it.
 
     In order: tensors (names, shapes, finite), then a chunk and a token in each shape that torch computes differently,
@@ -108,16 +111,16 @@ def load(
         NotNowError: it cannot be read, or memory is exhausted.
     """
     with _told_apart(folder):
-        loaded = version.load(folder, placement, check_finite=True)
-        resident = Resident(loaded, rows, decoders.prepare(loaded.model, placement.device, quantization))
-        del loaded  # the weights as they are stored, where they were laid out anew
-        _warm(resident, rows)
-        if placement.device.type == "cuda":
+        stored = version.load(folder, placement, check_finite=True)
+        model = LoadedModel(stored, rows, decoders.prepare(stored.model, placement.device, quantization))
+        del stored  # the weights as they are stored, where they were laid out anew
+        _warm(model, rows)
+        if placement.device.type == "cuda" and isinstance(model.forward, TorchForward):
             capture = graphs.on_cuda(placement.device, alone)
             capture_anew = graphs.on_cuda(placement.device, contextlib.nullcontext)
-            resident.graphs = graphs.make(resident.model, resident.cache, rows, capture, capture_anew)
+            model.forward.graphs = graphs.make(model.model, model.cache, rows, capture, capture_anew)
     memory.return_freed_memory()  # the stored form, what laying it out took, and a version that made room for this one
-    return resident
+    return model
 
 
 @contextlib.contextmanager
@@ -131,7 +134,7 @@ def _told_apart(folder: Path) -> Iterator[None]:
         raise NotNowError(f"{folder} cannot be loaded: {error}") from error
 
 
-def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside: Resident | None) -> None:
+def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside: LoadedModel | None) -> None:
     """The tokenizer is fixed for the life of a thord: prompts that wait are already in its tokens."""
     record = files.get(version.TOKENIZER)
     if record is None or record.sha256 != stated:
@@ -145,18 +148,18 @@ def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside
 
 
 @torch.inference_mode()
-def _warm(resident: Resident, rows: int) -> None:
-    """Read chunks and decode tokens as the engine will, and refuse scores that are no numbers."""
-    row, bos = 0, resident.tokenizer.special(BOS)
-    step, longest = forward.length_step(resident), min(CHUNK, resident.context)
+def _warm(model: LoadedModel, rows: int) -> None:
+    """Read chunks and decode tokens as the engine will, and refuse scores that are not finite."""
+    forward, row, bos = model.forward, 0, model.tokenizer.special(BOS)
+    step, longest = forward.prompt_step, min(CHUNK, model.context)
     for length in range(step, longest, step) if step > 1 else ():
-        forward.hidden(resident, [Stretch(row, 0, [bos] * length)], [])
-    (read_TD,), none_BD = forward.hidden(resident, [Stretch(row, 0, [bos] * longest)], [])
-    found = [forward.logits(resident, [read_TD[-1]], none_BD)]
-    last = resident.context - 1 if resident.cache.rewinds and forward.depends_on_shapes(resident) else 0
+        forward.hidden([Span(row, 0, [bos] * length)], [])
+    (read_TD,), none_BD = forward.hidden([Span(row, 0, [bos] * longest)], [])
+    found = [forward.logits([read_TD[-1]], none_BD)]
+    last = model.context - 1 if model.cache.rewinds and forward.depends_on_shapes else 0
     for size in buckets(rows):
-        _, newest_BD = forward.hidden(resident, [], [Stretch(row, last, (bos,))] * size)
-        found.append(forward.logits(resident, [], newest_BD))
-    resident.cache.truncate(row, 0)
+        _, newest_BD = forward.hidden([], [Span(row, last, (bos,))] * size)
+        found.append(forward.logits([], newest_BD))
+    model.cache.truncate(row, 0)
     if not all(bool(torch.isfinite(logits_NV).all()) for logits_NV in found):
-        raise UnfitVersionError(f"version {resident.version} computes scores that are NaN or infinite")
+        raise UnfitVersionError(f"version {model.version} computes scores that are NaN or infinite")

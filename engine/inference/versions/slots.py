@@ -7,66 +7,11 @@ between two.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from engine.inference.requests import Sampling, sampling_of
-from engine.inference.runners.graphs import StepGraphs
-from engine.inference.scheduling import admission
-from engine.inference.scheduling.admission import Admission
-from engine.inference.scheduling.rows import Rows
 from engine.inference.versions import footprint, swap_policy
+from engine.inference.versions.loaded_model import LoadedModel, PromptSpec
 from engine.inference.versions.turns import Turns
-from engine.models.base import Decoder
-from engine.tokenizers.base import Tokenizer
-from engine.version import LoadedVersion
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What writing a prompt needs to know of a version. It stays while its weights make way for another's."""
-
-    version: int
-    tokenizer: Tokenizer
-    vocabulary: int
-    context: int
-    defaults: Sampling
-    """How the model is meant to be sampled from, where a request does not say."""
-
-
-class Resident:
-    """One version in memory.
-
-    Attributes:
-        cache: rows for the sequences that run on this version, and one for padding.
-        rows: who has which of them; all but the padding's.
-        graphs: what decodes on a GPU; empty elsewhere.
-    """
-
-    def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder) -> None:
-        """``model`` is what computes: the version's own module, or what was made of its weights."""
-        self.version = loaded.manifest.version
-        self.model = model
-        self.tokenizer = loaded.tokenizer
-        self.manifest = loaded.manifest
-        self.context = loaded.model.context
-        self.cache = model.make_cache(rows, loaded.model.context)
-        defaults = sampling_of(loaded.generation)
-        self.outline = Outline(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context, defaults)
-        self.device = next(loaded.model.parameters()).device
-        self.graphs = StepGraphs()
-        self.padding_row = rows
-        self.rows = Rows(self.cache, rows)
-
-    @property
-    def weight_bytes(self) -> int:
-        """What weights take."""
-        return footprint.of_weights(self.model)
-
-    @property
-    def bytes(self) -> int:
-        """What weights take, and now the cache."""
-        return self.weight_bytes + self.cache.held_bytes
 
 
 class VersionGoneError(LookupError):
@@ -88,17 +33,17 @@ class WeightSlots:
         self.memory_limit = memory_limit
         self.turns = Turns()
         self._table: swap_policy.Table = swap_policy.EMPTY
-        self._residents: dict[int, Resident] = {}
+        self._models: dict[int, LoadedModel] = {}
         self._served_until: dict[int, float] = {}
-        self._replaced: Outline | None = None
+        self._replaced: PromptSpec | None = None
         self._changed = threading.Condition()
 
     @property
-    def serving(self) -> Resident | None:
+    def serving(self) -> LoadedModel | None:
         """Where new requests go."""
         with self._changed:
             version = swap_policy.only(self._table, "serving")
-            return None if version is None else self._residents[version]
+            return None if version is None else self._models[version]
 
     @property
     def replacing(self) -> bool:
@@ -107,10 +52,15 @@ class WeightSlots:
             return self._replaced is not None
 
     @property
-    def outline(self) -> Outline | None:
+    def prompt_spec(self) -> PromptSpec | None:
         """Of what serves, or of what did before it made way. Null: nothing serves, and no version is on its way."""
         serving = self.serving
-        return self._replaced if serving is None else serving.outline
+        return self._replaced if serving is None else serving.prompt_spec
+
+    @property
+    def expects_one(self) -> bool:
+        """Some version serves, or takes the place of one that did."""
+        return self.prompt_spec is not None
 
     @property
     def previous(self) -> int | None:
@@ -121,7 +71,7 @@ class WeightSlots:
             return prepared if found is None and prepared in self._served_until else found
 
     @property
-    def resident(self) -> tuple[int, ...]:
+    def addressable(self) -> tuple[int, ...]:
         """Versions that a request may ask for."""
         with self._changed:
             return tuple(sorted(v for v, place in self._table.items() if place.state in ("serving", "previous")))
@@ -130,8 +80,8 @@ class WeightSlots:
     def held_bytes(self) -> tuple[int, int]:
         """What weights, and what caches of all versions take now."""
         with self._changed:
-            residents = list(self._residents.values())
-        return sum(each.weight_bytes for each in residents), sum(each.cache.held_bytes for each in residents)
+            models = list(self._models.values())
+        return sum(each.weight_bytes for each in models), sum(each.cache.held_bytes for each in models)
 
     def holds(self, version: int) -> bool:
         """Whether it is in memory, in whatever state."""
@@ -141,33 +91,23 @@ class WeightSlots:
     def room(self, version: int, needed: int, free: Callable[[int], int]) -> swap_policy.Room:
         """Where a version of ``needed`` bytes can be loaded; ``free`` tells from the bytes held how many are left."""
         with self._changed:
-            residents = self._residents.items()
-            taken = {number: resident.bytes for number, resident in residents}
-            promised = {number: resident.rows.promised_bytes for number, resident in residents}
+            taken = {number: model.bytes for number, model in self._models.items()}
+            promised = {number: model.rows.promised_bytes for number, model in self._models.items()}
             unclaimed = free(sum(taken.values())) - sum(promised.values())
             held = {number: taken[number] + promised[number] for number in taken}
             return swap_policy.room(self._table, version, needed, unclaimed, held)
 
-    def judge(self, resident: Resident, prompt: Sequence[int], positions: int, *, reuse: bool) -> Admission:
-        """Whether a sequence that may come to so many positions can begin on a version: see `admission`.
-
-        Prompts that rows keep are forgotten as far as that is needed, those of other versions first. Only the engine's
-        thread may ask, because rows are its own.
-        """
+    @property
+    def in_memory(self) -> list[LoadedModel]:
+        """Every version that takes memory, in whatever state."""
         with self._changed:
-            residents = sorted(self._residents.values(), key=lambda each: each is resident)
-        while True:
-            others = sum(other.rows.memory_for((), 0, reuse=False) for other in residents if other is not resident)
-            held = sum(each.bytes for each in residents)
-            verdict = admission.admit(
-                others + resident.rows.memory_for(prompt, positions, reuse=reuse),
-                footprint.free_for_caches(resident.device, self.memory_limit, held),
-                kept=any(each.rows.keeps for each in residents),
-                running=any(each.rows.busy for each in residents),
-            )
-            if verdict != "forget":
-                return verdict
-            next(each for each in residents if each.rows.keeps).rows.forget_oldest()
+            return list(self._models.values())
+
+    def free_for_caches(self, version: int) -> int:
+        """Bytes that the caches of a version in memory may still grow into."""
+        with self._changed:
+            held = sum(each.bytes for each in self._models.values())
+            return footprint.free_for_caches(self._models[version].device, self.memory_limit, held)
 
     def admit(self, version: int, wait_seconds: float) -> bool:
         """Make room for a version that is to be prepared. True: load it. False: it is in memory already.
@@ -186,11 +126,11 @@ class WeightSlots:
                     held = ", ".join(f"{v} ({place.state})" for v, place in sorted(self._table.items()))
                     raise TimeoutError(f"no room beside the versions in memory: {held}")
 
-    def install(self, resident: Resident) -> None:
+    def install(self, model: LoadedModel) -> None:
         """Hold a loaded, checked version beside the one that serves."""
         with self._changed:
-            table = swap_policy.loaded(self._table, resident.version)
-            self._residents[resident.version] = resident
+            table = swap_policy.loaded(self._table, model.version)
+            self._models[model.version] = model
             self._become(table)
 
     def commit(self, version: int) -> None:
@@ -220,7 +160,7 @@ class WeightSlots:
             serving = swap_policy.only(self._table, "serving")
             if serving is not None:
                 self._served_until[serving] = time.monotonic()
-                self._replaced = self._residents[serving].outline
+                self._replaced = self._models[serving].prompt_spec
             self._become(swap_policy.clear(self._table))
             while self._table:
                 if not self._changed.wait(end - time.monotonic()):
@@ -237,7 +177,7 @@ class WeightSlots:
         with self._changed:
             self._become(swap_policy.abandon(self._table, version))
 
-    def enter(self, pin: int | None) -> Resident | None:
+    def enter(self, pin: int | None) -> LoadedModel | None:
         """Bind a request to the version that serves, or to the one it asked for. Null: one is on its way, wait for it.
 
         Raises:
@@ -253,7 +193,7 @@ class WeightSlots:
                 self._become(swap_policy.enter(self._table, version))
             except KeyError:
                 raise VersionGoneError(version) from None
-            return self._residents[version]
+            return self._models[version]
 
     def leave(self, version: int) -> None:
         """A request that `enter` bound has ended."""
@@ -268,14 +208,14 @@ class WeightSlots:
                 return False
             return time.monotonic() > self._served_until.get(version, 0.0) + self.drain_seconds
 
-    def get(self, version: int) -> Resident:
+    def get(self, version: int) -> LoadedModel:
         """A version that the caller knows to be in memory, because something is bound to it."""
         with self._changed:
-            return self._residents[version]
+            return self._models[version]
 
     def _become(self, table: swap_policy.Table) -> None:
         for version in self._table.keys() - table.keys():
-            del self._residents[version]
+            del self._models[version]
             self._served_until.pop(version, None)
         self._table = table
         self._changed.notify_all()

@@ -33,15 +33,15 @@ from engine.device import ImpossiblePlacementError, Placement
 from engine.evaluation import evaluate
 from engine.inference.engine import Engine
 from engine.inference.requests import (
+    Delta,
     Event,
     Failed,
     Finished,
-    Piece,
+    GenerationParams,
     PromptScored,
     PromptSummed,
     Request,
     Sampling,
-    Wish,
 )
 from engine.inference.runners import graphs
 from engine.inference.versions import preparing
@@ -123,11 +123,11 @@ def _rows(folder: Path) -> Rows:
     return Rows(shard.write(folder, documents), 64)
 
 
-WISHES = [
-    Wish(10, Sampling(temperature=0.0, alternatives=2)),
-    Wish(10, Sampling(top_k=7, seed=3, alternatives=0)),
-    Wish(10, Sampling(seed=7, alternatives=0)),
-    Wish(
+PARAMS = [
+    GenerationParams(10, Sampling(temperature=0.0, top_logprobs=2)),
+    GenerationParams(10, Sampling(top_k=7, seed=3, top_logprobs=0)),
+    GenerationParams(10, Sampling(seed=7, top_logprobs=0)),
+    GenerationParams(
         10,
         Sampling(
             temperature=1.2,
@@ -138,11 +138,11 @@ WISHES = [
             frequency_penalty=0.2,
             repetition_penalty=1.2,
             logit_bias={9: 2.0, 10: -3.0},
-            alternatives=0,
+            top_logprobs=0,
         ),
     ),
-    Wish(0, score_prompt=True),
-    Wish(0, sum_hidden=True),
+    GenerationParams(0, score_prompt=True),
+    GenerationParams(0, sum_hidden=True),
 ]
 
 
@@ -165,18 +165,18 @@ class Listening:
 
 
 def serve(folder: Path, placement: Placement) -> list[object]:
-    """What is answered to all wishes at once, by an engine in this thread."""
-    resident = preparing.load(folder, placement, rows=6)
+    """What is answered to all requests at once, by an engine in this thread."""
+    model = preparing.load(folder, placement, rows=6)
     slots = WeightSlots(60.0)
-    slots.admit(resident.version, 1.0)
-    slots.install(resident)
-    slots.commit(resident.version)
+    slots.admit(model.version, 1.0)
+    slots.install(model)
+    slots.commit(model.version)
     listening = Listening()
     listening.engine = engine = Engine(slots, listening, max_queue=64)
     numbers = []
-    for length, wish in enumerate(WISHES):
+    for length, params in enumerate(PARAMS):
         prompts = [[1, *range(9, 29 + 25 * length)]] * (2 if length == 1 else 1)  # two share one prompt
-        request = Request(prompts, wish, lambda event: None)
+        request = Request(prompts, params, lambda event: None)
         listening.open += len(prompts)
         numbers.append(request.number)
         engine.submit(request)
@@ -188,7 +188,7 @@ def _said(number: int, said: Sequence[tuple[int, Event]]) -> list[object]:
     told: list[object] = []
     for _, event in (pair for pair in said if pair[0] == number):
         match event:
-            case Piece() | PromptScored():
+            case Delta() | PromptScored():
                 told += [(token.id, token.logprob) for token in event.tokens]
             case PromptSummed():
                 told += event.sums

@@ -10,9 +10,20 @@ import torch
 from engine.artifacts import VersionManifest
 from engine.config.model import ModelSettings
 from engine.inference.engine import Engine
-from engine.inference.requests import Bound, Event, Failed, Finished, Piece, PromptScored, Request, Scored, Wish
+from engine.inference.requests import (
+    Bound,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    GenerationParams,
+    PromptScored,
+    Request,
+    Scored,
+)
 from engine.inference.runners import decoders
-from engine.inference.versions.slots import Resident, WeightSlots
+from engine.inference.versions.loaded_model import LoadedModel
+from engine.inference.versions.slots import WeightSlots
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import bpe
@@ -22,9 +33,9 @@ from engine.version import LoadedVersion, VersionConfig
 ROWS = 5
 
 
-def make_resident(
+def make_loaded(
     number: int, settings: ModelSettings, tokenizer: Tokenizer, rows: int = ROWS, *, native: bool = False
-) -> Resident:
+) -> LoadedModel:
     """A version of random weights, its number the seed. Strong layers: it does not just repeat its last token."""
     model = registry.build(settings, tokenizer.vocabulary, seed=number)
     with torch.no_grad():
@@ -34,7 +45,7 @@ def make_resident(
     manifest = VersionManifest.model_construct(version=number, tokenizer_sha256="t")
     config = VersionConfig(family="thor", model=settings, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
     decoder = decoders.prepare(model, torch.device("cpu"), "none") if native else model
-    return Resident(LoadedVersion(manifest, config, model, tokenizer), rows, decoder)
+    return LoadedModel(LoadedVersion(manifest, config, model, tokenizer), rows, decoder)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +68,7 @@ class Heard:
         if isinstance(event, Bound):
             self.events.clear()
         self.events.append(event)
-        if isinstance(event, Piece):
+        if isinstance(event, Delta):
             self.begun.set()
         finished = sum(isinstance(each, Finished) for each in self.events)
         if isinstance(event, Failed) or finished == self.expected:
@@ -80,11 +91,11 @@ class Heard:
         return [token.id for token in self.scored(sequence)]
 
     def scored(self, sequence: int = 0) -> list[Scored]:
-        pieces = [event for event in self.events if isinstance(event, Piece) and event.sequence == sequence]
+        pieces = [event for event in self.events if isinstance(event, Delta) and event.sequence == sequence]
         return [token for piece in pieces for token in piece.tokens]
 
     def text(self, sequence: int = 0) -> str:
-        pieces = [event for event in self.events if isinstance(event, Piece) and event.sequence == sequence]
+        pieces = [event for event in self.events if isinstance(event, Delta) and event.sequence == sequence]
         return "".join(piece.text for piece in pieces)
 
     def prompt_scores(self, sequence: int = 0) -> list[Scored]:
@@ -120,14 +131,14 @@ class Running:
         self.engine = Engine(self.slots, self.listening, max_queue)
         self._thread = threading.Thread(target=self.engine.run, daemon=True)
 
-    def serve(self, resident: Resident) -> None:
-        assert self.slots.admit(resident.version, wait_seconds=30)
-        self.slots.install(resident)
-        self.slots.commit(resident.version)
+    def serve(self, loaded: LoadedModel) -> None:
+        assert self.slots.admit(loaded.version, wait_seconds=30)
+        self.slots.install(loaded)
+        self.slots.commit(loaded.version)
 
-    def ask(self, prompts: Sequence[Sequence[int]], wish: Wish, **options: object) -> Heard:
+    def ask(self, prompts: Sequence[Sequence[int]], params: GenerationParams, **options: object) -> Heard:
         heard = Heard(expected=len(prompts))
-        heard.request = Request(prompts, wish, heard.receive, **options)
+        heard.request = Request(prompts, params, heard.receive, **options)
         self.engine.submit(heard.request)
         return heard
 
@@ -146,11 +157,11 @@ def make_running() -> Iterator[Callable[..., Running]]:
     """Engines that are stopped after the test; ``start=False`` leaves the thread to the test."""
     made: list[Running] = []
 
-    def make(*residents: Resident, start: bool = True, **options: float) -> Running:
+    def make(*models: LoadedModel, start: bool = True, **options: float) -> Running:
         running = Running(**options)
         made.append(running)
-        for resident in residents:
-            running.serve(resident)
+        for loaded in models:
+            running.serve(loaded)
         if start:
             running.start()
         return running
@@ -173,13 +184,13 @@ def model_settings() -> ModelSettings:
 
 
 @pytest.fixture
-def resident(model_settings: ModelSettings, tokenizer: Tokenizer) -> Resident:
-    return make_resident(1, model_settings, tokenizer)
+def loaded(model_settings: ModelSettings, tokenizer: Tokenizer) -> LoadedModel:
+    return make_loaded(1, model_settings, tokenizer)
 
 
 @pytest.fixture
-def resident_of(model_settings: ModelSettings, tokenizer: Tokenizer) -> Callable[[int], Resident]:
-    return lambda number: make_resident(number, model_settings, tokenizer)
+def loaded_of(model_settings: ModelSettings, tokenizer: Tokenizer) -> Callable[[int], LoadedModel]:
+    return lambda number: make_loaded(number, model_settings, tokenizer)
 
 
 @pytest.fixture

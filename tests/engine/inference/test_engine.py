@@ -12,15 +12,23 @@ from hypothesis import strategies as st
 
 from engine import device
 from engine.config.model import ModelSettings
-from engine.inference.engine import DeviceLostError, PromptTooLongError, QueueFullError
-from engine.inference.requests import Bound, Failed, Sampling, Wish
-from engine.inference.versions.slots import Resident, VersionGoneError
+from engine.inference.engine import DeviceLostError
+from engine.inference.requests import (
+    Bound,
+    Failed,
+    GenerationParams,
+    PromptTooLongError,
+    QueueFullError,
+    Sampling,
+)
+from engine.inference.versions.loaded_model import LoadedModel
+from engine.inference.versions.slots import VersionGoneError
 from engine.models.base import LanguageModel
 from engine.native import library
 from engine.tokenizers.base import Tokenizer
-from tests.engine.inference.conftest import Heard, make_resident
+from tests.engine.inference.conftest import Heard, make_loaded
 
-GREEDY = Sampling(temperature=0.0, alternatives=0)
+GREEDY = Sampling(temperature=0.0, top_logprobs=0)
 Plain = Callable[[LanguageModel, Sequence[int], int], list[int]]
 
 
@@ -30,26 +38,26 @@ def prompts_of(seed: int, count: int, vocabulary: int, longest: int = 60) -> lis
 
 
 def test_greedy_answers_are_those_of_a_plain_loop_in_any_company(
-    make_running: Callable, resident: Resident, continue_plainly: Plain
+    make_running: Callable, loaded: LoadedModel, continue_plainly: Plain
 ) -> None:
-    running = make_running(resident)
+    running = make_running(loaded)
     draws = random.Random(0)
-    prompts = prompts_of(1, 24, resident.model.vocabulary)
+    prompts = prompts_of(1, 24, loaded.model.vocabulary)
     lengths = [draws.randrange(1, 30) for _ in prompts]
     heard = []
     for prompt, length in zip(prompts, lengths, strict=True):
-        heard.append(running.ask([prompt], Wish(length, GREEDY)))
+        heard.append(running.ask([prompt], GenerationParams(length, GREEDY)))
         if draws.random() < 0.3:
             draws.choice(heard).wait()  # others come and go in the middle of answers
     for prompt, length, each in zip(prompts, lengths, heard, strict=True):
-        assert each.wait().tokens() == continue_plainly(resident.model, prompt, length)
+        assert each.wait().tokens() == continue_plainly(loaded.model, prompt, length)
 
 
-def test_log_probabilities_do_not_depend_on_company(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident)
-    prompts = prompts_of(2, 12, resident.model.vocabulary)
-    alone = [running.ask([prompt], Wish(20, GREEDY)).wait().scored() for prompt in prompts]
-    together = [running.ask([prompt], Wish(20, GREEDY)) for prompt in prompts]
+def test_log_probabilities_do_not_depend_on_company(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded)
+    prompts = prompts_of(2, 12, loaded.model.vocabulary)
+    alone = [running.ask([prompt], GenerationParams(20, GREEDY)).wait().scored() for prompt in prompts]
+    together = [running.ask([prompt], GenerationParams(20, GREEDY)) for prompt in prompts]
     for each, expected in zip(together, alone, strict=True):
         found = each.wait().scored()
         assert [token.id for token in found] == [token.id for token in expected]
@@ -63,52 +71,54 @@ def test_with_the_kernel_no_bit_depends_on_company(
     if library.kernel() is None:
         pytest.skip("the kernel is not built on this machine: python -m engine.native.build")
     shape = ModelSettings(hidden=64, layers=2, heads=4, kv_heads=2, feed_forward=64, context=400)
-    plain = make_resident(1, shape, tokenizer)
-    resident = make_resident(1, shape, tokenizer, native=True)
+    plain = make_loaded(1, shape, tokenizer)
+    loaded = make_loaded(1, shape, tokenizer, native=True)
     prompts = prompts_of(6, 14, tokenizer.vocabulary, longest=370)
-    running = make_running(resident)
-    alone = [running.ask([prompt], Wish(20, GREEDY)).wait() for prompt in prompts]
+    running = make_running(loaded)
+    alone = [running.ask([prompt], GenerationParams(20, GREEDY)).wait() for prompt in prompts]
     for prompt, each in zip(prompts, alone, strict=True):
         assert each.tokens() == continue_plainly(plain.model, prompt, 20)
-    fresh = make_running(make_resident(1, shape, tokenizer, native=True))
+    fresh = make_running(make_loaded(1, shape, tokenizer, native=True))
     heard = []
     for place, prompt in enumerate(prompts):
-        heard.append(fresh.ask([prompt], Wish(20, GREEDY)))
+        heard.append(fresh.ask([prompt], GenerationParams(20, GREEDY)))
         if place % 4 == 3:
             heard[place - 2].wait()
     for each, expected in zip(heard, alone, strict=True):
         assert each.wait().scored() == expected.scored()
 
 
-def test_seeded_samples_do_not_depend_on_company(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident)
-    prompts = prompts_of(3, 10, resident.model.vocabulary)
-    wishes = [Wish(20, Sampling(temperature=1.3, top_p=0.95, seed=n, alternatives=0)) for n in range(len(prompts))]
-    alone = [running.ask([p], w).wait().tokens() for p, w in zip(prompts, wishes, strict=True)]
-    together = [running.ask([p], w) for p, w in zip(prompts, wishes, strict=True)]
+def test_seeded_samples_do_not_depend_on_company(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded)
+    prompts = prompts_of(3, 10, loaded.model.vocabulary)
+    asked = [
+        GenerationParams(20, Sampling(temperature=1.3, top_p=0.95, seed=n, top_logprobs=0)) for n in range(len(prompts))
+    ]
+    alone = [running.ask([p], w).wait().tokens() for p, w in zip(prompts, asked, strict=True)]
+    together = [running.ask([p], w) for p, w in zip(prompts, asked, strict=True)]
     assert [each.wait().tokens() for each in together] == alone
     assert len({tuple(tokens) for tokens in alone}) == len(alone)
 
 
-def test_choices_of_one_seed_differ_and_repeat(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident)
-    wish = Wish(12, Sampling(temperature=1.0, seed=5, alternatives=0))
-    first, second = (running.ask([[1, 20, 30]] * 3, wish).wait() for _ in range(2))
+def test_choices_of_one_seed_differ_and_repeat(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded)
+    params = GenerationParams(12, Sampling(temperature=1.0, seed=5, top_logprobs=0))
+    first, second = (running.ask([[1, 20, 30]] * 3, params).wait() for _ in range(2))
     found = [first.tokens(index) for index in range(3)]
     assert found == [second.tokens(index) for index in range(3)]
     assert found[0] != found[1] != found[2]
 
 
 def test_prompts_are_scored_like_the_whole_text_at_once(
-    make_running: Callable, model_settings: ModelSettings, tokenizer: Tokenizer, resident: Resident
+    make_running: Callable, model_settings: ModelSettings, tokenizer: Tokenizer, loaded: LoadedModel
 ) -> None:
-    running = make_running(resident)
+    running = make_running(loaded)
     prompt = prompts_of(4, 1, tokenizer.vocabulary)[0] + [9] * 30
-    heard = running.ask([prompt], Wish(0, Sampling(alternatives=2), score_prompt=True)).wait()
+    heard = running.ask([prompt], GenerationParams(0, Sampling(top_logprobs=2), score_prompt=True)).wait()
     tokens = torch.tensor([prompt])
     with torch.inference_mode():
-        hidden = resident.model.hidden(tokens, torch.arange(len(prompt))[None], torch.zeros_like(tokens))
-        reference = torch.log_softmax(resident.model.logits(hidden[0]), -1)
+        hidden = loaded.model.hidden(tokens, torch.arange(len(prompt))[None], torch.zeros_like(tokens))
+        reference = torch.log_softmax(loaded.model.logits(hidden[0]), -1)
     scored = heard.prompt_scores()
     assert [each.id for each in scored] == prompt[1:]
     assert [each.logprob for each in scored] == pytest.approx(
@@ -118,55 +128,55 @@ def test_prompts_are_scored_like_the_whole_text_at_once(
 
 
 def test_special_tokens_and_limits_end_a_sequence(
-    make_running: Callable, resident: Resident, continue_plainly: Plain
+    make_running: Callable, loaded: LoadedModel, continue_plainly: Plain
 ) -> None:
-    running = make_running(resident)
+    running = make_running(loaded)
     prompt = [1, 40, 41]
-    plain = continue_plainly(resident.model, prompt, 40)
+    plain = continue_plainly(loaded.model, prompt, 40)
     third = plain[3]
-    heard = running.ask([prompt], Wish(40, GREEDY, stop_ids=frozenset({third}))).wait()
+    heard = running.ask([prompt], GenerationParams(40, GREEDY, stop_ids=frozenset({third}))).wait()
     assert heard.tokens() == plain[: plain.index(third) + 1]
-    assert heard.finished().reason == "stop"
-    assert running.ask([prompt], Wish(4, GREEDY)).wait().finished().reason == "length"
-    to_the_end = running.ask([prompt], Wish(10_000, GREEDY)).wait()
-    assert to_the_end.finished().generated == resident.context - len(prompt)
+    assert heard.finished().ended_by == "stop_token"
+    assert running.ask([prompt], GenerationParams(4, GREEDY)).wait().finished().ended_by == "length"
+    to_the_end = running.ask([prompt], GenerationParams(10_000, GREEDY)).wait()
+    assert to_the_end.finished().generated == loaded.context - len(prompt)
 
 
 def test_stop_strings_end_the_text_before_them(
-    make_running: Callable, resident: Resident, continue_plainly: Plain, tokenizer: Tokenizer
+    make_running: Callable, loaded: LoadedModel, continue_plainly: Plain, tokenizer: Tokenizer
 ) -> None:
-    running = make_running(resident)
+    running = make_running(loaded)
     prompt = [1, 50]
-    text = tokenizer.decode(continue_plainly(resident.model, prompt, 30))
+    text = tokenizer.decode(continue_plainly(loaded.model, prompt, 30))
     stop = text[5:8]
-    heard = running.ask([prompt], Wish(30, GREEDY, stop=(stop,))).wait()
+    heard = running.ask([prompt], GenerationParams(30, GREEDY, stop=(stop,))).wait()
     assert heard.text() == text[: text.index(stop)]
-    assert heard.finished().reason == "stop"
+    assert heard.finished().ended_by == "stop_string"
 
 
-def test_a_prompt_that_is_too_long_names_both_numbers(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident)
+def test_a_prompt_that_is_too_long_names_both_numbers(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded)
     with pytest.raises(PromptTooLongError, match=r"96 tokens.*96"):
-        running.ask([[9] * 96], Wish(1, GREEDY))
-    assert running.ask([[9] * 95], Wish(5, GREEDY)).wait().finished().generated == 1
+        running.ask([[9] * 96], GenerationParams(1, GREEDY))
+    assert running.ask([[9] * 95], GenerationParams(5, GREEDY)).wait().finished().generated == 1
 
 
-def test_a_full_queue_refuses(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident, start=False, max_queue=3)
-    waiting = [running.ask([[1, 9]], Wish(2, GREEDY)) for _ in range(8)]  # five rows and three that wait
+def test_a_full_queue_refuses(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded, start=False, max_queue=3)
+    waiting = [running.ask([[1, 9]], GenerationParams(2, GREEDY)) for _ in range(8)]  # five rows and three that wait
     with pytest.raises(QueueFullError):
-        running.ask([[1, 9]], Wish(2, GREEDY))
+        running.ask([[1, 9]], GenerationParams(2, GREEDY))
     running.start()
     for heard in waiting:
         heard.wait()
-    running.ask([[1, 9]], Wish(2, GREEDY)).wait()
+    running.ask([[1, 9]], GenerationParams(2, GREEDY)).wait()
 
 
-def test_a_flood_delays_its_sender_most(make_running: Callable, resident: Resident) -> None:
+def test_a_flood_delays_its_sender_most(make_running: Callable, loaded: LoadedModel) -> None:
     """Five rows: who comes last, but alone, gets one of the first."""
-    running = make_running(resident, start=False)
-    flood = [running.ask([[1, 9]], Wish(5, GREEDY), client="many") for _ in range(20)]
-    single = running.ask([[1, 9]], Wish(5, GREEDY), client="one")
+    running = make_running(loaded, start=False)
+    flood = [running.ask([[1, 9]], GenerationParams(5, GREEDY), client="many") for _ in range(20)]
+    single = running.ask([[1, 9]], GenerationParams(5, GREEDY), client="one")
     running.start()
 
     def began(heard: Heard) -> float:
@@ -179,34 +189,34 @@ def test_a_flood_delays_its_sender_most(make_running: Callable, resident: Reside
 def test_nothing_serves_yet(make_running: Callable) -> None:
     running = make_running()
     with pytest.raises(VersionGoneError):
-        running.ask([[1]], Wish(1, GREEDY))
+        running.ask([[1]], GenerationParams(1, GREEDY))
 
 
-def test_a_cancelled_request_frees_its_rows(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident)
-    long = [running.ask([[1, 9]], Wish(90, GREEDY)) for _ in range(5)]
-    behind = running.ask([[1, 9]], Wish(3, GREEDY))
+def test_a_cancelled_request_frees_its_rows(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded)
+    long = [running.ask([[1, 9]], GenerationParams(90, GREEDY)) for _ in range(5)]
+    behind = running.ask([[1, 9]], GenerationParams(3, GREEDY))
     for heard in long:
         running.engine.cancel(heard.request)
         running.engine.cancel(heard.request)
     behind.wait()
-    running.ask([[1, 9]] * 5, Wish(3, GREEDY)).wait()
-    assert sorted(resident.rows.free) == list(range(5))
+    running.ask([[1, 9]] * 5, GenerationParams(3, GREEDY)).wait()
+    assert sorted(loaded.rows.free) == list(range(5))
     assert running.engine.running == running.engine.waiting == 0
 
 
-def test_a_deadline_ends_a_request(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident)
-    heard = running.ask([[1, 9]], Wish(90, GREEDY), deadline=time.monotonic() - 1).wait()
+def test_a_deadline_ends_a_request(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded)
+    heard = running.ask([[1, 9]], GenerationParams(90, GREEDY), deadline=time.monotonic() - 1).wait()
     assert heard.failure.kind == "timeout"
 
 
-def test_long_prompts_do_not_stop_running_answers(make_running: Callable, resident: Resident) -> None:
+def test_long_prompts_do_not_stop_running_answers(make_running: Callable, loaded: LoadedModel) -> None:
     """Between any two tokens of an answer at most one iteration's worth of prompt is read."""
-    running = make_running(resident, start=False)
-    answer = running.ask([[1, 9]], Wish(40, GREEDY))
-    for prompt in prompts_of(9, 12, resident.model.vocabulary, longest=90):
-        running.ask([prompt], Wish(1, GREEDY))
+    running = make_running(loaded, start=False)
+    answer = running.ask([[1, 9]], GenerationParams(40, GREEDY))
+    for prompt in prompts_of(9, 12, loaded.model.vocabulary, longest=90):
+        running.ask([prompt], GenerationParams(1, GREEDY))
     running.start()
     assert answer.wait().finished().generated == 40
 
@@ -215,38 +225,38 @@ def test_long_prompts_do_not_stop_running_answers(make_running: Callable, reside
 
 
 def test_requests_end_on_the_version_they_began_on(
-    make_running: Callable, resident_of: Callable[[int], Resident], continue_plainly: Plain
+    make_running: Callable, loaded_of: Callable[[int], LoadedModel], continue_plainly: Plain
 ) -> None:
-    residents = {number: resident_of(number) for number in (1, 2)}
-    running = make_running(residents[1])
-    before = running.ask([[1, 9, 10]], Wish(80, GREEDY))
+    models = {number: loaded_of(number) for number in (1, 2)}
+    running = make_running(models[1])
+    before = running.ask([[1, 9, 10]], GenerationParams(80, GREEDY))
     assert before.begun.wait(30)
-    running.serve(residents[2])
-    after = running.ask([[1, 9, 10]], Wish(30, GREEDY))
-    pinned = running.ask([[1, 9, 10]], Wish(30, GREEDY), pin=1)
+    running.serve(models[2])
+    after = running.ask([[1, 9, 10]], GenerationParams(30, GREEDY))
+    pinned = running.ask([[1, 9, 10]], GenerationParams(30, GREEDY), pin=1)
     for heard, number, length in ((before, 1, 80), (after, 2, 30), (pinned, 1, 30)):
         assert heard.wait().versions == [number]
-        assert heard.tokens() == continue_plainly(residents[number].model, [1, 9, 10], length)
+        assert heard.tokens() == continue_plainly(models[number].model, [1, 9, 10], length)
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_swaps_under_load_change_no_answer(
-    seed: int, make_running: Callable, resident_of: Callable[[int], Resident], continue_plainly: Plain
+    seed: int, make_running: Callable, loaded_of: Callable[[int], LoadedModel], continue_plainly: Plain
 ) -> None:
     draws = random.Random(seed)
-    running = make_running(resident_of(1))
+    running = make_running(loaded_of(1))
     models = {1: running.slots.get(1).model}
     serving_at_submission, heard = [], []
     for _ in range(30):
         if draws.random() < 0.25:
             number = draws.randrange(1, 5)
             if running.slots.admit(number, wait_seconds=30):
-                running.slots.install(resident_of(number))
+                running.slots.install(loaded_of(number))
             running.slots.commit(number)
             models[number] = running.slots.get(number).model
         prompts = prompts_of(draws.randrange(1000), draws.randrange(1, 4), 300, longest=20)
-        heard.append((prompts, running.ask(prompts, Wish(draws.randrange(1, 25), GREEDY))))
+        heard.append((prompts, running.ask(prompts, GenerationParams(draws.randrange(1, 25), GREEDY))))
         serving_at_submission.append(running.slots.serving.version)
     for prompts, each in heard:
         assert each.wait().failure is None
@@ -254,11 +264,11 @@ def test_swaps_under_load_change_no_answer(
         last = len(prompts) - 1
         tokens = each.tokens(last)
         assert tokens == continue_plainly(models[version], prompts[last], len(tokens))
-    assert len(running.slots.resident) <= 2
+    assert len(running.slots.addressable) <= 2
 
 
-def test_two_versions_in_use_make_a_third_wait(make_running: Callable, resident_of: Callable[[int], Resident]) -> None:
-    running = make_running(resident_of(1), resident_of(2), start=False)
+def test_two_versions_in_use_make_a_third_wait(make_running: Callable, loaded_of: Callable[[int], LoadedModel]) -> None:
+    running = make_running(loaded_of(1), loaded_of(2), start=False)
     held = running.slots.enter(1)
     with pytest.raises(TimeoutError, match="no room"):
         running.slots.admit(3, wait_seconds=0.05)
@@ -266,64 +276,64 @@ def test_two_versions_in_use_make_a_third_wait(make_running: Callable, resident_
         running.slots.enter(1)  # it is about to go
     threading.Timer(0.05, running.slots.leave, [held.version]).start()
     assert running.slots.admit(3, wait_seconds=30)
-    assert running.slots.resident == (2,)
+    assert running.slots.addressable == (2,)
 
 
 def test_after_the_drain_deadline_nobody_gets_a_mixed_answer(
-    make_running: Callable, resident_of: Callable[[int], Resident], continue_plainly: Plain
+    make_running: Callable, loaded_of: Callable[[int], LoadedModel], continue_plainly: Plain
 ) -> None:
-    residents = {number: resident_of(number) for number in (1, 2, 3)}
-    running = make_running(residents[1], start=False, drain_seconds=0.0)
-    stream = running.ask([[1, 9]], Wish(94, GREEDY), streamed=True)
-    whole = running.ask([[1, 9]], Wish(94, GREEDY))
+    models = {number: loaded_of(number) for number in (1, 2, 3)}
+    running = make_running(models[1], start=False, drain_seconds=0.0)
+    stream = running.ask([[1, 9]], GenerationParams(94, GREEDY), streamed=True)
+    whole = running.ask([[1, 9]], GenerationParams(94, GREEDY))
     running.listening.go_on.clear()
     running.start()
     assert stream.begun.wait(30)
     assert whole.begun.wait(30)
-    running.serve(residents[2])
+    running.serve(models[2])
     with pytest.raises(TimeoutError, match="no room"):
         running.slots.admit(3, wait_seconds=0)  # needs the slot that both hold
     running.listening.go_on.set()
-    running.serve(residents[3])
+    running.serve(models[3])
     assert stream.wait().failure == Failed("drained", "version 000001 was replaced and its time to finish is over")
     assert whole.wait().failure is None
     assert whole.versions != [1]
-    assert whole.tokens() == continue_plainly(residents[whole.versions[0]].model, [1, 9], 94)
+    assert whole.tokens() == continue_plainly(models[whole.versions[0]].model, [1, 9], 94)
 
 
 def test_a_broken_model_fails_its_requests_and_nothing_else(
-    make_running: Callable, resident_of: Callable[[int], Resident]
+    make_running: Callable, loaded_of: Callable[[int], LoadedModel]
 ) -> None:
-    broken, good = resident_of(1), resident_of(2)
+    broken, good = loaded_of(1), loaded_of(2)
     with torch.no_grad():
         next(iter(broken.model.parameters())).fill_(float("nan"))
     running = make_running(broken)
-    assert running.ask([[1, 9]], Wish(5, GREEDY)).wait().failure.kind == "internal"
+    assert running.ask([[1, 9]], GenerationParams(5, GREEDY)).wait().failure.kind == "internal"
     running.serve(good)
-    assert running.ask([[1, 9]], Wish(5, GREEDY)).wait().failure is None
+    assert running.ask([[1, 9]], GenerationParams(5, GREEDY)).wait().failure is None
     assert sorted(broken.rows.free) == list(range(5))
 
 
 def test_the_engine_ends_where_its_device_is_lost(
-    make_running: Callable, resident: Resident, monkeypatch: pytest.MonkeyPatch
+    make_running: Callable, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new process takes its place; in this one every request would fail from now on."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    running = make_running(resident, start=False)
-    heard = running.ask([[1, 9]], Wish(5, GREEDY))
-    monkeypatch.setattr(resident.model, "step", fail)
+    running = make_running(loaded, start=False)
+    heard = running.ask([[1, 9]], GenerationParams(5, GREEDY))
+    monkeypatch.setattr(loaded.model, "step", fail)
     monkeypatch.setattr(device, "is_lost", lambda _: True)
     with pytest.raises(DeviceLostError):
         running.engine.run()
     assert heard.wait().failure.kind == "internal"
 
 
-def test_stopping_tells_everybody(make_running: Callable, resident: Resident) -> None:
-    running = make_running(resident, start=False)
-    heard = running.ask([[1, 9]], Wish(5, GREEDY))
+def test_stopping_tells_everybody(make_running: Callable, loaded: LoadedModel) -> None:
+    running = make_running(loaded, start=False)
+    heard = running.ask([[1, 9]], GenerationParams(5, GREEDY))
     running.engine.stop()
     running.start()
     assert heard.wait().failure.kind == "stopping"

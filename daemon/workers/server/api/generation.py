@@ -1,7 +1,7 @@
 """What completions, chats and predictions share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from fastapi.responses import Response
 from pydantic import JsonValue
@@ -12,8 +12,8 @@ from daemon.workers.server.api.prompts import check_tokens
 from daemon.workers.server.api.schemas import GenerationBody
 from daemon.workers.server.api.streaming import EventStream, to_json
 from daemon.workers.server.service import InferenceService
-from engine.inference.requests import Wish
-from engine.inference.versions.slots import Outline
+from engine.inference.requests import GenerationParams
+from engine.inference.versions.loaded_model import PromptSpec
 from engine.tokenizers.base import Tokenizer
 
 _NO_LIMIT = 1 << 31
@@ -25,29 +25,32 @@ def token_limit(asked: int | None, ceiling: int | None) -> int:
     return min(limit for limit in (asked, ceiling, _NO_LIMIT) if limit is not None)
 
 
-def wish_of(
-    body: GenerationBody, service: InferenceService, outline: Outline, alternatives: int | None, limit: int | None
-) -> Wish:
-    """What the engine is asked for: ``limit`` tokens at most, with so many ``alternatives`` to each.
+def params_of(
+    body: GenerationBody, service: InferenceService, spec: PromptSpec, top_logprobs: int | None, limit: int | None
+) -> GenerationParams:
+    """What the engine is asked for: ``limit`` tokens at most, with so many ``top_logprobs`` to each.
 
     Raises:
         ApiError: 400, a token that is biased, or that shall end the answer, does not exist.
     """
-    check_tokens((int(token) for token in body.logit_bias or {}), outline.vocabulary, "logit_bias")
-    check_tokens(body.stop_token_ids or (), outline.vocabulary, "stop_token_ids")
-    return Wish(
+    check_tokens((int(token) for token in body.logit_bias or {}), spec.vocabulary, "logit_bias")
+    check_tokens(body.stop_token_ids or (), spec.vocabulary, "stop_token_ids")
+    named = frozenset(body.stop_token_ids or ())
+    return GenerationParams(
         max_tokens=token_limit(limit, service.settings.inference.max_tokens),
-        sampling=body.sampling(alternatives, outline.defaults),
+        sampling=body.sampling(top_logprobs, spec.defaults),
         min_tokens=body.min_tokens or 0,
         stop=body.stops,
-        stop_ids=stop_ids(outline.tokenizer, ignore=bool(body.ignore_eos), more=body.stop_token_ids or ()),
+        eos_ids=eos_ids(spec.tokenizer, ignore=bool(body.ignore_eos), named=named),
+        stop_ids=named.difference(spec.tokenizer.specials),
         show_stop=bool(body.include_stop_str_in_output),
     )
 
 
-def stop_ids(tokenizer: Tokenizer, *, ignore: bool, more: Iterable[int] = ()) -> frozenset[int]:
-    """Every special token ends an answer: none of them is text. So do those that the client names."""
-    return frozenset({*(() if ignore else tokenizer.specials), *more})
+def eos_ids(tokenizer: Tokenizer, *, ignore: bool, named: frozenset[int] = frozenset()) -> frozenset[int]:
+    """The special tokens that end an answer: all, as none of them is text, or with ``ignore`` only those ``named``."""
+    specials = frozenset(tokenizer.specials)
+    return specials & named if ignore else specials
 
 
 def chunk_usage(body: GenerationBody, answer: Answer) -> dict[str, JsonValue]:
@@ -70,8 +73,8 @@ async def in_one_piece(
             await keep(results)
         if any(result.tokens or result.prompt_scores for result in results):
             # They may be millions of log-probabilities: written in the event loop, all streams would stand meanwhile.
-            return await asyncio.to_thread(lambda: named(write(results), answer.version))
-        return named(write(results), answer.version)
+            return await asyncio.to_thread(lambda: json_answer(write(results), answer.version))
+        return json_answer(write(results), answer.version)
     except ClientGoneError:
         return Response(status_code=499)  # nobody reads it
     finally:
@@ -92,6 +95,6 @@ async def as_stream(answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue
             answer.close()
 
 
-def named(body: Mapping[str, JsonValue], version: int) -> Response:
+def json_answer(body: Mapping[str, JsonValue], version: int) -> Response:
     """A JSON answer that names the version that made it."""
     return Response(to_json(body), media_type="application/json", headers={headers.VERSION: f"{version:06d}"})

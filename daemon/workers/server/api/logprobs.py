@@ -1,10 +1,11 @@
-"""How single tokens are written in answers."""
+"""Tokens and their log-probabilities as answers have them: how each is written, where it begins, which are shown."""
 
 import codecs
 from collections import deque
 from collections.abc import Iterable
 
-from engine.inference.requests import Scored
+from daemon.workers.server.answers import Result
+from engine.inference.requests import EndedBy, Scored
 from engine.tokenizers.base import Tokenizer
 
 Placed = tuple[int, Scored]
@@ -63,11 +64,10 @@ class Offsets:
         self._length += len(self._decoder.decode(b"", final=True))
 
 
-class Shown:
-    """The tokens of a streamed answer, each when its text is shown: later, where a stop string may be forming."""
+class ShownTokens:
+    """The tokens of an answer, each when its text is shown: later, where a stop string may be forming."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._specials = tokenizer.specials
         self._offsets = Offsets(tokenizer)
         self._waiting: deque[Placed] = deque()
         self._length = 0
@@ -78,13 +78,16 @@ class Shown:
         self._length = len(text)
         return places
 
-    def piece(self, text: str, tokens: Iterable[Scored]) -> list[Placed]:
+    def add(self, text: str, tokens: Iterable[Scored]) -> list[Placed]:
         """The tokens that are shown now that more text is."""
         self._waiting += [(self._offsets.add(token.id), token) for token in tokens]
         self._length += len(text)
         return [self._waiting.popleft() for place, _ in list(self._waiting) if place < self._length]
 
-    def rest(self, reason: str) -> list[Placed]:
-        """The tokens without text at the end; none where a stop string cut them off."""
-        cut_off = reason == "stop" and self._waiting and self._waiting[-1][1].id not in self._specials
-        return [] if cut_off else list(self._waiting)
+    def rest(self, ended_by: EndedBy) -> list[Placed]:
+        """The tokens without text at the end; none where a stop string or a stop token cut them off."""
+        return [] if ended_by in {"stop_string", "stop_token"} else list(self._waiting)
+
+    def whole(self, result: Result) -> list[Placed]:
+        """The tokens of an answer in one piece."""
+        return [*self.add(result.text, result.tokens), *self.rest(result.ended_by)]

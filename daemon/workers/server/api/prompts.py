@@ -11,7 +11,7 @@ from daemon.workers.server.api.schemas import NO_LIMIT
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
 from engine.data.samples import Message, Role, ToolCall
-from engine.inference.versions.slots import Outline
+from engine.inference.versions.loaded_model import PromptSpec
 from engine.tokenizers.base import ANSWERING, BOS, DialogueRefusedError, PromptForm, Tokenizer
 
 Written = str | list[int] | list[str] | list[list[int]]
@@ -48,14 +48,14 @@ class Prompts:
 
 
 async def encoded(
-    service: InferenceService, outline: Outline, written: Written, param: str, *, opened: bool = True
+    service: InferenceService, spec: PromptSpec, written: Written, param: str, *, opened: bool = True
 ) -> Prompts:
     """Texts begin with the token that texts were learned with, if ``opened``; ids are taken as they are.
 
     Raises:
         ApiError: 400, an id is not in the vocabulary.
     """
-    tokenizer = outline.tokenizer
+    tokenizer = spec.tokenizer
     if isinstance(written, str):
         written = [written]
     texts = [item for item in written if isinstance(item, str)]
@@ -66,7 +66,7 @@ async def encoded(
     single = [item for item in written if isinstance(item, int)]
     prompts = [single] if single else [item for item in written if isinstance(item, list)]
     for prompt in prompts:
-        check_tokens(prompt, outline.vocabulary, param)
+        check_tokens(prompt, spec.vocabulary, param)
     return Prompts(prompts, [0] * len(prompts))
 
 

@@ -162,7 +162,7 @@ class GenerationBody(RequestBody):
             self.includes_usage and self.stream_options is not None and bool(self.stream_options.continuous_usage_stats)
         )
 
-    def sampling(self, alternatives: int | None, defaults: Sampling) -> Sampling:
+    def sampling(self, top_logprobs: int | None, defaults: Sampling) -> Sampling:
         """How tokens are chosen: as this request says, and where it says nothing, as ``defaults``, the model's own."""
 
         def chosen(own: float | None, default: float) -> float:
@@ -178,7 +178,7 @@ class GenerationBody(RequestBody):
             frequency_penalty=self.frequency_penalty or 0.0,
             logit_bias={int(token): bias for token, bias in (self.logit_bias or {}).items()},
             seed=self.seed,
-            alternatives=alternatives,
+            top_logprobs=top_logprobs,
         )
 
     @field_validator("logit_bias", mode="before")
@@ -276,7 +276,7 @@ class PredictBody(RequestBody):
     def sampling(self) -> Sampling:
         """How tokens are chosen."""
         temperature = 0.0 if self.top_p == 0 else self.temperature or 0.0
-        return Sampling(temperature, self.top_k or 0, self.top_p or 1.0, seed=self.seed, alternatives=0)
+        return Sampling(temperature, self.top_k or 0, self.top_p or 1.0, seed=self.seed, top_logprobs=0)
 
 
 class ScoreBody(RequestBody):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.inference.native import packing, program
-from engine.inference.native.program import NativeDecoder
+from engine.inference.native import decoder, packing
+from engine.inference.native.decoder import NativeDecoder
 from engine.models import registry
 from engine.native import build, library
 
@@ -60,20 +60,20 @@ def tokens(*shape: int) -> Tensor:
 
 
 def native(model: nn.Module, quantization: Quantization = "none") -> NativeDecoder:
-    decoder = program.make(model, CPU, quantization)
-    assert decoder is not None
-    return decoder
+    found = decoder.make(model, CPU, quantization)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("dtype", NEAR)
 @pytest.mark.parametrize("name", MODELS)
 def test_it_computes_what_torch_does(name: str, dtype: torch.dtype) -> None:
     model = make(name, dtype)
-    decoder, rows, starts = native(model), torch.tensor([3, 0]), torch.zeros(2, dtype=torch.long)
-    found_cache, true_cache = decoder.make_cache(4, 80), model.make_cache(4, 80)
+    built, rows, starts = native(model), torch.tensor([3, 0]), torch.zeros(2, dtype=torch.long)
+    found_cache, true_cache = built.make_cache(4, 80), model.make_cache(4, 80)
     with torch.inference_mode():
         for part in tokens(2, 60).split((37, 1, 22), dim=1):
-            found = decoder.logits(decoder.step(part, found_cache, rows, starts).flatten(0, 1))
+            found = built.logits(built.step(part, found_cache, rows, starts).flatten(0, 1))
             true = model.logits(model.step(part, true_cache, rows, starts).flatten(0, 1)).float()
             assert (found - true).norm() < NEAR[dtype] * true.norm()
             starts = starts + part.shape[1]
@@ -83,12 +83,12 @@ def test_it_computes_what_torch_does(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", ["gpt2", "thor-other"])
 def test_quantized_it_computes_what_the_rounded_weights_do(name: str, quantization: Quantization) -> None:
     model = make(name, torch.float32)
-    plain, decoder = quantized(model, quantization), native(model, quantization)
+    plain, built = quantized(model, quantization), native(model, quantization)
     arguments = tokens(2, 60), torch.tensor([1, 2]), torch.zeros(2, dtype=torch.long)
     with torch.inference_mode():
-        found_BTD = decoder.step(arguments[0], decoder.make_cache(4, 80), *arguments[1:])
+        found_BTD = built.step(arguments[0], built.make_cache(4, 80), *arguments[1:])
         true_BTD = plain.step(arguments[0], plain.make_cache(4, 80), *arguments[1:])
-        found, true = decoder.logits(found_BTD.flatten(0, 1)), plain.logits(true_BTD.flatten(0, 1))
+        found, true = built.logits(found_BTD.flatten(0, 1)), plain.logits(true_BTD.flatten(0, 1))
     assert (found - true).norm() < 1e-3 * true.norm()
     assert torch.equal(found.argmax(-1), true.argmax(-1))
 
@@ -99,28 +99,28 @@ def test_quantized_it_computes_what_the_rounded_weights_do(name: str, quantizati
 def test_no_number_depends_on_company_or_on_how_a_text_was_cut(
     name: str, quantization: Quantization, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "_SECONDS_FOR_A_THREAD", 1e-9)  # however small the model
-    decoder = native(make(name, torch.bfloat16), quantization)
+    monkeypatch.setattr(decoder, "_SECONDS_FOR_A_THREAD", 1e-9)  # however small the model
+    built = native(make(name, torch.bfloat16), quantization)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         rows, text = torch.arange(11), tokens(11, 40)
-        whole = decoder.step(text, decoder.make_cache(11, 80), rows, torch.zeros(11, dtype=torch.long))
+        whole = built.step(text, built.make_cache(11, 80), rows, torch.zeros(11, dtype=torch.long))
         for company in (1, 3, 11):
-            cache = decoder.make_cache(11, 80)
+            cache = built.make_cache(11, 80)
             for place in range(40):
                 starts = torch.full((company,), place)
-                alone = decoder.step(text[:company, place : place + 1], cache, rows[:company], starts)
+                alone = built.step(text[:company, place : place + 1], cache, rows[:company], starts)
                 assert torch.equal(alone[:, 0], whole[:company, place])
         lengths = torch.arange(11) * 3  # rows that begin, go on by one, or go on by many, all in one call
-        cache = decoder.make_cache(11, 80)
+        cache = built.make_cache(11, 80)
         for begin, end in ((torch.zeros_like(lengths), lengths), (lengths, lengths.flip(0).clamp(min=lengths + 1))):
             places = [(row, place) for row in range(11) for place in range(int(begin[row]), int(end[row]))]
             rows_M, positions_M = torch.tensor(places).unbind(1)
-            mixed = decoder.read(text[rows_M, positions_M], cache, rows_M, positions_M)
+            mixed = built.read(text[rows_M, positions_M], cache, rows_M, positions_M)
             assert torch.equal(mixed, whole[rows_M, positions_M])
-        scores = decoder.logits(whole[:, -1])
-        assert all(torch.equal(decoder.logits(whole[row : row + 1, -1])[0], scores[row]) for row in range(11))
+        scores = built.logits(whole[:, -1])
+        assert all(torch.equal(built.logits(whole[row : row + 1, -1])[0], scores[row]) for row in range(11))
     finally:
         torch.set_num_threads(before)
 
@@ -143,18 +143,18 @@ def test_weights_that_are_no_numbers_are_seen_in_the_scores() -> None:
     for quantization in ("none", "int8"):
         model = make("thor", torch.bfloat16)
         next(iter(model.parameters()))[7] = float("nan")
-        decoder = native(model, quantization)
-        hidden = decoder.step(torch.tensor([[7]]), decoder.make_cache(1, 80), torch.tensor([0]), torch.tensor([0]))
-        assert not torch.isfinite(decoder.logits(hidden[0])).all()
+        built = native(model, quantization)
+        hidden = built.step(torch.tensor([[7]]), built.make_cache(1, 80), torch.tensor([0]), torch.tensor([0]))
+        assert not torch.isfinite(built.logits(hidden[0])).all()
 
 
 def test_what_it_will_hold_is_known_without_weights() -> None:
     settings = ModelSettings.model_validate(MODELS["thor-other"])
     sizes = []
     for quantization in ("none", "int8", "int4"):
-        outline = registry.skeleton(settings, VOCABULARY)
-        registry.module(outline).to(torch.bfloat16)
-        foretold = program.make(outline, CPU, quantization)
+        skeleton = registry.skeleton(settings, VOCABULARY)
+        registry.module(skeleton).to(torch.bfloat16)
+        foretold = decoder.make(skeleton, CPU, quantization)
         real = native(make("thor-other", torch.bfloat16), quantization)
         sizes.append(sum(tensor.nbytes for tensor in real.parameters()))
         assert sum(tensor.nbytes for tensor in foretold.parameters()) == sizes[-1]
@@ -162,9 +162,9 @@ def test_what_it_will_hold_is_known_without_weights() -> None:
 
 
 def test_a_row_cannot_outgrow_its_cache() -> None:
-    decoder = native(make("gpt2", torch.float32))
+    built = native(make("gpt2", torch.float32))
     with pytest.raises(ValueError, match="81 positions"):
-        decoder.step(tokens(1, 41), decoder.make_cache(1, 80), torch.tensor([0]), torch.tensor([40]))
+        built.step(tokens(1, 41), built.make_cache(1, 80), torch.tensor([0]), torch.tensor([40]))
 
 
 def test_without_a_compiler_torch_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -173,4 +173,4 @@ def test_without_a_compiler_torch_computes(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.delenv("CXX", raising=False)
     assert "no C++ compiler" in build.build()
     monkeypatch.setattr(library, "kernel", library.kernel.__wrapped__)
-    assert program.make(make("gpt2", torch.float32), CPU, "none") is None
+    assert decoder.make(make("gpt2", torch.float32), CPU, "none") is None

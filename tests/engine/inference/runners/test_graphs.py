@@ -13,18 +13,18 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.inference.requests import Sampling, Wish
+from engine.inference.requests import GenerationParams, Sampling
 from engine.inference.runners import graphs
 from engine.inference.versions import preparing
-from engine.inference.versions.slots import Resident
+from engine.inference.versions.loaded_model import LoadedModel
 from engine.inference.versions.turns import Turns
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
 from tests.daemon.workers.server.harness import make_version
-from tests.engine.inference.conftest import ROWS, make_resident
+from tests.engine.inference.conftest import ROWS, make_loaded
 
-GREEDY = Sampling(temperature=0.0, alternatives=0)
+GREEDY = Sampling(temperature=0.0, top_logprobs=0)
 DECODER = {"hidden": 32, "layers": 2, "heads": 4, "context": 192}
 THOR = {**DECODER, "kv_heads": 2, "feed_forward": 64}
 FAMILIES = {
@@ -61,9 +61,9 @@ def shape(family: str) -> ModelSettings:
     return ModelSettings.model_validate({"family": family.split("-")[0], **FAMILIES[family]})
 
 
-def equip(resident: Resident, capture: graphs.Capture) -> Resident:
-    resident.graphs = graphs.make(resident.model, resident.cache, ROWS, capture)
-    return resident
+def equip(loaded: LoadedModel, capture: graphs.Capture) -> LoadedModel:
+    loaded.forward.graphs = graphs.make(loaded.model, loaded.cache, ROWS, capture)
+    return loaded
 
 
 @pytest.fixture(autouse=True)
@@ -77,15 +77,15 @@ def test_greedy_answers_are_those_of_a_plain_loop_in_any_company(
     family: str, make_running: Callable, tokenizer: Tokenizer, continue_plainly: Plain
 ) -> None:
     capture = StandIn()
-    resident = equip(make_resident(1, shape(family), tokenizer), capture)
-    assert len(resident.graphs) == 2 * 3  # buckets of 4 and 8 rows
+    loaded = equip(make_loaded(1, shape(family), tokenizer), capture)
+    assert len(loaded.forward.graphs) == 2 * 3  # buckets of 4 and 8 rows
     checked = len(capture.replayed)
     prompts = [[1, *range(9, 9 + length)] for length in (1, 40, 62, 63, 64, 100, 127, 140, 150)]
-    running = make_running(resident, start=False)
-    heard = [running.ask([prompt], Wish(30, GREEDY)) for prompt in prompts]
+    running = make_running(loaded, start=False)
+    heard = [running.ask([prompt], GenerationParams(30, GREEDY)) for prompt in prompts]
     running.start()
     for prompt, each in zip(prompts, heard, strict=True):
-        assert each.wait().tokens() == continue_plainly(resident.model, prompt, 30)
+        assert each.wait().tokens() == continue_plainly(loaded.model, prompt, 30)
     assert {4, 8} == set(capture.replayed[checked:])
 
 
@@ -103,19 +103,19 @@ def test_the_step_looks_at_no_number(tokenizer: Tokenizer) -> None:
 
 
 def test_each_length_reads_no_further(tokenizer: Tokenizer) -> None:
-    resident = make_resident(1, shape("thor"), tokenizer)
-    cache = resident.cache.beginnings(64)
+    loaded = make_loaded(1, shape("thor"), tokenizer)
+    cache = loaded.cache.beginnings(64)
     assert cache.length == 64
-    assert cache.pool.memory.data_ptr() == resident.cache.pool.memory.data_ptr(), "the same memory"
+    assert cache.pool.memory.data_ptr() == loaded.cache.pool.memory.data_ptr(), "the same memory"
 
 
 def test_shapes_without_a_graph_are_computed_plainly(tokenizer: Tokenizer) -> None:
-    resident = equip(make_resident(1, shape("thor"), tokenizer), StandIn())
+    loaded = equip(make_loaded(1, shape("thor"), tokenizer), StandIn())
     with torch.inference_mode():
-        assert resident.graphs.step([1] * 4, range(4), [0, 5, 63, 191]) is not None
-        assert resident.graphs.step([1] * 4, range(4), [0, 5, 63, 192]) is None
-        assert resident.graphs.step([1] * 3, range(3), [0] * 3) is None
-        assert resident.graphs.step([1] * 16, range(16), [0] * 16) is None
+        assert loaded.forward.graphs.step([1] * 4, range(4), [0, 5, 63, 191]) is not None
+        assert loaded.forward.graphs.step([1] * 4, range(4), [0, 5, 63, 192]) is None
+        assert loaded.forward.graphs.step([1] * 3, range(3), [0] * 3) is None
+        assert loaded.forward.graphs.step([1] * 16, range(16), [0] * 16) is None
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_shapes_without_a_graph_are_computed_plainly(tokenizer: Tokenizer) -> No
 def test_what_cannot_be_captured_or_computes_otherwise_is_said_and_not_used(
     broken: str, said: str, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    resident = equip(make_resident(1, shape("thor"), tokenizer), StandIn(broken))
-    assert not len(resident.graphs)
+    loaded = equip(make_loaded(1, shape("thor"), tokenizer), StandIn(broken))
+    assert not len(loaded.forward.graphs)
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said in line
 
@@ -135,16 +135,16 @@ def test_a_replay_that_fails_costs_no_answer(
     make_running: Callable, tokenizer: Tokenizer, continue_plainly: Plain, caplog: pytest.LogCaptureFixture
 ) -> None:
     capture = StandIn()
-    resident = equip(make_resident(1, shape("thor"), tokenizer), capture)
-    running = make_running(resident)
+    loaded = equip(make_loaded(1, shape("thor"), tokenizer), capture)
+    running = make_running(loaded)
     prompt = [1, 9, 10]
-    heard = running.ask([prompt], Wish(100, GREEDY))
+    heard = running.ask([prompt], GenerationParams(100, GREEDY))
     assert heard.begun.wait(30)
     capture.broken = "replay"
-    assert heard.wait().tokens() == continue_plainly(resident.model, prompt, 100)
+    assert heard.wait().tokens() == continue_plainly(loaded.model, prompt, 100)
     assert sum("cannot be replayed" in record.getMessage() for record in caplog.records) <= 1
-    assert running.ask([prompt], Wish(5, GREEDY)).wait().failure is None
-    assert not len(resident.graphs)
+    assert running.ask([prompt], GenerationParams(5, GREEDY)).wait().failure is None
+    assert not len(loaded.forward.graphs)
 
 
 @pytest.mark.parametrize("family", ["char_lstm", "agiformer"])
@@ -215,21 +215,21 @@ def test_real_graphs_while_another_version_answers(
         make_version(tmp_path / f"{number:06d}", number, tokenizer, shape("thor"))
     running = make_running()
 
-    def load(number: int) -> Resident:
+    def load(number: int) -> LoadedModel:
         return preparing.load(tmp_path / f"{number:06d}", placement, ROWS, alone=running.slots.turns.alone)
 
     first = load(1)
     running.serve(first)
     prompt = [1, 9, 10, 11]
-    alone = running.ask([prompt], Wish(150, GREEDY)).wait().tokens()
-    beside = [running.ask([prompt], Wish(150, GREEDY)) for _ in range(4)]
+    alone = running.ask([prompt], GenerationParams(150, GREEDY)).wait().tokens()
+    beside = [running.ask([prompt], GenerationParams(150, GREEDY)) for _ in range(4)]
     second = load(2)  # captures in this thread while the engine replays
-    assert len(first.graphs) == len(second.graphs) == 2 * 3
+    assert len(first.forward.graphs) == len(second.forward.graphs) == 2 * 3
     assert all(len(each.wait().tokens()) == 150 for each in beside)
     running.serve(second)
-    after = running.ask([prompt], Wish(150, GREEDY)).wait()
+    after = running.ask([prompt], GenerationParams(150, GREEDY)).wait()
     assert after.versions == [2]
     if dtype == torch.float32:  # of bf16 two scores are often the same
         assert all(each.tokens() == alone for each in beside)
-        for resident, found in ((first, alone), (second, after.tokens())):
-            assert found[:20] == continue_plainly(resident.model.cpu(), prompt, 20)
+        for loaded, found in ((first, alone), (second, after.tokens())):
+            assert found[:20] == continue_plainly(loaded.model.cpu(), prompt, 20)

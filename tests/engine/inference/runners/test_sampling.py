@@ -16,7 +16,8 @@ from transformers import (
 )
 
 from engine.inference.requests import Sampling
-from engine.inference.runners.sampling import WIDTH, Choice, choose, score
+from engine.inference.runner import Choice
+from engine.inference.runners.sampling import WIDTH, choose, score
 
 VOCABULARY = 1500
 
@@ -124,7 +125,7 @@ def test_penalties_and_biases_are_openais() -> None:
 def test_scores_are_log_probabilities_of_the_model() -> None:
     logits = logits_of(8, rows=2)
     reference = torch.log_softmax(logits, -1)
-    found = score(logits, [11, 12], alternatives=3)
+    found = score(logits, [11, 12], top_logprobs=3)
     for row, scored in enumerate(found):
         assert scored.id == 11 + row
         assert math.isclose(scored.logprob, reference[row, scored.id], rel_tol=1e-6)
@@ -132,7 +133,7 @@ def test_scores_are_log_probabilities_of_the_model() -> None:
         assert [token for token, _ in scored.top] == best.indices.tolist()
         assert [logprob for _, logprob in scored.top] == pytest.approx(best.values.tolist())
     likeliest = int(logits[0].argmax())
-    again = score(logits[:1], [likeliest], alternatives=1)[0]
+    again = score(logits[:1], [likeliest], top_logprobs=1)[0]
     assert again.top == ((likeliest, again.logprob),), "the very same float, so that a client may compare"
 
 

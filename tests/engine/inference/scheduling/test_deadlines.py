@@ -2,12 +2,12 @@
 
 import pytest
 
-from engine.inference.requests import Failed, Request, Wish
-from engine.inference.scheduling.deadlines import fate
+from engine.inference.requests import Failed, GenerationParams, Request
+from engine.inference.scheduling.deadlines import disposition
 
 
 def request(version: int | None, *, pin: int | None = None, sent: bool = False) -> Request:
-    made = Request([[1]], Wish(1), lambda _: None, pin=pin, deadline=10.0)
+    made = Request([[1]], GenerationParams(1), lambda _: None, pin=pin, deadline=10.0)
     made.version, made.sent = version, sent
     return made
 
@@ -15,24 +15,24 @@ def request(version: int | None, *, pin: int | None = None, sent: bool = False) 
 @pytest.mark.parametrize("version", [None, 1, 2])
 @pytest.mark.parametrize("hopeless", [False, True])
 def test_beyond_its_own_deadline_it_fails_whatever_else(version: int | None, hopeless: bool) -> None:
-    found = fate(request(version), 10.1, {1}, hopeless=hopeless)
+    found = disposition(request(version), 10.1, {1}, hopeless=hopeless)
     assert isinstance(found, Failed)
     assert found.kind == "timeout"
-    assert fate(request(2), 10.0, {1}, hopeless=hopeless) == "go on"
+    assert disposition(request(2), 10.0, {1}, hopeless=hopeless) == "go on"
 
 
 def test_who_waits_fails_only_where_there_is_nothing_to_wait_for() -> None:
-    assert fate(request(None), 1.0, {1}, hopeless=False) == "go on"
-    found = fate(request(None), 1.0, {1}, hopeless=True)
+    assert disposition(request(None), 1.0, {1}, hopeless=False) == "go on"
+    found = disposition(request(None), 1.0, {1}, hopeless=True)
     assert isinstance(found, Failed)
     assert found.kind == "version_gone"
-    assert fate(request(2), 1.0, {1}, hopeless=True) == "go on"
+    assert disposition(request(2), 1.0, {1}, hopeless=True) == "go on"
 
 
 def test_on_a_version_that_drained_only_what_nobody_saw_begins_anew() -> None:
-    assert fate(request(1), 1.0, {1}, hopeless=False) == "begin anew"
+    assert disposition(request(1), 1.0, {1}, hopeless=False) == "begin anew"
     for seen in (request(1, sent=True), request(1, pin=1), request(1, pin=1, sent=True)):
-        found = fate(seen, 1.0, {1}, hopeless=False)
+        found = disposition(seen, 1.0, {1}, hopeless=False)
         assert isinstance(found, Failed)
         assert found.kind == "drained"
         assert "000001" in found.message

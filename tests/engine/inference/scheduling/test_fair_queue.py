@@ -1,11 +1,11 @@
 """Turns are taken by client."""
 
-from engine.inference.requests import Request, SequenceState, Wish
+from engine.inference.requests import GenerationParams, Request, SequenceState
 from engine.inference.scheduling.fair_queue import FairQueue
 
 
 def sequences(client: str, count: int) -> list[SequenceState]:
-    return Request([[1]] * count, Wish(1), lambda _: None, client=client).sequences
+    return Request([[1]] * count, GenerationParams(1), lambda _: None, client=client).sequences
 
 
 def drain(queue: FairQueue) -> list[SequenceState]:

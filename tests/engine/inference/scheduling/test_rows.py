@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from engine.config.model import ModelSettings
-from engine.inference.requests import Sampling, Wish
+from engine.inference.requests import GenerationParams, Sampling
 from engine.inference.scheduling.batching import CHUNK
-from engine.inference.versions.slots import Resident
+from engine.inference.versions.loaded_model import LoadedModel
 from engine.tokenizers.base import Tokenizer
-from tests.engine.inference.conftest import make_resident
+from tests.engine.inference.conftest import make_loaded
 
-GREEDY = Wish(8, Sampling(temperature=0.0, alternatives=0))
+GREEDY = GenerationParams(8, Sampling(temperature=0.0, top_logprobs=0))
 SHAPES = {
     "thor": {"kv_heads": 2, "feed_forward": 64},
     "gpt2": {},
@@ -27,9 +27,9 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def fresh(family: str, tokenizer: Tokenizer) -> Callable[[int], Resident]:
+def fresh(family: str, tokenizer: Tokenizer) -> Callable[[int], LoadedModel]:
     settings = {"family": family, "hidden": 32, "layers": 2, "heads": 4, "context": 560, **SHAPES[family]}
-    return lambda number: make_resident(number, ModelSettings.model_validate(settings), tokenizer)
+    return lambda number: make_loaded(number, ModelSettings.model_validate(settings), tokenizer)
 
 
 def text(seed: int, length: int) -> list[int]:
@@ -37,32 +37,34 @@ def text(seed: int, length: int) -> list[int]:
     return [draws.randrange(8, 250) for _ in range(length)]
 
 
-def alone(make_running: Callable, resident: Resident, prompt: Sequence[int], wish: Wish = GREEDY) -> list[object]:
+def alone(
+    make_running: Callable, loaded: LoadedModel, prompt: Sequence[int], params: GenerationParams = GREEDY
+) -> list[object]:
     """By an engine that answers nothing else."""
-    return make_running(resident).ask([prompt], wish).wait().scored()
+    return make_running(loaded).ask([prompt], params).wait().scored()
 
 
 def test_answers_are_the_same_bit_for_bit_whatever_was_read_before(
-    make_running: Callable, fresh: Callable[[int], Resident], family: str
+    make_running: Callable, fresh: Callable[[int], LoadedModel], family: str
 ) -> None:
     start = text(1, 3 * CHUNK)
     prompts = [start + text(seed, length) for seed, length in ((2, 40), (3, 1), (4, CHUNK), (5, 90))]
     prompts += [start, start[: 2 * CHUNK + 1], start[:200] + text(6, 100), prompts[0], text(7, 3)]
-    wishes = [GREEDY, Wish(8, Sampling(temperature=1.2, seed=3, alternatives=0))]
+    asked = [GREEDY, GenerationParams(8, Sampling(temperature=1.2, seed=3, top_logprobs=0))]
     running = make_running(fresh(1))
     reused = []
     for prompt in prompts:
-        for wish in wishes:
-            heard = running.ask([prompt], wish).wait()
-            assert heard.scored() == alone(make_running, fresh(1), prompt, wish)
-            reused.append(heard.finished().reused)
+        for params in asked:
+            heard = running.ask([prompt], params).wait()
+            assert heard.scored() == alone(make_running, fresh(1), prompt, params)
+            reused.append(heard.finished().cached_tokens)
     whole = [(len(prompt) - 1) // CHUNK * CHUNK for prompt in prompts]
     first = [0, 3 * CHUNK, 3 * CHUNK, 3 * CHUNK, 2 * CHUNK, 2 * CHUNK, CHUNK, 3 * CHUNK, 0]
     expected = [length for pair in zip(first, whole, strict=True) for length in pair]
     assert reused == ([0] * len(expected) if family == "char_lstm" else expected)
 
 
-def test_so_they_are_in_company(make_running: Callable, fresh: Callable[[int], Resident]) -> None:
+def test_so_they_are_in_company(make_running: Callable, fresh: Callable[[int], LoadedModel]) -> None:
     start = text(1, 2 * CHUNK)
     prompts = [start[: 100 * (seed % 3)] + text(seed, 30 + 40 * (seed % 4)) for seed in range(10)]
     expected = [[token.id for token in alone(make_running, fresh(1), prompt)] for prompt in prompts]
@@ -71,45 +73,45 @@ def test_so_they_are_in_company(make_running: Callable, fresh: Callable[[int], R
     assert [each.wait().tokens() for each in heard] == expected * 3
 
 
-def test_what_another_version_read_is_not_found(make_running: Callable, fresh: Callable[[int], Resident]) -> None:
+def test_what_another_version_read_is_not_found(make_running: Callable, fresh: Callable[[int], LoadedModel]) -> None:
     prompt = text(1, 2 * CHUNK + 9)
     running = make_running(fresh(1))
     running.ask([prompt], GREEDY).wait()
     running.serve(fresh(2))
     found = running.ask([prompt], GREEDY).wait()
-    assert found.finished().reused == 0
+    assert found.finished().cached_tokens == 0
     assert found.scored() == alone(make_running, fresh(2), prompt)
     assert running.ask([prompt], GREEDY, pin=1).wait().scored() == alone(make_running, fresh(1), prompt)
 
 
 @pytest.mark.parametrize("length", [7, CHUNK, 2 * CHUNK + 6])
 def test_choices_of_one_prompt_read_it_once(
-    make_running: Callable, fresh: Callable[[int], Resident], length: int
+    make_running: Callable, fresh: Callable[[int], LoadedModel], length: int
 ) -> None:
     prompt = text(1, length)
-    wish = Wish(8, Sampling(temperature=1.0, seed=11, alternatives=0))
-    shared = make_running(fresh(1)).ask([prompt] * 4, wish).wait()
-    apart = make_running(fresh(1)).ask([list(prompt) for _ in range(4)], wish).wait()
+    params = GenerationParams(8, Sampling(temperature=1.0, seed=11, top_logprobs=0))
+    shared = make_running(fresh(1)).ask([prompt] * 4, params).wait()
+    apart = make_running(fresh(1)).ask([list(prompt) for _ in range(4)], params).wait()
     for index in range(4):
         assert shared.tokens(index) == apart.tokens(index)
         expected = [token.logprob for token in apart.scored(index)]
         assert [token.logprob for token in shared.scored(index)] == pytest.approx(expected, abs=1e-5)
-    assert [shared.finished(index).reused for index in range(4)] == [0, length, length, length]
+    assert [shared.finished(index).cached_tokens for index in range(4)] == [0, length, length, length]
 
 
-def test_more_choices_than_rows(make_running: Callable, fresh: Callable[[int], Resident]) -> None:
+def test_more_choices_than_rows(make_running: Callable, fresh: Callable[[int], LoadedModel]) -> None:
     prompt = text(1, CHUNK + 5)
     found = make_running(fresh(1)).ask([prompt] * 12, GREEDY).wait()
     expected = [token.id for token in alone(make_running, fresh(1), prompt)]
     assert [found.tokens(index) for index in range(12)] == [expected] * 12
 
 
-def test_the_longest_unused_goes_first(make_running: Callable, resident: Resident, tokenizer: Tokenizer) -> None:
+def test_the_longest_unused_goes_first(make_running: Callable, loaded: LoadedModel, tokenizer: Tokenizer) -> None:
     settings = ModelSettings(hidden=32, layers=1, heads=4, kv_heads=2, feed_forward=64, context=2 * CHUNK)
-    running = make_running(make_resident(1, settings, tokenizer, rows=3))
+    running = make_running(make_loaded(1, settings, tokenizer, rows=3))
 
     def reused(seed: int) -> int:
-        return running.ask([text(seed, CHUNK + 5)], GREEDY).wait().finished().reused
+        return running.ask([text(seed, CHUNK + 5)], GREEDY).wait().finished().cached_tokens
 
     assert [reused(seed) for seed in (1, 2, 3)] == [0, 0, 0]
     assert reused(1) == CHUNK
@@ -121,12 +123,12 @@ def test_the_longest_unused_goes_first(make_running: Callable, resident: Residen
 
 
 def test_every_token_of_a_prompt_is_scored_though_it_was_read_before(
-    make_running: Callable, fresh: Callable[[int], Resident]
+    make_running: Callable, fresh: Callable[[int], LoadedModel]
 ) -> None:
     prompt = text(1, 2 * CHUNK + 20)
-    wish = Wish(1, Sampling(temperature=0.0, alternatives=0), score_prompt=True)
+    params = GenerationParams(1, Sampling(temperature=0.0, top_logprobs=0), score_prompt=True)
     running = make_running(fresh(1))
-    first = running.ask([prompt], wish).wait()
-    again = running.ask([prompt, prompt], wish).wait()
+    first = running.ask([prompt], params).wait()
+    again = running.ask([prompt, prompt], params).wait()
     assert len(first.prompt_scores()) == len(prompt) - 1
     assert first.prompt_scores() == again.prompt_scores(0) == again.prompt_scores(1)

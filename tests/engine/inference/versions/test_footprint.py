@@ -9,7 +9,7 @@ from engine import version
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference.versions import footprint
-from engine.inference.versions.slots import Resident
+from engine.inference.versions.loaded_model import LoadedModel
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
 from engine.version import Provenance
@@ -33,25 +33,25 @@ def test_what_is_foretold_is_what_is_taken(
     version.publish(tmp_path / "000001", model.state_dict(), settings, tokenizer, provenance)
     placement = Placement(torch.device("cpu"), dtype)
     loaded = version.load(tmp_path / "000001", placement)
-    resident = Resident(loaded, rows=3, model=loaded.model)
+    loaded = LoadedModel(loaded, rows=3, model=loaded.model)
     weights = registry.parameter_count(settings, tokenizer.vocabulary) * dtype.itemsize
-    empty = resident.bytes
-    assert resident.weight_bytes == weights
-    assert empty == weights + (0 if family != "char_lstm" else resident.cache.held_bytes)
+    empty = loaded.bytes
+    assert loaded.weight_bytes == weights
+    assert empty == weights + (0 if family != "char_lstm" else loaded.cache.held_bytes)
     for row in range(3):
-        resident.rows.take([1], 96, reuse=False)
+        loaded.rows.take([1], 96, reuse=False)
         tokens_BT = torch.full((1, 96), 9)
         with torch.inference_mode():
-            loaded.model.step(tokens_BT, resident.cache, torch.tensor([row]), torch.tensor([0]))
-    assert footprint.needed(tmp_path / "000001", placement, rows=3, quantization="none") == resident.bytes
+            loaded.model.step(tokens_BT, loaded.cache, torch.tensor([row]), torch.tensor([0]))
+    assert footprint.needed(tmp_path / "000001", placement, rows=3, quantization="none") == loaded.bytes
     if family in ("thor", "gpt2"):
         kv_heads = 2 if family == "thor" else 4
         whole_pages = 128
         cache = 2 * 3 * settings.layers * kv_heads * (32 // 4) * whole_pages * dtype.itemsize
-        assert resident.bytes == weights + cache
+        assert loaded.bytes == weights + cache
     for row in range(3):
-        resident.rows.give_back(row)
-    assert resident.bytes == empty
+        loaded.rows.give_back(row)
+    assert loaded.bytes == empty
 
 
 @pytest.mark.parametrize(("rows", "context", "positions"), [(16, 8192, 16 * 512), (4, 8192, 8192), (3, 100, 3 * 128)])

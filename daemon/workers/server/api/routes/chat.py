@@ -9,17 +9,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import JsonValue
 
-from daemon.workers.server.answers import Answer, Result
+from daemon.workers.server.answers import Answer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.chat_schemas import ChatBody
-from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, wish_of
-from daemon.workers.server.api.logprobs import Offsets, Shown, written
+from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
+from daemon.workers.server.api.logprobs import ShownTokens, written
 from daemon.workers.server.api.prompts import form_of, prompt_of, prompt_within, truncated, turns_of
 from daemon.workers.server.chats.sessions import Session
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
 from engine.data.samples import Message
-from engine.inference.requests import Finished, Piece, Scored
+from engine.inference.requests import Delta, Finished, Scored
 from engine.tokenizers.base import Tokenizer
 
 
@@ -30,27 +30,27 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/v1/chat/completions", openapi_extra=described(ChatBody))
     async def chat(http: Request) -> Response:
         body = await read(http, ChatBody, service.body_limit)
-        outline = await service.outline()
-        wish = wish_of(body, service, outline, (body.top_logprobs or 0) if body.logprobs else None, body.token_limit)
-        form = form_of(body, outline.tokenizer, http.state.ignored)
+        spec = await service.prompt_spec()
+        params = params_of(body, service, spec, (body.top_logprobs or 0) if body.logprobs else None, body.token_limit)
+        form = form_of(body, spec.tokenizer, http.state.ignored)
         said = turns_of(body.messages)
         session = None if body.session is None else await service.sessions.find(http.state.owner, body.session)
-        room = outline.context - min(max(wish.max_tokens, 1), outline.context // 2)
+        room = spec.context - min(max(params.max_tokens, 1), spec.context // 2)
         if session is None:
-            prompt = await prompt_of(outline.tokenizer, said, form)
+            prompt = await prompt_of(spec.tokenizer, said, form)
         else:
-            prompt = await prompt_within(outline.tokenizer, session.messages, said, room, form)
+            prompt = await prompt_within(spec.tokenizer, session.messages, said, room, form)
         prompt = truncated(prompt, body.truncate_prompt_tokens, room)
         answer = service.ask(
             http,
             [prompt] * (body.n or 1),
-            wish,
+            params,
             model=body.model,
             param="messages",
             streamed=bool(body.stream),
             seconds=body.timeout_seconds,
         )
-        turn = _Turn(service, http.state.owner, body, said, session, outline.tokenizer)
+        turn = _Turn(service, http.state.owner, body, said, session, spec.tokenizer)
 
         if body.stream:
             return await as_stream(answer, turn.chunks(answer), service.settings.api.request_timeout_seconds)
@@ -100,7 +100,7 @@ class _Turn:
                 "index": index,
                 "message": {"role": "assistant", "content": result.text, "refusal": None},
                 "logprobs": self.logprobs(self._shown(result)),
-                "finish_reason": result.reason,
+                "finish_reason": result.finish_reason,
             }
             for index, result in enumerate(results)
         ]
@@ -132,26 +132,26 @@ class _Turn:
         elif self._body.add_generation_prompt is False:
             return
         with contextlib.suppress(ApiError):  # it is in the log
-            messages, whole = [*history, *said], result.reason == "stop"
+            messages, whole = [*history, *said], result.ended_by != "length"
             await self._service.conversation_log.add(self._id, self._owner, messages, text, whole=whole)
 
     async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
         """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
         results = [Result() for _ in answer.prompts]
-        shown = [Shown(self._tokenizer) for _ in answer.prompts]
+        shown = [ShownTokens(self._tokenizer) for _ in answer.prompts]
         for index in range(len(answer.prompts)):
             yield self._chunk(answer, index, {"role": "assistant", "content": "", "refusal": None})
         async for event in answer.events():
-            if isinstance(event, Piece):
+            if isinstance(event, Delta):
                 results[event.sequence].text += event.text
-                ready = [token for _, token in shown[event.sequence].piece(event.text, event.tokens)]
+                ready = [token for _, token in shown[event.sequence].add(event.text, event.tokens)]
                 if event.text or ready:
                     logprobs = self.logprobs(ready)
                     yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=logprobs)
             elif isinstance(event, Finished):
-                results[event.sequence].reason = event.reason
+                results[event.sequence].ended_by = event.ended_by
                 await self.keep(answer, results)
-                yield self._chunk(answer, event.sequence, {}, reason=event.reason)
+                yield self._chunk(answer, event.sequence, {}, reason=finish_reason(event.ended_by))
         if self._body.includes_usage:
             usage = answer.usage
             yield {**self.envelope("chat.completion.chunk", answer, []), "usage": usage}
@@ -165,10 +165,7 @@ class _Turn:
 
     def _shown(self, result: Result) -> Sequence[Scored]:
         """The tokens of an answer, without those that were cut off with a stop string."""
-        if result.reason != "stop" or (result.tokens and result.tokens[-1].id in self._tokenizer.specials):
-            return result.tokens
-        offsets = Offsets(self._tokenizer)
-        return [token for token in result.tokens if offsets.add(token.id) < len(result.text)]
+        return [token for _, token in ShownTokens(self._tokenizer).whole(result)]
 
     def _chunk(
         self,

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import JsonValue
 
-from daemon.workers.server.answers import Answer, Result
+from daemon.workers.server.answers import Answer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
-from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, wish_of
-from daemon.workers.server.api.logprobs import Offsets, Placed, Shown, written
+from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
+from daemon.workers.server.api.logprobs import Placed, ShownTokens, written
 from daemon.workers.server.api.prompts import Prompts, encoded
 from daemon.workers.server.api.schemas import CompletionBody
 from daemon.workers.server.service import MODEL, InferenceService
-from engine.inference.requests import Finished, Piece, PromptScored, Scored
+from engine.inference.requests import Delta, Finished, PromptScored, Scored
 from engine.tokenizers.base import Tokenizer
 
 DEFAULT_TOKENS = 16
@@ -56,21 +56,19 @@ class Completion:
         choice: dict[str, JsonValue] = {
             "index": index,
             "text": echoed + result.text,
-            "finish_reason": result.reason,
+            "finish_reason": result.finish_reason,
             "logprobs": None,
         }
         if self.body.logprobs is not None:
-            tokens, scores = [token.id for token in result.tokens], list[Scored | None](result.tokens)
-            offsets, places = Offsets(self.tokenizer), list[int]()
-            if self.body.echo:
-                shown = self.shown[index]
-                places = offsets.prompt(shown, echoed)
-                tokens, scores = [*shown, *tokens], [*self.prompt_scores(result.prompt_scores, len(shown)), *scores]
-            places += [offsets.add(token.id) for token in result.tokens]
-            if result.reason == "stop" and tokens and tokens[-1] not in self.tokenizer.specials:
-                whole = len(echoed + result.text)  # a stop string cut off the rest
-                places = [place for place in places if place < whole]
-            choice["logprobs"] = self.logprobs(tokens[: len(places)], scores[: len(places)], places)
+            answer = ShownTokens(self.tokenizer)
+            prompt = self.shown[index] if self.body.echo else []
+            places = answer.prompt(prompt, echoed) if self.body.echo else []
+            generated = answer.whole(result)
+            choice["logprobs"] = self.logprobs(
+                [*prompt, *(token.id for _, token in generated)],
+                [*self.prompt_scores(result.prompt_scores, len(prompt)), *(token for _, token in generated)],
+                [*places, *(place for place, _ in generated)],
+            )
         return choice
 
     def echo(self, index: int) -> str:
@@ -113,19 +111,19 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/v1/completions", openapi_extra=described(CompletionBody))
     async def completions(http: Request) -> Response:
         body = await read(http, CompletionBody, service.body_limit)
-        outline = await service.outline()
+        spec = await service.prompt_spec()
         limited = body.max_tokens is not None or body.max_completion_tokens is not None
-        wish = wish_of(body, service, outline, body.logprobs, body.token_limit if limited else DEFAULT_TOKENS)
-        wish = replace(wish, score_prompt=bool(body.echo) and body.logprobs is not None)
+        params = params_of(body, service, spec, body.logprobs, body.token_limit if limited else DEFAULT_TOKENS)
+        params = replace(params, score_prompt=bool(body.echo) and body.logprobs is not None)
         opened = body.add_special_tokens is not False
-        prompts = await encoded(service, outline, body.prompt or "", "prompt", opened=opened)
-        room = outline.context - min(max(wish.max_tokens, 1), outline.context // 2)
+        prompts = await encoded(service, spec, body.prompt or "", "prompt", opened=opened)
+        room = spec.context - min(max(params.max_tokens, 1), spec.context // 2)
         prompts = prompts.truncated(body.truncate_prompt_tokens, room)
-        completion = Completion(body, prompts, outline.tokenizer)
+        completion = Completion(body, prompts, spec.tokenizer)
         answer = service.ask(
             http,
             completion.prompts,
-            wish,
+            params,
             model=body.model,
             streamed=bool(body.stream),
             seconds=body.timeout_seconds,
@@ -147,7 +145,7 @@ def router(service: InferenceService) -> APIRouter:
 async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
     """The events of a stream."""
     body = completion.body
-    shown = [Shown(completion.tokenizer) for _ in completion.prompts]
+    shown = [ShownTokens(completion.tokenizer) for _ in completion.prompts]
     unsaid = set(range(len(completion.prompts))) if body.echo else set()
     heard: dict[int, list[Scored]] = {}
     async for event in answer.events():
@@ -163,14 +161,14 @@ async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mappi
                 said = completion.prompt_scores(heard.get(index, []), len(prompt))
                 logprobs = completion.logprobs(prompt, said, shown[index].prompt(prompt, text))
             yield completion.chunk(answer, [_part(index, text, logprobs, None)])
-        if isinstance(event, Piece):
-            ready = shown[index].piece(event.text, event.tokens)
+        if isinstance(event, Delta):
+            ready = shown[index].add(event.text, event.tokens)
             if event.text or ready:
                 yield completion.chunk(answer, [_part(index, event.text, completion.streamed(ready), None)])
         if isinstance(event, Finished):
-            rest = shown[index].rest(event.reason)
+            rest = shown[index].rest(event.ended_by)
             logprobs = completion.streamed(rest) if rest else None
-            yield completion.chunk(answer, [_part(index, "", logprobs, event.reason)])
+            yield completion.chunk(answer, [_part(index, "", logprobs, finish_reason(event.ended_by))])
     if body.includes_usage:
         usage = answer.usage
         yield {**completion.envelope(answer, []), "usage": usage}

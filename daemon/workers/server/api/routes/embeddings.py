@@ -18,13 +18,12 @@ from pydantic import JsonValue
 
 from daemon.workers.server.answers import Answer, ClientGoneError
 from daemon.workers.server.api.bodies import described, read
-from daemon.workers.server.api.generation import named
+from daemon.workers.server.api.generation import json_answer
 from daemon.workers.server.api.prompts import encoded
 from daemon.workers.server.api.schemas import EmbeddingBody
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
-from engine.inference.engine import PromptTooLongError
-from engine.inference.requests import Wish
+from engine.inference.requests import GenerationParams, PromptTooLongError
 
 _QUEUE_PAUSE = 0.1
 
@@ -36,19 +35,19 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/v1/embeddings", openapi_extra=described(EmbeddingBody))
     async def embeddings(http: Request) -> Response:
         body = await read(http, EmbeddingBody, service.body_limit)
-        outline = await service.outline()
-        prompts = (await encoded(service, outline, body.input, "input")).truncated(
-            body.truncate_prompt_tokens, outline.context
+        spec = await service.prompt_spec()
+        prompts = (await encoded(service, spec, body.input, "input")).truncated(
+            body.truncate_prompt_tokens, spec.context
         )
         longest = max(map(len, prompts.ids))
-        if longest > outline.context:
-            message = str(PromptTooLongError(longest, outline.context))
+        if longest > spec.context:
+            message = str(PromptTooLongError(longest, spec.context))
             raise ApiError(400, "context_length_exceeded", message, param="input")
         try:
             embedded = await _embedded(service, http, prompts.ids, body.model)
         except ClientGoneError:
             return Response(status_code=499)  # nobody reads it
-        return await asyncio.to_thread(lambda: named(_written(body, embedded), embedded.version))
+        return await asyncio.to_thread(lambda: json_answer(_written(body, embedded), embedded.version))
 
     return routes
 
@@ -109,8 +108,8 @@ async def _asked(
         if seconds <= 0:
             raise ApiError(504, "timeout", "not all texts were embedded within api.request_timeout_seconds")
         try:
-            wish = Wish(0, sum_hidden=True)
-            return service.ask(http, prompts, wish, model=None, param="input", pin=version, seconds=seconds)
+            params = GenerationParams(0, sum_hidden=True)
+            return service.ask(http, prompts, params, model=None, param="input", pin=version, seconds=seconds)
         except ApiError as error:
             if error.code != "queue_full" or not patient:
                 raise

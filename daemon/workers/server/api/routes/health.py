@@ -44,12 +44,12 @@ def router(service: InferenceService) -> APIRouter:
     async def metrics() -> Response:
         serving = service.slots.serving
         service.metrics.serving.set(0 if serving is None else serving.version)
-        service.metrics.cache_rows.set(0 if serving is None else serving.padding_row)
+        service.metrics.cache_rows.set(0 if serving is None else serving.rows.count)
         service.metrics.degraded.set(service.health is not None and service.health.state == "degraded")
         weights, caches = service.slots.held_bytes
         service.metrics.weight_bytes.set(weights)
         service.metrics.cache_bytes.set(caches)
-        service.metrics.resident.set(len(service.slots.resident))
+        service.metrics.resident.set(len(service.slots.addressable))
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
     return routes

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
-from engine.inference.versions.slots import Resident
+from engine.inference.versions.loaded_model import LoadedModel
 
 
 def router(service: InferenceService) -> APIRouter:
@@ -16,13 +16,13 @@ def router(service: InferenceService) -> APIRouter:
     routes = APIRouter(prefix="/v1/models", tags=["models"])
 
     def known() -> dict[str, JsonValue]:
-        residents = {version: resident for version in service.slots.resident if (resident := _get(service, version))}
+        models = {version: model for version in service.slots.addressable if (model := _get(service, version))}
         serving = service.slots.serving
         names = () if serving is None else (MODEL, *service.settings.api.aliases)
         described: dict[str, JsonValue] = {name: _described(name, serving) for name in names if serving is not None}
-        for version, resident in sorted(residents.items(), reverse=True):
+        for version, model in sorted(models.items(), reverse=True):
             name = f"{MODEL}@{version:06d}"
-            described[name] = _described(name, resident)
+            described[name] = _described(name, model)
         return described
 
     @routes.get("")
@@ -33,30 +33,30 @@ def router(service: InferenceService) -> APIRouter:
     async def model(name: str) -> JSONResponse:
         pin = service.pin(name)
         serving = service.slots.serving
-        resident = serving if pin is None else _get(service, pin)
-        if resident is None:
+        found = serving if pin is None else _get(service, pin)
+        if found is None:
             raise ApiError(404, "model_not_found", f"the model {name!r} is not in memory", param="model")
-        return JSONResponse(_described(name, resident))
+        return JSONResponse(_described(name, found))
 
     return routes
 
 
-def _get(service: InferenceService, version: int) -> Resident | None:
+def _get(service: InferenceService, version: int) -> LoadedModel | None:
     try:
         return service.slots.get(version)
     except KeyError:  # it has just gone
         return None
 
 
-def _described(name: str, resident: Resident) -> dict[str, JsonValue]:
-    manifest = resident.manifest
+def _described(name: str, model: LoadedModel) -> dict[str, JsonValue]:
+    manifest = model.manifest
     return {
         "id": name,
         "object": "model",
         "created": int(datetime.fromisoformat(manifest.created_at).timestamp()),
         "owned_by": "thord",
         "version": f"{manifest.version:06d}",
-        "context_length": resident.context,
-        "max_model_len": resident.context,
+        "context_length": model.context,
+        "max_model_len": model.context,
         "parameters": manifest.parameters,
     }

@@ -1,7 +1,6 @@
 """``/predict`` and ``/v1/score``: thord's own, for ``thorctl`` and for programs that want no chat."""
 
 import math
-from collections.abc import Container
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -9,14 +8,14 @@ from pydantic import JsonValue
 
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.api.bodies import described, read
-from daemon.workers.server.api.generation import in_one_piece, stop_ids, token_limit
+from daemon.workers.server.api.generation import eos_ids, in_one_piece, token_limit
 from daemon.workers.server.api.logprobs import written
 from daemon.workers.server.api.prompts import encoded, prompt_of
 from daemon.workers.server.api.schemas import PredictBody, ScoreBody
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
 from engine.data.samples import Message
-from engine.inference.requests import Sampling, Scored, Wish
+from engine.inference.requests import GenerationParams, Sampling, Scored
 from engine.tokenizers.base import BOS, Tokenizer
 
 TASKS = ("text_generation", "chat")
@@ -34,45 +33,44 @@ def router(service: InferenceService) -> APIRouter:
         if body.task not in TASKS:
             message = f"this model has no task {body.task!r}; it has: {', '.join(TASKS)}"
             raise ApiError(400, "unknown_task", message, param="task")
-        outline = await service.outline()
-        tokenizer = outline.tokenizer
+        spec = await service.prompt_spec()
+        tokenizer = spec.tokenizer
         if body.task == "chat":
             prompt = await prompt_of(tokenizer, [Message("user", body.input)])
         else:
-            prompt = (await encoded(service, outline, body.input, "input")).ids[0]
+            prompt = (await encoded(service, spec, body.input, "input")).ids[0]
         asked = DEFAULT_TOKENS if body.max_tokens is None and body.task != "chat" else body.max_tokens
-        ends = stop_ids(tokenizer, ignore=body.stop_on_eos is False)
-        wish = Wish(
+        params = GenerationParams(
             token_limit(asked, service.settings.inference.max_tokens),
             body.sampling,
             stop=tuple(filter(None, body.stop_sequences or ())),
-            stop_ids=ends,
+            eos_ids=eos_ids(tokenizer, ignore=body.stop_on_eos is False),
         )
-        answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), wish, model=body.model, param="input")
-        return await in_one_piece(answer, lambda results: _predicted(body, ends, answer, results))
+        answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), params, model=body.model, param="input")
+        return await in_one_piece(answer, lambda results: _predicted(body, answer, results))
 
     @routes.post("/v1/score", openapi_extra=described(ScoreBody))
     async def score(http: Request) -> Response:
         body = await read(http, ScoreBody, service.body_limit)
-        tokenizer = (await service.outline()).tokenizer
+        tokenizer = (await service.prompt_spec()).tokenizer
         ids = (await service.tokens(tokenizer, [body.text]))[0]
-        wish = Wish(0, Sampling(temperature=0.0, alternatives=body.top_k or 0), score_prompt=True)
-        answer = service.ask(http, [[tokenizer.special(BOS), *ids]], wish, model=body.model, param="text")
+        params = GenerationParams(0, Sampling(temperature=0.0, top_logprobs=body.top_k or 0), score_prompt=True)
+        answer = service.ask(http, [[tokenizer.special(BOS), *ids]], params, model=body.model, param="text")
         return await in_one_piece(answer, lambda results: _scored(body, tokenizer, answer, results[0].prompt_scores))
 
     return routes
 
 
-def _predicted(body: PredictBody, ends: Container[int], answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
+def _predicted(body: PredictBody, answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
     """The first text by itself too, for that is mostly all that is asked for."""
     usage = answer.usage
     return {
         "task": body.task,
         "generated_text": results[0].text,
-        "finish_reason": results[0].reason,
+        "finish_reason": results[0].finish_reason,
         "outputs": [result.text for result in results],
         "steps": answer.generated,
-        "eos_terminated": [bool(result.tokens) and result.tokens[-1].id in ends for result in results],
+        "eos_terminated": [result.ended_by == "eos" for result in results],
         "version": f"{answer.version:06d}",
         "usage": usage,
     }

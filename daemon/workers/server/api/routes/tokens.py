@@ -22,8 +22,8 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/tokenize", openapi_extra=described(TokenizeBody))
     async def tokenize(http: Request) -> JSONResponse:
         body = await read(http, TokenizeBody, service.body_limit)
-        outline = await service.outline()
-        tokenizer = outline.tokenizer
+        spec = await service.prompt_spec()
+        tokenizer = spec.tokenizer
         if body.messages is not None:
             ids = await prompt_of(tokenizer, turns_of(body.messages), form_of(body, tokenizer, http.state.ignored))
         elif (special := _special(tokenizer, body.prompt or "")) is not None:
@@ -31,7 +31,7 @@ def router(service: InferenceService) -> APIRouter:
         else:
             opening = tokenizer.opening if body.add_special_tokens else ()
             ids = [*opening, *(await service.tokens(tokenizer, [body.prompt or ""]))[0]]
-        answer: dict[str, JsonValue] = {"tokens": [*ids], "count": len(ids), "max_model_len": outline.context}
+        answer: dict[str, JsonValue] = {"tokens": [*ids], "count": len(ids), "max_model_len": spec.context}
 
         def write() -> JSONResponse:
             if body.return_token_strs:
@@ -43,21 +43,21 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/detokenize", openapi_extra=described(DetokenizeBody))
     async def detokenize(http: Request) -> JSONResponse:
         body = await read(http, DetokenizeBody, service.body_limit)
-        outline = await service.outline()
-        check_tokens(body.tokens, outline.vocabulary, "tokens")
-        text = await asyncio.to_thread(outline.tokenizer.decode, body.tokens)
+        spec = await service.prompt_spec()
+        check_tokens(body.tokens, spec.vocabulary, "tokens")
+        text = await asyncio.to_thread(spec.tokenizer.decode, body.tokens)
         return JSONResponse({"prompt": text})
 
     @routes.get("/tokenizer_info")
     async def info() -> JSONResponse:
-        outline = await service.outline()
-        tokenizer = outline.tokenizer
+        spec = await service.prompt_spec()
+        tokenizer = spec.tokenizer
         named = {f"{name}_token": _name(tokenizer, token) for name, token in (("bos", BOS), ("eos", EOS), ("pad", PAD))}
         return JSONResponse(
             {
                 "tokenizer_class": tokenizer.kind,
-                "vocab_size": outline.vocabulary,
-                "model_max_length": outline.context,
+                "vocab_size": spec.vocabulary,
+                "model_max_length": spec.context,
                 "chat_template": tokenizer.chat_template,
                 **named,
             }

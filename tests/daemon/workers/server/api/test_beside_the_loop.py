@@ -67,7 +67,7 @@ async def test_tokens_are_written_beside_it():
     class Service:
         body_limit = 1000
 
-        async def outline(self):
+        async def prompt_spec(self):
             return SimpleNamespace(tokenizer=Tokenizer(), vocabulary=9, context=8)
 
         async def tokens(self, _tokenizer, texts):

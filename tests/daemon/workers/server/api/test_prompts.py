@@ -23,8 +23,8 @@ class Service:
 
 
 def encoded(written):
-    outline = SimpleNamespace(tokenizer=Bare(), vocabulary=256)
-    return asyncio.run(prompts.encoded(Service(), outline, written, "prompt"))
+    spec = SimpleNamespace(tokenizer=Bare(), vocabulary=256)
+    return asyncio.run(prompts.encoded(Service(), spec, written, "prompt"))
 
 
 def test_only_an_empty_text_needs_something_to_begin_from():

@@ -1,0 +1,65 @@
+"""A version that this process computes: a forward pass, then scores, sums and the choice of tokens.
+
+Shapes: T tokens of one prompt, B answers, N choices to make, D hidden, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.inference.requests import Scored
+from engine.inference.runner import Choice, Chosen, ModelInput, ModelOutput, Prefill
+from engine.inference.runners.forward import Forward
+from engine.inference.runners.sampling import choose, score
+
+
+class ModelRunner:
+    """Implements `engine.inference.runner.Runner` with torch or the kernel, whichever `Forward` it is given."""
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+
+    @property
+    def prompt_step(self) -> int:
+        """As the Protocol."""
+        return self._forward.prompt_step
+
+    @torch.inference_mode()
+    def run(self, work: ModelInput) -> ModelOutput:
+        """As the Protocol."""
+        read, newest_BD = self._forward.hidden([each.span for each in work.prefill], work.decode)
+        chunks = list(zip(work.prefill, read, strict=True))
+        scores = [self._scored(prompt, hidden_TD) for prompt, hidden_TD in chunks]
+        sums = [_summed(prompt, hidden_TD) for prompt, hidden_TD in chunks]
+        return ModelOutput(scores, sums, self._chosen(work, read, newest_BD) if work.choices else [])
+
+    def _scored(self, prompt: Prefill, hidden_TD: Tensor) -> tuple[Scored, ...]:
+        if not prompt.targets:
+            return ()
+        scores_TV = self._forward.scores(hidden_TD[: len(prompt.targets)])
+        return tuple(score(scores_TV, prompt.targets, prompt.top_logprobs))
+
+    def _chosen(self, work: ModelInput, read: Sequence[Tensor], newest_BD: Tensor) -> list[Chosen | None]:
+        ended = list(dict.fromkeys(work.after))
+        logits_NV = self._forward.logits([read[place][-1] for place in ended], newest_BD).float()
+        if len(work.after) > len(ended):  # several choices by the scores of one prompt
+            rows = [ended.index(place) for place in work.after]
+            logits_NV = logits_NV[[*rows, *range(len(ended), len(logits_NV))]]
+        healthy = torch.isfinite(logits_NV.sum(-1)).tolist()  # NaN and infinity both stay in a sum
+        if not all(healthy):
+            logits_NV = logits_NV.nan_to_num()
+        tokens = choose(logits_NV, work.choices)
+        return [
+            Chosen(token, _logprobs(choice, token, logits_NV[place : place + 1])) if is_healthy else None
+            for place, (choice, token, is_healthy) in enumerate(zip(work.choices, tokens, healthy, strict=True))
+        ]
+
+
+def _summed(prompt: Prefill, hidden_TD: Tensor) -> tuple[float, ...]:
+    return tuple(hidden_TD.float().sum(0).tolist()) if prompt.embed else ()
+
+
+def _logprobs(choice: Choice, token: int, logits_1V: Tensor) -> tuple[Scored, ...]:
+    top_logprobs = choice.sampling.top_logprobs
+    return () if top_logprobs is None else tuple(score(logits_1V, [token], top_logprobs))
