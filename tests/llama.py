@@ -14,6 +14,9 @@ llama_cpp = pytest.importorskip(
 )
 
 
+from bench.serving.llama_loading import load  # noqa: E402  (needs llama_cpp)
+
+
 @llama_cpp.llama_log_callback
 def _silent(level: int, text: bytes, data: object) -> None:
     """Nothing is printed."""
@@ -82,11 +85,7 @@ def loaded(file: Path, *, words_only: bool = False) -> Iterator[Llama]:
     """A file as llama.cpp reads it; with ``words_only`` without its tensors."""
     llama_cpp.llama_log_set(_silent, ctypes.c_void_p())
     llama_cpp.llama_backend_init()
-    options = llama_cpp.llama_model_default_params()
-    options.vocab_only = words_only
-    options.use_extra_bufts = False  # weights as they are in the file, on every processor
-    model = llama_cpp.llama_model_load_from_file(str(file).encode(), options)
-    assert model, f"llama.cpp cannot load {file}"
+    model = load(file, vocabulary_only=words_only)
     try:
         yield Llama(model)
     finally:

@@ -9,6 +9,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 from engine.config.shapes import Gpt2Shape, ThorShape
+from serving.llama_loading import load
 from serving.weights import Prompts, Shape
 
 
@@ -18,9 +19,7 @@ class LlamaCpp:
     def __init__(self, file: Path, rows: int, length: int, threads: int, *, exact: bool = False) -> None:
         llama_cpp.llama_log_set(_silent, ctypes.c_void_p())
         llama_cpp.llama_backend_init()
-        self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
-        if not self._model:
-            raise RuntimeError(f"llama.cpp cannot load {file}")
+        self._model = load(file)
         options = llama_cpp.llama_context_default_params()
         options.n_ctx = rows * length
         options.n_batch = options.n_ubatch = rows * length

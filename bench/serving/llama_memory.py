@@ -16,6 +16,8 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 
+from serving.llama_loading import load
+
 _said: list[str] = []
 
 
@@ -52,7 +54,7 @@ def main() -> None:
     llama_cpp.llama_log_set(_listen, ctypes.c_void_p())
     llama_cpp.llama_backend_init()
     before = resident_bytes()
-    model = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
+    model = load(file)
     options = llama_cpp.llama_context_default_params()
     options.n_ctx, options.n_seq_max, options.n_batch = rows * length, rows, max(prompt, rows)
     context = llama_cpp.llama_init_from_model(model, options)
