@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from control.paths import Paths
 
 _SETTING_LINE = re.compile(r"#(?P<key>\w+) = ")
+_SIZES_OF_A_FAMILY = re.compile(r"\w+: ([\w.-]+(?:, [\w.-]+)*)")
+"""``thor: tiny, small``"""
 _PROFILE_LINE = re.compile(r"^#?\s*profile\s*=.*$", re.MULTILINE)
 
 
@@ -46,6 +48,25 @@ def create(paths: Paths, profile: str | None, suits: str | None = None) -> None:
 def profile_names() -> list[str]:
     """The profiles that ship with thord."""
     return sorted(file.stem for file in share("etc/profiles").glob("*.toml"))
+
+
+def setting_names() -> list[str]:
+    """Every setting, by its dotted name: ``training.epochs``."""
+    section, names = "", []
+    for line in share("etc/thord.toml").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = f"{line.strip('[]')}."
+        elif found := _SETTING_LINE.match(line):
+            names.append(section + found["key"])
+    return names
+
+
+def preset_names() -> list[str]:
+    """The sizes of models, of all families, as the comment on ``model.preset`` lists them."""
+    lines = share("etc/thord.toml").read_text(encoding="utf-8").splitlines()
+    comment = lines[next(number for number, line in enumerate(lines) if line.startswith("#preset = ")) - 1]
+    names = ", ".join(sizes.rstrip(".") for sizes in _SIZES_OF_A_FAMILY.findall(comment)).split(", ")
+    return list(dict.fromkeys(names))
 
 
 def settings_text(profile: str | None, suits: str | None = None) -> str:

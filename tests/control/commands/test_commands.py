@@ -11,9 +11,7 @@ from control.cli.table import COMMANDS
 from tests.control import stand_in as thord
 from tests.control.stand_in import Ctl, StandIn
 
-NAMES = """start stop restart reload status train evaluate cycles cycle cancel pause resume versions version promote
-rollback clean pin unpin generate chat predict score inspect bench import export push tokenizer data ingest quarantine
-logs events top init config doctor install-service completion""".split()
+NAMES = [name for names in COMMANDS.values() for name in names]
 
 
 @pytest.mark.parametrize("command", NAMES)
