@@ -1,8 +1,7 @@
-"""Folders that are complete or absent: published by rename, with a manifest, checked by sha256. Torch is not needed."""
+"""Folders that are complete or absent: published by rename, with sums in a manifest. Torch is not needed."""
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -10,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine import disk
 
@@ -30,38 +29,6 @@ class FileRecord(BaseModel):
 
     sha256: str
     size: int
-
-
-class VersionManifest(BaseModel):
-    """``manifest.json`` of a published version."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: int
-    parent: int | None
-    cycle: int | None
-    created_at: str
-    family: str
-    parameters: int
-    tokenizer_sha256: str
-    snapshot_sha256: str
-    seed: int
-    settings: dict[str, JsonValue]
-    libraries: dict[str, str]
-    training_seconds: float
-    metrics: dict[str, float]
-    files: dict[str, FileRecord]
-    pretrained: bool = False
-
-    @property
-    def is_pretrained(self) -> bool:
-        """Whether its weights, or those it was trained from, came from elsewhere."""
-        return self.pretrained or (self.cycle is None and "training" not in self.settings)
-
-    @property
-    def sha256(self) -> str:
-        """The sum of the weights: what identifies the version."""
-        return self.files["model.safetensors"].sha256
 
 
 @contextlib.contextmanager
@@ -107,31 +74,11 @@ def sha256_of(file: Path) -> str:
     return digest.hexdigest()
 
 
-def read_version_manifest(folder: Path) -> VersionManifest:
-    """The manifest of a published version.
-
-    Raises:
-        ArtifactError: it is missing or damaged.
-    """
-    return read_json(folder / MANIFEST, VersionManifest)
-
-
-def verify(folder: Path) -> VersionManifest:
-    """Check every file of a version against its manifest.
-
-    Raises:
-        ArtifactError: a file is missing, of another size, or of another sum.
-    """
-    manifest = read_version_manifest(folder)
-    check_files(folder, manifest.files)
-    return manifest
-
-
 def check_files(folder: Path, files: Mapping[str, FileRecord]) -> None:
     """Check files against their records, sizes first because they are cheap.
 
     Raises:
-        ArtifactError: as `verify`.
+        ArtifactError: a file is missing, of another size, or of another sum.
     """
     for name, record in files.items():
         try:
@@ -147,12 +94,13 @@ def check_files(folder: Path, files: Mapping[str, FileRecord]) -> None:
 
 
 def point(link: Path, target: Path) -> None:
-    """Make ``link`` a symbolic link to ``target`` (relative, beside it) in one rename: the commit point of a swap."""
-    draft = link.with_name(f".tmp-{link.name}-{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(os.path.relpath(target, link.parent))
-    draft.rename(link)
-    disk.sync(link.parent)
+    """Make ``link`` a symbolic link to ``target`` (relative, beside it) in one rename: the commit point of a swap.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    with disk.draft(link) as draft:
+        draft.symlink_to(os.path.relpath(target, link.parent))
 
 
 def current_version(link: Path) -> int | None:
@@ -161,15 +109,6 @@ def current_version(link: Path) -> int | None:
         return int(link.readlink().name)
     except (FileNotFoundError, ValueError):
         return None
-
-
-def write_json(file: Path, value: Mapping[str, JsonValue]) -> None:
-    """Write a JSON file so that a reader sees the old one or the new one, never a part."""
-    draft = file.with_name(f".tmp-{file.name}-{os.getpid()}")
-    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    disk.sync(draft)
-    draft.rename(file)
-    disk.sync(file.parent)
 
 
 def read_json(file: Path, kind: type[Kind]) -> Kind:

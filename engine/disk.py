@@ -1,7 +1,15 @@
-"""What lies on disk, and not only in the system's memory, when a call returns."""
+"""Writing so that a reader sees the old or the new, never a part, and so that both outlast a power cut.
 
+A `draft` takes its place by rename. Whole folders are published the same way by `engine.artifacts.publishing`.
+"""
+
+import contextlib
+import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from pydantic import JsonValue
 
 
 def sync(path: Path) -> None:
@@ -15,3 +23,42 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """Where to make a file, or a symbolic link, that becomes ``path`` when the block ends, and vanishes if it fails.
+
+    Raises:
+        OSError: the disk refused; what was at ``path`` is there still.
+    """
+    made = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    made.unlink(missing_ok=True)
+    try:
+        yield made
+        if not made.is_symlink():
+            sync(made)
+        made.rename(path)
+    except BaseException:
+        made.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file, text as UTF-8, by way of a `draft`.
+
+    Raises:
+        OSError: the disk refused; the old file, if any, is there still.
+    """
+    with draft(path) as made:
+        made.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:
+    """Write a JSON object, indented for people, by way of a `draft`.
+
+    Raises:
+        OSError: the disk refused; the old file, if any, is there still.
+    """
+    write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -8,7 +8,6 @@ import importlib.metadata
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -17,11 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine import artifacts, generation
-from engine.artifacts import ArtifactError, VersionManifest
+from engine import artifacts, disk, generation
+from engine.artifacts import ArtifactError
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.generation import UNSAID, BadGenerationError, Generation
+from engine.manifest import Lineage, VersionManifest, read_manifest, verify, write_manifest
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
@@ -54,35 +54,17 @@ class LoadedVersion:
     generation: Generation = UNSAID
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """Where a version comes from: what its manifest says besides files and model.
-
-    An imported one has neither parent nor cycle, and learned from no snapshot: its ``snapshot_sha256`` is empty.
-    """
-
-    version: int
-    parent: int | None
-    cycle: int | None
-    snapshot_sha256: str
-    seed: int
-    settings: dict[str, JsonValue]
-    training_seconds: float
-    metrics: dict[str, float]
-    pretrained: bool = False
-
-
 def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> LoadedVersion:
     """Load a published version onto a device.
 
     Weights of the placement's dtype stay mapped from the file; others are converted. Sums are not checked here
-    (`engine.artifacts.verify` does that).
+    (`engine.manifest.verify` does that).
 
     Raises:
         ArtifactError: a file is missing or damaged, or files do not fit each other, or, with ``check_finite``, a weight
             is NaN or infinite.
     """
-    manifest = artifacts.read_version_manifest(folder)
+    manifest = read_manifest(folder)
     config, tokenizer = _read_outline(folder)
     model = registry.skeleton(config.model, config.vocabulary)
     weights = _read_weights(folder / WEIGHTS, registry.module(model).state_dict())
@@ -138,7 +120,7 @@ def publish(
     weights: Mapping[str, Tensor],
     model: ModelSettings,
     tokenizer: Tokenizer,
-    provenance: Provenance,
+    lineage: Lineage,
     trunk: Mapping[str, Tensor] | None = None,
     generation_config: Mapping[str, JsonValue] | None = None,
 ) -> VersionManifest:
@@ -151,7 +133,7 @@ def publish(
         ArtifactError: what is there is damaged or another cycle's.
     """
     if folder.exists():
-        return existing(folder, provenance.cycle)
+        return existing(folder, lineage.cycle)
     config = VersionConfig(
         family=model.family, model=model.resolved, vocabulary=tokenizer.vocabulary, tokenizer=tokenizer.kind
     )
@@ -159,32 +141,21 @@ def publish(
         for name, tensors in ((WEIGHTS, weights), (TRUNK, trunk)):
             if tensors is not None:
                 save_file({key: weight.contiguous() for key, weight in tensors.items()}, draft / name)
-        artifacts.write_json(draft / CONFIG, config.model_dump(mode="json"))
+        disk.write_json(draft / CONFIG, config.model_dump(mode="json"))
         tokenizer.save(draft)
         if generation_config:
-            artifacts.write_json(draft / generation.FILE, generation_config)
-        files = artifacts.record_files(draft)
-        manifest = VersionManifest(
-            version=provenance.version,
-            parent=provenance.parent,
-            cycle=provenance.cycle,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            disk.write_json(draft / generation.FILE, generation_config)
+        found = write_manifest(
+            draft,
+            lineage,
             family=model.family,
             parameters=registry.parameter_count(model, tokenizer.vocabulary),
-            tokenizer_sha256=files[TOKENIZER].sha256,
-            snapshot_sha256=provenance.snapshot_sha256,
-            seed=provenance.seed,
-            settings=provenance.settings,
+            tokenizer_file=TOKENIZER,
             libraries=_libraries(),
-            training_seconds=provenance.training_seconds,
-            metrics=provenance.metrics,
-            pretrained=provenance.pretrained,
-            files=files,
         )
-        artifacts.write_json(draft / artifacts.MANIFEST, manifest.model_dump(mode="json"))
         for file in draft.iterdir():
             file.chmod(0o444)
-    return manifest
+    return found
 
 
 def existing(folder: Path, cycle: int | None) -> VersionManifest:
@@ -193,10 +164,10 @@ def existing(folder: Path, cycle: int | None) -> VersionManifest:
     Raises:
         ArtifactError: it is damaged or another cycle's.
     """
-    manifest = artifacts.verify(folder)
-    if manifest.cycle != cycle:
-        raise ArtifactError(f"{folder} is the version of cycle {manifest.cycle}, not of {cycle}")
-    return manifest
+    found = verify(folder)
+    if found.cycle != cycle:
+        raise ArtifactError(f"{folder} is the version of cycle {found.cycle}, not of {cycle}")
+    return found
 
 
 def _read_outline(folder: Path) -> tuple[VersionConfig, Tokenizer]:

@@ -13,11 +13,11 @@ import torch
 from engine import version
 from engine.config.model import ModelSettings
 from engine.huggingface import exporting
+from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.base import BOS, EOS, PAD
 from engine.tokenizers.bytes import ByteTokenizer
 from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
-from engine.version import Provenance
 
 Prompts = Sequence[Sequence[int]]
 """Token ids of each."""
@@ -75,6 +75,6 @@ def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
     )
     tokenizer = HuggingFaceTokenizer(json.dumps(source), chat)
     made = Weights(folder / "models/versions/000001", folder / "hf")
-    version.publish(made.version, weights, shape.settings, tokenizer, Provenance(1, None, None, "", 0, {}, 0.0, {}))
+    version.publish(made.version, weights, shape.settings, tokenizer, Lineage(1, None, None, "", 0, {}, 0.0, {}))
     exporting.write(made.version, made.hugging_face)
     return made

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine import artifacts
+from engine import artifacts, disk
 from engine.data.samples import Sample, from_canonical
 
 _BEFORE_SAMPLE = ', "sample": '
@@ -86,7 +86,7 @@ def write(
             validating=validating if is_divided else None,
             text_bytes=size,
         )
-        artifacts.write_json(draft / artifacts.MANIFEST, asdict(manifest))
+        disk.write_json(draft / artifacts.MANIFEST, asdict(manifest))
     return manifest
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from engine import artifacts
+from engine import artifacts, disk
 from engine.distributed.group import PATIENCE
 from engine.training.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Progress
 
@@ -124,7 +124,7 @@ class ShardedCheckpoints(SharedCheckpoints):
 
 def remember(folder: Path, halvings: int) -> None:
     """Have the next attempt begin with microbatches halved so often, whatever its checkpoint says."""
-    artifacts.write_json(_memory(folder), {"halvings": halvings})
+    disk.write_json(_memory(folder), {"halvings": halvings})
 
 
 def _remembered(folder: Path) -> int:

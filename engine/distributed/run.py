@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.artifacts import VersionManifest
 from engine.distributed import checkpoints
 from engine.distributed.meeting import Meeting
 from engine.distributed.world import ShortOfMemoryError
+from engine.manifest import VersionManifest
 from engine.training import run
 from engine.training.reporting import Reporter, Silent
 from engine.training.run import Places, Plan

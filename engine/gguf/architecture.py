@@ -10,10 +10,10 @@ from pydantic import JsonValue, ValidationError
 
 from engine.config.model import ModelSettings
 from engine.config.shapes import RopeScaling
+from engine.foreign_model import ForeignModelError
 from engine.gguf import names, rope_factors
 from engine.gguf.container import GgufFile
 from engine.gguf.metadata import Metadata
-from engine.huggingface.layout import ForeignModelError
 from engine.models import rotary
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2")

@@ -17,8 +17,8 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
+from engine.foreign_model import ForeignModelError
 from engine.gguf.metadata import Metadata, Value
-from engine.huggingface.layout import ForeignModelError
 
 MAGIC: Final = b"GGUF"
 _VERSIONS = (2, 3)

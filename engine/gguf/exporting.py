@@ -4,10 +4,7 @@
 """
 
 import argparse
-import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -18,13 +15,14 @@ from gguf.quants import quantize
 from safetensors import safe_open
 from torch import Tensor
 
-from engine import artifacts, disk, generation, version
+from engine import disk, generation, version
 from engine.artifacts import ArtifactError
 from engine.config.shapes import ThorShape
+from engine.foreign_model import ForeignModelError
 from engine.gguf import names, sampling, writable, written_tokenizer
 from engine.gguf.writable import Described
 from engine.gguf.written_tokenizer import Written
-from engine.huggingface.layout import ForeignModelError
+from engine.manifest import verify
 from engine.tokenizers import registry as tokenizers
 
 Type = Literal["f32", "bf16", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
@@ -57,13 +55,14 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
     """
     if target.exists():
         raise ForeignModelError(f"{target} exists already")
-    manifest = artifacts.verify(source)
+    manifest = verify(source)
     config = version.read_config(source)
     described = writable.describe(config.model, config.vocabulary)
     words = written_tokenizer.describe(
         tokenizers.load(config.tokenizer, source), (source / version.TOKENIZER).read_text(encoding="utf-8")
     )
-    with safe_open(source / version.WEIGHTS, framework="pt") as stored, _draft(target) as draft:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with safe_open(source / version.WEIGHTS, framework="pt") as stored, disk.draft(target) as draft:
         kept = {names.in_gguf(name): name for name in sorted(stored.keys())}
         dtype = stored.get_tensor(next(iter(kept.values()))).dtype
         chosen = _OF_DTYPES.get(dtype, "f32") if kind is None else kind
@@ -96,18 +95,6 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
             writer.write_tensor_data(np.array(described.rope_factors, np.float32))
         writer.close()
     return chosen
-
-
-@contextlib.contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """A file beside ``target`` that becomes it when the block ends, and vanishes if the block fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".tmp-{target.name}-", dir=target.parent) as folder:
-        draft = Path(folder) / target.name
-        yield draft
-        disk.sync(draft)
-        draft.rename(target)
-    disk.sync(target.parent)
 
 
 def _add_keys(writer: GGUFWriter, described: Described, words: Written) -> None:

@@ -11,14 +11,13 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from engine import model_files, version
-from engine.artifacts import VersionManifest
 from engine.config.model import ModelSettings
 from engine.config.shapes import ThorShape
+from engine.foreign_model import ForeignModelError
 from engine.gguf import architecture, container, names, sampling, vocabulary
 from engine.gguf.container import GgufFile, TensorRecord
-from engine.huggingface.layout import ForeignModelError
+from engine.manifest import Lineage, VersionManifest
 from engine.models import registry
-from engine.version import Provenance
 
 _WHOLE = (GGMLQuantizationType.F32, GGMLQuantizationType.F64)
 
@@ -49,19 +48,9 @@ def take(
         raise ForeignModelError(f"{source} has no tensor {names.TOKEN_EMBEDDING}")
     tokenizer = vocabulary.read(file.metadata, embedding.shape[0])
     weights = _weights(file, settings, embedding.shape[0], advance)
-    origin: dict[str, JsonValue] = {"model": settings.model_dump(mode="json"), "imported": {"from": str(source)}}
-    provenance = Provenance(
-        version=number,
-        parent=None,
-        cycle=None,
-        snapshot_sha256="",
-        seed=0,
-        settings=origin,
-        training_seconds=0.0,
-        metrics={},
-    )
+    lineage = Lineage.imported(number, source, settings.model_dump(mode="json"))
     generation_config = {**recommended, **sampling.read(file.metadata)}
-    return version.publish(target, weights, settings, tokenizer, provenance, generation_config=generation_config)
+    return version.publish(target, weights, settings, tokenizer, lineage, generation_config=generation_config)
 
 
 def _weights(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.huggingface.layout import ForeignModelError
+from engine.foreign_model import ForeignModelError
 
 Value = bool | int | float | str | list[str] | NDArray[np.int64] | NDArray[np.float64]
 

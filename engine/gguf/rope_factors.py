@@ -5,9 +5,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.foreign_model import ForeignModelError
 from engine.gguf import names
 from engine.gguf.container import GgufFile
-from engine.huggingface.layout import ForeignModelError
 from engine.models.rotary import LLAMA3_FAST, LLAMA3_SLOW
 
 _TOLERANCE = 1e-4

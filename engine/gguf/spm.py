@@ -7,9 +7,9 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers
 
+from engine.foreign_model import ForeignModelError
 from engine.gguf.metadata import Metadata
 from engine.gguf.token_types import NORMAL, UNKNOWN
-from engine.huggingface.layout import ForeignModelError
 from engine.tokenizers.builtin import BYTES
 from engine.tokenizers.sentencepiece import SPACE
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, decoders, models, processors
 
 from engine.artifacts import ArtifactError
+from engine.foreign_model import ForeignModelError
 from engine.gguf import pretokenizers, spm
 from engine.gguf.metadata import Metadata
 from engine.gguf.token_types import CONTROL, NORMAL, UNUSED, USER_DEFINED
-from engine.huggingface.layout import ForeignModelError
 from engine.huggingface.tokenizer import end_of_answer
 from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
 

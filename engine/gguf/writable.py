@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from engine.config.model import ModelSettings
 from engine.config.shapes import Gpt2Shape, ThorShape
+from engine.foreign_model import ForeignModelError
 from engine.gguf import rope_factors
-from engine.huggingface.layout import ForeignModelError
 from engine.models import rotary
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import tokenizers
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from engine.foreign_model import ForeignModelError
 from engine.gguf import pretokenizers, token_types
-from engine.huggingface.layout import ForeignModelError
 from engine.tokenizers.base import BOS, END, EOS, PAD, Tokenizer
 from engine.tokenizers.huggingface import HuggingFaceTokenizer
 from engine.tokenizers.sentencepiece import SPACE

@@ -14,10 +14,11 @@ import torch
 from pydantic import JsonValue
 from safetensors.torch import load_file, save_file
 
-from engine import artifacts, generation, model_files, version
+from engine import artifacts, disk, generation, model_files, version
 from engine.artifacts import ArtifactError
+from engine.foreign_model import ForeignModelError
 from engine.huggingface import layout, tokenizer
-from engine.huggingface.layout import ForeignModelError
+from engine.manifest import verify
 from engine.tokenizers import registry as tokenizers
 
 
@@ -31,7 +32,7 @@ def write(source: Path, target: Path) -> None:
     """
     if target.exists():
         raise ForeignModelError(f"{target} exists already")
-    artifacts.verify(source)
+    verify(source)
     config = version.read_config(source)
     words = tokenizers.load(config.tokenizer, source)
     described = layout.write(config.model, config.vocabulary, config.tokenizer)
@@ -45,8 +46,8 @@ def write(source: Path, target: Path) -> None:
         special = tokenizer.write(words, draft, config.model.shape.context)
         brought = generation.read(source)
         special |= _with_brought(special, brought)
-        artifacts.write_json(draft / model_files.CONFIG, described | special)
-        artifacts.write_json(draft / generation.FILE, {"_from_model_config": False, **brought, **special})
+        disk.write_json(draft / model_files.CONFIG, described | special)
+        disk.write_json(draft / generation.FILE, {"_from_model_config": False, **brought, **special})
         _make_readable(draft)
 
 

@@ -7,12 +7,13 @@ from types import MappingProxyType
 from pydantic import JsonValue
 
 from engine import generation, model_files, version
-from engine.artifacts import ArtifactError, VersionManifest
+from engine.artifacts import ArtifactError
+from engine.foreign_model import ForeignModelError
 from engine.generation import BadGenerationError
 from engine.huggingface import layout, tokenizer, weights
-from engine.huggingface.layout import AnyConfig, ForeignModelError
+from engine.huggingface.layout import AnyConfig
+from engine.manifest import Lineage, VersionManifest
 from engine.models import registry
-from engine.version import Provenance
 
 
 def take(
@@ -43,19 +44,9 @@ def take(
         version.check_numbers(tensors.items(), source)
     except ArtifactError as error:
         raise ForeignModelError(str(error)) from error
-    origin: dict[str, JsonValue] = {"model": settings.model_dump(mode="json"), "imported": {"from": str(source)}}
-    provenance = Provenance(
-        version=number,
-        parent=None,
-        cycle=None,
-        snapshot_sha256="",
-        seed=0,
-        settings=origin,
-        training_seconds=0.0,
-        metrics={},
-    )
+    lineage = Lineage.imported(number, source, settings.model_dump(mode="json"))
     return version.publish(
-        target, tensors, settings, vocabulary, provenance, generation_config={**generation_config, **sampling}
+        target, tensors, settings, vocabulary, lineage, generation_config={**generation_config, **sampling}
     )
 
 

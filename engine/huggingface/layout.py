@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from engine.config.model import ModelSettings
 from engine.config.section import Depth, Length, Vocabulary, Width, WidthOrNone
 from engine.config.shapes import Gpt2Shape, RopeScaling, Shape, ThorShape
+from engine.foreign_model import ForeignModelError
 from engine.model_files import CONFIG, DECODERS, MODEL_TYPES
 from engine.models import rotary
 from engine.tokenizers.huggingface import HuggingFaceTokenizer
@@ -28,10 +29,6 @@ OUTPUT_BIAS = ".self_attn.o_proj.bias"
 """Of Llama's attention with biases; thord's has none, so that all of it must be zeros."""
 OWN_KEY = "thord"
 """Under it an exported ``config.json`` keeps the settings in thord's own words."""
-
-
-class ForeignModelError(Exception):
-    """A folder that thord cannot take over; the message says why, and what to do."""
 
 
 class Rope(BaseModel):

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from engine.huggingface.layout import ForeignModelError
+from engine.foreign_model import ForeignModelError
 
 
 def push(folder: Path, repository: str, message: str, *, private: bool) -> str:

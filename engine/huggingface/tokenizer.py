@@ -8,10 +8,11 @@ from typing import TypeVar
 import tokenizers
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from engine import artifacts
+from engine import disk
 from engine.artifacts import ArtifactError
 from engine.data.samples import Message
-from engine.huggingface.layout import AnyConfig, ForeignModelError
+from engine.foreign_model import ForeignModelError
+from engine.huggingface.layout import AnyConfig
 from engine.tokenizers import builtin, registry
 from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
 from engine.tokenizers.huggingface import CHAT_FILE, ChatFormat, HuggingFaceTokenizer
@@ -147,7 +148,7 @@ def write(tokenizer: Tokenizer, folder: Path, context: int) -> dict[str, JsonVal
     if tokenizer.chat_template is not None:
         config["chat_template"] = tokenizer.chat_template
         (folder / TEMPLATE).write_text(tokenizer.chat_template, encoding="utf-8")
-    artifacts.write_json(folder / CONFIG, config)
+    disk.write_json(folder / CONFIG, config)
     ends: list[JsonValue] = [tokenizer.special(EOS)]
     if tokenizer.special(END) != tokenizer.special(EOS):
         ends.append(tokenizer.special(END))

@@ -8,7 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.huggingface.layout import OUTPUT_BIAS, ForeignModelError
+from engine.foreign_model import ForeignModelError
+from engine.huggingface.layout import OUTPUT_BIAS
 from engine.model_files import INDEX, SINGLE
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")

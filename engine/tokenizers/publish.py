@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from engine import artifacts
+from engine import artifacts, disk
 from engine.artifacts import ArtifactError, FileRecord
 from engine.config.tokenizer import TokenizerSettings
 from engine.data.readers import loaders
@@ -57,7 +57,7 @@ def publish(target: Path, sources: Sequence[Path], settings: TokenizerSettings) 
             },
             files=artifacts.record_files(draft),
         )
-        artifacts.write_json(draft / artifacts.MANIFEST, manifest.model_dump(mode="json"))
+        disk.write_json(draft / artifacts.MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from engine import artifacts, generation, version
-from engine.artifacts import ArtifactError, VersionManifest
+from engine.artifacts import ArtifactError
 from engine.config.model import ModelSettings
+from engine.manifest import VersionManifest
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.training import checkpoint

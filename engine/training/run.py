@@ -16,8 +16,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from engine import artifacts, device, generation, version
-from engine.artifacts import VersionManifest
+from engine import artifacts, device, disk, generation, version
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
@@ -25,6 +24,7 @@ from engine.data import snapshot
 from engine.data.snapshot import Example, SnapshotManifest
 from engine.device import ImpossiblePlacementError, Placement
 from engine.distributed.world import ALONE, Ranks
+from engine.manifest import Lineage, VersionManifest, read_manifest, verify
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
@@ -40,7 +40,6 @@ from engine.training.objectives import Anchor, MaskedCrossEntropy, Objective
 from engine.training.recipe import Recipe, Start, Task
 from engine.training.reporting import Reporter
 from engine.variation import Variation
-from engine.version import Provenance
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
 TOKENIZER, DATA, CHECKPOINTS = "tokenizer", "data", "checkpoints"
@@ -182,7 +181,7 @@ def _record(plan: Plan, places: Places) -> Record:
         )
     record = _decide(plan, places, found)
     places.folder.mkdir(parents=True)
-    artifacts.write_json(places.folder / RECORD, record.model_dump(mode="json"))
+    disk.write_json(places.folder / RECORD, record.model_dump(mode="json"))
     return record
 
 
@@ -237,7 +236,7 @@ def _decided(
         seconds = speed.seconds_per_step(model, objective, data.rows, chosen, record.placement)
         chosen = recipe.within(chosen, task, seconds)
     record = record.model_copy(update={"recipe": chosen})
-    artifacts.write_json(places.folder / RECORD, record.model_dump(mode="json"))
+    disk.write_json(places.folder / RECORD, record.model_dump(mode="json"))
     return chosen, record
 
 
@@ -245,7 +244,7 @@ def _start(places: Places) -> Start:
     """What the run goes on from."""
     if places.base is None:
         return "nothing"
-    return "imported" if artifacts.read_version_manifest(places.base).is_pretrained else "own"
+    return "imported" if read_manifest(places.base).is_pretrained else "own"
 
 
 def checkpoint_folder(plan: Plan, places: Places) -> Path:
@@ -303,7 +302,7 @@ def _model(settings: ModelSettings, plan: Plan, places: Places, tokenizer: Token
     """The base version's weights in float32, or new ones. With wsd those of before its decay, if it has them."""
     if places.base is None:
         return registry.build(settings, tokenizer.vocabulary, plan.training.seed)
-    artifacts.verify(places.base)
+    verify(places.base)
     model = registry.skeleton(settings, tokenizer.vocabulary)
     weights = version.weights_to_train_on(places.base, trunk=plan.training.schedule == "wsd")
     registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
@@ -318,10 +317,10 @@ def _anchor(record: Record, places: Places) -> Anchor | None:
     return Anchor(version.load(places.base, record.placement).model, weight)
 
 
-def provenance(record: Record, progress: Progress, *, pretrained: bool = False) -> Provenance:
+def provenance(record: Record, progress: Progress, *, pretrained: bool = False) -> Lineage:
     """Where the version comes from that a run has got to; ``pretrained``: at first from elsewhere."""
     plan = record.plan
-    return Provenance(
+    return Lineage(
         version=plan.version,
         parent=plan.base,
         cycle=plan.cycle,

@@ -15,6 +15,7 @@ from engine.config.model import ModelSettings
 from engine.config.shapes import DEFAULT_PRESETS, PRESETS
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
+from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
 
@@ -143,9 +144,7 @@ def test_the_memory_of_inference_is_within_15_percent(family, precision, quantiz
     answering = InferenceSettings(device="cpu", precision=precision, quantization=quantization, max_batch=1)
     asked = question(family, precision).model_copy(update={"inference": answering, "model": settings})
     weights = registry.module(registry.build(settings, tokenizer.vocabulary, 0)).state_dict()
-    version.publish(
-        tmp_path / "000001", weights, settings, tokenizer, version.Provenance(1, None, None, "", 0, {}, 0.0, {})
-    )
+    version.publish(tmp_path / "000001", weights, settings, tokenizer, Lineage(1, None, None, "", 0, {}, 0.0, {}))
     found = plan.forecast(asked).inference_bytes
     assert found == pytest.approx(measured(ANSWER, str(tmp_path / "000001"), precision, quantization), rel=0.15)
 

@@ -6,16 +6,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine import artifacts, version
+from engine import version
 from engine.artifacts import ArtifactError
 from engine.config.model import ModelSettings
 from engine.device import Placement
+from engine.manifest import Lineage, verify
 from engine.models import registry
 from engine.tokenizers import bpe
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 SETTINGS = ModelSettings(preset="tiny", hidden=16, layers=1, heads=2, kv_heads=1, feed_forward=24, context=32)
-PROVENANCE = version.Provenance(3, 2, 7, "0" * 64, 5, {"training": {"seed": 5}}, 1.5, {"final_loss": 2.0})
+PROVENANCE = Lineage(3, 2, 7, "0" * 64, 5, {"training": {"seed": 5}}, 1.5, {"final_loss": 2.0})
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def published(tmp_path):
 def test_what_was_published_is_loaded(published):
     folder, model, manifest = published
     loaded = version.load(folder, CPU, check_finite=True)
-    assert loaded.manifest == manifest == artifacts.verify(folder)
+    assert loaded.manifest == manifest == verify(folder)
     assert (manifest.version, manifest.parent, manifest.cycle, manifest.metrics) == (3, 2, 7, {"final_loss": 2.0})
     assert manifest.parameters == sum(weight.numel() for weight in loaded.model.parameters())
     assert loaded.tokenizer.encode("to be") == bpe.load(folder).encode("to be")
@@ -57,12 +58,12 @@ def test_publishing_again_keeps_the_first(published):
     folder, model, manifest = published
     other = {name: weight + 1 for name, weight in model.state_dict().items()}
     assert version.publish(folder, other, SETTINGS, bpe.load(folder), PROVENANCE) == manifest
-    assert artifacts.verify(folder) == manifest
+    assert verify(folder) == manifest
 
 
 def test_another_cycles_version_is_not_reused(published):
     folder, model, _ = published
-    other = version.Provenance(3, 2, 8, "0" * 64, 5, {}, 1.5, {})
+    other = Lineage(3, 2, 8, "0" * 64, 5, {}, 1.5, {})
     with pytest.raises(ArtifactError, match="cycle 7, not of 8"):
         version.publish(folder, model.state_dict(), SETTINGS, bpe.load(folder), other)
 

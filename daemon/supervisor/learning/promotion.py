@@ -29,6 +29,7 @@ from daemon.supervisor.store.degradations import Troubles, insist
 from daemon.supervisor.store.records import Cycle, Swap, Version
 from daemon.supervisor.store.store import NoSuchRecordError, Store, StoreUnavailableError
 from engine import artifacts
+from engine.manifest import verify
 
 _logger = log.get(__name__)
 
@@ -242,7 +243,7 @@ class Promotion:
 
     async def _verify(self, version: int) -> None:
         try:
-            await asyncio.to_thread(artifacts.verify, self._paths.version(version))
+            await asyncio.to_thread(verify, self._paths.version(version))
         except artifacts.ArtifactError as error:
             await self._quarantine(version, str(error))
             raise RefusedError(str(error)) from error

@@ -10,6 +10,7 @@ from daemon import log
 from daemon.supervisor.store.records import Version, utc_now
 from daemon.supervisor.store.store import Store
 from engine import artifacts
+from engine.manifest import read_manifest
 
 _logger = log.get(__name__)
 _GONE = "they were already missing when thord recorded the version"
@@ -31,7 +32,7 @@ async def adopt(store: Store, paths: Paths) -> None:
         if number in known or (cycle is not None and cycle.version == number):
             continue
         try:
-            manifest = artifacts.read_version_manifest(paths.version(number))
+            manifest = read_manifest(paths.version(number))
         except artifacts.ArtifactError as error:
             _logger.warning("a folder among the versions is none", reason=str(error))
             continue
@@ -59,7 +60,7 @@ def details(paths: Paths, number: int) -> dict[str, JsonValue]:
     folder = paths.version(number)
     told: dict[str, JsonValue] = {"folder": str(folder), "evaluation": _read_json(folder / "evaluation.json")}
     try:
-        manifest = artifacts.read_version_manifest(folder)
+        manifest = read_manifest(folder)
     except artifacts.ArtifactError as error:
         return {**told, "damaged": str(error)}
     shown = manifest.model_dump(mode="json", include={"family", "seed", "settings", "libraries", "training_seconds"})

@@ -15,7 +15,7 @@ from daemon.messages import Evaluate, Evaluated, Failure
 from daemon.settings.sections import Tables
 from daemon.workers.phases import Phases
 from daemon.workers.runtime import Channel
-from engine import artifacts, device, version
+from engine import device, disk, version
 from engine.artifacts import ArtifactError
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
@@ -29,6 +29,7 @@ from engine.evaluation.evaluate import Evaluation
 from engine.evaluation.measures import registry
 from engine.evaluation.results import By, Results, slices_of
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
+from engine.manifest import read_manifest, verify
 from engine.version import LoadedVersion
 
 EVALUATION = "evaluation.json"
@@ -95,7 +96,7 @@ class Evaluator:
         """Judge on a snapshot; a repeated command finds its answer in the version."""
         self._advance("reading")
         folder = self._paths.version(command.version)
-        own_cycle = artifacts.read_version_manifest(folder).cycle
+        own_cycle = read_manifest(folder).cycle
         cycle = own_cycle if command.cycle is None else command.cycle
         if cycle is None:
             raise ArtifactError(
@@ -143,14 +144,14 @@ class Evaluator:
                 samples=outcome.samples,
                 slices=outcome.slices,
             )
-            artifacts.write_json(file, record.model_dump(mode="json"))
+            disk.write_json(file, record.model_dump(mode="json"))
         return _answer(command, outcome)
 
     def _held_out_before(self, incumbent: int | None) -> frozenset[str]:
         """What was held out when the version in service was trained; nothing where that is not known any more."""
         if incumbent is None:
             return frozenset()
-        cycle = artifacts.read_version_manifest(self._paths.version(incumbent)).cycle
+        cycle = read_manifest(self._paths.version(incumbent)).cycle
         try:
             examples = snapshot.held_out_examples(self._paths.snapshot(cycle)) if cycle is not None else iter(())
             return frozenset(example.identity for example in examples)
@@ -219,7 +220,7 @@ class Evaluator:
         def load() -> LoadedVersion:
             self._advance(f"loading version {number}")
             folder = self._paths.version(number)
-            artifacts.verify(folder)
+            verify(folder)
             return version.load(folder, placement)
 
         return load

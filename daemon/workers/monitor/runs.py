@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon import log
 from daemon.workers.monitor.lines import Example, Line, parse
-from engine import artifacts
+from engine import disk
 
 METRICS = "metrics.jsonl"
 POSITION = ".position.json"
@@ -75,7 +75,7 @@ def follow(metrics: Path, folder: Path) -> RunSummary:
         stream.seek(position.read)
         for lines in _whole_lines(stream):
             position = _take(lines, position, folder, written_at=metrics.stat().st_mtime)
-            artifacts.write_json(folder / POSITION, position.model_dump(mode="json"))
+            disk.write_json(folder / POSITION, position.model_dump(mode="json"))
     return position.summary
 
 

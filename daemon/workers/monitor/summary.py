@@ -7,8 +7,9 @@ from pydantic import JsonValue
 from control.paths import Paths
 from daemon.workers.monitor import runs
 from daemon.workers.monitor.runs import RunSummary
-from engine import artifacts
+from engine import artifacts, disk
 from engine.artifacts import ArtifactError
+from engine.manifest import read_manifest
 
 
 class Summary:
@@ -29,7 +30,7 @@ class Summary:
         grown = self._follow_runs()
         version = artifacts.current_version(self._paths.current)
         if grown or version != self._version:
-            artifacts.write_json(self._paths.training_summary, self._compose(version, host))
+            disk.write_json(self._paths.training_summary, self._compose(version, host))
             self._version = version
 
     def _follow_runs(self) -> bool:
@@ -66,6 +67,6 @@ class Summary:
         if version is None:
             return None
         try:
-            return artifacts.read_version_manifest(self._paths.version(version)).parameters
+            return read_manifest(self._paths.version(version)).parameters
         except ArtifactError:
             return None

@@ -6,10 +6,11 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Failure, Import, Imported
 from daemon.workers.runtime import Channel
-from engine.artifacts import ArtifactError, VersionManifest
+from engine.artifacts import ArtifactError
+from engine.foreign_model import ForeignModelError
 from engine.gguf import importing as gguf
 from engine.huggingface import importing as huggingface
-from engine.huggingface.layout import ForeignModelError
+from engine.manifest import VersionManifest
 from engine.training import from_checkpoint
 
 _logger = log.get(__name__)

@@ -24,7 +24,7 @@ from engine import memory
 from engine.config.training import TrainingSettings
 
 if TYPE_CHECKING:
-    from engine.artifacts import VersionManifest
+    from engine.manifest import VersionManifest
     from engine.training.closeup import CloseUp
     from engine.training.reporting import Figures, Reporter
     from engine.training.run import Places, Plan

@@ -45,6 +45,7 @@ from daemon.supervisor.processes.ports import OnMessage, WorkerLostError, Worker
 from daemon.supervisor.store.database import Database
 from daemon.supervisor.store.degradations import Troubles
 from engine import artifacts
+from engine.manifest import VersionManifest, read_manifest, verify
 
 STEPS = 6
 
@@ -70,11 +71,11 @@ def write_whole(file: Path, text: str) -> None:
     draft.rename(file)
 
 
-def publish(paths: Paths, number: int, *, parent: int | None = None, cycle: int = 0) -> artifacts.VersionManifest:
+def publish(paths: Paths, number: int, *, parent: int | None = None, cycle: int = 0) -> VersionManifest:
     """A version folder with true sums, as the trainer publishes it."""
     with artifacts.publishing(paths.version(number)) as draft:
         (draft / "model.safetensors").write_bytes(f"weights of {number}".encode() * 50)
-        manifest = artifacts.VersionManifest(
+        manifest = VersionManifest(
             version=number,
             parent=parent,
             cycle=cycle,
@@ -300,7 +301,7 @@ class StandIns:
             self.script.no_room -= 1
             return Refused(version=version, reason="an older version still drains", unfit=False)
         try:
-            artifacts.verify(self.paths.version(version))
+            verify(self.paths.version(version))
         except artifacts.ArtifactError as error:
             return Refused(version=version, reason=str(error))
         if version in self.script.refuses:
@@ -350,7 +351,7 @@ class StandIns:
             await asyncio.sleep(0)
         if not self.paths.version(command.version).exists():
             publish(self.paths, command.version, parent=command.base, cycle=command.cycle)
-        manifest = artifacts.read_version_manifest(self.paths.version(command.version))
+        manifest = read_manifest(self.paths.version(command.version))
         return Trained(
             cycle=command.cycle,
             version=command.version,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.artifacts import VersionManifest
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
@@ -15,6 +14,7 @@ from engine.data.snapshot import Example
 from engine.evaluation import evaluate
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import Results
+from engine.manifest import VersionManifest
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer

@@ -15,6 +15,7 @@ from engine.config.model import ModelSettings
 from engine.data.samples import Text
 from engine.device import Placement
 from engine.evaluation import likelihood, thinking
+from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers import bpe
 from engine.tokenizers.bytes import ByteTokenizer
@@ -33,7 +34,7 @@ def shape(steps: int) -> ModelSettings:
 
 def publish(folder, number, settings, tokenizer, weights):
     kept = registry.module(registry.skeleton(settings, tokenizer.vocabulary)).state_dict()
-    provenance = version.Provenance(number, None, None, "", 0, {}, 0.0, {})
+    provenance = Lineage(number, None, None, "", 0, {}, 0.0, {})
     chosen = {name: weight for name, weight in weights.items() if name in kept}
     version.publish(folder / f"{number:06d}", chosen, settings, tokenizer, provenance)
     return version.load(folder / f"{number:06d}", CPU)

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from engine.huggingface import importing
-from engine.version import Provenance
+from engine.manifest import Lineage
 from tests.engine.huggingface.conftest import foreign  # noqa: F401 - a fixture
 from tests.foreign import CHATML
 
@@ -22,7 +22,7 @@ SAMPLE = (
     "\U0001f469\u200d\U0001f467 \U0001f1eb\U0001f1f7 na\u00efve e\u0301 \u00a0\u3000\u2003\u200b  end   "
 )
 """Several scripts, digits, code, white space."""
-ORIGIN = Provenance(
+ORIGIN = Lineage(
     version=1, parent=None, cycle=None, snapshot_sha256="", seed=0, settings={}, training_seconds=0.0, metrics={}
 )
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")

@@ -11,8 +11,8 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.data.samples import Message
 from engine.device import Placement
+from engine.foreign_model import ForeignModelError
 from engine.gguf import exporting, importing
-from engine.huggingface.layout import ForeignModelError
 from engine.models import registry
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import END, EOS

@@ -7,8 +7,8 @@ from gguf.quants import dequantize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.foreign_model import ForeignModelError
 from engine.gguf import architecture, container, exporting, importing, vocabulary
-from engine.huggingface.layout import ForeignModelError
 from tests.engine.gguf.conftest import ORIGIN, add_words, finish, start
 
 

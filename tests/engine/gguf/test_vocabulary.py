@@ -6,8 +6,8 @@ import string
 import pytest
 
 from engine.data.samples import Message
+from engine.foreign_model import ForeignModelError
 from engine.gguf import container, pretokenizers, vocabulary
-from engine.huggingface.layout import ForeignModelError
 from engine.tokenizers.base import END, EOS
 from tests.engine.gguf.conftest import SAMPLE, add_words, finish, start
 from tests.llama import loaded

@@ -10,16 +10,17 @@ from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from engine import artifacts, version
+from engine import version
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
 from engine.data.samples import Message
 from engine.device import Placement
+from engine.foreign_model import ForeignModelError
 from engine.huggingface import exporting, importing
-from engine.huggingface.layout import ForeignModelError
 from engine.inference.requests import Sampling, sampling_of
+from engine.manifest import Lineage, verify
 from engine.models import registry
 from engine.tokenizers.base import END, EOS, PAD
 from engine.tokenizers.train import train as train_tokenizer
@@ -119,7 +120,7 @@ def test_settings_as_in_old_files_are_understood(foreign, tmp_path):
 def test_an_imported_version_is_a_version_like_others(foreign, tmp_path):
     _, folder = foreign("qwen2")
     loaded = taken(folder, tmp_path)
-    manifest = artifacts.verify(tmp_path / "000001")
+    manifest = verify(tmp_path / "000001")
     assert (manifest.version, manifest.parent, manifest.cycle, manifest.family) == (1, None, None, "thor")
     assert loaded.tokenizer.vocabulary == loaded.model.vocabulary == 320
     theirs = AutoTokenizer.from_pretrained(folder)
@@ -157,7 +158,7 @@ def published(name, folder, kind="bpe"):
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())) * 0.2)
-    provenance = version.Provenance(1, None, 1, "0" * 64, 0, {}, 1.0, {})
+    provenance = Lineage(1, None, 1, "0" * 64, 0, {}, 1.0, {})
     version.publish(folder, registry.module(model).state_dict(), settings, words, provenance)
     return version.load(folder, CPU)
 

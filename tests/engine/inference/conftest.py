@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from engine.artifacts import VersionManifest
 from engine.config.model import ModelSettings
 from engine.inference.engine import Engine
 from engine.inference.requests import (
@@ -24,6 +23,7 @@ from engine.inference.requests import (
 from engine.inference.runners import decoders
 from engine.inference.versions.loaded_model import LoadedModel
 from engine.inference.versions.slots import WeightSlots
+from engine.manifest import VersionManifest
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import bpe

@@ -3,7 +3,8 @@
 import textwrap
 
 import engine.training
-from engine import artifacts, device
+from engine import device
+from engine.manifest import verify
 
 
 def test_it_runs(tmp_path, monkeypatch, capsys):
@@ -13,6 +14,6 @@ def test_it_runs(tmp_path, monkeypatch, capsys):
     code = textwrap.dedent(text[text.index("    from") : text.index("To go on")])
     for _ in range(2):
         exec(compile(code, "example", "exec"), {})
-    manifest = artifacts.verify(tmp_path / "learned" / "versions" / "000001")
+    manifest = verify(tmp_path / "learned" / "versions" / "000001")
     first, second = capsys.readouterr().out.splitlines()
     assert first == second == f"{manifest.parameters} {manifest.metrics['final_loss']}"

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from engine import version
-from engine.artifacts import ArtifactError, verify
+from engine.artifacts import ArtifactError
 from engine.device import Placement
+from engine.manifest import verify
 from engine.training import from_checkpoint, run
 
 CPU = Placement(torch.device("cpu"), torch.float32)

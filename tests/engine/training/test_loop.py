@@ -17,6 +17,7 @@ from engine.data import shard, snapshot
 from engine.data.batches import Rows
 from engine.data.samples import Dialogue, Message
 from engine.device import Placement
+from engine.manifest import verify
 from engine.models import registry
 from engine.tokenizers.base import END
 from engine.training import average, checkpoint, dataset, microbatch, objectives, optim, run
@@ -142,7 +143,7 @@ def test_fine_tuning_goes_on_from_the_base(places, plan, recording, conversation
     assert second.validations[0][1] == pytest.approx(first.validations[-1][1], abs=0.3)
     assert second.validations[-1][1] < first.validations[-1][1]
     assert manifest.parent == 1
-    assert manifest.tokenizer_sha256 == artifacts.verify(places.target).tokenizer_sha256
+    assert manifest.tokenizer_sha256 == verify(places.target).tokenizer_sha256
 
 
 def test_a_damaged_base_is_named(places, plan, recording):
@@ -400,7 +401,7 @@ def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
     run.learn(plan(), places, resumed)
     assert resumed.began[0][0] == (kept.progress.step if kept else 0)
     run.learn(plan(), quiet, recording())
-    assert artifacts.verify(places.target).sha256 == artifacts.verify(quiet.target).sha256
+    assert verify(places.target).sha256 == verify(quiet.target).sha256
 
 
 class Spiking(objectives.MaskedCrossEntropy):

@@ -12,6 +12,7 @@ import torch
 from engine import artifacts
 from engine.data import snapshot
 from engine.device import ImpossiblePlacementError
+from engine.manifest import verify
 from engine.training import run
 from engine.training.reporting import Stopped
 
@@ -23,12 +24,12 @@ def undisturbed(attempt, plan, conversations, tmp_path_factory):
     examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
     snapshot.write(home / "snapshot", examples, [])
     assert attempt(plan(), run.Places(home / "run", home / "snapshot", None, home / "version")) == 0
-    return artifacts.verify(home / "version").sha256
+    return verify(home / "version").sha256
 
 
 def test_two_undisturbed_runs_are_equal(attempt, places, plan, undisturbed):
     assert attempt(plan(), places) == 0
-    assert artifacts.verify(places.target).sha256 == undisturbed
+    assert verify(places.target).sha256 == undisturbed
 
 
 def test_killed_at_random_moments(attempt, places, plan, undisturbed):
@@ -38,7 +39,7 @@ def test_killed_at_random_moments(attempt, places, plan, undisturbed):
         assert status == -9
         kills += 1
     assert kills >= 2
-    assert artifacts.verify(places.target).sha256 == undisturbed
+    assert verify(places.target).sha256 == undisturbed
 
 
 def test_two_threads_add_up_alike_each_time(attempt, places, plan, tmp_path):
@@ -47,7 +48,7 @@ def test_two_threads_add_up_alike_each_time(attempt, places, plan, tmp_path):
     assert attempt(plan(**settings), elsewhere) == 0
     assert attempt(plan(**settings), places, kill_at=40) == -9
     assert attempt(plan(**settings), places) == 0
-    assert artifacts.verify(places.target).sha256 == artifacts.verify(elsewhere.target).sha256
+    assert verify(places.target).sha256 == verify(elsewhere.target).sha256
 
 
 def test_killed_at_every_kind_of_moment_of_a_write(attempt, places, plan, undisturbed):
@@ -58,10 +59,10 @@ def test_killed_at_every_kind_of_moment_of_a_write(attempt, places, plan, undist
             break
         assert status == -9
         if places.target.exists():
-            artifacts.verify(places.target)
+            verify(places.target)
     else:
         assert attempt(plan(), places) == 0
-    assert artifacts.verify(places.target).sha256 == undisturbed
+    assert verify(places.target).sha256 == undisturbed
     assert not list(places.target.parent.glob(".tmp-*"))
 
 
@@ -72,9 +73,9 @@ def test_killed_while_publishing(attempt, places, plan, undisturbed):
         status = attempt(plan(), places, kill_at=operation)
         assert status == -9
         if places.target.exists():
-            artifacts.verify(places.target)
+            verify(places.target)
     assert attempt(plan(), places) == 0
-    assert artifacts.verify(places.target).sha256 == undisturbed
+    assert verify(places.target).sha256 == undisturbed
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(attempt, places, plan, undisturbed, recording):
@@ -93,7 +94,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(attempt, places, plan,
         run.learn(plan(), places, resumed)
     assert resumed.began[0][0] == steps[-3]
     assert attempt(plan(), places) == 0
-    assert artifacts.verify(places.target).sha256 == undisturbed
+    assert verify(places.target).sha256 == undisturbed
 
 
 def test_a_resumed_run_keeps_what_it_began_with(attempt, places, plan, undisturbed, recording):
@@ -102,7 +103,7 @@ def test_a_resumed_run_keeps_what_it_began_with(attempt, places, plan, undisturb
         run.learn(plan(), places, recording(stop_at=6))
     (places.folder / "metrics.jsonl").open("a").write('{"step": 7, "loss": 1.0}\n{"step": 8, "lo')
     assert attempt(plan(learning_rate=1e-6, epochs=9, threads=2), places) == 0
-    assert artifacts.verify(places.target).sha256 == undisturbed
+    assert verify(places.target).sha256 == undisturbed
     lines = [artifacts.json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
     trained = [line["step"] for line in lines if "loss" in line]
     assert trained == list(range(1, trained[-1] + 1))

@@ -17,6 +17,7 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
+from engine.manifest import verify
 from engine.training import run
 from engine.training.loop import total_steps
 from engine.training.reporting import Stopped
@@ -95,7 +96,7 @@ def lines(places: Places) -> Iterator[dict]:
 
 def check_equal(story: Story, found: Places) -> None:
     """Weights, averages, optimizer, progress, losses, norms and the data they came from."""
-    one, other = artifacts.verify(story.quiet.target), artifacts.verify(found.target)
+    one, other = verify(story.quiet.target), verify(found.target)
     assert other.sha256 == one.sha256
     timeless = [{k: v for k, v in each.metrics.items() if k != "tokens_per_second"} for each in (one, other)]
     assert timeless[0] == timeless[1]
@@ -148,7 +149,7 @@ def kill_until_done(attempt, story: Story, places: Places, draw: random.Random, 
 
 def test_the_run_has_everything(story):
     """What the others rely on: it stopped early, after validations that were and were not the best."""
-    metrics = artifacts.verify(story.quiet.target).metrics
+    metrics = verify(story.quiet.target).metrics
     rows = Rows(shard.read(story.quiet.folder / "data" / "train"), story.plan.training.length)
     assert metrics["best_step"] < metrics["steps"] < total_steps(len(rows), story.plan.training)
     assert any(line.get("kl") for line in lines(story.quiet))

@@ -210,9 +210,6 @@ def _line(messages: list[JsonValue], answer: str, edit: str | None) -> str:
 
 def _write(file: Path, lines: Sequence[str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.tmp")
-    with draft.open("w", encoding="utf-8") as out:
-        out.writelines(f"{line}\n" for line in lines)
-    disk.sync(draft)
-    draft.replace(file)
-    disk.sync(file.parent)
+    for left in file.parent.glob(".tmp-*"):  # of a server that was killed: what it was to say is written again
+        left.unlink()
+    disk.write(file, "".join(f"{line}\n" for line in lines))

@@ -6,6 +6,7 @@ import pytest
 
 from engine import version
 from engine.config.model import ModelSettings
+from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
 from tests.control.stand_in import Ctl
@@ -17,7 +18,7 @@ SETTINGS = ModelSettings(family="agiformer", preset="tiny", hidden=16, layers=1,
 def home(tmp_path: Path) -> Path:
     folder, tokenizer = tmp_path / "home/models/versions/000001", ByteTokenizer()
     weights = registry.module(registry.build(SETTINGS, tokenizer.vocabulary, 0)).state_dict()
-    version.publish(folder, weights, SETTINGS, tokenizer, version.Provenance(1, None, None, "", 0, {}, 0.0, {}))
+    version.publish(folder, weights, SETTINGS, tokenizer, Lineage(1, None, None, "", 0, {}, 0.0, {}))
     return tmp_path / "home"
 
 

@@ -21,6 +21,7 @@ from daemon.supervisor.store.records import Cycle, CycleRequest
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError
 from daemon.workers.intake.ledger import open_database
 from engine import artifacts
+from engine.manifest import verify
 from engine.variation import Variation
 from tests.daemon.supervisor.stand_ins import STEPS, Ledger, Script, StandIns, ended, learning, live, settled, tables
 
@@ -468,7 +469,7 @@ def check_between(paths: Paths) -> None:
     """What must hold at every instant."""
     version = artifacts.current_version(paths.current)
     if version is not None:
-        artifacts.verify(paths.version(version))
+        verify(paths.version(version))
 
 
 def check_end(paths: Paths) -> None:

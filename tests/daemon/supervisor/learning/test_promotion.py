@@ -23,6 +23,7 @@ from daemon.supervisor.processes.ports import WorkerLostError
 from daemon.supervisor.store import degradations as troubles_module
 from daemon.supervisor.store.store import NoSuchRecordError, StoreUnavailableError
 from engine import artifacts
+from engine.manifest import verify
 from tests.daemon.supervisor.stand_ins import Script, StandIns, learning, live, publish, tables
 
 
@@ -387,7 +388,7 @@ def test_killed_at_every_moment_the_old_or_the_new_version_serves(
 def check_second_life(paths: Paths, found: int | None, *, rolled_back: bool) -> None:
     """What a crash left is repaired: the version that ``current`` names serves, and the events say how it came."""
     assert found is not None
-    artifacts.verify(paths.version(found))
+    verify(paths.version(found))
 
     async def second_life() -> None:
         workers = StandIns(paths)

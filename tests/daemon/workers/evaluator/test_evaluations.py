@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from control.paths import Paths, at_home
 from daemon.messages import Beat, Evaluate, Evaluated, Failure
 from daemon.settings.sections import SupervisionSettings, Tables
-from engine import artifacts, version
+from engine import version
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.data import snapshot
 from engine.data.samples import Conversation, Dialogue, Message
 from engine.data.snapshot import Example
+from engine.manifest import Lineage, verify
 from engine.models import registry
 from engine.tokenizers import bpe
 from engine.tokenizers.builtin import BuiltinTokenizer
@@ -72,7 +73,7 @@ def publish(tokenizer: BuiltinTokenizer) -> Publish:
         optimizer.step()
 
     def at(paths: Paths, number: int, steps: int) -> None:
-        provenance = version.Provenance(number, None, number, "0" * 64, 0, {}, 1.0, {})
+        provenance = Lineage(number, None, number, "0" * 64, 0, {}, 1.0, {})
         version.publish(paths.version(number), weights[steps], SHAPE, tokenizer, provenance)
 
     return at
@@ -120,7 +121,7 @@ def test_a_better_version_passes_and_the_answer_outlives_a_kill(evaluator, spawn
     assert len(kept["samples"]) == 3
     assert kept["slices"] == answer.slices
     assert answer.slices["kind"]["chat"]["candidate"]["bits_per_byte"] == answer.gate["slices"]["chat"]["candidate"]
-    assert artifacts.verify(evaluator.paths.version(2)).version == 2
+    assert verify(evaluator.paths.version(2)).version == 2
 
     written = (evaluator.paths.version(2) / "evaluation.json").stat().st_mtime_ns
     assert evaluator.ask(command, Evaluated) == answer
@@ -166,7 +167,7 @@ def test_what_is_no_improvement_does_not_pass(evaluator, publish, tokenizer) -> 
 
     weights = registry.module(registry.build(SHAPE, tokenizer.vocabulary, seed=1)).state_dict()
     weights["model.norm.weight"][3] = float("nan")
-    provenance = version.Provenance(5, None, 5, "0" * 64, 0, {}, 1.0, {})
+    provenance = Lineage(5, None, 5, "0" * 64, 0, {}, 1.0, {})
     version.publish(paths.version(5), weights, SHAPE, tokenizer, provenance)
     write_snapshot(paths, 5, dialogues(900, 12))
     broken = judge(5, incumbent=1)

@@ -13,8 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from daemon.messages import HostFigures
 from daemon.settings.sections import MonitoringSettings, Tables
-from engine import artifacts
-from engine.artifacts import FileRecord, VersionManifest
+from engine import artifacts, disk
+from engine.artifacts import FileRecord
+from engine.manifest import VersionManifest
 
 SETTINGS = Tables(monitoring=MonitoringSettings(interval_seconds=1.0))
 
@@ -106,7 +107,7 @@ def test_the_version_in_service_comes_with_its_parameters(monitor) -> None:
         files={"model.safetensors": FileRecord(sha256="", size=0)},
     )
     paths.version(12).mkdir(parents=True)
-    artifacts.write_json(paths.version(12) / "manifest.json", manifest.model_dump(mode="json"))
+    disk.write_json(paths.version(12) / "manifest.json", manifest.model_dump(mode="json"))
     artifacts.point(paths.current, paths.version(12))
     found = summary(paths.state, lambda found: found["version"] == 12)
     assert found["parameters"] == 1234

@@ -17,9 +17,10 @@ from engine import artifacts, version
 from engine.config.model import ModelSettings
 from engine.data.samples import Message as Turn
 from engine.device import Placement
+from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.base import BOS, Tokenizer
-from engine.version import LoadedVersion, Provenance
+from engine.version import LoadedVersion
 
 M = TypeVar("M", bound=Message)
 CPU = Placement(torch.device("cpu"), torch.float32)
@@ -36,7 +37,7 @@ def make_version(folder: Path, number: int, tokenizer: Tokenizer, settings: Mode
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.mul_(10.0 if "layers" in name and weight.ndim > 1 else 1.0)
-    provenance = Provenance(number, number - 1 or None, number, "0" * 64, number, {}, 0.0, {})
+    provenance = Lineage(number, number - 1 or None, number, "0" * 64, number, {}, 0.0, {})
     version.publish(folder, model.state_dict(), settings, tokenizer, provenance)
 
 

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from engine import artifacts, version
+from engine import artifacts, disk, version
+from engine.manifest import read_manifest
 from engine.tokenizers import bpe
 from tests.daemon.workers.server.harness import SMALL, make_version
 
 
 def resealed(folder: Path) -> None:
     """Make the manifest say what the files are now: the fault is then in what they mean."""
-    manifest = artifacts.read_version_manifest(folder)
+    manifest = read_manifest(folder)
     files = artifacts.record_files(folder)
     value = json.loads(manifest.model_copy(update={"files": files}).model_dump_json())
     (folder / "manifest.json").unlink()
-    artifacts.write_json(folder / "manifest.json", value)
+    disk.write_json(folder / "manifest.json", value)
 
 
 def flip_a_bit(folder: Path) -> None:

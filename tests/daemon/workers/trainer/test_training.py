@@ -10,9 +10,9 @@ import pytest
 from control.paths import at_home
 from daemon.messages import Beat, Failure, Train, Trained, TrainProgress
 from daemon.settings.sections import Tables
-from engine import artifacts
 from engine.data import snapshot
 from engine.data.samples import Dialogue, Message
+from engine.manifest import verify
 
 SETTINGS = Tables.model_validate(
     {
@@ -62,7 +62,7 @@ def home(tmp_path):
 def test_two_cycles_from_nothing(spawn_worker, home):
     trainer = spawn_worker("trainer", home, SETTINGS)
     first = trainer.ask(train(), Trained)
-    manifest = artifacts.verify(trainer.paths.version(1))
+    manifest = verify(trainer.paths.version(1))
     assert (first.cycle, first.version, first.parent, first.sha256) == (1, 1, None, manifest.sha256)
     assert first.parameters == manifest.parameters
     assert first.metrics.keys() >= {"final_loss", "best_validation_loss", "steps", "tokens", "tokens_per_second"}

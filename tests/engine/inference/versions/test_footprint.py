@@ -10,9 +10,9 @@ from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference.versions import footprint
 from engine.inference.versions.loaded_model import LoadedModel
+from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
-from engine.version import Provenance
 
 FAMILIES = {
     "thor": ModelSettings(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=96),
@@ -29,7 +29,7 @@ def test_what_is_foretold_is_what_is_taken(
 ) -> None:
     settings = FAMILIES[family]
     model = registry.module(registry.build(settings, tokenizer.vocabulary, seed=1))
-    provenance = Provenance(1, None, 1, "0" * 64, 1, {}, 0.0, {})
+    provenance = Lineage(1, None, 1, "0" * 64, 1, {}, 0.0, {})
     version.publish(tmp_path / "000001", model.state_dict(), settings, tokenizer, provenance)
     placement = Placement(torch.device("cpu"), dtype)
     loaded = version.load(tmp_path / "000001", placement)
