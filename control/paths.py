@@ -11,6 +11,11 @@ WATCHED = ("chats", "conversations", "corpus")
 _UNFINISHED = ("~", ".part", ".partial", ".tmp", ".swp", ".swx", ".crdownload", ".download", "#")
 
 
+def version_name(number: int) -> str:
+    """A version as people, folders and the API name it: ``000012``. Folders of cycles are named alike."""
+    return f"{number:06d}"
+
+
 class Paths(NamedTuple):
     """The places of one thord: four roots, and what lies under them.
 
@@ -65,7 +70,7 @@ class Paths(NamedTuple):
 
     def snapshot(self, cycle: int) -> Path:
         """The snapshot of one cycle."""
-        return self.snapshots / f"{cycle:06d}"
+        return self.snapshots / version_name(cycle)
 
     @property
     def corpora(self) -> Path:
@@ -79,7 +84,7 @@ class Paths(NamedTuple):
 
     def run_folder(self, cycle: int) -> Path:
         """The run of one cycle."""
-        return self.runs / f"{cycle:06d}"
+        return self.runs / version_name(cycle)
 
     @property
     def models(self) -> Path:
@@ -93,7 +98,7 @@ class Paths(NamedTuple):
 
     def version(self, number: int) -> Path:
         """The folder of one version."""
-        return self.versions / f"{number:06d}"
+        return self.versions / version_name(number)
 
     @property
     def current(self) -> Path:

@@ -17,6 +17,7 @@ from torch import Tensor
 from engine import version
 from engine.artifacts import ArtifactError
 from engine.device import Placement
+from engine.manifest import version_name
 from engine.models.agiformer import Agiformer
 from engine.tokenizers.encode import encode_text
 from engine.version import LoadedVersion
@@ -61,7 +62,7 @@ def look(loaded: LoadedVersion, text: str) -> Thinking:
     Raises:
         ThoughtlessError: the version is of another family.
     """
-    model, name = loaded.model, f"{loaded.manifest.version:06d}"
+    model, name = loaded.model, version_name(loaded.manifest.version)
     if not isinstance(model, Agiformer):
         raise ThoughtlessError(f"version {name} is of family {loaded.config.family}; only an agiformer thinks in steps")
     ids = encode_text(loaded.tokenizer, text)

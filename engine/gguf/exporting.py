@@ -22,7 +22,7 @@ from engine.foreign_model import ForeignModelError
 from engine.gguf import names, sampling, writable, written_tokenizer
 from engine.gguf.writable import Described
 from engine.gguf.written_tokenizer import Written
-from engine.manifest import verify
+from engine.manifest import verify, version_name
 from engine.tokenizers import registry as tokenizers
 
 Type = Literal["f32", "bf16", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
@@ -68,7 +68,7 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
         chosen = _OF_DTYPES.get(dtype, "f32") if kind is None else kind
         writer = GGUFWriter(draft, described.architecture)
         writer.add_type("model")
-        writer.add_name(f"thord {manifest.version:06d}")
+        writer.add_name(f"thord {version_name(manifest.version)}")
         writer.add_file_type(TYPES[chosen][1])
         writer.add_quantization_version(2)
         _add_keys(writer, described, words)

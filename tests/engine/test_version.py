@@ -6,17 +6,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from control import paths
 from engine import version
 from engine.artifacts import ArtifactError
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.manifest import Lineage, verify
+from engine.manifest import Lineage, verify, version_name
 from engine.models import registry
 from engine.tokenizers import bpe
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 SETTINGS = ModelSettings(preset="tiny", hidden=16, layers=1, heads=2, kv_heads=1, feed_forward=24, context=32)
-PROVENANCE = Lineage(3, 2, 7, "0" * 64, 5, {"training": {"seed": 5}}, 1.5, {"final_loss": 2.0})
+LINEAGE = Lineage(3, 2, 7, "0" * 64, 5, {"training": {"seed": 5}}, 1.5, {"final_loss": 2.0})
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def published(tmp_path):
     tokenizer = bpe.train(["to be or not to be"], 300, 1 << 20)
     model = registry.build(SETTINGS, tokenizer.vocabulary, seed=5)
     folder = tmp_path / "versions" / "000003"
-    manifest = version.publish(folder, model.state_dict(), SETTINGS, tokenizer, PROVENANCE)
+    manifest = version.publish(folder, model.state_dict(), SETTINGS, tokenizer, LINEAGE)
     return folder, model, manifest
 
 
@@ -57,7 +58,7 @@ def test_it_computes_in_the_dtype_asked_for(published):
 def test_publishing_again_keeps_the_first(published):
     folder, model, manifest = published
     other = {name: weight + 1 for name, weight in model.state_dict().items()}
-    assert version.publish(folder, other, SETTINGS, bpe.load(folder), PROVENANCE) == manifest
+    assert version.publish(folder, other, SETTINGS, bpe.load(folder), LINEAGE) == manifest
     assert verify(folder) == manifest
 
 
@@ -113,3 +114,7 @@ def test_a_tokenizer_of_another_size_is_refused(published):
     (folder / "config.json").write_text(json.dumps({**config, "vocabulary": 999}))
     with pytest.raises(ArtifactError, match="999"):
         version.load(folder, CPU)
+
+
+def test_engine_and_control_name_a_version_alike() -> None:
+    assert version_name(12) == paths.version_name(12) == "000012"

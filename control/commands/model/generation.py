@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from control import exit_status
 from control.cli.arguments import TextOptions, add_text, text_of
 from control.cli.parser import Commands, Options, connect, positive
+from control.paths import version_name
 from control.terminal import output
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def _model(options: AnswerOptions) -> str:
         return "thor"
     from control.client import version_number
 
-    return f"thor@{version_number(options.version):06d}"
+    return f"thor@{version_name(version_number(options.version))}"
 
 
 def _sampling(options: AnswerOptions) -> Sampling:

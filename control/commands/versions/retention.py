@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from control import exit_status
 from control.cli.parser import Commands, Options, connect
+from control.paths import version_name
 from control.terminal import output
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _show(done: Cleaning, verb: str) -> None:
         output.columns(
             ("KIND", "NUMBER", "SIZE", "BECAUSE"),
             (
-                (thing["kind"], f"{thing['number']:06d}", output.size(thing["bytes"]), thing["why"])
+                (thing["kind"], version_name(thing["number"]), output.size(thing["bytes"]), thing["why"])
                 for thing in done["removed"]
             ),
         )

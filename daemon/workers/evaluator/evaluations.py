@@ -9,7 +9,7 @@ import structlog
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from control.paths import Paths
+from control.paths import Paths, version_name
 from daemon import log
 from daemon.messages import Evaluate, Evaluated, Failure
 from daemon.settings.sections import Tables
@@ -100,7 +100,8 @@ class Evaluator:
         cycle = own_cycle if command.cycle is None else command.cycle
         if cycle is None:
             raise ArtifactError(
-                f"version {command.version:06d} was imported, so no cycle held anything out for it: judge it on files"
+                f"version {version_name(command.version)} was imported, so no cycle held anything out for it: "
+                "judge it on files"
             )
         data = self._paths.snapshot(cycle)
         manifest = snapshot.read_manifest(data)

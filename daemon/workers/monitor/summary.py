@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from control.paths import Paths
+from control.paths import Paths, version_name
 from daemon.workers.monitor import runs
 from daemon.workers.monitor.runs import RunSummary
 from engine import artifacts, disk
@@ -44,7 +44,7 @@ class Summary:
             mark = (status.st_mtime_ns, status.st_size)
             if self._seen.get(cycle) == mark:
                 continue
-            summary = runs.follow(metrics, self._paths.tensorboard / f"{cycle:06d}")
+            summary = runs.follow(metrics, self._paths.tensorboard / version_name(cycle))
             self._seen[cycle] = mark
             if self._newest is None or cycle >= self._newest[0]:
                 self._newest = cycle, summary

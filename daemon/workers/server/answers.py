@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import JsonValue
 from starlette.types import Receive
 
+from control.paths import version_name
 from daemon.workers.runtime import Channel
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
@@ -255,7 +256,7 @@ class Answer:
         self.cached_tokens[prompt] = min(before, cached_tokens)  # the rest was read just once
         self._metrics.cached_prompt_tokens.inc(cached_tokens)
         self._metrics.prompt_tokens.inc(len(self.prompts[sequence]))
-        self._metrics.generated_tokens.labels(f"{self.version:06d}").inc(generated)
+        self._metrics.generated_tokens.labels(version_name(self.version)).inc(generated)
 
     async def _wait_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastapi import Request
 
+from control.paths import version_name
 from daemon.messages import ServiceHealth
 from daemon.settings.sections import Tables
 from daemon.workers.server.access.policy import AccessPolicy
@@ -170,8 +171,8 @@ class InferenceService:
         except VersionGoneError:
             if pin is None:
                 raise ApiError(503, "no_version", self.unready, retry_after=5) from None
-            held = ", ".join(f"{MODEL}@{version:06d}" for version in self.slots.addressable)
-            raise _no_model(f"version {pin:06d} is not in memory; those are: {held}") from None
+            held = ", ".join(f"{MODEL}@{version_name(version)}" for version in self.slots.addressable)
+            raise _no_model(f"version {version_name(pin)} is not in memory; those are: {held}") from None
         answer.watch(http.receive)
         return answer
 

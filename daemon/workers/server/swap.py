@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from control.paths import version_name
 from daemon import log
 from daemon.messages import Abandon, Commit, Prepare, Prepared, Refused, Reload, Serving, ToWorker
 from daemon.workers.runtime import Context
@@ -81,7 +82,7 @@ class Swapper:
             )
             self._say_what_serves()
             return
-        self._on_unready(f"version {version:06d} is being loaded")
+        self._on_unready(f"version {version_name(version)} is being loaded")
         self._commit(version)
 
     def _obey(self, command: ToWorker) -> None:
@@ -115,7 +116,7 @@ class Swapper:
         Returns:
             Where it fits; null: it is refused, and the supervisor knows why.
         """
-        self._channel.advance(f"preparing version {version:06d}")
+        self._channel.advance(f"preparing version {version_name(version)}")
         started = time.monotonic()
         folder = self._context.paths.version(version)
         try:
@@ -142,10 +143,10 @@ class Swapper:
         old = self._slots.prompt_spec
         if old is None:
             raise RuntimeError("there is nothing to replace")
-        self._channel.advance(f"replacing version {old.version:06d} by {version:06d}")
+        self._channel.advance(f"replacing version {version_name(old.version)} by {version_name(version)}")
         self._on_unready(
-            f"version {version:06d} takes the place of {old.version:06d}, as memory holds only one of them: requests "
-            "wait until it is loaded"
+            f"version {version_name(version)} takes the place of {version_name(old.version)}, as memory holds only one "
+            "of them: requests wait until it is loaded"
         )
         _logger.warning("memory does not hold two versions: answers pause", version=version, replaces=old.version)
         began = time.monotonic()
@@ -173,7 +174,7 @@ class Swapper:
             self._slots.commit(version)
             _logger.warning("answers go on from the version before", version=version)
         except (UnfitVersionError, NotNowError) as error:
-            self._on_unready(f"version {version:06d} cannot be loaded again: {error}")
+            self._on_unready(f"version {version_name(version)} cannot be loaded again: {error}")
             _logger.critical("the version before cannot be loaded again", version=version, reason=str(error))
             self._slots.give_up()
 
@@ -204,7 +205,7 @@ class Swapper:
         self._metrics.swaps.labels("prepare", "refused").inc()
         _logger.error("a version is refused", version=version, reason=reason)
         if self._slots.serving is None:
-            self._on_unready(f"version {version:06d} was refused: {reason}")
+            self._on_unready(f"version {version_name(version)} was refused: {reason}")
         self._channel.send(Refused(version=version, reason=reason, unfit=unfit))
 
     def _say_what_serves(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from engine.inference.requests import Failed, Request
+from engine.manifest import version_name
 
 Disposition = Literal["go on", "begin anew"] | Failed
 
@@ -35,5 +36,5 @@ def disposition(request: Request, now: float, drained: Collection[int], *, hopel
     if request.version not in drained:
         return "go on"
     if request.sent or request.pin is not None:
-        return Failed("drained", f"version {request.version:06d} was replaced and its time to finish is over")
+        return Failed("drained", f"version {version_name(request.version)} was replaced and its time to finish is over")
     return "begin anew"

@@ -19,7 +19,7 @@ from engine.inference.versions import footprint, precision
 from engine.inference.versions.loaded_model import LoadedModel
 from engine.inference.versions.slots import WeightSlots
 from engine.inference.versions.swap_policy import Room
-from engine.manifest import verify
+from engine.manifest import verify, version_name
 from engine.tokenizers.base import BOS
 
 
@@ -40,7 +40,7 @@ def check(folder: Path, beside: LoadedModel | None) -> None:
     """
     with _told_apart(folder):
         manifest = verify(folder)
-    if f"{manifest.version:06d}" != folder.name:
+    if version_name(manifest.version) != folder.name:
         raise UnfitVersionError(f"{folder}: its manifest says that it is version {manifest.version}")
     _check_tokenizer(manifest.tokenizer_sha256, manifest.files, beside)
 

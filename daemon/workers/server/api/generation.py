@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from fastapi.responses import Response
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.workers.server import headers
 from daemon.workers.server.answers import Answer, ClientGoneError, Result
 from daemon.workers.server.api.prompts import check_tokens
@@ -97,4 +98,4 @@ async def as_stream(answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue
 
 def json_answer(body: Mapping[str, JsonValue], version: int) -> Response:
     """A JSON answer that names the version that made it."""
-    return Response(to_json(body), media_type="application/json", headers={headers.VERSION: f"{version:06d}"})
+    return Response(to_json(body), media_type="application/json", headers={headers.VERSION: version_name(version)})

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from control.paths import version_name
 from daemon.workers.server import headers
 from daemon.workers.server.answers import Answer, ClientGoneError
 from daemon.workers.server.errors import ApiError
@@ -32,7 +33,11 @@ class EventStream(Response):
 
     def __init__(self, answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> None:
         super().__init__(
-            headers={headers.VERSION: f"{answer.version:06d}", "cache-control": "no-cache", "x-accel-buffering": "no"}
+            headers={
+                headers.VERSION: version_name(answer.version),
+                "cache-control": "no-cache",
+                "x-accel-buffering": "no",
+            }
         )
         del self.headers["content-length"]
         self._answer = answer

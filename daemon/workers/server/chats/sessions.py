@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.settings.sections import SessionSettings
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
@@ -105,7 +106,7 @@ class Sessions:
                 raise _missing(name)
             query = "SELECT role, content, version FROM turns WHERE session = ? ORDER BY position"
             said: list[JsonValue] = [
-                {"role": role, "content": content, **({} if version is None else {"version": f"{version:06d}"})}
+                {"role": role, "content": content, **({} if version is None else {"version": version_name(version)})}
                 for role, content, version in database.execute(query, (_number(database, owner, name),))
             ]
             return {**_described(row), "messages": said}

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.workers.server.answers import Answer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.chat_schemas import ChatBody
@@ -89,7 +90,7 @@ class _Turn:
             "object": kind,
             "created": self._created,
             "model": self._body.model or MODEL,
-            "system_fingerprint": f"{answer.version:06d}",
+            "system_fingerprint": version_name(answer.version),
             "choices": choices,
         }
 

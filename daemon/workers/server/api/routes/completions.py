@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.workers.server.answers import Answer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
@@ -42,7 +43,7 @@ class Completion:
             "object": "text_completion",
             "created": self.created,
             "model": self.body.model or MODEL,
-            "system_fingerprint": f"{answer.version:06d}",
+            "system_fingerprint": version_name(answer.version),
             "choices": choices,
         }
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.workers.server.answers import Answer, ClientGoneError
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import json_answer
@@ -135,7 +136,7 @@ def _written(body: EmbeddingBody, embedded: _Embedded) -> dict[str, JsonValue]:
     return {
         "object": "list",
         "model": body.model or MODEL,
-        "system_fingerprint": f"{embedded.version:06d}",
+        "system_fingerprint": version_name(embedded.version),
         "data": data,
         "usage": {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens},
     }

@@ -8,6 +8,7 @@ import importlib.metadata
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from control.paths import version_name
 from daemon.workers.server.metrics import CONTENT_TYPE
 from daemon.workers.server.service import InferenceService
 
@@ -35,7 +36,7 @@ def router(service: InferenceService) -> APIRouter:
             return JSONResponse({"status": "swapping", "reason": service.unready}, 503)
         if serving is None:
             return JSONResponse({"status": "unready", "reason": service.unready}, 503)
-        version = f"{serving.version:06d}"
+        version = version_name(serving.version)
         if service.health is not None and service.health.state == "degraded":  # answers go on
             return JSONResponse({"status": "degraded", "version": version, "reasons": [*service.health.reasons]})
         return JSONResponse({"status": "ready", "version": version})

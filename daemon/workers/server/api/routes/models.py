@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
 from engine.inference.versions.loaded_model import LoadedModel
@@ -21,7 +22,7 @@ def router(service: InferenceService) -> APIRouter:
         names = () if serving is None else (MODEL, *service.settings.api.aliases)
         described: dict[str, JsonValue] = {name: _described(name, serving) for name in names if serving is not None}
         for version, model in sorted(models.items(), reverse=True):
-            name = f"{MODEL}@{version:06d}"
+            name = f"{MODEL}@{version_name(version)}"
             described[name] = _described(name, model)
         return described
 
@@ -55,7 +56,7 @@ def _described(name: str, model: LoadedModel) -> dict[str, JsonValue]:
         "object": "model",
         "created": int(datetime.fromisoformat(manifest.created_at).timestamp()),
         "owned_by": "thord",
-        "version": f"{manifest.version:06d}",
+        "version": version_name(manifest.version),
         "context_length": model.context,
         "max_model_len": model.context,
         "parameters": manifest.parameters,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.workers.server.answers import Answer, Result
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import eos_ids, in_one_piece, token_limit
@@ -71,7 +72,7 @@ def _predicted(body: PredictBody, answer: Answer, results: list[Result]) -> dict
         "outputs": [result.text for result in results],
         "steps": answer.generated,
         "eos_terminated": [result.ended_by == "eos" for result in results],
-        "version": f"{answer.version:06d}",
+        "version": version_name(answer.version),
         "usage": usage,
     }
 
@@ -84,7 +85,7 @@ def _scored(body: ScoreBody, tokenizer: Tokenizer, answer: Answer, scores: list[
         "loss": loss,
         "perplexity": math.exp(min(loss, 700.0)),
         "bits_per_byte": total / math.log(2) / len(body.text.encode()),
-        "version": f"{answer.version:06d}",
+        "version": version_name(answer.version),
     }
     if body.detail_level == "per_char":
         result["tokens"] = [written(tokenizer, scored.id) for scored in scores]
