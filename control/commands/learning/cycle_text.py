@@ -39,6 +39,11 @@ def say_outcome(cycle: Cycle, waiting: int) -> None:
     output.say(f"its figures, and what it answers: thorctl cycle {number}")
 
 
+def where_answers_are(cycle: int) -> str:
+    """The command that shows what a version answers: that of its cycle."""
+    return f"what it answers, beside the version before it: thorctl cycle {cycle}"
+
+
 def show(cycle: Cycle) -> None:
     """Everything about a cycle."""
     from control.terminal.progress import describe

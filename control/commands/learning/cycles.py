@@ -1,4 +1,4 @@
-"""``train evaluate cycles cycle cancel``: run and inspect cycles."""
+"""``train evaluate cycles cycle cancel pause resume``: run and inspect cycles."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ _OVERRIDES: dict[str, tuple[Callable[[str], float | str], str]] = {
 
 _RESULTS = frozenset({"promoted", "rejected", "skipped"})
 """How a cycle ends that did what it should."""
+_BROKEN_OFF = frozenset({"failed", "cancelled"})
+"""How a cycle ends whose version may never have been published."""
 
 _KEY_OF_OPTION = {"steps": "max_steps"}
 
@@ -214,16 +216,21 @@ def _status_of(cycle: Cycle) -> int:
 
 
 def _evaluate(options: EvaluateOptions) -> int:
-    verdict = connect(options).evaluate(options.version, options.files)
+    thord = connect(options)
+    verdict = thord.evaluate(options.version, options.files)
     if options.json:
         output.emit(verdict)
-    else:
-        output.tree(verdict)
+        return exit_status.DONE
+    output.tree(verdict)
+    cycle = thord.version(str(verdict["version"]))["cycle"] if verdict.get("version") else None
+    if cycle is not None:
+        output.say(f"\n{cycle_text.where_answers_are(cycle)}")
     return exit_status.DONE
 
 
 def _cycles(options: CyclesOptions) -> int:
-    cycles = connect(options).cycles(options.limit)
+    thord = connect(options)
+    cycles = thord.cycles(options.limit)
     if options.json:
         output.emit(cycles)
     elif not cycles:
@@ -242,7 +249,7 @@ def _cycles(options: CyclesOptions) -> int:
                     output.clean(cycle["reason"]),
                     cycle.get("outcome") or "",
                 )
-                for cycle in cycles
+                for cycle in _with_published_versions(thord, cycles)
             ),
             states=(1,),
         )
@@ -258,8 +265,19 @@ def _cycle(options: CycleOptions) -> int:
     if options.json:
         output.emit(cycle)
     else:
-        cycle_text.show(cycle)
+        cycle_text.show(*_with_published_versions(thord, [cycle]))
     return _status_of(cycle) if options.wait else exit_status.DONE
+
+
+def _with_published_versions(thord: Thord, cycles: list[Cycle]) -> list[Cycle]:
+    """Cycles for people: one that was broken off names its version only if it was published before."""
+    if not any(cycle["state"] in _BROKEN_OFF and cycle["version"] for cycle in cycles):
+        return cycles
+    published = {version["version"] for version in thord.versions()}
+    return [
+        {**cycle, "version": None} if cycle["state"] in _BROKEN_OFF and cycle["version"] not in published else cycle
+        for cycle in cycles
+    ]
 
 
 def _cancel(options: CancelOptions) -> int:

@@ -115,6 +115,10 @@ def _version(options: VersionOptions) -> int:
                 output.fields({f"  {key}": _figure(key, value) for key, value in figures.items()})
         if not options.settings and version.get("settings"):
             output.say(f"\nthe settings it was trained with: thorctl version {options.version} --settings")
+        if version["cycle"] is not None:
+            from control.commands.learning.cycle_text import where_answers_are
+
+            output.say(where_answers_are(version["cycle"]))
     return exit_status.DONE
 
 

@@ -86,13 +86,13 @@ def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str
         ),
         (["train"], ["cycle 7 is queued", "thorctl cycle 7"]),
         (["versions"], ["000012", "serving", "1,234,567", "abababababab"]),
-        (["version", "12", "--settings"], ["perplexity", "12.2", "training.learning_rate"]),
+        (["version", "12", "--settings"], ["perplexity", "12.2", "training.learning_rate", "thorctl cycle 7"]),
         (["promote", "12"], ["version 000012 is serving"]),
         (["data"], ["held out", "learned"]),
         (["quarantine"], ["chats/ [31mbad.json", "not JSON"]),
         (["events"], ["cycle.collecting", "cycle=7", "version.promoted"]),
         (["config"], ['profile = "tiny"', "[training]", "epochs = 3.0  # profile tiny"]),
-        (["evaluate", "current"], ["passed: yes", "loss: 2.5"]),
+        (["evaluate", "current"], ["passed: yes", "loss: 2.5", "thorctl cycle 7"]),
     ],
 )
 def test_words_for_people(stand_in: StandIn, ctl: Ctl, words: list[str], expected: list[str]) -> None:
@@ -101,6 +101,17 @@ def test_words_for_people(stand_in: StandIn, ctl: Ctl, words: list[str], expecte
     for part in expected:
         assert part in done.stdout
     assert "\x1b" not in done.stdout, "no colours, and nothing a file name smuggles in, where no terminal reads"
+
+
+def test_a_cycle_that_was_broken_off_names_no_version_that_never_was(stand_in: StandIn, ctl: Ctl) -> None:
+    broken = thord.CYCLE | {"state": "cancelled", "version": "000013"}
+    stand_in.answers["GET", "/v1/cycles"] = (200, [broken, broken | {"version": "000012"}])
+    stand_in.answers["GET", "/v1/cycles/7"] = (200, broken)
+    listed = ctl("cycles").stdout
+    assert "000013" not in listed
+    assert "000012" in listed
+    assert "000013" not in ctl("cycle", "7").stdout
+    assert ctl.json("cycle", "7") == broken
 
 
 def test_the_version_is_said_and_a_mistyped_command_guessed(ctl: Ctl) -> None:
