@@ -1,1 +1,1 @@
-"""Who steers: thorctl, its client, the rules for where things are. Nothing heavy is imported here."""
+"""thorctl and its client, and the rules for where files are. Nothing heavy is imported here."""

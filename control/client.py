@@ -37,7 +37,7 @@ TEXT_TOKENS = 256
 
 
 class Sampling(TypedDict, total=False):
-    """How the model chooses its words; what is absent is the service's own default."""
+    """How the model samples its answer; an absent key means the service's default."""
 
     max_tokens: int
     temperature: float
@@ -82,7 +82,7 @@ class Thord:
         return self._control.get("/v1/config", answers.Configuration)
 
     def stop(self, *, now: bool = False) -> None:
-        """Ask it to stop. It drains what is under way, except with ``now``. Returns at once."""
+        """Ask it to stop, and return at once. It finishes what is under way, except with ``now``."""
         self._control.post("/v1/stop", dict[str, answers.Json], {"now": now})
 
     def reload(self) -> answers.Reloaded:
@@ -119,13 +119,13 @@ class Thord:
 
         Args:
             train_files: learn from these files instead of the conversations that came in.
-            validation_files: judge on these instead of the held-out ones.
+            validation_files: evaluate on these instead of the held-out ones.
             corpus: files or folders of plain text to learn from, or ``enwik8``.
-            overrides: keys of ``[training]`` that this run shall do differently, such as ``{"epochs": 1}``.
-            split: learn the first 90 % of the bytes of each file, judge on the next 5 %, leave the rest alone; so it is
-                with ``enwik8`` in any case.
-            base: go on from this version, and not from the one that serves.
-            wait: return when the cycle has ended, and not when it has begun.
+            overrides: keys of ``[training]`` to change for this run, such as ``{"epochs": 1}``.
+            split: learn the first 90 % of the bytes of each file, evaluate on the next 5 %, ignore the rest; always so
+                with ``enwik8``.
+            base: continue from this version instead of the one in service.
+            wait: return when the cycle has ended instead of when it has begun.
             on_progress: called for every step reported, while waiting.
 
         Raises:
@@ -165,17 +165,17 @@ class Thord:
         return self._control.post(f"/v1/cycles/{number}/cancel", answers.Cycle, timeout=120)
 
     def pause(self) -> answers.Schedule:
-        """Have no cycle start by itself, also after a restart; the one under way goes on."""
+        """Keep cycles from starting by themselves, even after a restart; the one under way continues."""
         return self._control.post("/v1/pause", answers.Schedule)
 
     def resume(self) -> answers.Schedule:
-        """Have cycles start by themselves again."""
+        """Let cycles start by themselves again."""
         return self._control.post("/v1/resume", answers.Schedule)
 
     def evaluate(self, version: str, files: Sequence[str | Path] = ()) -> dict[str, Json]:
-        """Judge a version (``current``: the one that serves) on the held-out conversations, or on ``files``.
+        """Evaluate a version (``current``: the one in service) on the held-out conversations, or on ``files``.
 
-        Takes its time.
+        This can take minutes.
         """
         number = None if version == "current" else version_number(version)
         body: dict[str, Json] = {"version": number, "files": _absolute(files)}
@@ -192,7 +192,7 @@ class Thord:
         return self._control.get(f"/v1/versions/{version_number(version)}", answers.Version)
 
     def promote(self, version: str, *, force: bool = False) -> answers.Version:
-        """Put a version into service; ``force`` also one that the gate rejected."""
+        """Put a version into service; with ``force`` even one that the gate rejected."""
         target = f"/v1/versions/{version_number(version)}/promote"
         return self._control.post(target, answers.Version, {"force": force}, timeout=None)
 
@@ -202,9 +202,9 @@ class Thord:
         """Take over a model in the layout of Hugging Face, a GGUF file, or the checkpoint of a run.
 
         Args:
-            path: of the folder or the file.
+            path: the folder or the file.
             layout: what it is.
-            generation: keys of ``generation_config.json`` that count in place of the model's own.
+            generation: keys of ``generation_config.json`` that replace the model's own.
 
         Returns:
             The version it became, which is not in service yet.
@@ -213,7 +213,7 @@ class Thord:
         return self._control.post("/v1/imports", answers.Version, body, timeout=None)
 
     def pin(self, version: str, *, pinned: bool = True) -> answers.Version:
-        """Have a version keep its weights whatever its age, or no longer."""
+        """Keep the weights of a version whatever its age, or, with ``pinned`` false, no longer."""
         return self._control.post(
             f"/v1/versions/{version_number(version)}/{'pin' if pinned else 'unpin'}", answers.Version
         )
@@ -241,11 +241,11 @@ class Thord:
         return self._control.get("/v1/data/set-aside", list[answers.SetAside])
 
     def retry_set_aside(self, source: str | None = None) -> answers.Retaken:
-        """Take up what was set aside of a file, by its path or its name, or all of it."""
+        """Take up again what was set aside of a file, given by path or name, or of all files."""
         return self._control.post("/v1/data/retry", answers.Retaken, {"source": source}, timeout=None)
 
     def scan(self, files: Sequence[Path] = ()) -> answers.Scanned:
-        """Look through the inbox now. With ``files``, which lie there, the answer is what became of those."""
+        """Scan the inbox now. With ``files``, which must be in it, the answer is what became of those."""
         found: answers.Scanned = {"added": 0, "duplicates": 0, "quarantined": 0, "read_as": {}}
         for part in [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)] or [()]:
             body: dict[str, Json] = {"files": [str(file) for file in part if _is_text(file)]}
@@ -261,13 +261,13 @@ class Thord:
         return self._control.get(query("/v1/quarantine", limit=limit), list[answers.Refusal])
 
     def retry_quarantine(self) -> answers.Scanned:
-        """Read what was refused once more."""
+        """Read again what was refused."""
         return self._control.post("/v1/quarantine/retry", answers.Scanned, timeout=None)
 
     def events(
         self, after: int | None = None, limit: int | None = None, *, follow: bool = False
     ) -> Iterator[answers.Event]:
-        """What happened, oldest first; with ``follow`` it goes on with what happens, until thord stops."""
+        """Past events, oldest first; with ``follow`` also those to come, until thord stops."""
         if not follow:
             found = self._control.get(query("/v1/events", after=after, limit=limit), list[answers.Event])
             yield from sorted(found, key=lambda event: event["id"])
@@ -290,7 +290,7 @@ class Thord:
 
         Args:
             prompt: the text.
-            model: ``thor``, or ``thor@000012`` to insist on a version.
+            model: ``thor``, or ``thor@000012`` for that version only.
             on_text: called with each piece of the answer as it is made.
             sampling: see `Sampling`.
         """
@@ -317,7 +317,7 @@ class Thord:
         return self._complete("/v1/chat/completions", body, on_text)
 
     def predict(self, text: str, task: str, *, model: str = "thor", **sampling: Unpack[Sampling]) -> dict[str, Json]:
-        """What the model says to ``text``; the ``task`` is ``chat`` or ``text_generation``.
+        """The model's answer to ``text``; the ``task`` is ``chat`` or ``text_generation``.
 
         Without a temperature it takes the likeliest token each time.
         """
@@ -325,7 +325,7 @@ class Thord:
         return self._server.post("/predict", dict[str, answers.Json], body, timeout=600)
 
     def score(self, text: str, *, top_k: int | None = None) -> dict[str, Json]:
-        """How well the model knows ``text``: loss, perplexity, surprisal."""
+        """How well the model predicts ``text``: loss, perplexity, surprisal."""
         body: dict[str, Json] = {"text": text}
         if top_k is not None:
             body["top_k"] = top_k
@@ -389,7 +389,7 @@ def version_number(version: str) -> int:
     """The number in ``12``, ``000012`` or ``thor@000012``."""
     digits = str(version).rpartition("@")[2]
     if not digits.isdecimal():
-        raise errors.UsageError(f"{version!r} is no version; versions are numbers, as 'thorctl versions' lists them")
+        raise errors.UsageError(f"{version!r} is not a version; versions are numbers, see 'thorctl versions'")
     return int(digits)
 
 

@@ -1,4 +1,4 @@
-"""Whether this process may make heavier, in the eyes of the scheduler, what it made light: by sessions or by threads.
+"""Whether this process may raise again the scheduler's weight of what it lowered: of sessions or of threads.
 
 Linux groups the processes of a session (``sched_autogroup_enabled``), unless a cgroup with a share of its own does.
 Anybody may make a session of their own heavier again, up to the weight of any other. A thread that was made lighter

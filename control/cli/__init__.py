@@ -1,1 +1,1 @@
-"""The commands of thorctl, one module a group; each imports what it needs when it runs."""
+"""How thorctl reads its command line and runs a command; the commands are in `control.commands`."""

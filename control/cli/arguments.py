@@ -38,7 +38,7 @@ def add_text(command: argparse.ArgumentParser) -> None:
 
 
 def text_of(options: TextOptions) -> str:
-    """The text given, or standard input; what is no UTF-8 becomes U+FFFD.
+    """The text given, or standard input; bytes that are not UTF-8 become U+FFFD.
 
     Raises:
         UsageError: there is none.
@@ -52,10 +52,10 @@ def text_of(options: TextOptions) -> str:
 
 
 def version_folder(thord: Thord, version: str | None) -> Path:
-    """Where a version lies on disk; without a name, the one in service. thord need not run for that.
+    """The folder of a version; without a name, of the one in service. thord need not run.
 
     Raises:
-        UsageError: that is no name of a version.
+        UsageError: that is not the name of a version.
         NotFoundError: there is none.
     """
     if version is None:

@@ -82,7 +82,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _with_guess(message: str) -> str:
-    """Of an unknown command, with what may have been meant in place of a list of all there are."""
+    """The message about an unknown command, with close matches in place of the list of all commands."""
     word, found, choices = message.removeprefix("argument COMMAND: invalid choice: ").partition(" (choose from ")
     if not found or not message.startswith("argument COMMAND"):
         return message
@@ -164,17 +164,17 @@ def seconds(text: str) -> float:
     """A span of time, as an option's type."""
     number = float(text)
     if not 0 <= number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
     return number
 
 
 def _add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument("-H", "--home", metavar="DIR", default=default, help="the home of thord, if not the usual one")
     parser.add_argument(
-        "-H", "--home", metavar="DIR", default=default, help="the home of thord, where it is not the usual one"
+        "-s", "--socket", metavar="FILE", default=default, help="the control socket, where it is not in that home"
     )
-    parser.add_argument("-s", "--socket", metavar="FILE", default=default, help="the control socket, likewise")
     parser.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for programs; names are stable"
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON with stable names, for programs"
     )
 
 

@@ -29,7 +29,7 @@ if cuda:
 
 
 def torch(context: Context) -> Iterator[Finding]:
-    """Import torch in a process of its own: where it is broken, importing it can end the process."""
+    """Whether torch works, and on what. Asked in another process, which importing a broken torch may end."""
     try:
         probe = subprocess.run(
             [sys.executable, "-c", _TORCH_PROBE], capture_output=True, text=True, timeout=120, check=False
@@ -62,7 +62,7 @@ def torch(context: Context) -> Iterator[Finding]:
 
 def _kernel(*, built: bool) -> Iterator[Finding]:
     if built:
-        yield Finding("kernel", "ok", "answers of thor and gpt2 are computed by the kernel built for this machine")
+        yield Finding("kernel", "ok", "thor and gpt2 answer through the kernel built for this machine")
     else:
         yield Finding(
             "kernel",
@@ -102,7 +102,7 @@ def _no_gpu(context: Context, built_for: str | None) -> Iterator[Finding]:
 
 
 def _processes(context: Context, gpus: int) -> Iterator[Finding]:
-    """Whether there are as many GPUs, or cores, as processes that are to train."""
+    """Whether there are as many GPUs or cores as processes that train together."""
     training = context.settings.get("training")
     distributed = training.get("distributed") if isinstance(training, dict) else None
     asked = distributed.get("processes") if isinstance(distributed, dict) else None
@@ -114,7 +114,7 @@ def _processes(context: Context, gpus: int) -> Iterator[Finding]:
         yield Finding(
             "processes",
             "fail" if on_gpus else "warn",
-            f"{asked} processes are to train (training.distributed.processes), and there are {there} {what}",
+            f"training.distributed.processes is {asked}, but there are {there} {what}",
             f"set training.distributed.processes to {there} or less",
         )
     else:

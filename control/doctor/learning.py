@@ -52,7 +52,7 @@ def data(context: Context) -> Iterator[Finding]:
     elif context.status is None:
         yield Finding("data", "ok", f"there are files in {inbox}")
     else:
-        yield Finding("data", "warn", f"there are files in {inbox}, and none is read", "thorctl logs intake")
+        yield Finding("data", "warn", f"there are files in {inbox}, but none was read", "thorctl logs intake")
 
 
 def _has_a_file(folder: Path) -> bool:

@@ -28,11 +28,16 @@ def thord(context: Context) -> Iterator[Finding]:
         yield Finding("thord", "fail", context.trouble, "thorctl logs; if it hangs: thorctl stop --now")
     elif context.status is not None:
         state = context.status["state"]
-        remedy = {"degraded": "mend what fails below; thorctl status, thorctl logs", "ready": ""}.get(state, "wait")
+        remedy = {"degraded": "fix what fails below; see thorctl status and thorctl logs", "ready": ""}.get(
+            state, "wait"
+        )
         yield Finding("thord", _LEVEL_OF_STATE[state], f"{state}, pid {context.status['pid']}", remedy)
     elif is_there(path):
         yield Finding(
-            "thord", "warn", f"not running; {path} is left from one that was killed", "thorctl start clears it away"
+            "thord",
+            "warn",
+            f"not running; {path} was left behind by one that was killed",
+            "thorctl start clears it away",
         )
     else:
         yield Finding("thord", "warn", "not running", "thorctl start")
@@ -46,7 +51,7 @@ def workers(context: Context) -> Iterator[Finding]:
                 name,
                 "fail",
                 f"gave up after {worker['restarts']} restarts",
-                f"thorctl logs {name}; when mended: thorctl start {name}",
+                f"thorctl logs {name}; once fixed: thorctl start {name}",
             )
         elif worker["restarts"]:
             yield Finding(name, "warn", f"was restarted {worker['restarts']} times", f"thorctl logs {name}")
@@ -73,7 +78,7 @@ def port(context: Context) -> Iterator[Finding]:
                     "port",
                     "fail",
                     f"{host}:{port} cannot be used: {error.strerror}",
-                    f"find who has it (ss -ltnp 'sport = :{port}'), or set api.port to another",
+                    f"find what uses it (ss -ltnp 'sport = :{port}'), or set api.port to another",
                 )
             else:
                 yield Finding("port", "ok", f"{host}:{port} is free")
@@ -94,7 +99,7 @@ def logs(context: Context) -> Iterator[Finding]:
         yield Finding(
             "logs",
             "warn",
-            f"{len(bad)} errors of late, the last: {for_people(bad[-1]).strip()}",
+            f"{len(bad)} recent errors, the last: {for_people(bad[-1]).strip()}",
             'thorctl logs -n 500 --json | grep \'"level": "error"\'',
         )
 

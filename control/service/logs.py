@@ -26,7 +26,7 @@ class Line(NamedTuple):
     """One line of a log.
 
     Attributes:
-        at: its ISO time; that of the line before, where it is no JSON (a traceback of the interpreter).
+        at: its ISO time; that of the line before, where it is not JSON (a traceback of the interpreter).
         process: the log it is from.
         text: as it is in the file.
     """
@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 
 class Logs:
-    """Several logs, from a moment on: what was before it, and what comes after, no line twice and none left out.
+    """Several logs at a moment: the lines before it and those after it, none twice and none left out.
 
     Raises:
         NotPermittedError: a log may not be read.
@@ -52,7 +52,7 @@ class Logs:
         return sorted(lines, key=lambda line: line.at)[-count:] if count else []
 
     def follow(self) -> Iterator[Line]:
-        """Lines as they are added to any of the files, for ever. Files may be rotated, or not exist yet."""
+        """Lines as they are added to any of the files, endlessly. Files may be rotated, or not exist yet."""
         while True:
             news = [line for tail in self._tails for line in _dated(tail.read(), tail.file.stem)]
             yield from sorted(news, key=lambda line: line.at)

@@ -105,7 +105,7 @@ def start_detached(thord: Thord, arguments: Sequence[str], timeout: float) -> St
 
 
 class EndedError(errors.ThordError):
-    """The process one waited for is gone."""
+    """The process that was waited for has ended."""
 
 
 def wait_ready(thord: Thord, pid: int, timeout: float) -> Status:
@@ -135,7 +135,7 @@ def _has_settled(status: Status) -> bool:
 
 
 def wait_gone(pid: int, timeout: float | None = None) -> bool:
-    """Wait until a process has ended; whether it has."""
+    """Wait until a process has ended; False if it has not within the time-out."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -147,9 +147,9 @@ def wait_gone(pid: int, timeout: float | None = None) -> bool:
 
 
 def end_unresponsive(socket_file: Path, *, now: bool) -> int:
-    """End a thord that answers no request: ask by SIGTERM, and insist by SIGKILL; the pid it had.
+    """End a thord that answers no request, by SIGTERM, then by SIGKILL; the pid it had.
 
-    Which process it is the kernel says, as the one that listens on the socket. Its workers end with it.
+    It is the process that listens on the socket, as the kernel says. Its workers end with it.
 
     Raises:
         NotPermittedError: it is another user's.
@@ -180,7 +180,7 @@ def _listener(socket_file: Path) -> int:
 
 
 def _rival(thord: Thord) -> int | None:
-    """The thord that was first where two were started at once, and kept the other from starting."""
+    """The pid of the thord that came first where two were started at once; None if there is none."""
     deadline = time.monotonic() + _RIVAL_SECONDS
     while time.monotonic() < deadline:
         try:

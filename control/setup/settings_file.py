@@ -1,4 +1,4 @@
-"""``thorctl init``: a commented ``thord.toml`` and the folders, nothing that is there touched."""
+"""The commented ``thord.toml`` and the folders that ``thorctl init`` creates; existing files are never touched."""
 
 from __future__ import annotations
 

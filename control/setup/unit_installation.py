@@ -1,4 +1,4 @@
-"""``thorctl install-service``: what has to be done, as steps that can be shown before they are taken."""
+"""Installing and removing the systemd unit, as steps that can be shown before they are taken."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SYSTEM_FILES = {
 
 
 class Step(NamedTuple):
-    """One thing to do, in words, and the doing."""
+    """One step of the installation: what it does, in words, and the function that does it."""
 
     what: str
     do: Callable[[], None]

@@ -1,4 +1,4 @@
-"""Whether the folders of ``paths.watch`` are there: a mistyped one is watched in vain, and nobody would know."""
+"""Whether the folders of ``paths.watch`` exist: nobody would notice that a mistyped one is not watched."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Lines:
             self._next = time.monotonic() + _SECONDS
 
     def close(self) -> None:
-        """Nothing to take away."""
+        """Do nothing: lines stay."""
 
 
 class Bar:
@@ -71,7 +71,7 @@ class Bar:
             self._bar.update(self._task, completed=done)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
         self._bar = None

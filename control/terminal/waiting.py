@@ -1,4 +1,4 @@
-"""Waiting for an answer of thord's that takes long, and saying meanwhile what a worker is doing."""
+"""Waiting for a slow answer of thord, and saying meanwhile what a worker is doing."""
 
 from __future__ import annotations
 

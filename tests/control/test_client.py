@@ -49,7 +49,7 @@ def test_failures_are_classes(stand_in: StandIn) -> None:
     assert failure.value.code == "conflict"
     with pytest.raises(errors.NotFoundError):
         client.version("99")
-    with pytest.raises(errors.UsageError, match="no version"):
+    with pytest.raises(errors.UsageError, match="not a version"):
         client.version("newest")
     with pytest.raises(errors.NotRunningError):
         Thord(stand_in.home / "elsewhere").status()

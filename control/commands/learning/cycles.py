@@ -85,7 +85,7 @@ def add(commands: Commands) -> None:
     """Declare the commands."""
     train = commands.add(
         "train",
-        "start a cycle now: collect, train, judge, and serve what came out better",
+        "start a cycle now: collect, train, evaluate, and serve the result if it is better",
         _train,
         """
         thorctl train --wait
@@ -104,13 +104,15 @@ def add(commands: Commands) -> None:
         "--corpus", nargs="+", default=[], metavar="FILE", help="files or folders of text to learn from, or enwik8"
     )
     train.add_argument("--train-data", nargs="+", default=[], metavar="FILE", help="conversations to learn from")
-    train.add_argument("--val-data", nargs="+", default=[], metavar="FILE", help="conversations to judge on")
+    train.add_argument("--val-data", nargs="+", default=[], metavar="FILE", help="conversations to evaluate on")
     train.add_argument(
         "--split",
         action="store_true",
         help="learn the first 90%% of the bytes of each file, judge on the next 5%%, leave the rest alone",
     )
-    train.add_argument("--from", dest="base", metavar="V", help="go on from this version, not from the one in service")
+    train.add_argument(
+        "--from", dest="base", metavar="V", help="continue from this version instead of the one in service"
+    )
     for name, (kind, meaning) in _OVERRIDES.items():
         train.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="DIR" if kind is str else "N", help=meaning
@@ -119,7 +121,7 @@ def add(commands: Commands) -> None:
 
     evaluate = commands.add(
         "evaluate",
-        "judge a version on the held-out conversations, or on files of yours",
+        "evaluate a version on the held-out conversations, or on your own files",
         _evaluate,
         """
         thorctl evaluate 12
@@ -145,7 +147,7 @@ def add(commands: Commands) -> None:
 
     cancel = commands.add(
         "cancel",
-        "end a cycle before its time; its conversations are learned later",
+        "cancel a cycle; its conversations are learned later",
         _cancel,
         "thorctl cancel 3",
     )

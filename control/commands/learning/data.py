@@ -60,7 +60,7 @@ def add(commands: Commands) -> None:
         "Conversations whose cycles failed or were rejected data.max_tries times are set aside; 'data retry' makes "
         "those of one file, or all of them, new again.",
     )
-    data.add_argument("action", nargs="?", choices=("retry",), help="try again what was set aside")
+    data.add_argument("action", nargs="?", choices=("retry",), help="take up again what was set aside")
     data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="only those of this file (all)")
     ingest = commands.add(
         "ingest",
@@ -71,18 +71,17 @@ def add(commands: Commands) -> None:
         thorctl ingest --corpus books/
         export-chats | thorctl ingest -
         """,
-        "Any shape of conversation thord knows, told from the content. While thord is down the files are copied and "
-        "read when it starts.",
+        "The format is detected from the content. While thord is down, the files are copied and read when it starts.",
     )
     ingest.add_argument("files", nargs="+", metavar="FILE", help="files or folders; '-' is standard input")
     ingest.add_argument("--corpus", action="store_true", help="plain text to learn from, not conversations")
     quarantine = commands.add(
         "quarantine",
-        "list what was refused and why, newest first; or read it once more",
+        "list what was refused and why, newest first; or read it again",
         _quarantine,
         "thorctl quarantine\nthorctl quarantine retry\nthorctl quarantine --json | jq -r '.[].reason'",
     )
-    quarantine.add_argument("action", nargs="?", choices=("retry",), help="read what was refused once more")
+    quarantine.add_argument("action", nargs="?", choices=("retry",), help="read again what was refused")
     quarantine.add_argument("-n", "--limit", type=positive, default=50, help="how many at most (50)")
 
 

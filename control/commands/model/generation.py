@@ -83,12 +83,12 @@ def add(commands: Commands) -> None:
         "it too.",
     )
     add_text(chat)
-    chat.add_argument("--system", metavar="TEXT", help="what the model is told first")
-    chat.add_argument("--session", metavar="NAME", help="go on where this session stopped; the server remembers it")
+    chat.add_argument("--system", metavar="TEXT", help="the system message")
+    chat.add_argument("--session", metavar="NAME", help="continue this session, which the server remembers")
     _add_sampling(chat)
     predict = commands.add(
         "predict",
-        "answer a text by itself, as a task; without a temperature greedily",
+        "answer a single text as a task; greedy unless a temperature is given",
         _predict,
         """
         thorctl predict "Who are you?" --task chat
@@ -100,23 +100,27 @@ def add(commands: Commands) -> None:
     _add_sampling(predict)
     score = commands.add(
         "score",
-        "say how well the model knows a text: loss, perplexity, surprisal",
+        "show how well the model predicts a text: loss, perplexity, surprisal",
         _score,
         'thorctl score "The quick brown fox"\nthorctl score - --top-k 3 --json < text.txt',
     )
     add_text(score)
-    score.add_argument("--top-k", type=positive, metavar="N", help="with the N likeliest tokens at each place")
+    score.add_argument(
+        "--top-k", type=positive, metavar="N", help="also show the N most likely tokens at each position"
+    )
 
 
 def _add_sampling(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--version", metavar="V", help="insist on this version")
-    longest = "most tokens in the answer; by default 256 for a text, and what the context holds for a chat"
+    command.add_argument("--version", metavar="V", help="use this version")
+    longest = "maximum tokens in the answer; by default 256 for a text, and what the context holds for a chat"
     command.add_argument("--max-tokens", type=positive, metavar="N", help=longest)
-    command.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest")
-    command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that make up P")
-    command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest")
+    command.add_argument("--temperature", type=float, metavar="T", help="0 always takes the most likely token")
+    command.add_argument(
+        "--top-p", type=float, metavar="P", help="sample among the most likely tokens that together have probability P"
+    )
+    command.add_argument("--top-k", type=int, metavar="K", help="sample among the K most likely tokens")
     command.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
-    command.add_argument("--stop", action="append", metavar="TEXT", help="end before this text; may be repeated")
+    command.add_argument("--stop", action="append", metavar="TEXT", help="stop before this text; may be repeated")
 
 
 def _generate(options: AnswerOptions) -> int:

@@ -48,32 +48,32 @@ def add(commands: Commands) -> None:
         thorctl start --foreground
         thorctl start server
         """,
-        "Where the systemd unit is installed and no --home is given, systemd starts it.",
+        "If the systemd unit is installed and no --home is given, systemd starts it.",
     )
     add_workers(start)
     _add_start_options(start)
-    start.add_argument("--foreground", action="store_true", help="do not detach: become thord, until Ctrl-C")
+    start.add_argument("--foreground", action="store_true", help="run in the foreground, until Ctrl-C")
 
     stop = commands.add(
         "stop",
         "stop thord and wait until it is gone; or stop workers",
         _stop,
         "thorctl stop\nthorctl stop --now\nthorctl stop server",
-        "Answers under way are finished and a training run is saved first. What is not running is no error.",
+        "Answers under way are finished and a training run is saved first. It is not an error if thord is not running.",
     )
     add_workers(stop)
-    stop.add_argument("--now", action="store_true", help="drain nothing")
+    stop.add_argument("--now", action="store_true", help="do not wait for what is under way")
 
     restart = commands.add(
         "restart",
         "stop and start thord, or workers",
         _restart,
         "thorctl restart\nthorctl restart server",
-        "--profile and --set of the last start are not remembered: what shall last belongs into thord.toml.",
+        "--profile and --set of the last start are not remembered; put settings you want to keep in thord.toml.",
     )
     add_workers(restart)
     _add_start_options(restart)
-    restart.add_argument("--now", action="store_true", help="drain nothing")
+    restart.add_argument("--now", action="store_true", help="do not wait for what is under way")
 
     commands.add(
         "reload",
@@ -87,7 +87,7 @@ def _add_start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine, such as tiny or cpu")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, for this run only")
     command.add_argument(
-        "--timeout", type=seconds, default=300.0, metavar="SECONDS", help="wait for it this long (300)"
+        "--timeout", type=seconds, default=300.0, metavar="SECONDS", help="how long to wait until it is ready (300)"
     )
 
 

@@ -21,10 +21,10 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     status = commands.add(
         "status",
-        "say what thord is doing",
+        "show what thord is doing",
         _status,
         "thorctl status\nthorctl status server\nthorctl status --json | jq .version",
-        "Exit status 3 where thord, or a worker that is named, is not running.",
+        "Exit status 3 if thord, or a worker that is named, is not running.",
     )
     add_workers(status)
 

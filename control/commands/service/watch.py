@@ -49,11 +49,11 @@ def add(commands: Commands) -> None:
         thorctl logs -n 100 trainer evaluator
         thorctl logs --json -n 1000 | jq 'select(.level == "error")'
         """,
-        "It reads the files, so it works while thord is down.",
+        "The files are read directly, so this works while thord is down.",
     )
     logs.add_argument("workers", nargs="*", metavar="WORKER", help=f"of thord, {', '.join(WORKERS)}; else all")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is added")
-    logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="so many lines of the past (20)")
+    logs.add_argument("-f", "--follow", action="store_true", help="keep printing what is added")
+    logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="show the last N lines (20)")
     events = commands.add(
         "events",
         "show what happened: cycles, versions, workers",
@@ -65,18 +65,20 @@ def add(commands: Commands) -> None:
         """,
         "With --json one object a line.",
     )
-    events.add_argument("-f", "--follow", action="store_true", help="go on with what happens")
-    events.add_argument("-n", "--lines", type=positive, default=50, metavar="N", help="so many at most (50)")
+    events.add_argument("-f", "--follow", action="store_true", help="keep printing what happens")
+    events.add_argument("-n", "--lines", type=positive, default=50, metavar="N", help="at most N events (50)")
     events.add_argument("--after", type=int, metavar="ID", help="only what came after this event")
     top = commands.add(
         "top",
-        "show the status again and again",
+        "show the status and keep it up to date",
         _top,
         "thorctl top\nthorctl top -d 1\nthorctl top -c 3 --json",
         "With --json one status a line.",
     )
-    top.add_argument("-d", "--delay", type=seconds, default=2.0, metavar="SECONDS", help="between two looks (2)")
-    top.add_argument("-c", "--count", type=positive, metavar="N", help="so many looks; else until Ctrl-C")
+    top.add_argument("-d", "--delay", type=seconds, default=2.0, metavar="SECONDS", help="seconds between updates (2)")
+    top.add_argument(
+        "-c", "--count", type=positive, metavar="N", help="stop after N updates; without it, run until Ctrl-C"
+    )
 
 
 def _logs(options: LogsOptions) -> int:

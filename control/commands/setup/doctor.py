@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     doctor = commands.add(
         "doctor",
-        "find what is wrong and say how to mend it",
+        "find what is wrong and say how to fix it",
         _doctor,
         """
         thorctl doctor
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
         thorctl doctor --plan --preset 800m
         thorctl doctor --plan --preset all
         """,
-        "Exit status 1 where something is broken; warnings alone are 0.",
+        "Exit status 1 if something is broken; warnings alone give 0.",
     )
     doctor.add_argument("--plan", action="store_true", help="train for a moment, and say what a model needs and gives")
     doctor.add_argument(

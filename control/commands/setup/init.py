@@ -21,10 +21,10 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     init = commands.add(
         "init",
-        "write a commented thord.toml and make the folders",
+        "write a commented thord.toml and create the folders",
         _init,
         "thorctl init\nthorctl -H /srv/thord init --profile tiny",
-        "A thord.toml that is there is never overwritten.",
+        "An existing thord.toml is never overwritten.",
     )
     init.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine, such as tiny or cpu")
 

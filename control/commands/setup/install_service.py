@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
         sudo thorctl install-service --dry-run
         sudo thorctl install-service --uninstall
         """,
-        "Settings and data are left alone, also by --uninstall.",
+        "Settings and data are kept, even with --uninstall.",
     )
     install.add_argument("--user", action="store_true", help="for this user, without root")
     install.add_argument(
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
         "--keys", metavar="FILE", help="file of API keys, readable by root alone: one a line, with its scopes if wanted"
     )
     install.add_argument("--uninstall", action="store_true", help="stop thord and remove the unit")
-    install.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    install.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
 def _install(options: InstallOptions) -> int:

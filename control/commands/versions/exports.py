@@ -1,4 +1,4 @@
-"""``export``: versions as others read them."""
+"""``export``: a version in a format that other programs read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     written.add_argument("layout", choices=("hf", "gguf"), help="which format")
     written.add_argument("what", metavar="DIR|V", nargs="?", help="hf: the folder to write; gguf: the version")
     written.add_argument("--version", metavar="V", help="this version instead of the one in service")
-    written.add_argument("--out", metavar="PATH", help="what to write; it must not exist yet")
+    written.add_argument("--out", metavar="PATH", help="the file or folder to write; it must not exist yet")
     written.add_argument("--type", choices=TYPES, help="gguf: the type of the matrices; by default the version's own")
 
 
@@ -66,7 +66,7 @@ def _asked(options: ExportOptions) -> tuple[str | None, str]:
     """The version, and what to write.
 
     Raises:
-        UsageError: one of them was given twice, or nothing to write.
+        UsageError: one of them was given twice, or there is no target.
     """
     version, out = options.version, options.out
     if options.layout == "gguf":

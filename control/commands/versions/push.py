@@ -26,11 +26,11 @@ def add(commands: Commands) -> None:
         "upload a version to the Hugging Face hub",
         _push,
         "thorctl push me/my-model\nthorctl push me/my-model --version 12 --private",
-        "The key is read from HF_TOKEN, or is the one that 'hf auth login' has kept; HF_ENDPOINT names another hub.",
+        "The key comes from HF_TOKEN or 'hf auth login'; HF_ENDPOINT names another hub.",
     )
-    pushed.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there")
+    pushed.add_argument("repository", metavar="OWNER/NAME", help="created if it does not exist")
     pushed.add_argument("--version", metavar="V", help="this version instead of the one in service")
-    pushed.add_argument("--private", action="store_true", help="where it is made, only its owner can see it")
+    pushed.add_argument("--private", action="store_true", help="if it is created, only its owner can see it")
 
 
 def _push(options: PushOptions) -> int:

@@ -32,8 +32,8 @@ def add(commands: Commands) -> None:
         "remove weights, checkpoints and snapshots that nothing needs, as [retention] says",
         _clean,
         "thorctl clean --dry-run\nthorctl clean\nthorctl clean --dry-run --json | jq .bytes",
-        "thord does the same by itself after every cycle and import, and at night. Records stay: what was learned "
-        "when, from what, and how well it did.",
+        "thord does the same by itself after every cycle and import, and at night. Records stay: what was learned, "
+        "when, from what, and how good it was.",
     )
     clean.add_argument("--dry-run", action="store_true", help="print the plan and remove nothing")
     for name, summary in (

@@ -301,7 +301,7 @@ def test_predict_takes_sampling_too(stand_in: StandIn, ctl: Ctl) -> None:
         {"task": "chat", "input": "Hi", "model": "thor@000012", "temperature": 0.5, "seed": 7}
     ]
     wrong = ctl("generate", "Hi", "--version", "abc")
-    assert (wrong.returncode, "'abc' is no version" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "'abc' is not a version" in wrong.stderr) == (2, True)
 
 
 def test_chat_keeps_the_turns_of_standard_input(stand_in: StandIn, ctl: Ctl) -> None:
