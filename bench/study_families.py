@@ -38,8 +38,8 @@ from engine.models import registry
 from engine.tokenizers.bytes import FIRST, ByteTokenizer
 from engine.training import loop
 from engine.training.checkpoint import Checkpoints
-from engine.training.objectives import MaskedCrossEntropy
-from engine.training.reporting import Silent
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.reporting.reporter import Silent
 
 AGIFORMER = {"family": "agiformer", "preset": "tiny", "context": 512}
 MODELS = {

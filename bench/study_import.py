@@ -35,7 +35,7 @@ from engine.evaluation import evaluate
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import Results
 from engine.training import run
-from engine.training.reporting import Silent
+from engine.training.reporting.reporter import Silent
 
 GENERAL = {
     "What is the capital of France?": "Paris",

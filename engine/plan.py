@@ -43,12 +43,12 @@ from engine.inference.versions import footprint, precision
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.training import recipe
+from engine.training.activation_checkpointing import NothingToRecomputeError
 from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.loop import Loop
-from engine.training.objectives import MaskedCrossEntropy
+from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.recipe import Recipe, Task
-from engine.training.recompute import NothingToRecomputeError
-from engine.training.reporting import Figures, Silent
+from engine.training.reporting.reporter import Figures, Silent
 
 _SHARE_TO_USE = 0.8
 """Of the memory that is free; the rest is for the service beside it."""

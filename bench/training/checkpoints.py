@@ -23,8 +23,8 @@ from engine.data.batches import Rows
 from engine.models import registry
 from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.loop import Loop
-from engine.training.objectives import MaskedCrossEntropy
-from engine.training.reporting import Figures, Silent
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.reporting.reporter import Figures, Silent
 
 _WAYS = ("none", "beside", "waited")
 _ROUNDS, _STEPS = 7, 4

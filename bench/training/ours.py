@@ -15,8 +15,8 @@ from engine.huggingface import layout, weights
 from engine.models import registry
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
-from engine.training.objectives import MaskedCrossEntropy
-from engine.training.reporting import Figures, Silent, Stopped
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.reporting.reporter import Figures, Silent, Stopped
 
 
 class Counting(MaskedCrossEntropy):

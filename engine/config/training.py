@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from engine.config.distributed import DistributedSettings
 from engine.config.placement import Device, Precision
 from engine.config.section import MOST_ROWS, Section
+from engine.objectives import OBJECTIVES
 
 Recompute = Literal["none", "selective", "full"]
 
@@ -57,6 +58,7 @@ class TrainingSettings(Section):
     warmup_share: float = Field(0.03, ge=0, le=1, description="Share of the steps spent warming up.")
     decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps in which wsd decays.")
     final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
+    objective: str = Field("language", description=f"What training minimises: {', '.join(OBJECTIVES)}.")
     optimizer: Literal["adamw", "muon", "adamw8bit"] = Field(
         "adamw",
         description="AdamW for every weight, or Muon for matrices and AdamW for the rest; adamw8bit is AdamW with a "
@@ -120,6 +122,13 @@ class TrainingSettings(Section):
         0.05, ge=0, le=1, description="Share of the training conversations kept for validation, by hash."
     )
     distributed: DistributedSettings = DistributedSettings()
+
+    @field_validator("objective")
+    @classmethod
+    def _is_in_the_table(cls, value: str) -> str:
+        if value not in OBJECTIVES:
+            raise ValueError(f"there is no objective '{value}'; there are {', '.join(OBJECTIVES)}")
+        return value
 
     @field_validator("checkpoint_folder")
     @classmethod

@@ -15,7 +15,7 @@ from torch.distributed.rendezvous import rendezvous
 from engine.config.distributed import Strategy
 from engine.device import ImpossiblePlacementError
 from engine.distributed.group import PATIENCE
-from engine.distributed.world import World
+from engine.training.world import World
 
 _LOOK = PATIENCE
 """So often the others see whether rank 0, which may tokenise for days, is still there. Should it die, torchrun ends
@@ -24,7 +24,7 @@ _ORDER = "order"
 
 
 class Meeting:
-    """One rank that torchrun started, as its environment says. Implements `engine.distributed.world.Ranks`.
+    """One rank that torchrun started, as its environment says. Implements `engine.training.world.Ranks`.
 
     Attributes:
         rank: its number; rank 0 gives the order.

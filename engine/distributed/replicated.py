@@ -21,7 +21,7 @@ from engine.training.checkpoint import Checkpoints
 
 
 class Replicated(Group):
-    """Implements `engine.distributed.world.World`."""
+    """Implements `engine.training.world.World`."""
 
     whole = True
     _copies: DistributedDataParallel

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.distributed import checkpoints
 from engine.distributed.meeting import Meeting
-from engine.distributed.world import ShortOfMemoryError
 from engine.manifest import VersionManifest
 from engine.training import run
-from engine.training.reporting import Reporter, Silent
+from engine.training.reporting.reporter import Reporter, Silent
 from engine.training.run import Places, Plan
+from engine.training.world import ShortOfMemoryError
 
 
 class _Order(BaseModel):

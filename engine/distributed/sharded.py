@@ -15,13 +15,13 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from engine.distributed.checkpoints import ShardedCheckpoints
 from engine.distributed.group import Group
-from engine.distributed.world import ShortOfMemoryError
-from engine.training import recompute
+from engine.training import activation_checkpointing
 from engine.training.checkpoint import Checkpoints
+from engine.training.world import ShortOfMemoryError
 
 
 class Sharded(Group):
-    """Implements `engine.distributed.world.World`."""
+    """Implements `engine.training.world.World`."""
 
     whole = False
 
@@ -33,7 +33,7 @@ class Sharded(Group):
 
     def spread(self, model: nn.Module) -> None:
         """Cut every weight by its first dimension, each block a unit that is gathered at once."""
-        for block in recompute.blocks(model):  # what is computed again at once is gathered at once
+        for block in activation_checkpointing.blocks(model):  # what is computed again at once is gathered at once
             fully_shard(block, mesh=self._mesh)
         self._model = fully_shard(model, mesh=self._mesh)
         register_fsdp_forward_method(model, "hidden")

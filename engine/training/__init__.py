@@ -9,7 +9,7 @@ after it was killed, the same lines go on where it was; called after it was fini
     from engine.config.training import TrainingSettings
     from engine.data import snapshot
     from engine.data.samples import Dialogue, Message, Text
-    from engine.training.reporting import Silent
+    from engine.training.reporting.reporter import Silent
     from engine.training.run import Places, Plan, learn
 
     home = Path("learned")

@@ -13,18 +13,18 @@ import torch
 from torch import nn
 
 from engine.device import ImpossiblePlacementError
-from engine.training import recompute
+from engine.training import activation_checkpointing
 
 
 def apply(model: nn.Module, device: torch.device) -> None:
-    """Have the model's blocks compiled when they are first computed. Comes before `recompute.apply`.
+    """Have the model's blocks compiled when they are first computed. Comes before `activation_checkpointing.apply`.
 
     Raises:
         ImpossiblePlacementError: nothing here can compile for ``device``, or the family has no blocks.
     """
     if lacking := _lacking(device):
         raise ImpossiblePlacementError(f"training.compile needs {lacking}; set it to false")
-    blocks = recompute.blocks(model)
+    blocks = activation_checkpointing.blocks(model)
     if not blocks:
         raise ImpossiblePlacementError(f"training.compile: {type(model).__name__} has no blocks; set it to false")
     for block in blocks:

@@ -12,7 +12,7 @@ from engine.data.samples import Conversation, Dialogue, Text
 from engine.data.shard import Shard
 from engine.tokenizers import encode
 from engine.tokenizers.base import Tokenizer
-from engine.training.reporting import Reporter, Stopped
+from engine.training.reporting.reporter import Reporter, Stopped
 
 
 class NothingToLearnError(Exception):

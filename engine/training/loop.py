@@ -6,26 +6,28 @@ checkpoint ends with the weights of one that was never stopped: bit for bit, on 
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import torch
 from torch import Tensor
 
-from engine.data.batches import Batch, Rows
 from engine.device import Placement
-from engine.distributed.world import ALONE, World
 from engine.models.base import LanguageModel
 from engine.models.registry import module
-from engine.training import closeup, compiling, microbatch, optim, recompute
+from engine.training import activation_checkpointing, compiling, microbatch
 from engine.training.average import Average, averages_in
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
-from engine.training.closeup import CloseUp, Example, Examples
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
-from engine.training.objectives import Objective
+from engine.training.objectives.base import B, Objective, Source
+from engine.training.optimizers import registry as optimizers
 from engine.training.recipe import Recipe
-from engine.training.reporting import Figures, Reporter, Stopped
+from engine.training.reporting import inspection
+from engine.training.reporting.inspection import CloseUp, Example, Examples
+from engine.training.reporting.reporter import Figures, Reporter, Stopped
 from engine.training.schedule import branches_at, learning_rate
+from engine.training.world import ALONE, World
 
 _SEED_STRIDE = 1_000_003
 _RANK_STRIDE = 7_919_000_000_033
@@ -73,15 +75,15 @@ def _rows_per_step(settings: Recipe) -> int:
     return settings.batch_size * settings.accumulation
 
 
-class Loop:
-    """One training run over packed rows; `run` is the story, the rest its parts."""
+class Loop(Generic[B]):
+    """One training run over the rows of a source; `run` is the story, the rest its parts."""
 
     def __init__(
         self,
         model: LanguageModel,
-        objective: Objective,
-        rows: Rows,
-        validation: Rows | None,
+        objective: Objective[B],
+        rows: Source[B],
+        validation: Source[B] | None,
         settings: Recipe,
         placement: Placement,
         checkpoints: Checkpoints,
@@ -93,7 +95,7 @@ class Loop:
         self._module = module(model).to(placement.device)
         if settings.compile:
             compiling.apply(self._module, placement.device)
-        recompute.apply(self._module, settings.recompute)
+        activation_checkpointing.apply(self._module, settings.recompute)
         self._world = world
         world.spread(self._module)
         self._objective = objective
@@ -104,7 +106,7 @@ class Loop:
         self._checkpoints = checkpoints
         self._reporter = reporter
         self._examples = examples
-        self._optimizer = optim.make(self._module, settings, placement.dtype)
+        self._optimizer = optimizers.make(self._module, settings, placement.dtype)
         self._average = Average(self._module, settings.average)
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)
@@ -222,7 +224,7 @@ class Loop:
         loss = totals.pop("loss") / weight
         return _Sums(loss, {name: total / weight for name, total in totals.items()}, weight, tokens)
 
-    def _batches(self) -> tuple[int, int, list[Batch]]:
+    def _batches(self) -> tuple[int, int, Sequence[B]]:
         """What is supervised and what is computed in the step, over all ranks, and this rank's microbatches."""
         settings, world = self._settings, self._world
         rows = _rows_per_step(settings)
@@ -234,7 +236,7 @@ class Loop:
         )
         return int(weight), int(tokens), batches
 
-    def _backward(self, batches: list[Batch], weight: int) -> dict[str, float]:
+    def _backward(self, batches: Sequence[B], weight: int) -> dict[str, float]:
         """Add gradients, by the mean loss over everything supervised in the step; this rank's sums."""
         settings, world = self._settings, self._world
         seed = settings.seed * _SEED_STRIDE + self._progress.step + world.rank * _RANK_STRIDE
@@ -319,7 +321,7 @@ class Loop:
             with self._autocast():
                 examples = self._examples.predict(self._model, self._placement.device)
             self._world.measured()
-        histograms = closeup.histograms(self._module) if self._world.whole else {}
+        histograms = inspection.histograms(self._module) if self._world.whole else {}
         self._reporter.looked(step, CloseUp(histograms, examples))
 
     def _checkpoint_is_due(self) -> bool:

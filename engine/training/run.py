@@ -21,24 +21,27 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
+from engine.data.batches import Batch
 from engine.data.snapshot import Example, SnapshotManifest
 from engine.device import ImpossiblePlacementError, Placement
-from engine.distributed.world import ALONE, Ranks
 from engine.manifest import Lineage, VersionManifest, read_manifest, verify
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.train import train as train_tokenizer
-from engine.training import dataset, metrics, recipe, speed
+from engine.training import dataset, recipe, speed
 from engine.training.checkpoint import Progress
-from engine.training.closeup import Examples
 from engine.training.dataset import Dataset
 from engine.training.loop import Loop, steps_per_epoch
-from engine.training.metrics import Recorder
-from engine.training.objectives import Anchor, MaskedCrossEntropy, Objective
+from engine.training.objectives import registry as objectives
+from engine.training.objectives.base import Objective, ReferenceModel
 from engine.training.recipe import Recipe, Start, Task
-from engine.training.reporting import Reporter
+from engine.training.reporting import metrics
+from engine.training.reporting.inspection import Examples
+from engine.training.reporting.metrics import Recorder
+from engine.training.reporting.reporter import Reporter
+from engine.training.world import ALONE, Ranks
 from engine.variation import Variation
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
@@ -128,7 +131,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     tokenizer = _tokenizer(record.plan, places, reporter)
     data = dataset.prepare(places.folder / DATA, places.snapshot, tokenizer, record.plan.training, reporter)
     model = _model(settings, record.plan, places, tokenizer)
-    objective = MaskedCrossEntropy(record.plan.training.label_smoothing, _anchor(record, places))
+    objective = objectives.make(record.plan.training, _reference(record, places))
     reporter.preparing("measuring how long a step takes")
     training, record = _decided(record, places, data, settings, model, objective, tokenizer)
     world = ranks.meet(record.placement.device)
@@ -218,7 +221,7 @@ def _decided(
     data: Dataset,
     settings: ModelSettings,
     model: LanguageModel,
-    objective: Objective,
+    objective: Objective[Batch],
     tokenizer: Tokenizer,
 ) -> tuple[Recipe, Record]:
     """The recipe that an earlier attempt, or rank 0, wrote down, else one for this data; and the record with it."""
@@ -309,12 +312,12 @@ def _model(settings: ModelSettings, plan: Plan, places: Places, tokenizer: Token
     return model
 
 
-def _anchor(record: Record, places: Places) -> Anchor | None:
+def _reference(record: Record, places: Places) -> ReferenceModel | None:
     """The version in service, as what the new one is to stay close to, where that is asked for."""
     weight = record.plan.training.kl_weight
     if not weight or places.base is None:
         return None
-    return Anchor(version.load(places.base, record.placement).model, weight)
+    return ReferenceModel(version.load(places.base, record.placement).model, weight)
 
 
 def provenance(record: Record, progress: Progress, *, pretrained: bool = False) -> Lineage:

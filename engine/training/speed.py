@@ -4,12 +4,11 @@ import time
 
 import torch
 
-from engine.data.batches import Rows
 from engine.device import Placement
 from engine.models.base import LanguageModel
 from engine.models.registry import module
 from engine.training import microbatch
-from engine.training.objectives import Objective
+from engine.training.objectives.base import B, Objective, Source
 from engine.training.recipe import Recipe
 
 _STEPS = 3
@@ -18,7 +17,7 @@ _OPTIMIZER = 1.15
 
 
 def seconds_per_step(
-    model: LanguageModel, objective: Objective, rows: Rows, recipe: Recipe, placement: Placement
+    model: LanguageModel, objective: Objective[B], rows: Source[B], recipe: Recipe, placement: Placement
 ) -> float:
     """Seconds of an optimizer step, by the fastest of a few gradients, which are thrown away.
 

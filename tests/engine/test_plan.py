@@ -30,7 +30,7 @@ from engine.data import snapshot
 from engine.data.samples import Text
 from engine.plan import Question
 from engine.training import run
-from engine.training.reporting import Silent
+from engine.training.reporting.reporter import Silent
 asked = Question.model_validate_json(sys.argv[1])
 home = Path(tempfile.mkdtemp())
 words = "the quick brown fox jumps over the lazy dog and runs away from here to there".split()

@@ -40,9 +40,9 @@ def _take_part(context: Context) -> int:
         from engine.artifacts import ArtifactError
         from engine.distributed import run
         from engine.distributed.meeting import Meeting
-        from engine.distributed.world import ShortOfMemoryError
         from engine.training.guard import DivergedError
-        from engine.training.reporting import Stopped
+        from engine.training.reporting.reporter import Stopped
+        from engine.training.world import ShortOfMemoryError
 
     channel, name = context.channel, f"rank {os.environ['RANK']}"
     try:

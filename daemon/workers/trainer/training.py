@@ -25,8 +25,8 @@ from engine.config.training import TrainingSettings
 
 if TYPE_CHECKING:
     from engine.manifest import VersionManifest
-    from engine.training.closeup import CloseUp
-    from engine.training.reporting import Figures, Reporter
+    from engine.training.reporting.inspection import CloseUp
+    from engine.training.reporting.reporter import Figures, Reporter
     from engine.training.run import Places, Plan
 
     Learn = Callable[[Plan, Places, Reporter], VersionManifest]
@@ -77,12 +77,12 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
 
     from engine.artifacts import ArtifactError
     from engine.device import ImpossiblePlacementError
-    from engine.distributed.world import ShortOfMemoryError
     from engine.training import run
+    from engine.training.activation_checkpointing import NothingToRecomputeError
     from engine.training.dataset import NothingToLearnError
     from engine.training.guard import DivergedError
-    from engine.training.recompute import NothingToRecomputeError
-    from engine.training.reporting import Stopped
+    from engine.training.reporting.reporter import Stopped
+    from engine.training.world import ShortOfMemoryError
 
     _logger.info("training begins", attempt=command.attempt, base=command.base)
     try:

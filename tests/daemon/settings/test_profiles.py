@@ -11,7 +11,7 @@ from daemon.settings.load import load
 from engine.data import snapshot
 from engine.data.samples import Dialogue, Message
 from engine.training import run
-from engine.training.reporting import Silent
+from engine.training.reporting.reporter import Silent
 
 SMALL = ["hidden=32", "layers=2", "heads=4", "feed_forward=64", "context=64"]
 DIALOGUES = [

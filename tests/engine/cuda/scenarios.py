@@ -50,10 +50,11 @@ from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
 from engine.training import run
 from engine.training.checkpoint import Checkpoints
-from engine.training.cross_entropy import Loss
 from engine.training.loop import Loop
-from engine.training.objectives import Anchor, MaskedCrossEntropy
-from engine.training.reporting import Figures, Silent, Stopped
+from engine.training.objectives.base import ReferenceModel
+from engine.training.objectives.cross_entropy import Loss
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.reporting.reporter import Figures, Silent, Stopped
 from engine.training.run import Places, Plan
 from tests.daemon.workers.server.harness import make_version
 from tests.engine.cuda.pretended import Gpu, gpu
@@ -104,7 +105,7 @@ def train(family: str, placement: Placement, *, anchored: bool = False, **traini
     if anchored:
         other = registry.build(settings_of(family), VOCABULARY, seed=2)
         registry.module(other).to(placement.device, placement.dtype).eval().requires_grad_(requires_grad=False)
-        anchor = Anchor(other, 0.5)
+        anchor = ReferenceModel(other, 0.5)
     losses = Losses()
     with tempfile.TemporaryDirectory() as folder, Checkpoints(Path(folder) / "checkpoints", keep=2) as checkpoints:
         objective = MaskedCrossEntropy(settings.label_smoothing, anchor)

@@ -18,7 +18,7 @@ from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.samples import Dialogue, Message
 from engine.training import run
-from engine.training.reporting import Figures, Silent
+from engine.training.reporting.reporter import Figures, Silent
 from engine.training.run import Places, Plan
 
 REPOSITORY = Path(__file__).parents[3]

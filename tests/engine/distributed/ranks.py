@@ -13,8 +13,8 @@ import torch.distributed as dist
 
 from engine.distributed import run as together
 from engine.distributed.meeting import Meeting
-from engine.training import objectives
-from engine.training.reporting import Figures, Silent
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.reporting.reporter import Figures, Silent
 from engine.training.run import Places, Plan
 
 
@@ -47,7 +47,7 @@ class Watched(Silent):
         return self.order.get("stop_at") == self.step
 
 
-class Starved(objectives.MaskedCrossEntropy):
+class Starved(MaskedCrossEntropy):
     """Memory that does not suffice for more than one row, on one rank."""
 
     def backward(self, model, batch, scale):
@@ -57,7 +57,8 @@ class Starved(objectives.MaskedCrossEntropy):
 
 
 def carry_out(order: dict, meeting: Meeting) -> dict:
-    together.run.MaskedCrossEntropy = Starved if order.get("starve") == meeting.rank else objectives.MaskedCrossEntropy
+    objective = Starved if order.get("starve") == meeting.rank else MaskedCrossEntropy
+    together.run.objectives.make = lambda *_: objective()
     watched = Watched(order)
     if meeting.rank:
         together.Silent = lambda: watched

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import engine.training.run as run
 from engine.training import checkpoint
-from engine.training.reporting import Silent
+from engine.training.reporting.reporter import Silent
 
 P = ParamSpec("P")
 R = TypeVar("R")

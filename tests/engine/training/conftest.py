@@ -16,8 +16,8 @@ from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.samples import Conversation, Dialogue, Message
-from engine.training.closeup import CloseUp
-from engine.training.reporting import Figures
+from engine.training.reporting.inspection import CloseUp
+from engine.training.reporting.reporter import Figures
 from engine.training.run import Places, Plan
 
 REPOSITORY = Path(__file__).parents[3]

@@ -19,8 +19,8 @@ from engine.device import Placement
 from engine.models import registry
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
-from engine.training.objectives import MaskedCrossEntropy
-from engine.training.reporting import Figures, Silent
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.reporting.reporter import Figures, Silent
 
 SHAPES = {
     "thor": {"hidden": 32, "heads": 4, "kv_heads": 2, "feed_forward": 64, "layers": 2},

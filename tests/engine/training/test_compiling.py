@@ -9,7 +9,7 @@ import torch
 from engine.config.model import ModelSettings
 from engine.device import ImpossiblePlacementError
 from engine.models import registry
-from engine.training import compiling, recompute
+from engine.training import activation_checkpointing, compiling
 
 CPU = torch.device("cpu")
 ONE_LAYER = {"hidden": 32, "heads": 4, "kv_heads": 2, "feed_forward": 64, "layers": 1}
@@ -21,7 +21,7 @@ def gradients(compiled):
     module = registry.module(model).train()
     if compiled:
         compiling.apply(module, CPU)
-    recompute.apply(module, "full")
+    activation_checkpointing.apply(module, "full")
     tokens_BT = torch.randint(0, 264, (2, 24), generator=torch.Generator().manual_seed(1))
     documents_BT = (torch.arange(24) >= 10).long().expand(2, -1)
     positions_BT = torch.where(documents_BT == 1, torch.arange(24) - 10, torch.arange(24))
@@ -53,7 +53,7 @@ def test_rows_of_ever_other_numbers_of_patches_are_compiled_twice(monkeypatch):
         begins_BT = torch.tensor([[int((documents_BT[0] == number).nonzero()[0]) for number in documents_BT[0]]])
         hidden_BTD = model.hidden(torch.zeros(1, 64, dtype=torch.long), torch.arange(64) - begins_BT, documents_BT)
         hidden_BTD.sum().backward()
-    blocks = len(recompute.blocks(module))
+    blocks = len(activation_checkpointing.blocks(module))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - before <= 2 * blocks + 1
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.data import shard, snapshot
 from engine.training import run, speed
-from engine.training.reporting import Stopped
+from engine.training.reporting.reporter import Stopped
 from engine.variation import Variation
 
 OPEN = {"epochs": None, "batch_size": None, "accumulation": None, "learning_rate": None, "validate_every": None}

@@ -20,10 +20,12 @@ from engine.device import Placement
 from engine.manifest import verify
 from engine.models import registry
 from engine.tokenizers.base import END
-from engine.training import average, checkpoint, dataset, microbatch, objectives, optim, run
+from engine.training import average, checkpoint, dataset, microbatch, run
 from engine.training.checkpoint import Checkpoints
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
-from engine.training.reporting import Stopped
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.optimizers.adamw import AdamW
+from engine.training.reporting.reporter import Stopped
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
@@ -159,7 +161,7 @@ def test_a_damaged_base_is_named(places, plan, recording):
         run.learn(plan(version=2, base=1), places_2, recording())
 
 
-class Poisoned(objectives.MaskedCrossEntropy):
+class Poisoned(MaskedCrossEntropy):
     """NaN in the gradient at the calls given."""
 
     def __init__(self, calls):
@@ -177,7 +179,7 @@ class Poisoned(objectives.MaskedCrossEntropy):
 @pytest.fixture
 def poison(monkeypatch):
     def at(calls):
-        monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Poisoned(calls))
+        monkeypatch.setattr(run.objectives, "make", lambda *_: Poisoned(calls))
 
     return at
 
@@ -246,7 +248,7 @@ def late_copies(monkeypatch):
 
     monkeypatch.setattr(checkpoint, "_copy", late)
     monkeypatch.setattr(Checkpoints, "save", after_a_save(Checkpoints.save))
-    for owner, name in ((optim.AdamW, "step"), (average.Average, "follow"), (average.Average, "_swap")):
+    for owner, name in ((AdamW, "step"), (average.Average, "follow"), (average.Average, "_swap")):
         monkeypatch.setattr(owner, name, telling(getattr(owner, name)))
 
 
@@ -266,7 +268,7 @@ def test_a_checkpoint_holds_the_state_of_its_step_however_late_it_is_copied(
         assert artifacts.sha256_of(late.folder / file.relative_to(places.folder)) == artifacts.sha256_of(file), file
 
 
-class Cramped(objectives.MaskedCrossEntropy):
+class Cramped(MaskedCrossEntropy):
     """From call ``since`` on there is memory for ``rows`` rows only."""
 
     def __init__(self, since, rows, error):
@@ -291,12 +293,12 @@ def test_without_memory_smaller_microbatches_give_the_same_losses(places, plan, 
     elsewhere = replace(places, folder=places.folder / "roomy", target=places.target.with_name("000009"))
     run.learn(steady, elsewhere, roomy)
 
-    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(7, 2, error))
+    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(7, 2, error))
     with pytest.raises(Stopped):
         run.learn(steady, places, cramped)
     assert cramped.stumbles == [(3, "halve the microbatch")] * 2
     resumed = recording()
-    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(0, 2, error))
+    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 2, error))
     run.learn(steady, places, resumed)
     assert resumed.stumbles == []  # the checkpoint remembers
     ours = cramped.figures + resumed.figures
@@ -316,13 +318,13 @@ def test_memory_of_a_gpu_can_run_out_in_its_libraries_too(said):
 
 
 def test_without_memory_for_one_row_it_says_what_to_change(places, plan, recording, monkeypatch):
-    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(0, 0, ALLOCATOR))
+    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 0, ALLOCATOR))
     with pytest.raises(torch.OutOfMemoryError, match=r"lower training\.length, or set training\.recompute"):
         run.learn(plan(), places, recording())
 
 
 def test_other_errors_of_torch_are_no_lack_of_memory(places, plan, recording, monkeypatch):
-    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Cramped(0, 0, RuntimeError("shapes differ")))
+    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 0, RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         run.learn(plan(), places, recording())
 
@@ -346,7 +348,7 @@ def test_the_average_is_what_is_validated_and_published(places, plan, recording)
     validation = Rows(shard.read(places.folder / "data" / "validation"), 48)
     loaded = version.load(places.target, CPU)
     registry.module(loaded.model).eval()
-    total = sum(objectives.MaskedCrossEntropy().measure(loaded.model, one)["loss"] for one in validation.in_order(4))
+    total = sum(MaskedCrossEntropy().measure(loaded.model, one)["loss"] for one in validation.in_order(4))
     assert total / validation.supervised == pytest.approx(best_loss, rel=1e-5)
 
 
@@ -404,7 +406,7 @@ def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
     assert verify(places.target).sha256 == verify(quiet.target).sha256
 
 
-class Spiking(objectives.MaskedCrossEntropy):
+class Spiking(MaskedCrossEntropy):
     """A loss far beyond what it was, and finite, at the calls given."""
 
     def __init__(self, calls):
@@ -418,7 +420,7 @@ class Spiking(objectives.MaskedCrossEntropy):
 
 
 def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(places, plan, recording, monkeypatch):
-    monkeypatch.setattr(run, "MaskedCrossEntropy", lambda *_: Spiking({22, 25, 26}))
+    monkeypatch.setattr(run.objectives, "make", lambda *_: Spiking({22, 25, 26}))
     seen = recording()
     run.learn(plan(accumulation=1, max_bad_steps=2, max_steps=30, early_stopping_patience=0), places, seen)
     assert seen.stumbles == [(22, "skip"), (25, "skip"), (26, "roll back")]

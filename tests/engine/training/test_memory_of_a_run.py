@@ -20,8 +20,8 @@ from engine.models import registry
 from engine.data.encoded import Encoded
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
-from engine.training.objectives import MaskedCrossEntropy
-from engine.training.reporting import Silent
+from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.reporting.reporter import Silent
 
 class Peaks(Silent):
     def stepped(self, figures):

@@ -14,7 +14,7 @@ from engine.data import snapshot
 from engine.device import ImpossiblePlacementError
 from engine.manifest import verify
 from engine.training import run
-from engine.training.reporting import Stopped
+from engine.training.reporting.reporter import Stopped
 
 
 @pytest.fixture(scope="module")

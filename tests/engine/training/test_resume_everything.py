@@ -20,7 +20,7 @@ from engine.data.batches import Rows
 from engine.manifest import verify
 from engine.training import run
 from engine.training.loop import total_steps
-from engine.training.reporting import Stopped
+from engine.training.reporting.reporter import Stopped
 from engine.training.run import Places, Plan
 
 EVERYTHING = {

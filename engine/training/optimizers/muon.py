@@ -19,7 +19,7 @@ _EPSILON = 1e-7
 
 
 class Muon:
-    """For matrices between layers; implements `engine.training.optim.Optimizer`."""
+    """For matrices between layers; implements `engine.training.optimizers.base.Optimizer`."""
 
     def __init__(self, weights: Mapping[str, nn.Parameter], weight_decay: float, dtype: torch.dtype) -> None:
         """``dtype`` is what its products run in; float16 has too small a range, and gives way to float32."""

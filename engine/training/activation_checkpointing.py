@@ -14,7 +14,7 @@ from engine.config.training import Recompute
 from engine.models.agiformer import ByteDecoder
 from engine.models.gpt2 import Layer as Gpt2Layer
 from engine.models.thor import Layer as ThorLayer
-from engine.training import gradients
+from engine.training.objectives import gradients
 
 _BLOCKS = (ThorLayer, Gpt2Layer, ByteDecoder)
 """What is computed again as a whole; each takes and gives a stream of hidden states as its first argument."""

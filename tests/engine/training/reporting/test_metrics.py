@@ -15,8 +15,9 @@ from engine.data import shard
 from engine.data.batches import Rows
 from engine.device import Placement
 from engine.models import registry
-from engine.training import closeup, run
-from engine.training.reporting import Stopped
+from engine.training import run
+from engine.training.reporting import inspection
+from engine.training.reporting.reporter import Stopped
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
@@ -92,7 +93,7 @@ def test_examples_are_what_the_model_would_write(places):
     """By the published weights, a token at a time: each the likeliest after the true text before it."""
     loaded = version.load(places.target, CPU)
     rows = Rows(shard.read(places.folder / "data" / "validation"), 48)
-    [example, *_] = closeup.Examples(loaded.tokenizer, rows).predict(loaded.model, torch.device("cpu"))
+    [example, *_] = inspection.Examples(loaded.tokenizer, rows).predict(loaded.model, torch.device("cpu"))
     row = rows.batch([0])
     supervised = [at for at in range(48) if row.supervised_BT[0, at] and row.documents_BT[0, at] == 0]
     ids = row.tokens_BT[0].tolist()
@@ -114,9 +115,9 @@ DRAWS = torch.Generator().manual_seed(1)
     [torch.randn(1000, generator=DRAWS), torch.zeros(7), torch.randn(300, 1000, generator=DRAWS) * 3 - 1],
 )
 def test_a_histogram_is_that_of_numpy(values):
-    found = closeup.histogram(values)
+    found = inspection.histogram(values)
     flat = values.flatten().numpy()[:: math.ceil(values.numel() / 65_536)].astype(np.float64)
-    counts, _ = np.histogram(flat, closeup.BINS, (found.low, found.high))
+    counts, _ = np.histogram(flat, inspection.BINS, (found.low, found.high))
     assert sum(found.counts) == len(flat)
     assert np.abs(np.array(found.counts) - counts).sum() <= 4  # a value on an edge, rounded
     assert (found.mean, found.deviation) == pytest.approx((flat.mean(), flat.std()), abs=1e-5)

@@ -15,7 +15,8 @@ from torch.optim.adamw import adamw
 from torchao.optim.subclass_8bit import OptimState8bit
 
 from engine.config.training import TrainingSettings
-from engine.training.optim import EPSILON, Group
+from engine.training.optimizers.adamw import EPSILON
+from engine.training.optimizers.groups import Group
 
 _BLOCK = 256
 _SMALLEST = 4096
@@ -23,7 +24,7 @@ _SMALLEST = 4096
 
 
 class AdamW8bit:
-    """Implements `engine.training.optim.Optimizer`."""
+    """Implements `engine.training.optimizers.base.Optimizer`."""
 
     def __init__(self, parts: Sequence[Group], settings: TrainingSettings) -> None:
         self._settings = settings

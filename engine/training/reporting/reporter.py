@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.training.closeup import CloseUp
+from engine.training.reporting.inspection import CloseUp
 
 
 @dataclass(frozen=True)

@@ -16,24 +16,24 @@ there a launch costs as much as some megabytes."""
 
 @dataclass(frozen=True)
 class Loss:
-    """Cross-entropy against smoothed targets, plus ``kl_weight`` times KL(anchor, model)."""
+    """Cross-entropy against smoothed targets, plus ``kl_weight`` times KL(reference, model)."""
 
     smoothing: float = 0.0
     kl_weight: float = 0.0
 
     @torch.no_grad()
     def take(
-        self, logits_NV: Tensor, targets_N: Tensor, anchor_NV: Tensor | None, scale: float
+        self, logits_NV: Tensor, targets_N: Tensor, reference_NV: Tensor | None, scale: float
     ) -> tuple[Tensor, Tensor]:
         """The loss and the divergence in it, summed; ``logits_NV`` becomes the gradient of ``scale`` times the loss.
 
-        With p the model's shares, a the anchor's, t the one-hot target and s the smoothing, that gradient is
-        (p - (1 - s) t - s / V) + kl_weight (p - a).
+        With p the model's shares, r the reference's, t the one-hot target and s the smoothing, that gradient is
+        (p - (1 - s) t - s / V) + kl_weight (p - r).
         """
-        if anchor_NV is None and (kernel := library.kernel_for(logits_NV)) is not None:
+        if reference_NV is None and (kernel := library.kernel_for(logits_NV)) is not None:
             losses_N = kernel.cross_entropy(logits_NV, targets_N.contiguous(), self.smoothing, scale)
             return losses_N.sum(), losses_N.new_zeros(())
-        smoothing, weight = self.smoothing, self.kl_weight if anchor_NV is not None else 0.0
+        smoothing, weight = self.smoothing, self.kl_weight if reference_NV is not None else 0.0
         total, divergence = torch.zeros((), device=logits_NV.device), torch.zeros((), device=logits_NV.device)
         at_once = ON_GPU_AT_ONCE if logits_NV.device.type == "cuda" else _AT_ONCE
         for rows in pieces(len(logits_NV), logits_NV.shape[1], at_once):
@@ -43,8 +43,8 @@ class Loss:
             if smoothing:
                 total -= smoothing * log_NV.mean(-1).sum()
             shares_NV = None
-            if anchor_NV is not None:
-                expected_NV = anchor_NV[rows].log_softmax(-1, dtype=torch.float32)
+            if reference_NV is not None:
+                expected_NV = reference_NV[rows].log_softmax(-1, dtype=torch.float32)
                 shares_NV = expected_NV.exp()
                 divergence += (shares_NV * (expected_NV - log_NV)).sum()
             gradient_NV = log_NV.exp_().mul_((1 + weight) * scale)

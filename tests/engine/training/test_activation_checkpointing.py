@@ -6,7 +6,7 @@ from torch import nn
 
 from engine.config.model import ModelSettings
 from engine.models import registry
-from engine.training import recompute
+from engine.training import activation_checkpointing
 
 SMALL = {
     "thor": {"hidden": 32, "heads": 4, "kv_heads": 2, "feed_forward": 64, "layers": 3},
@@ -19,7 +19,7 @@ def gradients(family, which, dtype):
     settings = ModelSettings(family=family, preset="tiny", dropout=0.2, **SMALL[family])
     model = registry.build(settings, 264, seed=5)
     module = registry.module(model)
-    recompute.apply(module, which)
+    activation_checkpointing.apply(module, which)
     tokens = torch.randint(0, 264, (2, 24), generator=torch.Generator().manual_seed(1))
     documents = (torch.arange(24) >= 10).long().expand(2, -1)
     positions = torch.where(documents == 1, torch.arange(24) - 10, torch.arange(24))
@@ -47,7 +47,7 @@ def saved_bytes(which):
     """What autograd holds between the way forward and the way back, weights left out."""
     model = registry.build(ModelSettings(family="thor", preset="tiny", **SMALL["thor"] | {"layers": 6}), 264, seed=5)
     module = registry.module(model)
-    recompute.apply(module, which)
+    activation_checkpointing.apply(module, which)
     weights = {weight.data_ptr() for weight in module.parameters()}
     held = {}
 
@@ -72,7 +72,7 @@ def test_memory_falls():
 def test_measuring_computes_nothing_twice():
     model = registry.build(ModelSettings(family="thor", preset="tiny", **SMALL["thor"]), 264, seed=5)
     module = registry.module(model)
-    recompute.apply(module, "full")
+    activation_checkpointing.apply(module, "full")
     tokens = torch.zeros(1, 8, dtype=torch.long)
     plain = registry.build(ModelSettings(family="thor", preset="tiny", **SMALL["thor"]), 264, seed=5)
     with torch.no_grad():
@@ -82,5 +82,5 @@ def test_measuring_computes_nothing_twice():
 
 
 def test_a_family_without_blocks_says_so():
-    with pytest.raises(recompute.NothingToRecomputeError, match=r"training\.recompute"):
-        recompute.apply(nn.LSTM(3, 3), "full")
+    with pytest.raises(activation_checkpointing.NothingToRecomputeError, match=r"training\.recompute"):
+        activation_checkpointing.apply(nn.LSTM(3, 3), "full")

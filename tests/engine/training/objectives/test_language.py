@@ -12,8 +12,9 @@ from engine.models import registry
 from engine.native import library
 from engine.tokenizers import bpe, encode
 from engine.tokenizers.base import SPECIAL_TOKENS
-from engine.training import objectives
-from engine.training.objectives import Anchor, MaskedCrossEntropy
+from engine.training.objectives import language
+from engine.training.objectives.base import ReferenceModel
+from engine.training.objectives.language import MaskedCrossEntropy
 
 SETTINGS = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=48, context=64)
 TOKENIZER = bpe.train(["a b c"], 264, 100)
@@ -55,7 +56,7 @@ def test_loss_and_gradient_equal_plain_cross_entropy(batch, monkeypatch, at_once
         monkeypatch.setattr(library, "kernel", lambda: None)
     elif library.kernel() is None:
         pytest.skip("NO KERNEL: python -m engine.native.build says why")
-    monkeypatch.setattr(objectives, "_LOGITS_AT_ONCE", at_once)  # the second cuts into chunks of three rows
+    monkeypatch.setattr(language, "_LOGITS_AT_ONCE", at_once)  # the second cuts into chunks of three rows
     ours, theirs = model(), model()
     loss = MaskedCrossEntropy().backward(ours, batch, 1 / batch.supervised)["loss"] / batch.supervised
     expected = reference(theirs, DIALOGUES)
@@ -102,10 +103,10 @@ def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path, split):
 @pytest.mark.parametrize("at_once", [1 << 22, 1000])
 def test_smoothing_and_staying_close_by_their_definitions(batch, monkeypatch, at_once):
     """In float64: (1 - s) of the target's share and s of the mean over all, plus w times sum of p (log p - log q)."""
-    monkeypatch.setattr(objectives, "_LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(language, "_LOGITS_AT_ONCE", at_once)
     ours, theirs, anchor = model(), model(), registry.build(SETTINGS, TOKENIZER.vocabulary, seed=4)
     registry.module(anchor).eval().requires_grad_(False)
-    objective = MaskedCrossEntropy(label_smoothing=0.2, anchor=Anchor(anchor, 0.5))
+    objective = MaskedCrossEntropy(label_smoothing=0.2, reference=ReferenceModel(anchor, 0.5))
     sums = objective.backward(ours, batch, 1.0)
 
     def shares(model):

@@ -23,9 +23,9 @@ from engine.data.shard import Shard
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
-from engine.training.closeup import CloseUp
 from engine.training.recipe import Recipe
-from engine.training.reporting import Figures, Reporter
+from engine.training.reporting.inspection import CloseUp
+from engine.training.reporting.reporter import Figures, Reporter
 
 _KINDS = ("event", "loss", "validation_loss", "histograms", "parameters")
 """What tells the lines of one step apart."""

@@ -1,0 +1,37 @@
+"""What a run can minimise, by name. Plain data: torch is not imported here, so that settings and intake know it too.
+
+An objective is a file in `engine/training/objectives` with a function ``make``, and a line in `OBJECTIVES`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+SampleKind = Literal["dialogue", "text", "preference", "labelled"]
+
+
+@dataclass(frozen=True)
+class ObjectiveEntry:
+    """One line of the table.
+
+    Attributes:
+        module: the module whose ``make(settings, reference)`` gives the objective.
+        learns: the kinds of samples it can learn from. Other kinds are held: kept, counted and shown, but not learned.
+    """
+
+    module: str
+    learns: frozenset[SampleKind]
+
+
+OBJECTIVES: dict[str, ObjectiveEntry] = {
+    "language": ObjectiveEntry("engine.training.objectives.language", frozenset({"dialogue", "text"})),
+}
+
+
+def held(kinds: Iterable[SampleKind], objective: str) -> frozenset[SampleKind]:
+    """Those of ``kinds`` that the objective does not learn.
+
+    Raises:
+        KeyError: there is no such objective.
+    """
+    return frozenset(kinds) - OBJECTIVES[objective].learns

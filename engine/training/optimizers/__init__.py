@@ -1,0 +1,1 @@
+"""Optimizers, and the groups of weights they treat differently."""

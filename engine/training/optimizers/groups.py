@@ -1,0 +1,46 @@
+"""The groups of weights that optimizers treat differently.
+
+| group      | weights                                        | decay                    | under ``muon`` |
+| ---------- | ---------------------------------------------- | ------------------------ | -------------- |
+| matrices   | two or more dimensions, between the layers     | `weight_decay`           | Muon           |
+| embeddings | rows looked up or scored: embeddings and heads | `embedding_weight_decay` | AdamW          |
+| others     | norms, biases                                  | none                     | AdamW          |
+"""
+
+import re
+from dataclasses import dataclass
+
+from torch import nn
+
+from engine.config.training import TrainingSettings
+
+_EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|wte|wpe|lm_head|embedding|head|places|start)(\.weight)?$")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Weights by name that decay alike."""
+
+    weights: dict[str, nn.Parameter]
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Groups:
+    """All weights of a model."""
+
+    matrices: Group
+    embeddings: Group
+    others: Group
+
+
+def groups(model: nn.Module, settings: TrainingSettings) -> Groups:
+    """The weights of ``model`` by group, each in one."""
+    weights = dict(model.named_parameters())
+    embeddings = {name: weight for name, weight in weights.items() if _EMBEDDINGS.search(name)}
+    rest = {name: weight for name, weight in weights.items() if name not in embeddings}
+    return Groups(
+        matrices=Group({name: weight for name, weight in rest.items() if weight.ndim >= 2}, settings.weight_decay),
+        embeddings=Group(embeddings, settings.embedding_weight_decay),
+        others=Group({name: weight for name, weight in rest.items() if weight.ndim < 2}, 0.0),
+    )
