@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from engine.config.placement import Device, Precision
-from engine.config.shapes import Family
+from engine.families.table import FAMILIES, FamilyName
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -56,7 +56,7 @@ class Capabilities(Protocol):
         ...
 
 
-def resolve(device: Device, precision: Precision, trained: Family | None = None) -> Placement:
+def resolve(device: Device, precision: Precision, trained: FamilyName | None = None) -> Placement:
     """Turn settings into a device and a dtype.
 
     Args:
@@ -73,7 +73,7 @@ def resolve(device: Device, precision: Precision, trained: Family | None = None)
     return Placement(torch.device(kind), choose_dtype(precision, trained, capabilities(kind)))
 
 
-def check_training(placement: Placement, trained: Family) -> None:
+def check_training(placement: Placement, trained: FamilyName) -> None:
     """Whether a family can be trained so here, as where a run goes on that began on another machine.
 
     Raises:
@@ -83,7 +83,7 @@ def check_training(placement: Placement, trained: Family) -> None:
     choose_dtype(precision, trained, capabilities(placement.device.type))
 
 
-def choose_dtype(precision: Precision, trained: Family | None, found: Capabilities) -> torch.dtype:
+def choose_dtype(precision: Precision, trained: FamilyName | None, found: Capabilities) -> torch.dtype:
     """The dtype of matrix products. ``auto`` takes the fastest that the device computes; others are taken or refused.
 
     Raises:
@@ -97,12 +97,12 @@ def choose_dtype(precision: Precision, trained: Family | None, found: Capabiliti
     return _DTYPES[precision]
 
 
-def _refusal(precision: Precision, trained: Family | None, found: Capabilities) -> str:
+def _refusal(precision: Precision, trained: FamilyName | None, found: Capabilities) -> str:
     """Why a device cannot compute so; empty where it can."""
     if found.kind == "cpu" and precision == "fp16":
         return "does not work on a CPU; use fp32, bf16 or auto"
-    if precision == "bf16" and trained == "char_lstm" and not found.trains_lstm_bf16:
-        return "cannot train char_lstm on this processor, which has no LSTM in bf16; use fp32 or auto"
+    if precision == "bf16" and trained and FAMILIES[trained].has_lstm and not found.trains_lstm_bf16:
+        return f"cannot train {trained} on this processor, which has no LSTM in bf16; use fp32 or auto"
     return ""
 
 

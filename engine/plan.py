@@ -29,13 +29,13 @@ from torch import Tensor
 from engine import device, flops, memory
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
-from engine.config.shapes import PRESETS
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
 from engine.device import ImpossiblePlacementError
+from engine.families.table import FAMILIES
 from engine.inference.runners import decoders
 from engine.inference.runners.shapes import SMALLEST_BUCKET, buckets, lengths
 from engine.inference.scheduling.batching import CHUNK
@@ -313,7 +313,7 @@ def main() -> int:
             layers, rows = map(int, options.probe.split(","))
             answer: object = asdict(probe(question, layers, rows))
         elif options.sizes:
-            answer = list(PRESETS[question.model.family])
+            answer = list(FAMILIES[question.model.family].presets)
         elif options.overhead:
             answer = overhead(question)
         else:

@@ -8,7 +8,8 @@ import llama_cpp
 import numpy as np
 from safetensors.torch import load_file
 
-from engine.config.shapes import Gpt2Shape, ThorShape
+from engine.families.gpt2 import Gpt2Shape
+from engine.families.thor import ThorShape
 from serving.llama_loading import load
 from serving.weights import Prompts, Shape
 

@@ -5,7 +5,8 @@ import time
 import torch
 from work import Size
 
-from engine.config.shapes import Gpt2Shape, ThorShape
+from engine.families.gpt2 import Gpt2Shape
+from engine.families.thor import ThorShape
 from engine.models import registry
 
 _TRIES = 9

@@ -8,9 +8,10 @@ from pydantic import Field, field_validator, model_validator
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
-from engine.config.section import Section
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
+from engine.families.table import FAMILIES
+from engine.section import Section
 
 ReplayStrategy = Literal["stratified", "uniform"]
 
@@ -257,6 +258,6 @@ class Tables(Section):
                 f"training.length ({self.training.length}) is larger than the context of the model "
                 f"({self.model.shape.context}): lower training.length or raise model.context"
             )
-        if self.model.family == "agiformer" and self.tokenizer.kind != "bytes":
-            raise ValueError('model.family "agiformer" reads bytes: set tokenizer.kind to "bytes"')
+        if FAMILIES[self.model.family].reads_bytes and self.tokenizer.kind != "bytes":
+            raise ValueError(f'model.family "{self.model.family}" reads bytes: set tokenizer.kind to "bytes"')
         return self

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from engine.config.section import Section
+from engine.section import Section
 
 Strategy = Literal["ddp", "fsdp"]
 

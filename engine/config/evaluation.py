@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from engine.config.section import Section
+from engine.section import Section
 
 
 class EvaluationSettings(Section):

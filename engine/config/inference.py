@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from engine.config.placement import Device, Precision
-from engine.config.section import Section
+from engine.section import Section
 
 Quantization = Literal["none", "int8", "int4"]
 

@@ -2,16 +2,21 @@
 
 from pydantic import Field, model_validator
 
-from engine.config.section import Depth, Length, LengthOrNone, Rounds, Section, Width, WidthOrNone
-from engine.config.shapes import DEFAULT_PRESETS, PRESETS, SHAPE_KEYS, Family, RopeScaling, Shape
+from engine.families.family import Shape
+from engine.families.table import FAMILIES, FamilyName
+from engine.families.thor import RopeScaling
+from engine.section import Depth, Length, LengthOrNone, Rounds, Section, Width, WidthOrNone
 
-_SIZES = "; ".join(f"{family}: {', '.join(sizes)}" for family, sizes in PRESETS.items())
+_SIZES = "; ".join(f"{family}: {', '.join(facts.presets)}" for family, facts in FAMILIES.items())
+
+SHAPE_KEYS = frozenset(key for facts in FAMILIES.values() for shape in facts.presets.values() for key in shape.__dict__)
+"""Keys of ``[model]`` that replace single values of a preset; each family knows some of them."""
 
 
 class ModelSettings(Section):
     """``[model]``: the family, its size, and single values that differ from the preset."""
 
-    family: Family = Field("thor", description="The model family.")
+    family: FamilyName = Field("thor", description=f"The model family. ({', '.join(FAMILIES)})")
     preset: str | None = Field(
         None,
         examples=["base"],
@@ -49,7 +54,8 @@ class ModelSettings(Section):
     @property
     def shape(self) -> Shape:
         """The preset with this table's own values in place of its."""
-        preset = PRESETS[self.family][self.preset or DEFAULT_PRESETS[self.family]]
+        family = FAMILIES[self.family]
+        preset = family.presets[self.preset or family.default]
         own = self.model_dump(include=set(SHAPE_KEYS), exclude_none=True)
         return type(preset).model_validate({**preset.model_dump(), **own})
 
@@ -60,7 +66,7 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _is_possible(self) -> "ModelSettings":
-        sizes = PRESETS[self.family]
+        sizes = FAMILIES[self.family].presets
         if self.preset is not None and self.preset not in sizes:
             raise ValueError(f"family '{self.family}' has no preset '{self.preset}'; it has {', '.join(sizes)}")
         known = type(next(iter(sizes.values()))).model_fields.keys()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.config.section import Section
+from engine.section import Section
 
 TokenizerKind = Literal["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 

@@ -7,8 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from engine.config.distributed import DistributedSettings
 from engine.config.placement import Device, Precision
-from engine.config.section import MOST_ROWS, Section
 from engine.objectives import OBJECTIVES
+from engine.section import MOST_ROWS, Section
 
 Recompute = Literal["none", "selective", "full"]
 

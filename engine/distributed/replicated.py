@@ -6,7 +6,7 @@ Gradients are averaged after all microbatches of a step, not while the last one 
 of them had memory enough, so one that had not can be waited for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class Replicated(Group):
     whole = True
     _copies: DistributedDataParallel
 
-    def spread(self, model: nn.Module) -> None:
+    def spread(self, model: nn.Module, blocks: Sequence[nn.Module]) -> None:
         """Begin on every rank with the weights of rank 0."""
         self._copies = DistributedDataParallel(_Touched(model))
 

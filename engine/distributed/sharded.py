@@ -4,7 +4,7 @@ weights for as long as it is computed (Zhao et al., 2304.11277).
 A boundary module: FSDP2 changes the class of a module, and DTensor has few types.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,6 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from engine.distributed.checkpoints import ShardedCheckpoints
 from engine.distributed.group import Group
-from engine.training import activation_checkpointing
 from engine.training.checkpoint import Checkpoints
 from engine.training.world import ShortOfMemoryError
 
@@ -31,9 +30,9 @@ class Sharded(Group):
         self._weights: dict[str, DTensor] = {}
         self._model: FSDPModule | None = None
 
-    def spread(self, model: nn.Module) -> None:
+    def spread(self, model: nn.Module, blocks: Sequence[nn.Module]) -> None:
         """Cut every weight by its first dimension, each block a unit that is gathered at once."""
-        for block in activation_checkpointing.blocks(model):  # what is computed again at once is gathered at once
+        for block in blocks:  # what is computed again at once is gathered at once
             fully_shard(block, mesh=self._mesh)
         self._model = fully_shard(model, mesh=self._mesh)
         register_fsdp_forward_method(model, "hidden")

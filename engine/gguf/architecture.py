@@ -9,7 +9,7 @@ A key that changes what a model computes, and that is not read here, is refused 
 from pydantic import JsonValue, ValidationError
 
 from engine.config.model import ModelSettings
-from engine.config.shapes import RopeScaling
+from engine.families.thor import RopeScaling
 from engine.foreign_model import ForeignModelError
 from engine.gguf import names, rope_factors
 from engine.gguf.container import GgufFile

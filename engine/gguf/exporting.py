@@ -17,7 +17,7 @@ from torch import Tensor
 
 from engine import disk, generation, version
 from engine.artifacts import ArtifactError
-from engine.config.shapes import ThorShape
+from engine.families.thor import ThorShape
 from engine.foreign_model import ForeignModelError
 from engine.gguf import names, sampling, writable, written_tokenizer
 from engine.gguf.writable import Described

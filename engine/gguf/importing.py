@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine import model_files, version
 from engine.config.model import ModelSettings
-from engine.config.shapes import ThorShape
+from engine.families.thor import ThorShape
 from engine.foreign_model import ForeignModelError
 from engine.gguf import architecture, container, names, sampling, vocabulary
 from engine.gguf.container import GgufFile, TensorRecord

@@ -7,7 +7,8 @@ gpt2   gpt2
 from dataclasses import dataclass
 
 from engine.config.model import ModelSettings
-from engine.config.shapes import Gpt2Shape, ThorShape
+from engine.families.gpt2 import Gpt2Shape
+from engine.families.thor import ThorShape
 from engine.foreign_model import ForeignModelError
 from engine.gguf import rope_factors
 from engine.models import rotary

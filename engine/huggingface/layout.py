@@ -17,11 +17,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from engine.config.model import ModelSettings
-from engine.config.section import Depth, Length, Vocabulary, Width, WidthOrNone
-from engine.config.shapes import Gpt2Shape, RopeScaling, Shape, ThorShape
+from engine.families.family import Shape
+from engine.families.gpt2 import Gpt2Shape
+from engine.families.thor import RopeScaling, ThorShape
 from engine.foreign_model import ForeignModelError
 from engine.model_files import CONFIG, DECODERS, MODEL_TYPES
 from engine.models import rotary
+from engine.section import Depth, Length, Vocabulary, Width, WidthOrNone
 from engine.tokenizers.huggingface import HuggingFaceTokenizer
 
 _SCALINGS: dict[str, RopeScaling] = {"linear": "linear", "llama3": "llama3", "yarn": "yarn"}

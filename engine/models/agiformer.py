@@ -23,15 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config.shapes import AgiformerShape, ThorShape
+from engine.families.agiformer import AGIFORMER, PATCH, AgiformerShape
+from engine.families.thor import ThorShape
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context, check_room
 from engine.models.pages import PAGE, Pool, most_pages
 from engine.models.rotary import frequencies, rotation
 from engine.models.thor import FeedForward, Layer, Linear, RMSNorm
 
-PATCH = 4
-"""Bytes in a patch."""
 DECODER_LAYERS = 2
 INIT_DEVIATION = 0.02
 """Of what stands where no context is yet, and for the places in a patch."""
@@ -89,6 +88,8 @@ class PatchCache:
 
 class Agiformer(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
+
+    family = AGIFORMER
 
     def __init__(self, shape: AgiformerShape, vocabulary: int, dropout: float) -> None:
         super().__init__()

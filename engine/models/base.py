@@ -4,9 +4,12 @@ Shapes: B rows, T positions, D hidden, V vocabulary, N supervised positions.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
+
+from engine.families.family import Family
 
 
 class Cache(Protocol):
@@ -103,8 +106,19 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
 class LanguageModel(Decoder, Protocol):
-    """A family's module. It is a `torch.nn.Module` as well."""
+    """A family's module. It is a `torch.nn.Module` as well.
+
+    Attributes:
+        family: the facts of its family.
+    """
+
+    family: Family
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw every weight."""
+        ...
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
         """Hidden states of packed rows, [B, T, D].

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from engine.config.shapes import CharLstmShape
+from engine.families.char_lstm import CHAR_LSTM, CharLstmShape
 from engine.models import functional
 from engine.models.base import Cache, check_context, check_room
 
@@ -79,6 +79,8 @@ class StateCache:
 
 class CharLstm(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
+
+    family = CHAR_LSTM
 
     def __init__(self, shape: CharLstmShape, vocabulary: int, dropout: float) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config.shapes import Gpt2Shape
+from engine.families.gpt2 import GPT2, Gpt2Shape
 from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
@@ -25,6 +25,8 @@ WIDENING = 4
 
 class Gpt2(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
+
+    family = GPT2
 
     def __init__(self, shape: Gpt2Shape, vocabulary: int, dropout: float) -> None:
         super().__init__()

@@ -1,17 +1,15 @@
 """Families by name: build a model, build its mere shape, or count its parameters."""
 
+import importlib
+import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from engine.config.model import ModelSettings
-from engine.config.shapes import AgiformerShape, CharLstmShape, Gpt2Shape
-from engine.models.agiformer import Agiformer
+from engine.families.table import FAMILIES
 from engine.models.base import LanguageModel
-from engine.models.char_lstm import CharLstm
-from engine.models.gpt2 import Gpt2
-from engine.models.thor import Thor
 
 
 def build(settings: ModelSettings, vocabulary: int, seed: int) -> LanguageModel:
@@ -55,14 +53,36 @@ def module(model: LanguageModel) -> nn.Module:
     return model
 
 
-def _empty(settings: ModelSettings, vocabulary: int) -> Thor | Gpt2 | CharLstm | Agiformer:
-    """A module of the family whose weights are yet to be drawn."""
-    match settings.shape:
-        case Gpt2Shape() as shape:
-            return Gpt2(shape, vocabulary, settings.dropout)
-        case CharLstmShape() as shape:
-            return CharLstm(shape, vocabulary, settings.dropout)
-        case AgiformerShape() as shape:
-            return Agiformer(shape, vocabulary, settings.dropout)
-        case shape:
-            return Thor(shape, vocabulary, settings.dropout)
+def blocks(model: LanguageModel) -> list[nn.Module]:
+    """The modules that repeat along the model's depth, in their order; none where its family has none."""
+    name_of_block = model.family.blocks
+    if name_of_block is None:
+        return []
+    return [part for name, part in module(model).named_modules() if re.fullmatch(name_of_block, name)]
+
+
+def matrices(model: LanguageModel) -> dict[str, Tensor]:
+    """The weights that are multiplied with, by name: tied ones once, embeddings that are only looked up not at all."""
+    found = {name: weight for name, weight in module(model).named_parameters() if weight.ndim == 2}
+    idle = model.family.embeddings - {head(model)}
+    return {name: weight for name, weight in found.items() if name not in idle}
+
+
+def head(model: LanguageModel) -> str:
+    """The name of the weight that gives the scores over the vocabulary."""
+    names = dict(module(model).named_parameters())
+    return next(name for name in model.family.heads if name in names)
+
+
+def _empty(settings: ModelSettings, vocabulary: int) -> LanguageModel:
+    """A module of the family whose weights are yet to be drawn.
+
+    Raises:
+        TypeError: the table of families names something else.
+    """
+    place, _, name = FAMILIES[settings.family].network.partition(":")
+    make: object = getattr(importlib.import_module(place), name, None)
+    made: object = make(settings.shape, vocabulary, settings.dropout) if callable(make) else None
+    if not isinstance(made, nn.Module) or not isinstance(made, LanguageModel):
+        raise TypeError(f"family '{settings.family}': {place}:{name} does not make a LanguageModel")
+    return made

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from engine.config.shapes import RopeScaling
+from engine.families.thor import RopeScaling
 from engine.models import functional
 
 LLAMA3_SLOW, LLAMA3_FAST = 1.0, 4.0

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config.shapes import ThorShape
+from engine.families.thor import THOR, ThorShape
 from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
@@ -26,6 +26,8 @@ INIT_DEVIATION = 0.02
 
 class Thor(nn.Module):
     """A language model of the family. Implements `engine.models.base.LanguageModel`."""
+
+    family = THOR
 
     def __init__(self, shape: ThorShape, vocabulary: int, dropout: float) -> None:
         super().__init__()

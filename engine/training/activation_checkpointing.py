@@ -4,20 +4,15 @@ Not `torch.utils.checkpoint`, which loads torch's compiler, for four seconds eac
 dropped again: the random state of the first pass comes back for the second.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
 from engine.config.training import Recompute
-from engine.models.agiformer import ByteDecoder
-from engine.models.gpt2 import Layer as Gpt2Layer
-from engine.models.thor import Layer as ThorLayer
 from engine.training.objectives import gradients
 
-_BLOCKS = (ThorLayer, Gpt2Layer, ByteDecoder)
-"""What is computed again as a whole; each takes and gives a stream of hidden states as its first argument."""
 _SELECTED = 2
 """``selective`` computes every second block again: half of the memory for a sixth of the time."""
 
@@ -26,26 +21,20 @@ class NothingToRecomputeError(ValueError):
     """The family has no blocks; the message says what to do."""
 
 
-def apply(model: nn.Module, which: Recompute) -> None:
-    """Have the model's blocks computed again in training.
+def apply(blocks: Sequence[nn.Module], which: Recompute) -> None:
+    """Have a model's blocks computed again in training.
 
     Raises:
         NothingToRecomputeError: there are none.
     """
     if which == "none":
         return
-    found = blocks(model)
-    if not found:
+    if not blocks:
         raise NothingToRecomputeError(
-            f"training.recompute = '{which}': {type(model).__name__} has no blocks to compute again; set it to 'none'"
+            f"training.recompute = '{which}': this model family has no blocks to compute again; set it to 'none'"
         )
-    for block in found if which == "full" else found[::_SELECTED]:
+    for block in blocks if which == "full" else blocks[::_SELECTED]:
         _wrap(block)
-
-
-def blocks(model: nn.Module) -> list[nn.Module]:
-    """The model's blocks in their order; none for a family that has none."""
-    return [block for block in model.modules() if isinstance(block, _BLOCKS)]
 
 
 def _wrap(block: nn.Module) -> None:

@@ -7,26 +7,25 @@ import importlib.util
 import os
 import shutil
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from engine.device import ImpossiblePlacementError
-from engine.training import activation_checkpointing
 
 
-def apply(model: nn.Module, device: torch.device) -> None:
-    """Have the model's blocks compiled when they are first computed. Comes before `activation_checkpointing.apply`.
+def apply(blocks: Sequence[nn.Module], device: torch.device) -> None:
+    """Have a model's blocks compiled when they are first computed. Comes before `activation_checkpointing.apply`.
 
     Raises:
         ImpossiblePlacementError: nothing here can compile for ``device``, or the family has no blocks.
     """
     if lacking := _lacking(device):
         raise ImpossiblePlacementError(f"training.compile needs {lacking}; set it to false")
-    blocks = activation_checkpointing.blocks(model)
     if not blocks:
-        raise ImpossiblePlacementError(f"training.compile: {type(model).__name__} has no blocks; set it to false")
+        raise ImpossiblePlacementError("training.compile: this model family has no blocks to compile; set it to false")
     for block in blocks:
         block.forward = torch.compile(block.forward)  # a size that changes is compiled once more, for all sizes
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from engine.device import Placement
+from engine.models import registry
 from engine.models.base import LanguageModel
-from engine.models.registry import module
 from engine.training import activation_checkpointing, compiling, microbatch
 from engine.training.average import Average, averages_in
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
@@ -92,12 +92,13 @@ class Loop(Generic[B]):
         world: World = ALONE,
     ) -> None:
         self._model = model
-        self._module = module(model).to(placement.device)
+        self._module = registry.module(model).to(placement.device)
+        blocks = registry.blocks(model)
         if settings.compile:
-            compiling.apply(self._module, placement.device)
-        activation_checkpointing.apply(self._module, settings.recompute)
+            compiling.apply(blocks, placement.device)
+        activation_checkpointing.apply(blocks, settings.recompute)
         self._world = world
-        world.spread(self._module)
+        world.spread(self._module, blocks)
         self._objective = objective
         self._rows = rows
         self._validation = validation
@@ -106,7 +107,7 @@ class Loop(Generic[B]):
         self._checkpoints = checkpoints
         self._reporter = reporter
         self._examples = examples
-        self._optimizer = optimizers.make(self._module, settings, placement.dtype)
+        self._optimizer = optimizers.make(self._module, model.family.embeddings, settings, placement.dtype)
         self._average = Average(self._module, settings.average)
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)

@@ -4,7 +4,7 @@ Every rank goes through the same steps and takes the same decisions, because all
 and counts are sums over ranks, the gradient's norm is that of the whole, and flags count when one rank raises them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +27,11 @@ class World(Protocol):
     size: int
     whole: bool
 
-    def spread(self, model: nn.Module) -> None:
-        """Take a model that is equal on every rank, once, before anything refers to its weights."""
+    def spread(self, model: nn.Module, blocks: Sequence[nn.Module]) -> None:
+        """Take a model that is equal on every rank, once, before anything refers to its weights.
+
+        ``blocks`` are the modules in it that repeat along its depth.
+        """
         ...
 
     def own_part(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -93,7 +96,7 @@ class Alone:
         """Nobody else comes."""
         return self
 
-    def spread(self, model: nn.Module) -> None:
+    def spread(self, model: nn.Module, blocks: Sequence[nn.Module]) -> None:
         """It stays whole."""
 
     def own_part(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -12,8 +12,8 @@ import torch
 
 from engine import device
 from engine.config.placement import Precision
-from engine.config.shapes import Family
 from engine.device import ImpossiblePlacementError, resolve
+from engine.families.table import FamilyName
 
 BURN = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
 """Ends by itself, should this process be killed before it can end it."""
@@ -75,7 +75,7 @@ WITHOUT_LSTM = Found("cpu", fast_bf16=True, trains_lstm_bf16=False)
     ],
 )
 def test_auto_takes_what_is_fast_and_can_be_computed(
-    precision: Precision, trained: Family | None, found: Found, dtype: torch.dtype
+    precision: Precision, trained: FamilyName | None, found: Found, dtype: torch.dtype
 ) -> None:
     assert device.choose_dtype(precision, trained, found) == dtype
 

@@ -12,9 +12,9 @@ import torch
 from engine import plan, version
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
-from engine.config.shapes import DEFAULT_PRESETS, PRESETS
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
+from engine.families.table import FAMILIES
 from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
@@ -129,7 +129,7 @@ def test_the_memory_of_training_is_within_15_percent_however_it_is_trained(famil
 @pytest.mark.parametrize(
     ("family", "precision", "quantization"),
     [
-        *itertools.product(DEFAULT_PRESETS, ("fp32", "bf16"), ("none",)),
+        *itertools.product(FAMILIES, ("fp32", "bf16"), ("none",)),
         ("thor", "bf16", "int8"),
         ("gpt2", "bf16", "int4"),
     ],
@@ -140,7 +140,7 @@ def test_the_memory_of_inference_is_within_15_percent(family, precision, quantiz
     Weights of another precision are mapped from their file while they are converted; that is no part of it.
     """
     monkeypatch.setattr(plan, "_probe_apart", lambda *_: plan.Probe(1.0, 1.0, 0.0))
-    settings, tokenizer = ModelSettings(family=family, preset=DEFAULT_PRESETS[family]), ByteTokenizer()
+    settings, tokenizer = ModelSettings(family=family, preset=FAMILIES[family].default), ByteTokenizer()
     answering = InferenceSettings(device="cpu", precision=precision, quantization=quantization, max_batch=1)
     asked = question(family, precision).model_copy(update={"inference": answering, "model": settings})
     weights = registry.module(registry.build(settings, tokenizer.vocabulary, 0)).state_dict()
@@ -151,7 +151,9 @@ def test_the_memory_of_inference_is_within_15_percent(family, precision, quantiz
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("family", "preset"), [(family, preset) for family in PRESETS for preset in PRESETS[family]])
+@pytest.mark.parametrize(
+    ("family", "preset"), [(family, preset) for family in FAMILIES for preset in FAMILIES[family].presets]
+)
 def test_every_preset_can_be_planned(family, preset):
     """Trained, a parameter takes 16 bytes: weight, gradient and both moments. To answer, those of its precision."""
     asked = question(family, "bf16")

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.config.shapes import Gpt2Shape, ThorShape
+from engine.families.gpt2 import Gpt2Shape
+from engine.families.thor import ThorShape
 from engine.inference.native import packing
 from engine.inference.native.packing import LANES, Packed
 from engine.inference.native.program import CACHES, Buffer, Program

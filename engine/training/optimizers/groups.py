@@ -7,14 +7,12 @@
 | others     | norms, biases                                  | none                     | AdamW          |
 """
 
-import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import nn
 
 from engine.config.training import TrainingSettings
-
-_EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|wte|wpe|lm_head|embedding|head|places|start)(\.weight)?$")
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,14 @@ class Groups:
     others: Group
 
 
-def groups(model: nn.Module, settings: TrainingSettings) -> Groups:
-    """The weights of ``model`` by group, each in one."""
+def groups(model: nn.Module, embeddings: Collection[str], settings: TrainingSettings) -> Groups:
+    """The weights of ``model`` by group, each in one; ``embeddings`` are names, as its family's facts have them."""
     weights = dict(model.named_parameters())
-    embeddings = {name: weight for name, weight in weights.items() if _EMBEDDINGS.search(name)}
     rest = {name: weight for name, weight in weights.items() if name not in embeddings}
     return Groups(
         matrices=Group({name: weight for name, weight in rest.items() if weight.ndim >= 2}, settings.weight_decay),
-        embeddings=Group(embeddings, settings.embedding_weight_decay),
+        embeddings=Group(
+            {name: weight for name, weight in weights.items() if name in embeddings}, settings.embedding_weight_decay
+        ),
         others=Group({name: weight for name, weight in rest.items() if weight.ndim < 2}, 0.0),
     )

@@ -1,5 +1,7 @@
 """Optimizers by name."""
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -10,9 +12,9 @@ from engine.training.optimizers.groups import groups
 from engine.training.optimizers.muon import Muon
 
 
-def make(model: nn.Module, settings: TrainingSettings, dtype: torch.dtype) -> Optimizer:
+def make(model: nn.Module, embeddings: Collection[str], settings: TrainingSettings, dtype: torch.dtype) -> Optimizer:
     """The optimizer that the settings name; Muon multiplies its matrices in ``dtype``."""
-    parts = groups(model, settings)
+    parts = groups(model, embeddings, settings)
     if settings.optimizer == "muon":
         muon = Muon(parts.matrices.weights, parts.matrices.weight_decay, dtype)
         return Together([muon, AdamW([parts.embeddings, parts.others], settings)])

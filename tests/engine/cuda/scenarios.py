@@ -22,7 +22,6 @@ import torch
 from engine import device, flops, version
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.model import ModelSettings
-from engine.config.shapes import Family
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import shard, snapshot
@@ -31,6 +30,7 @@ from engine.data.encoded import Encoded
 from engine.data.samples import Dialogue, Message
 from engine.device import ImpossiblePlacementError, Placement
 from engine.evaluation import evaluate
+from engine.families.table import FamilyName
 from engine.inference.engine import Engine
 from engine.inference.requests import (
     Delta,
@@ -223,7 +223,7 @@ def judge(folder: Path, placement: Placement) -> dict[str, float]:
     return judged.metrics
 
 
-def both(compute, dtype: torch.dtype, trained: Family | None = None) -> dict[str, object]:
+def both(compute, dtype: torch.dtype, trained: FamilyName | None = None) -> dict[str, object]:
     """On the GPU and here, where this processor computes that too, and what was noticed there."""
     with gpu() as pretended:
         there = compute(Placement(torch.device("cuda"), dtype))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine import device
 from engine.config.model import ModelSettings
-from engine.config.shapes import PRESETS
+from engine.families.table import FAMILIES
 from engine.models import registry
 
 VOCABULARY = 71
@@ -218,7 +218,7 @@ def test_presets_have_the_size_their_name_says(family, preset, vocabulary, low, 
     assert low <= registry.parameter_count(settings, vocabulary) <= high
 
 
-@pytest.mark.parametrize("preset", PRESETS["thor"])
+@pytest.mark.parametrize("preset", FAMILIES["thor"].presets)
 def test_a_thor_of_every_size_is_built_without_memory_and_counts_as_its_shape_says(preset):
     """Closed form: embedding, head if it is another, and for each block two norms, q, k, v, o and three of SwiGLU."""
     settings, vocabulary = ModelSettings(preset=preset), 32_000
@@ -232,8 +232,9 @@ def test_a_thor_of_every_size_is_built_without_memory_and_counts_as_its_shape_sa
 
 
 def test_every_preset_can_be_built():
-    for family, sizes in PRESETS.items():
-        counts = [registry.parameter_count(ModelSettings(family=family, preset=preset), 8192) for preset in sizes]
+    for family, facts in FAMILIES.items():
+        settings = [ModelSettings(family=family, preset=preset) for preset in facts.presets]
+        counts = [registry.parameter_count(each, 8192) for each in settings]
         assert counts == sorted(counts)
 
 

@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.config.model import ModelSettings
-from engine.config.shapes import PRESETS
+from engine.families.table import FAMILIES
 from engine.models import registry
 
 VOCABULARY = 101
@@ -123,7 +123,7 @@ def test_weights_depend_on_the_seed_only():
     assert not torch.equal(one["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
 
 
-@pytest.mark.parametrize("preset", PRESETS["thor"])
+@pytest.mark.parametrize("preset", FAMILIES["thor"].presets)
 def test_parameter_counts_are_those_of_llama(preset):
     settings = ModelSettings.model_validate({"preset": preset})
     shape = settings.shape

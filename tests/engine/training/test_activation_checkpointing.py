@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from engine.config.model import ModelSettings
 from engine.models import registry
@@ -19,7 +18,7 @@ def gradients(family, which, dtype):
     settings = ModelSettings(family=family, preset="tiny", dropout=0.2, **SMALL[family])
     model = registry.build(settings, 264, seed=5)
     module = registry.module(model)
-    activation_checkpointing.apply(module, which)
+    activation_checkpointing.apply(registry.blocks(model), which)
     tokens = torch.randint(0, 264, (2, 24), generator=torch.Generator().manual_seed(1))
     documents = (torch.arange(24) >= 10).long().expand(2, -1)
     positions = torch.where(documents == 1, torch.arange(24) - 10, torch.arange(24))
@@ -47,7 +46,7 @@ def saved_bytes(which):
     """What autograd holds between the way forward and the way back, weights left out."""
     model = registry.build(ModelSettings(family="thor", preset="tiny", **SMALL["thor"] | {"layers": 6}), 264, seed=5)
     module = registry.module(model)
-    activation_checkpointing.apply(module, which)
+    activation_checkpointing.apply(registry.blocks(model), which)
     weights = {weight.data_ptr() for weight in module.parameters()}
     held = {}
 
@@ -71,8 +70,7 @@ def test_memory_falls():
 
 def test_measuring_computes_nothing_twice():
     model = registry.build(ModelSettings(family="thor", preset="tiny", **SMALL["thor"]), 264, seed=5)
-    module = registry.module(model)
-    activation_checkpointing.apply(module, "full")
+    activation_checkpointing.apply(registry.blocks(model), "full")
     tokens = torch.zeros(1, 8, dtype=torch.long)
     plain = registry.build(ModelSettings(family="thor", preset="tiny", **SMALL["thor"]), 264, seed=5)
     with torch.no_grad():
@@ -83,4 +81,4 @@ def test_measuring_computes_nothing_twice():
 
 def test_a_family_without_blocks_says_so():
     with pytest.raises(activation_checkpointing.NothingToRecomputeError, match=r"training\.recompute"):
-        activation_checkpointing.apply(nn.LSTM(3, 3), "full")
+        activation_checkpointing.apply([], "full")

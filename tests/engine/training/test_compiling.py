@@ -20,8 +20,8 @@ def gradients(compiled):
     model = registry.build(settings, 264, seed=5)
     module = registry.module(model).train()
     if compiled:
-        compiling.apply(module, CPU)
-    activation_checkpointing.apply(module, "full")
+        compiling.apply(registry.blocks(model), CPU)
+    activation_checkpointing.apply(registry.blocks(model), "full")
     tokens_BT = torch.randint(0, 264, (2, 24), generator=torch.Generator().manual_seed(1))
     documents_BT = (torch.arange(24) >= 10).long().expand(2, -1)
     positions_BT = torch.where(documents_BT == 1, torch.arange(24) - 10, torch.arange(24))
@@ -45,27 +45,27 @@ def test_rows_of_ever_other_numbers_of_patches_are_compiled_twice(monkeypatch):
     shape = {"hidden": 32, "heads": 4, "feed_forward": 64, "layers": 1, "thinking_steps": 0}
     settings = ModelSettings(family="agiformer", preset="tiny", **shape)
     model = registry.build(settings, 264, seed=5)
-    module = registry.module(model).train()
-    compiling.apply(module, CPU)
+    registry.module(model).train()
+    compiling.apply(registry.blocks(model), CPU)
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     for documents in range(1, 9):
         documents_BT = torch.arange(64)[None] * documents // 64
         begins_BT = torch.tensor([[int((documents_BT[0] == number).nonzero()[0]) for number in documents_BT[0]]])
         hidden_BTD = model.hidden(torch.zeros(1, 64, dtype=torch.long), torch.arange(64) - begins_BT, documents_BT)
         hidden_BTD.sum().backward()
-    blocks = len(activation_checkpointing.blocks(module))
+    blocks = len(registry.blocks(model))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - before <= 2 * blocks + 1
 
 
 def test_what_is_missing_is_said(monkeypatch):
-    module = registry.module(registry.build(ModelSettings(family="thor", preset="tiny", **ONE_LAYER), 264, seed=5))
+    model = registry.build(ModelSettings(family="thor", preset="tiny", **ONE_LAYER), 264, seed=5)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(ImpossiblePlacementError, match=r"training\.compile needs a C\+\+ compiler"):
-        compiling.apply(module, CPU)
+        compiling.apply(registry.blocks(model), CPU)
 
 
 def test_a_family_without_blocks_is_refused():
-    module = registry.module(registry.build(ModelSettings(family="char_lstm", preset="tiny"), 264, seed=5))
-    with pytest.raises(ImpossiblePlacementError, match="CharLstm has no blocks"):
-        compiling.apply(module, CPU)
+    model = registry.build(ModelSettings(family="char_lstm", preset="tiny"), 264, seed=5)
+    with pytest.raises(ImpossiblePlacementError, match="no blocks to compile"):
+        compiling.apply(registry.blocks(model), CPU)

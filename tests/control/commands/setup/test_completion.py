@@ -10,7 +10,6 @@ import pytest
 
 from control.setup.settings_file import preset_names, setting_names
 from daemon.settings.sections import Tables
-from engine.config.shapes import PRESETS
 from tests.control.stand_in import REPOSITORY, Ctl, StandIn
 
 
@@ -59,7 +58,7 @@ def test_a_thord_that_is_down_has_the_versions_on_disk(ctl: Ctl) -> None:
 
 
 def test_presets_and_settings_are_those_that_there_are() -> None:
-    assert set(preset_names()) == {size for sizes in PRESETS.values() for size in sizes}
+    assert set(preset_names()) == {size for family in FAMILIES.values() for size in family.presets}
     for name in setting_names():
         functools.reduce(getattr, name.split("."), Tables())  # or AttributeError
 
