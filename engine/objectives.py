@@ -5,9 +5,8 @@ An objective is a file in `engine/training/objectives` with a function ``make``,
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-SampleKind = Literal["dialogue", "text", "preference", "labelled"]
+from engine.data.samples import Kind
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class ObjectiveEntry:
     """
 
     module: str
-    learns: frozenset[SampleKind]
+    learns: frozenset[Kind]
 
 
 OBJECTIVES: dict[str, ObjectiveEntry] = {
@@ -28,7 +27,7 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
 }
 
 
-def held(kinds: Iterable[SampleKind], objective: str) -> frozenset[SampleKind]:
+def held(kinds: Iterable[Kind], objective: str) -> frozenset[Kind]:
     """Those of ``kinds`` that the objective does not learn.
 
     Raises:
