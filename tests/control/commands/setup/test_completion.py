@@ -10,6 +10,7 @@ import pytest
 
 from control.setup.settings_file import preset_names, setting_names
 from daemon.settings.sections import Tables
+from engine.families.table import FAMILIES
 from tests.control.stand_in import REPOSITORY, Ctl, StandIn
 
 
