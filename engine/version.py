@@ -33,7 +33,7 @@ TRUNK = "trunk.safetensors"
 
 
 class VersionConfig(BaseModel):
-    """``config.json``."""
+    """``config.json`` of a version: how to build its model, and which kind of tokenizer it has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -23,21 +23,21 @@ class PairedBootstrap:
         error: its standard error; NaN where it is undefined, as with fewer than two pairs.
     """
 
-    def __init__(self, differences_C: Floats, sizes_C: Floats, draws: int, seed: int = 0) -> None:
+    def __init__(self, differences_C: Floats, sizes_C: Floats, resamples: int, seed: int = 0) -> None:
         count = len(differences_C)
         moments_CM = np.stack([differences_C, sizes_C, differences_C**2, differences_C * sizes_C, sizes_C**2], axis=1)
         ratio, error = _ratio_and_error(moments_CM.sum(axis=0)[None], count)
         self.difference, self.error = float(ratio[0]), float(error[0])
         self._t_R = np.empty(0)
         if self.error > 0 and math.isfinite(self.error):
-            self._t_R = np.concatenate(list(self._draw(moments_CM, draws, np.random.default_rng(seed))))
+            self._t_R = np.concatenate(list(self._resample(moments_CM, resamples, np.random.default_rng(seed))))
 
-    def _draw(self, moments_CM: Floats, draws: int, generator: np.random.Generator) -> Iterator[Floats]:
+    def _resample(self, moments_CM: Floats, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
         """Studentized ratios of resamples, some at a time."""
         count = len(moments_CM)
         rows = max(1, _COUNTS_AT_ONCE // count)
-        for start in range(0, draws, rows):
-            counts_RC = generator.multinomial(count, np.full(count, 1 / count), size=min(rows, draws - start))
+        for start in range(0, resamples, rows):
+            counts_RC = rng.multinomial(count, np.full(count, 1 / count), size=min(rows, resamples - start))
             ratio_R, error_R = _ratio_and_error(counts_RC @ moments_CM, count)
             t_R = np.full(len(ratio_R), math.nan)  # stays NaN where one pair was drawn again and again
             np.divide(ratio_R - self.difference, error_R, out=t_R, where=error_R > 1e-9 * self.error)

@@ -66,7 +66,7 @@ class Evaluation(BaseModel):
 
 @dataclass(frozen=True)
 class _Findings:
-    """What one version shows."""
+    """What one version showed: results on both sets of conversations, and an answer to each prompt."""
 
     held_out: Results
     replayed: Results

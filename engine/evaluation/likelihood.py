@@ -41,7 +41,7 @@ class Likelihood:
     bytes_C: Floats
 
     def part(self, chosen_C: NDArray[np.bool_]) -> "Likelihood":
-        """Only the chosen conversations."""
+        """The sums of the chosen conversations, in the same order."""
         return Likelihood(self.nats_C[chosen_C], self.tokens_C[chosen_C], self.bytes_C[chosen_C])
 
     @property

@@ -1,6 +1,7 @@
 """What each thinking step of an ``agiformer`` changes, on a text.
 
-``python -m engine.evaluation.thinking VERSION`` reads the text from standard input and prints a `Thinking` as JSON.
+``python -m engine.evaluation.thinking VERSION`` reads the text from standard input and prints a
+`ThinkingReport` as JSON.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from engine.version import LoadedVersion
 
 
 @dataclass(frozen=True)
-class Step:
+class ThinkingStep:
     """Means over the bytes of a text had thinking stopped after ``step`` rounds. Entropy and loss are in nats.
 
     Attributes:
@@ -43,20 +44,20 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Thinking:
+class ThinkingReport:
     """What was looked at, ``bytes`` of it, and ``left_out`` more that are beyond the model's context."""
 
     version: str
     bytes: int
     left_out: int
-    steps: list[Step]
+    steps: list[ThinkingStep]
 
 
 class ThoughtlessError(Exception):
     """This version has no thinking steps to look at; the message says why."""
 
 
-def look(loaded: LoadedVersion, text: str) -> Thinking:
+def look(loaded: LoadedVersion, text: str) -> ThinkingReport:
     """Every step on as much of ``text``, which must not be empty, as the model can see at once.
 
     Raises:
@@ -74,10 +75,10 @@ def look(loaded: LoadedVersion, text: str) -> Thinking:
         states = [hidden_BTD[0].float() for hidden_BTD in rounds]
         scores = [model.logits(state_TD).log_softmax(-1) for state_TD in states]
     steps = [_step(number, states, scores, targets_T) for number in range(len(states))]
-    return Thinking(name, len(seen) - 1, len(ids) - len(seen), steps)
+    return ThinkingReport(name, len(seen) - 1, len(ids) - len(seen), steps)
 
 
-def _step(number: int, states: list[Tensor], scores: list[Tensor], targets_T: Tensor) -> Step:
+def _step(number: int, states: list[Tensor], scores: list[Tensor], targets_T: Tensor) -> ThinkingStep:
     scores_TV = scores[number]
     loss = F.nll_loss(scores_TV, targets_T).item()
     change, relative, other = None, None, None
@@ -87,7 +88,7 @@ def _step(number: int, states: list[Tensor], scores: list[Tensor], targets_T: Te
         change, relative = change_T.mean().item(), (change_T / before_TD.norm(dim=-1)).mean().item()
         other = (scores_TV.argmax(-1) != scores_before_TV.argmax(-1)).float().mean().item()
     entropy = -(scores_TV.exp() * scores_TV).sum(-1).mean().item()
-    return Step(number, change, relative, other, entropy, loss, loss / math.log(2))
+    return ThinkingStep(number, change, relative, other, entropy, loss, loss / math.log(2))
 
 
 def main() -> int:

@@ -162,7 +162,7 @@ class _Header:
         self.position = 0
 
     def take(self, count: int) -> bytes:
-        """The next bytes."""
+        """The next ``count`` bytes."""
         end = self.position + count
         if end > len(self._data):
             raise ForeignModelError(
@@ -180,7 +180,7 @@ class _Header:
         return int(found)
 
     def text(self) -> str:
-        """A string."""
+        """The next string: its length in bytes, then UTF-8."""
         data = self.take(self.number("<Q"))
         try:
             return data.decode()

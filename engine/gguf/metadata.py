@@ -12,7 +12,7 @@ Value = bool | int | float | str | list[str] | NDArray[np.int64] | NDArray[np.fl
 
 
 class Metadata:
-    """Values by key."""
+    """The values of a GGUF file by key, with a check of each type."""
 
     def __init__(self, path: Path, values: Mapping[str, Value]) -> None:
         self.path = path

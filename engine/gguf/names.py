@@ -67,5 +67,5 @@ def to_halves(rows: Tensor, width: int) -> Tensor:
 
 
 def to_neighbours(rows: Tensor, width: int) -> Tensor:
-    """The reverse of `to_halves`."""
+    """Rows [H * E, ...] of which the halves of a head turn together, to those of which neighbours do: as in GGUF."""
     return rows.reshape(-1, 2, width // 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)

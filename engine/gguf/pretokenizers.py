@@ -32,7 +32,7 @@ class PreType:
     begins_with_bos: bool = False
 
     def pre_tokenizer(self) -> PreTokenizer:
-        """The same for ``tokenizers``."""
+        """The pre-tokenizer of ``tokenizers`` that splits alike."""
         by_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not self.pattern)
         if self.pattern:
             return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(self.pattern), "isolated"), by_bytes])

@@ -17,7 +17,7 @@ _WANTED = (".json", ".safetensors", ".jinja")
 _MISSING = "huggingface_hub is missing: pip install huggingface_hub; or fetch the model by other means: --from DIR"
 
 
-class FetchError(Exception):
+class HubFetchError(Exception):
     """The model could not be had; the message says why, and what to do."""
 
 
@@ -25,19 +25,19 @@ def fetch(name: str, cache: Path) -> Path:
     """The folder of a model in the layout of Hugging Face, or the GGUF file, of ``OWNER/NAME`` or ``OWNER/NAME/FILE``.
 
     Raises:
-        FetchError: the package is missing, the hub refused or was not reached, or there is no such model.
+        HubFetchError: the package is missing, the hub refused or was not reached, or there is no such model.
     """
     if not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the package is imported
     try:
         import huggingface_hub
     except ImportError as error:
-        raise FetchError(_MISSING) from error
+        raise HubFetchError(_MISSING) from error
     owner, _, rest = name.partition("/")
     model, _, chosen = rest.partition("/")
     repository = f"{owner}/{model}"
     if not owner or not model:
-        raise FetchError(f"{name!r} is not OWNER/NAME, as models are called on the hub")
+        raise HubFetchError(f"{name!r} is not OWNER/NAME, as models are called on the hub")
     hub = huggingface_hub.HfApi()
     folder = cache if os.geteuid() == 0 and not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() else None
     try:
@@ -45,12 +45,12 @@ def fetch(name: str, cache: Path) -> Path:
         for place, file in enumerate(wanted, 1):
             print(f"{file} ({place} of {len(wanted)})", file=sys.stderr, flush=True)
             path = Path(huggingface_hub.hf_hub_download(repository, file, cache_dir=folder))
-    except FetchError:
+    except HubFetchError:
         raise
     except Exception as error:  # of the package, and of what it speaks HTTP with
         kept = None if isinstance(error, huggingface_hub.errors.HfHubHTTPError) else _kept(repository, folder)
         if kept is None:
-            raise FetchError(
+            raise HubFetchError(
                 f"{repository} could not be fetched from the hub at {hub.endpoint}: {error}. Where it can be reached: "
                 f"hf download {repository} --local-dir DIR; then here: thorctl import starter --from DIR"
             ) from error
@@ -73,12 +73,12 @@ def choose(files: Sequence[str], chosen: str, repository: str) -> list[str]:
     """The files of a repository that make up the model; of several GGUF files the one ``chosen``.
 
     Raises:
-        FetchError: there is no model in it, or it is not clear which.
+        HubFetchError: there is no model in it, or it is not clear which.
     """
     packed = sorted(file for file in files if file.endswith(".gguf"))
     if chosen:
         if chosen not in packed:
-            raise FetchError(f"{repository} has no {chosen}; its GGUF files: {', '.join(packed) or 'none'}")
+            raise HubFetchError(f"{repository} has no {chosen}; its GGUF files: {', '.join(packed) or 'none'}")
         return [chosen]
     whole = sorted(file for file in files if file.endswith(_WANTED) and "/" not in file)
     if CONFIG in files and any(file.endswith(".safetensors") for file in whole):
@@ -86,10 +86,10 @@ def choose(files: Sequence[str], chosen: str, repository: str) -> list[str]:
     if len(packed) == 1:
         return packed
     if packed:
-        raise FetchError(
+        raise HubFetchError(
             f"{repository} has several models: {', '.join(packed)}; choose one, as hub:{repository}/{packed[0]}"
         )
-    raise FetchError(f"{repository} has neither {CONFIG} and safetensors nor a GGUF file")
+    raise HubFetchError(f"{repository} has neither {CONFIG} and safetensors nor a GGUF file")
 
 
 def main() -> int:
@@ -100,7 +100,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         print(fetch(options.name, options.cache))
-    except FetchError as error:
+    except HubFetchError as error:
         print(error)
         return 1
     return 0

@@ -99,7 +99,7 @@ class DecoderConfig(BaseModel):
 
 
 class Gpt2Config(BaseModel):
-    """GPT-2."""
+    """``config.json`` of a GPT-2."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -57,7 +57,7 @@ class Inputs(BaseModel):
     quantization: Quantization = "none"
 
 
-class Record(Evaluation):
+class StoredEvaluation(Evaluation):
     """``evaluation.json``: what decided on the version."""
 
     inputs: Inputs
@@ -66,7 +66,7 @@ class Record(Evaluation):
 
 
 class Evaluator:
-    """Carries out `Evaluate`."""
+    """Carries out `Evaluate`, one after the other."""
 
     def __init__(self, paths: Paths, channel: Channel, settings: Tables) -> None:
         self._paths, self._channel, self._settings = paths, channel, settings
@@ -114,7 +114,7 @@ class Evaluator:
             quantization=self._settings.inference.quantization,
         )
         file = folder / EVALUATION
-        found = _read_record(file)
+        found = _read_stored(file)
         if found is not None and found.inputs == inputs:
             return _answer(command, found)
         started = time.monotonic()
@@ -136,7 +136,7 @@ class Evaluator:
             verdict = outcome.verdict.model_copy(update={"reason": reason})
             outcome = outcome.model_copy(update={"verdict": verdict})
         if command.request == command.cycle == own_cycle:
-            record = Record(
+            record = StoredEvaluation(
                 inputs=inputs,
                 judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=round(time.monotonic() - started, 3),
@@ -252,9 +252,9 @@ def _as_json(slices: Mapping[By, Mapping[str, SliceFigures]]) -> dict[str, JsonV
     return {by: {name: found.model_dump() for name, found in of.items()} for by, of in slices.items()}
 
 
-def _read_record(file: Path) -> Record | None:
+def _read_stored(file: Path) -> StoredEvaluation | None:
     """What an earlier evaluation left; null where there is none that can be read."""
     try:
-        return Record.model_validate_json(file.read_bytes())
+        return StoredEvaluation.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None

@@ -41,7 +41,7 @@ class Monitor:
         self._unwritable = ""
 
     def run(self) -> None:
-        """Until `Stop`."""
+        """Sample every ``monitoring.interval_seconds`` until the supervisor says `Stop`."""
         channel, pause = self._context.channel, _FIRST_SAMPLE_SECONDS
         while not channel.stopping.is_set():
             try:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon import log
-from daemon.workers.monitor.lines import Example, Line, parse
+from daemon.workers.monitor.metrics_lines import Example, Line, parse
 from engine import disk
 
 METRICS = "metrics.jsonl"
@@ -81,9 +81,9 @@ def follow(metrics: Path, folder: Path) -> RunSummary:
 
 def _forget(position: Position, folder: Path) -> Position:
     """Have readers of the event file forget all of it, and begin to read the metrics anew."""
-    from daemon.workers.monitor import events
+    from daemon.workers.monitor import tensorboard
 
-    written = events.append(folder / position.events, position.written, [events.restart(time.time())])
+    written = tensorboard.append(folder / position.events, position.written, [tensorboard.restart(time.time())])
     return Position(events=position.events, written=written)
 
 
@@ -95,9 +95,9 @@ def _cut(events: Path, written: int) -> None:
 
 def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> Position:
     """Write what ``lines`` say behind what is good of the event file."""
-    from daemon.workers.monitor import events
+    from daemon.workers.monitor import tensorboard
 
-    records = [] if position.written else [events.opening(written_at)]
+    records = [] if position.written else [tensorboard.opening(written_at)]
     summary = position.summary
     split = lines.splitlines(keepends=True)
     for line in split:
@@ -110,7 +110,7 @@ def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> 
     return Position(
         events=position.events,
         read=position.read + len(lines),
-        written=events.append(folder / position.events, position.written, records),
+        written=tensorboard.append(folder / position.events, position.written, records),
         line_bytes=len(split[-1]),
         line_sum=zlib.crc32(split[-1]),
         summary=summary,
@@ -119,14 +119,14 @@ def _take(lines: bytes, position: Position, folder: Path, written_at: float) -> 
 
 def _records(line: Line, at: float) -> Iterator[bytes]:
     """What TensorBoard is told of a line."""
-    from daemon.workers.monitor import events
+    from daemon.workers.monitor import tensorboard
 
     if line.values:
-        yield events.scalars(at, line.step, {_tag(name): value for name, value in line.values.items()})
+        yield tensorboard.scalars(at, line.step, {_tag(name): value for name, value in line.values.items()})
     if line.histograms:
-        yield events.histograms(at, line.step, line.histograms)
+        yield tensorboard.histograms(at, line.step, line.histograms)
     if line.examples:
-        yield events.text(at, line.step, "examples", _table(line.examples))
+        yield tensorboard.text(at, line.step, "examples", _table(line.examples))
 
 
 def _table(examples: Sequence[Example]) -> str:

@@ -41,11 +41,11 @@ class Summary:
                 status = metrics.stat()
             except FileNotFoundError:
                 continue  # tidied away
-            mark = (status.st_mtime_ns, status.st_size)
-            if self._seen.get(cycle) == mark:
+            fingerprint = (status.st_mtime_ns, status.st_size)
+            if self._seen.get(cycle) == fingerprint:
                 continue
             summary = runs.follow(metrics, self._paths.tensorboard / version_name(cycle))
-            self._seen[cycle] = mark
+            self._seen[cycle] = fingerprint
             if self._newest is None or cycle >= self._newest[0]:
                 self._newest = cycle, summary
             grown = True

@@ -12,7 +12,7 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from daemon.workers.monitor.lines import Histogram
+from daemon.workers.monitor.metrics_lines import Histogram
 
 
 def opening(at: float) -> bytes:
