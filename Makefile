@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
 
-.PHONY: help install lint format test check walk demo soak clients start stop status bench bench-serve bench-train docs clean
+.PHONY: help install lint format test check walk demo soak clients start stop status bench bench-serve bench-train compare docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -76,6 +76,9 @@ bench-serve: $(VENV)/installed-dev ## answering beside transformers and llama.cp
 bench-train: $(VENV)/installed-dev ## training beside transformers.Trainer and a loop written by hand
 	@$(BIN)/python bench/bench_train.py
 	@$(BIN)/python bench/bench_tokenising.py
+
+compare: $(VENV)/installed-dev ## what this commit computes beside another one (BEFORE=COMMIT): equal after a change of structure
+	$(BIN)/python bench/compare_commits.py $(BEFORE)
 
 docs: $(VENV)/kernel ## what is generated from the code
 	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml
