@@ -124,12 +124,12 @@ def run(trial: Trial, text: bytes, *, final: bool) -> Result:
     torch.set_num_threads(1)
     settings = TrainingSettings(
         batch_size=BATCH,
-        accumulation=1,
-        length=LENGTH,
+        gradient_accumulation=1,
+        sequence_length=LENGTH,
         max_steps=trial.steps,
         learning_rate=trial.rate,
         warmup_share=0.05,
-        clip=0.5,
+        max_grad_norm=0.5,
         validate_every=math.ceil(trial.steps / VALIDATIONS) if final else trial.steps,
         checkpoint_every=trial.steps,
         early_stopping_patience=0,

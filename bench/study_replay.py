@@ -63,10 +63,10 @@ SETTINGS: dict[str, dict[str, object]] = {
     "model": {"preset": "tiny"},
     "tokenizer": {"vocabulary": 4096},
     "training": {
-        "length": 512,
+        "sequence_length": 512,
         "epochs": 3.0,
         "batch_size": 8,
-        "accumulation": 1,
+        "gradient_accumulation": 1,
         "validate_every": 50,
         "learning_rate": 1e-3,
         "threads": 1,

@@ -143,7 +143,7 @@ def forecast(question: Question) -> Forecast:
     model, vocabulary, training = question.model, question.vocabulary, question.recipe
     placement = device.resolve(training.device, training.precision, model.family)
     parameters = registry.parameter_count(model, vocabulary)
-    is_large = 6 * parameters * training.batch_size * training.length > _LARGE_STEP
+    is_large = 6 * parameters * training.batch_size * training.sequence_length > _LARGE_STEP
     layers_tried = _PART_LAYERS if is_large else (model.shape.layers,)
     rows_tried = _PART_ROWS if is_large else (1, training.batch_size)
     probes = {at: _probe_apart(question, *at) for at in itertools.product(layers_tried, rows_tried)}
@@ -161,8 +161,8 @@ def forecast(question: Question) -> Forecast:
     rows = max(1, fitting)
     seconds = of_whole({at: each.seconds for at, each in probes.items()}, rows)
     copies = of_whole({at: each.saved_bytes for at, each in probes.items()}, rows)
-    rate = rows * training.length / seconds
-    peak_rate = flops.peak(model, vocabulary, rows * training.length, placement)
+    rate = rows * training.sequence_length / seconds
+    peak_rate = flops.peak(model, vocabulary, rows * training.sequence_length, placement)
     return Forecast(
         family=model.family,
         parameters=parameters,
@@ -173,10 +173,10 @@ def forecast(question: Question) -> Forecast:
         inference_bytes=_held_bytes(question) + _overhead_apart(question),
         inference_rows=question.inference.max_batch,
         batch_size=fitting,
-        accumulation=training.accumulation * training.batch_size // rows,
+        accumulation=training.gradient_accumulation * training.batch_size // rows,
         tokens_per_second=rate,
         gemm_flops=peak_rate,
-        share_of_gemm=flops.per_token(model, vocabulary, training.length) * rate / peak_rate,
+        share_of_gemm=flops.per_token(model, vocabulary, training.sequence_length) * rate / peak_rate,
     )
 
 
@@ -193,10 +193,10 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
 
     times: list[float] = []
     saved: list[int] = []
-    vocabulary, length = question.vocabulary, question.training.length
+    vocabulary, length = question.vocabulary, question.training.sequence_length
     placement = device.resolve(question.training.device, question.training.precision, question.model.family)
     settings = question.recipe.model_copy(
-        update={"batch_size": rows, "accumulation": 1, "max_steps": _STEPS, "early_stopping_patience": 0}
+        update={"batch_size": rows, "gradient_accumulation": 1, "max_steps": _STEPS, "early_stopping_patience": 0}
     )
     if settings.threads:
         torch.set_num_threads(settings.threads)

@@ -124,7 +124,7 @@ for batch in rows.split(settings.batch_size):
         logits = forward(ids)
         loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
     optimizer.step()
     optimizer.zero_grad()
     if not contestant.stepped(loss.detach(), ids[:, 1:].numel()):

@@ -76,7 +76,7 @@ with tempfile.TemporaryDirectory() as folder:
             weight_decay=settings.weight_decay,
             adam_beta1=settings.beta1,
             adam_beta2=settings.beta2,
-            max_grad_norm=settings.clip,
+            max_grad_norm=settings.max_grad_norm,
             train_sampling_strategy="sequential",
             torch_compile=contestant.compiled,
             save_strategy="no",

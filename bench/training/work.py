@@ -66,8 +66,8 @@ def training(size: Size, steps: int) -> TrainingSettings:
     """Settings of our loop; the peers take theirs from here."""
     return TrainingSettings(
         batch_size=size.batch_size,
-        accumulation=1,
-        length=size.length,
+        gradient_accumulation=1,
+        sequence_length=size.length,
         max_steps=steps,
         learning_rate=size.learning_rate,
         schedule="constant",

@@ -77,9 +77,12 @@ def largest(found: Sequence[Mapping[str, Json]]) -> str | None:
 def lines(found: dict[str, Json]) -> dict[str, str]:
     """The same for people."""
     numbers = _numbers(found)
-    fits = f"batch_size {numbers['batch_size']:.0f}, accumulation {numbers['accumulation']:.0f}"
+    fits = f"batch_size {numbers['batch_size']:.0f}, gradient_accumulation {numbers['accumulation']:.0f}"
     if not numbers["batch_size"]:
-        fits = "not even one row fits: lower training.length, set training.recompute, or take a smaller model"
+        fits = (
+            "not even one row fits: lower training.sequence_length, set training.activation_checkpointing, "
+            "or use a smaller model"
+        )
     which = f", of version {found['version']}, which serves" if "version" in found else ""
     seconds = _CYCLE_PASSES * _CYCLE_TOKENS / numbers["tokens_per_second"] if numbers["tokens_per_second"] else None
     return {

@@ -18,8 +18,9 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from control.paths import Paths
-from daemon.settings import profiles
+from daemon.settings import profiles, unread
 from daemon.settings.sections import Tables
+from engine.config import renamed
 
 ENVIRONMENT_PREFIX = "THORD__"
 """``THORD__TRAINING__LEARNING_RATE=1e-4`` sets ``training.learning_rate``."""
@@ -44,12 +45,14 @@ class Loaded:
     Attributes:
         why: how the profile was chosen, in words.
         origins: dotted key to the place that set it; keys at their default are absent.
+        warnings: old names of settings in use, and environment variables that look like settings and are not read.
     """
 
     tables: Tables
     profile: str
     why: str
     origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,13 @@ class _Value:
 
 
 class _Layers:
-    """Values by location; a later one takes the place of an earlier one."""
+    """Values by location, under the settings' new names; a later one takes the place of an earlier one."""
 
     def __init__(self) -> None:
         self.values: dict[Location, _Value] = {}
         self.faults: list[str] = []
+        self.warnings: list[str] = []
+        self._written: dict[Location, tuple[str, str]] = {}
 
     def put_table(self, table: Mapping[str, JsonValue], origin: str, at: Location = ()) -> None:
         for key, value in table.items():
@@ -73,6 +78,14 @@ class _Layers:
                 self.put((*at, key), value, origin)
 
     def put(self, location: Location, value: JsonValue, origin: str) -> None:
+        given = ".".join(location)
+        if given in renamed.RENAMED:
+            self.warnings.append(f"{origin}: {renamed.warning(given)}")
+            location = tuple(renamed.RENAMED[given].split("."))
+        name, place = self._written.get(location, (given, origin))
+        if name != given and place == origin:
+            self.faults.append(f"{origin}: {name} and {given} are the same setting: remove the old name")
+        self._written[location] = given, origin
         self.values[location] = _Value(value, origin)
 
     def nested(self) -> Table:
@@ -123,7 +136,7 @@ def load(paths: Paths, profile: str | None = None, overrides: Sequence[str] = ()
 
     name, why = _choose_profile(given)
     layers = _Layers()
-    layers.faults = given.faults
+    layers.faults, layers.warnings = given.faults, given.warnings
     try:
         file = profiles.find(name)
         layers.put_table(_for_family(_read_toml(file, layers.faults), given), f"profile {name} ({file})")
@@ -140,7 +153,7 @@ def load(paths: Paths, profile: str | None = None, overrides: Sequence[str] = ()
     if layers.faults:
         raise SettingsError(layers.faults)
     origins = {".".join(location): entry.origin for location, entry in layers.values.items()}
-    return Loaded(tables, name, why, origins)
+    return Loaded(tables, name, why, origins, (*layers.warnings, *unread.warnings(os.environ)))
 
 
 def _read_toml(file: Path, faults: list[str]) -> Table:

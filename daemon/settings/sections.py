@@ -253,10 +253,10 @@ class Tables(Section):
                 f"data.min_conversations ({self.data.min_conversations}) is larger than "
                 f"data.max_conversations_per_cycle ({most}): no cycle could ever run"
             )
-        if self.training.length > self.model.shape.context:
+        if self.training.sequence_length > self.model.shape.context:
             raise ValueError(
-                f"training.length ({self.training.length}) is larger than the context of the model "
-                f"({self.model.shape.context}): lower training.length or raise model.context"
+                f"training.sequence_length ({self.training.sequence_length}) is larger than the context of the model "
+                f"({self.model.shape.context}): lower training.sequence_length or raise model.context"
             )
         if FAMILIES[self.model.family].reads_bytes and self.tokenizer.kind != "bytes":
             raise ValueError(f'model.family "{self.model.family}" reads bytes: set tokenizer.kind to "bytes"')

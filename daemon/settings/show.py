@@ -5,11 +5,9 @@ python -m daemon.settings.show [--home DIR]
 
 import argparse
 import json
-import os
 import sys
 
 from control.paths import find
-from daemon.settings import unread
 from daemon.settings.load import SettingsError, load
 
 
@@ -26,7 +24,7 @@ def main() -> int:
         "profile": loaded.profile,
         "why": loaded.why,
         "origins": dict(loaded.origins),
-        "warnings": unread.warnings(os.environ),
+        "warnings": loaded.warnings,
     }
     print(json.dumps({"settings": loaded.tables.model_dump(mode="json"), **told}))
     return 0

@@ -14,7 +14,7 @@ from control import paths as places
 from control.paths import Paths
 from daemon import log
 from daemon.messages import WorkerName
-from daemon.settings import machine, unread
+from daemon.settings import machine
 from daemon.settings.load import Loaded, SettingsError, load
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor import activation, home, sockets
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role
         if given.check:
             loaded = load(paths, given.profile, given.settings)
             machine.check(loaded)
-            for warning in unread.warnings(os.environ):
+            for warning in loaded.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
             print(f"the settings are in order; profile {loaded.profile}, {loaded.why}")
         else:
@@ -68,7 +68,7 @@ def _run(
     with contextlib.closing(Lock(paths)):
         _open_log(paths, loaded.tables.supervision)
         log.get(__name__).info("thord starts", home=str(paths.state), profile=loaded.profile, why=loaded.why)
-        for warning in unread.warnings(os.environ):
+        for warning in loaded.warnings:
             log.get(__name__).warning(warning)
         bound = sockets.bind(paths, loaded.tables.api, given)
         try:

@@ -13,7 +13,6 @@ from pydantic import JsonValue
 from control.paths import Paths
 from daemon import log
 from daemon.messages import ServiceHealth, WorkerName
-from daemon.settings import unread
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
 from daemon.settings.sections import Tables
@@ -99,7 +98,7 @@ class Supervisor:
         return {
             "state": self.state,
             "reasons": [*reasons(self.state, self.workers.permanent_states(), self.troubles.reasons())],
-            "warnings": [*unread.warnings(os.environ)],
+            "warnings": [*self._loaded.warnings],
             "home": str(self.paths.state),
             "pid": os.getpid(),
             "uptime_seconds": time.monotonic() - self.started_at,
@@ -114,7 +113,7 @@ class Supervisor:
             "origins": dict(self._loaded.origins),
             "profile": self._loaded.profile,
             "why": self._loaded.why,
-            "warnings": [*unread.warnings(os.environ)],
+            "warnings": [*self._loaded.warnings],
         }
 
     @property
@@ -185,6 +184,8 @@ class Supervisor:
             finally:
                 if self._told_ready:  # else it follows when the workers are up
                     self._notifier.ready(self._describe())  # after a failed reload too, or systemd waits for ever
+            for warning in loaded.warnings:
+                _logger.warning(warning)
             _logger.info("settings reloaded", applied=list(found.applied), needs_restart=found.needs_restart)
             return found
 

@@ -11,7 +11,7 @@ class EvaluationSettings(Section):
     max_conversations: int = Field(
         200, gt=0, description="Held-out conversations judged on, in the order of their hash."
     )
-    length: int = Field(512, gt=0, description="Tokens seen at once.")
+    sequence_length: int = Field(512, gt=0, description="Tokens seen at once.")
     batch_size: int = Field(8, gt=0, description="Rows at once.")
     sample_prompts: tuple[str, ...] = Field(
         (), description="Prompts answered by every version; empty takes some of the held-out ones."
@@ -23,7 +23,7 @@ class GateSettings(Section):
     """``[gate]``: what a candidate must show to be promoted. Fails closed."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Confidence that a candidate is better.")
-    draws: int = Field(10_000, gt=0, description="Draws of the paired bootstrap.")
+    bootstrap_resamples: int = Field(10_000, gt=0, description="Draws of the paired bootstrap.")
     min_conversations: int = Field(
         5, gt=0, description="Held-out conversations without which a cycle is skipped, and nothing is promoted."
     )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.config import renamed
 from engine.config.distributed import DistributedSettings
 from engine.config.placement import Device, Precision
 from engine.objectives import OBJECTIVES
@@ -39,10 +40,10 @@ class TrainingSettings(Section):
     batch_size: int | None = Field(
         None, examples=[8], gt=0, description="Packed rows in one microbatch. Unset: few for little data, at most 8."
     )
-    accumulation: int | None = Field(
+    gradient_accumulation: int | None = Field(
         None, examples=[1], gt=0, description="Microbatches in one optimizer step. Unset: more than one for much data."
     )
-    length: int = Field(512, gt=0, description="Tokens in a packed row.")
+    sequence_length: int = Field(512, gt=0, description="Tokens in a packed row.")
     learning_rate: float | None = Field(
         None,
         examples=[3e-4],
@@ -68,18 +69,18 @@ class TrainingSettings(Section):
     embedding_weight_decay: float = Field(0.1, ge=0, description="On embeddings and heads.")
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first moment.")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second moment.")
-    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     augmented_copies: int = Field(
         0, ge=0, description="Copies of each dialogue to learn from too, the user's turns in it typed carelessly."
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target spread over the vocabulary.")
-    average: float = Field(
+    ema_decay: float = Field(
         0.0, ge=0, lt=1, examples=[0.999], description="Decay of a moving average of the weights, published instead."
     )
     kl_weight: float = Field(
         0.0, ge=0, description="Weight of staying close to the version in service, by KL divergence, in a later cycle."
     )
-    recompute: Recompute = Field(
+    activation_checkpointing: Recompute = Field(
         "none", description="Blocks whose activations are computed again instead of kept: less memory, more time."
     )
     compile: bool = Field(
@@ -95,7 +96,7 @@ class TrainingSettings(Section):
         "always gives way to them.",
     )
     log_every: int = Field(10, gt=0, description="Steps between lines of the log and of metrics.jsonl.")
-    look_every: int = Field(
+    inspect_every: int = Field(
         500,
         ge=0,
         description="Steps between histograms of weights and gradients and example predictions, besides the first and "
@@ -130,6 +131,11 @@ class TrainingSettings(Section):
             raise ValueError(f"there is no objective '{value}'; there are {', '.join(OBJECTIVES)}")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _recorded_under_old_names(cls, given: object) -> object:
+        return renamed.with_new_names("training", given) if isinstance(given, dict) else given
+
     @field_validator("checkpoint_folder")
     @classmethod
     def _is_the_same_wherever_thord_starts(cls, value: str) -> str:
@@ -140,15 +146,15 @@ class TrainingSettings(Section):
     @model_validator(mode="after")
     def _can_be_shared(self) -> "TrainingSettings":
         ranks = self.distributed.world_size
-        rows = (self.batch_size or 1) * (self.accumulation or 1)
+        rows = (self.batch_size or 1) * (self.gradient_accumulation or 1)
         if rows > MOST_ROWS:
             raise ValueError(
-                f"batch_size x accumulation ({rows}) is more than the {MOST_ROWS} rows that a step may have"
+                f"batch_size x gradient_accumulation ({rows}) is more than the {MOST_ROWS} rows that a step may have"
             )
         if self.batch_size is not None and rows % ranks:
             raise ValueError(
-                f"the rows of a step, batch_size x accumulation ({rows}), must be a multiple of the processes that "
-                f"share them, distributed.processes x distributed.hosts ({ranks})"
+                f"the rows of a step, batch_size x gradient_accumulation ({rows}), must be a multiple of the "
+                f"processes that share them, distributed.processes x distributed.hosts ({ranks})"
             )
         if ranks > 1 and self.distributed.strategy == "fsdp" and self.optimizer == "adamw8bit":
             raise ValueError("optimizer 'adamw8bit' keeps whole moments, which fsdp cannot share; take strategy 'ddp'")

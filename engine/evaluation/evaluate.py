@@ -147,7 +147,7 @@ def measure_version(
 ) -> Likelihood:
     """The likelihood of each conversation under one version."""
     documents = encode_documents(version.tokenizer, conversations)
-    length, batch_size = settings.length, settings.batch_size
+    length, batch_size = settings.sequence_length, settings.batch_size
     return measure(version.model, documents, length=length, batch_size=batch_size, advance=advance)
 
 

@@ -52,7 +52,7 @@ def judge(
         ValueError: it names one that the gate cannot compare by.
     """
     primary = MEASURES[policy.primary]
-    overall = Pairing(primary, candidate, incumbent, settings.draws).compare(settings.confidence)
+    overall = Pairing(primary, candidate, incumbent, settings.bootstrap_resamples).compare(settings.confidence)
     guarded = _guarded(candidate, incumbent, settings, policy)
     slices = _judge_slices(guarded, settings)
     kind, reason = _decide(primary, overall, guarded, slices, settings, against)
@@ -88,7 +88,7 @@ def _guarded(candidate: Results, incumbent: Results, settings: GateSettings, pol
                 MEASURES[guard.measure],
                 candidate.slice(guard.by, name),
                 incumbent.slice(guard.by, name),
-                settings.draws,
+                settings.bootstrap_resamples,
             ),
         )
         for guard in policy.guards

@@ -23,7 +23,7 @@ after it was killed, the same lines go on where it was; called after it was fini
         base=None,
         model=ModelSettings(preset="tiny"),
         tokenizer=TokenizerSettings(vocabulary=400),
-        training=TrainingSettings(max_steps=5, length=64, learning_rate=1e-3),
+        training=TrainingSettings(max_steps=5, sequence_length=64, learning_rate=1e-3),
         settings={},
     )
     places = Places(folder=home / "run", snapshot=home / "snapshot", base=None, target=home / "versions" / "000001")

@@ -31,7 +31,8 @@ def apply(blocks: Sequence[nn.Module], which: Recompute) -> None:
         return
     if not blocks:
         raise NothingToRecomputeError(
-            f"training.recompute = '{which}': this model family has no blocks to compute again; set it to 'none'"
+            f"training.activation_checkpointing = '{which}': this model family has no blocks to "
+            "compute again; set it to 'none'"
         )
     for block in blocks if which == "full" else blocks[::_SELECTED]:
         _wrap(block)

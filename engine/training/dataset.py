@@ -57,8 +57,8 @@ def prepare(
         return shard.write(folder / name, encode.encode_conversations(tokenizer, conversations(validation=validation)))
 
     tokens = written("train", validation=False)
-    rows = Rows(tokens, settings.length)
-    held = Rows(written("validation", validation=True), settings.length)
+    rows = Rows(tokens, settings.sequence_length)
+    held = Rows(written("validation", validation=True), settings.sequence_length)
     if not len(rows):
         raise NothingToLearnError(
             "no token of this data is supervised: it has no plain text, and no assistant turn, or none that the model "

@@ -72,7 +72,7 @@ def steps_per_epoch(rows: int, settings: Recipe) -> int:
 
 
 def _rows_per_step(settings: Recipe) -> int:
-    return settings.batch_size * settings.accumulation
+    return settings.batch_size * settings.gradient_accumulation
 
 
 class Loop(Generic[B]):
@@ -96,7 +96,7 @@ class Loop(Generic[B]):
         blocks = registry.blocks(model)
         if settings.compile:
             compiling.apply(blocks, placement.device)
-        activation_checkpointing.apply(blocks, settings.recompute)
+        activation_checkpointing.apply(blocks, settings.activation_checkpointing)
         self._world = world
         world.spread(self._module, blocks)
         self._objective = objective
@@ -108,7 +108,7 @@ class Loop(Generic[B]):
         self._reporter = reporter
         self._examples = examples
         self._optimizer = optimizers.make(self._module, model.family.embeddings, settings, placement.dtype)
-        self._average = Average(self._module, settings.average)
+        self._average = Average(self._module, settings.ema_decay)
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)
         self._branches_at = branches_at(self._steps, settings)
@@ -282,7 +282,7 @@ class Loop(Generic[B]):
             for weight in self._module.parameters():
                 if weight.grad is not None:
                     weight.grad /= self._progress.loss_scale
-        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.max_grad_norm)
         return self._world.gathered(norm).item()
 
     def _validate(self) -> bool:
@@ -313,7 +313,7 @@ class Loop(Generic[B]):
 
     def _look(self) -> None:
         """Take a closer look in the first step, every so many, and in the last; it changes nothing."""
-        step, every = self._progress.step + 1, self._settings.look_every
+        step, every = self._progress.step + 1, self._settings.inspect_every
         if not every or (step % every and step not in (1, self._steps)):
             return
         examples: list[Example] = []

@@ -32,9 +32,12 @@ def check_smaller_helps(error: RuntimeError | MemoryError, rows: int, settings: 
     if not _is_out_of_memory(error):
         raise error
     if rows == 1:
-        advice = "" if settings.recompute == "full" else ', or set training.recompute = "full"'
+        advice = (
+            "" if settings.activation_checkpointing == "full" else ', or set training.activation_checkpointing = "full"'
+        )
         raise OutOfMemoryError(
-            f"memory does not suffice for one row of {settings.length} tokens: lower training.length{advice} ({error})"
+            f"memory does not suffice for one row of {settings.sequence_length} tokens: "
+            f"lower training.sequence_length{advice} ({error})"
         ) from error
 
 

@@ -42,7 +42,7 @@ class Recipe(TrainingSettings):
 
     epochs: float
     batch_size: int
-    accumulation: int
+    gradient_accumulation: int
     learning_rate: float
     validate_every: int
 
@@ -52,7 +52,7 @@ class Task:
     """What a run is about.
 
     Attributes:
-        rows: packed rows of ``training.length`` tokens to train on.
+        rows: packed rows of ``training.sequence_length`` tokens to train on.
         validated: whether there is something to validate on.
         parameters: weights of the model.
     """
@@ -72,7 +72,7 @@ def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EV
     fewest_between = _FEWEST_BETWEEN_OF_IMPORT if imported else _FEWEST_BETWEEN
     chosen = {
         "batch_size": batch_size,
-        "accumulation": accumulation,
+        "gradient_accumulation": accumulation,
         "epochs": settings.epochs or _epochs(task, steps_per_epoch) * variation.length,
         "learning_rate": settings.learning_rate or rate * variation.rate,
         "initial_minutes": settings.initial_minutes * variation.length,
@@ -108,7 +108,7 @@ def is_open(task: Task, settings: TrainingSettings) -> bool:
 def within(recipe: Recipe, task: Task, seconds_per_step: float) -> Recipe:
     """The recipe cut to ``initial_minutes``."""
     longest = max(1, int(recipe.initial_minutes * 60 / seconds_per_step))
-    steps = math.ceil(recipe.epochs * task.rows / (recipe.batch_size * recipe.accumulation))
+    steps = math.ceil(recipe.epochs * task.rows / (recipe.batch_size * recipe.gradient_accumulation))
     return recipe if steps <= longest else recipe.model_copy(update={"max_steps": longest})
 
 
@@ -116,13 +116,15 @@ def _batches(task: Task, settings: TrainingSettings) -> tuple[int, int]:
     """Rows at once, and how often that is a step; together they are a multiple of the ranks that share them."""
     ranks = settings.distributed.world_size
     if settings.batch_size is not None:
-        return settings.batch_size, settings.accumulation or 1
+        return settings.batch_size, settings.gradient_accumulation or 1
     rows = rows_a_step(task.rows, ranks)
-    if settings.accumulation is None:
+    if settings.gradient_accumulation is None:
         at_once = next(size for size in range(min(rows, MOST_ROWS_AT_ONCE), 0, -1) if rows % size == 0)
         return at_once, rows // at_once
-    multiple = ranks // math.gcd(settings.accumulation, ranks)
-    return math.ceil(min(rows / settings.accumulation, MOST_ROWS_AT_ONCE) / multiple) * multiple, settings.accumulation
+    multiple = ranks // math.gcd(settings.gradient_accumulation, ranks)
+    return math.ceil(
+        min(rows / settings.gradient_accumulation, MOST_ROWS_AT_ONCE) / multiple
+    ) * multiple, settings.gradient_accumulation
 
 
 def _epochs(task: Task, steps_per_epoch: float) -> float:

@@ -118,7 +118,7 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
         DivergedError: the guard gave up.
         ArtifactError: the base version, or a version at the target, is damaged.
         ImpossiblePlacementError: device or precision cannot be had here.
-        NothingToRecomputeError: ``training.recompute`` is set, and the family has no blocks.
+        NothingToRecomputeError: ``training.activation_checkpointing`` is set, and the family has no blocks.
         OutOfMemoryError: there is not enough for a single row.
         OSError: the disk is full or refused.
     """
@@ -294,9 +294,10 @@ def _model_settings(plan: Plan, places: Places) -> ModelSettings:
     settings = plan.model
     if places.base:
         settings = version.read_config(places.base).model.model_copy(update={"dropout": plan.model.dropout})
-    if plan.training.length > settings.shape.context:
+    if plan.training.sequence_length > settings.shape.context:
         raise ImpossiblePlanError(
-            f"training.length ({plan.training.length}) is beyond the context of the model ({settings.shape.context})"
+            f"training.sequence_length ({plan.training.sequence_length}) is beyond the context of the model "
+            f"({settings.shape.context})"
         )
     return settings
 

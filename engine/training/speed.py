@@ -46,5 +46,5 @@ def seconds_per_step(
         wall = time.perf_counter() - wall
         alone = (time.process_time() - processor) / torch.get_num_threads()
         taken.append(min(wall, alone) if on_cpu else wall)
-    rows_here = recipe.batch_size * recipe.accumulation / recipe.distributed.world_size
+    rows_here = recipe.batch_size * recipe.gradient_accumulation / recipe.distributed.world_size
     return _OPTIMIZER * min(taken) * rows_here / size

@@ -30,15 +30,15 @@ FAST = (
     "model.kv_heads=2",
     "model.feed_forward=128",
     "tokenizer.vocabulary=512",
-    "training.length=128",
+    "training.sequence_length=128",
     "training.threads=1",
     "training.epochs=8",
     "training.batch_size=4",
     "training.validate_every=20",
     "training.validation_share=0",  # all is learned at once; tests/daemon/workers/intake has what becomes of the rest
     "training.learning_rate=4e-3",
-    "evaluation.length=128",
-    "gate.draws=1000",
+    "evaluation.sequence_length=128",
+    "gate.bootstrap_resamples=1000",
     "supervision.stop_grace_seconds=10",
 )
 

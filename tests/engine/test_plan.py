@@ -78,8 +78,8 @@ def question(family="thor", precision="fp32", recompute="none", **shape):
         model=ModelSettings(family=family, preset="tiny", **shape),
         tokenizer=TokenizerSettings(kind="bytes"),
         training=TrainingSettings(
-            device="cpu", precision=precision, threads=1, batch_size=4, length=256, max_steps=4, validation_share=0.0,
-            checkpoint_every=100, validate_every=100, recompute=recompute,
+            device="cpu", precision=precision, threads=1, batch_size=4, sequence_length=256, max_steps=4,
+            validation_share=0.0, checkpoint_every=100, validate_every=100, activation_checkpointing=recompute,
         ),
     )  # fmt: skip
 
@@ -173,7 +173,7 @@ def test_every_preset_can_be_planned(family, preset):
 def test_a_step_of_800m_fits_into_24_gib_as_planned():
     """The plan knows parts of one and two layers; the whole is then trained for a few steps."""
     asked = question("thor", "bf16", "full").model_copy(update={"model": ModelSettings(preset="800m")})
-    training = asked.training.model_copy(update={"batch_size": 1, "length": 512, "threads": 0})
+    training = asked.training.model_copy(update={"batch_size": 1, "sequence_length": 512, "threads": 0})
     asked = asked.model_copy(update={"training": training, "tokenizer": TokenizerSettings()})
     found = plan.forecast(asked)
     assert found.batch_size == 1, f"it needs {found.training_bytes} bytes, {found.available_bytes} are free"
@@ -221,12 +221,14 @@ def test_the_cache_is_counted(monkeypatch):
 
 def test_the_command_says_what_is_wrong():
     asked = question("char_lstm")
-    asked = asked.model_copy(update={"training": asked.training.model_copy(update={"recompute": "full"})})
+    asked = asked.model_copy(
+        update={"training": asked.training.model_copy(update={"activation_checkpointing": "full"})}
+    )
     command = [sys.executable, "-m", "engine.plan", "-"]
     ended = subprocess.run(
         command, input=asked.model_dump_json(), capture_output=True, text=True, check=False, cwd=REPOSITORY
     )
     assert ended.returncode == 1
-    assert "training.recompute" in ended.stderr
+    assert "training.activation_checkpointing" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
-    assert json.loads(asked.model_dump_json())["training"]["recompute"] == "full"
+    assert json.loads(asked.model_dump_json())["training"]["activation_checkpointing"] == "full"

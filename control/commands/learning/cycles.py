@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,11 @@ _OVERRIDES: dict[str, tuple[Callable[[str], float | str], str]] = {
     "epochs": (float, "passes over the data"),
     "steps": (positive, "optimizer steps, in place of --epochs"),
     "batch_size": (positive, "sequences in a batch"),
-    "accumulation": (positive, "batches to a step"),
+    "gradient_accumulation": (positive, "batches in an optimizer step"),
     "learning_rate": (float, "peak learning rate"),
     "warmup_share": (float, "share of the steps spent warming up"),
     "weight_decay": (float, "on matrices"),
-    "length": (positive, "tokens in a sequence"),
+    "sequence_length": (positive, "tokens in a sequence"),
     "checkpoint_folder": (str, "where checkpoints lie, a folder a cycle"),
     "seed": (int, "of every random choice"),
 }
@@ -36,6 +37,9 @@ _BROKEN_OFF = frozenset({"failed", "cancelled"})
 """How a cycle ends whose version may never have been published."""
 
 _KEY_OF_OPTION = {"steps": "max_steps"}
+
+_OLD_OPTIONS = {"accumulation": "gradient_accumulation", "length": "sequence_length"}
+"""Options of ``train`` that were renamed with the settings they stand for: old name to new name."""
 
 
 class TrainOptions(Options):
@@ -117,6 +121,8 @@ def add(commands: Commands) -> None:
         train.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="DIR" if kind is str else "N", help=meaning
         )
+    for old, new in _OLD_OPTIONS.items():
+        train.add_argument(f"--{old}", type=_OVERRIDES[new][0], help=argparse.SUPPRESS)
     train.add_argument("-w", "--wait", action="store_true", help="show progress and return when the cycle has ended")
 
     evaluate = commands.add(
@@ -173,6 +179,7 @@ def _add_pauses(commands: Commands) -> None:
 
 
 def _train(options: TrainOptions) -> int:
+    _take_old_options(options)
     overrides: dict[str, Json] = {
         _KEY_OF_OPTION.get(name, name): value
         for name in _OVERRIDES
@@ -198,6 +205,19 @@ def _train(options: TrainOptions) -> int:
     else:
         cycle_text.say_outcome(cycle, waiting)
     return _status_of(cycle)
+
+
+def _take_old_options(options: TrainOptions) -> None:
+    """Take a value given by an old name for one by the new name, and say so."""
+    for old, new in _OLD_OPTIONS.items():
+        if (value := getattr(options, old, None)) is not None:
+            names = f"--{old}", f"--{new.replace('_', '-')}"
+            if getattr(options, new) is not None:
+                raise errors.UsageError(
+                    f"{names[0]} is the old name of {names[1]}, and both are given: remove {names[0]}"
+                )
+            output.say_error(f"warning: {names[0]} was renamed to {names[1]}")
+            setattr(options, new, value)
 
 
 def _follow(thord: Thord, number: int, options: Options) -> Cycle:

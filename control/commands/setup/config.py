@@ -37,9 +37,12 @@ def _config(options: ConfigOptions) -> int:
         resolved = resolve_settings(options.home)
         warnings = list(missing(resolved["settings"]))
         if options.json:
+            warnings = [*resolved.get("warnings", ()), *warnings]
             output.emit({"ok": True, "profile": resolved["profile"], "why": resolved["why"], "warnings": warnings})
         else:
             output.say(f"{thord.paths.config} is fine; profile {resolved['profile']}, {resolved['why']}")
+            for warning in resolved.get("warnings", ()):
+                output.say_error(f"warning: {output.clean(warning)}")
             for warning in warnings:
                 output.say_error(f"warning: {output.clean(warning)}; it is watched once it is there")
         return exit_status.DONE

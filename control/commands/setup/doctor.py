@@ -92,7 +92,7 @@ def _plan_sizes(options: DoctorOptions) -> int:
         return exit_status.DONE
     output.columns(sizing.HEAD, map(sizing.row, found))
     if largest is None:
-        output.say("none can be trained here while it answers: lower training.length or inference.max_batch")
+        output.say("none can be trained here while it answers: lower training.sequence_length or inference.max_batch")
     else:
         output.say(f"the largest that can be trained here while it answers: {largest} (model.preset)")
     return exit_status.DONE

@@ -10,6 +10,7 @@ from daemon import log
 from daemon.supervisor.store.records import Version, utc_now
 from daemon.supervisor.store.store import Store
 from engine import artifacts
+from engine.config import renamed
 from engine.manifest import read_manifest
 
 _logger = log.get(__name__)
@@ -64,6 +65,7 @@ def details(paths: Paths, number: int) -> dict[str, JsonValue]:
     except artifacts.ArtifactError as error:
         return {**told, "damaged": str(error)}
     shown = manifest.model_dump(mode="json", include={"family", "seed", "settings", "libraries", "training_seconds"})
+    shown["settings"] = renamed.tables_with_new_names(manifest.settings)
     sums = {"tokenizer_sha256": manifest.tokenizer_sha256, "snapshot_sha256": manifest.snapshot_sha256}
     return {**told, **shown, **sums, "training_metrics": dict(manifest.metrics)}
 

@@ -4,10 +4,11 @@ import datetime
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from control.quality import quality
 from daemon.cycle import FINAL, CycleState
+from engine.config import renamed
 from engine.variation import Variation
 
 VersionState = Literal["available", "rejected", "quarantined"]
@@ -54,6 +55,11 @@ class CycleRequest(Record):
     split: bool = False
     base: int | None = None
     overrides: dict[str, JsonValue] = {}
+
+    @field_validator("overrides")
+    @classmethod
+    def _recorded_under_old_names(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        return renamed.with_new_names("training", value)
 
     @property
     def files(self) -> tuple[str, ...]:

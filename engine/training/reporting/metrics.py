@@ -53,12 +53,12 @@ def constants(
 ) -> Constants:
     """Those of a run; its products are measured for some milliseconds."""
     supervised = float(data.supervised.mean()) if len(data.ids) else 1.0
-    microbatch = training.batch_size * training.length
+    microbatch = training.batch_size * training.sequence_length
     return Constants(
         device=placement.device.type,
         parameters=registry.parameter_count(model, tokenizer.vocabulary),
         characters_per_token=_characters_per_token(tokenizer, data),
-        operations_per_token=flops.per_token(model, tokenizer.vocabulary, training.length, supervised),
+        operations_per_token=flops.per_token(model, tokenizer.vocabulary, training.sequence_length, supervised),
         peak_operations_per_second=flops.peak(model, tokenizer.vocabulary, microbatch, placement),
     )
 

@@ -170,6 +170,16 @@ def test_train_sends_absolute_paths_and_only_the_settings_that_were_given(
     }
 
 
+def test_options_that_were_renamed_still_work_and_say_so(stand_in: StandIn, ctl: Ctl) -> None:
+    done = ctl("train", "--accumulation", "2", "--length", "64")
+    (body,) = stand_in.bodies("/v1/cycles")
+    assert isinstance(body, dict)
+    assert body["overrides"] == {"gradient_accumulation": 2, "sequence_length": 64}
+    assert "warning: --accumulation was renamed to --gradient-accumulation" in done.stderr
+    assert ctl("train", "--length", "64", "--sequence-length", "32").returncode == 2
+    assert "--accumulation " not in ctl("train", "--help").stdout
+
+
 def test_a_corpus_known_by_name_is_no_path_and_is_split(stand_in: StandIn, ctl: Ctl) -> None:
     ctl.json("train", "--corpus", "enwik8", "./enwik8")
     (body,) = stand_in.bodies("/v1/cycles")

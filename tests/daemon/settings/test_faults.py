@@ -13,8 +13,8 @@ from engine.config.training import TrainingSettings
         ({"epochs": -1}, "training.epochs: Input should be greater than 0"),
         ({"distributed": {"hosts": 0}}, "training.distributed.hosts: Input should be greater than 0"),
         (
-            {"batch_size": 1_000_000, "accumulation": 1_000},
-            "batch_size x accumulation (1000000000) is more than the 1048576 rows that a step may have",
+            {"batch_size": 1_000_000, "gradient_accumulation": 1_000},
+            "batch_size x gradient_accumulation (1000000000) is more than the 1048576 rows that a step may have",
         ),
     ],
 )

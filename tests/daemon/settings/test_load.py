@@ -68,7 +68,7 @@ def test_a_folder_to_watch_is_somewhere_wherever_thord_was_started(paths: Paths,
     [
         (
             "batch_size = 3\n[training.distributed]\nprocesses = 2",
-            r"batch_size x accumulation \(3\), must be a multiple",
+            r"batch_size x gradient_accumulation \(3\), must be a multiple",
         ),
         (
             'optimizer = "adamw8bit"\n[training.distributed]\nprocesses = 2\nstrategy = "fsdp"',
@@ -92,7 +92,7 @@ def test_what_processes_cannot_do_together_is_refused(paths: Paths, table: str, 
         (b'profile = "huge"\n', "no such profile; known: a"),
         (b"training = 3\n", "training = 3"),
         (b"[data]\nmin_conversations = 500\nmax_conversations_per_cycle = 100\n", "no cycle could ever run"),
-        (b"[training]\nlength = 9999\n", "larger than the context of the model"),
+        (b"[training]\nsequence_length = 9999\n", "larger than the context of the model"),
         (b'[model]\nfamily = "agiformer"\n', 'set tokenizer.kind to "bytes"'),
         (b'[model]\npreset = "124m"\n', "family 'thor' has no preset '124m'; it has tiny, small"),
         (b'[model]\nfamily = "gpt2"\nkv_heads = 2\n', "family 'gpt2' does not know kv_heads; it knows hidden, layers"),
@@ -123,7 +123,7 @@ def test_every_profile_is_valid_and_builds_on_defaults(paths: Paths, name: str) 
 
 def test_another_family_leaves_out_what_the_profile_says_of_its_own(paths: Paths) -> None:
     paths.config.write_text('profile = "gpu-16gb"\n[model]\nfamily = "gpt2"\n')
-    tables = load(paths, overrides=["training.length=1024"]).tables
+    tables = load(paths, overrides=["training.sequence_length=1024"]).tables
     assert (tables.model.preset, tables.tokenizer.vocabulary) == (None, 32_768)
     paths.config.write_text('profile = "gpu-16gb"\n[model]\nfamily = "thor"\n')
     assert load(paths).tables.model.preset == "xl"
@@ -139,10 +139,10 @@ def test_reload_tells_what_applies_from_what_needs_a_restart() -> None:
     old = Tables()
     inference = {"max_batch": 2, "max_queue": 9}
     new = Tables.model_validate(
-        {"api": {"port": 9, "max_body_megabytes": 9}, "gate": {"draws": 5}, "inference": inference}
+        {"api": {"port": 9, "max_body_megabytes": 9}, "gate": {"bootstrap_resamples": 5}, "inference": inference}
     )
     found = changes(old, new)
-    assert found.applied == ("api.max_body_megabytes", "gate.draws", "inference.max_queue")
+    assert found.applied == ("api.max_body_megabytes", "gate.bootstrap_resamples", "inference.max_queue")
     assert found.needs_restart == {"api.port": "thorctl restart", "inference.max_batch": "thorctl restart server"}
 
 
@@ -167,8 +167,8 @@ def test_generated_files_are_up_to_date(file: str) -> None:
 
 def test_a_step_of_more_rows_than_can_be_listed_is_refused(paths: Paths) -> None:
     """The trainer would list them for hours, and take all memory, before it noticed."""
-    with pytest.raises(SettingsError, match=r"training.batch_size.*batch_size x accumulation \(1000000000\)"):
-        load(paths, overrides=["training.batch_size=1_000_000", "training.accumulation=1_000"])
+    with pytest.raises(SettingsError, match=r"training.batch_size.*batch_size x gradient_accumulation \(1000000000\)"):
+        load(paths, overrides=["training.batch_size=1_000_000", "training.gradient_accumulation=1_000"])
     assert load(paths, overrides=["training.batch_size=65536"]).tables.training.batch_size == 65536
 
 

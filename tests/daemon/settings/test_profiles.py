@@ -23,8 +23,14 @@ DIALOGUES = [
 @pytest.mark.parametrize("name", profiles.names())
 def test_a_step_is_trained_with_it(name: str, tmp_path: Path) -> None:
     preset = ["preset='tiny'", *SMALL, *([] if name == "agiformer" else ["kv_heads=2"])]
-    training = "device='cpu' precision='fp32' threads=1 length=64 max_steps=1 batch_size=2 accumulation=1".split()
-    given = [*(f"model.{one}" for one in preset), *(f"training.{one}" for one in training), "evaluation.length=64"]
+    training = (
+        "device='cpu' precision='fp32' threads=1 sequence_length=64 max_steps=1 batch_size=2 gradient_accumulation=1"
+    ).split()
+    given = [
+        *(f"model.{one}" for one in preset),
+        *(f"training.{one}" for one in training),
+        "evaluation.sequence_length=64",
+    ]
     given += [] if name == "agiformer" else ["tokenizer.vocabulary=400"]
     tables = load(at_home(tmp_path), profile=name, overrides=given).tables
     snapshot.write(tmp_path / "snapshot", [snapshot.Example(one, one.identity, "new") for one in DIALOGUES], [])

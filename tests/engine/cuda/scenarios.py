@@ -69,7 +69,7 @@ FAMILIES = {
 }
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS, MICROBATCHES = 2, 2
-EVERYTHING = {"average": 0.9, "label_smoothing": 0.1, "optimizer": "muon", "recompute": "full"}
+EVERYTHING = {"ema_decay": 0.9, "label_smoothing": 0.1, "optimizer": "muon", "activation_checkpointing": "full"}
 VOCABULARY = ByteTokenizer().vocabulary
 
 
@@ -91,13 +91,13 @@ def train(family: str, placement: Placement, *, anchored: bool = False, **traini
     settings = TrainingSettings.model_validate(
         {
             "batch_size": 2,
-            "accumulation": MICROBATCHES,
-            "length": 64,
+            "gradient_accumulation": MICROBATCHES,
+            "sequence_length": 64,
             "max_steps": STEPS,
             "learning_rate": 3e-4,
             "validate_every": STEPS,
             "checkpoint_every": STEPS,
-            "look_every": 2 * STEPS if anchored else 0,
+            "inspect_every": 2 * STEPS if anchored else 0,
             **training,
         }
     )
@@ -301,7 +301,7 @@ def main() -> None:
     torch.set_num_threads(1)
     graphs.on_cuda, graphs.SHORTEST = captured, 64
     found: dict[str, object] = {
-        "resumed": stopped_and_resumed(precision="bf16", recompute="selective"),
+        "resumed": stopped_and_resumed(precision="bf16", activation_checkpointing="selective"),
         "resumed adamw8bit": stopped_and_resumed(precision="auto", optimizer="adamw8bit"),
         "lstm in bf16": lstm_in_bf16(),
         "softmaxes": softmaxes("cuda"),
@@ -312,7 +312,11 @@ def main() -> None:
             found[f"train {family} {name}"] = both(
                 lambda placement, family=family: train(family, placement), dtype, family
             )
-        more = {name: value for name, value in EVERYTHING.items() if family != "char_lstm" or name != "recompute"}
+        more = {
+            name: value
+            for name, value in EVERYTHING.items()
+            if family != "char_lstm" or name != "activation_checkpointing"
+        }
         found[f"train {family} everything"] = both(
             lambda placement, family=family, more=more: train(family, placement, anchored=True, **more), torch.float32
         )

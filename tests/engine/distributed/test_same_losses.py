@@ -16,11 +16,11 @@ LOSS, WEIGHT = 2e-5, 1e-4
 IMPORT_AND_NOTICE_SECONDS = 60
 EVERYTHING = {
     "optimizer": "muon",
-    "average": 0.9,
+    "ema_decay": 0.9,
     "label_smoothing": 0.1,
-    "recompute": "full",
+    "activation_checkpointing": "full",
     "batch_size": 1,
-    "accumulation": 8,
+    "gradient_accumulation": 8,
 }
 
 

@@ -20,7 +20,7 @@ from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion, VersionConfig
 
-SETTINGS, GATE = EvaluationSettings(sample_tokens=12), GateSettings(draws=1000)
+SETTINGS, GATE = EvaluationSettings(sample_tokens=12), GateSettings(bootstrap_resamples=1000)
 Version = Callable[[LanguageModel, int], LoadedVersion]
 
 

@@ -9,7 +9,7 @@ from engine.evaluation.likelihood import Likelihood
 from engine.evaluation.policy import Guard, Policy
 from engine.evaluation.results import By, Results
 
-SETTINGS = GateSettings(draws=1000)
+SETTINGS = GateSettings(bootstrap_resamples=1000)
 
 
 def likelihood(bits_per_byte: np.ndarray, sizes: np.ndarray) -> Likelihood:
@@ -40,7 +40,7 @@ def sliced(candidate: Likelihood, incumbent: Likelihood, names: list[str], by: B
 @pytest.mark.parametrize("count", [6, 40])
 def test_a_candidate_that_is_no_better_is_rarely_promoted(count: int) -> None:
     generator = np.random.default_rng(0)
-    quick = SETTINGS.model_copy(update={"draws": 300})
+    quick = SETTINGS.model_copy(update={"bootstrap_resamples": 300})
     promoted = sum(verdict(*versions(generator, count, 0.0), quick).passed for _ in range(800))
     assert promoted / 800 <= 0.08
 
@@ -170,7 +170,7 @@ def test_too_few_conversations_are_no_evidence() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_even_where_few_are_allowed_nothing_is_promoted_without_evidence(count: int) -> None:
     pair = versions(np.random.default_rng(13), count, -1.0)
-    assert not verdict(*pair, GateSettings(draws=500, min_conversations=1)).passed
+    assert not verdict(*pair, GateSettings(bootstrap_resamples=500, min_conversations=1)).passed
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

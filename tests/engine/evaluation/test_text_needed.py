@@ -15,7 +15,7 @@ def verdict(change: float) -> Verdict:
     nats = generator.normal(600, 40, 30)
     other = nats + change * np.log(2) * sizes + generator.normal(0, 5, 30)
     candidate, incumbent = (Results(Likelihood(values, sizes / 4, sizes)) for values in (other, nats))
-    return judge(candidate, incumbent, GateSettings(draws=500), "the unigram baseline")
+    return judge(candidate, incumbent, GateSettings(bootstrap_resamples=500), "the unigram baseline")
 
 
 def test_the_further_behind_the_more_text_is_needed() -> None:

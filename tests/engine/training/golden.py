@@ -28,11 +28,11 @@ SHAPES = {
     "char_lstm": {"hidden": 32},
     "agiformer": {"hidden": 32, "heads": 4, "feed_forward": 64, "layers": 2},
 }
-RUNS = {family: {"optimizer": "adamw"} for family in SHAPES} | {"thor, muon": {"optimizer": "muon", "average": 0.9}}
+RUNS = {family: {"optimizer": "adamw"} for family in SHAPES} | {"thor, muon": {"optimizer": "muon", "ema_decay": 0.9}}
 TRAINING = {
     "batch_size": 2,
-    "accumulation": 2,
-    "length": 64,
+    "gradient_accumulation": 2,
+    "sequence_length": 64,
     "max_steps": 8,
     "learning_rate": 3e-3,
     "validate_every": 4,
@@ -58,8 +58,8 @@ def losses(run: str) -> list[float]:
     texts = [[8 + (number * number + 3 * at) % 97 for at in range(20 + 7 * number)] for number in range(12)]
     documents = [Encoded(np.array(text, np.int32), np.arange(len(text)) > number) for number, text in enumerate(texts)]
     with tempfile.TemporaryDirectory() as folder:
-        rows = Rows(shard.write(Path(folder) / "train", documents[:10]), settings.length)
-        held = Rows(shard.write(Path(folder) / "held", documents[10:]), settings.length)
+        rows = Rows(shard.write(Path(folder) / "train", documents[:10]), settings.sequence_length)
+        held = Rows(shard.write(Path(folder) / "held", documents[10:]), settings.sequence_length)
         with Checkpoints(Path(folder) / "checkpoints", 2) as checkpoints:
             placement = Placement(torch.device("cpu"), torch.float32)
             Loop(model, MaskedCrossEntropy(), rows, held, settings, placement, checkpoints, Collect()).run()

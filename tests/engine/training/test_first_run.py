@@ -9,7 +9,13 @@ from engine.training import run, speed
 from engine.training.reporting.reporter import Stopped
 from engine.variation import Variation
 
-OPEN = {"epochs": None, "batch_size": None, "accumulation": None, "learning_rate": None, "validate_every": None}
+OPEN = {
+    "epochs": None,
+    "batch_size": None,
+    "gradient_accumulation": None,
+    "learning_rate": None,
+    "validate_every": None,
+}
 
 
 def test_it_is_as_long_as_the_minutes_allow_and_goes_on_to_the_same_weights(

@@ -66,7 +66,7 @@ def test_it_can_be_gone_on_from_as_from_any_version(places, plan, recording):
 
 
 def test_averages_are_what_such_a_run_serves(places, plan, recording):
-    run.learn(plan(max_steps=6, average=0.9), places, recording())
+    run.learn(plan(max_steps=6, ema_decay=0.9), places, recording())
     checkpoint = places.folder / "checkpoints/000006"
     state = load_file(checkpoint / "optimizer.safetensors")
     averages = {name.removeprefix("average."): kept for name, kept in state.items() if name.startswith("average.")}

@@ -54,7 +54,9 @@ def test_a_few_dialogues_are_learned_by_heart(places, plan, recording):
     few = [Dialogue(messages=(Message("user", q), Message("assistant", a))) for q, a in pairs.items()]
     seen = recording()
     run.learn(
-        plan(max_steps=60, accumulation=1, precision="fp32", learning_rate=1e-2), write_snapshot(places, few), seen
+        plan(max_steps=60, gradient_accumulation=1, precision="fp32", learning_rate=1e-2),
+        write_snapshot(places, few),
+        seen,
     )
     assert seen.figures[0].loss > 4
     assert seen.figures[-1].loss < 0.3
@@ -187,7 +189,7 @@ def poison(monkeypatch):
 def test_a_step_with_nan_is_skipped(places, plan, recording, poison):
     poison({10})
     seen = recording()
-    manifest = run.learn(plan(accumulation=1), places, seen)
+    manifest = run.learn(plan(gradient_accumulation=1), places, seen)
     assert seen.stumbles == [(10, "skip")]
     assert 11 not in [figures.step for figures in seen.figures]
     assert math.isfinite(manifest.metrics["final_loss"])
@@ -197,7 +199,7 @@ def test_a_step_with_nan_is_skipped(places, plan, recording, poison):
 def test_a_row_of_them_goes_back_to_a_checkpoint_at_half_the_rate(places, plan, recording, poison):
     poison({9, 10, 11})
     seen = recording()
-    run.learn(plan(accumulation=1, max_bad_steps=3, schedule="constant", warmup_share=0.0), places, seen)
+    run.learn(plan(gradient_accumulation=1, max_bad_steps=3, schedule="constant", warmup_share=0.0), places, seen)
     assert seen.stumbles == [(9, "skip"), (10, "skip"), (11, "roll back")]
     assert [step for step, _ in seen.began] == [0, 9]
     lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
@@ -213,7 +215,7 @@ def test_a_run_that_stays_bad_is_given_up(places, plan, recording, poison):
     poison(set(range(6, 1000)))
     seen = recording()
     with pytest.raises(DivergedError, match="learning_rate"):
-        run.learn(plan(accumulation=1, max_bad_steps=2), places, seen)
+        run.learn(plan(gradient_accumulation=1, max_bad_steps=2), places, seen)
     assert [action for _, action in seen.stumbles].count("roll back") == MAX_ROLL_BACKS
     assert not places.target.exists()
 
@@ -257,7 +259,9 @@ def test_a_checkpoint_holds_the_state_of_its_step_however_late_it_is_copied(
 ):
     """After an optimizer's step, and after one that is skipped, so that averages take the weights' place at once."""
     poison({2})
-    settings = plan(max_steps=4, accumulation=1, average=0.9, validate_every=1, checkpoint_every=1, keep_checkpoints=9)
+    settings = plan(
+        max_steps=4, gradient_accumulation=1, ema_decay=0.9, validate_every=1, checkpoint_every=1, keep_checkpoints=9
+    )
     late = replace(places, folder=tmp_path / "late", target=tmp_path / "late-version")
     run.learn(settings, places, recording())
     request.getfixturevalue("late_copies")
@@ -287,7 +291,7 @@ ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocato
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), ALLOCATOR, MemoryError()])
 def test_without_memory_smaller_microbatches_give_the_same_losses(places, plan, recording, monkeypatch, error):
-    steady = plan(batch_size=8, accumulation=2, max_steps=8, precision="fp32", learning_rate=1e-3)
+    steady = plan(batch_size=8, gradient_accumulation=2, max_steps=8, precision="fp32", learning_rate=1e-3)
     steady = steady.model_copy(update={"model": steady.model.model_copy(update={"dropout": 0.0})})
     roomy, cramped = recording(), recording(stop_at=5)
     elsewhere = replace(places, folder=places.folder / "roomy", target=places.target.with_name("000009"))
@@ -319,7 +323,9 @@ def test_memory_of_a_gpu_can_run_out_in_its_libraries_too(said):
 
 def test_without_memory_for_one_row_it_says_what_to_change(places, plan, recording, monkeypatch):
     monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 0, ALLOCATOR))
-    with pytest.raises(torch.OutOfMemoryError, match=r"lower training\.length, or set training\.recompute"):
+    with pytest.raises(
+        torch.OutOfMemoryError, match=r"lower training\.sequence_length, or set training\.activation_checkpointing"
+    ):
         run.learn(plan(), places, recording())
 
 
@@ -340,7 +346,7 @@ def test_a_checkpoint_each_epoch(places, plan, recording):
 
 def test_the_average_is_what_is_validated_and_published(places, plan, recording):
     seen = recording()
-    run.learn(plan(average=0.9, precision="fp32"), places, seen)
+    run.learn(plan(ema_decay=0.9, precision="fp32"), places, seen)
     best_step, best_loss, _ = min(seen.validations, key=lambda validation: validation[1])
     folder = places.folder / "checkpoints" / f"{best_step:06d}"
     averages, published = load_file(folder / "optimizer.safetensors"), load_file(places.target / "model.safetensors")
@@ -422,7 +428,7 @@ class Spiking(MaskedCrossEntropy):
 def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(places, plan, recording, monkeypatch):
     monkeypatch.setattr(run.objectives, "make", lambda *_: Spiking({22, 25, 26}))
     seen = recording()
-    run.learn(plan(accumulation=1, max_bad_steps=2, max_steps=30, early_stopping_patience=0), places, seen)
+    run.learn(plan(gradient_accumulation=1, max_bad_steps=2, max_steps=30, early_stopping_patience=0), places, seen)
     assert seen.stumbles == [(22, "skip"), (25, "skip"), (26, "roll back")]
     assert [step for step, _ in seen.began] == [0, 24]
     assert [figures.step for figures in seen.figures][-1] == 30

@@ -33,8 +33,8 @@ draws = np.random.default_rng(0)
 lengths = np.exp(draws.normal(5.0, 0.9, 1500)).clip(8, 256).astype(int)
 documents = (Encoded(draws.integers(8, 8192, n).astype(np.int32), np.arange(n) >= n * draws.random()) for n in lengths)
 settings = TrainingSettings(
-    max_steps=60, batch_size=8, accumulation=1, length=256, early_stopping_patience=0, look_every=0,
-    validate_every=1000, checkpoint_every=1000, learning_rate=3e-4,
+    max_steps=60, batch_size=8, gradient_accumulation=1, sequence_length=256, early_stopping_patience=0,
+    inspect_every=0, validate_every=1000, checkpoint_every=1000, learning_rate=3e-4,
 )
 shape = dict(hidden=64, layers=1, heads=4, kv_heads=2, feed_forward=128, context=256)
 model = registry.build(ModelSettings(preset="tiny", **shape), 8192, 0)

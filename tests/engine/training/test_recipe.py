@@ -13,12 +13,12 @@ from engine.training.recipe import Task
 
 FIRST = Task(start="nothing", rows=600, validated=True, parameters=2_000_000)
 SIZES = 300_000, 134_515_008, 1_100_000_000, 7_000_000_000
-SET = {"epochs": 2.5, "batch_size": 6, "accumulation": 2, "learning_rate": 7e-4, "validate_every": 33}
+SET = {"epochs": 2.5, "batch_size": 6, "gradient_accumulation": 2, "learning_rate": 7e-4, "validate_every": 33}
 
 
 def steps(task: Task, settings: TrainingSettings) -> int:
     found = recipe.decide(task, settings)
-    return math.ceil(found.epochs * task.rows / (found.batch_size * found.accumulation))
+    return math.ceil(found.epochs * task.rows / (found.batch_size * found.gradient_accumulation))
 
 
 @given(
@@ -32,14 +32,14 @@ def steps(task: Task, settings: TrainingSettings) -> int:
 def test_what_is_set_stays_and_the_rest_is_possible(start, rows, validated, parameters, unset, ranks):
     given_ = {key: value for key, value in SET.items() if key not in unset}
     distributed = DistributedSettings(processes=ranks)
-    if (given_.get("batch_size") or 1) * (given_.get("accumulation") or 1) % ranks and "batch_size" in given_:
+    if (given_.get("batch_size") or 1) * (given_.get("gradient_accumulation") or 1) % ranks and "batch_size" in given_:
         return
     found = recipe.decide(Task(start, rows, validated, parameters), TrainingSettings(distributed=distributed, **given_))
     assert {key: getattr(found, key) for key in given_} == given_
     assert found.epochs > 0
     assert found.learning_rate > 0
-    if not given_.keys() & {"batch_size", "accumulation"}:
-        assert found.batch_size * found.accumulation % ranks == 0
+    if not given_.keys() & {"batch_size", "gradient_accumulation"}:
+        assert found.batch_size * found.gradient_accumulation % ranks == 0
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(1, 1), (8, 1), (40, 2), (600, 8), (2500, 16), (1 << 20, 32)])

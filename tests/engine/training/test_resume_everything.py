@@ -26,10 +26,10 @@ from engine.training.run import Places, Plan
 EVERYTHING = {
     "optimizer": "muon",
     "schedule": "wsd",
-    "average": 0.9,
+    "ema_decay": 0.9,
     "label_smoothing": 0.1,
     "kl_weight": 0.1,
-    "recompute": "selective",
+    "activation_checkpointing": "selective",
     "augmented_copies": 1,
     "keep_epochs": True,
     "max_steps": 30,
@@ -72,7 +72,7 @@ def story(request, attempt, plan, conversations, tmp_path_factory):
     }
     settings = EVERYTHING | {"learning_rate": RATES[family], "early_stopping_patience": PATIENCE[family]}
     if family in WITHOUT_BLOCKS:
-        settings["recompute"] = "none"
+        settings["activation_checkpointing"] = "none"
     in_bf16 = family != "char_lstm" or device.capabilities("cpu").trains_lstm_bf16
     precision = "bf16" if in_bf16 else "fp32"
     plans = plan(max_steps=4, precision=precision), plan(version=2, base=1, precision=precision, **settings)
@@ -150,7 +150,7 @@ def kill_until_done(attempt, story: Story, places: Places, draw: random.Random, 
 def test_the_run_has_everything(story):
     """What the others rely on: it stopped early, after validations that were and were not the best."""
     metrics = verify(story.quiet.target).metrics
-    rows = Rows(shard.read(story.quiet.folder / "data" / "train"), story.plan.training.length)
+    rows = Rows(shard.read(story.quiet.folder / "data" / "train"), story.plan.training.sequence_length)
     assert metrics["best_step"] < metrics["steps"] < total_steps(len(rows), story.plan.training)
     assert any(line.get("kl") for line in lines(story.quiet))
 

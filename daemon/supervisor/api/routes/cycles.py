@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from control.corpora import NAMED
+from daemon import log
 from daemon.settings import faults
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
@@ -15,7 +16,10 @@ from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.learning import sample_answers, versions
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.store.records import CycleRequest, moment, version_name
+from engine.config import renamed
 from engine.config.training import TrainingSettings
+
+_logger = log.get(__name__)
 
 
 class TrainBody(Body):
@@ -38,10 +42,11 @@ async def train(call: Call) -> Response:
     body = await call.body(TrainBody)
     check_files((*body.train_files, *body.validation_files, *(name for name in body.corpus if name not in NAMED)))
     _check_corpora(body.corpus, call.house)
-    _check_overrides(call.house.service.tables.training, body.overrides)
+    overrides = _under_new_names(body.overrides)
+    _check_overrides(call.house.service.tables.training, overrides)
     if body.base is not None:
         await _check_base(call.house.learning, body.base)
-    request = CycleRequest(**{name: getattr(body, name) for name in TrainBody.model_fields})
+    request = CycleRequest(**{name: getattr(body, name) for name in TrainBody.model_fields} | {"overrides": overrides})
     cycle = await call.house.learning.cycles.trigger(f"manual by {call.by}", request)
     return JSONResponse(cycle.to_json(), 202)
 
@@ -116,6 +121,21 @@ def _check_corpora(names: Sequence[str], house: House) -> None:
     if missing:
         what = f"to learn from {missing[0]}, set data.{missing[0]}_address to where it can be fetched, by http or https"
         raise ControlError(422, "bad_settings", what)
+
+
+def _under_new_names(overrides: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Keys of ``[training]`` under their new names; an old one is logged as a warning.
+
+    Raises:
+        ControlError: a setting is given under both its names.
+    """
+    for key in overrides:
+        if f"training.{key}" in renamed.RENAMED:
+            _logger.warning(renamed.warning(f"training.{key}"))
+    try:
+        return renamed.with_new_names("training", overrides)
+    except ValueError as error:
+        raise ControlError(422, "bad_settings", str(error)) from None
 
 
 def _check_overrides(training: TrainingSettings, overrides: dict[str, JsonValue]) -> None:

@@ -57,16 +57,16 @@ def test_doctor_finds_everything_that_is_wrong_at_once(ctl: Ctl, tmp_path: Path)
 def test_doctor_plans_a_model(ctl: Ctl, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thord.toml").write_text(
-        '[model]\npreset = "large"\n[training]\ndevice = "cpu"\nlength = 64\nbatch_size = 2\n'
+        '[model]\npreset = "large"\n[training]\ndevice = "cpu"\nsequence_length = 64\nbatch_size = 2\n'
     )
-    found = json.loads(ctl("doctor", "--plan", "--preset", "tiny", "--json", timeout=170).stdout)
+    found = json.loads(ctl("doctor", "--plan", "--preset", "tiny", "--json").stdout)
     assert (found["family"], found["device"], found["batch_size"]) == ("thor", "cpu", 2)
     assert 1 << 20 < found["parameters"] < 10 << 20
     assert 4 * found["parameters"] < found["training_bytes"] < found["available_bytes"]
     told = sizing.lines(found)
     assert told["computes on"].endswith(" GFLOP/s")
     assert told["speed"].endswith(f" tokens/s, {found['share_of_gemm']:.0%} of those GFLOP/s")
-    assert told["settings"] == "batch_size 2, accumulation 1"
+    assert told["settings"] == "batch_size 2, gradient_accumulation 1"
     assert sizing.lines(found | {"batch_size": 0})["settings"].startswith("not even one row fits")
     refused = ctl("doctor", "--plan", "--preset", "huge")
     assert refused.returncode == 2

@@ -27,7 +27,7 @@ from engine.tokenizers.encode import encode_conversations
 
 SHAPE = ModelSettings(hidden=32, layers=1, heads=4, kv_heads=2, feed_forward=64, context=96)
 SETTINGS = Tables(
-    gate=GateSettings(draws=500),
+    gate=GateSettings(bootstrap_resamples=500),
     evaluation=EvaluationSettings(sample_tokens=8),
     inference=InferenceSettings(precision="fp32"),
 )
@@ -140,7 +140,7 @@ def test_a_record_stands_only_for_the_same_question(evaluator) -> None:
 
     first = ask(incumbent=1)
     assert ask(incumbent=3) != first
-    evaluator.reload(SETTINGS.model_copy(update={"gate": GateSettings(draws=499)}))
+    evaluator.reload(SETTINGS.model_copy(update={"gate": GateSettings(bootstrap_resamples=499)}))
     assert ask(incumbent=3)["gate"]["draws"] == 499
     (evaluator.paths.version(2) / "evaluation.json").write_text('{"inputs": {"version": 2, "inc')
     assert ask(incumbent=1)["incumbent"] == 1

@@ -67,7 +67,7 @@ def test_two_hosts_finish_a_run_and_the_loss_of_one_is_noticed(spawn_worker, oth
                 "precision": "fp32",
                 "threads": 1,
                 "batch_size": 4,
-                "length": 48,
+                "sequence_length": 48,
                 "early_stopping_patience": 0,
                 "distributed": distributed,
             },

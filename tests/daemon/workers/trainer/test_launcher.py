@@ -31,7 +31,7 @@ SETTINGS = Tables.model_validate(
             "threads": 1,
             "max_steps": 100_000,
             "batch_size": 4,
-            "length": 48,
+            "sequence_length": 48,
             "checkpoint_every": 20,
             "early_stopping_patience": 0,
             "distributed": {"processes": 2},

@@ -22,7 +22,7 @@ SETTINGS = Tables.model_validate(
             "device": "cpu",
             "precision": "bf16",
             "threads": 1,
-            "length": 48,
+            "sequence_length": 48,
             "batch_size": 4,
             "epochs": 3,
             "learning_rate": 5e-3,
@@ -30,7 +30,7 @@ SETTINGS = Tables.model_validate(
             "validate_every": 5,
             "validation_share": 0.2,
         },
-        "evaluation": {"length": 48},
+        "evaluation": {"sequence_length": 48},
         "supervision": {"heartbeat_timeout_seconds": 1.5},
     }
 )
@@ -66,7 +66,7 @@ def test_two_cycles_from_nothing(spawn_worker, home):
     assert (first.cycle, first.version, first.parent, first.sha256) == (1, 1, None, manifest.sha256)
     assert first.parameters == manifest.parameters
     assert first.metrics.keys() >= {"final_loss", "best_validation_loss", "steps", "tokens", "tokens_per_second"}
-    assert manifest.settings["training"]["length"] == 48
+    assert manifest.settings["training"]["sequence_length"] == 48
     assert manifest.settings["data"]["replay_share"] == SETTINGS.data.replay_share
 
     progress = trainer.received(TrainProgress)
@@ -123,13 +123,13 @@ def test_asked_settings_are_used_and_bad_ones_refused(spawn_worker, home):
     assert not refused.retry
     assert "training.learning_rate" in refused.reason
     assert "training.epoch: Extra inputs" in refused.reason
-    assert trainer.ask(train(max_steps=2, length=32), Trained).metrics["steps"] == 2
+    assert trainer.ask(train(max_steps=2, sequence_length=32), Trained).metrics["steps"] == 2
     record = json.loads((trainer.paths.run_folder(1) / "run.json").read_text())
-    assert record["plan"]["training"]["length"] == 32
+    assert record["plan"]["training"]["sequence_length"] == 32
 
 
 def test_a_length_beyond_the_context_is_refused(spawn_worker, home):
-    refused = spawn_worker("trainer", home, SETTINGS).ask(train(length=65), Failure)
+    refused = spawn_worker("trainer", home, SETTINGS).ask(train(sequence_length=65), Failure)
     assert not refused.retry
     assert "65" in refused.reason
     assert "context" in refused.reason

@@ -43,7 +43,7 @@ def test_samples_of_other_kinds_are_left_out() -> None:
 def test_the_gate_does_not_compare_by_what_is_no_ratio() -> None:
     results = Results(Likelihood(np.ones(9), np.ones(9), np.ones(9)))
     with pytest.raises(ValueError, match="perplexity"):
-        judge(results, results, GateSettings(draws=10), "version 1", Policy(PERPLEXITY.name, ()))
+        judge(results, results, GateSettings(bootstrap_resamples=10), "version 1", Policy(PERPLEXITY.name, ()))
 
 
 # A measure more ------------------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_a_new_measure_is_computed_over_everything_and_every_slice() -> None:
 @pytest.mark.usefixtures("guessable")
 def test_a_policy_asks_a_new_measure_by_its_name_and_higher_is_better() -> None:
     policy = Policy("guessable", (Guard("bits_per_byte", "kind"), Guard("guessable", "kind", tolerance=0.1)))
-    settings = GateSettings(draws=500)
+    settings = GateSettings(bootstrap_resamples=500)
     better, worse = (judge(*pair, settings, "version 1", policy) for pair in ((GOOD, BAD), (BAD, GOOD)))
     assert better.passed, better.reason
     assert "0.8000 of all conversations against 0.1000" in better.reason
@@ -102,7 +102,7 @@ def test_a_slice_that_falls_by_a_new_measure_stops_a_candidate() -> None:
     fell = results(np.array([0.1, 1.5] * 20))
     was = results(np.array([2.0, 0.9] * 20))
     policy = Policy("bits_per_byte", (Guard("guessable", "kind", tolerance=0.1),))
-    found = judge(fell, was, GateSettings(draws=500), "version 1", policy)
+    found = judge(fell, was, GateSettings(bootstrap_resamples=500), "version 1", policy)
     assert found.kind == "part_worse"
     assert "'text: guessable' may have become worse: changed by -1.0000 of all conversations" in found.reason
     assert "where -0.1 is tolerated" in found.reason

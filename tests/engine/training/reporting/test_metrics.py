@@ -26,7 +26,7 @@ CPU = Placement(torch.device("cpu"), torch.float32)
 def learned(places, plan, recording):
     """A short run: its manifest, what was reported, and the lines of its metrics."""
     seen = recording()
-    manifest = run.learn(plan(max_steps=4, look_every=3), places, seen)
+    manifest = run.learn(plan(max_steps=4, inspect_every=3), places, seen)
     lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
     return manifest, seen, lines
 
@@ -84,7 +84,7 @@ def test_looking_changes_nothing(places, plan, recording, tmp_path):
     sums = []
     for name, every in (("never", 0), ("always", 1)):
         its = replace(places, folder=tmp_path / name, target=tmp_path / "versions" / name)
-        sums.append(run.learn(plan(max_steps=4, look_every=every), its, recording()).sha256)
+        sums.append(run.learn(plan(max_steps=4, inspect_every=every), its, recording()).sha256)
     assert sums[0] == sums[1]
 
 
