@@ -34,7 +34,7 @@ def pretend_learned(service: harness.Thord) -> None:
     """Mark all that is new as learned, as if many cycles had passed; the intake is down meanwhile."""
     service.ctl("stop", "intake")
     with sqlite3.connect(service.home / "conversations.db") as ledger:
-        ledger.execute("UPDATE conversations SET state = 'learned', cycle = 1 WHERE state = 'new'")
+        ledger.execute("UPDATE samples SET state = 'learned', cycle = 1 WHERE state = 'new'")
     ledger.close()
     service.ctl("start", "intake")
 

@@ -30,11 +30,11 @@ from control import paths
 from control.paths import Paths
 from daemon.messages import Collect
 from daemon.settings.sections import Tables
-from daemon.workers.intake import collect, growth
-from daemon.workers.intake.cycles import Cycles
 from daemon.workers.intake.folders import Signature
-from daemon.workers.intake.ledger import Ledger, Origin, open_database
-from daemon.workers.intake.sources import Sources
+from daemon.workers.intake.ledger.dedup import Dedup
+from daemon.workers.intake.ledger.ledger import Ledger
+from daemon.workers.intake.ledger.samples import FoundAt
+from daemon.workers.intake.snapshots import write_snapshot
 from demo import text
 from engine import device, memory, version
 from engine.data import snapshot
@@ -43,7 +43,6 @@ from engine.data.readers.items import Found
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
 from engine.data.samples import Conversation
-from engine.data.segments import Segments
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
@@ -101,7 +100,7 @@ class Home:
     def ledger(self) -> Iterator[Ledger]:
         """Opened as the intake opens it."""
         self.paths.state.mkdir(parents=True, exist_ok=True)
-        ledger = Ledger(open_database(self.paths.ledger), Segments(self.paths.segments))
+        ledger = Ledger.open(self.paths.ledger, self.paths.segments, self.paths.quarantine)
         try:
             yield ledger
         finally:
@@ -110,18 +109,17 @@ class Home:
     def add(self, folder: Path) -> None:
         """Take in all files of a folder."""
         with self.ledger() as ledger, ledger.transaction():
+            dedup = Dedup(ledger.samples, self.settings.data.held_out_share)
             for file in sorted(folder.iterdir()):
-                number = Sources(ledger.database).begin(file, Signature.of(file.stat()))
+                number = ledger.sources.begin(file, Signature.of(file.stat()))
                 for found in conversations(file):
-                    growth.add(ledger, found.sample, Origin(number, found.line), self.settings.data.held_out_share)
+                    dedup.add(found.sample, FoundAt(number, found.line))
 
     def learn(self, cycle: int, limit: int) -> int:
         """One cycle up to its version, which counts as promoted; how many conversations were replayed."""
         command = Collect(cycle=cycle, limit=limit, minimum=1)
         with self.ledger() as ledger:
-            made = collect.from_ledger(
-                command, ledger, Cycles(ledger.database), self.paths, self.settings, lambda: None
-            )
+            made = write_snapshot(command, ledger, self.paths, self.settings, lambda: None)
         base = cycle - 1 or None
         run.learn(
             run.Plan(
@@ -142,7 +140,7 @@ class Home:
             Silent(),
         )
         with self.ledger() as ledger, ledger.transaction():
-            Cycles(ledger.database).settle(cycle, 3, learned=True, count_try=False)
+            ledger.assignments.settle(cycle, 3, learned=True, count_try=False)
         return made.replayed
 
     def load(self, number: int) -> LoadedVersion:

@@ -10,14 +10,19 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 class Counts(TypedDict):
-    """How many conversations are in each state, and how many files or records are in quarantine."""
+    """How many samples are in each state and of each kind, and how many files or records are in quarantine.
+
+    ``held`` are samples of kinds that no objective learns yet: preferences and labelled ones.
+    """
 
     new: int
     assigned: int
     learned: int
     held_out: int
     set_aside: int
+    held: NotRequired[int]
     quarantined: int
+    by_kind: NotRequired[dict[str, int]]
 
 
 class Sample(TypedDict):
@@ -193,6 +198,7 @@ class Scanned(TypedDict):
 
     added: int
     duplicates: int
+    held: NotRequired[int]
     quarantined: int
     read_as: NotRequired[dict[str, int]]
 

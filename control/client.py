@@ -246,12 +246,13 @@ class Thord:
 
     def scan(self, files: Sequence[Path] = ()) -> answers.Scanned:
         """Scan the inbox now. With ``files``, which must be in it, the answer is what became of those."""
-        found: answers.Scanned = {"added": 0, "duplicates": 0, "quarantined": 0, "read_as": {}}
+        found: answers.Scanned = {"added": 0, "duplicates": 0, "held": 0, "quarantined": 0, "read_as": {}}
         for part in [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)] or [()]:
             body: dict[str, Json] = {"files": [str(file) for file in part if _is_text(file)]}
             answer = self._control.post("/v1/scan", answers.Scanned, body, timeout=None)
             for name in ("added", "duplicates", "quarantined"):
                 found[name] += answer[name]
+            found["held"] = found.get("held", 0) + answer.get("held", 0)
             for shape, count in answer.get("read_as", {}).items():
                 found["read_as"][shape] = found["read_as"].get(shape, 0) + count
         return found

@@ -24,7 +24,10 @@ class Message(BaseModel):
 
 
 class Counts(Message):
-    """How many conversations are in each state, and how many files or records are in quarantine."""
+    """How many samples are in each state and of each kind, and how many files or records are in quarantine.
+
+    ``held`` are samples of kinds that no objective learns yet: preferences and labelled ones.
+    """
 
     kind: Literal["counts"] = "counts"
     new: int = 0
@@ -32,7 +35,9 @@ class Counts(Message):
     learned: int = 0
     held_out: int = 0
     set_aside: int = 0
+    held: int = 0
     quarantined: int = 0
+    by_kind: dict[str, int] = {}
 
 
 # Worker to supervisor ------------------------------------------------------------------------------------------------
@@ -100,6 +105,7 @@ class Scanned(Message):
     request: int
     added: int
     duplicates: int
+    held: int = 0
     quarantined: int
     read_as: dict[str, int] = {}
 

@@ -266,13 +266,20 @@ class Span:
     label: str
 
 
+Label = str | float | bool
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A text, or a pair of texts, with its label, or with labelled spans; ``task`` is empty where nobody named it."""
+    """A text, or a pair of texts, with its label or labels, or with labelled spans.
+
+    Attributes:
+        task: what the label is about; empty where the file does not say.
+    """
 
     kind: ClassVar[Literal["labelled"]] = "labelled"
     text: str
-    label: str | float | bool | None = None
+    label: Label | tuple[Label, ...] | None = None
     task: str = ""
     text_pair: str = ""
     spans: tuple[Span, ...] = ()
@@ -280,7 +287,8 @@ class Labelled:
     @property
     def canonical(self) -> str:
         """As the Protocol."""
-        value: dict[str, JsonValue] = {"task": self.task, "text": self.text, "label": self.label}
+        label: JsonValue = [*self.label] if isinstance(self.label, tuple) else self.label
+        value: dict[str, JsonValue] = {"task": self.task, "text": self.text, "label": label}
         if self.text_pair:
             value["text_pair"] = self.text_pair
         if self.spans:
@@ -305,8 +313,8 @@ class Labelled:
     @property
     def supervised_bytes(self) -> int:
         """As the Protocol: the label, or the labels of the spans."""
-        labels = [span.label for span in self.spans] if self.label is None else [str(self.label)]
-        return sum(len(label.encode()) for label in labels)
+        labels = self.label if isinstance(self.label, tuple) else () if self.label is None else (self.label,)
+        return sum(len(str(label).encode()) for label in (*labels, *(span.label for span in self.spans)))
 
 
 Sample = Dialogue | Text | Preference | Labelled
@@ -335,7 +343,8 @@ def from_canonical(canonical: str) -> Sample:
         return Preference(_messages(found["prompt"]), answers, provenance)
     found = value["labelled"]
     spans = tuple(Span(*span) for span in found.get("spans", ()))
-    return Labelled(found["text"], found["label"], found["task"], found.get("text_pair", ""), spans)
+    label = tuple(found["label"]) if isinstance(found["label"], list) else found["label"]
+    return Labelled(found["text"], label, found["task"], found.get("text_pair", ""), spans)
 
 
 def _stored(message: Message) -> JsonValue:

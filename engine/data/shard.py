@@ -4,10 +4,11 @@ A folder with ``ids.i32``, ``supervised.u8`` and ``starts.i64`` (one more than t
 in the machine's own byte order, published by rename. However large a corpus is, a document at a time is in memory.
 """
 
+import contextlib
 import logging
 import shutil
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -39,26 +40,49 @@ class Shard:
 
 def write(folder: Path, documents: Iterable[Encoded]) -> Shard:
     """Publish a shard at ``folder``; a whole one that is there already is opened as it is."""
+    (shard,) = write_parts((folder,), ((document, 0) for document in documents))
+    return shard
+
+
+def write_parts(folders: Sequence[Path], documents: Iterable[tuple[Encoded, int]]) -> list[Shard]:
+    """Publish several shards in one pass: with each document comes the number of the folder that it belongs to.
+
+    Whole ones that are there already are opened as they are, if none is missing or damaged.
+    """
     try:
-        return read(folder)
+        return [read(folder) for folder in folders]
     except ArtifactError as error:
-        if folder.exists():
+        if any(folder.exists() for folder in folders):
             _logger.warning("tokenised data is damaged and made anew: %s", error)
-            shutil.rmtree(folder)
-    end = 0
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as opened:
+        parts = [opened.enter_context(_writing(folder)) for folder in folders]
+        for document, part in documents:
+            parts[part](document)
+    return [read(folder) for folder in folders]
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[Callable[[Encoded], None]]:
+    """A function that adds a document to a shard, which is published in the end."""
     with (
         artifacts.publishing(folder) as draft,
         (draft / _IDS).open("wb", _BUFFER) as ids,
         (draft / _SUPERVISED).open("wb", _BUFFER) as supervised,
         (draft / _STARTS).open("wb", _BUFFER) as starts,
     ):
+        end = 0
         starts.write(array("q", [end]))
-        for document in documents:
+
+        def add(document: Encoded) -> None:
+            nonlocal end
             ids.write(document.ids.data)
             supervised.write(document.supervised.data)
             end += len(document.ids)
             starts.write(array("q", [end]))
-    return read(folder)
+
+        yield add
 
 
 def read(folder: Path) -> Shard:

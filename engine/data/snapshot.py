@@ -4,7 +4,9 @@ A folder with ``train.jsonl`` and ``held_out.jsonl`` (one `Example` a line, with
 published by rename.
 """
 
+import collections
 import hashlib
+import heapq
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from engine import artifacts, disk
+from engine.data import validation
+from engine.data.held_out import other_place
 from engine.data.samples import Sample, from_canonical
 
 _BEFORE_SAMPLE = ', "sample": '
@@ -46,6 +50,8 @@ class SnapshotManifest:
     Attributes:
         validating: how many of the new ones validate; null where nobody chose, and the run does.
         text_bytes: of what there is to train on and to validate on, in UTF-8.
+        candidates: where nobody chose, what a run chooses from: the places (`held_out.other_place`) and identities of
+            those with the lowest places, lowest first. Null in snapshots of thord 0.1.0.
     """
 
     new: int
@@ -54,6 +60,7 @@ class SnapshotManifest:
     sha256: str
     validating: int | None = None
     text_bytes: int = 0
+    candidates: list[tuple[float, str]] | None = None
 
 
 def write(
@@ -67,6 +74,7 @@ def write(
         return read_manifest(folder)
     with artifacts.publishing(folder) as draft:
         digest, validating, size = hashlib.sha256(), 0, 0
+        lowest: list[tuple[float, int, str]] = []
         origins: dict[str, int] = {"new": 0, "replay": 0, "held_out": 0}
         for name, examples in (("train.jsonl", train), ("held_out.jsonl", held_out)):
             with (draft / name).open("w", encoding="utf-8") as file:
@@ -77,7 +85,10 @@ def write(
                     validating += example.validates
                     if example.origin != "held_out":
                         size += sum(len(text.encode()) for text in example.sample.texts)
+                        if not is_divided:
+                            _keep_lowest(lowest, other_place(example.sample), sum(origins.values()), example.identity)
                     file.write(line)
+        candidates = [(-place, identity) for place, _, identity in sorted(lowest, reverse=True)]
         manifest = SnapshotManifest(
             new=origins["new"],
             replayed=origins["replay"],
@@ -85,6 +96,7 @@ def write(
             sha256=digest.hexdigest(),
             validating=validating if is_divided else None,
             text_bytes=size,
+            candidates=None if is_divided else candidates,
         )
         disk.write_json(draft / artifacts.MANIFEST, asdict(manifest))
     return manifest
@@ -92,7 +104,33 @@ def write(
 
 def read_manifest(folder: Path) -> SnapshotManifest:
     """Counts and hash of a published snapshot."""
-    return SnapshotManifest(**json.loads((folder / artifacts.MANIFEST).read_text(encoding="utf-8")))
+    found = json.loads((folder / artifacts.MANIFEST).read_text(encoding="utf-8"))
+    if candidates := found.get("candidates"):
+        found["candidates"] = [(place, identity) for place, identity in candidates]
+    return SnapshotManifest(**found)
+
+
+class OnePass:
+    """The examples that a cycle learns from, read once although they may be looked at beforehand.
+
+    What `ahead` gave is kept in memory until `all` gives it again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._kept: collections.deque[Example] = collections.deque()
+        self._unread = train_examples(folder)
+
+    def ahead(self) -> Iterator[Example]:
+        """Examples from the first one on, as far as somebody looks."""
+        for example in self._unread:
+            self._kept.append(example)
+            yield example
+
+    def all(self) -> Iterator[Example]:
+        """Every example, once."""
+        while self._kept:
+            yield self._kept.popleft()
+        yield from self._unread
 
 
 def train_examples(folder: Path) -> Iterator[Example]:
@@ -103,6 +141,13 @@ def train_examples(folder: Path) -> Iterator[Example]:
 def held_out_examples(folder: Path) -> Iterator[Example]:
     """What the cycle is judged on, in the order written."""
     return _read(folder / "held_out.jsonl")
+
+
+def _keep_lowest(lowest: list[tuple[float, int, str]], place: float, number: int, identity: str) -> None:
+    """Keep the lowest places, of equal ones the first, as a heap of their negatives."""
+    heapq.heappush(lowest, (-place, -number, identity))
+    if len(lowest) > validation.MOST:
+        heapq.heappop(lowest)
 
 
 def _to_line(example: Example) -> str:

@@ -1,5 +1,7 @@
 """What a run learns from: the conversations of its snapshot as packed rows of tokens, some of them for validation."""
 
+import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +9,17 @@ from pathlib import Path
 from engine.config.training import TrainingSettings
 from engine.data import augment, shard, snapshot, validation
 from engine.data.batches import Rows
+from engine.data.encoded import Encoded
 from engine.data.held_out import other_place
 from engine.data.samples import Conversation, Dialogue, Text
 from engine.data.shard import Shard
+from engine.data.snapshot import OnePass
 from engine.tokenizers import encode
 from engine.tokenizers.base import Tokenizer
 from engine.training.reporting.reporter import Reporter, Stopped
+
+_TRAIN, _VALIDATION = "train", "validation"
+_logger = logging.getLogger(__name__)
 
 
 class NothingToLearnError(Exception):
@@ -29,50 +36,76 @@ class Dataset:
 
 
 def prepare(
-    folder: Path, source: Path, tokenizer: Tokenizer, settings: TrainingSettings, reporter: Reporter
+    folder: Path,
+    source: Path,
+    examples: OnePass,
+    tokenizer: Tokenizer,
+    settings: TrainingSettings,
+    reporter: Reporter,
 ) -> Dataset:
     """Tokenise the snapshot at ``source`` into ``folder``; what an earlier attempt wrote there is opened as it is.
+
+    ``examples`` are those of the snapshot, which are read only where nothing is there yet.
 
     Raises:
         Stopped: the reporter asked for it.
         NothingToLearnError: nothing in the snapshot is supervised.
     """
-    chosen = validation_identities(source, settings.validation_share)
-    manifest = snapshot.read_manifest(source)
-    total = 2 * (manifest.new + manifest.replayed)  # read twice: for what is trained on, and for what validates
-
-    def conversations(*, validation: bool) -> Iterator[tuple[Conversation, int]]:
-        for number, example in enumerate(snapshot.train_examples(source)):
-            if (example.identity in chosen) == validation:
-                copies = 0 if validation else settings.augmented_copies
-                for one in augment.with_copies(example, copies, settings.seed):
-                    if isinstance(one.sample, Dialogue | Text):
-                        yield one.sample, one.learn_from
-            if number % 100 == 0:
-                reporter.preparing("tokenising", number + (total // 2 if validation else 0), total)
-                if reporter.stopping():
-                    raise Stopped
-
-    def written(name: str, *, validation: bool) -> Shard:
-        return shard.write(folder / name, encode.encode_conversations(tokenizer, conversations(validation=validation)))
-
-    tokens = written("train", validation=False)
-    rows = Rows(tokens, settings.sequence_length)
-    held = Rows(written("validation", validation=True), settings.sequence_length)
+    shards = shard.write_parts(
+        (folder / _TRAIN, folder / _VALIDATION), _documents(source, examples, tokenizer, settings, reporter)
+    )
+    rows, held = (Rows(each, settings.sequence_length) for each in shards)
     if not len(rows):
         raise NothingToLearnError(
             "no token of this data is supervised: it has no plain text, and no assistant turn, or none that the model "
             "has a chat template for; what was left out is in the log"
         )
-    return Dataset(tokens, rows, held if len(held) else None)
+    return Dataset(shards[0], rows, held if len(held) else None)
 
 
-def validation_identities(source: Path, share: float) -> frozenset[str]:
-    """Which conversations are kept for validation: as the snapshot says, else by hash of their group."""
-    if (validating := snapshot.read_manifest(source).validating) is not None:
-        examples = snapshot.train_examples(source) if validating else iter(())
-        return frozenset(example.identity for example in examples if example.validates)
-    places = {example.identity: other_place(example.sample) for example in snapshot.train_examples(source)}
-    below = sum(place < share for place in places.values())
-    number = min(max(below, validation.how_many(len(places), share)), validation.MOST) if share else 0
-    return frozenset(sorted(places, key=places.__getitem__)[:number] if number >= validation.FEWEST else ())
+def _documents(
+    source: Path, examples: OnePass, tokenizer: Tokenizer, settings: TrainingSettings, reporter: Reporter
+) -> Iterator[tuple[Encoded, int]]:
+    """Tokens of every conversation, with 1 where it validates and 0 where it is trained on."""
+    parts: deque[int] = deque()
+
+    def conversations() -> Iterator[tuple[Conversation, int]]:
+        manifest = snapshot.read_manifest(source)
+        chosen = chosen_to_validate(source, settings.validation_share)
+        total, left_out = manifest.new + manifest.replayed, 0
+        for number, example in enumerate(examples.all()):
+            validates = example.validates if chosen is None else example.identity in chosen
+            for one in augment.with_copies(example, 0 if validates else settings.augmented_copies, settings.seed):
+                if isinstance(one.sample, Dialogue | Text):
+                    parts.append(int(validates))
+                    yield one.sample, one.learn_from
+                else:
+                    left_out += 1
+            if number % 100 == 0:
+                reporter.preparing("tokenising", number, total)
+                if reporter.stopping():
+                    raise Stopped
+        if left_out:
+            _logger.warning("%d samples are of kinds that this objective does not learn; they are left out", left_out)
+
+    for encoded in encode.encode_conversations(tokenizer, conversations()):
+        yield encoded, parts.popleft()
+
+
+def chosen_to_validate(source: Path, share: float) -> frozenset[str] | None:
+    """Which conversations are kept for validation where the examples do not say it themselves: by hash of their group.
+
+    None where they do.
+    """
+    manifest = snapshot.read_manifest(source)
+    if manifest.validating is not None:
+        return None
+    total = manifest.new + manifest.replayed
+    lowest = manifest.candidates
+    if lowest is None:  # a snapshot of thord 0.1.0
+        places = {example.identity: other_place(example.sample) for example in snapshot.train_examples(source)}
+        total = len(places)
+        lowest = [(places[identity], identity) for identity in sorted(places, key=places.__getitem__)]
+    below = sum(place < share for place, _ in lowest)
+    number = min(max(below, validation.how_many(total, share)), validation.MOST) if share else 0
+    return frozenset(identity for _, identity in lowest[:number]) if number >= validation.FEWEST else frozenset()

@@ -22,7 +22,7 @@ from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.batches import Batch
-from engine.data.snapshot import Example, SnapshotManifest
+from engine.data.snapshot import Example, OnePass, SnapshotManifest
 from engine.device import ImpossiblePlacementError, Placement
 from engine.manifest import Lineage, VersionManifest, read_manifest, verify
 from engine.models import registry
@@ -128,8 +128,9 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
     _use_threads(max(1, record.threads // ranks.here))
     settings = _model_settings(record.plan, places)
     device.check_training(record.placement, settings.family)
-    tokenizer = _tokenizer(record.plan, places, reporter)
-    data = dataset.prepare(places.folder / DATA, places.snapshot, tokenizer, record.plan.training, reporter)
+    examples = OnePass(places.snapshot)
+    tokenizer = _tokenizer(record.plan, places, examples, reporter)
+    data = dataset.prepare(places.folder / DATA, places.snapshot, examples, tokenizer, record.plan.training, reporter)
     model = _model(settings, record.plan, places, tokenizer)
     objective = objectives.make(record.plan.training, _reference(record, places))
     reporter.preparing("measuring how long a step takes")
@@ -267,13 +268,13 @@ def _use_threads(count: int) -> None:
     os.environ["RAYON_NUM_THREADS"] = str(count)
 
 
-def _tokenizer(plan: Plan, places: Places, reporter: Reporter) -> Tokenizer:
+def _tokenizer(plan: Plan, places: Places, examples: OnePass, reporter: Reporter) -> Tokenizer:
     """The base version's; in an initial training, one trained on the snapshot."""
     if places.base:
         return tokenizers.load(version.read_config(places.base).tokenizer, places.base)
     folder = places.folder / TOKENIZER
     if not folder.exists():
-        texts = _texts(snapshot.train_examples(places.snapshot), reporter)
+        texts = _texts(examples.ahead(), reporter)
         tokenizer = train_tokenizer(plan.tokenizer, texts)
         with artifacts.publishing(folder) as draft:
             tokenizer.save(draft)

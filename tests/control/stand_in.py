@@ -13,7 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 
 REPOSITORY = Path(__file__).parents[2]
 
-COUNTS = {"new": 3, "assigned": 0, "learned": 40, "held_out": 5, "set_aside": 0, "quarantined": 1}
+COUNTS = {
+    "new": 3, "assigned": 0, "learned": 40, "held_out": 5, "set_aside": 0, "held": 4, "quarantined": 1,
+    "by_kind": {"dialogue": 40, "text": 8, "preference": 3, "labelled": 1},
+}  # fmt: skip
 CYCLE = {
     "id": 7,
     "state": "promoted",

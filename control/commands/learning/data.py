@@ -12,7 +12,7 @@ from control.cli.parser import Commands, Options, connect, positive
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Refusal, Scanned
+    from control.answers import Counts, Refusal, Scanned
     from control.client import Thord
 
 
@@ -25,6 +25,8 @@ _SHAPES = {
 }
 """How thord read a file, in words."""
 
+_HELD_KINDS = ("preference", "labelled")
+"""Kinds of samples that no objective learns yet."""
 _MOST = 10_000
 """Refusals that are looked through to group them."""
 
@@ -54,11 +56,12 @@ def add(commands: Commands) -> None:
     """Declare the commands."""
     data = commands.add(
         "data",
-        "count conversations: new, assigned, learned, held out, set aside, quarantined",
+        "count samples: new, assigned, learned, held out, set aside, held, quarantined",
         _data,
         "thorctl data\nthorctl data --json | jq .new\nthorctl data retry chats.jsonl",
         "Conversations whose cycles failed or were rejected data.max_tries times are set aside; 'data retry' makes "
-        "those of one file, or all of them, new again.",
+        "those of one file, or all of them, new again. Held are preferences and labelled texts: they are kept, and "
+        "no objective learns them yet.",
     )
     data.add_argument("action", nargs="?", choices=("retry",), help="take up again what was set aside")
     data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="only those of this file (all)")
@@ -94,7 +97,7 @@ def _data(options: DataOptions) -> int:
     if options.json:
         output.emit({**counts, "set_aside_because": aside})
         return exit_status.DONE
-    output.fields({name.replace("_", " "): output.figure(count) for name, count in counts.items()})
+    output.fields({name.replace("_", " "): figure for name, figure in _figures(counts).items()})
     if aside:
         output.say("\nset aside; to try again: thorctl data retry [SOURCE]")
         output.columns(
@@ -102,6 +105,15 @@ def _data(options: DataOptions) -> int:
             ((output.figure(entry["conversations"]), entry["source"], entry["reason"]) for entry in aside),
         )
     return exit_status.DONE
+
+
+def _figures(counts: Counts) -> dict[str, str]:
+    """The numbers by state; of what is held, also those by kind."""
+    figures = {name: output.figure(count) for name, count in counts.items() if isinstance(count, int)}
+    kinds = {kind: number for kind, number in counts.get("by_kind", {}).items() if kind in _HELD_KINDS and number}
+    if kinds:
+        figures["held"] += f" ({', '.join(f'{number} {kind}' for kind, number in kinds.items())})"
+    return figures
 
 
 def _retry(thord: Thord, options: DataOptions) -> int:
@@ -206,17 +218,19 @@ def _lines_of(entries: list[Refusal]) -> str:
 def _in_words(found: Scanned) -> str:
     return (
         f"{found['added']} conversations added, {found['duplicates']} known already, "
-        f"{found['quarantined']} refused" + (" (why: thorctl quarantine)" if found["quarantined"] else "")
+        + (f"{held} held (no objective learns these yet), " if (held := found.get("held", 0)) else "")
+        + f"{found['quarantined']} refused"
+        + (" (why: thorctl quarantine)" if found["quarantined"] else "")
     )
 
 
 def _what_became_of(copied: list[tuple[Path, bool]], thord: Thord) -> Scanned:
     """Of each file that is new; what lay there already, byte for byte, is known already."""
     new = [file for file, is_new in copied if is_new]
-    found: Scanned = thord.scan(new) if new else {"added": 0, "duplicates": 0, "quarantined": 0}
+    found: Scanned = thord.scan(new) if new else {"added": 0, "duplicates": 0, "held": 0, "quarantined": 0}
     if old := [file for file, is_new in copied if not is_new]:
         before = thord.scan(old)
-        found["duplicates"] += before["added"] + before["duplicates"]
+        found["duplicates"] += before["added"] + before["duplicates"] + before.get("held", 0)
     return found
 
 

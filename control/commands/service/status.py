@@ -58,7 +58,9 @@ def show(status: Status) -> None:
             "version": status["version"] or f"none yet; {FIRST_STEPS}",
             **({"how good it is": quality["words"]} if (quality := status.get("quality")) else {}),
             "cycle": f"{learning}; {next_cycle(status)}",
-            "conversations": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
+            "conversations": ", ".join(
+                f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if isinstance(count, int)
+            ),
             **({"not watched": _unwatched(unwatched)} if (unwatched := status.get("unwatched")) else {}),
             **({"host": _host(host)} if (host := status.get("host")) else {}),
         }

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from engine.data.storable import storable_path
 
 _BY_FILE = (
-    "SELECT path, note, count(*) FROM conversations JOIN sources ON sources.id = source"
+    "SELECT path, note, count(*) FROM samples JOIN sources ON sources.id = source"
     " WHERE state = 'set_aside' GROUP BY path, note ORDER BY path, note LIMIT ?"
 )
 MOST = 200
@@ -26,7 +26,7 @@ def set_aside(ledger: Path) -> list[dict[str, JsonValue]]:
     if not ledger.exists():
         return []
     with contextlib.closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(conversations)")]
+        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(samples)")]
         if "note" not in columns:
             return []
         rows = connection.execute(_BY_FILE, (MOST,)).fetchall()

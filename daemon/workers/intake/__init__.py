@@ -1,6 +1,7 @@
-"""The intake: watches folders, parses, de-duplicates, writes the conversation ledger, makes the snapshots of cycles.
+"""The intake: watches folders, reads files, de-duplicates, keeps the ledger of samples, makes the snapshots of cycles.
 
-From a file to a lesson: `watcher` and `folders` say which files changed, `pending` when they are complete, `reader`
-reads what is new in them, `ledger` records each conversation once, `cycles` gives it to a cycle and settles what
-became of it, `collect` writes the snapshot. What cannot be learned from goes to `quarantine`.
+From a file to a lesson: `worker` waits; `inbox` says which files changed and are complete (`folders`, `watcher`,
+`pending`); `batches` reads them, several in a transaction, with `caution` about files that ended the intake before;
+`file_reader` reads what is new in one into the ledger (`daemon.workers.intake.ledger`). For a cycle, `snapshots` writes
+what the ledger assigns to it, and `named_files` what somebody named instead.
 """

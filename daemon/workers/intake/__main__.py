@@ -4,8 +4,9 @@ import sys
 
 from daemon import log
 from daemon.workers import runtime
-from daemon.workers.intake.ledger import LedgerError, StorageError
-from daemon.workers.intake.worker import RETRY_SECONDS, Intake, log_full_disk
+from daemon.workers.intake.ledger.database import LedgerError, StorageError
+from daemon.workers.intake.storage_retry import FIRST_PAUSE, LONGEST_PAUSE, log_full_disk
+from daemon.workers.intake.worker import Intake
 from daemon.workers.runtime import Context
 
 
@@ -28,7 +29,7 @@ def _open(context: Context) -> Intake | None:
     Raises:
         LedgerError: waiting would not help.
     """
-    pause, longest = RETRY_SECONDS
+    pause = FIRST_PAUSE
     while True:
         try:
             return Intake(context)
@@ -36,7 +37,7 @@ def _open(context: Context) -> Intake | None:
             log_full_disk(error, pause)
         if context.channel.stopping.wait(pause):
             return None
-        pause = min(2 * pause, longest)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,16 @@
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
 from daemon import log
-from daemon.workers.intake import suspects
-from daemon.workers.intake.collect import CollectError
-from daemon.workers.intake.folders import Signature
+from daemon.workers.intake.folders import Signature, UnreadableError
+from daemon.workers.intake.ledger import suspects
+from daemon.workers.intake.ledger.suspects import Suspects
 from daemon.workers.intake.now_reading import NowReading
-from daemon.workers.intake.suspects import Suspects
 from engine.data.storable import storable_path
 
 _logger = log.get(__name__)
@@ -26,9 +24,9 @@ class Caution:
         now_reading: the note.
     """
 
-    def __init__(self, database: sqlite3.Connection, note: Path) -> None:
+    def __init__(self, table: Suspects, note: Path) -> None:
         self.now_reading = NowReading(note, _supervisor())
-        self._table = Suspects(database)
+        self._table = table
         self._suspects: set[Path] = set()
 
     def account_for_death(self, set_aside: Callable[[Path, str], object]) -> None:
@@ -60,10 +58,10 @@ class Caution:
         """While a file is read that somebody named for one cycle.
 
         Raises:
-            CollectError: it ended the intake too often.
+            UnreadableError: it ended the intake too often.
         """
         if self._table.is_poison(path, signature):
-            raise CollectError(f"{storable_path(path)}: {suspects.REASON}")
+            raise UnreadableError(suspects.REASON)
         with self.now_reading.reading(path, signature, "cycle"):
             yield
 

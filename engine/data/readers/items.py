@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.data.samples import Conversation
+from engine.data.samples import Sample
 from engine.data.storable import storable
 
 
@@ -19,7 +19,7 @@ class Resume:
 class Found:
     """One sample, from bytes ``start`` to ``end`` of the file; ``line`` counts from 1."""
 
-    sample: Conversation
+    sample: Sample
     line: int
     start: int
     end: int

@@ -8,6 +8,11 @@ from engine.data.records.messages import turns_of
 from engine.data.samples import Dialogue
 
 
+def is_alpaca(record: dict[str, JsonValue]) -> bool:
+    """An instruction with its answer."""
+    return "instruction" in record and ("output" in record or "response" in record)
+
+
 def parse_alpaca(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
     """``{"instruction", "input"?, "output", "system"?, "history"?: [[user, assistant], ...]}``.
 
@@ -39,6 +44,11 @@ def alpaca_prompt(record: dict[str, JsonValue]) -> list[Turn]:
     return [*turns, Turn("user", "\n\n".join(part for part in asked if part.strip()))]
 
 
+def is_instances(record: dict[str, JsonValue]) -> bool:
+    """An instruction with several inputs and outputs."""
+    return {"instruction", "instances"} <= record.keys()
+
+
 def parse_instances(record: dict[str, JsonValue], limits: Limits) -> list[Dialogue]:
     """Self-instruct: ``{"instruction", "instances": [{"input", "output"}, ...]}``, a dialogue for each instance.
 
@@ -55,6 +65,11 @@ def parse_instances(record: dict[str, JsonValue], limits: Limits) -> list[Dialog
         for instance in instances
         if isinstance(instance, dict)
     ]
+
+
+def is_completion(record: dict[str, JsonValue]) -> bool:
+    """A prompt with its completion or response."""
+    return "prompt" in record and ("completion" in record or "response" in record)
 
 
 def parse_completion(record: dict[str, JsonValue], limits: Limits) -> Dialogue:

@@ -39,6 +39,16 @@ def parse(messages: JsonValue, limits: Limits, system: JsonValue = None, tools: 
     return dialogue_of([*system_turn(system, tools), *turns_of(messages)], limits)
 
 
+def parse_single(message: dict[str, JsonValue], limits: Limits) -> Dialogue:
+    """One message by itself, which must be an answer."""
+    return parse([message], limits)
+
+
+def is_openai(record: dict[str, JsonValue]) -> bool:
+    """``{"messages": ...}``."""
+    return "messages" in record
+
+
 def parse_openai(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
     """``{"messages": [...], "tools"?}``."""
     return dialogue_of(openai_turns(record), limits)
@@ -52,6 +62,11 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
     """
     tools = record.get("tools") or record.get("functions")
     return [*system_turn(record.get("system"), tools), *turns_of(record["messages"])]
+
+
+def is_sharegpt(record: dict[str, JsonValue]) -> bool:
+    """``{"conversations": ...}``, or ``conversation`` with a list in it."""
+    return "conversations" in record or isinstance(record.get("conversation"), list)
 
 
 def parse_sharegpt(record: dict[str, JsonValue], limits: Limits) -> Dialogue:

@@ -4,7 +4,9 @@ A piece ends at the last paragraph end, else line end, else space, in the second
 ends depends only on the bytes from its own start on, so a text that grows keeps all its pieces but the last.
 """
 
-from engine.data.records.limits import FormatError
+from pydantic import JsonValue
+
+from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean, decode
 from engine.data.samples import Text
 
@@ -54,3 +56,19 @@ def pieces(text: str, longest: int = PIECE) -> list[Text]:
     if not found:
         raise FormatError("'text' is empty")
     return found
+
+
+def is_text(record: dict[str, JsonValue]) -> bool:
+    """``{"text": "..."}``."""
+    return isinstance(record.get("text"), str)
+
+
+def parse_text(record: dict[str, JsonValue], limits: Limits) -> list[Text]:
+    """The text of a record, cut into pieces.
+
+    Raises:
+        FormatError: there is nothing in it.
+    """
+    del limits
+    text = record["text"]
+    return pieces(text if isinstance(text, str) else "")

@@ -1,20 +1,56 @@
 """Which parser a JSON value goes to: the table of shapes, told apart by the keys that are there."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from pydantic import JsonValue
 
-from engine.data.records import instructions, messages, pieces, preference
+from engine.data.records import instructions, labelled, messages, pairs, pieces, rankings, verdicts
 from engine.data.records.dialogue import kind_of
 from engine.data.records.limits import FormatError, Limits
-from engine.data.samples import Conversation
+from engine.data.samples import Sample
 
-KNOWN = (
-    "OpenAI messages {messages}, ShareGPT {conversations}, Alpaca {instruction, output}, {prompt, completion}, "
-    "{chosen, rejected}, {text}, or an array of {role, content}"
+Record = dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A shape of records.
+
+    Attributes:
+        name: as refusals list it.
+        fits: whether a record is of this shape, by its keys.
+        parse: its samples; raises `FormatError` where a part of it is wrong.
+    """
+
+    name: str
+    fits: Callable[[Record], bool]
+    parse: Callable[[Record, Limits], Sample | Sequence[Sample]]
+
+
+SHAPES = (
+    Shape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair),
+    Shape("{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair),
+    Shape("{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response),
+    Shape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking),
+    Shape("{instruction, completions}", rankings.is_rated, rankings.parse_rated),
+    Shape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),
+    Shape("OpenAI messages {messages}", messages.is_openai, messages.parse_openai),
+    Shape("ShareGPT {conversations}", messages.is_sharegpt, messages.parse_sharegpt),
+    Shape("{instruction, instances}", instructions.is_instances, instructions.parse_instances),
+    Shape("Alpaca {instruction, output}", instructions.is_alpaca, instructions.parse_alpaca),
+    Shape("{prompt, completion}", instructions.is_completion, instructions.parse_completion),
+    Shape("{role, content}", messages.is_message, messages.parse_single),
+    Shape("{text, label}", labelled.is_labelled, labelled.parse_labelled),
+    Shape("{text}", pieces.is_text, pieces.parse_text),
 )
+"""In the order in which they are asked whether a record is theirs. A new shape is a module, and a line here."""
+
+KNOWN = f"{', '.join(shape.name for shape in SHAPES)}, or an array of messages"
 
 
-def parse(value: JsonValue, limits: Limits) -> list[Conversation]:
-    """The conversations in one JSON value: an object of a known shape, a bare array of messages, or an array of these.
+def parse(value: JsonValue, limits: Limits) -> Sequence[Sample]:
+    """The samples in one JSON value: an object of a known shape, a bare array of messages, or an array of these.
 
     Raises:
         FormatError: its shape is unknown (the message says what was seen and what is known), or a part is wrong.
@@ -27,28 +63,13 @@ def parse(value: JsonValue, limits: Limits) -> list[Conversation]:
         raise FormatError("an empty array: there is nothing to learn")
     if messages.is_message_list(value):
         return [messages.parse(value, limits)]
-    return [conversation for element in value for conversation in parse(element, limits)]
+    return [sample for element in value for sample in parse(element, limits)]
 
 
-def _parse_object(record: dict[str, JsonValue], limits: Limits) -> list[Conversation]:
-    keys = record.keys()
-    if "text" not in keys:  # there a label is a class
-        preference.check_label(record)
-    if {"chosen", "rejected"} <= keys:
-        return [preference.parse(record, limits)]
-    if "messages" in keys:
-        return [messages.parse_openai(record, limits)]
-    if "conversations" in keys or isinstance(record.get("conversation"), list):
-        return [messages.parse_sharegpt(record, limits)]
-    if {"instruction", "instances"} <= keys:
-        return [*instructions.parse_instances(record, limits)]
-    if {"instruction", "output"} <= keys or {"instruction", "response"} <= keys:
-        return [instructions.parse_alpaca(record, limits)]
-    if {"prompt", "completion"} <= keys or {"prompt", "response"} <= keys:
-        return [instructions.parse_completion(record, limits)]
-    if messages.is_message(record):
-        return [messages.parse([record], limits)]
-    if isinstance(text := record.get("text"), str):
-        return [*pieces.pieces(text)]
-    seen = ", ".join(sorted(keys)[:8])[:160] or "no keys"
-    raise FormatError(f"an object of unknown shape with {seen}; known are {KNOWN}")
+def _parse_object(record: Record, limits: Limits) -> Sequence[Sample]:
+    shape = next((shape for shape in SHAPES if shape.fits(record)), None)
+    if shape is None:
+        seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
+        raise FormatError(f"an object of unknown shape with {seen}; known are {KNOWN}")
+    found = shape.parse(record, limits)
+    return found if isinstance(found, Sequence) else [found]

@@ -88,7 +88,7 @@ def test_json_is_what_thord_answers(stand_in: StandIn, ctl: Ctl, words: list[str
         (["versions"], ["000012", "serving", "1,234,567", "abababababab"]),
         (["version", "12", "--settings"], ["perplexity", "12.2", "training.learning_rate", "thorctl cycle 7"]),
         (["promote", "12"], ["version 000012 is serving"]),
-        (["data"], ["held out", "learned"]),
+        (["data"], ["held out", "learned", "4 (3 preference, 1 labelled)"]),
         (["quarantine"], ["chats/ [31mbad.json", "not JSON"]),
         (["events"], ["cycle.collecting", "cycle=7", "version.promoted"]),
         (["config"], ['profile = "tiny"', "[training]", "epochs = 3.0  # profile tiny"]),

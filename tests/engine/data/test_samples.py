@@ -1,13 +1,29 @@
-"""Identity and beginnings."""
+"""Identity and beginnings, and the canonical form of every kind."""
 
 import hashlib
+import io
 import json
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.held_out import is_held_out
-from engine.data.samples import ROLES, Dialogue, Message
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.samples import (
+    ROLES,
+    Answer,
+    Dialogue,
+    Labelled,
+    Message,
+    Preference,
+    Provenance,
+    Span,
+    Text,
+    ToolCall,
+    from_canonical,
+)
 
 MESSAGES = st.lists(
     st.builds(Message, st.sampled_from(ROLES), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)),
@@ -48,3 +64,80 @@ def test_what_begins_alike_is_of_one_group_up_to_what_the_user_says_first():
 def test_of_a_collection_with_one_greeting_a_share_is_held_out():
     collection = [dialogue(GREETING, ("user", f"What is {number}?"), ("assistant", "?")) for number in range(400)]
     assert 20 <= sum(is_held_out(one, 0.1) for one in collection) <= 60
+
+
+def test_what_was_known_before_has_the_identity_that_it_had():
+    """The golden file was written by the version that stored conversations, before there were samples."""
+    for entry in json.loads((Path(__file__).parent / "golden_identities.json").read_text()):
+        found = [item.sample for item in read_known(io.BytesIO(entry["file"].encode()), Limits())]
+        assert [
+            {
+                "identity": sample.identity,
+                "group": sample.group,
+                "beginnings": sample.prefix_identities() if isinstance(sample, Dialogue) else [],
+            }
+            for sample in found
+        ] == entry["samples"], entry["file"]
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | WORDS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
+    max_leaves=4,
+)
+FULL_MESSAGES = st.builds(
+    Message,
+    st.sampled_from(ROLES),
+    WORDS,
+    st.lists(st.builds(ToolCall, NAMES, VALUES, NAMES), max_size=2).map(tuple),
+    NAMES,
+    NAMES,
+    st.sampled_from([0, 1]),
+)
+TURNS = st.lists(FULL_MESSAGES, min_size=1, max_size=4).map(tuple)
+SCORES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+LABELS = WORDS | st.integers(-3, 3) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+SAMPLES = st.one_of(
+    st.builds(Dialogue, TURNS),
+    st.builds(Text, WORDS),
+    st.builds(
+        Preference,
+        TURNS,
+        st.lists(st.builds(Answer, TURNS, SCORES, st.none() | st.integers(1, 9)), min_size=1, max_size=3).map(tuple),
+        st.builds(Provenance, st.sampled_from(["file", "feedback"]), NAMES, st.none() | st.integers(1, 99)),
+    ),
+    st.builds(
+        Labelled,
+        WORDS,
+        st.none() | LABELS | st.lists(LABELS, max_size=2).map(tuple),
+        NAMES,
+        WORDS,
+        st.lists(st.builds(Span, st.integers(0, 9), st.integers(0, 9), NAMES), max_size=2).map(tuple),
+    ),
+)
+
+
+@given(SAMPLES)
+def test_the_canonical_form_is_one_line_that_gives_the_sample_back(sample):
+    assert "\n" not in sample.canonical
+    again = from_canonical(sample.canonical)
+    assert again == sample
+    assert (again.identity, again.group, again.kind) == (sample.identity, sample.group, sample.kind)
+
+
+def test_a_turn_of_weight_0_makes_another_sample_and_is_not_supervised():
+    learned = Dialogue((Message("user", "q"), Message("assistant", "four"), Message("assistant", "eleven")))
+    half = Dialogue((Message("user", "q"), Message("assistant", "four", weight=0), Message("assistant", "eleven")))
+    assert learned.identity != half.identity
+    assert learned.group == half.group
+    assert (learned.supervised_bytes, half.supervised_bytes) == (10, 6)
+
+
+def test_a_name_makes_no_other_sample_and_a_tool_call_is_the_text_that_it_is_learned_as():
+    call = ToolCall("add", {"a": 1}, "c1")
+    plain = Dialogue((Message("user", "q"), Message("assistant", "so:\n" + call.text)))
+    called = Dialogue((Message("user", "q", name="Ada"), Message("assistant", "so:", (call,))))
+    assert plain.identity == called.identity
+    assert plain.texts == called.texts

@@ -142,3 +142,11 @@ def test_bytes_are_those_of_the_text_whatever_the_tokenizer(text: str) -> None:
     assert Text(text=text).supervised_bytes == len(text.encode("utf-8"))
     dialogue = Dialogue(messages=(Message("user", "?"), Message("assistant", text), Message("assistant", text)))
     assert dialogue.supervised_bytes == 2 * len(text.encode("utf-8"))
+
+
+def test_an_answer_of_weight_0_is_not_measured(tokenizer: Tokenizer) -> None:
+    said = (Message("user", "a"), Message("assistant", "wrong", weight=0), Message("assistant", "right"))
+    (document,) = encode_documents(tokenizer, [Dialogue(said)])
+    (alone,) = encode_documents(tokenizer, [Dialogue((*said[:1], said[2]))])
+    assert document.size == len("right")
+    assert document.encoded.supervised.sum() == alone.encoded.supervised.sum()

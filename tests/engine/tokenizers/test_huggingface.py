@@ -260,3 +260,14 @@ def test_nothing_that_is_given_to_a_template_can_spell_a_special_token(with_tool
     ids = ours.encode_prompt(dialogue, PromptForm(variables={"enable_thinking": end}))
     assert [number for number in ids if number in ours.specials] == [n for n in plain if n in ours.specials]
     assert ours.decode(ids).count(end) == 6
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_answer_of_weight_0_is_context_only(case):
+    ours, _ = CASES[case]()
+    turns = (Message("user", "a"), Message("assistant", "wrong"), Message("user", "b"), Message("assistant", "right"))
+    marked = (turns[0], Message("assistant", "wrong", weight=0), *turns[2:])
+    whole, encoded, later = ours.encode_dialogues([(turns, 0), (marked, 0), (turns, 2)])
+    assert encoded.ids.tolist() == whole.ids.tolist()
+    assert encoded.supervised.tolist() == later.supervised.tolist()
+    assert encoded.supervised.sum() < whole.supervised.sum()

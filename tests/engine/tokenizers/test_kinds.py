@@ -205,3 +205,15 @@ def test_one_made_beforehand_is_of_the_kind_that_was_asked_for(tmp_path):
     assert train(made, []).encode("x y") == TOKENIZERS["unigram"].encode("x y")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json: .*that tokenizer\.kind says, 'bpe'"):
         train(made.model_copy(update={"kind": "bpe"}), [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_of_weight_0_is_context_only(kind):
+    tokenizer = TOKENIZERS[kind]
+    turns = (Message("user", "a"), Message("assistant", "wrong"), Message("user", "b"), Message("assistant", "right"))
+    marked = Dialogue((turns[0], Message("assistant", "wrong", weight=0), *turns[2:]))
+    (whole,), (encoded,) = (encode.encode_conversations(tokenizer, [(one, 0)]) for one in (Dialogue(turns), marked))
+    (later,) = encode.encode_conversations(tokenizer, [(Dialogue(turns), 2)])
+    assert encoded.ids.tolist() == whole.ids.tolist()
+    assert encoded.supervised.tolist() == later.supervised.tolist()
+    assert 0 < encoded.supervised.sum() < whole.supervised.sum()

@@ -1,11 +1,13 @@
 """A first run whose length nobody set: decided once, bounded by minutes, and the same after a stop."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from engine.data import shard, snapshot
-from engine.training import run, speed
+from engine.training import dataset, run, speed
 from engine.training.reporting.reporter import Stopped
 from engine.variation import Variation
 
@@ -59,3 +61,41 @@ def test_what_validates_is_as_the_snapshot_says(places, plan, recording, convers
     manifest = run.learn(plan(max_steps=1), replace(places, snapshot=folder), recording())
     assert len(shard.read(places.folder / "data" / "validation")) == 7
     assert manifest.metrics["text_bytes"] == sum(len(text.encode()) for one in conversations for text in one.texts)
+
+
+def test_an_initial_run_reads_its_snapshot_once(places, plan, recording, monkeypatch):
+    opened: list[str] = []
+    open_file = Path.open
+
+    def counting(path, *arguments, **options):
+        opened.append(path.name)
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", counting)
+    run.learn(plan(max_steps=1), places, recording())
+    assert opened.count("train.jsonl") == 1
+
+
+def test_a_snapshot_of_before_gives_the_same_choice_and_the_same_rows(places, plan, recording, tmp_path):
+    """Its manifest names no candidates, its lines no kind."""
+    once = tmp_path / "once"
+    once.mkdir()
+    for name in ("train.jsonl", "held_out.jsonl"):
+        lines = (
+            (places.snapshot / name)
+            .read_text()
+            .replace('"kind": "dialogue", ', "")
+            .replace('"sample"', '"conversation"')
+        )
+        (once / name).write_text(lines)
+    manifest = json.loads((places.snapshot / "manifest.json").read_text())
+    del manifest["candidates"]
+    (once / "manifest.json").write_text(json.dumps(manifest))
+    assert dataset.chosen_to_validate(once, 0.2) == dataset.chosen_to_validate(places.snapshot, 0.2)
+    new = run.learn(plan(max_steps=1), places, recording())
+    old = run.learn(
+        plan(max_steps=1),
+        replace(places, snapshot=once, folder=tmp_path / "old", target=tmp_path / "old-version"),
+        recording(),
+    )
+    assert new.sha256 == old.sha256

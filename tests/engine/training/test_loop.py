@@ -117,13 +117,13 @@ def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(
 
 def test_validation_conversations_are_never_trained_on(places, plan, conversations, recording):
     run.learn(plan(max_steps=1), places, recording())
-    held = dataset.validation_identities(places.snapshot, 0.2)
+    held = dataset.chosen_to_validate(places.snapshot, 0.2)
     assert 0.1 < len(held) / len(conversations) < 0.3
     train, validation = (shard.read(places.folder / "data" / part) for part in ("train", "validation"))
     assert len(train) + len(validation) == len(conversations)
     assert len(validation) == len(held)
     fewer = write_snapshot(places, conversations[::2])
-    assert dataset.validation_identities(fewer.snapshot, 0.2) <= held
+    assert dataset.chosen_to_validate(fewer.snapshot, 0.2) <= held
 
 
 def test_copies_are_trained_on_and_not_validated_with(places, plan, conversations, recording, tmp_path):

@@ -155,7 +155,9 @@ def test_status_has_what_the_design_promises(shared: Running) -> None:
     assert {"state", "home", "pid", "version", "workers", "cycle", "next_cycle_at", "conversations"} <= status.keys()
     assert status["version"] is None
     assert status["cycle"] is None
-    assert set(status["conversations"]) == {"new", "assigned", "learned", "held_out", "set_aside", "quarantined"}
+    assert set(status["conversations"]) == {
+        "new", "assigned", "learned", "held_out", "set_aside", "held", "quarantined", "by_kind"
+    }  # fmt: skip
     assert status["next_cycle_at"].endswith("Z")
     assert shared.client.get("/v1/health").json() == {"state": "ready", "reasons": []}
     assert "date" not in shared.client.get("/v1/status").headers
@@ -253,7 +255,13 @@ def test_an_intake_that_cannot_scan_says_why(api: Running) -> None:
 
 
 def test_scan_and_quarantine(api: Running) -> None:
-    assert api.client.post("/v1/scan").json() == {"added": 3, "duplicates": 1, "quarantined": 0, "read_as": {}}
+    assert api.client.post("/v1/scan").json() == {
+        "added": 3,
+        "duplicates": 1,
+        "held": 0,
+        "quarantined": 0,
+        "read_as": {},
+    }
     assert api.client.post("/v1/quarantine/retry").json()["quarantined"] == 1
     assert api.client.get("/v1/quarantine").json() == []
     with contextlib.closing(sqlite3.connect(api.paths.ledger)) as ledger, ledger:

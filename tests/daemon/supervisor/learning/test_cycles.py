@@ -19,7 +19,7 @@ from daemon.supervisor.store import degradations as troubles_module
 from daemon.supervisor.store import store as store_module
 from daemon.supervisor.store.records import Cycle, CycleRequest
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError
-from daemon.workers.intake.ledger import open_database
+from daemon.workers.intake.ledger.database import open_database
 from engine import artifacts
 from engine.manifest import verify
 from engine.variation import Variation

@@ -9,13 +9,15 @@ import pytest
 
 from daemon.messages import Collect, Collected, Scan, Scanned, Settle, Settled
 from daemon.settings.sections import ReplayStrategy, Tables
-from daemon.workers.intake.cycles import Choice, Cycles, Wanted
 from daemon.workers.intake.folders import Signature
-from daemon.workers.intake.ledger import Ledger, Origin, open_database
-from daemon.workers.intake.sources import Sources
+from daemon.workers.intake.ledger.assignments import Wanted
+from daemon.workers.intake.ledger.database import open_database
+from daemon.workers.intake.ledger.dedup import Dedup, Outcome
+from daemon.workers.intake.ledger.ledger import Ledger
+from daemon.workers.intake.ledger.samples import FoundAt
 from engine.data import snapshot
 from engine.data.held_out import is_held_out
-from engine.data.samples import Conversation, Dialogue, Message
+from engine.data.samples import Conversation, Dialogue, Message, Sample
 from engine.data.segments import Segments
 from engine.data.snapshot import Example
 
@@ -36,22 +38,28 @@ class Shelf:
 
     def __init__(self, folder) -> None:
         self.folder = folder
-        self.ledger = Ledger(open_database(folder / "conversations.db"), Segments(folder / "segments"))
-        self.ledger.database.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug in these tests
-        self.cycles = Cycles(self.ledger.database)
-        self.origin = self.new_origin("file")
+        self.database = open_database(folder / "conversations.db")
+        self.database.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug in these tests
+        self.ledger = Ledger(self.database, Segments(folder / "segments"), folder / "quarantine")
+        self.cycles = self.ledger.assignments
+        self.place = self.new_place("file")
 
-    def new_origin(self, name: str) -> Origin:
+    def new_place(self, name: str) -> FoundAt:
         """The first line of a file."""
         with self.ledger.transaction():
-            return Origin(Sources(self.ledger.database).begin(self.folder / name, Signature(0, 0, 0, 0)), 1)
+            return FoundAt(self.ledger.sources.begin(self.folder / name, Signature(0, 0, 0, 0)), 1)
+
+    def add(self, sample: Sample, place: FoundAt | None = None, held_out_share: float = 0.0) -> Outcome:
+        """Record what is new in a sample, inside a transaction."""
+        outcome, _ = Dedup(self.ledger.samples, held_out_share).add(sample, place or self.place)
+        return outcome
 
     def rows(self) -> list[tuple]:
         """State, learn_from and text of every conversation."""
-        query = "SELECT state, learn_from, identity FROM conversations ORDER BY id"
+        query = "SELECT state, learn_from, identity FROM samples ORDER BY id"
         return [
-            (state, learn_from, self.ledger.read(self.ledger.find(identity.hex()).location))
-            for state, learn_from, identity in self.ledger.database.execute(query)
+            (state, learn_from, self.ledger.samples.read(self.ledger.samples.find(identity.hex()).location))
+            for state, learn_from, identity in self.database.execute(query)
         ]
 
     def assign(
@@ -67,9 +75,9 @@ class Shelf:
         with self.ledger.transaction():
             return self.cycles.assign(cycle, Wanted(limit, minimum, replay, strategy, held_out, validation))
 
-    def chosen(self, cycle: int) -> list[Choice]:
-        """What a cycle learns from."""
-        return list(self.cycles.choices(cycle, held_out=False))
+    def chosen(self, cycle: int, held_out: bool = False) -> list[Example]:
+        """What a cycle learns from, or is judged on."""
+        return list(self.cycles.examples(cycle, held_out=held_out, damaged=lambda number, reason: None))
 
     def settle(self, cycle: int, learned: bool, count_try: bool = True, max_tries: int = 3) -> None:
         with self.ledger.transaction():
@@ -121,7 +129,11 @@ class RunningIntake:
             return database.execute(statement).fetchall()
 
     def counts(self) -> dict[str, int]:
-        return {state: number for state, number in self.query("SELECT state, number FROM counts") if number}
+        return {
+            state: number
+            for state, number in self.query("SELECT state, sum(number) FROM counts GROUP BY state")
+            if number
+        }
 
     def refusals(self) -> dict[str, str]:
         """Reason by file name."""

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from daemon.settings.sections import DataSettings
+from daemon.workers.intake.file_reader import FileReader
 from daemon.workers.intake.folders import UnreadableError, open_file
 from daemon.workers.intake.now_reading import NowReading
-from daemon.workers.intake.quarantine import Quarantine
-from daemon.workers.intake.reader import Reader
 from engine.data.readers.items import Found, Refused
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
@@ -110,7 +110,7 @@ def test_any_bytes_end_in_the_ledger_or_in_quarantine(intake, content):
     file.write_bytes(content)
     intake.scan()
     items = list(read_known(io.BytesIO(content), Limits(record_bytes=1 << 20)))
-    known = {identity.hex() for (identity,) in intake.query("SELECT identity FROM forms")}
+    known = {identity.hex() for (identity,) in intake.query("SELECT identity FROM aliases")}
     assert {item.sample.identity for item in items if isinstance(item, Found)} <= known
     refused = [reason for (reason,) in intake.query("SELECT reason FROM refusals ORDER BY start")]
     assert refused == [item.reason for item in items if isinstance(item, Refused)]
@@ -147,9 +147,8 @@ def test_what_lies_too_deep_to_be_reached_is_said_and_forgotten_with_it(intake):
 def test_a_folder_that_may_not_be_entered_is_said_until_it_may(shelf):
     closed = shelf.folder / "closed"
     closed.mkdir(mode=0o700)
-    quarantine = Quarantine(shelf.ledger.database, shelf.folder / "quarantine", 1 << 20)
     note = NowReading(shelf.folder / "note", "")
-    reader = Reader(shelf.ledger, quarantine, Limits(), 1 << 20, 0.1, lambda: None, note)
+    reader = FileReader(shelf.ledger, DataSettings(max_record_megabytes=1, max_file_megabytes=1), note, lambda: None)
     for path in (closed, closed / "file.txt"):
         with shelf.ledger.transaction():
             os.seteuid(65534)

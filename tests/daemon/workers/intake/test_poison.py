@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from control import paths as places
-from daemon.settings.sections import Tables
+from daemon.settings.sections import DataSettings, Tables
+from daemon.workers.intake.file_reader import FileReader
 from daemon.workers.intake.now_reading import NowReading
-from daemon.workers.intake.quarantine import Quarantine
-from daemon.workers.intake.reader import Reader
 from daemon.workers.intake.worker import Intake
 from daemon.workers.runtime import Context
 from engine.data.readers import loaders
-from engine.data.records.limits import Limits
 from engine.data.storable import LONGEST, storable, storable_path
+
+SMALL_FILES = DataSettings(max_record_megabytes=1, max_file_megabytes=1)
 
 _text = st.text(st.characters(codec=None), max_size=20)
 """Lone surrogates, NUL and controls are among its characters."""
@@ -48,9 +48,8 @@ def test_what_is_storable_can_be_stored_sent_and_shown(text):
 @pytest.fixture(scope="module")
 def reading(new_shelf):
     shelf = new_shelf()
-    quarantine = Quarantine(shelf.ledger.database, shelf.folder / "quarantine", 1 << 20)
     note = NowReading(shelf.folder / "note", "1 1.0")
-    yield shelf, Reader(shelf.ledger, quarantine, Limits(), 1 << 20, 0.1, lambda: None, note)
+    yield shelf, FileReader(shelf.ledger, SMALL_FILES, note, lambda: None)
     assert note.left() is None
     shelf.ledger.close()
 
@@ -66,7 +65,7 @@ def test_any_content_under_any_name_is_read_or_refused_in_words(reading, name, c
         return  # the test's own files have such names
     with shelf.ledger.transaction():
         tally = reader.read(file, anew=True)
-    rows = shelf.ledger.database.execute("SELECT file, reason FROM refusals").fetchall()
+    rows = shelf.database.execute("SELECT file, reason FROM refusals").fetchall()
     assert json.dumps(rows, ensure_ascii=False).encode()
     assert not any(character < " " for row in rows for text in row for character in text)
     assert [file for file, _ in rows].count(storable_path(file)) == tally.quarantined
@@ -136,7 +135,11 @@ def test_a_file_whose_reading_raises_is_set_aside_with_the_trace_and_others_are_
     reason, trace = refused["b"]
     assert reason.startswith("reading it failed: MemoryError: no room\\ud800")
     assert "fragile" in trace
-    counts = dict(sqlite3.connect(one_round.chats.parents[1] / "conversations.db").execute("SELECT * FROM counts"))
+    counts = dict(
+        sqlite3.connect(one_round.chats.parents[1] / "conversations.db").execute(
+            "SELECT state, sum(number) FROM counts GROUP BY state"
+        )
+    )
     assert counts["new"] + counts["held_out"] == 2
 
 

@@ -307,7 +307,7 @@ def test_a_loader_of_a_package_is_asked_and_one_that_raises_stops_nothing(intake
     (intake.inbox / "corpus" / "a.loud").write_text("quiet words")
     (intake.inbox / "corpus" / "b.txt").write_text("other words")
     intake.scan()
-    rows = intake.query("SELECT count(*) FROM conversations")
+    rows = intake.query("SELECT count(*) FROM samples")
     assert rows == [(2,)]
     assert intake.refusals() == {"a.loud": "loader 'loud' failed after 1 records: OSError: no more"}
 

@@ -93,11 +93,6 @@ def completion(c: Conversation) -> object:
     return {"prompt": array(Dialogue(messages=c.messages[:-1])), "completion": array(c)[-1:]}
 
 
-def preference(c: Conversation) -> object:
-    rejected = {"role": "assistant", "content": "a worse answer"}
-    return {"prompt": array(c)[:-1], "chosen": array(c)[-1:], "rejected": [rejected]}
-
-
 JSON_SHAPES = {
     "openai": (openai, "any"),
     "openai parts": (openai_parts, "any"),
@@ -105,7 +100,6 @@ JSON_SHAPES = {
     "array": (array, "any"),
     "alpaca": (alpaca, "exchange"),
     "completion": (completion, "exchange"),
-    "preference": (preference, "exchange"),
 }
 
 

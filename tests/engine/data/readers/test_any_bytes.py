@@ -88,7 +88,7 @@ def test_clean_is_a_normal_form(text):
         (b'{"messages": [{"role": "narrator", "content": "x"}]}', "role 'narrator' is unknown; known are"),
         (b'{"messages": "hello"}', "messages must be an array, not a string"),
         (b'{"messages": [3]}', "expected a message with role and content"),
-        (b'{"query": 1, "passage": 2}', "unknown shape with passage, query; known are OpenAI messages"),
+        (b'{"query": 1, "passage": 2}', "unknown shape with passage, query; known are {prompt, chosen, rejected}"),
         (b"[]", "an empty array"),
         (b'{"a": nope}', "not valid JSON"),
         (b'{"text": "\xff\xfe"}', "not valid UTF-8: byte 0xff at offset 10"),
@@ -96,7 +96,7 @@ def test_clean_is_a_normal_form(text):
         (b"\x1f\x8b\x08\x00 packed", "gzip"),
         (b"\x00\x01\x02\x03" * 50, "control characters"),
         (b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', "only text can be learned"),
-        (b'{"prompt": "p", "completion": "c", "label": false}', "marked as a bad answer"),
+        (b'{"label": false, "answer": "c"}', "unknown shape with answer, label"),
         (b"Human: is anybody there?\n", "no assistant turn"),
     ],
 )

@@ -67,29 +67,6 @@ def test_self_instruct_is_a_conversation_an_instance(read_bytes):
     ]
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        {"prompt": "q", "chosen": "a", "rejected": "b"},
-        {"instruction": "q", "chosen": "a", "rejected": "b"},
-        {"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: b"},
-        {
-            "conversations": [{"from": "human", "value": "q"}],
-            "chosen": {"from": "gpt", "value": "a"},
-            "rejected": {"from": "gpt", "value": "b"},
-        },
-        {
-            "prompt": "q",
-            "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
-            "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}],
-        },
-        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "label": True},
-    ],
-)
-def test_of_two_answers_the_chosen_one_is_learned(read_bytes, record):
-    assert one(read_bytes, record) == [("user", "q"), ("assistant", "a")]
-
-
 def test_turns_without_words_are_left_out_and_repeated_speakers_stay_apart(read_bytes):
     names = [("user", "a"), ("assistant", "b"), ("user", " "), ("assistant", "c")]
     assert one(read_bytes, [{"role": role, "content": content} for role, content in names]) == [

@@ -115,4 +115,74 @@ MIGRATIONS = (
     ALTER TABLE conversations ADD COLUMN note TEXT;     -- why it is set aside
     CREATE INDEX conversations_set_aside ON conversations (source) WHERE state = 'set_aside';
     """,
+    """
+    -- Samples instead of conversations: with their kind, and held where no objective learns that kind yet.
+    CREATE TABLE samples_with_kind (
+        id INTEGER PRIMARY KEY,
+        identity BLOB NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('dialogue', 'text', 'preference', 'labelled')),
+        state TEXT NOT NULL CHECK (state IN ('new', 'assigned', 'learned', 'held_out', 'set_aside', 'held')),
+        cycle INTEGER,                          -- that it is assigned to, or was learned in
+        tries INTEGER NOT NULL DEFAULT 0,
+        note TEXT,                              -- why it is set aside
+        turns INTEGER NOT NULL,                 -- of a dialogue; 0 for other kinds
+        learn_from INTEGER NOT NULL DEFAULT 0,  -- turns before it are learned as part of an earlier dialogue
+        point INTEGER NOT NULL,                 -- where its hash falls, for random samples
+        segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        source INTEGER NOT NULL REFERENCES sources (id),
+        line INTEGER NOT NULL,
+        added_at TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO samples_with_kind
+        SELECT id, identity, CASE turns WHEN 0 THEN 'text' ELSE 'dialogue' END, state, cycle, tries, note, turns,
+               learn_from, point, segment, offset, length, source, line, added_at
+        FROM conversations ORDER BY id;
+    DROP TABLE conversations;
+    ALTER TABLE samples_with_kind RENAME TO conversations;  -- the name by which other tables refer to it,
+    ALTER TABLE conversations RENAME TO samples;            -- which follow when it changes
+    CREATE UNIQUE INDEX samples_by_identity ON samples (identity);
+    CREATE INDEX samples_new ON samples (id) WHERE state = 'new';
+    CREATE INDEX samples_assigned ON samples (cycle, id) WHERE state = 'assigned';
+    CREATE INDEX samples_learned ON samples (point) WHERE state = 'learned';
+    CREATE INDEX samples_learned_by_stratum ON samples (cycle, source, point) WHERE state = 'learned';
+    CREATE INDEX samples_held_out ON samples (point) WHERE state = 'held_out';
+    CREATE INDEX samples_set_aside ON samples (source) WHERE state = 'set_aside';
+
+    ALTER TABLE forms RENAME TO aliases;
+    ALTER TABLE aliases RENAME COLUMN conversation TO sample;
+    ALTER TABLE examples RENAME COLUMN conversation TO sample;
+    ALTER TABLE sources RENAME COLUMN layout TO format;
+    ALTER TABLE sources RENAME COLUMN mark TO fingerprint;
+    ALTER TABLE sources ADD COLUMN held INTEGER NOT NULL DEFAULT 0;  -- samples that are kept, learned by nothing yet
+
+    CREATE TABLE counts_by_kind (
+        state TEXT NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (state, kind)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO counts_by_kind SELECT state, '', number FROM counts WHERE state = 'quarantined';
+    INSERT INTO counts_by_kind
+        SELECT states.column1, kinds.column1, 0
+        FROM (VALUES ('new'), ('assigned'), ('learned'), ('held_out'), ('set_aside'), ('held')) AS states,
+             (VALUES ('dialogue'), ('text'), ('preference'), ('labelled')) AS kinds;
+    INSERT OR REPLACE INTO counts_by_kind SELECT state, kind, count(*) FROM samples GROUP BY state, kind;
+    DROP TRIGGER refusal_added;
+    DROP TRIGGER refusal_removed;
+    DROP TABLE counts;
+    ALTER TABLE counts_by_kind RENAME TO counts;
+    CREATE TRIGGER refusal_added AFTER INSERT ON refusals BEGIN
+        UPDATE counts SET number = number + 1 WHERE state = 'quarantined';
+    END;
+    CREATE TRIGGER refusal_removed AFTER DELETE ON refusals BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = 'quarantined';
+    END;
+    CREATE TRIGGER sample_added AFTER INSERT ON samples BEGIN
+        UPDATE counts SET number = number + 1 WHERE state = NEW.state AND kind = NEW.kind;
+    END;
+    CREATE TRIGGER sample_removed AFTER DELETE ON samples BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state AND kind = OLD.kind;
+    END;
+    CREATE TRIGGER sample_moved AFTER UPDATE OF state ON samples WHEN OLD.state <> NEW.state BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state AND kind = OLD.kind;
+        UPDATE counts SET number = number + 1 WHERE state = NEW.state AND kind = NEW.kind;
+    END;
+    """,
 )

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.workers.intake.ledger import now
+from daemon.workers.intake.ledger.database import now
 from engine.data.storable import storable, storable_path
 
 _CHUNK = 1 << 20
@@ -30,18 +30,17 @@ class Refusal:
 class Quarantine:
     """The table of refusals and the folder of copies, named by their sum so that the same bytes are kept once."""
 
-    def __init__(self, database: sqlite3.Connection, folder: Path, copy_bytes: int) -> None:
+    def __init__(self, database: sqlite3.Connection, folder: Path) -> None:
         self._database = database
         self._folder = folder
-        self._copy_bytes = copy_bytes
 
-    def add(self, source: int, path: Path, refusal: Refusal, descriptor: int | None) -> None:
-        """Record a refusal. Of what is larger than a record may be, the copy holds the beginning.
+    def add(self, source: int, path: Path, refusal: Refusal, descriptor: int | None, most_bytes: int = 0) -> None:
+        """Record a refusal; the copy holds at most the first ``most_bytes`` of what was refused.
 
         Raises:
             OSError: the copy cannot be written.
         """
-        copy, digest = ("", "") if descriptor is None else self._copy(refusal, descriptor)
+        copy, digest = ("", "") if descriptor is None else self._copy(refusal, descriptor, most_bytes)
         self._database.execute(
             "INSERT INTO refusals (at, file, line, reason, copy, sha256, size, source, start, trace)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -84,13 +83,13 @@ class Quarantine:
         )
         return [Path(copy) for (copy,) in rows]
 
-    def _copy(self, refusal: Refusal, descriptor: int) -> tuple[str, str]:
+    def _copy(self, refusal: Refusal, descriptor: int, most_bytes: int) -> tuple[str, str]:
         digest = hashlib.sha256()
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(prefix=".tmp-", dir=self._folder)
         try:
             with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor
-                at, end = refusal.start, min(refusal.end, refusal.start + self._copy_bytes)
+                at, end = refusal.start, min(refusal.end, refusal.start + most_bytes)
                 while at < end and (chunk := os.pread(descriptor, min(_CHUNK, end - at), at)):
                     digest.update(chunk)
                     file.write(chunk)

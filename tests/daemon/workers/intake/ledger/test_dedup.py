@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.workers.intake import growth
+from daemon.workers.intake.ledger.dedup import Dedup, Tail
 from engine.data.samples import Conversation, Dialogue, Text
 
 SHARE = 0.3
@@ -13,7 +13,7 @@ SHARE = 0.3
 
 def add(shelf, conversation):
     with shelf.ledger.transaction():
-        return growth.add(shelf.ledger, conversation, shelf.origin, SHARE)
+        return shelf.add(conversation, held_out_share=SHARE)
 
 
 def answers(conversation: Conversation, learn_from: int = 0) -> list[str]:
@@ -74,14 +74,13 @@ def test_a_dialogue_that_grew_after_its_cycle_is_learned_from_where_it_ended(she
 
 def grow(shelf, tail, conversation):
     with shelf.ledger.transaction():
-        return growth.go_on(shelf.ledger, tail, conversation, shelf.origin, 0.0)
+        return Dedup(shelf.ledger.samples, 0.0).go_on(tail, conversation, shelf.place)
 
 
 def test_an_answer_that_was_half_written_becomes_the_whole_answer(shelf, dialogue):
     add(shelf, dialogue("tell", "once upon"))
-    outcome, _ = grow(
-        shelf, growth.tail_of(dialogue("tell", "once upon")), dialogue("tell", "once upon a time", "and?")
-    )
+    short = dialogue("tell", "once upon").identity
+    outcome, _ = grow(shelf, Tail(short, 0, 0, short), dialogue("tell", "once upon a time", "and?"))
     assert outcome == "added"
     assert [[m.content for m in c.messages] for _, _, c in shelf.rows()] == [["tell", "once upon a time", "and?"]]
 
@@ -100,8 +99,7 @@ def test_a_text_that_grows_is_stored_once(new_shelf, steps):
         piece = Text(text=" ".join(text.split()[:end]))
         if tail is None:
             with shelf.ledger.transaction():
-                growth.add(shelf.ledger, piece, shelf.origin, 0.0)
-            tail = growth.tail_of(piece)
+                _, tail = Dedup(shelf.ledger.samples, 0.0).add(piece, shelf.place)
         else:
             _, tail = grow(shelf, tail, piece)
         if event:

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.workers.intake import folders, growth
+from daemon.settings.sections import DataSettings
+from daemon.workers.intake import folders
 from daemon.workers.intake.folders import Signature, UnreadableError
-from daemon.workers.intake.growth import Tail
-from daemon.workers.intake.ledger import Ledger, Origin
+from daemon.workers.intake.ledger.dedup import Dedup, Tail
+from daemon.workers.intake.ledger.ledger import Ledger
+from daemon.workers.intake.ledger.quarantine import Refusal
+from daemon.workers.intake.ledger.samples import FoundAt
+from daemon.workers.intake.ledger.sources import UNREAD, Findings, Source, fingerprint_of
 from daemon.workers.intake.now_reading import NowReading
-from daemon.workers.intake.quarantine import Quarantine, Refusal
-from daemon.workers.intake.sources import UNREAD, Source, Sources, mark_of
 from engine.data.readers import loaders, registry
 from engine.data.readers.items import Found, Item, Refused, Resume
 from engine.data.records.limits import Limits
@@ -30,25 +32,10 @@ class ChangedError(Exception):
 
 
 @dataclass(slots=True)
-class Tally:
-    """What reading brought."""
-
-    added: int = 0
-    duplicates: int = 0
-    quarantined: int = 0
-
-    def add(self, other: "Tally") -> None:
-        """Count another one in."""
-        self.added += other.added
-        self.duplicates += other.duplicates
-        self.quarantined += other.quarantined
-
-
-@dataclass(slots=True)
 class _Reading:
     """One file on its way: what was found so far."""
 
-    tally: Tally = field(default_factory=Tally)
+    found: Findings = field(default_factory=Findings)
     resume: Resume = UNREAD
     tail: Tail | None = None
     refusals: list[Refusal] = field(default_factory=list)
@@ -57,33 +44,26 @@ class _Reading:
     @property
     def is_hopeless(self) -> bool:
         """Nothing but refusals, and many of them."""
-        return self.refused > _REFUSALS and not self.tally.added and not self.tally.duplicates
+        return self.refused > _REFUSALS and not (self.found.added or self.found.duplicates or self.found.held)
 
 
-class Reader:
-    """Reads files. Every call of `read` belongs inside a transaction of the ledger."""
+class FileReader:
+    """Reads files into the ledger. Every call that reads belongs inside a transaction of the ledger."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        quarantine: Quarantine,
-        limits: Limits,
-        file_bytes: int,
-        held_out_share: float,
-        advance: Callable[[], None],
-        now_reading: NowReading,
+        self, ledger: Ledger, settings: DataSettings, now_reading: NowReading, advance: Callable[[], None]
     ) -> None:
         """``advance`` is called for everything found: it counts progress, and may raise to stop."""
         self._ledger = ledger
-        self._sources = Sources(ledger.database)
-        self._quarantine = quarantine
-        self._limits = limits
-        self._file_bytes = file_bytes
-        self._held_out_share = held_out_share
-        self._advance = advance
+        self._sources = ledger.sources
+        self._quarantine = ledger.quarantine
+        self._dedup = Dedup(ledger.samples, settings.held_out_share)
+        self._limits = Limits(record_bytes=settings.max_record_megabytes << 20)
+        self._file_bytes = settings.max_file_megabytes << 20
         self._now_reading = now_reading
+        self._advance = advance
 
-    def read(self, path: Path, *, anew: bool = False) -> Tally:
+    def read(self, path: Path, *, anew: bool = False) -> Findings:
         """Read what is new in the file at ``path``; with ``anew`` all of it, whatever was read before.
 
         Raises:
@@ -99,23 +79,23 @@ class Reader:
         finally:
             os.close(descriptor)
 
-    def set_aside(self, path: Path, reason: str, error: Exception | None = None) -> Tally:
+    def set_aside(self, path: Path, reason: str, error: Exception | None = None) -> Findings:
         """Refuse a file as it is now, unread: it is not looked at again until it changes or somebody asks for that."""
         try:
             signature = Signature.of(path.lstat())
         except OSError:
-            return Tally()
+            return Findings()
         trace = storable_lines("".join(traceback.format_exception(error)), _TRACE) if error else ""
         known = self._sources.at(path)
         number = known.id if known else self._sources.begin(path, signature)
         self._quarantine.clear(number)
         self._quarantine.add(number, path, Refusal(reason, 0, 0, 0, trace), None)
         self._sources.finish(number, signature, UNREAD, b"", None)
-        return Tally(quarantined=1)
+        return Findings(quarantined=1)
 
-    def read_copies(self, number: int, path: Path) -> Tally:
+    def read_copies(self, number: int, path: Path) -> Findings:
         """Read what quarantine kept of a file that is gone. Where there was nothing to keep, its refusal is over."""
-        tally = Tally()
+        found = Findings()
         copies = self._quarantine.copies(number)
         if not copies:
             self._quarantine.clear(number)
@@ -126,29 +106,29 @@ class Reader:
                     descriptors.append(folders.open_file(copy))
                     opened.callback(os.close, descriptors[-1])
             if not descriptors:
-                return tally
+                return found
             self._quarantine.clear(number)
             for descriptor in descriptors:
                 reading = _Reading()
                 self._take_all(path, descriptor, number, reading)
                 for refusal in reading.refusals:
-                    self._quarantine.add(number, path, refusal, descriptor)
-                reading.tally.quarantined = len(reading.refusals)
-                tally.add(reading.tally)
-        return tally
+                    self._quarantine.add(number, path, refusal, descriptor, self._limits.record_bytes)
+                reading.found.quarantined = len(reading.refusals)
+                found.add(reading.found)
+        return found
 
-    def _read_open(self, path: Path, descriptor: int, *, anew: bool) -> Tally:
+    def _read_open(self, path: Path, descriptor: int, *, anew: bool) -> Findings:
         signature = Signature.of(os.fstat(descriptor))
         with self._now_reading.reading(path, signature, "ledger"):
             return self._read_signed(path, descriptor, signature, anew=anew)
 
-    def _read_signed(self, path: Path, descriptor: int, signature: Signature, *, anew: bool) -> Tally:
+    def _read_signed(self, path: Path, descriptor: int, signature: Signature, *, anew: bool) -> Findings:
         source = self._sources.at(path)
         if source is None and (source := self._sources.renamed(signature)):
             self._sources.move(source.id, path)
             self._quarantine.rename(source.id, path)
         if source and source.signature == signature and not anew:
-            return Tally()
+            return Findings()
         number = source.id if source else self._sources.begin(path, signature)
         reading = _Reading()
         if source and not anew and _has_grown(source, signature, descriptor):
@@ -163,12 +143,12 @@ class Reader:
         if not _stands(reading.resume, signature, Signature.of(os.fstat(descriptor))):
             raise ChangedError(str(path))
         for refusal in reading.refusals:
-            self._quarantine.add(number, path, refusal, descriptor)
-        reading.tally.quarantined = len(reading.refusals)
-        self._sources.count(number, reading.tally.added, reading.tally.duplicates, anew=start == 0)
-        mark = mark_of(descriptor, reading.resume.offset)
-        self._sources.finish(number, signature, reading.resume, mark, reading.tail)
-        return reading.tally
+            self._quarantine.add(number, path, refusal, descriptor, self._limits.record_bytes)
+        reading.found.quarantined = len(reading.refusals)
+        self._sources.count(number, reading.found, anew=start == 0)
+        fingerprint = fingerprint_of(descriptor, reading.resume.offset)
+        self._sources.finish(number, signature, reading.resume, fingerprint, reading.tail)
+        return reading.found
 
     def _take_all(self, path: Path, descriptor: int, number: int, reading: _Reading) -> None:
         tail, reading.tail = reading.tail, None
@@ -186,8 +166,8 @@ class Reader:
                     continue
                 continues = tail if item.start == tail_at else None
                 tail = None
-                self._take(item, Origin(number, item.line), continues, reading)
-                self._ledger.breathe()
+                self._take(item, number, continues, reading)
+                self._ledger.commit_if_large()
         if reading.is_hopeless:
             reason = f"not one of the first {_REFUSALS} records can be learned: the rest of the file is not read"
             reading.refusals.append(Refusal(reason, 0, 0, 0))
@@ -196,20 +176,23 @@ class Reader:
             more = reading.refused - _REFUSALS
             reading.refusals.append(Refusal(f"{more} more records of this file are refused as well", 0, 0, 0))
 
-    def _take(self, item: Found, origin: Origin, tail: Tail | None, reading: _Reading) -> None:
-        conversation, share = item.sample, self._held_out_share
+    def _take(self, item: Found, number: int, tail: Tail | None, reading: _Reading) -> None:
+        found = FoundAt(number, item.line)
         if tail:
-            outcome, now = growth.go_on(self._ledger, tail, conversation, origin, share)
+            outcome, now = self._dedup.go_on(tail, item.sample, found)
         else:
-            outcome, now = growth.add(self._ledger, conversation, origin, share), growth.tail_of(conversation)
-        if outcome == "added":
-            reading.tally.added += 1
-        else:
-            reading.tally.duplicates += 1
+            outcome, now = self._dedup.add(item.sample, found)
+        match outcome:
+            case "added":
+                reading.found.added += 1
+            case "duplicate":
+                reading.found.duplicates += 1
+            case "held":
+                reading.found.held += 1
         is_last = item.resume.offset <= item.start
         reading.tail = now if is_last else None
 
-    def _refuse_unopened(self, path: Path, reason: str) -> Tally:
+    def _refuse_unopened(self, path: Path, reason: str) -> Findings:
         """What cannot be opened stays unread, so every scan tries again; the refusal is recorded once.
 
         A folder that was refused and can be listed by now needs no refusal any more.
@@ -222,13 +205,13 @@ class Reader:
         if folders.can_be_listed(path):
             if known:
                 self._quarantine.clear(known.id)
-            return Tally()
+            return Findings()
         number = known.id if known else self._sources.begin(path, signature)
         if self._quarantine.reasons(number) == [reason]:
-            return Tally()
+            return Findings()
         self._quarantine.clear(number)
         self._quarantine.add(number, path, Refusal(reason, 0, 0, 0), None)
-        return Tally(quarantined=1)
+        return Findings(quarantined=1)
 
 
 def _has_grown(source: Source, signature: Signature, descriptor: int) -> bool:
@@ -236,7 +219,7 @@ def _has_grown(source: Source, signature: Signature, descriptor: int) -> bool:
     same_file = (before.device, before.inode) == (signature.device, signature.inode)
     if not same_file or signature.size < before.size:
         return False
-    return mark_of(descriptor, source.resume.offset) == source.mark
+    return fingerprint_of(descriptor, source.resume.offset) == source.fingerprint
 
 
 def _stands(resume: Resume, before: Signature, after: Signature) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from control.paths import at_home
 from daemon.messages import Collect
 from daemon.settings.sections import Tables
-from daemon.workers.intake import collect
+from daemon.workers.intake import named_files
 from engine.data import snapshot
 
 LINE = "line {:06d}: the quick brown fox jumps over the lazy dog.\n"
@@ -39,7 +39,7 @@ def collected(tmp_path):
         file.write_text(text)
         command = Collect(cycle=1, limit=None, minimum=1, files=(str(file),), **how)
         reading = lambda _path, _signature: contextlib.nullcontext()  # noqa: E731
-        collect.from_files(command, paths, Tables(), lambda: None, reading)
+        named_files.write_snapshot(command, paths, Tables(), lambda: None, reading)
         folder = paths.snapshot(1)
         return tuple(
             [example.sample.texts[0] for example in examples]
@@ -80,5 +80,5 @@ def test_forty_dialogues_hold_out_enough_of_them(collected):
 
 
 def test_what_is_too_short_to_split_says_so(collected):
-    with pytest.raises(collect.CollectError, match="too short"):
+    with pytest.raises(named_files.CollectError, match="too short"):
         collected(prose(700), split=True)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemon.supervisor.intake.set_aside import set_aside
-from daemon.workers.intake import growth
-from daemon.workers.intake.ledger import LedgerError, StorageError, open_database
+from daemon.workers.intake.ledger.database import LedgerError, StorageError, open_database
 from engine.data.samples import Text
 
 
@@ -33,7 +32,7 @@ class Ledger(RuleBasedStateMachine):
     def add(self, number):
         with self.shelf.ledger.transaction():
             for n in range(self.added, self.added + number):
-                growth.add(self.shelf.ledger, Text(text=f"text {n}"), self.shelf.origin, 0.2)
+                self.shelf.add(Text(text=f"text {n}"), held_out_share=0.2)
         self.added += number
 
     @rule(cycle=st.integers(1, 5), limit=st.integers(1, 5))
@@ -58,8 +57,8 @@ class Ledger(RuleBasedStateMachine):
             self.outcomes.setdefault(cycle, learned)
 
     def rows(self):
-        query = "SELECT identity, state, cycle FROM conversations"
-        return {identity: (state, cycle) for identity, state, cycle in self.shelf.ledger.database.execute(query)}
+        query = "SELECT identity, state, cycle FROM samples"
+        return {identity: (state, cycle) for identity, state, cycle in self.shelf.database.execute(query)}
 
     def states(self):
         return Counter(state for state, _ in self.rows().values())
@@ -69,13 +68,13 @@ class Ledger(RuleBasedStateMachine):
         states = self.states()
         assert states.total() == self.added
         assert all(times == 1 for times in self.learned_in.values())
-        counts = self.shelf.ledger.counts().model_dump(exclude={"kind", "quarantined"})
+        counts = self.shelf.ledger.counts().model_dump(exclude={"kind", "quarantined", "by_kind"})
         assert counts == {state: states[state] for state in counts}
 
     @invariant()
     def no_cycle_trains_on_what_is_held_out(self):
-        crossing = self.shelf.ledger.database.execute(
-            "SELECT count(*) FROM examples JOIN conversations ON conversations.id = conversation"
+        crossing = self.shelf.database.execute(
+            "SELECT count(*) FROM examples JOIN samples ON samples.id = sample"
             " WHERE (origin = 'held_out') <> (state = 'held_out')"
         )
         assert crossing.fetchone() == (0,)
@@ -92,13 +91,13 @@ TestLedger.settings = settings(max_examples=30, stateful_step_count=20, deadline
 def fill(shelf, number, share=0.0):
     with shelf.ledger.transaction():
         for n in range(number):
-            growth.add(shelf.ledger, Text(text=f"text {n}"), shelf.origin, share)
+            shelf.add(Text(text=f"text {n}"), held_out_share=share)
 
 
 def test_the_oldest_come_first_and_the_limit_holds(shelf):
     fill(shelf, 20)
     assert shelf.assign(1, limit=8) == 8
-    texts = [shelf.ledger.read(choice.location).text for choice in shelf.chosen(1)]
+    texts = [example.sample.text for example in shelf.chosen(1)]
     assert texts == [f"text {n}" for n in range(8)]
 
 
@@ -112,19 +111,19 @@ def test_too_few_stay_new(shelf):
 def test_without_a_limit_a_cycle_takes_all_that_waits(shelf):
     fill(shelf, 2500)
     assert shelf.assign(1, limit=None) == 2500
-    assert [choice.conversation for choice in shelf.chosen(1)] == list(range(1, 2501))
+    assert [example.sample.text for example in shelf.chosen(1)] == [f"text {n}" for n in range(2500)]
     assert shelf.ledger.counts().new == 0
 
 
 def test_what_validates_is_drawn_anew_and_learned_with_the_next_cycle(shelf):
     fill(shelf, 100)
     shelf.assign(1, limit=None, validation=0.1)
-    first = {choice.conversation for choice in shelf.chosen(1) if choice.validates}
+    first = {choice.identity for choice in shelf.chosen(1) if choice.validates}
     shelf.settle(1, learned=True)
     assert (len(first), shelf.ledger.counts().learned, shelf.ledger.counts().new) == (10, 90, 10)
     fill(shelf, 150)  # 50 of them new
     shelf.assign(2, limit=None, validation=0.1)
-    second = {choice.conversation for choice in shelf.chosen(2) if choice.validates}
+    second = {choice.identity for choice in shelf.chosen(2) if choice.validates}
     assert len(second) == 10
     assert not first & second
     shelf.settle(2, learned=True)
@@ -136,9 +135,9 @@ def test_what_validates_is_drawn_anew_and_learned_with_the_next_cycle(shelf):
 
 def test_what_was_set_aside_says_why_and_can_be_taken_up_again(shelf, tmp_path):
     fill(shelf, 3)
-    other = shelf.new_origin("other")
+    other = shelf.new_place("other")
     with shelf.ledger.transaction():
-        growth.add(shelf.ledger, Text(text="elsewhere"), other, 0.0)
+        shelf.add(Text(text="elsewhere"), other)
     shelf.assign(1)
     with shelf.ledger.transaction():
         shelf.cycles.settle(1, 1, learned=False, count_try=True, why="worse: by a lot")
@@ -163,11 +162,11 @@ def test_what_was_set_aside_says_why_and_can_be_taken_up_again(shelf, tmp_path):
 def test_what_grew_while_it_was_set_aside_is_learned_once(shelf, dialogue):
     short, long = dialogue("a", "b"), dialogue("a", "b", "c", "d")
     with shelf.ledger.transaction():
-        growth.add(shelf.ledger, short, shelf.origin, 0.0)
+        shelf.add(short)
     shelf.assign(1)
     shelf.settle(1, learned=False, max_tries=1)
     with shelf.ledger.transaction():
-        assert growth.add(shelf.ledger, long, shelf.origin, 0.0) == "added"
+        assert shelf.add(long) == "added"
         assert shelf.cycles.retake(None) == 0
     assert [(state, text) for state, _, text in shelf.rows()] == [("new", long)]
 
@@ -189,24 +188,24 @@ def test_replay_is_a_share_of_what_is_trained_on_and_spread_over_all_that_was_le
     for cycle in range(2, 42):
         shelf.assign(cycle, limit=60, replay=0.25, strategy="uniform")
         choices = [c for c in shelf.chosen(cycle) if c.origin == "replay"]
-        assert len(choices) == 20 == len({c.conversation for c in choices})
-        drawn.update(c.conversation for c in choices)
+        assert len(choices) == 20 == len({c.sample.text for c in choices})
+        drawn.update(int(c.sample.text.split()[1]) for c in choices)
         shelf.settle(cycle, learned=False, count_try=False)
-    assert max(drawn) <= 400
+    assert max(drawn) < 400
     assert len(drawn) > 200  # 800 draws among 400, in proportion to the gaps between random points: about 270
-    assert max(drawn[n] for n in range(1, 201)) < 30
+    assert max(drawn[n] for n in range(200)) < 30
 
 
 @pytest.fixture
 def lopsided(shelf):
     """Three cycles of a corpus and of two small files of chats, with cycles between them that learned nothing."""
-    files = [shelf.new_origin(name) for name in ("corpus", "chats", "letters")]
+    files = [shelf.new_place(name) for name in ("corpus", "chats", "letters")]
     texts = iter(range(10_000))
     for cycle, (of_corpus, of_chats, of_letters) in {1: (200, 0, 0), 40: (180, 10, 10), 41: (0, 5, 5)}.items():
         with shelf.ledger.transaction():
             for origin, number in zip(files, (of_corpus, of_chats, of_letters), strict=True):
                 for _ in range(number):
-                    growth.add(shelf.ledger, Text(text=f"old text {next(texts)}"), origin, 0.0)
+                    shelf.add(Text(text=f"old text {next(texts)}"), origin)
         shelf.assign(cycle, limit=1000)
         shelf.settle(cycle, learned=True)
     fill(shelf, 40)
@@ -219,8 +218,8 @@ def shares(shelf, strategy):
     for cycle in range(50, 150):
         shelf.assign(cycle, limit=40, replay=0.2, strategy=strategy)
         drawn.update(
-            shelf.ledger.database.execute(
-                "SELECT conversations.cycle, path FROM examples JOIN conversations ON conversations.id = conversation"
+            shelf.database.execute(
+                "SELECT samples.cycle, path FROM examples JOIN samples ON samples.id = sample"
                 " JOIN sources ON sources.id = source WHERE origin = 'replay' AND examples.cycle = ?",
                 (cycle,),
             )
@@ -248,7 +247,7 @@ def test_uniform_replay_takes_conversations_alike(lopsided):
 @pytest.mark.parametrize("strategy", ["stratified", "uniform"])
 def test_replay_of_nearly_all_that_was_learned_is_complete_and_without_doubles(lopsided, strategy):
     lopsided.assign(50, limit=40, replay=400 / 440, strategy=strategy)
-    chosen = [choice.conversation for choice in lopsided.chosen(50) if choice.origin == "replay"]
+    chosen = [choice.identity for choice in lopsided.chosen(50) if choice.origin == "replay"]
     assert len(chosen) == len(set(chosen)) == 400
 
 
@@ -256,7 +255,7 @@ def test_a_cycle_costs_the_same_with_a_long_past(shelf):
     """Every statement of a cycle works through an index: no row of the past is looked at."""
     fill(shelf, 50)
     plans: list[str] = []
-    database = shelf.ledger.database
+    database = shelf.database
     seen: list[str] = []
     database.set_trace_callback(seen.append)
     shelf.assign(1, limit=5, replay=0.3)
@@ -266,7 +265,7 @@ def test_a_cycle_costs_the_same_with_a_long_past(shelf):
         shelf.settle(cycle, learned=False)
     shelf.ledger.counts()
     database.set_trace_callback(None)
-    for statement in {s for s in seen if s.startswith(("SELECT", "UPDATE conv", "DELETE"))}:
+    for statement in {s for s in seen if s.startswith(("SELECT", "UPDATE samples", "DELETE"))}:
         plans += [f"{row[3]}: {statement}" for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")]
     assert plans
     assert not [plan for plan in plans if plan.startswith("SCAN") and "SCAN counts" not in plan and "INDEX" not in plan]
@@ -274,7 +273,7 @@ def test_a_cycle_costs_the_same_with_a_long_past(shelf):
 
 def test_a_damaged_ledger_is_refused_with_the_remedy(shelf, tmp_path):
     fill(shelf, 200)
-    shelf.ledger.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shelf.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     file = tmp_path / "conversations.db"
     content = bytearray(file.read_bytes())
     content[8192:20480] = b"\xa5" * 12288

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.workers.intake import growth, holding_out
+from daemon.workers.intake.ledger import held_out
 from engine.data.samples import Conversation, Dialogue, Message
 
 LEAST = 5
@@ -16,12 +16,12 @@ def dialogue(opening: int, answer: int = 0) -> Conversation:
 def add(shelf, conversations) -> None:
     with shelf.ledger.transaction():
         for one in conversations:
-            growth.add(shelf.ledger, one, shelf.origin, 0.1)
+            shelf.add(one, held_out_share=0.1)
 
 
 def top_up(shelf) -> int:
     with shelf.ledger.transaction():
-        return holding_out.top_up(shelf.ledger, LEAST)
+        return held_out.top_up(shelf.ledger, LEAST)
 
 
 def openings(shelf, state: str) -> set[str]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.workers.intake.folders import Signature
-from daemon.workers.intake.growth import Tail
-from daemon.workers.intake.ledger import now
+from daemon.workers.intake.ledger.database import now
+from daemon.workers.intake.ledger.dedup import Tail
 from engine.data.readers.items import Resume
 
-_MARK = 4096
+_END_BYTES = 4096
 _SELECT = (
-    "SELECT id, path, device, inode, size, mtime_ns, layout, offset, line, mark,"
+    "SELECT id, path, device, inode, size, mtime_ns, format, offset, line, fingerprint,"
     " tail, tail_length, tail_start, tail_stored FROM sources"
 )
 UNREAD = Resume("plain", 0, 1)
@@ -27,16 +27,34 @@ class Source:
     path: Path
     signature: Signature
     resume: Resume
-    mark: bytes
+    fingerprint: bytes
     tail: Tail | None
 
 
+@dataclass(slots=True)
+class Findings:
+    """What reading brought: samples that are new, that were known, and that are held; records that were refused."""
+
+    added: int = 0
+    duplicates: int = 0
+    held: int = 0
+    quarantined: int = 0
+
+    def add(self, other: "Findings") -> None:
+        """Count another one in."""
+        self.added += other.added
+        self.duplicates += other.duplicates
+        self.held += other.held
+        self.quarantined += other.quarantined
+
+
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a file: conversations new with it, and known before; what was refused; how it was read."""
+class FileOutcome:
+    """What became of a file: samples new with it, known before, and held; what was refused; how it was read."""
 
     added: int
     duplicates: int
+    held: int
     refused: int
     format: str
 
@@ -69,8 +87,8 @@ class Sources:
     def begin(self, path: Path, signature: Signature) -> int:
         """The number of the file at ``path``, which is being read for the first time."""
         self._database.execute(
-            "INSERT OR IGNORE INTO sources (path, device, inode, size, mtime_ns, layout, offset, line, mark, read_at)"
-            " VALUES (?, ?, ?, -1, 0, 'plain', 0, 1, x'', ?)",
+            "INSERT OR IGNORE INTO sources (path, device, inode, size, mtime_ns, format, offset, line, fingerprint,"
+            " read_at) VALUES (?, ?, ?, -1, 0, 'plain', 0, 1, x'', ?)",
             (os.fsencode(path), signature.device, signature.inode, now()),
         )
         (number,) = self._database.execute("SELECT id FROM sources WHERE path = ?", (os.fsencode(path),)).fetchone()
@@ -80,59 +98,60 @@ class Sources:
         """The file has a new name."""
         self._database.execute("UPDATE sources SET path = ? WHERE id = ?", (os.fsencode(path), number))
 
-    def finish(self, number: int, signature: Signature, resume: Resume, mark: bytes, tail: Tail | None) -> None:
+    def finish(self, number: int, signature: Signature, resume: Resume, fingerprint: bytes, tail: Tail | None) -> None:
         """The file was read to its end, or set aside."""
         parts = (
             (bytes.fromhex(tail.whole), tail.length, tail.start, bytes.fromhex(tail.stored)) if tail else (None,) * 4
         )
         self._database.execute(
-            "UPDATE sources SET device = ?, inode = ?, size = ?, mtime_ns = ?, layout = ?, offset = ?, line = ?,"
-            " mark = ?, tail = ?, tail_length = ?, tail_start = ?, tail_stored = ?, read_at = ? WHERE id = ?",
+            "UPDATE sources SET device = ?, inode = ?, size = ?, mtime_ns = ?, format = ?, offset = ?, line = ?,"
+            " fingerprint = ?, tail = ?, tail_length = ?, tail_start = ?, tail_stored = ?, read_at = ? WHERE id = ?",
             (
                 *(signature.device, signature.inode, signature.size, signature.mtime_ns),
-                *(resume.format, resume.offset, resume.line, mark, *parts, now(), number),
+                *(resume.format, resume.offset, resume.line, fingerprint, *parts, now(), number),
             ),
         )
 
-    def count(self, number: int, added: int, duplicates: int, *, anew: bool) -> None:
-        """So many conversations were found in the file, in what it grew by or (``anew``) in all of it."""
+    def count(self, number: int, found: Findings, *, anew: bool) -> None:
+        """So many samples were found in the file, in what it grew by or (``anew``) in all of it."""
         self._database.execute(
-            "UPDATE sources SET added = added * ?1 + ?2, duplicates = duplicates * ?1 + ?3 WHERE id = ?4",
-            (int(not anew), added, duplicates, number),
+            "UPDATE sources SET added = added * ?1 + ?2, duplicates = duplicates * ?1 + ?3, held = held * ?1 + ?4"
+            " WHERE id = ?5",
+            (int(not anew), found.added, found.duplicates, found.held, number),
         )
 
-    def outcome(self, path: Path) -> Outcome | None:
+    def outcome(self, path: Path) -> FileOutcome | None:
         """What became of the file at ``path``; none where it was not read yet."""
         found = self._database.execute(
-            "SELECT added, duplicates, (SELECT count(*) FROM refusals WHERE source = sources.id), layout"
+            "SELECT added, duplicates, held, (SELECT count(*) FROM refusals WHERE source = sources.id), format"
             " FROM sources WHERE path = ?",
             (os.fsencode(path),),
         ).fetchone()
-        return Outcome(*found) if found else None
+        return FileOutcome(*found) if found else None
 
     def _one(self, query: str, *values: bytes | int) -> Source | None:
         row = self._database.execute(query, values).fetchone()
         if row is None:
             return None
-        number, path, device, inode, size, mtime_ns, layout, offset, line, mark, *tail = row
+        number, path, device, inode, size, mtime_ns, name, offset, line, fingerprint, *tail = row
         return Source(
             number,
             Path(os.fsdecode(path)),
             Signature(device, inode, size, mtime_ns),
-            Resume(layout, offset, line),
-            mark,
+            Resume(name, offset, line),
+            fingerprint,
             Tail(tail[0].hex(), tail[1], tail[2], tail[3].hex()) if tail[0] else None,
         )
 
 
-def mark_of(descriptor: int, offset: int) -> bytes:
+def fingerprint_of(descriptor: int, offset: int) -> bytes:
     """A sum over the first bytes of a file and the last ones before ``offset``: while it holds, the file only grew.
 
     An edit in between that leaves both ends alone is not noticed. Empty where the disk fails to read.
     """
-    start = max(0, offset - _MARK)
+    start = max(0, offset - _END_BYTES)
     try:
-        digest = hashlib.sha256(os.pread(descriptor, min(_MARK, offset), 0))
+        digest = hashlib.sha256(os.pread(descriptor, min(_END_BYTES, offset), 0))
         digest.update(os.pread(descriptor, offset - start, start))
     except OSError:
         return b""

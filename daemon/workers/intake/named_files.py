@@ -1,10 +1,9 @@
-"""The snapshot of a cycle: from the ledger, or from files that somebody named."""
+"""The snapshot of a cycle that learns from files which somebody named, instead of the ledger."""
 
 import heapq
 import itertools
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,17 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Collect, Collected
 from daemon.settings.sections import Tables
-from daemon.workers.intake import folders, holding_out
-from daemon.workers.intake.cycles import Choice, Cycles, Wanted
+from daemon.workers.intake import folders
+from daemon.workers.intake.batches import unexpected
 from daemon.workers.intake.folders import Signature
-from daemon.workers.intake.ledger import Ledger
+from daemon.workers.intake.snapshots import collected
 from engine.data import enwik8, snapshot
 from engine.data.held_out import is_held_out, place
 from engine.data.readers import loaders
 from engine.data.readers.items import Item, Refused
 from engine.data.records.limits import Limits
 from engine.data.records.pieces import pieces
-from engine.data.samples import Sample, Text
-from engine.data.segments import DamagedSegmentError
+from engine.data.samples import Dialogue, Sample, Text
 from engine.data.snapshot import Example
 from engine.data.storable import storable, storable_path
 
@@ -52,59 +50,14 @@ _LARGEST_PART = 4
 
 
 Reading = Callable[[Path, Signature], AbstractContextManager[None]]
-"""Entered while a file is read; raises CollectError where it is not to be read."""
+"""Entered while a file is read; raises UnreadableError where it is not to be read."""
 
 
 class CollectError(Exception):
     """The files that were named cannot be learned from; the message names the file."""
 
 
-def from_ledger(
-    command: Collect,
-    ledger: Ledger,
-    cycles: Cycles,
-    paths: Paths,
-    settings: Tables,
-    advance: Callable[[], None],
-) -> Collected:
-    """Assign conversations to the cycle and write its snapshot, or find that done.
-
-    ``advance`` is called for every conversation, and may raise to stop.
-
-    Raises:
-        StorageError: the disk is full or cannot be written.
-        OSError: the same, for the snapshot.
-    """
-    data, judged_on = settings.data, settings.evaluation.max_conversations
-    wanted = Wanted(
-        limit=command.limit,
-        minimum=command.minimum,
-        replay_share=data.replay_share,
-        replay_strategy=data.replay_strategy,
-        held_out=judged_on,
-        validation_share=settings.training.validation_share,
-    )
-    if not cycles.is_assigned(command.cycle):
-        _remove_stale(paths.snapshot(command.cycle))
-        with ledger.transaction():
-            if moved := holding_out.top_up(ledger, settings.gate.min_conversations):
-                _logger.info("more conversations are held out, for the gate to have enough", number=moved)
-            number = cycles.assign(command.cycle, wanted)
-        if number < command.minimum:
-            return Collected(cycle=command.cycle, conversations=number, replayed=0, held_out=0, sha256="")
-
-    def examples(*, held_out: bool) -> Iterator[Example]:
-        return _examples(cycles.choices(command.cycle, held_out=held_out), ledger, cycles, advance)
-
-    made = snapshot.write(
-        paths.snapshot(command.cycle), examples(held_out=False), examples(held_out=True), is_divided=True
-    )
-    with ledger.transaction():
-        cycles.record_snapshot(command.cycle, made.sha256)
-    return _collected(command.cycle, made)
-
-
-def from_files(
+def write_snapshot(
     command: Collect, paths: Paths, settings: Tables, advance: Callable[[], None], reading: Reading
 ) -> Collected:
     """Write a snapshot of the named files, or find that done; the ledger is not touched.
@@ -154,7 +107,7 @@ def from_files(
         train=itertools.chain([first], train),
         held_out=map(_as_held_out, judged),
     )
-    return _collected(command.cycle, made)
+    return collected(command.cycle, made)
 
 
 def _share(examples: Iterator[Example], share: float, wanted: int) -> float:
@@ -180,30 +133,6 @@ def _cut_finer(examples: list[Example], wanted: int) -> list[Example]:
         parts = pieces(sample.text, longest) if isinstance(sample, Text) else [sample]
         cut += [Example(part, part.identity, "new", source=example.source) for part in parts]
     return cut
-
-
-def _examples(
-    choices: Iterable[Choice], ledger: Ledger, cycles: Cycles, advance: Callable[[], None]
-) -> Iterator[Example]:
-    for choice in choices:
-        advance()
-        source = cycles.describe(choice.conversation)
-        try:
-            conversation = ledger.read(choice.location)
-        except DamagedSegmentError as error:
-            _logger.warning("a conversation is damaged on disk and set aside", reason=str(error), source=source)
-            with ledger.transaction():
-                cycles.set_aside(choice.conversation, f"it is damaged on disk: {error}")
-            continue
-        identity = conversation.identity
-        yield Example(conversation, identity, choice.origin, choice.learn_from, source, choice.validates)
-
-
-def _remove_stale(folder: Path) -> None:
-    """A snapshot of this number that the ledger knows nothing of is from before somebody replaced the ledger."""
-    if folder.exists():
-        _logger.warning("a snapshot that the ledger does not know is removed", folder=str(folder))
-        shutil.rmtree(folder)
 
 
 def _expand(names: tuple[str, ...], paths: Paths, settings: Tables, advance: Callable[[], None]) -> list[Path]:
@@ -234,14 +163,14 @@ def _read_all(
     *,
     may_be_empty: bool = False,
 ) -> Iterator[Example]:
-    """Every conversation in that part of each file, once.
+    """Every dialogue and text in that part of each file, once.
 
     Raises:
         CollectError: a file cannot be read, or there is nothing in that part of it, unless it ``may_be_empty``.
     """
     seen: set[str] = set()
     for path in files:
-        found = 0
+        found = held = 0
         problem = (
             "it holds nothing to learn"
             if part is _WHOLE
@@ -253,11 +182,17 @@ def _read_all(
                 problem = f"line {item.line}: {item.reason}" if item.line else item.reason
                 _logger.warning("a record is left out", file=storable_path(path), line=item.line, reason=item.reason)
                 continue
+            if not isinstance(item.sample, Dialogue | Text):
+                held += 1
+                continue
             found += 1
             identity = item.sample.identity
             if identity not in seen:
                 seen.add(identity)
                 yield Example(item.sample, identity, "new", source=f"{storable_path(path)}:{item.line}")
+        if held:
+            _logger.warning("preferences and labelled samples are left out", file=storable_path(path), samples=held)
+            problem = f"it holds {held} preferences or labelled samples, which no objective learns yet"
         if not found and not may_be_empty:
             raise CollectError(f"{storable_path(path)}: {problem}")
 
@@ -285,16 +220,5 @@ def _items(path: Path, limits: Limits, part: _Part, reading: Reading) -> Iterato
         raise CollectError(f"{storable_path(path)}: {unexpected(error)}") from error
 
 
-def unexpected(error: Exception) -> str:
-    """What is said of a file whose reading raised what nobody expected."""
-    return storable(f"reading it failed: {type(error).__name__}: {error}; this is a fault of thord: please report it")
-
-
 def _as_held_out(example: Example) -> Example:
     return Example(example.sample, example.identity, "held_out", source=example.source)
-
-
-def _collected(cycle: int, made: snapshot.SnapshotManifest) -> Collected:
-    return Collected(
-        cycle=cycle, conversations=made.new, replayed=made.replayed, held_out=made.held_out, sha256=made.sha256
-    )

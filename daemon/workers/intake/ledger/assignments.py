@@ -1,37 +1,27 @@
-"""Which conversations a cycle gets, and what becomes of them when it ends. Every step may be repeated.
+"""Which samples a cycle gets, and what becomes of them when it ends. Every step may be repeated.
 
 `assign` picks everything a cycle needs in one transaction and writes down the choice; the snapshot is made from that,
-so one that a crash prevented comes out the same. `settle` gives the conversations their final state, once.
+so one that a crash prevented comes out the same. `settle` gives the samples their final state, once.
 """
 
 import heapq
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from daemon.settings.sections import ReplayStrategy
-from daemon.workers.intake.ledger import now
-from daemon.workers.intake.replay import sample
+from daemon.workers.intake.ledger import replay
+from daemon.workers.intake.ledger.database import now
+from daemon.workers.intake.ledger.samples import Samples
 from engine.data import validation
-from engine.data.segments import Location
-from engine.data.snapshot import Origin
+from engine.data.segments import DamagedSegmentError, Location
+from engine.data.snapshot import Example, Origin
 from engine.data.storable import storable_path
 
 _PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One line of the choice: a conversation, where its text lies, and what it is there for."""
-
-    origin: Origin
-    conversation: int
-    learn_from: int
-    validates: bool
-    location: Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +36,12 @@ class Wanted:
     validation_share: float
 
 
-class Cycles:
+class Assignments:
     """The tables of cycles and of what they were given."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, samples: Samples) -> None:
         self._database = database
+        self._samples = samples
 
     def is_assigned(self, cycle: int) -> bool:
         """Whether the choice for this cycle was made."""
@@ -61,89 +52,87 @@ class Cycles:
 
         Fewer than the minimum stay as they are and nothing is written.
         """
-        (waiting,) = self._database.execute("SELECT number FROM counts WHERE state = 'new'").fetchone()
+        (waiting,) = self._database.execute("SELECT sum(number) FROM counts WHERE state = 'new'").fetchone()
         found = waiting if wanted.limit is None else min(waiting, wanted.limit)
         if found < wanted.minimum:
             return int(found)
         self._database.execute("INSERT INTO cycles (cycle, assigned_at) VALUES (?, ?)", (cycle, now()))
-        self._add(cycle, 0, "new", "SELECT * FROM conversations WHERE state = 'new' ORDER BY id LIMIT ?", found)
+        self._add(cycle, 0, "new", "SELECT * FROM samples WHERE state = 'new' ORDER BY id LIMIT ?", found)
         self._divide(cycle, found, wanted.validation_share)
-        replay = sample(
-            self._database,
-            round(found * wanted.replay_share / (1 - wanted.replay_share)),
-            cycle,
-            wanted.replay_strategy,
-        )
+        number = round(found * wanted.replay_share / (1 - wanted.replay_share))
+        replayed = replay.draw(self._database, number, cycle, wanted.replay_strategy)
         self._database.executemany(
-            "INSERT INTO examples VALUES (?, ?, 'replay', ?, ?, ?, ?, ?, 0)",
-            ((cycle, position, *chosen) for position, chosen in enumerate(replay, found)),
+            "INSERT INTO examples SELECT ?, ?, 'replay', id, learn_from, segment, offset, length, 0"
+            " FROM samples WHERE id = ?",
+            ((cycle, position, chosen) for position, chosen in enumerate(replayed, found)),
         )
         self._add(
             cycle,
-            found + len(replay),
+            found + len(replayed),
             "held_out",
-            "SELECT * FROM conversations WHERE state = 'held_out' ORDER BY point LIMIT ?",
+            "SELECT * FROM samples WHERE state = 'held_out' ORDER BY point LIMIT ?",
             wanted.held_out,
         )
         self._database.execute(
-            "UPDATE conversations SET state = 'assigned', cycle = ?1"
-            " WHERE id IN (SELECT conversation FROM examples WHERE cycle = ?1 AND origin = 'new')",
+            "UPDATE samples SET state = 'assigned', cycle = ?1"
+            " WHERE id IN (SELECT sample FROM examples WHERE cycle = ?1 AND origin = 'new')",
             (cycle,),
         )
         return int(found)
 
-    def choices(self, cycle: int, *, held_out: bool) -> Iterator[Choice]:
-        """What was chosen for a cycle to judge by, or else to learn from, in the order chosen."""
+    def examples(self, cycle: int, *, held_out: bool, damaged: Callable[[int, str], object]) -> Iterator[Example]:
+        """What was chosen for a cycle to be judged on, or else to learn from, in the order chosen.
+
+        Of a sample whose text is damaged on disk, ``damaged`` is told the number, and what is wrong.
+        """
         last = -1
         while True:  # page by page: what is read may be written to meanwhile, and may be more than memory holds
             rows = self._database.execute(
-                "SELECT position, origin, conversation, learn_from, validates, segment, offset, length FROM examples"
-                " WHERE cycle = ? AND position > ? AND (origin = 'held_out') = ? ORDER BY position LIMIT ?",
+                "SELECT examples.position, origin, sample, examples.learn_from, validates, path, samples.line,"
+                " examples.segment, examples.offset, examples.length FROM examples"
+                " CROSS JOIN samples ON samples.id = sample CROSS JOIN sources ON sources.id = source"
+                " WHERE examples.cycle = ? AND position > ? AND (origin = 'held_out') = ? ORDER BY position LIMIT ?",
                 (cycle, last, held_out, _PAGE),
             ).fetchall()
-            for position, origin, conversation, learn_from, validates, *location in rows:
+            for position, origin, number, learn_from, validates, path, line, *location in rows:
                 last = position
-                yield Choice(origin, conversation, learn_from, bool(validates), Location(*location))
+                source = f"{storable_path(Path(os.fsdecode(path)))}:{line}"
+                try:
+                    sample = self._samples.read(Location(*location))
+                except DamagedSegmentError as error:
+                    damaged(number, f"{source}: {error}")
+                    continue
+                yield Example(sample, sample.identity, origin, learn_from, source, bool(validates))
             if len(rows) < _PAGE:
                 return
-
-    def describe(self, conversation: int) -> str:
-        """Where a conversation was read: path and line."""
-        path, line = self._database.execute(
-            "SELECT sources.path, conversations.line FROM conversations JOIN sources ON sources.id = source"
-            " WHERE conversations.id = ?",
-            (conversation,),
-        ).fetchone()
-        return f"{storable_path(Path(os.fsdecode(path)))}:{line}"
 
     def record_snapshot(self, cycle: int, sha256: str) -> None:
         """The snapshot is on disk."""
         self._database.execute("UPDATE cycles SET sha256 = ? WHERE cycle = ?", (sha256, cycle))
 
-    def set_aside(self, conversation: int, why: str) -> None:
-        """Take a conversation whose text is damaged out of the queue."""
+    def set_aside(self, number: int, why: str) -> None:
+        """Take a sample whose text is damaged out of the queue."""
         self._database.execute(
-            "UPDATE conversations SET state = 'set_aside', cycle = NULL, note = ? WHERE id = ?", (why, conversation)
+            "UPDATE samples SET state = 'set_aside', cycle = NULL, note = ? WHERE id = ?", (why, number)
         )
 
     def retake(self, source: str | None) -> int:
-        """Take up what was set aside of one file, by its path or its name, or all; how many conversations that are."""
+        """Take up what was set aside of one file, by its path or its name, or all; how many samples that are."""
         files = self._database.execute(
-            "SELECT id, path FROM sources WHERE id IN (SELECT source FROM conversations WHERE state = 'set_aside')"
+            "SELECT id, path FROM sources WHERE id IN (SELECT source FROM samples WHERE state = 'set_aside')"
         ).fetchall()
         taken = 0
         for number, path in files:
             file = Path(os.fsdecode(path))
             if source is None or source in {storable_path(file), storable_path(Path(file.name))}:
                 taken += self._database.execute(
-                    "UPDATE conversations SET state = 'new', tries = 0, note = NULL"
-                    " WHERE state = 'set_aside' AND source = ?",
+                    "UPDATE samples SET state = 'new', tries = 0, note = NULL WHERE state = 'set_aside' AND source = ?",
                     (number,),
                 ).rowcount
         return taken
 
     def settle(self, cycle: int, max_tries: int, *, learned: bool, count_try: bool, why: str = "") -> bool:
-        """Give the conversations of a cycle their final state, inside a transaction; false where that was done before.
+        """Give the samples of a cycle their final state, inside a transaction; false where that was done before.
 
         Those that validated are new again in any case, and are trained on in a later cycle. Not learned: they are new
         again, or set aside once they had ``max_tries`` tries, and ``why`` is noted.
@@ -156,16 +145,16 @@ class Cycles:
             return False
         if learned:
             self._database.execute(
-                "UPDATE conversations SET state = 'new', cycle = NULL WHERE state = 'assigned' AND cycle = ?1"
-                " AND id IN (SELECT conversation FROM examples WHERE cycle = ?1 AND validates)",
+                "UPDATE samples SET state = 'new', cycle = NULL WHERE state = 'assigned' AND cycle = ?1"
+                " AND id IN (SELECT sample FROM examples WHERE cycle = ?1 AND validates)",
                 (cycle,),
             )
             self._database.execute(
-                "UPDATE conversations SET state = 'learned' WHERE state = 'assigned' AND cycle = ?", (cycle,)
+                "UPDATE samples SET state = 'learned' WHERE state = 'assigned' AND cycle = ?", (cycle,)
             )
         else:
             self._database.execute(
-                "UPDATE conversations SET tries = tries + ?1, cycle = NULL,"
+                "UPDATE samples SET tries = tries + ?1, cycle = NULL,"
                 " state = CASE WHEN tries + ?1 >= ?2 THEN 'set_aside' ELSE 'new' END,"
                 " note = CASE WHEN tries + ?1 >= ?2 THEN ?3 ELSE NULL END"
                 " WHERE state = 'assigned' AND cycle = ?4",
@@ -190,9 +179,9 @@ class Cycles:
     def _divide(self, cycle: int, found: int, share: float) -> None:
         """Draw those that validate: others in each cycle, and none that did before."""
         candidates = self._database.execute(
-            "SELECT position, point FROM examples JOIN conversations ON conversations.id = conversation"
+            "SELECT position, point FROM examples JOIN samples ON samples.id = sample"
             " WHERE examples.cycle = ? AND NOT EXISTS (SELECT 1 FROM examples AS earlier"
-            " WHERE earlier.conversation = conversations.id AND earlier.validates)",
+            " WHERE earlier.sample = samples.id AND earlier.validates)",
             (cycle,),
         )
         chosen = heapq.nsmallest(

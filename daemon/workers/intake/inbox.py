@@ -1,0 +1,100 @@
+"""Which files are to be read now: those in the watched folders that changed, and have rested since."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from control.paths import Paths, is_ignored
+from daemon import log
+from daemon.workers.intake import folders
+from daemon.workers.intake.folders import Signature
+from daemon.workers.intake.ledger.sources import Sources
+from daemon.workers.intake.pending import Pending, age_of
+from daemon.workers.intake.watcher import Watcher
+
+_logger = log.get(__name__)
+
+
+class Inbox:
+    """The watched folders: the inbox, and those that the settings name besides."""
+
+    def __init__(self, paths: Paths, sources: Sources, settle_seconds: float, wake: Callable[[], None]) -> None:
+        """``sources`` says how files looked when they were read; ``wake`` is called in another thread on a change."""
+        self._paths = paths
+        self._sources = sources
+        self._pending = Pending(settle_seconds)
+        self._watcher = Watcher(wake)
+        self._roots: list[Path] = []
+
+    @property
+    def unwatched(self) -> dict[Path, str]:
+        """Folders that cannot be watched, and why. They are looked through by `everything` all the same."""
+        return self._watcher.unwatched
+
+    def watch(self, others: Sequence[str], settle_seconds: float) -> None:
+        """Watch the inbox, which is made where it is missing, and the ``others``."""
+        self._pending.settle_seconds = settle_seconds
+        try:
+            folders.make_inbox(self._paths)
+        except OSError as error:
+            _logger.error("the inbox cannot be made", folder=str(self._paths.inbox), reason=str(error))  # noqa: TRY400
+        self._roots = folders.roots_of(self._paths, tuple(others))
+        self._watcher.watch(self._roots)
+
+    def note_changes(self) -> None:
+        """Take over what the watcher saw since the last call."""
+        for path in self._watcher.take():
+            if self._is_wanted(path):
+                self._pending.note(path, time.monotonic())
+
+    def everything(self) -> list[Path]:
+        """All files that are complete and not as they were when they were read. Others are waited for."""
+        return [path for root in self._roots for path in folders.walk(root, self._paths) if self._is_news(path)]
+
+    def due(self) -> list[Path]:
+        """Of the files that are waited for, those whose wait is over; of new folders, what is in them."""
+        complete: list[Path] = []
+        for path in self._pending.due(time.monotonic()):
+            if folders.is_folder(path):
+                self._pending.forget(path)
+                complete += [file for file in folders.walk(path, self._paths) if self._is_news(file)]
+            elif self._is_news(path):
+                complete.append(path)
+            elif folders.is_gone(path):
+                self._pending.forget(path)
+        return complete
+
+    def next_due(self) -> float | None:
+        """When to ask for what is `due` again, in monotonic seconds; none where nothing is waited for."""
+        return self._pending.next_due()
+
+    def put_back(self, path: Path) -> None:
+        """It changed while it was read: wait for it again."""
+        self._pending.note(path, time.monotonic())
+
+    def forget(self, path: Path) -> None:
+        """It was read."""
+        self._pending.forget(path)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._watcher.stop()
+
+    def _is_wanted(self, path: Path) -> bool:
+        if folders.is_own(path, self._paths):
+            return False
+        roots = [root for root in self._roots if root in path.parents]
+        return any(not any(map(is_ignored, path.relative_to(root).parts)) for root in roots)
+
+    def _is_news(self, path: Path) -> bool:
+        """Whether a file is complete and not as it was when it was read; one that is not complete is waited for."""
+        try:
+            signature = Signature.of(path.lstat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # of a folder that may not be entered, or too deep down: reading it says so
+            return True
+        if self._sources.signature_at(path) == signature:
+            self._pending.forget(path)
+            return False
+        return self._pending.is_complete(path, signature, age_of(signature), time.monotonic())

@@ -1,0 +1,113 @@
+"""Preferences of which one answer was chosen over another: ``{"chosen", "rejected"}`` and its relatives."""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from engine.data.records.dialogue import Turn, messages_of
+from engine.data.records.hh import is_hh, split_hh
+from engine.data.records.instructions import alpaca_prompt, answer_turns, prompt_turns
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.messages import openai_turns, turns_of
+from engine.data.samples import Answer, Message, Preference
+
+
+def is_pair(record: dict[str, JsonValue]) -> bool:
+    """``{"chosen", "rejected"}``."""
+    return {"chosen", "rejected"} <= record.keys()
+
+
+def parse_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
+    """``{"chosen", "rejected"}`` with the context in ``prompt``, ``conversations``, an Alpaca instruction, or within.
+
+    Raises:
+        FormatError: an answer is of no known kind, there is no question, or both answers are the same.
+    """
+    sides = (record["chosen"], record["rejected"])
+    context = _context(record)
+    dialogues = [_full(context, side, limits) for side in sides]
+    if not context and not all(_begins_with_prompt(dialogue) for dialogue in dialogues):
+        raise FormatError("'chosen' is an answer without a question: give 'prompt', 'conversations' or 'instruction'")
+    return _preference(dialogues, [_score(record, "score_chosen"), _score(record, "score_rejected")])
+
+
+def is_openai_pair(record: dict[str, JsonValue]) -> bool:
+    """OpenAI's form for preferences."""
+    return {"input", "preferred_output", "non_preferred_output"} <= record.keys()
+
+
+def parse_openai_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
+    """``{"input": {"messages", "tools"?}, "preferred_output": [...], "non_preferred_output": [...]}``.
+
+    Raises:
+        FormatError: a part of it is something else, or both answers are the same.
+    """
+    given = record["input"]
+    if not isinstance(given, dict) or "messages" not in given:
+        raise FormatError("'input' must be an object with messages")
+    context = openai_turns(given)
+    sides = (record["preferred_output"], record["non_preferred_output"])
+    return _preference([_full(context, side, limits) for side in sides])
+
+
+def is_rejected_response(record: dict[str, JsonValue]) -> bool:
+    """A dialogue beside which stands what its last answer was preferred to."""
+    return "messages" in record and isinstance(record.get("rejected_response"), str)
+
+
+def parse_rejected_response(record: dict[str, JsonValue], limits: Limits) -> Preference:
+    """``{"messages": [..., answer], "rejected_response": "..."}``.
+
+    Raises:
+        FormatError: the messages do not end with an answer, or both answers are the same.
+    """
+    turns = openai_turns(record)
+    if not turns or turns[-1].role != "assistant":
+        raise FormatError("'rejected_response' stands beside messages that do not end with an assistant turn")
+    return _preference([messages_of(turns, limits), _full(turns[:-1], record["rejected_response"], limits)])
+
+
+def _context(record: dict[str, JsonValue]) -> list[Turn]:
+    if "conversations" in record:
+        return turns_of(record["conversations"])
+    if "instruction" in record:
+        return alpaca_prompt(record)
+    prompt = record.get("prompt")
+    if isinstance(prompt, str) and is_hh(prompt):
+        return split_hh(prompt)
+    return [] if prompt is None else prompt_turns(prompt)
+
+
+def _full(context: Sequence[Turn], side: JsonValue, limits: Limits) -> tuple[Message, ...]:
+    """The whole dialogue of one side, which may repeat the context or begin in the middle."""
+    turns = split_hh(side) if isinstance(side, str) and is_hh(side) else answer_turns(side)
+    said, before = messages_of(turns, limits), messages_of(context, limits)
+    answers = any(message.role == "assistant" for message in said)
+    if not said or not answers:
+        raise FormatError("an answer of the pair has no assistant turn with words in it")
+    return said if _begins_with_prompt(said) and said[: len(before)] == before else before + said
+
+
+def _begins_with_prompt(messages: Sequence[Message]) -> bool:
+    return bool(messages) and messages[0].role != "assistant"
+
+
+def _preference(dialogues: Sequence[tuple[Message, ...]], scores: Sequence[float | None] = (None, None)) -> Preference:
+    """What both dialogues begin with is the prompt; the first one's answer is the better one."""
+    chosen, rejected = dialogues
+    if chosen == rejected:
+        raise FormatError("the chosen and the rejected answer are the same: nothing is preferred")
+    shared = next(
+        (at for at, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other),
+        min(len(chosen), len(rejected)) - 1,
+    )
+    answers = tuple(
+        Answer(dialogue[shared:], score, rank)
+        for rank, (dialogue, score) in enumerate(zip(dialogues, scores, strict=True), 1)
+    )
+    return Preference(chosen[:shared], answers)
+
+
+def _score(record: dict[str, JsonValue], name: str) -> float | None:
+    value = record.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,64 @@
+"""Dialogues whose last answer somebody judged good or bad by itself, as KTO has them: never learned as they stand."""
+
+from pydantic import JsonValue
+
+from engine.data.records import messages
+from engine.data.records.dialogue import Turn, messages_of, string_of
+from engine.data.records.instructions import (
+    alpaca_prompt,
+    completion_answer,
+    completion_prompt,
+    is_alpaca,
+    is_completion,
+)
+from engine.data.records.limits import FormatError, Limits
+from engine.data.samples import Answer, Preference
+
+_NAMES = ("label", "kto_tag")
+_WORDS = {"true": True, "false": False}
+
+
+def is_judged(record: dict[str, JsonValue]) -> bool:
+    """A verdict beside something that was answered; beside a ``text`` a label is a class, not a verdict."""
+    shapes = (is_completion, is_alpaca, messages.is_openai, messages.is_sharegpt, messages.is_message)
+    return "text" not in record and _verdict(record) is not None and any(fits(record) for fits in shapes)
+
+
+def parse_judged(record: dict[str, JsonValue], limits: Limits) -> Preference:
+    """``{"label" | "kto_tag": true | false}`` beside a prompt with its completion, messages, or an instruction.
+
+    Raises:
+        FormatError: beside the verdict there is no dialogue that ends with an answer.
+    """
+    prompt, answer = (messages_of(turns, limits) for turns in _divided(record))
+    if not prompt or not answer:
+        raise FormatError("a verdict on an answer without a question, or without words: it cannot be learned")
+    return Preference(prompt, (Answer(answer, score=1.0 if _verdict(record) else 0.0),))
+
+
+def _divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:
+    """The turns before the answer, and the answer."""
+    if is_completion(record):
+        return completion_prompt(record), completion_answer(record)
+    if is_alpaca(record):
+        return alpaca_prompt(record), [Turn("assistant", string_of(record, "output", "response"))]
+    if messages.is_openai(record):
+        turns = messages.openai_turns(record)
+    elif messages.is_sharegpt(record):
+        turns = messages.sharegpt_turns(record)
+    else:
+        turns = messages.turns_of([record])
+    if not turns or turns[-1].role != "assistant":
+        raise FormatError("a verdict on a dialogue that does not end with an assistant turn")
+    return turns[:-1], turns[-1:]
+
+
+def _verdict(record: dict[str, JsonValue]) -> bool | None:
+    """Good, bad, or none that can be understood as either."""
+    for name in _NAMES:
+        value = record.get(name)
+        if isinstance(value, str):
+            value = _WORDS.get(value.strip().lower())
+        if value is not None and (value == 0 or value == 1):
+            return bool(value)
+    return None

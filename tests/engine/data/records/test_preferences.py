@@ -1,0 +1,147 @@
+"""Rows in which answers are chosen, rejected, ranked or judged: kept whole, and never as dialogues to learn."""
+
+import json
+
+import pytest
+
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.registry import parse
+from engine.data.samples import Preference, Sample
+
+
+def parsed(record: object) -> Sample:
+    (sample,) = parse(json.loads(json.dumps(record)), Limits())
+    return sample
+
+
+def shown(record: object) -> tuple[list[tuple[str, str]], list[tuple[list[tuple[str, str]], float | None, int | None]]]:
+    """The prompt's turns, and of each answer its turns, score and rank."""
+    sample = parsed(record)
+    assert isinstance(sample, Preference)
+    return (
+        [(m.role, m.content) for m in sample.prompt],
+        [([(m.role, m.content) for m in a.messages], a.score, a.rank) for a in sample.answers],
+    )
+
+
+ASKED = [("user", "q")]
+PAIR = [([("assistant", "a")], None, 1), ([("assistant", "b")], None, 2)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "q", "chosen": "a", "rejected": "b"},
+        {"instruction": "q", "chosen": "a", "rejected": "b"},
+        {"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: b"},
+        {"prompt": "\n\nHuman: q\n\nAssistant:", "chosen": " a", "rejected": " b"},
+        {
+            "conversations": [{"from": "human", "value": "q"}],
+            "chosen": {"from": "gpt", "value": "a"},
+            "rejected": {"from": "gpt", "value": "b"},
+        },
+        {
+            "prompt": "q",
+            "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+            "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}],
+        },
+        {
+            "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+            "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}],
+        },
+        {
+            "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+            "rejected_response": "b",
+        },
+        {
+            "input": {"messages": [{"role": "user", "content": "q"}]},
+            "preferred_output": [{"role": "assistant", "content": "a"}],
+            "non_preferred_output": [{"role": "assistant", "content": "b"}],
+        },
+    ],
+)
+def test_both_answers_of_a_pair_are_kept_and_the_chosen_one_is_first(record: object) -> None:
+    assert shown(record) == (ASKED, PAIR)
+
+
+def test_scores_of_a_pair_are_kept() -> None:
+    record = {"prompt": "q", "chosen": "a", "rejected": "b", "score_chosen": 8.5, "score_rejected": 2}
+    assert [score for _, score, _ in shown(record)[1]] == [8.5, 2.0]
+
+
+def test_what_both_dialogues_begin_with_is_the_prompt() -> None:
+    chosen = "\n\nHuman: q\n\nAssistant: x\n\nHuman: more\n\nAssistant: a"
+    rejected = "\n\nHuman: q\n\nAssistant: y"
+    prompt, answers = shown({"chosen": chosen, "rejected": rejected})
+    assert prompt == ASKED
+    assert [[role for role, _ in turns] for turns, _, _ in answers] == [
+        ["assistant", "user", "assistant"],
+        ["assistant"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "values"),
+    [
+        ({"prompt": "q", "responses": ["a", "b"], "scores": [0.5, 2]}, [(0.5, None), (2.0, None)]),
+        ({"query": "q", "responses": ["a", "b"], "ranks": [2, 1]}, [(None, 2), (None, 1)]),
+        (
+            {
+                "instruction": "q",
+                "completions": [{"response": "a", "overall_score": 9}, {"response": "b", "overall_score": 1}],
+            },
+            [(9.0, None), (1.0, None)],
+        ),
+    ],
+)
+def test_every_ranked_answer_is_kept_with_its_score_or_rank(record: object, values: object) -> None:
+    prompt, answers = shown(record)
+    assert prompt == ASKED
+    assert [turns for turns, _, _ in answers] == [[("assistant", "a")], [("assistant", "b")]]
+    assert [(score, rank) for _, score, rank in answers] == values
+
+
+@pytest.mark.parametrize(
+    ("verdict", "score"),
+    [
+        ({"label": True}, 1.0), ({"label": False}, 0.0), ({"label": 0}, 0.0), ({"label": "False"}, 0.0),
+        ({"kto_tag": 1}, 1.0), ({"kto_tag": "true"}, 1.0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "q", "completion": "a"},
+        {"instruction": "q", "output": "a"},
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]},
+        {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
+    ],
+)
+def test_an_answer_that_was_judged_is_kept_with_its_verdict(
+    record: dict[str, object], verdict: dict[str, object], score: float
+) -> None:
+    assert shown({**record, **verdict}) == (ASKED, [([("assistant", "a")], score, None)])
+
+
+def test_a_label_that_is_no_verdict_leaves_a_dialogue_as_it_is() -> None:
+    assert parsed({"prompt": "q", "completion": "a", "label": "travel"}).kind == "dialogue"
+    assert parsed({"prompt": "q", "completion": "a", "label": None}).kind == "dialogue"
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"chosen": "a", "rejected": "b"}, "an answer without a question"),
+        ({"prompt": "q", "chosen": "a", "rejected": "a"}, "the same"),
+        ({"prompt": "q", "chosen": "a", "rejected": " "}, "no assistant turn with words"),
+        ({"prompt": "q", "responses": ["a"], "scores": [1, 2]}, "arrays of one length"),
+        ({"prompt": "q", "responses": ["a"], "scores": ["high"]}, "must hold numbers"),
+        ({"responses": ["a"], "scores": [1]}, "answers without a question"),
+        ({"instruction": "q", "completions": [{"response": "a"}]}, "what it is worth is not known"),
+        ({"role": "assistant", "content": "a", "label": False}, "without a question"),
+        ({"messages": [{"role": "user", "content": "q"}], "label": True}, "does not end with an assistant turn"),
+    ],
+)
+def test_what_cannot_be_a_preference_is_refused_in_words(record: object, reason: str) -> None:
+    with pytest.raises(FormatError, match=reason):
+        parsed(record)
