@@ -53,6 +53,11 @@ def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     assert first["gate"]
     assert service.data()["learned"] == counts["new"]
     assert service.status()["version"] == "000001"
+    with urllib.request.urlopen(f"{service.url()}/v1/status", timeout=60) as response:
+        shown = response.read().decode()
+    assert json.loads(shown)["version"] == "000001"
+    assert "pid" not in shown
+    assert str(service.home) not in shown
     answer, version = chat(service.url(), library[0][0])
     assert version == "000001"
     told = service.json("version", "1")

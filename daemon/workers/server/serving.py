@@ -19,7 +19,7 @@ from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.http_server import ApiServer
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import InferenceService
-from daemon.workers.server.supervisor import ControlSocket
+from daemon.workers.server.supervisor_port import ControlSocket
 from daemon.workers.server.swap import Swapper
 from engine import device
 from engine.inference.engine import Engine

@@ -26,13 +26,13 @@ from daemon.workers.server.api.routes import (
 )
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
-from daemon.workers.server.supervisor import Supervisor
+from daemon.workers.server.supervisor_port import SupervisorPort
 
 # Only so that /docs has a place to type a key into; the gatekeeper checks it, before any route is looked for.
 _KEY = Depends(HTTPBearer(auto_error=False, description="One of the keys of `api.keys_file`, where it is set."))
 
 
-def make(service: InferenceService, supervisor: Supervisor) -> ASGIApp:
+def make(service: InferenceService, supervisor: SupervisorPort) -> ASGIApp:
     """The ASGI application of one server."""
     app = FastAPIOffline(
         title="thord",

@@ -59,7 +59,7 @@ def test_doctor_plans_a_model(ctl: Ctl, tmp_path: Path) -> None:
     (tmp_path / "home/thord.toml").write_text(
         '[model]\npreset = "large"\n[training]\ndevice = "cpu"\nsequence_length = 64\nbatch_size = 2\n'
     )
-    found = json.loads(ctl("doctor", "--plan", "--preset", "tiny", "--json").stdout)
+    found = json.loads(ctl("doctor", "--plan", "--preset", "tiny", "--json", timeout=170).stdout)
     assert (found["family"], found["device"], found["batch_size"]) == ("thor", "cpu", 2)
     assert 1 << 20 < found["parameters"] < 10 << 20
     assert 4 * found["parameters"] < found["training_bytes"] < found["available_bytes"]

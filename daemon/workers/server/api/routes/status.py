@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from control.answers import Json, Status
-from daemon.workers.server.supervisor import Supervisor
+from daemon.workers.server.supervisor_port import SupervisorPort
 
 _TOLD: dict[str, tuple[str, ...]] = {
     "service": (
@@ -29,7 +29,7 @@ _TOLD: dict[str, tuple[str, ...]] = {
 addresses, users, and texts from conversations."""
 
 
-def router(supervisor: Supervisor) -> APIRouter:
+def router(supervisor: SupervisorPort) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["status"])
 

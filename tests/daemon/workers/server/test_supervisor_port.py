@@ -9,7 +9,7 @@ import pytest
 
 from control.paths import Paths, at_home, socket_address
 from daemon.workers.server.errors import ApiError
-from daemon.workers.server.supervisor import ControlSocket
+from daemon.workers.server.supervisor_port import ControlSocket
 from tests.control.stand_in import STATUS, serving
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _logger = log.get(__name__)
 
 
-class Supervisor(Protocol):
+class SupervisorPort(Protocol):
     """The supervisor, as the server sees it."""
 
     async def status(self) -> Status:
@@ -45,14 +45,14 @@ class ControlSocket:
         self._under_way = 0
 
     async def status(self) -> Status:
-        """What thord is doing; the errors are those of `Supervisor.status`."""
+        """What thord is doing; the errors are those of `SupervisorPort.status`."""
         return await self._ask(self._thord.status)
 
     async def _ask(self, question: Callable[[], T]) -> T:
         """The answer to a question. One that takes too long keeps its thread until the socket's own time-out.
 
         Raises:
-            ApiError: 503, see `Supervisor`.
+            ApiError: 503, see `SupervisorPort`.
         """
         if self._under_way >= self._at_once:
             raise ApiError(503, "supervisor_busy", "too many requests ask about thord itself at once", retry_after=1)
