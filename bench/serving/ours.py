@@ -33,11 +33,11 @@ class Ours:
     """An engine that serves one version."""
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: str, quantization: Quantization = "none") -> None:
-        resident = preparing.load(folder, Placement(torch.device(device), dtype), _ROWS, quantization)
+        loaded = preparing.load(folder, Placement(torch.device(device), dtype), _ROWS, quantization)
         slots = WeightSlots(60.0)
-        slots.admit(resident.version, 1.0)
-        slots.install(resident)
-        slots.commit(resident.version)
+        slots.admit(loaded.version, 1.0)
+        slots.install(loaded)
+        slots.commit(loaded.version)
         self._engine = Engine(slots, Listening(), max_queue=1024)
         self._thread = threading.Thread(target=self._engine.run, daemon=True)
         self._thread.start()

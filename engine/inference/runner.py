@@ -12,7 +12,7 @@ from engine.inference.requests import Sampling, Scored
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TokenSpan:
     """Tokens that one cache row goes on with, after the ``start`` positions that it holds."""
 
     row: int
@@ -24,7 +24,7 @@ class Span:
 class Prefill:
     """A chunk of a prompt to read into the cache, and what to say of it."""
 
-    span: Span
+    span: TokenSpan
     targets: Sequence[int] = ()
     """The tokens that follow each of the chunk's, to be scored; empty: no scores are wanted."""
     top_logprobs: int = 0
@@ -52,7 +52,7 @@ class ModelInput:
     """One iteration of one version. All spans are of different rows."""
 
     prefill: Sequence[Prefill]
-    decode: Sequence[Span]
+    decode: Sequence[TokenSpan]
     """The newest token of each answer under way."""
     choices: Sequence[Choice]
     """The tokens to choose: first one for each entry of ``after``, then one for each of ``decode``, in order."""

@@ -51,22 +51,22 @@ from engine import memory
 memory.keep_freed_memory()
 import psutil, torch
 from engine import device
+from engine.inference.runner import TokenSpan
 from engine.inference.versions import preparing
-from engine.inference.runners import forward
-from engine.inference.runners.forward import Span
 torch.set_num_threads(1)
 placement = device.resolve("cpu", sys.argv[2])
 before = psutil.Process().memory_info().rss
-resident = preparing.load(Path(sys.argv[1]), placement, 1, sys.argv[3])
+loaded = preparing.load(Path(sys.argv[1]), placement, 1, sys.argv[3])
+forward = loaded.forward
 with torch.inference_mode():
-    for length in range(1, 129, 9 if resident.cache.rewinds else 1):
-        forward.hidden(resident, [Span(0, 0, [7] * length)], [])
+    for length in range(1, 129, 9 if loaded.cache.rewinds else 1):
+        forward.hidden([TokenSpan(0, 0, [7] * length)], [])
     for row in range(2):
-        for at in range(0, resident.context, 128):
-            states, none = forward.hidden(resident, [Span(row, at, [7] * 128)], [])
-            forward.logits(resident, [states[0][-1]], none)
-    _, newest = forward.hidden(resident, [], [Span(0, 0, [7])])
-    forward.logits(resident, [], newest)
+        for at in range(0, loaded.context, 128):
+            states, none = forward.hidden([TokenSpan(row, at, [7] * 128)], [])
+            forward.logits([states[0][-1]], none)
+    _, newest = forward.hidden([], [TokenSpan(0, 0, [7])])
+    forward.logits([], newest)
 gc.collect()
 memory.return_freed_memory()
 print(psutil.Process().memory_info().rss - before)

@@ -29,7 +29,7 @@ class Buffer:
 
 
 @dataclass
-class Step:
+class KernelStep:
     """An operation, and the buffers that its pointers are to be set to."""
 
     operation: Operation
@@ -51,7 +51,7 @@ class Program:
     """
 
     def __init__(self, quantization: Quantization, cache_dtype: torch.dtype, kv_heads: int, head: int) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[KernelStep] = []
         self.kept: list[Tensor] = []
         self.widest = 0
         self.weights = 0
@@ -82,12 +82,12 @@ class Program:
         """A product by a matrix [outputs, inputs]; ``finish`` says what becomes of it in ``target``."""
         self.steps.append(self.linear(self.pack(weight, bias), source, target, finish))
 
-    def linear(self, packed: Packed, source: Buffer, target: Buffer, finish: int) -> Step:
+    def linear(self, packed: Packed, source: Buffer, target: Buffer, finish: int) -> KernelStep:
         """The same by a packed matrix, as a step that is not added."""
         self.widest = max(self.widest, packed.inputs)
         operation = Operation(kind=library.LINEAR, weight=_described(packed), finish=finish)
         operation.source_width, operation.target_width = source.width, target.width
-        return Step(operation, source, target)
+        return KernelStep(operation, source, target)
 
     def attend(
         self,
@@ -130,7 +130,7 @@ class Program:
     def _add(self, operation: Operation, source: Buffer | None, target: Buffer) -> None:
         operation.source_width = 0 if source is None else source.width
         operation.target_width = target.width
-        self.steps.append(Step(operation, source, target))
+        self.steps.append(KernelStep(operation, source, target))
 
     def gate(self, source: Buffer, target: Buffer) -> None:
         """SwiGLU of the two halves of ``source``."""

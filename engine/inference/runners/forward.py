@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.inference.native.decoder import NativeDecoder
-from engine.inference.runner import Span
+from engine.inference.runner import TokenSpan
 from engine.inference.runners.graphs import StepGraphs
 from engine.inference.runners.shapes import SMALLEST_BUCKET, bucket, lengths, padded
 from engine.models.base import Cache, Decoder
@@ -34,7 +34,7 @@ class Forward(Protocol):
         """Chunks of prompts are padded to multiples of it."""
         ...
 
-    def hidden(self, prompts: Sequence[Span], newest: Sequence[Span]) -> tuple[list[Tensor], Tensor]:
+    def hidden(self, prompts: Sequence[TokenSpan], newest: Sequence[TokenSpan]) -> tuple[list[Tensor], Tensor]:
         """Take all tokens into the cache: hidden states [T, D] of each prompt's, and [B, D] of the newest."""
         ...
 
@@ -64,7 +64,7 @@ class KernelForward:
         self._decoder = decoder
         self._cache = cache
 
-    def hidden(self, prompts: Sequence[Span], newest: Sequence[Span]) -> tuple[list[Tensor], Tensor]:
+    def hidden(self, prompts: Sequence[TokenSpan], newest: Sequence[TokenSpan]) -> tuple[list[Tensor], Tensor]:
         """As the Protocol."""
         spans = [*prompts, *newest]
         tokens_M = torch.tensor([token for each in spans for token in each.tokens])
@@ -100,12 +100,12 @@ class TorchForward:
         self._padding_row = padding_row
         self._device = device
 
-    def hidden(self, prompts: Sequence[Span], newest: Sequence[Span]) -> tuple[list[Tensor], Tensor]:
+    def hidden(self, prompts: Sequence[TokenSpan], newest: Sequence[TokenSpan]) -> tuple[list[Tensor], Tensor]:
         """As the Protocol."""
         read = [self._of_prompt(each) for each in prompts]
         if not newest:
             return read, torch.empty(0, 0, device=self._device)
-        padding = [Span(self._padding_row, 0, (0,))] * (bucket(len(newest)) - len(newest))
+        padding = [TokenSpan(self._padding_row, 0, (0,))] * (bucket(len(newest)) - len(newest))
         rows = [*newest, *padding]
         replayed_B1D = self.graphs.step(
             [each.tokens[0] for each in rows], [each.row for each in rows], [each.start for each in rows]
@@ -126,14 +126,14 @@ class TorchForward:
             scores.append(self._model.logits(F.pad(newest_BD, (0, 0, 0, size - len(newest_BD))))[: len(newest_BD)])
         return torch.cat(scores)
 
-    def _of_prompt(self, prompt: Span) -> Tensor:
+    def _of_prompt(self, prompt: TokenSpan) -> Tensor:
         """A prompt's hidden states [T, D]. What is written as padding behind it, its row's next tokens overwrite."""
         length = len(prompt.tokens)
         padding = padded(length, prompt.start, self._cache) - length
         tokens = [*prompt.tokens, *[0] * padding]
-        return self._of_rows([Span(prompt.row, prompt.start, tokens)])[0, :length]
+        return self._of_rows([TokenSpan(prompt.row, prompt.start, tokens)])[0, :length]
 
-    def _of_rows(self, spans: Sequence[Span]) -> Tensor:
+    def _of_rows(self, spans: Sequence[TokenSpan]) -> Tensor:
         """Spans of one length: hidden states [B, T, D]."""
         return self._model.step(
             torch.tensor([each.tokens for each in spans], device=self._device),

@@ -24,7 +24,7 @@ from engine.inference.requests import (
     Request,
     SequenceState,
 )
-from engine.inference.runner import Choice, Chosen, ModelInput, ModelOutput, Prefill, Span
+from engine.inference.runner import Choice, Chosen, ModelInput, ModelOutput, Prefill, TokenSpan
 from engine.inference.scheduling import admission
 from engine.inference.scheduling.admission import Admission
 from engine.inference.scheduling.batching import plan
@@ -216,7 +216,7 @@ class Scheduler:
         choosing += now.decode
         work = ModelInput(
             [_prefill(sequence, length) for sequence, length in now.prefill],
-            [Span(_row(each), each.computed, each.output[-1:]) for each in now.decode],
+            [TokenSpan(_row(each), each.computed, each.output[-1:]) for each in now.decode],
             [_choice(sequence) for sequence in choosing],
             after,
         )
@@ -317,7 +317,7 @@ def _row(sequence: SequenceState) -> int:
 def _prefill(sequence: SequenceState, length: int) -> Prefill:
     """The next chunk of a prompt."""
     start, params = sequence.computed, sequence.request.params
-    span = Span(_row(sequence), start, sequence.prompt[start : start + length])
+    span = TokenSpan(_row(sequence), start, sequence.prompt[start : start + length])
     targets = sequence.prompt[start + 1 : start + length + 1] if params.score_prompt else ()
     return Prefill(span, targets, params.sampling.top_logprobs or 0, params.sum_hidden)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from engine.inference.scheduling.rows import CacheRows
 
 
-class ByteDecoder(Protocol):
+class TokenBytes(Protocol):
     """What tokens stand for."""
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
@@ -38,7 +38,7 @@ class ServedModel(Protocol):
         ...
 
     @property
-    def tokenizer(self) -> ByteDecoder:
+    def tokenizer(self) -> TokenBytes:
         """How its tokens are read."""
         ...
 

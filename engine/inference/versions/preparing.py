@@ -10,7 +10,7 @@ from engine import artifacts, memory, version
 from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings, Quantization
 from engine.device import Placement
-from engine.inference.runner import Span
+from engine.inference.runner import TokenSpan
 from engine.inference.runners import decoders, graphs
 from engine.inference.runners.forward import TorchForward
 from engine.inference.runners.shapes import buckets
@@ -154,12 +154,12 @@ def _warm(model: LoadedModel, rows: int) -> None:
     forward, row, bos = model.forward, 0, model.tokenizer.special(BOS)
     step, longest = forward.prompt_step, min(CHUNK, model.context)
     for length in range(step, longest, step) if step > 1 else ():
-        forward.hidden([Span(row, 0, [bos] * length)], [])
-    (read_TD,), none_BD = forward.hidden([Span(row, 0, [bos] * longest)], [])
+        forward.hidden([TokenSpan(row, 0, [bos] * length)], [])
+    (read_TD,), none_BD = forward.hidden([TokenSpan(row, 0, [bos] * longest)], [])
     found = [forward.logits([read_TD[-1]], none_BD)]
     last = model.context - 1 if model.cache.rewinds and forward.depends_on_shapes else 0
     for size in buckets(rows):
-        _, newest_BD = forward.hidden([], [Span(row, last, (bos,))] * size)
+        _, newest_BD = forward.hidden([], [TokenSpan(row, last, (bos,))] * size)
         found.append(forward.logits([], newest_BD))
     model.cache.truncate(row, 0)
     if not all(bool(torch.isfinite(logits_NV).all()) for logits_NV in found):
