@@ -41,7 +41,7 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 	$(BIN)/ruff format .
 
 test: $(VENV)/installed-dev ## the whole test suite
-	$(BIN)/pytest -m "not soak and not walk" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not soak and not walk" --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every command of the README
 	$(BIN)/pytest -m walk

@@ -17,6 +17,35 @@ settings.load_profile("thord")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+# Files that take longest, first: else one of them runs on alone, on one of two cores, when all others are done.
+LONGEST = (
+    "tests/e2e/test_cycle.py",
+    "tests/e2e/test_bad_input.py",
+    "tests/e2e/test_kill.py",
+    "tests/e2e/test_distributed.py",
+    "tests/engine/test_plan.py",
+    "tests/engine/cuda/",
+    "tests/engine/distributed/",
+    "tests/engine/training/test_compiling.py",
+    "tests/engine/training/test_resume_everything.py",
+    "tests/e2e/",
+    "tests/daemon/supervisor/test_thord.py",
+    "tests/engine/training/test_loop.py",
+    "tests/daemon/workers/",
+    "tests/daemon/",
+    "tests/control/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order files by how long they take; tests of a file keep their order."""
+
+    def place(item: pytest.Item) -> int:
+        return next((at for at, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Tests marked ``anyio`` run on asyncio, as thord does."""

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map
 
 GPU = torch.device("cuda", 0)
 _aten = torch.ops.aten
@@ -110,7 +109,7 @@ class Gpu(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = list(_tensors_in((args, kwargs)))
         if any(type(one) not in _KNOWN for one in tensors):
             with self:
                 other = next(type(one) for one in tensors if type(one) not in _KNOWN)
@@ -127,7 +126,7 @@ class Gpu(TorchDispatchMode):
                 self._look(func)
         if asked is not None and to_gpu:
             kwargs["device"] = torch.device("cpu")
-        held_args, held_kwargs = tree_map(_held, (args, kwargs))
+        held_args, held_kwargs = _each(_held, args), _each(_held, kwargs)
         out = _OF_GPUS.get(func, func)(*held_args, **held_kwargs)
         if func in _NUMBERS:
             return out
@@ -138,7 +137,7 @@ class Gpu(TorchDispatchMode):
             return OnGpu(out) if to_gpu else out
         if not to_gpu:
             return out
-        made = tree_map(lambda leaf: OnGpu(leaf) if isinstance(leaf, Tensor) else leaf, out)
+        made = _each(_on_gpu, out)
         own = not from_gpu or func in _OF_GPUS
         return made if own else return_and_correct_aliasing(func, args, kwargs, made)
 
@@ -169,6 +168,29 @@ class Gpu(TorchDispatchMode):
 
 def _held(leaf: object) -> object:
     return leaf.held if isinstance(leaf, OnGpu) else leaf
+
+
+def _on_gpu(leaf: object) -> object:
+    return OnGpu(leaf) if isinstance(leaf, Tensor) else leaf
+
+
+def _each(change: Callable[[object], object], value):
+    """``value`` with every leaf changed. Torch's own trees do the same, and take half the time of all these tests."""
+    if isinstance(value, (tuple, list)):
+        return type(value)([_each(change, each) for each in value])
+    if isinstance(value, dict):
+        return {key: _each(change, each) for key, each in value.items()}
+    return change(value)
+
+
+def _tensors_in(value: object) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from _tensors_in(each)
+    elif isinstance(value, dict):
+        yield from _tensors_in(list(value.values()))
 
 
 def _is_truth(index: Tensor | None) -> bool:
