@@ -5,12 +5,20 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from demo.text import Dialogue, to_json_lines
-from tests.e2e.service import BIN, Service
+from tests.e2e.service import BIN, Service, running
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A thord that runs on while every test of this file does its worst to it."""
+    with running(tmp_path_factory.mktemp("steady") / "home") as started:
+        yield started
 
 
 def thord(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,11 +42,11 @@ def test_bad_settings_end_with_status_2_and_no_traceback(stopped: Service, toml:
         assert "Traceback" not in done.stderr
 
 
-def test_a_second_thord_on_the_same_home_is_refused(service: Service) -> None:
-    done = thord("--home", service.home)
+def test_a_second_thord_on_the_same_home_is_refused(steady: Service) -> None:
+    done = thord("--home", steady.home)
     assert done.returncode == 1
-    assert str(service.pid()) in done.stderr
-    assert service.status()["state"] == "ready"
+    assert str(steady.pid()) in done.stderr
+    assert steady.status()["state"] == "ready"
 
 
 def test_a_port_in_use_is_named(stopped: Service) -> None:
@@ -58,8 +66,8 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(service: Service, library: list[Dialogue]) -> None:
-    inbox = service.home / "inbox/chats"
+def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(steady: Service, library: list[Dialogue]) -> None:
+    inbox = steady.home / "inbox/chats"
     hostile = {
         "deep.json": b"[" * 100_000,
         "huge-number.json": b'{"messages": [{"role": "user", "content": ' + b"9" * 10_000 + b"}]}",
@@ -80,15 +88,15 @@ def test_hostile_files_end_in_quarantine_and_the_rest_is_learned(service: Servic
     (inbox / "loop").symlink_to(inbox)
     (inbox / "nowhere.json").symlink_to(inbox / "absent")
     (inbox / "folder.json").mkdir()
-    found = service.ingest("library", library[:50])
+    found = steady.ingest("library", library[:50])
     assert found["added"] >= 50
-    refused = service.json("quarantine")
+    refused = steady.json("quarantine")
     assert isinstance(refused, list)
     named = {Path(entry["file"]).name for entry in refused}
     assert named >= {*hostile, "long-line.jsonl"} - {"surrogate.json"}, named
     assert all(entry["reason"] for entry in refused)
-    assert service.status()["state"] == "ready"
-    workers = service.status()["workers"]
+    assert steady.status()["state"] == "ready"
+    workers = steady.status()["workers"]
     assert isinstance(workers, dict)
     assert workers["intake"]["restarts"] == 0
     for name, content in hostile.items():
@@ -107,12 +115,12 @@ REQUESTS = (
 )
 
 
-def test_any_bytes_on_either_socket_end_as_a_4xx_or_a_closed_connection(service: Service) -> None:
+def test_any_bytes_on_either_socket_end_as_a_4xx_or_a_closed_connection(steady: Service) -> None:
     for name in ("control.sock", "server.sock"):
         for sent in REQUESTS:
             with socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(10)
-                client.connect(str(service.home / "run" / name))
+                client.connect(str(steady.home / "run" / name))
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     client.sendall(sent)
                     client.shutdown(socket.SHUT_WR)
@@ -121,7 +129,7 @@ def test_any_bytes_on_either_socket_end_as_a_4xx_or_a_closed_connection(service:
                 except ConnectionResetError:
                     answer = b""
             assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 503")), (name, sent[:80], answer[:300])
-    assert service.status()["state"] == "ready"
+    assert steady.status()["state"] == "ready"
 
 
 def test_commands_without_a_service_say_so_with_status_3(stopped: Service) -> None:
@@ -133,20 +141,26 @@ def test_commands_without_a_service_say_so_with_status_3(stopped: Service) -> No
         assert json.loads(as_json.stdout or as_json.stderr)["error"]["code"]
 
 
-def test_things_that_do_not_exist_have_status_5(service: Service) -> None:
+def test_things_that_do_not_exist_have_status_5(steady: Service) -> None:
     for words in (("cycle", "77"), ("version", "77"), ("promote", "77")):
-        assert service.ctl(*words).returncode == 5, words
+        assert steady.ctl(*words).returncode == 5, words
 
 
-def test_an_unreadable_record_names_its_line(service: Service, library: list[Dialogue]) -> None:
-    lines = to_json_lines(library[:20]).splitlines()
+def test_an_unreadable_record_names_its_line(steady: Service, library: list[Dialogue]) -> None:
+    before = steady.data()
+    lines = to_json_lines(library[50:70]).splitlines()
     lines.insert(7, '{"messages": [{"role": "nobody", "content": 3}]}')
-    file = service.home / "inbox/chats/mixed.jsonl"
+    file = steady.home / "inbox/chats/mixed.jsonl"
     file.with_suffix(".part").write_text("\n".join(lines) + "\n")
     file.with_suffix(".part").rename(file)
-    service.until(lambda: service.data()["quarantined"] == 1)
+    steady.until(lambda: refused_lines(steady, "mixed.jsonl") != [])
+    assert refused_lines(steady, "mixed.jsonl") == [8]
+    counts = steady.data()
+    assert counts["new"] + counts["held_out"] == before["new"] + before["held_out"] + 20
+
+
+def refused_lines(service: Service, name: str) -> list[object]:
+    """Which lines of a file are in quarantine."""
     refused = service.json("quarantine")
     assert isinstance(refused, list)
-    assert refused[0]["line"] == 8
-    counts = service.data()
-    assert counts["new"] + counts["held_out"] == 20
+    return [entry["line"] for entry in refused if Path(entry["file"]).name == name]
