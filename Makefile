@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
 
-.PHONY: help install lint format test check walk demo soak clients start stop status bench bench-serve bench-train compare docs clean
+.PHONY: help install lint format test coverage check walk demo soak clients start stop status bench bench-serve bench-train compare docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -42,6 +42,12 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 
 test: $(VENV)/installed-dev ## the whole test suite
 	$(BIN)/pytest -m "not soak and not walk" --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
+coverage: $(VENV)/installed-dev ## statements and branches that the tests reach (TESTS=tests/engine for a part)
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not soak and not walk" --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every command of the README
 	$(BIN)/pytest -m walk
@@ -85,5 +91,5 @@ docs: $(VENV)/kernel ## what is generated from the code
 	@$(BIN)/python -m daemon.settings.reference docs/settings.md > .settings.md && mv .settings.md docs/settings.md
 
 clean: ## remove what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
