@@ -8,7 +8,7 @@ from daemon.settings.sections import Tables
 
 NEEDS_RESTART: dict[str, str] = {
     "profile": "thorctl restart",
-    "model": "a new home: the model that was trained keeps its shape",
+    "model": "a new home: a trained model keeps its shape",
     "tokenizer": "a new home: the tokenizer is fixed with the first version",
     "api.host": "thorctl restart",
     "api.port": "thorctl restart",

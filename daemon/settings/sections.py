@@ -19,7 +19,7 @@ ReplayStrategy = Literal["stratified", "uniform"]
 class PathSettings(Section):
     """``[paths]``: folders watched besides the inbox."""
 
-    watch: tuple[str, ...] = Field((), description="Folders watched besides the inbox, by their absolute paths.")
+    watch: tuple[str, ...] = Field((), description="Folders to watch besides the inbox, as absolute paths.")
 
     @field_validator("watch")
     @classmethod
@@ -28,43 +28,51 @@ class PathSettings(Section):
             try:
                 found = Path(folder).expanduser()
             except RuntimeError:
-                raise ValueError(f"{folder!r}: there is no such user, or no home") from None
+                raise ValueError(f"{folder!r}: the user does not exist or has no home folder") from None
             if not found.is_absolute() or "\0" in folder:
-                raise ValueError(f"{folder!r} is no absolute path")
+                raise ValueError(f"{folder!r} is not an absolute path")
         return value
 
 
 class DataSettings(Section):
     """``[data]``: what a cycle learns from."""
 
-    min_conversations: int = Field(10, gt=0, description="Fewer new ones than this: the cycle is skipped.")
+    min_conversations: int = Field(10, gt=0, description="Skip the cycle if fewer conversations than this are new.")
     max_conversations_per_cycle: int | None = Field(
-        None, examples=[1000], gt=0, description="Most new conversations in one cycle. Unset: all that wait."
+        None,
+        examples=[1000],
+        gt=0,
+        description="Maximum number of new conversations in one cycle. Unset: all that are waiting.",
     )
     held_out_share: float = Field(
         0.1,
         gt=0.0,
         lt=0.9,
-        description="Share of all conversations kept for evaluation and never trained on, by hash of their opening.",
+        description="Share of all conversations held out for evaluation and never trained on, chosen by the hash of "
+        "their opening.",
     )
     replay_share: float = Field(
-        0.2, ge=0.0, lt=0.95, description="Share of a cycle's training conversations that were learned before."
+        0.2,
+        ge=0.0,
+        lt=0.95,
+        description="Share of a cycle's training conversations that were learned in earlier cycles.",
     )
     replay_strategy: ReplayStrategy = Field(
         "stratified",
-        description="How those are drawn: cycles and sources alike (stratified), or conversations alike (uniform).",
+        description="How to draw them: evenly over cycles and sources (stratified), or evenly over conversations "
+        "(uniform).",
     )
-    max_tries: int = Field(3, gt=0, description="Rejected or failed cycles after which a conversation is set aside.")
-    max_file_megabytes: int = Field(2048, gt=0, description="A larger file goes to quarantine.")
-    max_record_megabytes: int = Field(8, gt=0, description="A larger record goes to quarantine.")
+    max_tries: int = Field(3, gt=0, description="Set a conversation aside after this many rejected or failed cycles.")
+    max_file_megabytes: int = Field(2048, gt=0, description="Maximum size of a file; a larger one goes to quarantine.")
+    max_record_megabytes: int = Field(8, gt=0, description="Maximum size of a record; a larger one goes to quarantine.")
     settle_seconds: float = Field(
         1.0,
         gt=0,
-        description="A file is read once it has not changed for this long, or after 30 times as long if it keeps "
+        description="Read a file once it has not changed for this long, or after 30 times as long if it keeps "
         "changing. Data truncated before then is lost; rotate logs by renaming.",
     )
     enwik8_address: str = Field(
-        "", description="Where to fetch the corpus enwik8 when it is first needed: the file itself or a zip of it."
+        "", description="URL of the corpus enwik8, as the file itself or a zip of it; fetched when it is first needed."
     )
     enwik8_sha256: str = Field(
         "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",
@@ -74,15 +82,15 @@ class DataSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """``[schedule]``: when a cycle starts. ``cron`` takes the place of the interval."""
+    """``[schedule]``: when cycles start. ``cron`` replaces the interval."""
 
-    enabled: bool = Field(True, description="Whether cycles start by themselves.")
+    enabled: bool = Field(True, description="Whether cycles start automatically.")
     interval_minutes: float = Field(30.0, gt=0, le=5_256_000, description="Minutes between cycles.")
     cron: str | None = Field(
-        None, examples=["0 3 * * *"], description="Five fields of crontab, instead of the interval."
+        None, examples=["0 3 * * *"], description="Crontab expression with five fields; replaces the interval."
     )
     after_new_conversations: int = Field(
-        0, ge=0, description="Start a cycle as soon as this many are new; 0 waits for the time."
+        0, ge=0, description="Start a cycle as soon as this many conversations are new; 0 waits for the schedule."
     )
 
     @field_validator("cron")
@@ -96,43 +104,49 @@ class ScheduleSettings(Section):
 
 
 class RetentionSettings(Section):
-    """``[retention]``: what is kept of versions, runs and snapshots that nothing needs any more."""
+    """``[retention]``: what to keep of versions, runs and snapshots that are no longer needed."""
 
     enabled: bool = Field(
-        True, description="Whether thord removes what is not needed by itself; `thorctl clean` does it at any time."
+        True,
+        description="Whether thord removes what is no longer needed automatically; `thorctl clean` removes it at any "
+        "time.",
     )
     keep_versions: int = Field(
-        4, ge=0, description="How many of the newest versions keep their weights, besides needed ones."
+        4, ge=0, description="Number of newest versions that keep their weights, in addition to those still needed."
     )
-    keep_rejected: int = Field(1, ge=0, description="How many rejected or quarantined ones keep theirs.")
-    keep_rollbacks: int = Field(2, ge=1, description="How many versions back a rollback can always go.")
+    keep_rejected: int = Field(
+        1, ge=0, description="Number of newest rejected or quarantined versions that keep their weights."
+    )
+    keep_rollbacks: int = Field(2, ge=1, description="Number of versions that a rollback can always go back.")
     keep_runs: int = Field(
         1,
         ge=0,
-        description="How many of the newest failed or cancelled runs keep their checkpoints; with "
-        "`training.keep_epochs`, as many published ones do too.",
+        description="Number of newest failed or cancelled runs that keep their checkpoints; with "
+        "`training.keep_epochs`, the same number of published runs keep theirs.",
     )
     keep_snapshots: int = Field(
-        4, ge=0, description="How many of the newest snapshots are kept, besides those of needed versions."
+        4, ge=0, description="Number of newest snapshots to keep, in addition to those of needed versions."
     )
     keep_figures: int = Field(
-        500, ge=1, description="How many of the newest runs keep their metrics and TensorBoard files."
+        500, ge=1, description="Number of newest runs that keep their metrics and TensorBoard files."
     )
-    keep_days: float = Field(365.0, gt=0, description="Days after which anything that is not needed is removed.")
+    keep_days: float = Field(365.0, gt=0, description="Remove anything that is not needed after this many days.")
     max_gigabytes: float | None = Field(
         None,
         gt=0,
         examples=[50],
-        description="Most space for all of it; beyond that, the oldest that is not needed is removed.",
+        description="Maximum total size; beyond it, the oldest data that is not needed is removed.",
     )
-    min_free_gigabytes: float = Field(2.0, ge=0, description="Space to keep free on the disk, in the same way.")
+    min_free_gigabytes: float = Field(
+        2.0, ge=0, description="Free disk space to maintain; below it, the oldest data that is not needed is removed."
+    )
 
 
 class ApiSettings(Section):
     """``[api]``: the public HTTP API."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
     keys_file: str | None = Field(
         None,
         examples=["/etc/thord/keys"],
@@ -144,42 +158,47 @@ class ApiSettings(Section):
     hosts: tuple[str, ...] = Field(
         (),
         examples=[["thord.example.org"]],
-        description="Names by which clients reach the API besides its own addresses and localhost, such as that of a "
-        'proxy; requests to others are refused. "*" for any.',
+        description="Additional host names by which clients may reach the API, such as that of a proxy; its own "
+        'addresses and localhost are always allowed, and requests to any other host are refused. "*" '
+        "allows any host.",
     )
     aliases: tuple[str, ...] = Field(
-        (), examples=[["gpt-4o-mini"]], description="Other names for the model that clients may ask for."
+        (), examples=[["gpt-4o-mini"]], description="Other model names that clients may ask for."
     )
     allow_origins: tuple[str, ...] = Field(
         (),
         examples=[["https://chat.example.org"]],
-        description='Web pages from these origins may use the API in a browser; "*" for any.',
+        description='Origins of web pages that may use the API from a browser; "*" allows any origin.',
     )
-    max_body_megabytes: int = Field(8, gt=0, description="Largest request.")
-    request_timeout_seconds: float = Field(600.0, gt=0, description="Longest a request may take.")
+    max_body_megabytes: int = Field(8, gt=0, description="Maximum size of a request.")
+    request_timeout_seconds: float = Field(600.0, gt=0, description="Maximum duration of a request.")
 
 
 class SessionSettings(Section):
-    """``[sessions]``: chats that the server remembers for clients that name a session."""
+    """``[sessions]``: chats that the server stores for clients that name a session."""
 
-    keep_days: float = Field(30.0, gt=0, description="A session that nobody has used for this long is forgotten.")
+    keep_days: float = Field(30.0, gt=0, description="Delete a session that has not been used for this many days.")
     max_per_client: int = Field(
-        1000, gt=0, description="Sessions per API key; beyond that, the least recently used one goes."
+        1000,
+        gt=0,
+        description="Maximum number of sessions per API key; beyond it, the least recently used one is deleted.",
     )
 
 
 class ConversationLogSettings(Section):
-    """``[conversation_log]``: chats with the served model, written to the inbox and learned."""
+    """``[conversation_log]``: chats with the served model, logged to the inbox and learned."""
 
-    enabled: bool = Field(False, description="Whether they are. Tell the people whose words these are.")
+    enabled: bool = Field(
+        False, description="Whether to log chats and learn from them. Tell your users before you turn this on."
+    )
     feedback_seconds: float = Field(
-        300.0, ge=0, description="How long an answer waits for feedback before it goes to the inbox."
+        300.0, ge=0, description="How long to wait for feedback on an answer before it goes to the inbox."
     )
     redact: tuple[str, ...] = Field(
         (),
         examples=[[r"[\w.+-]+@[\w.-]+", r"\b\d{16}\b"]],
-        description="Regular expressions; what they match is replaced by `[redacted]` in what is kept to be learned. "
-        "Installed entry points of the group `thord.redactors` come after them.",
+        description="Regular expressions; every match is replaced by `[redacted]` in what is kept for learning. "
+        "Installed entry points of the group `thord.redactors` are applied after them.",
     )
 
     @field_validator("redact")
@@ -193,36 +212,49 @@ class ConversationLogSettings(Section):
             try:
                 regex.compile(pattern)
             except regex.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+                raise ValueError(f"{pattern!r} is not a valid regular expression: {error}") from None
         return value
 
 
 class MonitoringSettings(Section):
-    """``[monitoring]``: figures of host, GPU and runs."""
+    """``[monitoring]``: metrics of the host, the GPU and the runs."""
 
-    interval_seconds: float = Field(30.0, ge=1.0, description="Seconds between samples of host, processes and GPU.")
+    interval_seconds: float = Field(
+        30.0, ge=1.0, description="Seconds between measurements of the host, the processes and the GPU."
+    )
 
 
 class SupervisionSettings(Section):
-    """``[supervision]``: how workers are kept alive, and how they are stopped."""
+    """``[supervision]``: how workers are kept alive and stopped."""
 
-    boot_timeout_seconds: float = Field(180.0, gt=0, description="A worker that is not ready by then is restarted.")
-    heartbeat_timeout_seconds: float = Field(30.0, gt=0, description="A worker silent for this long is restarted.")
+    boot_timeout_seconds: float = Field(180.0, gt=0, description="Restart a worker that is not ready within this time.")
+    heartbeat_timeout_seconds: float = Field(
+        30.0, gt=0, description="Restart a worker that has been silent for this long."
+    )
     stall_timeout_seconds: float = Field(
-        900.0, gt=0, description="A busy worker whose progress stands still for this long is restarted."
+        900.0, gt=0, description="Restart a busy worker that has made no progress for this long."
     )
-    stop_grace_seconds: float = Field(30.0, gt=0, description="Time to drain and checkpoint when stopping.")
-    max_restarts: int = Field(5, gt=0, description="More restarts than this ...")
-    max_seconds: float = Field(60.0, gt=0, description="... within this time mark a worker as failed.")
+    stop_grace_seconds: float = Field(
+        30.0, gt=0, description="Time allowed for draining requests and writing checkpoints when stopping."
+    )
+    max_restarts: int = Field(
+        5, gt=0, description="A worker that restarts more often than this within max_seconds is marked as failed."
+    )
+    max_seconds: float = Field(60.0, gt=0, description="Time span over which max_restarts counts.")
     backoff_cap_seconds: float = Field(
-        30.0, gt=0, description="Longest pause before a restart; staying up longer than this forgives earlier deaths."
+        30.0,
+        gt=0,
+        description="Longest pause before a restart; a worker that stays up longer than this has its earlier failures"
+        " forgiven.",
     )
-    max_attempts: int = Field(8, gt=0, description="Attempts in a row without progress before a cycle fails.")
+    max_attempts: int = Field(
+        8, gt=0, description="Number of consecutive attempts without progress after which a cycle fails."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least important lines that are written."
+        "info", description="Minimum level of log lines to write."
     )
     log_megabytes: int = Field(16, gt=0, description="Size at which a log is rotated.")
-    log_copies: int = Field(5, ge=1, description="Rotated logs kept.")
+    log_copies: int = Field(5, ge=1, description="Number of rotated logs to keep.")
 
 
 class Tables(Section):

@@ -11,21 +11,25 @@ Strategy = Literal["ddp", "fsdp"]
 
 
 class DistributedSettings(Section):
-    """``[training.distributed]``: one run on several processes, of one host or more."""
+    """``[training.distributed]``: one run on several processes, on one or more hosts."""
 
     processes: int = Field(
         1,
         gt=0,
-        description="Processes on this host that train together, on GPUs each on its own; they share each step's rows.",
+        description="Number of processes on this host that train together and share each step's rows; on GPUs, each "
+        "uses its own.",
     )
     strategy: Strategy = Field(
-        "ddp", description="Whole models side by side (ddp), or each process keeps a part of the weights (fsdp)."
+        "ddp",
+        description="Replicate the whole model in each process (ddp), or shard its weights across processes (fsdp).",
     )
-    hosts: int = Field(1, gt=0, description="Hosts that train together, each with as many processes.")
+    hosts: int = Field(
+        1, gt=0, description="Number of hosts that train together, each with the same number of processes."
+    )
     rendezvous: str | None = Field(
         None,
         examples=["10.0.0.1:29400"],
-        description="Address and port of this host, at which the others find it; needed where there are several.",
+        description="Address and port of this host, where the other hosts find it; required for more than one host.",
     )
 
     @property
@@ -39,5 +43,5 @@ class DistributedSettings(Section):
             raise ValueError(f"hosts ({self.hosts}) needs rendezvous, the address and port of this host")
         found = re.fullmatch(r".+:(\d{1,5})", self.rendezvous or "")
         if self.rendezvous is not None and not (found and 0 < int(found[1]) < 1 << 16):
-            raise ValueError(f"rendezvous '{self.rendezvous}' is no address and port, such as 10.0.0.1:29400")
+            raise ValueError(f"rendezvous '{self.rendezvous}' is not an address and port, such as 10.0.0.1:29400")
         return self

@@ -11,29 +11,33 @@ Quantization = Literal["none", "int8", "int4"]
 
 
 class InferenceSettings(Section):
-    """``[inference]``: the engine that answers."""
+    """``[inference]``: the engine that generates answers."""
 
-    device: Device = Field("auto", description="Where to answer.")
+    device: Device = Field("auto", description="Device to run inference on.")
     precision: Precision = Field(
         "auto",
-        description="Numeric precision for inference; auto takes bf16 wherever the kernel is used.",
+        description="Numeric precision for inference; auto uses bf16 wherever the kernel is used.",
     )
     quantization: Quantization = Field(
         "none",
-        description="Weights in 8 or 4 bits: less memory, faster, a little worse; 'thorctl version' says how much.",
+        description="Quantize the weights to 8 or 4 bits: less memory and faster, at a small loss of quality; "
+        "'thorctl version' reports the loss.",
     )
-    max_batch: int = Field(16, gt=0, description="Requests decoded together.")
-    max_queue: int = Field(256, gt=0, description="Requests that may wait; beyond it the answer is 429.")
+    max_batch: int = Field(16, gt=0, description="Maximum number of requests decoded together.")
+    max_queue: int = Field(
+        256, gt=0, description="Maximum number of waiting requests; beyond it, requests are refused with status 429."
+    )
     max_tokens: int | None = Field(
         None,
         examples=[1024],
         gt=0,
-        description="Most tokens in any answer, whatever a client asks for; unset, the context is the limit.",
+        description="Maximum number of tokens in an answer, whatever a client asks for. Unset: limited by the context"
+        " only.",
     )
     drain_seconds: float = Field(
-        120.0, gt=0, description="How long requests may finish on a version that was replaced."
+        120.0, gt=0, description="How long running requests may continue on a version that was replaced."
     )
     memory_megabytes: int = Field(
-        0, ge=0, description="Most memory that weights and caches of all versions may take; 0: what the machine has."
+        0, ge=0, description="Maximum memory for the weights and caches of all versions; 0: as much as the machine has."
     )
-    threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")
+    threads: int = Field(0, ge=0, description="Number of processor threads; 0 uses one per physical core.")

@@ -14,42 +14,57 @@ SHAPE_KEYS = frozenset(key for facts in FAMILIES.values() for shape in facts.pre
 
 
 class ModelSettings(Section):
-    """``[model]``: the family, its size, and single values that differ from the preset."""
+    """``[model]``: the family, its size, and individual values that differ from the preset."""
 
     family: FamilyName = Field("thor", description=f"The model family. ({', '.join(FAMILIES)})")
     preset: str | None = Field(
         None,
         examples=["base"],
-        description=f"A named size; the keys below change parts of it, each where the family knows it. {_SIZES}.",
+        description=f"A named size; the keys below override parts of it, if the family supports them. {_SIZES}.",
     )
     hidden: Width | None = Field(None, examples=[512], description="Width of the residual stream.")
     layers: Depth | None = Field(None, examples=[8], description="Number of blocks.")
     heads: Width | None = Field(None, examples=[8], description="Query heads.")
-    kv_heads: Width | None = Field(None, examples=[4], description="Key and value heads; heads must be a multiple.")
-    head_width: WidthOrNone | None = Field(None, examples=[64], description="Width of a head; 0 is hidden / heads.")
-    feed_forward: Width | None = Field(None, examples=[1408], description="Width inside the feed-forward part.")
-    context: Length | None = Field(
-        None, examples=[2048], description="Longest sequence the model can attend to, in tokens."
+    kv_heads: Width | None = Field(
+        None, examples=[4], description="Key and value heads; the number of query heads must be a multiple of it."
     )
+    head_width: WidthOrNone | None = Field(
+        None, examples=[64], description="Width of one head; 0 means hidden / heads."
+    )
+    feed_forward: Width | None = Field(None, examples=[1408], description="Width of the feed-forward layers.")
+    context: Length | None = Field(None, examples=[2048], description="Maximum length of a sequence, in tokens.")
     window: LengthOrNone | None = Field(
         None,
         examples=[1024],
-        description="How far attention looks back, itself included, in tokens (agiformer: in patches); 0 has no limit.",
+        description="Attention window, including the current position, in tokens (agiformer: in patches); 0 means "
+        "unlimited.",
     )
-    rope_theta: float | None = Field(None, examples=[10_000.0], gt=0, description="Base of the rotary positions.")
+    rope_theta: float | None = Field(
+        None, examples=[10_000.0], gt=0, description="Base of the rotary position embedding."
+    )
     rope_scaling: RopeScaling | None = Field(
-        None, examples=["linear"], description="How rotary positions are stretched beyond the length trained on."
+        None, examples=["linear"], description="How rotary positions are scaled beyond the trained length."
     )
-    rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="How far they are stretched.")
+    rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="Factor by which they are scaled.")
     rope_trained: LengthOrNone | None = Field(
-        None, examples=[3072], description="The length trained on before, which llama3 and yarn need."
+        None, examples=[3072], description="Length the model was originally trained on; required by llama3 and yarn."
     )
-    norm_epsilon: float | None = Field(None, examples=[1e-5], gt=0, description="Added under the root of each norm.")
-    tied: bool | None = Field(None, examples=[True], description="Whether the embedding is the head too.")
-    qkv_bias: bool | None = Field(None, examples=[False], description="Biases on queries, keys and values, as Qwen2.")
-    qk_norm: bool | None = Field(None, examples=[False], description="Norms on queries and keys, as Qwen3.")
-    thinking_steps: Rounds | None = Field(None, examples=[3], description="Rounds of the refinement block; 0 has none.")
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped in training.")
+    norm_epsilon: float | None = Field(
+        None, examples=[1e-5], gt=0, description="Epsilon added under the square root of each norm."
+    )
+    tied: bool | None = Field(
+        None, examples=[True], description="Whether the output head shares the embedding's weights."
+    )
+    qkv_bias: bool | None = Field(
+        None, examples=[False], description="Whether queries, keys and values have biases, as in Qwen2."
+    )
+    qk_norm: bool | None = Field(
+        None, examples=[False], description="Whether queries and keys are normalized, as in Qwen3."
+    )
+    thinking_steps: Rounds | None = Field(
+        None, examples=[3], description="Rounds of the refinement block; 0 turns it off."
+    )
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Dropout probability during training.")
 
     @property
     def shape(self) -> Shape:

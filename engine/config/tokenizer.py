@@ -10,17 +10,18 @@ TokenizerKind = Literal["bpe", "unigram", "sentencepiece-bpe", "bytes"]
 
 
 class TokenizerSettings(Section):
-    """``[tokenizer]``: trained on the first data, fixed from then on."""
+    """``[tokenizer]``: trained on the first data and fixed from then on."""
 
     kind: TokenizerKind = Field(
-        "bpe", description="Byte-level BPE, SentencePiece (unigram or BPE), or plain bytes, which learn nothing."
+        "bpe", description="Byte-level BPE, SentencePiece (unigram or BPE), or plain bytes, which need no training."
     )
     vocabulary: int = Field(
-        8192, ge=400, le=262_144, description="Size of the vocabulary, special tokens included; bytes are always 264."
+        8192, ge=400, le=262_144, description="Vocabulary size, including special tokens; bytes always have 264."
     )
-    sample_megabytes: int = Field(64, gt=0, description="At most this much text is read to train it.")
+    sample_megabytes: int = Field(64, gt=0, description="Maximum amount of text to train the tokenizer on.")
     folder: str | None = Field(
         None,
         examples=["/srv/tokenizers/words"],
-        description="One that 'thorctl tokenizer train' made, of this kind, instead of training one.",
+        description="Folder of a tokenizer of this kind made by 'thorctl tokenizer train', to use instead of training"
+        " one.",
     )

@@ -15,33 +15,36 @@ Recompute = Literal["none", "selective", "full"]
 
 
 class TrainingSettings(Section):
-    """``[training]``: one run of the loop."""
+    """``[training]``: how a run trains."""
 
-    device: Device = Field("auto", description="Where to train; auto takes a GPU where there is one.")
+    device: Device = Field("auto", description="Device to train on; auto uses a GPU if there is one.")
     precision: Precision = Field(
-        "auto", description="Numbers that matrix products run in; auto measures what this processor does fast."
+        "auto", description="Numeric precision of matrix products; auto measures what this processor computes fast."
     )
     epochs: float | None = Field(
         None,
         examples=[3.0],
         gt=0,
-        description="Passes over the cycle's conversations. Unset: three, or more for little data; a first training "
-        "goes on until validation stops improving.",
+        description="Passes over the cycle's conversations. Unset: three, or more if there is little data; a first "
+        "training continues until validation stops improving.",
     )
     max_steps: int | None = Field(
-        None, examples=[1000], gt=0, description="Length of a run in optimizer steps, whatever epochs says."
+        None, examples=[1000], gt=0, description="Length of a run in optimizer steps; overrides epochs."
     )
     initial_minutes: float = Field(
         10.0,
         gt=0,
-        description="Longest first training, in minutes of this machine when it is otherwise idle; has no effect "
-        "if epochs or max_steps is set.",
+        description="Maximum length of a first training, in minutes of this machine when it is otherwise idle; has no"
+        " effect if epochs or max_steps is set.",
     )
     batch_size: int | None = Field(
-        None, examples=[8], gt=0, description="Packed rows in one microbatch. Unset: few for little data, at most 8."
+        None,
+        examples=[8],
+        gt=0,
+        description="Packed rows in one microbatch. Unset: chosen by the amount of data, at most 8.",
     )
     gradient_accumulation: int | None = Field(
-        None, examples=[1], gt=0, description="Microbatches in one optimizer step. Unset: more than one for much data."
+        None, examples=[1], gt=0, description="Microbatches in one optimizer step. Unset: chosen by the amount of data."
     )
     sequence_length: int = Field(512, gt=0, description="Tokens in a packed row.")
     learning_rate: float | None = Field(
@@ -49,78 +52,101 @@ class TrainingSettings(Section):
         examples=[3e-4],
         gt=0,
         le=1,
-        description="Peak learning rate. Unset: chosen by the size of the model, about a tenth for an imported one.",
+        description="Peak learning rate. Unset: chosen by the size of the model; about a tenth of that for an "
+        "imported one.",
     )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
         "cosine",
-        description="How the learning rate falls after warm-up; wsd: stable first, then it decays, and the next cycle "
-        "goes on from before the decay.",
+        description="How the learning rate falls after warm-up; wsd (warmup-stable-decay) holds it, then lets it "
+        "decay, and the next cycle continues from the weights before the decay.",
     )
     warmup_share: float = Field(0.03, ge=0, le=1, description="Share of the steps spent warming up.")
-    decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps in which wsd decays.")
-    final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
+    decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps during which wsd decays.")
+    final_share: float = Field(0.1, ge=0, le=1, description="Final learning rate, as a share of the peak.")
     objective: str = Field("language", description=f"What training minimises: {', '.join(OBJECTIVES)}.")
     optimizer: Literal["adamw", "muon", "adamw8bit"] = Field(
         "adamw",
-        description="AdamW for every weight, or Muon for matrices and AdamW for the rest; adamw8bit is AdamW with a "
-        "quarter of the state, by the extra torchao.",
+        description="adamw uses AdamW for all weights; muon uses Muon for matrices and AdamW for the rest; adamw8bit "
+        "is AdamW with a quarter of the state and needs the extra torchao.",
     )
-    weight_decay: float = Field(0.1, ge=0, description="On matrices only.")
-    embedding_weight_decay: float = Field(0.1, ge=0, description="On embeddings and heads.")
-    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first moment.")
-    beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second moment.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    weight_decay: float = Field(0.1, ge=0, description="Weight decay on matrices.")
+    embedding_weight_decay: float = Field(0.1, ge=0, description="Weight decay on embeddings and heads.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Decay rate of AdamW's first moment.")
+    beta2: float = Field(0.95, ge=0, lt=1, description="Decay rate of AdamW's second moment.")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Maximum norm of the gradient; a larger gradient is scaled down to it."
+    )
     augmented_copies: int = Field(
-        0, ge=0, description="Copies of each dialogue to learn from too, the user's turns in it typed carelessly."
+        0, ge=0, description="Augmented copies per dialogue, with simulated typos in the user's turns."
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target spread over the vocabulary.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of each target's probability spread over the vocabulary."
+    )
     ema_decay: float = Field(
-        0.0, ge=0, lt=1, examples=[0.999], description="Decay of a moving average of the weights, published instead."
+        0.0,
+        ge=0,
+        lt=1,
+        examples=[0.999],
+        description="Decay of an exponential moving average of the weights, which is published in their place; 0 "
+        "turns it off.",
     )
     kl_weight: float = Field(
-        0.0, ge=0, description="Weight of staying close to the version in service, by KL divergence, in a later cycle."
+        0.0,
+        ge=0,
+        description="Weight of a KL penalty that keeps a later cycle's model close to the version in service; 0 turns"
+        " it off.",
     )
     activation_checkpointing: Recompute = Field(
-        "none", description="Blocks whose activations are computed again instead of kept: less memory, more time."
+        "none",
+        description="Blocks whose activations are recomputed in the backward pass instead of stored: less memory, "
+        "more time.",
     )
     compile: bool = Field(
-        False, description="Whether torch compiles the blocks: a minute at the start of a run, faster steps on a GPU."
+        False,
+        description="Whether to compile the blocks with torch.compile: a minute at the start of a run, faster steps "
+        "on a GPU.",
     )
-    seed: int = Field(0, ge=-(2**63), lt=2**63, description="Decides initial weights, order and dropout.")
-    threads: int = Field(0, ge=0, description="Processor threads; 0 takes the physical cores.")
+    seed: int = Field(
+        0, ge=-(2**63), lt=2**63, description="Seed of the initial weights, the order of the data and dropout."
+    )
+    threads: int = Field(0, ge=0, description="Number of processor threads; 0 uses one per physical core.")
     minimum_share: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="Share of one processor that a run gets even where other programs keep the machine busy; with 0 it "
-        "always gives way to them.",
+        description="Share of one processor that a run gets even if other programs keep the machine busy; 0 always "
+        "gives way to them.",
     )
-    log_every: int = Field(10, gt=0, description="Steps between lines of the log and of metrics.jsonl.")
+    log_every: int = Field(10, gt=0, description="Steps between entries in the log and in metrics.jsonl.")
     inspect_every: int = Field(
         500,
         ge=0,
-        description="Steps between histograms of weights and gradients and example predictions, besides the first and "
-        "the last; 0 takes none.",
+        description="Steps between histograms of weights and gradients and example predictions; the first and the "
+        "last step are always included, and 0 turns them off.",
     )
     validate_every: int | None = Field(
-        None, examples=[50], gt=0, description="Steps between validations. Unset: an epoch, but between 10 and 200."
+        None,
+        examples=[50],
+        gt=0,
+        description="Steps between validations. Unset: one epoch, but at least 10 and at most 200 steps.",
     )
     checkpoint_folder: str = Field(
         "",
         examples=["/srv/checkpoints"],
-        description="Checkpoints lie here, a folder a cycle, by its absolute path; empty: with the run.",
+        description="Absolute path of the folder for checkpoints, with one subfolder per cycle; empty: they are "
+        "stored with the run.",
     )
     checkpoint_every: int = Field(50, gt=0, description="Steps between checkpoints.")
-    keep_checkpoints: int = Field(2, ge=2, description="Checkpoints kept besides the best.")
-    keep_epochs: bool = Field(False, description="Whether the checkpoint at the end of each epoch is kept too.")
+    keep_checkpoints: int = Field(2, ge=2, description="Number of checkpoints to keep in addition to the best.")
+    keep_epochs: bool = Field(False, description="Whether to keep the checkpoint at the end of each epoch too.")
     early_stopping_patience: int = Field(
-        5, ge=0, description="Validations without improvement before a run ends; 0 never ends it early."
+        5, ge=0, description="End a run after this many validations without improvement; 0 never ends it early."
     )
     max_bad_steps: int = Field(
-        5, gt=0, description="Steps with a non-finite or exploding loss before the run goes back to a checkpoint."
+        5, gt=0, description="Return to a checkpoint after this many steps with a non-finite or exploding loss."
     )
     validation_share: float = Field(
-        0.05, ge=0, le=1, description="Share of the training conversations kept for validation, by hash."
+        0.05, ge=0, le=1, description="Share of the training conversations used for validation, chosen by hash."
     )
     distributed: DistributedSettings = DistributedSettings()
 
@@ -140,7 +166,7 @@ class TrainingSettings(Section):
     @classmethod
     def _is_the_same_wherever_thord_starts(cls, value: str) -> str:
         if value and not Path(value).is_absolute():
-            raise ValueError(f"{value!r} is no absolute path")
+            raise ValueError(f"{value!r} is not an absolute path")
         return value
 
     @model_validator(mode="after")
@@ -157,5 +183,5 @@ class TrainingSettings(Section):
                 f"processes that share them, distributed.processes x distributed.hosts ({ranks})"
             )
         if ranks > 1 and self.distributed.strategy == "fsdp" and self.optimizer == "adamw8bit":
-            raise ValueError("optimizer 'adamw8bit' keeps whole moments, which fsdp cannot share; take strategy 'ddp'")
+            raise ValueError("optimizer 'adamw8bit' keeps whole moments, which fsdp cannot shard; use strategy 'ddp'")
         return self

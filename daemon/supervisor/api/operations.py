@@ -189,7 +189,7 @@ def check_files(files: tuple[str, ...]) -> None:
     """
     for file in files:
         if "\0" in file or not Path(file).is_absolute():
-            raise ControlError(422, "bad_request", f"{file!r} is no absolute path")
+            raise ControlError(422, "bad_request", f"{file!r} is not an absolute path")
         if not is_there(Path(file)):
             raise ControlError(422, "no_such_file", f"there is no {file}, or thord's user may not see it")
 
