@@ -104,7 +104,7 @@ def point(link: Path, target: Path) -> None:
 
 
 def current_version(link: Path) -> int | None:
-    """The number of the version that ``link`` points to; null where there is no link."""
+    """The number of the version that ``link`` points to; null if there is no such link."""
     try:
         return int(link.readlink().name)
     except (FileNotFoundError, ValueError):

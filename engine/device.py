@@ -1,4 +1,4 @@
-"""Where to compute and in what numbers: decided by what the device can do, which is found out once."""
+"""Which device to compute on, in which dtype: decided by what the device can do, which is measured once."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bf
 
 
 class ImpossiblePlacementError(ValueError):
-    """A device that is not there, or that cannot compute as it was asked to."""
+    """The device is missing, or it cannot compute in the precision asked for."""
 
 
 @dataclass(frozen=True)

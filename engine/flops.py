@@ -1,4 +1,4 @@
-"""Operations: how many training takes, and how many a second this machine does in the model's own matrix products.
+"""Floating-point operations: how many training takes, and how many a second this machine does in the model's matrices.
 
 A step is held against products of the shapes that the model has, not against what a datasheet promises: small matrices
 never reach that, however well the rest is written.

@@ -17,7 +17,7 @@ _Ids = int | list[int] | None
 
 
 class Generation(BaseModel):
-    """The part of it that thord heeds. What is null, the model does not say."""
+    """The keys that thord reads. Null: the model does not set it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -32,7 +32,7 @@ class Generation(BaseModel):
 
     @property
     def is_greedy(self) -> bool:
-        """The likeliest token is taken where a request does not say otherwise."""
+        """Whether the most probable token is taken unless a request says otherwise."""
         return self.do_sample is False or 0 in (self.temperature, self.top_p)
 
     @property
@@ -46,7 +46,7 @@ _Raw = RootModel[dict[str, JsonValue]]
 
 
 class BadGenerationError(ValueError):
-    """It says what cannot be meant; the message names the keys."""
+    """A ``generation_config.json`` with impossible values; the message names the keys."""
 
 
 def parsed(raw: Mapping[str, JsonValue]) -> Generation:
@@ -63,7 +63,7 @@ def parsed(raw: Mapping[str, JsonValue]) -> Generation:
 
 
 def read(folder: Path) -> dict[str, JsonValue]:
-    """What the folder of a version has of it; empty where the model brought none.
+    """The ``generation_config.json`` of a version's folder; empty if the model came without one.
 
     Raises:
         ArtifactError: the file is damaged.

@@ -34,7 +34,7 @@ def keep_freed_memory() -> None:
 def peak_bytes() -> int:
     """The most that was resident so far, of this program alone.
 
-    What `resource` tells is that of whoever started it, where that was larger.
+    `resource` reports that of the process that started this one, if that was larger.
     """
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     assert found is not None

@@ -1,4 +1,4 @@
-"""What lies at a path that somebody calls a model, found out without torch: in a moment, and in their words.
+"""What a path holds that a person calls a model, found without torch, so that most mistakes are named at once.
 
     hf           a folder with config.json, weights and tokenizer.json
     gguf         a file that begins with GGUF

@@ -1,6 +1,6 @@
-"""How the next attempt at the same differs from those that came to nothing. A pure function, its table in view.
+"""How the next attempt differs from attempts that led to no promotion. A pure function with its table in view.
 
-What came to nothing since the last promotion, from the same base on the same sources, each multiplies:
+Each attempt since the last promotion, from the same base on the same sources, multiplies:
 
 | it was                                              | rate | length |
 | --------------------------------------------------- | ---- | ------ |
@@ -11,7 +11,7 @@ What came to nothing since the last promotion, from the same base on the same so
 | the very weights it began with                      | 2    | 3/2    |
 | a first version no better than the baseline         |      | 2      |
 
-Each attempt has a seed of its own besides. What ``[training]`` sets stays as it is set, but for the seed.
+Each attempt also has its own seed. Keys that ``[training]`` sets stay as they are, except the seed.
 """
 
 import math
@@ -33,7 +33,7 @@ _LEAST_RATE, _MOST_RATE, _MOST_LENGTH = 1 / 64, 8.0, 8.0
 
 
 class Variation(BaseModel):
-    """What a run does differently: factors of its peak rate and its length, and what is added to its seed."""
+    """What a run does differently: factors for its peak rate and its length, and a number to add to its seed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,7 +53,7 @@ class Variation(BaseModel):
 
 
 def after(endings: Sequence[Ending], settings: TrainingSettings, *, first: bool) -> Variation:
-    """How to differ from attempts that ended so; ``first``: there was no version to go on from."""
+    """How the next attempt differs from those that ended so; ``first``: there was no version to start from."""
     rates, lengths = (_FIRST_RATE, _FIRST_LENGTH) if first else (_RATE, _LENGTH)
     rate = math.prod(rates.get(ending, 1.0) for ending in endings)
     length = math.prod(lengths.get(ending, 1.0) for ending in endings)

@@ -29,7 +29,7 @@ from engine.tokenizers.base import Tokenizer
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 TRUNK = "trunk.safetensors"
-"""Where there is one: the weights that training goes on from, of before the decay that made those served."""
+"""Only with ``wsd``: the weights of before the decay, from which training continues."""
 
 
 class VersionConfig(BaseModel):
@@ -76,7 +76,7 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
 
 
 def check(folder: Path) -> None:
-    """Judge a version as `load` with ``check_finite`` does, but hold no more than one of its tensors at a time.
+    """Check a version as `load` with ``check_finite`` does, with at most one of its tensors in memory at a time.
 
     Raises:
         ArtifactError: `load` would refuse it.
@@ -189,7 +189,7 @@ def _read_generation(folder: Path) -> Generation:
 
 
 def check_numbers(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:
-    """Whether every weight is a number; ``file`` says in errors where they come from.
+    """Check that every weight is a finite number; errors name ``file`` as their origin.
 
     Raises:
         ArtifactError: one is NaN or infinite.
@@ -215,7 +215,7 @@ def _read_weights(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], place: str) -> None:
-    """Whether tensors are as many and of the shapes expected; ``place`` says in errors where they come from.
+    """Check that tensors have the names and shapes expected; errors name ``place`` as their origin.
 
     Raises:
         ArtifactError: they are not.
@@ -229,7 +229,7 @@ def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor],
                 f"{place}: {name} is {list(weight.shape)}, the model needs {list(expected[name].shape)}"
             )
         if not weight.is_floating_point():
-            raise ArtifactError(f"{place}: {name} is of {weight.dtype}, no floating point type")
+            raise ArtifactError(f"{place}: {name} is of {weight.dtype}, which is not a floating point type")
 
 
 def _libraries() -> dict[str, str]:

@@ -20,7 +20,7 @@ _CYCLE_TOKENS, _CYCLE_PASSES = 10_000, 4
 
 
 def plan(home: str | None, preset: str | None, paths: Paths) -> dict[str, Json]:
-    """What `engine.plan` finds: for the model that serves, else for the settings, with ``preset`` for their size.
+    """What `engine.forecast` finds: for the model that serves, else for the settings, with ``preset`` for their size.
 
     Takes up to minutes. ``version`` names the one that serves, where it is that.
 
@@ -55,7 +55,7 @@ def sizes(home: str | None, begin: Callable[[str], None]) -> list[dict[str, Json
     """
     settings = resolve_settings(home)["settings"]
     found: list[dict[str, Json]] = []
-    for name in json.loads(engine_process.run("engine.plan", ["--sizes", "-"], text=json.dumps(settings))):
+    for name in json.loads(engine_process.run("engine.forecast", ["--sizes", "-"], text=json.dumps(settings))):
         begin(name)
         found.append({"preset": name, **_measured(settings, name)})
         if not found[-1]["batch_size"]:
@@ -120,7 +120,7 @@ def _measured(settings: Mapping[str, Json], preset: str | None) -> dict[str, Jso
         own = tables["model"]
         family = own["family"] if isinstance(own, dict) else None
         tables["model"] = {"family": family, "preset": preset}
-    found: dict[str, Json] = json.loads(engine_process.run("engine.plan", ["-"], text=json.dumps(tables)))
+    found: dict[str, Json] = json.loads(engine_process.run("engine.forecast", ["-"], text=json.dumps(tables)))
     return found
 
 

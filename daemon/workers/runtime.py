@@ -88,7 +88,7 @@ class Channel:
         self._busy = True
 
     def idle(self) -> None:
-        """Nothing is under way, so a counter that stands still is no stall."""
+        """Say that nothing is under way, so that a counter that stands still is not taken for a stall."""
         self._activity = ""
         self._busy = False
 

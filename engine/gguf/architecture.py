@@ -51,7 +51,7 @@ def read(file: GgufFile) -> ModelSettings:
     if kind == "adapter":
         raise ForeignModelError(f"{file.path} is a LoRA adapter and no model: merge it into its model first")
     if kind != "model":
-        raise ForeignModelError(f"{file.path} is no language model: its general.type is '{kind}'")
+        raise ForeignModelError(f"{file.path} is not a language model: its general.type is '{kind}'")
     parts = known.integer("split.count", 1)
     if parts > 1:
         raise ForeignModelError(

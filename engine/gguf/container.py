@@ -97,7 +97,7 @@ def read(path: Path) -> GgufFile:
     """The header of a file.
 
     Raises:
-        ForeignModelError: it is no GGUF file, or a damaged one; the message says what to do.
+        ForeignModelError: it is not a GGUF file, or it is damaged; the message says what to do.
         OSError: it is not to be read.
     """
     size = path.stat().st_size

@@ -25,7 +25,7 @@ class Metadata:
         return iter(self._values)
 
     def get(self, key: str) -> Value | None:
-        """The value, of whatever kind; null where there is none."""
+        """The value of a key, of any type; null if the key is missing."""
         return self._values.get(key)
 
     def integer(self, key: str, default: int | None = None) -> int:

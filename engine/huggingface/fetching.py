@@ -18,7 +18,7 @@ _MISSING = "huggingface_hub is missing: pip install huggingface_hub; or fetch th
 
 
 class HubFetchError(Exception):
-    """The model could not be had; the message says why, and what to do."""
+    """The model could not be fetched; the message says why, and what to do."""
 
 
 def fetch(name: str, cache: Path) -> Path:
@@ -73,7 +73,7 @@ def choose(files: Sequence[str], chosen: str, repository: str) -> list[str]:
     """The files of a repository that make up the model; of several GGUF files the one ``chosen``.
 
     Raises:
-        HubFetchError: there is no model in it, or it is not clear which.
+        HubFetchError: it holds no model, or several.
     """
     packed = sorted(file for file in files if file.endswith(".gguf"))
     if chosen:

@@ -54,7 +54,7 @@ def _generation_config(source: Path, config: AnyConfig) -> dict[str, JsonValue]:
     """What the model brings, checked; with the ids of special tokens that only ``config.json`` has.
 
     Raises:
-        ForeignModelError: it says what cannot be meant.
+        ForeignModelError: it has impossible values.
     """
     try:
         raw = generation.read(source)

@@ -100,7 +100,7 @@ def _foreign(folder: Path, config: AnyConfig, source: str, settings: _Config, sa
 
 
 def _opening(inner: tokenizers.Tokenizer) -> tuple[int, ...]:
-    """The special tokens that it puts before every text by itself; those behind are of no account."""
+    """The special tokens that it puts before every text by itself; those it puts after a text do not matter."""
     encoding = inner.encode("a")
     before = itertools.takewhile(lambda token: token[1], zip(encoding.ids, encoding.special_tokens_mask, strict=True))
     return tuple(number for number, _ in before)

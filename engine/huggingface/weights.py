@@ -13,7 +13,7 @@ from engine.huggingface.layout import OUTPUT_BIAS
 from engine.model_files import INDEX, SINGLE
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
-"""Names that older files end with, and that are no weights."""
+"""Endings of names in older files that are not weights."""
 _POINTER = b"version https://git-lfs"
 """What Git leaves in place of a large file where Git LFS is not installed."""
 

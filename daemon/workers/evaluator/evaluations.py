@@ -36,8 +36,8 @@ EVALUATION = "evaluation.json"
 _logger = log.get(__name__)
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the supervisor asked for it
-    """Leave what is under way; it is repeated from the start if it is wanted again."""
+class Stopped(Exception):  # noqa: N818 - not an error: the supervisor asked for it
+    """Unwinds the work under way. It starts over if it is asked for again."""
 
 
 class BadFilesError(Exception):
@@ -253,7 +253,7 @@ def _as_json(slices: Mapping[By, Mapping[str, SliceFigures]]) -> dict[str, JsonV
 
 
 def _read_stored(file: Path) -> StoredEvaluation | None:
-    """What an earlier evaluation left; null where there is none that can be read."""
+    """The stored evaluation in ``file``; null if the file is missing or cannot be read."""
     try:
         return StoredEvaluation.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):

@@ -5,7 +5,7 @@ from daemon.workers.monitor.figures import Figures, Space
 _GIB = 1 << 30
 LEAST_SHARE = 0.05
 ENOUGH = 10 * _GIB
-"""So much free is no reason for alarm, however small a share it is."""
+"""Bytes free that raise no alarm, however small a share of the total they are."""
 
 
 def alerts(figures: Figures) -> dict[str, str]:

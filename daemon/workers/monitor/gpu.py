@@ -1,4 +1,4 @@
-"""Figures of NVIDIA GPUs by NVML. The boundary to pynvml, which has no types; without a driver there are no GPUs."""
+"""Figures of NVIDIA GPUs by NVML. The boundary to pynvml, which has no types. Without a driver there are no GPUs."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Lines of ``metrics.jsonl`` as the monitor reads them: what a line does not hold, or holds wrongly, is left out."""
+"""Lines of ``metrics.jsonl`` as the monitor reads them. Values that are missing or malformed are left out."""
 
 import json
 import math
@@ -47,7 +47,7 @@ _EXAMPLES = TypeAdapter(list[Example])
 
 
 def parse(text: bytes) -> Line | None:
-    """The line that ``text`` is; null where it is none."""
+    """Parse one line of ``metrics.jsonl``; null if it is not one."""
     try:
         value: dict[str, JsonValue] = json.loads(text)
         step, at = value.pop("step"), value.pop("at", None)

@@ -160,7 +160,7 @@ def _is_unchanged(stream: BinaryIO, position: Position) -> bool:
 
 
 def _read_position(folder: Path) -> Position | None:
-    """Null where there is none, or where the event file lacks what it should have."""
+    """The stored position; null if there is none, or if the event file is shorter than it says."""
     try:
         position = Position.model_validate_json((folder / POSITION).read_bytes())
         complete = position.written == 0 or (folder / position.events).stat().st_size >= position.written

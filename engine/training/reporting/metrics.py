@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import torch
 
-from engine import flops
+from engine import disk, flops
 from engine.config.model import ModelSettings
 from engine.data.shard import Shard
 from engine.device import Placement
@@ -173,9 +173,7 @@ class Recorder:
                     kept[value["step"], f"event {number}" if kind == "event" else kind] = line
             except (ValueError, KeyError, TypeError, StopIteration):
                 continue
-        draft = self._file.with_name(f".tmp-{self._file.name}")
-        draft.write_text("".join(kept.values()), encoding="utf-8")
-        draft.rename(self._file)
+        disk.write(self._file, "".join(kept.values()))
         return kept.keys()
 
 

@@ -100,7 +100,7 @@ def entries(file, **metadata):
         ({"llama__rope__dimension_count": 8}, "rope.dimension_count is not the width of a head, 16"),
         ({"llama__attention__head_count_kv": 0}, "kv_heads"),
         ({"general__type": "adapter"}, "LoRA adapter"),
-        ({"general__type": "mmproj"}, "no language model"),
+        ({"general__type": "mmproj"}, "not a language model"),
         ({"split__count": 3}, "one of 3 files"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),

@@ -15,7 +15,7 @@ from engine.evaluation.measures.perplexity import PERPLEXITY
 from engine.evaluation.measures.registry import MEASURES
 from engine.evaluation.policy import Guard, Policy
 from engine.evaluation.results import Results
-from engine.evaluation.slice_figures import MOST_SLICES, slice_figures
+from engine.evaluation.slice_figures import slice_figures
 
 
 def test_values_are_ratios_of_sums() -> None:
@@ -106,12 +106,3 @@ def test_a_slice_that_falls_by_a_new_measure_stops_a_candidate() -> None:
     assert found.kind == "part_worse"
     assert "'text: guessable' may have become worse: changed by -1.0000 of all conversations" in found.reason
     assert "where -0.1 is tolerated" in found.reason
-
-
-def test_only_the_largest_slices_are_shown() -> None:
-    sources = np.array([f"file {number}" for number in range(MOST_SLICES + 5)] + ["file 3"])
-    ones = np.ones(len(sources))
-    found = slice_figures(Results(Likelihood(ones, ones, ones), {"source": sources}))["source"]
-    assert len(found) == MOST_SLICES
-    assert found["file 3"].samples == 2
-    assert found["file 3"].incumbent == {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import plan, version
+from engine import forecast, version
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
@@ -28,7 +28,7 @@ memory.keep_freed_memory()
 import psutil
 from engine.data import snapshot
 from engine.data.samples import Text
-from engine.plan import Question
+from engine.forecast import Question
 from engine.training import run
 from engine.training.reporting.reporter import Silent
 asked = Question.model_validate_json(sys.argv[1])
@@ -74,7 +74,7 @@ print(psutil.Process().memory_info().rss - before)
 
 
 def question(family="thor", precision="fp32", recompute="none", **shape):
-    return plan.Question(
+    return forecast.Question(
         model=ModelSettings(family=family, preset="tiny", **shape),
         tokenizer=TokenizerSettings(kind="bytes"),
         training=TrainingSettings(
@@ -107,7 +107,7 @@ ALL = [
 
 def check_training(family, precision, recompute):
     asked = question(family, precision, recompute)
-    found = plan.forecast(asked)
+    found = forecast.forecast(asked)
     assert found.training_bytes == pytest.approx(measured(TRAIN, asked.model_dump_json()), rel=0.15)
     assert found.parameters == sum(w.numel() for w in registry.build(asked.model, 264, 0).parameters())
     assert (found.batch_size, found.accumulation) == (4, 1)
@@ -139,13 +139,13 @@ def test_the_memory_of_inference_is_within_15_percent(family, precision, quantiz
 
     Weights of another precision are mapped from their file while they are converted; that is no part of it.
     """
-    monkeypatch.setattr(plan, "_probe_apart", lambda *_: plan.Probe(1.0, 1.0, 0.0))
+    monkeypatch.setattr(forecast, "_probe_apart", lambda *_: forecast.Probe(1.0, 1.0, 0.0))
     settings, tokenizer = ModelSettings(family=family, preset=FAMILIES[family].default), ByteTokenizer()
     answering = InferenceSettings(device="cpu", precision=precision, quantization=quantization, max_batch=1)
     asked = question(family, precision).model_copy(update={"inference": answering, "model": settings})
     weights = registry.module(registry.build(settings, tokenizer.vocabulary, 0)).state_dict()
     version.publish(tmp_path / "000001", weights, settings, tokenizer, Lineage(1, None, None, "", 0, {}, 0.0, {}))
-    found = plan.forecast(asked).inference_bytes
+    found = forecast.forecast(asked).inference_bytes
     assert found == pytest.approx(measured(ANSWER, str(tmp_path / "000001"), precision, quantization), rel=0.15)
 
 
@@ -159,7 +159,7 @@ def test_every_preset_can_be_planned(family, preset):
     asked = question(family, "bf16")
     answering = InferenceSettings(device="cpu", precision="bf16")
     asked = asked.model_copy(update={"model": ModelSettings(family=family, preset=preset), "inference": answering})
-    found = plan.forecast(asked)
+    found = forecast.forecast(asked)
     assert found.parameters == registry.parameter_count(asked.model, asked.vocabulary)
     assert found.training_bytes > 0.95 * 16 * found.parameters
     assert found.inference_bytes > 2 * found.parameters
@@ -175,10 +175,10 @@ def test_a_step_of_800m_fits_into_24_gib_as_planned():
     asked = question("thor", "bf16", "full").model_copy(update={"model": ModelSettings(preset="800m")})
     training = asked.training.model_copy(update={"batch_size": 1, "sequence_length": 512, "threads": 0})
     asked = asked.model_copy(update={"training": training, "tokenizer": TokenizerSettings()})
-    found = plan.forecast(asked)
+    found = forecast.forecast(asked)
     assert found.batch_size == 1, f"it needs {found.training_bytes} bytes, {found.available_bytes} are free"
-    whole = plan._probe_apart(asked, 28, 1)
-    peak = plan.with_copies(whole.peak_bytes, whole.saved_bytes, torch.device("cpu"))
+    whole = forecast._probe_apart(asked, 28, 1)
+    peak = forecast.with_copies(whole.peak_bytes, whole.saved_bytes, torch.device("cpu"))
     assert peak < 24 << 30
     assert found.training_bytes == pytest.approx(peak, rel=0.15)
 
@@ -190,31 +190,31 @@ def test_a_part_tells_of_the_whole():
         return 7.0 + 3.0 * layers + (2.0 + 0.5 * layers) * rows
 
     at = {(layers, rows): whole(layers, rows) for layers in (1, 2) for rows in (1, 3)}
-    assert plan.extend(at, 22, 8) == pytest.approx(whole(22, 8))
-    assert plan.extend({(22, 1): whole(22, 1), (22, 8): whole(22, 8)}, 22, 4) == pytest.approx(whole(22, 4))
+    assert forecast.extend(at, 22, 8) == pytest.approx(whole(22, 8))
+    assert forecast.extend({(22, 1): whole(22, 1), (22, 8): whole(22, 8)}, 22, 4) == pytest.approx(whole(22, 4))
 
 
 def test_what_does_not_fit_is_taken_in_smaller_microbatches(monkeypatch):
     monkeypatch.setattr(
-        plan, "_probe_apart", lambda _, layers, rows: plan.Probe((100 << 20) * (1.0 + rows), 1.0 * rows, 0.0)
+        forecast, "_probe_apart", lambda _, layers, rows: forecast.Probe((100 << 20) * (1.0 + rows), 1.0 * rows, 0.0)
     )
-    monkeypatch.setattr(plan, "_overhead_apart", lambda _: 0)
-    monkeypatch.setattr(plan, "_available_bytes", lambda _: 400 << 20)
-    found = plan.forecast(question())
+    monkeypatch.setattr(forecast, "_overhead_apart", lambda _: 0)
+    monkeypatch.setattr(forecast, "_available_bytes", lambda _: 400 << 20)
+    found = forecast.forecast(question())
     assert (found.batch_size, found.accumulation) == (2, 2)
     assert 300 << 20 <= found.training_bytes < 320 << 20
-    monkeypatch.setattr(plan, "_available_bytes", lambda _: 200 << 20)
-    assert plan.forecast(question()).batch_size == 0
+    monkeypatch.setattr(forecast, "_available_bytes", lambda _: 200 << 20)
+    assert forecast.forecast(question()).batch_size == 0
 
 
 def test_the_cache_is_counted(monkeypatch):
-    monkeypatch.setattr(plan, "_probe_apart", lambda *_: plan.Probe(1.0, 1.0, 0.0))
-    monkeypatch.setattr(plan, "_overhead_apart", lambda _: 0)
+    monkeypatch.setattr(forecast, "_probe_apart", lambda *_: forecast.Probe(1.0, 1.0, 0.0))
+    monkeypatch.setattr(forecast, "_overhead_apart", lambda _: 0)
     answering = InferenceSettings(device="cpu", precision="fp32", max_batch=1)
     asked = question(layers=3, kv_heads=2, heads=6, hidden=192, context=100)
     whole_pages = 128  # for a context of 100
     keys_and_values = 2 * 3 * 2 * whole_pages * 32 * 4
-    found = plan.forecast(asked.model_copy(update={"inference": answering}))
+    found = forecast.forecast(asked.model_copy(update={"inference": answering}))
     tables = 0.005
     assert found.inference_bytes == pytest.approx(4 * found.parameters + keys_and_values, rel=tables)
 
@@ -224,7 +224,7 @@ def test_the_command_says_what_is_wrong():
     asked = asked.model_copy(
         update={"training": asked.training.model_copy(update={"activation_checkpointing": "full"})}
     )
-    command = [sys.executable, "-m", "engine.plan", "-"]
+    command = [sys.executable, "-m", "engine.forecast", "-"]
     ended = subprocess.run(
         command, input=asked.model_dump_json(), capture_output=True, text=True, check=False, cwd=REPOSITORY
     )

@@ -4,7 +4,7 @@ Memory and time of a step grow evenly with layers and with rows, so probes of on
 process of its own, tell those of the whole. What a version holds in the server is counted; one more probe tells what
 torch takes besides to compute it, which layers share.
 
-``python -m engine.plan FILE`` prints a `Forecast` as JSON for the settings in FILE (JSON as well, with the tables
+``python -m engine.forecast FILE`` prints a `Forecast` as JSON for the settings in FILE (JSON as well, with the tables
 ``model``, ``tokenizer`` and ``training``).
 """
 
@@ -63,7 +63,7 @@ _AROUND_THE_LOOP = 10 << 20
 
 
 class Question(BaseModel):
-    """The settings that decide; other tables are of no account."""
+    """The settings that matter; other tables are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -137,7 +137,7 @@ def forecast(question: Question) -> Forecast:
     """What this machine can do.
 
     Raises:
-        ImpossiblePlacementError: device or precision cannot be had here.
+        ImpossiblePlacementError: this machine does not have the device, or it cannot compute in that precision.
         ProbeFailedError: see there.
     """
     model, vocabulary, training = question.model, question.vocabulary, question.recipe
@@ -279,7 +279,7 @@ def _overhead_apart(question: Question) -> int:
 
 def _in_a_process(question: Question, *options: str) -> str:
     """What `probe` or `overhead` print where nothing was computed before, so that what they see is their own."""
-    command = [sys.executable, "-m", "engine.plan", *options, "-"]
+    command = [sys.executable, "-m", "engine.forecast", *options, "-"]
     ended = subprocess.run(command, input=question.model_dump_json(), capture_output=True, text=True, check=False)
     if ended.returncode:
         raise ProbeFailedError((ended.stderr.strip().splitlines() or [f"it ended with status {ended.returncode}"])[-1])
@@ -300,7 +300,9 @@ def _held_bytes(question: Question) -> int:
 
 def main() -> int:
     """See the module. 0, or 1 (2 for wrong settings) and the reason on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m engine.plan", description="What a model needs on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.forecast", description="What a model needs on this machine."
+    )
     parser.add_argument("file", type=argparse.FileType(), help="settings as JSON; - reads standard input")
     parser.add_argument("--sizes", action="store_true", help="print the names of the family's sizes, smallest first")
     parser.add_argument("--probe", help=argparse.SUPPRESS)
