@@ -25,6 +25,17 @@ PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
 BY_CI = {"make test", "make demo"}  # what runs these tests, and what .ci/run runs beside them
 
 
+FILE = re.compile(r"`((?:bench|control|daemon|demo|docs|engine|etc|examples|systemd|tests)/[\w./-]+)`")
+
+
+def test_files_that_pages_name_exist() -> None:
+    named = {(page.name, file) for page in PAGES for file in FILE.findall(page.read_text())}
+    placeholders = re.compile(r"NAME|ROOM")
+    assert not [
+        each for each in sorted(named) if not placeholders.search(each[1]) and not (REPOSITORY / each[1]).exists()
+    ]
+
+
 def commands(page: Path) -> list[str]:
     """The lines of a page's shell blocks, but those that another test says it runs."""
     text = ELSEWHERE.sub("", page.read_text())
