@@ -10,12 +10,12 @@ from engine.evaluation.gate import judge
 from engine.evaluation.likelihood import Floats, Likelihood
 from engine.evaluation.measures import registry
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
-from engine.evaluation.measures.measure import CONVERSATIONS, Measure, Terms
 from engine.evaluation.measures.perplexity import PERPLEXITY
 from engine.evaluation.measures.registry import MEASURES
 from engine.evaluation.policy import Guard, Policy
 from engine.evaluation.results import Results
 from engine.evaluation.slice_figures import slice_figures
+from examples.measure import GUESSABLE
 
 
 def test_values_are_ratios_of_sums() -> None:
@@ -49,17 +49,9 @@ def test_the_gate_does_not_compare_by_what_is_no_ratio() -> None:
 # A measure more ------------------------------------------------------------------------------------------------------
 
 
-def _guessable(results: Results) -> Terms:
-    return Terms((results.likelihood.nats_C < results.likelihood.tokens_C).astype(np.float64), np.ones(len(results)))
-
-
-GUESSABLE = Measure("guessable", "of all conversations", "higher", CONVERSATIONS, _guessable)
-"""The share of conversations that cost less than a nat a token."""
-
-
 @pytest.fixture
 def guessable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MEASURES, GUESSABLE.name, GUESSABLE)  # what its line in the registry does
+    monkeypatch.setitem(MEASURES, GUESSABLE.name, GUESSABLE)  # what its lines in the registry do
 
 
 def results(nats_C: Floats) -> Results:
