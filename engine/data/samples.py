@@ -7,9 +7,8 @@ the same identity are the same sample. Content is normalised by whoever makes a 
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol, TypedDict, get_args
+from typing import ClassVar, Literal, Protocol, get_args
 
 from pydantic import JsonValue
 
@@ -79,7 +78,7 @@ class SampleProtocol(Protocol):
 
     @property
     def canonical(self) -> str:
-        """The sample as one line of JSON; `from_canonical` reads it back."""
+        """The sample as one line of JSON; `engine.data.canonical` reads it back."""
         ...
 
     @property
@@ -258,7 +257,7 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class LabelledSpan:
     """A labelled part of a text, from character ``start`` up to ``end`` (Unicode code points)."""
 
     start: int
@@ -282,7 +281,7 @@ class Labelled:
     label: Label | tuple[Label, ...] | None = None
     task: str = ""
     text_pair: str = ""
-    spans: tuple[Span, ...] = ()
+    spans: tuple[LabelledSpan, ...] = ()
 
     @property
     def canonical(self) -> str:
@@ -322,31 +321,6 @@ Conversation = Dialogue | Text
 """What the language objective learns. Samples of other kinds are held: kept and counted, learned by nothing yet."""
 
 
-def from_canonical(canonical: str) -> Sample:
-    """The inverse of `SampleProtocol.canonical`.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not the canonical form of a sample.
-    """
-    value = json.loads(canonical)
-    if "messages" in value:
-        return Dialogue(_messages(value["messages"]))
-    if "text" in value:
-        return Text(value["text"])
-    if "preference" in value:
-        found = value["preference"]
-        answers = tuple(
-            Answer(_messages(answer["messages"]), answer.get("score"), answer.get("rank"))
-            for answer in found["answers"]
-        )
-        provenance = Provenance(**found["provenance"]) if "provenance" in found else FROM_FILE
-        return Preference(_messages(found["prompt"]), answers, provenance)
-    found = value["labelled"]
-    spans = tuple(Span(*span) for span in found.get("spans", ()))
-    label = tuple(found["label"]) if isinstance(found["label"], list) else found["label"]
-    return Labelled(found["text"], label, found["task"], found.get("text_pair", ""), spans)
-
-
 def _stored(message: Message) -> JsonValue:
     """``[role, content]``, and where there is more to a message, an object with it."""
     more: dict[str, JsonValue] = {}
@@ -359,25 +333,6 @@ def _stored(message: Message) -> JsonValue:
     if message.weight != 1:
         more["weight"] = message.weight
     return [message.role, message.content, more] if more else [message.role, message.content]
-
-
-class _More(TypedDict, total=False):
-    tool_calls: list[tuple[str, JsonValue, str]]
-    name: str
-    tool_call_id: str
-    weight: Literal[0, 1]
-
-
-def _messages(stored: Iterable[tuple[Role, str, *tuple[_More, ...]]]) -> tuple[Message, ...]:
-    return tuple(_message(*parts) for parts in stored)
-
-
-def _message(role: Role, content: str, *more: _More) -> Message:
-    if not more:
-        return Message(role, content)
-    found = more[0]
-    calls = tuple(ToolCall(*call) for call in found.get("tool_calls", ()))
-    return Message(role, content, calls, found.get("name", ""), found.get("tool_call_id", ""), found.get("weight", 1))
 
 
 def _identifying(message: Message) -> JsonValue:

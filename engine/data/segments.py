@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import disk
-from engine.data.samples import Sample, from_canonical
+from engine.data.canonical import from_canonical
+from engine.data.samples import Sample
 
 _NAME = re.compile(r"(\d{6})\.jsonl")
 _BLOCK = 1 << 16

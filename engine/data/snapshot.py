@@ -15,8 +15,9 @@ from typing import Literal
 
 from engine import artifacts, disk
 from engine.data import validation
+from engine.data.canonical import from_canonical
 from engine.data.held_out import other_place
-from engine.data.samples import Sample, from_canonical
+from engine.data.samples import Sample
 
 _BEFORE_SAMPLE = ', "sample": '
 """Occurs in no string before it, because quotation marks are escaped there."""

@@ -65,7 +65,7 @@ class Tokenizer(Protocol):
 
     @property
     def specials(self) -> Mapping[int, str]:
-        """Ids that are no text, and their names. Each of them ends an answer."""
+        """Ids that do not stand for text, and their names. Each of them ends an answer."""
         ...
 
     @property

@@ -24,8 +24,8 @@ _MOST_AT_ONCE, _CHARACTERS_AT_ONCE = 512, 1 << 18
 def encode_conversations(tokenizer: Tokenizer, conversations: Iterable[tuple[Conversation, int]]) -> Iterator[Encoded]:
     """Tokens of whole conversations; in each, assistant turns before the one with the number given are context only.
 
-    A dialogue for which a foreign chat template has no form is no tokens at all: it teaches nothing. Many are encoded
-    at once, which gives the same tokens, but never so many that memory would depend on how many there are.
+    A dialogue for which a foreign chat template has no form gives no tokens: it teaches nothing. Many are encoded at
+    once, which gives the same tokens, but never so many that memory would depend on how many there are.
     """
     for batch in _batches(conversations):
         dialogues = [(_as_learned(one), learn_from) for one, learn_from in batch if isinstance(one, Dialogue)]

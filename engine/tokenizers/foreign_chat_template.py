@@ -32,7 +32,7 @@ class ChatTemplate:
     """
 
     def __init__(self, source: str, tokens: dict[str, str]) -> None:
-        """Raises `DialogueRefusedError` where the source is no template."""
+        """Raises `DialogueRefusedError` where the source is not a template."""
         self._tokens = tokens
         self._knows_calls = "tool_calls" in source
         source = _GENERATION_TAG.sub("", source)

@@ -38,7 +38,7 @@ class Signature:
 
 
 def make_inbox(paths: Paths) -> None:
-    """Have the folders of the inbox be there.
+    """Create the inbox folders.
 
     Raises:
         OSError: they cannot be made.
@@ -125,7 +125,7 @@ def open_file(path: Path) -> int:
 
     Raises:
         FileNotFoundError: it is gone.
-        UnreadableError: it is no regular file, or may not be read.
+        UnreadableError: it is not a regular file, or may not be read.
     """
     try:
         mode = path.lstat().st_mode

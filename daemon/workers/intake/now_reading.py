@@ -1,7 +1,7 @@
 """Which file is being read at this moment, written where the death of this process does not reach.
 
 The note is one write into a file that is kept open, into the page cache and not to the disk: it costs microseconds a
-file, outlives a process that is killed in any way, and what ends the whole machine is no file's doing.
+file, outlives a process that is killed in any way, and no file causes what ends the whole machine.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class NowReading:
 
     @contextlib.contextmanager
     def reading(self, path: Path, signature: Signature, purpose: Purpose) -> Iterator[None]:
-        """Have the note say so while the block runs, however it ends, unless the process dies."""
+        """Write the note while the block runs, and clear it however the block ends, unless the process dies."""
         seen = {"path": os.fsencode(path).hex(), **asdict(signature), "purpose": purpose, "supervisor": self.supervisor}
         self._write(json.dumps(seen).encode())
         try:

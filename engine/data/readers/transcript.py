@@ -38,7 +38,7 @@ _SPEAKER = re.compile(r"(?:#{1,4}[ \t]*|\*\*)?([A-Za-z]{1,12})[ \t]?:(?:\*\*)?(?
 
 
 def speakers_of(text: str) -> dict[str, Role] | None:
-    """Who speaks in a clean ``text``, by the names as spelled; none where it is no transcript.
+    """Who speaks in a clean ``text``, by the names as spelled; none where it is not a transcript.
 
     It is one if its first line begins with a speaker's name, and another speaker follows or the first is a user.
     """

@@ -5,7 +5,7 @@ from pydantic import JsonValue
 from engine.data.records.dialogue import kind_of, string_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
-from engine.data.samples import Label, Labelled, Span
+from engine.data.samples import Label, Labelled, LabelledSpan
 
 
 def is_labelled(record: dict[str, JsonValue]) -> bool:
@@ -43,7 +43,7 @@ def _single(value: JsonValue) -> Label:
     raise FormatError(f"'label' must be a string, a number, true or false, or a list of these, not {kind_of(value)}")
 
 
-def _spans(value: JsonValue, raw: str, text: str) -> tuple[Span, ...]:
+def _spans(value: JsonValue, raw: str, text: str) -> tuple[LabelledSpan, ...]:
     if not value:
         return ()
     if not isinstance(value, list):
@@ -53,7 +53,7 @@ def _spans(value: JsonValue, raw: str, text: str) -> tuple[Span, ...]:
     return tuple(_span(each, len(text)) for each in value)
 
 
-def _span(value: JsonValue, length: int) -> Span:
+def _span(value: JsonValue, length: int) -> LabelledSpan:
     if not isinstance(value, dict):
         raise FormatError(f"a span must be an object with start, end and label, not {kind_of(value)}")
     start, end, label = value.get("start"), value.get("end"), value.get("label")
@@ -61,4 +61,4 @@ def _span(value: JsonValue, length: int) -> Span:
         raise FormatError("a span must have a start, an end and a label")
     if not 0 <= start < end <= length:
         raise FormatError(f"the span from {start} to {end} does not lie in the text of {length} characters")
-    return Span(start, end, clean(label))
+    return LabelledSpan(start, end, clean(label))

@@ -1,6 +1,7 @@
 """Preferences of which one answer was chosen over another: ``{"chosen", "rejected"}`` and its relatives."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -9,7 +10,8 @@ from engine.data.records.hh import is_hh, split_hh
 from engine.data.records.instructions import alpaca_prompt, answer_turns, prompt_turns
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns, turns_of
-from engine.data.samples import Answer, Message, Preference
+from engine.data.records.text import clean
+from engine.data.samples import FROM_FILE, Answer, Message, Preference, Provenance
 
 
 def is_pair(record: dict[str, JsonValue]) -> bool:
@@ -20,6 +22,8 @@ def is_pair(record: dict[str, JsonValue]) -> bool:
 def parse_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
     """``{"chosen", "rejected"}`` with the context in ``prompt``, ``conversations``, an Alpaca instruction, or within.
 
+    Feedback that thord wrote down says in ``provenance`` whose it is, and on which version.
+
     Raises:
         FormatError: an answer is of no known kind, there is no question, or both answers are the same.
     """
@@ -28,7 +32,8 @@ def parse_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
     dialogues = [_full(context, side, limits) for side in sides]
     if not context and not all(_begins_with_prompt(dialogue) for dialogue in dialogues):
         raise FormatError("'chosen' is an answer without a question: give 'prompt', 'conversations' or 'instruction'")
-    return _preference(dialogues, [_score(record, "score_chosen"), _score(record, "score_rejected")])
+    scores = [_score(record, "score_chosen"), _score(record, "score_rejected")]
+    return replace(_preference(dialogues, scores), provenance=_provenance(record.get("provenance")))
 
 
 def is_openai_pair(record: dict[str, JsonValue]) -> bool:
@@ -106,6 +111,16 @@ def _preference(dialogues: Sequence[tuple[Message, ...]], scores: Sequence[float
         for rank, (dialogue, score) in enumerate(zip(dialogues, scores, strict=True), 1)
     )
     return Preference(chosen[:shared], answers)
+
+
+def _provenance(value: JsonValue) -> Provenance:
+    """Who preferred, where thord itself wrote it down."""
+    if not isinstance(value, dict) or value.get("origin") != "feedback":
+        return FROM_FILE
+    owner, version = value.get("owner"), value.get("version")
+    return Provenance(
+        "feedback", clean(owner) if isinstance(owner, str) else "", version if isinstance(version, int) else None
+    )
 
 
 def _score(record: dict[str, JsonValue], name: str) -> float | None:

@@ -14,7 +14,7 @@ Record = dict[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RecordShape:
     """A shape of records.
 
     Attributes:
@@ -29,20 +29,20 @@ class Shape:
 
 
 SHAPES = (
-    Shape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair),
-    Shape("{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair),
-    Shape("{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response),
-    Shape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking),
-    Shape("{instruction, completions}", rankings.is_rated, rankings.parse_rated),
-    Shape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),
-    Shape("OpenAI messages {messages}", messages.is_openai, messages.parse_openai),
-    Shape("ShareGPT {conversations}", messages.is_sharegpt, messages.parse_sharegpt),
-    Shape("{instruction, instances}", instructions.is_instances, instructions.parse_instances),
-    Shape("Alpaca {instruction, output}", instructions.is_alpaca, instructions.parse_alpaca),
-    Shape("{prompt, completion}", instructions.is_completion, instructions.parse_completion),
-    Shape("{role, content}", messages.is_message, messages.parse_single),
-    Shape("{text, label}", labelled.is_labelled, labelled.parse_labelled),
-    Shape("{text}", pieces.is_text, pieces.parse_text),
+    RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair),
+    RecordShape("{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair),
+    RecordShape("{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response),
+    RecordShape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking),
+    RecordShape("{instruction, completions}", rankings.is_rated, rankings.parse_rated),
+    RecordShape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),
+    RecordShape("OpenAI messages {messages}", messages.is_openai, messages.parse_openai),
+    RecordShape("ShareGPT {conversations}", messages.is_sharegpt, messages.parse_sharegpt),
+    RecordShape("{instruction, instances}", instructions.is_instances, instructions.parse_instances),
+    RecordShape("Alpaca {instruction, output}", instructions.is_alpaca, instructions.parse_alpaca),
+    RecordShape("{prompt, completion}", instructions.is_completion, instructions.parse_completion),
+    RecordShape("{role, content}", messages.is_message, messages.parse_single),
+    RecordShape("{text, label}", labelled.is_labelled, labelled.parse_labelled),
+    RecordShape("{text}", pieces.is_text, pieces.parse_text),
 )
 """In the order in which they are asked whether a record is theirs. A new shape is a module, and a line here."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.data.canonical import from_canonical
 from engine.data.held_out import is_held_out
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
@@ -16,13 +17,12 @@ from engine.data.samples import (
     Answer,
     Dialogue,
     Labelled,
+    LabelledSpan,
     Message,
     Preference,
     Provenance,
-    Span,
     Text,
     ToolCall,
-    from_canonical,
 )
 
 MESSAGES = st.lists(
@@ -114,7 +114,7 @@ SAMPLES = st.one_of(
         st.none() | LABELS | st.lists(LABELS, max_size=2).map(tuple),
         NAMES,
         WORDS,
-        st.lists(st.builds(Span, st.integers(0, 9), st.integers(0, 9), NAMES), max_size=2).map(tuple),
+        st.lists(st.builds(LabelledSpan, st.integers(0, 9), st.integers(0, 9), NAMES), max_size=2).map(tuple),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Files during whose reading the intake died, and how often: the second time is no accident.
+"""Files during whose reading the intake died, and how often: the second time is not an accident.
 
 | died                                          | counts |
 | --------------------------------------------- | ------ |

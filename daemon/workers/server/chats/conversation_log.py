@@ -191,8 +191,12 @@ def _take_batch(database: sqlite3.Connection) -> tuple[int, list[str]] | None:
             " (SELECT number FROM answers WHERE due_at <= ? ORDER BY number LIMIT ?)",
             (number, time.time(), MOST_IN_A_FILE),
         )
-    query = "SELECT messages, answer, edit FROM answers WHERE batch = ? AND due_at IS NOT NULL ORDER BY number"
-    lines = [_line(json.loads(messages), answer, edit) for messages, answer, edit in database.execute(query, (number,))]
+    query = "SELECT messages, answer, edit, owner FROM answers WHERE batch = ? AND due_at IS NOT NULL ORDER BY number"
+    lines = [
+        line
+        for messages, answer, edit, owner in database.execute(query, (number,))
+        for line in _lines(json.loads(messages), answer, edit, owner)
+    ]
     return (number, lines) if number is not None and lines else None
 
 
@@ -200,12 +204,19 @@ def _settle_batch(number: int, database: sqlite3.Connection) -> None:
     database.execute("UPDATE answers SET due_at = NULL WHERE batch = ?", (number,))
 
 
-def _line(messages: list[JsonValue], answer: str, edit: str | None) -> str:
+def _lines(messages: list[JsonValue], answer: str, edit: str | None, owner: str) -> list[str]:
+    """The dialogue to learn; of an answer that was edited, also that the edit was preferred, and by whom."""
     given: JsonValue = {"role": "assistant", "content": answer}
     if edit is None:
-        return json.dumps({"messages": [*messages, given]}, ensure_ascii=False)
+        return [json.dumps({"messages": [*messages, given]}, ensure_ascii=False)]
     better: JsonValue = {"role": "assistant", "content": edit}
-    return json.dumps({"prompt": messages, "chosen": [better], "rejected": [given]}, ensure_ascii=False)
+    pair = {
+        "prompt": messages,
+        "chosen": [better],
+        "rejected": [given],
+        "provenance": {"origin": "feedback", "owner": owner},
+    }
+    return [json.dumps(record, ensure_ascii=False) for record in ({"messages": [*messages, better]}, pair)]
 
 
 def _write(file: Path, lines: Sequence[str]) -> None:

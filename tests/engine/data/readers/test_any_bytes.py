@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.data.canonical import from_canonical
 from engine.data.readers.items import Found
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
 from engine.data.records.text import clean
-from engine.data.samples import from_canonical
 
 SMALL = Limits(record_bytes=2000, depth=8, containers=50, turns=6)
 _scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=10))

@@ -4,7 +4,7 @@ import pytest
 
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.registry import parse
-from engine.data.samples import Labelled, Span, Text
+from engine.data.samples import Labelled, LabelledSpan, Text
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from engine.data.samples import Labelled, Span, Text
         ({"text": "a", "label": ["x", "y"]}, Labelled("a", ("x", "y"))),
         (
             {"text": "\U0001f600 in Oban", "spans": [{"start": 5, "end": 9, "label": "place"}]},
-            Labelled("\U0001f600 in Oban", spans=(Span(5, 9, "place"),)),
+            Labelled("\U0001f600 in Oban", spans=(LabelledSpan(5, 9, "place"),)),
         ),
         ({"text": "good", "label": None}, Text("good")),
         ({"text": "good", "spans": []}, Text("good")),

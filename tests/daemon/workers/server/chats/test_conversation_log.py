@@ -14,7 +14,7 @@ from engine.data.readers.items import Found
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
 from engine.data.records.text import clean
-from engine.data.samples import Conversation, Dialogue, Message
+from engine.data.samples import Conversation, Dialogue, Message, Preference, Sample
 from tests.daemon.workers.server.harness import Server, StartServer, Worker, greedy, server_settings
 
 PATIENT = 1000.0
@@ -42,6 +42,11 @@ def judge(server: Server, answer: dict, **feedback: str) -> dict:
 
 
 def in_inbox(home: Path) -> list[Conversation]:
+    """The dialogues that are to be learned."""
+    return [sample for sample in all_in_inbox(home) if isinstance(sample, Dialogue)]
+
+
+def all_in_inbox(home: Path) -> list[Sample]:
     found = []
     for file in sorted((home / "inbox").rglob("[!.]*.jsonl")):
         items = list(read_known(io.BytesIO(file.read_bytes()), Limits()))
@@ -122,5 +127,7 @@ def test_feedback_decides_what_is_learned(start_server: StartServer, tmp_path: P
     assert judge(server, {"id": "chatcmpl-none"}, rating="up")["error"]["code"] == "answer_not_found"
     assert judge(server, waits)["error"]["type"] == "invalid_request_error"
     assert judge(server, waits, edit=" \n")["error"]["param"] == "edit", "no answer is not a better one"
-    (file, *_) = (tmp_path / "inbox").rglob("*.jsonl")
-    assert '"rejected"' in "".join(each.read_text() for each in file.parent.glob("*.jsonl"))
+    first, *others = (sample for sample in all_in_inbox(tmp_path) if isinstance(sample, Preference))
+    assert [[m.content for m in each.messages] for each in first.answers] == [["Better."], [text_of(mended)]]
+    assert [each.answers[0].messages[0].content for each in others] == ["Better still.", "Whole."]
+    assert first.provenance.origin == "feedback"
