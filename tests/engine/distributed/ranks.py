@@ -58,7 +58,7 @@ class Starved(MaskedCrossEntropy):
 
 def carry_out(order: dict, meeting: Meeting) -> dict:
     objective = Starved if order.get("starve") == meeting.rank else MaskedCrossEntropy
-    together.run.objectives.make = lambda *_: objective()
+    together.run.objectives.make = lambda settings, reference: objective(settings.label_smoothing, reference)
     watched = Watched(order)
     if meeting.rank:
         together.Silent = lambda: watched
