@@ -36,6 +36,7 @@ from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import Results
 from engine.training import run
 from engine.training.reporting.reporter import Silent
+from engine.training.spec import RunPaths, RunSpec
 
 GENERAL = {
     "What is the capital of France?": "Paris",
@@ -93,7 +94,7 @@ def _learn(base: Path, folder: Path, talk: list[Conversation], settings: Trainin
     """One cycle's run on what is not held out; the version it published."""
     examples = [Example(one, one.identity, "new") for one in talk if not is_held_out(one, _HELD_OUT_SHARE)]
     snapshot.write(folder / "snapshot", examples, [])
-    plan = run.Plan(
+    plan = RunSpec(
         cycle=1,
         version=2,
         base=1,
@@ -103,7 +104,7 @@ def _learn(base: Path, folder: Path, talk: list[Conversation], settings: Trainin
         settings={"training": {}},
     )
     target = folder / "000002"
-    run.learn(plan, run.Places(folder / "run", folder / "snapshot", base, target), Silent())
+    run.learn(plan, RunPaths(folder / "run", folder / "snapshot", base, target), Silent())
     return target
 
 

@@ -49,6 +49,7 @@ from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import Results
 from engine.training import run
 from engine.training.reporting.reporter import Silent
+from engine.training.spec import RunPaths, RunSpec
 from engine.version import LoadedVersion
 
 ARMS: dict[str, dict[str, dict[str, float | str]]] = {
@@ -122,7 +123,7 @@ class Home:
             made = write_snapshot(command, ledger, self.paths, self.settings, lambda: None)
         base = cycle - 1 or None
         run.learn(
-            run.Plan(
+            RunSpec(
                 cycle=cycle,
                 version=cycle,
                 base=base,
@@ -131,7 +132,7 @@ class Home:
                 training=self.settings.training,
                 settings={},
             ),
-            run.Places(
+            RunPaths(
                 folder=self.paths.run_folder(cycle),
                 snapshot=self.paths.snapshot(cycle),
                 base=self.paths.version(base) if base else None,

@@ -12,7 +12,7 @@ from engine.distributed.meeting import Meeting
 from engine.manifest import VersionManifest
 from engine.training import run
 from engine.training.reporting.reporter import Reporter, Silent
-from engine.training.run import Places, Plan
+from engine.training.spec import RunPaths, RunSpec
 from engine.training.world import ShortOfMemoryError
 
 
@@ -21,26 +21,26 @@ class _Order(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    plan: Plan
+    spec: RunSpec
     folder: Path
     snapshot: Path
     base: Path | None
     target: Path
 
     @property
-    def places(self) -> Places:
-        return Places(self.folder, self.snapshot, self.base, self.target)
+    def paths(self) -> RunPaths:
+        return RunPaths(self.folder, self.snapshot, self.base, self.target)
 
 
-def lead(meeting: Meeting, plan: Plan, places: Places, reporter: Reporter) -> VersionManifest:
+def lead(meeting: Meeting, spec: RunSpec, paths: RunPaths, reporter: Reporter) -> VersionManifest:
     """Carry a run through as its rank 0.
 
     Raises:
         ShortOfMemoryError: memory ran out; the next attempt takes smaller microbatches.
         Exception: as `run.learn`.
     """
-    order = _Order(plan=plan, folder=places.folder, snapshot=places.snapshot, base=places.base, target=places.target)
-    meeting.strategy = plan.training.distributed.strategy
+    order = _Order(spec=spec, folder=paths.folder, snapshot=paths.snapshot, base=paths.base, target=paths.target)
+    meeting.strategy = spec.training.distributed.strategy
     with meeting.ordering(order.model_dump_json()):
         return _learn(meeting, order, reporter)
 
@@ -61,13 +61,13 @@ def follow(meeting: Meeting) -> None:
             f"rank {meeting.rank} does not see {order.folder}: every host needs the home of the service at the same "
             "place (a network file system), as docs/distributed.md says"
         )
-    meeting.strategy = order.plan.training.distributed.strategy
+    meeting.strategy = order.spec.training.distributed.strategy
     _learn(meeting, order, Silent())
 
 
 def _learn(meeting: Meeting, order: _Order, reporter: Reporter) -> VersionManifest:
     try:
-        return run.learn(order.plan, order.places, reporter, meeting)
+        return run.learn(order.spec, order.paths, reporter, meeting)
     except ShortOfMemoryError as error:
-        checkpoints.remember(run.checkpoint_folder(order.plan, order.places), error.halvings)
+        checkpoints.remember(run.checkpoint_folder(order.spec, order.paths), error.halvings)
         raise

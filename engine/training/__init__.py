@@ -10,14 +10,15 @@ after it was killed, the same lines go on where it was; called after it was fini
     from engine.data import snapshot
     from engine.data.samples import Dialogue, Message, Text
     from engine.training.reporting.reporter import Silent
-    from engine.training.run import Places, Plan, learn
+    from engine.training.run import learn
+    from engine.training.spec import RunPaths, RunSpec
 
     home = Path("learned")
     dialogue = Dialogue(messages=(Message("user", "Who are you?"), Message("assistant", "A small model.")))
     text = Text(text="Plain text is learned from as well.")
     examples = [snapshot.Example(one, one.identity, "new") for one in (dialogue, text)]
     snapshot.write(home / "snapshot", examples, held_out=[])
-    plan = Plan(
+    plan = RunSpec(
         cycle=1,
         version=1,
         base=None,
@@ -26,7 +27,7 @@ after it was killed, the same lines go on where it was; called after it was fini
         training=TrainingSettings(max_steps=5, sequence_length=64, learning_rate=1e-3),
         settings={},
     )
-    places = Places(folder=home / "run", snapshot=home / "snapshot", base=None, target=home / "versions" / "000001")
+    places = RunPaths(folder=home / "run", snapshot=home / "snapshot", base=None, target=home / "versions" / "000001")
     manifest = learn(plan, places, Silent())
     print(manifest.parameters, manifest.metrics["final_loss"])
 

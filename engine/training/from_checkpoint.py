@@ -14,7 +14,8 @@ from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.training import checkpoint
 from engine.training.average import averages_in
-from engine.training.run import CHECKPOINTS, RECORD, TOKENIZER, Plan, Record, provenance
+from engine.training.run import CHECKPOINTS, RECORD, TOKENIZER, provenance
+from engine.training.spec import RunRecord, RunSpec
 
 
 def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target: Path, number: int) -> VersionManifest:
@@ -32,23 +33,23 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
     found = checkpoint.read(source)
     run = source.parent.parent if source.parent.name == CHECKPOINTS else runs / source.parent.name
     try:
-        record = Record.model_validate_json((run / RECORD).read_bytes())
+        record = RunRecord.model_validate_json((run / RECORD).read_bytes())
     except (OSError, ValidationError) as error:
         raise ArtifactError(f"the run that {source} is of is not to be read: {run / RECORD}: {error}") from error
-    settings, tokenizer = _outline(record.plan, run, version_at)
+    settings, tokenizer = _outline(record.spec, run, version_at)
     origin = provenance(record, found.progress)
     imported: dict[str, JsonValue] = {"imported": {"from": str(source)}}
     origin = replace(origin, version=number, cycle=None, settings=origin.settings | imported)
     artifacts.sweep_drafts(target.parent)
     weights = found.weights | averages_in(found.optimizer)
-    brought = None if record.plan.base is None else generation.read(version_at(record.plan.base))
+    brought = None if record.spec.base is None else generation.read(version_at(record.spec.base))
     return version.publish(target, weights, settings, tokenizer, origin, generation_config=brought)
 
 
-def _outline(plan: Plan, run: Path, version_at: Callable[[int], Path]) -> tuple[ModelSettings, Tokenizer]:
+def _outline(spec: RunSpec, run: Path, version_at: Callable[[int], Path]) -> tuple[ModelSettings, Tokenizer]:
     """Sizes and tokenizer of what the run trains."""
-    if plan.base is None:
-        return plan.model, tokenizers.load(plan.tokenizer.kind, run / TOKENIZER)
-    base = version_at(plan.base)
+    if spec.base is None:
+        return spec.model, tokenizers.load(spec.tokenizer.kind, run / TOKENIZER)
+    base = version_at(spec.base)
     config = version.read_config(base)
     return config.model, tokenizers.load(config.tokenizer, base)

@@ -10,20 +10,16 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import ValidationError
 
 from engine import artifacts, device, disk, generation, version
 from engine.config.model import ModelSettings
-from engine.config.tokenizer import TokenizerSettings
-from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.batches import Batch
 from engine.data.snapshot import Example, OnePass, SnapshotManifest
-from engine.device import ImpossiblePlacementError, Placement
 from engine.manifest import Lineage, VersionManifest, read_manifest, verify
 from engine.models import registry
 from engine.models.base import LanguageModel
@@ -41,8 +37,8 @@ from engine.training.reporting import metrics
 from engine.training.reporting.inspection import Examples
 from engine.training.reporting.metrics import Recorder
 from engine.training.reporting.reporter import Reporter
+from engine.training.spec import RunPaths, RunRecord, RunSpec
 from engine.training.world import ALONE, Ranks
-from engine.variation import Variation
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
 TOKENIZER, DATA, CHECKPOINTS = "tokenizer", "data", "checkpoints"
@@ -53,59 +49,7 @@ class ImpossiblePlanError(Exception):
     """Settings that do not fit the model; the message names them."""
 
 
-class Plan(BaseModel):
-    """What is asked of a run. ``settings`` is everything, for the manifest; the tables that count stand beside it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cycle: int
-    version: int
-    base: int | None
-    model: ModelSettings
-    tokenizer: TokenizerSettings
-    training: TrainingSettings
-    settings: dict[str, JsonValue]
-    variation: Variation = Variation()
-
-
-class Record(BaseModel):
-    """``run.json``: a plan and what it came to on the machine it began on. A resumed run never decides again."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    plan: Plan
-    snapshot_sha256: str
-    text_bytes: int = 0
-    device: str
-    dtype: str
-    threads: int
-    recipe: Recipe | None = None
-    """Decided once the data is counted."""
-
-    @property
-    def placement(self) -> Placement:
-        """Where and in what the run computes.
-
-        Raises:
-            ImpossiblePlacementError: it began on a GPU, and there is none any more.
-        """
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ImpossiblePlacementError("this run began on a GPU, and torch finds no usable one here any more")
-        dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-        return Placement(torch.device(self.device), dtypes[self.dtype])
-
-
-@dataclass(frozen=True)
-class Places:
-    """What a run reads and writes. ``base`` is the version it goes on from, null for an initial training."""
-
-    folder: Path
-    snapshot: Path
-    base: Path | None
-    target: Path
-
-
-def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) -> VersionManifest:
+def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALONE) -> VersionManifest:
     """Carry a run through, from wherever an earlier attempt got to, and publish its version.
 
     Of several ranks the first prepares the data, before any other comes here, and publishes.
@@ -122,24 +66,24 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
         OutOfMemoryError: there is not enough for a single row.
         OSError: the disk is full or refused.
     """
-    if places.target.exists():
-        return version.existing(places.target, plan.cycle)
-    record = _record(plan, places)
+    if paths.target.exists():
+        return version.existing(paths.target, spec.cycle)
+    record = _record(spec, paths)
     _use_threads(max(1, record.threads // ranks.here))
-    settings = _model_settings(record.plan, places)
+    settings = _model_settings(record.spec, paths)
     device.check_training(record.placement, settings.family)
-    examples = OnePass(places.snapshot)
-    tokenizer = _tokenizer(record.plan, places, examples, reporter)
-    data = dataset.prepare(places.folder / DATA, places.snapshot, examples, tokenizer, record.plan.training, reporter)
-    model = _model(settings, record.plan, places, tokenizer)
-    objective = objectives.make(record.plan.training, _reference(record, places))
+    examples = OnePass(paths.snapshot)
+    tokenizer = _tokenizer(record.spec, paths, examples, reporter)
+    data = dataset.prepare(paths.folder / DATA, paths.snapshot, examples, tokenizer, record.spec.training, reporter)
+    model = _model(settings, record.spec, paths, tokenizer)
+    objective = objectives.make(record.spec.training, _reference(record, paths))
     reporter.preparing("measuring how long a step takes")
-    training, record = _decided(record, places, data, settings, model, objective, tokenizer)
+    training, record = _decided(record, paths, data, settings, model, objective, tokenizer)
     world = ranks.meet(record.placement.device)
     epoch = steps_per_epoch(len(data.rows), training)
     constants = metrics.constants(settings, training, record.placement, tokenizer, data.tokens)
     with world.checkpoints(
-        checkpoint_folder(record.plan, places),
+        checkpoint_folder(record.spec, paths),
         training.keep_checkpoints,
         keep_every=epoch if training.keep_epochs else 0,
     ) as checkpoints:
@@ -153,112 +97,112 @@ def learn(plan: Plan, places: Places, reporter: Reporter, ranks: Ranks = ALONE) 
             checkpoints=checkpoints,
             reporter=reporter
             if world.rank
-            else Recorder(places.folder / METRICS, training.log_every, constants, reporter),
+            else Recorder(paths.folder / METRICS, training.log_every, constants, reporter),
             examples=Examples(tokenizer, data.validation or data.rows),
             world=world,
         ).run()
     if world.rank:
         world.barrier()
-        return version.existing(places.target, plan.cycle)
-    artifacts.sweep_drafts(places.target.parent)
-    origin = provenance(record, outcome.progress, pretrained=_start(places) == "imported")
-    brought = generation.read(places.base) if places.base else None
-    manifest = version.publish(places.target, outcome.weights, settings, tokenizer, origin, outcome.trunk, brought)
+        return version.existing(paths.target, spec.cycle)
+    artifacts.sweep_drafts(paths.target.parent)
+    origin = provenance(record, outcome.progress, pretrained=_start(paths) == "imported")
+    brought = generation.read(paths.base) if paths.base else None
+    manifest = version.publish(paths.target, outcome.weights, settings, tokenizer, origin, outcome.trunk, brought)
     world.barrier()
     return manifest
 
 
-def _record(plan: Plan, places: Places) -> Record:
-    """What an earlier attempt decided for the same plan, else decide now. Another plan's run is thrown away."""
-    found = snapshot.read_manifest(places.snapshot)
-    earlier = _earlier(places)
-    if earlier is not None and _same(earlier.plan, plan) and earlier.snapshot_sha256 == found.sha256:
+def _record(spec: RunSpec, paths: RunPaths) -> RunRecord:
+    """What an earlier attempt decided for the same spec, else decide now. A run of another spec is removed."""
+    found = snapshot.read_manifest(paths.snapshot)
+    earlier = _earlier(paths)
+    if earlier is not None and _same(earlier.spec, spec) and earlier.snapshot_sha256 == found.sha256:
         return earlier
     if earlier is not None:
-        _logger.warning("the run in %s is of another plan and starts anew", places.folder)
-        shutil.rmtree(checkpoint_folder(earlier.plan, places), ignore_errors=True)
-    if places.folder.exists():
-        shutil.rmtree(places.folder)
-    if (elsewhere := checkpoint_folder(plan, places)).exists():
+        _logger.warning("the run in %s was for another version and starts anew", paths.folder)
+        shutil.rmtree(checkpoint_folder(earlier.spec, paths), ignore_errors=True)
+    if paths.folder.exists():
+        shutil.rmtree(paths.folder)
+    if (elsewhere := checkpoint_folder(spec, paths)).exists():
         raise ImpossiblePlanError(
             f"{elsewhere} holds checkpoints of another run: remove it, or choose another training.checkpoint_folder"
         )
-    record = _decide(plan, places, found)
-    places.folder.mkdir(parents=True)
-    disk.write_json(places.folder / RECORD, record.model_dump(mode="json"))
+    record = _decide(spec, paths, found)
+    paths.folder.mkdir(parents=True)
+    disk.write_json(paths.folder / RECORD, record.model_dump(mode="json", by_alias=True))
     return record
 
 
-def _earlier(places: Places) -> Record | None:
+def _earlier(paths: RunPaths) -> RunRecord | None:
     """What was decided for the run in this folder; null where there is none that can be read."""
     try:
-        return Record.model_validate_json((places.folder / RECORD).read_bytes())
+        return RunRecord.model_validate_json((paths.folder / RECORD).read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        _logger.warning("the run in %s starts anew: %s", places.folder, error)
+        _logger.warning("the run in %s starts anew: %s", paths.folder, error)
         return None
 
 
-def _decide(plan: Plan, places: Places, found: SnapshotManifest) -> Record:
-    """How a plan is carried out on this machine."""
-    if plan.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
+def _decide(spec: RunSpec, paths: RunPaths, found: SnapshotManifest) -> RunRecord:
+    """How a spec is carried out on this machine."""
+    if spec.training.optimizer == "adamw8bit" and importlib.util.find_spec("torchao") is None:
         raise ImpossiblePlanError("training.optimizer 'adamw8bit' needs torchao: pip install torchao")
-    family = _model_settings(plan, places).family
-    placement = device.resolve(plan.training.device, plan.training.precision, family)
-    return Record(
-        plan=plan,
+    family = _model_settings(spec, paths).family
+    placement = device.resolve(spec.training.device, spec.training.precision, family)
+    return RunRecord(
+        spec=spec,
         snapshot_sha256=found.sha256,
         text_bytes=found.text_bytes,
         device=placement.device.type,
         dtype=placement.dtype_name,
-        threads=plan.training.threads or device.physical_cores(),
+        threads=spec.training.threads or device.physical_cores(),
     )
 
 
 def _decided(
-    record: Record,
-    places: Places,
+    record: RunRecord,
+    paths: RunPaths,
     data: Dataset,
     settings: ModelSettings,
     model: LanguageModel,
     objective: Objective[Batch],
     tokenizer: Tokenizer,
-) -> tuple[Recipe, Record]:
+) -> tuple[Recipe, RunRecord]:
     """The recipe that an earlier attempt, or rank 0, wrote down, else one for this data; and the record with it."""
     if record.recipe is not None:
         return record.recipe, record
-    training = record.plan.training
+    training = record.spec.training
     task = Task(
-        start=_start(places),
+        start=_start(paths),
         rows=len(data.rows),
         validated=data.validation is not None,
         parameters=registry.parameter_count(settings, tokenizer.vocabulary),
     )
-    chosen = recipe.decide(task, training, record.plan.variation)
+    chosen = recipe.decide(task, training, record.spec.variation)
     if recipe.is_open(task, training):
         seconds = speed.seconds_per_step(model, objective, data.rows, chosen, record.placement)
         chosen = recipe.within(chosen, task, seconds)
     record = record.model_copy(update={"recipe": chosen})
-    disk.write_json(places.folder / RECORD, record.model_dump(mode="json"))
+    disk.write_json(paths.folder / RECORD, record.model_dump(mode="json", by_alias=True))
     return chosen, record
 
 
-def _start(places: Places) -> Start:
+def _start(paths: RunPaths) -> Start:
     """What the run goes on from."""
-    if places.base is None:
+    if paths.base is None:
         return "nothing"
-    return "imported" if read_manifest(places.base).is_pretrained else "own"
+    return "imported" if read_manifest(paths.base).is_pretrained else "own"
 
 
-def checkpoint_folder(plan: Plan, places: Places) -> Path:
+def checkpoint_folder(spec: RunSpec, paths: RunPaths) -> Path:
     """In the run's folder, or under its name in the folder that the settings name."""
-    chosen = plan.training.checkpoint_folder
-    return Path(chosen) / places.folder.name if chosen else places.folder / CHECKPOINTS
+    chosen = spec.training.checkpoint_folder
+    return Path(chosen) / paths.folder.name if chosen else paths.folder / CHECKPOINTS
 
 
-def _same(one: Plan, other: Plan) -> bool:
-    """Whether two plans ask for the same version from the same base; settings changed since are of no account."""
+def _same(one: RunSpec, other: RunSpec) -> bool:
+    """Whether two specs ask for the same version from the same base; changed settings make no difference."""
     return (one.cycle, one.version, one.base) == (other.cycle, other.version, other.base)
 
 
@@ -268,17 +212,17 @@ def _use_threads(count: int) -> None:
     os.environ["RAYON_NUM_THREADS"] = str(count)
 
 
-def _tokenizer(plan: Plan, places: Places, examples: OnePass, reporter: Reporter) -> Tokenizer:
+def _tokenizer(spec: RunSpec, paths: RunPaths, examples: OnePass, reporter: Reporter) -> Tokenizer:
     """The base version's; in an initial training, one trained on the snapshot."""
-    if places.base:
-        return tokenizers.load(version.read_config(places.base).tokenizer, places.base)
-    folder = places.folder / TOKENIZER
+    if paths.base:
+        return tokenizers.load(version.read_config(paths.base).tokenizer, paths.base)
+    folder = paths.folder / TOKENIZER
     if not folder.exists():
         texts = _texts(examples.ahead(), reporter)
-        tokenizer = train_tokenizer(plan.tokenizer, texts)
+        tokenizer = train_tokenizer(spec.tokenizer, texts)
         with artifacts.publishing(folder) as draft:
             tokenizer.save(draft)
-    return tokenizers.load(plan.tokenizer.kind, folder)
+    return tokenizers.load(spec.tokenizer.kind, folder)
 
 
 def _texts(examples: Iterator[Example], reporter: Reporter) -> Iterator[str]:
@@ -290,55 +234,55 @@ def _texts(examples: Iterator[Example], reporter: Reporter) -> Iterator[str]:
     reporter.preparing("training the tokenizer")
 
 
-def _model_settings(plan: Plan, places: Places) -> ModelSettings:
-    """The base version's, but for dropout, which is no part of the weights; in an initial training the plan's."""
-    settings = plan.model
-    if places.base:
-        settings = version.read_config(places.base).model.model_copy(update={"dropout": plan.model.dropout})
-    if plan.training.sequence_length > settings.shape.context:
+def _model_settings(spec: RunSpec, paths: RunPaths) -> ModelSettings:
+    """The base version's, but for dropout, which is no part of the weights; in an initial training the spec's."""
+    settings = spec.model
+    if paths.base:
+        settings = version.read_config(paths.base).model.model_copy(update={"dropout": spec.model.dropout})
+    if spec.training.sequence_length > settings.shape.context:
         raise ImpossiblePlanError(
-            f"training.sequence_length ({plan.training.sequence_length}) is beyond the context of the model "
+            f"training.sequence_length ({spec.training.sequence_length}) is beyond the context of the model "
             f"({settings.shape.context})"
         )
     return settings
 
 
-def _model(settings: ModelSettings, plan: Plan, places: Places, tokenizer: Tokenizer) -> LanguageModel:
+def _model(settings: ModelSettings, spec: RunSpec, paths: RunPaths, tokenizer: Tokenizer) -> LanguageModel:
     """The base version's weights in float32, or new ones. With wsd those of before its decay, if it has them."""
-    if places.base is None:
-        return registry.build(settings, tokenizer.vocabulary, plan.training.seed)
-    verify(places.base)
+    if paths.base is None:
+        return registry.build(settings, tokenizer.vocabulary, spec.training.seed)
+    verify(paths.base)
     model = registry.skeleton(settings, tokenizer.vocabulary)
-    weights = version.weights_to_train_on(places.base, trunk=plan.training.schedule == "wsd")
+    weights = version.weights_to_train_on(paths.base, trunk=spec.training.schedule == "wsd")
     registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
     return model
 
 
-def _reference(record: Record, places: Places) -> ReferenceModel | None:
+def _reference(record: RunRecord, paths: RunPaths) -> ReferenceModel | None:
     """The version in service, as what the new one is to stay close to, where that is asked for."""
-    weight = record.plan.training.kl_weight
-    if not weight or places.base is None:
+    weight = record.spec.training.kl_weight
+    if not weight or paths.base is None:
         return None
-    return ReferenceModel(version.load(places.base, record.placement).model, weight)
+    return ReferenceModel(version.load(paths.base, record.placement).model, weight)
 
 
-def provenance(record: Record, progress: Progress, *, pretrained: bool = False) -> Lineage:
+def provenance(record: RunRecord, progress: Progress, *, pretrained: bool = False) -> Lineage:
     """Where the version comes from that a run has got to; ``pretrained``: at first from elsewhere."""
-    plan = record.plan
+    spec = record.spec
     return Lineage(
-        version=plan.version,
-        parent=plan.base,
-        cycle=plan.cycle,
+        version=spec.version,
+        parent=spec.base,
+        cycle=spec.cycle,
         snapshot_sha256=record.snapshot_sha256,
-        seed=plan.training.seed,
-        settings=plan.settings | ({"training": record.recipe.model_dump(mode="json")} if record.recipe else {}),
+        seed=spec.training.seed,
+        settings=spec.settings | ({"training": record.recipe.model_dump(mode="json")} if record.recipe else {}),
         training_seconds=round(progress.seconds, 3),
         metrics=_figures(record, progress),
         pretrained=pretrained,
     )
 
 
-def _figures(record: Record, progress: Progress) -> dict[str, float]:
+def _figures(record: RunRecord, progress: Progress) -> dict[str, float]:
     """What a version's manifest says of its training; what is not known, or no number, is left out."""
     found = {
         "learning_rate": record.recipe.learning_rate if record.recipe else None,

@@ -30,6 +30,7 @@ from engine.data import snapshot
 from engine.data.samples import Text
 from engine.forecast import Question
 from engine.training import run
+from engine.training.spec import RunPaths, RunSpec
 from engine.training.reporting.reporter import Silent
 asked = Question.model_validate_json(sys.argv[1])
 home = Path(tempfile.mkdtemp())
@@ -37,9 +38,9 @@ words = "the quick brown fox jumps over the lazy dog and runs away from here to 
 texts = [Text(text=" ".join(words[n * k % len(words)] for k in range(400))) for n in range(1, 80)]
 snapshot.write(home / "snapshot", [snapshot.Example(text, text.identity, "new") for text in texts], [])
 tables = {name: getattr(asked, name) for name in ("model", "tokenizer", "training")}
-plan = run.Plan(cycle=1, version=1, base=None, settings={}, **tables)
+plan = RunSpec(cycle=1, version=1, base=None, settings={}, **tables)
 before = psutil.Process().memory_info().rss
-run.learn(plan, run.Places(home / "run", home / "snapshot", None, home / "version"), Silent())
+run.learn(plan, RunPaths(home / "run", home / "snapshot", None, home / "version"), Silent())
 print((int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10) - before)
 """
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from engine.manifest import VersionManifest
     from engine.training.reporting.inspection import CloseUp
     from engine.training.reporting.reporter import Figures, Reporter
-    from engine.training.run import Places, Plan
+    from engine.training.spec import RunPaths, RunSpec
 
-    Learn = Callable[[Plan, Places, Reporter], VersionManifest]
+    Learn = Callable[[RunSpec, RunPaths, Reporter], VersionManifest]
 
 _PROGRESS_SECONDS = 0.5
 _SEEDS = 1 << 64
@@ -128,18 +128,18 @@ def _fail(command: Train, channel: Channel, reason: str, *, retry: bool, diverge
     return False
 
 
-def _plan(command: Train, settings: Tables) -> "Plan":
+def _plan(command: Train, settings: Tables) -> "RunSpec":
     """The settings of this run: the service's, with what was asked differently.
 
     Raises:
         ValidationError: a key or value of ``[training]`` that does not exist or is not allowed.
     """
-    from engine.training.run import Plan
+    from engine.training.spec import RunSpec
 
     training = _training(command, settings)
     seed = (training.seed + command.variation.seed + _SEEDS // 2) % _SEEDS - _SEEDS // 2
     training = training.model_copy(update={"seed": seed})
-    return Plan(
+    return RunSpec(
         cycle=command.cycle,
         version=command.version,
         base=command.base,
@@ -168,10 +168,10 @@ def _world_size(command: Train, settings: Tables) -> int:
         return 1
 
 
-def _places(command: Train, paths: Paths) -> "Places":
-    from engine.training.run import Places
+def _places(command: Train, paths: Paths) -> "RunPaths":
+    from engine.training.spec import RunPaths
 
-    return Places(
+    return RunPaths(
         folder=paths.run_folder(command.cycle),
         snapshot=paths.snapshot(command.cycle),
         base=None if command.base is None else paths.version(command.base),

@@ -12,6 +12,7 @@ from engine.data import snapshot
 from engine.data.samples import Dialogue, Message
 from engine.training import run
 from engine.training.reporting.reporter import Silent
+from engine.training.spec import RunPaths, RunSpec
 
 SMALL = ["hidden=32", "layers=2", "heads=4", "feed_forward=64", "context=64"]
 DIALOGUES = [
@@ -34,10 +35,10 @@ def test_a_step_is_trained_with_it(name: str, tmp_path: Path) -> None:
     given += [] if name == "agiformer" else ["tokenizer.vocabulary=400"]
     tables = load(at_home(tmp_path), profile=name, overrides=given).tables
     snapshot.write(tmp_path / "snapshot", [snapshot.Example(one, one.identity, "new") for one in DIALOGUES], [])
-    places = run.Places(tmp_path / "run", tmp_path / "snapshot", None, tmp_path / "versions" / "000001")
+    places = RunPaths(tmp_path / "run", tmp_path / "snapshot", None, tmp_path / "versions" / "000001")
     parts = {part: getattr(tables, part) for part in ("model", "tokenizer", "training")}
     threads = torch.get_num_threads()
-    manifest = run.learn(run.Plan(cycle=1, version=1, base=None, settings={}, **parts), places, Silent())
+    manifest = run.learn(RunSpec(cycle=1, version=1, base=None, settings={}, **parts), places, Silent())
     torch.set_num_threads(threads)
     assert manifest.metrics["steps"] == 1
     assert manifest.family == ("agiformer" if name == "agiformer" else "thor")

@@ -55,7 +55,7 @@ from engine.training.objectives.base import ReferenceModel
 from engine.training.objectives.cross_entropy import Loss
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.reporting.reporter import Figures, Silent, Stopped
-from engine.training.run import Places, Plan
+from engine.training.spec import RunPaths, RunSpec
 from tests.daemon.workers.server.harness import make_version
 from tests.engine.cuda.pretended import Gpu, gpu
 from tests.engine.training.conftest import MODEL, TRAINING, Recording, dialogues
@@ -238,7 +238,7 @@ def both(compute, dtype: torch.dtype, trained: FamilyName | None = None) -> dict
 def stopped_and_resumed(**training: object) -> list[str]:
     """The sums of the weights that a run publishes, undisturbed and stopped on its way."""
     settings = TrainingSettings.model_validate(TRAINING.model_dump() | {"device": "cuda", "max_steps": 4} | training)
-    plan = Plan(
+    plan = RunSpec(
         cycle=1, version=1, base=None, model=MODEL, tokenizer=TokenizerSettings(kind="bytes"), training=settings,
         settings={},
     )  # fmt: skip
@@ -249,7 +249,7 @@ def stopped_and_resumed(**training: object) -> list[str]:
         snapshot.write(Path(name) / "snapshot", examples, [])
         for stops in ([], [2]):
             folder = Path(name) / f"{len(stops)} stops"
-            places = Places(folder / "run", Path(name) / "snapshot", None, folder / "versions" / "000001")
+            places = RunPaths(folder / "run", Path(name) / "snapshot", None, folder / "versions" / "000001")
             for stop in stops:
                 with contextlib.suppress(Stopped):
                     run.learn(plan, places, Recording(stop_at=stop))

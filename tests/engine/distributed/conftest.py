@@ -19,7 +19,7 @@ from engine.data import snapshot
 from engine.data.samples import Dialogue, Message
 from engine.training import run
 from engine.training.reporting.reporter import Figures, Silent
-from engine.training.run import Places, Plan
+from engine.training.spec import RunPaths, RunSpec
 
 REPOSITORY = Path(__file__).parents[3]
 FAMILIES = {
@@ -79,7 +79,7 @@ class Ranks:
             for _ in range(count)
         ]  # fmt: skip
 
-    def __call__(self, plan: Plan, places: Places, size: int = 2, **order: object) -> list[Run]:
+    def __call__(self, plan: RunSpec, places: RunPaths, size: int = 2, **order: object) -> list[Run]:
         """What each of ``size`` ranks says of a run."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -122,9 +122,9 @@ def ranks() -> Iterator[Ranks]:
 def plan():
     """``plan(strategy, **training)``."""
 
-    def make(strategy: str = "ddp", family: str = "thor", **training: object) -> Plan:
+    def make(strategy: str = "ddp", family: str = "thor", **training: object) -> RunSpec:
         distributed = {"strategy": strategy}
-        return Plan(
+        return RunSpec(
             cycle=1,
             version=1,
             base=None,
@@ -152,15 +152,15 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def places(tmp_path, data) -> Places:
-    return Places(tmp_path / "run", data, None, tmp_path / "versions" / "000001")
+def places(tmp_path, data) -> RunPaths:
+    return RunPaths(tmp_path / "run", data, None, tmp_path / "versions" / "000001")
 
 
 @pytest.fixture
 def elsewhere(tmp_path, places):
     """``elsewhere(name)``: the same data, another run."""
 
-    def make(name: str) -> Places:
+    def make(name: str) -> RunPaths:
         return replace(places, folder=tmp_path / name, target=tmp_path / f"version-{name}")
 
     return make
@@ -176,7 +176,7 @@ def alone(data, tmp_path_factory, plan):
         if key not in known:
             home = tmp_path_factory.mktemp("alone")
             watch = Watch()
-            run.learn(plan(**training), Places(home / "run", data, None, home / "version"), watch)
+            run.learn(plan(**training), RunPaths(home / "run", data, None, home / "version"), watch)
             known[key] = watch, home / "version"
         return known[key]
 

@@ -15,7 +15,7 @@ from engine.distributed import run as together
 from engine.distributed.meeting import Meeting
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.reporting.reporter import Figures, Silent
-from engine.training.run import Places, Plan
+from engine.training.spec import RunPaths, RunSpec
 
 
 class Watched(Silent):
@@ -67,9 +67,9 @@ def carry_out(order: dict, meeting: Meeting) -> dict:
         if meeting.rank:
             together.follow(meeting)
         else:
-            plan = Plan.model_validate_json(order["plan"])
+            plan = RunSpec.model_validate_json(order["plan"])
             folder, snapshot, base, target = (Path(text) if text else None for text in order["places"])
-            together.lead(meeting, plan, Places(folder, snapshot, base, target), watched)
+            together.lead(meeting, plan, RunPaths(folder, snapshot, base, target), watched)
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
     return {

@@ -17,6 +17,7 @@ from torch import Tensor
 import engine.training.run as run
 from engine.training import checkpoint
 from engine.training.reporting.reporter import Silent
+from engine.training.spec import RunPaths, RunSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,7 +70,7 @@ def child(order: dict) -> None:
     assert folder
     assert snapshot
     assert target
-    run.learn(run.Plan.model_validate_json(order["plan"]), run.Places(folder, snapshot, base, target), Silent())
+    run.learn(RunSpec.model_validate_json(order["plan"]), RunPaths(folder, snapshot, base, target), Silent())
 
 
 for line in sys.stdin:

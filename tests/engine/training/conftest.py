@@ -18,7 +18,7 @@ from engine.data import snapshot
 from engine.data.samples import Conversation, Dialogue, Message
 from engine.training.reporting.inspection import CloseUp
 from engine.training.reporting.reporter import Figures
-from engine.training.run import Places, Plan
+from engine.training.spec import RunPaths, RunSpec
 
 REPOSITORY = Path(__file__).parents[3]
 MODEL = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=64, dropout=0.1)
@@ -101,15 +101,15 @@ def places(tmp_path, conversations):
     """A home with a snapshot in it."""
     examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
     snapshot.write(tmp_path / "snapshot", examples, [])
-    return Places(tmp_path / "run", tmp_path / "snapshot", None, tmp_path / "versions" / "000001")
+    return RunPaths(tmp_path / "run", tmp_path / "snapshot", None, tmp_path / "versions" / "000001")
 
 
 @pytest.fixture(scope="session")
 def plan():
     """``plan(learning_rate=..., ...)``: the small run, with keys of ``[training]`` that differ."""
 
-    def make(version: int = 1, base: int | None = None, **training: object) -> Plan:
-        return Plan(
+    def make(version: int = 1, base: int | None = None, **training: object) -> RunSpec:
+        return RunSpec(
             cycle=version,
             version=version,
             base=base,
@@ -132,7 +132,9 @@ class Attempts:
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
-    def __call__(self, plan: Plan, places: Places, kill_after: float = 0.0, kill_at: int = 0, tear_at: int = 0) -> int:
+    def __call__(
+        self, plan: RunSpec, places: RunPaths, kill_after: float = 0.0, kill_at: int = 0, tear_at: int = 0
+    ) -> int:
         """The exit status of one attempt: negative when a signal ended it."""
         paths = [str(path) for path in (places.folder, places.snapshot, places.base or "", places.target)]
         kills = {"kill_after": kill_after, "kill_at": kill_at, "tear_at": tear_at}

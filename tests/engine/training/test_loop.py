@@ -26,6 +26,7 @@ from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.optimizers.adamw import AdamW
 from engine.training.reporting.reporter import Stopped
+from engine.training.spec import RunRecord
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
@@ -66,7 +67,7 @@ def test_a_few_dialogues_are_learned_by_heart(places, plan, recording):
 def test_figures_are_true(places, plan, recording):
     seen = recording()
     manifest = run.learn(plan(), places, seen)
-    record = run.Record.model_validate_json((places.folder / "run.json").read_bytes())
+    record = RunRecord.model_validate_json((places.folder / "run.json").read_bytes())
     assert (record.dtype, record.threads) == ("bfloat16", 1)
     steps = seen.began[0][1]
     assert [figures.step for figures in seen.figures] == list(range(1, steps + 1))

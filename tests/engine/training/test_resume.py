@@ -15,6 +15,7 @@ from engine.device import ImpossiblePlacementError
 from engine.manifest import verify
 from engine.training import run
 from engine.training.reporting.reporter import Stopped
+from engine.training.spec import RunPaths
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def undisturbed(attempt, plan, conversations, tmp_path_factory):
     home = tmp_path_factory.mktemp("quiet")
     examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
     snapshot.write(home / "snapshot", examples, [])
-    assert attempt(plan(), run.Places(home / "run", home / "snapshot", None, home / "version")) == 0
+    assert attempt(plan(), RunPaths(home / "run", home / "snapshot", None, home / "version")) == 0
     return verify(home / "version").sha256
 
 

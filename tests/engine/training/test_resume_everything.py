@@ -21,7 +21,7 @@ from engine.manifest import verify
 from engine.training import run
 from engine.training.loop import total_steps
 from engine.training.reporting.reporter import Stopped
-from engine.training.run import Places, Plan
+from engine.training.spec import RunPaths, RunSpec
 
 EVERYTHING = {
     "optimizer": "muon",
@@ -53,11 +53,11 @@ WITHOUT_BLOCKS = {"char_lstm"}
 class Story:
     """A second cycle of one family, its undisturbed end, and room for others."""
 
-    plan: Plan
+    plan: RunSpec
     home: Path
-    quiet: Places
+    quiet: RunPaths
 
-    def elsewhere(self, name: str) -> Places:
+    def elsewhere(self, name: str) -> RunPaths:
         """The same run in a folder of its own."""
         return replace(self.quiet, folder=self.home / name, target=self.home / "versions" / name)
 
@@ -84,17 +84,17 @@ def story(request, attempt, plan, conversations, tmp_path_factory):
         ]
         snapshot.write(home / name, examples, [])
     base = home / "versions" / "000001"
-    assert attempt(first, Places(home / "run-1", home / "snapshot-1", None, base)) == 0
-    quiet = Places(home / "quiet", home / "snapshot-2", base, home / "versions" / "quiet")
+    assert attempt(first, RunPaths(home / "run-1", home / "snapshot-1", None, base)) == 0
+    quiet = RunPaths(home / "quiet", home / "snapshot-2", base, home / "versions" / "quiet")
     assert attempt(second, quiet) == 0
     return Story(second, home, quiet)
 
 
-def lines(places: Places) -> Iterator[dict]:
+def lines(places: RunPaths) -> Iterator[dict]:
     yield from map(json.loads, (places.folder / "metrics.jsonl").read_text().splitlines())
 
 
-def check_equal(story: Story, found: Places) -> None:
+def check_equal(story: Story, found: RunPaths) -> None:
     """Weights, averages, optimizer, progress, losses, norms and the data they came from."""
     one, other = verify(story.quiet.target), verify(found.target)
     assert other.sha256 == one.sha256
@@ -111,7 +111,7 @@ def check_equal(story: Story, found: Places) -> None:
     assert sorted(histories[0], key=str) == sorted(histories[1], key=str)
 
 
-def damage_newest(places: Places, draw: random.Random) -> None:
+def damage_newest(places: RunPaths, draw: random.Random) -> None:
     """Flip a byte of the newest checkpoint, cut a file of it short, or take one away."""
     folder = places.folder / "checkpoints"
     steps = sorted(path for path in folder.glob("[0-9]*")) if folder.exists() else []
@@ -128,7 +128,7 @@ def damage_newest(places: Places, draw: random.Random) -> None:
     file.write_bytes(content if how == "flip" else content[:at])
 
 
-def kill_until_done(attempt, story: Story, places: Places, draw: random.Random, damages: float) -> int:
+def kill_until_done(attempt, story: Story, places: RunPaths, draw: random.Random, damages: float) -> int:
     """Kill the run again and again, later and later; how often it was."""
     kills = 0
 
