@@ -11,7 +11,7 @@ its own in `engine/models`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.families.family import Family, Shape
+from engine.families.family import Family, ModelShape
 from engine.section import Length
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.models.base import LanguageModel
 
 
-class MeanShape(Shape):
+class MeanShape(ModelShape):
     """Without keys of its own; ``layers`` has no effect."""
 
     layers: int = 1

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from engine.families.family import Shape
+from engine.families.family import ModelShape
 from engine.families.table import FAMILIES, FamilyName
 from engine.families.thor import RopeScaling
 from engine.section import Depth, Length, LengthOrNone, Rounds, Section, Width, WidthOrNone
@@ -67,7 +67,7 @@ class ModelSettings(Section):
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Dropout probability during training.")
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> ModelShape:
         """The preset with this table's own values in place of its."""
         family = FAMILIES[self.family]
         preset = family.presets[self.preset or family.default]

@@ -29,7 +29,7 @@ class Group:
         return found
 
     def any(self, flag: bool) -> bool:
-        """Whether a rank says so."""
+        """Whether the flag is set on at least one rank."""
         return self.sum(float(flag))[0] > 0
 
     def barrier(self) -> None:

@@ -62,7 +62,7 @@ class Meeting:
         return said.decode()
 
     def _tell(self, text: str) -> None:
-        """Once."""
+        """Give the others the order, unless they have it."""
         if self._order is not None:
             self._store.set(_ORDER, text)
         self._order = None

@@ -31,7 +31,7 @@ class Replicated(Group):
         self._copies = DistributedDataParallel(_Touched(model))
 
     def own_part(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """All of it."""
+        """The tensors themselves: every rank holds all of them."""
         return tensors
 
     def reduce_gradients(self) -> None:
@@ -39,14 +39,14 @@ class Replicated(Group):
         torch.autograd.backward(self._copies())
 
     def gathered(self, value: Tensor) -> Tensor:
-        """Every rank has it."""
+        """The value itself, which every rank has."""
         return value
 
     def measured(self) -> None:
-        """Nothing was gathered."""
+        """Do nothing: no weights were gathered."""
 
     def any_short(self, short: bool, halvings: int) -> bool:
-        """Whether a rank is: none is in the middle of something with others."""
+        """Whether memory ran out on a rank; none is in the middle of something with others."""
         return self.any(short)
 
     def checkpoints(self, folder: Path, keep: int, keep_every: int) -> Checkpoints:

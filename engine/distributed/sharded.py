@@ -52,10 +52,10 @@ class Sharded(Group):
         return distribute_tensor(whole, weight.device_mesh, weight.placements, src_data_rank=None)
 
     def reduce_gradients(self) -> None:
-        """FSDP2 did, as each block was computed back."""
+        """Do nothing: FSDP2 reduced each gradient as its block went backward."""
 
     def gathered(self, value: Tensor) -> Tensor:
-        """Add the parts up."""
+        """The whole value, from the parts of all ranks."""
         return value.full_tensor() if isinstance(value, DTensor) else value
 
     def measured(self) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from pydantic import model_validator
 
-from engine.families.family import Family, Shape, check_heads
+from engine.families.family import Family, ModelShape, check_heads
 from engine.section import Length, Rounds, Scale, Width
 
 PATCH = 4
 """Bytes in a patch."""
 
 
-class AgiformerShape(Shape):
+class AgiformerShape(ModelShape):
     """What decides the weights of an ``agiformer``. ``context`` counts bytes, ``window`` patches of four."""
 
     heads: Width

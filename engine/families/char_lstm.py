@@ -1,10 +1,10 @@
 """The ``char_lstm`` family. Its network is `engine.models.char_lstm`."""
 
-from engine.families.family import Family, Shape
+from engine.families.family import Family, ModelShape
 from engine.section import Length
 
 
-class CharLstmShape(Shape):
+class CharLstmShape(ModelShape):
     """What decides the weights of a ``char_lstm``; tied, the embedding is the head too."""
 
     context: Length = 2048

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.section import Depth, Length, Section, Width
 
 
-class Shape(Section):
+class ModelShape(Section):
     """What decides the weights of a network, and what they compute. A family adds keys of ``[model]`` that it knows.
 
     Attributes:
@@ -43,7 +43,7 @@ class Family:
     """
 
     network: str
-    presets: Mapping[str, Shape]
+    presets: Mapping[str, ModelShape]
     default: str
     blocks: str | None
     embeddings: frozenset[str]

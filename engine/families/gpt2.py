@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from pydantic import model_validator
 
-from engine.families.family import Family, Shape, check_heads
+from engine.families.family import Family, ModelShape, check_heads
 from engine.section import Length, Scale, Width
 
 
-class Gpt2Shape(Shape):
+class Gpt2Shape(ModelShape):
     """What decides the weights of a ``gpt2`` decoder; inside the feed-forward part it is four times as wide."""
 
     heads: Width

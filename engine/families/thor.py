@@ -5,13 +5,13 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from engine.families.family import Family, Shape, check_heads
+from engine.families.family import Family, ModelShape, check_heads
 from engine.section import Length, LengthOrNone, Scale, Width, WidthOrNone
 
 RopeScaling = Literal["none", "linear", "ntk", "llama3", "yarn"]
 
 
-class ThorShape(Shape):
+class ThorShape(ModelShape):
     """What decides the weights of a ``thor`` decoder, and what they compute."""
 
     heads: Width

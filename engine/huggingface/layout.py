@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from engine.config.model import ModelSettings
-from engine.families.family import Shape
+from engine.families.family import ModelShape
 from engine.families.gpt2 import Gpt2Shape
 from engine.families.thor import RopeScaling, ThorShape
 from engine.foreign_model import ForeignModelError
@@ -197,7 +197,7 @@ def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, Js
     return {"model_type": f"thord-{model.family}", "max_position_embeddings": shape.context, **own}
 
 
-def zero_biases(described: Mapping[str, JsonValue], shape: Shape) -> dict[str, int]:
+def zero_biases(described: Mapping[str, JsonValue], shape: ModelShape) -> dict[str, int]:
     """Names and lengths of biases that the layout in ``described`` needs, and the model has not: zeros."""
     if not isinstance(shape, ThorShape) or not described.get("attention_bias"):
         return {}

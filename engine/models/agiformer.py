@@ -29,7 +29,7 @@ from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context, check_room
 from engine.models.pages import PAGE, Pool, most_pages
 from engine.models.rotary import frequencies, rotation
-from engine.models.thor import FeedForward, Layer, Linear, RMSNorm
+from engine.models.thor import Linear, RMSNorm, ThorFeedForward, ThorLayer
 
 DECODER_LAYERS = 2
 INIT_DEVIATION = 0.02
@@ -107,7 +107,7 @@ class Agiformer(nn.Module):
         )
         self.frequencies = frequencies(block.width, shape.rope_theta)
         self.reader = FourBytes(vocabulary, shape.hidden)
-        self.layers = nn.ModuleList([Layer(block, dropout) for _ in range(shape.layers)])
+        self.layers = nn.ModuleList([ThorLayer(block, dropout) for _ in range(shape.layers)])
         self.thinking = Thinking(block, dropout) if shape.thinking_steps else None
         self.norm = RMSNorm(shape.hidden, shape.norm_epsilon)
         self.start = nn.Parameter(torch.empty(1, shape.hidden))
@@ -257,7 +257,7 @@ class FourBytes(nn.Module):
         return mixed_BND
 
 
-class Thinking(Layer):
+class Thinking(ThorLayer):
     """One refinement block, whose change a gate lets through channel by channel."""
 
     def __init__(self, block: ThorShape, dropout: float) -> None:
@@ -277,7 +277,7 @@ class ByteDecoder(nn.Module):
     def __init__(self, block: ThorShape, dropout: float) -> None:
         super().__init__()
         self.norms = nn.ModuleList([RMSNorm(block.hidden, block.norm_epsilon) for _ in range(DECODER_LAYERS)])
-        self.layers = nn.ModuleList([FeedForward(block) for _ in range(DECODER_LAYERS)])
+        self.layers = nn.ModuleList([ThorFeedForward(block) for _ in range(DECODER_LAYERS)])
         self.norm = RMSNorm(block.hidden, block.norm_epsilon)
         self.dropout = dropout
 

@@ -34,7 +34,7 @@ class Gpt2(nn.Module):
         self.vocabulary = vocabulary
         self.context = shape.context
         self.dropout = dropout
-        self.transformer = Decoder(shape, vocabulary, dropout)
+        self.transformer = Gpt2Decoder(shape, vocabulary, dropout)
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
         """Hidden states of packed rows, [B, T, D]; a document has no more positions than the context."""
@@ -86,26 +86,26 @@ class Gpt2(nn.Module):
         return normed_BTD
 
 
-class Decoder(nn.Module):
+class Gpt2Decoder(nn.Module):
     """The weights under ``transformer.``."""
 
     def __init__(self, shape: Gpt2Shape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.wte = Embedding(vocabulary, shape.hidden)
         self.wpe = Embedding(shape.context, shape.hidden)
-        self.h = nn.ModuleList([Layer(shape, dropout) for _ in range(shape.layers)])
+        self.h = nn.ModuleList([Gpt2Layer(shape, dropout) for _ in range(shape.layers)])
         self.ln_f = LayerNorm(shape.hidden, shape.norm_epsilon)
 
 
-class Layer(nn.Module):
+class Gpt2Layer(nn.Module):
     """Attention and feed-forward, each behind a norm and around a residual."""
 
     def __init__(self, shape: Gpt2Shape, dropout: float) -> None:
         super().__init__()
         self.ln_1 = LayerNorm(shape.hidden, shape.norm_epsilon)
-        self.attn = Attention(shape)
+        self.attn = Gpt2Attention(shape)
         self.ln_2 = LayerNorm(shape.hidden, shape.norm_epsilon)
-        self.mlp = FeedForward(shape)
+        self.mlp = Gpt2FeedForward(shape)
         self.dropout = dropout
 
     def forward(self, x_BTD: Tensor, attend: Attend) -> Tensor:
@@ -114,7 +114,7 @@ class Layer(nn.Module):
         return x_BTD + F.dropout(self.mlp(self.ln_2(x_BTD)), self.dropout, self.training)
 
 
-class Attention(nn.Module):
+class Gpt2Attention(nn.Module):
     """Attention of H heads; queries, keys and values come from one projection."""
 
     def __init__(self, shape: Gpt2Shape) -> None:
@@ -132,7 +132,7 @@ class Attention(nn.Module):
         return out_BTD
 
 
-class FeedForward(nn.Module):
+class Gpt2FeedForward(nn.Module):
     """Two projections with GELU, in its tanh form, between them."""
 
     def __init__(self, shape: Gpt2Shape) -> None:

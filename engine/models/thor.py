@@ -39,7 +39,7 @@ class Thor(nn.Module):
             shape.width, shape.rope_theta, shape.rope_scaling, shape.rope_factor, shape.rope_trained
         )
         self.magnitude = magnitude(shape.rope_scaling, shape.rope_factor)
-        self.model = Decoder(shape, vocabulary, dropout)
+        self.model = ThorDecoder(shape, vocabulary, dropout)
         self.lm_head = None if shape.tied else Linear(shape.hidden, vocabulary)
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
@@ -94,25 +94,25 @@ class Thor(nn.Module):
         return normed_BTD
 
 
-class Decoder(nn.Module):
+class ThorDecoder(nn.Module):
     """The weights under ``model.``."""
 
     def __init__(self, shape: ThorShape, vocabulary: int, dropout: float) -> None:
         super().__init__()
         self.embed_tokens = Linear(shape.hidden, vocabulary)
-        self.layers = nn.ModuleList([Layer(shape, dropout) for _ in range(shape.layers)])
+        self.layers = nn.ModuleList([ThorLayer(shape, dropout) for _ in range(shape.layers)])
         self.norm = RMSNorm(shape.hidden, shape.norm_epsilon)
 
 
-class Layer(nn.Module):
+class ThorLayer(nn.Module):
     """Attention and feed-forward, each behind a norm and around a residual."""
 
     def __init__(self, shape: ThorShape, dropout: float) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(shape.hidden, shape.norm_epsilon)
-        self.self_attn = Attention(shape)
+        self.self_attn = ThorAttention(shape)
         self.post_attention_layernorm = RMSNorm(shape.hidden, shape.norm_epsilon)
-        self.mlp = FeedForward(shape)
+        self.mlp = ThorFeedForward(shape)
         self.dropout = dropout
 
     def forward(self, x_BTD: Tensor, turn: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
@@ -123,7 +123,7 @@ class Layer(nn.Module):
         return x_BTD + F.dropout(fed_BTD, self.dropout, self.training)
 
 
-class Attention(nn.Module):
+class ThorAttention(nn.Module):
     """Grouped-query attention: H query heads share K key/value heads."""
 
     def __init__(self, shape: ThorShape) -> None:
@@ -149,7 +149,7 @@ class Attention(nn.Module):
         return out_BTD
 
 
-class FeedForward(nn.Module):
+class ThorFeedForward(nn.Module):
     """SwiGLU."""
 
     def __init__(self, shape: ThorShape) -> None:

@@ -24,7 +24,7 @@ from engine.training.objectives.base import B, Objective, Source
 from engine.training.optimizers import registry as optimizers
 from engine.training.recipe import Recipe
 from engine.training.reporting import inspection
-from engine.training.reporting.inspection import CloseUp, Example, Examples
+from engine.training.reporting.inspection import Examples, Inspection, Prediction
 from engine.training.reporting.reporter import Figures, Reporter, Stopped
 from engine.training.schedule import branches_at, learning_rate
 from engine.training.world import ALONE, World
@@ -316,14 +316,14 @@ class Loop(Generic[B]):
         step, every = self._progress.step + 1, self._settings.inspect_every
         if not every or (step % every and step not in (1, self._steps)):
             return
-        examples: list[Example] = []
+        examples: list[Prediction] = []
         if self._examples is not None:
             self._module.eval()
             with self._autocast():
                 examples = self._examples.predict(self._model, self._placement.device)
             self._world.measured()
         histograms = inspection.histograms(self._module) if self._world.whole else {}
-        self._reporter.looked(step, CloseUp(histograms, examples))
+        self._reporter.inspected(step, Inspection(histograms, examples))
 
     def _checkpoint_is_due(self) -> bool:
         settings, step = self._settings, self._progress.step

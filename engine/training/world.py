@@ -55,7 +55,7 @@ class World(Protocol):
         ...
 
     def any(self, flag: bool) -> bool:
-        """Whether a rank says so."""
+        """Whether the flag is set on at least one rank."""
         ...
 
     def any_short(self, short: bool, halvings: int) -> bool:
@@ -93,43 +93,43 @@ class Alone:
     rank, size, here, whole = 0, 1, 1, True
 
     def meet(self, device: torch.device) -> World:
-        """Nobody else comes."""
+        """This process alone: there are no other ranks to meet."""
         return self
 
     def spread(self, model: nn.Module, blocks: Sequence[nn.Module]) -> None:
-        """It stays whole."""
+        """Leave the model as it is: one rank holds all of it."""
 
     def own_part(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """All of it."""
+        """The tensors themselves: one rank holds all of them."""
         return tensors
 
     def reduce_gradients(self) -> None:
-        """They are."""
+        """Do nothing: the gradients of one rank are the mean over ranks."""
 
     def gathered(self, value: Tensor) -> Tensor:
-        """It is."""
+        """The value itself, which is whole."""
         return value
 
     def measured(self) -> None:
-        """Nothing was gathered."""
+        """Do nothing: no weights were gathered."""
 
     def sum(self, *numbers: float) -> list[float]:
-        """Themselves."""
+        """The numbers themselves: there is one rank."""
         return list(numbers)
 
     def any(self, flag: bool) -> bool:
-        """Itself."""
+        """The flag itself: there is one rank."""
         return flag
 
     def any_short(self, short: bool, halvings: int) -> bool:
-        """Itself."""
+        """Whether memory ran out here."""
         return short
 
     def barrier(self) -> None:
-        """Nobody to wait for."""
+        """Return at once: there is no other rank to wait for."""
 
     def checkpoints(self, folder: Path, keep: int, keep_every: int) -> Checkpoints:
-        """As ever."""
+        """The checkpoints in ``folder``; arguments as for `Checkpoints`."""
         return Checkpoints(folder, keep, keep_every)
 
 

@@ -25,7 +25,7 @@ from engine.config.training import TrainingSettings
 
 if TYPE_CHECKING:
     from engine.manifest import VersionManifest
-    from engine.training.reporting.inspection import CloseUp
+    from engine.training.reporting.inspection import Inspection
     from engine.training.reporting.reporter import Figures, Reporter
     from engine.training.spec import RunPaths, RunSpec
 
@@ -233,7 +233,7 @@ class _Report:
         self._validation_loss = loss
         _logger.info("validated", step=step, validation_loss=round(loss, 4), best=best)
 
-    def looked(self, step: int, closeup: "CloseUp") -> None:
+    def inspected(self, step: int, inspection: "Inspection") -> None:
         """A closer look is for the metrics."""
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:

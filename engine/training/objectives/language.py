@@ -44,7 +44,7 @@ class MaskedCrossEntropy:
         return batch.supervised
 
     def backward(self, model: LanguageModel, batch: Batch, scale: float) -> dict[str, Tensor]:
-        """As the Protocol."""
+        """Add the gradient of ``scale`` times the summed loss; the sums are ``loss``, and ``kl`` with a reference."""
         targets_N = _supervised(batch.targets_BT, batch)
         hidden_ND = _hidden(model, batch)
         reference_ND = self._reference_hidden(batch)
@@ -65,7 +65,7 @@ class MaskedCrossEntropy:
 
     @torch.no_grad()
     def measure(self, model: LanguageModel, batch: Batch) -> dict[str, Tensor]:
-        """As the Protocol: the mere cross-entropy, so that what is measured does not depend on how it is learned."""
+        """The summed cross-entropy without smoothing or reference: it measures alike however the model is trained."""
         hidden_ND, targets_N = _hidden(model, batch), _supervised(batch.targets_BT, batch)
         total = torch.zeros((), device=hidden_ND.device)
         at_once = ON_GPU_AT_ONCE if hidden_ND.device.type == "cuda" else _MEASURED_AT_ONCE

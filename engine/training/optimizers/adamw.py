@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from engine.config.training import TrainingSettings
-from engine.training.optimizers.groups import Group
+from engine.training.optimizers.groups import WeightGroup
 
 EPSILON = 1e-8
 
@@ -18,7 +18,7 @@ class AdamW:
     Not `torch.optim.AdamW`, which knows its parameters by number and loads torch's compiler, for a second each run.
     """
 
-    def __init__(self, parts: Sequence[Group], settings: TrainingSettings) -> None:
+    def __init__(self, parts: Sequence[WeightGroup], settings: TrainingSettings) -> None:
         self._settings = settings
         self._groups = parts
         weights = {name: weight for group in parts for name, weight in group.weights.items()}
@@ -27,22 +27,22 @@ class AdamW:
         self._steps = {name: torch.zeros((), device=weight.device) for name, weight in weights.items()}
 
     def step(self, rate: float) -> None:
-        """As the Protocol."""
+        """Move every weight that has a gradient."""
         for group in self._groups:
             self._step(group, rate)
 
     def state(self) -> dict[str, Tensor]:
-        """As the Protocol: ``mean.``, ``square.`` and ``step.NAME``."""
+        """The state by name: ``mean.``, ``square.`` and ``step.NAME``."""
         parts = {"mean": self._means, "square": self._squares, "step": self._steps}
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """As the Protocol."""
+        """The inverse of `state`; other names are ignored."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 
     @torch.no_grad()
-    def _step(self, group: Group, rate: float) -> None:
+    def _step(self, group: WeightGroup, rate: float) -> None:
         moved = {name: weight.grad for name, weight in group.weights.items() if weight.grad is not None}
         adamw(
             [group.weights[name] for name in moved],

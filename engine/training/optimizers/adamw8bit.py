@@ -16,7 +16,7 @@ from torchao.optim.subclass_8bit import OptimState8bit
 
 from engine.config.training import TrainingSettings
 from engine.training.optimizers.adamw import EPSILON
-from engine.training.optimizers.groups import Group
+from engine.training.optimizers.groups import WeightGroup
 
 _BLOCK = 256
 _SMALLEST = 4096
@@ -26,7 +26,7 @@ _SMALLEST = 4096
 class AdamW8bit:
     """Implements `engine.training.optimizers.base.Optimizer`."""
 
-    def __init__(self, parts: Sequence[Group], settings: TrainingSettings) -> None:
+    def __init__(self, parts: Sequence[WeightGroup], settings: TrainingSettings) -> None:
         self._settings = settings
         self._groups = parts
         weights = {name: weight for group in parts for name, weight in group.weights.items()}
@@ -36,14 +36,14 @@ class AdamW8bit:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """As the Protocol."""
+        """Move every weight that has a gradient."""
         for group in self._groups:
             for name, weight in group.weights.items():
                 if weight.grad is not None:
                     self._step(name, weight, weight.grad, rate, group.weight_decay)
 
     def state(self) -> dict[str, Tensor]:
-        """As the Protocol: ``mean.``, ``square.`` and ``step.NAME``; of packed moments codes and scales."""
+        """The state by name: ``mean.``, ``square.`` and ``step.NAME``; of packed moments codes and scales."""
         parts = {"mean": self._means, "square": self._squares}
         moments = {f"{part}.{name}": moment for part, held in parts.items() for name, moment in held.items()}
         found = {f"step.{name}": step for name, step in self._steps.items()}
@@ -55,7 +55,7 @@ class AdamW8bit:
         return found
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """As the Protocol."""
+        """The inverse of `state`; other names are ignored."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 

@@ -18,7 +18,7 @@ class Optimizer(Protocol):
         ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """The inverse of `state`; names that are not its own are of no account."""
+        """The inverse of `state`; names that are not its own are ignored."""
         ...
 
 
@@ -29,15 +29,15 @@ class Together:
         self._parts = parts
 
     def step(self, rate: float) -> None:
-        """As the Protocol."""
+        """Move every weight that has a gradient."""
         for part in self._parts:
             part.step(rate)
 
     def state(self) -> dict[str, Tensor]:
-        """As the Protocol."""
+        """The states of all, by name."""
         return {name: tensor for part in self._parts for name, tensor in part.state().items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """As the Protocol."""
+        """The inverse of `state`; other names are ignored."""
         for part in self._parts:
             part.restore(state)

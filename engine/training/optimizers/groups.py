@@ -16,7 +16,7 @@ from engine.config.training import TrainingSettings
 
 
 @dataclass(frozen=True)
-class Group:
+class WeightGroup:
     """Weights by name that decay alike."""
 
     weights: dict[str, nn.Parameter]
@@ -24,22 +24,24 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Groups:
+class WeightGroups:
     """All weights of a model."""
 
-    matrices: Group
-    embeddings: Group
-    others: Group
+    matrices: WeightGroup
+    embeddings: WeightGroup
+    others: WeightGroup
 
 
-def groups(model: nn.Module, embeddings: Collection[str], settings: TrainingSettings) -> Groups:
+def groups(model: nn.Module, embeddings: Collection[str], settings: TrainingSettings) -> WeightGroups:
     """The weights of ``model`` by group, each in one; ``embeddings`` are names, as its family's facts have them."""
     weights = dict(model.named_parameters())
     rest = {name: weight for name, weight in weights.items() if name not in embeddings}
-    return Groups(
-        matrices=Group({name: weight for name, weight in rest.items() if weight.ndim >= 2}, settings.weight_decay),
-        embeddings=Group(
+    return WeightGroups(
+        matrices=WeightGroup(
+            {name: weight for name, weight in rest.items() if weight.ndim >= 2}, settings.weight_decay
+        ),
+        embeddings=WeightGroup(
             {name: weight for name, weight in weights.items() if name in embeddings}, settings.embedding_weight_decay
         ),
-        others=Group({name: weight for name, weight in rest.items() if weight.ndim < 2}, 0.0),
+        others=WeightGroup({name: weight for name, weight in rest.items() if weight.ndim < 2}, 0.0),
     )

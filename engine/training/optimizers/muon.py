@@ -30,7 +30,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """As the Protocol."""
+        """Move every weight that has a gradient."""
         for name, weight in self._weights.items():
             if weight.grad is None:
                 continue
@@ -42,11 +42,11 @@ class Muon:
             weight.add_(change, alpha=-rate * _LIKE_ADAMW * math.sqrt(max(weight.shape)))
 
     def state(self) -> dict[str, Tensor]:
-        """As the Protocol: ``momentum.NAME``."""
+        """The state by name: ``momentum.NAME``."""
         return {f"momentum.{name}": tensor for name, tensor in self._momenta.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """As the Protocol."""
+        """The inverse of `state`; other names are ignored."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 

@@ -29,7 +29,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Example:
+class Prediction:
     """The end of what came before, what followed, and what was likeliest at each place given the true text before."""
 
     before: str
@@ -38,11 +38,11 @@ class Example:
 
 
 @dataclass(frozen=True)
-class CloseUp:
+class Inspection:
     """Histograms by ``weights/NAME`` and ``gradients/NAME``, and examples from the validation set."""
 
     histograms: Mapping[str, Histogram]
-    examples: Sequence[Example]
+    examples: Sequence[Prediction]
 
 
 def histograms(module: nn.Module) -> dict[str, Histogram]:
@@ -74,11 +74,11 @@ class Examples:
         self._row = rows.batch([0])
 
     @torch.no_grad()
-    def predict(self, model: LanguageModel, device: torch.device) -> list[Example]:
+    def predict(self, model: LanguageModel, device: torch.device) -> list[Prediction]:
         """One forward pass, whatever the family; the model should be in evaluation mode."""
         row = self._row.to(device)
         hidden_TD = model.hidden(row.tokens_BT, row.positions_BT, row.documents_BT)[0]
-        made: list[Example] = []
+        made: list[Prediction] = []
         for number in range(int(row.documents_BT.max()) + 1):
             learned_T = (row.documents_BT[0] == number) & row.supervised_BT[0]
             places_N = learned_T.nonzero()[:_TOKENS_SHOWN, 0]
@@ -87,7 +87,7 @@ class Examples:
                 before_N = row.tokens_BT[0, int(begin_T[0]) : int(places_N[0]) + 1]
                 best_N = model.logits(hidden_TD[places_N]).argmax(-1)
                 made.append(
-                    Example(
+                    Prediction(
                         self._text(before_N)[-_CHARACTERS_BEFORE:],
                         self._text(row.targets_BT[0, places_N]),
                         self._text(best_N),

@@ -24,7 +24,7 @@ from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
 from engine.training.recipe import Recipe
-from engine.training.reporting.inspection import CloseUp
+from engine.training.reporting.inspection import Inspection
 from engine.training.reporting.reporter import Figures, Reporter
 
 _KINDS = ("event", "loss", "validation_loss", "histograms", "parameters")
@@ -125,11 +125,11 @@ class Recorder:
         self._write({"step": step, "validation_loss": _finite(loss), "validation_bits_per_character": _finite(bits)})
         self._further.validated(step, loss, best)
 
-    def looked(self, step: int, closeup: CloseUp) -> None:
+    def inspected(self, step: int, inspection: Inspection) -> None:
         """Record always."""
-        spread = {name: asdict(histogram) for name, histogram in closeup.histograms.items()}
-        self._write({"step": step, "histograms": spread, "examples": [asdict(one) for one in closeup.examples]})
-        self._further.looked(step, closeup)
+        spread = {name: asdict(histogram) for name, histogram in inspection.histograms.items()}
+        self._write({"step": step, "histograms": spread, "examples": [asdict(one) for one in inspection.examples]})
+        self._further.inspected(step, inspection)
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
         """Record always, likewise."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.training.reporting.inspection import CloseUp
+from engine.training.reporting.inspection import Inspection
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Figures:
     memory_bytes: int | None = None
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the reporter asked for it
+class Stopped(Exception):  # noqa: N818 - not an error: the reporter asked for it
     """The run was left at a step border, with a checkpoint to go on from."""
 
 
@@ -57,7 +57,7 @@ class Reporter(Protocol):
         """The validation set was measured after ``step`` steps."""
         ...
 
-    def looked(self, step: int, closeup: CloseUp) -> None:
+    def inspected(self, step: int, inspection: Inspection) -> None:
         """A closer look was taken while ``step`` was, its gradients clipped and its weights not yet moved."""
         ...
 
@@ -88,12 +88,12 @@ class Silent:
     def validated(self, step: int, loss: float, best: bool) -> None:
         """As `Reporter`."""
 
-    def looked(self, step: int, closeup: CloseUp) -> None:
+    def inspected(self, step: int, inspection: Inspection) -> None:
         """As `Reporter`."""
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
         """As `Reporter`."""
 
     def stopping(self) -> bool:
-        """Never."""
+        """False: a silent run is never stopped."""
         return False

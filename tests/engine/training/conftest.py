@@ -16,7 +16,7 @@ from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.samples import Conversation, Dialogue, Message
-from engine.training.reporting.inspection import CloseUp
+from engine.training.reporting.inspection import Inspection
 from engine.training.reporting.reporter import Figures
 from engine.training.spec import RunPaths, RunSpec
 
@@ -58,7 +58,7 @@ class Recording:
     figures: list[Figures] = field(default_factory=list)
     validations: list[tuple[int, float, bool]] = field(default_factory=list)
     stumbles: list[tuple[int, str]] = field(default_factory=list)
-    closeups: list[tuple[int, CloseUp]] = field(default_factory=list)
+    inspections: list[tuple[int, Inspection]] = field(default_factory=list)
 
     def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
         assert done <= total or not total
@@ -72,8 +72,8 @@ class Recording:
     def validated(self, step: int, loss: float, best: bool) -> None:
         self.validations.append((step, loss, best))
 
-    def looked(self, step: int, closeup: CloseUp) -> None:
-        self.closeups.append((step, closeup))
+    def inspected(self, step: int, inspection: Inspection) -> None:
+        self.inspections.append((step, inspection))
 
     def stumbled(self, step: int, action: str, loss: float, gradient_norm: float) -> None:
         self.stumbles.append((step, action))

@@ -71,7 +71,7 @@ def test_it_is_said_once_by_a_run_that_began_twice(places, plan, recording):
 
 def test_a_closer_look_is_taken_at_the_beginning_now_and_then_and_at_the_end(learned, places):
     _, seen, lines = learned
-    assert [step for step, _ in seen.closeups] == [1, 3, 4]
+    assert [step for step, _ in seen.inspections] == [1, 3, 4]
     written = [line for line in lines if "histograms" in line]
     assert [line["step"] for line in written] == [1, 3, 4]
     names = set(registry.module(version.load(places.target, CPU).model).state_dict())
