@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine import artifacts
 from engine.data import snapshot
 from engine.device import ImpossiblePlacementError
 from engine.manifest import verify
@@ -105,7 +104,7 @@ def test_a_resumed_run_keeps_what_it_began_with(attempt, places, plan, undisturb
     (places.folder / "metrics.jsonl").open("a").write('{"step": 7, "loss": 1.0}\n{"step": 8, "lo')
     assert attempt(plan(learning_rate=1e-6, epochs=9, threads=2), places) == 0
     assert verify(places.target).sha256 == undisturbed
-    lines = [artifacts.json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
     trained = [line["step"] for line in lines if "loss" in line]
     assert trained == list(range(1, trained[-1] + 1))
     validated = [line["step"] for line in lines if "validation_loss" in line]
