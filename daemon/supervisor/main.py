@@ -28,8 +28,9 @@ EXIT_FAILED = 1
 EXIT_BAD_CONFIGURATION = 2
 
 _DESCRIPTION = """\
-Keeps a language model learning: watches folders of conversations, trains, judges, and serves the better version.
-Runs in the foreground until SIGTERM; a second one stops it at once. SIGHUP reloads the settings. See also: thorctl."""
+Keep a language model learning: watch folders of conversations, train, evaluate, and serve the better version.
+thord runs in the foreground until SIGTERM; a second SIGTERM stops it at once. SIGHUP reloads the settings.
+See also: thorctl."""
 
 
 def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role] = ROLES) -> int:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role
             machine.check(loaded)
             for warning in loaded.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
-            print(f"the settings are in order; profile {loaded.profile}, {loaded.why}")
+            print(f"the settings are valid; profile {loaded.profile}, {loaded.why}")
         else:
             _run(paths, lambda: load(paths, given.profile, given.settings), notifier, roles)
             _leave()
@@ -101,12 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         "thord", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-H", "--home", metavar="DIR", help="keep everything under DIR")
-    parser.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine")
+    parser.add_argument("--profile", metavar="NAME", help="use the defaults of this profile")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting"
     )
-    parser.add_argument("--check", action="store_true", help="validate the settings and exit")
-    parser.add_argument("--version", action="store_true", help="say which thord this is and exit")
+    parser.add_argument("--check", action="store_true", help="check the settings and exit")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
     return parser
 
 
