@@ -13,7 +13,6 @@ from daemon.supervisor.fair_share import ladder, usage, weights
 from daemon.supervisor.fair_share.ladder import Look, Standing
 from daemon.supervisor.fair_share.usage import Usage
 
-_PAUSE_SECONDS = 5.0
 _REMEMBERED_SECONDS = 300.0
 """So long the level of a run is that of the next one."""
 _logger = log.get(__name__)
@@ -39,6 +38,7 @@ class Governor:
         runs: the processes that give way, now.
         processes: the workers' processes, now.
         minimum: `training.minimum_share` as it is now.
+        pause_seconds: The time between two looks.
     """
 
     def __init__(
@@ -46,7 +46,9 @@ class Governor:
         runs: Callable[[], Mapping[WorkerName, int]],
         processes: Callable[[], Iterable[int]],
         minimum: Callable[[], float],
+        pause_seconds: float = 5.0,
     ) -> None:
+        self._pause_seconds = pause_seconds
         self._find_runs = runs
         self._find_processes = processes
         self._minimum = minimum
@@ -87,7 +89,7 @@ class Governor:
         return run.share if run and run.standing.is_slowed else None
 
     def _wait(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._look)
+        self._timer = asyncio.get_running_loop().call_later(self._pause_seconds, self._look)
 
     def _look(self) -> None:
         self._timer = None

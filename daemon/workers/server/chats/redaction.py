@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 GROUP = "thord.redactors"
 REDACTED = "[redacted]"
-MOST_SECONDS = 10.0
-"""What takes longer is not kept: the answer's client waits meanwhile."""
-
 Hook = Callable[[str], object]
 
 
@@ -32,9 +29,14 @@ class UnredactedError(Exception):
 
 
 class Redaction:
-    """Of one server."""
+    """The redaction of one server's texts.
 
-    def __init__(self) -> None:
+    Args:
+        most_seconds: A text that takes longer is not kept: the answer's client waits meanwhile.
+    """
+
+    def __init__(self, most_seconds: float = 10.0) -> None:
+        self._most_seconds = most_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="redaction")
         self._patterns: Sequence[regex.Pattern[str]] = ()
         self._hooks: Sequence[tuple[str, Hook]] | None = None
@@ -66,12 +68,12 @@ class Redaction:
             raise UnredactedError("the redactors have not ended with an earlier text")
         work = self._thread.submit(self._redacted, texts)
         try:
-            async with asyncio.timeout(MOST_SECONDS):
+            async with asyncio.timeout(self._most_seconds):
                 return await asyncio.wrap_future(work)
         except TimeoutError:
             if work.running():
                 self._overdue = work
-            raise UnredactedError(f"the redactors took longer than {MOST_SECONDS:g} seconds") from None
+            raise UnredactedError(f"the redactors took longer than {self._most_seconds:g} seconds") from None
 
     def _redacted(self, texts: Sequence[str]) -> list[str]:
         hooks = self._load()
@@ -80,9 +82,11 @@ class Redaction:
     def _without(self, text: str, hooks: Sequence[tuple[str, Hook]]) -> str:
         for pattern in self._patterns:
             try:  # some take for ever with some texts; concurrent: the event loop goes on meanwhile
-                text = pattern.sub(REDACTED, text, timeout=MOST_SECONDS, concurrent=True)
+                text = pattern.sub(REDACTED, text, timeout=self._most_seconds, concurrent=True)
             except TimeoutError:
-                message = f"conversation_log.redact: {pattern.pattern!r} took longer than {MOST_SECONDS:g} seconds"
+                message = (
+                    f"conversation_log.redact: {pattern.pattern!r} took longer than {self._most_seconds:g} seconds"
+                )
                 raise UnredactedError(message) from None
         for name, hook in hooks:
             try:

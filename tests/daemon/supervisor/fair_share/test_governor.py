@@ -25,11 +25,10 @@ async def test_a_run_is_said_to_be_slowed_as_long_as_it_lives(process: int, monk
     def starved(look: Look, standing: Standing, minimum: float) -> Standing:
         return Standing(level=2)
 
-    monkeypatch.setattr(governor, "_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(ladder, "after", starved)
     monkeypatch.setattr(governor.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     runs: dict[WorkerName, int] = {"trainer": process}
-    watching = Governor(lambda: runs, lambda: [process], lambda: 0.5)
+    watching = Governor(lambda: runs, lambda: [process], lambda: 0.5, pause_seconds=0.01)
     watching.begin()
     assert watching.slowed_to("trainer") is None
     async with asyncio.timeout(20):

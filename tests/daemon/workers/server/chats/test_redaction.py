@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from daemon.settings.sections import Tables
-from daemon.workers.server.chats import redaction
 from daemon.workers.server.chats.redaction import Redaction, UnredactedError
 from tests.daemon.workers.server.chats.test_conversation_log import (
     PATIENT,
@@ -151,16 +150,12 @@ def test_nobody_is_asked_where_nothing_is_kept(start_server: StartServer, instal
 
 
 @pytest.mark.anyio
-async def test_what_takes_too_long_is_not_kept_nor_waited_for_again(
-    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_takes_too_long_is_not_kept_nor_waited_for_again(tmp_path: Path, install: Install) -> None:
     os.mkfifo(tmp_path / "gate")
     install(**POINTS)
-    monkeypatch.setattr(redaction, "MOST_SECONDS", 0.2)
-    found = Redaction()
+    found = Redaction(most_seconds=0.2)
     with pytest.raises(UnredactedError, match="took longer"):
         await found.of(["WAIT"])
-    monkeypatch.setattr(redaction, "MOST_SECONDS", 20.0)
     with pytest.raises(UnredactedError, match="have not ended with an earlier text"):
         await found.of(["behind it"])
     os.close(await asyncio.to_thread(os.open, tmp_path / "gate", os.O_WRONLY))
@@ -168,12 +163,9 @@ async def test_what_takes_too_long_is_not_kept_nor_waited_for_again(
 
 
 @pytest.mark.anyio
-async def test_a_regular_expression_without_end_is_given_up_and_stops_nothing_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(redaction, "MOST_SECONDS", 1.0)
+async def test_a_regular_expression_without_end_is_given_up_and_stops_nothing_else() -> None:
     endless = "a" * 60 + "!"
-    found = Redaction()
+    found = Redaction(most_seconds=1.0)
     found.apply([r"(a|aa)+$"])
     work = asyncio.ensure_future(found.of([endless]))
     turns = 0
