@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.data import shard, snapshot
+from engine.data.samples import Answer, Labelled, Message, Preference
 from engine.training import dataset, run, speed
 from engine.training.reporting.reporter import Stopped
 from engine.variation import Variation
@@ -99,3 +100,18 @@ def test_a_snapshot_of_before_gives_the_same_choice_and_the_same_rows(places, pl
         recording(),
     )
     assert new.sha256 == old.sha256
+
+
+def test_what_the_objective_does_not_learn_never_reaches_a_shard(places, plan, recording, conversations):
+    """A preference and a labelled text in a snapshot are left out, and nothing of them is learned as text."""
+    others = (
+        Preference(
+            (Message("user", "q"),), (Answer((Message("assistant", "a"),)), Answer((Message("assistant", "b"),)))
+        ),
+        Labelled("some text", "a label"),
+    )
+    folder = places.snapshot.with_name("mixed")
+    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in (*others, *conversations)], [])
+    run.learn(plan(max_steps=1), replace(places, snapshot=folder), recording())
+    parts = [shard.read(places.folder / "data" / name) for name in ("train", "validation")]
+    assert sum(map(len, parts)) == len(conversations)
