@@ -30,7 +30,7 @@ class Sampling:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
     top_logprobs: int | None = None
-    """How many of the likeliest tokens to report with each chosen one. Null: no log-probabilities at all."""
+    """How many of the likeliest tokens to report with each chosen one. None: no log-probabilities at all."""
 
     @property
     def greedy(self) -> bool:
@@ -62,7 +62,7 @@ def _or(said: float | None, otherwise: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
-    """What is to be generated after each prompt of a request."""
+    """What to generate after each prompt of a request."""
 
     max_tokens: int
     """Clipped to the room the context leaves. 0 with ``score_prompt``: only score."""

@@ -21,17 +21,17 @@ class HttpProtocol(BoundedProtocol):
     head_seconds = 30.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """Note whether a new connection came by the Unix socket."""
         super().connection_made(transport)
         self._local = transport.get_extra_info("socket").family == socket.AF_UNIX
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Begin a request, and tell its routes where it came from."""
         super().on_message_begin()
         self.scope["state"] |= {"connection": id(self), "local": self._local}  # no other open one has this number
 
     def error_body(self, status: int, code: str, message: str) -> bytes:
-        """Write an error as OpenAI's API does."""
+        """An error in the shape of OpenAI's API, as JSON."""
         body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         return json.dumps({"error": body}).encode()
 

@@ -95,7 +95,7 @@ class InferenceService:
         return spec
 
     def pin(self, model: str | None) -> int | None:
-        """The version that a model's name insists on; null: whichever serves.
+        """The version that a model's name insists on; None: whichever serves.
 
         Raises:
             ApiError: 404, there is no such model, or its version is not in memory.

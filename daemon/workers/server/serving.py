@@ -108,7 +108,7 @@ async def _serve(context: Context) -> None:
 
 
 def _or_exit(run: Callable[[], None]) -> None:
-    """A server without its engine is none: the supervisor starts a new one."""
+    """End the process if a thread fails: the supervisor starts a new server."""
     try:
         run()
     except Exception:

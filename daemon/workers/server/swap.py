@@ -39,7 +39,7 @@ _logger = log.get(__name__)
 
 
 class Swapper:
-    """Obeys the supervisor. `run` is the thread."""
+    """Carries out the supervisor's commands. `run` is the thread."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Swapper:
             case Reload():
                 self._on_reload()
             case _:
-                _logger.warning("a command that is none of the server's", kind=command.kind)
+                _logger.warning("an unexpected command", kind=command.kind)
 
     def _commit(self, version: int) -> None:
         room = self._make_ready(version)
@@ -114,7 +114,7 @@ class Swapper:
         """Have the version checked and, where it fits beside the one that serves, in memory and warm.
 
         Returns:
-            Where it fits; null: it is refused, and the supervisor knows why.
+            Where it fits; None: it is refused, and the supervisor was told why.
         """
         self._channel.advance(f"preparing version {version_name(version)}")
         started = time.monotonic()
@@ -167,7 +167,7 @@ class Swapper:
         return True
 
     def _bring_back(self, version: int) -> None:
-        """Serve the version again that made way in vain."""
+        """Serve the replaced version again."""
         try:
             if not self._slots.holds(version):
                 self._load_alone(version)

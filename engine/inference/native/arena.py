@@ -1,4 +1,4 @@
-"""Memory that decoding walks through from end to end: side by side, and in pages of 2 MB as far as there are any.
+"""Memory for weights, which decoding reads from end to end: contiguous, and in pages of 2 MB where the system has any.
 
 With small pages a processor looks up each in turn, and fetches nothing beyond one ahead of time.
 """

@@ -1,4 +1,4 @@
-"""What computes a version in the server: the kernel where it can, else the family's own module."""
+"""Which decoder computes a version in the server: the kernel where it can, else the family's own module."""
 
 import logging
 

@@ -85,7 +85,7 @@ class StepGraphs:
         return len(self._graphs)
 
     def step(self, tokens: Sequence[int], rows: Sequence[int], starts: Sequence[int]) -> Tensor | None:
-        """Hidden states [B, 1, D] of a bucket of rows that get one token each; null: compute them plainly."""
+        """Hidden states [B, 1, D] of a bucket of rows that get one token each; None: no graph fits."""
         used = max(starts) + 1
         lengths = [length for count, length in self._graphs if count == len(rows) and length >= used]
         if not lengths or not isinstance(self._cache, KeyValueCache) or self._make_anew is None:

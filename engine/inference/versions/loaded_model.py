@@ -14,7 +14,7 @@ from engine.version import LoadedVersion
 
 @dataclass(frozen=True)
 class PromptSpec:
-    """What writing a prompt needs to know of a version. It stays while its weights make way for another's."""
+    """What writing a prompt needs to know of a version. It stays while its weights are replaced."""
 
     version: int
     tokenizer: Tokenizer

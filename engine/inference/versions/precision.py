@@ -1,4 +1,4 @@
-"""In which numbers a version answers: a table.
+"""The precision in which a version answers: a table.
 
 | `inference.precision` | device | computed by | answers in                                  |
 | --------------------- | ------ | ----------- | ------------------------------------------- |
@@ -23,7 +23,7 @@ from engine.inference.native import decoder
 
 
 def of_model(model: ModelSettings, settings: InferenceSettings) -> Placement:
-    """Where and in what numbers such a model answers.
+    """The device and the precision in which such a model answers.
 
     Raises:
         ImpossiblePlacementError: the settings ask for what this machine does not have.

@@ -32,7 +32,7 @@ class NotNowError(Exception):
 
 
 def check(folder: Path, beside: LoadedModel | None) -> None:
-    """What can be judged without its weights in memory: number, sums, tokenizer.
+    """Judge what can be judged without weights in memory: the version's number, checksums, tokenizer.
 
     Raises:
         UnfitVersionError: it fails one of these.
@@ -46,7 +46,7 @@ def check(folder: Path, beside: LoadedModel | None) -> None:
 
 
 def place(folder: Path, settings: InferenceSettings) -> Placement:
-    """Where and in what numbers a checked version answers.
+    """The device and the precision in which a checked version answers.
 
     Raises:
         UnfitVersionError: its configuration is damaged.
@@ -63,7 +63,7 @@ def room(
 
     Args:
         folder: the version.
-        placement: where and in what numbers it computes.
+        placement: its device and precision.
         rows: how many sequences run on it at once.
         slots: what is in memory.
         limit: bytes that all versions together may take; 0: what the machine has.
@@ -126,7 +126,7 @@ def load(
 
 @contextlib.contextmanager
 def _told_apart(folder: Path) -> Iterator[None]:
-    """Tell faults of the version from those of the machine."""
+    """Turn errors into `UnfitVersionError` where the version is at fault, and `NotNowError` where the machine is."""
     try:
         yield
     except ArtifactError as error:

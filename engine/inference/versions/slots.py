@@ -47,13 +47,13 @@ class WeightSlots:
 
     @property
     def replacing(self) -> bool:
-        """Nothing serves because one version makes way for another: requests wait."""
+        """Nothing serves because one version is taking the place of another: requests wait."""
         with self._changed:
             return self._replaced is not None
 
     @property
     def prompt_spec(self) -> PromptSpec | None:
-        """Of what serves, or of what did before it made way. Null: nothing serves, and no version is on its way."""
+        """Of the version that serves, or is being replaced. None: nothing serves, and no version is on its way."""
         serving = self.serving
         return self._replaced if serving is None else serving.prompt_spec
 
@@ -84,7 +84,7 @@ class WeightSlots:
         return sum(each.weight_bytes for each in models), sum(each.cache.held_bytes for each in models)
 
     def holds(self, version: int) -> bool:
-        """Whether it is in memory, in whatever state."""
+        """Whether a version is in memory, in whatever state."""
         with self._changed:
             return version in self._table
 
@@ -178,7 +178,7 @@ class WeightSlots:
             self._become(swap_policy.abandon(self._table, version))
 
     def enter(self, pin: int | None) -> LoadedModel | None:
-        """Bind a request to the version that serves, or to the one it asked for. Null: one is on its way, wait for it.
+        """Bind a request to the version that serves, or to the one it asked for. None: one is on its way, wait for it.
 
         Raises:
             VersionGoneError: nothing serves, or the version asked for takes no requests.

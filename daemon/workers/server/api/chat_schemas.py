@@ -35,7 +35,7 @@ class ToolCallBody(RequestBody):
 
 
 class ChatMessage(RequestBody):
-    """One turn."""
+    """One message of a conversation."""
 
     rules: ClassVar[Rules] = MESSAGE
 

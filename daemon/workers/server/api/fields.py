@@ -38,7 +38,7 @@ _NEUTRAL = frozenset(
         *("reasoning_format", "parse_tool_calls", "n_keep"),
     }
 )
-"""Labels, hints of speed, and how to show what an answer of thord does not have."""
+"""Labels, hints about speed, and how to show what thord's answers do not have."""
 
 _NO_TOOLS = RefusedField(([],), "this server's models do not call tools; leave it out, or send tool_choice 'none'")
 _NO_CHOICE = RefusedField(("none", "auto"), "this server's models do not call tools; leave it out, or send 'none'")
@@ -126,7 +126,7 @@ _REFUSED: dict[str, RefusedField] = {
     "kv_transfer_params": RefusedField(),
     "vllm_xargs": RefusedField(({},)),
 }
-"""Of completions and chats. What is only of one of them, such as ``suffix``, is no more possible in the other."""
+"""Fields of completions and chats. What only one of them has in OpenAI's API, like ``suffix``, is refused in both."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ MESSAGE = Rules(
     },
     frozenset({"refusal", "annotations", "reasoning_content", "reasoning", "id", "weight"}),
 )
-"""Of a message. What a model thought before is no part of a prompt, as chat templates have it."""
+"""Of a message. Earlier reasoning is left out of prompts, as chat templates do."""
 
 
 def _same(value: JsonValue, other: JsonValue) -> bool:

@@ -102,7 +102,7 @@ def turns_of(messages: Iterable[ChatMessage]) -> list[Message]:
 
 
 def _call(function: FunctionCall, name: str) -> ToolCall:
-    """Arguments are sent as a string of JSON, and templates want what it says. What is no JSON stays a string."""
+    """Arguments are sent as a string of JSON, and templates want what it says. What is not JSON stays a string."""
     arguments = function.arguments
     if isinstance(arguments, str):
         with contextlib.suppress(ValueError, RecursionError):

@@ -140,13 +140,13 @@ class GenerationBody(RequestBody):
 
     @property
     def token_limit(self) -> int | None:
-        """Longest answer; null: as long as it gets."""
+        """The longest answer in tokens; None: no limit but the context."""
         limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return None if limit == NO_LIMIT else limit
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """Stop strings."""
+        """The stop strings that are not empty."""
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(text for text in given if text)
 

@@ -43,7 +43,7 @@ _logger = log.get(__name__)
 
 
 class ConversationLog:
-    """Of one server. `run` is the task that writes to the inbox; it sleeps until something is due."""
+    """The log of one server. `run` is the task that writes to the inbox; it sleeps until something is due."""
 
     def __init__(
         self, database: ChatDatabase, inbox: Path, settings: ConversationLogSettings, metrics: Metrics
@@ -62,7 +62,7 @@ class ConversationLog:
         self._changed.set()
 
     async def add(self, name: str, owner: str, messages: Sequence[Message], answer: str, *, whole: bool) -> None:
-        """Keep an answer, if that is wished.
+        """Keep an answer, if `conversation_log.enabled` is set.
 
         Raises:
             ApiError: 503, it cannot be kept.
@@ -143,7 +143,7 @@ class ConversationLog:
                 await asyncio.wait_for(self._changed.wait(), wait)
 
     async def _write_what_is_due(self) -> float | None:
-        """Seconds until something will be due; null: nothing is known to become so."""
+        """Seconds until something will be due; None: nothing waits to become due."""
         while (batch := await self._database.run(_take_batch)) is not None:
             number, lines = batch
             file = self._folder / f"{number}.jsonl"
@@ -155,7 +155,7 @@ class ConversationLog:
         return None if first is None else max(first - time.time(), 0.0)
 
     async def _redacted(self, texts: Sequence[str]) -> list[str] | None:
-        """The texts as they may be written; null: they must not be."""
+        """The texts as they may be written; None: they must not be written."""
         try:
             return await self._redaction.of(texts)
         except UnredactedError as error:

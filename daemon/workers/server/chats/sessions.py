@@ -34,7 +34,7 @@ class Session:
 
 
 class Sessions:
-    """Those of every client; one sees only its own."""
+    """The sessions of every client; a client sees only its own."""
 
     def __init__(self, database: ChatDatabase, settings: SessionSettings) -> None:
         self.settings = settings
@@ -84,7 +84,7 @@ class Sessions:
         await self._database.run(write)
 
     async def list(self, owner: str) -> list[JsonValue]:
-        """All of a client's, newest first."""
+        """All sessions of a client, newest first."""
 
         def read(database: sqlite3.Connection) -> list[JsonValue]:
             self._forget_old(database, owner, time.time())
@@ -94,7 +94,7 @@ class Sessions:
         return await self._database.run(read)
 
     async def describe(self, owner: str, name: str) -> dict[str, JsonValue]:
-        """One of them with all that was said.
+        """A session with all that was said.
 
         Raises:
             ApiError: 404, there is none of this name.
@@ -114,7 +114,7 @@ class Sessions:
         return await self._database.run(read)
 
     async def delete(self, owner: str, name: str) -> None:
-        """Forget one.
+        """Forget a session.
 
         Raises:
             ApiError: 404, there is none of this name.

@@ -25,7 +25,7 @@ from engine.tokenizers.base import Tokenizer
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The route."""
+    """The route of this module."""
     routes = APIRouter(tags=["generation"])
 
     @routes.post("/v1/chat/completions", openapi_extra=described(ChatBody))
@@ -84,7 +84,7 @@ class _Turn:
         self._created = int(time.time())
 
     def envelope(self, kind: str, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
-        """What is around the choices, in an answer and in each event of a stream."""
+        """An answer, or an event of a stream, around its choices."""
         return {
             "id": self._id,
             "object": kind,
@@ -109,12 +109,12 @@ class _Turn:
         return {**self.envelope("chat.completion", answer, choices), "usage": usage}
 
     async def keep(self, answer: Answer, results: Sequence[Result]) -> None:
-        """Remember a single answer where that is wished: in its session, and to be learned.
+        """Remember a single answer: in its session, and for the conversation log, where these are in use.
 
-        What is no answer of the assistant's is not learned, and what goes on with a turn is learned with it.
+        Only answers of the assistant are learned; one that continues a message is learned together with it.
 
         Raises:
-            ApiError: it cannot be remembered in its session. That it cannot be learned is no reason to refuse it.
+            ApiError: it cannot be remembered in its session. An answer that cannot be learned is not refused.
         """
         if len(results) != 1:
             return

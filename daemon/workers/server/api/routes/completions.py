@@ -21,7 +21,7 @@ from engine.inference.requests import Delta, Finished, PromptScored, Scored
 from engine.tokenizers.base import Tokenizer
 
 DEFAULT_TOKENS = 16
-"""Of a completion whose client names no limit: OpenAI's, and vLLM's. A text, unlike a chat, need not end by itself."""
+"""The limit of a completion that names none, as with OpenAI and vLLM: a text, unlike a chat, need not end by itself."""
 
 
 class Completion:
@@ -37,7 +37,7 @@ class Completion:
         self.created = int(time.time())
 
     def envelope(self, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
-        """What is around the choices, in an answer and in each event of a stream."""
+        """An answer, or an event of a stream, around its choices."""
         return {
             "id": self.id,
             "object": "text_completion",
@@ -106,7 +106,7 @@ class Completion:
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The route."""
+    """The route of this module."""
     routes = APIRouter(tags=["generation"])
 
     @routes.post("/v1/completions", openapi_extra=described(CompletionBody))
