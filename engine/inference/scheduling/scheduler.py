@@ -9,7 +9,7 @@ must be empty in time (`engine.inference.scheduling.deadlines`).
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.inference.requests import (
     Bound,
@@ -33,8 +33,7 @@ from engine.inference.scheduling.fair_queue import FairQueue
 from engine.inference.scheduling.versions import ServedModel, Versions
 
 
-@dataclass(frozen=True, slots=True)
-class Iteration:
+class Iteration(NamedTuple):
     """What one iteration of a version computes, and whose it is."""
 
     version: int
