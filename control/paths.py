@@ -237,7 +237,7 @@ def find_running(home: str | None = None) -> Paths:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a path exists, as far as this user can see: unlike `Path.exists`, a closed folder is no error."""
+    """Whether a path exists, as far as this user can see. Unlike for `Path.exists`, a closed folder is not an error."""
     return os.access(path, os.F_OK)
 
 

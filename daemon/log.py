@@ -101,7 +101,7 @@ def _named(process: str) -> Processor:
 
 
 def _as_json_has_it(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """What is no finite number is null: JSON has no word for it."""
+    """Replace numbers that are not finite by null, because JSON cannot express them."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in event.items()
     }

@@ -135,7 +135,7 @@ class TrainProgress(Message):
 
 
 class PhaseProgress(Message):
-    """How far a run or an evaluation is with what is no step of training. ``eta_seconds`` counts to its end."""
+    """How far a run or an evaluation is with work other than training steps. ``eta_seconds`` counts to its end."""
 
     kind: Literal["phase_progress"] = "phase_progress"
     request: int
@@ -407,7 +407,7 @@ _TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(ToWorker)
 
 
 class BadMessageError(ValueError):
-    """A line that is no message of this protocol."""
+    """A line that is not a message of this protocol."""
 
 
 def encode(message: Message) -> bytes:
@@ -419,7 +419,7 @@ def decode_from_worker(line: bytes) -> FromWorker:
     """Read one line that a worker sent.
 
     Raises:
-        BadMessageError: it is no message.
+        BadMessageError: it is not a message.
     """
     try:
         return _FROM_WORKER.validate_json(line)
@@ -431,7 +431,7 @@ def decode_to_worker(line: bytes) -> ToWorker:
     """Read one line that the supervisor sent.
 
     Raises:
-        BadMessageError: it is no message.
+        BadMessageError: it is not a message.
     """
     try:
         return _TO_WORKER.validate_json(line)

@@ -15,10 +15,10 @@ _NUMBERS = re.compile(r"(\*|[0-7])(?:-([0-7]))?(?:/([1-9]\d*))?")
 
 
 def trigger(expression: str) -> BaseTrigger:
-    """When it rings, in local time.
+    """The trigger for an expression of five fields, in local time.
 
     Raises:
-        ValueError: it is not as crontab(5) has it.
+        ValueError: the expression is not valid according to crontab(5).
     """
     fields = expression.split()
     if len(fields) != 5:

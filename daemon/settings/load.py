@@ -171,7 +171,7 @@ def _read_toml(file: Path, faults: list[str]) -> Table:
 
 
 def _explained(error: tomllib.TOMLDecodeError, file: Path) -> str:
-    """What is wrong, and for a section that stands there twice (``thord.toml`` has every one) what to do."""
+    """What is wrong; for a section that occurs twice, also what to do (``thord.toml`` already has every section)."""
     again = re.search(r"Cannot declare \((.*?),?\) twice \(at line (\d+)", str(error))
     if again is None:
         return f"not valid TOML: {error}"
@@ -180,8 +180,8 @@ def _explained(error: tomllib.TOMLDecodeError, file: Path) -> str:
     lines = file.read_text(encoding="utf-8").splitlines()
     first = next((number for number, line in enumerate(lines, 1) if head.match(line)), 0)
     return (
-        f"[{section}] in line {again[2]} is already in line {first}: put its keys there, "
-        "or remove the # from theirs and change the value"
+        f"[{section}] in line {again[2]} repeats line {first}: put its keys there, "
+        "or uncomment the existing lines and change their values"
     )
 
 
@@ -202,7 +202,7 @@ def _put_overrides(layers: _Layers, overrides: Sequence[str]) -> None:
 
 
 def _parse(text: str) -> JsonValue:
-    """A value as TOML would read it; what is no TOML is a plain string, so that quotes can be left out."""
+    """A value as TOML would read it; anything that is not TOML is a plain string, so quotes can be left out."""
     try:
         value: JsonValue = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -218,7 +218,7 @@ def _choose_profile(given: _Layers) -> tuple[str, str]:
 
 
 def _for_family(profile: Table, given: _Layers) -> Table:
-    """A profile without its ``[model]`` where a person chose another family than the one it is written for."""
+    """The profile without its ``[model]`` if the user chose another family than the one it was written for."""
     own = profile.get("model")
     meant = own.get("family", "thor") if isinstance(own, dict) else "thor"
     chosen = given.values.get(("model", "family"))
@@ -256,7 +256,7 @@ def _origins_of_combination(table: Location, message: str, layers: _Layers) -> s
 
 
 def _known_instead(location: Location) -> str:
-    """What could have been meant, else all that is known there."""
+    """The most similar key, or else all keys known there."""
     model: type[BaseModel] = Tables
     for part in location[:-1]:
         field = model.model_fields.get(part)

@@ -1,4 +1,4 @@
-"""Profiles: defaults for a kind of machine, one TOML file each, and the choice of one where nobody made it."""
+"""Profiles: defaults for a kind of machine, one TOML file each; and which one to use if the user chose none."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ _GIB = 1 << 30
 
 
 class UnknownProfileError(Exception):
-    """A name without a file."""
+    """A profile of this name does not exist."""
 
 
 def names() -> list[str]:
-    """Every profile there is."""
+    """The names of all profiles, sorted."""
     return sorted(file.stem for file in share("etc/profiles").glob("*.toml"))
 
 
@@ -20,7 +20,7 @@ def find(name: str) -> Path:
     """The file of a profile.
 
     Raises:
-        UnknownProfileError: there is none of that name.
+        UnknownProfileError: no profile has that name.
     """
     if name not in names():
         raise UnknownProfileError(f"no such profile; known: {', '.join(names())}")

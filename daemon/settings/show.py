@@ -1,4 +1,4 @@
-"""Prints the settings a thord would run with, as JSON; for thorctl while no thord is there to be asked.
+"""Print the settings that thord would run with, as JSON; thorctl uses this while thord is not running.
 
 python -m daemon.settings.show [--home DIR]
 """

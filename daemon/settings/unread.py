@@ -1,6 +1,6 @@
-"""Environment variables of a trainer that people come from: thord reads none of them, and says what it has instead.
+"""Environment variables of another trainer: thord does not read them, and says what to use instead.
 
-Above all a key that somebody believes to guard the API must not be passed over.
+Most important is the API key: nobody should believe that it protects the API when it does not.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ def take(environment: MutableMapping[str, str]) -> tuple[socket.socket, ...]:
     """The sockets handed to this process, taken out of the environment so that no child takes them for its own.
 
     Raises:
-        StartError: one of them is no stream socket that listens.
+        StartError: one of them is not a listening stream socket.
     """
     addressee, count, _ = (environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
     if addressee != str(os.getpid()) or not count.isdecimal():
@@ -32,5 +32,5 @@ def _listener(descriptor: int) -> socket.socket:
     except OSError:
         listens = False
     if not listens:
-        raise StartError(f"systemd handed over descriptor {descriptor}, which is no listening stream socket")
+        raise StartError(f"systemd handed over descriptor {descriptor}, which is not a listening stream socket")
     return given

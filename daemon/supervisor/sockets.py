@@ -132,7 +132,7 @@ def _bind_tcp(api: ApiSettings) -> tuple[socket.socket, ...]:
             api.host or None, api.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
         )
     except socket.gaierror as error:
-        raise StartError(f"api.host = {api.host!r} is no address: {error.strerror}; set api.host") from None
+        raise StartError(f"api.host = {api.host!r} is not an address: {error.strerror}; set api.host") from None
     addresses = list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
     if api.port == 0:
         del addresses[1:]  # each would get a port of its own

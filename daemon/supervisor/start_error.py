@@ -1,4 +1,4 @@
-"""Why thord does not start, where that is no fault of its own."""
+"""Why thord does not start, if the reason lies outside thord."""
 
 
 class StartError(Exception):

@@ -195,7 +195,7 @@ class Supervisor:
         """Start, work until a stop is asked for, stop.
 
         Raises:
-            StartError: something that is no fault of thord's stands in the way.
+            StartError: something outside thord prevents the start.
         """
         asyncio.get_running_loop().set_default_executor(file_threads.begin())
         self._listen_to_signals()

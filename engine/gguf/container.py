@@ -69,7 +69,7 @@ class GgufFile:
 
         Raises:
             ForeignModelError: it is of a type that cannot be decoded.
-            OSError: the file is not to be read, or was cut off meanwhile.
+            OSError: the file cannot be read, or was truncated meanwhile.
         """
         record = self.tensors[name]
         with self.path.open("rb") as stream:
@@ -98,7 +98,7 @@ def read(path: Path) -> GgufFile:
 
     Raises:
         ForeignModelError: it is not a GGUF file, or it is damaged; the message says what to do.
-        OSError: it is not to be read.
+        OSError: it cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:

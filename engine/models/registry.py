@@ -49,7 +49,7 @@ def module(model: LanguageModel) -> nn.Module:
         TypeError: it is none.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"{type(model).__name__} is no torch.nn.Module")
+        raise TypeError(f"{type(model).__name__} is not a torch.nn.Module")
     return model
 
 

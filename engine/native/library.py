@@ -241,7 +241,9 @@ class Kernel:
         """
         losses_N = torch.empty(len(targets_N))
         if len(targets_N) and not 0 <= int(targets_N.min()) <= int(targets_N.max()) < scores_NV.shape[1]:
-            raise IndexError(f"a target is none of {scores_NV.shape[1]} pieces: {targets_N.min()} to {targets_N.max()}")
+            raise IndexError(
+                f"a target is not one of the {scores_NV.shape[1]} pieces: {targets_N.min()} to {targets_N.max()}"
+            )
         self._cross_entropy(
             _TYPES[scores_NV.dtype],
             scores_NV.data_ptr(),

@@ -25,17 +25,19 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
     on from one has neither tokenizer nor sizes of its own.
 
     Raises:
-        ArtifactError: it is no checkpoint, or it or what belongs to it is damaged or gone.
+        ArtifactError: it is not a checkpoint, or it or its run is damaged or missing.
         OSError: the disk is full or refused.
     """
     if not (source / checkpoint.MODEL).exists():
-        raise ArtifactError(f"{source} is no checkpoint; those are folders such as runs/000001/{CHECKPOINTS}/000200")
+        raise ArtifactError(
+            f"{source} is not a checkpoint; checkpoints are folders such as runs/000001/{CHECKPOINTS}/000200"
+        )
     found = checkpoint.read(source)
     run = source.parent.parent if source.parent.name == CHECKPOINTS else runs / source.parent.name
     try:
         record = RunRecord.model_validate_json((run / RECORD).read_bytes())
     except (OSError, ValidationError) as error:
-        raise ArtifactError(f"the run that {source} is of is not to be read: {run / RECORD}: {error}") from error
+        raise ArtifactError(f"cannot read the run that {source} belongs to: {run / RECORD}: {error}") from error
     settings, tokenizer = _outline(record.spec, run, version_at)
     origin = provenance(record, found.progress)
     imported: dict[str, JsonValue] = {"imported": {"from": str(source)}}

@@ -263,7 +263,7 @@ class Loop(Generic[B]):
         self._reporter.stumbled(self._progress.step, "halve the microbatch", math.nan, math.nan)
 
     def _lower_scale(self, norm: float) -> bool:
-        """Whether fp16 overflowed, which is no fault of the step: again, then, with a smaller scale. Else it grows."""
+        """Whether fp16 overflowed: repeat the step with a smaller scale, it is not at fault. Else the scale grows."""
         progress = self._progress
         if progress.loss_scale <= 1.0:
             return False

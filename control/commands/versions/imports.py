@@ -105,7 +105,7 @@ def _check_is_there(path: str) -> None:
             f"there is no folder {path} here; to fetch it from the Hugging Face hub: "
             f"thorctl import starter --from {HUB}{path.removeprefix(HUB)}"
         )
-    raise errors.NotFoundError(f"there is no {path}, or this user may not see it")
+    raise errors.NotFoundError(f"{path} does not exist, or this user may not see it")
 
 
 def _finish(thord: Thord, version: Version, options: ImportOptions, name: str) -> int:

@@ -45,7 +45,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
 """Exception to HTTP status and code."""
 
 KNOWN: tuple[type[Exception], ...] = (ControlError, *ANSWERS)
-"""Everything that is no error of thord's own."""
+"""Every error that thord does not define itself."""
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 

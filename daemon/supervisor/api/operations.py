@@ -108,7 +108,7 @@ class Call:
         """
         text: str = self.request.path_params[name]
         if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-            raise ControlError(404, "not_found", f"{text!r} is no number")
+            raise ControlError(404, "not_found", f"{text!r} is not a number")
         return int(text)
 
     def option(self, name: str, default: int) -> int:
@@ -191,7 +191,7 @@ def check_files(files: tuple[str, ...]) -> None:
         if "\0" in file or not Path(file).is_absolute():
             raise ControlError(422, "bad_request", f"{file!r} is not an absolute path")
         if not is_there(Path(file)):
-            raise ControlError(422, "no_such_file", f"there is no {file}, or thord's user may not see it")
+            raise ControlError(422, "no_such_file", f"{file} does not exist, or thord's user may not see it")
 
 
 def new_request_id() -> str:

@@ -35,7 +35,7 @@ class Imports:
 
         Raises:
             CycleUnderWayError: the trainer may be busy for long.
-            ImportFailedError: it is no model that thord can take over.
+            ImportFailedError: thord cannot import it.
             WorkerLostError: the trainer ended without an answer.
             WorkerUnavailableError: it is stopped, or failed.
             StoreUnavailableError: the disk is full or read-only.

@@ -70,7 +70,7 @@ class CycleWatch:
             self._send(self._cycle.id, self.describe(self._cycle))
 
     def phase(self, progress: PhaseProgress) -> None:
-        """Something came further that is no step of training."""
+        """Something other than a training step made progress."""
         if self._cycle is not None and self._cycle.id == progress.request:
             self._phase = progress
             self._send(progress.request, self.describe(self._cycle))

@@ -201,7 +201,7 @@ class Schedule:
         await self.plan()
 
     def _cycle_ended(self, cycle: Cycle) -> None:
-        if cycle.state is CycleState.CANCELLED:  # whoever cancels wants quiet
+        if cycle.state is CycleState.CANCELLED:  # a cancelled cycle must not start again at once
             self._left, self._owed = self._new + (cycle.conversations or 0), False
             self._plans = {self._begin(self._count_from_now())}
         elif cycle.state is CycleState.PROMOTED:

@@ -35,7 +35,7 @@ async def adopt(store: Store, paths: Paths) -> None:
         try:
             manifest = read_manifest(paths.version(number))
         except artifacts.ArtifactError as error:
-            _logger.warning("a folder among the versions is none", reason=str(error))
+            _logger.warning("a folder among the versions is not a version", reason=str(error))
             continue
         await store.adopt_version(
             Version(

@@ -175,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
             message = decode_from_worker(line)
         except BadMessageError as error:
             # What a stranger said is not logged: it may be a token that somebody mangled.
-            self._refuse(str(error) if self.worker else "its first line is no message")
+            self._refuse(str(error) if self.worker else "its first line is not a message")
             return
         if self.worker is not None and not isinstance(message, Hello):
             self._channel.deliver(self, message)

@@ -207,7 +207,7 @@ class Store:
         """One cycle.
 
         Raises:
-            NoSuchRecordError: there is none of that number.
+            NoSuchRecordError: no record has that number.
         """
         return await self._database.run(lambda: self._cycle(number))
 
@@ -240,7 +240,7 @@ class Store:
         """One version.
 
         Raises:
-            NoSuchRecordError: there is none of that number.
+            NoSuchRecordError: no record has that number.
         """
         return await self._database.run(lambda: self._version(number))
 
@@ -276,7 +276,7 @@ class Store:
         """One version that has its weights.
 
         Raises:
-            NoSuchRecordError: there is none of that number.
+            NoSuchRecordError: no record has that number.
             PurgedError: its weights are gone.
         """
         version = await self.version(number)
@@ -288,7 +288,7 @@ class Store:
         """Have a version keep its weights whatever its age, or no longer.
 
         Raises:
-            NoSuchRecordError: there is none of that number.
+            NoSuchRecordError: no record has that number.
             PurgedError: its weights are gone.
         """
 

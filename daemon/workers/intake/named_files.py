@@ -50,7 +50,7 @@ _LARGEST_PART = 4
 
 
 Reading = Callable[[Path, Signature], AbstractContextManager[None]]
-"""Entered while a file is read; raises UnreadableError where it is not to be read."""
+"""Entered while a file is read; raises UnreadableError if it cannot be read."""
 
 
 class CollectError(Exception):

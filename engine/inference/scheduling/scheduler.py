@@ -241,7 +241,7 @@ class Scheduler:
             sequence.computed += 1
         for sequence, chosen in zip(iteration.choosing, output.chosen, strict=True):
             if chosen is None:
-                self.fail(sequence.request, Failed("internal", "the model computed scores that are no numbers"))
+                self.fail(sequence.request, Failed("internal", "the model computed scores that are not numbers"))
             else:
                 self._append(model, sequence, chosen)
         for sequence in iteration.only_read:

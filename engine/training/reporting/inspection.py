@@ -96,5 +96,5 @@ class Examples:
         return made
 
     def _text(self, ids_N: Tensor) -> str:
-        """Special tokens are no text."""
+        """Special tokens are not text."""
         return self._tokenizer.decode(ids_N.tolist())

@@ -87,7 +87,7 @@ def test_what_processes_cannot_do_together_is_refused(paths: Paths, table: str, 
     ("written", "said"),
     [
         (b"[training\n", "not valid TOML"),
-        (b"a = 1\n[paths]\n#watch = []\n[paths]\nwatch = []\n", "[paths] in line 4 is already in line 2"),
+        (b"a = 1\n[paths]\n#watch = []\n[paths]\nwatch = []\n", "[paths] in line 4 repeats line 2"),
         (b"\xff\xfe", "not UTF-8 at byte 0"),
         (b'profile = "huge"\n', "no such profile; known: a"),
         (b"training = 3\n", "training = 3"),

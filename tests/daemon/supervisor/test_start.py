@@ -183,7 +183,7 @@ def test_systemd_may_listen_for_us_and_who_came_before_is_answered(paths: Paths,
 
 def test_what_systemd_hands_over_must_listen(paths: Paths) -> None:
     with socket.socket() as silent, hand_over(paths.state, silent, silent) as thord:
-        assert "descriptor 3, which is no listening stream socket" in thord.communicate(timeout=20)[1]
+        assert "descriptor 3, which is not a listening stream socket" in thord.communicate(timeout=20)[1]
 
 
 def test_sockets_for_another_process_are_left_alone() -> None:

@@ -84,7 +84,7 @@ def test_one_that_lies_elsewhere_finds_its_run_by_name(places, plan, recording, 
 def test_what_is_none_or_damaged_is_refused_and_leaves_nothing(places, plan, recording, tmp_path):
     run.learn(plan(max_steps=2), places, recording())
     for none in (tmp_path / "nowhere", places.folder, places.folder / "checkpoints"):
-        with pytest.raises(ArtifactError, match=rf"{none} is no checkpoint; those are .*/checkpoints/000200"):
+        with pytest.raises(ArtifactError, match=rf"{none} is not a checkpoint; checkpoints are .*/checkpoints/000200"):
             taken(places, none)
     checkpoint = places.folder / "checkpoints/000002"
     weights = checkpoint / "model.safetensors"
@@ -97,6 +97,6 @@ def test_what_is_none_or_damaged_is_refused_and_leaves_nothing(places, plan, rec
     content[-1] ^= 1
     weights.write_bytes(content)
     (places.folder / "run.json").unlink()
-    with pytest.raises(ArtifactError, match=r"the run that .* is of is not to be read: .*run\.json"):
+    with pytest.raises(ArtifactError, match=r"cannot read the run that .* belongs to: .*run\.json"):
         taken(places, checkpoint)
     assert not versions_in(places)(9).exists()

@@ -104,13 +104,15 @@ async def _check_base(learning: Learning, base: int) -> None:
     await learning.store.whole_version(base)
     found = await asyncio.to_thread(versions.details, learning.paths, base)
     if "damaged" in found:
-        raise ControlError(409, "damaged", f"version {version_name(base)} cannot be gone on from: {found['damaged']}")
+        raise ControlError(
+            409, "damaged", f"version {version_name(base)} cannot be trained further: {found['damaged']}"
+        )
     serving = learning.promotion.serving
     if serving is None:
         return
     served = await asyncio.to_thread(versions.details, learning.paths, serving)
     if found["tokenizer_sha256"] != served.get("tokenizer_sha256"):
-        why = f"version {version_name(base)} has another tokenizer than the one in service, which could not follow it"
+        why = f"version {version_name(base)} has a different tokenizer than the version in service"
         raise ControlError(409, "foreign_tokenizer", why)
 
 
@@ -119,7 +121,7 @@ def _check_corpora(names: Sequence[str], house: House) -> None:
     address, folder = house.service.tables.data.enwik8_address, house.learning.paths.corpora
     missing = [name for name in NAMED if name in names and not address and not (folder / name).exists()]
     if missing:
-        what = f"to learn from {missing[0]}, set data.{missing[0]}_address to where it can be fetched, by http or https"
+        what = f"to learn from {missing[0]}, set data.{missing[0]}_address to its http or https URL"
         raise ControlError(422, "bad_settings", what)
 
 

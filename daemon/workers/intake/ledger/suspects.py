@@ -42,7 +42,7 @@ class Suspects:
         return int(found[4]) if found and Signature(*found[:4]) == signature else 0
 
     def is_poison(self, path: Path, signature: Signature) -> bool:
-        """It is not to be read as it looks now."""
+        """Whether it must not be read in its current state."""
         return self.deaths(path, signature) >= TOO_MUCH
 
     def paths(self) -> set[Path]:

@@ -97,7 +97,7 @@ class Sessions:
         """A session with all that was said.
 
         Raises:
-            ApiError: 404, there is none of this name.
+            ApiError: 404, no session has this name.
         """
 
         def read(database: sqlite3.Connection) -> dict[str, JsonValue]:
@@ -117,7 +117,7 @@ class Sessions:
         """Forget a session.
 
         Raises:
-            ApiError: 404, there is none of this name.
+            ApiError: 404, no session has this name.
         """
 
         def write(database: sqlite3.Connection) -> None:

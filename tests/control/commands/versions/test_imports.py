@@ -112,7 +112,8 @@ def test_a_wheel_of_another_model_is_not_taken(
 
 
 def test_what_only_thord_cannot_see_is_told_apart(stand_in: StandIn, ctl: Ctl, tmp_path: Path) -> None:
-    stand_in.fail("POST", "/v1/imports", 422, "no_such_file", f"there is no {tmp_path}, or thord's user may not see it")
+    reason = f"{tmp_path} does not exist, or thord's user may not see it"
+    stand_in.fail("POST", "/v1/imports", 422, "no_such_file", reason)
     done = ctl("import", "hf", str(tmp_path))
     assert (done.returncode, "under /srv" in done.stderr) == (5, True), done.stderr
 
