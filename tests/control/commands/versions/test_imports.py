@@ -123,7 +123,7 @@ def test_what_only_thord_cannot_see_is_told_apart(stand_in: StandIn, ctl: Ctl, t
     [
         (["hf", "owner/name"], 5, "thorctl import starter --from hub:owner/name"),
         (["hf", "hub:owner/name"], 5, "thorctl import starter --from hub:owner/name"),
-        (["gguf", "nowhere.gguf"], 5, "there is no nowhere.gguf"),
+        (["gguf", "nowhere.gguf"], 5, "nowhere.gguf does not exist"),
         (["starter", "--from", "nowhere"], 5, "for a model on the Hugging Face hub, use --from hub:OWNER/NAME"),
         (["starter", "model.gguf"], 2, "--from model.gguf"),
         (["gguf"], 2, "needs the path"),
