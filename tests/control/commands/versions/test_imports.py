@@ -87,7 +87,7 @@ def test_of_a_repository_only_the_model_is_taken(files: list[str], chosen: str, 
     if isinstance(found, list):
         assert fetching.choose(files, chosen, "owner/name") == found
     else:
-        with pytest.raises(fetching.FetchError, match=found):
+        with pytest.raises(fetching.HubFetchError, match=found):
             fetching.choose(files, chosen, "owner/name")
 
 
