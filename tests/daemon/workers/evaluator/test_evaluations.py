@@ -141,7 +141,7 @@ def test_a_record_stands_only_for_the_same_question(evaluator) -> None:
     first = ask(incumbent=1)
     assert ask(incumbent=3) != first
     evaluator.reload(SETTINGS.model_copy(update={"gate": GateSettings(bootstrap_resamples=499)}))
-    assert ask(incumbent=3)["gate"]["draws"] == 499
+    assert ask(incumbent=3)["gate"]["bootstrap_resamples"] == 499
     (evaluator.paths.version(2) / "evaluation.json").write_text('{"inputs": {"version": 2, "inc')
     assert ask(incumbent=1)["incumbent"] == 1
 
