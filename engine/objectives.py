@@ -3,7 +3,6 @@
 An objective is a file in `engine/training/objectives` with a function ``make``, and a line in `OBJECTIVES`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.data.samples import Kind
@@ -27,10 +26,6 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
 }
 
 
-def held(kinds: Iterable[Kind], objective: str) -> frozenset[Kind]:
-    """Those of ``kinds`` that the objective does not learn.
-
-    Raises:
-        KeyError: there is no such objective.
-    """
-    return frozenset(kinds) - OBJECTIVES[objective].learns
+def is_learned(kind: Kind) -> bool:
+    """Whether there is an objective that learns samples of this kind. All others are held."""
+    return any(kind in entry.learns for entry in OBJECTIVES.values())

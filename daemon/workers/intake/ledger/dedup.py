@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from daemon.workers.intake.ledger.samples import FoundAt, Samples, State
+from engine import objectives
 from engine.data.held_out import is_held_out
 from engine.data.samples import Dialogue, Labelled, Preference, Sample, Text
 from engine.data.segments import DamagedSegmentError
@@ -76,10 +77,10 @@ class Dedup:
         if self._samples.covering(identity):
             return "duplicate"
         match sample:
-            case Preference() | Labelled():
-                self._samples.insert(sample, identity, "held", found)
-                return "held"
-            case Text():
+            case Text() | Preference() | Labelled():
+                if not objectives.is_learned(sample.kind):
+                    self._samples.insert(sample, identity, "held", found)
+                    return "held"
                 self._samples.insert(sample, identity, self._side(sample), found)
                 return "added"
             case Dialogue():
