@@ -9,11 +9,11 @@ _SECONDS = 0.5
 
 
 class Phases:
-    """The phases of one command, such as tokenising or measuring the candidate."""
+    """The phases of one command, known by its id, such as tokenising or measuring the candidate."""
 
-    def __init__(self, channel: Channel, request: int) -> None:
+    def __init__(self, channel: Channel, command: int) -> None:
         self._channel = channel
-        self._request = request
+        self._command = command
         self._activity, self._done = "", 0
         self._began = self._sent = 0.0
 
@@ -28,5 +28,5 @@ class Phases:
         self._sent, self._done = now, done
         left = (now - self._began) * (total - done) / done if 0 < done <= total else None
         self._channel.send(
-            PhaseProgress(request=self._request, activity=activity, done=done, total=total or None, eta_seconds=left)
+            PhaseProgress(to=self._command, activity=activity, done=done, total=total or None, eta_seconds=left)
         )

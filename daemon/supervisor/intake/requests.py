@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 
-from daemon.messages import Collect, Collected, Failure, FromWorker, Ready, Settle, Settled, WorkerName
-from daemon.supervisor.processes.ports import Workers, WorkerUnavailableError
+from daemon.messages import Collect, Collected, Command, FromWorker, Ready, Settle, Settled, WorkerName
+from daemon.supervisor.processes.ports import A, Workers, WorkerUnavailableError
 
 PAUSE = 5.0
 """Seconds after which an intake that is away is asked again, even where it did not report."""
@@ -18,30 +18,33 @@ class IntakeRequests:
         self._came_up = asyncio.Event()
         workers.subscribe(self._observe)
 
-    async def ask(self, command: Collect | Settle) -> Collected | Settled | Failure:
-        """Send a command as soon as the intake is there; its answer.
+    async def collect(self, command: Collect) -> Collected:
+        """Have a snapshot made as soon as the intake is there.
 
         Raises:
             WorkerLostError: it went away before it answered.
+            CommandFailedError: it could not.
         """
+        return await self._ask(command, Collected)
+
+    async def settle(self, command: Settle) -> Settled:
+        """Have conversations settled as soon as the intake is there.
+
+        Raises:
+            WorkerLostError: it went away before it answered.
+            CommandFailedError: it could not.
+        """
+        return await self._ask(command, Settled)
+
+    async def _ask(self, command: Command, expected: type[A]) -> A:
         while True:
             self._came_up.clear()
             try:
-                answer = await self._workers.request("intake", command, lambda message: _answers(command, message))
+                return await self._workers.ask("intake", command, expected)
             except WorkerUnavailableError:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._came_up.wait(), PAUSE)
-            else:
-                if isinstance(answer, Collected | Settled | Failure):
-                    return answer
 
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
         if worker == "intake" and isinstance(message, Ready):
             self._came_up.set()
-
-
-def _answers(command: Collect | Settle, message: FromWorker) -> bool:
-    if isinstance(message, Failure):
-        return message.request == command.cycle
-    awaited = Collected if isinstance(command, Collect) else Settled
-    return isinstance(message, awaited) and message.cycle == command.cycle

@@ -1,20 +1,18 @@
 """Scans: a look through the inbox that a person asks for, instead of waiting for the next cycle."""
 
-from daemon.messages import Failure, FromWorker, Retake, Retaken, Scan, Scanned
-from daemon.supervisor.learning.request_numbers import RequestNumbers
-from daemon.supervisor.processes.ports import Workers
+from daemon.messages import Command, Retake, Retaken, Scan, Scanned
+from daemon.supervisor.processes.ports import A, CommandFailedError, Workers
 
 
 class ScanFailedError(Exception):
-    """The inbox could not be looked through; the message says why."""
+    """The intake could not look through the inbox; the message says why."""
 
 
 class Scans:
     """Has the intake look, and take up again what was set aside."""
 
-    def __init__(self, workers: Workers, numbers: RequestNumbers) -> None:
+    def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._numbers = numbers
 
     async def scan(self, *, retry_quarantine: bool, files: tuple[str, ...] = ()) -> Scanned:
         """Read through every watched folder, and with ``retry_quarantine`` what was refused once more.
@@ -26,34 +24,20 @@ class Scans:
             WorkerUnavailableError: it is not there.
             WorkerLostError: it went away before it answered.
         """
-        command = Scan(request=self._numbers.next(), retry_quarantine=retry_quarantine, files=files)
-
-        def answers(message: FromWorker) -> bool:
-            return isinstance(message, Scanned | Failure) and message.request == command.request
-
-        answer = await self._workers.request("intake", command, answers)
-        if isinstance(answer, Failure):
-            raise ScanFailedError(answer.reason)
-        if not isinstance(answer, Scanned):
-            raise ScanFailedError(f"the intake answered with '{answer.kind}'")
-        return answer
+        return await self._ask(Scan(retry_quarantine=retry_quarantine, files=files), Scanned)
 
     async def retake(self, source: str | None) -> int:
-        """Take up what was set aside of a file, or of all; how many conversations that are.
+        """Take up what was set aside of a file, or of all; the number of conversations.
 
         Raises:
             ScanFailedError: the intake could not.
             WorkerUnavailableError: it is not there.
             WorkerLostError: it went away before it answered.
         """
-        command = Retake(request=self._numbers.next(), source=source)
+        return (await self._ask(Retake(source=source), Retaken)).conversations
 
-        def answers(message: FromWorker) -> bool:
-            return isinstance(message, Retaken | Failure) and message.request == command.request
-
-        answer = await self._workers.request("intake", command, answers)
-        if isinstance(answer, Failure):
-            raise ScanFailedError(answer.reason)
-        if not isinstance(answer, Retaken):
-            raise ScanFailedError(f"the intake answered with '{answer.kind}'")
-        return answer.conversations
+    async def _ask(self, command: Command, expected: type[A]) -> A:
+        try:
+            return await self._workers.ask("intake", command, expected)
+        except CommandFailedError as error:
+            raise ScanFailedError(str(error)) from error

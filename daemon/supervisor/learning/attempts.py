@@ -13,8 +13,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from daemon.messages import Failure, FromWorker
-from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, WorkerUnavailableError
 
 CRASH_PAUSE = 0.5
 FAILURE_PAUSE = 5.0
@@ -43,24 +42,20 @@ class FailedError(Exception):
 
 @contextlib.contextmanager
 def work_of_a_process(*, data_at_fault: bool = True) -> Iterator[None]:
-    """A worker that dies at its work is one attempt cut short.
+    """What it means for a step that its worker died, was away, or failed.
 
     Raises:
-        CutShortError: it did.
+        CutShortError: the step may be tried again.
+        FailedError: it cannot be done.
     """
     try:
         yield
     except (WorkerLostError, WorkerUnavailableError) as error:
         raise CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=data_at_fault) from error
-
-
-def not_done(answer: FromWorker, *, data_at_fault: bool = True) -> CutShortError | FailedError:
-    """What an answer means that is not the one hoped for."""
-    if not isinstance(answer, Failure):
-        return FailedError(f"the worker gave an answer that does not belong here: '{answer.kind}'")
-    if answer.retry:
-        return CutShortError(answer.reason, pause=FAILURE_PAUSE, data_at_fault=False)
-    return FailedError(answer.reason, data_at_fault=data_at_fault, diverged=answer.diverged)
+    except CommandFailedError as error:
+        if error.retry:
+            raise CutShortError(str(error), pause=FAILURE_PAUSE, data_at_fault=False) from error
+        raise FailedError(str(error), data_at_fault=data_at_fault, diverged=error.diverged) from error
 
 
 def pause_seconds(first: float, fruitless: int) -> float:

@@ -25,7 +25,6 @@ from daemon.messages import (
     Collect,
     Collected,
     Evaluate,
-    Evaluated,
     FromWorker,
     PhaseProgress,
     Train,
@@ -35,7 +34,7 @@ from daemon.messages import (
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.learning import attempts, candidates, versions
-from daemon.supervisor.learning.attempts import CutShortError, FailedError, not_done, work_of_a_process
+from daemon.supervisor.learning.attempts import CutShortError, FailedError, work_of_a_process
 from daemon.supervisor.learning.evaluations import Evaluations
 from daemon.supervisor.learning.furthest import Furthest
 from daemon.supervisor.learning.progress import CycleWatch
@@ -43,8 +42,9 @@ from daemon.supervisor.learning.promotion import IncumbentChangedError, NotNowEr
 from daemon.supervisor.learning.settling import Settling
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.store.degradations import Troubles, insist
-from daemon.supervisor.store.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name
+from daemon.supervisor.store.records import Cycle, CycleRequest, Version, VersionState, version_name
 from daemon.supervisor.store.store import CycleField, NoSuchRecordError, Store, StoreUnavailableError
+from engine.artifacts import ArtifactError
 from engine.config.training import TrainingSettings
 from engine.variation import Ending, Variation
 
@@ -284,9 +284,7 @@ class Cycles:
             split=asked.split,
         )
         with work_of_a_process(data_at_fault=False):
-            answer = await self._intake.ask(command)
-        if not isinstance(answer, Collected):
-            raise not_done(answer, data_at_fault=False)
+            answer = await self._intake.collect(command)
         if why := _too_little(answer, command, self._tables().gate.min_conversations):
             return await self._move(cycle, CycleEvent.TOO_LITTLE, conversations=answer.conversations, outcome=why)
         highest = await asyncio.to_thread(versions.highest, self._paths)
@@ -330,22 +328,15 @@ class Cycles:
                 self._watch.train(message)
                 furthest.reached(message.step)
             elif isinstance(message, PhaseProgress):
-                self._watch.phase(message)
+                self._watch.phase(cycle.id, message)
 
         with work_of_a_process():
-            answer = await self._workers.run("trainer", command, on_message)
-        if not isinstance(answer, Trained):
-            raise not_done(answer)
-        candidate = Version(
-            number=answer.version,
-            parent=answer.parent,
-            cycle=cycle.id,
-            created_at=utc_now(),
-            sha256=answer.sha256,
-            parameters=answer.parameters,
-            metrics=answer.metrics,
-        )
-        return await self._move(cycle, CycleEvent.TRAINED, candidate=candidate, metrics=answer.metrics)
+            answer = await self._workers.run("trainer", command, Trained, on_message)
+        try:
+            candidate = await asyncio.to_thread(versions.published, self._paths, answer.version)
+        except ArtifactError as error:
+            raise FailedError(str(error), data_at_fault=False) from error
+        return await self._move(cycle, CycleEvent.TRAINED, candidate=candidate, metrics=candidate.metrics)
 
     async def _evaluate(self, cycle: Cycle) -> Cycle:
         version, incumbent = _version_of(cycle), self._promotion.serving
@@ -353,11 +344,14 @@ class Cycles:
             return await self._promote(cycle)
         if (unworthy := await self._not_worth_judging(cycle, version)) is not None:
             return await self._refuse(cycle, *unworthy)
-        command = Evaluate(request=cycle.id, version=version, incumbent=incumbent, cycle=cycle.id)
+        command = Evaluate(version=version, incumbent=incumbent, cycle=cycle.id, decides=True)
+
+        def on_message(message: FromWorker) -> None:
+            if isinstance(message, PhaseProgress):
+                self._watch.phase(cycle.id, message)
+
         with work_of_a_process():
-            answer = await self._evaluations.run(command, self._tell_phase)
-        if not isinstance(answer, Evaluated):
-            raise not_done(answer)
+            answer = await self._evaluations.run(command, on_message)
         await insist(lambda: self._store.add_metrics(version, answer.metrics), self._troubles)
         metrics = {**(cycle.metrics or {}), **answer.metrics}
         judged = await insist(
@@ -383,10 +377,6 @@ class Cycles:
         return await self._move(
             cycle, CycleEvent.REFUSED, verdict=verdict, gate=gate, outcome=reason, data_at_fault=True
         )
-
-    def _tell_phase(self, message: FromWorker) -> None:
-        if isinstance(message, PhaseProgress):
-            self._watch.phase(message)
 
     async def _promote(self, cycle: Cycle) -> Cycle:
         self._promoting = True

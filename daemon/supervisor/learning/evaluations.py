@@ -2,10 +2,9 @@
 
 import asyncio
 
-from daemon.messages import Evaluate, Evaluated, Failure, FromWorker
+from daemon.messages import Evaluate, Evaluated
 from daemon.supervisor.learning.promotion import Promotion
-from daemon.supervisor.learning.request_numbers import RequestNumbers
-from daemon.supervisor.processes.ports import OnMessage, Workers
+from daemon.supervisor.processes.ports import CommandFailedError, OnMessage, Workers
 from daemon.supervisor.store.store import NoSuchRecordError, Store
 
 
@@ -20,22 +19,22 @@ class Evaluations:
         judging: versions that it measures because a person asked for it.
     """
 
-    def __init__(self, store: Store, workers: Workers, promotion: Promotion, numbers: RequestNumbers) -> None:
+    def __init__(self, store: Store, workers: Workers, promotion: Promotion) -> None:
         self._store = store
         self._workers = workers
         self._promotion = promotion
-        self._numbers = numbers
         self._one_at_a_time = asyncio.Lock()
         self.judging: set[int] = set()
 
-    async def run(self, command: Evaluate, on_message: OnMessage = lambda _: None) -> FromWorker:
+    async def run(self, command: Evaluate, on_message: OnMessage = lambda _: None) -> Evaluated:
         """Have the evaluator do one command; waits for another that is under way. ``on_message`` hears of progress.
 
         Raises:
             WorkerLostError: it ended without an answer.
+            CommandFailedError: it could not be done.
         """
         async with self._one_at_a_time:
-            return await self._workers.run("evaluator", command, on_message)
+            return await self._workers.run("evaluator", command, Evaluated, on_message)
 
     async def judge(self, number: int | None, files: tuple[str, ...]) -> Evaluated:
         """Judge a version (null: the one in service) on files, or on what its own cycle held out.
@@ -53,7 +52,6 @@ class Evaluations:
             raise NoSuchRecordError("there is no version in service yet")
         version = await self._store.whole_version(serving if number is None and serving is not None else number or 0)
         command = Evaluate(
-            request=self._numbers.next(),
             version=version.number,
             incumbent=None if version.number == serving else serving,
             cycle=None if files else version.cycle,
@@ -61,11 +59,8 @@ class Evaluations:
         )
         self.judging.add(version.number)
         try:
-            answer = await self.run(command)
+            return await self.run(command)
+        except CommandFailedError as error:
+            raise EvaluationFailedError(str(error)) from error
         finally:
             self.judging.discard(version.number)
-        if isinstance(answer, Failure):
-            raise EvaluationFailedError(answer.reason)
-        if not isinstance(answer, Evaluated):
-            raise EvaluationFailedError(f"the evaluator answered with '{answer.kind}'")
-        return answer

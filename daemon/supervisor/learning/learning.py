@@ -12,7 +12,6 @@ from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluations import Evaluations
 from daemon.supervisor.learning.imports import Imports
 from daemon.supervisor.learning.promotion import Promotion
-from daemon.supervisor.learning.request_numbers import RequestNumbers
 from daemon.supervisor.learning.schedule import Schedule
 from daemon.supervisor.processes.observed import Observed
 from daemon.supervisor.processes.ports import Workers
@@ -47,8 +46,7 @@ class Learning:
         """
         store = await Store.open(paths.database, paths.backups)
         promotion = Promotion(store, workers, paths, tables, troubles)
-        numbers = RequestNumbers()
-        evaluations = Evaluations(store, workers, promotion, numbers)
+        evaluations = Evaluations(store, workers, promotion)
         cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
         schedule = Schedule(store, cycles, workers, paths, tables, troubles)
         retention = Retention(store, promotion, cycles, evaluations, paths, tables)
@@ -58,8 +56,8 @@ class Learning:
             store=store,
             promotion=promotion,
             evaluations=evaluations,
-            imports=Imports(store, workers, paths, numbers),
-            scans=Scans(workers, numbers),
+            imports=Imports(store, workers, paths),
+            scans=Scans(workers),
             cycles=cycles,
             schedule=schedule,
             retention=retention,

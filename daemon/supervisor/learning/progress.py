@@ -48,8 +48,8 @@ class CycleWatch:
             line.update(self._training.model_dump(mode="json", exclude={"kind"}))
         if (slowed_to := self._slowed_to()) is not None:
             line["slowed_to"] = slowed_to
-        if self._phase is not None and self._phase.request == cycle.id:
-            line.update(self._phase.model_dump(mode="json", exclude={"kind", "request"}))
+        if self._phase is not None and self._cycle is not None and self._cycle.id == cycle.id:
+            line.update(self._phase.model_dump(mode="json", exclude={"kind", "to"}))
         return line
 
     def tell(self, cycle: Cycle) -> None:
@@ -69,11 +69,11 @@ class CycleWatch:
             self._told = self._slowed_to()
             self._send(self._cycle.id, self.describe(self._cycle))
 
-    def phase(self, progress: PhaseProgress) -> None:
-        """Something other than a training step made progress."""
-        if self._cycle is not None and self._cycle.id == progress.request:
+    def phase(self, cycle: int, progress: PhaseProgress) -> None:
+        """Work on a cycle came further that is not a step of training."""
+        if self._cycle is not None and self._cycle.id == cycle:
             self._phase = progress
-            self._send(progress.request, self.describe(self._cycle))
+            self._send(cycle, self.describe(self._cycle))
 
     def end(self, cycle: Cycle) -> None:
         """The cycle has ended."""

@@ -219,10 +219,8 @@ class Promotion:
         """
         for _ in range(DEATHS):
             try:
-                answer = await self._workers.request(
-                    "server",
-                    Prepare(version=version),
-                    lambda message: isinstance(message, Prepared | Refused) and message.version == version,
+                answer: Prepared | Refused = await self._workers.ask(
+                    "server", Prepare(version=version), Prepared, Refused
                 )
             except WorkerUnavailableError:
                 await self._verify(version)
@@ -274,11 +272,7 @@ class Promotion:
             Why the server cannot: it had to drop one version to load the other, and the other failed.
         """
         try:
-            answer = await self._workers.request(
-                "server",
-                Commit(version=version),
-                lambda message: isinstance(message, Serving | Refused) and message.version == version,
-            )
+            answer: Serving | Refused = await self._workers.ask("server", Commit(version=version), Serving, Refused)
         except (WorkerUnavailableError, WorkerLostError):
             return None
         return answer if isinstance(answer, Refused) else None

@@ -3,9 +3,9 @@
 import asyncio
 
 from daemon.cycle import CycleState
-from daemon.messages import Failure, Settle
+from daemon.messages import Settle
 from daemon.supervisor.intake.requests import IntakeRequests
-from daemon.supervisor.processes.ports import WorkerLostError
+from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError
 from daemon.supervisor.store.degradations import FIRST_PAUSE, LONGEST_PAUSE, Troubles, insist
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import Store
@@ -62,7 +62,7 @@ class Settling:
 
     async def _complaint(self, command: Settle) -> str | None:
         try:
-            answer = await self._intake.ask(command)
-        except WorkerLostError as error:
+            await self._intake.settle(command)
+        except (WorkerLostError, CommandFailedError) as error:
             return str(error)
-        return answer.reason if isinstance(answer, Failure) else None
+        return None

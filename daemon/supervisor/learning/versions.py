@@ -11,7 +11,7 @@ from daemon.supervisor.store.records import Version, utc_now
 from daemon.supervisor.store.store import Store
 from engine import artifacts
 from engine.config import renamed
-from engine.manifest import read_manifest
+from engine.manifest import VersionManifest, read_manifest
 
 _logger = log.get(__name__)
 _GONE = "they were already missing when thord recorded the version"
@@ -37,19 +37,31 @@ async def adopt(store: Store, paths: Paths) -> None:
         except artifacts.ArtifactError as error:
             _logger.warning("a folder among the versions is not a version", reason=str(error))
             continue
-        await store.adopt_version(
-            Version(
-                number=number,
-                parent=manifest.parent,
-                cycle=manifest.cycle,
-                created_at=manifest.created_at,
-                sha256=manifest.sha256,
-                parameters=manifest.parameters,
-                metrics=manifest.metrics,
-                previous=manifest.parent,
-                **({} if _has_weights(paths, number) else {"purged_at": utc_now(), "purged_why": _GONE}),
-            )
-        )
+        gone = {} if _has_weights(paths, number) else {"purged_at": utc_now(), "purged_why": _GONE}
+        found = _described(manifest).model_copy(update={"number": number, "previous": manifest.parent, **gone})
+        await store.adopt_version(found)
+
+
+def published(paths: Paths, number: int) -> Version:
+    """A version that a trainer has just published. Blocking.
+
+    Raises:
+        ArtifactError: its manifest cannot be read.
+    """
+    manifest = read_manifest(paths.version(number))
+    return _described(manifest).model_copy(update={"created_at": utc_now()})
+
+
+def _described(manifest: VersionManifest) -> Version:
+    return Version(
+        number=manifest.version,
+        parent=manifest.parent,
+        cycle=manifest.cycle,
+        created_at=manifest.created_at,
+        sha256=manifest.sha256,
+        parameters=manifest.parameters,
+        metrics=manifest.metrics,
+    )
 
 
 def _has_weights(paths: Paths, number: int) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import math
 import os
 import signal
@@ -13,26 +14,14 @@ from dataclasses import replace
 from control.paths import Paths
 from daemon import log
 from daemon.assignment import Assignment
-from daemon.messages import (
-    Evaluate,
-    Evaluated,
-    Failure,
-    FromWorker,
-    Import,
-    Imported,
-    Message,
-    Ready,
-    Reload,
-    Train,
-    Trained,
-    WorkerName,
-)
+from daemon.messages import UNASKED, Command, FromWorker, Message, Reload, WorkerName
 from daemon.settings.sections import SupervisionSettings, Tables
 from daemon.supervisor.fair_share.governor import Governor
 from daemon.supervisor.processes import reaper
+from daemon.supervisor.processes.answers import accepted
 from daemon.supervisor.processes.channel import Channel, Connection
 from daemon.supervisor.processes.output import OutputLog
-from daemon.supervisor.processes.ports import OnMessage, WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.processes.process import WorkerProcess
 from daemon.supervisor.processes.roles import ROLES, Role
 from daemon.supervisor.processes.state import WorkerState
@@ -70,6 +59,7 @@ class Workers:
             name: Worker(role, settings.supervision, self._spawn, self._changed) for name, role in roles.items()
         }
         self._runs = {name: asyncio.Lock() for name in roles}
+        self._ids = itertools.count(UNASKED + 1)
         self._channel = Channel(self._on_hello, self._on_message)
         self._governor = Governor(self._runs_under_way, self._pids, lambda: self._minimum_share)
         self._on_messages: list[Callable[[WorkerName, FromWorker], None]] = []
@@ -181,50 +171,48 @@ class Workers:
         """
         self._workers[worker].send(message)
 
-    async def request(
-        self,
-        worker: WorkerName,
-        message: Message,
-        answers: Callable[[FromWorker], bool],
-    ) -> FromWorker:
-        """Send one message and wait for the first that ``answers`` accepts.
+    async def ask(self, worker: WorkerName, command: Command, *expected: type[A]) -> A:
+        """Number a command, send it, and wait for its answer, which is of one of the ``expected`` types.
 
         Raises:
             WorkerUnavailableError: nobody is there to read it.
             WorkerLostError: the worker went away before it answered.
+            CommandFailedError: it could not be done.
         """
-        return await self._workers[worker].request(message, answers)
+        return accepted(await self._workers[worker].ask(self._numbered(command)), expected)
 
-    async def run(self, worker: WorkerName, command: Train | Import | Evaluate, on_message: OnMessage) -> FromWorker:
-        """Spawn a worker for one command, wait for what it came to (or its `Failure`), let it end.
+    async def run(self, worker: WorkerName, command: Command, expected: type[A], on_message: OnMessage) -> A:
+        """Spawn a worker for one command, wait for its answer, let the worker end.
 
         Cancelling the wait stops the worker, and returns when it is gone.
 
         Raises:
-            WorkerLostError: the process ended without a terminal message.
+            WorkerLostError: the process ended without an answer.
+            CommandFailedError: it could not be done.
         """
-        runner = self._workers[worker]
+        runner, command = self._workers[worker], self._numbered(command)
         async with self._runs[worker]:
             await runner.reaches(WorkerState.STOPPED)
-            ready = runner.expect(lambda message: isinstance(message, Ready))
-            done = runner.expect(_is_terminal)
+            answer = runner.answers.expect(command.id)
             runner.listener = on_message
             runner.start()
             self._arm()
             try:
-                await ready.answer
+                await runner.comes_up()
                 with contextlib.suppress(WorkerUnavailableError):  # it died just now, as the next line will tell
                     runner.send(command)
-                return await done.answer
+                return accepted(await answer, (expected,))
             except asyncio.CancelledError:
                 await self._end_run(runner)
                 raise
             finally:
                 runner.listener = None
-                runner.forget(ready)
-                runner.forget(done)
+                runner.answers.forget(command.id)
                 runner.stop(_FAREWELL_SECONDS)
                 self._arm()
+
+    def _numbered(self, command: Command) -> Command:
+        return command.model_copy(update={"id": next(self._ids)})
 
     async def _end_run(self, runner: Worker) -> None:
         runner.stop(self._supervision.stop_grace_seconds)
@@ -311,7 +299,3 @@ class Workers:
 
 
 _WORTH_A_WARNING = frozenset({WorkerState.HUNG, WorkerState.BACKOFF, WorkerState.FAILED})
-
-
-def _is_terminal(message: FromWorker) -> bool:
-    return isinstance(message, Trained | Imported | Evaluated | Failure)

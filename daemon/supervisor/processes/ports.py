@@ -1,9 +1,11 @@
-"""What cycles and promotions ask of the worker processes, and how it can go wrong. `workers` fulfils it."""
+"""What cycles and promotions ask of the worker processes, and how it can go wrong. `pool.Workers` implements it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from daemon.messages import Evaluate, FromWorker, Import, Message, Train, WorkerName
+from daemon.messages import Answer, Command, FromWorker, Message, WorkerName
+
+A = TypeVar("A", bound=Answer)
 
 OnMessage = Callable[[FromWorker], None]
 """Called in the loop with every message of one run."""
@@ -17,6 +19,20 @@ class WorkerLostError(Exception):
     """The worker went away before it answered; the message says how it ended."""
 
 
+class CommandFailedError(Exception):
+    """The worker could not do what it was asked to; the message says why.
+
+    Attributes:
+        retry: another attempt may help.
+        diverged: a run did not learn but lost what it knew.
+    """
+
+    def __init__(self, reason: str, *, retry: bool = False, diverged: bool = False) -> None:
+        super().__init__(reason)
+        self.retry = retry
+        self.diverged = diverged
+
+
 class Workers(Protocol):
     """The worker processes, as seen by those who give them work."""
 
@@ -27,27 +43,24 @@ class Workers(Protocol):
             WorkerUnavailableError: nobody is there to read it.
         """
 
-    async def request(
-        self,
-        worker: WorkerName,
-        message: Message,
-        answers: Callable[[FromWorker], bool],
-    ) -> FromWorker:
-        """Send one message and wait for the first that ``answers`` accepts.
+    async def ask(self, worker: WorkerName, command: Command, *expected: type[A]) -> A:
+        """Number a command, send it, and wait for its answer, which is of one of the ``expected`` types.
 
         Raises:
             WorkerUnavailableError: nobody is there to read it.
             WorkerLostError: the worker went away before it answered.
+            CommandFailedError: it could not be done.
         """
         ...
 
-    async def run(self, worker: WorkerName, command: Train | Import | Evaluate, on_message: OnMessage) -> FromWorker:
-        """Spawn a worker for one command, wait for what it came to (or its `Failure`), let it end.
+    async def run(self, worker: WorkerName, command: Command, expected: type[A], on_message: OnMessage) -> A:
+        """Spawn a worker for one command, wait for its answer, let the worker end.
 
         Cancelling the wait stops the worker.
 
         Raises:
-            WorkerLostError: the process ended without a terminal message.
+            WorkerLostError: the process ended without an answer.
+            CommandFailedError: it could not be done.
         """
         ...
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from daemon import log
-from daemon.messages import Beat, FromWorker, Message, Ready, Stop, WorkerName
+from daemon.messages import Answer, Beat, Command, FromWorker, Message, Ready, Stop, WorkerName
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.fair_share.usage import Usage
+from daemon.supervisor.processes.answers import AwaitedAnswers
 from daemon.supervisor.processes.channel import Connection
 from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.processes.process import Exit, WorkerProcess
@@ -102,12 +103,6 @@ class Change:
     died: bool
 
 
-@dataclass(frozen=True)
-class _Request:
-    answers: Callable[[FromWorker], bool]
-    answer: asyncio.Future[FromWorker]
-
-
 class Worker:
     """One of the workers of `roles`.
 
@@ -142,7 +137,8 @@ class Worker:
         self._tally = Tally()
         self._restarts = 0
         self._deaths: deque[Death] = deque(maxlen=_DEATHS_SHOWN)
-        self._requests: list[_Request] = []
+        self.answers = AwaitedAnswers()
+        self._ready: asyncio.Future[None] | None = None
         self.listener: Callable[[FromWorker], None] | None = None
         """Is called, in the loop, with every message."""
 
@@ -189,31 +185,31 @@ class Worker:
         if self.state is not WorkerState.RUNNING or not (self._connection and self._connection.send(message)):
             raise WorkerUnavailableError(f"{self.name} is {self.state}")
 
-    async def request(self, message: Message, answers: Callable[[FromWorker], bool]) -> FromWorker:
-        """Send one message and wait for the first that ``answers`` accepts.
+    async def ask(self, command: Command) -> Answer:
+        """Send one command and wait for its answer.
 
         Raises:
             WorkerUnavailableError: it is not ready to read any.
             WorkerLostError: its process ended first.
         """
-        request = self.expect(answers)
+        answer = self.answers.expect(command.id)
         try:
-            self.send(message)
-            return await request.answer
+            self.send(command)
+            return await answer
         finally:
-            self.forget(request)
+            self.answers.forget(command.id)
 
-    def expect(self, answers: Callable[[FromWorker], bool]) -> _Request:
-        """Have the next message that ``answers`` accepts resolve a future, which the end of the process breaks."""
-        request = _Request(answers, asyncio.get_running_loop().create_future())
-        self._requests.append(request)
-        return request
+    async def comes_up(self) -> None:
+        """Wait until the process that is being started is ready. For one waiter at a time.
 
-    def forget(self, request: _Request) -> None:
-        """Wait no longer."""
-        if not request.answer.cancel() and not request.answer.cancelled():
-            request.answer.exception()  # looked at, so that asyncio does not complain
-        self._requests.remove(request)
+        Raises:
+            WorkerLostError: its process ended first.
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        try:
+            await self._ready
+        finally:
+            self._ready = None
 
     async def reaches(self, *states: WorkerState) -> WorkerState:
         """Wait until it is in one of ``states``."""
@@ -249,12 +245,12 @@ class Worker:
         elif isinstance(message, Ready):
             self._pulse.ready(self._usage())
             self._happened(WorkerEvent.READY, "ready")
+            if self._ready and not self._ready.done():
+                self._ready.set_result(None)
         if self.listener:
             # Not called from here: a fault in it must not cost the worker its connection.
             asyncio.get_running_loop().call_soon(self.listener, message)
-        for request in tuple(self._requests):
-            if not request.answer.done() and request.answers(message):
-                request.answer.set_result(message)
+        self.answers.heard(message)
 
     # Time -----------------------------------------------------------------------------------------------------------
 
@@ -380,7 +376,8 @@ class Worker:
         if died and self.role.permanent:
             event, self._tally = after_death(self._tally, self._policy, now, ready_seconds)
             self._restarts += event is not WorkerEvent.DIED_TOO_OFTEN
-        for request in self._requests:
-            if not request.answer.done():
-                request.answer.set_exception(WorkerLostError(f"{self.name} {reason}"))
+        lost = WorkerLostError(f"{self.name} {reason}")
+        self.answers.lost(lost)
+        if self._ready and not self._ready.done():
+            self._ready.set_exception(lost)
         self._happened(event, reason, died=died)

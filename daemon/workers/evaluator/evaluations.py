@@ -80,7 +80,7 @@ class Evaluator:
         Raises:
             Stopped: this worker was asked to stop.
         """
-        self._phases = Phases(self._channel, command.request)
+        self._phases = Phases(self._channel, command.id)
         with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
             try:
                 answer = self._measure_files(command) if command.files else self._judge(command)
@@ -135,7 +135,7 @@ class Evaluator:
             reason = outcome.verdict.reason + text_needed.advice(manifest.text_bytes, outcome.verdict)
             verdict = outcome.verdict.model_copy(update={"reason": reason})
             outcome = outcome.model_copy(update={"verdict": verdict})
-        if command.request == command.cycle == own_cycle:
+        if command.decides and command.cycle == own_cycle:
             record = StoredEvaluation(
                 inputs=inputs,
                 judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -174,7 +174,7 @@ class Evaluator:
         reason = f"measured on {len(chosen)}{sampled} conversations of the files named; no gate decides on files"
         results = Results(likelihood, slices_of(chosen, {example.identity: example.source for example in examples}))
         return Evaluated(
-            request=command.request,
+            to=command.id,
             version=command.version,
             passed=True,
             reason=reason,
@@ -233,12 +233,12 @@ class Evaluator:
 
     def _fail(self, command: Evaluate, reason: str, *, retry: bool) -> None:
         _logger.error("evaluation failed", reason=reason, retry=retry)
-        self._channel.send(Failure(request=command.request, reason=reason, retry=retry))
+        self._channel.send(Failure(to=command.id, reason=reason, retry=retry))
 
 
 def _answer(command: Evaluate, outcome: Evaluation) -> Evaluated:
     return Evaluated(
-        request=command.request,
+        to=command.id,
         version=command.version,
         passed=outcome.verdict.passed,
         reason=outcome.verdict.reason,

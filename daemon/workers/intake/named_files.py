@@ -107,7 +107,7 @@ def write_snapshot(
         train=itertools.chain([first], train),
         held_out=map(_as_held_out, judged),
     )
-    return collected(command.cycle, made)
+    return collected(command, made)
 
 
 def _share(examples: Iterator[Example], share: float, wanted: int) -> float:

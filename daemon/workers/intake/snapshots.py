@@ -33,7 +33,7 @@ def write_snapshot(
         _remove_stale(folder)
         number = _assign(command, ledger, settings)
         if number < command.minimum:
-            return Collected(cycle=command.cycle, conversations=number, replayed=0, held_out=0, sha256="")
+            return Collected(to=command.id, conversations=number, replayed=0, held_out=0, sha256="")
 
     def set_aside(number: int, reason: str) -> None:
         _logger.warning("a conversation is damaged on disk and set aside", reason=reason)
@@ -48,13 +48,13 @@ def write_snapshot(
     made = snapshot.write(folder, examples(held_out=False), examples(held_out=True), is_divided=True)
     with ledger.transaction():
         ledger.assignments.record_snapshot(command.cycle, made.sha256)
-    return collected(command.cycle, made)
+    return collected(command, made)
 
 
-def collected(cycle: int, made: snapshot.SnapshotManifest) -> Collected:
+def collected(command: Collect, made: snapshot.SnapshotManifest) -> Collected:
     """The answer that a snapshot is on disk."""
     return Collected(
-        cycle=cycle, conversations=made.new, replayed=made.replayed, held_out=made.held_out, sha256=made.sha256
+        to=command.id, conversations=made.new, replayed=made.replayed, held_out=made.held_out, sha256=made.sha256
     )
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from daemon import log
 from daemon.messages import (
+    UNASKED,
     Collect,
     Collected,
+    Command,
     Counts,
     Failure,
     Message,
@@ -102,14 +104,14 @@ class Intake:
 
     def _obey(self, command: ToWorker) -> None:
         """Do what is asked and answer; where the disk cannot be written the answer says so, and may be asked again."""
-        request = _number_of(command)
+        asked = command.id if isinstance(command, Command) else UNASKED
         try:
             answer = self._answer_to(command)
         except CollectError as error:
-            answer = Failure(request=request, reason=str(error), retry=False)
+            answer = Failure(to=asked, reason=str(error), retry=False)
         except (StorageError, OSError) as error:
             self._storage.failed(error)
-            answer = Failure(request=request, reason=f"the disk cannot be written: {error}", retry=True)
+            answer = Failure(to=asked, reason=f"the disk cannot be written: {error}", retry=True)
         self._tell()
         if answer is not None:
             self._channel.send(answer)
@@ -118,14 +120,14 @@ class Intake:
         match command:
             case Collect():
                 return self._collect(command)
-            case Settle(cycle=cycle, learned=learned, count_try=count_try, why=why):
+            case Settle(id=asked, cycle=cycle, learned=learned, count_try=count_try, why=why):
                 tries = self._settings.data.max_tries
                 with self._ledger.transaction():
                     self._ledger.assignments.settle(cycle, tries, learned=learned, count_try=count_try, why=why)
-                return Settled(cycle=cycle)
-            case Retake(request=request, source=source):
+                return Settled(to=asked)
+            case Retake(id=asked, source=source):
                 with self._ledger.transaction():
-                    return Retaken(request=request, conversations=self._ledger.assignments.retake(source))
+                    return Retaken(to=asked, conversations=self._ledger.assignments.retake(source))
             case Scan():
                 return self._scanned(command)
             case Reload():
@@ -150,7 +152,7 @@ class Intake:
         if command.files:
             found, read_as = self._outcome_of(command.files)
         return Scanned(
-            request=command.request,
+            to=command.id,
             added=found.added,
             duplicates=found.duplicates,
             held=found.held,
@@ -208,11 +210,3 @@ class Intake:
         if unwatched != self._told_unwatched:
             self._told_unwatched = unwatched
             self._channel.send(Unwatched(folders=unwatched))
-
-
-def _number_of(command: ToWorker) -> int:
-    """What a failure to do it is told apart by."""
-    match command:
-        case Collect(cycle=number) | Settle(cycle=number) | Scan(request=number):
-            return number
-    return 0

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from control.paths import version_name
 from daemon import log
-from daemon.messages import Abandon, Commit, Prepare, Prepared, Refused, Reload, Serving, ToWorker
+from daemon.messages import UNASKED, Abandon, Commit, Prepare, Prepared, Refused, Reload, Serving, ToWorker
 from daemon.workers.runtime import Context
 from daemon.workers.server.metrics import Metrics
 from engine import artifacts
@@ -83,17 +83,17 @@ class Swapper:
             self._say_what_serves()
             return
         self._on_unready(f"version {version_name(version)} is being loaded")
-        self._commit(version)
+        self._commit(Commit(version=version))
 
     def _obey(self, command: ToWorker) -> None:
         match command:
-            case Prepare(version=version):
-                room = self._make_ready(version)
+            case Prepare():
+                room = self._make_ready(command)
                 if room is not None:
                     self._metrics.swaps.labels("prepare", "prepared").inc()
-                    self._channel.send(Prepared(version=version, in_place=room == "in place"))
-            case Commit(version=version):
-                self._commit(version)
+                    self._channel.send(Prepared(to=command.id, version=command.version, in_place=room == "in place"))
+            case Commit():
+                self._commit(command)
             case Abandon(version=version):
                 self._slots.abandon(version)
             case Reload():
@@ -101,21 +101,23 @@ class Swapper:
             case _:
                 _logger.warning("an unexpected command", kind=command.kind)
 
-    def _commit(self, version: int) -> None:
-        room = self._make_ready(version)
-        if room is None or (room == "in place" and not self._replace(version)):
+    def _commit(self, command: Commit) -> None:
+        version = command.version
+        room = self._make_ready(command)
+        if room is None or (room == "in place" and not self._replace(command)):
             return
         self._slots.commit(version)
         self._metrics.swaps.labels("commit", "served").inc()
         _logger.info("new requests go to this version", version=version)
-        self._say_what_serves()
+        self._say_what_serves(command.id)
 
-    def _make_ready(self, version: int) -> Room | None:
+    def _make_ready(self, command: Prepare | Commit) -> Room | None:
         """Have the version checked and, where it fits beside the one that serves, in memory and warm.
 
         Returns:
             Where it fits; None: it is refused, and the supervisor was told why.
         """
+        version = command.version
         self._channel.advance(f"preparing version {version_name(version)}")
         started = time.monotonic()
         folder = self._context.paths.version(version)
@@ -129,7 +131,7 @@ class Swapper:
             elif self._slots.admit(version, wait_seconds=self._slots.drain_seconds + DRAIN_MARGIN):
                 self._install(folder)
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
-            self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
+            self._refuse(command, str(error), unfit=isinstance(error, UnfitVersionError))
             return None
         finally:
             if self._is_idle():
@@ -138,9 +140,9 @@ class Swapper:
         _logger.info("a version is prepared", version=version, room=room, seconds=seconds)
         return room
 
-    def _replace(self, version: int) -> bool:
+    def _replace(self, command: Commit) -> bool:
         """Load a version in place of the one that serves, while requests wait. False: the old one is back."""
-        old = self._slots.prompt_spec
+        version, old = command.version, self._slots.prompt_spec
         if old is None:
             raise RuntimeError("there is nothing to replace")
         self._channel.advance(f"replacing version {version_name(old.version)} by {version_name(version)}")
@@ -156,7 +158,7 @@ class Swapper:
             self._load_alone(version)
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._bring_back(old.version)
-            self._refuse(version, str(error), unfit=isinstance(error, UnfitVersionError))
+            self._refuse(command, str(error), unfit=isinstance(error, UnfitVersionError))
             return False
         finally:
             self._metrics.pause_seconds.observe(time.monotonic() - began)
@@ -201,13 +203,15 @@ class Swapper:
     def _memory_limit(self) -> int:
         return self._context.settings.inference.memory_megabytes << 20
 
-    def _refuse(self, version: int, reason: str, *, unfit: bool) -> None:
+    def _refuse(self, command: Prepare | Commit, reason: str, *, unfit: bool) -> None:
+        version = command.version
         self._metrics.swaps.labels("prepare", "refused").inc()
         _logger.error("a version is refused", version=version, reason=reason)
         if self._slots.serving is None:
             self._on_unready(f"version {version_name(version)} was refused: {reason}")
-        self._channel.send(Refused(version=version, reason=reason, unfit=unfit))
+        self._channel.send(Refused(to=command.id, version=version, reason=reason, unfit=unfit))
 
-    def _say_what_serves(self) -> None:
+    def _say_what_serves(self, asked: int = UNASKED) -> None:
         serving = self._slots.serving
-        self._channel.send(Serving(version=serving.version if serving else None, resident=self._slots.addressable))
+        number = serving.version if serving else None
+        self._channel.send(Serving(to=asked, version=number, resident=self._slots.addressable))

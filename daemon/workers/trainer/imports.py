@@ -23,18 +23,10 @@ def carry_out(command: Import, paths: Paths, channel: Channel) -> None:
         manifest = _published(command, paths, channel)
     except (ForeignModelError, ArtifactError, OSError) as error:
         _logger.warning("import failed", folder=command.folder, reason=str(error))
-        channel.send(Failure(request=command.request, reason=str(error), retry=False))
+        channel.send(Failure(to=command.id, reason=str(error), retry=False))
     else:
         _logger.info("model imported", folder=command.folder, version=manifest.version, family=manifest.family)
-        channel.send(
-            Imported(
-                request=command.request,
-                version=manifest.version,
-                parent=manifest.parent,
-                sha256=manifest.sha256,
-                parameters=manifest.parameters,
-            )
-        )
+        channel.send(Imported(to=command.id, version=manifest.version))
 
 
 def _published(command: Import, paths: Paths, channel: Channel) -> VersionManifest:

@@ -156,7 +156,7 @@ def train(command: Train, settings: DistributedSettings, paths: Paths, channel: 
         return
     reason, retry = _judge(failure, ranks.failures)
     _logger.error("training failed", reason=reason, retry=retry)
-    channel.send(Failure(request=command.cycle, reason=reason, retry=retry))
+    channel.send(Failure(to=command.id, reason=reason, retry=retry))
 
 
 def _judge(failure: str, said: list[Failure]) -> tuple[str, bool]:

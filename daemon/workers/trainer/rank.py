@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon import log
-from daemon.messages import Failure, Train
+from daemon.messages import UNASKED, Failure, Train
 from daemon.workers import runtime
 from daemon.workers.runtime import Context
 from daemon.workers.trainer import training
@@ -55,7 +55,7 @@ def _take_part(context: Context) -> int:
     except (OSError, RuntimeError, ValueError, ArtifactError, DivergedError, ShortOfMemoryError) as error:
         _logger.warning("a rank ends", reason=str(error))
         reason = str(error) if str(error).startswith(name) else f"{name}: {error}"
-        channel.send(Failure(request=0, reason=reason, retry=True))
+        channel.send(Failure(to=UNASKED, reason=reason, retry=True))
         return 1
     return 0
 

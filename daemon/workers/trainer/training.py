@@ -87,7 +87,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     _logger.info("training begins", attempt=command.attempt, base=command.base)
     try:
         plan = _plan(command, settings)
-        report = _Report(command.cycle, channel, plan.training.log_every)
+        report = _Report(command, channel, plan.training.log_every)
         manifest = (learn or run.learn)(plan, _places(command, paths), report)
     except Stopped:
         _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
@@ -109,22 +109,13 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
         return _fail(command, channel, str(error), retry=True)
     else:
         _logger.info("version published", parameters=manifest.parameters, **manifest.metrics)
-        channel.send(
-            Trained(
-                cycle=command.cycle,
-                version=manifest.version,
-                parent=manifest.parent,
-                sha256=manifest.sha256,
-                parameters=manifest.parameters,
-                metrics=manifest.metrics,
-            )
-        )
+        channel.send(Trained(to=command.id, version=manifest.version))
     return True
 
 
 def _fail(command: Train, channel: Channel, reason: str, *, retry: bool, diverged: bool = False) -> bool:
     _logger.error("training failed", reason=reason, retry=retry)
-    channel.send(Failure(request=command.cycle, reason=reason, retry=retry, diverged=diverged))
+    channel.send(Failure(to=command.id, reason=reason, retry=retry, diverged=diverged))
     return False
 
 
@@ -182,13 +173,13 @@ def _places(command: Train, paths: Paths) -> "RunPaths":
 class _Report:
     """Passes a run's figures on to the supervisor, not too often, and every so many steps to the log."""
 
-    def __init__(self, cycle: int, channel: Channel, log_every: int) -> None:
-        self._cycle = cycle
+    def __init__(self, command: Train, channel: Channel, log_every: int) -> None:
+        self._cycle = command.cycle
         self._channel = channel
         self._log_every = log_every
         self._validation_loss: float | None = None
         self._sent_at = 0.0
-        self._phases = Phases(channel, cycle)
+        self._phases = Phases(channel, command.id)
 
     def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
         """Show that something moves, and how far."""

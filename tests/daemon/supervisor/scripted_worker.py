@@ -18,7 +18,7 @@ def serve(context: Context) -> None:
     while not channel.stopping.is_set():
         command = channel.commands.get()
         if isinstance(command, Scan):
-            channel.send(Scanned(request=command.request, added=1, duplicates=0, quarantined=0))
+            channel.send(Scanned(to=command.id, added=1, duplicates=0, quarantined=0))
         elif isinstance(command, Reload):
             channel.send(Counts(new=context.reread_settings().data.min_conversations))
         elif isinstance(command, Train):
@@ -34,12 +34,10 @@ def serve(context: Context) -> None:
                         eta_seconds=0.0,
                     )
                 )
-            channel.send(
-                Trained(cycle=command.cycle, version=command.version, parent=None, sha256="", parameters=1, metrics={})
-            )
+            channel.send(Trained(to=command.id, version=command.version))
             return
         elif isinstance(command, Evaluate):
-            channel.send(Failure(request=command.request, reason="no such version", retry=False))
+            channel.send(Failure(to=command.id, reason="no such version", retry=False))
             return
 
 

@@ -8,18 +8,22 @@ import asyncio
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from control.paths import Paths
 from daemon.messages import (
+    UNASKED,
+    Answer,
     Collect,
     Collected,
+    Command,
     Commit,
     Counts,
     Evaluate,
@@ -41,13 +45,15 @@ from daemon.messages import (
 )
 from daemon.settings.sections import DataSettings, SupervisionSettings, Tables
 from daemon.supervisor.learning.learning import Learning
-from daemon.supervisor.processes.ports import OnMessage, WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.processes.answers import accepted
+from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.store.database import Database
 from daemon.supervisor.store.degradations import Troubles
 from engine import artifacts
-from engine.manifest import VersionManifest, read_manifest, verify
+from engine.manifest import VersionManifest, verify
 
 STEPS = 6
+LOSS: Mapping[str, float] = {"loss": 1.0}
 
 
 def tables(*, minimum: int = 3, attempts: int = 3, threshold: int = 0, interval_minutes: float = 600.0) -> Tables:
@@ -71,7 +77,9 @@ def write_whole(file: Path, text: str) -> None:
     draft.rename(file)
 
 
-def publish(paths: Paths, number: int, *, parent: int | None = None, cycle: int = 0) -> VersionManifest:
+def publish(
+    paths: Paths, number: int, *, parent: int | None = None, cycle: int = 0, metrics: Mapping[str, float] = LOSS
+) -> VersionManifest:
     """A version folder with true sums, as the trainer publishes it."""
     with artifacts.publishing(paths.version(number)) as draft:
         (draft / "model.safetensors").write_bytes(f"weights of {number}".encode() * 50)
@@ -88,7 +96,7 @@ def publish(paths: Paths, number: int, *, parent: int | None = None, cycle: int 
             settings={},
             libraries={},
             training_seconds=1.0,
-            metrics={"loss": 1.0},
+            metrics=dict(metrics),
             files=artifacts.record_files(draft),
         )
         (draft / "manifest.json").write_text(manifest.model_dump_json())
@@ -199,6 +207,7 @@ class StandIns:
         self.overlapped = False
         self.stopped_runs = 0
         self.asked_in_vain = 0
+        self._ids = itertools.count(1)
         self.gates: dict[WorkerName, asyncio.Event] = {}
         self._at_gate: dict[WorkerName, asyncio.Event] = {}
         self._subscribers: list[Callable[[WorkerName, FromWorker], None]] = []
@@ -218,7 +227,7 @@ class StandIns:
         """The server comes up, with what ``current`` says unless told otherwise."""
         self.script.server_up = True
         self.serving = version if version is not None else artifacts.current_version(self.paths.current)
-        self.tell("server", Serving(version=self.serving))
+        self.tell("server", Serving(to=UNASKED, version=self.serving))
         self.tell("server", Ready())
 
     def hold(self, worker: WorkerName) -> None:
@@ -247,48 +256,53 @@ class StandIns:
             raise WorkerUnavailableError("the server is down")
         self.log.append(message)
 
-    async def request(self, worker: WorkerName, message: Message, answers: Callable[[FromWorker], bool]) -> FromWorker:
+    def _numbered(self, command: Command) -> Command:
+        return command.model_copy(update={"id": next(self._ids)})
+
+    async def ask(self, worker: WorkerName, command: Command, *expected: type[A]) -> A:
         up = {"server": self.script.server_up, "intake": self.script.intake_up}[worker]
         if not up:
             self.asked_in_vain += 1
             raise WorkerUnavailableError(f"the {worker} is down")
-        self.log.append(message)
-        self.moment(f"{message.kind} asked")
-        answer = await self._answer(message)
-        self.moment(f"{message.kind} answered")
-        assert answers(answer), f"{answer} is not awaited"
+        self.log.append(command)
+        command = self._numbered(command)
+        self.moment(f"{command.kind} asked")
+        answer = await self._answer(command)
+        self.moment(f"{command.kind} answered")
+        assert answer.to == command.id
         for callback in self._subscribers:
             callback(worker, answer)
-        return answer
+        return accepted(answer, expected)
 
-    async def _answer(self, message: Message) -> FromWorker:
+    async def _answer(self, message: Command) -> Answer:
         await asyncio.sleep(0)
         if isinstance(message, Collect):
             if message.files:
                 return Collected(
-                    cycle=message.cycle, conversations=5, replayed=0, held_out=self.script.held_out, sha256="f" * 64
+                    to=message.id, conversations=5, replayed=0, held_out=self.script.held_out, sha256="f" * 64
                 )
             found = self.ledger.collect(message.cycle, message.limit)
             return Collected(
-                cycle=message.cycle, conversations=found, replayed=1, held_out=self.script.held_out, sha256="c" * 64
+                to=message.id, conversations=found, replayed=1, held_out=self.script.held_out, sha256="c" * 64
             )
         if isinstance(message, Settle):
             self.ledger.settle(message)
             self.tell("intake", Counts(new=self.ledger.new))
-            return Settled(cycle=message.cycle)
+            return Settled(to=message.id)
         if isinstance(message, Prepare):
-            return await self._prepare(message.version)
+            return await self._prepare(message)
         if isinstance(message, Commit):
             assert artifacts.current_version(self.paths.current) == message.version
             if message.version in self.script.fails_to_flip:
                 self.serving = None
                 unfit = self.script.failed_flips_are_unfit
-                return Refused(version=message.version, reason="not enough memory", unfit=unfit)
+                return Refused(to=message.id, version=message.version, reason="not enough memory", unfit=unfit)
             self.serving = message.version
-            return Serving(version=message.version, resident=(message.version,))
+            return Serving(to=message.id, version=message.version, resident=(message.version,))
         raise AssertionError(message)
 
-    async def _prepare(self, version: int) -> FromWorker:
+    async def _prepare(self, command: Prepare) -> Answer:
+        version = command.version
         self.preparing += 1
         self.overlapped |= self.preparing > 1
         await asyncio.sleep(0.002)
@@ -299,17 +313,18 @@ class StandIns:
             raise WorkerLostError("the server was killed")
         if self.script.no_room:
             self.script.no_room -= 1
-            return Refused(version=version, reason="an older version still drains", unfit=False)
+            return Refused(to=command.id, version=version, reason="an older version still drains", unfit=False)
         try:
             verify(self.paths.version(version))
         except artifacts.ArtifactError as error:
-            return Refused(version=version, reason=str(error))
+            return Refused(to=command.id, version=version, reason=str(error))
         if version in self.script.refuses:
-            return Refused(version=version, reason=self.script.refuses[version])
-        return Prepared(version=version)
+            return Refused(to=command.id, version=version, reason=self.script.refuses[version])
+        return Prepared(to=command.id, version=version)
 
-    async def run(self, worker: WorkerName, command: Train | Evaluate, on_message: OnMessage) -> FromWorker:
+    async def run(self, worker: WorkerName, command: Command, expected: type[A], on_message: OnMessage) -> A:
         self.runs.append(command)
+        command = self._numbered(command)
         self.moment(f"{worker} spawned")
         try:
             answer = await self._train(command, on_message) if isinstance(command, Train) else self._judge(command)
@@ -320,9 +335,9 @@ class StandIns:
             self.stopped_runs += 1
             raise
         self.moment(f"{worker} ended")
-        return answer
+        return accepted(answer, (expected,))
 
-    async def _train(self, command: Train, on_message: OnMessage) -> FromWorker:
+    async def _train(self, command: Train, on_message: OnMessage) -> Answer:
         run = sum(isinstance(run, Train) and run.cycle == command.cycle for run in self.runs)
         checkpoint = self.paths.run_folder(command.cycle) / "step"
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -334,7 +349,7 @@ class StandIns:
                 raise WorkerLostError("the trainer was killed by signal 9")
             if fate is not None:
                 retry, diverged = fate.startswith("disk"), fate.startswith("diverged")
-                return Failure(request=command.cycle, reason=fate, retry=retry, diverged=diverged)
+                return Failure(to=command.id, reason=fate, retry=retry, diverged=diverged)
             write_whole(checkpoint, str(step))
             self.moment("step done")
             on_message(
@@ -350,21 +365,13 @@ class StandIns:
             )
             await asyncio.sleep(0)
         if not self.paths.version(command.version).exists():
-            publish(self.paths, command.version, parent=command.base, cycle=command.cycle)
-        manifest = read_manifest(self.paths.version(command.version))
-        return Trained(
-            cycle=command.cycle,
-            version=command.version,
-            parent=command.base,
-            sha256=manifest.sha256,
-            parameters=manifest.parameters,
-            metrics=self.script.metrics,
-        )
+            publish(self.paths, command.version, parent=command.base, cycle=command.cycle, metrics=self.script.metrics)
+        return Trained(to=command.id, version=command.version)
 
-    def _judge(self, command: Evaluate) -> FromWorker:
+    def _judge(self, command: Evaluate) -> Answer:
         passed = self.script.verdicts.pop(0) if self.script.verdicts else True
         return Evaluated(
-            request=command.request,
+            to=command.id,
             version=command.version,
             passed=passed,
             reason="better on every draw" if passed else "no improvement: 0.0 bits per byte",

@@ -25,7 +25,7 @@ def test_a_phase_is_told_at_its_beginning_seldom_meanwhile_and_at_its_end(monkey
     now = 100.0
     monkeypatch.setattr(phases.time, "monotonic", lambda: now)
     line = Line()
-    told = Phases(line, request=7)
+    told = Phases(line, command=7)
     for done in range(1001):
         told.advance("tokenising", done, 1000)
         now += 0.01
@@ -37,7 +37,7 @@ def test_a_phase_is_told_at_its_beginning_seldom_meanwhile_and_at_its_end(monkey
     assert line.sent[-2].done == 1000
     assert line.sent[-2].eta_seconds == 0
     assert line.sent[10].eta_seconds == pytest.approx(5.0, rel=0.05)
-    assert (line.sent[-1].activity, line.sent[-1].total, line.sent[-1].request) == ("validating", 20, 7)
+    assert (line.sent[-1].activity, line.sent[-1].total, line.sent[-1].to) == ("validating", 20, 7)
 
 
 def test_without_a_total_nothing_is_foretold() -> None:

@@ -68,7 +68,7 @@ async def retry(call: Call) -> Response:
 
 async def _scan(call: Call, files: tuple[str, ...], *, retry_quarantine: bool) -> Response:
     found = await call.house.learning.scans.scan(retry_quarantine=retry_quarantine, files=files)
-    return JSONResponse(found.model_dump(mode="json", exclude={"kind", "request"}))
+    return JSONResponse(found.model_dump(mode="json", exclude={"kind", "to"}))
 
 
 OPERATIONS = (

@@ -69,7 +69,7 @@ async def evaluate(call: Call) -> Response:
     body = await call.body(EvaluateBody)
     check_files(body.files)
     judged = await call.house.learning.evaluations.judge(body.version, body.files)
-    shown = judged.model_dump(mode="json", exclude={"kind", "request"})
+    shown = judged.model_dump(mode="json", exclude={"kind", "to"})
     return JSONResponse({**shown, "version": version_name(judged.version)})
 
 

@@ -273,7 +273,7 @@ async def test_a_candidate_whose_incumbent_changed_is_judged_again(paths: Paths)
         await it.promotion.promote(2, by="uid 0", force=True)
         workers.release("evaluator")
         third = await ended(it, third.id)
-    judged = [run.incumbent for run in workers.runs if isinstance(run, Evaluate) and run.request == third.id]
+    judged = [run.incumbent for run in workers.runs if isinstance(run, Evaluate) and run.cycle == third.id]
     assert judged == [1, 2]
     assert (third.state, third.incumbent) == (CycleState.PROMOTED, 2)
 

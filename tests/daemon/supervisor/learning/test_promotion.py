@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.paths import Paths, at_home
-from daemon.messages import Abandon, Commit, FromWorker, Prepare, Ready, Refused
+from daemon.messages import UNASKED, Abandon, Commit, FromWorker, Prepare, Ready, Refused
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.learning.promotion import (
     DEATH_WINDOW,
@@ -319,7 +319,7 @@ async def test_a_server_that_cannot_load_current_at_boot_makes_thord_go_back(pat
         it.promotion.server_died()
         workers.script.server_up = True
         workers.serving = None
-        workers.tell("server", Refused(version=2, reason="sha256 differs"))
+        workers.tell("server", Refused(to=UNASKED, version=2, reason="sha256 differs"))
         workers.tell("server", Ready())
         await until(lambda: workers.serving == 1)
         assert artifacts.current_version(paths.current) == 1

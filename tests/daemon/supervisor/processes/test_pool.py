@@ -13,7 +13,7 @@ import pytest
 from daemon.messages import (
     Counts,
     Evaluate,
-    Failure,
+    Evaluated,
     FromWorker,
     Scan,
     Scanned,
@@ -21,14 +21,11 @@ from daemon.messages import (
     Trained,
     TrainProgress,
 )
-from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, WorkerUnavailableError
 from tests.daemon.supervisor.scripted import StartCrew, alive
 
 TRAIN = Train(cycle=1, attempt=1, version=1, base=None)
-
-
-def scanned(message: FromWorker) -> bool:
-    return isinstance(message, Scanned)
+EVALUATE = Evaluate(version=1, incumbent=None, cycle=None)
 
 
 def runs(pid: int) -> bool:
@@ -204,14 +201,16 @@ async def test_a_restart_by_hand_returns_with_the_new_process_ready(crew: StartC
 async def test_requests_are_answered_refused_or_lost(crew: StartCrew) -> None:
     async with crew(intake="idle", server="deaf", monitor="late") as it:
         with pytest.raises(WorkerUnavailableError, match="monitor is starting"):
-            it.workers.send("monitor", Scan(request=1))
+            it.workers.send("monitor", Scan())
         with pytest.raises(WorkerUnavailableError):
-            await it.workers.request("monitor", Scan(request=1), scanned)
+            await it.workers.ask("monitor", Scan(), Scanned)
         await it.ready("intake")
-        answer = await it.workers.request("intake", Scan(request=7), scanned)
-        assert answer == Scanned(request=7, added=1, duplicates=0, quarantined=0)
+        answer = await it.workers.ask("intake", Scan(), Scanned)
+        assert (answer.added, answer.duplicates, answer.quarantined) == (1, 0, 0)
+        again = await it.workers.ask("intake", Scan(), Scanned)
+        assert again.to != answer.to, "each command has an id of its own"
         await it.ready("server")
-        waiting = asyncio.create_task(it.workers.request("server", Scan(request=1), scanned))
+        waiting = asyncio.create_task(it.workers.ask("server", Scan(), Scanned))
         await asyncio.sleep(0.05)
         os.kill(it.pid("server"), signal.SIGKILL)
         with pytest.raises(WorkerLostError, match="server was killed by SIGKILL"):
@@ -249,17 +248,15 @@ async def test_a_run_is_one_process_from_command_to_answer(crew: StartCrew) -> N
     async with crew(trainer="idle", evaluator="idle") as it:
         assert it.state("trainer") == "stopped"
         seen: list[FromWorker] = []
-        answer = await it.workers.run("trainer", TRAIN, seen.append)
-        assert isinstance(answer, Trained)
+        answer = await it.workers.run("trainer", TRAIN, Trained, seen.append)
+        assert answer.version == TRAIN.version
         progress = [message for message in seen if isinstance(message, TrainProgress)]
         assert [message.step for message in progress] == [0, 1, 2]
         assert seen[-1] == answer
-        again = await it.workers.run("trainer", TRAIN, seen.append)
-        assert again == answer
-        judged = await it.workers.run(
-            "evaluator", Evaluate(request=1, version=1, incumbent=None, cycle=None), seen.append
-        )
-        assert isinstance(judged, Failure)
+        again = await it.workers.run("trainer", TRAIN, Trained, seen.append)
+        assert again.version == answer.version
+        with pytest.raises(CommandFailedError, match="no such version"):
+            await it.workers.run("evaluator", EVALUATE, Evaluated, seen.append)
         await it.until(lambda: it.state("evaluator") == it.state("trainer") == "stopped")
         assert it.workers.statuses()["trainer"].deaths == ()
 
@@ -268,19 +265,17 @@ async def test_a_run_is_one_process_from_command_to_answer(crew: StartCrew) -> N
 async def test_a_run_whose_process_dies_is_lost_and_not_repeated(crew: StartCrew) -> None:
     async with crew(trainer="crash_in_training", evaluator="crash_early") as it:
         with pytest.raises(WorkerLostError, match="trainer was killed by SIGSEGV"):
-            await it.workers.run("trainer", TRAIN, lambda _: None)
+            await it.workers.run("trainer", TRAIN, Trained, lambda _: None)
         assert it.state("trainer") == "stopped"
         await it.until(lambda: any("Segmentation fault" in str(line["event"]) for line in it.log("trainer")))
         with pytest.raises(WorkerLostError, match="evaluator exited with status 1"):
-            await it.workers.run(
-                "evaluator", Evaluate(request=1, version=1, incumbent=None, cycle=None), lambda _: None
-            )
+            await it.workers.run("evaluator", EVALUATE, Evaluated, lambda _: None)
 
 
 @pytest.mark.anyio
 async def test_a_cancelled_run_lets_its_worker_finish(crew: StartCrew) -> None:
     async with crew(trainer="finishing") as it:
-        run = asyncio.create_task(it.workers.run("trainer", TRAIN, lambda _: None))
+        run = asyncio.create_task(it.workers.run("trainer", TRAIN, Trained, lambda _: None))
         await it.until(lambda: it.state("trainer") == "running")
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -317,9 +312,9 @@ async def test_a_flood_is_held_up_and_hurts_nobody(crew: StartCrew) -> None:
         await it.ready("intake")
         await it.ready("monitor")
         waits = []
-        for number in range(150):
+        for _ in range(150):
             start = time.monotonic()
-            await it.workers.request("intake", Scan(request=number), scanned)
+            await it.workers.ask("intake", Scan(), Scanned)
             waits.append(time.monotonic() - start)
             await asyncio.sleep(0.005)
         assert statistics.quantiles(waits, n=100)[97] < 0.25
@@ -338,7 +333,7 @@ async def test_a_worker_gets_its_own_session_priorities_and_a_clean_environment(
     monkeypatch.setenv("KEPT", "yes")
     async with crew(intake="describes_itself", trainer="describes_itself") as it:
         await it.ready("intake")
-        await it.workers.run("trainer", TRAIN, lambda _: None)
+        await it.workers.run("trainer", TRAIN, Trained, lambda _: None)
         facts = {
             name: [line.split("=", 1) for line in (it.paths.state / f"facts-{name}").read_text().splitlines()]
             for name in ("intake", "trainer")

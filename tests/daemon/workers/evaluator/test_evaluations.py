@@ -107,7 +107,7 @@ def stored(paths: Paths, number: int) -> dict[str, object]:
 
 
 def test_a_better_version_passes_and_the_answer_outlives_a_kill(evaluator, spawn_worker, home) -> None:
-    command = Evaluate(request=2, version=2, incumbent=1, cycle=2)
+    command = Evaluate(id=2, version=2, incumbent=1, cycle=2, decides=True)
     answer = evaluator.ask(command, Evaluated)
     assert answer.passed, answer.reason
     assert "version 1" in answer.reason
@@ -134,7 +134,7 @@ def test_a_better_version_passes_and_the_answer_outlives_a_kill(evaluator, spawn
 
 def test_a_record_stands_only_for_the_same_question(evaluator) -> None:
     def ask(incumbent: int) -> dict[str, object]:
-        answer = evaluator.ask(Evaluate(request=2, version=2, incumbent=incumbent, cycle=2), Evaluated)
+        answer = evaluator.ask(Evaluate(id=2, version=2, incumbent=incumbent, cycle=2, decides=True), Evaluated)
         assert stored(evaluator.paths, 2)["verdict"] == answer.gate
         return stored(evaluator.paths, 2)["inputs"]
 
@@ -150,7 +150,9 @@ def test_what_is_no_improvement_does_not_pass(evaluator, publish, tokenizer) -> 
     paths = evaluator.paths
 
     def judge(number: int, incumbent: int | None) -> Evaluated:
-        return evaluator.ask(Evaluate(request=number, version=number, incumbent=incumbent, cycle=number), Evaluated)
+        return evaluator.ask(
+            Evaluate(id=number, version=number, incumbent=incumbent, cycle=number, decides=True), Evaluated
+        )
 
     assert "worse: " in judge(1, incumbent=3).reason
 
@@ -177,12 +179,12 @@ def test_what_is_no_improvement_does_not_pass(evaluator, publish, tokenizer) -> 
 
 def test_what_is_missing_or_damaged_is_a_failure_that_another_attempt_does_not_mend(evaluator) -> None:
     for command in (
-        Evaluate(request=9, version=77, incumbent=1, cycle=1),
-        Evaluate(request=9, version=1, incumbent=77, cycle=1),
-        Evaluate(request=9, version=1, incumbent=None, cycle=77),
+        Evaluate(id=9, version=77, incumbent=1, cycle=1),
+        Evaluate(id=9, version=1, incumbent=77, cycle=1),
+        Evaluate(id=9, version=1, incumbent=None, cycle=77),
     ):
         answer = evaluator.ask(command, Failure)
-        assert answer.request == 9
+        assert answer.to == 9
         assert "77" in answer.reason
         assert not answer.retry
 
@@ -191,10 +193,10 @@ def test_what_is_missing_or_damaged_is_a_failure_that_another_attempt_does_not_m
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    answer = evaluator.ask(Evaluate(request=2, version=2, incumbent=1, cycle=2), Failure)
+    answer = evaluator.ask(Evaluate(id=2, version=2, incumbent=1, cycle=2, decides=True), Failure)
     assert "model.safetensors" in answer.reason
     assert not answer.retry
-    assert evaluator.ask(Evaluate(request=3, version=3, incumbent=1, cycle=3), Evaluated).passed
+    assert evaluator.ask(Evaluate(id=3, version=3, incumbent=1, cycle=3, decides=True), Evaluated).passed
 
 
 def openai(conversations: list[Conversation]) -> str:
@@ -205,7 +207,7 @@ def openai(conversations: list[Conversation]) -> str:
 def test_by_hand_files_are_measured_and_decide_nothing(evaluator, tmp_path) -> None:
     file = tmp_path / "questions.jsonl"
     file.write_text(openai(dialogues(500, 7)) + "{broken\n")
-    answer = evaluator.ask(Evaluate(request=8, version=3, incumbent=1, cycle=None, files=(str(file),)), Evaluated)
+    answer = evaluator.ask(Evaluate(id=8, version=3, incumbent=1, cycle=None, files=(str(file),)), Evaluated)
     assert answer.metrics["conversations"] == 7
     assert answer.metrics["bytes"] == sum(len(c.messages[1].content) for c in dialogues(500, 7))
     assert "7 conversations" in answer.reason
@@ -213,19 +215,19 @@ def test_by_hand_files_are_measured_and_decide_nothing(evaluator, tmp_path) -> N
     assert answer.slices["source"].keys() == {str(file)}
     assert not (evaluator.paths.version(3) / "evaluation.json").exists()
 
-    evaluator.ask(Evaluate(request=3, version=3, incumbent=1, cycle=3), Evaluated)
+    evaluator.ask(Evaluate(id=3, version=3, incumbent=1, cycle=3, decides=True), Evaluated)
     before = stored(evaluator.paths, 3)
-    answer = evaluator.ask(Evaluate(request=50, version=3, incumbent=2, cycle=1), Evaluated)
-    assert answer.request == 50
+    answer = evaluator.ask(Evaluate(id=50, version=3, incumbent=2, cycle=1), Evaluated)
+    assert answer.to == 50
     assert "version 2" in answer.reason
-    assert evaluator.ask(Evaluate(request=51, version=3, incumbent=2, cycle=3), Evaluated).request == 51
+    assert evaluator.ask(Evaluate(id=51, version=3, incumbent=2, cycle=3), Evaluated).to == 51
     assert stored(evaluator.paths, 3) == before
 
 
 def test_a_file_without_a_conversation_is_a_failure_with_its_name(evaluator, tmp_path) -> None:
     def ask(name: str) -> Failure:
         files = (str(tmp_path / name),)
-        return evaluator.ask(Evaluate(request=8, version=3, incumbent=None, cycle=None, files=files), Failure)
+        return evaluator.ask(Evaluate(id=8, version=3, incumbent=None, cycle=None, files=files), Failure)
 
     for content in (b"", b"\x00\x01\x02\xff" * 100, b'{"unknown": 1}\n', b"[" * 1000):
         (tmp_path / "odd.jsonl").write_bytes(content)
@@ -247,7 +249,7 @@ def test_asked_to_stop_it_leaves_its_work_at_once(spawn_worker, home) -> None:
     held_out = [Example(c, c.identity, "held_out") for c in dialogues(0, 5000)]
     snapshot.write(at_home(home).snapshot(6), [], held_out)
     evaluator = spawn_worker("evaluator", home, settings)
-    evaluator.send(Evaluate(request=6, version=3, incumbent=1, cycle=6))
+    evaluator.send(Evaluate(id=6, version=3, incumbent=1, cycle=6, decides=True))
     evaluator.expect(Beat, where=lambda beat: beat.activity == "measuring the candidate")
     assert evaluator.stop(grace_seconds=5) == 0
     assert not evaluator.received(Evaluated)

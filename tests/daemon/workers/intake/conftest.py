@@ -108,14 +108,14 @@ class RunningIntake:
     def __init__(self, spawn_worker, home, settings=QUICK) -> None:
         self.home, self.settings, self._spawn = home, settings, spawn_worker
         self.inbox = home / "inbox"
-        self._requests = itertools.count(1)
+        self._ids = itertools.count(1)
         self.start()
 
     def start(self) -> None:
         self.worker = self._spawn("intake", self.home, self.settings)
 
     def scan(self, retry_quarantine: bool = False, files: tuple[str, ...] = ()) -> Scanned:
-        command = Scan(request=next(self._requests), retry_quarantine=retry_quarantine, files=files)
+        command = Scan(id=next(self._ids), retry_quarantine=retry_quarantine, files=files)
         return self.worker.ask(command, Scanned)
 
     def collect(self, cycle: int, limit: int = 100, minimum: int = 1) -> Collected:

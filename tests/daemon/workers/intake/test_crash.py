@@ -48,7 +48,7 @@ def test_killed_at_random_moments(intake, dialogue, seed):
             intake.start()
         return ask()
 
-    insist(Scan(request=0), intake.scan)
+    insist(Scan(), intake.scan)
     for cycle in range(1, 100):
         collect = Collect(cycle=cycle, limit=40, minimum=1)
         answer = insist(collect, lambda cycle=cycle: intake.collect(cycle, limit=40))

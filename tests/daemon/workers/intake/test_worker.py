@@ -320,8 +320,8 @@ def test_a_named_file_that_cannot_be_used_is_named(intake, tmp_path, content, re
     file = tmp_path / "train.json"
     if content is not None:
         file.write_text(content)
-    failure = intake.worker.ask(Collect(cycle=1, limit=9, minimum=1, files=(str(file),)), Failure)
-    assert (failure.request, failure.retry) == (1, False)
+    failure = intake.worker.ask(Collect(id=7, cycle=1, limit=9, minimum=1, files=(str(file),)), Failure)
+    assert (failure.to, failure.retry) == (7, False)
     assert failure.reason.startswith(f"{file}: ")
     assert reason in failure.reason
     assert not (intake.home / "snapshots" / "000001").exists()
@@ -334,7 +334,7 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_space_returns(intake):
     resource.prlimit(intake.worker.pid, resource.RLIMIT_FSIZE, (4096, most))
     text = json.dumps([{"prompt": f"p{n}", "completion": "c " * 40} for n in range(200)])
     (intake.inbox / "chats" / "a.json").write_text(text)
-    for command in (Scan(request=8), Collect(cycle=9, limit=10, minimum=1)):
+    for command in (Scan(), Collect(cycle=9, limit=10, minimum=1)):
         failure = intake.worker.ask(command, Failure)
         assert failure.retry
         assert "cannot be written" in failure.reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from daemon.messages import Abandon, Commit, Prepare, Prepared, Ready, Refused, Serving
+from daemon.messages import UNASKED, Abandon, Commit, Prepare, Prepared, Ready, Refused, Serving
 from engine import artifacts
 from engine.config.model import ModelSettings
 from tests.daemon.workers.server.harness import SLOW, Server, StartServer, server_settings
@@ -64,11 +64,11 @@ def test_commands_may_be_repeated_and_a_commit_may_come_unprepared(start_server:
     """As after a crash of the server between prepare and commit."""
     server = start_server(versions=2)
     assert server.worker.expect(Serving).version == 2
-    assert server.worker.ask(Commit(version=1), Serving) == Serving(version=1, resident=(1, 2))
+    assert server.worker.ask(Commit(version=1), Serving) == Serving(to=UNASKED, version=1, resident=(1, 2))
     for _ in range(2):
         assert server.worker.ask(Prepare(version=2), Prepared).version == 2
     for _ in range(2):
-        assert server.worker.ask(Commit(version=2), Serving) == Serving(version=2, resident=(1, 2))
+        assert server.worker.ask(Commit(version=2), Serving) == Serving(to=UNASKED, version=2, resident=(1, 2))
     assert server.worker.ask(Prepare(version=2), Prepared).version == 2
     for _ in range(2):
         server.worker.send(Abandon(version=2))
@@ -85,7 +85,7 @@ def test_a_new_server_takes_up_what_is_current(start_server: StartServer) -> Non
 
 def test_before_the_first_version(start_server: StartServer) -> None:
     server = start_server(versions=0)
-    assert server.worker.expect(Serving) == Serving(version=None, resident=())
+    assert server.worker.expect(Serving) == Serving(to=UNASKED, version=None, resident=())
     with server.http() as client:
         for path in ("/v1/completions", "/v1/chat/completions", "/v1/score"):
             body = {"prompt": "a", "text": "a", "messages": [{"role": "user", "content": "a"}]}

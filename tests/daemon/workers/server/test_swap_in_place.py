@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from daemon.messages import Commit, Prepare, Prepared, Refused, Serving
+from daemon.messages import UNASKED, Commit, Prepare, Prepared, Refused, Serving
 from engine.config.model import ModelSettings
 from tests.daemon.workers.server.harness import SLOW, Server, StartServer, server_settings
 from tests.daemon.workers.server.load import Load, expected_answers
@@ -80,7 +80,7 @@ def test_what_shows_its_fault_after_the_pause_brings_the_old_version_back(start_
         load.answers.clear()
         load.wait_for("000001")
         server.worker.forget()
-        assert server.worker.ask(Commit(version=1), Serving) == Serving(version=1, resident=(1,))
+        assert server.worker.ask(Commit(version=1), Serving) == Serving(to=UNASKED, version=1, resident=(1,))
         server.promote(3)
         load.wait_for("000003")
     assert load.faults == []

@@ -19,6 +19,7 @@ from daemon.messages import Failure, Train, Trained, TrainProgress
 from daemon.settings.sections import Tables
 from engine.data import snapshot
 from engine.data.samples import Dialogue, Message
+from engine.manifest import verify
 
 REPOSITORY = Path(__file__).parents[4]
 DISCOVERY_SECONDS = 20.0
@@ -86,8 +87,8 @@ def test_two_hosts_finish_a_run_and_the_loss_of_one_is_noticed(spawn_worker, oth
         [*command, *options], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     )
     try:
-        done = trainer.ask(train(1, max_steps=5), Trained, timeout=120)
-        assert done.metrics["steps"] == 5
+        trainer.ask(train(1, max_steps=5), Trained, timeout=120)
+        assert verify(trainer.paths.version(1)).metrics["steps"] == 5
         assert trainer.received(TrainProgress)[-1].processes == 2
 
         trainer.forget()

@@ -99,7 +99,7 @@ def test_answers_are_learned_by_the_next_cycle_and_kill_loses_none(
     ]
     expected += [dialogue("hello", text_of(first)), dialogue("hello", text_of(first), "and now?", text_of(second))]
     assert await_inbox(tmp_path, 5) == expected
-    intake.ask(Scan(request=1), Scanned)
+    intake.ask(Scan(), Scanned)
     assert intake.ask(Collect(cycle=1, limit=100, minimum=1), Collected).conversations >= 1
     folder = tmp_path / "snapshots/000001"
     examples = [*snapshot.train_examples(folder), *snapshot.held_out_examples(folder)]

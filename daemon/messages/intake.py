@@ -1,0 +1,115 @@
+"""What the supervisor asks of the intake, each command before its answer, and what the intake reports by itself."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from daemon.messages.base import Answer, Command, Message
+
+
+class Collect(Command):
+    """Rescan, assign up to ``limit`` new conversations (null: all) to the cycle and write its snapshot.
+
+    With ``files`` the snapshot is made of those instead of the ledger; with ``split`` the first 90 % of their bytes are
+    learned, the next 5 % judge, and the rest is left alone. Repeating the command changes nothing.
+    """
+
+    kind: Literal["collect"] = "collect"
+    cycle: int
+    limit: int | None
+    minimum: int
+    files: tuple[str, ...] = ()
+    validation_files: tuple[str, ...] = ()
+    split: bool = False
+
+
+class Collected(Answer):
+    """The snapshot is on disk. ``conversations`` is how many new ones it holds."""
+
+    kind: Literal["collected"] = "collected"
+    conversations: int
+    replayed: int
+    held_out: int
+    sha256: str
+
+
+class Settle(Command):
+    """Give the conversations of a finished cycle their final state. Repeating the command changes nothing."""
+
+    kind: Literal["settle"] = "settle"
+    cycle: int
+    learned: bool
+    count_try: bool = True
+    """False where the conversations were not at fault (skipped, cancelled)."""
+    why: str = ""
+    """What the cycle came to."""
+
+
+class Settled(Answer):
+    """The conversations of a finished cycle have their final state."""
+
+    kind: Literal["settled"] = "settled"
+
+
+class Scan(Command):
+    """Look through every watched folder now. ``retry_quarantine`` reads refused files again.
+
+    With ``files`` the answer is about those.
+    """
+
+    kind: Literal["scan"] = "scan"
+    retry_quarantine: bool = False
+    files: tuple[str, ...] = ()
+
+
+class Scanned(Answer):
+    """The inbox was read through once more.
+
+    The numbers are those of the files that the command named, whoever read them, else of what the scan itself read.
+    ``read_as`` says for how many files which shape was found.
+    """
+
+    kind: Literal["scanned"] = "scanned"
+    added: int
+    duplicates: int
+    held: int = 0
+    quarantined: int
+    read_as: dict[str, int] = Field(default_factory=dict)
+
+
+class Retake(Command):
+    """Take up conversations that were set aside, of the file ``source`` or all. Repeating it changes nothing."""
+
+    kind: Literal["retake"] = "retake"
+    source: str | None = None
+
+
+class Retaken(Answer):
+    """This many conversations that were set aside are new again."""
+
+    kind: Literal["retaken"] = "retaken"
+    conversations: int
+
+
+class Counts(Message):
+    """How many samples are in each state and of each kind, and how many files or records are in quarantine.
+
+    ``held`` are samples of kinds that no objective learns yet: preferences and labelled ones.
+    """
+
+    kind: Literal["counts"] = "counts"
+    new: int = 0
+    assigned: int = 0
+    learned: int = 0
+    held_out: int = 0
+    set_aside: int = 0
+    held: int = 0
+    quarantined: int = 0
+    by_kind: dict[str, int] = Field(default_factory=dict)
+
+
+class Unwatched(Message):
+    """Folders that cannot be watched, and why; sent when that changes."""
+
+    kind: Literal["unwatched"] = "unwatched"
+    folders: dict[str, str]

@@ -1,0 +1,108 @@
+"""What the supervisor asks of trainer and evaluator, and how far they say they have come."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from daemon.messages.base import Answer, Command, Message
+from engine.variation import Variation
+
+Layout = Literal["hf", "gguf", "checkpoint"]
+"""Of a folder that becomes a version: Hugging Face's, or that of a checkpoint of a run."""
+
+
+class Train(Command):
+    """Trainer: run the loop in ``runs/<cycle>`` and publish ``versions/<version>``, resuming what is there."""
+
+    kind: Literal["train"] = "train"
+    cycle: int
+    attempt: int
+    version: int
+    base: int | None
+    overrides: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keys of ``[training]`` that this run was asked to do differently."""
+    variation: Variation = Variation()
+    """How it differs from earlier attempts that came to nothing."""
+
+
+class Trained(Answer):
+    """The run ended, and its candidate is published under ``versions/``: its manifest says everything about it."""
+
+    kind: Literal["trained"] = "trained"
+    version: int
+
+
+class Import(Command):
+    """Trainer: publish the model in ``folder`` as ``versions/<version>``."""
+
+    kind: Literal["import"] = "import"
+    version: int
+    layout: Layout
+    folder: str
+    generation: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keys of ``generation_config.json`` that count in place of the model's own."""
+
+
+class Imported(Answer):
+    """A model from elsewhere, or a checkpoint, is published under ``versions/``: its manifest says everything else."""
+
+    kind: Literal["imported"] = "imported"
+    version: int
+
+
+class Evaluate(Command):
+    """Evaluator: judge ``version`` against ``incumbent`` (null: the unigram baseline).
+
+    The held-out set is that of the snapshot of ``cycle``, or ``files`` where given.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    version: int
+    incumbent: int | None
+    cycle: int | None
+    files: tuple[str, ...] = ()
+    decides: bool = False
+    """The cycle itself asks, so its verdict is written down beside the version. False: a person asks."""
+
+
+class Evaluated(Answer):
+    """The verdict on a version, with every figure behind it."""
+
+    kind: Literal["evaluated"] = "evaluated"
+    version: int
+    passed: bool
+    reason: str
+    gate: dict[str, JsonValue]
+    metrics: dict[str, float]
+    slices: dict[str, JsonValue] = Field(default_factory=dict)
+    """Measures on parts of what was held out: by ``kind``, ``task`` or ``source``, then by the name of the slice."""
+
+
+class TrainProgress(Message):
+    """Where a run is. ``eta_seconds`` counts to the end of training."""
+
+    kind: Literal["train_progress"] = "train_progress"
+    cycle: int
+    step: int
+    steps: int
+    loss: float | None
+    learning_rate: float
+    tokens_per_second: float
+    eta_seconds: float | None
+    validation_loss: float | None = None
+    processes: int = 1
+    """How many train together."""
+
+
+class PhaseProgress(Message):
+    """How far a run or an evaluation has come with work other than training steps.
+
+    ``to`` is the id of the command under way; ``eta_seconds`` counts to the end of the phase.
+    """
+
+    kind: Literal["phase_progress"] = "phase_progress"
+    to: int
+    activity: str
+    done: int
+    total: int | None
+    eta_seconds: float | None
