@@ -3,6 +3,8 @@
 import typing
 from collections.abc import Iterable, Mapping
 
+from pydantic import JsonValue
+
 from daemon.cycle import CycleState
 from daemon.supervisor.store.records import Cycle, version_name
 from engine import variation
@@ -13,11 +15,11 @@ _EXPLODED_NATS = 0.5
 """Above where it began, in the loss of validation."""
 _ENDINGS: dict[str, Ending] = {ending: ending for ending in typing.get_args(Ending)}
 
-Verdict = tuple[Ending, str]
+Unworthy = tuple[Ending, str]
 """How it ended, and a sentence that says why."""
 
 
-def not_worth_judging(metrics: Mapping[str, float], sha256: str, base: int | None, base_sha256: str) -> Verdict | None:
+def not_worth_judging(metrics: Mapping[str, float], sha256: str, base: int | None, base_sha256: str) -> Unworthy | None:
     """Why a candidate need not be judged: its run diverged, or it has the weights it began with. Null: judge it.
 
     Args:
@@ -43,6 +45,11 @@ def not_worth_judging(metrics: Mapping[str, float], sha256: str, base: int | Non
             f"unchanged: it has exactly the weights of version {version_name(base)}, so it was not judged",
         )
     return None
+
+
+def verdict(kind: Ending, reason: str) -> dict[str, JsonValue]:
+    """A gate's verdict where no gate was asked."""
+    return {"passed": False, "kind": kind, "reason": reason}
 
 
 def differing(cycle: Cycle, base: int | None, earlier: Iterable[Cycle], training: TrainingSettings) -> Variation | None:

@@ -1,11 +1,10 @@
 """How far training came, written down now and then: it tells an attempt that leads somewhere from one that does not."""
 
 import asyncio
-import contextlib
 import time
 
+from daemon.supervisor.learning.cycle_queue import CycleQueue
 from daemon.supervisor.store.records import Cycle
-from daemon.supervisor.store.store import Store, StoreUnavailableError
 
 PROGRESS_WRITE_SECONDS = 5.0
 """At most this often is the furthest step written down; the first one beyond the last attempt's always is."""
@@ -14,9 +13,9 @@ PROGRESS_WRITE_SECONDS = 5.0
 class Furthest:
     """Writes down how far one cycle came."""
 
-    def __init__(self, store: Store, cycle: Cycle) -> None:
-        self._store = store
-        self._cycle = cycle.id
+    def __init__(self, queue: CycleQueue, cycle: Cycle) -> None:
+        self._queue = queue
+        self._cycle = cycle
         self._step = cycle.furthest
         self._written_at = float("-inf")
         self._writing: asyncio.Task[None] | None = None
@@ -27,8 +26,4 @@ class Furthest:
         busy = self._writing is not None and not self._writing.done()
         if step > self._step and not busy and now - self._written_at >= PROGRESS_WRITE_SECONDS:
             self._step, self._written_at = step, now
-            self._writing = asyncio.create_task(self._write(step))
-
-    async def _write(self, step: int) -> None:
-        with contextlib.suppress(StoreUnavailableError):  # then this attempt counts for less than it was
-            await self._store.update(self._cycle, furthest=step, fruitless=0)
+            self._writing = asyncio.create_task(self._queue.beat(self._cycle, step), name="progress of training")

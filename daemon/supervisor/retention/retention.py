@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from control.paths import Paths
 from daemon import log
 from daemon.settings.sections import Tables
-from daemon.supervisor.learning.attempts import FailedError
+from daemon.supervisor.jobs.attempts import FailedError
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluations import Evaluations
 from daemon.supervisor.learning.promotion import Promotion
@@ -50,7 +50,7 @@ class Retention:
         self._tables = tables
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        cycles.before_training = self.make_room
+        cycles.steps.before_training = self.make_room
 
     async def plan(self, room_bytes: int = 0) -> Plan:
         """What would go now; nothing is changed.

@@ -107,6 +107,11 @@ class Cycle(Record):
     ended_at: str | None = None
 
     @property
+    def has_begun(self) -> bool:
+        """Some attempt at it has begun."""
+        return self.state is not CycleState.QUEUED
+
+    @property
     def is_final(self) -> bool:
         """Nothing will happen to it any more."""
         return self.state in FINAL

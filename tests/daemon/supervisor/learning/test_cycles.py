@@ -13,7 +13,8 @@ from control.paths import Paths, at_home
 from daemon.cycle import CycleState
 from daemon.messages import Collect, Evaluate, Settle, Train, WorkerName
 from daemon.supervisor.intake import requests
-from daemon.supervisor.learning import attempts, candidates
+from daemon.supervisor.jobs import attempts
+from daemon.supervisor.learning import candidates
 from daemon.supervisor.learning.cycles import NotCancellableError
 from daemon.supervisor.store import degradations as troubles_module
 from daemon.supervisor.store import store as store_module

@@ -1,0 +1,1 @@
+"""Jobs of any kind: queued, driven step by step, tried again, cancelled."""

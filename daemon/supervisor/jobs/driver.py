@@ -1,0 +1,157 @@
+"""The driver of jobs: takes one job at a time from its queue to its end, step by step.
+
+Every step may be repeated: after a crash `resume` goes on with the unfinished job in the state its row has. A step that
+is cut short is tried again, as `attempts` says; one that fails ends the job.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Generic, TypeVar
+
+import structlog
+
+from daemon import log
+from daemon.supervisor.jobs import attempts
+from daemon.supervisor.jobs.attempts import CutShortError, FailedError
+from daemon.supervisor.jobs.queue import Ending, J, JobQueue, JobSteps
+from daemon.supervisor.store.degradations import Troubles
+
+_logger = log.get(__name__)
+_Request = TypeVar("_Request", contravariant=True)
+
+
+class Driver(Generic[J, _Request]):
+    """Drives jobs of one kind. Nothing of a job lives here that its row does not have.
+
+    Args:
+        queue: where the jobs are kept.
+        steps: how each is done.
+        max_attempts: gives the number of attempts without progress after which a job fails.
+        troubles: is told of what delays or stops jobs.
+        changed: is called with the job before each step.
+        ended: is called with a job that has ended.
+
+    Attributes:
+        current: the job under way.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue[J, _Request],
+        steps: JobSteps[J],
+        max_attempts: Callable[[], int],
+        troubles: Troubles,
+        *,
+        changed: Callable[[J], None],
+        ended: Callable[[J], None],
+    ) -> None:
+        self.current: J | None = None
+        self._queue = queue
+        self._steps = steps
+        self._max_attempts = max_attempts
+        self._troubles = troubles
+        self._changed = changed
+        self._ended = ended
+        self._drive_task: asyncio.Task[None] | None = None
+        self._step_task: asyncio.Task[J] | None = None
+
+    async def resume(self) -> None:
+        """Go on with the job that a crash or a stop left, if there is one. Call once at start."""
+        self.current = await self._queue.claim()
+        if self.current is not None:
+            self._drive_in_background(self._resume(self.current))
+
+    async def start(self, reason: str, request: _Request, *, noting: tuple[str, str] | None = None) -> J:
+        """Queue a job and begin with it. ``noting`` keeps a single value in the same transaction.
+
+        Raises:
+            StoreUnavailableError: nothing was written.
+        """
+        self.current = await self._queue.put(reason, request, noting=noting)
+        self._drive_in_background(self._drive(self.current))
+        return self.current
+
+    def interrupt(self) -> None:
+        """Break off the step under way: its job was asked to end."""
+        if self._step_task is not None:
+            self._step_task.cancel()
+
+    async def close(self) -> None:
+        """Stop working. The unfinished job stays as it is and is resumed at the next start."""
+        if self._drive_task is not None:
+            self._drive_task.cancel()
+            await asyncio.gather(self._drive_task, return_exceptions=True)
+
+    # The drive ---------------------------------------------------------------------------------------------------
+
+    def _drive_in_background(self, drive: Coroutine[None, None, None]) -> None:
+        self._drive_task = asyncio.create_task(drive, name=f"driver of {self._steps.kind}s")
+        self._drive_task.add_done_callback(self._drive_ended)
+
+    def _drive_ended(self, drive: asyncio.Task[None]) -> None:
+        if not drive.cancelled() and (error := drive.exception()) is not None:
+            kinds = f"{self._steps.kind}s"
+            _logger.error(f"the driver of {kinds} failed", exc_info=error)
+            self._troubles.begin(kinds, f"an error of thord's own stops {kinds} until it is restarted: {error!r}")
+
+    async def _resume(self, job: J) -> None:
+        if job.has_begun:
+            cut_short = CutShortError("thord was started again", pause=0.0, data_at_fault=False)
+            job = await self._try_again(job, cut_short)
+        await self._drive(job)
+
+    async def _drive(self, job: J) -> None:
+        """Take one job to its end, one step after the other."""
+        while not job.is_final:
+            self.current = job
+            self._changed(job)
+            with structlog.contextvars.bound_contextvars(**{self._steps.kind: job.id}):
+                after = await self._one_step(job)
+            if after.state != job.state:
+                self._troubles.end(self._steps.kind)
+            job = after
+        self.current = None
+        self._ended(job)
+
+    async def _one_step(self, job: J) -> J:
+        """One step in a task of its own, so that it can be cancelled while the drive goes on."""
+        self._step_task = asyncio.create_task(self._work(job), name=f"{self._steps.kind} {job.id}, {job.state}")
+        if self._queue.cancel_requested(job):
+            self._step_task.cancel()
+        try:
+            return await self._step_task
+        except asyncio.CancelledError:
+            if (me := asyncio.current_task()) is None or me.cancelling():
+                raise  # the drive itself shall stop; the row stays as it is
+            return await self._cancel(job)
+        finally:
+            self._step_task = None
+
+    async def _work(self, job: J) -> J:
+        """What the state asks for, and what follows if it cannot be done."""
+        try:
+            return await self._steps.step(job)
+        except CutShortError as error:
+            return await self._try_again(job, error)
+        except FailedError as error:
+            ending = Ending(str(error), data_at_fault=error.data_at_fault, diverged=error.diverged)
+            return await self._queue.finish(job, ending)
+
+    async def _try_again(self, job: J, cut_short: CutShortError) -> J:
+        """Count one more attempt after a pause, or fail where the last ones in a row led nowhere."""
+        job = await self._queue.refresh(job)
+        limit = self._max_attempts()
+        if job.fruitless >= limit:
+            why = f"{job.state} got no further in {limit} attempts; the last one: {cut_short}"
+            return await self._queue.finish(job, Ending(why, data_at_fault=cut_short.data_at_fault))
+        if pause := attempts.pause_seconds(cut_short.pause, job.fruitless):
+            kind = self._steps.kind
+            self._troubles.begin(kind, f"{kind} {job.id}: {cut_short}; it will be tried again")
+            await asyncio.sleep(pause)
+        return await self._queue.retry(job, str(cut_short))
+
+    async def _cancel(self, job: J) -> J:
+        job = await self._queue.refresh(job)
+        if job.is_final or not self._steps.may_cancel(job):
+            return job  # the step was over before it could be cancelled
+        return await self._queue.finish(job, Ending(self._queue.cancel_requested(job), cancelled=True))

@@ -1,0 +1,71 @@
+"""Cycles as a queue of jobs: the store's table of cycles, where one cycle is under way at a time."""
+
+import contextlib
+
+from daemon.cycle import CycleEvent
+from daemon.supervisor.jobs.queue import Ending
+from daemon.supervisor.learning.candidates import verdict
+from daemon.supervisor.store.degradations import Troubles, insist
+from daemon.supervisor.store.records import Cycle, CycleRequest
+from daemon.supervisor.store.store import Store, StoreUnavailableError
+
+
+class CycleQueue:
+    """A `JobQueue` of cycles. All but `put` wait for as long as the disk is full or read-only."""
+
+    def __init__(self, store: Store, troubles: Troubles) -> None:
+        self._store = store
+        self._troubles = troubles
+        self._cancelled: dict[int, str] = {}
+
+    async def put(self, reason: str, request: CycleRequest, *, noting: tuple[str, str] | None = None) -> Cycle:
+        """Queue a cycle, and keep a single value in the same transaction.
+
+        Raises:
+            CycleUnderWayError: one is not finished yet.
+            StoreUnavailableError: nothing was written.
+        """
+        return await self._store.add_cycle(reason, request, noting)
+
+    async def claim(self) -> Cycle | None:
+        """The cycle that is not finished; null where there is none."""
+        return await self._store.unfinished_cycle()
+
+    async def refresh(self, job: Cycle) -> Cycle:
+        """The cycle as it is now."""
+        return await insist(lambda: self._store.cycle(job.id), self._troubles)
+
+    async def retry(self, job: Cycle, why: str) -> Cycle:
+        """Begin another attempt at a cycle whose last one was cut short."""
+        return await insist(lambda: self._store.begin_attempt(job.id, why), self._troubles)
+
+    async def beat(self, job: Cycle, progress: int) -> None:
+        """Note the training step that this attempt has reached."""
+        with contextlib.suppress(StoreUnavailableError):  # then this attempt counts for less than it was
+            await self._store.update(job.id, furthest=progress, fruitless=0)
+
+    async def finish(self, job: Cycle, ending: Ending) -> Cycle:
+        """End a cycle that failed or was cancelled."""
+        if ending.cancelled:
+            return await insist(
+                lambda: self._store.transition(job.id, CycleEvent.CANCEL, outcome=ending.outcome), self._troubles
+            )
+        gate = verdict("diverged", ending.outcome or "") if ending.diverged else job.gate
+        return await insist(
+            lambda: self._store.transition(
+                job.id, CycleEvent.ERROR, outcome=ending.outcome, data_at_fault=ending.data_at_fault, gate=gate
+            ),
+            self._troubles,
+        )
+
+    def request_cancel(self, number: int, why: str) -> None:
+        """Have the cycle end."""
+        self._cancelled[number] = why
+
+    def cancel_requested(self, job: Cycle) -> str | None:
+        """Who wants the cycle to end, as a sentence for people; null: nobody."""
+        return self._cancelled.get(job.id)
+
+    def forget(self, job: Cycle) -> None:
+        """The cycle has ended."""
+        self._cancelled.pop(job.id, None)
