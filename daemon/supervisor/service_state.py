@@ -21,7 +21,7 @@ _ON_THE_WAY_UP = frozenset({WorkerState.STOPPED, WorkerState.STARTING, WorkerSta
 
 
 def service_state(
-    *, stopping: bool, came_up: bool, permanent: Mapping[WorkerName, WorkerState], troubles: Sequence[str]
+    *, stopping: bool, came_up: bool, permanent: Mapping[WorkerName, WorkerState], degradations: Sequence[str]
 ) -> ServiceState:
     """Judge the whole by its parts.
 
@@ -29,11 +29,11 @@ def service_state(
         stopping: a stop was asked for.
         came_up: every permanent worker has been ready at the same time once.
         permanent: the states of the workers that are meant to run all the time.
-        troubles: what else is wrong, such as a disk without space.
+        degradations: what else is wrong, such as a disk without space.
     """
     if stopping:
         return ServiceState.STOPPING
-    if troubles:
+    if degradations:
         return ServiceState.DEGRADED
     if all(state is WorkerState.RUNNING for state in permanent.values()):
         return ServiceState.READY
@@ -42,14 +42,14 @@ def service_state(
     return ServiceState.DEGRADED
 
 
-def reasons(state: ServiceState, permanent: Mapping[WorkerName, WorkerState], troubles: Sequence[str]) -> list[str]:
+def reasons(state: ServiceState, permanent: Mapping[WorkerName, WorkerState], degradations: Sequence[str]) -> list[str]:
     """Why the service is not ready, in words."""
     if state not in (ServiceState.STARTING, ServiceState.DEGRADED):
         return []
-    return [*troubles, *(f"{name} is {now}" for name, now in permanent.items() if now is not WorkerState.RUNNING)]
+    return [*degradations, *(f"{name} is {now}" for name, now in permanent.items() if now is not WorkerState.RUNNING)]
 
 
-def describe(state: ServiceState, permanent: Mapping[WorkerName, WorkerState], troubles: Sequence[str]) -> str:
+def describe(state: ServiceState, permanent: Mapping[WorkerName, WorkerState], degradations: Sequence[str]) -> str:
     """One line for people: the state and why."""
-    why = reasons(state, permanent, troubles)
+    why = reasons(state, permanent, degradations)
     return f"{state}: {'; '.join(why)}" if why else str(state)

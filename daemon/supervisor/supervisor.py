@@ -18,7 +18,7 @@ from daemon.settings.reload import Changes, changes
 from daemon.settings.sections import Tables
 from daemon.supervisor import file_threads
 from daemon.supervisor.api.app import ControlApi, group_of
-from daemon.supervisor.api.operations import House
+from daemon.supervisor.api.operations import ApiContext
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
@@ -31,7 +31,7 @@ from daemon.supervisor.service_state import ServiceState, describe, reasons, ser
 from daemon.supervisor.sockets import Sockets
 from daemon.supervisor.start_error import StartError
 from daemon.supervisor.store.database import StoreDamagedError
-from daemon.supervisor.store.degradations import Troubles
+from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.store import StoreUnavailableError
 
 _SLACK_SECONDS = 3.0
@@ -74,7 +74,7 @@ class Supervisor:
         self._loaded = loaded
         self.sockets = sockets
         self.workers = Workers(paths, loaded.tables, sockets.api, roles)
-        self.troubles = Troubles(self._tell_status)
+        self.degradations = Degradations(self._tell_status)
         self.started_at = time.monotonic()
         self._reread = reread
         self._notifier = notifier
@@ -97,7 +97,7 @@ class Supervisor:
         """The service and its workers, as clients see them."""
         return {
             "state": self.state,
-            "reasons": [*reasons(self.state, self.workers.permanent_states(), self.troubles.reasons())],
+            "reasons": [*reasons(self.state, self.workers.permanent_states(), self.degradations.reasons())],
             "warnings": [*self._loaded.warnings],
             "home": str(self.paths.state),
             "pid": os.getpid(),
@@ -123,7 +123,7 @@ class Supervisor:
             stopping=self._stopping,
             came_up=self._came_up,
             permanent=self.workers.permanent_states(),
-            troubles=self.troubles.reasons(),
+            degradations=self.degradations.reasons(),
         )
 
     def request_stop(self, *, now: bool = False) -> None:
@@ -205,8 +205,8 @@ class Supervisor:
             raise StartError(str(error)) from None
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
-        house = House(self, learning)
-        control = ControlApi(house, owner=os.geteuid(), group=group_of(self.paths.control_socket))
+        context = ApiContext(self, learning)
+        control = ControlApi(context, owner=os.geteuid(), group=group_of(self.paths.control_socket))
         await control.start(self.sockets.control)
         recovery = asyncio.create_task(learning.recover())
         recovery.add_done_callback(self._recovered)
@@ -223,7 +223,7 @@ class Supervisor:
 
     async def _open(self) -> Learning:
         try:
-            learning = await Learning.open(self.paths, lambda: self.tables, self.workers, self.troubles)
+            learning = await Learning.open(self.paths, lambda: self.tables, self.workers, self.degradations)
         except (StoreDamagedError, StoreUnavailableError) as error:
             raise StartError(str(error)) from None
         self.workers.watch(self._worker_changed)
@@ -247,7 +247,7 @@ class Supervisor:
         error = None if recovery.cancelled() else recovery.exception()
         if error:
             _logger.error("what the last run left could not be repaired", exc_info=error)
-            self.troubles.begin("recovery", f"what the last run left could not be repaired: {error!r}")
+            self.degradations.begin("recovery", f"what the last run left could not be repaired: {error!r}")
 
     async def _work(self, learning: Learning) -> None:
         while True:
@@ -325,7 +325,7 @@ class Supervisor:
         self._tell_status()
 
     def _describe(self) -> str:
-        return describe(self.state, self.workers.permanent_states(), self.troubles.reasons())
+        return describe(self.state, self.workers.permanent_states(), self.degradations.reasons())
 
     def _tell_status(self) -> None:
         if (text := self._describe()) != self._told:
@@ -336,7 +336,7 @@ class Supervisor:
     def _tell_server(self) -> None:
         """What ``/readyz`` and the metrics say of the service."""
         state = self.state
-        why = reasons(state, self.workers.permanent_states(), self.troubles.reasons())
+        why = reasons(state, self.workers.permanent_states(), self.degradations.reasons())
         with contextlib.suppress(WorkerUnavailableError):  # it is told when it is up
             self.workers.send("server", ServiceHealth(state=state.value, reasons=tuple(why)))
 

@@ -14,7 +14,7 @@ from daemon import log
 from daemon.supervisor.api import errors, openapi
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.http_server import HttpServer
-from daemon.supervisor.api.operations import Call, House, Operation, new_request_id
+from daemon.supervisor.api.operations import ApiContext, Call, Operation, new_request_id
 from daemon.supervisor.api.permissions import Access, Peer, may
 from daemon.supervisor.api.routes import cycles, data, events, imports, retention, service, versions
 
@@ -42,13 +42,13 @@ class ControlApi:
     """Serves the operations.
 
     Args:
-        house: what they work on.
+        context: what they work on.
         owner: the service's own user.
         group: the group whose members may read and give work; null: none.
     """
 
-    def __init__(self, house: House, *, owner: int, group: int | None) -> None:
-        self._house = house
+    def __init__(self, context: ApiContext, *, owner: int, group: int | None) -> None:
+        self._context = context
         self._owner = owner
         self._group = group
         routes = [
@@ -94,7 +94,7 @@ class ControlApi:
             raise ControlError(403, "not_permitted", f"uid {peer.uid} may not: {what}; ask root or thord's own user")
         if operation.mutates:
             _logger.info("request", path=path, uid=peer.uid, pid=peer.pid, request_id=request.state.request_id)
-        return Call(self._house, request, peer)
+        return Call(self._context, request, peer)
 
 
 def group_of(file: Path) -> int | None:

@@ -80,7 +80,7 @@ class Service(Protocol):
 
 
 @dataclass(frozen=True)
-class House:
+class ApiContext:
     """What operations work on."""
 
     service: Service
@@ -91,7 +91,7 @@ class House:
 class Call:
     """One request, with who sent it."""
 
-    house: House
+    context: ApiContext
     request: Request
     peer: Peer
 

@@ -58,11 +58,13 @@ def work_of_a_process(*, data_at_fault: bool = True) -> Iterator[None]:
         raise FailedError(str(error), data_at_fault=data_at_fault, diverged=error.diverged) from error
 
 
-def pause_seconds(first: float, fruitless: int) -> float:
+def pause_seconds(first: float, attempts_without_progress: int) -> float:
     """How long to wait before the next attempt: not at all after one that led somewhere, then doubling up to a limit.
 
     Args:
-        first: seconds after the first fruitless one.
-        fruitless: how many of the last attempts in a row led nowhere.
+        first: seconds after the first attempts_without_progress one.
+        attempts_without_progress: how many of the last attempts in a row led nowhere.
     """
-    return min(first * 2.0 ** min(fruitless - 1, 64), LONGEST_PAUSE) if fruitless else 0.0
+    return (
+        min(first * 2.0 ** min(attempts_without_progress - 1, 64), LONGEST_PAUSE) if attempts_without_progress else 0.0
+    )

@@ -14,7 +14,7 @@ from daemon import log
 from daemon.supervisor.jobs import attempts
 from daemon.supervisor.jobs.attempts import CutShortError, FailedError
 from daemon.supervisor.jobs.queue import Ending, J, JobQueue, JobSteps
-from daemon.supervisor.store.degradations import Troubles
+from daemon.supervisor.store.degradations import Degradations
 
 _logger = log.get(__name__)
 _Request = TypeVar("_Request", contravariant=True)
@@ -27,7 +27,7 @@ class Driver(Generic[J, _Request]):
         queue: where the jobs are kept.
         steps: how each is done.
         max_attempts: gives the number of attempts without progress after which a job fails.
-        troubles: is told of what delays or stops jobs.
+        degradations: is told of what delays or stops jobs.
         changed: is called with the job before each step.
         ended: is called with a job that has ended.
 
@@ -40,7 +40,7 @@ class Driver(Generic[J, _Request]):
         queue: JobQueue[J, _Request],
         steps: JobSteps[J],
         max_attempts: Callable[[], int],
-        troubles: Troubles,
+        degradations: Degradations,
         *,
         changed: Callable[[J], None],
         ended: Callable[[J], None],
@@ -49,7 +49,7 @@ class Driver(Generic[J, _Request]):
         self._queue = queue
         self._steps = steps
         self._max_attempts = max_attempts
-        self._troubles = troubles
+        self._degradations = degradations
         self._changed = changed
         self._ended = ended
         self._drive_task: asyncio.Task[None] | None = None
@@ -92,7 +92,7 @@ class Driver(Generic[J, _Request]):
         if not drive.cancelled() and (error := drive.exception()) is not None:
             kinds = f"{self._steps.kind}s"
             _logger.error(f"the driver of {kinds} failed", exc_info=error)
-            self._troubles.begin(kinds, f"an error of thord's own stops {kinds} until it is restarted: {error!r}")
+            self._degradations.begin(kinds, f"an error of thord's own stops {kinds} until it is restarted: {error!r}")
 
     async def _resume(self, job: J) -> None:
         if job.has_begun:
@@ -108,7 +108,7 @@ class Driver(Generic[J, _Request]):
             with structlog.contextvars.bound_contextvars(**{self._steps.kind: job.id}):
                 after = await self._one_step(job)
             if after.state != job.state:
-                self._troubles.end(self._steps.kind)
+                self._degradations.end(self._steps.kind)
             job = after
         self.current = None
         self._ended(job)
@@ -141,12 +141,12 @@ class Driver(Generic[J, _Request]):
         """Count one more attempt after a pause, or fail where the last ones in a row led nowhere."""
         job = await self._queue.refresh(job)
         limit = self._max_attempts()
-        if job.fruitless >= limit:
+        if job.attempts_without_progress >= limit:
             why = f"{job.state} got no further in {limit} attempts; the last one: {cut_short}"
             return await self._queue.finish(job, Ending(why, data_at_fault=cut_short.data_at_fault))
-        if pause := attempts.pause_seconds(cut_short.pause, job.fruitless):
+        if pause := attempts.pause_seconds(cut_short.pause, job.attempts_without_progress):
             kind = self._steps.kind
-            self._troubles.begin(kind, f"{kind} {job.id}: {cut_short}; it will be tried again")
+            self._degradations.begin(kind, f"{kind} {job.id}: {cut_short}; it will be tried again")
             await asyncio.sleep(pause)
         return await self._queue.retry(job, str(cut_short))
 

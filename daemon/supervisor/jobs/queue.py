@@ -21,7 +21,7 @@ class Job(Protocol):
         ...
 
     @property
-    def fruitless(self) -> int:
+    def attempts_without_progress(self) -> int:
         """How many of the last attempts in a row got no further than those before."""
         ...
 

@@ -5,7 +5,7 @@ import contextlib
 from daemon.cycle import CycleEvent
 from daemon.supervisor.jobs.queue import Ending
 from daemon.supervisor.learning.candidates import verdict
-from daemon.supervisor.store.degradations import Troubles, insist
+from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle, CycleRequest
 from daemon.supervisor.store.store import Store, StoreUnavailableError
 
@@ -13,9 +13,9 @@ from daemon.supervisor.store.store import Store, StoreUnavailableError
 class CycleQueue:
     """A `JobQueue` of cycles. All but `put` wait for as long as the disk is full or read-only."""
 
-    def __init__(self, store: Store, troubles: Troubles) -> None:
+    def __init__(self, store: Store, degradations: Degradations) -> None:
         self._store = store
-        self._troubles = troubles
+        self._degradations = degradations
         self._cancelled: dict[int, str] = {}
 
     async def put(self, reason: str, request: CycleRequest, *, noting: tuple[str, str] | None = None) -> Cycle:
@@ -33,29 +33,29 @@ class CycleQueue:
 
     async def refresh(self, job: Cycle) -> Cycle:
         """The cycle as it is now."""
-        return await insist(lambda: self._store.cycle(job.id), self._troubles)
+        return await retry_until_stored(lambda: self._store.cycle(job.id), self._degradations)
 
     async def retry(self, job: Cycle, why: str) -> Cycle:
         """Begin another attempt at a cycle whose last one was cut short."""
-        return await insist(lambda: self._store.begin_attempt(job.id, why), self._troubles)
+        return await retry_until_stored(lambda: self._store.begin_attempt(job.id, why), self._degradations)
 
     async def beat(self, job: Cycle, progress: int) -> None:
         """Note the training step that this attempt has reached."""
         with contextlib.suppress(StoreUnavailableError):  # then this attempt counts for less than it was
-            await self._store.update(job.id, furthest=progress, fruitless=0)
+            await self._store.update(job.id, furthest=progress, attempts_without_progress=0)
 
     async def finish(self, job: Cycle, ending: Ending) -> Cycle:
         """End a cycle that failed or was cancelled."""
         if ending.cancelled:
-            return await insist(
-                lambda: self._store.transition(job.id, CycleEvent.CANCEL, outcome=ending.outcome), self._troubles
+            return await retry_until_stored(
+                lambda: self._store.transition(job.id, CycleEvent.CANCEL, outcome=ending.outcome), self._degradations
             )
         gate = verdict("diverged", ending.outcome or "") if ending.diverged else job.gate
-        return await insist(
+        return await retry_until_stored(
             lambda: self._store.transition(
                 job.id, CycleEvent.ERROR, outcome=ending.outcome, data_at_fault=ending.data_at_fault, gate=gate
             ),
-            self._troubles,
+            self._degradations,
         )
 
     def request_cancel(self, number: int, why: str) -> None:

@@ -29,7 +29,7 @@ from daemon.supervisor.learning.progress import CycleWatch
 from daemon.supervisor.learning.promotion import IncumbentChangedError, NotNowError, Promotion, RefusedError
 from daemon.supervisor.learning.settling import Settling
 from daemon.supervisor.processes.ports import Workers
-from daemon.supervisor.store.degradations import Troubles, insist
+from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle, Version, VersionState, version_name
 from daemon.supervisor.store.store import CycleField, NoSuchRecordError, Store
 from engine.artifacts import ArtifactError
@@ -63,7 +63,7 @@ class CycleSteps:
         watch: CycleWatch,
         paths: Paths,
         tables: Callable[[], Tables],
-        troubles: Troubles,
+        degradations: Degradations,
     ) -> None:
         self.before_training: Callable[[Cycle], Coroutine[None, None, None]] | None = None
         self.promoting = False
@@ -77,7 +77,7 @@ class CycleSteps:
         self._watch = watch
         self._paths = paths
         self._tables = tables
-        self._troubles = troubles
+        self._degradations = degradations
         self._steps: dict[CycleState, Callable[[Cycle], Coroutine[None, None, Cycle]]] = {
             CycleState.QUEUED: self._begin,
             CycleState.COLLECTING: self._collect,
@@ -129,12 +129,12 @@ class CycleSteps:
             snapshot_sha256=answer.sha256,
             base_version=base,
             variation=variation.model_dump() if variation else None,
-            version=await insist(lambda: self._store.next_version(highest), self._troubles),
+            version=await retry_until_stored(lambda: self._store.next_version(highest), self._degradations),
         )
 
     async def _variation(self, cycle: Cycle, base: int | None) -> Variation | None:
         """How its run differs from those that came to nothing; what it was asked for is not varied."""
-        earlier = await insist(lambda: self._store.cycles(_LOOKED_BACK), self._troubles)
+        earlier = await retry_until_stored(lambda: self._store.cycles(_LOOKED_BACK), self._degradations)
         training = self._tables().training
         with contextlib.suppress(ValidationError):  # then the trainer says so
             training = TrainingSettings.model_validate(training.model_dump() | cycle.request.overrides)
@@ -182,11 +182,11 @@ class CycleSteps:
 
         with work_of_a_process():
             answer = await self._evaluations.run(command, on_message)
-        await insist(lambda: self._store.add_metrics(version, answer.metrics), self._troubles)
+        await retry_until_stored(lambda: self._store.add_metrics(version, answer.metrics), self._degradations)
         metrics = {**(cycle.metrics or {}), **answer.metrics}
-        judged = await insist(
+        judged = await retry_until_stored(
             lambda: self._store.update(cycle.id, incumbent=incumbent, gate=answer.gate, metrics=metrics),
-            self._troubles,
+            self._degradations,
         )
         if answer.passed:
             return await self._promote(judged)
@@ -195,10 +195,10 @@ class CycleSteps:
     async def _not_worth_judging(self, cycle: Cycle, version: int) -> tuple[dict[str, JsonValue], str] | None:
         """The verdict on a candidate of which it is known without an evaluation."""
         base, sha256 = cycle.base_version, ""
-        candidate = await insist(lambda: self._store.version(version), self._troubles)
+        candidate = await retry_until_stored(lambda: self._store.version(version), self._degradations)
         with contextlib.suppress(NoSuchRecordError):
             if base is not None:
-                sha256 = (await insist(lambda: self._store.version(base), self._troubles)).sha256
+                sha256 = (await retry_until_stored(lambda: self._store.version(base), self._degradations)).sha256
         found = candidates.not_worth_judging(cycle.metrics or {}, candidate.sha256, base, sha256)
         return (candidates.verdict(*found), found[1]) if found else None
 
@@ -211,7 +211,7 @@ class CycleSteps:
     async def _promote(self, cycle: Cycle) -> Cycle:
         self.promoting = True
         try:
-            await insist(lambda: self._promotion.promote_candidate(cycle), self._troubles)
+            await retry_until_stored(lambda: self._promotion.promote_candidate(cycle), self._degradations)
         except IncumbentChangedError as error:
             _logger.info("the candidate is judged again", why=str(error))
         except NotNowError as error:
@@ -220,7 +220,7 @@ class CycleSteps:
             raise FailedError(f"version {version_name(cycle.version)} cannot be served: {error}") from error
         finally:
             self.promoting = False
-        return await insist(lambda: self._store.cycle(cycle.id), self._troubles)
+        return await retry_until_stored(lambda: self._store.cycle(cycle.id), self._degradations)
 
     # What the steps share ----------------------------------------------------------------------------------------
 
@@ -233,9 +233,9 @@ class CycleSteps:
         verdict: tuple[VersionState, str] | None = None,
         **fields: CycleField,
     ) -> Cycle:
-        return await insist(
+        return await retry_until_stored(
             lambda: self._store.transition(cycle.id, event, candidate=candidate, verdict=verdict, **fields),
-            self._troubles,
+            self._degradations,
         )
 
 

@@ -22,7 +22,7 @@ from daemon.supervisor.learning.progress import CycleWatch
 from daemon.supervisor.learning.promotion import Promotion
 from daemon.supervisor.learning.settling import Settling
 from daemon.supervisor.processes.ports import Workers
-from daemon.supervisor.store.degradations import Troubles
+from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.records import Cycle, CycleRequest
 from daemon.supervisor.store.store import Store, StoreUnavailableError
 
@@ -48,7 +48,7 @@ class Cycles:
         evaluations: Evaluations,
         paths: Paths,
         tables: Callable[[], Tables],
-        troubles: Troubles,
+        degradations: Degradations,
     ) -> None:
         self._on_end: list[Callable[[Cycle], None]] = []
         self._store = store
@@ -56,8 +56,8 @@ class Cycles:
         self._watch = CycleWatch(lambda: workers.slowed_to("trainer") or workers.slowed_to("evaluator"))
         workers.subscribe(lambda _, message: self._watch.beaten() if isinstance(message, Beat) else None)
         intake = IntakeRequests(workers)
-        self._settling = Settling(store, intake, troubles)
-        self._queue = CycleQueue(store, troubles)
+        self._settling = Settling(store, intake, degradations)
+        self._queue = CycleQueue(store, degradations)
         self.steps = CycleSteps(
             store,
             self._queue,
@@ -69,13 +69,13 @@ class Cycles:
             self._watch,
             paths,
             tables,
-            troubles,
+            degradations,
         )
         self._driver = Driver(
             self._queue,
             self.steps,
             lambda: tables().supervision.max_attempts,
-            troubles,
+            degradations,
             changed=self._watch.tell,
             ended=self._ended,
         )
@@ -162,7 +162,7 @@ class Cycles:
         self._watch.close()
         if self.current is not None:
             with contextlib.suppress(StoreUnavailableError):  # then this stop counts as a crash, which is harmless
-                await self._store.update(self.current.id, fruitless=0)
+                await self._store.update(self.current.id, attempts_without_progress=0)
 
     def _ended(self, cycle: Cycle) -> None:
         self._queue.forget(cycle)

@@ -16,7 +16,7 @@ from daemon.supervisor.learning.schedule import Schedule
 from daemon.supervisor.processes.observed import Observed
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.retention.retention import Retention
-from daemon.supervisor.store.degradations import Troubles, insist
+from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.store import Store
 
 
@@ -33,11 +33,13 @@ class Learning:
     schedule: Schedule
     retention: Retention
     observed: Observed
-    troubles: Troubles
+    degradations: Degradations
     paths: Paths
 
     @classmethod
-    async def open(cls, paths: Paths, tables: Callable[[], Tables], workers: Workers, troubles: Troubles) -> "Learning":
+    async def open(
+        cls, paths: Paths, tables: Callable[[], Tables], workers: Workers, degradations: Degradations
+    ) -> "Learning":
         """Open the store and put the parts together. ``tables`` gives the settings as they are now.
 
         Raises:
@@ -45,10 +47,10 @@ class Learning:
             StoreUnavailableError: it cannot be opened now.
         """
         store = await Store.open(paths.database, paths.backups)
-        promotion = Promotion(store, workers, paths, tables, troubles)
+        promotion = Promotion(store, workers, paths, tables, degradations)
         evaluations = Evaluations(store, workers, promotion)
-        cycles = Cycles(store, workers, promotion, evaluations, paths, tables, troubles)
-        schedule = Schedule(store, cycles, workers, paths, tables, troubles)
+        cycles = Cycles(store, workers, promotion, evaluations, paths, tables, degradations)
+        schedule = Schedule(store, cycles, workers, paths, tables, degradations)
         retention = Retention(store, promotion, cycles, evaluations, paths, tables)
         cycles.on_end(lambda _: retention.begin())
         schedule.at_night = retention.begin
@@ -62,17 +64,17 @@ class Learning:
             schedule=schedule,
             retention=retention,
             observed=Observed(workers),
-            troubles=troubles,
+            degradations=degradations,
             paths=paths,
         )
 
     async def recover(self) -> None:
         """Repair what a crash left and go on. It does not wait for workers."""
         await self.promotion.recover()
-        await insist(lambda: versions.adopt(self.store, self.paths), self.troubles)
+        await retry_until_stored(lambda: versions.adopt(self.store, self.paths), self.degradations)
         found = await asyncio.to_thread(cycles_on_disk.find, self.paths)
-        await insist(lambda: self.store.adopt_cycles(found), self.troubles)
-        await insist(self.retention.finish, self.troubles)
+        await retry_until_stored(lambda: self.store.adopt_cycles(found), self.degradations)
+        await retry_until_stored(self.retention.finish, self.degradations)
         await self.cycles.recover()
         await self.schedule.start()
         self.retention.begin()

@@ -25,7 +25,7 @@ from daemon.cycle import CycleState
 from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Ready, Refused, Serving, WorkerName
 from daemon.settings.sections import Tables
 from daemon.supervisor.processes.ports import WorkerLostError, Workers, WorkerUnavailableError
-from daemon.supervisor.store.degradations import Troubles, insist
+from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle, Swap, Version
 from daemon.supervisor.store.store import NoSuchRecordError, Store, StoreUnavailableError
 from engine import artifacts
@@ -74,7 +74,7 @@ class Promotion:
         workers: Workers,
         paths: Paths,
         tables: Callable[[], Tables],
-        troubles: Troubles,
+        degradations: Degradations,
     ) -> None:
         self.serving = artifacts.current_version(paths.current)
         self.resident: tuple[int, ...] = ()
@@ -83,7 +83,7 @@ class Promotion:
         self._workers = workers
         self._paths = paths
         self._tables = tables
-        self._troubles = troubles
+        self._degradations = degradations
         self._one_at_a_time = asyncio.Lock()
         self._server_is_up = asyncio.Event()
         self._recovered = asyncio.Event()
@@ -162,9 +162,9 @@ class Promotion:
             draft.unlink(missing_ok=True)
         swap = await self._store.swap()
         if swap is not None and swap.version == self.serving:
-            await insist(lambda: self._store.finish_swap(swap), self._troubles)
+            await retry_until_stored(lambda: self._store.finish_swap(swap), self._degradations)
         elif swap is not None:
-            await insist(self._store.abandon_swap, self._troubles)
+            await retry_until_stored(self._store.abandon_swap, self._degradations)
         self._recovered.set()
 
     async def close(self) -> None:
@@ -204,7 +204,7 @@ class Promotion:
             if held and (refusal := await self._flip(swap.version)):
                 await self._undo(swap, refusal)
                 raise RefusedError(refusal.reason) if refusal.unfit else NotNowError(refusal.reason)
-            await insist(lambda: self._store.finish_swap(swap), self._troubles)
+            await retry_until_stored(lambda: self._store.finish_swap(swap), self._degradations)
         self._align()
 
     async def _prepare(self, version: int) -> bool:
@@ -281,8 +281,8 @@ class Promotion:
         """Lead back to what served before a swap that failed after its commit point."""
         if refusal.unfit:
             await self._quarantine(swap.version, refusal.reason)
-        await insist(lambda: self._point(swap.previous), self._troubles)
-        await insist(self._store.abandon_swap, self._troubles)
+        await retry_until_stored(lambda: self._point(swap.previous), self._degradations)
+        await retry_until_stored(self._store.abandon_swap, self._degradations)
         if swap.previous is not None:
             await self._flip(swap.previous)
 
@@ -359,7 +359,7 @@ class Promotion:
         await self._quarantine(bad, reason)
         previous = await self._previous(bad)
         if previous is None:
-            self._troubles.begin(
+            self._degradations.begin(
                 "version", f"version {bad:06d} cannot be served ({reason}), and there is none before it"
             )
         elif self.serving == bad:
@@ -381,12 +381,14 @@ class Promotion:
 
     async def _quarantine(self, version: int, reason: str) -> None:
         with contextlib.suppress(NoSuchRecordError):
-            await insist(lambda: self._store.judge_version(version, "quarantined", reason), self._troubles)
+            await retry_until_stored(
+                lambda: self._store.judge_version(version, "quarantined", reason), self._degradations
+            )
 
     async def _prove(self, version: int) -> None:
         self._deaths.clear()
-        self._troubles.end("version")
-        await insist(lambda: self._store.prove_version(version), self._troubles)
+        self._degradations.end("version")
+        await retry_until_stored(lambda: self._store.prove_version(version), self._degradations)
 
     async def _wait_for_server(self) -> None:
         """Wait until a server that died is up again, or has had its time to be."""

@@ -19,7 +19,7 @@ from daemon.settings.sections import ScheduleSettings, Tables
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.store.backup import back_up
-from daemon.supervisor.store.degradations import Troubles, insist
+from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle, Pause, utc_now
 from daemon.supervisor.store.store import CycleUnderWayError, Store, StoreUnavailableError
 
@@ -84,7 +84,7 @@ class Schedule:
         workers: Workers,
         paths: Paths,
         tables: Callable[[], Tables],
-        troubles: Troubles,
+        degradations: Degradations,
         clock: Callable[[], datetime.datetime] = utc_clock,
     ) -> None:
         self.next_at: datetime.datetime | None = None
@@ -94,7 +94,7 @@ class Schedule:
         self._cycles = cycles
         self._paths = paths
         self._tables = tables
-        self._troubles = troubles
+        self._degradations = degradations
         self._clock = clock
         self._owed = False
         self._left = 0
@@ -194,7 +194,9 @@ class Schedule:
         self._owed = True
         now = self._clock()
         try:
-            await insist(lambda: self._cycles.trigger("schedule", noting=(LAST_RUN, now.isoformat())), self._troubles)
+            await retry_until_stored(
+                lambda: self._cycles.trigger("schedule", noting=(LAST_RUN, now.isoformat())), self._degradations
+            )
         except CycleUnderWayError:
             return
         self._owed = False
@@ -214,7 +216,7 @@ class Schedule:
     async def _count_from_now(self) -> None:
         """Have the next cycle be due a whole interval from now."""
         now = self._clock()
-        await insist(lambda: self._store.set_meta(LAST_RUN, now.isoformat()), self._troubles)
+        await retry_until_stored(lambda: self._store.set_meta(LAST_RUN, now.isoformat()), self._degradations)
         await self.plan()
 
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
@@ -254,7 +256,7 @@ class Schedule:
         self.at_night()
         for database in (self._paths.database, self._paths.ledger):  # not chats.db: what is deleted there must be gone
             await self._back_up_one(database)
-        await insist(lambda: self._store.set_meta(LAST_BACKUP, now.isoformat()), self._troubles)
+        await retry_until_stored(lambda: self._store.set_meta(LAST_BACKUP, now.isoformat()), self._degradations)
         self._plan_backup(now)
 
     async def _back_up_one(self, database: Path) -> None:
@@ -262,9 +264,9 @@ class Schedule:
         try:
             copy = await asyncio.to_thread(back_up, database, self._paths.backups)
         except (OSError, sqlite3.Error) as error:
-            self._troubles.begin(subject, f"{database} could not be copied to {self._paths.backups}: {error}")
+            self._degradations.begin(subject, f"{database} could not be copied to {self._paths.backups}: {error}")
         else:
-            self._troubles.end(subject)
+            self._degradations.end(subject)
             _logger.info("backed up", database=str(database), copy=str(copy))
 
     # Helpers -----------------------------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ class Schedule:
         written, now = await self._store.meta(key), self._clock()
         if written is not None and (last := datetime.datetime.fromisoformat(written)) <= now:
             return last
-        await insist(lambda: self._store.set_meta(key, now.isoformat()), self._troubles)
+        await retry_until_stored(lambda: self._store.set_meta(key, now.isoformat()), self._degradations)
         return now
 
     def _begin(self, chore: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -6,7 +6,7 @@ from daemon.cycle import CycleState
 from daemon.messages import Settle
 from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError
-from daemon.supervisor.store.degradations import FIRST_PAUSE, LONGEST_PAUSE, Troubles, insist
+from daemon.supervisor.store.degradations import FIRST_PAUSE, LONGEST_PAUSE, Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import Store
 
@@ -14,10 +14,10 @@ from daemon.supervisor.store.store import Store
 class Settling:
     """Works through the cycles that have ended and are not settled, one after the other, in the background."""
 
-    def __init__(self, store: Store, intake: IntakeRequests, troubles: Troubles) -> None:
+    def __init__(self, store: Store, intake: IntakeRequests, degradations: Degradations) -> None:
         self._store = store
         self._intake = intake
-        self._troubles = troubles
+        self._degradations = degradations
         self._task: asyncio.Task[None] | None = None
         self._more = False
 
@@ -46,7 +46,7 @@ class Settling:
     async def _settle_all(self) -> None:
         while self._more:
             self._more = False
-            for cycle in await insist(self._store.unsettled_cycles, self._troubles):
+            for cycle in await retry_until_stored(self._store.unsettled_cycles, self._degradations):
                 await self._settle(cycle)
 
     async def _settle(self, cycle: Cycle) -> None:
@@ -54,11 +54,11 @@ class Settling:
         command = Settle(cycle=cycle.id, learned=learned, count_try=cycle.data_at_fault, why=cycle.outcome or "")
         pause = FIRST_PAUSE
         while (complaint := await self._complaint(command)) is not None:
-            self._troubles.begin("settling", f"cycle {cycle.id} is not settled: {complaint}; trying again")
+            self._degradations.begin("settling", f"cycle {cycle.id} is not settled: {complaint}; trying again")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        self._troubles.end("settling")
-        await insist(lambda: self._store.update(cycle.id, settled=True), self._troubles)
+        self._degradations.end("settling")
+        await retry_until_stored(lambda: self._store.update(cycle.id, settled=True), self._degradations)
 
     async def _complaint(self, command: Settle) -> str | None:
         try:

@@ -118,7 +118,7 @@ class Retention:
         if (least := room.least_bytes(parameters, training)) > free + held:
             raise FailedError(room.refusal(least, free, self._paths.models), data_at_fault=False)
 
-    async def fate(self, version: int) -> tuple[str, float | None] | None:
+    async def disposition(self, version: int) -> tuple[str, float | None] | None:
         """Why the weights of a version are kept or go, and when they become too old; null where they are gone.
 
         The time is in seconds since 1970, and null where something needs them or nothing is removed by itself.

@@ -15,8 +15,8 @@ LONGEST_PAUSE = 15.0
 """Seconds between tries; each pause doubles the one before."""
 
 
-class Troubles:
-    """Reasons why the service is degraded, each under the name of what is troubled.
+class Degradations:
+    """Reasons why the service is degraded, each under the name of what it concerns.
 
     Args:
         changed: called whenever there is another reason, or one less.
@@ -29,14 +29,14 @@ class Troubles:
     def begin(self, subject: str, reason: str) -> None:
         """Something is wrong; it is logged when it begins and when the reason changes."""
         if self._reasons.get(subject) != reason:
-            _logger.error("trouble", subject=subject, reason=reason)
+            _logger.error("degraded", subject=subject, reason=reason)
             self._reasons[subject] = reason
             self._changed()
 
     def end(self, subject: str) -> None:
         """It is well again."""
         if self._reasons.pop(subject, None) is not None:
-            _logger.info("trouble over", subject=subject)
+            _logger.info("degraded no more", subject=subject)
             self._changed()
 
     def reasons(self) -> list[str]:
@@ -44,16 +44,16 @@ class Troubles:
         return list(self._reasons.values())
 
 
-async def insist(call: Callable[[], Awaitable[_T]], troubles: Troubles) -> _T:
+async def retry_until_stored(call: Callable[[], Awaitable[_T]], degradations: Degradations) -> _T:
     """Do it, and again with growing pauses for as long as the disk is full or read-only; service goes on meanwhile."""
     pause = FIRST_PAUSE
     while True:
         try:
             result = await call()
         except StoreUnavailableError as error:
-            troubles.begin("store", f"{error}; trying again until it works")
+            degradations.begin("store", f"{error}; trying again until it works")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         else:
-            troubles.end("store")
+            degradations.end("store")
             return result

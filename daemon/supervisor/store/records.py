@@ -73,7 +73,7 @@ class Cycle(Record):
     Attributes:
         reason: what started it: ``schedule``, ``threshold``, ``manual by uid N``.
         attempt: how often work on it has begun.
-        fruitless: how many of the last attempts in a row got no further than those before.
+        attempts_without_progress: how many of the last attempts in a row got no further than those before.
         furthest: the highest training step any attempt reported.
         incumbent: the version it was last judged against.
         variation: how its run differs from those before it that came to nothing; null: there were none.
@@ -87,7 +87,7 @@ class Cycle(Record):
     reason: str
     request: CycleRequest = CycleRequest()
     attempt: int = 1
-    fruitless: int = 1
+    attempts_without_progress: int = 1
     furthest: int = 0
     conversations: int | None = None
     replayed: int | None = None
@@ -118,7 +118,9 @@ class Cycle(Record):
 
     def to_json(self) -> dict[str, JsonValue]:
         """The cycle as clients see it."""
-        shown = self.model_dump(mode="json", exclude={"settled", "data_at_fault", "fruitless", "furthest", "request"})
+        shown = self.model_dump(
+            mode="json", exclude={"settled", "data_at_fault", "attempts_without_progress", "furthest", "request"}
+        )
         asked = self.request.model_dump(mode="json", exclude_defaults=True)
         versions = {name: version_name(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
         differs = {"differs": self.variation.words} if self.variation else {}

@@ -194,7 +194,7 @@ class Store:
         def count() -> Cycle:
             with self._transaction():
                 cycle = self._cycle(number)
-                more = {"attempt": cycle.attempt + 1, "fruitless": cycle.fruitless + 1}
+                more = {"attempt": cycle.attempt + 1, "attempts_without_progress": cycle.attempts_without_progress + 1}
                 cycle = _with(cycle, more)
                 self._database.put("cycles", "id", cycle)
                 said: dict[str, JsonValue] = {"cycle": number, "state": cycle.state.value, "attempt": cycle.attempt}
@@ -495,7 +495,7 @@ class Store:
     def _move(self, number: int, event: CycleEvent, fields: Mapping[str, CycleField]) -> Cycle:
         before = self._cycle(number)
         state = next_state(before.state, event)
-        derived: dict[str, CycleField] = {"state": state, "fruitless": 1}
+        derived: dict[str, CycleField] = {"state": state, "attempts_without_progress": 1}
         if before.state is CycleState.QUEUED:
             derived["started_at"] = utc_now()
         if state in FINAL:

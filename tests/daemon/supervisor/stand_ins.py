@@ -48,7 +48,7 @@ from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.processes.answers import accepted
 from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.store.database import Database
-from daemon.supervisor.store.degradations import Troubles
+from daemon.supervisor.store.degradations import Degradations
 from engine import artifacts
 from engine.manifest import VersionManifest, verify
 
@@ -384,7 +384,7 @@ class StandIns:
 async def learning(workers: StandIns, settings: Tables | Callable[[], Tables] | None = None):
     """Store, swap, driver and schedule around the stand-ins, recovered and running."""
     chosen = settings or tables()
-    it = await Learning.open(workers.paths, chosen if callable(chosen) else lambda: chosen, workers, Troubles())
+    it = await Learning.open(workers.paths, chosen if callable(chosen) else lambda: chosen, workers, Degradations())
     await it.recover()
     try:
         yield it

@@ -11,7 +11,7 @@ from daemon import log
 from daemon.settings import faults
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
-from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, House, Operation, check_files
+from daemon.supervisor.api.operations import NUMBERS_END, ApiContext, Body, Call, Operation, check_files
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.learning import sample_answers, versions
 from daemon.supervisor.learning.learning import Learning
@@ -41,25 +41,25 @@ async def train(call: Call) -> Response:
     """Queue a cycle; 409 with the number of the one under way."""
     body = await call.body(TrainBody)
     check_files((*body.train_files, *body.validation_files, *(name for name in body.corpus if name not in NAMED)))
-    _check_corpora(body.corpus, call.house)
+    _check_corpora(body.corpus, call.context)
     overrides = _under_new_names(body.overrides)
-    _check_overrides(call.house.service.tables.training, overrides)
+    _check_overrides(call.context.service.tables.training, overrides)
     if body.base is not None:
-        await _check_base(call.house.learning, body.base)
+        await _check_base(call.context.learning, body.base)
     request = CycleRequest(**{name: getattr(body, name) for name in TrainBody.model_fields} | {"overrides": overrides})
-    cycle = await call.house.learning.cycles.trigger(f"manual by {call.by}", request)
+    cycle = await call.context.learning.cycles.trigger(f"manual by {call.by}", request)
     return JSONResponse(cycle.to_json(), 202)
 
 
 async def cycles(call: Call) -> Response:
     """Newest first."""
-    learning = call.house.learning
+    learning = call.context.learning
     return JSONResponse([learning.cycles.describe(cycle) for cycle in await learning.store.cycles(call.limit(50))])
 
 
 async def cycle(call: Call) -> Response:
     """One, with the figures of its gate, and what its version and the one before it answered."""
-    learning = call.house.learning
+    learning = call.context.learning
     cycle = await learning.store.cycle(call.number("id"))
     answered = (
         await asyncio.to_thread(sample_answers.of_version, learning.paths, cycle.version) if cycle.version else []
@@ -69,20 +69,20 @@ async def cycle(call: Call) -> Response:
 
 async def cancel(call: Call) -> Response:
     """Returns when it has ended, with when the next one is due: a whole interval later."""
-    learning = call.house.learning
+    learning = call.context.learning
     cycle = await learning.cycles.cancel(call.number("id"), call.by)
     return JSONResponse({**cycle.to_json(), "next_cycle_at": moment(await learning.schedule.planned())})
 
 
 async def pause(call: Call) -> Response:
     """Cycles start by hand only, until it is resumed. The one under way goes on."""
-    pause = await call.house.learning.schedule.pause(call.by)
+    pause = await call.context.learning.schedule.pause(call.by)
     return JSONResponse({"paused": pause.model_dump(mode="json"), "next_cycle_at": None})
 
 
 async def resume(call: Call) -> Response:
     """What came due meanwhile starts now, once."""
-    schedule = call.house.learning.schedule
+    schedule = call.context.learning.schedule
     await schedule.resume(call.by)
     return JSONResponse({"paused": None, "next_cycle_at": moment(schedule.next_at)})
 
@@ -90,8 +90,8 @@ async def resume(call: Call) -> Response:
 async def follow(call: Call) -> Response:
     """One JSON object a line: ``progress`` as it comes, at last ``cycle``."""
     number = call.number("id")
-    await call.house.learning.store.cycle(number)  # 404 while that can still be said
-    return NdjsonResponse(call.house.learning.cycles.follow(number))
+    await call.context.learning.store.cycle(number)  # 404 while that can still be said
+    return NdjsonResponse(call.context.learning.cycles.follow(number))
 
 
 async def _check_base(learning: Learning, base: int) -> None:
@@ -116,9 +116,9 @@ async def _check_base(learning: Learning, base: int) -> None:
         raise ControlError(409, "foreign_tokenizer", why)
 
 
-def _check_corpora(names: Sequence[str], house: House) -> None:
+def _check_corpora(names: Sequence[str], context: ApiContext) -> None:
     """Say at once what the intake would find: a corpus known by name that is neither here nor to be fetched."""
-    address, folder = house.service.tables.data.enwik8_address, house.learning.paths.corpora
+    address, folder = context.service.tables.data.enwik8_address, context.learning.paths.corpora
     missing = [name for name in NAMED if name in names and not address and not (folder / name).exists()]
     if missing:
         what = f"to learn from {missing[0]}, set data.{missing[0]}_address to its http or https URL"

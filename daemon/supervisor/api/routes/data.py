@@ -26,7 +26,7 @@ class ScanBody(Body):
 
 async def data(call: Call) -> Response:
     """Counts of conversations."""
-    return JSONResponse(call.house.learning.observed.conversations())
+    return JSONResponse(call.context.learning.observed.conversations())
 
 
 async def scan(call: Call) -> Response:
@@ -37,7 +37,7 @@ async def scan(call: Call) -> Response:
 async def quarantine(call: Call) -> Response:
     """Newest first."""
     try:
-        found = await asyncio.to_thread(refusals, call.house.learning.paths.ledger, call.limit())
+        found = await asyncio.to_thread(refusals, call.context.learning.paths.ledger, call.limit())
     except sqlite3.Error as error:
         raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
     return JSONResponse(found)
@@ -51,7 +51,7 @@ async def retry_quarantine(call: Call) -> Response:
 async def aside(call: Call) -> Response:
     """By file and reason."""
     try:
-        found = await asyncio.to_thread(set_aside, call.house.learning.paths.ledger)
+        found = await asyncio.to_thread(set_aside, call.context.learning.paths.ledger)
     except sqlite3.Error as error:
         raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
     return JSONResponse(found)
@@ -60,14 +60,14 @@ async def aside(call: Call) -> Response:
 async def retry(call: Call) -> Response:
     """Returns when what was set aside is new again."""
     body = await call.body(RetryBody)
-    taken = await call.house.learning.scans.retake(body.source)
+    taken = await call.context.learning.scans.retake(body.source)
     if body.source is not None and not taken:
         raise ControlError(404, "not_found", f"nothing of {body.source} is set aside; 'thorctl data' shows what is")
     return JSONResponse({"conversations": taken})
 
 
 async def _scan(call: Call, files: tuple[str, ...], *, retry_quarantine: bool) -> Response:
-    found = await call.house.learning.scans.scan(retry_quarantine=retry_quarantine, files=files)
+    found = await call.context.learning.scans.scan(retry_quarantine=retry_quarantine, files=files)
     return JSONResponse(found.model_dump(mode="json", exclude={"kind", "to"}))
 
 

@@ -16,7 +16,7 @@ _YES = frozenset({"1", "true", "yes", "on"})
 
 async def events(call: Call) -> Response:
     """Newest first; with ``follow`` oldest first, one a line, going on with what happens."""
-    store, after, limit = call.house.learning.store, call.option("after", 0), call.limit()
+    store, after, limit = call.context.learning.store, call.option("after", 0), call.limit()
     if call.request.query_params.get("follow", "").lower() in _YES:
         if "after" not in call.request.query_params:
             newest = await store.newest_events(limit or 1)

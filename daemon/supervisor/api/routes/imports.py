@@ -23,7 +23,7 @@ async def take(call: Call) -> Response:
     """Returns when it is published."""
     body = await call.body(ImportBody)
     check_files((body.folder,))
-    learning = call.house.learning
+    learning = call.context.learning
     try:
         generation.parsed(body.generation)
     except generation.BadGenerationError as error:

@@ -10,12 +10,12 @@ from daemon.supervisor.retention.plan import Plan, Thing
 
 async def plan(call: Call) -> Response:
     """What a clean would remove now, and why everything else stays."""
-    return JSONResponse({**_shown(await call.house.learning.retention.plan()), "failed": []})
+    return JSONResponse({**_shown(await call.context.learning.retention.plan()), "failed": []})
 
 
 async def clean(call: Call) -> Response:
     """Returns when it is removed, with what was."""
-    done = await call.house.learning.retention.clean()
+    done = await call.context.learning.retention.clean()
     return JSONResponse({**_shown(done.plan), "failed": list(done.complaints)})
 
 

@@ -26,10 +26,10 @@ class StopBody(Body):
 
 async def status(call: Call) -> Response:
     """From memory, but for what is soon read or left out, so that it answers while workers and disks are busy."""
-    learning = call.house.learning
+    learning = call.context.learning
     cycle, schedule = learning.cycles.current, learning.schedule
     shown: dict[str, JsonValue] = {
-        **call.house.service.status(),
+        **call.context.service.status(),
         "version": version_name(learning.promotion.serving),
         "quality": await _quality(learning),
         "resident": [version_name(number) for number in learning.promotion.resident],
@@ -58,26 +58,26 @@ async def _quality(learning: Learning) -> JsonValue:
 
 async def health(call: Call) -> Response:
     """200 while everything is well, 503 otherwise; the body says why."""
-    known = call.house.service.status()
+    known = call.context.service.status()
     shown = {name: known.get(name) for name in ("state", "reasons")}
     return JSONResponse(shown, 200 if known.get("state") == "ready" else 503)
 
 
 async def configuration(call: Call) -> Response:
     """The settings it runs with, and where each came from."""
-    return JSONResponse(call.house.service.configuration())
+    return JSONResponse(call.context.service.configuration())
 
 
 async def stop(call: Call) -> Response:
     """Answers first, then the service stops."""
-    call.house.service.request_stop(now=(await call.body(StopBody)).now)
+    call.context.service.request_stop(now=(await call.body(StopBody)).now)
     return JSONResponse({"state": "stopping"}, 202)
 
 
 async def reload(call: Call) -> Response:
     """Apply what can change live."""
-    changes = await call.house.service.reload()
-    await call.house.learning.schedule.plan()
+    changes = await call.context.service.reload()
+    await call.context.learning.schedule.plan()
     return JSONResponse(
         {
             "applied": list(changes.applied),
@@ -90,21 +90,21 @@ async def reload(call: Call) -> Response:
 async def start_worker(call: Call) -> Response:
     """Returns when it is ready."""
     name = _worker(call)
-    await call.house.service.start_worker(name)
+    await call.context.service.start_worker(name)
     return _state_of(call, name)
 
 
 async def stop_worker(call: Call) -> Response:
     """Returns when it is gone."""
     name = _worker(call)
-    await call.house.service.stop_worker(name)
+    await call.context.service.stop_worker(name)
     return _state_of(call, name)
 
 
 async def restart_worker(call: Call) -> Response:
     """Returns when it is ready again."""
     name = _worker(call)
-    await call.house.service.restart_worker(name)
+    await call.context.service.restart_worker(name)
     return _state_of(call, name)
 
 
@@ -116,7 +116,7 @@ def _worker(call: Call) -> WorkerName:
 
 
 def _state_of(call: Call, name: WorkerName) -> Response:
-    workers = call.house.service.status().get("workers")
+    workers = call.context.service.status().get("workers")
     shown = workers.get(name) if isinstance(workers, dict) else None
     return JSONResponse({"worker": name, **(shown if isinstance(shown, dict) else {})})
 

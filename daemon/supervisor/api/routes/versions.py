@@ -27,16 +27,16 @@ class EvaluateBody(Body):
 
 async def versions(call: Call) -> Response:
     """Newest first."""
-    return JSONResponse([_shown(call, version) for version in await call.house.learning.store.versions()])
+    return JSONResponse([_shown(call, version) for version in await call.context.learning.store.versions()])
 
 
 async def version(call: Call) -> Response:
     """One, with settings and evaluation, and why its weights are kept."""
-    learning = call.house.learning
+    learning = call.context.learning
     found = await learning.store.version(call.number("version"))
     more = await asyncio.to_thread(on_disk.details, learning.paths, found.number)
-    fate = await learning.retention.fate(found.number)
-    why, until = fate or (None, None)
+    disposition = await learning.retention.disposition(found.number)
+    why, until = disposition or (None, None)
     date = None if until is None else datetime.datetime.fromtimestamp(until, datetime.UTC)
     kept: dict[str, JsonValue] = {"kept_because": why, "kept_until": moment(date)}
     return JSONResponse({**_shown(call, found), **more, **kept})
@@ -45,36 +45,40 @@ async def version(call: Call) -> Response:
 async def promote(call: Call) -> Response:
     """Returns when it serves."""
     number, body = call.number("version"), await call.body(PromoteBody)
-    found = await call.house.learning.promotion.promote(number, by=call.by, force=body.force)
+    found = await call.context.learning.promotion.promote(number, by=call.by, force=body.force)
     return JSONResponse(_shown(call, found))
 
 
 async def pin(call: Call) -> Response:
     """Its weights are kept until it is unpinned."""
-    return JSONResponse(_shown(call, await call.house.learning.store.pin_version(call.number("version"), pinned=True)))
+    return JSONResponse(
+        _shown(call, await call.context.learning.store.pin_version(call.number("version"), pinned=True))
+    )
 
 
 async def unpin(call: Call) -> Response:
     """Its weights are kept for as long as ``[retention]`` says."""
-    return JSONResponse(_shown(call, await call.house.learning.store.pin_version(call.number("version"), pinned=False)))
+    return JSONResponse(
+        _shown(call, await call.context.learning.store.pin_version(call.number("version"), pinned=False))
+    )
 
 
 async def rollback(call: Call) -> Response:
     """Returns when the version before serves."""
-    return JSONResponse(_shown(call, await call.house.learning.promotion.rollback(by=call.by)))
+    return JSONResponse(_shown(call, await call.context.learning.promotion.rollback(by=call.by)))
 
 
 async def evaluate(call: Call) -> Response:
     """Returns when it is judged."""
     body = await call.body(EvaluateBody)
     check_files(body.files)
-    judged = await call.house.learning.evaluations.judge(body.version, body.files)
+    judged = await call.context.learning.evaluations.judge(body.version, body.files)
     shown = judged.model_dump(mode="json", exclude={"kind", "to"})
     return JSONResponse({**shown, "version": version_name(judged.version)})
 
 
 def _shown(call: Call, version: Version) -> dict[str, JsonValue]:
-    promotion = call.house.learning.promotion
+    promotion = call.context.learning.promotion
     return version.to_json(promotion.serving, promotion.resident)
 
 

@@ -25,7 +25,7 @@ from daemon.messages import Failure, Scan, Scanned
 from daemon.settings.load import SettingsError
 from daemon.settings.reload import Changes
 from daemon.supervisor.api.app import OPERATIONS, ControlApi
-from daemon.supervisor.api.operations import MAX_BODY, House
+from daemon.supervisor.api.operations import MAX_BODY, ApiContext
 from daemon.supervisor.api.permissions import Access, Peer, may
 from tests.daemon.supervisor.stand_ins import STEPS, StandIns, learning, publish, tables
 
@@ -104,8 +104,8 @@ class Running:
         listener.listen(100)
         async with learning(self.workers) as it:
             self.learning = it
-            house = House(self.service, it)
-            api = ControlApi(house, owner=os.geteuid(), group=self._group)
+            context = ApiContext(self.service, it)
+            api = ControlApi(context, owner=os.geteuid(), group=self._group)
             await api.start(listener)
             self._up.set()
             await self._stop.wait()

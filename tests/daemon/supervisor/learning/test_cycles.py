@@ -285,7 +285,7 @@ async def test_a_version_that_fails_at_its_commit_fails_the_cycle(paths: Paths) 
     async with learning(workers) as it:
         cycle = await ended(it, (await it.cycles.trigger("api")).id)
         await settled(it)
-        assert it.troubles.reasons() == []
+        assert it.degradations.reasons() == []
     assert (cycle.state, cycle.outcome) == (
         CycleState.FAILED,
         "version 000001 cannot be served: not enough memory",
@@ -429,12 +429,12 @@ def test_a_full_disk_holds_a_cycle_up_and_is_said_until_there_is_space(paths: Pa
             before = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # every write fails, as on a full disk
             workers.release("trainer")
-            while not any("thord.db" in reason for reason in it.troubles.reasons()):
+            while not any("thord.db" in reason for reason in it.degradations.reasons()):
                 await asyncio.sleep(0.005)  # the life has a limit
             assert (await it.store.cycle(cycle.id)).state is CycleState.TRAINING
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
             assert (await ended(it, cycle.id)).state is CycleState.PROMOTED
-            assert it.troubles.reasons() == []
+            assert it.degradations.reasons() == []
 
     assert live(life, None) is not None
 
@@ -459,11 +459,13 @@ def life_of(paths: Paths):
     return life
 
 
-@pytest.mark.parametrize(("fruitless", "seconds"), [(0, 0.0), (1, 5.0), (2, 10.0), (7, 320.0), (10_000, 600.0)])
+@pytest.mark.parametrize(
+    ("attempts_without_progress", "seconds"), [(0, 0.0), (1, 5.0), (2, 10.0), (7, 320.0), (10_000, 600.0)]
+)
 def test_attempts_that_lead_nowhere_are_further_and_further_apart_but_not_for_ever(
-    fruitless: int, seconds: float
+    attempts_without_progress: int, seconds: float
 ) -> None:
-    assert attempts.pause_seconds(5.0, fruitless) == seconds
+    assert attempts.pause_seconds(5.0, attempts_without_progress) == seconds
 
 
 def check_between(paths: Paths) -> None:

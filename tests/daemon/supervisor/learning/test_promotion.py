@@ -333,8 +333,8 @@ async def test_a_lone_version_that_cannot_be_served_is_said_to_be_the_trouble(pa
         await it.promotion.promote(1, by="uid 0")
         for _ in range(DEATHS):
             it.promotion.server_died()
-        await until(it.troubles.reasons)
-        assert "version 000001 cannot be served" in it.troubles.reasons()[0]
+        await until(it.degradations.reasons)
+        assert "version 000001 cannot be served" in it.degradations.reasons()[0]
 
 
 @pytest.mark.parametrize(

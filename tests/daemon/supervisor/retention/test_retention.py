@@ -223,8 +223,8 @@ async def test_a_version_says_why_it_is_kept_and_when_it_becomes_too_old(tmp_pat
             await one_cycle(it, workers)
         await it.retention.clean()
         assert it.promotion.serving == 8
-        assert await it.retention.fate(8) == ("it serves", None)
-        kept = {n: await it.retention.fate(n) for n in range(1, 9)}
+        assert await it.retention.disposition(8) == ("it serves", None)
+        kept = {n: await it.retention.disposition(n) for n in range(1, 9)}
         [(number, (why, until))] = [(n, found) for n, found in kept.items() if found and found[1] is not None]
         assert why == "among the newest 1 (retention.keep_versions)"
         created = datetime.datetime.fromisoformat((await it.store.version(number)).created_at or "")
