@@ -16,8 +16,8 @@ from daemon.supervisor.intake import requests
 from daemon.supervisor.jobs import attempts
 from daemon.supervisor.learning import candidates
 from daemon.supervisor.learning.cycles import NotCancellableError
+from daemon.supervisor.store import cycle_store
 from daemon.supervisor.store import degradations as troubles_module
-from daemon.supervisor.store import store as store_module
 from daemon.supervisor.store.records import Cycle, CycleRequest
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError
 from daemon.workers.intake.ledger.database import open_database
@@ -366,9 +366,9 @@ async def test_a_store_that_was_lost_gives_no_number_again_and_no_conversation_u
         workers = stand_ins(paths)
         async with learning(workers) as it:
             lost = await it.store.cycle(6)
-            assert (lost.state, lost.outcome) == (CycleState.FAILED, store_module._LOST)
+            assert (lost.state, lost.outcome) == (CycleState.FAILED, cycle_store._LOST)
             await settled(it)
-            assert Settle(cycle=6, learned=False, count_try=False, why=store_module._LOST) in workers.log
+            assert Settle(cycle=6, learned=False, count_try=False, why=cycle_store._LOST) in workers.log
             assert (await ended(it, (await it.cycles.trigger("api")).id)).id == 9
             await settled(it)
         assert workers.ledger.learned == [[1]] * 5 + [[9]] * 5
