@@ -11,7 +11,7 @@ from enum import StrEnum
 from pydantic import JsonValue
 
 from control.paths import Paths
-from daemon import log
+from daemon import background, log
 from daemon.messages import ServiceHealth, WorkerName
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
@@ -84,7 +84,6 @@ class Supervisor:
         self._came_up = False
         self._told_ready = False
         self._told = ""
-        self._notes: set[asyncio.Task[None]] = set()
 
     # What the control API asks ----------------------------------------------------------------------------------------
 
@@ -208,8 +207,7 @@ class Supervisor:
         context = ApiContext(self, learning)
         control = ControlApi(context, owner=os.geteuid(), group=group_of(self.paths.control_socket))
         await control.start(self.sockets.control)
-        recovery = asyncio.create_task(learning.recover())
-        recovery.add_done_callback(self._recovered)
+        recovery = background.begin(learning.recover(), "recovery", self._not_recovered)
         try:
             # What a crash left is repaired first; a disk that is full meanwhile keeps nobody from serving.
             await asyncio.wait({recovery}, timeout=_REPAIR_SECONDS)
@@ -235,19 +233,11 @@ class Supervisor:
         if change.worker == "server":
             learning.promotion.server_died()
         note = learning.store.note("worker.died", {"worker": change.worker, "reason": change.detail, "now": change.now})
-        self._notes.add(task := asyncio.create_task(note))
-        task.add_done_callback(self._noted)
+        background.begin(note, f"note of the death of the {change.worker}")
 
-    def _noted(self, task: asyncio.Task[None]) -> None:
-        self._notes.discard(task)
-        with contextlib.suppress(asyncio.CancelledError, StoreUnavailableError):  # the log has it anyway
-            task.result()
-
-    def _recovered(self, recovery: asyncio.Task[None]) -> None:
-        error = None if recovery.cancelled() else recovery.exception()
-        if error:
-            _logger.error("what the last run left could not be repaired", exc_info=error)
-            self.degradations.begin("recovery", f"what the last run left could not be repaired: {error!r}")
+    def _not_recovered(self, error: BaseException) -> None:
+        _logger.error("what the last run left could not be repaired", exc_info=error)
+        self.degradations.begin("recovery", f"what the last run left could not be repaired: {error!r}")
 
     async def _work(self, learning: Learning) -> None:
         while True:
@@ -266,8 +256,8 @@ class Supervisor:
         self._notifier.stopping(self._describe())
         self._notifier.extend(grace + _SLACK_SECONDS)
         _logger.info("stopping", grace_seconds=grace)
-        hurry = asyncio.create_task(self._hurry_on_second_request())
-        closing = asyncio.create_task(learning.close())
+        hurry = asyncio.create_task(self._hurry_on_second_request(), name="wait for a second request to stop")
+        closing = asyncio.create_task(learning.close(), name="closing")
         # Cycles let go of their workers first, or they would take a stop for a failure.
         await asyncio.wait({closing}, timeout=_LETTING_GO_SECONDS)
         try:

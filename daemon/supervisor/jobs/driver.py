@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from daemon import log
+from daemon import background, log
 from daemon.supervisor.jobs import attempts
 from daemon.supervisor.jobs.attempts import CutShortError, FailedError
 from daemon.supervisor.jobs.queue import Ending, J, JobQueue, JobSteps
@@ -85,14 +85,12 @@ class Driver(Generic[J, _Request]):
     # The drive ---------------------------------------------------------------------------------------------------
 
     def _drive_in_background(self, drive: Coroutine[None, None, None]) -> None:
-        self._drive_task = asyncio.create_task(drive, name=f"driver of {self._steps.kind}s")
-        self._drive_task.add_done_callback(self._drive_ended)
+        self._drive_task = background.begin(drive, f"driver of {self._steps.kind}s", self._failed)
 
-    def _drive_ended(self, drive: asyncio.Task[None]) -> None:
-        if not drive.cancelled() and (error := drive.exception()) is not None:
-            kinds = f"{self._steps.kind}s"
-            _logger.error(f"the driver of {kinds} failed", exc_info=error)
-            self._degradations.begin(kinds, f"an error of thord's own stops {kinds} until it is restarted: {error!r}")
+    def _failed(self, error: BaseException) -> None:
+        kinds = f"{self._steps.kind}s"
+        _logger.error(f"the driver of {kinds} failed", exc_info=error)
+        self._degradations.begin(kinds, f"an error of thord's own stops {kinds} until it is restarted: {error!r}")
 
     async def _resume(self, job: J) -> None:
         if job.has_begun:

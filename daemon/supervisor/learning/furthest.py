@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from daemon import background
 from daemon.supervisor.learning.cycle_queue import CycleQueue
 from daemon.supervisor.store.records import Cycle
 
@@ -26,4 +27,4 @@ class Furthest:
         busy = self._writing is not None and not self._writing.done()
         if step > self._step and not busy and now - self._written_at >= PROGRESS_WRITE_SECONDS:
             self._step, self._written_at = step, now
-            self._writing = asyncio.create_task(self._queue.beat(self._cycle, step), name="progress of training")
+            self._writing = background.begin(self._queue.beat(self._cycle, step), "progress of training")

@@ -17,25 +17,22 @@ the old version never stopped serving.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Coroutine, Set
 
 from control.paths import Paths
-from daemon import log
+from daemon import background, log
 from daemon.cycle import CycleState
 from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Ready, Refused, Serving, WorkerName
 from daemon.settings.sections import Tables
+from daemon.supervisor.learning import way_back
 from daemon.supervisor.processes.ports import WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
-from daemon.supervisor.store.records import Cycle, Swap, Version
+from daemon.supervisor.store.records import Cycle, Swap, Version, version_name
 from daemon.supervisor.store.store import NoSuchRecordError, Store, StoreUnavailableError
 from engine import artifacts
 from engine.manifest import verify
 
 _logger = log.get(__name__)
-
-DEATHS = 3
-DEATH_WINDOW = 60.0
-"""A server that died this often within these seconds, on a version it never served, will not serve it."""
 
 
 class RefusedError(Exception):
@@ -52,12 +49,6 @@ class NotAllowedError(Exception):
 
 class IncumbentChangedError(Exception):
     """Another version came into service after the candidate was judged: it must be judged again."""
-
-
-def gives_up(deaths: Sequence[float], now: float, *, proven: bool) -> bool:
-    """Whether to go back to the previous version, given when the server died (monotonic seconds)."""
-    recent = [death for death in deaths if now - death <= DEATH_WINDOW]
-    return not proven and len(recent) >= DEATHS
 
 
 class Promotion:
@@ -139,7 +130,7 @@ class Promotion:
             NotNowError: the server cannot take it now.
             StoreUnavailableError: the disk is full or read-only; nothing changed.
         """
-        previous = await self._previous(self.serving)
+        previous = await way_back.previous(self._store, self.serving)
         if previous is None:
             raise NotAllowedError("there is no earlier version to go back to")
         await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by=by))
@@ -182,7 +173,8 @@ class Promotion:
         """
         task = self._swaps.get(swap.version)
         if task is None or swap.cycle is not None:
-            task = asyncio.create_task(self._swap(swap, expected))
+            name = f"swap to version {version_name(swap.version)}"
+            task = background.begin(self._swap(swap, expected), name, lambda _: None)  # whoever waits is told
             self._swaps[swap.version] = task
             self._tasks.add(task)
             task.add_done_callback(lambda done: self._forget(swap.version, done))
@@ -217,7 +209,7 @@ class Promotion:
             RefusedError: it cannot be served; it is quarantined.
             NotNowError: it may be served later.
         """
-        for _ in range(DEATHS):
+        for _ in range(way_back.DEATHS):
             try:
                 answer: Prepared | Refused = await self._workers.ask(
                     "server", Prepare(version=version), Prepared, Refused
@@ -235,7 +227,7 @@ class Promotion:
                 await self._quarantine(version, answer.reason)
                 raise RefusedError(answer.reason)
             return True
-        reason = f"the server died {DEATHS} times while it loaded the version"
+        reason = f"the server died {way_back.DEATHS} times while it loaded the version"
         await self._quarantine(version, reason)
         raise RefusedError(reason)
 
@@ -298,8 +290,6 @@ class Promotion:
         self._tasks.discard(done)
         if self._swaps.get(version) is done:
             del self._swaps[version]
-        if not done.cancelled():
-            done.exception()  # seen by whoever waits; nobody may be left
 
     # The server, as it comes and goes --------------------------------------------------------------------------
 
@@ -351,33 +341,19 @@ class Promotion:
             proven = (await self._store.version(version)).proven
         except NoSuchRecordError:
             proven = False
-        if gives_up(self._deaths, time.monotonic(), proven=proven):
-            await self._go_back(version, f"the server died {DEATHS} times before it could serve it")
+        if way_back.gives_up(self._deaths, time.monotonic(), proven=proven):
+            await self._go_back(version, f"the server died {way_back.DEATHS} times before it could serve it")
 
     async def _go_back(self, bad: int, reason: str) -> None:
         """Leave a version that cannot be served for the one before it."""
         await self._quarantine(bad, reason)
-        previous = await self._previous(bad)
+        previous = await way_back.previous(self._store, bad)
         if previous is None:
             self._degradations.begin(
                 "version", f"version {bad:06d} cannot be served ({reason}), and there is none before it"
             )
         elif self.serving == bad:
             await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by="thord"))
-
-    async def _previous(self, number: int | None) -> int | None:
-        """The nearest version on the way back that is fit to serve."""
-        seen: set[int] = set()
-        while number is not None and number not in seen:
-            seen.add(number)
-            try:
-                number = (await self._store.version(number)).previous
-                found = None if number is None else await self._store.version(number)
-                if found is not None and found.state != "quarantined" and not found.is_purged:
-                    return None if number in seen else number
-            except NoSuchRecordError:
-                return None
-        return None
 
     async def _quarantine(self, version: int, reason: str) -> None:
         with contextlib.suppress(NoSuchRecordError):
@@ -397,11 +373,9 @@ class Promotion:
             await asyncio.wait_for(self._server_is_up.wait(), self._tables().supervision.boot_timeout_seconds)
 
     def _begin(self, chore: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(chore)
+        task = background.begin(chore, "work on versions", self._not_led)
         self._tasks.add(task)
-        task.add_done_callback(self._end)
+        task.add_done_callback(self._tasks.discard)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _logger.error("the server could not be led to the version in service", reason=str(error))
+    def _not_led(self, error: BaseException) -> None:
+        _logger.error("the server could not be led to the version in service", reason=str(error))

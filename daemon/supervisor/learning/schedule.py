@@ -11,7 +11,7 @@ from pathlib import Path
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from control.paths import Paths
-from daemon import log
+from daemon import background, log
 from daemon.cycle import CycleState
 from daemon.messages import Counts, FromWorker, WorkerName
 from daemon.settings import crontab
@@ -283,7 +283,7 @@ class Schedule:
         return now
 
     def _begin(self, chore: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(chore)
+        task = background.begin(chore, "schedule")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

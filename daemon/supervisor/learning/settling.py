@@ -2,6 +2,7 @@
 
 import asyncio
 
+from daemon import background
 from daemon.cycle import CycleState
 from daemon.messages import Settle
 from daemon.supervisor.intake.requests import IntakeRequests
@@ -25,7 +26,7 @@ class Settling:
         """A cycle has ended, or thord was started."""
         self._more = True
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._settle_all())
+            self._task = background.begin(self._settle_all(), "settling of cycles")
 
     async def wait(self) -> None:
         """Wait until everything is settled."""

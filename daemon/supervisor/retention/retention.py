@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from control.paths import Paths
-from daemon import log
+from daemon import background, log
 from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.attempts import FailedError
 from daemon.supervisor.learning.cycles import Cycles
@@ -91,7 +91,7 @@ class Retention:
     def begin(self) -> None:
         """Clean in the background, where the settings want that."""
         if self._tables().retention.enabled and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._clean_quietly(0))
+            self._task = background.begin(self._clean_quietly(0), "cleaning")
 
     async def make_room(self, cycle: Cycle) -> None:
         """Remove what is needed for the run of a cycle to fit.

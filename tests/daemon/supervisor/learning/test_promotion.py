@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from control.paths import Paths, at_home
 from daemon.messages import UNASKED, Abandon, Commit, FromWorker, Prepare, Ready, Refused
 from daemon.settings.sections import SupervisionSettings
+from daemon.supervisor.learning import way_back
 from daemon.supervisor.learning.promotion import (
-    DEATH_WINDOW,
-    DEATHS,
     NotAllowedError,
     NotNowError,
     RefusedError,
-    gives_up,
 )
+from daemon.supervisor.learning.way_back import DEATH_WINDOW, DEATHS, gives_up
 from daemon.supervisor.processes.ports import WorkerLostError
 from daemon.supervisor.store import degradations as troubles_module
 from daemon.supervisor.store.store import NoSuchRecordError, StoreUnavailableError
@@ -400,6 +399,6 @@ def check_second_life(paths: Paths, found: int | None, *, rolled_back: bool) -> 
             kinds = [event.type for event in await it.store.newest_events(100)]
             assert kinds.count("version.rolled_back") == rolled_back
             assert kinds.count("version.promoted") == 2 + (found == 3)
-            assert await it.promotion._previous(found) == {1: None, 2: 1, 3: 2}[found]
+            assert await way_back.previous(it.store, found) == {1: None, 2: 1, 3: 2}[found]
 
     asyncio.run(second_life())
