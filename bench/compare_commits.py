@@ -30,7 +30,7 @@ FAMILIES = {
     "thor": ("model.hidden=64", "model.heads=4", "model.kv_heads=2", "model.feed_forward=128"),
     "gpt2": ("model.hidden=64", "model.heads=4"),
     "char_lstm": ("model.hidden=64",),
-    "agiformer": ("model.hidden=64", "model.heads=4", "model.feed_forward=128"),
+    "agiformer": ("tokenizer.kind=bytes", "model.hidden=64", "model.heads=4", "model.feed_forward=128"),
 }
 SETTINGS = (
     "api.port=0",
