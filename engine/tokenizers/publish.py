@@ -111,6 +111,6 @@ def _texts(files: Sequence[Path]) -> Iterator[str]:
     """What people and models say in the files; what cannot be read as that is left out."""
     for file in files:
         with file.open("rb") as stream:
-            for item in loaders.read(file, stream, Limits()):
+            for item in loaders.read(file, stream, Limits(), is_corpus=True):
                 if isinstance(item, Found):
                     yield from item.sample.texts

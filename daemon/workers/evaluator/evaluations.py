@@ -198,7 +198,7 @@ class Evaluator:
             before = len(found)
             try:
                 with file.open("rb") as stream:
-                    for item in loaders.read(file, stream, limits):
+                    for item in loaders.read(file, stream, limits, is_corpus=True):
                         self._advance(f"reading {file.name}")
                         if isinstance(item, Refused):
                             refused.append(item)

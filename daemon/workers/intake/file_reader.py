@@ -155,7 +155,7 @@ class FileReader:
         tail_at = reading.resume.offset
         resume = reading.resume if reading.resume.offset else None
         with os.fdopen(os.dup(descriptor), "rb") as stream:
-            items = loaders.read(path, stream, self._limits, resume)
+            items = loaders.read(path, stream, self._limits, resume, is_corpus=folders.is_corpus(path))
             while (item := _next(items, reading)) is not None:
                 self._advance()
                 reading.resume = item.resume

@@ -53,6 +53,11 @@ def roots_of(paths: Paths, watch: tuple[str, ...]) -> list[Path]:
     return [root for root in dict.fromkeys(wanted) if not any(other in root.parents for other in wanted)]
 
 
+def is_corpus(path: Path) -> bool:
+    """Whether a file lies in a folder named ``corpus``: there text is learned whatever it looks like."""
+    return "corpus" in path.parent.parts
+
+
 def is_own(path: Path, paths: Paths) -> bool:
     """Whether ``path`` is thord's own data, which is never learned from even where a watched folder holds it."""
     if path == paths.inbox or paths.inbox in path.parents:

@@ -205,7 +205,7 @@ def _items(path: Path, limits: Limits, part: _Part, reading: Reading) -> Iterato
         with open(descriptor, "rb") as stream, reading(path, Signature.of(status)):  # noqa: PTH123 - a descriptor
             size = status.st_size
             begin, end = part.begin * size // 100, part.end * size // 100
-            for item in loaders.read(path, stream, limits):
+            for item in loaders.read(path, stream, limits, is_corpus=True):
                 if item.start >= end > 0:
                     return
                 if (begin <= item.start or (part.reaches_back and begin < item.end)) and item.end <= end:

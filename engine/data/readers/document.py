@@ -7,8 +7,8 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Found, Item, Refused, Resume
 from engine.data.readers.json_values import Value, Values
-from engine.data.readers.message_run import MessageRun
-from engine.data.records import messages, registry
+from engine.data.readers.row_runs import RowRuns
+from engine.data.records import registry, rows
 from engine.data.records.limits import FormatError, Limits
 
 _NAME = "document"
@@ -24,41 +24,42 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     """Every record of the document. One that is wrong is refused, the others are read."""
     del resume
     stream.seek(0)
-    run = MessageRun(_NAME, limits)
+    runs = RowRuns(_NAME, limits, is_array=True)
     in_array = is_empty = False
     for value in Values(stream, limits):
         place = (value.line, value.start, value.end)
         if value.kind == "open":
-            yield from run.finish(_FROM_START)
+            yield from runs.finish(_FROM_START)
             in_array = is_empty = True
         elif value.kind == "close":
             if is_empty:
                 yield Refused("an empty array: there is nothing to learn", *place, _FROM_START)
-            yield from run.finish(_FROM_START)
+            yield from runs.finish(_FROM_START)
             in_array = False
         else:
             is_first = is_empty or not in_array
             is_empty = False
-            yield from _record(value, run, limits, may_begin_run=is_first)
-    yield from run.finish(_FROM_START)
+            yield from _record(value, runs, limits, may_begin_run=is_first)
+    yield from runs.finish(_FROM_START)
 
 
-def _record(value: Value, run: MessageRun, limits: Limits, *, may_begin_run: bool) -> Iterator[Item]:
+def _record(value: Value, runs: RowRuns, limits: Limits, *, may_begin_run: bool) -> Iterator[Item]:
     place = (value.line, value.start, value.end)
     try:
         parsed = value.parse(limits)
-        if messages.is_message(parsed) and (run.is_open or may_begin_run):
-            run.add(parsed, *place)
+        may_be_in_run = isinstance(parsed, dict) and (runs.is_open or may_begin_run or rows.conversation_of(parsed))
+        if isinstance(parsed, dict) and may_be_in_run and rows.is_row(parsed):
+            yield from runs.add(parsed, *place)
             return
         samples = registry.parse(parsed, limits)
     except FormatError as error:
-        if run.is_open:
-            run.fail(str(error), *place)
+        if runs.is_open:
+            runs.fail(str(error), *place)
         else:
             yield Refused(str(error), *place, _FROM_START)
         return
-    if run.is_open:
-        run.fail("a record of another shape among messages", *place)
+    if runs.is_open:
+        runs.fail("a record of another shape among messages", *place)
         return
     for sample in samples:
         yield Found(sample, *place, _FROM_START)

@@ -12,7 +12,7 @@ BYTES = 1 << 20
 
 _TEXT_BYTES = 1 << 16
 _LINES = 16
-_LOOKS_LIKE_JSON = re.compile(rb'\[[\s\[]*(?:["\]{]|\Z)|\{\s*(?:["}]|\Z)')
+_LOOKS_LIKE_JSON = re.compile(rb'\[[\s\[]*(?:["{]|\][\s\],]*\Z|\Z)|\{\s*(?:["}]|\Z)')
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Head:
     @cached_property
     def visible(self) -> bytes:
         """The bytes from the first visible character on."""
-        return self.raw.removeprefix(UTF8_MARK).lstrip()
+        return self.raw.removeprefix(UTF8_MARK).lstrip(b" \t\r\n\v\f\x1e")
 
     @cached_property
     def lines(self) -> list[bytes]:

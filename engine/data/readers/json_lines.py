@@ -12,9 +12,9 @@ from engine.data.readers import json_values
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Found, Item, Refused, Resume
-from engine.data.readers.lines import lines_of
-from engine.data.readers.message_run import MessageRun
-from engine.data.records import messages, registry
+from engine.data.readers.lines import bare, lines_of
+from engine.data.readers.row_runs import RowRuns
+from engine.data.records import registry, rows
 from engine.data.records.limits import FormatError, Limits
 
 _NAME = "lines"
@@ -32,7 +32,7 @@ def _fits(head: Head) -> bool:
 def _is_json_lines(lines: Sequence[bytes], limits: Limits) -> bool:
     """A line is a whole record, or is damaged in a way that no document could be."""
     first, *others = lines
-    if _is_record(first, limits):
+    if _is_record(bare(first), limits) and (first.startswith(b"{") or bare(first) == first):
         return bool(others) or not first.startswith(b"[")  # one long array is better read element by element
     may_be_document = _GOES_ON.search(first) or (others and _CONTINUES.match(others[0]))
     return not may_be_document and any(_is_record(line, limits) for line in others)
@@ -40,32 +40,35 @@ def _is_json_lines(lines: Sequence[bytes], limits: Limits) -> bool:
 
 def _is_record(line: bytes, limits: Limits) -> bool:
     try:
-        return isinstance(json_values.parse(line, limits), dict | list)
+        return isinstance(json_values.parse(bare(line), limits), dict | list)
     except FormatError:
         return False
 
 
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
-    """JSON Lines. Lines that are one message each are together one conversation."""
-    run = MessageRun(_NAME, limits)
+    """JSON Lines. Lines that are rows of a table of messages become conversations together."""
+    runs, expected = RowRuns(_NAME, limits), 0
     for line in lines_of(stream, limits, resume.offset, resume.line):
         place = (line.number, line.start, line.end)
+        if runs.is_open and line.number != expected:  # a blank line
+            yield from runs.finish_open(Resume(_NAME, line.start, line.number))
+        expected = line.number + 1
         try:
             value = json_values.parse(line.content(limits), limits, line.start)
-            if messages.is_message(value):
-                run.add(value, *place)
+            if isinstance(value, dict) and rows.is_row(value):
+                yield from runs.add(value, *place)
                 continue
             samples = registry.parse(value, limits)
         except FormatError as error:
-            if run.is_open:
-                run.fail(str(error), *place)
+            if runs.is_open:
+                runs.fail(str(error), *place)
             else:
                 yield Refused(str(error), *place, line.resume(_NAME))
             continue
-        yield from run.finish(Resume(_NAME, line.start, line.number))
+        yield from runs.finish_open(Resume(_NAME, line.start, line.number))
         for sample in samples:
             yield Found(sample, *place, line.resume(_NAME))
-    yield from run.finish(None)
+    yield from runs.finish(None)
 
 
 FORMAT = Format(_NAME, _fits, _read, may_grow=True)

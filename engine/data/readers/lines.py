@@ -9,6 +9,16 @@ from engine.data.readers.items import Resume
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import UTF8_MARK
 
+RECORD_SEPARATOR = b"\x1e"
+"""Before each record of a JSON text sequence (RFC 7464)."""
+
+
+def bare(line: bytes) -> bytes:
+    """A line without what stands around its record: a byte order mark, a record separator, the comma of an array."""
+    line = line.removeprefix(UTF8_MARK).removeprefix(RECORD_SEPARATOR)
+    trimmed = line.rstrip()
+    return trimmed[:-1] if trimmed.endswith((b"},", b"],")) else line
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -28,7 +38,7 @@ class Line:
         """
         if not self.raw:
             raise FormatError(json_values.too_large(self.end - self.start, limits))
-        return self.raw.removeprefix(UTF8_MARK)
+        return bare(self.raw)
 
     def resume(self, name: str) -> Resume:
         """Where a reader of format ``name`` goes on after it: behind it once its end is written."""

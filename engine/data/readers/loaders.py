@@ -46,7 +46,9 @@ class Loader(Protocol):
         ...
 
 
-def read(path: Path, stream: BinaryIO, limits: Limits, resume: Resume | None = None) -> Iterator[Item]:
+def read(
+    path: Path, stream: BinaryIO, limits: Limits, resume: Resume | None = None, *, is_corpus: bool = False
+) -> Iterator[Item]:
     """As `engine.data.readers.read`, by the loader that knows such a name, where there is one.
 
     A loader's file is read from its beginning whenever it has changed. Where a record begins and ends is where the
@@ -54,7 +56,7 @@ def read(path: Path, stream: BinaryIO, limits: Limits, resume: Resume | None = N
     """
     found = _loader_of(path)
     if found is None:
-        yield from read_known(stream, limits, resume)
+        yield from read_known(stream, limits, resume, is_corpus=is_corpus)
         return
     name, loader = found
     stream.seek(0)

@@ -14,9 +14,12 @@ from engine.data.records.limits import FormatError, Limits
 _MAX_UTF16 = 64 << 20
 
 
-def read_known(stream: BinaryIO, limits: Limits, resume: Resume | None = None) -> Iterator[Item]:
+def read_known(
+    stream: BinaryIO, limits: Limits, resume: Resume | None = None, *, is_corpus: bool = False
+) -> Iterator[Item]:
     """Everything a seekable, buffered stream holds, or with ``resume`` what came after it was last read.
 
+    A text of a corpus is learned whatever it looks like; elsewhere what is neither a conversation nor prose is refused.
     No bytes make this raise but an `OSError` of the stream itself. Memory stays within a few records.
     """
     stream.seek(0)
@@ -31,7 +34,7 @@ def read_known(stream: BinaryIO, limits: Limits, resume: Resume | None = None) -
         return
     known = registry.find(resume.format) if resume is not None and resume.offset else None
     if resume is None or known is None:
-        known = registry.recognise(Head(raw, limits))
+        known = registry.recognise(Head(raw, limits), is_corpus=is_corpus)
         resume = Resume(known.name, 0, 1)
     yield from known.read(stream, limits, resume)
 

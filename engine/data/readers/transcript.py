@@ -1,7 +1,11 @@
-"""Transcripts: ``Human:`` and ``Assistant:`` blocks, ``A:`` and ``B:`` lines, ``Q:`` and ``A:``, any ``role: text``.
+"""Transcripts: ``Human:`` and ``Assistant:`` blocks, ``A:`` and ``B:`` lines, ``Q:`` and ``A:``, Markdown headings.
+
+    User: text           **User**: text          **User:** text          ### User: text
+    ## User              You said:               [the text follows from the next line on]
 
 A turn goes on over as many lines as it likes, until the next line that begins with the name of a speaker. A speaker
-keeps the spelling of their first turn, so that names quoted inside an answer do not begin a turn.
+keeps the spelling of their first turn, so that names quoted inside an answer do not begin a turn. A rule of dashes
+before a question ends a conversation; what stands before the first speaker must be a title, a rule or ``Key: value``.
 """
 
 import io
@@ -24,17 +28,57 @@ _FROM_START = Resume(_NAME, 0, 1)
 _NAMED: dict[str, Role] = {
     "human": "user",
     "user": "user",
+    "customer": "user",
+    "client": "user",
+    "visitor": "user",
+    "you said": "user",
     "assistant": "assistant",
     "ai": "assistant",
     "bot": "assistant",
     "chatbot": "assistant",
     "gpt": "assistant",
     "chatgpt": "assistant",
+    "chatgpt said": "assistant",
     "claude": "assistant",
+    "gemini": "assistant",
+    "copilot": "assistant",
+    "agent": "assistant",
+    "support": "assistant",
+    "operator": "assistant",
     "system": "system",
     "tool": "tool",
 }
-_SPEAKER = re.compile(r"(?:#{1,4}[ \t]*|\*\*)?([A-Za-z]{1,12})[ \t]?:(?:\*\*)?(?=\s|$)[ \t]*")
+_NAME_OF = r"([A-Za-z]{1,12}(?: said)?)"
+_SPEAKER = re.compile(
+    rf"(?:#{{1,6}}[ \t]*)?(?:\*\*|__)?{_NAME_OF}[ \t]?(?:(?:\*\*|__)[ \t]?:|:(?:\*\*|__)?)(?=\s|$)[ \t]*"
+    rf"|#{{1,6}}[ \t]+(?:\*\*)?{_NAME_OF}(?:\*\*)?[ \t]*$"
+)
+_RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,})\s*$")
+_PREFACE = re.compile(r"\s*$|#{1,6} |[*_ ]*[A-Z][\w .()-]{0,30}[*_ ]*:[*_ ]* ?\S.{0,200}$")
+_PREFACE_LINES = 12
+
+
+def _name_in(line: str) -> re.Match[str] | None:
+    return _SPEAKER.match(line)
+
+
+def _spelled(match: re.Match[str]) -> str:
+    return match[1] or match[2]
+
+
+def _known(match: re.Match[str] | None) -> Role | None:
+    return _NAMED.get(_spelled(match).lower()) if match else None
+
+
+def _without_preface(text: str) -> str:
+    """The text from the first known speaker on, where only titles, rules and facts about the file stand before."""
+    lines = text.split("\n")
+    for number, line in enumerate(lines[: _PREFACE_LINES + 1]):
+        if _known(_name_in(line)):
+            return "\n".join(lines[number:])
+        if not (_PREFACE.match(line) or _RULE.match(line)):
+            return text
+    return text
 
 
 def speakers_of(text: str) -> dict[str, Role] | None:
@@ -42,11 +86,11 @@ def speakers_of(text: str) -> dict[str, Role] | None:
 
     It is one if its first line begins with a speaker's name, and another speaker follows or the first is a user.
     """
-    first = _SPEAKER.match(text)
+    first = _name_in(text.split("\n", 1)[0])
     if first is None:
         return None
-    name = first.group(1)
-    spelled = {match.group(1) for line in text.split("\n") if (match := _SPEAKER.match(line))} | {name}
+    name = _spelled(first)
+    spelled = {_spelled(match) for line in text.split("\n") if (match := _name_in(line))} | {name}
     if name in ("A", "B") and {"A", "B"} <= spelled:
         return {name: "user", "B" if name == "A" else "A": "assistant"}
     if name in ("Q", "q"):
@@ -59,26 +103,46 @@ def speakers_of(text: str) -> dict[str, Role] | None:
     return _NAMED if others or role == "user" else None
 
 
-def split(text: str, speakers: dict[str, Role]) -> list[Turn]:
-    """The turns of a transcript, which is clean."""
+def conversations_in(text: str) -> Iterator[list[Turn]]:
+    """The turns of each conversation of a transcript, which is clean; nothing where it is not one."""
+    text = _without_preface(text)
+    speakers = speakers_of(text) or {}
     spelling: dict[Role, str] = {}
     turns: list[tuple[Role, list[str]]] = []
     for line in text.split("\n"):
-        name = _SPEAKER.match(line)
-        role = speakers.get(name.group(1)) or speakers.get(name.group(1).lower()) if name else None
-        if name and role and spelling.setdefault(role, name.group(1)) == name.group(1):
+        name = _name_in(line)
+        role = speakers.get(_spelled(name)) or speakers.get(_spelled(name).lower()) if name else None
+        if name and role and spelling.setdefault(role, _spelled(name)) == _spelled(name):
+            if role in ("user", "system") and _ends(turns):
+                yield _joined(turns)
+                turns = []
             turns.append((role, [line[name.end() :]]))
         elif turns:
             turns[-1][1].append(line)
-    return [Turn(role, "\n".join(said)) for role, said in turns]
+    if turns:
+        yield _joined(turns)
+
+
+def _ends(turns: list[tuple[Role, list[str]]]) -> bool:
+    """Whether the last line that was said is a rule: a conversation ends there."""
+    said = [line for line in turns[-1][1] if line.strip()] if turns else []
+    return bool(said) and _RULE.match(said[-1]) is not None
+
+
+def _joined(turns: list[tuple[Role, list[str]]]) -> list[Turn]:
+    """The turns; a rule at the end of the last one parts conversations and was said by nobody."""
+    role, said = turns[-1]
+    while said and (not said[-1].strip() or _RULE.match(said[-1])):
+        said = said[:-1]
+    return [Turn(role, "\n".join(lines)) for role, lines in (*turns[:-1], (role, said))]
 
 
 def _fits(head: Head) -> bool:
-    return speakers_of(head.text) is not None
+    return speakers_of(_without_preface(head.text)) is not None
 
 
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
-    """The one dialogue of a transcript. When the file changes it is read from its start."""
+    """The dialogues of a transcript. When the file changes it is read from its start."""
     del resume
     stream.seek(0)
     raw = stream.read(limits.record_bytes + 1)
@@ -87,9 +151,8 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
         yield Refused(too_large(size, limits), 0, 0, size, _FROM_START)
         return
     try:
-        text = clean(decode(raw))
-        dialogue = dialogue_of(split(text, speakers_of(text) or {}), limits)
-        yield Found(dialogue, 1, 0, len(raw), _FROM_START)
+        for turns in conversations_in(clean(decode(raw))):
+            yield Found(dialogue_of(turns, limits), 1, 0, len(raw), _FROM_START)
     except FormatError as error:
         yield Refused(str(error), 0, 0, len(raw), _FROM_START)
 

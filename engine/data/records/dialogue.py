@@ -71,6 +71,9 @@ def system_turn(system: JsonValue, tools: JsonValue) -> list[Turn]:
     Raises:
         FormatError: the instructions are not text.
     """
+    if isinstance(system, list):  # parts, as Bedrock and Anthropic write it
+        words = [part.get("text") if isinstance(part, dict) else part for part in system]
+        system = "\n".join(word for word in words if isinstance(word, str)) if all(map(_is_string, words)) else 0
     if system is not None and not isinstance(system, str):
         raise FormatError(f"'system' must be a string, not {kind_of(system)}")
     parts = [system] if system else []
@@ -108,3 +111,7 @@ def kind_of(value: JsonValue) -> str:
         case list():
             return "an array"
     return "an object"
+
+
+def _is_string(value: JsonValue) -> bool:
+    return isinstance(value, str)

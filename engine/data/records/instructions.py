@@ -117,3 +117,31 @@ def answer_turns(answer: JsonValue) -> list[Turn]:
     if isinstance(answer, str):
         return [Turn("assistant", answer)]
     return turns_of([answer] if isinstance(answer, dict) else answer)
+
+
+_QUESTIONS = ("question", "query", "problem", "input", "user", "human", "source_text")
+_ANSWERS = ("answer", "response", "solution", "output", "assistant", "bot", "target_text")
+
+
+def _question_and_answer(record: dict[str, JsonValue]) -> tuple[str, str] | None:
+    """The keys of a question and its answer, both strings."""
+    asked = next((key for key in _QUESTIONS if isinstance(record.get(key), str)), None)
+    answered = next((key for key in _ANSWERS if isinstance(record.get(key), str) and key != asked), None)
+    return (asked, answered) if asked and answered else None
+
+
+def is_question(record: dict[str, JsonValue]) -> bool:
+    """A question with its answer, by any of the usual names."""
+    return _question_and_answer(record) is not None
+
+
+def parse_question(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
+    """``{"question", "answer"}``, ``{"query", "response"}`` and the like, with ``system`` or ``system_prompt``.
+
+    Raises:
+        FormatError: there is no answer in it.
+    """
+    keys = _question_and_answer(record)
+    asked, answered = (string_of(record, key) for key in keys or ("question", "answer"))
+    system = record.get("system", record.get("system_prompt"))
+    return dialogue_of([*system_turn(system, None), Turn("user", asked), Turn("assistant", answered)], limits)

@@ -1,6 +1,7 @@
-"""Lists of messages, as OpenAI (``role``, ``content``) and ShareGPT (``from``, ``value``) write them.
+"""Lists of messages, as OpenAI (``role``, ``content``) and ShareGPT (``from``, ``value``) write them, and their kin.
 
-OpenAI content is a string or a list of ``{"type": "text", "text"}`` parts. ``weight`` 0 marks a turn as context only.
+OpenAI content is a string or a list of parts. A turn is context only where ``weight``, ``train``, ``loss`` or
+``loss_weight`` says so, and where a person marked the answer as bad.
 """
 
 import contextlib
@@ -11,18 +12,52 @@ from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.roles import role_of
-from engine.data.samples import Dialogue, ToolCall
+from engine.data.records.preferences.marks import verdict_in
+from engine.data.records.roles import is_role, role_of
+from engine.data.samples import Dialogue, Role, ToolCall
 
 _DEEPEST_ARGUMENTS = 64
 """Levels of the arguments of a tool call, where they are written as a string."""
 
+_FIELDS = (
+    ("role", "content"),
+    ("role", "tool_calls"),
+    ("role", "function_call"),
+    ("from", "value"),
+    ("from", "content"),
+    ("role", "text"),
+    ("role", "value"),
+    ("role", "message"),
+)
+"""Keys of who speaks and of what is said."""
+
+_SPEAKER_FIELDS = (
+    ("sender", "text"),
+    ("sender", "content"),
+    ("speaker", "text"),
+    ("author", "content"),
+    ("author", "message"),
+)
+"""The same where records of other kinds have such keys too: the speaker must be known by name."""
+
+_LEARNED = ("weight", "train", "loss", "loss_weight")
+_TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
+
+
+def _fields(message: dict[str, JsonValue]) -> tuple[str, str] | None:
+    """The keys of who speaks and of what is said; none where this is not a message."""
+    for who, what in _FIELDS:
+        if who in message and what in message:
+            return who, what
+    for who, what in _SPEAKER_FIELDS:
+        if what in message and is_role(message.get(who)):
+            return who, what
+    return None
+
 
 def is_message(value: JsonValue) -> bool:
     """Whether this is one message by itself."""
-    if not isinstance(value, dict):
-        return False
-    return ("role" in value and ("content" in value or "tool_calls" in value)) or ("from" in value and "value" in value)
+    return isinstance(value, dict) and _fields(value) is not None
 
 
 def is_message_list(value: JsonValue) -> bool:
@@ -92,7 +127,21 @@ def turns_of(messages: JsonValue) -> list[Turn]:
     """
     if not isinstance(messages, list):
         raise FormatError(f"messages must be an array, not {kind_of(messages)}")
-    return [turn_of(message, number) for number, message in enumerate(messages, 1)]
+    return [turn for number, message in enumerate(messages, 1) for turn in _exchange(message, number)]
+
+
+def _exchange(message: JsonValue, number: int) -> list[Turn]:
+    """The turn that a message is; the turns of ``{"system"?, "human" | "input", "assistant" | "output"}`` in one.
+
+    Sources: Firefly writes ``human`` and ``assistant``, XTuner ``input`` and ``output``.
+    """
+    if isinstance(message, dict) and _fields(message) is None:
+        for asked, answered in (("human", "assistant"), ("user", "assistant"), ("input", "output")):
+            question, answer = message.get(asked), message.get(answered)
+            if isinstance(question, str) and isinstance(answer, str):
+                turns = [Turn("user", question), Turn("assistant", answer)]
+                return [*system_turn(message.get("system"), None), *turns]
+    return [turn_of(message, number)]
 
 
 def turn_of(message: JsonValue, number: int) -> Turn:
@@ -101,28 +150,32 @@ def turn_of(message: JsonValue, number: int) -> Turn:
     Raises:
         FormatError: it is not a message, its role is unknown, or it holds something other than text.
     """
-    if not isinstance(message, dict) or not is_message(message):
+    fields = _fields(message) if isinstance(message, dict) else None
+    if not isinstance(message, dict) or fields is None:
         seen = f"an object with {_keys(message)}" if isinstance(message, dict) else kind_of(message)
         raise FormatError(f"turn {number}: expected a message with role and content (or from and value), found {seen}")
-    weight = _weight(message.get("weight"), number)
-    if "role" not in message:
-        return Turn(role_of(message["from"], number), _content(message["value"], number), weight=weight)
+    who, what = fields
+    content = None if what in ("tool_calls", "function_call") else message[what]
     return Turn(
-        role_of(message["role"], number),
-        _content(message.get("content"), number),
+        role := role_of(message[who], number),
+        _content(content, role, number),
         _calls(message, number),
         _word(message.get("name")),
         _word(message.get("tool_call_id")),
-        weight,
+        _weight(message, number),
     )
 
 
-def _weight(weight: JsonValue, number: int) -> Literal[0, 1]:
-    if weight is None or weight == 1:
-        return 1
-    if weight == 0:
-        return 0
-    raise FormatError(f"turn {number}: weight must be 1 (learned) or 0 (context only)")
+def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
+    """0 where the message says that it is not to be learned, or that its answer was bad."""
+    for key in _LEARNED:
+        value = message.get(key)
+        if value is None or value == 1:
+            continue
+        if value == 0:
+            return 0
+        raise FormatError(f"turn {number}: {key} must be 1 (learned) or 0 (context only)")
+    return 0 if verdict_in(message) is False else 1
 
 
 def _word(value: JsonValue) -> str:
@@ -130,11 +183,13 @@ def _word(value: JsonValue) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _content(content: JsonValue, number: int) -> str:
+def _content(content: JsonValue, role: Role, number: int) -> str:
     if content is None:
         return ""
     if isinstance(content, str):
         return content
+    if isinstance(content, dict) and role == "tool":
+        return json.dumps(content, ensure_ascii=False)  # many agents log the result of a tool as the object it is
     if not isinstance(content, list):
         raise FormatError(f"turn {number}: content must be a string or a list of parts, not {kind_of(content)}")
     return "\n".join(_part(part, number) for part in content)
@@ -143,8 +198,12 @@ def _content(content: JsonValue, number: int) -> str:
 def _part(part: JsonValue, number: int) -> str:
     if isinstance(part, str):
         return part
-    if isinstance(part, dict) and isinstance(text := part.get("text"), str):
-        return text
+    if isinstance(part, dict) and part.get("type", "text") in _TEXT_PARTS:
+        text = part.get("refusal") if part.get("type") == "refusal" else part.get("text")
+        if isinstance(text, dict):  # threads of OpenAI's Assistants: {"value", "annotations"}
+            text = text.get("value")
+        if isinstance(text, str):
+            return text
     kind = part.get("type") if isinstance(part, dict) else kind_of(part)
     raise FormatError(f"turn {number}: a part of type {kind!r}: only text can be learned")
 

@@ -1,34 +1,58 @@
 """Which parser a JSON value goes to: the table of shapes, told apart by the keys that are there."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from engine.data.records import instructions, labelled, messages, pairs, pieces, rankings, verdicts
+from engine.data.records import instructions, labelled, messages, pieces, written_out
 from engine.data.records.dialogue import kind_of
+from engine.data.records.exports import (
+    chatgpt,
+    claude,
+    containers,
+    copilot,
+    gemini,
+    librechat,
+    lm_studio,
+    messengers,
+    open_assistant,
+    support,
+    textgen,
+)
 from engine.data.records.limits import FormatError, Limits
-from engine.data.samples import Sample
-
-Record = dict[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordShape:
-    """A shape of records.
-
-    Attributes:
-        name: as refusals list it.
-        fits: whether a record is of this shape, by its keys.
-        parse: its samples; raises `FormatError` where a part of it is wrong.
-    """
-
-    name: str
-    fits: Callable[[Record], bool]
-    parse: Callable[[Record, Limits], Sample | Sequence[Sample]]
+from engine.data.records.preferences import pairs, rankings, verdicts
+from engine.data.records.preferences.demonstrations import demonstrated_by
+from engine.data.records.shape import RecordShape
+from engine.data.samples import Dialogue, Sample, Text
 
 
-SHAPES = (
+def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Sample]:
+    if None in record.values():  # a column that a table has and this row has not
+        record = {key: value for key, value in record.items() if value is not None}
+    shape = next((shape for shape in SHAPES if shape.fits(record)), None)
+    if shape is None:
+        seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
+        raise FormatError(f"an object of unknown shape with {seen}; known are {KNOWN}")
+    found = shape.parse(record, limits)
+    samples = found if isinstance(found, Sequence) else [found]
+    if any(isinstance(sample, Dialogue | Text) for sample in samples):
+        return samples
+    return [each for sample in samples for each in (*demonstrated_by(sample), sample)]
+
+
+_EXPORTS = (
+    chatgpt.SHAPE,
+    claude.SHAPE,
+    *gemini.SHAPES,
+    copilot.SHAPE,
+    librechat.SHAPE,
+    lm_studio.SHAPE,
+    textgen.SHAPE,
+    *support.SHAPES,
+    *messengers.SHAPES,
+    open_assistant.SHAPE,
+)
+_RECORDS = (
     RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair),
     RecordShape("{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair),
     RecordShape("{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response),
@@ -37,16 +61,24 @@ SHAPES = (
     RecordShape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),
     RecordShape("OpenAI messages {messages}", messages.is_openai, messages.parse_openai),
     RecordShape("ShareGPT {conversations}", messages.is_sharegpt, messages.parse_sharegpt),
+    RecordShape("{instruction, output: [better, worse]}", pairs.is_output_pair, pairs.parse_output_pair),
     RecordShape("{instruction, instances}", instructions.is_instances, instructions.parse_instances),
     RecordShape("Alpaca {instruction, output}", instructions.is_alpaca, instructions.parse_alpaca),
+    RecordShape(
+        "{prompt, completion} in the template of a model", written_out.is_completion, written_out.parse_completion
+    ),
     RecordShape("{prompt, completion}", instructions.is_completion, instructions.parse_completion),
+    RecordShape("{question, answer}", instructions.is_question, instructions.parse_question),
     RecordShape("{role, content}", messages.is_message, messages.parse_single),
+    RecordShape("{text} in the template of a model", written_out.is_text, written_out.parse_text),
     RecordShape("{text, label}", labelled.is_labelled, labelled.parse_labelled),
     RecordShape("{text}", pieces.is_text, pieces.parse_text),
+    *containers.shapes(_parse_object),
 )
+SHAPES = (*_EXPORTS, *_RECORDS)
 """In the order in which they are asked whether a record is theirs. A new shape is a module, and a line here."""
 
-KNOWN = f"{', '.join(shape.name for shape in SHAPES)}, or an array of messages"
+KNOWN = f"{', '.join(shape.name for shape in _RECORDS)}, an array of messages, and what chat programs export"
 
 
 def parse(value: JsonValue, limits: Limits) -> Sequence[Sample]:
@@ -64,12 +96,3 @@ def parse(value: JsonValue, limits: Limits) -> Sequence[Sample]:
     if messages.is_message_list(value):
         return [messages.parse(value, limits)]
     return [sample for element in value for sample in parse(element, limits)]
-
-
-def _parse_object(record: Record, limits: Limits) -> Sequence[Sample]:
-    shape = next((shape for shape in SHAPES if shape.fits(record)), None)
-    if shape is None:
-        seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
-        raise FormatError(f"an object of unknown shape with {seen}; known are {KNOWN}")
-    found = shape.parse(record, limits)
-    return found if isinstance(found, Sequence) else [found]

@@ -13,6 +13,11 @@ _NAMES: dict[Role, tuple[str, ...]] = {
 KNOWN: dict[str, Role] = {name: role for role, names in _NAMES.items() for name in names}
 
 
+def is_role(name: object) -> bool:
+    """Whether a speaker is called that, whatever its case."""
+    return isinstance(name, str) and name.strip().lower() in KNOWN
+
+
 def role_of(name: object, turn: int) -> Role:
     """The role that ``name`` stands for, whatever its case; ``turn`` (from 1) is for the message.
 

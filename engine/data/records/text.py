@@ -17,18 +17,35 @@ _SYMBOLS = re.compile(rf"[^\w\s\x00-\x7f]{{{_MARKS + 1},}}")
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
-PACKED = {
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "zip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"%PDF-": "PDF",
-    b"PAR1": "Parquet",
-    b"\x89PNG": "PNG",
-    b"\x7fELF": "a program",
-}
-"""First bytes of files that people drop by mistake, to name them in the refusal."""
+BINARIES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x1f\x8b", "gzip"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd"),
+    (0, b"BZh", "bzip2"),
+    (0, b"\xfd7zXZ", "xz"),
+    (0, b"7z\xbc\xaf", "a 7z archive"),
+    (0, b"Rar!", "a rar archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"%PDF-", "PDF"),
+    (0, b"PAR1", "Parquet"),
+    (0, b"ARROW1", "Arrow"),
+    (0, b"Obj\x01", "Avro"),
+    (0, b"SQLite format 3\x00", "an SQLite database"),
+    (0, b"\x89HDF", "HDF5"),
+    (0, b"\x93NUMPY", "an array of NumPy"),
+    (0, b"GGUF", "a GGUF model: thorctl import gguf FILE reads it"),
+    (0, b"\xd0\xcf\x11\xe0", "a document of an older Office"),
+    (0, b"\x89PNG", "PNG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"RIFF", "sound or video (RIFF)"),
+    (0, b"OggS", "Ogg"),
+    (0, b"ID3", "MP3"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"MZ\x90\x00", "a program"),
+    *((0, bytes((0x80, protocol)), "a pickle of Python") for protocol in range(2, 6)),
+)
+"""Bytes at an offset, of files that people drop by mistake, to name them in the refusal."""
 
 
 def clean(text: str) -> str:
@@ -78,9 +95,9 @@ def check_is_text(head: bytes) -> None:
     Raises:
         FormatError: it is not text; the message says what it seems to be.
     """
-    for mark, name in PACKED.items():
-        if head.startswith(mark):
+    for offset, mark, name in BINARIES:
+        if head.startswith(mark, offset):
             raise FormatError(f"not text but {name}: unpack or convert it first")
-    controls = sum(head.count(bytes([code])) for code in range(32) if code not in b"\t\n\r\f\x1b")
-    if controls > len(head) * 0.1:
-        raise FormatError(f"not text: {controls} of its first {len(head)} bytes are control characters")
+    at = head.find(0)
+    if at >= 0:
+        raise FormatError(f"not text but binary data: byte 0 at offset {at}")

@@ -64,7 +64,7 @@ def test_every_kind_comes_back_from_the_ledger_and_only_what_is_learned_from_the
     shelf.ledger.close()
 
 
-def test_what_is_held_is_counted_once_and_never_collected(intake) -> None:
+def test_what_is_held_is_counted_once_and_only_what_was_preferred_is_collected(intake) -> None:
     rows = [
         {"prompt": "q", "chosen": "a", "rejected": "b"},
         {"prompt": "q", "completion": "bad", "label": False},
@@ -76,15 +76,16 @@ def test_what_is_held_is_counted_once_and_never_collected(intake) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     intake.scan()
     told = intake.scan(files=(str(file),))
-    assert (told.added, told.held, told.quarantined, dict(told.read_as)) == (1, 4, 0, {"lines": 1})
+    assert (told.added, told.held, told.quarantined, dict(told.read_as)) == (4, 4, 0, {"lines": 1})
     counts = intake.counts()
     assert counts.pop("held") == 4
-    assert sum(counts.values()) == 1
+    assert sum(counts.values()) == 4
     assert dict(intake.query("SELECT kind, sum(number) FROM counts WHERE kind <> '' GROUP BY kind")) == {
-        "dialogue": 0, "text": 1, "preference": 3, "labelled": 1,
+        "dialogue": 2, "text": 2, "preference": 3, "labelled": 1,
     }  # fmt: skip
     file.with_name("again.jsonl").write_bytes(file.read_bytes())
     intake.scan()
     assert intake.counts()["held"] == 4
     intake.collect(1)
-    assert {example.sample for part in intake.snapshot(1) for example in part} == {Text("only text")}
+    collected = {example.sample for part in intake.snapshot(1) for example in part}
+    assert {sample.texts for sample in collected} == {("q", "a"), ("q", "y"), ("walk",), ("only text",)}

@@ -109,7 +109,7 @@ def test_any_bytes_end_in_the_ledger_or_in_quarantine(intake, content):
     file.unlink(missing_ok=True)
     file.write_bytes(content)
     intake.scan()
-    items = list(read_known(io.BytesIO(content), Limits(record_bytes=1 << 20)))
+    items = list(read_known(io.BytesIO(content), Limits(record_bytes=1 << 20), is_corpus=True))
     known = {identity.hex() for (identity,) in intake.query("SELECT identity FROM aliases")}
     assert {item.sample.identity for item in items if isinstance(item, Found)} <= known
     refused = [reason for (reason,) in intake.query("SELECT reason FROM refusals ORDER BY start")]

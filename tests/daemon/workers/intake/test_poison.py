@@ -123,10 +123,10 @@ def _write(folder, *names: str) -> None:
 def test_a_file_whose_reading_raises_is_set_aside_with_the_trace_and_others_are_read(one_round, monkeypatch):
     read = loaders.read
 
-    def fragile(path, stream, limits, resume=None):
+    def fragile(path, stream, limits, resume=None, *, is_corpus=False):
         if path.name == "b":
             raise MemoryError("no room\ud800")
-        return read(path, stream, limits, resume)
+        return read(path, stream, limits, resume, is_corpus=is_corpus)
 
     monkeypatch.setattr(loaders, "read", fragile)
     _write(one_round.chats, "a", "b", "c")
@@ -148,11 +148,11 @@ def test_a_file_that_kills_the_intake_twice_is_set_aside_until_it_changes(one_ro
     note = one_round.chats.parents[1] / "intake.reading"
     read, left = loaders.read, []
 
-    def deadly(path, stream, limits, resume=None):
+    def deadly(path, stream, limits, resume=None, *, is_corpus=False):
         if path.name == "b" and "poison" in path.read_text():
             left.append(note.read_bytes())
             raise KeyboardInterrupt
-        return read(path, stream, limits, resume)
+        return read(path, stream, limits, resume, is_corpus=is_corpus)
 
     monkeypatch.setattr(loaders, "read", deadly)
     _write(one_round.chats, "a", "b", "c")

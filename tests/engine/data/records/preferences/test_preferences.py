@@ -1,4 +1,4 @@
-"""Rows in which answers are chosen, rejected, ranked or judged: kept whole, and never as dialogues to learn."""
+"""Rows in which answers are chosen, rejected, ranked or judged: kept whole; only what was preferred is learned."""
 
 import json
 
@@ -6,12 +6,18 @@ import pytest
 
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.registry import parse
-from engine.data.samples import Preference, Sample
+from engine.data.samples import Dialogue, Preference, Sample
 
 
 def parsed(record: object) -> Sample:
-    (sample,) = parse(json.loads(json.dumps(record)), Limits())
+    (sample,) = (each for each in parse(json.loads(json.dumps(record)), Limits()) if each.kind == "preference")
     return sample
+
+
+def learned(record: object) -> list[list[tuple[str, str]]]:
+    """The dialogues that are learned of a row."""
+    found = parse(json.loads(json.dumps(record)), Limits())
+    return [[(m.role, m.content) for m in each.messages] for each in found if isinstance(each, Dialogue)]
 
 
 def shown(record: object) -> tuple[list[tuple[str, str]], list[tuple[list[tuple[str, str]], float | None, int | None]]]:
@@ -124,8 +130,8 @@ def test_an_answer_that_was_judged_is_kept_with_its_verdict(
 
 
 def test_a_label_that_is_no_verdict_leaves_a_dialogue_as_it_is() -> None:
-    assert parsed({"prompt": "q", "completion": "a", "label": "travel"}).kind == "dialogue"
-    assert parsed({"prompt": "q", "completion": "a", "label": None}).kind == "dialogue"
+    assert learned({"prompt": "q", "completion": "a", "label": "travel"}) == [[("user", "q"), ("assistant", "a")]]
+    assert learned({"prompt": "q", "completion": "a", "label": None}) == [[("user", "q"), ("assistant", "a")]]
 
 
 @pytest.mark.parametrize(
@@ -145,3 +151,20 @@ def test_a_label_that_is_no_verdict_leaves_a_dialogue_as_it_is() -> None:
 def test_what_cannot_be_a_preference_is_refused_in_words(record: object, reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
         parsed(record)
+
+
+@pytest.mark.parametrize(
+    ("record", "answer"),
+    [
+        ({"prompt": "q", "chosen": "good", "rejected": "bad"}, "good"),
+        ({"prompt": "q", "responses": ["bad", "good", "worse"], "scores": [2, 9, 1]}, "good"),
+        ({"prompt": "q", "responses": ["bad", "good"], "ranks": [2, 1]}, "good"),
+        ({"instruction": "q", "output": ["good", "bad"]}, "good"),
+        ({"prompt": "q", "completion": "good", "label": True}, "good"),
+        ({"prompt": "q", "completion": "bad", "label": False}, None),
+        ({"prompt": "q", "completion": "bad", "rating": "thumbs_down"}, None),
+        ({"prompt": "q", "responses": ["one", "other"], "scores": [3, 3]}, None),
+    ],
+)
+def test_the_answer_that_stands_above_the_others_is_learned_and_no_other(record: object, answer: str | None) -> None:
+    assert learned(record) == ([[("user", "q"), ("assistant", answer)]] if answer else [])

@@ -12,10 +12,10 @@ from engine.data.records.instructions import (
     is_completion,
 )
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.preferences.marks import verdict_in, verdict_of
 from engine.data.samples import Answer, Preference
 
 _NAMES = ("label", "kto_tag")
-_WORDS = {"true": True, "false": False}
 
 
 def is_judged(record: dict[str, JsonValue]) -> bool:
@@ -55,10 +55,5 @@ def _divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:
 
 def _verdict(record: dict[str, JsonValue]) -> bool | None:
     """Good, bad, or none that can be understood as either."""
-    for name in _NAMES:
-        value = record.get(name)
-        if isinstance(value, str):
-            value = _WORDS.get(value.strip().lower())
-        if value is not None and (value == 0 or value == 1):
-            return bool(value)
-    return None
+    found = (verdict_of(record[name]) for name in _NAMES if record.get(name) is not None)
+    return next((verdict for verdict in found if verdict is not None), verdict_in(record))

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, messages_of
-from engine.data.records.hh import is_hh, split_hh
 from engine.data.records.instructions import alpaca_prompt, answer_turns, prompt_turns
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns, turns_of
+from engine.data.records.preferences.hh import is_hh, split_hh
 from engine.data.records.text import clean
 from engine.data.samples import FROM_FILE, Answer, Message, Preference, Provenance
 
@@ -126,3 +126,23 @@ def _provenance(value: JsonValue) -> Provenance:
 def _score(record: dict[str, JsonValue], name: str) -> float | None:
     value = record.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def is_output_pair(record: dict[str, JsonValue]) -> bool:
+    """An instruction with a list of outputs, the better one first: LLaMA-Factory's older form."""
+    outputs = record.get("output")
+    return "instruction" in record and isinstance(outputs, list) and len(outputs) > 1
+
+
+def parse_output_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
+    """``{"instruction", "input"?, "output": [better, worse, ...]}``.
+
+    Raises:
+        FormatError: an output is not a string.
+    """
+    outputs = record["output"]
+    if not isinstance(outputs, list) or not all(isinstance(output, str) for output in outputs):
+        raise FormatError("'output' must be a string, or an array of strings with the better one first")
+    answers = [messages_of(answer_turns(output), limits) for output in outputs]
+    prompt = messages_of(alpaca_prompt(record), limits)
+    return Preference(prompt, tuple(Answer(answer, rank=rank) for rank, answer in enumerate(answers, 1)))

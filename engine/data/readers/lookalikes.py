@@ -1,0 +1,204 @@
+"""Files that are text, and yet neither conversations nor prose: told by how they look, and refused by name.
+
+What is left is taken for prose and learned as plain text: books, articles, notes, Markdown. The rules look at the first
+lines only; each names one kind of file. A corpus (`inbox/corpus`, ``--corpus``) is learned whatever it looks like.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+from engine.data.readers.format import Format
+from engine.data.readers.head import BYTES as HEAD_BYTES
+from engine.data.readers.head import Head
+from engine.data.readers.items import Item, Refused, Resume
+from engine.data.records.limits import Limits
+
+_NAME = "refused"
+_FROM_START = Resume(_NAME, 0, 1)
+
+_TAG = re.compile(r"</?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?>")
+_PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<body\b|<meta\b", re.IGNORECASE)
+_BLOCK = re.compile(r"<(?:div|p|h\d|table|ul|ol|span|article|section|a|br)\b", re.IGNORECASE)
+_XML = re.compile(r"<\?xml\b|<([A-Za-z][\w:-]*)(?:\s[^<>]*)?>.*</?[A-Za-z]", re.DOTALL)
+_CUE = re.compile(r"\d+:?\d\d:\d\d[.,]\d{3} --> \d+:?\d\d:\d\d[.,]\d{3}", re.MULTILINE)
+_MAIL_HEADER = re.compile(
+    r"(?:Return-Path|Received|Message-ID|Date|From|To|Subject|MIME-Version|Content-Type|Delivered-To|Reply-To):\s",
+    re.IGNORECASE,
+)
+_WHATSAPP = re.compile(
+    r"[\u200e\u200f]?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?\s\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:\s?[APap]\.?[Mm]\.?)?"
+    r"(?:\]|\s-)\s"
+)
+_LOG = re.compile(
+    r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\s"
+    r"|\d+\.\d+\.\d+\.\d+ - |\[?(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|TRACE)\b)"
+)
+_PYTHON_LITERAL = re.compile(r"[\[(]?\s*\{\s*(?:'[^'\n]*'|u'[^'\n]*')\s*:|\[\s*\(?\s*'[^'\n]*'\s*,")
+_YAML_LINE = re.compile(r"\s*(?:- )?[\w.\"'-]+:(?:\s*[|>][+-]?)?(?: .*|\s*)$|\s*- \S")
+_YAML_NESTED = re.compile(r"(?m)^[\w.-]+:\s*(?:[|>][+-]?)?\s*\n\s*(?:- |[ ]+[\w.-]+:)")
+_SETTING = re.compile(r"[\w.-]+\s*=\s*\S")
+_SECTION = re.compile(r"\[[\w.\" -]+\]\s*$")
+_PAIR = re.compile(r"[\w][\w .()/-]{0,30}[:=]\s*\S")
+_CODE = re.compile(
+    r"\s*(?:#include\b|import [\w.{*]|from [\w.]+ import |def \w+\(|class \w+[(:{]|func \w+\(|fn \w+[(<]|package \w+"
+    r"|(?:public|private|static|const|let|var|function|return|if|for|while|else)\b.*[{;]\s*$"
+    r"|[}\])]+[;,]?\s*$|.*[;{]\s*$|@\w+(?:\(|$)|//|/\*|\*/)"
+)
+_SQL = re.compile(
+    r"(?:--[^\n]*\n|\s)*(?:CREATE TABLE|INSERT INTO|DROP TABLE|BEGIN TRANSACTION|SET \w+)\b", re.IGNORECASE
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{60,}={0,2}$")
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+def seems(head: Head) -> str | None:
+    """What a text file seems to be, in words for a person; none where it may be prose."""
+    return next((name for name, is_like in _RULES if is_like(head)), None)
+
+
+def _lines(head: Head) -> list[str]:
+    """The first lines that are not blank, as text."""
+    return [line.decode("utf-8", errors="replace").rstrip() for line in head.lines]
+
+
+def _share(lines: Sequence[str], fits: Callable[[str], object]) -> float:
+    return sum(bool(fits(line)) for line in lines) / len(lines) if lines else 0.0
+
+
+def _is_page(head: Head) -> bool:
+    start = head.text[:4096]
+    if _PAGE.search(start[:1024]):
+        return True
+    return _BLOCK.match(start) is not None and len(_TAG.findall(start)) >= 4
+
+
+def _is_xml(head: Head) -> bool:
+    return head.text.startswith("<") and _XML.match(head.text[:4096]) is not None
+
+
+def _is_mail(head: Head) -> bool:
+    lines = _lines(head)
+    headers = {line.split(":", 1)[0].lower() for line in lines if _MAIL_HEADER.match(line)}
+    return len(headers) >= 3 or (len(headers) >= 2 and bool(lines) and re.match(r"From \S+@\S+", lines[0]) is not None)
+
+
+def _is_whatsapp(head: Head) -> bool:
+    return _share(_lines(head), _WHATSAPP.match) >= 0.5
+
+
+def _is_log(head: Head) -> bool:
+    return _share(_lines(head), _LOG.match) >= 0.5
+
+
+def _is_json_log(head: Head) -> bool:
+    return _is_log(head) and _share(_lines(head), re.compile(r"[^{]*\{.*\}$").match) >= 0.5
+
+
+def _is_stream(head: Head) -> bool:
+    return _share(_lines(head), re.compile(r"(?:data|event|id): ?\S").match) >= 0.6 and b"data:" in head.visible[:4096]
+
+
+def _is_yaml(head: Head) -> bool:
+    lines = [line for line in _lines(head) if not line.startswith("#")]
+    starts = head.text.startswith("---\n") or head.text.startswith("%YAML")
+    nested = _YAML_NESTED.search(head.text[:4096]) is not None
+    return nested and _share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.7
+
+
+def _is_settings(head: Head) -> bool:
+    lines = [line for line in _lines(head) if not line.startswith(("#", ";"))]
+    return _share(lines, lambda line: _SETTING.match(line) or _SECTION.match(line)) >= 0.7
+
+
+def _is_pairs(head: Head) -> bool:
+    lines = _lines(head)
+    return len(lines) >= 4 and _share(lines, _PAIR.match) >= 0.8
+
+
+def _is_code(head: Head) -> bool:
+    lines = _lines(head)
+    if lines and lines[0].startswith("#!"):
+        return True
+    return len(lines) >= 3 and _share(lines, _CODE.match) >= 0.4
+
+
+def _is_base64(head: Head) -> bool:
+    return _share(_lines(head)[:-1] or _lines(head), _BASE64.match) >= 0.9
+
+
+def delimiter_of(head: Head) -> str | None:
+    """What parts the columns of a table with a header; none where this is not a table.
+
+    All of the first rows have as many cells as the header, of which every name is short and ends like no sentence.
+    """
+    for delimiter in _DELIMITERS:
+        rows = [row for row in csv.reader(head.text[:65536].split("\n")[:64], delimiter=delimiter) if row][:16]
+        header = rows[0] if rows else []
+        if len(rows) < 2 or len(header) < 2 or not all(map(_is_column, header)):
+            continue
+        if len(header) == 2 and any(name != name.strip() for name in header):
+            continue  # a comma in a sentence has a blank behind it
+        if _share_of(rows, len(header)) >= 0.9:
+            return delimiter
+    return None
+
+
+def _share_of(rows: Sequence[Sequence[str]], width: int) -> float:
+    return sum(len(row) == width for row in rows) / len(rows)
+
+
+def _is_column(name: str) -> bool:
+    name = name.strip()
+    return 0 < len(name) <= 40 and len(name.split()) <= 4 and name[-1] not in ".!?:"
+
+
+def _is_table(head: Head) -> bool:
+    return delimiter_of(head) is not None
+
+
+_RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
+    (
+        "subtitles (WebVTT or SubRip)",
+        lambda head: head.text.startswith("WEBVTT") or bool(_CUE.search(head.text[:2048])),
+    ),
+    ("RTF: save it as plain text", lambda head: head.visible.startswith(b"{\\rtf")),
+    ("an HTML page", _is_page),
+    ("XML", _is_xml),
+    ("mail (mbox)", _is_mail),
+    ("a WhatsApp chat, in which who of the speakers is the assistant is not known", _is_whatsapp),
+    ("a stream of events with JSON in it ('data: {...}')", _is_stream),
+    ("a log with JSON in its lines: leave only the JSON, a record a line", _is_json_log),
+    ("a log", _is_log),
+    (
+        "Python literals, with single quotes instead of JSON's double quotes",
+        lambda head: bool(_PYTHON_LITERAL.match(head.text)),
+    ),
+    ("a diff", lambda head: head.text.startswith(("diff --git ", "--- a/")) or "\n@@ -" in head.text[:4096]),
+    ("an SQL dump", lambda head: _SQL.match(head.text) is not None),
+    ("LaTeX source", lambda head: "\\documentclass" in head.text[:2048] or "\\begin{document}" in head.text[:8192]),
+    ("YAML", _is_yaml),
+    ("a table (CSV or TSV) with columns that thord does not know", _is_table),
+    ("settings (INI or TOML)", _is_settings),
+    ("source code", _is_code),
+    ("encoded binary data (base64)", _is_base64),
+    ("key-value text", _is_pairs),
+)
+"""In the order in which they are asked; what is none of these may be prose."""
+
+
+def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
+    """One refusal of the whole file."""
+    del resume
+    stream.seek(0)
+    found = seems(Head(stream.read(HEAD_BYTES), limits)) or "not prose"
+    reason = (
+        f"neither a conversation nor prose: it seems to be {found}; text to be learned as it stands goes to the corpus "
+        "(thorctl ingest --corpus FILE)"
+    )
+    yield Refused(reason, 0, 0, stream.seek(0, io.SEEK_END), _FROM_START)
+
+
+FORMAT = Format(_NAME, lambda head: seems(head) is not None, _read, may_grow=False)

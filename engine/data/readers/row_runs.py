@@ -1,0 +1,168 @@
+"""Rows that follow each other become conversations: by the id they carry, else by where one ends.
+
+Without an id a conversation ends at a blank line, at a header, at a new system turn after an answer, and at anything
+that is not a row. With ids, rows of several conversations may alternate; each is whole at the end of the file.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.json_values import too_large
+from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.exports.values import Record
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.rows import Row, conversation_of, row_of
+
+_OPEN_BYTES = 256 << 20
+"""Bytes of rows that may wait for the rest of their conversations; beyond it those that waited longest end."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """The rows of one conversation so far, and what went wrong with it."""
+
+    line: int
+    start: int
+    end: int
+    size: int = 0
+    rows: list[Row] = field(default_factory=list)
+    turns: int = 0
+    problem: str = ""
+    bad_line: int = 0
+    bad_start: int = 0
+
+
+class RowRuns:
+    """Rows gathered into conversations; what is finished is yielded as items.
+
+    A row that cannot be read ends the conversation before it: what follows cannot be placed and is refused with it. One
+    before the first turn costs only itself.
+    """
+
+    def __init__(self, name: str, limits: Limits, *, is_array: bool = False) -> None:
+        """In an array all rows without an id are of one conversation, whatever turns follow each other."""
+        self._is_array = is_array
+        self._name = name
+        self._limits = limits
+        self._runs: dict[str, _Run] = {}
+        self._ended: set[str] = set()
+        self._size = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a conversation without an id is under way: what comes next may belong to it."""
+        return "" in self._runs
+
+    def add(self, record: Record, line: int, start: int, end: int) -> Iterator[Item]:
+        """One more row, from bytes ``start`` to ``end``, and the conversations that end before it."""
+        conversation = conversation_of(record)
+        run = self._runs.get(conversation)
+        try:
+            row = row_of(record, run.turns + 1 if run else 1)
+        except FormatError as error:
+            if run is None or not run.turns:
+                yield Refused(str(error), line, start, end, self._resume(start, line))
+            else:
+                self._extend(run, end, end - start)
+                _mark(run, str(error), line, start)
+            return
+        is_opening = row.begins or (not self._is_array and run is not None and _is_new_opening(run, row))
+        if run and not conversation and is_opening:
+            yield from self._finish("", self._resume(start, line))
+        if conversation in self._ended:
+            reason = f"{conversation} goes on here, too far behind its first rows: sort the rows by conversation"
+            yield Refused(reason, line, start, end, self._resume(start, line))
+            return
+        run = self._run(conversation, line, start)
+        self._extend(run, end, end - start)
+        if not run.problem and run.size > self._limits.record_bytes:
+            _mark(run, too_large(run.size, self._limits), line, start)
+        if not run.problem:
+            run.rows.append(row)
+            run.turns += len(row.turns)
+        while self._size > _OPEN_BYTES and len(self._runs) > 1:
+            oldest = next(iter(self._runs))
+            self._ended.add(oldest)
+            yield from self._finish(oldest, self._resume(start, line))
+
+    def fail(self, problem: str, line: int, start: int, end: int) -> None:
+        """Something that cannot be read, in the middle of the conversation without an id."""
+        run = self._run("", line, start)
+        self._extend(run, end, end - start)
+        _mark(run, problem, line, start)
+
+    def finish_open(self, resume: Resume) -> Iterator[Item]:
+        """End the conversation without an id, because something else begins at ``resume``."""
+        yield from self._finish("", resume if len(self._runs) <= 1 else self._resume(resume.offset, resume.line))
+
+    def finish(self, resume: Resume | None) -> Iterator[Item]:
+        """End every conversation. ``resume`` is null at the end of a file that may grow: their starts are kept."""
+        begin = resume or self._resume(0, 1)
+        for conversation in list(self._runs):
+            yield from self._finish(conversation, begin)
+
+    def _resume(self, offset: int, line: int) -> Resume:
+        """Before every conversation that is under way, and not behind ``offset`` where there is none."""
+        first = min(self._runs.values(), key=lambda run: run.start, default=None)
+        return Resume(self._name, offset, line) if first is None else Resume(self._name, first.start, first.line)
+
+    def _run(self, conversation: str, line: int, start: int) -> _Run:
+        run = self._runs.pop(conversation, None) or _Run(line, start, start)
+        self._runs[conversation] = run  # the last one is the one that was added to last
+        return run
+
+    def _extend(self, run: _Run, end: int, size: int) -> None:
+        run.end = end
+        run.size += size
+        self._size += size
+
+    def _finish(self, conversation: str, resume: Resume) -> Iterator[Item]:
+        run = self._runs.pop(conversation, None)
+        if run is None:
+            return
+        self._size -= run.size
+        said_until = run.bad_start if run.problem else run.end
+        turns = turns_in_order(run.rows)
+        if turns or not run.problem:
+            try:
+                yield Found(dialogue_of(turns, self._limits), run.line, run.start, said_until, resume)
+            except FormatError as error:
+                yield Refused(str(error), run.line, run.start, said_until, resume)
+        if run.problem:
+            problem = f"{run.problem}; from here on the turns of this conversation are left out"
+            yield Refused(problem, run.bad_line, run.bad_start, run.end, resume)
+
+
+def _mark(run: _Run, problem: str, line: int, start: int) -> None:
+    """Note what went wrong first."""
+    if not run.problem:
+        run.problem, run.bad_line, run.bad_start = problem, line, start
+
+
+def _is_new_opening(run: _Run, row: Row) -> bool:
+    """Whether instructions follow an answer: another conversation begins."""
+    if not row.turns or row.turns[0].role != "system":
+        return False
+    return any(turn.role == "assistant" for before in run.rows for turn in before.turns)
+
+
+def turns_in_order(rows: list[Row]) -> list[Turn]:
+    """The turns of a conversation, by their times where those run backwards anywhere and all rows have one."""
+    times = [row.time for row in rows if row.turns]
+    are_numbers = all(isinstance(time, int | float) for time in times)
+    are_comparable = are_numbers or all(isinstance(time, str) for time in times)
+    if are_comparable and any(_is_later(one, other) for one, other in itertools.pairwise(times)):
+        rows = sorted((row for row in rows if row.turns), key=_time)
+    return [turn for row in rows for turn in row.turns]
+
+
+def _time(row: Row) -> tuple[float, str]:
+    return (0.0, row.time) if isinstance(row.time, str) else (row.time or 0.0, "")
+
+
+def _is_later(one: float | str | None, other: float | str | None) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return one > other
+    return isinstance(one, int | float) and isinstance(other, int | float) and one > other

@@ -1,0 +1,109 @@
+"""Tables with a header (CSV, TSV): each row is a record, of any shape or row that thord knows by its columns.
+
+Names of columns count in lower case. A table of which no row could be read is refused once, with its columns.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from engine.data.readers.format import Format
+from engine.data.readers.head import Head
+from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.json_values import too_large
+from engine.data.readers.lookalikes import delimiter_of
+from engine.data.readers.row_runs import RowRuns
+from engine.data.records import registry, rows
+from engine.data.records.exports.values import Record
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.text import UTF8_MARK, decode
+
+_NAME = "table"
+_FROM_START = Resume(_NAME, 0, 1)
+
+
+def _fits(head: Head) -> bool:
+    delimiter = delimiter_of(head)
+    if delimiter is None:
+        return False
+    reader = csv.reader(head.text.split("\n"), delimiter=delimiter)
+    names = _names(next(reader, []))
+    filled: Record = dict.fromkeys(names, "x")
+    return (
+        rows.is_row({**filled, "role": "user"} if "role" in filled else filled)
+        or any(shape.fits(filled) for shape in registry.SHAPES)
+        or _has_rows(names, reader)
+    )
+
+
+def _has_rows(names: list[str], reader: Iterator[list[str]]) -> bool:
+    """Whether a first row is one of a table of messages: there the speakers tell, not the columns."""
+    return any(rows.is_row(_record(names, row)) for _, row in zip(range(16), reader, strict=False))
+
+
+def _names(header: list[str]) -> list[str]:
+    return [name.strip().lower() for name in header]
+
+
+def _record(names: list[str], row: list[str]) -> Record:
+    """A row by its columns; empty cells are absent."""
+    return {name: cell for name, cell in zip(names, row, strict=False) if name and cell.strip()}
+
+
+class _Lines:
+    """The lines of a stream as text, for `csv`, which asks for as many as a row has; where each row lies is known."""
+
+    def __init__(self, stream: BinaryIO, limits: Limits) -> None:
+        self._stream, self._limits = stream, limits
+        self.offset = self.line = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while raw := self._stream.readline(self._limits.record_bytes + 1):
+            start, self.offset = self.offset, self.offset + len(raw)
+            self.line += 1
+            if len(raw) > self._limits.record_bytes:
+                raise FormatError(too_large(len(raw), self._limits))
+            yield decode(raw.removeprefix(UTF8_MARK) if start == 0 else raw, start)
+
+
+def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
+    """Every row. One that is wrong is refused with its line; what makes the table unreadable ends it."""
+    del resume
+    stream.seek(0)
+    delimiter = delimiter_of(Head(stream.read(1 << 16), limits)) or ","
+    stream.seek(0)
+    lines = _Lines(stream, limits)
+    csv.field_size_limit(limits.record_bytes)
+    reader = csv.reader(iter(lines), delimiter=delimiter)
+    runs = RowRuns(_NAME, limits)
+    start, line = 0, 1
+    try:
+        names = _names(next(reader, []))
+        start, line = lines.offset, lines.line + 1
+        for row in reader:
+            place = (line, start, lines.offset)
+            start, line = lines.offset, lines.line + 1
+            if any(cell.strip() for cell in row):
+                yield from _items(_record(names, row), runs, limits, place)
+    except (FormatError, csv.Error) as error:
+        yield from runs.finish(_FROM_START)
+        yield Refused(f"the table cannot be read on: {error}", line, start, stream.seek(0, io.SEEK_END), _FROM_START)
+        return
+    yield from runs.finish(_FROM_START)
+
+
+def _items(record: Record, runs: RowRuns, limits: Limits, place: tuple[int, int, int]) -> Iterator[Item]:
+    try:
+        if rows.is_row(record):
+            yield from runs.add(record, *place)
+            return
+        samples = registry.parse(record, limits)
+    except FormatError as error:
+        yield Refused(f"a row of the table: {error}", *place, _FROM_START)
+        return
+    for sample in samples:
+        yield Found(sample, *place, _FROM_START)
+
+
+FORMAT = Format(_NAME, _fits, _read, may_grow=False)

@@ -1,0 +1,54 @@
+"""ChatGPT's ``conversations.json``: a conversation is a tree of messages, of which one branch is active.
+
+Source: the data export of ChatGPT (Settings, Data controls, Export). ``mapping`` holds the nodes by id,
+``current_node`` the end of the branch that the person saw last; regenerated and edited turns are other branches.
+"""
+
+from pydantic import JsonValue
+
+from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.exports.tree import branch
+from engine.data.records.exports.values import Record, child, is_record, items
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.roles import role_of
+from engine.data.records.shape import RecordShape
+from engine.data.samples import Dialogue
+
+_INTERNAL = frozenset(
+    "code execution_output tether_browsing_display tether_quote system_error thoughts reasoning_recap "
+    "user_editable_context model_editable_context app_pairing_content super_widget".split()
+)
+"""Types of content that the program keeps for itself: tools at work, thoughts, memory."""
+
+
+def _fits(record: Record) -> bool:
+    return isinstance(record.get("mapping"), dict)
+
+
+def _parse(record: Record, limits: Limits) -> Dialogue:
+    nodes = branch(child(record, "mapping"), record.get("current_node"), parent="parent")
+    messages = [message for node in nodes if is_record(message := node.get("message"))]
+    return dialogue_of([turn for number, message in enumerate(messages, 1) for turn in _turns(message, number)], limits)
+
+
+def _turns(message: Record, number: int) -> list[Turn]:
+    """The turn that a message is; none where it is not part of what was said."""
+    content = child(message, "content")
+    role = child(message, "author").get("role")
+    is_hidden = bool(child(message, "metadata").get("is_visually_hidden_from_conversation"))
+    is_for_tool = message.get("recipient") not in (None, "all")
+    if is_hidden or is_for_tool or role == "tool" or content.get("content_type") in _INTERNAL:
+        return []
+    return [Turn(role_of(role, number), "\n".join(_part(part, number) for part in items(content.get("parts"))))]
+
+
+def _part(part: JsonValue, number: int) -> str:
+    if isinstance(part, str):
+        return part
+    if is_record(part) and isinstance(text := part.get("text"), str):
+        return text
+    kind = part.get("content_type") if is_record(part) else None
+    raise FormatError(f"turn {number}: a part of type {kind!r}: only text can be learned")
+
+
+SHAPE = RecordShape("ChatGPT's export {mapping, current_node}", _fits, _parse)

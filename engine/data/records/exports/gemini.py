@@ -1,0 +1,89 @@
+"""Gemini: conversations with ``contents`` and ``parts``, AI Studio's prompts, and Takeout's activities.
+
+Sources: the Gemini API and Vertex AI tuning data (``{"systemInstruction", "contents": [{"role", "parts"}]}``), files of
+AI Studio in Drive (``{"chunkedPrompt": {"chunks": [...]}}``), and Google Takeout's ``MyActivity.json``, where each
+prompt is a record of its own with the answer in HTML.
+"""
+
+import html
+import re
+
+from pydantic import JsonValue
+
+from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.exports.values import Record, child, records, string
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.roles import role_of
+from engine.data.records.shape import RecordShape
+from engine.data.samples import Dialogue
+
+_PROMPTED = re.compile(r"(?:Prompted|Asked|Said)\s+(.+)", re.DOTALL)
+_BREAK = re.compile(r"<(?:br|/p|/div|/li|/h\d|/tr|/pre)\b[^>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<[^>]*>")
+
+
+def _has_contents(record: Record) -> bool:
+    return isinstance(record.get("contents"), list)
+
+
+def _parse_contents(record: Record, limits: Limits) -> Dialogue:
+    system = record.get("systemInstruction", record.get("system_instruction"))
+    turns = [Turn("system", _parts(system, 0))] if system else []
+    for number, content in enumerate(records(record["contents"]), 1):
+        turns.append(Turn(role_of(content.get("role", "user"), number), _parts(content, number)))
+    return dialogue_of(turns, limits)
+
+
+def _parts(content: JsonValue, number: int) -> str:
+    """The text of a content; thoughts are left out.
+
+    Raises:
+        FormatError: a part is something other than text.
+    """
+    if isinstance(content, str):
+        return content
+    said = []
+    for part in records(content.get("parts") if isinstance(content, dict) else None):
+        if not isinstance(part.get("text"), str):
+            raise FormatError(f"turn {number}: a part with {', '.join(sorted(part))[:80]}: only text can be learned")
+        if not part.get("thought"):
+            said.append(string(part["text"]))
+    return "\n".join(said)
+
+
+def _is_studio(record: Record) -> bool:
+    return isinstance(child(record, "chunkedPrompt").get("chunks"), list)
+
+
+def _parse_studio(record: Record, limits: Limits) -> Dialogue:
+    turns = [Turn("system", string(child(record, "systemInstruction").get("text")))]
+    for number, chunk in enumerate(records(child(record, "chunkedPrompt")["chunks"]), 1):
+        if not chunk.get("isThought"):
+            if not isinstance(chunk.get("text"), str):
+                raise FormatError(f"turn {number}: a chunk without text: only text can be learned")
+            turns.append(Turn(role_of(chunk.get("role"), number), string(chunk["text"])))
+    return dialogue_of(turns, limits)
+
+
+def _is_activity(record: Record) -> bool:
+    return "header" in record and "title" in record and ("safeHtmlItem" in record or "products" in record)
+
+
+def _parse_activity(record: Record, limits: Limits) -> Dialogue:
+    prompt = _PROMPTED.match(string(record["title"]))
+    answer = "\n".join(_plain(string(item.get("html"))) for item in records(record.get("safeHtmlItem")))
+    if not prompt or not answer:
+        raise FormatError("an activity without a prompt in 'title' and an answer in 'safeHtmlItem'")
+    return dialogue_of([Turn("user", prompt[1]), Turn("assistant", answer)], limits)
+
+
+def _plain(markup: str) -> str:
+    """The text of a piece of HTML, with a line end where a block ends."""
+    return html.unescape(_TAG.sub("", _BREAK.sub("\n", markup))).strip()
+
+
+SHAPES = (
+    RecordShape("Gemini's {contents}", _has_contents, _parse_contents),
+    RecordShape("AI Studio's {chunkedPrompt}", _is_studio, _parse_studio),
+    RecordShape("Takeout's activities {title, safeHtmlItem}", _is_activity, _parse_activity),
+)

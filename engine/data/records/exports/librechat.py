@@ -1,0 +1,40 @@
+"""LibreChat's conversations: messages with ``isCreatedByUser``, each naming its parent, or holding its children.
+
+Source: LibreChat's "Export conversation" as JSON, with branches or without, recursive or flat.
+"""
+
+from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.exports.tree import branch
+from engine.data.records.exports.values import Record, records, string, texts
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.shape import RecordShape
+from engine.data.samples import Dialogue
+
+_UNFINISHED = ("error", "unfinished")
+
+
+def _fits(record: Record) -> bool:
+    messages = records(record.get("messages"))
+    return bool(messages) and all("isCreatedByUser" in message for message in messages)
+
+
+def _parse(record: Record, limits: Limits) -> Dialogue:
+    nodes: dict[str, Record] = {}
+    waiting = records(record["messages"])[::-1]
+    while waiting:
+        message = waiting.pop()
+        name = string(message.get("messageId"))
+        if not name or name in nodes:
+            raise FormatError("a message without a 'messageId' of its own: the order of the turns is not known")
+        nodes[name] = message
+        waiting += records(message.get("children"))[::-1]
+    return dialogue_of([_turn(message) for message in branch({**nodes}, None, parent="parentMessageId")], limits)
+
+
+def _turn(message: Record) -> Turn:
+    is_whole = not any(message.get(mark) for mark in _UNFINISHED)
+    text = string(message.get("text")) or texts(message.get("content"))
+    return Turn("user" if message["isCreatedByUser"] else "assistant", text, weight=1 if is_whole else 0)
+
+
+SHAPE = RecordShape("LibreChat's messages {isCreatedByUser, text}", _fits, _parse)

@@ -1,0 +1,24 @@
+"""What a shape of records is: how one is recognised by its keys, and what parses it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from engine.data.records.limits import Limits
+from engine.data.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class RecordShape:
+    """A shape of records.
+
+    Attributes:
+        name: as refusals list it.
+        fits: whether a record is of this shape, by its keys.
+        parse: its samples; raises `FormatError` where a part of it is wrong.
+    """
+
+    name: str
+    fits: Callable[[dict[str, JsonValue]], bool]
+    parse: Callable[[dict[str, JsonValue], Limits], Sample | Sequence[Sample]]

@@ -1,0 +1,97 @@
+"""Dialogues written out in the template of a model: ChatML, Llama 2 and 3, Mistral, Gemma, Zephyr, Alpaca, Vicuna.
+
+The markers are no words to learn. A text is taken for a written-out dialogue where it begins with a marker of a
+template, or with one sentence or system text before it, and somebody answers in it.
+
+| template | marker of a turn                                   |
+|----------|----------------------------------------------------|
+| ChatML   | ``<|im_start|>role`` … ``<|im_end|>``              |
+| Llama 3  | ``<|start_header_id|>role<|end_header_id|>`` … ``<|eot_id|>`` |
+| Llama 2  | ``[INST]`` question ``[/INST]`` answer             |
+| Gemma    | ``<start_of_turn>role`` … ``<end_of_turn>``        |
+| Zephyr   | ``<|user|>``, ``<|assistant|>`` … ``</s>``         |
+| Alpaca   | ``### Instruction:``, ``### Input:``, ``### Response:`` |
+| Guanaco  | ``### Human:``, ``### Assistant:``                 |
+"""
+
+import re
+from dataclasses import dataclass
+
+from engine.data.records.dialogue import Turn
+from engine.data.records.roles import is_role, role_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A template: the marker before a turn, with the role in its first group, and what ends a turn."""
+
+    marker: re.Pattern[str]
+    ends: re.Pattern[str]
+
+
+_EDGES = re.compile(r"<\|?(?:begin_of_text|endoftext|end_of_text|bos|eos|s|/s)\|?>")
+_TEMPLATES = (
+    _Template(re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?"), re.compile(r"<\|im_end\|>")),
+    _Template(
+        re.compile(r"<\|start_header_id\|>\s*(\w+)\s*<\|end_header_id\|>"), re.compile(r"<\|(?:eot_id|eom_id)\|>")
+    ),
+    _Template(re.compile(r"<start_of_turn>\s*(\w+)[ \t]*\n?"), re.compile(r"<end_of_turn>")),
+    _Template(re.compile(r"<\|(system|user|assistant)\|>"), re.compile(r"</s>|<\|end\|>|<\|endoftext\|>")),
+    _Template(re.compile(r"(?:^|(?<=\s)|(?<=[.?!…]))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"), re.compile(r"(?!)")),
+)
+_INSTRUCTIONS = {"instruction": "user", "input": "input", "response": "assistant", "output": "assistant"}
+_LLAMA_2 = re.compile(r"\[INST\](.*?)\[/INST\](.*?)(?=\[INST\]|\Z)", re.DOTALL)
+_LLAMA_2_SYSTEM = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>", re.DOTALL)
+_ALPACA_PREFACE = re.compile(r"Below is an instruction\b[^\n]*")
+
+
+def is_written_out(text: str) -> bool:
+    """Whether a text is a dialogue in the template of a model."""
+    turns = turns_in(text)
+    return turns is not None and any(turn.role in ("user", "assistant") for turn in turns)
+
+
+def turns_in(text: str) -> list[Turn] | None:
+    """The turns of a dialogue in the template of a model, not yet cleaned; none where the text is not one."""
+    if "[INST]" in text and "[/INST]" in text:
+        return _llama_2(text)
+    for template in _TEMPLATES:
+        first = template.marker.search(text)
+        if first and _is_speaker(first[1]) and _may_precede(text[: first.start()]):
+            return _marked(text, template)
+    return None
+
+
+def _is_speaker(name: str) -> bool:
+    return is_role(name) or name.lower() in _INSTRUCTIONS
+
+
+def _may_precede(text: str) -> bool:
+    """Whether what stands before the first marker can belong to the template: its edges, or Alpaca's preface."""
+    return not _ALPACA_PREFACE.sub("", _EDGES.sub("", text)).strip()
+
+
+def _marked(text: str, template: _Template) -> list[Turn]:
+    markers = [match for match in template.marker.finditer(text) if _is_speaker(match[1])]
+    turns: list[Turn] = []
+    for marker, after in zip(markers, [*markers[1:], None], strict=True):
+        said = text[marker.end() : after.start() if after else len(text)]
+        said = _EDGES.sub("", template.ends.sub("", said)).strip()
+        name = _INSTRUCTIONS.get(marker[1].lower(), marker[1])
+        if name == "input":
+            turns[-1:] = [turns[-1]._replace(content=f"{turns[-1].content}\n\n{said}".strip())] if turns else []
+        else:
+            turns.append(Turn(role_of(name, len(turns) + 1), said))
+    return turns
+
+
+def _llama_2(text: str) -> list[Turn] | None:
+    if not _may_precede(text[: text.index("[INST]")]):
+        return None
+    turns: list[Turn] = []
+    for asked, answered in _LLAMA_2.findall(text):
+        if system := _LLAMA_2_SYSTEM.match(asked):
+            turns.append(Turn("system", system[1].strip()))
+            asked = asked[system.end() :]
+        turns += [Turn("user", asked.strip()), Turn("assistant", _EDGES.sub("", answered).strip())]
+    return turns

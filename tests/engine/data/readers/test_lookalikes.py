@@ -1,0 +1,63 @@
+"""Text that is neither a conversation nor prose is refused by name; prose is learned, and a corpus whatever it is."""
+
+import io
+
+import pytest
+
+from engine.data.readers.items import Found, Item, Refused
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+
+NOT_PROSE = {
+    "an HTML page": "<!DOCTYPE html>\n<html><head><title>Boats</title></head><body><p>Boats.</p></body></html>",
+    "HTML page": "<div><p>One</p><p>Two</p></div>\n<div><a href='x'>Three</a></div>",
+    "XML": '<?xml version="1.0"?>\n<boats><boat name="Hilma"/></boats>',
+    "subtitles": "1\n00:00:01,000 --> 00:00:02,000\nCast off!\n\n2\n00:00:03,000 --> 00:00:04,000\nWait!\n",
+    "mail": "Return-Path: <a@b.org>\nFrom: a@b.org\nTo: c@d.org\nSubject: Oars\n\nBring them.\n",
+    "WhatsApp": "[31.12.24, 22:45:01] Ada: is the ford passable\n[31.12.24, 22:46:10] Bo: go round\n",
+    "a log": "2025-01-01 10:00:00 INFO started\n2025-01-01 10:00:01 ERROR no oars\n",
+    "a log with JSON": '2025-01-01 10:00:00 INFO {"messages": []}\n2025-01-01 10:00:01 INFO {"messages": []}\n',
+    "stream of events": 'data: {"choices": []}\n\ndata: [DONE]\n',
+    "Python literals": "{'messages': [{'role': 'user', 'content': 'Oars?'}]}\n",
+    "YAML": "version: 3\nnlu:\n- intent: greet\n  examples: |\n    - ahoy\n    - good day\n",
+    "table": "name,length,tons\nHilma,12,8\nAurora,14,11\n",
+    "settings": "[boat]\nname = Hilma\nlength = 12\n\n[crew]\nnumber = 4\n",
+    "source code": "import os\n\ndef cast_off(boat):\n    for rope in boat.ropes:\n        cut(rope);\n    return 1;\n",
+    "an SQL dump": "CREATE TABLE boats (name TEXT);\nINSERT INTO boats VALUES ('Hilma');\n",
+    "a diff": "diff --git a/boat b/boat\n--- a/boat\n+++ b/boat\n@@ -1 +1 @@\n-oars\n+sails\n",
+    "base64": "\n".join(["aGVsbG8gd29ybGQgdGhpcyBpcyBhIGxvbmcgbGluZSBvZiBiYXNlNjQgdGV4dCBoZXJl" for _ in range(4)]),
+    "RTF": "{\\rtf1\\ansi Cast off!}",
+    "LaTeX": "\\documentclass{article}\n\\begin{document}\nCast off!\n\\end{document}\n",
+    "key-value text": "Name: Hilma\nLength: 12 m\nTons: 8\nPort: Arendal\nBuilt: 1904\n",
+}
+
+PROSE = [
+    "The boat lay in the harbour, and nobody knew whose it was.\n\nIn the morning it was gone.",
+    "# Boats\n\nA list of what floats:\n\n- the Hilma, built in 1904\n- the Aurora\n\n## Oars\n\nBring them.",
+    "[ ] buy oars\n[x] mend the sail",
+    "[1] Smith, On Boats\n[2] Jones, On Oars",
+    "Dear Ada,\n\nthe boat leaks. Please come, bring tar, and do not tell Bo.\n\nYours,\nHilma",
+    "CHAPTER ONE\n\nIt was at 10:30 that the bell rang; the crew, tired and wet, rose.\nNote: nobody spoke.",
+    " = Skerry = \n\n A skerry is a small rocky island , too small for @-@ habitation .",
+    "Speech, he said, is silver; silence, gold.\nWords, words, words.\nBoats, oars, sails.",
+]
+
+
+def items(text: str, *, is_corpus: bool = False) -> list[Item]:
+    return list(read_known(io.BytesIO(text.encode()), Limits(), is_corpus=is_corpus))
+
+
+@pytest.mark.parametrize(("name", "text"), NOT_PROSE.items(), ids=NOT_PROSE)
+def test_it_is_refused_by_name_and_learned_in_a_corpus(name: str, text: str) -> None:
+    (refused,) = items(text)
+    assert isinstance(refused, Refused)
+    assert name in refused.reason
+    assert [item for item in items(text, is_corpus=True) if isinstance(item, Found)]
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_prose_is_learned_as_it_stands(text: str) -> None:
+    (found,) = items(text)
+    assert isinstance(found, Found)
+    assert found.sample.kind == "text"
+    assert found.sample.texts[0] == text.strip()

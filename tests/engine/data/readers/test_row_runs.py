@@ -1,0 +1,112 @@
+"""Rows of tables of messages: nobody's answer follows another's question."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def lines(*rows: dict[str, object]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def said(found) -> list[list[tuple[str, str]]]:
+    return sorted([(m.role, m.content) for m in each.messages] for each in found)
+
+
+def row(talk: object, role: str, content: str, **more: object) -> dict[str, object]:
+    return {"conversation_id": talk, "role": role, "content": content, **more}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=6), st.randoms())
+def _check_any_interleaving(read_bytes, talks, random) -> None:
+    wanted = {
+        f"t{number}": [(role, f"{number}.{turn} {role}") for turn in range(turns) for role in ("user", "assistant")]
+        for number, (_, turns) in enumerate(talks)
+    }
+    waiting = {name: list(turns) for name, turns in wanted.items()}
+    rows = []
+    while waiting:
+        name = random.choice(sorted(waiting))
+        role, content = waiting[name].pop(0)
+        rows.append(row(name, role, content))
+        if not waiting[name]:
+            del waiting[name]
+    found, refused = read_bytes(lines(*rows))
+    assert (said(found), refused) == (sorted(wanted.values()), [])
+
+
+def test_conversations_that_alternate_are_kept_apart(read_bytes) -> None:
+    _check_any_interleaving(read_bytes)
+
+
+def test_rows_without_an_id_end_at_a_blank_line_and_at_instructions_after_an_answer(read_bytes) -> None:
+    talk = lines({"role": "user", "content": "q"}, {"role": "assistant", "content": "a"})
+    new = lines(
+        {"role": "system", "content": "s"}, {"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}
+    )
+    found, refused = read_bytes(talk + b"\n" + talk.replace(b'"q"', b'"p"') + new)
+    assert refused == []
+    assert said(found) == [
+        [("system", "s"), ("user", "r"), ("assistant", "b")],
+        [("user", "p"), ("assistant", "a")],
+        [("user", "q"), ("assistant", "a")],
+    ]
+
+
+def test_rows_newest_first_are_put_in_the_order_of_their_times(read_bytes) -> None:
+    turns = [("user", "q"), ("assistant", "a"), ("user", "r"), ("assistant", "b")]
+    for times in ([1, 2, 3, 4], [f"2025-01-0{day}T10:00:00Z" for day in (1, 2, 3, 4)]):
+        rows = [
+            {"role": role, "content": content, "created_at": at}
+            for (role, content), at in zip(turns, times, strict=True)
+        ]
+        for raw in (lines(*rows[::-1]), json.dumps(rows[::-1]).encode()):
+            assert said(read_bytes(raw)[0]) == [turns]
+
+
+def test_a_row_that_cannot_be_read_costs_its_conversation_from_there_on_and_no_other(read_bytes) -> None:
+    rows = [row("a", "user", "q"), row("b", "event", "joined"), row("b", "user", "r"), row("a", "assistant", "x")]
+    rows += [row("b", "assistant", "y"), row("c", "user", "s"), row("c", "assistant", "z"), row("c", "ghost", "boo")]
+    found, refused = read_bytes(lines(*rows, row("c", "assistant", "after it")))
+    assert said(found) == [
+        [("user", "q"), ("assistant", "x")],
+        [("user", "r"), ("assistant", "y")],
+        [("user", "s"), ("assistant", "z")],
+    ]
+    assert ["'event' is unknown" in refused[0].reason, "left out" in refused[1].reason] == [True, True]
+
+
+def test_exchanges_and_chats_of_programs_are_rows_too(read_bytes) -> None:
+    exchange = [
+        {"prompt": f"q{n}", "response": f"a{n}", "conversation_id": "c", "datetime_utc": f"2025-01-0{n}T10:00:00"}
+        for n in (2, 1)
+    ]
+    assert said(read_bytes(json.dumps(exchange).encode())[0]) == [
+        [("user", "q1"), ("assistant", "a1"), ("user", "q2"), ("assistant", "a2")]
+    ]
+    silly = lines(
+        {"user_name": "Ada", "character_name": "Quill", "chat_metadata": {}},
+        {"name": "Ada", "is_user": True, "mes": "q"},
+        {"name": "Quill", "is_user": False, "mes": "a", "swipes": ["no", "a"], "swipe_id": 1},
+        {"name": "note", "is_user": False, "is_system": True, "mes": "hidden"},
+    )
+    assert said(read_bytes(silly)[0]) == [[("user", "q"), ("assistant", "a")]]
+
+
+def test_a_table_is_read_by_its_columns_and_one_of_unknown_columns_is_refused(read_bytes) -> None:
+    found, refused = read_bytes(
+        b'Conversation,Author,Message\nx,Human,"How, deep?"\nx,AI,Two.\ny,Human,Far?\ny,AI,No.\n'
+    )
+    assert (said(found), refused) == (
+        [[("user", "Far?"), ("assistant", "No.")], [("user", "How, deep?"), ("assistant", "Two.")]],
+        [],
+    )
+    found, refused = read_bytes(b'instruction\tinput\toutput\nName it\t\t"two\nlines"\nAgain\tnow\tyes\n')
+    assert said(found) == [
+        [("user", "Again\n\nnow"), ("assistant", "yes")],
+        [("user", "Name it"), ("assistant", "two\nlines")],
+    ]
+    found, (refusal,) = read_bytes(b"boat,length,tons\nHilma,12,8\nAurora,14,11\n")
+    assert found == []
+    assert "table (CSV or TSV)" in refusal.reason
