@@ -20,6 +20,11 @@ Value = str | int | None
 _JSON_COLUMNS = frozenset({"request", "gate", "metrics", "variation", "data"})
 """Columns that hold a JSON object."""
 
+_COLUMN_OF = {"attempts_without_progress": "fruitless"}
+"""Columns that are not called as the field of the record is: files that exist keep the names they have."""
+
+_FIELD_OF = {column: field for field, column in _COLUMN_OF.items()}
+
 
 class StoreUnavailableError(Exception):
     """The store cannot be read or written now (disk full, read-only, damaged); the message says why."""
@@ -112,8 +117,9 @@ class Database:
 def to_row(record: Record) -> dict[str, Value]:
     """The columns of a record."""
     row: dict[str, Value] = {}
-    for name, value in record.model_dump(mode="json").items():
-        row[name] = json.dumps(value, ensure_ascii=False) if name in _JSON_COLUMNS and value is not None else value
+    for field, value in record.model_dump(mode="json").items():
+        column = _COLUMN_OF.get(field, field)
+        row[column] = json.dumps(value, ensure_ascii=False) if column in _JSON_COLUMNS and value is not None else value
     return row
 
 
@@ -122,7 +128,7 @@ def _from_row(kind: type[_R], row: sqlite3.Row) -> _R:
     for name in _JSON_COLUMNS & columns.keys():
         if columns[name] is not None:
             columns[name] = json.loads(columns[name])
-    return kind.model_validate(columns)
+    return kind.model_validate({_FIELD_OF.get(name, name): value for name, value in columns.items()})
 
 
 def _insert(table: str, row: Mapping[str, Value]) -> str:

@@ -63,7 +63,4 @@ MIGRATIONS = (
     """
     ALTER TABLE cycles ADD COLUMN variation TEXT;   -- how it differs from those that came to nothing before it
     """,
-    """
-    ALTER TABLE cycles RENAME COLUMN fruitless TO attempts_without_progress;
-    """,
 )

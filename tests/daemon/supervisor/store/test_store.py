@@ -136,6 +136,23 @@ async def test_a_database_of_a_newer_thord_is_left_alone(tmp_path: Path) -> None
 
 
 @pytest.mark.anyio
+async def test_a_database_keeps_the_columns_that_thord_0_1_reads(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "thord.db", isolation_level=None)
+    connection.executescript(f"{';'.join(MIGRATIONS[:3])}; PRAGMA user_version = 3;")
+    connection.execute(
+        "INSERT INTO cycles (id, state, reason, request, attempt, fruitless, furthest, data_at_fault, settled,"
+        " created_at) VALUES (7, 'training', 'schedule', '{}', 5, 4, 90, 0, 0, '2026-01-01T00:00:00.000Z')"
+    )
+    store = await opened(tmp_path)
+    assert (await store.cycle(7)).attempts_without_progress == 4
+    await store.begin_attempt(7, "the trainer was killed")
+    await store.close()
+    assert connection.execute("SELECT attempt, fruitless FROM cycles").fetchall() == [(6, 5)]
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    connection.close()
+
+
+@pytest.mark.anyio
 async def test_the_database_is_durable_and_in_wal_mode(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     await store.add_cycle("api", CycleRequest())
