@@ -17,7 +17,7 @@ from daemon.messages import WorkerName
 from daemon.settings import machine
 from daemon.settings.load import Loaded, SettingsError, load
 from daemon.settings.sections import SupervisionSettings
-from daemon.supervisor import activation, home, sockets
+from daemon.supervisor import home, socket_activation, sockets
 from daemon.supervisor.lock import Lock
 from daemon.supervisor.notify import Notifier
 from daemon.supervisor.processes.roles import ROLES, Role
@@ -62,7 +62,7 @@ def _run(
     paths: Paths, read_settings: Callable[[], Loaded], notifier: Notifier, roles: Mapping[WorkerName, Role]
 ) -> None:
     """Take the folders, the settings, the lock and the sockets, in this order, and run until told to stop."""
-    given = activation.take(os.environ)
+    given = socket_activation.take(os.environ)
     os.umask(home.UMASK)
     home.prepare(paths)
     loaded = read_settings()

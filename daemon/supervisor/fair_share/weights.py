@@ -1,6 +1,6 @@
 """Tells the kernel how much a run weighs: by its session, where Linux compares sessions, and by its threads elsewhere.
 
-Which of the two may be raised again says `control.weights`.
+Which of the two may be raised again says `control.scheduler_weight`.
 """
 
 import contextlib

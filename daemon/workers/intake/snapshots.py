@@ -8,7 +8,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Collect, Collected
 from daemon.settings.sections import Tables
-from daemon.workers.intake.ledger import held_out as holding_out
+from daemon.workers.intake.ledger import held_out_top_up
 from daemon.workers.intake.ledger.assignments import Wanted
 from daemon.workers.intake.ledger.ledger import Ledger
 from engine.data import snapshot
@@ -68,7 +68,7 @@ def _assign(command: Collect, ledger: Ledger, settings: Tables) -> int:
         validation_share=settings.training.validation_share,
     )
     with ledger.transaction():
-        if moved := holding_out.top_up(ledger, settings.gate.min_conversations):
+        if moved := held_out_top_up.top_up(ledger, settings.gate.min_conversations):
             _logger.info("more conversations are held out, for the gate to have enough", number=moved)
         return ledger.assignments.assign(command.cycle, wanted)
 

@@ -3,8 +3,8 @@
 A request binds to a version when its first sequence is given a row (one that pins a version: when it is submitted) and
 ends on it. Sequences wait in a `FairQueue`; one begins when a row is free and memory for all that it may come to
 (`engine.inference.scheduling.admission`); a prompt that begins like an earlier one goes on from there
-(`engine.inference.scheduling.rows`). Whoever has begun is never interrupted, except that a version that was replaced
-must be empty in time (`engine.inference.scheduling.deadlines`).
+(`engine.inference.scheduling.cache_rows`). Whoever has begun is never interrupted, except that a version that was
+replaced must be empty in time (`engine.inference.scheduling.deadlines`).
 """
 
 import time

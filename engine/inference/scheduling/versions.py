@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from engine.inference.scheduling.rows import CacheRows
+from engine.inference.scheduling.cache_rows import CacheRows
 
 
 class TokenBytes(Protocol):

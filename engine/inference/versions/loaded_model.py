@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from engine.inference.requests import Sampling, sampling_of
 from engine.inference.runners import forward
 from engine.inference.runners.model_runner import ModelRunner
-from engine.inference.scheduling.rows import CacheRows
+from engine.inference.scheduling.cache_rows import CacheRows
 from engine.inference.versions import footprint
 from engine.models.base import Decoder
 from engine.tokenizers.base import Tokenizer

@@ -15,7 +15,7 @@ import pytest
 
 from control.paths import Paths, at_home
 from daemon.settings.sections import ApiSettings
-from daemon.supervisor import activation, home, sockets
+from daemon.supervisor import home, socket_activation, sockets
 from daemon.supervisor.lock import Lock
 from daemon.supervisor.notify import Notifier
 from daemon.supervisor.start_error import StartError
@@ -144,9 +144,9 @@ import os, sys
 from pathlib import Path
 from control.paths import at_home
 from daemon.settings.sections import ApiSettings
-from daemon.supervisor import activation, sockets
+from daemon.supervisor import socket_activation, sockets
 os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "thord.socket:thord.socket"}
-given = activation.take(os.environ)
+given = socket_activation.take(os.environ)
 assert not [name for name in os.environ if name.startswith("LISTEN_")]
 assert not any(os.get_inheritable(each.fileno()) for each in given)
 paths = at_home(Path(sys.argv[1]))
@@ -188,7 +188,7 @@ def test_what_systemd_hands_over_must_listen(paths: Paths) -> None:
 
 def test_sockets_for_another_process_are_left_alone() -> None:
     environment = {"LISTEN_PID": "1", "LISTEN_FDS": "2", "PATH": "x"}
-    assert activation.take(environment) == ()
+    assert socket_activation.take(environment) == ()
     assert environment == {"PATH": "x"}
 
 

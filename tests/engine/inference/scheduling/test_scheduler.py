@@ -24,7 +24,7 @@ from engine.inference.requests import (
     Sampling,
 )
 from engine.inference.runner import Chosen, ModelInput, ModelOutput
-from engine.inference.scheduling.rows import CacheRows
+from engine.inference.scheduling.cache_rows import CacheRows
 from engine.inference.scheduling.scheduler import Scheduler
 
 PAGE = 16

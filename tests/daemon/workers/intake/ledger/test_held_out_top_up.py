@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.workers.intake.ledger import held_out
+from daemon.workers.intake.ledger import held_out_top_up
 from engine.data.samples import Conversation, Dialogue, Message
 
 LEAST = 5
@@ -21,7 +21,7 @@ def add(shelf, conversations) -> None:
 
 def top_up(shelf) -> int:
     with shelf.ledger.transaction():
-        return held_out.top_up(shelf.ledger, LEAST)
+        return held_out_top_up.top_up(shelf.ledger, LEAST)
 
 
 def openings(shelf, state: str) -> set[str]:
