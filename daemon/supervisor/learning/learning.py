@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from control.paths import Paths
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.scans import Scans
-from daemon.supervisor.learning import cycles_on_disk, versions
+from daemon.supervisor.learning import versions
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluations import Evaluations
 from daemon.supervisor.learning.imports import Imports
+from daemon.supervisor.learning.in_use import VersionsInUse
 from daemon.supervisor.learning.promotion import Promotion
 from daemon.supervisor.learning.schedule import Schedule
 from daemon.supervisor.processes.observed import Observed
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.retention.retention import Retention
+from daemon.supervisor.store import cycles_on_disk
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.store import Store
 
@@ -51,7 +53,8 @@ class Learning:
         evaluations = Evaluations(store, workers, promotion)
         cycles = Cycles(store, workers, promotion, evaluations, paths, tables, degradations)
         schedule = Schedule(store, cycles, workers, paths, tables, degradations)
-        retention = Retention(store, promotion, cycles, evaluations, paths, tables)
+        retention = Retention(store, VersionsInUse(promotion, cycles, evaluations), paths, tables)
+        cycles.steps.before_training = retention.make_room
         cycles.on_end(lambda _: retention.begin())
         schedule.at_night = retention.begin
         return cls(

@@ -12,12 +12,10 @@ from control.paths import Paths
 from daemon import background, log
 from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.attempts import FailedError
-from daemon.supervisor.learning.cycles import Cycles
-from daemon.supervisor.learning.evaluations import Evaluations
-from daemon.supervisor.learning.promotion import Promotion
 from daemon.supervisor.retention import disk, room
 from daemon.supervisor.retention.inventory import Known, needed_versions, policy, things
 from daemon.supervisor.retention.plan import Plan, Thing, plan
+from daemon.supervisor.retention.ports import Use
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import Store, StoreUnavailableError
 
@@ -38,19 +36,13 @@ class Cleaned:
 class Retention:
     """Removes what nothing needs; one round at a time, in threads, never while a version is swapped in."""
 
-    def __init__(
-        self, store: Store, promotion: Promotion, cycles: Cycles, evaluations: Evaluations, paths: Paths,
-        tables: Callable[[], Tables],
-    ) -> None:  # fmt: skip
+    def __init__(self, store: Store, use: Use, paths: Paths, tables: Callable[[], Tables]) -> None:
         self._store = store
-        self._promotion = promotion
-        self._cycles = cycles
-        self._evaluations = evaluations
+        self._use = use
         self._paths = paths
         self._tables = tables
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        cycles.steps.before_training = self.make_room
 
     async def plan(self, room_bytes: int = 0) -> Plan:
         """What would go now; nothing is changed.
@@ -159,7 +151,7 @@ class Retention:
         """Write down that a version goes, unless something has come to need it since the plan was made."""
         if thing.kind not in _VERSIONS:
             return True
-        async with self._promotion.still():
+        async with self._use.still():
             if thing.number in needed_versions(await self._known(), self._tables().retention.keep_rollbacks):
                 return False
             await self._store.purge_version(thing.number, rule)
@@ -173,21 +165,9 @@ class Retention:
             versions=[version for version in versions if not version.is_purged],
             published=frozenset(version.cycle for version in versions if version.cycle is not None),
             cycles=cycles,
-            busy=self._busy(),
-            serving=self._promotion.serving,
+            busy=self._use.busy(),
+            serving=self._use.serving,
         )
 
     def _numbers_on_disk(self) -> list[int]:
         return sorted({*disk.numbers(self._paths.runs), *disk.numbers(self._paths.snapshots)})
-
-    def _busy(self) -> dict[int, str]:
-        busy = dict.fromkeys(self._evaluations.judging, "it is being evaluated")
-        if cycle := self._cycles.current:
-            for number in (cycle.request.base, cycle.base_version, cycle.version, cycle.incumbent):
-                if number is not None:
-                    busy[number] = f"cycle {cycle.id} is under way with it"
-        busy |= dict.fromkeys(self._promotion.swapping, "it is being promoted")
-        busy |= dict.fromkeys(self._promotion.resident, "the server holds it in memory")
-        if self._promotion.serving is not None:
-            busy[self._promotion.serving] = "it serves"
-        return busy

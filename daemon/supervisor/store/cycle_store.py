@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from daemon.cycle import FINAL, CycleEvent, CycleState, next_state
-from daemon.supervisor.learning.cycles_on_disk import CyclesOnDisk
+from daemon.supervisor.store.cycles_on_disk import CyclesOnDisk
 from daemon.supervisor.store.database import to_row
 from daemon.supervisor.store.errors import CycleUnderWayError, NoSuchRecordError
 from daemon.supervisor.store.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name

@@ -1,0 +1,38 @@
+"""Versions that may not be removed now, because the server, a swap, a cycle or an evaluation uses them."""
+
+from contextlib import AbstractAsyncContextManager
+
+from daemon.supervisor.learning.cycles import Cycles
+from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.promotion import Promotion
+
+
+class VersionsInUse:
+    """Implements `retention.ports.Use`."""
+
+    def __init__(self, promotion: Promotion, cycles: Cycles, evaluations: Evaluations) -> None:
+        self._promotion = promotion
+        self._cycles = cycles
+        self._evaluations = evaluations
+
+    @property
+    def serving(self) -> int | None:
+        """The version that serves, or null."""
+        return self._promotion.serving
+
+    def busy(self) -> dict[int, str]:
+        """The versions, each with what is done with it."""
+        busy = dict.fromkeys(self._evaluations.judging, "it is being evaluated")
+        if cycle := self._cycles.current:
+            for number in (cycle.request.base, cycle.base_version, cycle.version, cycle.incumbent):
+                if number is not None:
+                    busy[number] = f"cycle {cycle.id} is under way with it"
+        busy |= dict.fromkeys(self._promotion.swapping, "it is being promoted")
+        busy |= dict.fromkeys(self._promotion.resident, "the server holds it in memory")
+        if self.serving is not None:
+            busy[self.serving] = "it serves"
+        return busy
+
+    def still(self) -> AbstractAsyncContextManager[None]:
+        """Between swaps: none begins before the block ends."""
+        return self._promotion.still()
