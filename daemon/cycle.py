@@ -56,7 +56,7 @@ FINAL = frozenset({_S.PROMOTED, _S.SKIPPED, _S.REJECTED, _S.FAILED, _S.CANCELLED
 """States that nothing leaves."""
 
 
-class ImpossibleTransitionError(ValueError):
+class CycleTransitionError(ValueError):
     """An event that the table does not know in that state."""
 
 
@@ -64,9 +64,9 @@ def next_state(state: CycleState, event: CycleEvent) -> CycleState:
     """The state after ``event``.
 
     Raises:
-        ImpossibleTransitionError: the table has no such line.
+        CycleTransitionError: the table has no such line.
     """
     try:
         return TABLE[state, event]
     except KeyError:
-        raise ImpossibleTransitionError(f"a cycle that is {state} cannot take '{event}'") from None
+        raise CycleTransitionError(f"a cycle that is {state} cannot take '{event}'") from None

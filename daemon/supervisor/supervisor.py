@@ -22,7 +22,7 @@ from daemon.supervisor.api.operations import ApiContext
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
-from daemon.supervisor.processes.pool import Workers
+from daemon.supervisor.processes.pool import WorkerPool
 from daemon.supervisor.processes.ports import WorkerUnavailableError
 from daemon.supervisor.processes.roles import ROLES, Role
 from daemon.supervisor.processes.state import WorkerState
@@ -43,7 +43,9 @@ _SETTLED = frozenset({WorkerState.RUNNING, WorkerState.FAILED, WorkerState.STOPP
 _logger = log.get(__name__)
 
 
-class _Request(StrEnum):
+class _LifecycleRequest(StrEnum):
+    """What the main loop was asked to do, by a signal or a client."""
+
     STOP = "stop"
     STOP_NOW = "stop now"
     RELOAD = "reload"
@@ -73,12 +75,12 @@ class Supervisor:
         self.paths = paths
         self._loaded = loaded
         self.sockets = sockets
-        self.workers = Workers(paths, loaded.tables, sockets.api, roles)
+        self.workers = WorkerPool(paths, loaded.tables, sockets.api, roles)
         self.degradations = Degradations(self._tell_status)
         self.started_at = time.monotonic()
         self._reread = reread
         self._notifier = notifier
-        self._requests: asyncio.Queue[_Request] = asyncio.Queue()
+        self._requests: asyncio.Queue[_LifecycleRequest] = asyncio.Queue()
         self._reloading = asyncio.Lock()
         self._stopping = False
         self._came_up = False
@@ -127,7 +129,7 @@ class Supervisor:
 
     def request_stop(self, *, now: bool = False) -> None:
         """Stop, gracefully or at once; returns before it happens."""
-        self._requests.put_nowait(_Request.STOP_NOW if now else _Request.STOP)
+        self._requests.put_nowait(_LifecycleRequest.STOP_NOW if now else _LifecycleRequest.STOP)
 
     async def start_worker(self, name: WorkerName) -> None:
         """Start a permanent worker and wait until it is ready.
@@ -242,8 +244,8 @@ class Supervisor:
     async def _work(self, learning: Learning) -> None:
         while True:
             request = await self._requests.get()
-            if request is not _Request.RELOAD:
-                if request is _Request.STOP_NOW:
+            if request is not _LifecycleRequest.RELOAD:
+                if request is _LifecycleRequest.STOP_NOW:
                     self._requests.put_nowait(request)  # for the stop, which it shortens
                 return
             with contextlib.suppress(SettingsError, StoreUnavailableError):  # logged, and nobody waits for an answer
@@ -271,7 +273,7 @@ class Supervisor:
         _logger.info("stopped")
 
     async def _hurry_on_second_request(self) -> None:
-        while await self._requests.get() is _Request.RELOAD:
+        while await self._requests.get() is _LifecycleRequest.RELOAD:
             pass
         _logger.warning("stopping at once")
         await self.workers.stop(0.0)
@@ -279,9 +281,9 @@ class Supervisor:
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number, request in (
-            (signal.SIGTERM, _Request.STOP),
-            (signal.SIGINT, _Request.STOP),
-            (signal.SIGHUP, _Request.RELOAD),
+            (signal.SIGTERM, _LifecycleRequest.STOP),
+            (signal.SIGINT, _LifecycleRequest.STOP),
+            (signal.SIGHUP, _LifecycleRequest.RELOAD),
         ):
             loop.add_signal_handler(number, self._requests.put_nowait, request)
 

@@ -32,7 +32,7 @@ _HELLO_SECONDS = 10.0
 _MAX_UNSENT = 4 * MAX_LINE
 
 
-class Channel:
+class ChannelServer:
     """All connections. Tokens are handed out with `expect` and used up by the first `Hello` that carries them.
 
     Args:
@@ -99,7 +99,7 @@ class Channel:
 class Connection(asyncio.BufferedProtocol):
     """One connection. ``worker`` is set once it has proved itself."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: ChannelServer) -> None:
         self.worker: WorkerName | None = None
         self._channel = channel
         self._incoming = bytearray(_READ_AT_ONCE)

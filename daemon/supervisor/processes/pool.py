@@ -19,7 +19,7 @@ from daemon.settings.sections import SupervisionSettings, Tables
 from daemon.supervisor.fair_share.governor import Governor
 from daemon.supervisor.processes import reaper
 from daemon.supervisor.processes.answers import accepted
-from daemon.supervisor.processes.channel import Channel, Connection
+from daemon.supervisor.processes.channel import ChannelServer, Connection
 from daemon.supervisor.processes.output import OutputLog
 from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.processes.process import WorkerProcess
@@ -34,7 +34,7 @@ _FAREWELL_SECONDS = 10.0
 _logger = log.get(__name__)
 
 
-class Workers:
+class WorkerPool:
     """The worker processes and the channel to them.
 
     Args:
@@ -60,7 +60,7 @@ class Workers:
         }
         self._runs = {name: asyncio.Lock() for name in roles}
         self._ids = itertools.count(UNASKED + 1)
-        self._channel = Channel(self._on_hello, self._on_message)
+        self._channel = ChannelServer(self._on_hello, self._on_message)
         self._governor = Governor(self._runs_under_way, self._pids, lambda: self._minimum_share)
         self._on_messages: list[Callable[[WorkerName, FromWorker], None]] = []
         self._on_changes: list[Callable[[Change], None]] = []

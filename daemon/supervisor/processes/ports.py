@@ -1,4 +1,4 @@
-"""What cycles and promotions ask of the worker processes, and how it can go wrong. `pool.Workers` implements it."""
+"""What cycles and promotions ask of the worker processes, and how it can go wrong. `pool.WorkerPool` implements it."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar

@@ -125,7 +125,7 @@ ASKED_TO_END = frozenset({_S.STOPPING, _S.RESTARTING})
 """States in which the end of the process is what was wanted, however it comes."""
 
 
-class ImpossibleTransitionError(ValueError):
+class WorkerTransitionError(ValueError):
     """An event that the table does not know in that state."""
 
 
@@ -133,12 +133,12 @@ def transition(state: WorkerState, event: WorkerEvent) -> _Transition:
     """The state after ``event``, and what is to be done.
 
     Raises:
-        ImpossibleTransitionError: the table has no such line.
+        WorkerTransitionError: the table has no such line.
     """
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise ImpossibleTransitionError(f"a worker that is {state} cannot take '{event}'") from None
+        raise WorkerTransitionError(f"a worker that is {state} cannot take '{event}'") from None
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class CycleStore(VersionStore):
             fields: columns to set.
 
         Raises:
-            ImpossibleTransitionError: the table has no such line.
+            CycleTransitionError: the table has no such line.
             StoreUnavailableError: nothing was written.
         """
 

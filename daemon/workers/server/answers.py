@@ -95,7 +95,7 @@ class Result:
         return finish_reason(self.ended_by)
 
 
-class Answer:
+class PendingAnswer:
     """One request on its way through the engine. Close it: a client that has gone must free its rows.
 
     Attributes:

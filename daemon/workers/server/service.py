@@ -12,7 +12,7 @@ from control.paths import version_name
 from daemon.messages import ServiceHealth
 from daemon.settings.sections import Tables
 from daemon.workers.server.access.policy import AccessPolicy
-from daemon.workers.server.answers import Answer
+from daemon.workers.server.answers import PendingAnswer
 from daemon.workers.server.chats.conversation_log import ConversationLog
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.chats.sessions import Sessions
@@ -133,7 +133,7 @@ class InferenceService:
         pin: int | None = None,
         streamed: bool = False,
         seconds: float | None = None,
-    ) -> Answer:
+    ) -> PendingAnswer:
         """Hand prompts, which came in the field ``param``, to the engine. Whoever asks must close the answer.
 
         ``pin`` insists on a version, whatever ``model`` says. The answer is given up after ``seconds``, or
@@ -152,7 +152,7 @@ class InferenceService:
             raise ApiError(400, "too_many_texts", message)
         longest = self.settings.api.request_timeout_seconds
         try:
-            answer = Answer(
+            answer = PendingAnswer(
                 self.engine,
                 self.metrics,
                 prompts,

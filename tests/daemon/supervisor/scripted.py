@@ -18,7 +18,7 @@ from control.paths import Paths, at_home
 from daemon import log
 from daemon.messages import FromWorker
 from daemon.settings.sections import SupervisionSettings, Tables
-from daemon.supervisor.processes.pool import Workers
+from daemon.supervisor.processes.pool import WorkerPool
 from daemon.supervisor.processes.roles import ROLES
 from daemon.supervisor.processes.worker import Change
 from engine.config.training import TrainingSettings
@@ -29,7 +29,7 @@ SCRIPT = str(HERE / "scripted_worker.py")
 
 
 class Crew:
-    """`Workers` with scripted processes, and what they said."""
+    """`WorkerPool` with scripted processes, and what they said."""
 
     def __init__(self, home: Path, behaviours: dict[str, str], supervision: dict[str, float]) -> None:
         self.paths: Paths = at_home(home)
@@ -49,7 +49,7 @@ class Crew:
             roles = {name: dataclasses.replace(role, nice=0, gives_way=False) for name, role in roles.items()}
         self.changes: list[Change] = []
         self.messages: list[tuple[str, FromWorker]] = []
-        self.workers = Workers(self.paths, self.settings, (), roles)
+        self.workers = WorkerPool(self.paths, self.settings, (), roles)
         self.workers.watch(self.changes.append)
         self.workers.subscribe(lambda worker, message: self.messages.append((worker, message)))
 

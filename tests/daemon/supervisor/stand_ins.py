@@ -192,7 +192,7 @@ class Script:
 
 
 class StandIns:
-    """Behaves as `Workers` does. ``moment`` is told before and after everything that changes the world."""
+    """Behaves as `WorkerPool` does. ``moment`` is told before and after everything that changes the world."""
 
     def __init__(self, paths: Paths, script: Script | None = None, moment: Callable[[str], None] = lambda _: None):
         self.paths = paths

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from control.paths import version_name
 from daemon.workers.server import headers
-from daemon.workers.server.answers import Answer, ClientGoneError, Result
+from daemon.workers.server.answers import ClientGoneError, PendingAnswer, Result
 from daemon.workers.server.api.prompts import check_tokens
 from daemon.workers.server.api.schemas import GenerationBody
 from daemon.workers.server.api.streaming import EventStream, to_json
@@ -54,7 +54,7 @@ def eos_ids(tokenizer: Tokenizer, *, ignore: bool, named: frozenset[int] = froze
     return specials & named if ignore else specials
 
 
-def chunk_usage(body: GenerationBody, answer: Answer) -> dict[str, JsonValue]:
+def chunk_usage(body: GenerationBody, answer: PendingAnswer) -> dict[str, JsonValue]:
     """What a chunk of a stream says of usage: nothing, null as in OpenAI's where the last one will say it, or it."""
     if not body.includes_usage:
         return {}
@@ -63,7 +63,7 @@ def chunk_usage(body: GenerationBody, answer: Answer) -> dict[str, JsonValue]:
 
 
 async def in_one_piece(
-    answer: Answer,
+    answer: PendingAnswer,
     write: Callable[[list[Result]], Mapping[str, JsonValue]],
     keep: Callable[[list[Result]], Awaitable[None]] | None = None,
 ) -> Response:
@@ -82,7 +82,7 @@ async def in_one_piece(
         answer.close()
 
 
-async def as_stream(answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> Response:
+async def as_stream(answer: PendingAnswer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> Response:
     """Send an answer as it is made; an error before its first token is an ordinary HTTP error."""
     begun = False
     try:

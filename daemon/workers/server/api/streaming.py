@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from control.paths import version_name
 from daemon.workers.server import headers
-from daemon.workers.server.answers import Answer, ClientGoneError
+from daemon.workers.server.answers import ClientGoneError, PendingAnswer
 from daemon.workers.server.errors import ApiError
 
 _DONE = b"data: [DONE]\n\n"
@@ -27,11 +27,11 @@ def to_json(value: Mapping[str, JsonValue]) -> bytes:
 
 
 class EventStream(Response):
-    """An answer, event by event. `Answer.begin` must have returned."""
+    """An answer, event by event. `PendingAnswer.begin` must have returned."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, answer: Answer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> None:
+    def __init__(self, answer: PendingAnswer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> None:
         super().__init__(
             headers={
                 headers.VERSION: version_name(answer.version),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daemon.messages import MAX_LINE, PROTOCOL, Beat, FromWorker, Hello, Ready, Stop, encode
 from daemon.supervisor.processes import channel as channel_module
-from daemon.supervisor.processes.channel import Channel, Connection
+from daemon.supervisor.processes.channel import ChannelServer, Connection
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -23,7 +23,7 @@ class House:
         self.path = str(folder / "channel.sock")
         self.hellos: list[Connection] = []
         self.messages: list[FromWorker] = []
-        self.channel = Channel(self.hellos.append, lambda _, message: self.messages.append(message))
+        self.channel = ChannelServer(self.hellos.append, lambda _, message: self.messages.append(message))
 
     async def connect(self) -> Streams:
         return await asyncio.open_unix_connection(self.path)

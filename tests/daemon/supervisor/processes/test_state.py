@@ -10,11 +10,11 @@ from daemon.supervisor.processes.state import (
     ALIVE,
     ASKED_TO_END,
     Action,
-    ImpossibleTransitionError,
     RestartPolicy,
     Tally,
     WorkerEvent,
     WorkerState,
+    WorkerTransitionError,
     after_death,
     pause_seconds,
     transition,
@@ -74,7 +74,7 @@ def test_a_start_by_hand_forgets_the_deaths(state: WorkerState) -> None:
 
 
 def test_what_cannot_happen_is_an_error() -> None:
-    with pytest.raises(ImpossibleTransitionError, match="stopped"):
+    with pytest.raises(WorkerTransitionError, match="stopped"):
         transition(WorkerState.STOPPED, WorkerEvent.READY)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.cycle import FINAL, TABLE, CycleEvent, CycleState, ImpossibleTransitionError
+from daemon.cycle import FINAL, TABLE, CycleEvent, CycleState, CycleTransitionError
 from daemon.supervisor.store.backup import KEEP, back_up
 from daemon.supervisor.store.records import CycleRequest
 from daemon.supervisor.store.schema import MIGRATIONS
@@ -43,7 +43,7 @@ async def test_rows_follow_the_table_and_every_change_has_its_event(
             expected.append(f"cycle.{state}")
             assert (cycle.state, cycle.ended_at is not None) == (state, state in FINAL)
         else:
-            with pytest.raises(ImpossibleTransitionError):
+            with pytest.raises(CycleTransitionError):
                 await store.transition(number, event)
         if state in FINAL:
             number = None

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import JsonValue
 
 from control.paths import version_name
-from daemon.workers.server.answers import Answer, Result, finish_reason
+from daemon.workers.server.answers import PendingAnswer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.chat_schemas import ChatBody
 from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
@@ -83,7 +83,7 @@ class _Turn:
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
 
-    def envelope(self, kind: str, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
+    def envelope(self, kind: str, answer: PendingAnswer, choices: list[JsonValue]) -> dict[str, JsonValue]:
         """An answer, or an event of a stream, around its choices."""
         return {
             "id": self._id,
@@ -94,7 +94,7 @@ class _Turn:
             "choices": choices,
         }
 
-    def whole(self, answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
+    def whole(self, answer: PendingAnswer, results: list[Result]) -> dict[str, JsonValue]:
         """The answer in one piece."""
         choices: list[JsonValue] = [
             {
@@ -108,7 +108,7 @@ class _Turn:
         usage = answer.usage
         return {**self.envelope("chat.completion", answer, choices), "usage": usage}
 
-    async def keep(self, answer: Answer, results: Sequence[Result]) -> None:
+    async def keep(self, answer: PendingAnswer, results: Sequence[Result]) -> None:
         """Remember a single answer: in its session, and for the conversation log, where these are in use.
 
         Only answers of the assistant are learned; one that continues a message is learned together with it.
@@ -136,7 +136,7 @@ class _Turn:
             messages, whole = [*history, *said], result.ended_by != "length"
             await self._service.conversation_log.add(self._id, self._owner, messages, text, whole=whole)
 
-    async def chunks(self, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
+    async def chunks(self, answer: PendingAnswer) -> AsyncIterator[Mapping[str, JsonValue]]:
         """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
         results = [Result() for _ in answer.prompts]
         shown = [ShownTokens(self._tokenizer) for _ in answer.prompts]
@@ -170,7 +170,7 @@ class _Turn:
 
     def _chunk(
         self,
-        answer: Answer,
+        answer: PendingAnswer,
         index: int,
         delta: dict[str, JsonValue],
         *,

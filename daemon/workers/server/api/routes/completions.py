@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import JsonValue
 
 from control.paths import version_name
-from daemon.workers.server.answers import Answer, Result, finish_reason
+from daemon.workers.server.answers import PendingAnswer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
 from daemon.workers.server.api.logprobs import Placed, ShownTokens, written
@@ -36,7 +36,7 @@ class Completion:
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
 
-    def envelope(self, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
+    def envelope(self, answer: PendingAnswer, choices: list[JsonValue]) -> dict[str, JsonValue]:
         """An answer, or an event of a stream, around its choices."""
         return {
             "id": self.id,
@@ -47,7 +47,7 @@ class Completion:
             "choices": choices,
         }
 
-    def chunk(self, answer: Answer, choices: list[JsonValue]) -> dict[str, JsonValue]:
+    def chunk(self, answer: PendingAnswer, choices: list[JsonValue]) -> dict[str, JsonValue]:
         """An event of a stream, unless it is the last."""
         return {**self.envelope(answer, choices), **chunk_usage(self.body, answer)}
 
@@ -143,7 +143,7 @@ def router(service: InferenceService) -> APIRouter:
     return routes
 
 
-async def _chunks(completion: Completion, answer: Answer) -> AsyncIterator[Mapping[str, JsonValue]]:
+async def _chunks(completion: Completion, answer: PendingAnswer) -> AsyncIterator[Mapping[str, JsonValue]]:
     """The events of a stream."""
     body = completion.body
     shown = [ShownTokens(completion.tokenizer) for _ in completion.prompts]

@@ -17,7 +17,7 @@ from fastapi.responses import Response
 from pydantic import JsonValue
 
 from control.paths import version_name
-from daemon.workers.server.answers import Answer, ClientGoneError
+from daemon.workers.server.answers import ClientGoneError, PendingAnswer
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import json_answer
 from daemon.workers.server.api.prompts import encoded
@@ -102,7 +102,7 @@ async def _asked(
     deadline: float,
     *,
     patient: bool,
-) -> Answer:
+) -> PendingAnswer:
     """Some texts on their way; ``patient``: they wait for room in the queue, as others of the request are answered."""
     while True:
         seconds = deadline - time.monotonic()

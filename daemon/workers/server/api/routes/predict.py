@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic import JsonValue
 
 from control.paths import version_name
-from daemon.workers.server.answers import Answer, Result
+from daemon.workers.server.answers import PendingAnswer, Result
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import eos_ids, in_one_piece, token_limit
 from daemon.workers.server.api.logprobs import written
@@ -62,7 +62,7 @@ def router(service: InferenceService) -> APIRouter:
     return routes
 
 
-def _predicted(body: PredictBody, answer: Answer, results: list[Result]) -> dict[str, JsonValue]:
+def _predicted(body: PredictBody, answer: PendingAnswer, results: list[Result]) -> dict[str, JsonValue]:
     """The first text by itself too, for that is mostly all that is asked for."""
     usage = answer.usage
     return {
@@ -77,7 +77,7 @@ def _predicted(body: PredictBody, answer: Answer, results: list[Result]) -> dict
     }
 
 
-def _scored(body: ScoreBody, tokenizer: Tokenizer, answer: Answer, scores: list[Scored]) -> dict[str, JsonValue]:
+def _scored(body: ScoreBody, tokenizer: Tokenizer, answer: PendingAnswer, scores: list[Scored]) -> dict[str, JsonValue]:
     """Loss and surprisal in nats; ``bits_per_byte`` compares across tokenizers."""
     total = -sum(scored.logprob for scored in scores)
     loss = total / len(scores)
