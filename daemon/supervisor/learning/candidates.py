@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
+from control.paths import version_name
 from daemon.cycle import CycleState
-from daemon.supervisor.store.records import Cycle, version_name
+from daemon.supervisor.store.records import Cycle
 from engine import variation
 from engine.config.training import TrainingSettings
 from engine.variation import Ending, Variation

@@ -30,7 +30,7 @@ from daemon.supervisor.learning.promotion import IncumbentChangedError, NotNowEr
 from daemon.supervisor.learning.settling import Settling
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
-from daemon.supervisor.store.records import Cycle, Version, VersionState, version_name
+from daemon.supervisor.store.records import Cycle, Version, VersionState, name_or_null
 from daemon.supervisor.store.store import CycleField, NoSuchRecordError, Store
 from engine.artifacts import ArtifactError
 from engine.config.training import TrainingSettings
@@ -217,7 +217,7 @@ class CycleSteps:
         except NotNowError as error:
             raise CutShortError(str(error), pause=attempts.FAILURE_PAUSE, data_at_fault=False) from error
         except RefusedError as error:
-            raise FailedError(f"version {version_name(cycle.version)} cannot be served: {error}") from error
+            raise FailedError(f"version {name_or_null(cycle.version)} cannot be served: {error}") from error
         finally:
             self.promoting = False
         return await retry_until_stored(lambda: self._store.cycle(cycle.id), self._degradations)

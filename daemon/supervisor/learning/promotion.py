@@ -19,7 +19,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Set
 
-from control.paths import Paths
+from control.paths import Paths, version_name
 from daemon import background, log
 from daemon.cycle import CycleState
 from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Ready, Refused, Serving, WorkerName
@@ -27,7 +27,7 @@ from daemon.settings.sections import Tables
 from daemon.supervisor.learning import way_back
 from daemon.supervisor.processes.ports import WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
-from daemon.supervisor.store.records import Cycle, Swap, Version, version_name
+from daemon.supervisor.store.records import Cycle, Swap, Version
 from daemon.supervisor.store.store import NoSuchRecordError, Store, StoreUnavailableError
 from engine import artifacts
 from engine.manifest import verify
@@ -99,7 +99,7 @@ class Promotion:
         version = await self._store.whole_version(number)
         if version.state != "available" and not force and number != self.serving:
             raise NotAllowedError(
-                f"version {number:06d} is {version.state} ({version.note}); use --force to promote it"
+                f"version {version_name(number)} is {version.state} ({version.note}); use --force to promote it"
             )
         await self._swap_once(Swap(version=number, previous=None, cycle=None, by=by))
         if version.state == "quarantined":
@@ -350,7 +350,7 @@ class Promotion:
         previous = await way_back.previous(self._store, bad)
         if previous is None:
             self._degradations.begin(
-                "version", f"version {bad:06d} cannot be served ({reason}), and there is none before it"
+                "version", f"version {version_name(bad)} cannot be served ({reason}), and there is none before it"
             )
         elif self.serving == bad:
             await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by="thord"))

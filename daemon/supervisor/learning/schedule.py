@@ -12,6 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from control.paths import Paths
 from daemon import background, log
+from daemon.clock import time_of_day, utc_now
 from daemon.cycle import CycleState
 from daemon.messages import Counts, FromWorker, WorkerName
 from daemon.settings import crontab
@@ -20,7 +21,7 @@ from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.store.backup import back_up
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
-from daemon.supervisor.store.records import Cycle, Pause, utc_now
+from daemon.supervisor.store.records import Cycle, Pause
 from daemon.supervisor.store.store import CycleUnderWayError, Store, StoreUnavailableError
 
 _logger = log.get(__name__)
@@ -63,11 +64,6 @@ def enough_is_new(new: int, left: int, threshold: int, minimum: int) -> bool:
     return threshold > 0 and new - left >= max(threshold, minimum)
 
 
-def utc_clock() -> datetime.datetime:
-    """The time of day."""
-    return datetime.datetime.now(datetime.UTC)
-
-
 class Schedule:
     """Starts cycles when they are due, and copies the databases at night.
 
@@ -85,7 +81,7 @@ class Schedule:
         paths: Paths,
         tables: Callable[[], Tables],
         degradations: Degradations,
-        clock: Callable[[], datetime.datetime] = utc_clock,
+        clock: Callable[[], datetime.datetime] = time_of_day,
     ) -> None:
         self.next_at: datetime.datetime | None = None
         self.paused: Pause | None = None

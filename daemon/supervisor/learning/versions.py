@@ -7,7 +7,8 @@ from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import log
-from daemon.supervisor.store.records import Version, utc_now
+from daemon.clock import utc_now
+from daemon.supervisor.store.records import Version
 from daemon.supervisor.store.store import Store
 from engine import artifacts
 from engine.config import renamed

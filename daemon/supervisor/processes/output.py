@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 from typing import IO
 
+from daemon.clock import utc_now
 from daemon.log import RotatingLog
 from daemon.messages import WorkerName
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.processes.stacks import Entry, Stacks
-from daemon.supervisor.store.records import utc_now
 
 _READ_AT_ONCE = 1 << 13
 _BYTES_A_SECOND = 1 << 17

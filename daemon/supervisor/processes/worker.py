@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from daemon import log
+from daemon.clock import utc_now
 from daemon.messages import Answer, Beat, Command, FromWorker, Message, Ready, Stop, WorkerName
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.fair_share.usage import Usage
@@ -33,7 +34,6 @@ from daemon.supervisor.processes.state import (
     pause_seconds,
     transition,
 )
-from daemon.supervisor.store.records import utc_now
 
 _ABORT_SECONDS = 2.0
 """From SIGABRT, which leaves every thread's stack in the log, to SIGKILL."""

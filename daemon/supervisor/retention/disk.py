@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from control.paths import Paths
+from control.paths import Paths, version_name
 from daemon.supervisor.retention.plan import Kind
 from engine.artifacts import MANIFEST
 
@@ -43,7 +43,7 @@ def parts(paths: Paths, kind: Kind, number: int) -> list[Path]:
             return _folder(paths.snapshot(number))
         case "figures":
             metrics = [path for path in _entries(paths.run_folder(number)) if path.name == METRICS]
-            return [*metrics, *_folder(paths.tensorboard / f"{number:06d}")]
+            return [*metrics, *_folder(paths.tensorboard / version_name(number))]
 
 
 def size(found: list[Path]) -> int:

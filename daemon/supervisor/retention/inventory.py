@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from control.paths import Paths
+from control.paths import Paths, version_name
 from daemon.settings.sections import RetentionSettings
 from daemon.supervisor.retention import disk
 from daemon.supervisor.retention.plan import Kind, Policy, Thing
@@ -55,7 +55,7 @@ def needed_versions(known: Known, rollbacks: int) -> dict[int, str]:
     if fit:
         need(min(fit, key=lambda version: (version.metrics[_METRIC], version.number)).number, "it is the best so far")
     for number in list(needed):
-        need(versions[number].parent, f"version {number:06d} was made from it")
+        need(versions[number].parent, f"version {version_name(number)} was made from it")
     return needed
 
 

@@ -1,8 +1,9 @@
 """Copies of the databases, taken while they are in use."""
 
-import datetime
 import sqlite3
 from pathlib import Path
+
+from daemon.clock import time_of_day
 
 KEEP = 7
 """Copies of each database."""
@@ -22,7 +23,7 @@ def back_up(database: Path, folder: Path) -> Path | None:
     if not database.exists():
         return None
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    today = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
+    today = time_of_day().strftime("%Y%m%d")
     copy = folder / f"{database.stem}-{today}.db"
     draft = folder / f".tmp-{copy.name}"
     for left in folder.glob(f".tmp-{database.stem}-*"):  # of a copy that did not come to its end, also of another night

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from daemon.clock import utc_now
 from daemon.cycle import FINAL, CycleEvent, CycleState, next_state
 from daemon.supervisor.store.cycles_on_disk import CyclesOnDisk
 from daemon.supervisor.store.database import to_row
 from daemon.supervisor.store.errors import CycleUnderWayError, NoSuchRecordError
-from daemon.supervisor.store.records import Cycle, CycleRequest, Version, VersionState, utc_now, version_name
+from daemon.supervisor.store.records import Cycle, CycleRequest, Version, VersionState, name_or_null
 from daemon.supervisor.store.version_store import VersionStore
 
 CycleField = int | str | bool | None | Mapping[str, JsonValue] | Mapping[str, float]
@@ -169,7 +170,7 @@ class CycleStore(VersionStore):
             derived["ended_at"] = utc_now()
         cycle = _with(before, {**derived, **fields})
         self._database.put("cycles", "id", cycle)
-        version = version_name(cycle.version)
+        version = name_or_null(cycle.version)
         said = {"outcome": cycle.outcome, "version": version, "conversations": cycle.conversations}
         told = {name: value for name, value in said.items() if value is not None}
         self._append(f"cycle.{state}", {"cycle": number, **told})

@@ -1,6 +1,7 @@
 """What the store has to say of a record that is asked for or changed."""
 
-from daemon.supervisor.store.records import Version, version_name
+from control.paths import version_name
+from daemon.supervisor.store.records import Version
 
 
 class NoSuchRecordError(LookupError):

@@ -10,8 +10,9 @@ from typing import Self
 from pydantic import JsonValue
 
 from daemon import log
+from daemon.clock import utc_now
 from daemon.supervisor.store.database import Database
-from daemon.supervisor.store.records import Event, utc_now
+from daemon.supervisor.store.records import Event
 
 _logger = log.get(__name__)
 

@@ -1,11 +1,11 @@
 """The rows of the store, as the rest of the supervisor and its clients see them."""
 
-import datetime
 from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from control.paths import version_name
 from control.quality import quality
 from daemon.cycle import FINAL, CycleState
 from engine.config import renamed
@@ -15,19 +15,9 @@ VersionState = Literal["available", "rejected", "quarantined"]
 """What is known of a version's worth. Whether it serves is told by ``current``, not by the store."""
 
 
-def utc_now() -> str:
-    """This moment, as every record writes it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def moment(at: datetime.datetime | None) -> str | None:
-    """A time as clients read it."""
-    return None if at is None else at.astimezone(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def version_name(number: int | None) -> str | None:
-    """A version as people and clients write it: ``000012``."""
-    return None if number is None else f"{number:06d}"
+def name_or_null(number: int | None) -> str | None:
+    """The name of a version, or null where there is none."""
+    return None if number is None else version_name(number)
 
 
 def in_words(metrics: Mapping[str, float] | None, *, first: bool) -> JsonValue:
@@ -122,7 +112,7 @@ class Cycle(Record):
             mode="json", exclude={"settled", "data_at_fault", "attempts_without_progress", "furthest", "request"}
         )
         asked = self.request.model_dump(mode="json", exclude_defaults=True)
-        versions = {name: version_name(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
+        versions = {name: name_or_null(getattr(self, name)) for name in ("base_version", "version", "incumbent")}
         differs = {"differs": self.variation.words} if self.variation else {}
         return {
             **shown,
@@ -176,7 +166,7 @@ class Version(Record):
             state = "purged"
         return {
             "version": version_name(self.number),
-            "parent": version_name(self.parent),
+            "parent": name_or_null(self.parent),
             "cycle": self.cycle,
             "state": state,
             "created_at": self.created_at,
@@ -184,7 +174,7 @@ class Version(Record):
             "parameters": self.parameters,
             "metrics": dict(self.metrics),
             "quality": in_words(self.metrics, first=self.parent is None),
-            "previous": version_name(self.previous),
+            "previous": name_or_null(self.previous),
             "note": self.note,
             "pinned": self.pinned,
             "purged_at": self.purged_at,

@@ -4,11 +4,12 @@ Every method that changes something is one transaction and appends the event tha
 and what was written is safe against a power cut once the method returns.
 """
 
+from control.paths import version_name
 from daemon.cycle import CycleEvent, CycleState
 from daemon.supervisor.store.cycle_store import CycleField, CycleStore
 from daemon.supervisor.store.database import StoreDamagedError, StoreUnavailableError
 from daemon.supervisor.store.errors import CycleUnderWayError, NoSuchRecordError, PurgedError
-from daemon.supervisor.store.records import Swap, version_name
+from daemon.supervisor.store.records import Swap, name_or_null
 
 _SWAP = "swap"
 """Under this key of ``meta`` stands the swap that is under way."""
@@ -66,7 +67,7 @@ class Store(CycleStore):
                     swap.previous,
                     swap.version,
                 )
-                version, previous = version_name(swap.version), version_name(swap.previous)
+                version, previous = version_name(swap.version), name_or_null(swap.previous)
                 kind = "version.rolled_back" if swap.rollback else "version.promoted"
                 self._append(kind, {"version": version, "previous": previous, "by": swap.by})
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from control.paths import version_name
+from daemon.clock import utc_now
 from daemon.supervisor.store.errors import CycleUnderWayError, NoSuchRecordError, PurgedError
 from daemon.supervisor.store.event_store import EventStore
-from daemon.supervisor.store.records import Version, VersionState, utc_now, version_name
+from daemon.supervisor.store.records import Version, VersionState
 
 _RESERVED_VERSION = "reserved_version"
 """Under this key of ``meta`` stands the last number that was given to an import."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from control.paths import Paths, version_name
 from daemon import log
+from daemon.clock import utc_now_with_offset
 from daemon.messages import Evaluate, Evaluated, Failure
 from daemon.settings.sections import Tables
 from daemon.workers.phases import Phases
@@ -138,7 +138,7 @@ class Evaluator:
         if command.decides and command.cycle == own_cycle:
             record = StoredEvaluation(
                 inputs=inputs,
-                judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                judged_at=utc_now_with_offset("seconds"),
                 seconds=round(time.monotonic() - started, 3),
                 verdict=outcome.verdict,
                 metrics=outcome.metrics,

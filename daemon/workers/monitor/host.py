@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
+from daemon.clock import utc_now_with_offset
 from daemon.workers.monitor import gpu
 from daemon.workers.monitor.figures import Figures, ProcessFigures, Space
 
@@ -29,7 +29,7 @@ class Host:
         """What can be measured now."""
         memory, disk = psutil.virtual_memory(), psutil.disk_usage(str(self._state))
         return Figures(
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            at=utc_now_with_offset("seconds"),
             cpu_percent=psutil.cpu_percent(),
             cores=psutil.cpu_count() or 1,
             load=psutil.getloadavg(),

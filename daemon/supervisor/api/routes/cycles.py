@@ -7,7 +7,9 @@ from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from control.corpora import NAMED
+from control.paths import version_name
 from daemon import log
+from daemon.clock import moment
 from daemon.settings import faults
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
@@ -15,7 +17,7 @@ from daemon.supervisor.api.operations import NUMBERS_END, ApiContext, Body, Call
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.learning import sample_answers, versions
 from daemon.supervisor.learning.learning import Learning
-from daemon.supervisor.store.records import CycleRequest, moment, version_name
+from daemon.supervisor.store.records import CycleRequest
 from engine.config import renamed
 from engine.config.training import TrainingSettings
 

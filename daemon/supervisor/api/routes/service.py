@@ -6,12 +6,14 @@ from typing import get_args
 from pydantic import JsonValue
 from starlette.responses import JSONResponse, Response
 
+from control.paths import version_name
+from daemon.clock import moment
 from daemon.messages import WorkerName
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.operations import Body, Call, Operation
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.learning.learning import Learning
-from daemon.supervisor.store.records import in_words, moment, version_name
+from daemon.supervisor.store.records import in_words, name_or_null
 from daemon.supervisor.store.store import NoSuchRecordError, StoreUnavailableError
 
 _QUALITY_SECONDS = 0.2
@@ -30,7 +32,7 @@ async def status(call: Call) -> Response:
     cycle, schedule = learning.cycles.current, learning.schedule
     shown: dict[str, JsonValue] = {
         **call.context.service.status(),
-        "version": version_name(learning.promotion.serving),
+        "version": name_or_null(learning.promotion.serving),
         "quality": await _quality(learning),
         "resident": [version_name(number) for number in learning.promotion.resident],
         "cycle": None if cycle is None else learning.cycles.describe(cycle),

@@ -6,10 +6,12 @@ import datetime
 from pydantic import Field, JsonValue
 from starlette.responses import JSONResponse, Response
 
+from control.paths import version_name
+from daemon.clock import moment
 from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, Operation, check_files
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.learning import versions as on_disk
-from daemon.supervisor.store.records import Version, moment, version_name
+from daemon.supervisor.store.records import Version
 
 
 class PromoteBody(Body):

@@ -2,10 +2,10 @@
 
 import contextlib
 import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon import migrations
+from daemon.clock import utc_now_with_offset
 from daemon.workers.intake.ledger import schema
 
 
@@ -55,8 +55,8 @@ def close(database: sqlite3.Connection | None) -> None:
 
 
 def now() -> str:
-    """The time in UTC to the millisecond, as every table has it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    """This moment, as every table of the ledger has it."""
+    return utc_now_with_offset("milliseconds")
 
 
 def _check(database: sqlite3.Connection, file: Path) -> None:

@@ -4,11 +4,11 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from daemon import log, migrations
+from daemon.clock import time_of_day
 from daemon.workers.server.errors import ApiError
 
 MIGRATIONS = (
@@ -83,7 +83,7 @@ class ChatDatabase:
 def _open(file: Path) -> sqlite3.Connection:
     """The database, checked and brought up to date. A damaged one is put aside: the server must answer."""
     if file.exists() and (reason := _damage(file)):
-        aside = file.with_name(f"{file.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        aside = file.with_name(f"{file.name}.damaged-{time_of_day():%Y%m%dT%H%M%S}")
         file.rename(aside)
         for more in ("-wal", "-shm"):
             file.with_name(file.name + more).unlink(missing_ok=True)

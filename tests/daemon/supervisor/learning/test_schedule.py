@@ -199,10 +199,10 @@ async def test_a_clock_that_was_ahead_holds_no_cycle_up(tmp_path: Path) -> None:
 async def test_a_clock_that_is_set_while_it_runs_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "CLOCK_SECONDS", 0.01)
     set_by = datetime.timedelta()
-    monkeypatch.setattr(schedule, "utc_clock", lambda: datetime.datetime.now(datetime.UTC) + set_by)
+    monkeypatch.setattr(schedule, "time_of_day", lambda: datetime.datetime.now(datetime.UTC) + set_by)
     workers = StandIns(at_home(tmp_path))
     async with learning(workers, minutes(30)) as it:
-        it.schedule._clock = schedule.utc_clock
+        it.schedule._clock = schedule.time_of_day
         before = it.schedule.next_at
         assert before is not None
         set_by = datetime.timedelta(days=-10)
