@@ -1,10 +1,10 @@
 """What was refused and why, read from the intake's database without touching it."""
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 from pydantic import JsonValue
+
+from daemon import sqlite
 
 _COLUMNS = ("id", "at", "file", "line", "reason", "copy", "sha256", "size", "trace")
 
@@ -17,7 +17,7 @@ def refusals(ledger: Path, limit: int) -> list[dict[str, JsonValue]]:
     """
     if not ledger.exists():
         return []
-    with contextlib.closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with sqlite.open_to_read(ledger) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'refusals'").fetchone():
             return []
         query = f"SELECT {', '.join(_COLUMNS)} FROM refusals ORDER BY id DESC LIMIT ?"  # noqa: S608 — our own names

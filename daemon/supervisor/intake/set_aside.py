@@ -1,12 +1,11 @@
 """What was set aside and why, file by file, read from the intake's database without touching it."""
 
-import contextlib
 import os
-import sqlite3
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from daemon import sqlite
 from engine.data.storable import storable_path
 
 _BY_FILE = (
@@ -25,7 +24,7 @@ def set_aside(ledger: Path) -> list[dict[str, JsonValue]]:
     """
     if not ledger.exists():
         return []
-    with contextlib.closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with sqlite.open_to_read(ledger) as connection:
         columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(samples)")]
         if "note" not in columns:
             return []

@@ -1,8 +1,10 @@
 """Copies of the databases, taken while they are in use."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
+from daemon import sqlite
 from daemon.clock import time_of_day
 
 KEEP = 7
@@ -28,16 +30,11 @@ def back_up(database: Path, folder: Path) -> Path | None:
     draft = folder / f".tmp-{copy.name}"
     for left in folder.glob(f".tmp-{database.stem}-*"):  # of a copy that did not come to its end, also of another night
         left.unlink()
-    source = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        target = sqlite3.connect(draft)
-        try:
+        with sqlite.open_to_read(database) as source, contextlib.closing(sqlite3.connect(draft)) as target:
             source.backup(target)
-        finally:
-            target.close()
         draft.rename(copy)
     finally:
-        source.close()
         draft.unlink(missing_ok=True)
     for old in sorted(folder.glob(f"{database.stem}-*.db"))[:-KEEP]:
         old.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
 """Cycles that left something behind, also where the store does not know them: restored from a copy, or new."""
 
-import contextlib
 import sqlite3
 from dataclasses import dataclass
 
 from control.paths import Paths
+from daemon import sqlite
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def _in_ledger(paths: Paths) -> dict[int, bool]:
     if not paths.ledger.exists():
         return {}
     try:
-        with contextlib.closing(sqlite3.connect(f"{paths.ledger.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+        with sqlite.open_to_read(paths.ledger) as ledger:
             return dict(ledger.execute("SELECT cycle, outcome IS NOT NULL FROM cycles").fetchall())
     except sqlite3.Error:  # damaged, or of an intake that never came up: it will say so itself
         return {}

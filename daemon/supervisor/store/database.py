@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from daemon import migrations
+from daemon import sqlite
 from daemon.supervisor.store import schema
 from daemon.supervisor.store.records import Record
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
 Value = str | int | None
+
+_WAIT_SECONDS = 5.0
+"""For another process that writes; there is none but somebody's own tools."""
 
 _JSON_COLUMNS = frozenset({"request", "gate", "metrics", "variation", "data"})
 """Columns that hold a JSON object."""
@@ -138,35 +141,19 @@ def _insert(table: str, row: Mapping[str, Value]) -> str:
 def _connect(file: Path, backups: Path) -> sqlite3.Connection:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
+        connection = sqlite.open_database(
+            file, schema.MIGRATIONS, check="integrity_check", wait_seconds=_WAIT_SECONDS, any_thread=True
+        )
+    except OSError as error:
         raise StoreUnavailableError(f"{file} cannot be opened: {error}") from error
-    try:
-        _prepare(connection)
     except sqlite3.OperationalError as error:
-        connection.close()
         raise StoreUnavailableError(f"{file} cannot be used: {error}") from error
-    except (sqlite3.DatabaseError, _CheckFailedError) as error:
-        connection.close()
+    except sqlite.DamagedError as error:
         raise StoreDamagedError(f"{file} is damaged ({error}); {_remedy(file, backups)}") from error
-    except migrations.NewerSchemaError as error:
-        connection.close()
+    except sqlite.NewerSchemaError as error:
         raise StoreDamagedError(f"{file}: {error}") from error
-    return connection
-
-
-class _CheckFailedError(Exception):
-    pass
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
-    complaints = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
-    if complaints != ["ok"]:
-        raise _CheckFailedError("; ".join(complaints))
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    migrations.migrate(connection, schema.MIGRATIONS)
+    return connection
 
 
 def _remedy(file: Path, backups: Path) -> str:

@@ -1,4 +1,4 @@
-"""The tables of ``thord.db``, as the steps that made them (`daemon.migrations`)."""
+"""The tables of ``thord.db``, as the steps that made them (`daemon.sqlite`)."""
 
 MIGRATIONS = (
     """

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from daemon import sqlite
 from daemon.messages import Counts
 from daemon.workers.intake.ledger.assignments import Assignments
-from daemon.workers.intake.ledger.database import StorageError, close, open_database
+from daemon.workers.intake.ledger.database import StorageError, open_database
 from daemon.workers.intake.ledger.quarantine import Quarantine
 from daemon.workers.intake.ledger.samples import Samples
 from daemon.workers.intake.ledger.sources import Sources
@@ -87,7 +88,7 @@ class Ledger:
     def close(self) -> None:
         """Let go of the files."""
         self._segments.close()
-        close(self._database)
+        sqlite.close(self._database)
 
     def _undo(self) -> None:
         self._segments.rollback()

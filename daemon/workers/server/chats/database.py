@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from daemon import log, migrations
+from daemon import log, sqlite
 from daemon.clock import time_of_day
 from daemon.workers.server.errors import ApiError
 
@@ -46,7 +46,7 @@ MIGRATIONS = (
     CREATE INDEX answers_due ON answers (due_at) WHERE due_at IS NOT NULL;
     """,
 )
-"""See `daemon.migrations`."""
+"""See `daemon.sqlite`."""
 
 T = TypeVar("T")
 _logger = log.get(__name__)
@@ -68,7 +68,7 @@ class ChatDatabase:
         """
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, call)
-        except (sqlite3.Error, OSError, migrations.NewerSchemaError) as error:
+        except (sqlite3.Error, OSError, sqlite.NewerSchemaError, sqlite.DamagedError) as error:
             _logger.error("chats.db cannot be used", file=str(self._file), reason=str(error))  # noqa: TRY400
             raise ApiError(503, "chats_unavailable", f"chats.db cannot be used now: {error}", retry_after=5) from error
 
@@ -82,33 +82,17 @@ class ChatDatabase:
 
 def _open(file: Path) -> sqlite3.Connection:
     """The database, checked and brought up to date. A damaged one is put aside: the server must answer."""
-    if file.exists() and (reason := _damage(file)):
+    try:
+        return _opened(file)
+    except sqlite.DamagedError as error:
         aside = file.with_name(f"{file.name}.damaged-{time_of_day():%Y%m%dT%H%M%S}")
         file.rename(aside)
         for more in ("-wal", "-shm"):
             file.with_name(file.name + more).unlink(missing_ok=True)
-        _logger.error("chats.db is damaged: sessions begin anew", reason=reason, kept_as=str(aside))
+        _logger.error("chats.db is damaged: sessions begin anew", reason=str(error), kept_as=str(aside))  # noqa: TRY400
+    return _opened(file)
+
+
+def _opened(file: Path) -> sqlite3.Connection:
     file.touch(mode=0o600)
-    connection = sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        migrations.migrate(connection, MIGRATIONS)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _damage(file: Path) -> str:
-    connection = sqlite3.connect(file)
-    try:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError:
-        return ""  # it cannot be read now: no reason to put it aside
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    finally:
-        connection.close()
-    return "" if found == "ok" else str(found)
+    return sqlite.open_database(file, MIGRATIONS, check="quick_check", wait_seconds=30.0, any_thread=True)

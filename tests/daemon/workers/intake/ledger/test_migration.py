@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import migrations
+from daemon import sqlite
 from daemon.workers.intake.ledger import schema
 from daemon.workers.intake.ledger.database import LedgerError, open_database
 from daemon.workers.intake.ledger.ledger import Ledger
@@ -25,7 +25,7 @@ def old(tmp_path):
     segments.sync()
     segments.close()
     database = sqlite3.connect(tmp_path / "conversations.db", isolation_level=None)
-    migrations.migrate(database, schema.MIGRATIONS[:STEPS_ONCE])
+    sqlite.migrate(database, schema.MIGRATIONS[:STEPS_ONCE])
     database.execute("PRAGMA foreign_keys = ON")
     database.execute(
         "INSERT INTO sources (id, path, device, inode, size, mtime_ns, layout, offset, line, mark, read_at, added)"
