@@ -184,7 +184,7 @@ def test_a_large_file_is_learned_and_judged_on_its_end(service: Service, tmp_pat
     cycle = json.loads(done.stdout)
     assert cycle["state"] == "promoted", cycle
     judged = (service.home / "snapshots/000001/held_out.jsonl").read_text().splitlines()
-    first = [int(json.loads(line)["conversation"]["text"][:6]) for line in judged]
+    first = [int(json.loads(line)["sample"]["text"][:6]) for line in judged]
     assert 0.9 * lines <= min(first) <= max(first) < 0.95 * lines
 
 

@@ -128,10 +128,11 @@ def test_broken_off_it_leaves_no_process_and_begins_again(
     starter: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while pip waits for an index that takes the connection and says nothing."""
-    code = (
+    code = (  # what a shell starts in the background ignores Ctrl-C, and so do these tests there
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import sys; from pathlib import Path; from control.starter import fetching;"
         "from control.starter.catalog import STARTER;"
-        "from tests.control.starter.test_package_file import Told;"
+        "from tests.control.starter.test_fetching import Told;"
         "fetching.fetched(STARTER, Path(sys.argv[1]), Told())"
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:

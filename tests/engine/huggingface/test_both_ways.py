@@ -23,6 +23,7 @@ from engine.inference.requests import Sampling, sampling_of
 from engine.manifest import Lineage, verify
 from engine.models import registry
 from engine.tokenizers.base import END, EOS, PAD
+from engine.tokenizers.encode import encode_conversations
 from engine.tokenizers.train import train as train_tokenizer
 
 CPU = Placement(torch.device("cpu"), torch.float32)
@@ -228,7 +229,7 @@ def test_parts_and_calls_are_written_as_they_are_learned(tmp_path):
         ]
     }
     (found,) = read_known(io.BytesIO(json.dumps(record).encode()), Limits())
-    (encoded,) = ours.encode_dialogues([(found.sample.messages, 0)])
+    (encoded,) = encode_conversations(ours, [(found.sample, 0)])
     assert words.apply_chat_template(record["messages"], return_dict=False) == encoded.ids.tolist()
     with pytest.raises(Exception, match="content may be text only, not image"):
         words.apply_chat_template([{"role": "user", "content": [{"type": "image"}]}])

@@ -30,19 +30,23 @@ def other_host() -> Iterator[tuple[list[str], str]]:
     """What runs a command on the other host, and the address by which that reaches this one."""
     name = f"thord{os.getpid()}"
     here, there = f"tha{os.getpid()}", f"thb{os.getpid()}"
+    # A network of its own: what tests that were killed left behind may still have theirs.
+    high, low = divmod(os.getpid() % (1 << 14), 64)
+    network = f"10.213.{high}"
+    ours, theirs = f"{network}.{4 * low + 1}", f"{network}.{4 * low + 2}"
     commands = (
         f"ip netns add {name}",
         f"ip link add {here} type veth peer name {there} netns {name}",
-        f"ip address add 10.213.77.1/30 dev {here}",
+        f"ip address add {ours}/30 dev {here}",
         f"ip link set {here} up",
-        f"ip -n {name} address add 10.213.77.2/30 dev {there}",
+        f"ip -n {name} address add {theirs}/30 dev {there}",
         f"ip -n {name} link set {there} up",
         f"ip -n {name} link set lo up",
     )
     try:
         for command in commands:
             subprocess.run(command.split(), check=True, capture_output=True)
-        yield ["ip", "netns", "exec", name], "10.213.77.1"
+        yield ["ip", "netns", "exec", name], ours
     except (OSError, subprocess.CalledProcessError) as error:
         warnings.warn(f"no network namespace may be made here ({error}): both hosts are this one", stacklevel=1)
         yield [], "127.0.0.1"

@@ -90,7 +90,8 @@ def test_no_row_depends_on_the_others(data: st.DataObject) -> None:
     )
     counts = st.dictionaries(st.integers(0, VOCABULARY - 1), st.integers(1, 5), max_size=3)
     draw = st.floats(0, 1, exclude_max=True)
-    choices = data.draw(st.lists(st.builds(Choice, sampling, counts, draw), min_size=1, max_size=9))
+    ids = st.lists(st.integers(0, VOCABULARY - 1), max_size=3)
+    choices = data.draw(st.lists(st.builds(Choice, sampling, counts, draw, ids, ids), min_size=1, max_size=9))
     logits = logits_of(
         data.draw(st.integers(0, 99)), rows=len(choices), spread=data.draw(st.sampled_from([0.0, 0.1, 5]))
     )
