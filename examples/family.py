@@ -4,11 +4,11 @@ Its one line in `engine.families.table.FAMILIES`, after which ``model.family = "
 
     "mean": MEAN,
 
-Settings read this file without torch, so the network imports it where it is made. A larger network belongs in a file of
-its own in `engine/models`.
+Here the network stands beside its record, to be read together. In thord a record is in `engine.families`, which must
+not import torch, and its network in `engine.models`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.families.family import Family, ModelShape
@@ -62,12 +62,15 @@ def network(shape: MeanShape, vocabulary: int, dropout: float) -> "LanguageModel
             return self._mixed(x_BTD, (sums_BTD - before_BTD) / (positions_BT + 1)[:, :, None])
 
         def step(self, tokens_BT: "Tensor", cache: Cache, rows_B: "Tensor", starts_B: "Tensor") -> "Tensor":
-            assert isinstance(cache, SumCache)
+            if not isinstance(cache, SumCache):
+                raise TypeError("a cache of another family")
             check_room(int(starts_B.max()) + tokens_BT.shape[1], cache)
             x_BTD = self.embedding[tokens_BT]
             known_BD = cache.sums[rows_B].masked_fill((starts_B == 0)[:, None], 0.0)
             sums_BTD = known_BD[:, None] + x_BTD.cumsum(1)
             cache.sums[rows_B] = sums_BTD[:, -1].detach()
+            for row, start in zip(rows_B.tolist(), starts_B.tolist(), strict=True):
+                cache.lengths[row] = start + tokens_BT.shape[1]
             counts_BT = starts_B[:, None] + torch.arange(1, tokens_BT.shape[1] + 1, device=tokens_BT.device)
             return self._mixed(x_BTD, sums_BTD / counts_BT[:, :, None])
 
@@ -97,6 +100,7 @@ class SumCache:
     rows: int
     length: int
     sums: "Tensor"
+    lengths: dict[int, int] = field(default_factory=dict)
     rewinds = False
 
     @property
@@ -119,8 +123,14 @@ class SumCache:
         return more
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let row ``target`` be where row ``source`` is, which must have ``length`` positions."""
-        del length
+        """Let row ``target`` be where row ``source`` is.
+
+        Raises:
+            ValueError: the source does not have ``length`` positions; a sum cannot go back.
+        """
+        if self.lengths.get(source, 0) != length:
+            raise ValueError(f"row {source} has {self.lengths.get(source, 0)} positions, not {length}")
+        self.lengths[target] = length
         self.sums[target] = self.sums[source]
 
     def truncate(self, row: int, length: int) -> None:

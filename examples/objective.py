@@ -31,7 +31,7 @@ class BrierScore:
     def backward(self, model: LanguageModel, batch: Batch, scale: float) -> dict[str, Tensor]:
         """The sum under ``loss``; its gradient is added to the model's."""
         loss = _summed(model, batch)
-        (scale * loss).backward()
+        torch.autograd.backward(scale * loss)
         return {"loss": loss.detach()}
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from control import paths
-from control.starter import package_file
+from control.starter import fetching
 from control.starter.catalog import STARTER
 from control.terminal import transfer
 from tests.e2e.service import REPOSITORY, Service
@@ -85,8 +85,8 @@ def test_the_readme_works_as_written(stopped: Service, tmp_path: Path) -> None:
 def _fetch_the_starter(service: Service) -> None:
     """Into the cache of whoever runs the tests, unless it is there; without it there is nothing to walk on."""
     try:
-        package_file.fetched(STARTER, paths.cache(paths.at_home(service.home)), transfer.Lines(json=True))
-    except package_file.FetchError as error:
+        fetching.fetched(STARTER, paths.cache(paths.at_home(service.home)), transfer.Lines(json=True))
+    except fetching.FetchError as error:
         pytest.skip(f"THE README IS NOT TESTED: {error}")
 
 

@@ -50,5 +50,5 @@ def test_its_weights_and_operations_are_counted(settings):
 def test_settings_say_what_it_knows(settings):
     with pytest.raises(ValidationError, match="family 'mean' does not know heads; it knows hidden, layers, context"):
         ModelSettings(family="mean", heads=2)
-    with pytest.raises(ValidationError, match="'agiformer' or 'mean'"):
+    with pytest.raises(ValidationError, match="or 'mean'"):
         ModelSettings(family="median")
