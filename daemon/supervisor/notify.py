@@ -26,27 +26,27 @@ class Notifier:
         self._socket.setblocking(False)
 
     def ready(self, status: str) -> None:
-        """Start, or reload, is complete, however it went."""
+        """Tell systemd that start, or reload, is complete, however it went."""
         self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
-        """What ``systemctl status`` shows."""
+        """Set the line that ``systemctl status`` shows."""
         self._send(f"STATUS={status}")
 
     def reloading(self) -> None:
-        """A reload begins. `ready` must follow."""
+        """Tell systemd that a reload begins. `ready` must follow."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str) -> None:
-        """The stop begins."""
+        """Tell systemd that the stop begins."""
         self._send("STOPPING=1", f"STATUS={status}")
 
     def extend(self, seconds: float) -> None:
-        """Start or stop takes longer: systemd shall wait this long from now."""
+        """Tell systemd that start or stop takes longer, and to wait this many seconds from now."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def alive(self) -> None:
-        """A round of supervision is complete."""
+        """Tell the watchdog of systemd that a round of supervision is complete."""
         self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> None:

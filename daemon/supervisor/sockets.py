@@ -30,12 +30,12 @@ _T = TypeVar("_T")
 
 
 class _InUseError(Exception):
-    """Somebody listens there."""
+    """Another process has the address."""
 
 
 @dataclass(frozen=True)
 class Sockets:
-    """All of them, bound and listening.
+    """All sockets of one thord, bound and listening.
 
     Attributes:
         control: HTTP for thorctl.

@@ -290,7 +290,7 @@ class Supervisor:
     # Settings, and what systemd is told -----------------------------------------------------------------------------
 
     def _hand_out(self, tables: Tables) -> None:
-        """Write settings down for the workers.
+        """Write the settings to a file that workers read when they start.
 
         Raises:
             StoreUnavailableError: they cannot be written.

@@ -22,7 +22,7 @@ _logger = log.get(__name__)
 
 
 async def _describe(_: Call) -> Response:
-    """This document."""
+    """Answers with this document."""
     return JSONResponse(openapi.describe(OPERATIONS))
 
 
@@ -39,7 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 class ControlApi:
-    """Serves the operations.
+    """Serves the operations on the control socket.
 
     Args:
         context: what they work on.
@@ -63,7 +63,7 @@ class ControlApi:
         await self._server.start(listener)
 
     async def stop(self) -> None:
-        """Let go of every client."""
+        """End the connections of all clients, and close the socket."""
         await self._server.stop()
 
     def _entrance(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:

@@ -21,12 +21,12 @@ _STOP_SECONDS = 0.2
 
 
 class ControlProtocol(BoundedProtocol):
-    """One connection."""
+    """One connection to the control socket."""
 
     head_seconds = 10.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the peer's credentials."""
+        """Read the peer's credentials, and refuse it where there are too many connections."""
         stream: socket.socket | None = transport.get_extra_info("socket")
         if stream is None:
             transport.close()

@@ -23,7 +23,7 @@ _ERROR: dict[str, JsonValue] = {
 
 
 def describe(operations: Sequence[Operation]) -> dict[str, JsonValue]:
-    """An OpenAPI 3.1 document."""
+    """Describe the operations as an OpenAPI 3.1 document."""
     paths: dict[str, JsonValue] = {}
     for path in dict.fromkeys(operation.path for operation in operations):
         paths[path] = {operation.method.lower(): _one(operation) for operation in operations if operation.path == path}

@@ -30,7 +30,7 @@ _MOST_LISTED = 10_000
 
 
 class Body(BaseModel):
-    """What a request carries."""
+    """What the body of a request carries."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,11 +55,11 @@ class Service(Protocol):
         ...
 
     def request_stop(self, *, now: bool = False) -> None:
-        """Stop; returns before it happens."""
+        """Begin to stop; returns before anything has stopped."""
         ...
 
     async def reload(self) -> Changes:
-        """Read the settings anew.
+        """Read the settings again, and apply those that can change while thord runs.
 
         Raises:
             SettingsError: they are wrong; the old ones stay.
@@ -71,7 +71,7 @@ class Service(Protocol):
         ...
 
     async def stop_worker(self, name: WorkerName) -> None:
-        """Stop one worker."""
+        """Stop one worker, and return when its process has ended."""
         ...
 
     async def restart_worker(self, name: WorkerName) -> None:
@@ -81,7 +81,7 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class ApiContext:
-    """What operations work on."""
+    """What the operations work on."""
 
     service: Service
     learning: Learning
@@ -177,7 +177,7 @@ class Operation:
 
     @property
     def mutates(self) -> bool:
-        """It changes something."""
+        """Whether the operation changes something."""
         return self.method != "GET"
 
 

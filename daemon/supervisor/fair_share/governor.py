@@ -78,7 +78,7 @@ class Governor:
             self._wait()
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking after runs."""
         if self._timer:
             self._timer.cancel()
             self._timer = None

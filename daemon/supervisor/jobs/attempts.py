@@ -32,7 +32,7 @@ class CutShortError(Exception):
 
 
 class FailedError(Exception):
-    """The step cannot be done."""
+    """The step cannot be done, and another attempt would not help."""
 
     def __init__(self, why: str, *, data_at_fault: bool = True, diverged: bool = False) -> None:
         super().__init__(why)

@@ -17,7 +17,7 @@ class Job(Protocol):
 
     @property
     def state(self) -> str:
-        """Which step is due."""
+        """The state it is in, which says which step is due."""
         ...
 
     @property
@@ -27,12 +27,12 @@ class Job(Protocol):
 
     @property
     def has_begun(self) -> bool:
-        """Some attempt at it has begun."""
+        """Whether some attempt at it has begun."""
         ...
 
     @property
     def is_final(self) -> bool:
-        """Nothing will happen to it any more."""
+        """Whether it has ended, so that nothing will happen to it any more."""
         ...
 
 
@@ -73,7 +73,7 @@ class JobQueue(Protocol[J, _Request]):
         ...
 
     async def refresh(self, job: J) -> J:
-        """The job as it is now."""
+        """Read the job as it is stored now."""
         ...
 
     async def retry(self, job: J, why: str) -> J:

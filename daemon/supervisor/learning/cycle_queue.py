@@ -32,7 +32,7 @@ class CycleQueue:
         return await self._store.unfinished_cycle()
 
     async def refresh(self, job: Cycle) -> Cycle:
-        """The cycle as it is now."""
+        """Read the cycle as it is stored now."""
         return await retry_until_stored(lambda: self._store.cycle(job.id), self._degradations)
 
     async def retry(self, job: Cycle, why: str) -> Cycle:
@@ -59,7 +59,7 @@ class CycleQueue:
         )
 
     def request_cancel(self, number: int, why: str) -> None:
-        """Have the cycle end."""
+        """Note that the cycle shall end, and why; `cancel_requested` tells it."""
         self._cancelled[number] = why
 
     def cancel_requested(self, job: Cycle) -> str | None:
@@ -67,5 +67,5 @@ class CycleQueue:
         return self._cancelled.get(job.id)
 
     def forget(self, job: Cycle) -> None:
-        """The cycle has ended."""
+        """Forget what was asked of a cycle that has ended."""
         self._cancelled.pop(job.id, None)

@@ -82,7 +82,7 @@ class Cycles:
 
     @property
     def current(self) -> Cycle | None:
-        """The cycle under way."""
+        """The cycle that is under way, or null."""
         return self._driver.current
 
     def on_end(self, call: Callable[[Cycle], None]) -> None:

@@ -22,7 +22,7 @@ class Furthest:
         self._writing: asyncio.Task[None] | None = None
 
     def reached(self, step: int) -> None:
-        """Training reported this step."""
+        """Note that training reported this step; it is written down now and then."""
         now = time.monotonic()
         busy = self._writing is not None and not self._writing.done()
         if step > self._step and not busy and now - self._written_at >= PROGRESS_WRITE_SECONDS:

@@ -8,7 +8,7 @@ from daemon.supervisor.learning.promotion import Promotion
 
 
 class VersionsInUse:
-    """Implements `retention.ports.Use`."""
+    """Knows who uses which version; implements `retention.ports.Use`."""
 
     def __init__(self, promotion: Promotion, cycles: Cycles, evaluations: Evaluations) -> None:
         self._promotion = promotion

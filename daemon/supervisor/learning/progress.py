@@ -42,7 +42,7 @@ class CycleWatch:
             del self._followers[queue]
 
     def describe(self, cycle: Cycle) -> Line:
-        """Where the cycle is now."""
+        """One line that says where the cycle is now."""
         line: Line = {"cycle": cycle.id, "state": cycle.state.value, "attempt": cycle.attempt}
         if cycle.state is CycleState.TRAINING and self._training is not None and self._training.cycle == cycle.id:
             line.update(self._training.model_dump(mode="json", exclude={"kind"}))
@@ -53,12 +53,12 @@ class CycleWatch:
         return line
 
     def tell(self, cycle: Cycle) -> None:
-        """The cycle is in a new state or at a new attempt."""
+        """Tell followers that the cycle is in a new state or at a new attempt."""
         self._cycle, self._phase = cycle, None
         self._send(cycle.id, self.describe(cycle))
 
     def train(self, progress: TrainProgress) -> None:
-        """Training came further."""
+        """Tell followers how far training came."""
         self._training, self._phase = progress, None
         if self._cycle is not None and self._cycle.id == progress.cycle:
             self._send(progress.cycle, self.describe(self._cycle))
@@ -70,18 +70,18 @@ class CycleWatch:
             self._send(self._cycle.id, self.describe(self._cycle))
 
     def phase(self, cycle: int, progress: PhaseProgress) -> None:
-        """Work on a cycle came further that is not a step of training."""
+        """Tell followers how far work on a cycle came that is not a step of training."""
         if self._cycle is not None and self._cycle.id == cycle:
             self._phase = progress
             self._send(cycle, self.describe(self._cycle))
 
     def end(self, cycle: Cycle) -> None:
-        """The cycle has ended."""
+        """End the streams of its followers: the cycle has ended."""
         self._cycle, self._training, self._phase = None, None, None
         self._send(cycle.id, None)
 
     def close(self) -> None:
-        """Let every follower go."""
+        """End the streams of all followers."""
         for queue in self._followers:
             queue.put_nowait(None)
 

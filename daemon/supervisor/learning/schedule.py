@@ -156,11 +156,11 @@ class Schedule:
 
     @property
     def waits(self) -> bool:
-        """A cycle is due and starts when the one under way has ended."""
+        """Whether a cycle is due and starts when the one under way has ended."""
         return self._owed and self._cycles.current is not None
 
     async def close(self) -> None:
-        """Start nothing more."""
+        """Start no more cycles and copies, and cancel what waits."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         for task in self._tasks:

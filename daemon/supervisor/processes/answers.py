@@ -22,7 +22,7 @@ class AwaitedAnswers:
         return future
 
     def forget(self, command: int) -> None:
-        """Wait for it no longer."""
+        """Stop waiting for the answer to this command."""
         future = self._futures.pop(command)
         if not future.cancel() and not future.cancelled():
             future.exception()  # looked at, so that asyncio does not complain

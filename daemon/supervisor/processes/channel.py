@@ -76,7 +76,7 @@ class ChannelServer:
         return True
 
     def dismiss(self, stranger: "Connection") -> None:
-        """It is known now, or gone."""
+        """Count a connection no longer as a stranger: its worker is known, or it is gone."""
         self._strangers.discard(stranger)
 
     def introduce(self, connection: "Connection", hello: Hello) -> str | None:
@@ -92,7 +92,7 @@ class ChannelServer:
         return None
 
     def deliver(self, connection: "Connection", message: FromWorker) -> None:
-        """Hand a message on."""
+        """Hand a message to whoever reads what workers say."""
         self._on_message(connection, message)
 
 
@@ -125,7 +125,7 @@ class Connection(asyncio.BufferedProtocol):
     # What asyncio calls --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A stranger came in."""
+        """Give a stranger some seconds to prove itself; refuse it where too many wait already."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError(f"a stream is expected, not {type(transport).__name__}")
         self._transport = transport

@@ -7,7 +7,7 @@ from daemon.supervisor.processes.ports import Workers
 
 
 class Observed:
-    """The newest figures.
+    """Keeps the newest figures that workers sent.
 
     Attributes:
         counts: conversations in each state, from the intake.
@@ -22,7 +22,7 @@ class Observed:
         workers.subscribe(self._observe)
 
     def conversations(self) -> dict[str, JsonValue]:
-        """The counts for clients."""
+        """The counts of conversations as clients read them."""
         return self.counts.model_dump(mode="json", exclude={"kind"})
 
     def _observe(self, _: WorkerName, message: FromWorker) -> None:

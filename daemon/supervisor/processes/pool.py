@@ -164,7 +164,7 @@ class WorkerPool:
         self._on_changes.append(callback)
 
     def send(self, worker: WorkerName, message: Message) -> None:
-        """Send one message.
+        """Send one message to a worker.
 
         Raises:
             WorkerUnavailableError: nobody is there to read it.

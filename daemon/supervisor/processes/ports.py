@@ -37,7 +37,7 @@ class Workers(Protocol):
     """The worker processes, as seen by those who give them work."""
 
     def send(self, worker: WorkerName, message: Message) -> None:
-        """Send one message.
+        """Send one message to a worker.
 
         Raises:
             WorkerUnavailableError: nobody is there to read it.

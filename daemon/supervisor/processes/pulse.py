@@ -65,19 +65,19 @@ class Pulse:
         self.silence = Clock(replace(self.silence.since, at=now))
 
     def beaten(self, beat: Beat, used: Usage) -> None:
-        """The worker sent a sign of life."""
+        """Note that the worker sent a sign of life."""
         self.silence = Clock(used)
         if beat.progress != self.progress or not (beat.busy and self.busy):
             self.standstill = Clock(used)
         self.progress, self.activity, self.busy = beat.progress, beat.activity, beat.busy
 
     def ready(self, used: Usage) -> None:
-        """The worker can do its work."""
+        """Note that the worker can do its work."""
         self.ready_at = used.at
         self.standstill = Clock(used)
 
     def excuse(self, used: Usage) -> None:
-        """Whatever was being timed begins anew."""
+        """Begin anew with everything that is being timed."""
         self.boot, self.silence, self.standstill = Clock(used), Clock(used), Clock(used)
 
     def before_ready(self, settings: SupervisionSettings) -> list[Limit]:

@@ -146,11 +146,11 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Its process, while there is one."""
+        """The number of its process, or null while there is none."""
         return self._process.pid if self._process else None
 
     def status(self) -> WorkerStatus:
-        """How it is, now."""
+        """Describe how it is now."""
         return WorkerStatus(
             state=self.state,
             pid=self.pid,
@@ -177,7 +177,7 @@ class Worker:
         self._happened(WorkerEvent.RESTART, "asked to restart")
 
     def send(self, message: Message) -> None:
-        """Send one message.
+        """Send one message to the process.
 
         Raises:
             WorkerUnavailableError: it is not ready to read any.
@@ -218,7 +218,7 @@ class Worker:
         return self.state
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once, if there is one."""
         if self._process:
             self._process.kill()
 
@@ -230,7 +230,7 @@ class Worker:
     # What its connection tells --------------------------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> None:
-        """Its process said hello."""
+        """Take the connection of its process, which said hello."""
         self._connection = connection
         if self.state in ASKED_TO_END:  # the question came before there was a channel to ask through
             self._connection.send(Stop(grace_seconds=max(self._due_at - time.monotonic(), 0.0)))
@@ -261,7 +261,7 @@ class Worker:
         return min(limit.clock.due(limit.seconds) for limit in limits) if limits else self._due_at
 
     def look(self, now: float) -> None:
-        """Do what is due."""
+        """Do what is due at ``now``, in monotonic seconds."""
         if now < self.deadline:
             return
         if self.state is WorkerState.BACKOFF:

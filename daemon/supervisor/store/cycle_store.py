@@ -20,7 +20,7 @@ _LOST = "thord.db did not know it: it was restored from a copy, or begun anew"
 
 
 class CycleStore(VersionStore):
-    """The table ``cycles``."""
+    """Reads and writes the table ``cycles``."""
 
     async def add_cycle(self, reason: str, request: CycleRequest, noting: tuple[str, str] | None = None) -> Cycle:
         """Queue a cycle, and keep a single value with it.
@@ -128,7 +128,7 @@ class CycleStore(VersionStore):
         return await self._database.run(count)
 
     async def cycle(self, number: int) -> Cycle:
-        """One cycle.
+        """Read one cycle.
 
         Raises:
             NoSuchRecordError: there is none of that number.
@@ -147,7 +147,7 @@ class CycleStore(VersionStore):
         return await self._database.run(lambda: self._database.select(Cycle, query, json.dumps(list(numbers))))
 
     async def unfinished_cycle(self) -> Cycle | None:
-        """The cycle under way."""
+        """The cycle under way, or null."""
         found = await self._database.run(
             lambda: self._database.select(Cycle, "SELECT * FROM cycles WHERE ended_at IS NULL")
         )

@@ -21,7 +21,7 @@ class CyclesOnDisk:
 
 
 def find(paths: Paths) -> CyclesOnDisk:
-    """Look for them. Blocking."""
+    """Look for cycles in the ledger, the snapshots and the runs. Blocking."""
     folders = (folder.name for place in (paths.snapshots, paths.runs) if place.is_dir() for folder in place.iterdir())
     known = _in_ledger(paths)
     highest = max((0, *known, *(int(name) for name in folders if name.isdecimal())))

@@ -102,11 +102,11 @@ class Database:
         return None if row is None else row[0]
 
     def select(self, kind: type[_R], query: str, *values: Value) -> list[_R]:
-        """Rows as records."""
+        """Read the rows that a query finds, as records."""
         return [_from_row(kind, row) for row in self._connection.execute(query, values)]
 
     def insert(self, table: str, row: Mapping[str, Value]) -> int:
-        """Add a row; its number."""
+        """Add a row, and return its number."""
         return self._connection.execute(_insert(table, row), tuple(row.values())).lastrowid or 0
 
     def put(self, table: str, key: str, record: Record) -> None:
@@ -118,7 +118,7 @@ class Database:
 
 
 def to_row(record: Record) -> dict[str, Value]:
-    """The columns of a record."""
+    """The columns of a record, with JSON objects as text."""
     row: dict[str, Value] = {}
     for field, value in record.model_dump(mode="json").items():
         column = _COLUMN_OF.get(field, field)

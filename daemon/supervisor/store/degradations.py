@@ -27,20 +27,20 @@ class Degradations:
         self._changed = changed
 
     def begin(self, subject: str, reason: str) -> None:
-        """Something is wrong; it is logged when it begins and when the reason changes."""
+        """Note that something is wrong; it is logged when it begins and when the reason changes."""
         if self._reasons.get(subject) != reason:
             _logger.error("degraded", subject=subject, reason=reason)
             self._reasons[subject] = reason
             self._changed()
 
     def end(self, subject: str) -> None:
-        """It is well again."""
+        """Note that the subject is well again."""
         if self._reasons.pop(subject, None) is not None:
             _logger.info("degraded no more", subject=subject)
             self._changed()
 
     def reasons(self) -> list[str]:
-        """Everything that is wrong now."""
+        """The reasons for everything that is wrong now."""
         return list(self._reasons.values())
 
 

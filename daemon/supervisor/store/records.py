@@ -27,7 +27,7 @@ def in_words(metrics: Mapping[str, float] | None, *, first: bool) -> JsonValue:
 
 
 class Record(BaseModel):
-    """One row."""
+    """One row of a table in ``thord.db``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -98,12 +98,12 @@ class Cycle(Record):
 
     @property
     def has_begun(self) -> bool:
-        """Some attempt at it has begun."""
+        """Whether some attempt at it has begun."""
         return self.state is not CycleState.QUEUED
 
     @property
     def is_final(self) -> bool:
-        """Nothing will happen to it any more."""
+        """Whether it has ended, so that nothing will happen to it any more."""
         return self.state in FINAL
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -124,7 +124,7 @@ class Cycle(Record):
 
 
 class Version(Record):
-    """A published version.
+    """A published version and what became of it.
 
     Attributes:
         previous: what served before it was promoted; where ``rollback`` leads.
@@ -152,7 +152,7 @@ class Version(Record):
 
     @property
     def is_purged(self) -> bool:
-        """Its weights are gone, its record stays."""
+        """Whether its weights are gone; its record stays."""
         return self.purged_at is not None
 
     def to_json(self, serving: int | None, resident: tuple[int, ...]) -> dict[str, JsonValue]:

@@ -13,10 +13,10 @@ _RESERVED_VERSION = "reserved_version"
 
 
 class VersionStore(EventStore):
-    """The table ``versions``."""
+    """Reads and writes the table ``versions``."""
 
     async def version(self, number: int) -> Version:
-        """One version.
+        """Read one version.
 
         Raises:
             NoSuchRecordError: there is none of that number.
@@ -52,7 +52,7 @@ class VersionStore(EventStore):
         await self._database.run(judge)
 
     async def whole_version(self, number: int) -> Version:
-        """One version that has its weights.
+        """Read one version, which must have its weights.
 
         Raises:
             NoSuchRecordError: there is none of that number.

@@ -45,7 +45,7 @@ class Caution:
         return path in self._suspects
 
     def clear(self, path: Path) -> None:
-        """It was read to its end."""
+        """Note that a file was read to its end, so it is no longer suspect."""
         if path in self._suspects:
             self._table.clear(path)
 

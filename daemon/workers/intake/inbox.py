@@ -69,15 +69,15 @@ class Inbox:
         return self._pending.next_due()
 
     def put_back(self, path: Path) -> None:
-        """It changed while it was read: wait for it again."""
+        """Wait again for a file that changed while it was read."""
         self._pending.note(path, time.monotonic())
 
     def forget(self, path: Path) -> None:
-        """It was read."""
+        """Stop waiting for a file that was read."""
         self._pending.forget(path)
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching the folders."""
         self._watcher.stop()
 
     def _is_wanted(self, path: Path) -> bool:

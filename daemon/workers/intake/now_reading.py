@@ -40,12 +40,12 @@ class Note(BaseModel):
 
     @property
     def file(self) -> Path:
-        """The path."""
+        """The path of the file that was being read."""
         return Path(os.fsdecode(bytes.fromhex(self.path)))
 
     @property
     def signature(self) -> Signature:
-        """How the file looked."""
+        """How the file looked when reading began."""
         return Signature(self.device, self.inode, self.size, self.mtime_ns)
 
 
@@ -74,7 +74,7 @@ class NowReading:
             self.clear()
 
     def clear(self) -> None:
-        """Nothing is being read."""
+        """Note that nothing is being read."""
         self._write(b"")
 
     def _write(self, content: bytes) -> None:

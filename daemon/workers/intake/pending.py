@@ -31,12 +31,12 @@ class Pending:
         return path in self._waits
 
     def note(self, path: Path, at: float) -> None:
-        """Something happened to ``path``."""
+        """Wait for ``path``, to which something happened at this monotonic time."""
         if path not in self._waits:
             self._waits[path] = _Wait(None, at + self.settle_seconds, at + _PATIENCE * self.settle_seconds)
 
     def forget(self, path: Path) -> None:
-        """It was read, or is gone."""
+        """Stop waiting for a file that was read, or is gone."""
         self._waits.pop(path, None)
 
     def due(self, at: float) -> list[Path]:

@@ -62,18 +62,18 @@ class Watcher(FileSystemEventHandler):
                 self._begin(self._observer, root)
 
     def take(self) -> set[Path]:
-        """What changed since the last call."""
+        """Return the paths that changed since the last call, and begin anew."""
         with self._lock:
             changed, self._changed = self._changed, set()
         return changed
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching all folders."""
         if self._observer is not None:
             self._observer.stop()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Called by watchdog."""
+        """Note a changed path; watchdog calls this in its thread."""
         path = Path(os.fsdecode(event.dest_path or event.src_path))
         if is_ignored(path.name):
             return

@@ -45,7 +45,7 @@ class Intake:
     """Everything the intake holds open, and what it does."""
 
     def __init__(self, context: Context) -> None:
-        """Open the ledger.
+        """Open the ledger and put together what reads the inbox; `run` begins.
 
         Raises:
             LedgerError: it is damaged or of a newer thord.

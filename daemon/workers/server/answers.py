@@ -54,7 +54,7 @@ class Dispatcher:
         self._channel = channel
 
     def happened(self, events: Sequence[tuple[Request, Event]]) -> None:
-        """Called in the engine's thread."""
+        """Take events of the engine to the loop; called in the engine's thread."""
         self._channel.advance("answering")
         with contextlib.suppress(RuntimeError):  # the loop has closed: the process is about to exit
             self._loop.call_soon_threadsafe(_hand_out, events)
@@ -63,7 +63,7 @@ class Dispatcher:
         os.sched_yield()
 
     def idle(self) -> None:
-        """Called in the engine's thread."""
+        """Note that the engine has nothing to do; called in the engine's thread."""
         self._channel.idle()
 
 
@@ -91,7 +91,7 @@ class Result:
 
     @property
     def finish_reason(self) -> str:
-        """As OpenAI's API has it."""
+        """Why the sequence ended, in the words of OpenAI's API."""
         return finish_reason(self.ended_by)
 
 
@@ -195,7 +195,7 @@ class PendingAnswer:
         return results
 
     def close(self) -> None:
-        """Nothing more is wanted."""
+        """Stop what the engine still computes for it: nobody wants more."""
         if self._watcher is not None:
             self._watcher.cancel()
         if self._open:
@@ -213,7 +213,7 @@ class PendingAnswer:
 
     @property
     def usage(self) -> dict[str, JsonValue]:
-        """Tokens read and generated."""
+        """The numbers of tokens read and generated, as OpenAI's API has them."""
         read = self.prompt_tokens
         return {
             "prompt_tokens": read,

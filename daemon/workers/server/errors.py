@@ -43,5 +43,5 @@ class ApiError(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
-        """The whole HTTP answer."""
+        """The whole HTTP answer for this error."""
         return JSONResponse(self.body, self.status, self.headers)

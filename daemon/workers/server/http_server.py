@@ -70,7 +70,7 @@ class ApiServer(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        """Wait, without waking up."""
+        """Wait until the server is told to stop, without waking up."""
         await self._told_to_stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -30,7 +30,7 @@ _VERSION = re.compile(r"(?P<number>[0-9]{1,9})|(?P<previous>previous)|current")
 
 
 class InferenceService:
-    """One server.
+    """Everything that one server answers with.
 
     Attributes:
         access: who may use it.

@@ -54,7 +54,7 @@ async def train(call: Call) -> Response:
 
 
 async def cycles(call: Call) -> Response:
-    """Newest first."""
+    """Lists the newest cycles first."""
     learning = call.context.learning
     return JSONResponse([learning.cycles.describe(cycle) for cycle in await learning.store.cycles(call.limit(50))])
 

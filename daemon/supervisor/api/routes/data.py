@@ -25,7 +25,7 @@ class ScanBody(Body):
 
 
 async def data(call: Call) -> Response:
-    """Counts of conversations."""
+    """Counts the conversations in each state."""
     return JSONResponse(call.context.learning.observed.conversations())
 
 
@@ -35,7 +35,7 @@ async def scan(call: Call) -> Response:
 
 
 async def quarantine(call: Call) -> Response:
-    """Newest first."""
+    """Lists the newest refusals first."""
     try:
         found = await asyncio.to_thread(refusals, call.context.learning.paths.ledger, call.limit())
     except sqlite3.Error as error:
@@ -49,7 +49,7 @@ async def retry_quarantine(call: Call) -> Response:
 
 
 async def aside(call: Call) -> Response:
-    """By file and reason."""
+    """Counts them by file and reason."""
     try:
         found = await asyncio.to_thread(set_aside, call.context.learning.paths.ledger)
     except sqlite3.Error as error:

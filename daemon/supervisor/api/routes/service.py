@@ -21,7 +21,7 @@ WORKER_NAMES: tuple[WorkerName, ...] = get_args(WorkerName)
 
 
 class StopBody(Body):
-    """How to stop."""
+    """How thord shall stop."""
 
     now: bool = False
 

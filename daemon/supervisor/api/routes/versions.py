@@ -28,7 +28,7 @@ class EvaluateBody(Body):
 
 
 async def versions(call: Call) -> Response:
-    """Newest first."""
+    """Lists the newest versions first."""
     return JSONResponse([_shown(call, version) for version in await call.context.learning.store.versions()])
 
 

@@ -107,7 +107,7 @@ class Assignments:
                 return
 
     def record_snapshot(self, cycle: int, sha256: str) -> None:
-        """The snapshot is on disk."""
+        """Note that the snapshot of a cycle is on disk."""
         self._database.execute("UPDATE cycles SET sha256 = ? WHERE cycle = ?", (sha256, cycle))
 
     def set_aside(self, number: int, why: str) -> None:

@@ -57,7 +57,7 @@ class Dedup:
         return self._add(sample, identity, found), Tail(identity, length, 0, identity)
 
     def go_on(self, tail: Tail, sample: Sample, found: FoundAt) -> tuple[Outcome, Tail]:
-        """As `add`, for what stands where ``tail`` stood before."""
+        """Record a sample as `add` does, where it stands in the place of the earlier ``tail`` of its file."""
         identity = sample.identity
         if identity == tail.whole:
             return "duplicate", tail

@@ -61,7 +61,7 @@ class Quarantine:
                 Path(copy).unlink(missing_ok=True)
 
     def rename(self, source: int, path: Path) -> None:
-        """The file has a new name."""
+        """Give the refusals of a file its new name."""
         self._database.execute("UPDATE refusals SET file = ? WHERE source = ?", (storable_path(path), source))
 
     def reasons(self, source: int) -> list[str]:

@@ -22,7 +22,7 @@ _MOST_LOOKED_UP = 500
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A sample as recorded."""
+    """A sample as the ledger has it, without its text."""
 
     id: int
     identity: str
@@ -140,7 +140,7 @@ class Samples:
         return [(number, Location(*location)) for number, *location in self._database.execute(query)]
 
     def read(self, location: Location) -> Sample:
-        """A sample itself.
+        """Read a sample from its segment.
 
         Raises:
             DamagedSegmentError: it is not there any more.

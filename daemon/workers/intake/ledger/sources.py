@@ -41,7 +41,7 @@ class Findings:
     quarantined: int = 0
 
     def add(self, other: "Findings") -> None:
-        """Count another one in."""
+        """Add the counts of ``other`` to these."""
         self.added += other.added
         self.duplicates += other.duplicates
         self.held += other.held
@@ -60,7 +60,7 @@ class FileOutcome:
 
 
 class Sources:
-    """The table of files."""
+    """Reads and writes the table of files."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -95,11 +95,11 @@ class Sources:
         return int(number)
 
     def move(self, number: int, path: Path) -> None:
-        """The file has a new name."""
+        """Give a file its new name."""
         self._database.execute("UPDATE sources SET path = ? WHERE id = ?", (os.fsencode(path), number))
 
     def finish(self, number: int, signature: Signature, resume: Resume, fingerprint: bytes, tail: Tail | None) -> None:
-        """The file was read to its end, or set aside."""
+        """Note that a file was read to its end, or set aside, and how to read on."""
         parts = (
             (bytes.fromhex(tail.whole), tail.length, tail.start, bytes.fromhex(tail.stored)) if tail else (None,) * 4
         )

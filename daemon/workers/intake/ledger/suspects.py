@@ -23,7 +23,7 @@ REASON = (
 
 
 class Suspects:
-    """The table of such files."""
+    """Reads and writes the table of such files."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database

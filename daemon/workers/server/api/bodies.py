@@ -35,7 +35,7 @@ async def read(request: Request, schema: type[B], limit: int) -> B:
 
 
 def described(schema: type[BaseModel]) -> dict[str, JsonValue]:
-    """For the OpenAPI page: this route's body has this schema."""
+    """Describe a route's body by its schema, for the OpenAPI page."""
     whole = schema.model_json_schema()
     content: JsonValue = {"application/json": {"schema": _spelled_out(whole, whole.pop("$defs", {}))}}
     return {"requestBody": {"required": True, "content": content}}

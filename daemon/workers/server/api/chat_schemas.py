@@ -49,7 +49,7 @@ class ChatMessage(RequestBody):
     function_call: FunctionCall | None = None
 
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
-        """As `RequestBody`."""
+        """The objects in it, each with its place."""
         if isinstance(self.content, list):
             yield from ((f"content.{place}", part) for place, part in enumerate(self.content))
         yield from ((f"tool_calls.{place}", call) for place, call in enumerate(self.tool_calls or ()))
@@ -71,7 +71,7 @@ class ChatMessage(RequestBody):
 
     @property
     def text(self) -> str:
-        """The content, its parts joined."""
+        """The content as one text: its parts joined."""
         if isinstance(self.content, list):
             return "".join(part.text for part in self.content)
         return self.content or ""
@@ -102,7 +102,7 @@ def _numbered(messages: Iterable[ChatMessage] | None) -> Iterator[tuple[str, Req
 
 
 class ChatBody(GenerationBody, ChatForm):
-    """``/v1/chat/completions``."""
+    """The body of ``/v1/chat/completions``."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000, fail_fast=True)]
     session: Annotated[str, Field(pattern=SESSION)] | None = Field(
@@ -114,7 +114,7 @@ class ChatBody(GenerationBody, ChatForm):
     )
 
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
-        """As `RequestBody`."""
+        """The objects in it, each with its place."""
         yield from super().parts()
         yield from _numbered(self.messages)
 
@@ -130,7 +130,7 @@ class ChatBody(GenerationBody, ChatForm):
 
 
 class TokenizeBody(ChatForm):
-    """``/tokenize``: a text, or a conversation."""
+    """The body of ``/tokenize``: a text, or a conversation."""
 
     rules: ClassVar[Rules] = REQUEST
 
@@ -140,7 +140,7 @@ class TokenizeBody(ChatForm):
     return_token_strs: bool = False
 
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
-        """As `RequestBody`."""
+        """The objects in it, each with its place."""
         return _numbered(self.messages)
 
     @model_validator(mode="after")

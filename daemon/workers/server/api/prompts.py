@@ -37,11 +37,11 @@ class Prompts:
 
     @property
     def shown(self) -> list[list[int]]:
-        """What their writers wrote."""
+        """Token ids of what the writers of the prompts wrote."""
         return [ids[hidden:] for ids, hidden in zip(self.ids, self.hidden, strict=True)]
 
     def truncated(self, asked: int | None, room: int) -> "Prompts":
-        """As `truncated`, of each."""
+        """Truncate each prompt as the function `truncated` does."""
         kept = [truncated(ids, asked, room) for ids in self.ids]
         gone = (len(before) - len(after) for before, after in zip(self.ids, kept, strict=True))
         return Prompts(kept, [max(hidden - cut, 0) for hidden, cut in zip(self.hidden, gone, strict=True)])

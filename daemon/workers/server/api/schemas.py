@@ -71,7 +71,7 @@ class RequestBody(BaseModel):
 
 
 class StreamOptions(RequestBody):
-    """``stream_options``."""
+    """The field ``stream_options``."""
 
     include_usage: bool | None = Field(None, description="A last chunk without choices counts tokens.")
     continuous_usage_stats: bool | None = Field(None, description="Every chunk counts tokens.")
@@ -134,7 +134,7 @@ class GenerationBody(RequestBody):
     )
 
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
-        """As `RequestBody`."""
+        """The objects in it, each with its place."""
         if self.stream_options is not None:
             yield "stream_options", self.stream_options
 
@@ -200,7 +200,7 @@ class GenerationBody(RequestBody):
 
 
 class CompletionBody(GenerationBody):
-    """``/v1/completions``."""
+    """The body of ``/v1/completions``."""
 
     prompt: str | Tokens | Annotated[list[str], Several] | Annotated[list[Tokens], Several] | None = Field(
         None, description="Text or token ids, or several of either."
@@ -215,7 +215,7 @@ class CompletionBody(GenerationBody):
 
 
 class FeedbackBody(RequestBody):
-    """``/v1/feedback``: what a person thinks of an answer, by its ``id``."""
+    """The body of ``/v1/feedback``: what a person thinks of an answer, by its ``id``."""
 
     id: Annotated[str, Field(max_length=100)]
     rating: Literal["up", "down"] | None = None
@@ -230,7 +230,7 @@ class FeedbackBody(RequestBody):
 
 
 class EmbeddingBody(RequestBody):
-    """``/v1/embeddings``."""
+    """The body of ``/v1/embeddings``."""
 
     rules: ClassVar[Rules] = REQUEST
 
@@ -246,13 +246,13 @@ class EmbeddingBody(RequestBody):
 
 
 class DetokenizeBody(RequestBody):
-    """``/detokenize``."""
+    """The body of ``/detokenize``."""
 
     tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_TOKENS, fail_fast=True)]
 
 
 class PredictBody(RequestBody):
-    """``/predict``. Without a temperature the likeliest token is taken each time."""
+    """The body of ``/predict``. Without a temperature the likeliest token is taken each time."""
 
     rules: ClassVar[Rules] = REQUEST
 
@@ -280,7 +280,7 @@ class PredictBody(RequestBody):
 
 
 class ScoreBody(RequestBody):
-    """``/v1/score``."""
+    """The body of ``/v1/score``."""
 
     rules: ClassVar[Rules] = REQUEST
 

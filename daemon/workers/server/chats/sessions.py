@@ -114,7 +114,7 @@ class Sessions:
         return await self._database.run(read)
 
     async def delete(self, owner: str, name: str) -> None:
-        """Forget a session.
+        """Delete a session with its turns.
 
         Raises:
             ApiError: 404, no session has this name.

@@ -25,7 +25,7 @@ from engine.tokenizers.base import Tokenizer
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The route of this module."""
+    """Make the router with the route of this module."""
     routes = APIRouter(tags=["generation"])
 
     @routes.post("/v1/chat/completions", openapi_extra=described(ChatBody))

@@ -52,7 +52,7 @@ class Completion:
         return {**self.envelope(answer, choices), **chunk_usage(self.body, answer)}
 
     def choice(self, index: int, result: Result) -> dict[str, JsonValue]:
-        """One finished choice."""
+        """Describe one finished choice."""
         echoed = self.echo(index)
         choice: dict[str, JsonValue] = {
             "index": index,
@@ -106,7 +106,7 @@ class Completion:
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The route of this module."""
+    """Make the router with the route of this module."""
     routes = APIRouter(tags=["generation"])
 
     @routes.post("/v1/completions", openapi_extra=described(CompletionBody))
@@ -144,7 +144,7 @@ def router(service: InferenceService) -> APIRouter:
 
 
 async def _chunks(completion: Completion, answer: PendingAnswer) -> AsyncIterator[Mapping[str, JsonValue]]:
-    """The events of a stream."""
+    """Yield the events of a stream."""
     body = completion.body
     shown = [ShownTokens(completion.tokenizer) for _ in completion.prompts]
     unsaid = set(range(len(completion.prompts))) if body.echo else set()

@@ -30,7 +30,7 @@ _QUEUE_PAUSE = 0.1
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The route of this module."""
+    """Make the router with the route of this module."""
     routes = APIRouter(tags=["embeddings"])
 
     @routes.post("/v1/embeddings", openapi_extra=described(EmbeddingBody))

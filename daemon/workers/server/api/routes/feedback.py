@@ -9,7 +9,7 @@ from daemon.workers.server.service import InferenceService
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The route of this module."""
+    """Make the router with the route of this module."""
     routes = APIRouter(tags=["feedback"])
 
     @routes.post("/v1/feedback", openapi_extra=described(FeedbackBody))

@@ -13,7 +13,7 @@ from engine.inference.versions.loaded_model import LoadedModel
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The routes of this module."""
+    """Make the router with the routes of this module."""
     routes = APIRouter(prefix="/v1/models", tags=["models"])
 
     def known() -> dict[str, JsonValue]:

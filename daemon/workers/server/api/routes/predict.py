@@ -25,7 +25,7 @@ DEFAULT_TOKENS = 256
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The routes of this module."""
+    """Make the router with the routes of this module."""
     routes = APIRouter(tags=["prediction"])
 
     @routes.post("/predict", openapi_extra=described(PredictBody))

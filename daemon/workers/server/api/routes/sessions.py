@@ -7,7 +7,7 @@ from daemon.workers.server.service import InferenceService
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The routes of this module."""
+    """Make the router with the routes of this module."""
     routes = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
     @routes.get("")

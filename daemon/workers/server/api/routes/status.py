@@ -30,7 +30,7 @@ addresses, users, and texts from conversations."""
 
 
 def router(supervisor: SupervisorPort) -> APIRouter:
-    """The route of this module."""
+    """Make the router with the route of this module."""
     routes = APIRouter(tags=["status"])
 
     @routes.get("/v1/status")

@@ -16,7 +16,7 @@ from engine.tokenizers.base import BOS, EOS, PAD, Tokenizer
 
 
 def router(service: InferenceService) -> APIRouter:
-    """The routes of this module."""
+    """Make the router with the routes of this module."""
     routes = APIRouter(tags=["tokens"])
 
     @routes.post("/tokenize", openapi_extra=described(TokenizeBody))
