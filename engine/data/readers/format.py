@@ -19,9 +19,11 @@ class Format:
         read: everything from where the `Resume` points on: what is found and what is refused, in order. Only an
             `OSError` of the stream may be raised. Memory stays within a few records.
         may_grow: what was read stays true while more is being written at the end of the file.
+        seeks: whether it reads here and there; a packed file is unpacked into memory for it.
     """
 
     name: str
     fits: Callable[[Head], bool]
     read: Callable[[BinaryIO, Limits, Resume], Iterator[Item]]
     may_grow: bool
+    seeks: bool = False

@@ -1,17 +1,17 @@
 """A file's bytes, whatever they are, to samples and refusals, by the formats that thord knows."""
 
-import codecs
 import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from engine.data.readers import head, registry
+from engine.data.readers import head, line_ends, registry, utf16
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
+from engine.data.readers.packed import unpack
+from engine.data.readers.packed.bounds import Nesting
+from engine.data.readers.packed.streams import in_memory
 from engine.data.records import text
 from engine.data.records.limits import FormatError, Limits
-
-_MAX_UTF16 = 64 << 20
 
 
 def read_known(
@@ -20,36 +20,40 @@ def read_known(
     """Everything a seekable, buffered stream holds, or with ``resume`` what came after it was last read.
 
     A text of a corpus is learned whatever it looks like; elsewhere what is neither a conversation nor prose is refused.
-    No bytes make this raise but an `OSError` of the stream itself. Memory stays within a few records.
+    No bytes make this raise but an `OSError` of the stream itself. Memory stays within a few records, and the bounds of
+    `engine.data.readers.packed.bounds`.
     """
+    return _read(stream, limits, resume, is_corpus, None)
+
+
+def _read(
+    stream: BinaryIO, limits: Limits, resume: Resume | None, is_corpus: bool, nesting: Nesting | None
+) -> Iterator[Item]:
+    """The same; ``nesting`` says where the stream is unpacked from, if it is."""
     stream.seek(0)
     raw = stream.read(head.BYTES)
+    if packing := unpack.packing_of(raw):
+        yield from unpack.read(
+            packing, stream, lambda inner, where: _read(inner, limits, None, is_corpus, where), nesting
+        )
+        return
+    if binary := registry.recognise_binary(Head(raw, limits)):
+        sought = in_memory(stream) if nesting and binary.seeks else stream
+        yield from binary.read(sought, limits, Resume(binary.name, 0, 1))
+        return
     try:
-        if raw.startswith(text.UTF16_MARKS):
-            stream, resume = _from_utf16(stream), None
+        if order := utf16.order_of(raw):
+            stream, resume = utf16.as_utf8(stream, order), None
             raw = stream.read(head.BYTES)
         text.check_is_text(raw)
     except FormatError as error:
         yield Refused(str(error), 0, 0, stream.seek(0, io.SEEK_END), Resume("plain", 0, 1))
         return
+    if line_ends.ends_with_cr(raw):
+        stream = line_ends.with_lf(stream)
+        raw = stream.read(head.BYTES)
     known = registry.find(resume.format) if resume is not None and resume.offset else None
     if resume is None or known is None:
         known = registry.recognise(Head(raw, limits), is_corpus=is_corpus)
         resume = Resume(known.name, 0, 1)
     yield from known.read(stream, limits, resume)
-
-
-def _from_utf16(stream: BinaryIO) -> BinaryIO:
-    """The same text as UTF-8.
-
-    Raises:
-        FormatError: it is damaged, or too long to be converted in memory.
-    """
-    stream.seek(0)
-    raw = stream.read(_MAX_UTF16 + 1)
-    if len(raw) > _MAX_UTF16:
-        raise FormatError(f"UTF-16 of more than {_MAX_UTF16 >> 20} MB: save the file as UTF-8")
-    try:
-        return io.BytesIO(codecs.decode(raw, "utf-16").encode())
-    except UnicodeDecodeError as error:
-        raise FormatError(f"not valid UTF-16 at offset {error.start}; save the file as UTF-8") from None

@@ -15,6 +15,7 @@ from engine.data.readers import (
 )
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
+from engine.data.readers.tables import columnar, databases
 
 FORMATS: tuple[Format, ...] = (
     json_lines.FORMAT,
@@ -27,12 +28,20 @@ FORMATS: tuple[Format, ...] = (
     plain_text.FORMAT,
 )
 
-_BY_NAME = {each.name: each for each in FORMATS}
+BINARY: tuple[Format, ...] = (columnar.PARQUET, columnar.ARROW, columnar.ARROW_STREAM, databases.FORMAT)
+"""The formats that are not text: each is told by its first bytes."""
+
+_BY_NAME = {each.name: each for each in (*FORMATS, *BINARY)}
 
 
 def recognise(head: Head, *, is_corpus: bool = False) -> Format:
     """The format of a file that begins with ``head``; in a corpus what is not of a known format is plain text."""
     return next(each for each in FORMATS if each.fits(head) and not (is_corpus and each is lookalikes.FORMAT))
+
+
+def recognise_binary(head: Head) -> Format | None:
+    """The format of a file that is not text and begins with ``head``; none where it is none of those."""
+    return next((each for each in BINARY if each.fits(head)), None)
 
 
 def find(name: str) -> Format | None:

@@ -1,0 +1,59 @@
+"""Open WebUI's webui.db: a conversation a row of table ``chat``, as JSON in the column of that name.
+
+Source: `open-webui/backend/open_webui/models/chats.py`. Where the JSON has no list of messages, the branch that was
+shown last is taken from its tree.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+from engine.data.readers import json_values
+from engine.data.readers.tables.records_of import TableRow
+from engine.data.readers.tables.sqlite_file import rows_of, tables_of
+from engine.data.records.exports.tree import branch
+from engine.data.records.exports.values import Record, child, is_record
+from engine.data.records.limits import FormatError, Limits
+
+_TABLE = "chat"
+
+
+def is_web_ui(database: sqlite3.Connection) -> bool:
+    """Whether it has that table, with JSON in it.
+
+    Raises:
+        sqlite3.Error: it is damaged.
+    """
+    if _TABLE not in tables_of(database):
+        return False
+    columns = {name for _, name, *_ in database.execute(f"PRAGMA table_info({_TABLE})")}
+    return {"id", "title", "chat"} <= columns
+
+
+def web_ui_rows(database: sqlite3.Connection, limits: Limits) -> Iterator[TableRow]:
+    """The chats.
+
+    Raises:
+        sqlite3.Error: it is damaged from here on.
+    """
+    for number, row in enumerate(rows_of(database, _TABLE), 1):
+        try:
+            yield TableRow(number, _chat(row.get("chat"), limits))
+        except FormatError as error:
+            yield TableRow(number, {}, str(error))
+
+
+def _chat(held: object, limits: Limits) -> Record:
+    """The conversation.
+
+    Raises:
+        FormatError: it is not JSON, or its messages are their own ancestors.
+    """
+    if not isinstance(held, str):
+        raise FormatError("column 'chat' does not hold JSON")
+    chat = json_values.parse(held.encode("utf-8", "replace"), limits)
+    if not is_record(chat):
+        raise FormatError("column 'chat' does not hold a JSON object")
+    history = child(chat, "history")
+    if not chat.get("messages") and (nodes := child(history, "messages")):
+        return {"messages": [*branch(nodes, history.get("currentId"), parent="parentId")]}
+    return chat
