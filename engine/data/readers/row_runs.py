@@ -87,9 +87,9 @@ class RowRuns:
             self._ended.add(oldest)
             yield from self._finish(oldest, self._resume(start, line))
 
-    def fail(self, problem: str, line: int, start: int, end: int) -> None:
-        """Something that cannot be read, in the middle of the conversation without an id."""
-        run = self._run("", line, start)
+    def fail(self, problem: str, line: int, start: int, end: int, conversation: str = "") -> None:
+        """Something that cannot be read, in the middle of a conversation, or of the one without an id."""
+        run = self._run(conversation, line, start)
         self._extend(run, end, end - start)
         _mark(run, problem, line, start)
 

@@ -4,7 +4,8 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-from engine.data.readers.packed.bounds import KEPT_BYTES, MEMORY_BYTES, Budget, UnpackError
+from engine.data.readers.head import BYTES as HEAD_BYTES
+from engine.data.readers.packed.bounds import KEPT_BYTES, MEMORY_BYTES, BoundError, Budget, UnpackError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -103,7 +104,8 @@ class Inflated:
 class MemberStream(io.RawIOBase):
     """A file that is unpacked while it is read, as a seekable stream.
 
-    One can go back as long as no more than `KEPT_BYTES` have been read, and forward always.
+    One can go back as long as no more than `KEPT_BYTES` have been read, and forward always. Damage near the beginning
+    first looks like the end, so that a look at the beginning succeeds; whoever reads there again meets it.
     """
 
     def __init__(self, read: Callable[[int], bytes], budget: Budget) -> None:
@@ -113,6 +115,7 @@ class MemberStream(io.RawIOBase):
         self._budget = budget
         self._kept = bytearray()
         self._at = self._came = 0
+        self._damage: UnpackError | None = None
 
     def readable(self) -> bool:
         """It is."""
@@ -154,7 +157,17 @@ class MemberStream(io.RawIOBase):
 
     def _more(self, size: int) -> bytes:
         """What comes next."""
-        chunk = self._read(size)
+        if self._damage is not None:
+            raise self._damage
+        try:
+            chunk = self._read(size)
+        except BoundError:
+            raise
+        except UnpackError as damage:
+            self._damage = damage
+            if 0 < self._came < HEAD_BYTES:
+                return b""
+            raise
         self._budget.spend(len(chunk))
         is_kept = len(self._kept) == self._came
         self._came += len(chunk)

@@ -34,6 +34,7 @@ class _Body:
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream = stream
         self._left = size
+        self.is_cut = False
 
     def read(self, size: int) -> bytes:
         """At most so many bytes.
@@ -43,7 +44,8 @@ class _Body:
         """
         wanted = min(size, self._left)
         chunk = self._stream.read(wanted)
-        if wanted and not chunk:
+        self.is_cut = bool(wanted) and not chunk
+        if self.is_cut:
             raise UnpackError("cut off: the archive ends inside it")
         self._left -= len(chunk)
         return chunk
@@ -85,6 +87,8 @@ def members_of(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
             yield refused(info.name, problem)
         elif not info.isdir() and not is_ignored(info.name):
             yield Member(shown(info.name), buffered(MemberStream(body.read, budget)))
+        if body.is_cut:  # which is said of the member
+            return
         body.skip()
         stream.read(-info.size % _BLOCK if has_body else 0)
 

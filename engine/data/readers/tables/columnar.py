@@ -11,7 +11,7 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.columns import record_of
-from engine.data.readers.tables.records_of import TableRow, items_of
+from engine.data.readers.tables.records_of import TableRow, items_of, unread
 from engine.data.records.limits import FormatError, Limits
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _rows(batches: Iterator[list[Mapping[str, object]]], limits: Limits, problem
             try:
                 yield TableRow(number, record_of(row, limits))
             except FormatError as error:
-                yield TableRow(number, {}, str(error))
+                yield unread(number, row, error)
 
 
 def _is_stream(head: Head) -> bool:

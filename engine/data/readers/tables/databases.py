@@ -20,7 +20,7 @@ from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.columns import record_of
 from engine.data.readers.tables.llm_log import is_llm_log, llm_rows
-from engine.data.readers.tables.records_of import TableRow, items_of
+from engine.data.readers.tables.records_of import TableRow, items_of, unread
 from engine.data.readers.tables.sqlite_file import has_log, opened, rows_of, tables_of
 from engine.data.readers.tables.web_ui import is_web_ui, web_ui_rows
 from engine.data.records import registry, rows
@@ -80,7 +80,7 @@ def _table_rows(database: sqlite3.Connection, table: str, limits: Limits) -> Ite
         try:
             yield TableRow(number, record_of(row, limits))
         except FormatError as error:
-            yield TableRow(number, {}, str(error))
+            yield unread(number, row, error)
 
 
 def _is_of_conversations(database: sqlite3.Connection, table: str, limits: Limits) -> bool:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from engine.data.readers.tables.columns import record_of
-from engine.data.readers.tables.records_of import TableRow
+from engine.data.readers.tables.records_of import TableRow, unread
 from engine.data.readers.tables.sqlite_file import quoted, rows_of, tables_of
 from engine.data.records.limits import FormatError, Limits
 
@@ -43,7 +43,7 @@ def llm_rows(database: sqlite3.Connection, limits: Limits) -> Iterator[TableRow]
     for number, row in enumerate(rows_of(database, _TABLE), 1):
         conversation = row.get("conversation_id")
         if isinstance(conversation, str) and conversation in refused:
-            yield TableRow(number, {}, f"conversation {conversation} of llm has {refused[conversation]}")
+            yield unread(number, row, f"conversation {conversation} of llm has {refused[conversation]}")
             continue
         for column, table in joined:
             before = _fragments(database, table, row.get("id"))
@@ -53,7 +53,7 @@ def llm_rows(database: sqlite3.Connection, limits: Limits) -> Iterator[TableRow]
         try:
             yield TableRow(number, record_of({name: row.get(name) for name in _COLUMNS}, limits))
         except FormatError as error:
-            yield TableRow(number, {}, str(error))
+            yield unread(number, row, error)
 
 
 def _columns(database: sqlite3.Connection, table: str) -> set[str]:

@@ -1,7 +1,8 @@
 """Rows of a binary table as items, as those of CSV and JSON Lines: records of a known shape, or rows of messages."""
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.data.readers.items import Found, Item, Refused, Resume
@@ -13,52 +14,72 @@ from engine.data.samples import Sample
 
 _FIRST = 16
 """Rows by which a table is recognised."""
+_LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row, counted from 1; ``problem`` says why it could not be read."""
+    """A row, counted from 1; ``problem`` says why it could not be read, and ``record`` is then what names it."""
 
     number: int
     record: Record
     problem: str = ""
 
 
-def is_known(record: Record) -> bool:
-    """Whether thord knows the shape of such a record."""
-    return rows.is_row(record) or any(shape.fits(record) for shape in registry.SHAPES)
+def unread(number: int, row: Mapping[str, object], problem: object) -> TableRow:
+    """A row that could not be read; short values of it tell of which conversation it is."""
+    ids = {
+        name: value for name, value in row.items() if isinstance(value, int | str) and len(str(value)) <= _LONGEST_ID
+    }
+    return TableRow(number, ids, str(problem))
 
 
 def items_of(table: Iterator[TableRow], what: str, name: str, size: int, limits: Limits) -> Iterator[Item]:
-    """Every row of a file of ``size`` bytes and format ``name``.
+    """Every row of a file of ``size`` bytes and format ``name``; each has the place of the whole file.
 
     A table of which none of the first rows is known is refused once, as ``what``, with its columns.
     """
     resume = Resume(name, 0, 1)
     first = list(itertools.islice(table, _FIRST))
-    whole = [row for row in first if not row.problem]
-    if whole and not any(is_known(row.record) for row in whole):
-        columns = ", ".join(sorted({column for row in whole for column in row.record}))[:200]
-        reason = f"{what} of which no conversation can be made; its columns are {columns or 'empty'}"
-        yield Refused(f"{reason}; known shapes are {registry.KNOWN}", 0, 0, size, resume)
+    whole = [row.record for row in first if not row.problem]
+    if whole and not any(map(_is_known, whole)):
+        columns = ", ".join(sorted({column for record in whole for column in record}))[:200] or "empty"
+        reason = f"{what} of which no conversation can be made; its columns are {columns}; known are {registry.KNOWN}"
+        yield Refused(reason, 0, 0, size, resume)
         return
-    runs = RowRuns(name, limits)
-    for row in itertools.chain(first, table):
-        place = (row.number, 0, size)
+    for item in _items(itertools.chain(first, table), RowRuns(name, limits), limits):
+        yield dataclasses.replace(item, start=0, end=size, resume=resume)
+
+
+def _is_known(record: Record) -> bool:
+    return rows.is_row(record) or any(shape.fits(record) for shape in registry.SHAPES)
+
+
+def _items(table: Iterator[TableRow], runs: RowRuns, limits: Limits) -> Iterator[Item]:
+    """The same, each row at the place that it would have in a file of text."""
+    start = 0
+    of_messages = False
+    for row in table:
+        end = start + len(repr(row.record))
+        place = (row.number, start, end)
+        start = end
         try:
             if not row.problem and rows.is_row(row.record):
+                of_messages = True
                 yield from runs.add(row.record, *place)
                 continue
             samples = _parsed(row, limits)
         except FormatError as error:
-            if runs.is_open:
+            if of_messages and (conversation := rows.conversation_of(row.record)):
+                runs.fail(str(error), *place, conversation)
+            elif runs.is_open:
                 runs.fail(str(error), *place)
             else:
-                yield Refused(f"a row of the table: {error}", *place, resume)
+                yield Refused(f"a row of the table: {error}", *place, Resume("", 0, 1))
             continue
         for sample in samples:
-            yield Found(sample, *place, resume)
-    yield from runs.finish(resume)
+            yield Found(sample, *place, Resume("", 0, 1))
+    yield from runs.finish(None)
 
 
 def _parsed(row: TableRow, limits: Limits) -> Sequence[Sample]:

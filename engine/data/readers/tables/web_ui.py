@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from engine.data.readers import json_values
-from engine.data.readers.tables.records_of import TableRow
+from engine.data.readers.tables.records_of import TableRow, unread
 from engine.data.readers.tables.sqlite_file import rows_of, tables_of
 from engine.data.records.exports.tree import branch
 from engine.data.records.exports.values import Record, child, is_record
@@ -39,7 +39,7 @@ def web_ui_rows(database: sqlite3.Connection, limits: Limits) -> Iterator[TableR
         try:
             yield TableRow(number, _chat(row.get("chat"), limits))
         except FormatError as error:
-            yield TableRow(number, {}, str(error))
+            yield unread(number, row, error)
 
 
 def _chat(held: object, limits: Limits) -> Record:
