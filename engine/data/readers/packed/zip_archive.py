@@ -86,7 +86,7 @@ def members_of(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
     for info in infos:
         budget.count_member()
         name = info.filename
-        if info.is_dir() or is_ignored(name):
+        if name.endswith("/") or is_ignored(name):
             continue
         if problem := _problem(info):
             yield refused(name, problem)

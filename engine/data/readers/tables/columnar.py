@@ -95,6 +95,7 @@ def _rows_of(batch: "pyarrow.RecordBatch") -> list[Mapping[str, object]]:
     """The rows; times to the nanosecond are cut to microseconds, for which Python has a type."""
     import pyarrow
 
+    batch.validate(full=True)  # what strangers wrote may point outside of its buffers
     fields = [(field.name, _without_nanoseconds(field.type)) for field in batch.schema]
     if any(kind != field.type for (_, kind), field in zip(fields, batch.schema, strict=True)):
         batch = batch.cast(pyarrow.schema(fields), safe=False)

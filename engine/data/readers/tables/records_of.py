@@ -28,7 +28,7 @@ class TableRow:
 
 def unread(number: int, row: Mapping[str, object], problem: object) -> TableRow:
     """A row that could not be read; short values of it tell of which conversation it is."""
-    ids = {
+    ids: Record = {
         name: value for name, value in row.items() if isinstance(value, int | str) and len(str(value)) <= _LONGEST_ID
     }
     return TableRow(number, ids, str(problem))

@@ -122,6 +122,14 @@ def test_feather_is_read():
     assert read(file.getvalue()) == ([said(1)], [])
 
 
+def test_a_batch_that_points_outside_of_its_buffers_is_refused():
+    raw = as_stream([{"prompt": "q1", "completion": "a1"}])
+    end = raw.rindex((2).to_bytes(4, "little"))  # of the answer, in its column of offsets
+    found, refused = read(raw[:end] + (1 << 30).to_bytes(4, "little") + raw[end + 4 :])
+    assert found == []
+    assert "damaged" in refused[0].reason
+
+
 def test_without_its_library_the_extra_is_named(monkeypatch):
     raw = as_parquet([{"prompt": "p", "completion": "c"}])
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)

@@ -160,6 +160,10 @@ def test_an_encrypted_member_is_refused_and_the_rest_is_read():
     assert "secret.jsonl: encrypted" in refused[0]
 
 
+def test_a_member_without_a_name_is_read():
+    assert read(zipped({"": lines(1)})) == (["p1"], [])
+
+
 def test_a_damaged_member_costs_itself_alone():
     raw = bytearray(zipped({"1.jsonl": lines(1), "2.jsonl": lines(2)}, zipfile.ZIP_STORED))
     raw[raw.find(b'"p1"') + 2] = ord("9")
