@@ -89,7 +89,7 @@ class FileReader:
         known = self._sources.at(path)
         number = known.id if known else self._sources.begin(path, signature)
         self._quarantine.clear(number)
-        self._quarantine.add(number, path, Refusal(reason, 0, 0, 0, trace), None)
+        self._quarantine.add(number, path, Refusal(reason, 0, 0, 0, trace))
         self._sources.finish(number, signature, UNREAD, b"", None)
         return Findings(quarantined=1)
 
@@ -111,8 +111,7 @@ class FileReader:
             for descriptor in descriptors:
                 reading = _Reading()
                 self._take_all(path, descriptor, number, reading)
-                for refusal in reading.refusals:
-                    self._quarantine.add(number, path, refusal, descriptor, self._limits.record_bytes)
+                self._quarantine.add_all(number, path, reading.refusals, descriptor, self._limits.record_bytes)
                 reading.found.quarantined = len(reading.refusals)
                 found.add(reading.found)
         return found
@@ -142,8 +141,7 @@ class FileReader:
             self._take_all(path, descriptor, number, reading)
         if not _stands(reading.resume, signature, Signature.of(os.fstat(descriptor))):
             raise ChangedError(str(path))
-        for refusal in reading.refusals:
-            self._quarantine.add(number, path, refusal, descriptor, self._limits.record_bytes)
+        self._quarantine.add_all(number, path, reading.refusals, descriptor, self._limits.record_bytes)
         reading.found.quarantined = len(reading.refusals)
         self._sources.count(number, reading.found, anew=start == 0)
         fingerprint = fingerprint_of(descriptor, reading.resume.offset)
@@ -210,7 +208,7 @@ class FileReader:
         if self._quarantine.reasons(number) == [reason]:
             return Findings()
         self._quarantine.clear(number)
-        self._quarantine.add(number, path, Refusal(reason, 0, 0, 0), None)
+        self._quarantine.add(number, path, Refusal(reason, 0, 0, 0))
         return Findings(quarantined=1)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +35,26 @@ class Quarantine:
         self._database = database
         self._folder = folder
 
-    def add(self, source: int, path: Path, refusal: Refusal, descriptor: int | None, most_bytes: int = 0) -> None:
-        """Record a refusal; the copy holds at most the first ``most_bytes`` of what was refused.
+    def add(self, source: int, path: Path, refusal: Refusal) -> None:
+        """Record a refusal of which there is nothing to copy."""
+        self._insert(source, path, refusal, "", "")
+
+    def add_all(self, source: int, path: Path, refusals: Iterable[Refusal], descriptor: int, most_bytes: int) -> None:
+        """Record the refusals of an open file; a copy holds at most the first ``most_bytes`` of what was refused.
+
+        Members of a packed file have the place of the whole file: what several refusals mean is copied once.
 
         Raises:
-            OSError: the copy cannot be written.
+            OSError: a copy cannot be written.
         """
-        copy, digest = ("", "") if descriptor is None else self._copy(refusal, descriptor, most_bytes)
+        copies: dict[tuple[int, int], tuple[str, str]] = {}
+        for refusal in refusals:
+            place = (refusal.start, refusal.end)
+            if place not in copies:
+                copies[place] = self._copy(refusal, descriptor, most_bytes)
+            self._insert(source, path, refusal, *copies[place])
+
+    def _insert(self, source: int, path: Path, refusal: Refusal, copy: str, digest: str) -> None:
         self._database.execute(
             "INSERT INTO refusals (at, file, line, reason, copy, sha256, size, source, start, trace)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
