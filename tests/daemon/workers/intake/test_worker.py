@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,18 @@ def test_quarantine_is_tried_again_also_from_the_copy(intake):
     assert intake.scan(retry_quarantine=True).quarantined == 2
     assert sorted(intake.refusals()) == ["alone.txt", "gone.txt"]
     assert all(Path(copy).exists() for (copy,) in intake.query("SELECT copy FROM refusals"))
+
+
+def test_a_packed_file_is_read_and_what_is_refused_in_it_is_copied_once(intake):
+    path = intake.inbox / "chats" / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("chat.txt", "Human: a\nAssistant: b\n")
+        archive.writestr("page.html", "<html><body>x</body></html>")
+        archive.writestr("image.png", b"\x89PNG\0")
+    found = intake.scan()
+    assert (found.added, found.quarantined) == (1, 2)
+    [(copy,)] = intake.query("SELECT DISTINCT copy FROM refusals")
+    assert Path(copy).read_bytes() == path.read_bytes()
 
 
 def test_a_folder_is_watched_from_a_reload_on(intake, tmp_path_factory):
