@@ -62,7 +62,7 @@ def members_of(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
     Raises:
         UnpackError: a header is damaged: where the next member begins is not known.
     """
-    name, size = "", -1
+    name, size, is_sparse = "", -1, False
     stream.seek(0)
     while block := stream.read(_BLOCK):
         if not any(block):
@@ -73,20 +73,20 @@ def members_of(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
             if info.type == tarfile.GNUTYPE_LONGNAME:
                 name = extended.rstrip(b"\0").decode("utf-8", "surrogateescape")
             elif info.type in (tarfile.XHDTYPE, b"X"):
-                name, size = _facts(extended, name)
+                name, size, is_sparse = _facts(extended, name)
             continue
         budget.count_member()
         info.name, info.size = name or info.name, size if size >= 0 else info.size
-        name, size = "", -1
         if info.type == tarfile.GNUTYPE_SPARSE and block[482]:
             while (more := stream.read(_BLOCK)) and len(more) == _BLOCK and more[504]:
                 pass
         has_body = info.isreg() or info.type not in tarfile.SUPPORTED_TYPES
         body = _Body(stream, info.size if has_body else 0)
-        if problem := _problem(info):
+        if problem := _problem(info, is_sparse=is_sparse):
             yield refused(info.name, problem)
         elif not info.isdir() and not is_ignored(info.name):
             yield Member(shown(info.name), buffered(MemberStream(body.read, budget)))
+        name, size, is_sparse = "", -1, False
         if body.is_cut:  # which is said of the member
             return
         body.skip()
@@ -112,13 +112,15 @@ def _extended(stream: BinaryIO, size: int) -> bytes:
     return raw[:size]
 
 
-def _facts(extended: bytes, name: str) -> tuple[str, int]:
-    """Name and size of the next member, from records ``length key=value``; -1 where the size is not said.
+def _facts(extended: bytes, name: str) -> tuple[str, int, bool]:
+    """Name and size of the next member, and whether it is sparse, from records ``length key=value``.
+
+    The size is -1 where it is not said.
 
     Raises:
-        UnpackError: it is damaged, or of a sparse file.
+        UnpackError: it is damaged.
     """
-    size, at = -1, 0
+    size, at, is_sparse = -1, 0, False
     try:
         while at < len(extended) and extended[at]:
             space = extended.index(b" ", at, at + 20)
@@ -128,19 +130,20 @@ def _facts(extended: bytes, name: str) -> tuple[str, int]:
                 name = value.decode("utf-8", "surrogateescape")
             elif key == b"size":
                 size = int(value)
+            is_sparse = is_sparse or key.startswith(b"GNU.sparse.")
             at += length
     except ValueError:
         raise UnpackError("damaged: an extended header that cannot be read; what follows is not read") from None
-    return name, max(size, -1)
+    return name, max(size, -1), is_sparse
 
 
-def _problem(info: tarfile.TarInfo) -> str:
+def _problem(info: tarfile.TarInfo, *, is_sparse: bool) -> str:
     if leads_out(info.name):
         return "a name that leads out of the archive"
     if info.issym() or info.islnk():
         return "a link, not a file"
     if info.ischr() or info.isblk() or info.isfifo():
         return "a device or pipe, not a file"
-    if info.type == tarfile.GNUTYPE_SPARSE or "GNUSparseFile" in info.name.split("/"):
+    if is_sparse or info.type == tarfile.GNUTYPE_SPARSE:
         return "a sparse file: unpack it first"
     return ""

@@ -150,6 +150,19 @@ def test_names_that_lead_out_links_and_devices_are_refused_and_the_rest_is_read(
     assert len(refused) == 2
 
 
+def test_a_sparse_file_is_refused_and_the_rest_is_read():
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, headers in (("holes.jsonl", {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}), ("good.jsonl", {})):
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = len(lines(1)), headers
+            archive.addfile(info, io.BytesIO(lines(1)))
+    found, refused = read(file.getvalue())
+    assert found == ["p1"]
+    assert len(refused) == 1
+    assert "holes.jsonl: a sparse file" in refused[0]
+
+
 def test_an_encrypted_member_is_refused_and_the_rest_is_read():
     raw = bytearray(zipped({"secret.jsonl": lines(1), "open.jsonl": lines(2)}))
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
