@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from demo.text import standard_library, tharsis, to_json_lines
+from engine.config.renamed import RENAMED
 
 REPOSITORY = Path(__file__).parents[1]
 FAMILIES = {
@@ -200,14 +201,21 @@ def scenario(tree: Path, home: Path, family: str) -> dict[str, object]:
 
 
 def flatten(found: object, path: str = "") -> dict[str, object]:
-    """Each leaf under its path, less what differs between two runs of one commit."""
+    """Each leaf under its path, with new names of settings, less what differs between two runs of one commit."""
     if isinstance(found, dict):
-        pairs = ((str(key), value) for key, value in found.items() if not VOLATILE.search(str(key)))
+        table = path.rpartition("/")[2]
+        pairs = ((_new_name(table, str(key)), value) for key, value in found.items() if not VOLATILE.search(str(key)))
     elif isinstance(found, list):
         pairs = ((str(number), value) for number, value in enumerate(found))
     else:
         return {path: found}
     return {place: leaf for key, value in pairs for place, leaf in flatten(value, f"{path}/{key}").items()}
+
+
+def _new_name(table: str, key: str) -> str:
+    """The new name of a renamed setting; the settings of a gate stand under ``settings`` in its figures."""
+    names = (RENAMED.get(f"{each}.{key}") for each in (table, "gate" if table == "settings" else table))
+    return next((name.rpartition(".")[2] for name in names if name), key)
 
 
 def report(before: dict[str, object], after: dict[str, object]) -> int:
@@ -219,7 +227,7 @@ def report(before: dict[str, object], after: dict[str, object]) -> int:
     for name in gone:
         print(f"gone     {name}: {before[name]!r}")
     for name in new:
-        print(f"new      {name}: {after[name]!r}")
+        print(f"new      {name}")
     print(f"{len(before)} values compared: {len(changed)} changed, {len(gone)} gone; {len(new)} are new")
     return 1 if changed or gone else 0
 

@@ -3,19 +3,11 @@
 A new format is a module with a `FORMAT`, and a line here.
 """
 
-from engine.data.readers import (
-    document,
-    json_lines,
-    lookalikes,
-    plain_text,
-    table,
-    templated,
-    transcript,
-    utterances,
-)
+from engine.data.readers import document, json_lines
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
-from engine.data.readers.tables import columnar, databases
+from engine.data.readers.tables import columnar, databases, delimited
+from engine.data.readers.texts import lookalikes, plain_text, templated, transcript, utterances
 
 FORMATS: tuple[Format, ...] = (
     json_lines.FORMAT,
@@ -23,7 +15,7 @@ FORMATS: tuple[Format, ...] = (
     utterances.FORMAT,
     templated.FORMAT,
     transcript.FORMAT,
-    table.FORMAT,
+    delimited.FORMAT,
     lookalikes.FORMAT,
     plain_text.FORMAT,
 )

@@ -193,9 +193,8 @@ def _take_batch(database: sqlite3.Connection) -> tuple[int, list[str]] | None:
         )
     query = "SELECT messages, answer, edit, owner FROM answers WHERE batch = ? AND due_at IS NOT NULL ORDER BY number"
     lines = [
-        line
+        _line(json.loads(messages), answer, edit, owner)
         for messages, answer, edit, owner in database.execute(query, (number,))
-        for line in _lines(json.loads(messages), answer, edit, owner)
     ]
     return (number, lines) if number is not None and lines else None
 
@@ -204,19 +203,18 @@ def _settle_batch(number: int, database: sqlite3.Connection) -> None:
     database.execute("UPDATE answers SET due_at = NULL WHERE batch = ?", (number,))
 
 
-def _lines(messages: list[JsonValue], answer: str, edit: str | None, owner: str) -> list[str]:
-    """The dialogue to learn; of an answer that was edited, also that the edit was preferred, and by whom."""
+def _line(messages: list[JsonValue], answer: str, edit: str | None, owner: str) -> str:
+    """The dialogue to learn; of an answer that was edited, that the edit was preferred, and by whom: it is learned."""
     given: JsonValue = {"role": "assistant", "content": answer}
     if edit is None:
-        return [json.dumps({"messages": [*messages, given]}, ensure_ascii=False)]
-    better: JsonValue = {"role": "assistant", "content": edit}
+        return json.dumps({"messages": [*messages, given]}, ensure_ascii=False)
     pair = {
         "prompt": messages,
-        "chosen": [better],
+        "chosen": [{"role": "assistant", "content": edit}],
         "rejected": [given],
         "provenance": {"origin": "feedback", "owner": owner},
     }
-    return [json.dumps(record, ensure_ascii=False) for record in ({"messages": [*messages, better]}, pair)]
+    return json.dumps(pair, ensure_ascii=False)
 
 
 def _write(file: Path, lines: Sequence[str]) -> None:

@@ -12,8 +12,8 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Found, Item, Refused, Resume
 from engine.data.readers.json_values import too_large
-from engine.data.readers.lookalikes import delimiter_of
 from engine.data.readers.row_runs import RowRuns
+from engine.data.readers.texts.lookalikes import delimiter_of
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
