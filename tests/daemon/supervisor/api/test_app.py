@@ -1,16 +1,11 @@
 """The control API over a real Unix socket: what it answers, to whom, and that nothing a client sends stops it."""
 
-import asyncio
 import contextlib
 import json
 import os
 import random
 import socket
 import sqlite3
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,120 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control.paths import Paths, at_home
 from daemon.bounded_http import HEAD_BYTES
-from daemon.messages import Failure, Scan, Scanned
-from daemon.settings.load import SettingsError
-from daemon.settings.reload import Changes
-from daemon.supervisor.api.app import OPERATIONS, ControlApi
-from daemon.supervisor.api.operations import MAX_BODY, ApiContext
-from daemon.supervisor.api.permissions import Access, Peer, may
-from tests.daemon.supervisor.stand_ins import STEPS, StandIns, learning, publish, tables
-
-GROUP = 4242
-
-
-class Service:
-    """A service that notes what it is asked."""
-
-    def __init__(self, home: Path) -> None:
-        self.tables = tables()
-        self.asked: list[str] = []
-        self.home = home
-        self.settings_are_wrong = False
-
-    def status(self):
-        workers = {"server": {"state": "running", "pid": 1, "restarts": 0, "uptime_seconds": 1.0}}
-        return {"state": "ready", "reasons": [], "home": str(self.home), "pid": os.getpid(), "workers": workers}
-
-    def configuration(self):
-        return {"settings": self.tables.model_dump(mode="json"), "origins": {}}
-
-    def request_stop(self, *, now: bool = False) -> None:
-        self.asked.append(f"stop {now}")
-
-    async def reload(self) -> Changes:
-        if self.settings_are_wrong:
-            raise SettingsError(["training.epochs: -1 is not above 0"])
-        return Changes(("data.min_conversations",), {"api.port": "thorctl restart"})
-
-    async def start_worker(self, name: str) -> None:
-        self.asked.append(f"start {name}")
-
-    async def stop_worker(self, name: str) -> None:
-        self.asked.append(f"stop {name}")
-
-    async def restart_worker(self, name: str) -> None:
-        self.asked.append(f"restart {name}")
-
-
-class Scanning(StandIns):
-    scan_fails = ""
-
-    async def _answer(self, message):
-        if isinstance(message, Scan) and self.scan_fails:
-            return Failure(to=message.id, reason=self.scan_fails, retry=True)
-        if isinstance(message, Scan):
-            return Scanned(to=message.id, added=3, duplicates=1, quarantined=int(message.retry_quarantine))
-        return await super()._answer(message)
-
-
-class Running:
-    """A control API in a thread with a loop of its own."""
-
-    def __init__(self, home: Path, group: int | None = GROUP) -> None:
-        self.paths: Paths = at_home(home)
-        self.paths.run.mkdir(parents=True)
-        publish(self.paths, 1)
-        publish(self.paths, 2)
-        self.service = Service(home)
-        self.workers: StandIns
-        self._group = group
-        self._up = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-        self._thread.start()
-        assert self._up.wait(10)
-        transport = httpx.HTTPTransport(uds=str(self.paths.control_socket))
-        self.client = httpx.Client(transport=transport, base_url="http://thord", timeout=10)
-
-    async def _serve(self) -> None:
-        self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        self.workers = Scanning(self.paths)
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(self.paths.control_socket))
-        self.paths.control_socket.chmod(0o666)  # the door itself must turn people away
-        listener.listen(100)
-        async with learning(self.workers) as it:
-            self.learning = it
-            context = ApiContext(self.service, it)
-            api = ControlApi(context, owner=os.geteuid(), group=self._group)
-            await api.start(listener)
-            self._up.set()
-            await self._stop.wait()
-            await api.stop()
-
-    def in_loop(self, call) -> None:
-        """Run something where the API lives."""
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
-
-    def raw(self, content: bytes) -> bytes:
-        """Send bytes as they are; what comes back until the connection ends or is idle."""
-        with socket.socket(socket.AF_UNIX) as stream:
-            stream.settimeout(3)
-            stream.connect(str(self.paths.control_socket))
-            answer = b""
-            with contextlib.suppress(OSError):
-                stream.sendall(content)
-                stream.shutdown(socket.SHUT_WR)
-                while piece := stream.recv(65536):
-                    answer += piece
-            return answer
-
-    def close(self) -> None:
-        self.client.close()
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        assert not self._thread.is_alive()
+from daemon.supervisor.api.app import OPERATIONS
+from daemon.supervisor.api.operations import MAX_BODY
+from tests.daemon.supervisor.api.running import Running
+from tests.daemon.supervisor.stand_ins import STEPS
 
 
 @pytest.fixture(scope="module")
@@ -395,58 +281,3 @@ def test_a_client_that_leaves_while_it_follows_is_forgotten(shared: Running) -> 
         with shared.client.stream("GET", "/v1/events?follow=1"):
             pass
     assert shared.client.get("/v1/status").status_code == 200
-
-
-# Who may -------------------------------------------------------------------------------------------------------------
-
-ASK = """
-import os, socket, sys
-path, uid, gid, groups, request = sys.argv[1:]
-os.setgroups([int(group) for group in groups.split(",") if group])
-os.setresgid(int(gid), int(gid), int(gid))
-os.setresuid(int(uid), int(uid), int(uid))
-stream = socket.socket(socket.AF_UNIX)
-stream.connect(path)
-stream.sendall(request.encode())
-print(stream.recv(12).decode()[9:12])
-"""
-
-
-def status_for(running: Running, target: str, *, uid: int, gid: int, groups: tuple[int, ...] = ()) -> int:
-    """The status that a process of that user gets."""
-    method, path = target.split()
-    request = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-    arguments = [str(running.paths.control_socket), str(uid), str(gid), ",".join(map(str, groups)), request]
-    told = subprocess.run([sys.executable, "-c", ASK, *arguments], capture_output=True, text=True, check=True)
-    return int(told.stdout)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_processes_of_other_users_may_what_they_may() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        running = Running(home)
-        for each in (Path(folder), home, running.paths.run):
-            each.chmod(0o755)
-        read, work, admin = "GET /v1/status", "POST /v1/evaluations", "POST /v1/rollback"
-        stranger = {"uid": 65534, "gid": 65534}
-        member = {"uid": 65534, "gid": 65534, "groups": (GROUP,)}
-        try:
-            assert [status_for(running, what, **stranger) for what in (read, work, admin)] == [403, 403, 403]
-            assert [status_for(running, what, **member) for what in (read, work, admin)] == [200, 404, 403]
-            assert status_for(running, read, uid=65534, gid=GROUP) == 200
-        finally:
-            running.close()
-
-
-@given(
-    uid=st.sampled_from([0, 100, 200]),
-    groups=st.frozensets(st.sampled_from([7, 8, 9])),
-    group=st.sampled_from([None, 7]),
-    access=st.sampled_from(list(Access)),
-)
-def test_the_rule_of_who_may(uid: int, groups: frozenset[int], group: int | None, access: Access) -> None:
-    allowed = may(Peer(uid, 9, 1, groups), access, owner=100, group=group)
-    owner = uid in (0, 100)
-    member = group is not None and group in groups
-    assert allowed == (owner or (member and access in (Access.READ, Access.WORK)))
