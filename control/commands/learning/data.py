@@ -20,6 +20,8 @@ _SHAPES = {
     "lines": "JSON Lines",
     "document": "JSON",
     "transcript": "transcripts",
+    "templated": "text in a chat template",
+    "table": "CSV or TSV",
     "utterances": "dialogues of one line each",
     "plain": "plain text",
 }

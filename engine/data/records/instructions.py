@@ -119,15 +119,15 @@ def answer_turns(answer: JsonValue) -> list[Turn]:
     return turns_of([answer] if isinstance(answer, dict) else answer)
 
 
-_QUESTIONS = ("question", "query", "problem", "input", "user", "human", "source_text")
-_ANSWERS = ("answer", "response", "solution", "output", "assistant", "bot", "target_text")
+_ASKED = ("question", "query", "problem", "input", "source_text")
+_ANSWERED = ("answer", "response", "solution", "output", "target_text")
+_PAIRS = (*((asked, answered) for asked in _ASKED for answered in _ANSWERED), ("user", "assistant"), ("human", "bot"))
+"""Keys of a question and its answer. A ``user`` beside a ``response`` may be the name of somebody."""
 
 
 def _question_and_answer(record: dict[str, JsonValue]) -> tuple[str, str] | None:
     """The keys of a question and its answer, both strings."""
-    asked = next((key for key in _QUESTIONS if isinstance(record.get(key), str)), None)
-    answered = next((key for key in _ANSWERS if isinstance(record.get(key), str) and key != asked), None)
-    return (asked, answered) if asked and answered else None
+    return next((keys for keys in _PAIRS if all(isinstance(record.get(key), str) for key in keys)), None)
 
 
 def is_question(record: dict[str, JsonValue]) -> bool:

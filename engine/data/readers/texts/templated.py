@@ -1,17 +1,15 @@
 """Text files that are a dialogue written out in the template of a model (`engine.data.records.templates`)."""
 
-import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
-from engine.data.readers.items import Found, Item, Refused, Resume
-from engine.data.readers.json_values import too_large
-from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.limits import FormatError, Limits
+from engine.data.readers.items import Item, Resume
+from engine.data.readers.texts.whole_text import dialogues_in
+from engine.data.records.dialogue import Turn
+from engine.data.records.limits import Limits
 from engine.data.records.templates import is_written_out, turns_in
-from engine.data.records.text import clean, decode
 
 _NAME = "templated"
 _FROM_START = Resume(_NAME, 0, 1)
@@ -22,25 +20,15 @@ def _fits(head: Head) -> bool:
 
 
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
-    """The dialogues of the file: another one begins where instructions, or the first question, follow an answer."""
+    """The dialogues of the file. When it changes it is read from its start."""
     del resume
-    stream.seek(0)
-    raw = stream.read(limits.record_bytes + 1)
-    if len(raw) > limits.record_bytes:
-        size = stream.seek(0, io.SEEK_END)
-        yield Refused(too_large(size, limits), 0, 0, size, _FROM_START)
-        return
-    try:
-        for turns in _divided(turns_in(clean(decode(raw))) or []):
-            yield Found(dialogue_of(turns, limits), 1, 0, len(raw), _FROM_START)
-    except FormatError as error:
-        yield Refused(str(error), 0, 0, len(raw), _FROM_START)
+    yield from dialogues_in(stream, limits, _FROM_START, _dialogues_of)
 
 
-def _divided(turns: list[Turn]) -> Iterator[list[Turn]]:
-    """The dialogues in a row of turns: instructions after an answer begin another one."""
+def _dialogues_of(text: str) -> Iterator[list[Turn]]:
+    """The turns of each dialogue: instructions after an answer begin another one."""
     dialogue: list[Turn] = []
-    for turn in turns:
+    for turn in turns_in(text) or []:
         if turn.role == "system" and any(before.role == "assistant" for before in dialogue):
             yield dialogue
             dialogue = []

@@ -8,18 +8,16 @@ keeps the spelling of their first turn, so that names quoted inside an answer do
 before a question ends a conversation; what stands before the first speaker must be a title, a rule or ``Key: value``.
 """
 
-import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
-from engine.data.readers.items import Found, Item, Refused, Resume
-from engine.data.readers.json_values import too_large
-from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.limits import FormatError, Limits
-from engine.data.records.text import clean, decode
+from engine.data.readers.items import Item, Resume
+from engine.data.readers.texts.whole_text import dialogues_in
+from engine.data.records.dialogue import Turn
+from engine.data.records.limits import Limits
 from engine.data.samples import Role
 
 _NAME = "transcript"
@@ -58,10 +56,6 @@ _PREFACE = re.compile(r"\s*$|#{1,6} |[*_ ]*[A-Z][\w .()-]{0,30}[*_ ]*:[*_ ]* ?\S
 _PREFACE_LINES = 12
 
 
-def _name_in(line: str) -> re.Match[str] | None:
-    return _SPEAKER.match(line)
-
-
 def _spelled(match: re.Match[str]) -> str:
     return match[1] or match[2]
 
@@ -74,7 +68,7 @@ def _without_preface(text: str) -> str:
     """The text from the first known speaker on, where only titles, rules and facts about the file stand before."""
     lines = text.split("\n")
     for number, line in enumerate(lines[: _PREFACE_LINES + 1]):
-        if _known(_name_in(line)):
+        if _known(_SPEAKER.match(line)):
             return "\n".join(lines[number:])
         if not (_PREFACE.match(line) or _RULE.match(line)):
             return text
@@ -86,11 +80,11 @@ def speakers_of(text: str) -> dict[str, Role] | None:
 
     It is one if its first line begins with a speaker's name, and another speaker follows or the first is a user.
     """
-    first = _name_in(text.split("\n", 1)[0])
+    first = _SPEAKER.match(text.split("\n", 1)[0])
     if first is None:
         return None
     name = _spelled(first)
-    spelled = {_spelled(match) for line in text.split("\n") if (match := _name_in(line))} | {name}
+    spelled = {_spelled(match) for line in text.split("\n") if (match := _SPEAKER.match(line))} | {name}
     if name in ("A", "B") and {"A", "B"} <= spelled:
         return {name: "user", "B" if name == "A" else "A": "assistant"}
     if name in ("Q", "q"):
@@ -110,7 +104,7 @@ def conversations_in(text: str) -> Iterator[list[Turn]]:
     spelling: dict[Role, str] = {}
     turns: list[tuple[Role, list[str]]] = []
     for line in text.split("\n"):
-        name = _name_in(line)
+        name = _SPEAKER.match(line)
         role = speakers.get(_spelled(name)) or speakers.get(_spelled(name).lower()) if name else None
         if name and role and spelling.setdefault(role, _spelled(name)) == _spelled(name):
             if role in ("user", "system") and _ends(turns):
@@ -144,17 +138,7 @@ def _fits(head: Head) -> bool:
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     """The dialogues of a transcript. When the file changes it is read from its start."""
     del resume
-    stream.seek(0)
-    raw = stream.read(limits.record_bytes + 1)
-    if len(raw) > limits.record_bytes:
-        size = stream.seek(0, io.SEEK_END)
-        yield Refused(too_large(size, limits), 0, 0, size, _FROM_START)
-        return
-    try:
-        for turns in conversations_in(clean(decode(raw))):
-            yield Found(dialogue_of(turns, limits), 1, 0, len(raw), _FROM_START)
-    except FormatError as error:
-        yield Refused(str(error), 0, 0, len(raw), _FROM_START)
+    yield from dialogues_in(stream, limits, _FROM_START, conversations_in)
 
 
 FORMAT = Format(_NAME, _fits, _read, may_grow=False)

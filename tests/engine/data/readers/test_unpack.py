@@ -11,12 +11,12 @@ import zipfile
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.data.readers.items import Found, Refused
 from engine.data.readers.packed import bounds, streams
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
+from tests.engine.data.readers.mangling import mangled
 
 LINE = '{"prompt": "p%d", "completion": "c"}\n'
 
@@ -288,17 +288,8 @@ MARKS = [
 ]
 
 
-@st.composite
-def _mangled(draw):
-    raw = bytearray(draw(st.sampled_from(MARKS)) + draw(st.binary(max_size=40)))
-    for _ in range(draw(st.integers(0, 4))):
-        at = draw(st.integers(0, len(raw)))
-        raw[at : at + draw(st.integers(0, 5))] = draw(st.binary(max_size=5))
-    return bytes(raw)
-
-
 @settings(max_examples=150, deadline=None)
-@given(_mangled())
+@given(mangled(MARKS))
 def test_any_bytes_after_a_mark_are_learned_or_refused(raw):
     for item in read_known(io.BytesIO(raw), Limits()):
         assert 0 <= item.start <= item.end
