@@ -84,7 +84,8 @@ class RowRuns:
             run.turns += len(row.turns)
         while self._size > _OPEN_BYTES and len(self._runs) > 1:
             oldest = next(iter(self._runs))
-            self._ended.add(oldest)
+            if oldest:
+                self._ended.add(oldest)
             yield from self._finish(oldest, self._resume(start, line))
 
     def fail(self, problem: str, line: int, start: int, end: int, conversation: str = "") -> None:

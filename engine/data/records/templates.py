@@ -40,8 +40,6 @@ _TEMPLATES = (
     _Template(re.compile(r"(?:^|(?<=\s)|(?<=[.?!…]))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"), re.compile(r"(?!)")),
 )
 _INSTRUCTIONS = {"instruction": "user", "input": "input", "response": "assistant", "output": "assistant"}
-_LLAMA_2 = re.compile(r"\[INST\](.*?)\[/INST\](.*?)(?=\[INST\]|\Z)", re.DOTALL)
-_LLAMA_2_SYSTEM = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>", re.DOTALL)
 _ALPACA_PREFACE = re.compile(r"Below is an instruction\b[^\n]*")
 
 
@@ -86,12 +84,14 @@ def _marked(text: str, template: _Template) -> list[Turn]:
 
 
 def _llama_2(text: str) -> list[Turn] | None:
-    if not _may_precede(text[: text.index("[INST]")]):
+    before, *exchanges = text.split("[INST]")
+    if not _may_precede(before):
         return None
     turns: list[Turn] = []
-    for asked, answered in _LLAMA_2.findall(text):
-        if system := _LLAMA_2_SYSTEM.match(asked):
-            turns.append(Turn("system", system[1].strip()))
-            asked = asked[system.end() :]
+    for exchange in exchanges:
+        asked, _, answered = exchange.partition("[/INST]")
+        if asked.lstrip().startswith("<<SYS>>"):
+            system, _, asked = asked.lstrip().removeprefix("<<SYS>>").partition("<</SYS>>")
+            turns.append(Turn("system", system.strip()))
         turns += [Turn("user", asked.strip()), Turn("assistant", _EDGES.sub("", answered).strip())]
     return turns

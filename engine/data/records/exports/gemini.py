@@ -18,8 +18,8 @@ from engine.data.records.shape import RecordShape
 from engine.data.samples import Dialogue
 
 _PROMPTED = re.compile(r"(?:Prompted|Asked|Said)\s+(.+)", re.DOTALL)
-_BREAK = re.compile(r"<(?:br|/p|/div|/li|/h\d|/tr|/pre)\b[^>]*>", re.IGNORECASE)
-_TAG = re.compile(r"<[^>]*>")
+_BREAK = re.compile(r"<(?:br|/p|/div|/li|/h\d|/tr|/pre)\b[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def _has_contents(record: Record) -> bool:

@@ -1,5 +1,6 @@
 """Exports of chat programs: what the person saw is learned; hidden, internal and left turns are not."""
 
+import contextlib
 import json
 
 import pytest
@@ -208,3 +209,19 @@ def test_a_dialogue_written_out_in_a_template_is_learned_without_its_markers(tex
 def test_markers_inside_prose_do_not_make_it_a_dialogue() -> None:
     (sample,) = parse({"text": "ChatML begins a turn with <|im_start|>user and ends it."}, Limits())
     assert sample.kind == "text"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": "[/INST]" + "[INST]" * 500_000},
+        {"header": "x", "title": "Prompted x", "products": [], "safeHtmlItem": [{"html": "<" * 3_000_000}]},
+        {"text": "### " * 500_000},
+        {"text": "<|start_header_id|>" + " " * 1_000_000},
+    ],
+    ids=["llama", "takeout", "headings", "blanks"],
+)
+@pytest.mark.timeout(60)
+def test_hostile_repetition_takes_time_that_grows_with_its_length(record: object) -> None:
+    with contextlib.suppress(FormatError):
+        learned(record)
