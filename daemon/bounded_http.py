@@ -13,10 +13,30 @@ import http
 from array import array
 
 import httptools
+from starlette.types import ASGIApp
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 64 << 10
 """Request line and headers."""
+
+
+def configuration(app: ASGIApp, protocol: "type[BoundedProtocol]", keep_alive_seconds: int) -> Config:
+    """What both sockets ask of uvicorn: no logs, no headers of its own, nothing believed of a proxy."""
+    return Config(
+        app,
+        loop="asyncio",
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        timeout_keep_alive=keep_alive_seconds,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        log_config=None,
+        log_level="warning",
+    )
 
 
 class BoundedProtocol(HttpToolsProtocol):

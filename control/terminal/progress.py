@@ -56,8 +56,8 @@ def describe(progress: Progress) -> str:
 
 
 def slowed_down(share: float | None) -> str:
-    """``slowed by other programs: 3 % of a processor``; empty where they do not slow it down."""
-    return "" if share is None else f"slowed by other programs: {100 * share:.0f} % of a processor"
+    """``slowed by other programs to 3 % of a processor``; empty where they do not slow it down."""
+    return "" if share is None else f"slowed by other programs to {100 * share:.0f} % of a processor"
 
 
 def _of_phase(progress: Progress) -> str:

@@ -169,7 +169,7 @@ def _examine(
 
     answers = []
     for number, prompt in enumerate(prompts):
-        advance(f"having {who} answer", number, len(prompts))
+        advance(f"sampling answers of {who}", number, len(prompts))
         answers.append(sample_answers.answer(version.model, version.tokenizer, prompt, settings.sample_tokens))
     measuring(0, 0)
     return _Findings(

@@ -9,10 +9,9 @@ import json
 import socket
 
 from starlette.types import ASGIApp
-from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from daemon.bounded_http import BoundedProtocol
+from daemon.bounded_http import BoundedProtocol, configuration
 from daemon.supervisor.api.permissions import peer_of
 
 MAX_CONNECTIONS = 256
@@ -49,18 +48,7 @@ class HttpServer:
     """Serves an application on a socket that is bound and listening."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._config = Config(
-            app,
-            http=ControlProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        )
+        self._config = configuration(app, ControlProtocol, KEEP_ALIVE_SECONDS)
         self._config.load()
         self._state = ServerState()
         self._server: asyncio.Server | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from daemon.bounded_http import BoundedProtocol
+from daemon.bounded_http import BoundedProtocol, configuration
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that none is closed while a request is on its way."""
@@ -40,22 +40,7 @@ class ApiServer(uvicorn.Server):
     """Serves until `stop`. Whoever runs it keeps its signals."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="asyncio",
-                http=HttpProtocol,
-                ws="none",
-                lifespan="off",
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                log_config=None,
-                log_level="warning",
-            )
-        )
+        super().__init__(configuration(app, HttpProtocol, KEEP_ALIVE_SECONDS))
         self._told_to_stop = asyncio.Event()
         self._grace_seconds = 0.0
 
