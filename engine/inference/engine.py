@@ -169,7 +169,7 @@ class Engine:
 
     def _fail(self, iteration: Iteration, error: Exception) -> None:
         count = len(iteration.sequences)
-        _logger.exception("version %06d failed in an iteration of %d sequences", iteration.version, count)
+        _logger.exception("version %06d failed in an iteration of %d sequences", iteration.model.version, count)
         self._scheduler.abort(iteration, Failed("internal", f"the model failed: {type(error).__name__}"))
 
     def _deliver(self) -> None:

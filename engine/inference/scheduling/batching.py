@@ -1,7 +1,7 @@
 """What one iteration computes: which prompts advance by how much, and which answers get one more token."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from engine.inference.requests import SequenceState
 
@@ -11,27 +11,28 @@ PREFILL_BUDGET = 256
 """Prompt tokens of all sequences in one iteration, so that a long prompt delays running answers by a bounded time."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPlan:
+class BatchPlan(NamedTuple):
     """One iteration of one version."""
 
-    prefill: tuple[tuple[SequenceState, int], ...]
+    prefill: Sequence[tuple[SequenceState, int]]
     """Sequences in order of arrival, each with the number of its prompt tokens to read."""
-    decode: tuple[SequenceState, ...]
+    decode: Sequence[SequenceState]
     """Sequences that get one more token."""
 
 
-def plan(running: Iterable[SequenceState], step: int) -> BatchPlan:
+def plan(running: Sequence[SequenceState], step: int) -> BatchPlan:
     """What to compute next for the sequences that have rows; chunks are padded to multiples of ``step``."""
-    everyone = list(running)
     budget = PREFILL_BUDGET
     prefill: list[tuple[SequenceState, int]] = []
+    decode: list[SequenceState] = []
     reading: dict[int, SequenceState] = {}
-    for sequence in everyone:
-        length = min(CHUNK, len(sequence.prompt) - sequence.computed)
-        if length > 0 and sequence.waits_for(reading.setdefault(id(sequence.prompt), sequence)):
-            continue
-        if length > 0 and (length + -length % step <= budget or not prefill):
-            prefill.append((sequence, length))
-            budget -= length + -length % step
-    return BatchPlan(tuple(prefill), tuple(sequence for sequence in everyone if not sequence.prefilling))
+    for sequence in running:
+        if not sequence.prefilling:
+            decode.append(sequence)
+        elif not sequence.waits_for(reading.setdefault(id(sequence.prompt), sequence)):
+            length = min(CHUNK, len(sequence.prompt) - sequence.computed)
+            padded = length + -length % step
+            if padded <= budget or not prefill:
+                prefill.append((sequence, length))
+                budget -= padded
+    return BatchPlan(prefill, decode)

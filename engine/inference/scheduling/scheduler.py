@@ -36,7 +36,8 @@ from engine.inference.scheduling.versions import ServedModel, Versions
 class Iteration(NamedTuple):
     """What one iteration of a version computes, and whose it is."""
 
-    version: int
+    model: ServedModel
+    """The version."""
     sequences: Sequence[SequenceState]
     """All that run on the version."""
     work: ModelInput
@@ -114,9 +115,9 @@ class Scheduler:
 
     def _end_overdue(self, now: float) -> None:
         """As `engine.inference.scheduling.deadlines` says."""
-        versions = {request.version for request in self._live.values() if request.version is not None}
-        drained = {version for version in versions if self._versions.is_overdue(version)}
-        hopeless = not self._versions.expects_one
+        versions = {request.version for request in self._live.values()}
+        drained = {version for version in versions if version is not None and self._versions.is_overdue(version)}
+        hopeless = None in versions and not self._versions.expects_one
         for request in self.requests:
             match disposition(request, now, drained, hopeless=hopeless):
                 case Failed() as failure:
@@ -195,8 +196,8 @@ class Scheduler:
 
     def next_iteration(self, version: int) -> Iteration:
         """The next step of every sequence that runs on a version."""
-        sequences = self._running[version]
-        now = plan(sequences, self._versions.get(version).prompt_step)
+        model, sequences = self._versions.get(version), self._running[version]
+        now = plan(sequences, model.prompt_step)
         reading = [sequence for sequence, _ in now.prefill]
         sharing: list[list[SequenceState]] = [[] for _ in reading]
         choosing: list[SequenceState] = []
@@ -219,13 +220,13 @@ class Scheduler:
             [_choice(sequence) for sequence in choosing],
             after,
         )
-        return Iteration(version, sequences, work, reading, sharing, choosing, only_read)
+        return Iteration(model, sequences, work, reading, sharing, choosing, only_read)
 
     # What it brought about -------------------------------------------------------------------------------------------
 
     def settle(self, iteration: Iteration, output: ModelOutput) -> None:
         """Take in what an iteration computed: say it, and end what ends."""
-        model, work = self._versions.get(iteration.version), iteration.work
+        model, work = iteration.model, iteration.work
         for place, sequence in enumerate(iteration.reading):
             span = work.prefill[place].span
             sequence.computed += len(span.tokens)
