@@ -4,16 +4,15 @@ import argparse
 import asyncio
 import contextlib
 import importlib.metadata
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
 
 from control import paths as places
 from control.paths import Paths
 from daemon import log
 from daemon.messages import WorkerName
+from daemon.process_exit import leave
 from daemon.settings import machine
 from daemon.settings.load import Loaded, SettingsError, load
 from daemon.settings.sections import SupervisionSettings
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role
             print(f"the settings are valid; profile {loaded.profile}, {loaded.why}")
         else:
             _run(paths, lambda: load(paths, given.profile, given.settings), notifier, roles)
-            _leave()
+            leave()
     except SettingsError as error:
         return _complain(error, notifier, EXIT_BAD_CONFIGURATION)
     except StartError as error:
@@ -89,12 +88,6 @@ def _open_log(paths: Paths, settings: SupervisionSettings) -> None:
         raise StartError(
             f"cannot write {paths.log('thord')}: {error.strerror}; make it writable for this user"
         ) from None
-
-
-def _leave() -> NoReturn:
-    """End with status 0 now that all is closed: taking the interpreter apart would last as long as the stop did."""
-    logging.shutdown()
-    os._exit(0)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,7 @@
 """``python -m daemon.workers.intake``: started by the supervisor."""
 
-import sys
-
 from daemon import log
+from daemon.process_exit import leave
 from daemon.workers import runtime
 from daemon.workers.intake.ledger.database import LedgerError, StorageError
 from daemon.workers.intake.storage_retry import FIRST_PAUSE, LONGEST_PAUSE, log_full_disk
@@ -41,4 +40,4 @@ def _open(context: Context) -> Intake | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -8,6 +8,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from daemon import log
 from daemon.messages import HostFigures, Reload
+from daemon.process_exit import leave
 from daemon.workers import runtime
 from daemon.workers.monitor.alerts import alerts
 from daemon.workers.monitor.figures import Figures
@@ -88,3 +89,4 @@ def _plain(figures: Figures) -> dict[str, JsonValue]:
 
 if __name__ == "__main__":
     main()
+    leave()

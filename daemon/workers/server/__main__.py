@@ -1,9 +1,9 @@
 """The server worker: ``python -m daemon.workers.server``. Torch is imported after the hello, as in every worker."""
 
-import logging
 import os
 import sys
 
+from daemon.process_exit import leave
 from daemon.workers import runtime
 
 SWITCH_SECONDS = 0.0005
@@ -27,8 +27,7 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     torch.set_num_threads(context.settings.inference.threads or device.physical_cores())
     serving.run(context)
-    logging.shutdown()
-    os._exit(0)  # every answer is sent; a version half loaded in the other thread need not be waited for
+    leave()  # every answer is sent; a version half loaded in the other thread need not be waited for
 
 
 if __name__ == "__main__":

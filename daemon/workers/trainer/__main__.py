@@ -2,4 +2,5 @@
 
 from daemon.workers.trainer.training import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import structlog
 
 from daemon import log
 from daemon.messages import UNASKED, Failure, Train
+from daemon.process_exit import leave
 from daemon.workers import runtime
 from daemon.workers.runtime import Context
 from daemon.workers.trainer import training
@@ -30,8 +30,7 @@ def main() -> None:
     structlog.contextvars.bind_contextvars(rank=int(os.environ["RANK"]))
     context.channel.advance("loading torch")
     status = _take_part(context)
-    sys.stdout.flush()
-    os._exit(status)  # threads of torch that wait for other ranks would hold up an orderly exit
+    leave(status)  # threads of torch that wait for other ranks would hold up an orderly exit
 
 
 def _take_part(context: Context) -> int:

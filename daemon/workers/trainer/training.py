@@ -234,7 +234,3 @@ class _Report:
     def stopping(self) -> bool:
         """Whether the supervisor wants this worker to stop."""
         return self._channel.stopping.is_set()
-
-
-if __name__ == "__main__":
-    main()
