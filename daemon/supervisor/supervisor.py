@@ -32,7 +32,7 @@ from daemon.supervisor.sockets import Sockets
 from daemon.supervisor.start_error import StartError
 from daemon.supervisor.store.database import StoreDamagedError
 from daemon.supervisor.store.degradations import Degradations
-from daemon.supervisor.store.store import StoreUnavailableError
+from daemon.supervisor.store.store import Store, StoreUnavailableError
 
 _SLACK_SECONDS = 3.0
 """What a stop may take beyond the grace of the workers: to kill them, and to close the store."""
@@ -234,8 +234,7 @@ class Supervisor:
         """Tell those whom the death of a worker concerns."""
         if change.worker == "server":
             learning.promotion.server_died()
-        note = learning.store.note("worker.died", {"worker": change.worker, "reason": change.detail, "now": change.now})
-        background.begin(note, f"note of the death of the {change.worker}")
+        background.begin(note_death(change, learning.store), f"note of the death of the {change.worker}")
 
     def _not_recovered(self, error: BaseException) -> None:
         _logger.error("what the last run left could not be repaired", exc_info=error)
@@ -340,3 +339,9 @@ class Supervisor:
         self.workers.look()
         self._notifier.alive()
         asyncio.get_running_loop().call_later(interval / 2, self._tick)
+
+
+async def note_death(change: Change, store: Store) -> None:
+    """Append the event of a worker's death. While the store cannot be written only the log has it, which is enough."""
+    with contextlib.suppress(StoreUnavailableError):
+        await store.note("worker.died", {"worker": change.worker, "reason": change.detail, "now": change.now})
