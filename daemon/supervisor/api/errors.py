@@ -45,7 +45,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
 """Exception to HTTP status and code."""
 
 KNOWN: tuple[type[Exception], ...] = (ControlError, *ANSWERS)
-"""Every error that thord does not define itself."""
+"""Every error that has an answer of its own."""
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 

@@ -62,7 +62,7 @@ def pause_seconds(first: float, attempts_without_progress: int) -> float:
     """How long to wait before the next attempt: not at all after one that led somewhere, then doubling up to a limit.
 
     Args:
-        first: seconds after the first attempts_without_progress one.
+        first: seconds to wait after the first attempt without progress.
         attempts_without_progress: how many of the last attempts in a row led nowhere.
     """
     return (
