@@ -92,7 +92,7 @@ def _guarded(candidate: Results, incumbent: Results, settings: GateSettings, pol
             ),
         )
         for guard in policy.guards
-        for name in candidate.slice_names(guard.by)
+        for name in candidate.slice_sizes(guard.by)
     ]
 
 

@@ -44,9 +44,12 @@ class Results:
         """The results on samples of some kinds; all of them where nobody said what the samples are."""
         return self.part(np.isin(self.slices["kind"], sorted(kinds))) if "kind" in self.slices else self
 
-    def slice_names(self, by: By) -> list[str]:
-        """The slices that there are, in alphabetical order."""
-        return [str(name) for name in np.unique(self.slices[by]) if name] if by in self.slices else []
+    def slice_sizes(self, by: By) -> dict[str, int]:
+        """How many samples each slice has, by its name; in alphabetical order."""
+        if by not in self.slices:
+            return {}
+        names, counts = np.unique(self.slices[by], return_counts=True)
+        return {str(name): int(count) for name, count in zip(names, counts, strict=True) if name}
 
     def slice(self, by: By, name: str) -> "Results":
         """The results on the samples of one slice."""

@@ -1,6 +1,5 @@
 """The measures of candidate and incumbent on every slice of the held-out set."""
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from engine.evaluation.measures import registry
@@ -29,7 +28,7 @@ def slice_figures(candidate: Results, incumbent: Results | None = None) -> dict[
 
 
 def _by(by: By, candidate: Results, incumbent: Results | None) -> dict[str, SliceFigures]:
-    sizes = {name: int(np.sum(candidate.slices[by] == name)) for name in candidate.slice_names(by)}
+    sizes = candidate.slice_sizes(by)
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:MOST_SLICES]
     return {
         name: SliceFigures(
