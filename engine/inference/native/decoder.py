@@ -77,10 +77,11 @@ class NativeDecoder:
         """Hidden states [M, D] of tokens of any cache rows, those of one row in order. Raises as `step`."""
         if not isinstance(cache, KeyValueCache):
             raise TypeError(f"the kernel needs keys and values, not a {type(cache).__name__}")
-        for row, position in zip(rows_M.tolist(), positions_M.tolist(), strict=True):
+        positions = positions_M.tolist()
+        for row, position in zip(rows_M.tolist(), positions, strict=True):
             cache.make_room(row, position, position + 1)
         if self._program.rotations is not None:
-            self._program.rotations.reach(int(positions_M.max()) + 1)
+            self._program.rotations.reach(max(positions) + 1)
         hidden_MD = torch.empty(len(tokens_M), self._width)
         self._make_room(len(tokens_M), cache.length)
         self._body[-1].target = hidden_MD.data_ptr()

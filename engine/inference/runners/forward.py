@@ -80,7 +80,8 @@ class KernelForward:
 
     def logits(self, read: Sequence[Tensor], newest_BD: Tensor) -> Tensor:
         """As the Protocol."""
-        return self._decoder.logits(torch.cat([last_D[None] for last_D in read] + [newest_BD]))
+        hidden_ND = torch.cat((torch.stack(tuple(read)), newest_BD)) if read else newest_BD
+        return self._decoder.logits(hidden_ND)
 
 
 class TorchForward:

@@ -3,9 +3,9 @@
 Shapes: T tokens of one prompt, B answers, N choices to make, D hidden, V vocabulary.
 """
 
+import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from engine.inference.requests import Scored
@@ -48,7 +48,7 @@ class ModelRunner:
         if len(work.after) > len(ended):  # several choices by the scores of one prompt
             rows = [ended.index(place) for place in work.after]
             logits_NV = logits_NV[[*rows, *range(len(ended), len(logits_NV))]]
-        healthy = torch.isfinite(logits_NV.sum(-1)).tolist()  # NaN and infinity both stay in a sum
+        healthy = [math.isfinite(total) for total in logits_NV.sum(-1).tolist()]  # NaN and infinity stay in a sum
         if not all(healthy):
             logits_NV = logits_NV.nan_to_num()
         tokens = choose(logits_NV, work.choices)
