@@ -16,7 +16,7 @@ _LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
     "bytes": byte.load,
     "huggingface": huggingface.load,
 }
-"""The kinds of `engine.config.TokenizerKind`, and the one that only comes with an imported model."""
+"""The kinds of `engine.config.tokenizer.TokenizerKind`, and the one that only comes with an imported model."""
 
 
 def load(kind: str, folder: Path) -> Tokenizer:

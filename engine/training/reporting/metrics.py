@@ -77,7 +77,7 @@ def _characters_per_token(tokenizer: Tokenizer, data: Shard) -> float:
 class Recorder:
     """Writes what a run reports, and passes it on with what follows from it.
 
-    Implements `engine.training.reporting.Reporter`.
+    Implements `engine.training.reporting.reporter.Reporter`.
     """
 
     def __init__(self, file: Path, every: int, constants: Constants, further: Reporter) -> None:
