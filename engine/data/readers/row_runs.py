@@ -5,6 +5,7 @@ that is not a row. With ids, rows of several conversations may alternate; each i
 """
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ class _Run:
     size: int = 0
     rows: list[Row] = field(default_factory=list)
     turns: int = 0
+    is_answered: bool = False
     problem: str = ""
     bad_line: int = 0
     bad_start: int = 0
@@ -46,7 +48,8 @@ class RowRuns:
         self._is_array = is_array
         self._name = name
         self._limits = limits
-        self._runs: dict[str, _Run] = {}
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._by_start: OrderedDict[str, _Run] = OrderedDict()
         self._ended: set[str] = set()
         self._size = 0
 
@@ -82,6 +85,7 @@ class RowRuns:
         if not run.problem:
             run.rows.append(row)
             run.turns += len(row.turns)
+            run.is_answered = run.is_answered or any(turn.role == "assistant" for turn in row.turns)
         while self._size > _OPEN_BYTES and len(self._runs) > 1:
             oldest = next(iter(self._runs))
             if oldest:
@@ -96,7 +100,8 @@ class RowRuns:
 
     def finish_open(self, resume: Resume) -> Iterator[Item]:
         """End the conversation without an id, because something else begins at ``resume``."""
-        yield from self._finish("", resume if len(self._runs) <= 1 else self._resume(resume.offset, resume.line))
+        if self.is_open:
+            yield from self._finish("", resume if len(self._runs) == 1 else self._resume(resume.offset, resume.line))
 
     def finish(self, resume: Resume | None) -> Iterator[Item]:
         """End every conversation. ``resume`` is null at the end of a file that may grow: their starts are kept."""
@@ -106,12 +111,14 @@ class RowRuns:
 
     def _resume(self, offset: int, line: int) -> Resume:
         """Before every conversation that is under way, and not behind ``offset`` where there is none."""
-        first = min(self._runs.values(), key=lambda run: run.start, default=None)
+        first = next(iter(self._by_start.values()), None)
         return Resume(self._name, offset, line) if first is None else Resume(self._name, first.start, first.line)
 
     def _run(self, conversation: str, line: int, start: int) -> _Run:
-        run = self._runs.pop(conversation, None) or _Run(line, start, start)
-        self._runs[conversation] = run  # the last one is the one that was added to last
+        run = self._runs.get(conversation)
+        if run is None:
+            run = self._runs[conversation] = self._by_start[conversation] = _Run(line, start, start)
+        self._runs.move_to_end(conversation)  # the last one is the one that was added to last
         return run
 
     def _extend(self, run: _Run, end: int, size: int) -> None:
@@ -123,6 +130,7 @@ class RowRuns:
         run = self._runs.pop(conversation, None)
         if run is None:
             return
+        del self._by_start[conversation]
         self._size -= run.size
         said_until = run.bad_start if run.problem else run.end
         turns = turns_in_order(run.rows)
@@ -144,9 +152,7 @@ def _mark(run: _Run, problem: str, line: int, start: int) -> None:
 
 def _is_new_opening(run: _Run, row: Row) -> bool:
     """Whether instructions follow an answer: another conversation begins."""
-    if not row.turns or row.turns[0].role != "system":
-        return False
-    return any(turn.role == "assistant" for before in run.rows for turn in before.turns)
+    return run.is_answered and bool(row.turns) and row.turns[0].role == "system"
 
 
 def turns_in_order(rows: list[Row]) -> list[Turn]:

@@ -72,15 +72,25 @@ def _may_precede(text: str) -> bool:
 def _marked(text: str, template: _Template) -> list[Turn]:
     markers = [match for match in template.marker.finditer(text) if _is_speaker(match[1])]
     turns: list[Turn] = []
+    inputs: list[str] = []
     for marker, after in zip(markers, [*markers[1:], None], strict=True):
         said = text[marker.end() : after.start() if after else len(text)]
         said = _EDGES.sub("", template.ends.sub("", said)).strip()
         name = _INSTRUCTIONS.get(marker[1].lower(), marker[1])
-        if name == "input":
-            turns[-1:] = [turns[-1]._replace(content=f"{turns[-1].content}\n\n{said}".strip())] if turns else []
-        else:
-            turns.append(Turn(role_of(name, len(turns) + 1), said))
-    return turns
+        if name == "input" and turns and turns[-1].role == "user":
+            inputs.append(said)
+            continue
+        if inputs:
+            turns[-1] = _with_inputs(turns[-1], inputs)
+            inputs = []
+        role = "user" if name == "input" else role_of(name, len(turns) + 1)
+        turns.append(Turn(role, said))
+    return [*turns[:-1], _with_inputs(turns[-1], inputs)] if inputs else turns
+
+
+def _with_inputs(asked: Turn, inputs: list[str]) -> Turn:
+    """An instruction with what it is about."""
+    return asked._replace(content="\n\n".join([asked.content, *inputs]).strip())
 
 
 def _llama_2(text: str) -> list[Turn] | None:

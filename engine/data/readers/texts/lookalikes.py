@@ -38,12 +38,12 @@ _LOG = re.compile(
 )
 _PYTHON_LITERAL = re.compile(r"[\[(]?\s*\{\s*(?:'[^'\n]*'|u'[^'\n]*')\s*:|\[\s*\(?\s*'[^'\n]*'\s*,")
 _YAML_LINE = re.compile(r"\s*(?:- )?[\w.\"'-]+:(?:\s*[|>][+-]?)?(?: .*|\s*)$|\s*- \S")
-_YAML_NESTED = re.compile(r"(?m)^[\w.-]+:\s*(?:[|>][+-]?)?\s*\n\s*(?:- |[ ]+[\w.-]+:)")
+_YAML_NESTED = re.compile(r"(?m)^[\w.-]+:[^\S\n]*+(?:\s*+[|>][+-]?[^\S\n]*+)?\n\s*+(?:- |(?<= )[\w.-]+:)")
 _SETTING = re.compile(r"[\w.-]+\s*=\s*\S")
 _SECTION = re.compile(r"\[[\w.\" -]+\]\s*$")
 _PAIR = re.compile(r"[\w][\w .()/-]{0,30}[:=]\s*\S")
 _CODE = re.compile(
-    r"\s*(?:#include\b|import [\w.{*]|from [\w.]+ import |def \w+\(|class \w+[(:{]|func \w+\(|fn \w+[(<]|package \w+"
+    r"\s*+(?:#include\b|import [\w.{*]|from [\w.]+ import |def \w+\(|class \w+[(:{]|func \w+\(|fn \w+[(<]|package \w+"
     r"|(?:public|private|static|const|let|var|function|return|if|for|while|else)\b.*[{;]\s*$"
     r"|[}\])]+[;,]?\s*$|.*[;{]\s*$|@\w+(?:\(|$)|//|/\*|\*/)"
 )

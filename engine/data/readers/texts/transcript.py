@@ -126,9 +126,10 @@ def _ends(turns: list[tuple[Role, list[str]]]) -> bool:
 def _joined(turns: list[tuple[Role, list[str]]]) -> list[Turn]:
     """The turns; a rule at the end of the last one parts conversations and was said by nobody."""
     role, said = turns[-1]
-    while said and (not said[-1].strip() or _RULE.match(said[-1])):
-        said = said[:-1]
-    return [Turn(role, "\n".join(lines)) for role, lines in (*turns[:-1], (role, said))]
+    length = len(said)
+    while length and (not said[length - 1].strip() or _RULE.match(said[length - 1])):
+        length -= 1
+    return [Turn(role, "\n".join(lines)) for role, lines in (*turns[:-1], (role, said[:length]))]
 
 
 def _fits(head: Head) -> bool:

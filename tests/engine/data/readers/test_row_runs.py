@@ -2,8 +2,13 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from engine.data.readers.items import Resume
+from engine.data.readers.row_runs import RowRuns
+from engine.data.records.limits import Limits
 
 
 def lines(*rows: dict[str, object]) -> bytes:
@@ -110,3 +115,31 @@ def test_a_table_is_read_by_its_columns_and_one_of_unknown_columns_is_refused(re
     found, (refusal,) = read_bytes(b"boat,length,tons\nHilma,12,8\nAurora,14,11\n")
     assert found == []
     assert "table (CSV or TSV)" in refusal.reason
+
+
+def test_a_row_with_more_cells_than_the_header_is_refused_instead_of_cut(read_bytes) -> None:
+    good = "".join(f"Q{number}?,a{number}\n" for number in range(20))
+    found, (refused,) = read_bytes(f"question,answer\n{good}Is it?,Yes, it is\n".encode())
+    assert len(found) == 20
+    assert "3 cells, and the header has 2" in refused.reason
+    talk = "".join(f"{number},user,Q?\n{number},assistant,a\n" for number in range(10))
+    found, (refused,) = read_bytes(f"session_id,role,content\n{talk}9,user,Is it?\n9,assistant,Yes, it is\n".encode())
+    assert said(found)[-1] == [("user", "Q?"), ("assistant", "a"), ("user", "Is it?")]
+    assert "left out" in refused.reason
+
+
+@pytest.mark.timeout(60)
+def test_time_grows_with_the_rows_before_an_answer(read_bytes) -> None:
+    assert read_bytes(lines(*[{"role": "system", "content": "a"}] * 40_000))[0] == []
+
+
+@pytest.mark.timeout(60)
+def test_time_grows_with_the_records_however_many_conversations_are_open() -> None:
+    count = 60_000
+    runs = RowRuns("lines", Limits())
+    for number in range(count):
+        assert not list(runs.add({"session_id": number, "role": "user", "content": "a"}, number, number, number + 1))
+    for number in range(count, 2 * count):
+        list(runs.add({"role": "assistant", "content": "b"}, number, number, number + 1))
+        (found,) = runs.finish_open(Resume("lines", number + 1, number + 1))
+        assert found.resume.offset == 0

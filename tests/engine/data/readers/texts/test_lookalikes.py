@@ -61,3 +61,17 @@ def test_prose_is_learned_as_it_stands(text: str) -> None:
     assert isinstance(found, Found)
     assert found.sample.kind == "text"
     assert found.sample.texts[0] == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x y z\n" + " " * 1_000_000 + "x\nfoo\nbar baz\n",
+        "a:" + "\n" * 4_000 + "x y z",
+        "User: a\nAssistant: b\n" + "---\n" * 500_000,
+    ],
+    ids=["blanks", "blank-lines", "rules"],
+)
+@pytest.mark.timeout(60)
+def test_hostile_repetition_takes_time_that_grows_with_its_length(text: str) -> None:
+    assert items(text)

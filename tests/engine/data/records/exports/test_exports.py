@@ -206,6 +206,18 @@ def test_a_dialogue_written_out_in_a_template_is_learned_without_its_markers(tex
     assert learned({"text": text}) == [ASKED_AND_ANSWERED]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "### Input:\nHow deep?\n\n### Response:\nTwo fathoms.",
+        "### Response:\nAhoy!\n\n### Input:\nHow deep?\n\n### Response:\nTwo fathoms.",
+    ],
+    ids=["alone", "after-an-answer"],
+)
+def test_an_input_without_an_instruction_is_what_the_user_said(text: str) -> None:
+    assert learned({"text": text})[0][-2:] == ASKED_AND_ANSWERED
+
+
 def test_markers_inside_prose_do_not_make_it_a_dialogue() -> None:
     (sample,) = parse({"text": "ChatML begins a turn with <|im_start|>user and ends it."}, Limits())
     assert sample.kind == "text"
@@ -218,8 +230,9 @@ def test_markers_inside_prose_do_not_make_it_a_dialogue() -> None:
         {"header": "x", "title": "Prompted x", "products": [], "safeHtmlItem": [{"html": "<" * 3_000_000}]},
         {"text": "### " * 500_000},
         {"text": "<|start_header_id|>" + " " * 1_000_000},
+        {"text": "### Instruction: x\n" + "### Input: abcdefghijkl\n" * 300_000 + "### Response: y"},
     ],
-    ids=["llama", "takeout", "headings", "blanks"],
+    ids=["llama", "takeout", "headings", "blanks", "inputs"],
 )
 @pytest.mark.timeout(60)
 def test_hostile_repetition_takes_time_that_grows_with_its_length(record: object) -> None:
