@@ -18,13 +18,20 @@ def demonstrated_by(sample: Sample) -> list[Conversation]:
 
 
 def _best(preference: Preference) -> Answer | None:
-    """The answer that stands above all others; one by itself must have been judged good."""
+    """The answer that stands above all others; one by itself must have been judged good.
+
+    Where score and rank of an answer disagree, as in a pair whose rejected answer has the higher score, none does.
+    """
     answers = preference.answers
     if len(answers) == 1:
         return answers[0] if answers[0].score == 1 else None
     worth = [_worth(answer) for answer in answers]
     best = max(worth, default=0)
-    return answers[worth.index(best)] if worth.count(best) == 1 else None
+    if worth.count(best) != 1:
+        return None
+    found = answers[worth.index(best)]
+    is_outranked = any(each.rank < found.rank for each in answers if each.rank is not None and found.rank is not None)
+    return None if is_outranked else found
 
 
 def _worth(answer: Answer) -> float:

@@ -1,5 +1,6 @@
 """Preferences of which one answer was chosen over another: ``{"chosen", "rejected"}`` and its relatives."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -125,7 +126,9 @@ def _provenance(value: JsonValue) -> Provenance:
 
 def _score(record: dict[str, JsonValue], name: str) -> float | None:
     value = record.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return None
 
 
 def is_output_pair(record: dict[str, JsonValue]) -> bool:

@@ -1,5 +1,7 @@
 """Preferences among several answers, each with a score or a rank."""
 
+import math
+
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, kind_of, messages_of, string_of
@@ -76,5 +78,7 @@ def _prompt(record: dict[str, JsonValue]) -> list[Turn]:
 
 def _number(value: JsonValue, name: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):  # it stands neither above nor below another
+            raise FormatError(f"'{name}' must hold finite numbers, not {value}")
         return float(value)
     raise FormatError(f"'{name}' must hold numbers, not {kind_of(value)}")

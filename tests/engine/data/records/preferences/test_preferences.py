@@ -142,6 +142,8 @@ def test_a_label_that_is_no_verdict_leaves_a_dialogue_as_it_is() -> None:
         ({"prompt": "q", "chosen": "a", "rejected": " "}, "no assistant turn with words"),
         ({"prompt": "q", "responses": ["a"], "scores": [1, 2]}, "arrays of one length"),
         ({"prompt": "q", "responses": ["a"], "scores": ["high"]}, "must hold numbers"),
+        ({"prompt": "q", "responses": ["a", "b"], "scores": [float("nan"), 2]}, "must hold finite numbers"),
+        ({"prompt": "q", "responses": ["a", "b"], "ranks": [float("inf"), 1]}, "must hold finite numbers"),
         ({"responses": ["a"], "scores": [1]}, "answers without a question"),
         ({"instruction": "q", "completions": [{"response": "a"}]}, "what it is worth is not known"),
         ({"role": "assistant", "content": "a", "label": False}, "without a question"),
@@ -164,6 +166,7 @@ def test_what_cannot_be_a_preference_is_refused_in_words(record: object, reason:
         ({"prompt": "q", "completion": "bad", "label": False}, None),
         ({"prompt": "q", "completion": "bad", "rating": "thumbs_down"}, None),
         ({"prompt": "q", "responses": ["one", "other"], "scores": [3, 3]}, None),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "score_chosen": 1, "score_rejected": 5}, None),
     ],
 )
 def test_the_answer_that_stands_above_the_others_is_learned_and_no_other(record: object, answer: str | None) -> None:
