@@ -11,9 +11,8 @@ Any other database is refused with the names of its tables. Text alone is not ta
 
 import io
 import itertools
-import sqlite3
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
@@ -28,6 +27,9 @@ from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.samples import Labelled, Text
 
+if TYPE_CHECKING:
+    import sqlite3
+
 _NAME = "SQLite"
 _FROM_START = Resume(_NAME, 0, 1)
 _FIRST = 16
@@ -40,6 +42,8 @@ def _is_database(head: Head) -> bool:
 
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     """Every conversation. Where the database is damaged, what comes after is refused."""
+    import sqlite3
+
     del resume
     size = stream.seek(0, io.SEEK_END)
     if has_log(stream):
@@ -55,7 +59,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
         yield Refused(f"the SQLite database cannot be read on: {error}", 0, 0, size, _FROM_START)
 
 
-def _items(database: sqlite3.Connection, size: int, limits: Limits) -> Iterator[Item]:
+def _items(database: "sqlite3.Connection", size: int, limits: Limits) -> Iterator[Item]:
     if is_llm_log(database):
         found, what = llm_rows(database, limits), "a log of llm"
     elif is_web_ui(database):
@@ -75,7 +79,7 @@ def _items(database: sqlite3.Connection, size: int, limits: Limits) -> Iterator[
     yield from items_of(found, what, _NAME, size, limits)
 
 
-def _table_rows(database: sqlite3.Connection, table: str, limits: Limits) -> Iterator[TableRow]:
+def _table_rows(database: "sqlite3.Connection", table: str, limits: Limits) -> Iterator[TableRow]:
     for number, row in enumerate(rows_of(database, table), 1):
         try:
             yield TableRow(number, record_of(row, limits))
@@ -83,7 +87,7 @@ def _table_rows(database: sqlite3.Connection, table: str, limits: Limits) -> Ite
             yield unread(number, row, error)
 
 
-def _is_of_conversations(database: sqlite3.Connection, table: str, limits: Limits) -> bool:
+def _is_of_conversations(database: "sqlite3.Connection", table: str, limits: Limits) -> bool:
     """Whether one of its first rows is a message of a known speaker, or a dialogue."""
     first = itertools.islice(_table_rows(database, table, limits), _FIRST)
     return any(_is_said(row.record, limits) for row in first if not row.problem)

@@ -85,7 +85,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
             place = (line, start, lines.offset)
             start, line = lines.offset, lines.line + 1
             if any(cell.strip() for cell in row):
-                yield from _items(_record(names, row), runs, limits, place)
+                yield from _items(names, row, runs, limits, place)
     except (FormatError, csv.Error) as error:
         yield from runs.finish(_FROM_START)
         yield Refused(f"the table cannot be read on: {error}", line, start, stream.seek(0, io.SEEK_END), _FROM_START)
@@ -93,7 +93,17 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     yield from runs.finish(_FROM_START)
 
 
-def _items(record: Record, runs: RowRuns, limits: Limits, place: tuple[int, int, int]) -> Iterator[Item]:
+def _items(
+    names: list[str], row: list[str], runs: RowRuns, limits: Limits, place: tuple[int, int, int]
+) -> Iterator[Item]:
+    record = _record(names, row)
+    if any(cell.strip() for cell in row[len(names) :]):
+        reason = f"{len(row)} cells, and the header has {len(names)}: put text that holds the delimiter in quotes"
+        if rows.is_row(record):
+            runs.fail(reason, *place, rows.conversation_of(record))
+        else:
+            yield Refused(f"a row of the table: {reason}", *place, _FROM_START)
+        return
     try:
         if rows.is_row(record):
             yield from runs.add(record, *place)

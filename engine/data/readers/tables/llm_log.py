@@ -4,13 +4,16 @@ Source: https://llm.datasette.io/en/stable/logging.html. Fragments are put befor
 Conversations with attachments or tool calls lie in further tables: they are refused whole.
 """
 
-import sqlite3
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from engine.data.readers.tables.columns import record_of
 from engine.data.readers.tables.records_of import TableRow, unread
 from engine.data.readers.tables.sqlite_file import quoted, rows_of, tables_of
 from engine.data.records.limits import FormatError, Limits
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _TABLE = "responses"
 _COLUMNS = ("id", "prompt", "system", "response", "conversation_id", "datetime_utc")
@@ -22,7 +25,7 @@ _NOT_READ = (
 _FRAGMENTS = (("prompt", "prompt_fragments"), ("system", "system_fragments"))
 
 
-def is_llm_log(database: sqlite3.Connection) -> bool:
+def is_llm_log(database: "sqlite3.Connection") -> bool:
     """Whether it has that table.
 
     Raises:
@@ -31,7 +34,7 @@ def is_llm_log(database: sqlite3.Connection) -> bool:
     return _TABLE in tables_of(database) and {"prompt", "response"} <= _columns(database, _TABLE)
 
 
-def llm_rows(database: sqlite3.Connection, limits: Limits) -> Iterator[TableRow]:
+def llm_rows(database: "sqlite3.Connection", limits: Limits) -> Iterator[TableRow]:
     """The exchanges, in the order in which they were logged.
 
     Raises:
@@ -56,11 +59,11 @@ def llm_rows(database: sqlite3.Connection, limits: Limits) -> Iterator[TableRow]
             yield unread(number, row, error)
 
 
-def _columns(database: sqlite3.Connection, table: str) -> set[str]:
+def _columns(database: "sqlite3.Connection", table: str) -> set[str]:
     return {name for _, name, *_ in database.execute(f"PRAGMA table_info({quoted(table)})")}
 
 
-def _conversations(database: sqlite3.Connection, table: str) -> list[str]:
+def _conversations(database: "sqlite3.Connection", table: str) -> list[str]:
     """Conversations of which a response has a row in ``table``."""
     if "response_id" not in _columns(database, table):
         return []
@@ -71,7 +74,7 @@ def _conversations(database: sqlite3.Connection, table: str) -> list[str]:
     return [name for (name,) in found if isinstance(name, str)]
 
 
-def _fragments(database: sqlite3.Connection, table: str, response: object) -> list[str]:
+def _fragments(database: "sqlite3.Connection", table: str, response: object) -> list[str]:
     if not isinstance(response, str):
         return []
     found = database.execute(

@@ -7,10 +7,12 @@ not a file (unpacked from an archive), is opened in memory.
 import contextlib
 import io
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _IN_MEMORY = 64 << 20
 """Larger files are read from disk."""
@@ -22,13 +24,15 @@ _FORMAT_VERSIONS = slice(18, 20)
 
 
 @contextlib.contextmanager
-def opened(stream: BinaryIO) -> Iterator[sqlite3.Connection]:
+def opened(stream: BinaryIO) -> Iterator["sqlite3.Connection"]:
     """The database in a stream.
 
     Raises:
         sqlite3.Error: it is damaged.
         OSError: the disk failed.
     """
+    import sqlite3
+
     size = stream.seek(0, io.SEEK_END)
     path = _path_of(stream)
     if size <= _IN_MEMORY or path is None:
@@ -49,7 +53,9 @@ def opened(stream: BinaryIO) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def _in_memory(stream: BinaryIO) -> sqlite3.Connection:
+def _in_memory(stream: BinaryIO) -> "sqlite3.Connection":
+    import sqlite3
+
     stream.seek(0)
     raw = bytearray(stream.read())
     if raw[_FORMAT_VERSIONS] == b"\2\2":
@@ -82,7 +88,7 @@ def has_log(stream: BinaryIO) -> bool:
         return False
 
 
-def tables_of(database: sqlite3.Connection) -> list[str]:
+def tables_of(database: "sqlite3.Connection") -> list[str]:
     """Its tables, without those of SQLite itself and those that are computed by a module.
 
     Raises:
@@ -95,7 +101,7 @@ def tables_of(database: sqlite3.Connection) -> list[str]:
     return [name for (name,) in rows if isinstance(name, str)]
 
 
-def rows_of(database: sqlite3.Connection, table: str) -> Iterator[dict[str, object]]:
+def rows_of(database: "sqlite3.Connection", table: str) -> Iterator[dict[str, object]]:
     """The rows of a table by their columns, in their order on disk.
 
     Raises:

@@ -4,8 +4,8 @@ Source: `open-webui/backend/open_webui/models/chats.py`. Where the JSON has no l
 shown last is taken from its tree.
 """
 
-import sqlite3
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from engine.data.readers import json_values
 from engine.data.readers.tables.records_of import TableRow, unread
@@ -14,10 +14,13 @@ from engine.data.records.exports.tree import branch
 from engine.data.records.exports.values import Record, child, is_record
 from engine.data.records.limits import FormatError, Limits
 
+if TYPE_CHECKING:
+    import sqlite3
+
 _TABLE = "chat"
 
 
-def is_web_ui(database: sqlite3.Connection) -> bool:
+def is_web_ui(database: "sqlite3.Connection") -> bool:
     """Whether it has that table, with JSON in it.
 
     Raises:
@@ -29,7 +32,7 @@ def is_web_ui(database: sqlite3.Connection) -> bool:
     return {"id", "title", "chat"} <= columns
 
 
-def web_ui_rows(database: sqlite3.Connection, limits: Limits) -> Iterator[TableRow]:
+def web_ui_rows(database: "sqlite3.Connection", limits: Limits) -> Iterator[TableRow]:
     """The chats.
 
     Raises:

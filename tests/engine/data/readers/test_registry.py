@@ -1,6 +1,8 @@
 """A file format costs a file and two lines: the example is recognised, read, and read on when the file has grown."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -44,3 +46,8 @@ def test_what_was_added_is_read_from_where_reading_ended() -> None:
 def test_other_files_are_what_they_were() -> None:
     assert registry.find("cards") is file_format.FORMAT
     assert read(b"User: Hello\nAssistant: Hi\n")[0] == [["Hello", "Hi"]]
+
+
+def test_what_only_some_files_need_is_not_imported_at_start_up() -> None:
+    code = "import engine.data.readers.loaders, sys; print({'pyarrow', 'zstandard', 'sqlite3'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "set()\n"
