@@ -207,7 +207,9 @@ def _items(path: Path, limits: Limits, part: _Part, reading: Reading) -> Iterato
             begin, end = part.begin * size // 100, part.end * size // 100
             for item in loaders.read(path, stream, limits, is_corpus=True):
                 if item.start >= end > 0:
-                    return
+                    if item.resume.offset >= end:  # else rows of a conversation before it may still be waiting
+                        return
+                    continue
                 if (begin <= item.start or (part.reaches_back and begin < item.end)) and item.end <= end:
                     yield item
     except (OSError, folders.UnreadableError) as error:

@@ -63,11 +63,11 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
             if runs.is_open:
                 runs.fail(str(error), *place)
             else:
-                yield Refused(str(error), *place, line.resume(_NAME))
+                yield Refused(str(error), *place, runs.resume(line.resume(_NAME)))
             continue
         yield from runs.finish_open(Resume(_NAME, line.start, line.number))
         for sample in samples:
-            yield Found(sample, *place, line.resume(_NAME))
+            yield Found(sample, *place, runs.resume(line.resume(_NAME)))
     yield from runs.finish(None)
 
 

@@ -109,6 +109,10 @@ class RowRuns:
         for conversation in list(self._runs):
             yield from self._finish(conversation, begin)
 
+    def resume(self, resume: Resume) -> Resume:
+        """``resume``, or before every conversation that is under way."""
+        return self._resume(resume.offset, resume.line) if self._runs else resume
+
     def _resume(self, offset: int, line: int) -> Resume:
         """Before every conversation that is under way, and not behind ``offset`` where there is none."""
         first = next(iter(self._by_start.values()), None)

@@ -82,3 +82,10 @@ def test_forty_dialogues_hold_out_enough_of_them(collected):
 def test_what_is_too_short_to_split_says_so(collected):
     with pytest.raises(named_files.CollectError, match="too short"):
         collected(prose(700), split=True)
+
+
+def test_a_conversation_that_ends_with_the_file_is_split_by_where_it_lies(collected):
+    rows = [{"session_id": 1, "role": role, "content": role} for role in ("user", "assistant")]
+    texts = [{"text": f"{number} " + "x" * 50} for number in range(200)]
+    train, _ = collected("".join(json.dumps(line) + "\n" for line in (*rows, *texts)), split=True)
+    assert "user" in "".join(train)
