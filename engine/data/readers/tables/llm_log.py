@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.data.readers.tables.columns import record_of
 from engine.data.readers.tables.records_of import TableRow, unread
-from engine.data.readers.tables.sqlite_file import quoted, rows_of, tables_of
+from engine.data.readers.tables.sqlite_file import columns_of, rows_of, tables_of
 from engine.data.records.limits import FormatError, Limits
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def is_llm_log(database: "sqlite3.Connection") -> bool:
     Raises:
         sqlite3.Error: it is damaged.
     """
-    return _TABLE in tables_of(database) and {"prompt", "response"} <= _columns(database, _TABLE)
+    return _TABLE in tables_of(database) and {"prompt", "response"} <= columns_of(database, _TABLE)
 
 
 def llm_rows(database: "sqlite3.Connection", limits: Limits) -> Iterator[TableRow]:
@@ -59,13 +59,9 @@ def llm_rows(database: "sqlite3.Connection", limits: Limits) -> Iterator[TableRo
             yield unread(number, row, error)
 
 
-def _columns(database: "sqlite3.Connection", table: str) -> set[str]:
-    return {name for _, name, *_ in database.execute(f"PRAGMA table_info({quoted(table)})")}
-
-
 def _conversations(database: "sqlite3.Connection", table: str) -> list[str]:
     """Conversations of which a response has a row in ``table``."""
-    if "response_id" not in _columns(database, table):
+    if "response_id" not in columns_of(database, table):
         return []
     found = database.execute(
         f"SELECT DISTINCT conversation_id FROM {_TABLE}"  # noqa: S608 - names of our own

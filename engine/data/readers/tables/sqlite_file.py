@@ -101,19 +101,28 @@ def tables_of(database: "sqlite3.Connection") -> list[str]:
     return [name for (name,) in rows if isinstance(name, str)]
 
 
+def columns_of(database: "sqlite3.Connection", table: str) -> set[str]:
+    """The names of a table's columns.
+
+    Raises:
+        sqlite3.Error: it is damaged.
+    """
+    return {name for _, name, *_ in database.execute(f"PRAGMA table_info({_quoted(table)})")}
+
+
 def rows_of(database: "sqlite3.Connection", table: str) -> Iterator[dict[str, object]]:
     """The rows of a table by their columns, in their order on disk.
 
     Raises:
         sqlite3.Error: it is damaged from here on.
     """
-    cursor = database.execute(f"SELECT * FROM {quoted(table)}")  # noqa: S608 - quoted
+    cursor = database.execute(f"SELECT * FROM {_quoted(table)}")  # noqa: S608 - quoted
     names = [column[0] for column in cursor.description]
     for row in cursor:
         yield dict(zip(names, row, strict=True))
 
 
-def quoted(name: str) -> str:
+def _quoted(name: str) -> str:
     """A name as SQL takes it."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'

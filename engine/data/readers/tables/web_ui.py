@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.data.readers import json_values
 from engine.data.readers.tables.records_of import TableRow, unread
-from engine.data.readers.tables.sqlite_file import rows_of, tables_of
+from engine.data.readers.tables.sqlite_file import columns_of, rows_of, tables_of
 from engine.data.records.exports.tree import branch
 from engine.data.records.exports.values import Record, child, is_record
 from engine.data.records.limits import FormatError, Limits
@@ -26,10 +26,7 @@ def is_web_ui(database: "sqlite3.Connection") -> bool:
     Raises:
         sqlite3.Error: it is damaged.
     """
-    if _TABLE not in tables_of(database):
-        return False
-    columns = {name for _, name, *_ in database.execute(f"PRAGMA table_info({_TABLE})")}
-    return {"id", "title", "chat"} <= columns
+    return _TABLE in tables_of(database) and {"id", "title", "chat"} <= columns_of(database, _TABLE)
 
 
 def web_ui_rows(database: "sqlite3.Connection", limits: Limits) -> Iterator[TableRow]:
