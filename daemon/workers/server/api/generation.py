@@ -58,8 +58,7 @@ def chunk_usage(body: GenerationBody, answer: PendingAnswer) -> dict[str, JsonVa
     """What a chunk of a stream says of usage: nothing, null as in OpenAI's where the last one will say it, or it."""
     if not body.includes_usage:
         return {}
-    usage = answer.usage
-    return {"usage": usage if body.counts_along else None}
+    return {"usage": answer.usage if body.counts_along else None}
 
 
 async def in_one_piece(

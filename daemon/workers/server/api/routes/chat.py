@@ -105,8 +105,7 @@ class _Turn:
             }
             for index, result in enumerate(results)
         ]
-        usage = answer.usage
-        return {**self.envelope("chat.completion", answer, choices), "usage": usage}
+        return {**self.envelope("chat.completion", answer, choices), "usage": answer.usage}
 
     async def keep(self, answer: PendingAnswer, results: Sequence[Result]) -> None:
         """Remember a single answer: in its session, and for the conversation log, where these are in use.
@@ -154,8 +153,7 @@ class _Turn:
                 await self.keep(answer, results)
                 yield self._chunk(answer, event.sequence, {}, reason=finish_reason(event.ended_by))
         if self._body.includes_usage:
-            usage = answer.usage
-            yield {**self.envelope("chat.completion.chunk", answer, []), "usage": usage}
+            yield {**self.envelope("chat.completion.chunk", answer, []), "usage": answer.usage}
 
     def logprobs(self, tokens: Iterable[Scored]) -> JsonValue:
         """Tokens of the text with their log-probabilities, where they are asked for."""

@@ -135,8 +135,7 @@ def router(service: InferenceService) -> APIRouter:
 
         def write(results: list[Result]) -> dict[str, JsonValue]:
             choices: list[JsonValue] = [completion.choice(index, result) for index, result in enumerate(results)]
-            usage = answer.usage
-            return {**completion.envelope(answer, choices), "usage": usage}
+            return {**completion.envelope(answer, choices), "usage": answer.usage}
 
         return await in_one_piece(answer, write)
 
@@ -171,8 +170,7 @@ async def _chunks(completion: Completion, answer: PendingAnswer) -> AsyncIterato
             logprobs = completion.streamed(rest) if rest else None
             yield completion.chunk(answer, [_part(index, "", logprobs, finish_reason(event.ended_by))])
     if body.includes_usage:
-        usage = answer.usage
-        yield {**completion.envelope(answer, []), "usage": usage}
+        yield {**completion.envelope(answer, []), "usage": answer.usage}
 
 
 def _part(index: int, text: str, logprobs: JsonValue, reason: str | None) -> dict[str, JsonValue]:

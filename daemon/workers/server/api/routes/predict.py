@@ -64,7 +64,6 @@ def router(service: InferenceService) -> APIRouter:
 
 def _predicted(body: PredictBody, answer: PendingAnswer, results: list[Result]) -> dict[str, JsonValue]:
     """The first text by itself too, for that is mostly all that is asked for."""
-    usage = answer.usage
     return {
         "task": body.task,
         "generated_text": results[0].text,
@@ -73,7 +72,7 @@ def _predicted(body: PredictBody, answer: PendingAnswer, results: list[Result]) 
         "steps": answer.generated,
         "eos_terminated": [result.ended_by == "eos" for result in results],
         "version": version_name(answer.version),
-        "usage": usage,
+        "usage": answer.usage,
     }
 
 
