@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from control.answers import Json
     from control.client import Thord
 
+_NOT_READ = " is set, and thord does not read it"
+"""How `daemon.settings.unread` words a variable that thord does not read."""
 
 CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     installation.python,
@@ -56,9 +58,16 @@ def examine(thord: Thord, home: str | None) -> Iterator[Finding]:
         settings = found["settings"]
         yield Finding("settings", "ok", f"{thord.paths.config}: profile {found['profile']}, {found['why']}")
         for warning in found.get("warnings", ()):
-            yield Finding("environment", "warn", warning, "remove it from thord's environment")
+            yield _of_warning(warning)
     except errors.ThordError as error:
         yield Finding("settings", "fail", str(error), f"edit {thord.paths.config}, then: thorctl config check")
     context = Context(thord.paths, home, status, trouble, settings)
     for check in CHECKS:
         yield from check(context)
+
+
+def _of_warning(warning: str) -> Finding:
+    """A variable that thord does not read, else a setting that was renamed, wherever it is set."""
+    if _NOT_READ in warning:
+        return Finding("environment", "warn", warning, "remove it from thord's environment")
+    return Finding("settings", "warn", warning, "use the new name there")
