@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from demo.text import Dialogue
-from tests.daemon.workers.server.api.test_malformed import BODIES, RAW
+from tests.daemon.workers.server.api.test_bodies_malformed import BODIES, RAW
 from tests.e2e.service import Service, running
 
 SECONDS = float(os.environ.get("THORD_SOAK_SECONDS", "3600"))

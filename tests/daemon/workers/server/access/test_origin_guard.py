@@ -4,7 +4,7 @@ import openai
 import pytest
 
 from daemon.messages import ServiceHealth
-from tests.daemon.workers.server.api.test_openai import wait_until
+from tests.daemon.workers.server.api.test_app_openai import wait_until
 from tests.daemon.workers.server.harness import Server, server_settings
 
 CHAT = "/v1/chat/completions"

@@ -22,7 +22,7 @@ from tests.daemon.workers.server.chats.test_conversation_log import (
     text_of,
 )
 from tests.daemon.workers.server.harness import Server, StartServer, server_settings
-from tests.daemon.workers.server.test_lifecycle import metric
+from tests.daemon.workers.server.test_serving import metric
 
 MODULE = """
 import os

@@ -1,6 +1,6 @@
-"""The losses of a small run of every family, for `test_golden`. After a change that is meant to change them:
+"""The losses of a small run of every family, for `test_run_golden`. After a change that is meant to change them:
 
-OMP_NUM_THREADS=1 PYTHONPATH=. .venv/bin/python tests/engine/training/golden.py > tests/engine/training/golden.json
+cd tests/engine/training/run && OMP_NUM_THREADS=1 PYTHONPATH=$OLDPWD $OLDPWD/.venv/bin/python golden.py > golden.json
 """
 
 import json

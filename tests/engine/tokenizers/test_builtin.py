@@ -90,7 +90,7 @@ def test_transformers_reads_it_alike(kind, tmp_path):
 def test_training_is_the_same_in_every_process(kind, tmp_path):
     program = (
         "import pathlib, sys; sys.path[:0] = ['.', 'tests/engine/tokenizers']\n"
-        "from test_kinds import TOKENIZERS; TOKENIZERS[sys.argv[1]].save(pathlib.Path(sys.argv[2]))"
+        "from test_builtin import TOKENIZERS; TOKENIZERS[sys.argv[1]].save(pathlib.Path(sys.argv[2]))"
     )
     subprocess.run([sys.executable, "-c", program, kind, str(tmp_path)], check=True, cwd=REPOSITORY)
     theirs = (tmp_path / "tokenizer.json").read_bytes()
