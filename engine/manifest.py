@@ -34,9 +34,16 @@ class Lineage:
     pretrained: bool = False
 
     @classmethod
-    def imported(cls, version: int, source: Path, model: dict[str, JsonValue]) -> "Lineage":
-        """That of a model from elsewhere, ``model`` being its settings."""
-        settings: dict[str, JsonValue] = {"model": model, "imported": {"from": str(source)}}
+    def imported(cls, version: int, source: Path, model: dict[str, JsonValue], about: Mapping[str, str]) -> "Lineage":
+        """The lineage of a model from elsewhere.
+
+        Args:
+            version: the number it gets.
+            source: the file or folder it was read from.
+            model: its settings.
+            about: what it says of itself: ``name``, ``maker``, ``licence``, ``url``, each only where it is said.
+        """
+        settings: dict[str, JsonValue] = {"model": model, "imported": {"from": str(source), **about}}
         return cls(
             version=version,
             parent=None,

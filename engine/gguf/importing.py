@@ -14,7 +14,7 @@ from engine import model_files, version
 from engine.config.model import ModelSettings
 from engine.families.thor import ThorShape
 from engine.foreign_model import ForeignModelError
-from engine.gguf import architecture, container, names, sampling, vocabulary
+from engine.gguf import architecture, container, licence, names, sampling, vocabulary
 from engine.gguf.container import GgufFile, TensorRecord
 from engine.manifest import Lineage, VersionManifest
 from engine.models import registry
@@ -48,7 +48,7 @@ def take(
         raise ForeignModelError(f"{source} has no tensor {names.TOKEN_EMBEDDING}")
     tokenizer = vocabulary.read(file.metadata, embedding.shape[0])
     weights = _weights(file, settings, embedding.shape[0], advance)
-    lineage = Lineage.imported(number, source, settings.model_dump(mode="json"))
+    lineage = Lineage.imported(number, source, settings.model_dump(mode="json"), licence.read(file.metadata))
     generation_config = {**recommended, **sampling.read(file.metadata)}
     return version.publish(target, weights, settings, tokenizer, lineage, generation_config=generation_config)
 

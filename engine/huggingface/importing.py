@@ -10,7 +10,7 @@ from engine import generation, model_files, version
 from engine.artifacts import ArtifactError
 from engine.foreign_model import ForeignModelError
 from engine.generation import BadGenerationError
-from engine.huggingface import layout, tokenizer, weights
+from engine.huggingface import layout, licence, tokenizer, weights
 from engine.huggingface.layout import AnyConfig
 from engine.manifest import Lineage, VersionManifest
 from engine.models import registry
@@ -44,7 +44,7 @@ def take(
         version.check_numbers(tensors.items(), source)
     except ArtifactError as error:
         raise ForeignModelError(str(error)) from error
-    lineage = Lineage.imported(number, source, settings.model_dump(mode="json"))
+    lineage = Lineage.imported(number, source, settings.model_dump(mode="json"), licence.read(source))
     return version.publish(
         target, tensors, settings, vocabulary, lineage, generation_config={**generation_config, **sampling}
     )

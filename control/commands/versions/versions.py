@@ -100,6 +100,7 @@ def _version(options: VersionOptions) -> int:
                 "from version": output.clean(version["parent"]),
                 "cycle": output.clean(version["cycle"]),
                 "created": output.moment(version["created_at"]),
+                **_said_of_itself(version),
                 "parameters": output.figure(version["parameters"]),
                 "how good it is": quality["words"] if (quality := version.get("quality")) else "-",
                 "sha256": version["sha256"],
@@ -120,6 +121,22 @@ def _version(options: VersionOptions) -> int:
 
             output.say(where_answers_are(version["cycle"]))
     return exit_status.DONE
+
+
+def _said_of_itself(version: Version) -> dict[str, str]:
+    """Where an imported model came from, and what it says of itself."""
+    settings = version.get("settings")
+    imported = settings.get("imported") if isinstance(settings, dict) else None
+    if not isinstance(imported, dict):
+        return {}
+    titles = {
+        "from": "imported from",
+        "name": "its name",
+        "maker": "its maker",
+        "licence": "its licence",
+        "url": "its page",
+    }
+    return {title: output.clean(imported[key]) for key, title in titles.items() if key in imported}
 
 
 def _purged(version: Version) -> str:

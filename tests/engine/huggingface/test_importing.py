@@ -120,8 +120,10 @@ def test_settings_as_in_old_files_are_understood(foreign, tmp_path):
 
 def test_an_imported_version_is_a_version_like_others(foreign, tmp_path):
     _, folder = foreign("qwen2")
+    (folder / "README.md").write_text("---\nlanguage:\n- en\nlicense: apache-2.0\n---\n# A model\nlicense: none\n")
     loaded = taken(folder, tmp_path)
     manifest = verify(tmp_path / "000001")
+    assert manifest.settings["imported"] == {"from": str(folder), "licence": "apache-2.0"}
     assert (manifest.version, manifest.parent, manifest.cycle, manifest.family) == (1, None, None, "thor")
     assert loaded.tokenizer.vocabulary == loaded.model.vocabulary == 320
     theirs = AutoTokenizer.from_pretrained(folder)
