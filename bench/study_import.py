@@ -1,16 +1,20 @@
-"""What a model from elsewhere learns of a few facts in one cycle, and what it forgets: rates, and a pull to the base.
+"""What a model from elsewhere learns of a few facts in one cycle, and what it forgets in the next.
 
     python bench/study_import.py VERSION GENERAL [--rates 2e-5 5e-5 1e-4] [--kl 0 0.5] [--epochs 4] [--ways 6]
+        [--replay 0 0.2] [--seeds 3]
 
 VERSION is the folder of an imported version (``models/versions/000001`` after ``thorctl import starter``), GENERAL a
 folder of conversations in any shape that thord reads. What is learned are the facts of a town that no text knows, each
-asked for in so many ways; some are held out as in the service.
+asked for in so many ways; some are held out as in the service. With ``--replay`` a second cycle follows each first one:
+it learns as many conversations about modules of Python, and that share of it repeats the first.
 
 Measured greedily, by the engine that serves: questions about the town in words that were in no training text; general
 questions that the starter answers right; bits per byte on a few conversations of GENERAL, and on what was held out.
 """
 
 import argparse
+import itertools
+import random
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -73,26 +77,43 @@ def main() -> None:
     parser.add_argument("--kl", type=float, nargs="+", default=[0.0, 0.5])
     parser.add_argument("--epochs", type=float, default=4.0)
     parser.add_argument("--ways", type=int, default=6)
+    parser.add_argument("--replay", type=float, nargs="*", default=[], help="shares of a second cycle")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each")
     options = parser.parse_args()
     memory.keep_freed_memory()
     talk = [_conversation(*pair) for pair in text.tharsis()[: 8 * options.ways]]
     general = list(_short(options.general))[:_CONVERSATIONS]
-    print("| peak rate | KL | about the town | in general | bits per byte, new | in general |", flush=True)
-    print("|---|---|---|---|---|---|")
-    print(f"| as imported | | {_measured(options.version, talk, general)} |", flush=True)
-    for rate in options.rates:
-        for kl in options.kl:
-            settings = TrainingSettings(
-                learning_rate=rate, kl_weight=kl, epochs=options.epochs, warmup_share=0.1, validation_share=0.0
-            )
-            with tempfile.TemporaryDirectory() as folder:
-                learned = _learn(options.version, Path(folder), talk, settings)
-                print(f"| {rate:g} | {kl:g} | {_measured(learned, talk, general)} |", flush=True)
+    print(
+        "| peak rate | KL | seed | after | about the town | in general | bits per byte, new | in general |", flush=True
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    print(f"| as imported | | | | {_measured(options.version, talk, general)} |", flush=True)
+    for rate, kl, seed in itertools.product(options.rates, options.kl, range(options.seeds)):
+        settings = TrainingSettings(
+            learning_rate=rate, kl_weight=kl, epochs=options.epochs, warmup_share=0.1, validation_share=0.0, seed=seed
+        )
+        row = f"| {rate:g} | {kl:g} | {seed}"
+        with tempfile.TemporaryDirectory() as name:
+            learned = _learn(options.version, Path(name, "1"), _trained(talk), [], settings)
+            print(f"{row} | it | {_measured(learned, talk, general)} |", flush=True)
+            for share in options.replay:
+                again = random.Random(seed).sample(_trained(talk), round(share * len(talk)))
+                other = [_conversation(*pair) for pair in text.standard_library(len(talk) - len(again))]
+                second = _learn(learned, Path(name, f"2-{share}"), other, again, settings)
+                after = f"another, replay {share:g}"
+                print(f"{row} | {after} | {_measured(second, talk, general)} |", flush=True)
 
 
-def _learn(base: Path, folder: Path, talk: list[Conversation], settings: TrainingSettings) -> Path:
-    """One cycle's run on what is not held out; the version it published."""
-    examples = [Example(one, one.identity, "new") for one in talk if not is_held_out(one, _HELD_OUT_SHARE)]
+def _trained(talk: list[Conversation]) -> list[Conversation]:
+    return [one for one in talk if not is_held_out(one, _HELD_OUT_SHARE)]
+
+
+def _learn(
+    base: Path, folder: Path, new: list[Conversation], again: list[Conversation], settings: TrainingSettings
+) -> Path:
+    """The run of a cycle; the version it published."""
+    examples = [Example(one, one.identity, "new") for one in new]
+    examples += [Example(one, one.identity, "replay") for one in again]
     snapshot.write(folder / "snapshot", examples, [])
     plan = RunSpec(
         cycle=1,
