@@ -1,31 +1,19 @@
-"""``data ingest quarantine``: what came in, what was refused and why."""
+"""``data quarantine``: what came in, what was refused and why."""
 
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from control import errors, exit_status
+from control import exit_status
 from control.cli.parser import Commands, Options, connect, positive
+from control.commands.learning.ingest import in_words
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Counts, Refusal, Scanned
+    from control.answers import Counts, Refusal
     from control.client import Thord
 
-
-_SHAPES = {
-    "lines": "JSON Lines",
-    "document": "JSON",
-    "transcript": "transcripts",
-    "templated": "text in a chat template",
-    "table": "CSV or TSV",
-    "utterances": "dialogues of one line each",
-    "plain": "plain text",
-}
-"""How thord read a file, in words."""
 
 _HELD_KINDS = ("preference", "labelled")
 """Kinds of samples that no objective learns yet."""
@@ -38,13 +26,6 @@ class DataOptions(Options):
 
     action: str | None
     source: str
-
-
-class IngestOptions(Options):
-    """What ``ingest`` is given."""
-
-    files: list[str]
-    corpus: bool
 
 
 class QuarantineOptions(Options):
@@ -67,19 +48,6 @@ def add(commands: Commands) -> None:
     )
     data.add_argument("action", nargs="?", choices=("retry",), help="take up again what was set aside")
     data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="only those of this file (all)")
-    ingest = commands.add(
-        "ingest",
-        "copy files into the inbox and read them at once",
-        _ingest,
-        """
-        thorctl ingest chats/*.jsonl
-        thorctl ingest --corpus books/
-        export-chats | thorctl ingest -
-        """,
-        "The format is detected from the content. While thord is down, the files are copied and read when it starts.",
-    )
-    ingest.add_argument("files", nargs="+", metavar="FILE", help="files or folders; '-' is standard input")
-    ingest.add_argument("--corpus", action="store_true", help="plain text to learn from, not conversations")
     quarantine = commands.add(
         "quarantine",
         "list what was refused and why, newest first; or read it again",
@@ -133,43 +101,6 @@ def _conversations(number: int) -> str:
     return "1 conversation is" if number == 1 else f"{number:,} conversations are"
 
 
-def _ingest(options: IngestOptions) -> int:
-    from control import inbox
-
-    thord = connect(options)
-    folder = thord.paths.inbox / ("corpus" if options.corpus else "conversations")
-    copied: list[tuple[Path, bool]] = []
-    for name in options.files:
-        if name == "-":
-            copied.append(inbox.put(sys.stdin.buffer, "stdin", folder))
-            continue
-        for file, target in inbox.files_in(Path(name)):
-            try:
-                stream = file.open("rb")
-            except OSError as error:
-                raise errors.NotPermittedError(f"{file} cannot be read: {error.strerror}") from error
-            with stream:
-                copied.append(inbox.put(stream, target, folder))
-    found: Scanned | None = None
-    when = ""
-    try:
-        found = _what_became_of(copied, thord)
-    except errors.NotRunningError:
-        when = "thord is not running and reads them when it starts"
-    except errors.NotPermittedError:
-        when = "thord reads them by itself in a moment"  # A member of the group may give, but not command.
-    if options.json:
-        output.emit({"files": [str(file) for file, _ in copied], "read": found is not None, **(found or {})})
-    elif found is None:
-        output.say(f"{_files(len(copied))} copied into {folder}; {when}")
-    else:
-        output.say(f"{_files(len(copied))} copied into {folder}: {_in_words(found)}")
-        shapes = [f"{count} as {_SHAPES.get(name, name)}" for name, count in found.get("read_as", {}).items()]
-        if shapes:
-            output.say(f"read: {', '.join(shapes)}")
-    return exit_status.DONE
-
-
 def _quarantine(options: QuarantineOptions) -> int:
     thord = connect(options)
     if options.action == "retry":
@@ -177,7 +108,7 @@ def _quarantine(options: QuarantineOptions) -> int:
         if options.json:
             output.emit(found)
         else:
-            output.say(f"read once more: {_in_words(found)}")
+            output.say(f"read once more: {in_words(found)}")
         return exit_status.DONE
     refused = thord.quarantine(options.limit if options.json else _MOST)
     if options.json:
@@ -215,26 +146,3 @@ def _lines_of(entries: list[Refusal]) -> str:
     """``3, 17, 18 …``; a dash where the whole file is meant."""
     lines = sorted(line for entry in entries if (line := entry.get("line")) is not None)
     return (", ".join(map(str, lines[:3])) + (" …" if len(lines) > 3 else "")) or "-"
-
-
-def _in_words(found: Scanned) -> str:
-    return (
-        f"{found['added']} conversations added, {found['duplicates']} known already, "
-        + (f"{held} held (no objective learns these yet), " if (held := found.get("held", 0)) else "")
-        + f"{found['quarantined']} refused"
-        + (" (why: thorctl quarantine)" if found["quarantined"] else "")
-    )
-
-
-def _what_became_of(copied: list[tuple[Path, bool]], thord: Thord) -> Scanned:
-    """Of each file that is new; what lay there already, byte for byte, is known already."""
-    new = [file for file, is_new in copied if is_new]
-    found: Scanned = thord.scan(new) if new else {"added": 0, "duplicates": 0, "held": 0, "quarantined": 0}
-    if old := [file for file, is_new in copied if not is_new]:
-        before = thord.scan(old)
-        found["duplicates"] += before["added"] + before["duplicates"] + before.get("held", 0)
-    return found
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
