@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from control import answers, errors
 from control.corpora import NAMED
+from control.data_requests import DataRequests
 from control.http import Endpoint, query
 from control.paths import Paths, find_running
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from control.answers import Json
 
-_FILES_AT_ONCE = 2000
-"""Named in one request, whose size is limited."""
 Layout = Literal["hf", "checkpoint", "gguf"]
 """The layouts of models that can be imported."""
 TEXT_TOKENS = 256
@@ -54,7 +53,7 @@ class Message(TypedDict):
     content: str
 
 
-class Thord:
+class Thord(DataRequests):
     """One thord, reached over its sockets.
 
     Args:
@@ -68,7 +67,7 @@ class Thord:
     ) -> None:
         self.paths: Paths = paths or find_running(str(home) if home else None)
         self.control_socket = Path(socket).absolute() if socket else self.paths.control_socket
-        self._control = Endpoint(self.control_socket)
+        super().__init__(Endpoint(self.control_socket))
         self._server = Endpoint(self.control_socket.with_name(self.paths.server_socket.name))
 
     # The service -----------------------------------------------------------------------------------------------------
@@ -230,40 +229,7 @@ class Thord:
         """Put the version that served before back into service."""
         return self._control.post("/v1/rollback", answers.Version, timeout=None)
 
-    # Data and events -------------------------------------------------------------------------------------------------
-
-    def data(self) -> answers.Counts:
-        """How many conversations are in each state."""
-        return self._control.get("/v1/data", answers.Counts)
-
-    def set_aside(self) -> list[answers.SetAside]:
-        """What no cycle takes any more, by file and reason."""
-        return self._control.get("/v1/data/set-aside", list[answers.SetAside])
-
-    def retry_set_aside(self, source: str | None = None) -> answers.Retaken:
-        """Take up again what was set aside of a file, given by path or name, or of all files."""
-        return self._control.post("/v1/data/retry", answers.Retaken, {"source": source}, timeout=None)
-
-    def scan(self, files: Sequence[Path] = ()) -> answers.Scanned:
-        """Scan the inbox now. With ``files``, which must be in it, the answer is what became of those."""
-        found: answers.Scanned = {"added": 0, "duplicates": 0, "held": 0, "quarantined": 0, "read_as": {}}
-        for part in [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)] or [()]:
-            body: dict[str, Json] = {"files": [str(file) for file in part if _is_text(file)]}
-            answer = self._control.post("/v1/scan", answers.Scanned, body, timeout=None)
-            for name in ("added", "duplicates", "quarantined"):
-                found[name] += answer[name]
-            found["held"] = found.get("held", 0) + answer.get("held", 0)
-            for shape, count in answer.get("read_as", {}).items():
-                found["read_as"][shape] = found["read_as"].get(shape, 0) + count
-        return found
-
-    def quarantine(self, limit: int | None = None) -> list[answers.Refusal]:
-        """What was refused and why, newest first."""
-        return self._control.get(query("/v1/quarantine", limit=limit), list[answers.Refusal])
-
-    def retry_quarantine(self) -> answers.Scanned:
-        """Read again what was refused."""
-        return self._control.post("/v1/quarantine/retry", answers.Scanned, timeout=None)
+    # Events ----------------------------------------------------------------------------------------------------------
 
     def events(
         self, after: int | None = None, limit: int | None = None, *, follow: bool = False
@@ -358,15 +324,6 @@ class Thord:
                     answer["text"] += piece
                     on_text(piece)
         return answer
-
-
-def _is_text(file: Path) -> bool:
-    """Whether JSON can carry the name; one of other bytes is read all the same, and left out of the counts."""
-    try:
-        str(file).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _text_of(choice: answers.Choice) -> str:

@@ -62,11 +62,35 @@ class Scan(Command):
     files: tuple[str, ...] = ()
 
 
+class RefusedRecord(Message):
+    """Why a record of a file was refused; line 0 means the whole file."""
+
+    line: int
+    reason: str
+
+
+class FileRead(Message):
+    """What a file was taken for, and what became of what is in it. ``refused`` are the first of ``refused_records``."""
+
+    format: str
+    conversations: int
+    turns: int
+    texts: int
+    preferences: int
+    labelled: int
+    added: int
+    duplicates: int
+    held: int
+    refused_records: int
+    refused: tuple[RefusedRecord, ...] = ()
+
+
 class Scanned(Answer):
     """The inbox was read through once more.
 
     The numbers are those of the files that the command named, whoever read them, else of what the scan itself read.
-    ``read_as`` says for how many files which shape was found.
+    ``read_as`` says for how many files which shape was found; ``files`` has an entry for each file named, in that
+    order, null for one that was not read.
     """
 
     kind: Literal["scanned"] = "scanned"
@@ -75,6 +99,7 @@ class Scanned(Answer):
     held: int = 0
     quarantined: int
     read_as: dict[str, int] = Field(default_factory=dict)
+    files: tuple[FileRead | None, ...] = ()
 
 
 class Retake(Command):

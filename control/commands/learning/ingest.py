@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from control import errors, exit_status
 from control.cli.parser import Commands, Options, connect
+from control.commands.learning import file_report
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Scanned
+    from control.answers import FileRead, Scanned
     from control.client import Thord
-
-
-_SHAPES = {
-    "lines": "JSON Lines",
-    "document": "JSON",
-    "transcript": "transcripts",
-    "templated": "text in a chat template",
-    "table": "CSV or TSV",
-    "utterances": "dialogues of one line each",
-    "plain": "plain text",
-}
-"""How thord read a file, in words."""
 
 
 class IngestOptions(Options):
@@ -32,34 +21,52 @@ class IngestOptions(Options):
 
     files: list[str]
     corpus: bool
+    dry_run: bool
+
+
+class Copied(NamedTuple):
+    """A file of the inbox, the name it was given under, and whether it is new there."""
+
+    target: Path
+    name: str
+    is_new: bool
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
     ingest = commands.add(
         "ingest",
-        "copy files into the inbox and read them at once",
+        "copy files into the inbox, read them at once, and say what each was taken for",
         _ingest,
         """
         thorctl ingest chats/*.jsonl
+        thorctl ingest --dry-run export.zip
         thorctl ingest --corpus books/
         export-chats | thorctl ingest -
         """,
-        "The format is detected from the content. While thord is down, the files are copied and read when it starts.",
+        "The format is detected from the content. While thord is down, the files are copied and read when it starts. "
+        "With --dry-run nothing is copied or learned: each file is read as thord would, and the beginning of its first "
+        "sample is shown as the model will see it, with what is learned marked: in colour on a terminal, else in "
+        "[[ ]]. thord need not run for that.",
     )
     ingest.add_argument("files", nargs="+", metavar="FILE", help="files or folders; '-' is standard input")
     ingest.add_argument("--corpus", action="store_true", help="plain text to learn from, not conversations")
+    ingest.add_argument("--dry-run", action="store_true", help="only say what the files would be taken for")
 
 
 def _ingest(options: IngestOptions) -> int:
     from control import inbox
 
+    if options.dry_run:
+        from control.commands.learning import dry_run
+
+        return dry_run.show(connect(options).paths, options.files, is_corpus=options.corpus, as_json=options.json)
     thord = connect(options)
     folder = thord.paths.inbox / ("corpus" if options.corpus else "conversations")
-    copied: list[tuple[Path, bool]] = []
+    copied: list[Copied] = []
     for name in options.files:
         if name == "-":
-            copied.append(inbox.put(sys.stdin.buffer, "stdin", folder))
+            copied.append(Copied(*_named("stdin", inbox.put(sys.stdin.buffer, "stdin", folder))))
             continue
         for file, target in inbox.files_in(Path(name)):
             try:
@@ -67,7 +74,7 @@ def _ingest(options: IngestOptions) -> int:
             except OSError as error:
                 raise errors.NotPermittedError(f"{file} cannot be read: {error.strerror}") from error
             with stream:
-                copied.append(inbox.put(stream, target, folder))
+                copied.append(Copied(*_named(str(file), inbox.put(stream, target, folder))))
     found: Scanned | None = None
     when = ""
     try:
@@ -77,15 +84,25 @@ def _ingest(options: IngestOptions) -> int:
     except errors.NotPermittedError:
         when = "thord reads them by itself in a moment"  # A member of the group may give, but not command.
     if options.json:
-        output.emit({"files": [str(file) for file, _ in copied], "read": found is not None, **(found or {})})
+        paths = [str(file.target) for file in copied]
+        reports = [] if found is None else found.pop("files", [])
+        output.emit({"files": paths, "read": found is not None, **(found or {}), "reports": reports})
     elif found is None:
         output.say(f"{_files(len(copied))} copied into {folder}; {when}")
     else:
+        file_report.show(_under_given_names(found.get("files", []), copied))
         output.say(f"{_files(len(copied))} copied into {folder}: {in_words(found)}")
-        shapes = [f"{count} as {_SHAPES.get(name, name)}" for name, count in found.get("read_as", {}).items()]
-        if shapes:
-            output.say(f"read: {', '.join(shapes)}")
     return exit_status.DONE
+
+
+def _named(name: str, put: tuple[Path, bool]) -> tuple[Path, str, bool]:
+    return put[0], name, put[1]
+
+
+def _under_given_names(reports: list[FileRead | None], copied: list[Copied]) -> list[FileRead]:
+    """What became of each file that was read, under the name it has outside the inbox."""
+    names = {str(file.target): file.name for file in copied}
+    return [{**report, "file": names.get(report.get("file", ""), "")} for report in reports if report is not None]
 
 
 def in_words(found: Scanned) -> str:
@@ -98,14 +115,20 @@ def in_words(found: Scanned) -> str:
     )
 
 
-def _what_became_of(copied: list[tuple[Path, bool]], thord: Thord) -> Scanned:
+def _what_became_of(copied: list[Copied], thord: Thord) -> Scanned:
     """Of each file that is new; what lay there already, byte for byte, is known already."""
-    new = [file for file, is_new in copied if is_new]
-    found: Scanned = thord.scan(new) if new else {"added": 0, "duplicates": 0, "held": 0, "quarantined": 0}
-    if old := [file for file, is_new in copied if not is_new]:
+    new = [file.target for file in copied if file.is_new]
+    found: Scanned = thord.scan(new) if new else {"added": 0, "duplicates": 0, "held": 0, "quarantined": 0, "files": []}
+    if old := [file.target for file in copied if not file.is_new]:
         before = thord.scan(old)
         found["duplicates"] += before["added"] + before["duplicates"] + before.get("held", 0)
+        found["files"] += [report and _all_known(report) for report in before.get("files", [])]
     return found
+
+
+def _all_known(report: FileRead) -> FileRead:
+    known = report.get("added", 0) + report.get("duplicates", 0) + report["held"]
+    return {**report, "added": 0, "duplicates": known, "held": 0}
 
 
 def _files(count: int) -> str:

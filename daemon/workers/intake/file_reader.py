@@ -189,6 +189,7 @@ class FileReader:
                 reading.found.held += 1
         is_last = item.resume.offset <= item.start
         reading.tail = now if is_last else None
+        reading.found.contents.note(item.sample)
 
     def _refuse_unopened(self, path: Path, reason: str) -> Findings:
         """What cannot be opened stays unread, so every scan tries again; the refusal is recorded once.

@@ -2,8 +2,6 @@
 
 import queue
 import time
-from collections import Counter
-from pathlib import Path
 
 from daemon import log
 from daemon.messages import (
@@ -24,7 +22,7 @@ from daemon.messages import (
     ToWorker,
     Unwatched,
 )
-from daemon.workers.intake import named_files, snapshots
+from daemon.workers.intake import named_files, outcomes, snapshots
 from daemon.workers.intake.batches import Batches, StoppingError
 from daemon.workers.intake.caution import Caution
 from daemon.workers.intake.file_reader import FileReader
@@ -148,27 +146,15 @@ class Intake:
         found = self._scan()
         if command.retry_quarantine:
             found.add(self._batches.retry_quarantine())
-        read_as: Counter[str] = Counter()
         if command.files:
-            found, read_as = self._outcome_of(command.files)
+            return outcomes.of_files(command, self._ledger.sources)
         return Scanned(
             to=command.id,
             added=found.added,
             duplicates=found.duplicates,
             held=found.held,
             quarantined=found.quarantined,
-            read_as=read_as,
         )
-
-    def _outcome_of(self, files: tuple[str, ...]) -> tuple[Findings, Counter[str]]:
-        """What became of files, whoever had them read: this scan, or the watcher before it."""
-        found, read_as = Findings(), Counter[str]()
-        for file in files:
-            if outcome := self._ledger.sources.outcome(Path(file)):
-                found.add(Findings(outcome.added, outcome.duplicates, outcome.held, outcome.refused))
-                if outcome.added or outcome.duplicates or outcome.held:
-                    read_as[outcome.format] += 1
-        return found, read_as
 
     def _reload(self) -> None:
         self._settings = self._context.reread_settings()

@@ -185,4 +185,12 @@ MIGRATIONS = (
         UPDATE counts SET number = number + 1 WHERE state = NEW.state AND kind = NEW.kind;
     END;
     """,
+    """
+    -- What a file was read as, known before or not.
+    ALTER TABLE sources ADD COLUMN dialogues INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sources ADD COLUMN turns INTEGER NOT NULL DEFAULT 0;       -- of its dialogues
+    ALTER TABLE sources ADD COLUMN texts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sources ADD COLUMN preferences INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sources ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0;
+    """,
 )

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger.database import now
 from daemon.workers.intake.ledger.dedup import Tail
 from engine.data.readers.items import Resume
+from engine.data.samples import Dialogue, Labelled, Preference, Sample, Text
 
 _END_BYTES = 4096
 _SELECT = (
@@ -32,13 +33,50 @@ class Source:
 
 
 @dataclass(slots=True)
+class Contents:
+    """What something was read as: samples of each kind, known before or not, and the turns of its dialogues."""
+
+    dialogues: int = 0
+    turns: int = 0
+    texts: int = 0
+    preferences: int = 0
+    labelled: int = 0
+
+    def note(self, sample: Sample) -> None:
+        """Count a sample."""
+        match sample:
+            case Dialogue(messages=messages):
+                self.dialogues += 1
+                self.turns += len(messages)
+            case Text():
+                self.texts += 1
+            case Preference():
+                self.preferences += 1
+            case Labelled():
+                self.labelled += 1
+
+    def add(self, other: "Contents") -> None:
+        """Add the counts of ``other`` to these."""
+        self.dialogues += other.dialogues
+        self.turns += other.turns
+        self.texts += other.texts
+        self.preferences += other.preferences
+        self.labelled += other.labelled
+
+
+@dataclass(slots=True)
 class Findings:
-    """What reading brought: samples that are new, that were known, and that are held; records that were refused."""
+    """What reading brought: samples that are new, that were known, and that are held; records that were refused.
+
+    Attributes:
+        contents: the same samples by kind.
+    """
 
     added: int = 0
     duplicates: int = 0
     held: int = 0
     quarantined: int = 0
+    contents: Contents = field(default_factory=Contents)
 
     def add(self, other: "Findings") -> None:
         """Add the counts of ``other`` to these."""
@@ -46,17 +84,19 @@ class Findings:
         self.duplicates += other.duplicates
         self.held += other.held
         self.quarantined += other.quarantined
+        self.contents.add(other.contents)
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of a file: samples new with it, known before, and held; what was refused; how it was read."""
+    """What became of a file: how it was read, what was found in it, and the first refusals of it, each with its line.
 
-    added: int
-    duplicates: int
-    held: int
-    refused: int
+    Line 0 means the whole file.
+    """
+
     format: str
+    found: Findings
+    refusals: list[tuple[int, str]]
 
 
 class Sources:
@@ -115,19 +155,26 @@ class Sources:
     def count(self, number: int, found: Findings, *, anew: bool) -> None:
         """So many samples were found in the file, in what it grew by or (``anew``) in all of it."""
         self._database.execute(
-            "UPDATE sources SET added = added * ?1 + ?2, duplicates = duplicates * ?1 + ?3, held = held * ?1 + ?4"
-            " WHERE id = ?5",
-            (int(not anew), found.added, found.duplicates, found.held, number),
+            "UPDATE sources SET added = added * ?1 + ?2, duplicates = duplicates * ?1 + ?3, held = held * ?1 + ?4,"
+            " dialogues = dialogues * ?1 + ?5, turns = turns * ?1 + ?6, texts = texts * ?1 + ?7,"
+            " preferences = preferences * ?1 + ?8, labelled = labelled * ?1 + ?9 WHERE id = ?10",
+            (int(not anew), found.added, found.duplicates, found.held, *astuple(found.contents), number),
         )
 
-    def outcome(self, path: Path) -> FileOutcome | None:
-        """What became of the file at ``path``; none where it was not read yet."""
-        found = self._database.execute(
-            "SELECT added, duplicates, held, (SELECT count(*) FROM refusals WHERE source = sources.id), format"
-            " FROM sources WHERE path = ?",
+    def outcome(self, path: Path, most_refusals: int) -> FileOutcome | None:
+        """What became of the file at ``path``, with its first refusals; none where it was not read yet."""
+        row = self._database.execute(
+            "SELECT id, format, added, duplicates, held, (SELECT count(*) FROM refusals WHERE source = sources.id),"
+            " dialogues, turns, texts, preferences, labelled FROM sources WHERE path = ?",
             (os.fsencode(path),),
         ).fetchone()
-        return FileOutcome(*found) if found else None
+        if row is None:
+            return None
+        number, name, added, duplicates, held, refused, *contents = row
+        refusals = self._database.execute(
+            "SELECT line, reason FROM refusals WHERE source = ? ORDER BY start, id LIMIT ?", (number, most_refusals)
+        ).fetchall()
+        return FileOutcome(name, Findings(added, duplicates, held, refused, Contents(*contents)), refusals)
 
     def _one(self, query: str, *values: bytes | int) -> Source | None:
         row = self._database.execute(query, values).fetchone()

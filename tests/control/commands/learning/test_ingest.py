@@ -31,6 +31,36 @@ def test_files_folders_and_standard_input_reach_the_inbox_and_are_read(
     assert stand_in.asked[-1][1] == "/v1/scan"
 
 
+def test_each_file_is_shown_under_its_own_name_with_what_it_was_taken_for(
+    stand_in: StandIn, ctl: Ctl, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.jsonl").write_text("{}")
+    counts = {"conversations": 20, "turns": 81, "texts": 0, "preferences": 3, "labelled": 0}
+    fate = {"added": 12, "duplicates": 8, "held": 3, "refused_records": 7}
+    report = {"format": "lines", **counts, **fate, "refused": [{"line": 4, "reason": "not\x1bJSON"}]}
+    stand_in.answers["POST", "/v1/scan"] = (
+        200, {"added": 12, "duplicates": 8, "held": 3, "quarantined": 7, "files": [report]},
+    )  # fmt: skip
+    lines = ctl("ingest", str(tmp_path / "talk.jsonl")).stdout.splitlines()
+    assert lines[1].split() == [
+        str(tmp_path / "talk.jsonl"), "JSON", "Lines", "20", "81", "0", "3", "0", "12", "8", "3", "7"
+    ]  # fmt: skip
+    assert lines[2:4] == [f"refused: {tmp_path / 'talk.jsonl'}, line 4: not JSON", "and 6 more refused"]
+    assert lines[4].startswith("1 file copied into ")
+    (tmp_path / "talk.jsonl").write_text("{ }")
+    found = ctl.json("ingest", str(tmp_path / "talk.jsonl"))
+    assert found["reports"] == [{"file": found["files"][0], **report}]
+
+
+def test_a_dry_run_needs_no_thord_and_leaves_nothing_behind(ctl: Ctl, tmp_path: Path) -> None:
+    talk = '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}'
+    done = ctl("ingest", "--dry-run", "-", stdin=talk)
+    assert done.returncode == 0, done.stderr
+    assert "<|user|>Hi<|end|><|assistant|>[[Hello<|end|>]]" in done.stdout
+    assert done.stdout.splitlines()[-1] == "conversations: 1, turns: 2, refused: 0; nothing was learned"
+    assert not (tmp_path / "home").exists()
+
+
 def test_without_thord_it_is_left_for_the_next_start(ctl: Ctl, tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text("Once.")
     done = ctl("ingest", "--corpus", str(tmp_path / "book.txt"))

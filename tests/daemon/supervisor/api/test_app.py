@@ -136,6 +136,7 @@ def test_scan_and_quarantine(api: Running) -> None:
         "held": 0,
         "quarantined": 0,
         "read_as": {},
+        "files": [],
     }
     assert api.client.post("/v1/quarantine/retry").json()["quarantined"] == 1
     assert api.client.get("/v1/quarantine").json() == []

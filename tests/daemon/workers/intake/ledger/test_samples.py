@@ -71,13 +71,19 @@ def test_what_is_held_is_counted_once_and_only_what_was_preferred_is_collected(i
         {"prompt": "q", "responses": ["x", "y"], "scores": [1, 2]},
         {"text": "walk", "label": "outdoors"},
         {"text": "only text"},
+        {"nothing": "of use"},
     ]
     file = intake.inbox / "chats" / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     intake.scan()
     told = intake.scan(files=(str(file),))
-    assert (told.added, told.held, told.quarantined, dict(told.read_as)) == (4, 4, 0, {"lines": 1})
+    assert (told.added, told.held, told.quarantined, dict(told.read_as)) == (4, 4, 1, {"lines": 1})
+    (read,) = told.files
+    assert (read.format, read.conversations, read.turns, read.texts) == ("lines", 2, 4, 2)
+    assert (read.preferences, read.labelled, read.held, read.refused_records) == (3, 1, 4, 1)
+    assert [record.line for record in read.refused] == [6]
     counts = intake.counts()
+    assert counts.pop("quarantined") == 1
     assert counts.pop("held") == 4
     assert sum(counts.values()) == 4
     assert dict(intake.query("SELECT kind, sum(number) FROM counts WHERE kind <> '' GROUP BY kind")) == {

@@ -63,9 +63,9 @@ def test_an_old_ledger_keeps_everything(old, tmp_path) -> None:
         assert row is not None
         assert row.state == state
         assert ledger.samples.read(row.location) == sample
-    outcome = ledger.sources.outcome(Path("/f"))
+    outcome = ledger.sources.outcome(Path("/f"), most_refusals=9)
     assert outcome is not None
-    assert (outcome.added, outcome.held, outcome.refused, outcome.format) == (2, 0, 1, "lines")
+    assert (outcome.found.added, outcome.found.held, outcome.found.quarantined, outcome.format) == (2, 0, 1, "lines")
     with ledger.transaction():
         ledger.assignments.settle(1, 3, learned=False, count_try=True)
     ledger.close()
@@ -81,5 +81,5 @@ def test_the_thord_before_refuses_the_newer_ledger_in_words(old, tmp_path, monke
     file = tmp_path / "conversations.db"
     open_database(file).close()
     monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:STEPS_ONCE])
-    with pytest.raises(LedgerError, match="written by a newer thord: its schema is 7, this thord knows 6; install"):
+    with pytest.raises(LedgerError, match=r"written by a newer thord: its schema is \d+, this thord knows 6; install"):
         open_database(file)

@@ -1,0 +1,51 @@
+"""What files would be taken for, found without a ledger, a service or a home."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon.settings.sections import Tables
+from daemon.workers.intake import dry_run
+from engine.tokenizers.bytes import ByteTokenizer
+
+RECORDS = [
+    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+    {"prompt": "Which?", "chosen": "this", "rejected": "that"},
+    {"text": "Once upon a time."},
+]
+
+
+def test_every_kind_is_counted_and_the_first_sample_is_rendered(tmp_path: Path) -> None:
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in RECORDS) + "not JSON\n")
+    (report,) = dry_run.read(file, "mixed.jsonl", Tables(), is_corpus=False, with_samples=True)
+    entry = report.to_json(ByteTokenizer())
+    samples = entry.pop("samples")
+    refused = entry.pop("refused")
+    assert entry == {
+        "file": "mixed.jsonl",
+        "format": "lines",
+        "conversations": 2,
+        "turns": 4,
+        "texts": 1,
+        "preferences": 1,
+        "labelled": 0,
+        "held": 1,
+        "refused_records": 1,
+        "rendered": [["<|bos|><|user|>Hi<|end|><|assistant|>", False], ["Hello<|end|>", True]],
+    }
+    assert [sample["kind"] for sample in samples] == ["dialogue", "dialogue", "preference", "text"]
+    assert samples[2] == {
+        "kind": "preference",
+        "prompt": [{"role": "user", "content": "Which?", "weight": 1}],
+        "answers": [{"content": "this", "rank": 1}, {"content": "that", "rank": 2}],
+    }
+    assert [record["line"] for record in refused] == [4]
+
+
+@pytest.mark.parametrize("name", ["folder", "gone"])
+def test_what_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (report,) = dry_run.read(tmp_path / name, name, Tables(), is_corpus=False, with_samples=False)
+    assert report.to_json(None)["refused_records"] == 1
