@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import Value, Values
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
@@ -61,8 +61,7 @@ def _record(value: Value, runs: RowRuns, limits: Limits, *, may_begin_run: bool)
     if runs.is_open:
         runs.fail("a record of another shape among messages", *place)
         return
-    for sample in samples:
-        yield Found(sample, *place, _FROM_START)
+    yield from items_of(samples, *place, _FROM_START)
 
 
 FORMAT = Format(_NAME, _fits, _read, may_grow=False)

@@ -1,7 +1,10 @@
 """What reading a file yields: samples found and pieces refused, each with its place, and where to read on."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from engine.data.records.limits import FormatError
+from engine.data.records.shape import Parsed
 from engine.data.samples import Sample
 from engine.data.storable import storable
 
@@ -44,3 +47,12 @@ class Refused:
 
 
 Item = Found | Refused
+
+
+def items_of(parsed: Iterable[Parsed], line: int, start: int, end: int, resume: Resume) -> Iterator[Item]:
+    """What is in one record that lies at this place."""
+    for each in parsed:
+        if isinstance(each, FormatError):
+            yield Refused(str(each), line, start, end, resume)
+        else:
+            yield Found(each, line, start, end, resume)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from engine.data.readers import json_values
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.lines import bare, lines_of
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
@@ -66,8 +66,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
                 yield Refused(str(error), *place, runs.resume(line.resume(_NAME)))
             continue
         yield from runs.finish_open(Resume(_NAME, line.start, line.number))
-        for sample in samples:
-            yield Found(sample, *place, runs.resume(line.resume(_NAME)))
+        yield from items_of(samples, *place, runs.resume(line.resume(_NAME)))
     yield from runs.finish(None)
 
 

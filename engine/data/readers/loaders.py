@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.read import read_known
 from engine.data.records import registry
 from engine.data.records.limits import FormatError, Limits
@@ -74,8 +74,7 @@ def read(
 
 def _items(record: JsonValue, limits: Limits, line: int, start: int, end: int) -> Iterator[Item]:
     try:
-        for sample in registry.parse(record, limits):
-            yield Found(sample, line, start, end, _FROM_START)
+        yield from items_of(registry.parse(record, limits), line, start, end, _FROM_START)
     except FormatError as error:
         yield Refused(str(error), line, start, end, _FROM_START)
 

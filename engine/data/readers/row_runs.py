@@ -4,17 +4,17 @@ Without an id a conversation ends at a blank line, at a header, at a new system 
 that is not a row. With ids, rows of several conversations may alternate; each is whole at the end of the file.
 """
 
-import itertools
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
-from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.conversations import samples_of
 from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.rows import Row, conversation_of, row_of
+from engine.data.records.order import Row
+from engine.data.records.rows import conversation_of, row_of
 
 _OPEN_BYTES = 256 << 20
 """Bytes of rows that may wait for the rest of their conversations; beyond it those that waited longest end."""
@@ -137,10 +137,9 @@ class RowRuns:
         del self._by_start[conversation]
         self._size -= run.size
         said_until = run.bad_start if run.problem else run.end
-        turns = turns_in_order(run.rows)
-        if turns or not run.problem:
+        if any(row.turns for row in run.rows) or not run.problem:
             try:
-                yield Found(dialogue_of(turns, self._limits), run.line, run.start, said_until, resume)
+                yield from items_of(samples_of(run.rows, self._limits), run.line, run.start, said_until, resume)
             except FormatError as error:
                 yield Refused(str(error), run.line, run.start, said_until, resume)
         if run.problem:
@@ -157,23 +156,3 @@ def _mark(run: _Run, problem: str, line: int, start: int) -> None:
 def _is_new_opening(run: _Run, row: Row) -> bool:
     """Whether instructions follow an answer: another conversation begins."""
     return run.is_answered and bool(row.turns) and row.turns[0].role == "system"
-
-
-def turns_in_order(rows: list[Row]) -> list[Turn]:
-    """The turns of a conversation, by their times where those run backwards anywhere and all rows have one."""
-    times = [row.time for row in rows if row.turns]
-    are_numbers = all(isinstance(time, int | float) for time in times)
-    are_comparable = are_numbers or all(isinstance(time, str) for time in times)
-    if are_comparable and any(_is_later(one, other) for one, other in itertools.pairwise(times)):
-        rows = sorted((row for row in rows if row.turns), key=_time)
-    return [turn for row in rows for turn in row.turns]
-
-
-def _time(row: Row) -> tuple[float, str]:
-    return (0.0, row.time) if isinstance(row.time, str) else (row.time or 0.0, "")
-
-
-def _is_later(one: float | str | None, other: float | str | None) -> bool:
-    if isinstance(one, str) and isinstance(other, str):
-        return one > other
-    return isinstance(one, int | float) and isinstance(other, int | float) and one > other

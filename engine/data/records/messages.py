@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.order import in_order, placed
 from engine.data.records.preferences.marks import verdict_in
 from engine.data.records.roles import is_role, role_of
 from engine.data.samples import Dialogue, Role, ToolCall
@@ -39,6 +40,9 @@ _SPEAKER_FIELDS = (
     ("author", "message"),
 )
 """The same where records of other kinds have such keys too: the speaker must be known by name."""
+
+_EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"))
+"""Keys of a question and its answer in one object."""
 
 _LEARNED = ("weight", "train", "loss", "loss_weight")
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
@@ -100,8 +104,9 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
 
 
 def is_sharegpt(record: dict[str, JsonValue]) -> bool:
-    """``{"conversations": ...}``, or ``conversation`` with a list in it."""
-    return "conversations" in record or isinstance(record.get("conversation"), list)
+    """``{"conversations": [messages]}``, or ``conversation``; conversations of another shape are an envelope."""
+    turns = record.get("conversations", record.get("conversation"))
+    return isinstance(turns, list) and (not turns or not isinstance(turns[0], dict) or _is_said(turns[0]))
 
 
 def parse_sharegpt(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
@@ -127,7 +132,11 @@ def turns_of(messages: JsonValue) -> list[Turn]:
     """
     if not isinstance(messages, list):
         raise FormatError(f"messages must be an array, not {kind_of(messages)}")
-    return [turn for number, message in enumerate(messages, 1) for turn in _exchange(message, number)]
+    rows = [
+        placed(message if isinstance(message, dict) else {}, _exchange(message, number))
+        for number, message in enumerate(messages, 1)
+    ]
+    return [turn for row in in_order(rows) for turn in row.turns]
 
 
 def _exchange(message: JsonValue, number: int) -> list[Turn]:
@@ -135,13 +144,22 @@ def _exchange(message: JsonValue, number: int) -> list[Turn]:
 
     Sources: Firefly writes ``human`` and ``assistant``, XTuner ``input`` and ``output``.
     """
-    if isinstance(message, dict) and _fields(message) is None:
-        for asked, answered in (("human", "assistant"), ("user", "assistant"), ("input", "output")):
-            question, answer = message.get(asked), message.get(answered)
-            if isinstance(question, str) and isinstance(answer, str):
-                turns = [Turn("user", question), Turn("assistant", answer)]
-                return [*system_turn(message.get("system"), None), *turns]
+    if isinstance(message, dict) and (keys := _exchange_keys(message)):
+        question, answer = (message[key] for key in keys)
+        turns = [Turn("user", str(question)), Turn("assistant", str(answer))]
+        return [*system_turn(message.get("system"), None), *turns]
     return [turn_of(message, number)]
+
+
+def _exchange_keys(message: dict[str, JsonValue]) -> tuple[str, str] | None:
+    """The keys of a question and its answer in one object."""
+    if _fields(message) is not None:
+        return None
+    return next((keys for keys in _EXCHANGES if all(isinstance(message.get(key), str) for key in keys)), None)
+
+
+def _is_said(message: dict[str, JsonValue]) -> bool:
+    return _fields(message) is not None or _exchange_keys(message) is not None
 
 
 def turn_of(message: JsonValue, number: int) -> Turn:

@@ -22,11 +22,11 @@ from engine.data.records.exports import (
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.preferences import pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
-from engine.data.records.shape import RecordShape
-from engine.data.samples import Dialogue, Sample, Text
+from engine.data.records.shape import Parsed, RecordShape
+from engine.data.samples import Dialogue, Text
 
 
-def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Sample]:
+def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]:
     if None in record.values():  # a column that a table has and this row has not
         record = {key: value for key, value in record.items() if value is not None}
     shape = next((shape for shape in SHAPES if shape.fits(record)), None)
@@ -34,10 +34,15 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Samp
         seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
         raise FormatError(f"an object of unknown shape with {seen}; known are {KNOWN}")
     found = shape.parse(record, limits)
-    samples = found if isinstance(found, Sequence) else [found]
-    if any(isinstance(sample, Dialogue | Text) for sample in samples):
-        return samples
-    return [each for sample in samples for each in (*demonstrated_by(sample), sample)]
+    parsed = found if isinstance(found, Sequence) else [found]
+    if any(isinstance(each, Dialogue | Text) for each in parsed):
+        return parsed
+    return [each for one in parsed for each in _with_demonstrations(one)]
+
+
+def _with_demonstrations(parsed: Parsed) -> Sequence[Parsed]:
+    """A sample that is held, behind what is learned of it at once."""
+    return [parsed] if isinstance(parsed, FormatError) else [*demonstrated_by(parsed), parsed]
 
 
 _EXPORTS = (
@@ -81,8 +86,10 @@ SHAPES = (*_EXPORTS, *_RECORDS)
 KNOWN = f"{', '.join(shape.name for shape in _RECORDS)}, an array of messages, and what chat programs export"
 
 
-def parse(value: JsonValue, limits: Limits) -> Sequence[Sample]:
+def parse(value: JsonValue, limits: Limits) -> Sequence[Parsed]:
     """The samples in one JSON value: an object of a known shape, a bare array of messages, or an array of these.
+
+    Where a value holds several conversations, one that is wrong is a `FormatError` among the samples of the others.
 
     Raises:
         FormatError: its shape is unknown (the message says what was seen and what is known), or a part is wrong.
@@ -95,4 +102,11 @@ def parse(value: JsonValue, limits: Limits) -> Sequence[Sample]:
         raise FormatError("an empty array: there is nothing to learn")
     if messages.is_message_list(value):
         return [messages.parse(value, limits)]
-    return [sample for element in value for sample in parse(element, limits)]
+    return [parsed for number, element in enumerate(value, 1) for parsed in _element(element, number, limits)]
+
+
+def _element(element: JsonValue, number: int, limits: Limits) -> Sequence[Parsed]:
+    try:
+        return parse(element, limits)
+    except FormatError as error:
+        return [FormatError(f"element {number}: {error}")]

@@ -8,53 +8,23 @@
 | {sessionId, type, message}                      | a line of a session of Claude Code; other types are its own |
 """
 
-import re
-from dataclasses import dataclass
-
 from pydantic import JsonValue
 
 from engine.data.records import messages
 from engine.data.records.dialogue import Turn, system_turn
 from engine.data.records.exports.values import Record, child, is_record, records, string
+from engine.data.records.order import Row, placed
 from engine.data.samples import ToolCall
 
-_CONVERSATION = tuple(
-    f"{of}{end}"
-    for of in ("conversation", "session", "thread", "chat", "dialog", "dialogue")
-    for end in ("_id", "Id", "ID", "_uuid", "")
-)
-_TIME = (
+_CONVERSATION = (
+    "message_tree_id",
     *(
-        "created_at",
-        "createdAt",
-        "create_time",
-        "timestamp",
-        "timestamp_ms",
-        "datetime_utc",
-        "datetime",
-        "date",
-        "time",
+        f"{of}{end}"
+        for of in ("conversation", "session", "thread", "chat", "dialog", "dialogue")
+        for end in ("_id", "Id", "ID", "_uuid", "")
     ),
-    *("ts", "sent_at", "send_date"),
 )
-
-
-_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:$|[T ]\d\d:\d\d)")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row.
-
-    Attributes:
-        turns: none where it is a header, or the program's own.
-        time: when it was said, as a number or as ISO 8601; none where it does not say.
-        begins: whether a conversation begins with it.
-    """
-
-    turns: tuple[Turn, ...]
-    time: float | str | None = None
-    begins: bool = False
+"""Where rows say of which conversation they are."""
 
 
 def is_row(value: JsonValue) -> bool:
@@ -82,12 +52,11 @@ def row_of(record: Record, number: int) -> Row:
         is_hidden = bool(record.get("is_system"))
         turn = Turn("user" if record["is_user"] else "assistant", string(record["mes"]))
         return Row(() if is_hidden else (turn,))
-    time = _time_of(record)
     if messages.is_message(record):
-        return Row((messages.turn_of(record, number),), time)
+        return placed(record, [messages.turn_of(record, number)])
     asked, answered = string(record["prompt"]), string(record["response"])
     turns = [*system_turn(record.get("system"), None)] if number == 1 else []
-    return Row((*turns, Turn("user", asked), Turn("assistant", answered)), time)
+    return placed(record, [*turns, Turn("user", asked), Turn("assistant", answered)])
 
 
 def conversation_of(record: Record) -> str:
@@ -97,16 +66,6 @@ def conversation_of(record: Record) -> str:
         if isinstance(value, str | int) and not isinstance(value, bool):
             return f"{key} {value}"
     return ""
-
-
-def _time_of(record: Record) -> float | str | None:
-    for key in _TIME:
-        value = record.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return value
-        if isinstance(value, str) and _ISO.match(value):
-            return value
-    return None
 
 
 def _is_exchange(record: Record) -> bool:
@@ -146,7 +105,7 @@ def _session_row(record: Record, number: int) -> Row:
         own = ("thinking", "redacted_thinking", "tool_use")
         content = [part for part in content if not (is_record(part) and part.get("type") in own)]
     turn = messages.turn_of({"role": message.get("role"), "content": content}, number)
-    return Row((turn._replace(tool_calls=calls),), _time_of(record))
+    return Row((turn._replace(tool_calls=calls),))
 
 
 def _result(part: Record, number: int) -> Turn:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from engine.data.records.limits import Limits
+from engine.data.records.limits import FormatError, Limits
 from engine.data.samples import Sample
+
+Parsed = Sample | FormatError
+"""A sample, or why one of several conversations in a record cannot be learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +19,10 @@ class RecordShape:
     Attributes:
         name: as refusals list it.
         fits: whether a record is of this shape, by its keys.
-        parse: its samples; raises `FormatError` where a part of it is wrong.
+        parse: its samples; raises `FormatError` where a part of it is wrong, and returns it among the samples where
+            it costs only one of several conversations.
     """
 
     name: str
     fits: Callable[[dict[str, JsonValue]], bool]
-    parse: Callable[[dict[str, JsonValue], Limits], Sample | Sequence[Sample]]
+    parse: Callable[[dict[str, JsonValue], Limits], Sample | Sequence[Parsed]]

@@ -11,7 +11,7 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.columns import record_of
-from engine.data.readers.tables.records_of import TableRow, items_of, unread
+from engine.data.readers.tables.records_of import TableRow, table_items, unread
 from engine.data.records.limits import FormatError, Limits
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _read(stream: BinaryIO, size: int, limits: Limits, name: str, what: str, bat
         )
         return
     problems: list[str] = []
-    yield from items_of(_rows(batches(_Source(stream)), limits, problems), what, name, size, limits)
+    yield from table_items(_rows(batches(_Source(stream)), limits, problems), what, name, size, limits)
     for problem in problems:
         yield Refused(f"{what} cannot be read on: {problem}", 0, 0, size, start)
 

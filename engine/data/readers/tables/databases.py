@@ -19,7 +19,7 @@ from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.columns import record_of
 from engine.data.readers.tables.llm_log import is_llm_log, llm_rows
-from engine.data.readers.tables.records_of import TableRow, items_of, unread
+from engine.data.readers.tables.records_of import TableRow, table_items, unread
 from engine.data.readers.tables.sqlite_file import has_log, opened, rows_of, tables_of
 from engine.data.readers.tables.web_ui import is_web_ui, web_ui_rows
 from engine.data.records import registry, rows
@@ -76,7 +76,7 @@ def _items(database: "sqlite3.Connection", size: int, limits: Limits) -> Iterato
             yield Refused(reason, 0, 0, size, _FROM_START)
             return
         found, what = _table_rows(database, fitting[0], limits), f"table {fitting[0]} of an SQLite database"
-    yield from items_of(found, what, _NAME, size, limits)
+    yield from table_items(found, what, _NAME, size, limits)
 
 
 def _table_rows(database: "sqlite3.Connection", table: str, limits: Limits) -> Iterator[TableRow]:
@@ -97,7 +97,7 @@ def _is_said(record: Record, limits: Limits) -> bool:
     try:
         if rows.is_row(record):
             return bool(rows.row_of(record, 1).turns)
-        return not any(isinstance(sample, Text | Labelled) for sample in registry.parse(record, limits))
+        return not any(isinstance(sample, Text | Labelled | FormatError) for sample in registry.parse(record, limits))
     except FormatError:
         return False
 

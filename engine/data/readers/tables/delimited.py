@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
 from engine.data.readers.row_runs import RowRuns
 from engine.data.readers.texts.lookalikes import delimiter_of
@@ -112,8 +112,7 @@ def _items(
     except FormatError as error:
         yield Refused(f"a row of the table: {error}", *place, _FROM_START)
         return
-    for sample in samples:
-        yield Found(sample, *place, _FROM_START)
+    yield from items_of(samples, *place, _FROM_START)
 
 
 FORMAT = Format(_NAME, _fits, _read, may_grow=False)

@@ -5,12 +5,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
-from engine.data.samples import Sample
+from engine.data.records.shape import Parsed
 
 _FIRST = 16
 """Rows by which a table is recognised."""
@@ -34,7 +34,7 @@ def unread(number: int, row: Mapping[str, object], problem: object) -> TableRow:
     return TableRow(number, ids, str(problem))
 
 
-def items_of(table: Iterator[TableRow], what: str, name: str, size: int, limits: Limits) -> Iterator[Item]:
+def table_items(table: Iterator[TableRow], what: str, name: str, size: int, limits: Limits) -> Iterator[Item]:
     """Every row of a file of ``size`` bytes and format ``name``; each has the place of the whole file.
 
     A table of which none of the first rows is known is refused once, as ``what``, with its columns.
@@ -77,12 +77,11 @@ def _items(table: Iterator[TableRow], runs: RowRuns, limits: Limits) -> Iterator
             else:
                 yield Refused(f"a row of the table: {error}", *place, Resume("", 0, 1))
             continue
-        for sample in samples:
-            yield Found(sample, *place, Resume("", 0, 1))
+        yield from items_of(samples, *place, Resume("", 0, 1))
     yield from runs.finish(None)
 
 
-def _parsed(row: TableRow, limits: Limits) -> Sequence[Sample]:
+def _parsed(row: TableRow, limits: Limits) -> Sequence[Parsed]:
     if row.problem:
         raise FormatError(row.problem)
     return registry.parse(row.record, limits)

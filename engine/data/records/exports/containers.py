@@ -1,20 +1,30 @@
-"""Objects that hold conversations instead of being one: an envelope around an array, or conversations by id.
+"""Objects that hold conversations instead of being one: envelopes around arrays, and conversations by id.
 
-Sources: BetterChatGPT (``{"chats": [...], "version"}``), Open WebUI (``{"chat": {...}}``), data sets with
-``{"data": [...]}`` around their records, and ``{"id": [messages], ...}``.
+Sources: BetterChatGPT (``{"chats": [...], "version"}``), data sets with ``{"data": [...]}`` around their records, the
+rows of Hugging Face's dataset server (``{"rows": [{"row_idx", "row": {...}}]}``), lists of an API
+(``{"object": "list", "data": [messages]}``), and ``{"id": [messages], ...}``.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from engine.data.records import messages
-from engine.data.records.exports.values import Record, child, items
-from engine.data.records.limits import FormatError, Limits
-from engine.data.records.shape import RecordShape
-from engine.data.samples import Sample
+from pydantic import JsonValue
 
-_LISTS = ("chats", "data", "conversations", "threads", "sessions", "dialogs", "dialogues", "examples", "rows", "items")
-Parse = Callable[[Record, Limits], Sequence[Sample]]
+from engine.data.records import messages
+from engine.data.records.conversations import conversations_in
+from engine.data.records.dialogue import system_turn
+from engine.data.records.exports.values import Record, child, is_record, items, records
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.rows import is_row
+from engine.data.records.shape import Parsed, RecordShape
+
+_LISTS = (
+    *("chats", "data", "conversations", "threads", "sessions", "dialogs", "dialogues", "examples", "rows", "items"),
+    *("train", "validation", "test", "samples", "records", "results", "requests", "entries", "tickets", "qa_pairs"),
+    *("faq", "faqs", "pairs", "turns", "dialog", "dialogue", "history", "chat_history", "chat_session_messages"),
+)
+_SINGLES = ("chat", "conversation", "thread", "session", "ticket", "row", "record")
+Parse = Callable[[Record, Limits], Sequence[Parsed]]
 """What parses a record inside an envelope."""
 
 
@@ -23,7 +33,7 @@ def shapes(parse: Parse) -> tuple[RecordShape, ...]:
     return (
         RecordShape("{id: messages}", _is_by_id, _parse_by_id),
         RecordShape("{chats | data: [conversations]}", _is_list, partial(_parse_list, parse)),
-        RecordShape("Open WebUI's {chat}", _is_chat, partial(_parse_chat, parse)),
+        RecordShape("{chat | conversation: {...}}", _is_single, partial(_parse_single, parse)),
     )
 
 
@@ -31,39 +41,56 @@ def _is_by_id(record: Record) -> bool:
     return bool(record) and all(messages.is_message_list(value) for value in record.values())
 
 
-def _parse_by_id(record: Record, limits: Limits) -> Sequence[Sample]:
-    return [messages.parse(value, limits) for value in record.values()]
-
-
-def _key_of_list(record: Record) -> str:
-    """The key of the array of conversations; empty where there is none."""
-    for key in _LISTS:
-        inner = items(record.get(key))
-        if inner and isinstance(inner[0], dict) and not messages.is_message(inner[0]):
-            return key
-    return ""
-
-
-def _is_list(record: Record) -> bool:
-    return bool(_key_of_list(record))
-
-
-def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Sample]:
-    key = _key_of_list(record)
-    found: list[Sample] = []
-    for number, each in enumerate(items(record[key]), 1):
-        if not isinstance(each, dict):
-            raise FormatError(f"'{key}' must hold objects; element {number} is something else")
+def _parse_by_id(record: Record, limits: Limits) -> Sequence[Parsed]:
+    found: list[Parsed] = []
+    for key, value in record.items():
         try:
-            found += parse(each, limits)
+            found.append(messages.parse(value, limits))
         except FormatError as error:
-            raise FormatError(f"'{key}', element {number}: {error}") from None
+            found.append(FormatError(f"'{key}': {error}"))
     return found
 
 
-def _is_chat(record: Record) -> bool:
-    return isinstance(record.get("chat"), dict)
+def _lists(record: Record) -> list[str]:
+    """The keys of arrays of objects."""
+    return [key for key in _LISTS if any(map(is_record, items(record.get(key))))]
 
 
-def _parse_chat(parse: Parse, record: Record, limits: Limits) -> Sequence[Sample]:
-    return parse(child(record, "chat"), limits)
+def _is_list(record: Record) -> bool:
+    return bool(_lists(record))
+
+
+def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed]:
+    """Every element of every such array. One that is wrong costs itself."""
+    found: list[Parsed] = []
+    for key in _lists(record):
+        value = items(record[key])
+        if all(map(is_row, value)):
+            opening = system_turn(record.get("system", record.get("system_prompt")), record.get("tools"))
+            found += conversations_in(records(value), limits, opening)
+            continue
+        for number, each in enumerate(value, 1):
+            found += _element(parse, each, f"'{key}', element {number}", limits)
+    return found
+
+
+def _element(parse: Parse, element: JsonValue, place: str, limits: Limits) -> Sequence[Parsed]:
+    if not is_record(element):
+        return [FormatError(f"{place}: not an object")]
+    try:
+        return parse(element, limits)
+    except FormatError as error:
+        return [FormatError(f"{place}: {error}")]
+
+
+def _single(record: Record) -> str:
+    """The key of the object that is the conversation; empty where there is none."""
+    return next((key for key in _SINGLES if isinstance(record.get(key), dict)), "")
+
+
+def _is_single(record: Record) -> bool:
+    return bool(_single(record))
+
+
+def _parse_single(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed]:
+    return parse(child(record, _single(record)), limits)

@@ -1,0 +1,69 @@
+"""Rows that belong together become a conversation; rows of several conversations are told apart by their ids."""
+
+from collections.abc import Sequence
+
+from engine.data.records import order, rows
+from engine.data.records.dialogue import Turn, dialogue_of, messages_of
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.order import Record, Row
+from engine.data.records.shape import Parsed
+from engine.data.samples import Answer, Preference, Sample
+
+
+def samples_of(gathered: Sequence[Row], limits: Limits, opening: Sequence[Turn] = ()) -> list[Sample]:
+    """The dialogue that these rows are behind its ``opening``, and what people preferred where they ranked answers.
+
+    Raises:
+        FormatError: nobody answers in it.
+    """
+    said = order.in_order(gathered)
+    preferences = _preferences(gathered, limits) if any(row.rank is not None for row in said) else []
+    turns = [*opening, *(turn for row in said for turn in row.turns)]
+    while preferences and turns and turns[-1].role != "assistant":
+        turns.pop()  # of a tree with ranks the last prompt waits for answers
+    return [dialogue_of(turns, limits), *preferences]
+
+
+def _preferences(gathered: Sequence[Row], limits: Limits) -> list[Preference]:
+    """The ranked answers to each question of the best branch."""
+    listed = [row for row in gathered if row.turns]
+    best = order.in_order(listed)
+    found = []
+    for siblings in order.forks(listed):
+        ranked = sorted((listed[at] for at in siblings if listed[at].rank is not None), key=lambda row: row.rank or 0)
+        chosen = next((number for number, row in enumerate(best) if row in ranked), None)
+        if chosen is None or len(ranked) < 2 or ranked[0].turns[0].role != "assistant":
+            continue
+        prompt = messages_of([turn for row in best[:chosen] for turn in row.turns], limits)
+        answers = (Answer(messages_of(row.turns, limits), rank=(row.rank or 0) + 1) for row in ranked)
+        found.append(Preference(prompt, tuple(answers)))
+    return found
+
+
+def conversations_in(records: Sequence[Record], limits: Limits, opening: Sequence[Turn] = ()) -> list[Parsed]:
+    """The conversations of a list of rows, each behind the same ``opening``.
+
+    A row that cannot be read costs its conversation the rest of its turns.
+    """
+    gathered: dict[str, list[Row]] = {}
+    problems: dict[str, FormatError] = {}
+    for number, record in enumerate(records, 1):
+        name = rows.conversation_of(record)
+        so_far = gathered.setdefault(name, [])
+        if name in problems:
+            continue
+        try:
+            so_far.append(rows.row_of(record, 1 + sum(len(row.turns) for row in so_far)))
+        except FormatError as error:
+            problems[name] = FormatError(
+                f"row {number}: {error}; from here on the turns of this conversation are left out"
+            )
+    found: list[Parsed] = []
+    for name, each in gathered.items():
+        try:
+            if any(row.turns for row in each) or name not in problems:
+                found += samples_of(each, limits, opening)
+        except FormatError as error:
+            found.append(error)
+        found += [problems[name]] if name in problems else []
+    return found

@@ -1,0 +1,163 @@
+"""In which order messages were said, and which of them count: times, branches, and what was deleted or hidden.
+
+Messages that name their parents are a tree where all children of one speak in the same role: whoever regenerates an
+answer or rewrites a question begins another branch. The conversation is the branch with the best ranks, or else the one
+that holds the newest message. Where times run backwards, they decide the order.
+"""
+
+import datetime
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from engine.data.records.dialogue import Turn
+
+Record = dict[str, JsonValue]
+
+_TIMES = (
+    *("created_at", "createdAt", "create_time", "createdOn", "created_date", "timestamp", "timestamp_ms"),
+    *("datetime_utc", "datetime", "date", "time", "ts", "sent_at", "send_date"),
+)
+_NAMES = ("message_id", "messageId", "id", "uuid")
+_PARENTS = ("parent_id", "parentId", "parent_message_id", "parentMessageId", "parent_message_uuid", "parent")
+_LEFT_OUT = ("hidden", "is_hidden", "isHidden", "deleted", "is_deleted", "isDeleted")
+_MILLISECONDS = 1e11
+"""Numbers from here on count milliseconds, microseconds or nanoseconds since 1970: in seconds it is the year 5138."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message with what tells its place.
+
+    Attributes:
+        turns: none where it is a header, or the program's own.
+        time: when it was said, in seconds; none where it does not say.
+        name: its id; empty where it has none.
+        parent: the id of the message that it answers; empty where it does not say.
+        rank: how good people found it beside its siblings, from 0 on; none where nobody judged.
+        begins: whether a conversation begins with it.
+    """
+
+    turns: tuple[Turn, ...]
+    time: float | None = None
+    name: str = ""
+    parent: str = ""
+    rank: int | None = None
+    begins: bool = False
+
+
+def placed(record: Record, turns: Sequence[Turn]) -> Row:
+    """A message that says these turns, with what its record tells of its place; without turns where it was deleted."""
+    if len(record) <= 2:  # no more than who and what
+        return Row(tuple(turns))
+    rank = record.get("rank")
+    return Row(
+        () if any(record.get(mark) in (True, "true", "True", 1) for mark in _LEFT_OUT) else tuple(turns),
+        _time_of(record),
+        next((name for key in _NAMES if (name := _id(record.get(key)))), ""),
+        _parent_of(record),
+        rank if isinstance(rank, int) and not isinstance(rank, bool) else None,
+    )
+
+
+def _id(value: JsonValue) -> str:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _parent_of(record: Record) -> str:
+    ancestors = record.get("ancestors")  # of HuggingChat, from the root on
+    if isinstance(ancestors, list) and ancestors:
+        return _id(ancestors[-1])
+    return next((name for key in _PARENTS if (name := _id(record.get(key)))), "")
+
+
+def _time_of(record: Record) -> float | None:
+    return next((time for key in _TIMES if (time := _seconds(record.get(key))) is not None), None)
+
+
+def _seconds(value: JsonValue) -> float | None:
+    """A time in seconds since 1970: from a number, a string of digits, or ISO 8601."""
+    if isinstance(value, str):
+        if not value[:4].isdigit():
+            return None
+        return _iso_seconds(value) if not value.isdigit() else _seconds(float(value))
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    seconds = float(value)
+    while abs(seconds) >= _MILLISECONDS and seconds != float("inf"):
+        seconds /= 1000
+    return seconds if seconds == seconds else None
+
+
+def _iso_seconds(text: str) -> float | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """The rows that make the conversation, as they were said."""
+    return branch(_by_time([row for row in rows if row.turns]))
+
+
+def _by_time(rows: list[Row]) -> list[Row]:
+    """By time, where all rows have one and it runs backwards anywhere."""
+    times = [row.time for row in rows if row.time is not None]
+    if len(times) < len(rows) or all(one <= other for one, other in itertools.pairwise(times)):
+        return rows
+    if all(one >= other for one, other in itertools.pairwise(times)):
+        return rows[::-1]
+    return sorted(rows, key=lambda row: row.time or 0.0)
+
+
+def forks(rows: Sequence[Row]) -> list[list[int]]:
+    """Which rows, by their number, are alternatives to each other; none where the rows are not a tree."""
+    children: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.parent and row.name:
+            children.setdefault(row.parent, []).append(number)
+    found = [siblings for siblings in children.values() if len(siblings) > 1]
+    is_tree = all(len({rows[number].turns[0].role for number in siblings}) == 1 for siblings in found)
+    return found if is_tree else []
+
+
+def branch(rows: list[Row]) -> list[Row]:
+    """The rows without the branches that were left."""
+    if not (found := forks(rows)):
+        return rows
+    newest = _newest_below(rows)
+    left = {
+        rows[number].name
+        for siblings in found
+        for number in siblings
+        if number != min(siblings, key=lambda each: (_rank(rows[each]), -newest[each]))
+    }
+    children: dict[str, list[str]] = {}
+    for row in rows:
+        children.setdefault(row.parent, []).append(row.name)
+    waiting = list(left)
+    while waiting:
+        below = [name for name in children.get(waiting.pop(), ()) if name and name not in left]
+        left.update(below)
+        waiting += below
+    return [row for row in rows if not row.name or row.name not in left]
+
+
+def _rank(row: Row) -> float:
+    return float("inf") if row.rank is None else row.rank
+
+
+def _newest_below(rows: Sequence[Row]) -> list[int]:
+    """For each row the last one that descends from it, or itself."""
+    numbers = {row.name: number for number, row in enumerate(rows) if row.name}
+    newest = [-1] * len(rows)
+    for last in reversed(range(len(rows))):
+        number: int | None = last
+        while number is not None and newest[number] < 0:
+            newest[number] = last
+            number = numbers.get(rows[number].parent) if rows[number].parent else None
+    return newest
