@@ -23,9 +23,6 @@ GROUP = "thord"
 """Its members may steer the service, where the group exists."""
 
 _BACKLOG = 2048
-_HANDOVER_SECONDS = 2.0
-"""The workers of a supervisor that was killed hold the old sockets for a moment longer than it did."""
-
 _T = TypeVar("_T")
 
 
@@ -57,30 +54,34 @@ class Sockets:
             file.unlink(missing_ok=True)
 
 
-def bind(paths: Paths, api: ApiSettings, given: Sequence[socket.socket] = ()) -> Sockets:
+def bind(
+    paths: Paths, api: ApiSettings, given: Sequence[socket.socket] = (), *, handover_seconds: float = 2.0
+) -> Sockets:
     """Bind and listen on all of them. The lock must be held.
 
     Args:
         paths: where the local ones are.
         api: where to listen for TCP.
         given: sockets of the public API that listen already; of TCP they stand in for ``api``.
+        handover_seconds: how long an address may be in use: the workers of a supervisor that was killed hold the old
+            sockets for a moment longer than it did.
 
     Raises:
         StartError: an address is in use, not of this machine, or not allowed.
     """
-    control = _bind_local(paths.control_socket, shared=True)
-    channel = _bind_local(paths.channel_socket, shared=False)
-    local = _bind_local(paths.server_socket, shared=True)
+    control = _bind_local(paths.control_socket, handover_seconds, shared=True)
+    channel = _bind_local(paths.channel_socket, handover_seconds, shared=False)
+    local = _bind_local(paths.server_socket, handover_seconds, shared=True)
     tcp = tuple(each for each in given if each.family != socket.AF_UNIX)
     host = tcp[0].getsockname()[0] if tcp else api.host
-    tcp = tcp or _bind_tcp(api)
+    tcp = tcp or _bind_tcp(api, handover_seconds)
     port = tcp[0].getsockname()[1]
     more_local = (each for each in given if each.family == socket.AF_UNIX)
     named = f"[{host}]" if ":" in host else host
     return Sockets(control, channel, (*tcp, *more_local, local), f"http://{named}:{port}")
 
 
-def _bind_local(file: Path, *, shared: bool) -> socket.socket:
+def _bind_local(file: Path, handover_seconds: float, *, shared: bool) -> socket.socket:
     def attempt() -> socket.socket:
         _remove_stale(file)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -95,7 +96,7 @@ def _bind_local(file: Path, *, shared: bool) -> socket.socket:
         return listener
 
     try:
-        return _patiently(attempt)
+        return _patiently(attempt, handover_seconds)
     except _InUseError:
         raise StartError(
             f"{file} is in use by another process; stop it, or choose another home with --home DIR"
@@ -126,7 +127,7 @@ def _share(file: Path) -> None:
         file.chmod(0o660)
 
 
-def _bind_tcp(api: ApiSettings) -> tuple[socket.socket, ...]:
+def _bind_tcp(api: ApiSettings, handover_seconds: float) -> tuple[socket.socket, ...]:
     try:
         found = socket.getaddrinfo(
             api.host or None, api.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
@@ -136,10 +137,10 @@ def _bind_tcp(api: ApiSettings) -> tuple[socket.socket, ...]:
     addresses = list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
     if api.port == 0:
         del addresses[1:]  # each would get a port of its own
-    return tuple(_bind_tcp_address(family, address, api) for family, address in addresses)
+    return tuple(_bind_tcp_address(family, address, api, handover_seconds) for family, address in addresses)
 
 
-def _bind_tcp_address(family: int, address: str, api: ApiSettings) -> socket.socket:
+def _bind_tcp_address(family: int, address: str, api: ApiSettings, handover_seconds: float) -> socket.socket:
     def attempt() -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -156,7 +157,7 @@ def _bind_tcp_address(family: int, address: str, api: ApiSettings) -> socket.soc
         return listener
 
     try:
-        return _patiently(attempt)
+        return _patiently(attempt, handover_seconds)
     except _InUseError:
         raise StartError(f"port {api.port} is in use by {_listener_on(api.port)}; set api.port or stop it") from None
     except PermissionError:
@@ -165,8 +166,8 @@ def _bind_tcp_address(family: int, address: str, api: ApiSettings) -> socket.soc
         raise StartError(f"cannot listen on {api.host}, port {api.port}: {error.strerror}; set api.host") from None
 
 
-def _patiently(attempt: Callable[[], _T]) -> _T:
-    deadline = time.monotonic() + _HANDOVER_SECONDS
+def _patiently(attempt: Callable[[], _T], seconds: float) -> _T:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return attempt()

@@ -6,15 +6,18 @@ import contextlib
 from daemon.messages import Collect, Collected, Command, FromWorker, Ready, Settle, Settled, WorkerName
 from daemon.supervisor.processes.ports import A, Workers, WorkerUnavailableError
 
-PAUSE = 5.0
-"""Seconds after which an intake that is away is asked again, even where it did not report."""
-
 
 class IntakeRequests:
-    """Commands about cycles, each with its answer."""
+    """Commands about cycles, each with its answer.
 
-    def __init__(self, workers: Workers) -> None:
+    Args:
+        workers: among them the intake.
+        pause: seconds after which an intake that is away is asked again, even where it did not report.
+    """
+
+    def __init__(self, workers: Workers, pause: float) -> None:
         self._workers = workers
+        self._pause = pause
         self._came_up = asyncio.Event()
         workers.subscribe(self._observe)
 
@@ -43,7 +46,7 @@ class IntakeRequests:
                 return await self._workers.ask("intake", command, expected)
             except WorkerUnavailableError:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._came_up.wait(), PAUSE)
+                    await asyncio.wait_for(self._came_up.wait(), self._pause)
 
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
         if worker == "intake" and isinstance(message, Ready):

@@ -2,32 +2,43 @@
 
 | what happened                          | another attempt         | the conversations may be at fault |
 | -------------------------------------- | ----------------------- | --------------------------------- |
-| thord was started again                | at once                 | no                                |
-| the worker died, or was away           | soon (`CRASH_PAUSE`)    | yes, but not in collecting        |
-| the worker failed and says: try again  | later (`FAILURE_PAUSE`) | no: a full disk is not theirs     |
-| the server has no room or time now     | later (`FAILURE_PAUSE`) | no                                |
+| thord was started again                | at once (`RESTART`)     | no                                |
+| the worker died, or was away           | soon (`CRASH`)          | yes, but not in collecting        |
+| the worker failed and says: try again  | later (`FAILURE`)       | no: a full disk is not theirs     |
+| the server has no room or time now     | later (`FAILURE`)       | no                                |
 | the worker failed for good             | none                    | yes, but not in collecting        |
 | the server will not serve the version  | none                    | yes                               |
 """
 
 import contextlib
-from collections.abc import Iterator
+import enum
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, WorkerUnavailableError
 
-CRASH_PAUSE = 0.5
-FAILURE_PAUSE = 5.0
-"""Seconds before another attempt after a crash, and after a failure that may pass (a full disk); each doubles."""
+
+class Cause(enum.Enum):
+    """What cut a step short."""
+
+    RESTART = "restart"
+    CRASH = "crash"
+    FAILURE = "failure"
+    """One that may pass, as a full disk."""
+
+
+FIRST_PAUSES: Mapping[Cause, float] = MappingProxyType({Cause.RESTART: 0.0, Cause.CRASH: 0.5, Cause.FAILURE: 5.0})
+"""Seconds before another attempt; each further attempt without progress waits twice as long."""
 LONGEST_PAUSE = 600.0
 """Seconds; ``supervision.max_attempts`` may be any number, and doubling it would wait for years."""
 
 
 class CutShortError(Exception):
-    """The step was cut short and may be tried again, after ``pause`` seconds or more."""
+    """The step was cut short and may be tried again, after the pause that its cause asks for."""
 
-    def __init__(self, why: str, *, pause: float, data_at_fault: bool) -> None:
+    def __init__(self, why: str, cause: Cause, *, data_at_fault: bool) -> None:
         super().__init__(why)
-        self.pause = pause
+        self.cause = cause
         self.data_at_fault = data_at_fault
 
 
@@ -51,10 +62,10 @@ def work_of_a_process(*, data_at_fault: bool = True) -> Iterator[None]:
     try:
         yield
     except (WorkerLostError, WorkerUnavailableError) as error:
-        raise CutShortError(str(error), pause=CRASH_PAUSE, data_at_fault=data_at_fault) from error
+        raise CutShortError(str(error), Cause.CRASH, data_at_fault=data_at_fault) from error
     except CommandFailedError as error:
         if error.retry:
-            raise CutShortError(str(error), pause=FAILURE_PAUSE, data_at_fault=False) from error
+            raise CutShortError(str(error), Cause.FAILURE, data_at_fault=False) from error
         raise FailedError(str(error), data_at_fault=data_at_fault, diverged=error.diverged) from error
 
 

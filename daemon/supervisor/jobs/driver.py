@@ -5,14 +5,14 @@ is cut short is tried again, as `attempts` says; one that fails ends the job.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Generic, TypeVar
 
 import structlog
 
 from daemon import background, log
 from daemon.supervisor.jobs import attempts
-from daemon.supervisor.jobs.attempts import CutShortError, FailedError
+from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause, CutShortError, FailedError
 from daemon.supervisor.jobs.queue import Ending, J, JobQueue, JobSteps
 from daemon.supervisor.store.degradations import Degradations
 
@@ -30,6 +30,7 @@ class Driver(Generic[J, _Request]):
         degradations: is told of what delays or stops jobs.
         changed: is called with the job before each step.
         ended: is called with a job that has ended.
+        first_pauses: seconds before another attempt, by what cut the last one short.
 
     Attributes:
         current: the job under way.
@@ -44,6 +45,7 @@ class Driver(Generic[J, _Request]):
         *,
         changed: Callable[[J], None],
         ended: Callable[[J], None],
+        first_pauses: Mapping[Cause, float] = FIRST_PAUSES,
     ) -> None:
         self.current: J | None = None
         self._queue = queue
@@ -52,6 +54,7 @@ class Driver(Generic[J, _Request]):
         self._degradations = degradations
         self._changed = changed
         self._ended = ended
+        self._first_pauses = first_pauses
         self._drive_task: asyncio.Task[None] | None = None
         self._step_task: asyncio.Task[J] | None = None
 
@@ -94,7 +97,7 @@ class Driver(Generic[J, _Request]):
 
     async def _resume(self, job: J) -> None:
         if job.has_begun:
-            cut_short = CutShortError("thord was started again", pause=0.0, data_at_fault=False)
+            cut_short = CutShortError("thord was started again", Cause.RESTART, data_at_fault=False)
             job = await self._try_again(job, cut_short)
         await self._drive(job)
 
@@ -142,7 +145,8 @@ class Driver(Generic[J, _Request]):
         if job.attempts_without_progress >= limit:
             why = f"{job.state} got no further in {limit} attempts; the last one: {cut_short}"
             return await self._queue.finish(job, Ending(why, data_at_fault=cut_short.data_at_fault))
-        if pause := attempts.pause_seconds(cut_short.pause, job.attempts_without_progress):
+        first = self._first_pauses[cut_short.cause]
+        if pause := attempts.pause_seconds(first, job.attempts_without_progress):
             kind = self._steps.kind
             self._degradations.begin(kind, f"{kind} {job.id}: {cut_short}; it will be tried again")
             await asyncio.sleep(pause)

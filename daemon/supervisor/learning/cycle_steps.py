@@ -19,8 +19,7 @@ from daemon.cycle import CycleEvent, CycleState
 from daemon.messages import Collect, Collected, Evaluate, FromWorker, PhaseProgress, Train, Trained, TrainProgress
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.requests import IntakeRequests
-from daemon.supervisor.jobs import attempts
-from daemon.supervisor.jobs.attempts import CutShortError, FailedError, work_of_a_process
+from daemon.supervisor.jobs.attempts import Cause, CutShortError, FailedError, work_of_a_process
 from daemon.supervisor.learning import candidates, versions
 from daemon.supervisor.learning.cycle_queue import CycleQueue
 from daemon.supervisor.learning.evaluations import Evaluations
@@ -215,7 +214,7 @@ class CycleSteps:
         except IncumbentChangedError as error:
             _logger.info("the candidate is judged again", why=str(error))
         except NotNowError as error:
-            raise CutShortError(str(error), pause=attempts.FAILURE_PAUSE, data_at_fault=False) from error
+            raise CutShortError(str(error), Cause.FAILURE, data_at_fault=False) from error
         except RefusedError as error:
             raise FailedError(f"version {name_or_null(cycle.version)} cannot be served: {error}") from error
         finally:

@@ -5,7 +5,7 @@ a cycle, however it came, the intake is told what becomes of the conversations, 
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from pydantic import JsonValue
 
@@ -14,6 +14,7 @@ from daemon.cycle import CycleState
 from daemon.messages import Beat
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.requests import IntakeRequests
+from daemon.supervisor.jobs.attempts import Cause
 from daemon.supervisor.jobs.driver import Driver
 from daemon.supervisor.learning.cycle_queue import CycleQueue
 from daemon.supervisor.learning.cycle_steps import CycleSteps
@@ -49,13 +50,16 @@ class Cycles:
         paths: Paths,
         tables: Callable[[], Tables],
         degradations: Degradations,
+        *,
+        first_pauses: Mapping[Cause, float],
+        intake_pause: float,
     ) -> None:
         self._on_end: list[Callable[[Cycle], None]] = []
         self._store = store
         self._recovered = False
         self._watch = CycleWatch(lambda: workers.slowed_to("trainer") or workers.slowed_to("evaluator"))
         workers.subscribe(lambda _, message: self._watch.beaten() if isinstance(message, Beat) else None)
-        intake = IntakeRequests(workers)
+        intake = IntakeRequests(workers, intake_pause)
         self._settling = Settling(store, intake, degradations)
         self._queue = CycleQueue(store, degradations)
         self.steps = CycleSteps(
@@ -78,6 +82,7 @@ class Cycles:
             degradations,
             changed=self._watch.tell,
             ended=self._ended,
+            first_pauses=first_pauses,
         )
 
     @property

@@ -1,12 +1,13 @@
 """Everything about cycles and versions, put together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from control.paths import Paths
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.scans import Scans
+from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause
 from daemon.supervisor.learning import versions
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluations import Evaluations
@@ -40,9 +41,26 @@ class Learning:
 
     @classmethod
     async def open(
-        cls, paths: Paths, tables: Callable[[], Tables], workers: Workers, degradations: Degradations
+        cls,
+        paths: Paths,
+        tables: Callable[[], Tables],
+        workers: Workers,
+        degradations: Degradations,
+        *,
+        first_pauses: Mapping[Cause, float] = FIRST_PAUSES,
+        intake_pause: float = 5.0,
+        clock_seconds: float = 60.0,
     ) -> "Learning":
-        """Open the store and put the parts together. ``tables`` gives the settings as they are now.
+        """Open the store and put the parts together.
+
+        Args:
+            paths: where everything is.
+            tables: gives the settings as they are now.
+            workers: the processes that do the work.
+            degradations: is told what is wrong.
+            first_pauses: seconds before another attempt at a step of a cycle, by what cut the last one short.
+            intake_pause: seconds before an intake that is away is asked again.
+            clock_seconds: the time between two looks at the clock, which may have been set meanwhile.
 
         Raises:
             StoreDamagedError: the database cannot be used; the message says what to do.
@@ -51,8 +69,18 @@ class Learning:
         store = await Store.open(paths.database, paths.backups)
         promotion = Promotion(store, workers, paths, tables, degradations)
         evaluations = Evaluations(store, workers, promotion)
-        cycles = Cycles(store, workers, promotion, evaluations, paths, tables, degradations)
-        schedule = Schedule(store, cycles, workers, paths, tables, degradations)
+        cycles = Cycles(
+            store,
+            workers,
+            promotion,
+            evaluations,
+            paths,
+            tables,
+            degradations,
+            first_pauses=first_pauses,
+            intake_pause=intake_pause,
+        )
+        schedule = Schedule(store, cycles, workers, paths, tables, degradations, clock_seconds=clock_seconds)
         retention = Retention(store, VersionsInUse(promotion, cycles, evaluations), paths, tables)
         cycles.steps.before_training = retention.make_room
         cycles.on_end(lambda _: retention.begin())

@@ -33,9 +33,6 @@ PAUSE = "schedule.pause"
 NIGHT = "30 3 * * *"
 """When databases are copied, local time."""
 
-CLOCK_SECONDS = 60.0
-"""How often the clock is looked at: it may have been set, or stood still for the scheduler while the machine slept."""
-
 BACKUP_AFTER_START = datetime.timedelta(minutes=1)
 """A copy that was missed while thord was down is made up for this long after the start."""
 
@@ -67,6 +64,10 @@ def enough_is_new(new: int, left: int, threshold: int, minimum: int) -> bool:
 class Schedule:
     """Starts cycles when they are due, and copies the databases at night.
 
+    Args:
+        clock_seconds: the time between two looks at the clock: it may have been set, or stood still for the scheduler
+            while the machine slept.
+
     Attributes:
         next_at: when the next scheduled cycle is due; it may have passed while a cycle is under way.
         paused: while it is, no cycle starts by the clock or because enough is new. By hand they do.
@@ -81,6 +82,8 @@ class Schedule:
         paths: Paths,
         tables: Callable[[], Tables],
         degradations: Degradations,
+        *,
+        clock_seconds: float,
         clock: Callable[[], datetime.datetime] = time_of_day,
     ) -> None:
         self.next_at: datetime.datetime | None = None
@@ -92,6 +95,7 @@ class Schedule:
         self._tables = tables
         self._degradations = degradations
         self._clock = clock
+        self._clock_seconds = clock_seconds
         self._owed = False
         self._left = 0
         self._new = 0
@@ -170,7 +174,7 @@ class Schedule:
     async def _watch_clock(self) -> None:
         """What is due by the clock as it is now is done now; a clock that was ahead once holds nothing up."""
         while True:
-            await asyncio.sleep(CLOCK_SECONDS)
+            await asyncio.sleep(self._clock_seconds)
             if self._counts_from is None or self._clock() >= self._counts_from:
                 self._scheduler.wakeup()
                 continue

@@ -7,7 +7,7 @@ from daemon.cycle import CycleState
 from daemon.messages import Settle
 from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError
-from daemon.supervisor.store.degradations import FIRST_PAUSE, LONGEST_PAUSE, Degradations, retry_until_stored
+from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import Store
 
@@ -53,11 +53,10 @@ class Settling:
     async def _settle(self, cycle: Cycle) -> None:
         learned = cycle.state is CycleState.PROMOTED
         command = Settle(cycle=cycle.id, learned=learned, count_try=cycle.data_at_fault, why=cycle.outcome or "")
-        pause = FIRST_PAUSE
+        pauses = self._degradations.pauses()
         while (complaint := await self._complaint(command)) is not None:
             self._degradations.begin("settling", f"cycle {cycle.id} is not settled: {complaint}; trying again")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(next(pauses))
         self._degradations.end("settling")
         await retry_until_stored(lambda: self._store.update(cycle.id, settled=True), self._degradations)
 

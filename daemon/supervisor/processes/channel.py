@@ -28,7 +28,6 @@ _READ_AT_ONCE = 1 << 15
 """Bytes taken from one connection before others get their turn."""
 _MAX_HELLO = 4096
 _MAX_STRANGERS = 32
-_HELLO_SECONDS = 10.0
 _MAX_UNSENT = 4 * MAX_LINE
 
 
@@ -38,15 +37,18 @@ class ChannelServer:
     Args:
         on_hello: a worker proved itself; takes its connection.
         on_message: called for each later message.
+        hello_seconds: a connection that has not proved itself by then is closed.
     """
 
     def __init__(
         self,
         on_hello: "Callable[[Connection], None]",
         on_message: "Callable[[Connection, FromWorker], None]",
+        hello_seconds: float = 10.0,
     ) -> None:
         self._on_hello = on_hello
         self._on_message = on_message
+        self.hello_seconds = hello_seconds
         self._tokens: dict[WorkerName, str] = {}
         self._strangers: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -132,8 +134,8 @@ class Connection(asyncio.BufferedProtocol):
         if not self._channel.admit(self):
             self._refuse("too many connections without a hello")
             return
-        loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(_HELLO_SECONDS, self._refuse, f"no hello within {_HELLO_SECONDS:.0f} s")
+        loop, seconds = asyncio.get_running_loop(), self._channel.hello_seconds
+        self._patience = loop.call_later(seconds, self._refuse, f"no hello within {seconds:g} s")
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Where the next bytes go."""

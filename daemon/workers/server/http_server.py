@@ -39,8 +39,8 @@ class HttpProtocol(BoundedProtocol):
 class ApiServer(uvicorn.Server):
     """Serves until `stop`. Whoever runs it keeps its signals."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(configuration(app, HttpProtocol, KEEP_ALIVE_SECONDS))
+    def __init__(self, app: ASGIApp, protocol: type[HttpProtocol] = HttpProtocol) -> None:
+        super().__init__(configuration(app, protocol, KEEP_ALIVE_SECONDS))
         self._told_to_stop = asyncio.Event()
         self._grace_seconds = 0.0
 

@@ -44,6 +44,7 @@ from daemon.messages import (
     WorkerName,
 )
 from daemon.settings.sections import DataSettings, SupervisionSettings, Tables
+from daemon.supervisor.jobs.attempts import Cause
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.processes.answers import accepted
 from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
@@ -381,10 +382,20 @@ class StandIns:
 
 
 @contextlib.asynccontextmanager
-async def learning(workers: StandIns, settings: Tables | Callable[[], Tables] | None = None):
+async def learning(
+    workers: StandIns, settings: Tables | Callable[[], Tables] | None = None, clock_seconds: float = 60.0
+):
     """Store, swap, driver and schedule around the stand-ins, recovered and running."""
     chosen = settings or tables()
-    it = await Learning.open(workers.paths, chosen if callable(chosen) else lambda: chosen, workers, Degradations())
+    it = await Learning.open(
+        workers.paths,
+        chosen if callable(chosen) else lambda: chosen,
+        workers,
+        Degradations(first_pause=0.01),
+        first_pauses=dict.fromkeys(Cause, 0.001),
+        intake_pause=0.01,
+        clock_seconds=clock_seconds,
+    )
     await it.recover()
     try:
         yield it

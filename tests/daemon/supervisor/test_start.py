@@ -105,8 +105,7 @@ def test_sockets_listen_with_the_right_modes_and_leave_no_file(paths: Paths) -> 
     assert not [file for file in paths.run.iterdir() if file.is_socket()]
 
 
-def test_a_stale_socket_is_replaced_and_a_live_one_is_not(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "_HANDOVER_SECONDS", 0.1)
+def test_a_stale_socket_is_replaced_and_a_live_one_is_not(paths: Paths) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(paths.control_socket))
         bound(paths).close(paths)  # it never listened: stale
@@ -114,7 +113,7 @@ def test_a_stale_socket_is_replaced_and_a_live_one_is_not(paths: Paths, monkeypa
         other_live.bind(str(paths.control_socket))
         other_live.listen(100)
         with pytest.raises(StartError, match=r"control\.sock is in use"):
-            bound(paths)
+            sockets.bind(paths, ApiSettings(port=0), handover_seconds=0.1)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(paths.control_socket))  # untouched
         other_live.close()

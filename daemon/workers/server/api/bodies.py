@@ -12,20 +12,17 @@ from starlette.requests import ClientDisconnect
 from daemon.workers.server.api.schemas import RequestBody
 from daemon.workers.server.errors import ApiError
 
-BODY_SECONDS = 60.0
-"""A body that has not arrived by then is given up."""
-
 B = TypeVar("B", bound=RequestBody)
 
 
-async def read(request: Request, schema: type[B], limit: int) -> B:
+async def read(request: Request, schema: type[B], limit: int, seconds: float = 60.0) -> B:
     """The body as ``schema``. Fields that mean nothing are named in ``request.state.ignored``.
 
     Raises:
-        ApiError: 400 not JSON, not of this schema, or a field asks for what cannot be done; 408 too slow; 413 over
-            ``limit`` bytes.
+        ApiError: 400 not JSON, not of this schema, or a field asks for what cannot be done; 408 it did not arrive
+            within ``seconds``; 413 over ``limit`` bytes.
     """
-    data = await _bytes(request, limit)
+    data = await _bytes(request, limit, seconds)
     try:
         body = schema.model_validate_json(data)
     except ValidationError as error:
@@ -53,21 +50,21 @@ def _spelled_out(part: JsonValue, definitions: dict[str, JsonValue]) -> JsonValu
     return {key: _spelled_out(each, definitions) for key, each in part.items()}
 
 
-async def _bytes(request: Request, limit: int) -> bytes:
+async def _bytes(request: Request, limit: int, seconds: float) -> bytes:
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated[:20]) > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for part in request.stream():
                 size += len(part)
                 if size > limit:
                     raise _too_large(limit)
                 parts.append(part)
     except TimeoutError:
-        message = f"the request's body did not arrive within {BODY_SECONDS:.0f} seconds"
+        message = f"the request's body did not arrive within {seconds:g} seconds"
         raise ApiError(408, "body_timeout", message, close=True) from None
     except ClientDisconnect:
         raise ApiError(400, "disconnected", "the client went away in the middle of its request", close=True) from None

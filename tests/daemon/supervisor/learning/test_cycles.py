@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from control.paths import Paths, at_home
 from daemon.cycle import CycleState
 from daemon.messages import Collect, Evaluate, Settle, Train, WorkerName
-from daemon.supervisor.intake import requests
 from daemon.supervisor.jobs import attempts
 from daemon.supervisor.learning import candidates
 from daemon.supervisor.learning.cycles import NotCancellableError
 from daemon.supervisor.store import cycle_store
-from daemon.supervisor.store import degradations as troubles_module
 from daemon.supervisor.store.records import Cycle, CycleRequest
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError
 from daemon.workers.intake.ledger.database import open_database
@@ -25,14 +23,6 @@ from engine import artifacts
 from engine.manifest import verify
 from engine.variation import Variation
 from tests.daemon.supervisor.stand_ins import STEPS, Ledger, Script, StandIns, ended, learning, live, settled, tables
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "CRASH_PAUSE", 0.001)
-    monkeypatch.setattr(attempts, "FAILURE_PAUSE", 0.001)
-    monkeypatch.setattr(requests, "PAUSE", 0.01)
-    monkeypatch.setattr(troubles_module, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

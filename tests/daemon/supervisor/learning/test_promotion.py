@@ -19,16 +19,10 @@ from daemon.supervisor.learning.promotion import (
 )
 from daemon.supervisor.learning.way_back import DEATH_WINDOW, DEATHS, gives_up
 from daemon.supervisor.processes.ports import WorkerLostError
-from daemon.supervisor.store import degradations as troubles_module
 from daemon.supervisor.store.store import NoSuchRecordError, StoreUnavailableError
 from engine import artifacts
 from engine.manifest import verify
 from tests.daemon.supervisor.stand_ins import Script, StandIns, learning, live, publish, tables
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(troubles_module, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from control.paths import at_home
 from daemon.cycle import CycleState
 from daemon.messages import Counts
 from daemon.settings.sections import ScheduleSettings, Tables
-from daemon.supervisor.learning import schedule
 from daemon.supervisor.learning.schedule import LAST_BACKUP, LAST_RUN, enough_is_new, next_run
 from daemon.supervisor.store.records import CycleRequest
 from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, settled, tables
@@ -196,13 +195,11 @@ async def test_a_clock_that_was_ahead_holds_no_cycle_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_clock_that_is_set_while_it_runs_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "CLOCK_SECONDS", 0.01)
+async def test_a_clock_that_is_set_while_it_runs_is_followed(tmp_path: Path) -> None:
     set_by = datetime.timedelta()
-    monkeypatch.setattr(schedule, "time_of_day", lambda: datetime.datetime.now(datetime.UTC) + set_by)
     workers = StandIns(at_home(tmp_path))
-    async with learning(workers, minutes(30)) as it:
-        it.schedule._clock = schedule.time_of_day
+    async with learning(workers, minutes(30), clock_seconds=0.01) as it:
+        it.schedule._clock = lambda: datetime.datetime.now(datetime.UTC) + set_by
         before = it.schedule.next_at
         assert before is not None
         set_by = datetime.timedelta(days=-10)
@@ -214,12 +211,11 @@ async def test_a_clock_that_is_set_while_it_runs_is_followed(tmp_path: Path, mon
 
 
 @pytest.mark.anyio
-async def test_after_the_machine_slept_what_came_due_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_the_machine_slept_what_came_due_runs(tmp_path: Path) -> None:
     """The scheduler's own alarm goes by a clock that stands still meanwhile."""
-    monkeypatch.setattr(schedule, "CLOCK_SECONDS", 0.01)
     workers = StandIns(at_home(tmp_path))
     workers.ledger.add(5)
-    async with learning(workers, minutes(0.002)) as it:
+    async with learning(workers, minutes(0.002), clock_seconds=0.01) as it:
         it.schedule._scheduler._stop_timer()
         cycle = await cycle_of(it)
         assert cycle.reason == "schedule"

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.messages import MAX_LINE, PROTOCOL, Beat, FromWorker, Hello, Ready, Stop, encode
-from daemon.supervisor.processes import channel as channel_module
 from daemon.supervisor.processes.channel import ChannelServer, Connection
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -19,11 +18,13 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class House:
     """A channel on a real socket, and what came through it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hello_seconds: float) -> None:
         self.path = str(folder / "channel.sock")
         self.hellos: list[Connection] = []
         self.messages: list[FromWorker] = []
-        self.channel = ChannelServer(self.hellos.append, lambda _, message: self.messages.append(message))
+        self.channel = ChannelServer(
+            self.hellos.append, lambda _, message: self.messages.append(message), hello_seconds
+        )
 
     async def connect(self) -> Streams:
         return await asyncio.open_unix_connection(self.path)
@@ -40,11 +41,11 @@ class House:
                 await asyncio.sleep(0.001)
 
 
-def with_house(folder: Path, scenario: Callable[[House], Awaitable[None]]) -> None:
+def with_house(folder: Path, scenario: Callable[[House], Awaitable[None]], hello_seconds: float = 10.0) -> None:
     import socket
 
     async def run() -> None:
-        house = House(folder)
+        house = House(folder, hello_seconds)
         Path(house.path).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(house.path)
@@ -147,11 +148,7 @@ def test_lines_may_be_as_long_as_the_protocol_says_and_no_longer(tmp_path: Path)
     with_house(tmp_path, scenario)
 
 
-def test_strangers_that_say_nothing_are_limited_in_number_and_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(channel_module, "_HELLO_SECONDS", 0.2)
-
+def test_strangers_that_say_nothing_are_limited_in_number_and_time(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         silent = [await house.connect() for _ in range(40)]
         closed = await asyncio.gather(*(is_closed(streams) for streams in silent))
@@ -160,7 +157,7 @@ def test_strangers_that_say_nothing_are_limited_in_number_and_time(
         await house.until(lambda: house.hellos)
         writer.close()
 
-    with_house(tmp_path, scenario)
+    with_house(tmp_path, scenario, hello_seconds=0.2)
 
 
 def test_a_reader_that_does_not_read_is_given_up(tmp_path: Path) -> None:

@@ -26,8 +26,6 @@ from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
 from engine.inference.requests import GenerationParams, PromptTooLongError
 
-_QUEUE_PAUSE = 0.1
-
 
 def router(service: InferenceService) -> APIRouter:
     """Make the router with the route of this module."""
@@ -62,7 +60,9 @@ class _Embedded:
     tokens: int
 
 
-async def _embedded(service: InferenceService, http: Request, prompts: list[list[int]], model: str | None) -> _Embedded:
+async def _embedded(
+    service: InferenceService, http: Request, prompts: list[list[int]], model: str | None, *, queue_pause: float = 0.1
+) -> _Embedded:
     """Embed many texts, as many at once as the engine has rows, so that others have their turn between them.
 
     Vectors of two versions are not comparable. Where the one that began goes out of memory, another begins anew.
@@ -78,7 +78,7 @@ async def _embedded(service: InferenceService, http: Request, prompts: list[list
         try:
             for start in range(0, len(prompts), service.rows):
                 texts = prompts[start : start + service.rows]
-                answer = await _asked(service, http, texts, version, deadline, patient=start > 0)
+                answer = await _asked(service, http, texts, version, deadline, queue_pause if start else None)
                 try:
                     sums += [result.hidden_sums for result in await answer.whole()]
                 finally:
@@ -100,10 +100,9 @@ async def _asked(
     prompts: list[list[int]],
     version: int | None,
     deadline: float,
-    *,
-    patient: bool,
+    queue_pause: float | None,
 ) -> PendingAnswer:
-    """Some texts on their way; ``patient``: they wait for room in the queue, as others of the request are answered."""
+    """Some texts on their way. Where the queue is full they try again after a pause, or, without one, are refused."""
     while True:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
@@ -112,9 +111,9 @@ async def _asked(
             params = GenerationParams(0, sum_hidden=True)
             return service.ask(http, prompts, params, model=None, param="input", pin=version, seconds=seconds)
         except ApiError as error:
-            if error.code != "queue_full" or not patient:
+            if error.code != "queue_full" or queue_pause is None:
                 raise
-        await asyncio.sleep(_QUEUE_PAUSE)
+        await asyncio.sleep(queue_pause)
 
 
 def _written(body: EmbeddingBody, embedded: _Embedded) -> dict[str, JsonValue]:

@@ -337,16 +337,14 @@ def test_what_no_queue_could_ever_hold_is_not_told_to_come_again(start_server: S
 
 
 @pytest.mark.anyio
-async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
-
+async def test_a_body_that_does_not_come_is_given_up() -> None:
     async def receive() -> Message:
         await asyncio.Event().wait()
         raise AssertionError
 
     async def read() -> None:
         scope = {"type": "http", "method": "POST", "path": COMPLETIONS, "headers": [(b"content-length", b"9")]}
-        await bodies.read(Request(scope, receive), CompletionBody, limit=100)
+        await bodies.read(Request(scope, receive), CompletionBody, limit=100, seconds=0.05)
 
     with pytest.raises(ApiError) as refused:
         await read()
@@ -355,14 +353,15 @@ async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.anyio
-async def test_a_head_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HttpProtocol, "head_seconds", 0.05)
+async def test_a_head_that_does_not_come_is_given_up() -> None:
+    class Impatient(HttpProtocol):
+        head_seconds = 0.05
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("there is no request")
 
     async def scenario() -> bytes:
-        server = ApiServer(app)
+        server = ApiServer(app, Impatient)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             reader, writer = await asyncio.open_connection(*listening.getsockname())

@@ -48,13 +48,10 @@ class Service:
 
 
 def embed(service: Service, texts: int = 5, model: str | None = None) -> list[list[float]]:
-    found = asyncio.run(embeddings._embedded(service, None, [[number] for number in range(texts)], model))
+    found = asyncio.run(
+        embeddings._embedded(service, None, [[number] for number in range(texts)], model, queue_pause=0.0)
+    )
     return found.sums
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embeddings, "_QUEUE_PAUSE", 0.0)
 
 
 def test_every_part_is_by_the_version_of_the_first() -> None:
