@@ -1,21 +1,14 @@
-"""Stand-ins for the worker processes, and a way to kill the supervisor's side at any moment of their work.
+"""Stand-ins for the worker processes.
 
 What real workers keep on disk (ledger, checkpoints, published versions) is kept on disk here too, so a life that ends
-by SIGKILL and the next one see what they would see. A life runs in a fork of the test.
+by SIGKILL (`lives`) and the next one see what they would see.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-import io
 import itertools
-import json
-import os
-import signal
-import sys
-import traceback
-from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from control.paths import Paths
 from daemon.messages import (
@@ -48,10 +41,10 @@ from daemon.supervisor.jobs.attempts import Cause
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.processes.answers import accepted
 from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
-from daemon.supervisor.store.database import Database
 from daemon.supervisor.store.degradations import Degradations
 from engine import artifacts
 from engine.manifest import VersionManifest, verify
+from tests.daemon.supervisor.ledger_stand_in import Ledger, write_whole
 
 STEPS = 6
 LOSS: Mapping[str, float] = {"loss": 1.0}
@@ -69,13 +62,6 @@ def tables(*, minimum: int = 3, attempts: int = 3, threshold: int = 0, interval_
             ),
         }
     )
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that a kill leaves the old one or the new one."""
-    draft = file.with_suffix(".tmp")
-    draft.write_text(text)
-    draft.rename(file)
 
 
 def publish(
@@ -102,68 +88,6 @@ def publish(
         )
         (draft / "manifest.json").write_text(manifest.model_dump_json())
     return manifest
-
-
-class Ledger:
-    """What the intake keeps: each conversation ``new``, assigned to a cycle, or ``learned``; and how often tried."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def _load(self) -> dict[str, dict[str, list[int] | int]]:
-        return json.loads(self._file.read_text()) if self._file.exists() else {}
-
-    def _save(self, rows: dict[str, dict[str, list[int] | int]]) -> None:
-        write_whole(self._file, json.dumps(rows))
-
-    def add(self, how_many: int) -> None:
-        """New conversations come in."""
-        rows = self._load()
-        for _ in range(how_many):
-            rows[str(len(rows))] = {"cycle": 0, "learned_in": [], "tries": 0, "settled": []}
-        self._save(rows)
-
-    def collect(self, cycle: int, limit: int) -> int:
-        """Assign; the same again changes nothing."""
-        rows = self._load()
-        mine = [row for row in rows.values() if row["cycle"] == cycle]
-        if not mine:
-            mine = [row for row in rows.values() if row["cycle"] == 0 and not row["learned_in"]][:limit]
-            for row in mine:
-                row["cycle"] = cycle
-            self._save(rows)
-        return len(mine)
-
-    def settle(self, command: Settle) -> None:
-        """Give final states; the same again changes nothing."""
-        rows = self._load()
-        for row in rows.values():
-            if row["cycle"] == command.cycle:
-                row["cycle"] = 0
-                if command.learned:
-                    row["learned_in"].append(command.cycle)
-                row["tries"] += command.count_try
-        self._save(rows)
-
-    @property
-    def learned(self) -> list[list[int]]:
-        """For each conversation, the cycles that learned it."""
-        return [row["learned_in"] for row in self._load().values()]
-
-    @property
-    def assigned(self) -> int:
-        """How many some cycle holds."""
-        return sum(row["cycle"] != 0 for row in self._load().values())
-
-    @property
-    def new(self) -> int:
-        """How many wait to be learned."""
-        return sum(row["cycle"] == 0 and not row["learned_in"] for row in self._load().values())
-
-    @property
-    def tries(self) -> list[int]:
-        """For each conversation, how often it was tried in vain."""
-        return [row["tries"] for row in self._load().values()]
 
 
 @dataclasses.dataclass
@@ -381,6 +305,13 @@ class StandIns:
         )
 
 
+def with_conversations(paths: Paths, script: Script | None = None, *, conversations: int = 5) -> StandIns:
+    """Stand-ins whose ledger has new conversations."""
+    it = StandIns(paths, script)
+    it.ledger.add(conversations)
+    return it
+
+
 @contextlib.asynccontextmanager
 async def learning(
     workers: StandIns, settings: Tables | Callable[[], Tables] | None = None, clock_seconds: float = 60.0
@@ -414,53 +345,3 @@ async def settled(it: Learning) -> None:
     """Wait until the intake has settled every cycle that ended."""
     while await it.store.unsettled_cycles():
         await asyncio.sleep(0.002)
-
-
-def live(life: Callable[[Callable[[str], None]], Coroutine[None, None, None]], kill_at: int | None) -> list[str] | None:
-    """Run a life in a fork, killed by SIGKILL at the moment of that number.
-
-    Returns:
-        The moments it went through, or null where it was killed.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _live_and_die(life, kill_at, writer)
-    os.close(writer)
-    with os.fdopen(reader) as lines:
-        told = lines.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return None
-    assert os.waitstatus_to_exitcode(status) == 0, told
-    return told.splitlines()
-
-
-def _live_and_die(life: Callable[[Callable[[str], None]], Coroutine[None, None, None]], kill_at: int | None, out: int):
-    moments: list[str] = []
-
-    def moment(name: str) -> None:
-        if len(moments) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        moments.append(name)
-
-    plain = Database.transaction
-
-    @contextlib.contextmanager
-    def transaction(database: Database):
-        moment("before transaction")
-        with plain(database):
-            yield
-            moment("before commit")
-        moment("after commit")
-
-    sys.stdout = sys.stderr = io.StringIO()  # what is logged may not fail when the disk does
-    try:
-        Database.transaction = transaction
-        asyncio.run(asyncio.wait_for(life(moment), 10))
-        os.write(out, "\n".join(moments).encode())
-        os._exit(0)
-    except BaseException:
-        os.write(out, f"{traceback.format_exc()}\nmoments: {moments}\n{sys.stdout.getvalue()}".encode())
-        os._exit(1)

@@ -3,16 +3,14 @@
 import json
 import math
 import shutil
-import threading
 from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import artifacts, version
+from engine import version
 from engine.artifacts import ArtifactError
-from engine.config.training import TrainingSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
 from engine.data.samples import Dialogue, Message
@@ -20,12 +18,9 @@ from engine.device import Placement
 from engine.manifest import verify
 from engine.models import registry
 from engine.tokenizers.base import END
-from engine.training import average, checkpoint, dataset, microbatch, run
+from engine.training import run
 from engine.training.checkpoint import Checkpoints
-from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.objectives.language import MaskedCrossEntropy
-from engine.training.optimizers.adamw import AdamW
-from engine.training.reporting.reporter import Stopped
 from engine.training.spec import RunRecord
 
 CPU = Placement(torch.device("cpu"), torch.float32)
@@ -116,28 +111,6 @@ def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(
         )
 
 
-def test_validation_conversations_are_never_trained_on(places, plan, conversations, recording):
-    run.learn(plan(max_steps=1), places, recording())
-    held = dataset.chosen_to_validate(places.snapshot, 0.2)
-    assert 0.1 < len(held) / len(conversations) < 0.3
-    train, validation = (shard.read(places.folder / "data" / part) for part in ("train", "validation"))
-    assert len(train) + len(validation) == len(conversations)
-    assert len(validation) == len(held)
-    fewer = write_snapshot(places, conversations[::2])
-    assert dataset.chosen_to_validate(fewer.snapshot, 0.2) <= held
-
-
-def test_copies_are_trained_on_and_not_validated_with(places, plan, conversations, recording, tmp_path):
-    run.learn(plan(max_steps=1), places, recording())
-    again = replace(places, folder=tmp_path / "again", target=tmp_path / "again-version")
-    run.learn(plan(max_steps=1, augmented_copies=2), again, recording())
-    sizes = [
-        [len(shard.read(one.folder / "data" / part)) for part in ("train", "validation")] for one in (places, again)
-    ]
-    assert 1.5 * sizes[0][0] < sizes[1][0] <= 3 * sizes[0][0]
-    assert sizes[1][1] == sizes[0][1]
-
-
 def test_fine_tuning_goes_on_from_the_base(places, plan, recording, conversations):
     first = recording()
     run.learn(plan(), places, first)
@@ -162,178 +135,6 @@ def test_a_damaged_base_is_named(places, plan, recording):
                        target=places.target.with_name("000002"))  # fmt: skip
     with pytest.raises(ArtifactError, match="safetensors: sha256"):
         run.learn(plan(version=2, base=1), places_2, recording())
-
-
-class Poisoned(MaskedCrossEntropy):
-    """NaN in the gradient at the calls given."""
-
-    def __init__(self, calls):
-        super().__init__()
-        self.calls, self.call = calls, 0
-
-    def backward(self, model, batch, scale):
-        sums = super().backward(model, batch, scale)
-        if self.call in self.calls:
-            next(iter(model.parameters())).grad.view(-1)[0] = math.nan
-        self.call += 1
-        return sums
-
-
-@pytest.fixture
-def poison(monkeypatch):
-    def at(calls):
-        monkeypatch.setattr(run.objectives, "make", lambda *_: Poisoned(calls))
-
-    return at
-
-
-def test_a_step_with_nan_is_skipped(places, plan, recording, poison):
-    poison({10})
-    seen = recording()
-    manifest = run.learn(plan(gradient_accumulation=1), places, seen)
-    assert seen.stumbles == [(10, "skip")]
-    assert 11 not in [figures.step for figures in seen.figures]
-    assert math.isfinite(manifest.metrics["final_loss"])
-    version.load(places.target, CPU, check_finite=True)
-
-
-def test_a_row_of_them_goes_back_to_a_checkpoint_at_half_the_rate(places, plan, recording, poison):
-    poison({9, 10, 11})
-    seen = recording()
-    run.learn(plan(gradient_accumulation=1, max_bad_steps=3, schedule="constant", warmup_share=0.0), places, seen)
-    assert seen.stumbles == [(9, "skip"), (10, "skip"), (11, "roll back")]
-    assert [step for step, _ in seen.began] == [0, 9]
-    lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
-    events = [(line["step"], line["event"], line["bad_gradient_norm"]) for line in lines if "event" in line]
-    assert events == [(9, "skip", None), (10, "skip", None), (11, "roll back", None)]
-    assert {figures.learning_rate for figures in seen.figures[:9]} == {5e-3}
-    assert {figures.learning_rate for figures in seen.figures[9:]} == {2.5e-3}
-    assert [figures.step for figures in seen.figures[9:]] == list(range(10, seen.began[0][1] + 1))
-    version.load(places.target, CPU, check_finite=True)
-
-
-def test_a_run_that_stays_bad_is_given_up(places, plan, recording, poison):
-    poison(set(range(6, 1000)))
-    seen = recording()
-    with pytest.raises(DivergedError, match="learning_rate"):
-        run.learn(plan(gradient_accumulation=1, max_bad_steps=2), places, seen)
-    assert [action for _, action in seen.stumbles].count("roll back") == MAX_ROLL_BACKS
-    assert not places.target.exists()
-
-
-@pytest.fixture
-def late_copies(monkeypatch):
-    """Copies that are not taken before weights or averages have changed, or had a moment to."""
-    changed, copied, copy = threading.Event(), threading.Event(), checkpoint._copy
-
-    def late(*tensors):
-        changed.wait(0.2)
-        try:
-            return copy(*tensors)
-        finally:
-            copied.set()
-
-    def after_a_save(save):
-        def begin(*arguments):
-            changed.clear()
-            copied.clear()
-            save(*arguments)
-
-        return begin
-
-    def telling(change):
-        def tell(*arguments):
-            change(*arguments)
-            changed.set()
-            copied.wait(0.4)
-
-        return tell
-
-    monkeypatch.setattr(checkpoint, "_copy", late)
-    monkeypatch.setattr(Checkpoints, "save", after_a_save(Checkpoints.save))
-    for owner, name in ((AdamW, "step"), (average.Average, "follow"), (average.Average, "_swap")):
-        monkeypatch.setattr(owner, name, telling(getattr(owner, name)))
-
-
-def test_a_checkpoint_holds_the_state_of_its_step_however_late_it_is_copied(
-    places, plan, recording, poison, tmp_path, request
-):
-    """After an optimizer's step, and after one that is skipped, so that averages take the weights' place at once."""
-    poison({2})
-    settings = plan(
-        max_steps=4, gradient_accumulation=1, ema_decay=0.9, validate_every=1, checkpoint_every=1, keep_checkpoints=9
-    )
-    late = replace(places, folder=tmp_path / "late", target=tmp_path / "late-version")
-    run.learn(settings, places, recording())
-    request.getfixturevalue("late_copies")
-    run.learn(settings, late, recording())
-    kept = sorted((places.folder / "checkpoints").rglob("*.safetensors"))
-    assert len(kept) == 2 * 5
-    for file in kept:
-        assert artifacts.sha256_of(late.folder / file.relative_to(places.folder)) == artifacts.sha256_of(file), file
-
-
-class Cramped(MaskedCrossEntropy):
-    """From call ``since`` on there is memory for ``rows`` rows only."""
-
-    def __init__(self, since, rows, error):
-        super().__init__()
-        self.since, self.rows, self.error, self.call = since, rows, error, 0
-
-    def backward(self, model, batch, scale):
-        self.call += 1
-        if self.call > self.since and len(batch.tokens_BT) > self.rows:
-            raise self.error
-        return super().backward(model, batch, scale)
-
-
-ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
-
-
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), ALLOCATOR, MemoryError()])
-def test_without_memory_smaller_microbatches_give_the_same_losses(places, plan, recording, monkeypatch, error):
-    steady = plan(batch_size=8, gradient_accumulation=2, max_steps=8, precision="fp32", learning_rate=1e-3)
-    steady = steady.model_copy(update={"model": steady.model.model_copy(update={"dropout": 0.0})})
-    roomy, cramped = recording(), recording(stop_at=5)
-    elsewhere = replace(places, folder=places.folder / "roomy", target=places.target.with_name("000009"))
-    run.learn(steady, elsewhere, roomy)
-
-    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(7, 2, error))
-    with pytest.raises(Stopped):
-        run.learn(steady, places, cramped)
-    assert cramped.stumbles == [(3, "halve the microbatch")] * 2
-    resumed = recording()
-    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 2, error))
-    run.learn(steady, places, resumed)
-    assert resumed.stumbles == []  # the checkpoint remembers
-    ours = cramped.figures + resumed.figures
-    assert [figures.tokens for figures in ours] == [figures.tokens for figures in roomy.figures]
-    assert [f.loss for f in ours] == pytest.approx([f.loss for f in roomy.figures], rel=1e-4)
-    lines = [json.loads(line) for line in (places.folder / "metrics.jsonl").read_text().splitlines()]
-    events = [(line["step"], line["event"], line["bad_loss"]) for line in lines if "event" in line]
-    assert events == [(3, "halve the microbatch", None)] * 2
-
-
-@pytest.mark.parametrize("said", ["out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"])
-def test_memory_of_a_gpu_can_run_out_in_its_libraries_too(said):
-    error = RuntimeError(f"CUDA error: {said}")
-    microbatch.check_smaller_helps(error, 2, TrainingSettings())
-    with pytest.raises(torch.OutOfMemoryError, match=said):
-        microbatch.check_smaller_helps(error, 1, TrainingSettings())
-
-
-def test_without_memory_for_one_row_it_says_what_to_change(places, plan, recording, monkeypatch):
-    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 0, ALLOCATOR))
-    with pytest.raises(
-        torch.OutOfMemoryError, match=r"lower training\.sequence_length, or set training\.activation_checkpointing"
-    ):
-        run.learn(plan(), places, recording())
-
-
-def test_other_errors_of_torch_are_no_lack_of_memory(places, plan, recording, monkeypatch):
-    monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 0, RuntimeError("shapes differ")))
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        run.learn(plan(), places, recording())
 
 
 def test_a_checkpoint_each_epoch(places, plan, recording):
@@ -379,12 +180,6 @@ def test_staying_close_keeps_the_new_version_near_the_old(places, plan, recordin
     assert found[5.0] < 0.3 * found[1e-9]
 
 
-def test_nothing_supervised_is_said(places, plan, recording):
-    mute = [Dialogue(messages=(Message("user", f"{n}?"),)) for n in range(20)]
-    with pytest.raises(dataset.NothingToLearnError, match="no assistant turn"):
-        run.learn(plan(), write_snapshot(places, mute), recording())
-
-
 @pytest.mark.parametrize("checkpoints_before", [0, 3])
 def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
     places, plan, recording, monkeypatch, tmp_path, checkpoints_before
@@ -411,28 +206,6 @@ def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
     assert resumed.began[0][0] == (kept.progress.step if kept else 0)
     run.learn(plan(), quiet, recording())
     assert verify(places.target).sha256 == verify(quiet.target).sha256
-
-
-class Spiking(MaskedCrossEntropy):
-    """A loss far beyond what it was, and finite, at the calls given."""
-
-    def __init__(self, calls):
-        super().__init__()
-        self.calls, self.call = calls, 0
-
-    def backward(self, model, batch, scale):
-        sums = super().backward(model, batch, scale)
-        self.call += 1
-        return {name: value * (100 if self.call - 1 in self.calls else 1) for name, value in sums.items()}
-
-
-def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(places, plan, recording, monkeypatch):
-    monkeypatch.setattr(run.objectives, "make", lambda *_: Spiking({22, 25, 26}))
-    seen = recording()
-    run.learn(plan(gradient_accumulation=1, max_bad_steps=2, max_steps=30, early_stopping_patience=0), places, seen)
-    assert seen.stumbles == [(22, "skip"), (25, "skip"), (26, "roll back")]
-    assert [step for step, _ in seen.began] == [0, 24]
-    assert [figures.step for figures in seen.figures][-1] == 30
 
 
 def test_a_validation_that_is_no_number_is_in_no_record(places, plan, recording):

@@ -17,12 +17,13 @@ from daemon.supervisor.learning.promotion import (
     NotNowError,
     RefusedError,
 )
-from daemon.supervisor.learning.way_back import DEATH_WINDOW, DEATHS, gives_up
+from daemon.supervisor.learning.way_back import DEATHS
 from daemon.supervisor.processes.ports import WorkerLostError
 from daemon.supervisor.store.store import NoSuchRecordError, StoreUnavailableError
 from engine import artifacts
 from engine.manifest import verify
-from tests.daemon.supervisor.stand_ins import Script, StandIns, learning, live, publish, tables
+from tests.daemon.supervisor.lives import live
+from tests.daemon.supervisor.stand_ins import Script, StandIns, learning, publish, tables
 
 
 @pytest.fixture
@@ -328,20 +329,6 @@ async def test_a_lone_version_that_cannot_be_served_is_said_to_be_the_trouble(pa
             it.promotion.server_died()
         await until(it.degradations.reasons)
         assert "version 000001 cannot be served" in it.degradations.reasons()[0]
-
-
-@pytest.mark.parametrize(
-    ("deaths", "proven", "expected"),
-    [
-        ([], False, False),
-        ([100.0, 99.0], False, False),
-        ([100.0, 99.0, 98.0], False, True),
-        ([100.0, 99.0, 98.0], True, False),
-        ([100.0, 99.0, 100.0 - DEATH_WINDOW - 1], False, False),
-    ],
-)
-def test_when_to_go_back(deaths: list[float], proven: bool, expected: bool) -> None:
-    assert gives_up(deaths, 100.0, proven=proven) is expected
 
 
 # Killed between the steps --------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from daemon.supervisor.store.backup import KEEP, back_up
 from daemon.supervisor.store.records import CycleRequest
 from daemon.supervisor.store.schema import MIGRATIONS
 from daemon.supervisor.store.store import Store, StoreDamagedError, StoreUnavailableError
-from tests.daemon.supervisor.stand_ins import live
+from tests.daemon.supervisor.lives import live
 
 
 async def opened(folder: Path) -> Store:

@@ -1,0 +1,43 @@
+"""What of a snapshot is trained on and what is validated with."""
+
+from dataclasses import replace
+
+import pytest
+
+from engine.data import shard, snapshot
+from engine.data.samples import Dialogue, Message
+from engine.training import dataset, run
+
+
+def write_snapshot(places, conversations, name="snapshot-2"):
+    folder = places.snapshot.with_name(name)
+    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in conversations], [])
+    return replace(places, snapshot=folder)
+
+
+def test_validation_conversations_are_never_trained_on(places, plan, conversations, recording):
+    run.learn(plan(max_steps=1), places, recording())
+    held = dataset.chosen_to_validate(places.snapshot, 0.2)
+    assert 0.1 < len(held) / len(conversations) < 0.3
+    train, validation = (shard.read(places.folder / "data" / part) for part in ("train", "validation"))
+    assert len(train) + len(validation) == len(conversations)
+    assert len(validation) == len(held)
+    fewer = write_snapshot(places, conversations[::2])
+    assert dataset.chosen_to_validate(fewer.snapshot, 0.2) <= held
+
+
+def test_copies_are_trained_on_and_not_validated_with(places, plan, conversations, recording, tmp_path):
+    run.learn(plan(max_steps=1), places, recording())
+    again = replace(places, folder=tmp_path / "again", target=tmp_path / "again-version")
+    run.learn(plan(max_steps=1, augmented_copies=2), again, recording())
+    sizes = [
+        [len(shard.read(one.folder / "data" / part)) for part in ("train", "validation")] for one in (places, again)
+    ]
+    assert 1.5 * sizes[0][0] < sizes[1][0] <= 3 * sizes[0][0]
+    assert sizes[1][1] == sizes[0][1]
+
+
+def test_nothing_supervised_is_said(places, plan, recording):
+    mute = [Dialogue(messages=(Message("user", f"{n}?"),)) for n in range(20)]
+    with pytest.raises(dataset.NothingToLearnError, match="no assistant turn"):
+        run.learn(plan(), write_snapshot(places, mute), recording())
