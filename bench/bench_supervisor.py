@@ -1,9 +1,7 @@
 """The supervisor beside supervisord: memory, wake-ups, status, a killed child, a stop."""
 
-import http.client
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,18 +9,8 @@ from pathlib import Path
 import harness
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("thord")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self._path))
-
-
 def _status_times(path: Path, count: int) -> list[float]:
-    connection = _UnixConnection(path)
+    connection = harness.UnixConnection(path)
     times = []
     for _ in range(count):
         start = time.perf_counter()
@@ -37,7 +25,7 @@ def _peer_status_times(path: Path, count: int) -> list[float]:
     body = "<?xml version='1.0'?><methodCall><methodName>supervisor.getAllProcessInfo</methodName></methodCall>"
     times = []
     for _ in range(count):  # its server closes after each answer, so the connection is part of the round trip
-        connection = _UnixConnection(path)
+        connection = harness.UnixConnection(path)
         start = time.perf_counter()
         connection.request("POST", "/RPC2", body, {"Content-Type": "text/xml"})
         connection.getresponse().read()
@@ -48,7 +36,7 @@ def _peer_status_times(path: Path, count: int) -> list[float]:
 
 def _replaced_after(thord: harness.Thord, worker: str) -> float:
     """Seconds from SIGKILL of a worker to its successor's pid in the status."""
-    connection = _UnixConnection(thord.home / "run/control.sock")
+    connection = harness.UnixConnection(thord.home / "run/control.sock")
 
     def pid() -> int | None:
         connection.request("GET", "/v1/status")

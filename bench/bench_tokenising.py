@@ -5,9 +5,7 @@ file of any shape that thord learns from. Tokenizers are new in every round, so 
 """
 
 import argparse
-import ast
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -106,9 +104,7 @@ def _as_text(conversation: Conversation) -> str:
 
 def from_documentation() -> Iterator[Conversation]:
     """Runs of words from what Python's own library says of itself, in pairs."""
-    folder = Path(os.__file__).parent
-    files = [file for file in sorted(folder.rglob("*.py")) if not {"site-packages", "test"} & set(file.parts)]
-    words = [word for file in files for word in _documentation(file).split()]
+    words = [word for text in harness.documentation() for word in text.split()]
     runs = [" ".join(words[at : at + _WORDS]) for at in range(0, len(words), _WORDS)]
     for user, assistant in zip(runs[::2], runs[1::2], strict=False):
         yield Dialogue(messages=(Message("user", user), Message("assistant", assistant)))
@@ -120,15 +116,6 @@ def from_file(file: Path) -> Iterator[Conversation]:
         for item in read_known(stream, Limits()):
             if isinstance(item, Found):
                 yield item.sample
-
-
-def _documentation(file: Path) -> str:
-    try:
-        tree = ast.parse(file.read_bytes())
-    except SyntaxError:  # the library has files that are meant to be broken
-        return ""
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    return "\n".join(ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds))
 
 
 def main() -> None:

@@ -1,9 +1,12 @@
 """What the benchmarks share: a thord of their own, peers beside it, medians, and one table a run."""
 
+import ast
 import contextlib
+import http.client
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -18,13 +21,14 @@ _CHILDREN = 4
 
 
 class Thord:
-    """A thord in a home of its own, driven through thorctl."""
+    """A thord in a home of its own, driven through the thorctl in ``programs``."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, programs: Path = BIN) -> None:
         self.home = home
+        self._programs = programs
 
     def ctl(self, *words: str) -> str:
-        command = [BIN / "thorctl", "--home", self.home, *words]
+        command = [self._programs / "thorctl", "--home", self.home, *words]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def json(self, *words: str) -> dict[str, object]:
@@ -36,17 +40,30 @@ class Thord:
         return int(str(self.json("status")["pid"]))
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a socket in the file system."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("thord")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
 @contextlib.contextmanager
-def thord(*settings: str) -> Iterator[Thord]:
-    """Start one, stop it in the end."""
+def thord(*settings: str, checkout: Path | None = None) -> Iterator[Thord]:
+    """Start one, of this checkout or of another that is installed in a ``.venv`` of its own; stop it in the end."""
     home = Path(tempfile.mkdtemp(prefix="thord-bench-"))
-    service = Thord(home)
+    service = Thord(home, checkout.absolute() / ".venv/bin" if checkout else BIN)
     options = [word for setting in (*QUIET, *settings) for word in ("--set", setting)]
     try:
         service.ctl("start", "--profile", "tiny", *options)
         yield service
     finally:
-        subprocess.run([BIN / "thorctl", "--home", home, "stop"], check=False, stdout=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            service.ctl("stop")
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -72,13 +89,13 @@ def supervisord() -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0, pause: float = 0.01) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError("the benchmark waited in vain")
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -106,6 +123,18 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 median = statistics.median
+
+
+def documentation() -> Iterator[str]:
+    """What the modules, classes and functions of Python's own library say of themselves."""
+    folder = Path(os.__file__).parent
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for file in sorted(folder.rglob("*.py")):
+        if {"site-packages", "test"} & set(file.parts):
+            continue
+        with contextlib.suppress(SyntaxError):  # the library has files that are meant to be broken
+            nodes = ast.walk(ast.parse(file.read_bytes()))
+            yield from filter(None, (ast.get_docstring(node) for node in nodes if isinstance(node, kinds)))
 
 
 def resident_megabytes(pid: int) -> float:
