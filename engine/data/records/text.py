@@ -5,9 +5,10 @@ import unicodedata
 
 from engine.data.records.limits import FormatError
 
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS = bytes((*range(9), 11, 12, *range(14, 32), 127))
+_WITHOUT_CONTROLS = dict.fromkeys(_CONTROLS)
+_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_LINE_ENDS = re.compile("\r\n?")
 _BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
 _MARKS = 30
 _JOINER = "\u034f"
@@ -46,12 +47,20 @@ BINARIES: tuple[tuple[int, bytes, str], ...] = (
 
 def clean(text: str) -> str:
     """The normal form of what was said. Applying it twice changes nothing."""
-    text = _CONTROLS.sub("", text)
-    text = _LINE_ENDS.sub("\n", text)
-    text = _SURROGATES.sub("\ufffd", text)
-    text = _SYMBOLS.sub(_part_marks, text)
-    text = unicodedata.normalize("NFC", text)
-    return _SYMBOLS.sub(_part_marks, text).strip(_BLANKS)
+    if text.isascii():
+        raw = text.encode("ascii").translate(None, _CONTROLS)
+        return _with_line_feeds(raw.decode("ascii")).strip(_BLANKS)
+    if _UNFIT.search(text):
+        text = _SURROGATES.sub("\ufffd", _with_line_feeds(text.translate(_WITHOUT_CONTROLS)))
+    parted = _SYMBOLS.sub(_part_marks, text)
+    text = unicodedata.normalize("NFC", parted)
+    if text != parted:
+        text = _SYMBOLS.sub(_part_marks, text)
+    return text.strip(_BLANKS)
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _part_marks(run: re.Match[str]) -> str:
