@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from engine.data.records import instructions, labelled, messages, pieces, written_out
+from engine.data.records import instructions, labelled, messages, pieces, plain_messages, written_out
 from engine.data.records.dialogue import kind_of
 from engine.data.records.exports import (
     chatgpt,
@@ -27,6 +27,8 @@ from engine.data.samples import Dialogue, Text
 
 
 def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]:
+    if dialogue := plain_messages.parse(record, limits):
+        return [dialogue]
     if None in record.values():  # a column that a table has and this row has not
         record = {key: value for key, value in record.items() if value is not None}
     shape = next((shape for shape in SHAPES if shape.fits(record)), None)

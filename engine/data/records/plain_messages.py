@@ -1,0 +1,38 @@
+"""The shapes that most records are of, read without asking whether they are of any other.
+
+Whatever is not exactly ``{"messages": [{"role", "content"}, ...]}`` or ``{"conversations": [{"from", "value"}, ...]}``,
+with strings in it, goes the way of all shapes (`engine.data.records.registry`), by which these would be read the same.
+"""
+
+from pydantic import JsonValue
+
+from engine.data.records.limits import Limits
+from engine.data.records.roles import KNOWN
+from engine.data.records.text import clean
+from engine.data.samples import Dialogue, Message
+
+_FIELDS = {"messages": ("role", "content"), "conversations": ("from", "value")}
+
+
+def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
+    """The dialogue in a record of just these fields; none where it has others, or is to be refused."""
+    if len(record) != 1:
+        return None
+    [(key, turns)] = record.items()
+    fields = _FIELDS.get(key)
+    if fields is None or not isinstance(turns, list) or len(turns) > limits.turns:
+        return None
+    who, what = fields
+    messages: list[Message] = []
+    is_answered = False
+    for turn in turns:
+        if not isinstance(turn, dict) or len(turn) != 2:
+            return None
+        name, content = turn.get(who), turn.get(what)
+        role = KNOWN.get(name) if isinstance(name, str) else None
+        if role is None or not isinstance(content, str):
+            return None
+        if said := clean(content):
+            messages.append(Message(role, said))
+            is_answered = is_answered or role == "assistant"
+    return Dialogue(tuple(messages)) if is_answered else None

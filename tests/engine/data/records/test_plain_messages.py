@@ -1,0 +1,51 @@
+"""The short way reads what it takes as the way of all shapes does, and leaves everything else to it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.data.records import messages, plain_messages, registry
+from engine.data.records.limits import FormatError, Limits
+from engine.data.samples import Dialogue, Message
+
+_LIMITS = Limits(turns=4)
+_words = st.sampled_from(["", " ", "hello", "wie geht's\r\n", "e\u0301", "\x00", "\ud800"]) | st.text(max_size=8)
+_turns = st.builds(
+    lambda fields, role, said, more: {fields[0]: role, fields[1]: said, **more},
+    st.sampled_from([("role", "content"), ("from", "value")]),
+    st.sampled_from(["system", "user", "assistant", "gpt", "Human ", "tool", "nobody", None, ["user"]]),
+    _words | st.sampled_from([None, 3, ["a part"]]),
+    st.sampled_from([{}, {}, {}, {"weight": 0}, {"name": "ann"}]),
+)
+_records = st.builds(
+    lambda key, turns, more: {key: turns, **more},
+    st.sampled_from(["messages", "conversations", "conversation"]),
+    st.lists(_turns | st.none(), max_size=5) | st.none(),
+    st.sampled_from([{}, {}, {"id": 1}, {"system": "be brief"}]),
+)
+
+
+@given(_records)
+def test_it_reads_as_the_way_of_all_shapes(record):
+    short = plain_messages.parse(record, _LIMITS)
+    if short is not None:
+        parse = messages.parse_openai if "messages" in record else messages.parse_sharegpt
+        assert short == parse(record, _LIMITS)
+
+
+def test_no_other_shape_is_asked_before_it():
+    """Records that the short way takes are of the shapes that it stands for."""
+    for record in (
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+    ):
+        shape = next(shape for shape in registry.SHAPES if shape.fits(record))
+        assert shape.parse(record, _LIMITS) == plain_messages.parse(record, _LIMITS)
+        assert registry.parse(record, _LIMITS) == [Dialogue((Message("user", "a"), Message("assistant", "b")))]
+
+
+@pytest.mark.parametrize("turns", [[], [{"role": "user", "content": "x"}], [{"role": "assistant", "content": " "}]])
+def test_what_is_to_be_refused_is_refused_elsewhere(turns):
+    assert plain_messages.parse({"messages": turns}, _LIMITS) is None
+    with pytest.raises(FormatError):
+        registry.parse({"messages": turns}, _LIMITS)
