@@ -4,25 +4,32 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from engine.data.records import instructions, labelled, messages, pieces, plain_messages, written_out
+from engine.data.records import instructions, labelled, messages, pieces, plain_messages
+from engine.data.records.apis import exchanges
+from engine.data.records.datasets import open_assistant
+from engine.data.records.desks import intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
 from engine.data.records.exports import (
+    chatbox,
     chatgpt,
     claude,
     containers,
     copilot,
     gemini,
+    jan,
+    kobold,
     librechat,
     lm_studio,
+    lobechat,
     messengers,
-    open_assistant,
-    support,
+    open_webui,
     textgen,
 )
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.preferences import pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
 from engine.data.records.shape import Parsed, RecordShape
+from engine.data.records.written import written_out
 from engine.data.samples import Dialogue, Text
 
 
@@ -52,10 +59,17 @@ _EXPORTS = (
     claude.SHAPE,
     *gemini.SHAPES,
     copilot.SHAPE,
+    open_webui.SHAPE,
     librechat.SHAPE,
     lm_studio.SHAPE,
+    chatbox.SHAPE,
+    lobechat.SHAPE,
+    jan.SHAPE,
     textgen.SHAPE,
-    *support.SHAPES,
+    kobold.SHAPE,
+    *zendesk.SHAPES,
+    intercom.SHAPE,
+    rasa.SHAPE,
     *messengers.SHAPES,
     open_assistant.SHAPE,
 )
@@ -66,6 +80,8 @@ _RECORDS = (
     RecordShape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking),
     RecordShape("{instruction, completions}", rankings.is_rated, rankings.parse_rated),
     RecordShape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),
+    *exchanges.SHAPES,
+    containers.SEVERAL,
     RecordShape("OpenAI messages {messages}", messages.is_openai, messages.parse_openai),
     RecordShape("ShareGPT {conversations}", messages.is_sharegpt, messages.parse_sharegpt),
     RecordShape("{instruction, output: [better, worse]}", pairs.is_output_pair, pairs.parse_output_pair),
@@ -103,7 +119,7 @@ def parse(value: JsonValue, limits: Limits) -> Sequence[Parsed]:
     if not value:
         raise FormatError("an empty array: there is nothing to learn")
     if messages.is_message_list(value):
-        return [messages.parse(value, limits)]
+        return containers.parse_messages(value, limits)
     return [parsed for number, element in enumerate(value, 1) for parsed in _element(element, number, limits)]
 
 

@@ -1,7 +1,6 @@
 """Open WebUI's webui.db: a conversation a row of table ``chat``, as JSON in the column of that name.
 
-Source: `open-webui/backend/open_webui/models/chats.py`. Where the JSON has no list of messages, the branch that was
-shown last is taken from its tree.
+Source: `open-webui/backend/open_webui/models/chats.py`.
 """
 
 from collections.abc import Iterator
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 from engine.data.readers import json_values
 from engine.data.readers.tables.records_of import TableRow, unread
 from engine.data.readers.tables.sqlite_file import columns_of, rows_of, tables_of
-from engine.data.records.exports.tree import branch
-from engine.data.records.exports.values import Record, child, is_record
+from engine.data.records.exports.values import Record, is_record
 from engine.data.records.limits import FormatError, Limits
 
 if TYPE_CHECKING:
@@ -46,14 +44,11 @@ def _chat(held: object, limits: Limits) -> Record:
     """The conversation.
 
     Raises:
-        FormatError: it is not JSON, or its messages are their own ancestors.
+        FormatError: it is not JSON.
     """
     if not isinstance(held, str):
         raise FormatError("column 'chat' does not hold JSON")
     chat = json_values.parse(held.encode("utf-8", "replace"), limits)
     if not is_record(chat):
         raise FormatError("column 'chat' does not hold a JSON object")
-    history = child(chat, "history")
-    if not chat.get("messages") and (nodes := child(history, "messages")):
-        return {"messages": [*branch(nodes, history.get("currentId"), parent="parentId")]}
     return chat

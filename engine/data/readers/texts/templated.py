@@ -1,4 +1,4 @@
-"""Text files that are a dialogue written out in the template of a model (`engine.data.records.templates`)."""
+"""Text files that are a dialogue written out in the template of a model (`engine.data.records.written.templates`)."""
 
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -9,7 +9,7 @@ from engine.data.readers.items import Item, Resume
 from engine.data.readers.texts.whole_text import dialogues_in
 from engine.data.records.dialogue import Turn
 from engine.data.records.limits import Limits
-from engine.data.records.templates import is_written_out, turns_in
+from engine.data.records.written.templates import is_written_out, turns_in
 
 _NAME = "templated"
 _FROM_START = Resume(_NAME, 0, 1)

@@ -37,9 +37,17 @@ def _turns(message: Record, number: int) -> list[Turn]:
     role = child(message, "author").get("role")
     is_hidden = bool(child(message, "metadata").get("is_visually_hidden_from_conversation"))
     is_for_tool = message.get("recipient") not in (None, "all")
-    if is_hidden or is_for_tool or role == "tool" or content.get("content_type") in _INTERNAL:
+    is_internal = role == "tool" or (role == "system" and message.get("weight") == 0)
+    if is_hidden or is_for_tool or is_internal or content.get("content_type") in _INTERNAL:
         return []
-    return [Turn(role_of(role, number), "\n".join(_part(part, number) for part in items(content.get("parts"))))]
+    parts = items(content.get("parts"))
+    if any(map(_is_transcribed, parts)):  # of what was spoken, the sound lies beside its words
+        parts = [part for part in parts if isinstance(part, str) or _is_transcribed(part)]
+    return [Turn(role_of(role, number), "\n".join(_part(part, number) for part in parts))]
+
+
+def _is_transcribed(part: JsonValue) -> bool:
+    return is_record(part) and part.get("content_type") == "audio_transcription"
 
 
 def _part(part: JsonValue, number: int) -> str:

@@ -6,7 +6,8 @@ and tools at work.
 
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.values import Record, records, string, texts
-from engine.data.records.limits import Limits
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.order import in_order, placed
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
 from engine.data.samples import Dialogue
@@ -17,12 +18,27 @@ def _fits(record: Record) -> bool:
 
 
 def _parse(record: Record, limits: Limits) -> Dialogue:
-    messages = records(record["chat_messages"])
-    return dialogue_of([_turn(message, number) for number, message in enumerate(messages, 1)], limits)
+    messages = enumerate(records(record["chat_messages"]), 1)
+    said = in_order([placed(message, [_turn(message, number)]) for number, message in messages])
+    return dialogue_of([turn for row in said for turn in row.turns], limits)
 
 
 def _turn(message: Record, number: int) -> Turn:
-    return Turn(role_of(message.get("sender"), number), texts(message.get("content")) or string(message.get("text")))
+    """What somebody wrote, with the text of what was attached, which the model saw too.
+
+    Raises:
+        FormatError: a file is attached whose text is not there.
+    """
+    attached = {string(each.get("file_name")): string(each.get("extracted_content")) for each in _attachments(message)}
+    unread = [name for each in records(message.get("files")) if not attached.get(name := string(each.get("file_name")))]
+    if unread:
+        raise FormatError(f"turn {number}: file {unread[0][:80]!r} is attached: only text can be learned")
+    text = texts(message.get("content")) or string(message.get("text"))
+    return Turn(role_of(message.get("sender"), number), "\n\n".join([*filter(None, attached.values()), text]))
+
+
+def _attachments(message: Record) -> list[Record]:
+    return records(message.get("attachments"))
 
 
 SHAPE = RecordShape("Claude's export {chat_messages}", _fits, _parse)

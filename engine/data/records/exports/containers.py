@@ -15,7 +15,7 @@ from engine.data.records.conversations import conversations_in
 from engine.data.records.dialogue import system_turn
 from engine.data.records.exports.values import Record, child, is_record, items, records
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.rows import is_row
+from engine.data.records.rows import conversation_of, is_row
 from engine.data.records.shape import Parsed, RecordShape
 
 _LISTS = (
@@ -35,6 +35,39 @@ def shapes(parse: Parse) -> tuple[RecordShape, ...]:
         RecordShape("{chats | data: [conversations]}", _is_list, partial(_parse_list, parse)),
         RecordShape("{chat | conversation: {...}}", _is_single, partial(_parse_single, parse)),
     )
+
+
+def _is_several(record: Record) -> bool:
+    """Messages that name more than one conversation, or that are rows of another kind."""
+    said = items(record.get("messages"))
+    return bool(said) and holds_rows(said) and not (len(_names(said)) < 2 and messages.is_message_list(said))
+
+
+def holds_rows(value: Sequence[JsonValue]) -> bool:
+    """Whether these are all rows of messages."""
+    return all(map(is_row, value))
+
+
+def _names(value: Sequence[JsonValue]) -> set[str]:
+    return {conversation_of(each) for each in value if is_record(each)}
+
+
+def _parse_several(record: Record, limits: Limits) -> Sequence[Parsed]:
+    return conversations_in(records(record["messages"]), limits)
+
+
+SEVERAL = RecordShape("{messages} of several conversations", _is_several, _parse_several)
+
+
+def parse_messages(value: list[JsonValue], limits: Limits) -> Sequence[Parsed]:
+    """An array of messages: of one conversation, or of several where they name them.
+
+    Raises:
+        FormatError: it is one conversation, and cannot be learned.
+    """
+    if len(_names(value)) > 1 and holds_rows(value):
+        return conversations_in(records(value), limits)
+    return [messages.parse(value, limits)]
 
 
 def _is_by_id(record: Record) -> bool:
@@ -65,7 +98,7 @@ def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed
     found: list[Parsed] = []
     for key in _lists(record):
         value = items(record[key])
-        if all(map(is_row, value)):
+        if holds_rows(value):
             opening = system_turn(record.get("system", record.get("system_prompt")), record.get("tools"))
             found += conversations_in(records(value), limits, opening)
             continue

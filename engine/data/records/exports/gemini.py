@@ -5,7 +5,6 @@ AI Studio in Drive (``{"chunkedPrompt": {"chunks": [...]}}``), and Google Takeou
 prompt is a record of its own with the answer in HTML.
 """
 
-import html
 import re
 
 from pydantic import JsonValue
@@ -13,13 +12,12 @@ from pydantic import JsonValue
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.markup import plain
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
 from engine.data.samples import Dialogue
 
 _PROMPTED = re.compile(r"(?:Prompted|Asked|Said)\s+(.+)", re.DOTALL)
-_BREAK = re.compile(r"<(?:br|/p|/div|/li|/h\d|/tr|/pre)\b[^<>]*>", re.IGNORECASE)
-_TAG = re.compile(r"<[^<>]*>")
 
 
 def _has_contents(record: Record) -> bool:
@@ -27,11 +25,20 @@ def _has_contents(record: Record) -> bool:
 
 
 def _parse_contents(record: Record, limits: Limits) -> Dialogue:
+    return dialogue_of(content_turns(record), limits)
+
+
+def content_turns(record: Record) -> list[Turn]:
+    """The turns of ``{"systemInstruction"?, "contents"}``.
+
+    Raises:
+        FormatError: a part is something other than text.
+    """
     system = record.get("systemInstruction", record.get("system_instruction"))
     turns = [Turn("system", _parts(system, 0))] if system else []
     for number, content in enumerate(records(record["contents"]), 1):
         turns.append(Turn(role_of(content.get("role", "user"), number), _parts(content, number)))
-    return dialogue_of(turns, limits)
+    return turns
 
 
 def _parts(content: JsonValue, number: int) -> str:
@@ -56,7 +63,8 @@ def _is_studio(record: Record) -> bool:
 
 
 def _parse_studio(record: Record, limits: Limits) -> Dialogue:
-    turns = [Turn("system", string(child(record, "systemInstruction").get("text")))]
+    system = child(record, "systemInstruction")
+    turns = [Turn("system", string(system.get("text")) or _parts(system, 0))]
     for number, chunk in enumerate(records(child(record, "chunkedPrompt")["chunks"]), 1):
         if not chunk.get("isThought"):
             if not isinstance(chunk.get("text"), str):
@@ -71,15 +79,10 @@ def _is_activity(record: Record) -> bool:
 
 def _parse_activity(record: Record, limits: Limits) -> Dialogue:
     prompt = _PROMPTED.match(string(record["title"]))
-    answer = "\n".join(_plain(string(item.get("html"))) for item in records(record.get("safeHtmlItem")))
+    answer = "\n".join(plain(string(item.get("html"))) for item in records(record.get("safeHtmlItem")))
     if not prompt or not answer:
         raise FormatError("an activity without a prompt in 'title' and an answer in 'safeHtmlItem'")
     return dialogue_of([Turn("user", prompt[1]), Turn("assistant", answer)], limits)
-
-
-def _plain(markup: str) -> str:
-    """The text of a piece of HTML, with a line end where a block ends."""
-    return html.unescape(_TAG.sub("", _BREAK.sub("\n", markup))).strip()
 
 
 SHAPES = (

@@ -7,6 +7,8 @@ from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.tree import branch
 from engine.data.records.exports.values import Record, records, string, texts
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.order import Row
+from engine.data.records.preferences.marks import verdict_in
 from engine.data.records.shape import RecordShape
 from engine.data.samples import Dialogue
 
@@ -31,8 +33,20 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
     return dialogue_of([_turn(message) for message in branch({**nodes}, None, parent="parentMessageId")], limits)
 
 
+def is_row(record: Record) -> bool:
+    """Whether this is a line of the export as CSV."""
+    return string(record.get("iscreatedbyuser")).lower() in ("true", "false") and "text" in record
+
+
+def row_of(record: Record, number: int) -> Row:
+    """A line of the export as CSV."""
+    del number
+    is_asked = string(record["iscreatedbyuser"]).lower() == "true"
+    return Row((Turn("user" if is_asked else "assistant", string(record["text"])),))
+
+
 def _turn(message: Record) -> Turn:
-    is_whole = not any(message.get(mark) for mark in _UNFINISHED)
+    is_whole = not any(message.get(mark) for mark in _UNFINISHED) and verdict_in(message) is not False
     text = string(message.get("text")) or texts(message.get("content"))
     return Turn("user" if message["isCreatedByUser"] else "assistant", text, weight=1 if is_whole else 0)
 

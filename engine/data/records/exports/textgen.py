@@ -10,18 +10,22 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
 from engine.data.samples import Dialogue
 
+_KEYS = (("internal", "visible"), ("data", "data_visible"))
+"""What the model saw, and what was shown; the second pair is of older versions."""
+
 _GREETING = "<|BEGIN-VISIBLE-CHAT|>"
 
 
 def _fits(record: Record) -> bool:
-    return isinstance(record.get("internal"), list) and isinstance(record.get("visible"), list)
+    return any(isinstance(record.get(saw), list) and shown in record for saw, shown in _KEYS)
 
 
 def _parse(record: Record, limits: Limits) -> Dialogue:
     turns = []
-    for number, pair in enumerate(items(record["internal"]), 1):
+    key = next(saw for saw, shown in _KEYS if isinstance(record.get(saw), list) and shown in record)
+    for number, pair in enumerate(items(record[key]), 1):
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(side, str) for side in pair):
-            raise FormatError(f"'internal' must hold pairs of strings; pair {number} is something else")
+            raise FormatError(f"'{key}' must hold pairs of strings; pair {number} is something else")
         asked, answered = (string(side) for side in pair)
         turns += [Turn("user", "" if asked == _GREETING else asked), Turn("assistant", answered)]
     return dialogue_of(turns, limits)

@@ -4,6 +4,8 @@ from typing import TypeGuard
 
 from pydantic import JsonValue
 
+from engine.data.records.limits import FormatError
+
 Record = dict[str, JsonValue]
 
 
@@ -33,13 +35,39 @@ def string(value: JsonValue) -> str:
     return value if isinstance(value, str) else ""
 
 
-def texts(parts: JsonValue, kinds: tuple[str, ...] = ("text",)) -> str:
-    """The text in a list of typed parts, of those of ``kinds`` alone, a line each; a string is itself."""
+_MEDIA = frozenset(
+    (
+        "image",
+        "image_url",
+        "image_file",
+        "input_image",
+        "audio",
+        "input_audio",
+        "video",
+        "file",
+        "input_file",
+        "document",
+    )
+)
+
+
+def texts(parts: JsonValue) -> str:
+    """The text in a list of typed parts, a line each; thoughts and tools at work are left out. A string is itself.
+
+    Raises:
+        FormatError: a part is a picture, sound or a file.
+    """
     if isinstance(parts, str):
         return parts
-    said = (part if isinstance(part, str) else _text(part, kinds) for part in items(parts))
+    said = (part if isinstance(part, str) else _text(part) for part in items(parts))
     return "\n".join(text for text in said if text)
 
 
-def _text(part: JsonValue, kinds: tuple[str, ...]) -> str:
-    return string(part.get("text")) if isinstance(part, dict) and part.get("type", kinds[0]) in kinds else ""
+def _text(part: JsonValue) -> str:
+    if not isinstance(part, dict):
+        return ""
+    kind = part.get("type", "text")
+    if kind in _MEDIA:
+        raise FormatError(f"a part of type {kind!r}: only text can be learned")
+    text = part.get("text")
+    return string(text.get("value") if isinstance(text, dict) else text) if kind == "text" else ""

@@ -1,10 +1,10 @@
-"""Records whose text is a dialogue in the template of a model (`engine.data.records.templates`)."""
+"""Records whose text is a dialogue in the template of a model (`engine.data.records.written.templates`)."""
 
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import dialogue_of
 from engine.data.records.limits import Limits
-from engine.data.records.templates import is_written_out, turns_in
+from engine.data.records.written.templates import is_written_out, turns_in
 from engine.data.samples import Dialogue
 
 

@@ -1,0 +1,1 @@
+"""What passed through the API of a model: requests with their responses, and batches of them."""

@@ -1,0 +1,63 @@
+"""What a model answered in a response: choices, candidates, blocks of content, or text."""
+
+from pydantic import JsonValue
+
+from engine.data.records.apis.bodies import body_of
+from engine.data.records.dialogue import Turn, kind_of
+from engine.data.records.exports.gemini import content_turns
+from engine.data.records.exports.values import Record, is_record, items
+from engine.data.records.limits import FormatError
+from engine.data.records.messages import turns_of
+
+_WORDS = ("output_text", "text", "completion", "generated_text", "answer")
+_OWN_ITEMS = ("reasoning", "web_search_call", "file_search_call", "code_interpreter_call")
+"""Items of a response that OpenAI's server keeps for itself."""
+
+
+def answer_turns(response: JsonValue) -> list[Turn]:
+    """The turns of a response.
+
+    Raises:
+        FormatError: it has no answer, several of them, or something other than text.
+    """
+    response = body_of(response)
+    if isinstance(response, str):
+        return [Turn("assistant", response)]
+    if isinstance(response, list):
+        return turns_of([each for each in response if not _is_own(each)])
+    if not is_record(response):
+        raise FormatError(f"a response must be an object or text, not {kind_of(response)}")
+    if response.get("error"):
+        raise FormatError("a request that failed: there is no answer to learn")
+    for key in ("choices", "candidates"):
+        if isinstance(response.get(key), list):
+            return _only(items(response[key]), key)
+    return _answer(response)
+
+
+def _only(answers: list[JsonValue], key: str) -> list[Turn]:
+    """The one answer; of several it is not known which counts."""
+    if len(answers) != 1 or not is_record(answer := answers[0]):
+        raise FormatError(f"a response with {len(answers)} {key}: which of the answers counts is not known")
+    if key == "candidates":
+        return content_turns({"contents": [answer.get("content")]})
+    return _answer(answer)
+
+
+def _answer(answer: Record) -> list[Turn]:
+    for key in ("message", "messages", "output", "response", "content"):
+        value = answer.get(key)
+        if key == "content" and value is not None:
+            return turns_of([{"role": answer.get("role", "assistant"), "content": value}])
+        if is_record(value):
+            return turns_of([value])
+        if isinstance(value, list | str):
+            return answer_turns(value)
+    word = next((answer[key] for key in _WORDS if isinstance(answer.get(key), str)), None)
+    if word is None:
+        raise FormatError(f"a response with {', '.join(sorted(answer))[:80]}: where its answer is is not known")
+    return [Turn("assistant", str(word))]
+
+
+def _is_own(item: JsonValue) -> bool:
+    return is_record(item) and item.get("type") in _OWN_ITEMS

@@ -1,0 +1,54 @@
+"""Zendesk: tickets with their comments, and chats with their history.
+
+Sources: Zendesk's API and exports of tickets (``{"requester_id", "comments": [{"author_id", "body", "public"}]}``) and
+of chats (``{"history": [{"type": "chat.msg", "sender_type", "msg"}]}``).
+"""
+
+from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.exports.values import Record, child, records, string
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.shape import RecordShape
+from engine.data.samples import Dialogue
+
+
+def _is_ticket(record: Record) -> bool:
+    comments = records(record.get("comments"))
+    return bool(comments) and all("author_id" in comment for comment in comments)
+
+
+def _parse_ticket(record: Record, limits: Limits) -> Dialogue:
+    """What the requester writes is asked, what others write is answered; private notes are not part of it."""
+    ticket = {**record, **child(record, "ticket")}
+    asker = ticket.get("requester_id", child(ticket, "requester").get("id"))
+    if asker is None:
+        raise FormatError("comments of Zendesk without 'requester_id': who of the authors asked is not known")
+    public = [comment for comment in records(record["comments"]) if comment.get("public", True)]
+    return dialogue_of(
+        [Turn("user" if each["author_id"] == asker else "assistant", _said(each)) for each in public], limits
+    )
+
+
+def _said(comment: Record) -> str:
+    return string(comment.get("plain_body") or comment.get("body"))
+
+
+def _is_chat(record: Record) -> bool:
+    history = records(record.get("history"))
+    return any("msg" in each and "sender_type" in each for each in history)
+
+
+def _parse_chat(record: Record, limits: Limits) -> Dialogue:
+    said = [each for each in records(record["history"]) if each.get("type") == "chat.msg"]
+    return dialogue_of(
+        [
+            Turn("user" if string(each.get("sender_type")).lower() == "visitor" else "assistant", string(each["msg"]))
+            for each in said
+        ],
+        limits,
+    )
+
+
+SHAPES = (
+    RecordShape("Zendesk's tickets {requester_id, comments}", _is_ticket, _parse_ticket),
+    RecordShape("Zendesk's chats {history: [{sender_type, msg}]}", _is_chat, _parse_chat),
+)

@@ -1,0 +1,1 @@
+"""Dialogues written out as one text: in the template of a model, or with the names of the speakers."""
