@@ -23,6 +23,8 @@ class Counts(TypedDict):
     held: NotRequired[int]
     quarantined: int
     by_kind: NotRequired[dict[str, int]]
+    by_format: NotRequired[dict[str, int]]
+    by_source: NotRequired[dict[str, int]]
 
 
 class Sample(TypedDict):
@@ -193,50 +195,6 @@ class Reloaded(TypedDict):
     needs_restart: list[str]
 
 
-class RefusedRecord(TypedDict):
-    """Why a record of a file was refused; line 0 means the whole file."""
-
-    line: int
-    reason: str
-
-
-class FileRead(TypedDict):
-    """What a file was taken for; ``refused`` are the first of ``refused_records``.
-
-    A dry run says nothing of what was known before, but has ``samples`` and ``rendered``: the beginning of the first
-    sample as the model will see it, in parts, each with whether it is learned.
-    """
-
-    file: NotRequired[str]
-    format: str
-    conversations: int
-    turns: int
-    texts: int
-    preferences: int
-    labelled: int
-    added: NotRequired[int]
-    duplicates: NotRequired[int]
-    held: int
-    refused_records: int
-    refused: list[RefusedRecord]
-    samples: NotRequired[list[Json]]
-    rendered: NotRequired[list[tuple[str, bool]]]
-
-
-class Scanned(TypedDict):
-    """What a look through the inbox found, or what became of the files that were named, in their order.
-
-    A file that was not read is null.
-    """
-
-    added: int
-    duplicates: int
-    held: NotRequired[int]
-    quarantined: int
-    read_as: NotRequired[dict[str, int]]
-    files: NotRequired[list[FileRead | None]]
-
-
 class Thing(TypedDict):
     """Something on disk that ``[retention]`` decides about."""
 
@@ -254,29 +212,6 @@ class Cleaning(TypedDict):
     removed: list[Thing]
     kept: list[Thing]
     failed: list[str]
-
-
-class SetAside(TypedDict):
-    """Conversations of a file that no cycle takes any more."""
-
-    source: str
-    conversations: int
-    reason: str
-
-
-class Retaken(TypedDict):
-    """How many conversations were taken up again."""
-
-    conversations: int
-
-
-class Refusal(TypedDict):
-    """A file or record in quarantine."""
-
-    file: str
-    reason: str
-    line: NotRequired[int | None]
-    at: NotRequired[str]
 
 
 class Event(TypedDict):

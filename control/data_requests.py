@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from control import answers
+from control import answers, data_answers
 from control.http import Endpoint, query
 
 if TYPE_CHECKING:
@@ -25,22 +25,33 @@ class DataRequests:
         """How many conversations are in each state."""
         return self._control.get("/v1/data", answers.Counts)
 
-    def set_aside(self) -> list[answers.SetAside]:
+    def sources(self) -> data_answers.Sources:
+        """How many samples are of each format, and of each file: of the files with most of them."""
+        return self._control.get("/v1/data/sources", data_answers.Sources)
+
+    def set_aside(self) -> list[data_answers.SetAside]:
         """What no cycle takes any more, by file and reason."""
-        return self._control.get("/v1/data/set-aside", list[answers.SetAside])
+        return self._control.get("/v1/data/set-aside", list[data_answers.SetAside])
 
-    def retry_set_aside(self, source: str | None = None) -> answers.Retaken:
+    def retry_set_aside(self, source: str | None = None) -> data_answers.Retaken:
         """Take up again what was set aside of a file, given by path or name, or of all files."""
-        return self._control.post("/v1/data/retry", answers.Retaken, {"source": source}, timeout=None)
+        return self._control.post("/v1/data/retry", data_answers.Retaken, {"source": source}, timeout=None)
 
-    def scan(self, files: Sequence[Path] = ()) -> answers.Scanned:
+    def scan(self, files: Sequence[Path] = ()) -> data_answers.Scanned:
         """Scan the inbox now. With ``files``, which must be in it, the answer is what became of those."""
         named = [file for file in files if _is_text(file)]
-        found: answers.Scanned = {"added": 0, "duplicates": 0, "held": 0, "quarantined": 0, "read_as": {}, "files": []}
+        found: data_answers.Scanned = {
+            "added": 0,
+            "duplicates": 0,
+            "held": 0,
+            "quarantined": 0,
+            "read_as": {},
+            "files": [],
+        }
         for start in range(0, max(len(named), 1), _FILES_AT_ONCE):
             part = named[start : start + _FILES_AT_ONCE]
             body: dict[str, answers.Json] = {"files": [str(file) for file in part]}
-            answer = self._control.post("/v1/scan", answers.Scanned, body, timeout=None)
+            answer = self._control.post("/v1/scan", data_answers.Scanned, body, timeout=None)
             for name in ("added", "duplicates", "quarantined"):
                 found[name] += answer[name]
             found["held"] = found.get("held", 0) + answer.get("held", 0)
@@ -50,13 +61,13 @@ class DataRequests:
                 found["files"].append(read and {"file": str(file), **read})
         return found
 
-    def quarantine(self, limit: int | None = None) -> list[answers.Refusal]:
+    def quarantine(self, limit: int | None = None) -> list[data_answers.Refusal]:
         """What was refused and why, newest first."""
-        return self._control.get(query("/v1/quarantine", limit=limit), list[answers.Refusal])
+        return self._control.get(query("/v1/quarantine", limit=limit), list[data_answers.Refusal])
 
-    def retry_quarantine(self) -> answers.Scanned:
+    def retry_quarantine(self) -> data_answers.Scanned:
         """Read again what was refused."""
-        return self._control.post("/v1/quarantine/retry", answers.Scanned, timeout=None)
+        return self._control.post("/v1/quarantine/retry", data_answers.Scanned, timeout=None)
 
 
 def _is_text(file: Path) -> bool:

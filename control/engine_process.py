@@ -23,6 +23,7 @@ def run(module: str, arguments: Sequence[str], text: str | None = None, *, show_
     Raises:
         ThordError: it failed, with what it said.
         UsageError: what it was given is wrong.
+        NotFoundError: what it was asked for does not exist.
     """
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(
@@ -37,6 +38,8 @@ def run(module: str, arguments: Sequence[str], text: str | None = None, *, show_
     reason = (done.stdout if show_progress else done.stderr).strip()
     if done.returncode == exit_status.USAGE:
         raise errors.UsageError(reason)
+    if done.returncode == exit_status.NOT_FOUND:
+        raise errors.NotFoundError(reason)
     if done.returncode:
         raise errors.ThordError(reason or f"{module} ended with status {done.returncode}")
     return done.stdout

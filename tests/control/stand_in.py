@@ -17,6 +17,7 @@ COUNTS = {
     "new": 3, "assigned": 0, "learned": 40, "held_out": 5, "set_aside": 0, "held": 4, "quarantined": 1,
     "by_kind": {"dialogue": 40, "text": 8, "preference": 3, "labelled": 1},
 }  # fmt: skip
+SOURCES = {"by_format": {"lines": 48, "plain": 4}, "by_source": {"/srv/talk.jsonl": 48, "/srv/book": 4}}
 CYCLE = {
     "id": 7,
     "state": "promoted",
@@ -136,6 +137,7 @@ class StandIn:
             ("POST", "/v1/rollback"): (200, OLDER | {"state": "serving"}),
             ("POST", "/v1/evaluations"): (200, {"version": "000012", "passed": True, "metrics": {"loss": 2.5}}),
             ("GET", "/v1/data"): (200, COUNTS),
+            ("GET", "/v1/data/sources"): (200, SOURCES),
             ("POST", "/v1/scan"): (200, {"added": 2, "duplicates": 1, "quarantined": 0}),
             ("GET", "/v1/quarantine"): (200, [REFUSAL]),
             ("POST", "/v1/quarantine/retry"): (200, {"added": 1, "duplicates": 0, "quarantined": 0}),

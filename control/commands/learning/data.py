@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from control import exit_status
+from control import errors, exit_status
 from control.cli.parser import Commands, Options, connect, positive
+from control.commands.learning import file_report, samples
 from control.commands.learning.ingest import in_words
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Counts, Refusal
-    from control.client import Thord
+    from collections.abc import Callable
+
+    from control.answers import Counts
+    from control.data_answers import Refusal, SampleEntry
 
 
+_KINDS = ("dialogue", "text", "preference", "labelled")
+_STATES = ("new", "assigned", "learned", "held_out", "set_aside", "held", "refused")
 _HELD_KINDS = ("preference", "labelled")
 """Kinds of samples that no objective learns yet."""
 _MOST = 10_000
@@ -25,7 +30,11 @@ class DataOptions(Options):
     """What ``data`` is given."""
 
     action: str | None
-    source: str
+    words: list[str]
+    source: str | None
+    kind: str | None
+    state: str | None
+    limit: int
 
 
 class QuarantineOptions(Options):
@@ -39,15 +48,27 @@ def add(commands: Commands) -> None:
     """Declare the commands."""
     data = commands.add(
         "data",
-        "count samples: new, assigned, learned, held out, set aside, held, quarantined",
+        "count samples, look at them, take them up again",
         _data,
-        "thorctl data\nthorctl data --json | jq .new\nthorctl data retry chats.jsonl",
-        "Conversations whose cycles failed or were rejected data.max_tries times are set aside; 'data retry' makes "
-        "those of one file, or all of them, new again. Held are preferences and labelled texts: they are kept, and "
-        "no objective learns them yet.",
+        """
+        thorctl data
+        thorctl data list --source talk.jsonl --state held
+        thorctl data find "PIN is"
+        thorctl data show 3f9a0c41d2e7
+        thorctl data retry chats.jsonl
+        """,
+        "Without an action: how many samples are in each state, of each kind, format and file. 'list', 'show' (an ID "
+        "or a file) and 'find' (a text) say where samples came from, their state, and the versions that learned them; "
+        "thord need not run for that. Conversations whose cycles failed or were rejected data.max_tries times are set "
+        "aside; 'retry' makes those of one file, or all of them, new again. Held are preferences and labelled texts: "
+        "they are kept, and no objective learns them yet.",
     )
-    data.add_argument("action", nargs="?", choices=("retry",), help="take up again what was set aside")
-    data.add_argument("source", nargs="?", default="all", metavar="SOURCE", help="only those of this file (all)")
+    data.add_argument("action", nargs="?", choices=tuple(_ACTIONS), help="what to do (count)")
+    data.add_argument("words", nargs="*", metavar="WHAT", help="an ID, a file or a text, as the action wants it")
+    data.add_argument("--source", metavar="FILE", help="only samples of this file, by its path or its name")
+    data.add_argument("--kind", choices=_KINDS, help="only samples of this kind")
+    data.add_argument("--state", choices=_STATES, help="only samples in this state")
+    data.add_argument("-n", "--limit", type=positive, default=50, help="how many at most (50)")
     quarantine = commands.add(
         "quarantine",
         "list what was refused and why, newest first; or read it again",
@@ -59,15 +80,24 @@ def add(commands: Commands) -> None:
 
 
 def _data(options: DataOptions) -> int:
+    return _ACTIONS[options.action or "count"](options)
+
+
+def _count(options: DataOptions) -> int:
     thord = connect(options)
-    if options.action == "retry":
-        return _retry(thord, options)
     counts = thord.data()
+    sources = thord.sources()
     aside = thord.set_aside() if counts["set_aside"] else []
     if options.json:
-        output.emit({**counts, "set_aside_because": aside})
+        output.emit({**counts, **sources, "set_aside_because": aside})
         return exit_status.DONE
     output.fields({name.replace("_", " "): figure for name, figure in _figures(counts).items()})
+    kinds = {kind: number for kind, number in counts.get("by_kind", {}).items() if number}
+    formats = {file_report.FORMATS.get(name, name): number for name, number in sources["by_format"].items()}
+    for head, found in (("KIND", kinds), ("FORMAT", formats), ("FILE", sources["by_source"])):
+        if found:
+            output.say()
+            output.columns((head, "SAMPLES"), ((name, output.figure(number)) for name, number in found.items()))
     if aside:
         output.say("\nset aside; to try again: thorctl data retry [SOURCE]")
         output.columns(
@@ -75,6 +105,38 @@ def _data(options: DataOptions) -> int:
             ((output.figure(entry["conversations"]), entry["source"], entry["reason"]) for entry in aside),
         )
     return exit_status.DONE
+
+
+def _list(options: DataOptions) -> int:
+    if options.words:
+        raise errors.UsageError("'data list' takes options only: --source FILE, --kind, --state, --limit")
+    asked = {"source": options.source, "kind": options.kind, "state": options.state, "limit": options.limit}
+    return _tell(samples.entries(connect(options).paths, "list", **asked), options)
+
+
+def _find(options: DataOptions) -> int:
+    if not options.words:
+        raise errors.UsageError("'data find' needs the text to look for")
+    asked = {"subject": " ".join(options.words), "kind": options.kind, "state": options.state, "limit": options.limit}
+    return _tell(samples.entries(connect(options).paths, "find", **asked), options)
+
+
+def _show(options: DataOptions) -> int:
+    if len(options.words) != 1:
+        raise errors.UsageError("'data show' needs one ID, or one file")
+    found = samples.entries(connect(options).paths, "show", subject=options.words[0], limit=options.limit)
+    if options.json or "sample" not in found[0]:
+        return _tell(found, options)
+    for entry in found:
+        samples.show_one(entry)
+    return exit_status.DONE
+
+
+def _tell(found: list[SampleEntry], options: DataOptions) -> int:
+    if options.json:
+        output.emit(found)
+        return exit_status.DONE
+    return samples.show_list(found, options.limit)
 
 
 def _figures(counts: Counts) -> dict[str, str]:
@@ -86,8 +148,9 @@ def _figures(counts: Counts) -> dict[str, str]:
     return figures
 
 
-def _retry(thord: Thord, options: DataOptions) -> int:
-    taken = thord.retry_set_aside(None if options.source == "all" else options.source)
+def _retry(options: DataOptions) -> int:
+    named = options.source or (options.words[0] if options.words else "all")
+    taken = connect(options).retry_set_aside(None if named == "all" else named)
     if options.json:
         output.emit(taken)
     elif not taken["conversations"]:
@@ -146,3 +209,12 @@ def _lines_of(entries: list[Refusal]) -> str:
     """``3, 17, 18 …``; a dash where the whole file is meant."""
     lines = sorted(line for entry in entries if (line := entry.get("line")) is not None)
     return (", ".join(map(str, lines[:3])) + (" …" if len(lines) > 3 else "")) or "-"
+
+
+_ACTIONS: dict[str, Callable[[DataOptions], int]] = {
+    "count": _count,
+    "list": _list,
+    "show": _show,
+    "find": _find,
+    "retry": _retry,
+}

@@ -14,10 +14,10 @@ from control.commands.learning import file_report
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import FileRead
+    from control.data_answers import FileRead
     from control.paths import Paths
 
-_MODULE = "daemon.workers.intake.dry_run"
+_MODULE = "daemon.workers.intake.inquiries.dry_run"
 _CHARACTERS = 1500
 """Of each part of a sample that are shown to people: its beginning and its end."""
 

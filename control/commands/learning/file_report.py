@@ -9,9 +9,9 @@ from control.terminal import output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from control.answers import FileRead
+    from control.data_answers import FileRead
 
-_FORMATS = {
+FORMATS = {
     "lines": "JSON Lines",
     "document": "JSON",
     "transcript": "transcript",
@@ -86,4 +86,4 @@ def _row(report: FileRead, *, is_dry: bool) -> list[str]:
         report["refused_records"],
     ]
     name = report["format"]
-    return [report.get("file", ""), _FORMATS.get(name, name), *map(output.figure, counts)]
+    return [report.get("file", ""), FORMATS.get(name, name), *map(output.figure, counts)]

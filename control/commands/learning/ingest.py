@@ -12,8 +12,8 @@ from control.commands.learning import file_report
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import FileRead, Scanned
     from control.client import Thord
+    from control.data_answers import FileRead, Scanned
 
 
 class IngestOptions(Options):

@@ -2,14 +2,20 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from starlette.responses import JSONResponse, Response
 
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.operations import Body, Call, Operation
 from daemon.supervisor.api.permissions import Access
+from daemon.supervisor.intake.by_source import by_source
 from daemon.supervisor.intake.quarantine import refusals
 from daemon.supervisor.intake.set_aside import set_aside
+
+T = TypeVar("T")
 
 
 class RetryBody(Body):
@@ -29,6 +35,11 @@ async def data(call: Call) -> Response:
     return JSONResponse(call.context.learning.observed.conversations())
 
 
+async def sources(call: Call) -> Response:
+    """Counts samples by format and by file."""
+    return JSONResponse(await _from_ledger(call, by_source))
+
+
 async def scan(call: Call) -> Response:
     """Returns when every watched folder was read through."""
     return await _scan(call, (await call.body(ScanBody)).files, retry_quarantine=False)
@@ -36,11 +47,8 @@ async def scan(call: Call) -> Response:
 
 async def quarantine(call: Call) -> Response:
     """Lists the newest refusals first."""
-    try:
-        found = await asyncio.to_thread(refusals, call.context.learning.paths.ledger, call.limit())
-    except sqlite3.Error as error:
-        raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
-    return JSONResponse(found)
+    limit = call.limit()
+    return JSONResponse(await _from_ledger(call, lambda ledger: refusals(ledger, limit)))
 
 
 async def retry_quarantine(call: Call) -> Response:
@@ -50,11 +58,7 @@ async def retry_quarantine(call: Call) -> Response:
 
 async def aside(call: Call) -> Response:
     """Counts them by file and reason."""
-    try:
-        found = await asyncio.to_thread(set_aside, call.context.learning.paths.ledger)
-    except sqlite3.Error as error:
-        raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
-    return JSONResponse(found)
+    return JSONResponse(await _from_ledger(call, set_aside))
 
 
 async def retry(call: Call) -> Response:
@@ -66,6 +70,18 @@ async def retry(call: Call) -> Response:
     return JSONResponse({"conversations": taken})
 
 
+async def _from_ledger(call: Call, read: Callable[[Path], T]) -> T:
+    """What is read from the intake's database, in a thread.
+
+    Raises:
+        ControlError: it cannot be read now.
+    """
+    try:
+        return await asyncio.to_thread(read, call.context.learning.paths.ledger)
+    except sqlite3.Error as error:
+        raise ControlError(503, "store_unavailable", f"conversations.db: {error}") from error
+
+
 async def _scan(call: Call, files: tuple[str, ...], *, retry_quarantine: bool) -> Response:
     found = await call.context.learning.scans.scan(retry_quarantine=retry_quarantine, files=files)
     return JSONResponse(found.model_dump(mode="json", exclude={"kind", "to"}))
@@ -73,6 +89,7 @@ async def _scan(call: Call, files: tuple[str, ...], *, retry_quarantine: bool) -
 
 OPERATIONS = (
     Operation("GET", "/v1/data", Access.READ, "Conversations in each state", data),
+    Operation("GET", "/v1/data/sources", Access.READ, "Samples by format and by file", sources),
     Operation("GET", "/v1/data/set-aside", Access.READ, "What no cycle takes any more, and why", aside),
     Operation("POST", "/v1/data/retry", Access.ADMIN, "Take up what was set aside", retry, RetryBody),
     Operation("POST", "/v1/scan", Access.ADMIN, "Look through the inbox now", scan, ScanBody),

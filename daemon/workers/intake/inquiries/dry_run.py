@@ -1,6 +1,6 @@
 """What files would be taken for, without learning anything; a process of its own, which thord need not run for.
 
-    python -m daemon.workers.intake.dry_run < REQUEST
+    python -m daemon.workers.intake.inquiries.dry_run < REQUEST
 
 The request is JSON (`Request`); the answer is a JSON list with an entry for each file, and for each member of an
 archive. Status 2, with the reason on standard error, where the settings are wrong.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.settings.sections import Tables
-from daemon.workers.intake import dry_run
+from daemon.workers.intake.inquiries import dry_run
 from engine.tokenizers.bytes import ByteTokenizer
 
 RECORDS = [

@@ -1,0 +1,178 @@
+"""Samples that thord has read: listed, shown and found, by a process of its own; thord need not run.
+
+    python -m daemon.workers.intake.inquiries.browse < REQUEST
+
+The request is JSON (`Request`), and the answer is JSON. Status 1, with the reason on standard error, where something
+cannot be read or there is no such sample.
+"""
+
+import re
+import sqlite3
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, JsonValue, TypeAdapter
+
+from control.paths import Paths, version_name
+from daemon import sqlite
+from daemon.workers.intake.inquiries.lineage import Lineage
+from daemon.workers.intake.ledger.catalog import Catalog, Entry, Part
+from engine.data.named_fields import with_named_fields
+from engine.data.samples import Sample
+from engine.data.segments import DamagedSegmentError, Segments
+from engine.data.storable import storable_path
+
+ID_DIGITS = 12
+"""Of an identity: what people call a sample by."""
+_ID = re.compile(r"[0-9a-f]{6,64}")
+_EXCERPT = 160
+"""Characters of a sample that are shown in a list."""
+_ANSWER: TypeAdapter[list[JsonValue]] = TypeAdapter(list[JsonValue])
+
+
+class Request(BaseModel):
+    """What is asked.
+
+    Attributes:
+        places: of this thord: its settings file, and its folders of state, logs and sockets.
+        subject: for ``show`` an ID or a file, for ``find`` a text.
+    """
+
+    places: tuple[Path, Path, Path, Path]
+    action: Literal["list", "show", "find"]
+    subject: str = ""
+    source: str | None = None
+    kind: str | None = None
+    state: str | None = None
+    limit: int = 50
+
+
+class NoSuchSampleError(Exception):
+    """Nothing is known by that name; the message says what was looked for."""
+
+
+class Browser:
+    """Answers requests about one home."""
+
+    def __init__(self, database: sqlite3.Connection, segments: Path, store: Path) -> None:
+        self._catalog = Catalog(database)
+        self._segments = Segments(segments)
+        self._lineage = Lineage.read(store)
+
+    def answer(self, request: Request) -> list[JsonValue]:
+        """What was asked for, one object a sample or refusal.
+
+        Raises:
+            NoSuchSampleError: there is no such sample or file.
+        """
+        if request.action == "show":
+            return self._show(request.subject, request.limit)
+        if request.action == "find":
+            return [self._told(entry, sample) for entry, sample in self._found(request)]
+        if request.state == "refused":
+            return _refusals(self._catalog, request.limit, request.source)
+        found = self._catalog.newest(request.limit, request.source, request.kind, request.state)
+        return [self._told(entry, self._sample(entry)) for entry in found]
+
+    def _show(self, subject: str, limit: int) -> list[JsonValue]:
+        if _ID.fullmatch(subject) and (found := self._catalog.called(subject)):
+            return [self._whole(entry) for entry in found[:limit]]
+        if self._catalog.sources_called(subject):
+            told = [self._told(entry, self._sample(entry)) for entry in self._catalog.newest(limit, subject)]
+            return [*told, *_refusals(self._catalog, limit, subject)]
+        raise NoSuchSampleError(f"{subject}: no sample has this ID, and no file of this name was read")
+
+    def _found(self, request: Request) -> Iterator[tuple[Entry, Sample]]:
+        """Samples in which a text occurs, whatever its case."""
+        wanted = unicodedata.normalize("NFC", request.subject).casefold()
+        left = request.limit
+        for entry in self._catalog.all():
+            if left <= 0:
+                return
+            if (request.kind or entry.kind) != entry.kind or (request.state or entry.state) != entry.state:
+                continue
+            sample = self._sample(entry)
+            if sample is not None and any(wanted in text.casefold() for text in sample.texts):
+                left -= 1
+                yield entry, sample
+
+    def _whole(self, entry: Entry) -> JsonValue:
+        sample = self._sample(entry)
+        return {**self._told(entry, sample), "sample": None if sample is None else with_named_fields(sample)}
+
+    def _told(self, entry: Entry, sample: Sample | None) -> dict[str, JsonValue]:
+        parts = self._catalog.parts(entry.number)
+        learned = sorted({self._lineage.by_cycle[part.cycle] for part in parts if self._learned(part)})
+        later = sorted(self._lineage.made_from(learned))
+        return {
+            "id": entry.identity[:ID_DIGITS],
+            "identity": entry.identity,
+            "kind": entry.kind,
+            "state": entry.state,
+            "source": storable_path(entry.source),
+            "line": entry.line,
+            "added_at": entry.added_at,
+            "turns": entry.turns,
+            "note": entry.note,
+            "text": _excerpt(sample),
+            "cycles": [self._cycle(part) for part in parts],
+            "versions": [version_name(number) for number in learned],
+            "made_from_these": [version_name(number) for number in later],
+        }
+
+    def _cycle(self, part: Part) -> JsonValue:
+        number = self._lineage.by_cycle.get(part.cycle)
+        role = "validation" if part.validates else part.origin
+        version = None if number is None else version_name(number)
+        return {"cycle": part.cycle, "as": role, "outcome": part.outcome, "version": version}
+
+    def _learned(self, part: Part) -> bool:
+        return part.origin != "held_out" and not part.validates and part.cycle in self._lineage.by_cycle
+
+    def _sample(self, entry: Entry) -> Sample | None:
+        try:
+            return self._segments.read(entry.location)
+        except DamagedSegmentError:
+            return None
+
+
+def _refusals(catalog: Catalog, limit: int, source: str | None) -> list[JsonValue]:
+    return [
+        {"state": "refused", "source": file, "line": line, "added_at": at, "note": reason}
+        for file, line, at, reason in catalog.refused(limit, source)
+    ]
+
+
+def _excerpt(sample: Sample | None) -> str | None:
+    """How a sample begins, in one line; null where its text is damaged."""
+    if sample is None:
+        return None
+    words = " ".join(" | ".join(sample.texts).split())
+    return words if len(words) <= _EXCERPT else f"{words[: _EXCERPT - 1]}…"
+
+
+def main() -> int:
+    """Answer the request on standard input."""
+    request = Request.model_validate_json(sys.stdin.read())
+    paths = Paths(*request.places)
+    if not paths.ledger.exists():
+        print(f"{paths.ledger}: nothing was read yet, or it may not be seen by this user", file=sys.stderr)
+        return 1
+    try:
+        with sqlite.open_to_read(paths.ledger) as database:
+            answer = Browser(database, paths.segments, paths.database).answer(request)
+    except sqlite3.Error as error:
+        print(f"{paths.ledger}: {error}", file=sys.stderr)
+        return 1
+    except NoSuchSampleError as error:
+        print(error, file=sys.stderr)
+        return 5
+    print(_ANSWER.dump_json(answer).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
