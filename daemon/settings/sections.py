@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from daemon.settings.data import DataSettings
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
@@ -12,8 +13,6 @@ from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.families.table import FAMILIES
 from engine.section import Section
-
-ReplayStrategy = Literal["stratified", "uniform"]
 
 
 class PathSettings(Section):
@@ -32,53 +31,6 @@ class PathSettings(Section):
             if not found.is_absolute() or "\0" in folder:
                 raise ValueError(f"{folder!r} is not an absolute path")
         return value
-
-
-class DataSettings(Section):
-    """``[data]``: what a cycle learns from."""
-
-    min_conversations: int = Field(10, gt=0, description="Skip the cycle if fewer conversations than this are new.")
-    max_conversations_per_cycle: int | None = Field(
-        None,
-        examples=[1000],
-        gt=0,
-        description="Maximum number of new conversations in one cycle. Unset: all that are waiting.",
-    )
-    held_out_share: float = Field(
-        0.1,
-        gt=0.0,
-        lt=0.9,
-        description="Share of all conversations held out for evaluation and never trained on, chosen by the hash of "
-        "their opening.",
-    )
-    replay_share: float = Field(
-        0.2,
-        ge=0.0,
-        lt=0.95,
-        description="Share of a cycle's training conversations that were learned in earlier cycles.",
-    )
-    replay_strategy: ReplayStrategy = Field(
-        "stratified",
-        description="How to draw them: evenly over cycles and sources (stratified), or evenly over conversations "
-        "(uniform).",
-    )
-    max_tries: int = Field(3, gt=0, description="Set a conversation aside after this many rejected or failed cycles.")
-    max_file_megabytes: int = Field(2048, gt=0, description="Maximum size of a file; a larger one goes to quarantine.")
-    max_record_megabytes: int = Field(8, gt=0, description="Maximum size of a record; a larger one goes to quarantine.")
-    settle_seconds: float = Field(
-        1.0,
-        gt=0,
-        description="Read a file once it has not changed for this long, or after 30 times as long if it keeps "
-        "changing. Data truncated before then is lost; rotate logs by renaming.",
-    )
-    enwik8_address: str = Field(
-        "", description="URL of the corpus enwik8, as the file itself or a zip of it; fetched when it is first needed."
-    )
-    enwik8_sha256: str = Field(
-        "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",
-        pattern="^[0-9a-f]{64}$",
-        description="Expected SHA-256 of the unpacked file.",
-    )
 
 
 class ScheduleSettings(Section):

@@ -14,6 +14,7 @@ from daemon.clock import utc_now_with_offset
 from daemon.messages import Evaluate, Evaluated, Failure
 from daemon.settings.sections import Tables
 from daemon.workers.phases import Phases
+from daemon.workers.reading import limits_of
 from daemon.workers.runtime import Channel
 from engine import device, disk, version
 from engine.artifacts import ArtifactError
@@ -22,7 +23,6 @@ from engine.config.inference import Quantization
 from engine.data import snapshot
 from engine.data.readers import loaders
 from engine.data.readers.items import Refused
-from engine.data.records.limits import Limits
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate, text_needed
 from engine.evaluation.evaluate import Evaluation
@@ -190,7 +190,7 @@ class Evaluator:
             BadFilesError: a file cannot be read, or no record in it can be learned from.
         """
         found: dict[str, Example] = {}
-        limits = Limits(record_bytes=self._settings.data.max_record_megabytes << 20)
+        limits = limits_of(self._settings.data)
         for file in map(Path, files):
             if not file.is_file():
                 raise BadFilesError(f"{file} is not a file")

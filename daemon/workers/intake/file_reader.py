@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.settings.sections import DataSettings
+from daemon.settings.data import DataSettings
 from daemon.workers.intake import folders
 from daemon.workers.intake.folders import Signature, UnreadableError
 from daemon.workers.intake.ledger.dedup import Dedup, Tail
@@ -16,9 +16,9 @@ from daemon.workers.intake.ledger.quarantine import Refusal
 from daemon.workers.intake.ledger.samples import FoundAt
 from daemon.workers.intake.ledger.sources import UNREAD, Findings, Source, fingerprint_of
 from daemon.workers.intake.now_reading import NowReading
+from daemon.workers.reading import limits_of
 from engine.data.readers import loaders, registry
 from engine.data.readers.items import Found, Item, Refused, Resume
-from engine.data.records.limits import Limits
 from engine.data.storable import storable_lines
 
 _REFUSALS = 1000
@@ -58,7 +58,7 @@ class FileReader:
         self._sources = ledger.sources
         self._quarantine = ledger.quarantine
         self._dedup = Dedup(ledger.samples, settings.held_out_share)
-        self._limits = Limits(record_bytes=settings.max_record_megabytes << 20)
+        self._limits = limits_of(settings)
         self._file_bytes = settings.max_file_megabytes << 20
         self._now_reading = now_reading
         self._advance = advance

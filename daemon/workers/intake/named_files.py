@@ -16,6 +16,7 @@ from daemon.workers.intake import folders
 from daemon.workers.intake.batches import unexpected
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.snapshots import collected
+from daemon.workers.reading import limits_of
 from engine.data import enwik8, snapshot
 from engine.data.held_out import is_held_out, place
 from engine.data.readers import loaders
@@ -72,7 +73,7 @@ def write_snapshot(
         OSError: the snapshot cannot be written.
     """
     most, wanted = settings.evaluation.max_conversations, 2 * settings.gate.min_conversations
-    limits = Limits(record_bytes=settings.data.max_record_megabytes << 20)
+    limits = limits_of(settings.data)
     files = _expand(command.files, paths, settings, advance)
     others = _expand(command.validation_files, paths, settings, advance)
     by_hash = not others and not command.split

@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from engine.data.readers.items import Item, Refused, Resume, items_of
+from engine.data.readers.messengers import slack
 from engine.data.readers.read import read_known
 from engine.data.records import registry
 from engine.data.records.limits import FormatError, Limits
@@ -56,6 +57,7 @@ def read(
     """
     found = _loader_of(path)
     if found is None:
+        limits = slack.with_people_beside(limits, path)
         yield from read_known(stream, limits, resume, is_corpus=is_corpus)
         return
     name, loader = found

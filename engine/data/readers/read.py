@@ -7,7 +7,8 @@ from typing import BinaryIO
 from engine.data.readers import head, line_ends, registry, utf16
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
-from engine.data.readers.packed import unpack
+from engine.data.readers.messengers import slack
+from engine.data.readers.packed import unpack, zip_archive
 from engine.data.readers.packed.bounds import Nesting
 from engine.data.readers.packed.streams import in_memory
 from engine.data.records import text
@@ -33,6 +34,8 @@ def _read(
     stream.seek(0)
     raw = stream.read(head.BYTES)
     if packing := unpack.packing_of(raw):
+        if packing == "zip" and nesting is None and (people := zip_archive.member(stream, slack.PEOPLE)):
+            limits = slack.with_people(limits, people)
         yield from unpack.read(
             packing, stream, lambda inner, where: _read(inner, limits, None, is_corpus, where), nesting
         )

@@ -6,12 +6,21 @@ A new format is a module with a `FORMAT`, and a line here.
 from engine.data.readers import document, json_lines
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
+from engine.data.readers.messengers import discord, mail, meta, slack, telegram, whatsapp
 from engine.data.readers.tables import columnar, databases, delimited
 from engine.data.readers.texts import lookalikes, plain_text, templated, transcript, utterances
 
+_WRITTEN: tuple[Format, ...] = (discord.CSV, discord.TEXT, whatsapp.FORMAT, mail.FORMAT)
+"""Messengers whose files are texts or tables, not JSON."""
+
 FORMATS: tuple[Format, ...] = (
+    meta.FORMAT,
+    telegram.FORMAT,
+    discord.JSON,
+    slack.FORMAT,
     json_lines.FORMAT,
     document.FORMAT,
+    *_WRITTEN,
     utterances.FORMAT,
     templated.FORMAT,
     transcript.FORMAT,
@@ -27,8 +36,15 @@ _BY_NAME = {each.name: each for each in (*FORMATS, *BINARY)}
 
 
 def recognise(head: Head, *, is_corpus: bool = False) -> Format:
-    """The format of a file that begins with ``head``; in a corpus what is not of a known format is plain text."""
-    return next(each for each in FORMATS if each.fits(head) and not (is_corpus and each is lookalikes.FORMAT))
+    """The format of a file that begins with ``head``; in a corpus what is not of a known format is plain text.
+
+    So is a messenger's text there, unless the settings say who is the assistant.
+    """
+    left_out: tuple[Format, ...] = ()
+    if is_corpus:
+        is_named = "assistant" in head.limits.names.speakers.values()
+        left_out = (lookalikes.FORMAT,) if is_named else (lookalikes.FORMAT, *_WRITTEN)
+    return next(each for each in FORMATS if each not in left_out and each.fits(head))
 
 
 def recognise_binary(head: Head) -> Format | None:

@@ -1,6 +1,8 @@
-"""What a record may be at most, and how one is refused."""
+"""What a record may be at most, what the names in it mean, and how one is refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from engine.data.records.names import Names
 
 
 class FormatError(ValueError):
@@ -9,10 +11,12 @@ class FormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one record may be at most; a larger one is refused before it is parsed."""
+    """What one record may be at most, and how it is read; a larger one is refused before it is parsed."""
 
     record_bytes: int = 8 << 20
     depth: int = 64
     containers: int = 250_000
     """JSON objects and arrays in one record: bounds the memory that parsing takes."""
     turns: int = 10_000
+    names: Names = field(default_factory=Names)
+    """What the settings say about names in files."""

@@ -21,7 +21,6 @@ from engine.data.records.exports import (
     librechat,
     lm_studio,
     lobechat,
-    messengers,
     open_webui,
     textgen,
 )
@@ -70,7 +69,6 @@ _EXPORTS = (
     *zendesk.SHAPES,
     intercom.SHAPE,
     rasa.SHAPE,
-    *messengers.SHAPES,
     open_assistant.SHAPE,
 )
 _RECORDS = (

@@ -36,7 +36,8 @@ from daemon.messages import (
     TrainProgress,
     WorkerName,
 )
-from daemon.settings.sections import DataSettings, SupervisionSettings, Tables
+from daemon.settings.data import DataSettings
+from daemon.settings.sections import SupervisionSettings, Tables
 from daemon.supervisor.jobs.attempts import Cause
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.processes.answers import accepted

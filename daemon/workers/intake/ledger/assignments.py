@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from daemon.settings.sections import ReplayStrategy
+from daemon.settings.data import ReplayStrategy
 from daemon.workers.intake.ledger import replay
 from daemon.workers.intake.ledger.database import now
 from daemon.workers.intake.ledger.samples import Samples

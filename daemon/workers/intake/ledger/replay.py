@@ -13,7 +13,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 
-from daemon.settings.sections import ReplayStrategy
+from daemon.settings.data import ReplayStrategy
 
 _POINTS = 1 << 63
 _DRAWS_EACH = 20

@@ -13,6 +13,9 @@ from engine.data.readers.packed.streams import MemberStream, decoded
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The others unpack any number of bytes at once."""
 
+_MEMBER_BYTES = 8 << 20
+"""So much of a member is read that others refer to."""
+
 _DOCUMENTS = (
     ("[Content_Types].xml", "a document of Office (docx, xlsx, pptx): save it as plain text, or a table as CSV"),
     ("mimetype", "an EPUB or OpenDocument file: save it as plain text"),
@@ -93,6 +96,19 @@ def members_of(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
         else:
             unpacked = _Unpacked(archive, info)
             yield Member(shown(name), buffered(MemberStream(unpacked.read, budget)))
+
+
+def member(stream: BinaryIO, name: str) -> bytes:
+    """The beginning of the first file of this name in any folder of an archive; empty where there is none."""
+    try:
+        archive = decoded(lambda: zipfile.ZipFile(_Source(stream)))
+        info = next((each for each in archive.infolist() if f"/{each.filename}".endswith(f"/{name}")), None)
+        if info is None or _problem(info):
+            return b""
+        unpacked = _Unpacked(archive, info)
+        return unpacked.read(_MEMBER_BYTES)
+    except UnpackError:
+        return b""
 
 
 def _document(infos: list[zipfile.ZipInfo]) -> str:

@@ -24,14 +24,6 @@ _PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<body\b|<meta\b", re.IGNOREC
 _BLOCK = re.compile(r"<(?:div|p|h\d|table|ul|ol|span|article|section|a|br)\b", re.IGNORECASE)
 _XML = re.compile(r"<\?xml\b|<([A-Za-z][\w:-]*)(?:\s[^<>]*)?>.*</?[A-Za-z]", re.DOTALL)
 _CUE = re.compile(r"\d+:?\d\d:\d\d[.,]\d{3} --> \d+:?\d\d:\d\d[.,]\d{3}", re.MULTILINE)
-_MAIL_HEADER = re.compile(
-    r"(?:Return-Path|Received|Message-ID|Date|From|To|Subject|MIME-Version|Content-Type|Delivered-To|Reply-To):\s",
-    re.IGNORECASE,
-)
-_WHATSAPP = re.compile(
-    r"[\u200e\u200f]?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?\s\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:\s?[APap]\.?[Mm]\.?)?"
-    r"(?:\]|\s-)\s"
-)
 _LOG = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\s"
     r"|\d+\.\d+\.\d+\.\d+ - |\[?(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|TRACE)\b)"
@@ -77,16 +69,6 @@ def _is_page(head: Head) -> bool:
 
 def _is_xml(head: Head) -> bool:
     return head.text.startswith("<") and _XML.match(head.text[:4096]) is not None
-
-
-def _is_mail(head: Head) -> bool:
-    lines = _lines(head)
-    headers = {line.split(":", 1)[0].lower() for line in lines if _MAIL_HEADER.match(line)}
-    return len(headers) >= 3 or (len(headers) >= 2 and bool(lines) and re.match(r"From \S+@\S+", lines[0]) is not None)
-
-
-def _is_whatsapp(head: Head) -> bool:
-    return _share(_lines(head), _WHATSAPP.match) >= 0.5
 
 
 def _is_log(head: Head) -> bool:
@@ -167,8 +149,6 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("RTF: save it as plain text", lambda head: head.visible.startswith(b"{\\rtf")),
     ("an HTML page", _is_page),
     ("XML", _is_xml),
-    ("mail (mbox)", _is_mail),
-    ("a WhatsApp chat, in which who of the speakers is the assistant is not known", _is_whatsapp),
     ("a stream of events with JSON in it ('data: {...}')", _is_stream),
     ("a log with JSON in its lines: leave only the JSON, a record a line", _is_json_log),
     ("a log", _is_log),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from daemon.messages import Collect, Collected, Scan, Scanned, Settle, Settled
-from daemon.settings.sections import ReplayStrategy, Tables
+from daemon.settings.data import ReplayStrategy
+from daemon.settings.sections import Tables
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger.assignments import Wanted
 from daemon.workers.intake.ledger.database import open_database

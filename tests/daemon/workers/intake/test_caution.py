@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from control import paths as places
-from daemon.settings.sections import DataSettings, Tables
+from daemon.settings.data import DataSettings
+from daemon.settings.sections import Tables
 from daemon.workers.intake.file_reader import FileReader
 from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.intake.worker import Intake

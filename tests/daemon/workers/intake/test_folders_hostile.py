@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.settings.sections import DataSettings
+from daemon.settings.data import DataSettings
 from daemon.workers.intake.file_reader import FileReader
 from daemon.workers.intake.folders import UnreadableError, open_file
 from daemon.workers.intake.now_reading import NowReading

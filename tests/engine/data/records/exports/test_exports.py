@@ -126,14 +126,6 @@ EXPORTS = {
             {"event": "bot", "text": "Two fathoms."},
         ],
     },
-    "discord": {
-        "channel": {"name": "help"},
-        "messages": [
-            {"type": "Default", "content": "How deep?", "author": {"isBot": False}},
-            {"type": "GuildMemberJoin", "content": "Ada joined.", "author": {"isBot": False}},
-            {"type": "Reply", "content": "Two fathoms.", "author": {"isBot": True}},
-        ],
-    },
     "an envelope": {
         "version": 1,
         "chats": [
@@ -166,9 +158,6 @@ def test_what_the_person_saw_is_learned(record: object) -> None:
             {"mapping": {"q": node("q", None, "user", {"content_type": "image_asset_pointer"})}},
             "only text can be learned",
         ),
-        ({"type": "message", "user": "U1", "text": "ahoy", "ts": "1"}, "Slack.*who of the speakers is the assistant"),
-        ({"messages": [{"sender_name": "Ada", "content": "ahoy"}]}, "Messenger.*who of the speakers is the assistant"),
-        ({"channel": {}, "messages": [{"content": "ahoy", "author": {"name": "ada"}}]}, "Discord without a bot"),
         ({"sender_id": 1, "events": [{"event": "rewind"}]}, "taken back"),
         ({"header": "x", "title": "Used an app", "products": []}, "without a prompt"),
     ],

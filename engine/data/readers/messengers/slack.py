@@ -1,0 +1,106 @@
+"""Slack's export: a file for each day of a channel, in a folder or in the zip, and the names of people beside them.
+
+Source: "Export data" of a workspace: ``users.json``, ``channels.json``, ``CHANNEL/2025-01-05.json`` with
+``[{"type": "message", "user", "text", "ts", "thread_ts"}]``. A thread is a conversation of its own, however long it
+rests. Joins, topics and deleted messages are what the program notes.
+"""
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import JsonValue
+
+from engine.data.readers import json_values
+from engine.data.readers.head import Head
+from engine.data.readers.messengers.export import any_of, beginning, document, in_order, names_of, number
+from engine.data.readers.messengers.said import Said
+from engine.data.readers.messengers.talks import format_of
+from engine.data.records.exports.values import Record, child, records, string
+from engine.data.records.limits import FormatError, Limits
+
+PEOPLE = "users.json"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d\.json$")
+_SAID = (None, "", "bot_message", "me_message", "thread_broadcast", "file_share", "file_comment", "reply_broadcast")
+_ARRAY = re.compile(rb"\[\s*\{")
+_TIMES = re.compile(rb'"ts"\s*:\s*"\d+(?:\.\d+)?"')
+_MENTION = re.compile(r"<([@#!])([^|<>]+)(?:\|([^<>]*))?>")
+_LINK = re.compile(r"<([^@#!<>|][^<>|]*)(?:\|([^<>]*))?>")
+
+
+def _fits(head: Head) -> bool:
+    start = beginning(head)
+    is_message = b'"type":"message"' in start or b'"type": "message"' in start
+    return is_message and _ARRAY.match(start) is not None and _TIMES.search(start) is not None
+
+
+def _said_in(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
+    messages = records(document(stream, limits))
+    threads = {string(message.get("thread_ts")) for message in messages}
+    said = (_said(message, threads, limits) for message in messages if message.get("subtype") in _SAID)
+    for each in in_order(said):
+        yield replace(each, time=None) if each.talk else each
+
+
+def _said(message: Record, threads: set[str], limits: Limits) -> Said:
+    """A message; one that began a thread belongs to it. Pauses do not part a thread: it has no times."""
+    profile, bot = child(message, "user_profile"), child(message, "bot_profile")
+    ids = [string(message.get(key)) for key in ("user", "bot_id")]
+    known = [name for each in ids for name in limits.names.people.get(each, ())]
+    found: list[JsonValue] = [profile.get(key) for key in ("real_name", "display_name", "name")]
+    found += [message.get("username"), bot.get("name")]
+    time = string(message.get("ts"))
+    thread = string(message.get("thread_ts")) or (time if time in threads else "")
+    return Said(
+        names_of((*known, *found, *ids), "?"),
+        _readable(string(message.get("text")), limits),
+        number(time),
+        thread,
+        has_media=any_of(message, ("files", "file")),
+    )
+
+
+def _readable(text: str, limits: Limits) -> str:
+    """A text as people saw it: people and channels by name, links by what they are called."""
+
+    def mentioned(found: re.Match[str]) -> str:
+        mark, name, label = found.groups()
+        known = limits.names.people.get(name, ())
+        return f"{'' if mark == '#' and not label else '@' if mark != '#' else '#'}{label or (known or (name,))[0]}"
+
+    text = _MENTION.sub(mentioned, text)
+    return html.unescape(_LINK.sub(lambda found: found[2] or found[1], text))
+
+
+def with_people(limits: Limits, listing: bytes) -> Limits:
+    """The limits, with the names of people from the text of ``users.json``."""
+    try:
+        users = records(json_values.parse(listing, limits))
+    except FormatError:
+        return limits
+    people = {string(user.get("id")): _names(user) for user in users if string(user.get("id"))}
+    return replace(limits, names=replace(limits.names, people=people))
+
+
+def with_people_beside(limits: Limits, path: Path) -> Limits:
+    """The same, from the file that lies beside the folder of a channel whose day is at ``path``; as given without."""
+    listing = path.parent.parent / PEOPLE
+    if _DAY.fullmatch(path.name) is None or not listing.is_file():
+        return limits
+    try:
+        with listing.open("rb") as file:
+            return with_people(limits, file.read(limits.record_bytes))
+    except OSError:
+        return limits
+
+
+def _names(user: Record) -> tuple[str, ...]:
+    profile = child(user, "profile")
+    values = [profile.get("real_name"), user.get("real_name"), profile.get("display_name"), user.get("name")]
+    return names_of((*values, profile.get("email")), string(user.get("id")))
+
+
+FORMAT = format_of("Slack", "messages of Slack's export {user, text, ts}", _fits, _said_in)
