@@ -9,14 +9,23 @@ _PARTS = 1 << (4 * _DIGITS)
 
 def is_held_out(sample: Sample, share: float) -> bool:
     """Whether a sample belongs to the ``share`` of all groups that is held out."""
-    return place(sample) < share
+    return is_group_held_out(sample.group, share)
+
+
+def is_group_held_out(group: str, share: float) -> bool:
+    """The same by its group."""
+    return _place_of(group[:_DIGITS]) < share
 
 
 def place(sample: Sample) -> float:
     """Where the hash of a sample's group falls in [0, 1)."""
-    return int(sample.group[:_DIGITS], 16) / _PARTS
+    return _place_of(sample.group[:_DIGITS])
 
 
 def other_place(sample: Sample) -> float:
     """A second place in [0, 1), by the digits that follow: independent of the first, for a choice within a side."""
-    return int(sample.group[_DIGITS : 2 * _DIGITS], 16) / _PARTS
+    return _place_of(sample.group[_DIGITS : 2 * _DIGITS])
+
+
+def _place_of(digits: str) -> float:
+    return int(digits, 16) / _PARTS

@@ -2,8 +2,8 @@
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine import disk
 from engine.data.canonical import from_canonical
@@ -13,8 +13,7 @@ _NAME = re.compile(r"(\d{6})\.jsonl")
 _BLOCK = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """``length`` bytes at ``offset`` of one segment, line end not counted."""
 
     segment: int
@@ -51,12 +50,15 @@ class Segments:
         Raises:
             OSError: a new segment is due and cannot be made.
         """
+        return self.append_canonical(sample.canonical.encode())
+
+    def append_canonical(self, canonical: bytes) -> Location:
+        """Take the canonical form of a sample, as `append` does."""
         if self._descriptor is None or (self._end >= self._segment_bytes and not self._waiting):
             self._open()
-        line = sample.canonical.encode() + b"\n"
-        location = Location(self._number, self._end + self.waiting_bytes, len(line) - 1)
-        self._waiting.append(line)
-        self.waiting_bytes += len(line)
+        location = Location(self._number, self._end + self.waiting_bytes, len(canonical))
+        self._waiting += (canonical, b"\n")
+        self.waiting_bytes += len(canonical) + 1
         return location
 
     def sync(self) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from daemon.settings.data import DataSettings
 from daemon.workers.intake import folders
 from daemon.workers.intake.folders import Signature, UnreadableError
-from daemon.workers.intake.ledger.dedup import Dedup, Tail
+from daemon.workers.intake.ledger.dedup import Candidate, Dedup, Tail
 from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.intake.ledger.quarantine import Refusal
 from daemon.workers.intake.ledger.samples import FoundAt
 from daemon.workers.intake.ledger.sources import UNREAD, Findings, Source, fingerprint_of
 from daemon.workers.intake.now_reading import NowReading
 from daemon.workers.reading import limits_of
+from engine.data.digest import digest_of
 from engine.data.readers import loaders, registry
 from engine.data.readers.items import Found, Item, Refused, Resume
 from engine.data.storable import storable_lines
@@ -25,6 +26,8 @@ _REFUSALS = 1000
 """So many records of one file are refused one by one; the rest of them are counted together."""
 _TRACE = 4000
 """Characters of a trace that are kept."""
+_TOGETHER, _TOGETHER_BYTES = 500, 1 << 20
+"""So many samples, of so many bytes at least, are recorded together: a question of the database costs less so."""
 
 
 class ChangedError(Exception):
@@ -40,11 +43,14 @@ class _Reading:
     tail: Tail | None = None
     refusals: list[Refusal] = field(default_factory=list)
     refused: int = 0
+    waiting: list[Candidate] = field(default_factory=list)
+    waiting_bytes: int = 0
 
     @property
     def is_hopeless(self) -> bool:
         """Nothing but refusals, and many of them."""
-        return self.refused > _REFUSALS and not (self.found.added or self.found.duplicates or self.found.held)
+        found = self.found.added or self.found.duplicates or self.found.held or self.waiting
+        return self.refused > _REFUSALS and not found
 
 
 class FileReader:
@@ -162,10 +168,9 @@ class FileReader:
                     if reading.is_hopeless:
                         break
                     continue
-                continues = tail if item.start == tail_at else None
+                self._take(item, number, tail if item.start == tail_at else None, reading)
                 tail = None
-                self._take(item, number, continues, reading)
-                self._ledger.commit_if_large()
+        self._record(reading)
         if reading.is_hopeless:
             reason = f"not one of the first {_REFUSALS} records can be learned: the rest of the file is not read"
             reading.refusals.append(Refusal(reason, 0, 0, 0))
@@ -175,21 +180,26 @@ class FileReader:
             reading.refusals.append(Refusal(f"{more} more records of this file are refused as well", 0, 0, 0))
 
     def _take(self, item: Found, number: int, tail: Tail | None, reading: _Reading) -> None:
-        found = FoundAt(number, item.line)
+        candidate = Candidate(item.sample, digest_of(item.sample), FoundAt(number, item.line))
+        reading.found.contents.note(item.sample)
+        now = candidate.tail
         if tail:
-            outcome, now = self._dedup.go_on(tail, item.sample, found)
+            outcome, now = self._dedup.go_on(tail, candidate)
+            reading.found.count(outcome, 1)
         else:
-            outcome, now = self._dedup.add(item.sample, found)
-        match outcome:
-            case "added":
-                reading.found.added += 1
-            case "duplicate":
-                reading.found.duplicates += 1
-            case "held":
-                reading.found.held += 1
+            reading.waiting.append(candidate)
+            reading.waiting_bytes += len(candidate.digest.canonical)
         is_last = item.resume.offset <= item.start
         reading.tail = now if is_last else None
-        reading.found.contents.note(item.sample)
+        if len(reading.waiting) >= _TOGETHER or reading.waiting_bytes >= _TOGETHER_BYTES:
+            self._record(reading)
+
+    def _record(self, reading: _Reading) -> None:
+        """Record what was found and waits for that."""
+        for outcome, number in self._dedup.add_all(reading.waiting).items():
+            reading.found.count(outcome, number)
+        reading.waiting, reading.waiting_bytes = [], 0
+        self._ledger.commit_if_large()
 
     def _refuse_unopened(self, path: Path, reason: str) -> Findings:
         """What cannot be opened stays unread, so every scan tries again; the refusal is recorded once.

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.canonical import from_canonical
+from engine.data.digest import digest_of
 from engine.data.held_out import is_held_out
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
@@ -125,6 +126,15 @@ def test_the_canonical_form_is_one_line_that_gives_the_sample_back(sample):
     again = from_canonical(sample.canonical)
     assert again == sample
     assert (again.identity, again.group, again.kind) == (sample.identity, sample.group, sample.kind)
+
+
+@given(SAMPLES | st.builds(Dialogue, MESSAGES))
+def test_the_digest_says_at_once_what_the_properties_say(sample):
+    beginnings = []
+    if isinstance(sample, Dialogue):
+        shorter = [Dialogue(sample.messages[:end]) for end in range(len(sample.messages) - 1, 0, -1)]
+        beginnings = [one.identity for one in shorter if any(m.role == "assistant" for m in one.messages)]
+    assert digest_of(sample) == (sample.canonical.encode(), sample.identity, tuple(beginnings), sample.group)
 
 
 def test_a_turn_of_weight_0_makes_another_sample_and_is_not_supervised():

@@ -7,10 +7,12 @@ copy nor an earlier or later form of it is learned twice.
 """
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from daemon.workers.intake.ledger.database import now
+from engine.data.digest import Digest
 from engine.data.samples import Dialogue, Sample
 from engine.data.segments import Location, Segments
 
@@ -32,12 +34,21 @@ class Row:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class FoundAt:
+class FoundAt(NamedTuple):
     """Where a sample was read: the source's number, and the line."""
 
     source: int
     line: int
+
+
+class Addition(NamedTuple):
+    """A sample to record, and the state in which it begins; turns before ``learn_from`` are context only."""
+
+    sample: Sample
+    digest: Digest
+    state: State
+    found: FoundAt
+    learn_from: int = 0
 
 
 class Samples:
@@ -56,64 +67,63 @@ class Samples:
         query = f"{_SELECT} WHERE id = (SELECT sample FROM aliases WHERE identity = ?)"  # noqa: S608 - a constant
         return self._row(query, identity)
 
-    def longest_beginning(self, dialogue: Dialogue) -> tuple[Row, int, str] | None:
-        """The longest beginning of a dialogue that is known, the number of its turns, and its identity."""
-        beginnings = dialogue.prefix_identities()
-        for start in range(0, len(beginnings), _MOST_LOOKED_UP):
-            wanted = beginnings[start : start + _MOST_LOOKED_UP]
-            marks = ", ".join("?" * len(wanted))
-            found = self._database.execute(
-                f"SELECT identity FROM aliases WHERE identity IN ({marks})",  # noqa: S608 - only question marks
-                [bytes.fromhex(identity) for identity in wanted],
-            )
-            known = {identity.hex() for (identity,) in found}
-            for position, identity in enumerate(wanted, start):
-                if identity in known and (row := self.covering(identity)):
-                    return row, len(dialogue.messages) - 1 - position, identity
+    def covered(self, identities: Sequence[str]) -> set[str]:
+        """Those of the identities that a sample covers."""
+        return self._among("SELECT identity FROM aliases WHERE identity", identities)
+
+    def longest_beginning(self, digest: Digest) -> tuple[Row, int, str] | None:
+        """The longest beginning of a dialogue that is known, by how many turns it is shorter, and its identity."""
+        known = self.covered(digest.beginnings)
+        for shorter, identity in enumerate(digest.beginnings, 1):
+            if identity in known and (row := self.covering(identity)):
+                return row, shorter, identity
         return None
 
-    def insert(self, sample: Sample, identity: str, state: State, found: FoundAt, learn_from: int = 0) -> None:
-        """Record a sample that is not known yet."""
-        location = self._segments.append(sample)
-        cursor = self._database.execute(
-            "INSERT INTO samples (identity, kind, state, turns, learn_from, point, segment, offset, length, source,"
-            " line, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    def insert_all(self, additions: Sequence[Addition]) -> None:
+        """Record samples that are not known yet, in this order."""
+        if not additions:
+            return
+        (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM samples").fetchone()
+        at = now()
+        numbered = list(enumerate(additions, last + 1))
+        self._database.executemany(
+            "INSERT INTO samples (id, identity, kind, state, turns, learn_from, point, segment, offset, length, source,"
+            " line, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                bytes.fromhex(identity),
-                sample.kind,
-                state,
-                _turns(sample),
-                learn_from,
-                _point(identity),
-                location.segment,
-                location.offset,
-                location.length,
-                found.source,
-                found.line,
-                now(),
+                (
+                    number,
+                    bytes.fromhex(digest.identity),
+                    sample.kind,
+                    state,
+                    _turns(sample),
+                    learn_from,
+                    _point(digest.identity),
+                    *self._segments.append_canonical(digest.canonical),
+                    found.source,
+                    found.line,
+                    at,
+                )
+                for number, (sample, digest, state, found, learn_from) in numbered
             ),
         )
-        assert cursor.lastrowid is not None
-        self._cover(cursor.lastrowid, sample, identity)
+        self._cover((number, addition.digest) for number, addition in numbered)
 
-    def replace(self, row: Row, sample: Sample, identity: str, state: State) -> None:
+    def replace(self, row: Row, sample: Sample, digest: Digest, state: State) -> None:
         """Let a sample that no cycle has taken yet be its own longer form; its place in the queue stays."""
-        location = self._segments.append(sample)
+        location = self._segments.append_canonical(digest.canonical)
         self._database.execute(
             "UPDATE samples SET identity = ?, state = ?, turns = ?, point = ?, segment = ?, offset = ?,"
             " length = ?, tries = 0, note = NULL WHERE id = ?",
             (
-                bytes.fromhex(identity),
+                bytes.fromhex(digest.identity),
                 state,
                 _turns(sample),
-                _point(identity),
-                location.segment,
-                location.offset,
-                location.length,
+                _point(digest.identity),
+                *location,
                 row.id,
             ),
         )
-        self._cover(row.id, sample, identity)
+        self._cover([(row.id, digest)])
 
     def cover(self, identity: str, by: str) -> None:
         """Note that everything with this identity is said by the sample that covers ``by``."""
@@ -129,10 +139,9 @@ class Samples:
             "UPDATE samples SET state = 'held_out' WHERE id = ? AND state = 'new'", [(number,) for number in numbers]
         )
 
-    def holds_out(self, opening: str) -> bool:
-        """Whether samples of this opening were held out by `hold_out`."""
-        query = "SELECT 1 FROM held_out_openings WHERE opening = ?"
-        return self._database.execute(query, (bytes.fromhex(opening),)).fetchone() is not None
+    def openings_held_out(self, openings: Sequence[str]) -> set[str]:
+        """Those of the openings of which samples were held out by `hold_out`."""
+        return self._among("SELECT opening FROM held_out_openings WHERE opening", openings)
 
     def new(self) -> list[tuple[int, Location]]:
         """The numbers of the new samples, in order, and where their texts are."""
@@ -147,11 +156,24 @@ class Samples:
         """
         return self._segments.read(location)
 
-    def _cover(self, number: int, sample: Sample, identity: str) -> None:
-        covered = [identity, *(_answered_beginnings(sample) if isinstance(sample, Dialogue) else ())]
+    def _cover(self, numbered: Iterable[tuple[int, Digest]]) -> None:
         self._database.executemany(
-            "INSERT OR IGNORE INTO aliases VALUES (?, ?)", [(bytes.fromhex(alias), number) for alias in covered]
+            "INSERT OR IGNORE INTO aliases VALUES (?, ?)",
+            (
+                (bytes.fromhex(alias), number)
+                for number, digest in numbered
+                for alias in (digest.identity, *digest.beginnings)
+            ),
         )
+
+    def _among(self, query: str, hashes: Sequence[str]) -> set[str]:
+        """Those of the hashes that the query finds."""
+        found: set[str] = set()
+        for start in range(0, len(hashes), _MOST_LOOKED_UP):
+            wanted = [bytes.fromhex(each) for each in hashes[start : start + _MOST_LOOKED_UP]]
+            marks = ", ".join("?" * len(wanted))
+            found.update(each.hex() for (each,) in self._database.execute(f"{query} IN ({marks})", wanted))
+        return found
 
     def _row(self, query: str, identity: str) -> Row | None:
         found = self._database.execute(query, (bytes.fromhex(identity),)).fetchone()
@@ -164,13 +186,6 @@ class Samples:
 def _turns(sample: Sample) -> int:
     """How many turns a dialogue has; 0 for other kinds."""
     return len(sample.messages) if isinstance(sample, Dialogue) else 0
-
-
-def _answered_beginnings(dialogue: Dialogue) -> list[str]:
-    """Identities of the beginnings that hold an answer; a question alone is shared by dialogues that differ."""
-    first = next((turn for turn, m in enumerate(dialogue.messages, 1) if m.role == "assistant"), 0)
-    identities = dialogue.prefix_identities()
-    return identities[: len(dialogue.messages) - first] if first else []
 
 
 def _point(identity: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger.database import now
-from daemon.workers.intake.ledger.dedup import Tail
+from daemon.workers.intake.ledger.dedup import Outcome, Tail
 from engine.data.readers.items import Resume
 from engine.data.samples import Dialogue, Labelled, Preference, Sample, Text
 
@@ -77,6 +77,16 @@ class Findings:
     held: int = 0
     quarantined: int = 0
     contents: Contents = field(default_factory=Contents)
+
+    def count(self, outcome: Outcome, number: int) -> None:
+        """Count samples that had an outcome."""
+        match outcome:
+            case "added":
+                self.added += number
+            case "duplicate":
+                self.duplicates += number
+            case "held":
+                self.held += number
 
     def add(self, other: "Findings") -> None:
         """Add the counts of ``other`` to these."""

@@ -13,10 +13,11 @@ from daemon.settings.sections import Tables
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger.assignments import Wanted
 from daemon.workers.intake.ledger.database import open_database
-from daemon.workers.intake.ledger.dedup import Dedup, Outcome
+from daemon.workers.intake.ledger.dedup import Candidate, Dedup, Outcome
 from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.intake.ledger.samples import FoundAt
 from engine.data import snapshot
+from engine.data.digest import digest_of
 from engine.data.held_out import is_held_out
 from engine.data.samples import Conversation, Dialogue, Message, Sample
 from engine.data.segments import Segments
@@ -52,8 +53,12 @@ class Shelf:
 
     def add(self, sample: Sample, place: FoundAt | None = None, held_out_share: float = 0.0) -> Outcome:
         """Record what is new in a sample, inside a transaction."""
-        outcome, _ = Dedup(self.ledger.samples, held_out_share).add(sample, place or self.place)
+        [outcome] = Dedup(self.ledger.samples, held_out_share).add_all([self.candidate(sample, place)])
         return outcome
+
+    def candidate(self, sample: Sample, place: FoundAt | None = None) -> Candidate:
+        """A sample as if it was read from a file."""
+        return Candidate(sample, digest_of(sample), place or self.place)
 
     def rows(self) -> list[tuple]:
         """State, learn_from and text of every conversation."""

@@ -56,6 +56,25 @@ def test_every_answer_is_learned_once_and_never_both_trained_on_and_held_out(new
     shelf.ledger.close()
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(WORDS, max_size=30), st.sets(WORDS.map(tuple), max_size=3))
+def test_many_at_once_are_recorded_as_one_by_one(new_shelf, dialogue, read, learned):
+    """Beginnings, copies and longer forms among them, and of what is in a cycle already."""
+    rows = []
+    for together in (1, 7, 100):
+        shelf = new_shelf()
+        for words in sorted(learned):
+            add(shelf, dialogue(*words))
+        shelf.assign(1)
+        candidates = [shelf.candidate(dialogue(*words)) for words in read]
+        with shelf.ledger.transaction():
+            for start in range(0, len(candidates), together):
+                Dedup(shelf.ledger.samples, SHARE).add_all(candidates[start : start + together])
+        rows.append((shelf.rows(), Counter(shelf.database.execute("SELECT state, kind, number FROM counts"))))
+        shelf.ledger.close()
+    assert rows[0] == rows[1] == rows[2]
+
+
 def test_a_dialogue_that_grew_before_its_cycle_is_one_longer_dialogue(shelf, dialogue):
     add(shelf, dialogue("hello", "hi"))
     assert add(shelf, dialogue("hello", "hi", "how", "well")) == "added"
@@ -74,7 +93,7 @@ def test_a_dialogue_that_grew_after_its_cycle_is_learned_from_where_it_ended(she
 
 def grow(shelf, tail, conversation):
     with shelf.ledger.transaction():
-        return Dedup(shelf.ledger.samples, 0.0).go_on(tail, conversation, shelf.place)
+        return Dedup(shelf.ledger.samples, 0.0).go_on(tail, shelf.candidate(conversation))
 
 
 def test_an_answer_that_was_half_written_becomes_the_whole_answer(shelf, dialogue):
@@ -98,8 +117,8 @@ def test_a_text_that_grows_is_stored_once(new_shelf, steps):
         end += words
         piece = Text(text=" ".join(text.split()[:end]))
         if tail is None:
-            with shelf.ledger.transaction():
-                _, tail = Dedup(shelf.ledger.samples, 0.0).add(piece, shelf.place)
+            add(shelf, piece)
+            tail = shelf.candidate(piece).tail
         else:
             _, tail = grow(shelf, tail, piece)
         if event:

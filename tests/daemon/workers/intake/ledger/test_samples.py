@@ -5,7 +5,6 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.workers.intake.ledger.dedup import Dedup
 from engine.data import snapshot
 from engine.data.samples import Answer, Dialogue, Labelled, Message, Preference, Sample, Text, ToolCall
 
@@ -43,13 +42,12 @@ def test_every_kind_comes_back_from_the_ledger_and_only_what_is_learned_from_the
     shelf = new_shelf()
     kept: dict[str, Sample] = {}
     with shelf.ledger.transaction():
-        dedup = Dedup(shelf.ledger.samples, 0.0)
         for sample in samples:
             if shelf.ledger.samples.covering(sample.identity) is None and isinstance(
                 sample, Text | Preference | Labelled
             ):
                 kept[sample.identity] = sample
-            dedup.add(sample, shelf.place)
+            shelf.add(sample)
     stored = {sample.identity: sample for _, _, sample in shelf.rows()}
     assert kept.items() <= stored.items()
     assert set(kept) | {s.identity for s in stored.values() if isinstance(s, Dialogue)} == set(stored)
