@@ -5,12 +5,16 @@ from pydantic import JsonValue
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, string_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import turns_of
+from engine.data.records.written.blocks import is_blocks, turns_of_blocks
 from engine.data.samples import Dialogue
+
+_OUTPUTS = ("output", "response", "completion", "answer", "target")
+_COMPLETIONS = ("completion", "response", "generation", "output", "answer", "reply", "target")
 
 
 def is_alpaca(record: dict[str, JsonValue]) -> bool:
     """An instruction with its answer."""
-    return "instruction" in record and ("output" in record or "response" in record)
+    return "instruction" in record and any(isinstance(record.get(key), str) for key in _OUTPUTS)
 
 
 def parse_alpaca(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
@@ -19,8 +23,16 @@ def parse_alpaca(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
     Raises:
         FormatError: a part of it is of another kind, or there is no answer.
     """
-    answer = string_of(record, "output", "response")
-    return dialogue_of([*alpaca_prompt(record), Turn("assistant", answer)], limits)
+    return dialogue_of([*alpaca_prompt(record), *alpaca_answer(record)], limits)
+
+
+def alpaca_answer(record: dict[str, JsonValue]) -> list[Turn]:
+    """The answer of an Alpaca record.
+
+    Raises:
+        FormatError: it is not text.
+    """
+    return [Turn("assistant", string_of(record, *_OUTPUTS))]
 
 
 def alpaca_prompt(record: dict[str, JsonValue]) -> list[Turn]:
@@ -29,10 +41,22 @@ def alpaca_prompt(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: as `parse_alpaca`.
     """
-    turns = system_turn(record.get("system"), record.get("tools"))
+    asked = [string_of(record, "instruction"), string_of(record, "input", "context")]
+    return [*_opening(record), *_asked("\n\n".join(part for part in asked if part.strip()))]
+
+
+def _opening(record: dict[str, JsonValue]) -> list[Turn]:
+    """Instructions, tools, and what was said before: ``history`` holds pairs or messages.
+
+    Raises:
+        FormatError: ``history`` holds something else.
+    """
+    turns = system_turn(record.get("system", record.get("system_prompt")), record.get("tools"))
     history = record.get("history") or []
     if not isinstance(history, list):
         raise FormatError(f"'history' must be an array, not {kind_of(history)}")
+    if history and isinstance(history[0], dict):
+        return [*turns, *turns_of(history)]
     for pair in history:
         if not isinstance(pair, list) or len(pair) != 2:
             raise FormatError("'history' must hold pairs of question and answer")
@@ -40,8 +64,12 @@ def alpaca_prompt(record: dict[str, JsonValue]) -> list[Turn]:
         if not isinstance(question, str) or not isinstance(answer, str):
             raise FormatError("'history' must hold pairs of strings")
         turns += [Turn("user", question), Turn("assistant", answer)]
-    asked = [string_of(record, "instruction"), string_of(record, "input", "context")]
-    return [*turns, Turn("user", "\n\n".join(part for part in asked if part.strip()))]
+    return turns
+
+
+def _asked(text: str) -> list[Turn]:
+    """What a user said, or the turns of a dialogue that is written out in it."""
+    return turns_of_blocks(text) if is_blocks(text) else [Turn("user", text)]
 
 
 def is_instances(record: dict[str, JsonValue]) -> bool:
@@ -69,7 +97,7 @@ def parse_instances(record: dict[str, JsonValue], limits: Limits) -> list[Dialog
 
 def is_completion(record: dict[str, JsonValue]) -> bool:
     """A prompt with its completion or response."""
-    return "prompt" in record and ("completion" in record or "response" in record)
+    return "prompt" in record and any(key in record for key in _COMPLETIONS)
 
 
 def parse_completion(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
@@ -87,7 +115,7 @@ def completion_prompt(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: as `parse_completion`.
     """
-    return [*system_turn(record.get("system"), record.get("tools")), *prompt_turns(record["prompt"])]
+    return [*_opening(record), *prompt_turns(record["prompt"])]
 
 
 def completion_answer(record: dict[str, JsonValue]) -> list[Turn]:
@@ -96,7 +124,7 @@ def completion_answer(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: as `parse_completion`.
     """
-    return answer_turns(record["completion"] if "completion" in record else record["response"])
+    return answer_turns(next(record[key] for key in _COMPLETIONS if key in record))
 
 
 def prompt_turns(prompt: JsonValue) -> list[Turn]:
@@ -105,7 +133,7 @@ def prompt_turns(prompt: JsonValue) -> list[Turn]:
     Raises:
         FormatError: it is something else.
     """
-    return [Turn("user", prompt)] if isinstance(prompt, str) else turns_of(prompt)
+    return _asked(prompt) if isinstance(prompt, str) else turns_of(prompt)
 
 
 def answer_turns(answer: JsonValue) -> list[Turn]:
@@ -120,9 +148,16 @@ def answer_turns(answer: JsonValue) -> list[Turn]:
 
 
 _ASKED = ("question", "query", "problem", "input", "source_text")
-_ANSWERED = ("answer", "response", "solution", "output", "target_text")
-_PAIRS = (*((asked, answered) for asked in _ASKED for answered in _ANSWERED), ("user", "assistant"), ("human", "bot"))
+_ANSWERED = ("answer", "response", "solution", "output", "target_text", "target", "completion", "reply")
+_PAIRS = (
+    *((asked, answered) for asked in _ASKED for answered in _ANSWERED),
+    *(("user", "assistant"), ("human", "bot"), ("q", "a"), ("inputs", "targets"), ("message_1", "message_2")),
+    *(("text_input", "output"), ("input_text", "output_text")),
+)
 """Keys of a question and its answer. A ``user`` beside a ``response`` may be the name of somebody."""
+
+_ABOUT = ("context", "passage", "article", "document")
+_CHOICES = ("choices", "options", "endings", "distractors")
 
 
 def _question_and_answer(record: dict[str, JsonValue]) -> tuple[str, str] | None:
@@ -141,7 +176,26 @@ def parse_question(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
     Raises:
         FormatError: there is no answer in it.
     """
-    keys = _question_and_answer(record)
-    asked, answered = (string_of(record, key) for key in keys or ("question", "answer"))
-    system = record.get("system", record.get("system_prompt"))
-    return dialogue_of([*system_turn(system, None), Turn("user", asked), Turn("assistant", answered)], limits)
+    return dialogue_of([*question_turns(record), *question_answer(record)], limits)
+
+
+def question_turns(record: dict[str, JsonValue]) -> list[Turn]:
+    """Everything before the answer to a question: instructions, what was said before, and what it is about.
+
+    Raises:
+        FormatError: there are choices, and how they were put is not known.
+    """
+    keys = _question_and_answer(record) or ("question", "answer")
+    if choices := next((key for key in _CHOICES if record.get(key)), ""):
+        raise FormatError(f"a question with '{choices}': how the choices are put to the model is not known")
+    asked = [
+        string_of(record, keys[0]),
+        *(string_of(record, key) for key in _ABOUT if isinstance(record.get(key), str)),
+    ]
+    return [*_opening(record), *_asked("\n\n".join(part for part in asked if part.strip()))]
+
+
+def question_answer(record: dict[str, JsonValue]) -> list[Turn]:
+    """The answer to a question."""
+    keys = _question_and_answer(record) or ("question", "answer")
+    return [Turn("assistant", string_of(record, keys[1]))]

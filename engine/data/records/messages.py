@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
+from engine.data.records.exports.values import items
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
 from engine.data.records.preferences.marks import verdict_in
@@ -44,7 +45,10 @@ _SPEAKER_FIELDS = (
 _EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"))
 """Keys of a question and its answer in one object."""
 
-_LEARNED = ("weight", "train", "loss", "loss_weight")
+_LEARNED = ("weight", "train", "training", "loss", "loss_weight")
+_PARTLY_LEARNED = ("train_detail", "training_detail")
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
+_SYSTEM = ("system", "system_prompt", "system_message", "instructions")
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 
 
@@ -100,13 +104,37 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
         FormatError: something in it is not a message.
     """
     tools = record.get("tools") or record.get("functions")
-    return [*system_turn(record.get("system"), tools), *turns_of(record["messages"])]
+    turns = turns_of(record["messages"])
+    is_palm = all(isinstance(each, dict) and "author" in each for each in items(record["messages"]))
+    return [*_opening(record, tools, turns, ("context",) if is_palm else ()), *turns]
+
+
+def _opening(
+    record: dict[str, JsonValue], tools: JsonValue, turns: list[Turn], more: tuple[str, ...] = ()
+) -> list[Turn]:
+    """The turn of the instructions beside messages, unless the messages begin with the same."""
+    system = next((record[key] for key in (*_SYSTEM, *more) if record.get(key)), None)
+    is_said = bool(turns) and turns[0].role == "system" and turns[0].content == system
+    return system_turn(None if is_said else system, tools)
 
 
 def is_sharegpt(record: dict[str, JsonValue]) -> bool:
     """``{"conversations": [messages]}``, or ``conversation``; conversations of another shape are an envelope."""
-    turns = record.get("conversations", record.get("conversation"))
-    return isinstance(turns, list) and (not turns or not isinstance(turns[0], dict) or _is_said(turns[0]))
+    turns = _talk(record)
+    return isinstance(turns, str | list) and (not turns or not isinstance(turns[0], dict) or _is_said(turns[0]))
+
+
+def _talk(record: dict[str, JsonValue]) -> JsonValue:
+    """The turns of a ShareGPT record; those of UltraChat stand under ``data``."""
+    found = record.get("conversations", record.get("conversation"))
+    data = record.get("data")
+    is_ultra_chat = found is None and "id" in record and isinstance(data, list) and _is_alternating(data)
+    return data if is_ultra_chat else found
+
+
+def _is_alternating(turns: list[JsonValue]) -> bool:
+    """Texts in turn, as LIMA and UltraChat write them: the user begins, the assistant ends."""
+    return bool(turns) and len(turns) % 2 == 0 and all(isinstance(turn, str) for turn in turns)
 
 
 def parse_sharegpt(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
@@ -120,8 +148,13 @@ def sharegpt_turns(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: something in it is not a message.
     """
-    turns = record["conversations"] if "conversations" in record else record["conversation"]
-    return [*system_turn(record.get("system"), record.get("tools")), *turns_of(turns)]
+    found = _talk(record)
+    if isinstance(found, list) and _is_alternating(found):
+        speakers: tuple[Role, Role] = ("user", "assistant")
+        turns = [Turn(speakers[number % 2], str(said)) for number, said in enumerate(found)]
+    else:
+        turns = turns_of(found)
+    return [*_opening(record, record.get("tools"), turns), *turns]
 
 
 def turns_of(messages: JsonValue) -> list[Turn]:
@@ -130,6 +163,8 @@ def turns_of(messages: JsonValue) -> list[Turn]:
     Raises:
         FormatError: something in it is not a message.
     """
+    if isinstance(messages, str) and messages.lstrip().startswith("["):
+        messages = _parsed(messages)
     if not isinstance(messages, list):
         raise FormatError(f"messages must be an array, not {kind_of(messages)}")
     rows = [
@@ -188,11 +223,14 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
     """0 where the message says that it is not to be learned, or that its answer was bad."""
     for key in _LEARNED:
         value = message.get(key)
-        if value is None or value == 1:
+        if value is None or value == 1 or value in ("true", "True", "1"):
             continue
-        if value == 0:
+        if value == 0 or value in ("false", "False", "0"):
             return 0
         raise FormatError(f"turn {number}: {key} must be 1 (learned) or 0 (context only)")
+    details = [each for key in _PARTLY_LEARNED for each in items(message.get(key)) if isinstance(each, dict)]
+    if any(each.get("train") is False for each in details):  # a turn is learned whole or not at all
+        return 0
     return 0 if verdict_in(message) is False else 1
 
 
@@ -210,7 +248,8 @@ def _content(content: JsonValue, role: Role, number: int) -> str:
         return json.dumps(content, ensure_ascii=False)  # many agents log the result of a tool as the object it is
     if not isinstance(content, list):
         raise FormatError(f"turn {number}: content must be a string or a list of parts, not {kind_of(content)}")
-    return "\n".join(_part(part, number) for part in content)
+    said = (part for part in content if not (isinstance(part, dict) and part.get("type") in _THOUGHTS))
+    return "\n".join(_part(part, number) for part in said)
 
 
 def _part(part: JsonValue, number: int) -> str:
@@ -241,10 +280,16 @@ def _call(call: JsonValue, number: int) -> ToolCall:
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         # Arguments that are not JSON stay the string they are: models write such, and the call was made with them.
-        with contextlib.suppress(ValueError, RecursionError):
-            parsed: JsonValue = json.loads(arguments)
-            arguments = arguments if _is_deeper(parsed, _DEEPEST_ARGUMENTS) else parsed
+        arguments = _parsed(arguments)
     return ToolCall(name, arguments, _word(call.get("id")))
+
+
+def _parsed(text: str) -> JsonValue:
+    """JSON in a string; the string where it is none, or nested deeper than anybody means."""
+    with contextlib.suppress(ValueError, RecursionError):
+        parsed: JsonValue = json.loads(text)
+        return text if _is_deeper(parsed, _DEEPEST_ARGUMENTS) else parsed
+    return text
 
 
 def _is_deeper(value: JsonValue, levels: int) -> bool:

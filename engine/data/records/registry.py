@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from engine.data.records import instructions, labelled, messages, pieces, plain_messages
 from engine.data.records.apis import exchanges
-from engine.data.records.datasets import open_assistant
+from engine.data.records.datasets import moss, open_assistant, segments
 from engine.data.records.desks import intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
 from engine.data.records.exports import (
@@ -25,7 +25,7 @@ from engine.data.records.exports import (
     textgen,
 )
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.preferences import pairs, rankings, verdicts
+from engine.data.records.preferences import compared, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.written import written_out
@@ -70,11 +70,14 @@ _EXPORTS = (
     intercom.SHAPE,
     rasa.SHAPE,
     open_assistant.SHAPE,
+    moss.SHAPE,
+    segments.SHAPE,
 )
 _RECORDS = (
     RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair),
     RecordShape("{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair),
     RecordShape("{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response),
+    compared.SHAPE,
     RecordShape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking),
     RecordShape("{instruction, completions}", rankings.is_rated, rankings.parse_rated),
     RecordShape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),

@@ -6,18 +6,32 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
-from engine.data.records.dialogue import Turn, messages_of
+from engine.data.records.dialogue import Turn, messages_of, system_turn
 from engine.data.records.instructions import alpaca_prompt, answer_turns, prompt_turns
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns, turns_of
-from engine.data.records.preferences.hh import is_hh, split_hh
 from engine.data.records.text import clean
+from engine.data.records.written.blocks import is_blocks, turns_of_blocks
 from engine.data.samples import FROM_FILE, Answer, Message, Preference, Provenance
+
+_SIDES = (
+    ("chosen", "rejected"),
+    ("chosen_response", "rejected_response"),
+    ("response_j", "response_k"),
+    ("preferred", "rejected"),
+    ("preferred", "dispreferred"),
+    ("accepted", "rejected"),
+)
+"""Keys of the better answer and the other one."""
+
+
+def _sides(record: dict[str, JsonValue]) -> tuple[str, str] | None:
+    return next((keys for keys in _SIDES if all(key in record for key in keys)), None)
 
 
 def is_pair(record: dict[str, JsonValue]) -> bool:
-    """``{"chosen", "rejected"}``."""
-    return {"chosen", "rejected"} <= record.keys()
+    """``{"chosen", "rejected"}``, by any of the usual names."""
+    return _sides(record) is not None
 
 
 def parse_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
@@ -28,13 +42,13 @@ def parse_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
     Raises:
         FormatError: an answer is of no known kind, there is no question, or both answers are the same.
     """
-    sides = (record["chosen"], record["rejected"])
+    sides = [record[key] for key in _sides(record) or _SIDES[0]]
     context = _context(record)
     dialogues = [_full(context, side, limits) for side in sides]
     if not context and not all(_begins_with_prompt(dialogue) for dialogue in dialogues):
-        raise FormatError("'chosen' is an answer without a question: give 'prompt', 'conversations' or 'instruction'")
+        raise FormatError("'chosen' is an answer without a question: give 'prompt', 'messages' or 'instruction'")
     scores = [_score(record, "score_chosen"), _score(record, "score_rejected")]
-    return replace(_preference(dialogues, scores), provenance=_provenance(record.get("provenance")))
+    return replace(preference_of(dialogues, scores), provenance=_provenance(record.get("provenance")))
 
 
 def is_openai_pair(record: dict[str, JsonValue]) -> bool:
@@ -53,7 +67,7 @@ def parse_openai_pair(record: dict[str, JsonValue], limits: Limits) -> Preferenc
         raise FormatError("'input' must be an object with messages")
     context = openai_turns(given)
     sides = (record["preferred_output"], record["non_preferred_output"])
-    return _preference([_full(context, side, limits) for side in sides])
+    return preference_of([_full(context, side, limits) for side in sides])
 
 
 def is_rejected_response(record: dict[str, JsonValue]) -> bool:
@@ -70,23 +84,25 @@ def parse_rejected_response(record: dict[str, JsonValue], limits: Limits) -> Pre
     turns = openai_turns(record)
     if not turns or turns[-1].role != "assistant":
         raise FormatError("'rejected_response' stands beside messages that do not end with an assistant turn")
-    return _preference([messages_of(turns, limits), _full(turns[:-1], record["rejected_response"], limits)])
+    return preference_of([messages_of(turns, limits), _full(turns[:-1], record["rejected_response"], limits)])
 
 
 def _context(record: dict[str, JsonValue]) -> list[Turn]:
-    if "conversations" in record:
-        return turns_of(record["conversations"])
+    opening = system_turn(record.get("system", record.get("system_prompt")), None)
+    for key in ("conversations", "messages"):
+        if key in record:
+            return [*opening, *turns_of(record[key])]
     if "instruction" in record:
         return alpaca_prompt(record)
-    prompt = record.get("prompt")
-    if isinstance(prompt, str) and is_hh(prompt):
-        return split_hh(prompt)
-    return [] if prompt is None else prompt_turns(prompt)
+    prompt = next(
+        (record[key] for key in ("prompt", "question", "query", "input") if record.get(key) is not None), None
+    )
+    return opening if prompt is None else [*opening, *prompt_turns(prompt)]
 
 
 def _full(context: Sequence[Turn], side: JsonValue, limits: Limits) -> tuple[Message, ...]:
     """The whole dialogue of one side, which may repeat the context or begin in the middle."""
-    turns = split_hh(side) if isinstance(side, str) and is_hh(side) else answer_turns(side)
+    turns = turns_of_blocks(side) if isinstance(side, str) and is_blocks(side) else answer_turns(side)
     said, before = messages_of(turns, limits), messages_of(context, limits)
     answers = any(message.role == "assistant" for message in said)
     if not said or not answers:
@@ -98,8 +114,14 @@ def _begins_with_prompt(messages: Sequence[Message]) -> bool:
     return bool(messages) and messages[0].role != "assistant"
 
 
-def _preference(dialogues: Sequence[tuple[Message, ...]], scores: Sequence[float | None] = (None, None)) -> Preference:
-    """What both dialogues begin with is the prompt; the first one's answer is the better one."""
+def preference_of(
+    dialogues: Sequence[tuple[Message, ...]], scores: Sequence[float | None] = (None, None)
+) -> Preference:
+    """What both dialogues begin with is the prompt; the first one's answer is the better one.
+
+    Raises:
+        FormatError: both are the same.
+    """
     chosen, rejected = dialogues
     if chosen == rejected:
         raise FormatError("the chosen and the rejected answer are the same: nothing is preferred")

@@ -10,7 +10,7 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.samples import Answer, Preference
 
 _PROMPTS = ("prompt", "query", "question")
-_SCORES = ("overall_score", "score", "rating")
+_SCORES = ("overall_score", "score", "rating", "rank")
 
 
 def is_ranking(record: dict[str, JsonValue]) -> bool:
@@ -44,26 +44,31 @@ def parse_ranking(record: dict[str, JsonValue], limits: Limits) -> Preference:
 
 def is_rated(record: dict[str, JsonValue]) -> bool:
     """Answers that each carry their own score, as UltraFeedback writes them."""
-    found = record.get("completions")
-    return isinstance(found, list) and bool(found) and all(isinstance(each, dict) for each in found)
+    found = _rated(record)
+    return bool(found) and all(isinstance(each, dict) for each in found)
+
+
+def _rated(record: dict[str, JsonValue]) -> list[JsonValue]:
+    found = record.get("completions", record.get("answers"))
+    return found if isinstance(found, list) else []
 
 
 def parse_rated(record: dict[str, JsonValue], limits: Limits) -> Preference:
-    """``{"instruction" | "prompt", "completions": [{"response", "overall_score"}, ...]}``.
+    """``{"instruction" | "prompt", "completions" | "answers": [{"response", "overall_score" | "rank"}, ...]}``.
 
     Raises:
         FormatError: there is no prompt, or a completion has no answer or no score.
     """
-    found = record["completions"]
     answers: list[Answer] = []
-    for each in found if isinstance(found, list) else []:
+    for each in _rated(record):
         if not isinstance(each, dict):
             raise FormatError(f"'completions' must hold objects with response and score, not {kind_of(each)}")
         name = next((name for name in _SCORES if name in each), None)
         if name is None:
             raise FormatError(f"a completion has none of {', '.join(_SCORES)}: what it is worth is not known")
-        said = messages_of([Turn("assistant", string_of(each, "response", "completion", "text"))], limits)
-        answers.append(Answer(said, score=_number(each[name], name)))
+        said = messages_of([Turn("assistant", string_of(each, "response", "completion", "answer", "text"))], limits)
+        number = _number(each[name], name)
+        answers.append(Answer(said, rank=round(number)) if name == "rank" else Answer(said, score=number))
     return Preference(messages_of(_prompt(record), limits), tuple(answers))
 
 

@@ -3,13 +3,17 @@
 from pydantic import JsonValue
 
 from engine.data.records import messages
-from engine.data.records.dialogue import Turn, messages_of, string_of
+from engine.data.records.dialogue import Turn, messages_of
 from engine.data.records.instructions import (
+    alpaca_answer,
     alpaca_prompt,
     completion_answer,
     completion_prompt,
     is_alpaca,
     is_completion,
+    is_question,
+    question_answer,
+    question_turns,
 )
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.preferences.marks import verdict_in, verdict_of
@@ -20,7 +24,7 @@ _NAMES = ("label", "kto_tag")
 
 def is_judged(record: dict[str, JsonValue]) -> bool:
     """A verdict beside something that was answered; beside a ``text`` a label is a class, not a verdict."""
-    shapes = (is_completion, is_alpaca, messages.is_openai, messages.is_sharegpt, messages.is_message)
+    shapes = (is_completion, is_alpaca, messages.is_openai, messages.is_sharegpt, messages.is_message, is_question)
     return "text" not in record and _verdict(record) is not None and any(fits(record) for fits in shapes)
 
 
@@ -41,7 +45,9 @@ def _divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:
     if is_completion(record):
         return completion_prompt(record), completion_answer(record)
     if is_alpaca(record):
-        return alpaca_prompt(record), [Turn("assistant", string_of(record, "output", "response"))]
+        return alpaca_prompt(record), alpaca_answer(record)
+    if is_question(record):
+        return question_turns(record), question_answer(record)
     if messages.is_openai(record):
         turns = messages.openai_turns(record)
     elif messages.is_sharegpt(record):

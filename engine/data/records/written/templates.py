@@ -29,18 +29,33 @@ class _Template:
     ends: re.Pattern[str]
 
 
-_EDGES = re.compile(r"<\|?(?:begin_of_text|endoftext|end_of_text|bos|eos|s|/s)\|?>")
+_EDGES = re.compile(
+    r"<\|?(?:begin_of_text|endoftext|end_of_text|bos|eos|s|/s|BOS_TOKEN|EOS_TOKEN|im_sep|return|startoftext)\|?>"
+    r"|<\uff5c(?:begin▁of▁sentence|end▁of▁sentence)\uff5c>|\[/?SYSTEM_PROMPT\]|\[gMASK\]|<sop>"
+)
 _TEMPLATES = (
     _Template(re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?"), re.compile(r"<\|im_end\|>")),
     _Template(
         re.compile(r"<\|start_header_id\|>\s*(\w+)\s*<\|end_header_id\|>"), re.compile(r"<\|(?:eot_id|eom_id)\|>")
     ),
     _Template(re.compile(r"<start_of_turn>\s*(\w+)[ \t]*\n?"), re.compile(r"<end_of_turn>")),
-    _Template(re.compile(r"<\|(system|user|assistant)\|>"), re.compile(r"</s>|<\|end\|>|<\|endoftext\|>")),
+    _Template(re.compile(r"<\|header_start\|>\s*(\w+)\s*<\|header_end\|>"), re.compile(r"<\|(?:eot|eom)\|>")),
+    _Template(re.compile(r"<\|start_of_role\|>\s*(\w+)\s*<\|end_of_role\|>"), re.compile(r"<\|end_of_text\|>")),
+    _Template(re.compile(r"<\|START_OF_TURN_TOKEN\|><\|(\w+)_TOKEN\|>"), re.compile(r"<\|END_OF_TURN_TOKEN\|>")),
+    _Template(re.compile(r"<\uff5c(User|Assistant)\uff5c>"), re.compile(r"(?!)")),
+    _Template(
+        re.compile(r"<\|(system|user|assistant|model|bot|human|prompter|observation)\|>", re.IGNORECASE),
+        re.compile(r"</s>|<\|end\|>|<\|endoftext\|>"),
+    ),
     _Template(re.compile(r"(?:^|(?<=\s)|(?<=[.?!…]))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"), re.compile(r"(?!)")),
 )
 _INSTRUCTIONS = {"instruction": "user", "input": "input", "response": "assistant", "output": "assistant"}
 _ALPACA_PREFACE = re.compile(r"Below is an instruction\b[^\n]*")
+
+
+def without_edges(text: str) -> str:
+    """A text without what marks where a text begins and ends."""
+    return _EDGES.sub("", text).strip()
 
 
 def is_written_out(text: str) -> bool:
