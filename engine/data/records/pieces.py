@@ -58,6 +58,15 @@ def pieces(text: str, longest: int = PIECE) -> list[Text]:
     return found
 
 
+_SPEAKERS = (
+    *("role", "speaker", "speaker_id", "sender", "sender_id", "sender_name", "from", "from_id", "from_user", "user"),
+    *("user_id", "userId", "username", "user_name", "is_user", "is_bot", "direction", "event", "channel", "channel_id"),
+    *("conversation_id", "conversationId", "chat_id", "chatId", "session_id", "sessionId", "thread_id", "thread_ts"),
+    *("dialogue_id", "dialog_id", "turn", "turn_id", "turn_index", "in_reply_to", "reply_to", "utterance_id"),
+)
+"""Keys that say of a text that somebody said it to others."""
+
+
 def is_text(record: dict[str, JsonValue]) -> bool:
     """``{"text": "..."}``."""
     return isinstance(record.get("text"), str)
@@ -67,8 +76,13 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> list[Text]:
     """The text of a record, cut into pieces.
 
     Raises:
-        FormatError: there is nothing in it.
+        FormatError: there is nothing in it, or somebody said it in a talk.
     """
     del limits
+    if said_by := next((key for key in _SPEAKERS if key in record), ""):
+        raise FormatError(
+            f"a text that somebody said ('{said_by}'): who of the speakers is the assistant is not known; give "
+            "'role' and 'content', or leave only 'text' where it is to be learned as it stands"
+        )
     text = record["text"]
     return pieces(text if isinstance(text, str) else "")

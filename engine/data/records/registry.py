@@ -37,15 +37,34 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
         return [dialogue]
     if None in record.values():  # a column that a table has and this row has not
         record = {key: value for key, value in record.items() if value is not None}
-    shape = next((shape for shape in SHAPES if shape.fits(record)), None)
+    shape = _shape_of(record)
+    if shape is None and (lowered := _lowered(record)) != record:
+        record, shape = lowered, _shape_of(lowered)
     if shape is None:
         seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
         raise FormatError(f"an object of unknown shape with {seen}; known are {KNOWN}")
+    if shape.name != "{text}" and (medium := next((key for key in _MEDIA if record.get(key)), "")):
+        raise FormatError(f"'{medium}' beside what was said: only text can be learned")
     found = shape.parse(record, limits)
     parsed = found if isinstance(found, Sequence) else [found]
     if any(isinstance(each, Dialogue | Text) for each in parsed):
         return parsed
     return [each for one in parsed for each in _with_demonstrations(one)]
+
+
+def _shape_of(record: dict[str, JsonValue]) -> RecordShape | None:
+    return next((shape for shape in SHAPES if shape.fits(record)), None)
+
+
+def _lowered(record: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The record with keys in lower case, also in the objects of its lists; as it is where two would become one."""
+    lowered: dict[str, JsonValue] = {
+        key.lower(): [_lowered(each) if isinstance(each, dict) else each for each in value]
+        if isinstance(value, list)
+        else value
+        for key, value in record.items()
+    }
+    return lowered if len(lowered) == len(record) else record
 
 
 def _with_demonstrations(parsed: Parsed) -> Sequence[Parsed]:
@@ -101,6 +120,9 @@ _RECORDS = (
 )
 SHAPES = (*_EXPORTS, *_RECORDS)
 """In the order in which they are asked whether a record is theirs. A new shape is a module, and a line here."""
+
+_MEDIA = ("images", "image", "videos", "video", "audios", "audio")
+"""Keys of what a conversation is about, and of what only the names are in the text."""
 
 KNOWN = f"{', '.join(shape.name for shape in _RECORDS)}, an array of messages, and what chat programs export"
 

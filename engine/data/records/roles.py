@@ -6,7 +6,19 @@ from engine.data.samples import Role
 _NAMES: dict[Role, tuple[str, ...]] = {
     "system": ("system", "developer"),
     "user": ("user", "human", "prompter", "customer"),
-    "assistant": ("assistant", "gpt", "chatgpt", "bot", "ai", "model", "claude", "bing", "bard", "function_call"),
+    "assistant": (
+        "assistant",
+        "gpt",
+        "chatgpt",
+        "bot",
+        "ai",
+        "model",
+        "claude",
+        "bing",
+        "bard",
+        "chatbot",
+        "function_call",
+    ),
     "tool": ("tool", "function", "observation", "function_response", "tool_response", "ipython"),
 }
 

@@ -6,6 +6,7 @@ lines only; each names one kind of file. A corpus (`inbox/corpus`, ``--corpus``)
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
@@ -30,10 +31,26 @@ _LOG = re.compile(
 )
 _PYTHON_LITERAL = re.compile(r"[\[(]?\s*\{\s*(?:'[^'\n]*'|u'[^'\n]*')\s*:|\[\s*\(?\s*'[^'\n]*'\s*,")
 _YAML_LINE = re.compile(r"\s*(?:- )?[\w.\"'-]+:(?:\s*[|>][+-]?)?(?: .*|\s*)$|\s*- \S")
+_YAML_ITEM = re.compile(r"\s*- [\w.-]+:(?: .*)?\n\s+[\w.-]+:(?:\s|$)")
 _YAML_NESTED = re.compile(r"(?m)^[\w.-]+:[^\S\n]*+(?:\s*+[|>][+-]?[^\S\n]*+)?\n\s*+(?:- |(?<= )[\w.-]+:)")
 _SETTING = re.compile(r"[\w.-]+\s*=\s*\S")
 _SECTION = re.compile(r"\[[\w.\" -]+\]\s*$")
 _PAIR = re.compile(r"[\w][\w .()/-]{0,30}[:=]\s*\S")
+_SHORT_PAIR = re.compile(r"\w{2,20} ?[:=]\s*\S")
+_ASSIGNED = re.compile(
+    r"\s*(?:(?:export |const |let |var |module\.)[\w.]+|window\.[\w.]+)\s*=\s*[\[{(]|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
+)
+_QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*"[,;\t|]"')
+_JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*\}\s*$')
+_RASA = re.compile(r"(?m)^\s+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
+_GETTEXT = re.compile(r'(?m)^msgid "')
+_BIBTEX = re.compile(r"@\w+\{")
+_DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
+_UUENCODED = re.compile(r"begin \d{3} \S+\n")
+_CHAT_LINE = re.compile(
+    r"\[?\d{1,2}:\d\d(?::\d\d)?(?:\s?[AaPp][Mm])?\]?\s+<[^<>\n]{1,40}>|\[\d{1,2}:\d\d(?::\d\d)?\s?(?:[AaPp][Mm])?\]\s+\w"
+    r"|[^,\n]{1,40}, \[\d{1,2}\W\d{1,2}\W\d{2,4}|\d\d:\d\d:\d\d\s+From .{1,60} : "
+)
 _CODE = re.compile(
     r"\s*+(?:#include\b|import [\w.{*]|from [\w.]+ import |def \w+\(|class \w+[(:{]|func \w+\(|fn \w+[(<]|package \w+"
     r"|(?:public|private|static|const|let|var|function|return|if|for|while|else)\b.*[{;]\s*$"
@@ -54,6 +71,33 @@ def seems(head: Head) -> str | None:
 def _lines(head: Head) -> list[str]:
     """The first lines that are not blank, as text."""
     return [line.decode("utf-8", errors="replace").rstrip() for line in head.lines]
+
+
+def _is_json(head: Head) -> bool:
+    """A text, a number or a list of those, as JSON: nothing that was said."""
+    text = head.visible.strip()
+    if text[:1] not in b'"[-0123456789' or text[-1:] not in b'"]0123456789':
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_headless_table(head: Head) -> bool:
+    """Rows of as many cells each, in quotes or parted by what has no blank behind it, but no header."""
+    lines = _lines(head)
+    if len(lines) >= 2 and _share(lines, _QUOTED_CELLS.match) >= 0.7:
+        return True
+    for delimiter, fewest in (("\t", 2), (",", 3), (";", 3), ("|", 3)):
+        rows = list(csv.reader(lines, delimiter=delimiter))
+        width = len(rows[0]) if rows else 0
+        if width < 2 or len(rows) < fewest or any(len(row) != width for row in rows):
+            continue
+        if all(cell and not cell[0].isspace() for row in rows for cell in row):
+            return True
+    return False
 
 
 def _share(lines: Sequence[str], fits: Callable[[str], object]) -> float:
@@ -79,6 +123,10 @@ def _is_json_log(head: Head) -> bool:
     return _is_log(head) and _share(_lines(head), re.compile(r"[^{]*\{.*\}$").match) >= 0.5
 
 
+def _is_json_inside(head: Head) -> bool:
+    return _share(_lines(head), _JSON_INSIDE.match) >= 0.5
+
+
 def _is_stream(head: Head) -> bool:
     return _share(_lines(head), re.compile(r"(?:data|event|id): ?\S").match) >= 0.6 and b"data:" in head.visible[:4096]
 
@@ -86,7 +134,7 @@ def _is_stream(head: Head) -> bool:
 def _is_yaml(head: Head) -> bool:
     lines = [line for line in _lines(head) if not line.startswith("#")]
     starts = head.text.startswith("---\n") or head.text.startswith("%YAML")
-    nested = _YAML_NESTED.search(head.text[:4096]) is not None
+    nested = _YAML_NESTED.search(head.text[:4096]) is not None or _YAML_ITEM.match(head.text[:4096]) is not None
     return nested and _share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.7
 
 
@@ -97,12 +145,14 @@ def _is_settings(head: Head) -> bool:
 
 def _is_pairs(head: Head) -> bool:
     lines = _lines(head)
+    if 2 <= len(lines) < 4:
+        return all(map(_SHORT_PAIR.match, lines))
     return len(lines) >= 4 and _share(lines, _PAIR.match) >= 0.8
 
 
 def _is_code(head: Head) -> bool:
     lines = _lines(head)
-    if lines and lines[0].startswith("#!"):
+    if lines and (lines[0].startswith("#!") or _ASSIGNED.match(lines[0])):
         return True
     return len(lines) >= 3 and _share(lines, _CODE.match) >= 0.4
 
@@ -149,8 +199,21 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("RTF: save it as plain text", lambda head: head.visible.startswith(b"{\\rtf")),
     ("an HTML page", _is_page),
     ("XML", _is_xml),
+    ("JSON without conversations", _is_json),
+    ("training data of Rasa", lambda head: _RASA.search(head.text[:8192]) is not None),
+    ("a key or a message in PEM or PGP", lambda head: head.text.startswith("-----BEGIN ")),
+    ("translations (gettext)", lambda head: _GETTEXT.search(head.text[:8192]) is not None),
+    ("a bibliography (BibTeX)", lambda head: _BIBTEX.match(head.text) is not None),
+    ("a history of commits", lambda head: re.match(r"commit [0-9a-f]{4,40}\b", head.text) is not None),
+    ("a traceback", lambda head: head.text.startswith("Traceback (most recent call last)")),
+    ("encoded binary data", lambda head: _share(_lines(head), _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text))),
+    (
+        "a chat of people, in which who of the speakers is the assistant is not known",
+        lambda head: _share(_lines(head), _CHAT_LINE.match) >= 0.4,
+    ),
     ("a stream of events with JSON in it ('data: {...}')", _is_stream),
     ("a log with JSON in its lines: leave only the JSON, a record a line", _is_json_log),
+    ("lines with JSON in them: leave only the JSON, a record a line", _is_json_inside),
     ("a log", _is_log),
     (
         "Python literals, with single quotes instead of JSON's double quotes",
@@ -161,6 +224,8 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("LaTeX source", lambda head: "\\documentclass" in head.text[:2048] or "\\begin{document}" in head.text[:8192]),
     ("YAML", _is_yaml),
     ("a table (CSV or TSV) with columns that thord does not know", _is_table),
+    ("a table (CSV or TSV) without a header: name the columns in a first line", _is_headless_table),
+    ("a table (Markdown)", lambda head: _share(_lines(head), re.compile(r"\|.*\|\s*$").match) >= 0.6),
     ("settings (INI or TOML)", _is_settings),
     ("source code", _is_code),
     ("encoded binary data (base64)", _is_base64),

@@ -26,8 +26,15 @@ def dialogues_in(
     except FormatError as error:
         yield Refused(str(error), 0, 0, len(raw), resume)
         return
-    for turns in divide(text):
-        try:
-            yield Found(dialogue_of(turns, limits), 1, 0, len(raw), resume)
-        except FormatError as error:
-            yield Refused(str(error), 0, 0, len(raw), resume)
+    try:
+        for turns in divide(text):
+            yield from _dialogue(turns, len(raw), limits, resume)
+    except FormatError as error:
+        yield Refused(str(error), 0, 0, len(raw), resume)
+
+
+def _dialogue(turns: list[Turn], size: int, limits: Limits, resume: Resume) -> Iterator[Item]:
+    try:
+        yield Found(dialogue_of(turns, limits), 1, 0, size, resume)
+    except FormatError as error:
+        yield Refused(str(error), 0, 0, size, resume)

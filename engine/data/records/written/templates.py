@@ -33,7 +33,11 @@ _EDGES = re.compile(
     r"<\|?(?:begin_of_text|endoftext|end_of_text|bos|eos|s|/s|BOS_TOKEN|EOS_TOKEN|im_sep|return|startoftext)\|?>"
     r"|<\uff5c(?:begin▁of▁sentence|end▁of▁sentence)\uff5c>|\[/?SYSTEM_PROMPT\]|\[gMASK\]|<sop>"
 )
+_DEEPSEEK = _Template(re.compile(r"<\uff5c(User|Assistant)\uff5c>"), re.compile(r"(?!)"))
 _TEMPLATES = (
+    _Template(
+        re.compile(r"<\|start\|>(\w+)(?:<\|channel\|>\w+)?<\|message\|>"), re.compile(r"<\|(?:end|return|call)\|>")
+    ),
     _Template(re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?"), re.compile(r"<\|im_end\|>")),
     _Template(
         re.compile(r"<\|start_header_id\|>\s*(\w+)\s*<\|end_header_id\|>"), re.compile(r"<\|(?:eot_id|eom_id)\|>")
@@ -42,14 +46,21 @@ _TEMPLATES = (
     _Template(re.compile(r"<\|header_start\|>\s*(\w+)\s*<\|header_end\|>"), re.compile(r"<\|(?:eot|eom)\|>")),
     _Template(re.compile(r"<\|start_of_role\|>\s*(\w+)\s*<\|end_of_role\|>"), re.compile(r"<\|end_of_text\|>")),
     _Template(re.compile(r"<\|START_OF_TURN_TOKEN\|><\|(\w+)_TOKEN\|>"), re.compile(r"<\|END_OF_TURN_TOKEN\|>")),
-    _Template(re.compile(r"<\uff5c(User|Assistant)\uff5c>"), re.compile(r"(?!)")),
+    _DEEPSEEK,
     _Template(
         re.compile(r"<\|(system|user|assistant|model|bot|human|prompter|observation)\|>", re.IGNORECASE),
         re.compile(r"</s>|<\|end\|>|<\|endoftext\|>"),
     ),
     _Template(re.compile(r"(?:^|(?<=\s)|(?<=[.?!…]))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"), re.compile(r"(?!)")),
 )
+_ANOTHER = re.compile(r"<\|(?:endoftext|begin_of_text)\|>|<bos>")
+_PARTED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>")
+"""In these templates the borders of texts part dialogues; in others they end each turn."""
+_THOUGHTS = re.compile(r"<\|start\|>assistant<\|channel\|>analysis<\|message\|>.*?<\|end\|>", re.DOTALL)
+_VICUNA_PREFACE = re.compile(r"\s*(A chat between a curious (?:user|human) and an artificial[^\n]{0,300}?)\s+(?=USER:)")
+_VICUNA = _Template(re.compile(r"(?:^|(?<=\s)|(?<=</s>))(USER|ASSISTANT):"), re.compile(r"</s>"))
 _INSTRUCTIONS = {"instruction": "user", "input": "input", "response": "assistant", "output": "assistant"}
+_SYSTEM_PROMPT = re.compile(r"\[SYSTEM_PROMPT\](.*?)\[/SYSTEM_PROMPT\]", re.DOTALL)
 _ALPACA_PREFACE = re.compile(r"Below is an instruction\b[^\n]*")
 
 
@@ -64,14 +75,33 @@ def is_written_out(text: str) -> bool:
     return turns is not None and any(turn.role in ("user", "assistant") for turn in turns)
 
 
+def dialogues_in(text: str) -> list[list[Turn]]:
+    """The turns of each dialogue in a text: where another text or instructions begin, another dialogue begins."""
+    texts = _ANOTHER.split(text) if _PARTED.search(text) else [text]
+    found: list[list[Turn]] = []
+    for turns in (turns_in(each) or [] for each in texts if each.strip()):
+        found.append([])
+        for turn in turns:
+            if turn.role == "system" and any(before.role == "assistant" for before in found[-1]):
+                found.append([])
+            found[-1].append(turn)
+    return [turns for turns in found if turns]
+
+
 def turns_in(text: str) -> list[Turn] | None:
     """The turns of a dialogue in the template of a model, not yet cleaned; none where the text is not one."""
+    text = _THOUGHTS.sub("", text)
+    if preface := _VICUNA_PREFACE.match(text):
+        turns = _marked(text[preface.end() :], _VICUNA)
+        return [Turn("system", preface[1]), *turns] if turns else None
     if "[INST]" in text and "[/INST]" in text:
         return _llama_2(text)
     for template in _TEMPLATES:
         first = template.marker.search(text)
         if first and _is_speaker(first[1]) and _may_precede(text[: first.start()]):
             return _marked(text, template)
+        if template is _DEEPSEEK and first:
+            return [Turn("system", without_edges(text[: first.start()])), *_marked(text, template)]
     return None
 
 
@@ -110,9 +140,10 @@ def _with_inputs(asked: Turn, inputs: list[str]) -> Turn:
 
 def _llama_2(text: str) -> list[Turn] | None:
     before, *exchanges = text.split("[INST]")
-    if not _may_precede(before):
+    prompt = _SYSTEM_PROMPT.search(before)
+    if not _may_precede(_SYSTEM_PROMPT.sub("", before)):
         return None
-    turns: list[Turn] = []
+    turns = [Turn("system", prompt[1].strip())] if prompt else []
     for exchange in exchanges:
         asked, _, answered = exchange.partition("[/INST]")
         if asked.lstrip().startswith("<<SYS>>"):

@@ -1,32 +1,47 @@
-"""Records whose text is a dialogue in the template of a model (`engine.data.records.written.templates`)."""
+"""Records whose text is a dialogue written out: in the template of a model, or as a transcript."""
+
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import dialogue_of
-from engine.data.records.limits import Limits
-from engine.data.records.written.templates import is_written_out, turns_in
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.shape import Parsed
+from engine.data.records.text import clean
+from engine.data.records.written.templates import dialogues_in, is_written_out, turns_in
+from engine.data.records.written.transcripts import conversations_in, is_answered
 from engine.data.samples import Dialogue
+
+_ANSWERS = ("completion", "response", "generation", "output")
 
 
 def is_text(record: dict[str, JsonValue]) -> bool:
     """``{"text"}`` that is a dialogue written out."""
     text = record.get("text")
-    return isinstance(text, str) and is_written_out(text)
+    return isinstance(text, str) and (is_written_out(text) or is_answered(text))
 
 
-def parse_text(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
-    """The dialogue.
+def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]:
+    """The dialogues.
 
     Raises:
-        FormatError: nobody answers in it.
+        FormatError: who speaks is not known.
     """
-    return dialogue_of(turns_in(str(record["text"])) or [], limits)
+    text = str(record["text"])
+    turns = dialogues_in(text) if is_written_out(text) else conversations_in(clean(text))
+    found: list[Parsed] = []
+    for each in turns:
+        try:
+            found.append(dialogue_of(each, limits))
+        except FormatError as error:
+            found.append(error)
+    return found
 
 
 def is_completion(record: dict[str, JsonValue]) -> bool:
     """``{"prompt", "completion" | "response"}`` of which the prompt is a dialogue written out, up to the answer."""
     prompt = record.get("prompt")
-    return isinstance(prompt, str) and isinstance(_answer(record), str) and is_written_out(prompt)
+    return isinstance(prompt, str) and _answer(record) is not None and is_written_out(prompt)
 
 
 def parse_completion(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
@@ -38,5 +53,6 @@ def parse_completion(record: dict[str, JsonValue], limits: Limits) -> Dialogue:
     return dialogue_of(turns_in(f"{record['prompt']}{_answer(record)}") or [], limits)
 
 
-def _answer(record: dict[str, JsonValue]) -> JsonValue:
-    return record.get("completion", record.get("response"))
+def _answer(record: dict[str, JsonValue]) -> str | None:
+    found = (record[key] for key in _ANSWERS if key in record)
+    return next((answer for answer in found if isinstance(answer, str)), None)

@@ -1,0 +1,100 @@
+"""The lines of a transcript that name who speaks, in the ways in which people and programs write them.
+
+User: text         **User:** text       [User]: text        User> text         10:02 User: text
+## User            **User**             - **User**: text    > User: text       User (10:02): text
+"""
+
+import re
+from dataclasses import dataclass
+
+from engine.data.samples import Role
+
+_NAME = r"([^\W\d_][\w.+'\u2019/-]*(?: [\w.+'\u2019/-]+){0,3})"
+_BEFORE = (
+    r"(?:>{1,2}[ \t]+|[-•][ \t]+)?"
+    r"(?:\[\d[^\]\n]{3,30}\][ \t]+|\(?\d{1,2}:\d\d(?::\d\d)?(?:[ \t]?[AaPp][Mm])?\)?[ \t]+(?:-[ \t]+)?)?"
+)
+_MARK = r"(\*\*|__|\*|_|<b>)?"
+_SYMBOL = r"(?:[^\x00-\x7f\w\s]+[ \t]?)?"
+_AFTER = r"(?:[ \t]?[(\[][^()\[\]\n]{1,30}[)\]])?"
+_ENDS = r"(?:\*\*|__|\*|_|</b>)?"
+_COLON = r"(?::(?=[ \t]|$|\*\*|__|\*|_|</b>)|[\uff1a]|(?<=[QA])[.)](?=[ \t]))"
+
+_FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("heading", re.compile(rf"(#{{1,6}})[ \t]+{_ENDS}{_SYMBOL}{_NAME}{_AFTER}{_ENDS}[ \t]*:?{_ENDS}[ \t]*$")),
+    (
+        "colon",
+        re.compile(rf"{_BEFORE}(?:#{{1,6}}[ \t]*)?{_MARK}{_SYMBOL}{_NAME}{_AFTER}{_ENDS}[ \t]?{_COLON}{_ENDS}[ \t]*"),
+    ),
+    ("alone", re.compile(rf"(\*\*|__){_SYMBOL}{_NAME}{_AFTER}(?:\*\*|__)[ \t]*$")),
+    ("brackets", re.compile(rf"(\[){_NAME}\]:?(?:[ \t]+|$)")),
+    ("prompt", re.compile(rf"(){_NAME}>[ \t]+")),
+)
+
+_ROLES: dict[str, Role] = {
+    **dict.fromkeys(("human", "user", "customer", "client", "visitor", "you said"), "user"),
+    **dict.fromkeys(("assistant", "ai", "bot", "chatbot", "chatgpt said", "copilot said", "gemini said"), "assistant"),
+    **dict.fromkeys(
+        ("agent", "support", "operator", "ai assistant", "support agent", "virtual assistant"), "assistant"
+    ),
+    "system": "system",
+    "tool": "tool",
+}
+_MODEL = re.compile(
+    r"(?:chat ?)?gpt\b|claude\b|gemini\b|(?:ms |microsoft |github )?copilot\b|bard\b|bing\b|llama\b|mi[sx]tral\b|qwen\b"
+    r"|deepseek\b|grok\b|gemma\b|phi\b|perplexity\b|llama[\d.]|qwen[\d.]|gemma[\d.]"
+)
+_WEAK: dict[str, tuple[Role, frozenset[str]]] = {
+    "you": ("user", frozenset()),
+    "me": ("user", frozenset()),
+    "i": ("user", frozenset()),
+    **{asked: ("user", frozenset((answered,))) for asked, answered in (("prompt", "response"), ("question", "answer"))},
+    **{
+        answered: ("assistant", frozenset((asked,)))
+        for asked, answered in (("prompt", "response"), ("question", "answer"))
+    },
+    "q": ("user", frozenset(("a",))),
+    "a": ("assistant", frozenset(("q",))),
+}
+"""Names that prose uses too: they speak only beside an assistant, or beside the name that belongs to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A line that begins a turn.
+
+    Attributes:
+        name: as it is spelled, without a number at its end.
+        form: how it is written; all lines of one transcript are written in the same way.
+        end: where in the line what is said begins.
+    """
+
+    name: str
+    form: tuple[str, str]
+    end: int
+
+
+def speaker_of(line: str) -> Speaker | None:
+    """Who begins to speak in this line; none where nobody does."""
+    for kind, pattern in _FORMS:
+        if match := pattern.match(line):
+            return Speaker(re.sub(r"\s*\d+$", "", match[2]) or match[2], (kind, match[1] or ""), match.end())
+    return None
+
+
+def may_speak(name: str) -> bool:
+    """Whether a name, in lower case, is that of a speaker beside some others."""
+    return name in _ROLES or name in _WEAK or name in ("a", "b") or _MODEL.match(name) is not None
+
+
+def role_of_name(name: str, names: frozenset[str]) -> Role | None:
+    """What a name stands for beside the other ``names``, all in lower case; none where it is not known."""
+    if role := _ROLES.get(name) or ("assistant" if _MODEL.match(name) else None):
+        return role
+    if name in ("a", "b") and {"a", "b"} <= names and "q" not in names:
+        return None  # who of A and B asks is known from who begins
+    if name not in _WEAK:
+        return None
+    role, partners = _WEAK[name]
+    are_answered = any(_ROLES.get(each) == "assistant" or _MODEL.match(each) for each in names)
+    return role if partners & names or (not partners and are_answered) else None

@@ -1,0 +1,154 @@
+"""Transcripts: ``Human:`` and ``Assistant:`` blocks, ``A:`` and ``B:`` lines, ``Q:`` and ``A:``, Markdown headings.
+
+A turn goes on over as many lines as it likes, until the next line that names a speaker in the same way
+(`engine.data.records.written.speakers`), outside of a block of code. A speaker keeps the spelling of their first turn,
+so that names quoted inside an answer do not begin a turn. A rule of dashes before a question ends a conversation,
+unless rules part all turns. Before the first speaker may stand titles, rules, short lines and ``Key: value``.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.data.records.dialogue import Turn
+from engine.data.records.limits import FormatError
+from engine.data.records.written.speakers import Speaker, may_speak, role_of_name, speaker_of
+from engine.data.samples import Role
+
+_RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,})\s*$")
+_PREFACE = re.compile(
+    r"\s*$|#{1,6} |(?:[-*] )?[*_ ]{0,4}[A-Za-z][\w .()-]{0,30}[*_ ]{0,4}:[*_ ]{0,4}\S.{0,200}$|[^.!?;,]{1,60}$"
+)
+_PREFACE_LINES = 20
+_FENCE = re.compile(r"\s*(?:```|~~~)")
+
+
+@dataclass(slots=True)
+class _Said:
+    """A turn as it is read."""
+
+    role: Role
+    lines: list[str]
+    strangers: list[str]
+
+    def without_rule(self) -> list[str]:
+        """The lines without the blank ones and the rules at their end."""
+        length = len(self.lines)
+        while length and (not self.lines[length - 1].strip() or _RULE.match(self.lines[length - 1])):
+            length -= 1
+        return self.lines[:length]
+
+    @property
+    def ends_with_rule(self) -> bool:
+        said = [line for line in self.lines if line.strip()]
+        return bool(said) and _RULE.match(said[-1]) is not None
+
+
+class _Names:
+    """Who speaks in a transcript, and how their lines look."""
+
+    def __init__(self, lines: list[str]) -> None:
+        speakers = [speaker for line in lines if (speaker := speaker_of(line))]
+        self.first = speaker_of(lines[0]) if lines else None
+        forms = {self.first.form} if self.first else set()
+        alike = [speaker for speaker in speakers if speaker.form in forms]
+        self.names = frozenset(speaker.name.lower() for speaker in alike)
+        self._is_of_letters = (
+            self.first is not None
+            and {self.first.name, "A", "B"} == {"A", "B"}
+            and ({"A", "B"} <= {speaker.name for speaker in alike})
+        )
+
+    def role_of(self, speaker: Speaker) -> Role | None:
+        if self._is_of_letters and self.first and speaker.name in ("A", "B"):
+            return "user" if speaker.name == self.first.name else "assistant"
+        return role_of_name(speaker.name.lower(), self.names)
+
+    @property
+    def is_transcript(self) -> bool:
+        """Whether the first line names a known speaker, and another one follows or the first is a user."""
+        role = self.role_of(self.first) if self.first else None
+        if self.first is None or role is None:
+            return False
+        others = {role_of_name(name, self.names) for name in self.names} - {role, None}
+        return bool(others) or role == "user" or self._is_of_letters
+
+
+def _without_preface(text: str) -> list[str]:
+    """The lines from the first known speaker on, where only titles, rules and facts about the file stand before."""
+    lines = text.split("\n")
+    for number, line in enumerate(lines[: _PREFACE_LINES + 1]):
+        speaker = speaker_of(line)
+        if speaker and may_speak(speaker.name.lower()) and _Names(lines[number:]).is_transcript:
+            return lines[number:]
+        if not (_PREFACE.match(line) or _RULE.match(line)):
+            return []
+    return []
+
+
+def is_transcript(text: str) -> bool:
+    """Whether a clean text is a transcript of known speakers."""
+    return bool(_without_preface(text))
+
+
+def is_answered(text: str) -> bool:
+    """Whether a clean text is a transcript in which a user asks and an assistant answers."""
+    lines = _without_preface(text)
+    roles = {turn.role for turn in _turns(lines, _Names(lines))} if lines else set()
+    return {"user", "assistant"} <= roles
+
+
+def conversations_in(text: str) -> Iterator[list[Turn]]:
+    """The turns of each conversation of a transcript, which is clean; nothing where it is not one.
+
+    Raises:
+        FormatError: somebody speaks of whom it is not known what they are.
+    """
+    lines = _without_preface(text)
+    said = _turns(lines, _Names(lines)) if lines else []
+    for one, other in itertools.pairwise(said):
+        if one.role == other.role == "user" and one.strangers:
+            raise FormatError(f"who of the speakers is {one.strangers[0]!r} is not known: write 'User' or 'Assistant'")
+    parts_turns = any(one.ends_with_rule and other.role == "assistant" for one, other in itertools.pairwise(said))
+    conversation: list[_Said] = []
+    for turn in said:
+        is_end = bool(conversation) and conversation[-1].ends_with_rule and not parts_turns
+        if is_end and turn.role in ("user", "system"):
+            yield _joined(conversation, parts_turns)
+            conversation = []
+        conversation.append(turn)
+    if conversation:
+        yield _joined(conversation, parts_turns)
+
+
+def _turns(lines: list[str], names: _Names) -> list[_Said]:
+    spelling: dict[Role, tuple[str, tuple[str, str]]] = {}
+    has_blocks = sum(bool(_FENCE.match(line)) for line in lines) % 2 == 0
+    turns: list[_Said] = []
+    in_block = False
+    for line in lines:
+        if has_blocks and _FENCE.match(line):
+            in_block = not in_block
+        speaker = None if in_block else speaker_of(line)
+        role = names.role_of(speaker) if speaker else None
+        if speaker and role and _is_spelled(spelling, role, speaker):
+            turns.append(_Said(role, [line[speaker.end :]], []))
+        elif turns:
+            turns[-1].lines.append(line)
+            if speaker and not role and names.first and speaker.form == names.first.form:
+                turns[-1].strangers.append(speaker.name)
+    return turns
+
+
+def _is_spelled(spelling: dict[Role, tuple[str, tuple[str, str]]], role: Role, speaker: Speaker) -> bool:
+    """Whether this speaker is spelled and written as at the first turn of this role."""
+    return spelling.setdefault(role, (speaker.name, speaker.form)) == (speaker.name, speaker.form)
+
+
+def _joined(said: list[_Said], parts_turns: bool) -> list[Turn]:
+    """The turns; a rule that parts conversations, or all turns, was said by nobody."""
+    return [
+        Turn(turn.role, "\n".join(turn.without_rule() if parts_turns or turn is said[-1] else turn.lines))
+        for turn in said
+    ]
