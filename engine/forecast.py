@@ -43,7 +43,7 @@ from engine.inference.versions import footprint, precision
 from engine.models import registry
 from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.training import recipe
-from engine.training.activation_checkpointing import NothingToRecomputeError
+from engine.training.activation_checkpointing import NoBlocksError
 from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.loop import Loop
 from engine.training.objectives.language import MaskedCrossEntropy
@@ -324,7 +324,7 @@ def main() -> int:
         faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg'].removeprefix('Value error, ')}" for f in error.errors())
         print("; ".join(faults), file=sys.stderr)
         return 2
-    except (ImpossiblePlacementError, NothingToRecomputeError, ProbeFailedError) as error:
+    except (ImpossiblePlacementError, NoBlocksError, ProbeFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(answer))

@@ -11,7 +11,7 @@ from engine.config.placement import Device, Precision
 from engine.objectives import OBJECTIVES
 from engine.section import MOST_ROWS, Section
 
-Recompute = Literal["none", "selective", "full"]
+ActivationCheckpointing = Literal["none", "selective", "full"]
 
 
 class TrainingSettings(Section):
@@ -96,7 +96,7 @@ class TrainingSettings(Section):
         description="Weight of a KL penalty that keeps a later cycle's model close to the version in service; 0 turns"
         " it off.",
     )
-    activation_checkpointing: Recompute = Field(
+    activation_checkpointing: ActivationCheckpointing = Field(
         "none",
         description="Blocks whose activations are recomputed in the backward pass instead of stored: less memory, "
         "more time.",

@@ -8,26 +8,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.config.training import Recompute
+from engine.config.training import ActivationCheckpointing
 
 _SELECTED = 2
 """``selective`` computes every second block again: half of the memory for a sixth of the time."""
 
 
-class NothingToRecomputeError(ValueError):
+class NoBlocksError(ValueError):
     """The family has no blocks; the message says what to do."""
 
 
-def apply(blocks: Sequence[nn.Module], which: Recompute) -> None:
+def apply(blocks: Sequence[nn.Module], which: ActivationCheckpointing) -> None:
     """Have a model's blocks computed again in training, each as a whole.
 
     Raises:
-        NothingToRecomputeError: there are none.
+        NoBlocksError: there are none.
     """
     if which == "none":
         return
     if not blocks:
-        raise NothingToRecomputeError(
+        raise NoBlocksError(
             f"training.activation_checkpointing = '{which}': this model family has no blocks to "
             "compute again; set it to 'none'"
         )

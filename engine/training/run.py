@@ -62,7 +62,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
         DivergedError: the guard gave up.
         ArtifactError: the base version, or a version at the target, is damaged.
         ImpossiblePlacementError: device or precision cannot be had here.
-        NothingToRecomputeError: ``training.activation_checkpointing`` is set, and the family has no blocks.
+        NoBlocksError: ``training.activation_checkpointing`` is set, and the family has no blocks.
         OutOfMemoryError: there is not enough for a single row.
         OSError: the disk is full or refused.
     """

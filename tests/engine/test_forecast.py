@@ -74,13 +74,13 @@ print(psutil.Process().memory_info().rss - before)
 """
 
 
-def question(family="thor", precision="fp32", recompute="none", **shape):
+def question(family="thor", precision="fp32", checkpointing="none", **shape):
     return forecast.Question(
         model=ModelSettings(family=family, preset="tiny", **shape),
         tokenizer=TokenizerSettings(kind="bytes"),
         training=TrainingSettings(
             device="cpu", precision=precision, threads=1, batch_size=4, sequence_length=256, max_steps=4,
-            validation_share=0.0, checkpoint_every=100, validate_every=100, activation_checkpointing=recompute,
+            validation_share=0.0, checkpoint_every=100, validate_every=100, activation_checkpointing=checkpointing,
         ),
     )  # fmt: skip
 
@@ -98,16 +98,16 @@ SOME = [
     ("agiformer", "bf16", "selective"),
 ]
 ALL = [
-    (family, precision, recompute)
+    (family, precision, checkpointing)
     for family in ("thor", "gpt2", "char_lstm", "agiformer")
     for precision in ("fp32", "bf16")
-    for recompute in ("none", "selective", "full")
-    if family != "char_lstm" or recompute == "none"
+    for checkpointing in ("none", "selective", "full")
+    if family != "char_lstm" or checkpointing == "none"
 ]
 
 
-def check_training(family, precision, recompute):
-    asked = question(family, precision, recompute)
+def check_training(family, precision, checkpointing):
+    asked = question(family, precision, checkpointing)
     found = forecast.forecast(asked)
     assert found.training_bytes == pytest.approx(measured(TRAIN, asked.model_dump_json()), rel=0.15)
     assert found.parameters == sum(w.numel() for w in registry.build(asked.model, 264, 0).parameters())
@@ -115,15 +115,15 @@ def check_training(family, precision, recompute):
     assert found.tokens_per_second > 100
 
 
-@pytest.mark.parametrize(("family", "precision", "recompute"), SOME)
-def test_the_memory_of_training_is_within_15_percent(family, precision, recompute):
-    check_training(family, precision, recompute)
+@pytest.mark.parametrize(("family", "precision", "checkpointing"), SOME)
+def test_the_memory_of_training_is_within_15_percent(family, precision, checkpointing):
+    check_training(family, precision, checkpointing)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("family", "precision", "recompute"), [each for each in ALL if each not in SOME])
-def test_the_memory_of_training_is_within_15_percent_however_it_is_trained(family, precision, recompute):
-    check_training(family, precision, recompute)
+@pytest.mark.parametrize(("family", "precision", "checkpointing"), [each for each in ALL if each not in SOME])
+def test_the_memory_of_training_is_within_15_percent_however_it_is_trained(family, precision, checkpointing):
+    check_training(family, precision, checkpointing)
 
 
 @pytest.mark.soak

@@ -78,7 +78,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     from engine.artifacts import ArtifactError
     from engine.device import ImpossiblePlacementError
     from engine.training import run
-    from engine.training.activation_checkpointing import NothingToRecomputeError
+    from engine.training.activation_checkpointing import NoBlocksError
     from engine.training.dataset import NothingToLearnError
     from engine.training.guard import DivergedError
     from engine.training.reporting.reporter import Stopped
@@ -100,7 +100,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
         run.ImpossiblePlanError,
         ArtifactError,
         ImpossiblePlacementError,
-        NothingToRecomputeError,
+        NoBlocksError,
     ) as error:
         return _fail(command, channel, str(error), retry=False)
     except FileNotFoundError as error:

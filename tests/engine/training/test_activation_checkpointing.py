@@ -80,5 +80,5 @@ def test_measuring_computes_nothing_twice():
 
 
 def test_a_family_without_blocks_says_so():
-    with pytest.raises(activation_checkpointing.NothingToRecomputeError, match=r"training\.activation_checkpointing"):
+    with pytest.raises(activation_checkpointing.NoBlocksError, match=r"training\.activation_checkpointing"):
         activation_checkpointing.apply([], "full")
