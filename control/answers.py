@@ -193,6 +193,7 @@ class Reloaded(TypedDict):
 
     applied: list[str]
     needs_restart: list[str]
+    warnings: NotRequired[list[str]]
 
 
 class Thing(TypedDict):

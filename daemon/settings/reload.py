@@ -29,10 +29,16 @@ NEEDS_RESTART: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Changes:
-    """Dotted keys that differ between two sets of settings. ``needs_restart`` says for each what applies it."""
+    """Dotted keys that differ between two sets of settings.
+
+    Attributes:
+        needs_restart: for each that does not apply at once, what applies it.
+        warnings: what is wrong with files that the settings name.
+    """
 
     applied: tuple[str, ...]
     needs_restart: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def changes(old: Tables, new: Tables) -> Changes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import background, log
+from daemon.api_keys import Keys, KeysFileError, keys_file
 from daemon.messages import ServiceHealth, WorkerName
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
@@ -33,6 +35,7 @@ from daemon.supervisor.start_error import StartError
 from daemon.supervisor.store.database import StoreDamagedError
 from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.store import Store, StoreUnavailableError
+from engine import disk
 
 _SLACK_SECONDS = 3.0
 """What a stop may take beyond the grace of the workers: to kill them, and to close the store."""
@@ -185,10 +188,22 @@ class Supervisor:
             finally:
                 if self._told_ready:  # else it follows when the workers are up
                     self._notifier.ready(self._describe())  # after a failed reload too, or systemd waits for ever
+            warnings = await self._check_keys()
             for warning in loaded.warnings:
                 _logger.warning(warning)
             _logger.info("settings reloaded", applied=list(found.applied), needs_restart=found.needs_restart)
-            return found
+            return dataclasses.replace(found, warnings=warnings)
+
+    async def _check_keys(self) -> tuple[str, ...]:
+        """Read the file of API keys as the server does: while it is wrong, nobody can come in over TCP, so say so."""
+        try:
+            await asyncio.to_thread(lambda: Keys(keys_file(self.tables.api.keys_file, os.environ)))
+        except KeysFileError as error:
+            found = f"{error}; requests over TCP are refused until you correct it and run 'thorctl reload'"
+            self.degradations.begin("api keys", found)
+            return (found,)
+        self.degradations.end("api keys")
+        return ()
 
     # Life -----------------------------------------------------------------------------------------------------------
 
@@ -209,6 +224,7 @@ class Supervisor:
         context = ApiContext(self, learning)
         control = ControlApi(context, owner=os.geteuid(), group=group_of(self.paths.control_socket))
         await control.start(self.sockets.control)
+        await self._check_keys()
         recovery = background.begin(learning.recover(), "recovery", self._not_recovered)
         try:
             # What a crash left is repaired first; a disk that is full meanwhile keeps nobody from serving.
@@ -295,11 +311,10 @@ class Supervisor:
             StoreUnavailableError: they cannot be written.
         """
         file = self.paths.settings_file
-        draft = file.with_suffix(".tmp")
         try:
-            draft.touch(mode=0o600)
-            draft.write_text(tables.model_dump_json())
-            draft.rename(file)
+            with disk.draft(file) as draft:
+                draft.touch(mode=0o600)
+                draft.write_text(tables.model_dump_json())
         except OSError as error:
             raise StoreUnavailableError(f"{file} cannot be written: {error.strerror}") from error
 

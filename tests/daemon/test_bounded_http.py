@@ -16,7 +16,7 @@ CYCLE = ("disconnected", "message_event", "response_complete")
 
 @pytest.mark.anyio
 async def test_uvicorn_has_the_insides_that_we_use() -> None:
-    async def app(*_: object) -> None: ...
+    async def app(_scope: object, _receive: object, _send: object) -> None: ...
 
     config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
     config.load()

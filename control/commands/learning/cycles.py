@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from control.answers import Cycle, Json
     from control.client import Thord
 
-_OVERRIDES: dict[str, tuple[Callable[[str], float | str], str]] = {
+OVERRIDES: dict[str, tuple[Callable[[str], float | str], str]] = {
     "epochs": (float, "passes over the data"),
     "steps": (positive, "optimizer steps, in place of --epochs"),
     "batch_size": (positive, "sequences in a batch"),
@@ -38,12 +38,12 @@ _BROKEN_OFF = frozenset({"failed", "cancelled"})
 
 _KEY_OF_OPTION = {"steps": "max_steps"}
 
-_OLD_OPTIONS = {"accumulation": "gradient_accumulation", "length": "sequence_length"}
+OLD_OPTIONS = {"accumulation": "gradient_accumulation", "length": "sequence_length"}
 """Options of ``train`` that were renamed with the settings they stand for: old name to new name."""
 
 
 class TrainOptions(Options):
-    """What ``train`` is given, besides a value for each of `_OVERRIDES`."""
+    """What ``train`` is given, besides a value for each of `OVERRIDES`."""
 
     corpus: list[str]
     train_data: list[str]
@@ -117,12 +117,12 @@ def add(commands: Commands) -> None:
     train.add_argument(
         "--from", dest="base", metavar="V", help="continue from this version instead of the one in service"
     )
-    for name, (kind, meaning) in _OVERRIDES.items():
+    for name, (kind, meaning) in OVERRIDES.items():
         train.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="DIR" if kind is str else "N", help=meaning
         )
-    for old, new in _OLD_OPTIONS.items():
-        train.add_argument(f"--{old}", type=_OVERRIDES[new][0], help=argparse.SUPPRESS)
+    for old, new in OLD_OPTIONS.items():
+        train.add_argument(f"--{old}", type=OVERRIDES[new][0], help=argparse.SUPPRESS)
     train.add_argument("-w", "--wait", action="store_true", help="show progress and return when the cycle has ended")
 
     evaluate = commands.add(
@@ -182,7 +182,7 @@ def _train(options: TrainOptions) -> int:
     _take_old_options(options)
     overrides: dict[str, Json] = {
         _KEY_OF_OPTION.get(name, name): value
-        for name in _OVERRIDES
+        for name in OVERRIDES
         if (value := getattr(options, name, None)) is not None
     }
     if options.split and not (options.corpus or options.train_data):
@@ -209,7 +209,7 @@ def _train(options: TrainOptions) -> int:
 
 def _take_old_options(options: TrainOptions) -> None:
     """Take a value given by an old name for one by the new name, and say so."""
-    for old, new in _OLD_OPTIONS.items():
+    for old, new in OLD_OPTIONS.items():
         if (value := getattr(options, old, None)) is not None:
             names = f"--{old}", f"--{new.replace('_', '-')}"
             if getattr(options, new) is not None:

@@ -227,13 +227,17 @@ def _restart(options: StartOptions) -> int:
 
 def _reload(options: Options) -> int:
     result = connect(options).reload()
+    warnings = result.get("warnings", [])
+    status = exit_status.FAILED if warnings else exit_status.DONE
     if options.json:
         output.emit(result)
-        return exit_status.DONE
+        return status
     output.say(f"applied: {', '.join(result['applied'])}" if result["applied"] else "nothing to apply")
     if result["needs_restart"]:
         output.say(f"needs a restart (thorctl restart): {', '.join(result['needs_restart'])}")
-    return exit_status.DONE
+    for warning in warnings:
+        output.say_error(f"warning: {warning}")
+    return status
 
 
 def _each_worker(thord: Thord, options: WorkerOptions, verb: str) -> int:

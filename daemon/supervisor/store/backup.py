@@ -6,6 +6,7 @@ from pathlib import Path
 
 from daemon import sqlite
 from daemon.clock import time_of_day
+from engine import disk
 
 KEEP = 7
 """Copies of each database."""
@@ -27,15 +28,14 @@ def back_up(database: Path, folder: Path) -> Path | None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     today = time_of_day().strftime("%Y%m%d")
     copy = folder / f"{database.stem}-{today}.db"
-    draft = folder / f".tmp-{copy.name}"
     for left in folder.glob(f".tmp-{database.stem}-*"):  # of a copy that did not come to its end, also of another night
         left.unlink()
-    try:
-        with sqlite.open_to_read(database) as source, contextlib.closing(sqlite3.connect(draft)) as target:
-            source.backup(target)
-        draft.rename(copy)
-    finally:
-        draft.unlink(missing_ok=True)
+    with (
+        disk.draft(copy) as draft,
+        sqlite.open_to_read(database) as source,
+        contextlib.closing(sqlite3.connect(draft)) as target,
+    ):
+        source.backup(target)
     for old in sorted(folder.glob(f"{database.stem}-*.db"))[:-KEEP]:
         old.unlink(missing_ok=True)
     return copy

@@ -196,7 +196,8 @@ def test_hup_reloads_and_a_broken_file_changes_nothing(thord: StartThord) -> Non
 
 def test_a_reload_that_cannot_be_written_down_stops_nothing(thord: StartThord) -> None:
     it = thord()
-    draft = it.paths.settings_file.with_suffix(".tmp")
+    file = it.paths.settings_file
+    draft = file.with_name(f".tmp-{file.name}-{it.process.pid}")
     draft.mkdir()  # as good as a full disk
     it.paths.config.write_text("[data]\nmin_conversations = 3\n")
     it.process.send_signal(signal.SIGHUP)
@@ -206,6 +207,22 @@ def test_a_reload_that_cannot_be_written_down_stops_nothing(thord: StartThord) -
     assert refused["code"] == "store_unavailable"
     draft.rmdir()
     assert call(it, "/v1/reload", "POST")["applied"] == ["data.min_conversations"]
+    assert call(it, "/v1/status")["state"] == "ready"
+
+
+def test_a_reload_says_what_is_wrong_with_the_file_of_keys_until_it_is_right(thord: StartThord) -> None:
+    it = thord()
+    keys = it.home / "keys"
+    keys.write_text("good\nsecret:reed,train\n")
+    it.paths.config.write_text(f'[api]\nkeys_file = "{keys}"\n')
+    (warning,) = call(it, "/v1/reload", "POST")["warnings"]
+    assert f"{keys}, line 2: there is no scope 'reed'" in warning
+    assert "thorctl reload" in warning
+    assert "secret" not in warning
+    status = call(it, "/v1/status")
+    assert (status["state"], status["reasons"]) == ("degraded", [warning])
+    keys.write_text("good\nsecret:read,train\n")
+    assert call(it, "/v1/reload", "POST")["warnings"] == []
     assert call(it, "/v1/status")["state"] == "ready"
 
 

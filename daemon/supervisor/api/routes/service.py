@@ -85,6 +85,7 @@ async def reload(call: Call) -> Response:
             "applied": list(changes.applied),
             "needs_restart": list(changes.needs_restart),
             "remedy": changes.needs_restart,
+            "warnings": list(changes.warnings),
         }
     )
 

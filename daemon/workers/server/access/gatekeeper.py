@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon import log
+from daemon.api_keys import PLAIN
 from daemon.workers.server import headers
 from daemon.workers.server.access import paths
 from daemon.workers.server.access.policy import AccessPolicy
-from daemon.workers.server.access.scopes import NEEDED, PLAIN, permits
+from daemon.workers.server.access.scopes import NEEDED, permits
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
 

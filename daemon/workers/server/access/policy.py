@@ -6,9 +6,9 @@ The Unix socket is guarded by the permissions of its file instead.
 import os
 from collections.abc import Sequence
 
+from daemon.api_keys import Keys, KeysFileError, keys_file
 from daemon.settings.sections import ApiSettings
 from daemon.workers.server.access.hosts import Hosts
-from daemon.workers.server.access.keys import Keys, KeysFileError, keys_file
 
 
 class AccessPolicy:

@@ -1,14 +1,6 @@
-"""What a key may do: the scopes there are, and the scope that each route needs."""
+"""The scope that each route needs, and whether a caller holds it."""
 
-from typing import Literal, get_args
-
-Scope = Literal["read", "generate", "train", "admin"]
-"""``read``: see how the service is. ``generate``: use the model. ``train``: have it learn. ``admin``: all of these."""
-
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-PLAIN: frozenset[Scope] = frozenset({"read", "generate"})
-"""What a caller may do where nothing else is said: with a key whose line names no scopes, where no keys are configured,
-or over the Unix socket. ``train`` and ``admin`` always need a key that has them."""
+from daemon.api_keys import Scope
 
 NEEDED: dict[tuple[str, str], Scope | None] = {
     ("GET", "/healthz"): None,

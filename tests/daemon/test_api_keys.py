@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.workers.server.access.keys import Keys, KeysFileError
+from daemon.api_keys import Keys, KeysFileError
 
 
 def written(folder: Path, text: str) -> Keys:
