@@ -81,6 +81,7 @@ class FileRead(Message):
     added: int
     duplicates: int
     held: int
+    forgotten: int = 0
     refused_records: int
     refused: tuple[RefusedRecord, ...] = ()
 
@@ -114,6 +115,67 @@ class Retaken(Answer):
 
     kind: Literal["retaken"] = "retaken"
     conversations: int
+
+
+class Forget(Command):
+    """Take samples out of the ledger for good: those with these IDs, of this file, of this owner, with all their forms.
+
+    ``forgetting`` numbers the request: repeating the command changes nothing.
+    """
+
+    kind: Literal["forget"] = "forget"
+    forgetting: int
+    ids: tuple[str, ...] = ()
+    source: str | None = None
+    owner: str | None = None
+
+
+class TakenOut(Answer):
+    """The samples are out of the ledger, and will not be learned when they are read again.
+
+    ``cycles`` had any of them, and ``learned_in`` are those that trained on them; ``files_left`` hold them and are not
+    thord's.
+    """
+
+    kind: Literal["taken_out"] = "taken_out"
+    samples: int
+    was_held_out: bool
+    cycles: tuple[int, ...]
+    learned_in: tuple[int, ...]
+    files_left: tuple[str, ...] = ()
+
+
+class Erase(Command):
+    """Erase whatever was taken out from segments, snapshots and the inbox. Repeating the command changes nothing.
+
+    Files of the inbox that are called ``source`` go as a whole, with whatever was refused of them.
+    """
+
+    kind: Literal["erase"] = "erase"
+    source: str | None = None
+
+
+class Erased(Answer):
+    """It is erased: cut out of files in the inbox, or with the file where it could not be cut out."""
+
+    kind: Literal["erased"] = "erased"
+    files_cut: tuple[str, ...] = ()
+    files_removed: tuple[str, ...] = ()
+    files_unreadable: tuple[str, ...] = ()
+
+
+class Unlearn(Command):
+    """Make new again what these cycles learned, so that it is learned once more. Repeating it changes nothing."""
+
+    kind: Literal["unlearn"] = "unlearn"
+    cycles: tuple[int, ...]
+
+
+class Unlearned(Answer):
+    """So many samples are new again."""
+
+    kind: Literal["unlearned"] = "unlearned"
+    samples: int
 
 
 class Counts(Message):

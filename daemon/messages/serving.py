@@ -46,6 +46,21 @@ class Refused(Answer):
     """The version itself is at fault. False: there is no room or time for it now, another attempt may succeed."""
 
 
+class ForgetChats(Command):
+    """Erase from sessions and answers what was taken out of the ledger, and all that this owner said."""
+
+    kind: Literal["forget_chats"] = "forget_chats"
+    owner: str | None = None
+
+
+class ChatsForgotten(Answer):
+    """So many sessions and answers are erased."""
+
+    kind: Literal["chats_forgotten"] = "chats_forgotten"
+    sessions: int
+    answers: int
+
+
 class Abandon(Message):
     """Forget what was prepared."""
 

@@ -9,12 +9,18 @@ from daemon.messages.intake import (
     Collect,
     Collected,
     Counts,
+    Erase,
+    Erased,
+    Forget,
     Retake,
     Retaken,
     Scan,
     Scanned,
     Settle,
     Settled,
+    TakenOut,
+    Unlearn,
+    Unlearned,
     Unwatched,
 )
 from daemon.messages.learning import (
@@ -28,7 +34,7 @@ from daemon.messages.learning import (
     TrainProgress,
 )
 from daemon.messages.life import Beat, Hello, HostFigures, Ready, Reload, ServiceHealth, Stop
-from daemon.messages.serving import Abandon, Commit, Prepare, Prepared, Refused, Serving
+from daemon.messages.serving import Abandon, ChatsForgotten, Commit, ForgetChats, Prepare, Prepared, Refused, Serving
 
 FromWorker = Annotated[
     Hello
@@ -40,6 +46,10 @@ FromWorker = Annotated[
     | Unwatched
     | Scanned
     | Retaken
+    | TakenOut
+    | Erased
+    | Unlearned
+    | ChatsForgotten
     | TrainProgress
     | PhaseProgress
     | Trained
@@ -59,6 +69,10 @@ ToWorker = Annotated[
     | Collect
     | Settle
     | Retake
+    | Forget
+    | Erase
+    | Unlearn
+    | ForgetChats
     | Scan
     | Train
     | Import

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,19 +97,70 @@ class Segments:
         Raises:
             DamagedSegmentError: it cannot be read, or is not a sample.
         """
+        try:
+            return from_canonical(self.raw(location).decode())
+        except (ValueError, KeyError, TypeError) as error:
+            path = self._path(location.segment)
+            raise DamagedSegmentError(f"{path} at byte {location.offset}: {error}") from error
+
+    def raw(self, location: Location) -> bytes:
+        """What lies at a location: the canonical form of a sample, in UTF-8.
+
+        Raises:
+            DamagedSegmentError: it cannot be read.
+        """
         path = self._path(location.segment)
         try:
             with path.open("rb") as file:
                 file.seek(location.offset)
-                return from_canonical(file.read(location.length).decode())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                return file.read(location.length)
+        except OSError as error:
             raise DamagedSegmentError(f"{path} at byte {location.offset}: {error}") from error
+
+    def erase_all_but(self, kept: Iterable[Location]) -> int:
+        """Overwrite with blanks, on disk, whatever does not lie at these locations; how many bytes that were.
+
+        What is kept stays where it is. Blanks are left alone, so that doing it again costs little.
+
+        Args:
+            kept: every location that anybody knows, in order.
+
+        Raises:
+            OSError: the disk cannot be written; what is erased by then stays so.
+        """
+        ends: dict[int, int] = dict.fromkeys(self._numbers(), 0)
+        erased = 0
+        for location in kept:
+            erased += self._erase(location.segment, ends.get(location.segment, 0), location.offset)
+            ends[location.segment] = max(ends.get(location.segment, 0), location.offset + location.length + 1)
+        for number, end in ends.items():
+            if (path := self._path(number)).exists():
+                erased += self._erase(number, end, path.stat().st_size)
+        return erased
+
+    def _erase(self, segment: int, start: int, end: int) -> int:
+        """Blank one gap between lines; it stays a line, or several."""
+        erased = 0
+        if start >= end:
+            return 0
+        with self._path(segment).open("r+b") as file:
+            for at in range(start, end, _BLOCK):
+                size = min(_BLOCK, end - at)
+                file.seek(at)
+                blank = b" " * (size - 1) + b"\n"
+                if file.read(size) != blank:
+                    file.seek(at)
+                    file.write(blank)
+                    erased += size
+            file.flush()
+            os.fdatasync(file.fileno())
+        return erased
 
     def _open(self) -> None:
         """The last segment, or a new one where there is none or it is full."""
         self.close()
         self._folder.mkdir(parents=True, exist_ok=True)
-        numbers = [int(match.group(1)) for file in self._folder.iterdir() if (match := _NAME.fullmatch(file.name))]
+        numbers = self._numbers()
         number = max(numbers, default=1)
         if numbers and self._path(number).stat().st_size >= self._segment_bytes:
             number += 1
@@ -121,6 +173,11 @@ class Segments:
             os.close(descriptor)
             raise
         self._descriptor, self._number, self._end = descriptor, number, end
+
+    def _numbers(self) -> list[int]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(int(found.group(1)) for file in self._folder.iterdir() if (found := _NAME.fullmatch(file.name)))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.jsonl"

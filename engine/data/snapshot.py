@@ -5,10 +5,12 @@ published by rename.
 """
 
 import collections
+import contextlib
+import dataclasses
 import hashlib
 import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -101,6 +103,54 @@ def write(
         )
         disk.write_json(draft / artifacts.MANIFEST, asdict(manifest))
     return manifest
+
+
+def published(parent: Path) -> list[Path]:
+    """The snapshots in a folder, by the numbers of their cycles."""
+    return sorted(folder for folder in parent.iterdir() if folder.name.isdecimal()) if parent.is_dir() else []
+
+
+def drop(folder: Path, is_kept: Callable[[Example], bool]) -> int:
+    """Rewrite a published snapshot without some of its examples, which were forgotten; how many.
+
+    Nobody may be learning from it. The manifest is written first: after a crash it is done again, to the same end.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    names = ("train.jsonl", "held_out.jsonl")
+    gone: list[Example] = [one for name in names for one in _read(folder / name) if not is_kept(one)]
+    if not gone:
+        return 0
+    manifest, digest = read_manifest(folder), hashlib.sha256()
+    with contextlib.ExitStack() as drafts:
+        for name in names:
+            draft = drafts.enter_context(disk.draft(folder / name))
+            with draft.open("w", encoding="utf-8") as file:
+                for example in filter(is_kept, _read(folder / name)):
+                    line = _to_line(example)
+                    digest.update(line.encode())
+                    file.write(line)
+        disk.write_json(folder / artifacts.MANIFEST, asdict(_without(manifest, gone, digest.hexdigest())))
+    return len(gone)
+
+
+def _without(manifest: SnapshotManifest, gone: Sequence[Example], sha256: str) -> SnapshotManifest:
+    """The manifest of a snapshot without those examples."""
+    origins = collections.Counter(example.origin for example in gone)
+    identities = {example.identity for example in gone}
+    size = sum(len(text.encode()) for one in gone if one.origin != "held_out" for text in one.sample.texts)
+    candidates = manifest.candidates
+    return dataclasses.replace(
+        manifest,
+        new=manifest.new - origins["new"],
+        replayed=manifest.replayed - origins["replay"],
+        held_out=manifest.held_out - origins["held_out"],
+        sha256=sha256,
+        validating=None if manifest.validating is None else manifest.validating - sum(one.validates for one in gone),
+        text_bytes=manifest.text_bytes - size,
+        candidates=candidates and [one for one in candidates if one[1] not in identities],
+    )
 
 
 def read_manifest(folder: Path) -> SnapshotManifest:

@@ -63,7 +63,7 @@ class FileReader:
         self._ledger = ledger
         self._sources = ledger.sources
         self._quarantine = ledger.quarantine
-        self._dedup = Dedup(ledger.samples, settings.held_out_share)
+        self._dedup = Dedup(ledger.samples, ledger.forgotten, settings.held_out_share)
         self._limits = limits_of(settings)
         self._file_bytes = settings.max_file_megabytes << 20
         self._now_reading = now_reading

@@ -48,6 +48,7 @@ def _told(outcome: FileOutcome) -> FileRead:
         added=found.added,
         duplicates=found.duplicates,
         held=found.held,
+        forgotten=found.forgotten,
         refused_records=found.quarantined,
         refused=tuple(RefusedRecord(line=line, reason=_shortened(reason)) for line, reason in outcome.refusals),
     )

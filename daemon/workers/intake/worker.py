@@ -10,7 +10,9 @@ from daemon.messages import (
     Collected,
     Command,
     Counts,
+    Erase,
     Failure,
+    Forget,
     Message,
     Reload,
     Retake,
@@ -20,15 +22,20 @@ from daemon.messages import (
     Settle,
     Settled,
     ToWorker,
+    Unlearn,
+    Unlearned,
     Unwatched,
 )
 from daemon.workers.intake import named_files, outcomes, snapshots
 from daemon.workers.intake.batches import Batches, StoppingError
 from daemon.workers.intake.caution import Caution
 from daemon.workers.intake.file_reader import FileReader
+from daemon.workers.intake.forgetting.erasing import erase
+from daemon.workers.intake.forgetting.taking_out import take_out
 from daemon.workers.intake.inbox import Inbox
 from daemon.workers.intake.ledger.database import StorageError
 from daemon.workers.intake.ledger.ledger import Ledger
+from daemon.workers.intake.ledger.selection import NotKnownError
 from daemon.workers.intake.ledger.sources import Findings
 from daemon.workers.intake.named_files import CollectError
 from daemon.workers.intake.storage_retry import StorageRetry
@@ -105,7 +112,7 @@ class Intake:
         asked = command.id if isinstance(command, Command) else UNASKED
         try:
             answer = self._answer_to(command)
-        except CollectError as error:
+        except (CollectError, NotKnownError) as error:
             answer = Failure(to=asked, reason=str(error), retry=False)
         except (StorageError, OSError) as error:
             self._storage.failed(error)
@@ -128,6 +135,13 @@ class Intake:
                     return Retaken(to=asked, conversations=self._ledger.assignments.retake(source))
             case Scan():
                 return self._scanned(command)
+            case Forget():
+                return take_out(command, self._ledger, self._paths)
+            case Erase():
+                return erase(command, self._ledger, self._paths, self._settings, self._advance)
+            case Unlearn(id=asked, cycles=cycles):
+                with self._ledger.transaction():
+                    return Unlearned(to=asked, samples=self._ledger.assignments.unlearn(cycles))
             case Reload():
                 self._reload()
             case _:

@@ -46,3 +46,22 @@ def test_damage_is_named(tmp_path):
     (tmp_path / "000001.jsonl").write_bytes(b"\xff" * 40)
     with pytest.raises(DamagedSegmentError, match=r"000001\.jsonl at byte 0"):
         segments.read(location)
+
+
+def test_what_nobody_knows_is_blanked_and_what_is_kept_stays_where_it_is(tmp_path) -> None:
+    segments = Segments(tmp_path, segment_bytes=200)
+    places = []
+    for number in range(12):
+        places.append(segments.append(Text(f"text number {number}")))
+        segments.sync()
+    assert len(list(tmp_path.iterdir())) > 1
+    kept = [place for number, place in enumerate(places) if number % 3 == 1]
+    assert segments.erase_all_but(kept) > 0
+    assert segments.erase_all_but(kept) == 0, "blanks are left alone"
+    written = b"".join(file.read_bytes() for file in sorted(tmp_path.iterdir()))
+    assert [number for number in range(12) if f'text number {number}"'.encode() in written] == [1, 4, 7, 10]
+    assert [segments.read(place).text for place in kept] == [f"text number {number}" for number in (1, 4, 7, 10)]
+    after = segments.append(Text("more"))
+    segments.sync()
+    assert segments.read(after) == Text("more")
+    segments.close()

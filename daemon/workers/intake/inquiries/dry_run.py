@@ -20,6 +20,7 @@ from daemon.settings.sections import Tables
 from daemon.workers.intake import folders
 from daemon.workers.intake.batches import unexpected
 from daemon.workers.intake.ledger.sources import Contents
+from daemon.workers.reading import limits_of
 from engine import objectives
 from engine.artifacts import ArtifactError
 from engine.data.named_fields import with_named_fields
@@ -131,7 +132,7 @@ def main() -> int:
 def read(path: Path, name: str, tables: Tables, *, is_corpus: bool, with_samples: bool) -> Iterator[Report]:
     """What is in a file; of an archive, what is in each member."""
     report = Report(name, with_samples)
-    limits = Limits(record_bytes=tables.data.max_record_megabytes << 20)
+    limits = limits_of(tables.data)
     if not path.is_file():
         report.refuse("not a file")
     elif (size := path.stat().st_size) > tables.data.max_file_megabytes << 20:

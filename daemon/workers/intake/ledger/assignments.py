@@ -7,7 +7,7 @@ so one that a crash prevented comes out the same. `settle` gives the samples the
 import heapq
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -130,6 +130,16 @@ class Assignments:
                     (number,),
                 ).rowcount
         return taken
+
+    def unlearn(self, cycles: Iterable[int]) -> int:
+        """Make new again what these cycles learned, inside a transaction; how many samples that are."""
+        return sum(
+            self._database.execute(
+                "UPDATE samples SET state = 'new', cycle = NULL, tries = 0 WHERE state = 'learned' AND cycle = ?",
+                (cycle,),
+            ).rowcount
+            for cycle in cycles
+        )
 
     def settle(self, cycle: int, max_tries: int, *, learned: bool, count_try: bool, why: str = "") -> bool:
         """Give the samples of a cycle their final state, inside a transaction; false where that was done before.

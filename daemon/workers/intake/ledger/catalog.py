@@ -75,6 +75,31 @@ class Catalog:
         query = "samples.id IN (SELECT sample FROM aliases WHERE identity BETWEEN ? AND ?)"
         return self._entries(f"{_SELECT} WHERE {query} ORDER BY samples.id", low, high)
 
+    def exactly(self, identity: str) -> list[Entry]:
+        """The sample with exactly this identity, if there is one."""
+        return self._entries(f"{_SELECT} WHERE identity = ?", bytes.fromhex(identity))
+
+    def of_sources(self, numbers: list[int]) -> list[Entry]:
+        """Every sample that was read first from one of these files."""
+        marks = ", ".join("?" * len(numbers))
+        return self._entries(f"{_SELECT} WHERE source IN ({marks})", *numbers)
+
+    def at(self, source: Path, line: int) -> list[Entry]:
+        """Every sample that was read first from this line of a file."""
+        return self._entries(f"{_SELECT} WHERE path = ? AND samples.line = ?", os.fsencode(source), line)
+
+    def below(self, folder: Path) -> list[Entry]:
+        """Every sample that was read first from a file in a folder."""
+        return self.of_sources([number for number, path in self._sources() if folder in path.parents])
+
+    def of_kind(self, kind: Kind) -> list[Entry]:
+        """Every sample of a kind."""
+        return self._entries(f"{_SELECT} WHERE kind = ?", kind)
+
+    def longer_than(self, turns: int) -> list[Entry]:
+        """Every dialogue of more turns."""
+        return self._entries(f"{_SELECT} WHERE kind = 'dialogue' AND samples.turns > ?", turns)
+
     def sources_called(self, name: str) -> list[int]:
         """The numbers of the files with this path or name."""
         return [number for number, path in self._sources() if is_called(path, name)]

@@ -10,6 +10,8 @@ The rules, for a dialogue that is not known in this form:
 | in a cycle, learned, or part of another dialogue | it is added, learned from the first unknown turn on |
 | all of it but unanswered turns | nothing is added: what was said is taken together with its answer |
 
+What was forgotten (`daemon.workers.intake.ledger.forgotten`) is not added again.
+
 A longer dialogue stays on the side of the held-out line where its earlier form was. Preferences and labelled samples do
 not grow: one that is not known yet is added as held.
 """
@@ -19,6 +21,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from daemon.workers.intake.ledger.forgotten import Forgotten
 from daemon.workers.intake.ledger.samples import Addition, FoundAt, Samples, State
 from engine import objectives
 from engine.data.digest import Digest, digest_of
@@ -26,7 +29,7 @@ from engine.data.held_out import is_group_held_out
 from engine.data.samples import Dialogue, Sample, Text
 from engine.data.segments import DamagedSegmentError
 
-Outcome = Literal["added", "duplicate", "held"]
+Outcome = Literal["added", "duplicate", "held", "forgotten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,9 @@ class Candidate(NamedTuple):
 class Dedup:
     """The rules, over the table of samples. Every call belongs inside a transaction."""
 
-    def __init__(self, samples: Samples, held_out_share: float) -> None:
+    def __init__(self, samples: Samples, forgotten: Forgotten, held_out_share: float) -> None:
         self._samples = samples
+        self._forgotten = forgotten
         self._held_out_share = held_out_share
 
     def add_all(self, candidates: Sequence[Candidate]) -> Counter[Outcome]:
@@ -75,11 +79,15 @@ class Dedup:
         """
         covered = self._samples.covered([i for each in candidates for i in _identities(each.digest)])
         openings = self._samples.openings_held_out([each.digest.group for each in candidates])
+        forgotten = self._forgotten.among([each.digest for each in candidates])
         outcomes = Counter[Outcome]()
         additions: list[Addition] = []
         for sample, digest, found in candidates:
             if digest.identity in covered:
                 outcomes["duplicate"] += 1
+                continue
+            if digest.identity in forgotten:
+                outcomes["forgotten"] += 1
                 continue
             if not covered.isdisjoint(digest.beginnings):
                 self._samples.insert_all(additions)

@@ -9,9 +9,13 @@ from pathlib import Path
 from daemon import sqlite
 from daemon.messages import Counts
 from daemon.workers.intake.ledger.assignments import Assignments
+from daemon.workers.intake.ledger.catalog import Catalog
 from daemon.workers.intake.ledger.database import StorageError, open_database
+from daemon.workers.intake.ledger.forgettings import Forgettings
+from daemon.workers.intake.ledger.forgotten import Forgotten
 from daemon.workers.intake.ledger.quarantine import Quarantine
 from daemon.workers.intake.ledger.samples import Samples
+from daemon.workers.intake.ledger.selection import Chosen, Wanted, choose
 from daemon.workers.intake.ledger.sources import Sources
 from daemon.workers.intake.ledger.suspects import Suspects
 from engine.data.segments import Segments
@@ -23,7 +27,9 @@ class Ledger:
     """Samples in database and segments, kept in step: what the database names is on disk.
 
     Attributes:
-        samples, sources, quarantine, suspects, assignments: the tables. Calls that write belong inside a transaction.
+        samples, sources, quarantine, suspects, assignments, forgotten, forgettings: the tables. Calls that write belong
+            inside a transaction.
+        catalog: what is in them, for those who look for samples.
     """
 
     def __init__(self, database: sqlite3.Connection, segments: Segments, quarantine: Path) -> None:
@@ -34,6 +40,9 @@ class Ledger:
         self.quarantine = Quarantine(database, quarantine)
         self.suspects = Suspects(database)
         self.assignments = Assignments(database, self.samples)
+        self.forgotten = Forgotten(database)
+        self.forgettings = Forgettings(database, self.forgotten, self.quarantine)
+        self.catalog = Catalog(database)
 
     @classmethod
     def open(cls, file: Path, segments: Path, quarantine: Path) -> "Ledger":
@@ -84,6 +93,33 @@ class Ledger:
             if kind:
                 by_kind[kind] += number
         return Counts.model_validate({**by_state, "by_kind": by_kind})
+
+    def choose(self, wanted: Wanted) -> Chosen:
+        """Which samples somebody means.
+
+        Raises:
+            NotKnownError: an ID or a file is not known.
+        """
+        return choose(wanted, self.catalog, self._segments)
+
+    def erase_what_nothing_names(self) -> int:
+        """Blank out, in the segments, texts that no table names any more; how many bytes. Outside of a transaction.
+
+        Raises:
+            OSError: the disk cannot be written; what is erased by then stays so.
+        """
+        return self._segments.erase_all_but(self.forgettings.kept())
+
+    def compact(self) -> None:
+        """Rewrite the database without its free pages, and empty its log. Outside of a transaction.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        try:
+            self.forgettings.compact()
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"the ledger cannot be written: {error}") from error
 
     def close(self) -> None:
         """Let go of the files."""

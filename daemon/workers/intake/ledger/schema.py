@@ -193,4 +193,20 @@ MIGRATIONS = (
     ALTER TABLE sources ADD COLUMN preferences INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE sources ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE forgotten (
+        identity BLOB PRIMARY KEY,              -- of a sample, or of a beginning of it
+        whole INTEGER NOT NULL,                 -- what begins with it is forgotten as well
+        at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE forgettings (                  -- those that were carried out, each once
+        forgetting INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        samples INTEGER NOT NULL,
+        was_held_out INTEGER NOT NULL,          -- any of them
+        cycles TEXT NOT NULL,                   -- that had any of them, each with whether it trained on it, as JSON
+        sources TEXT NOT NULL                   -- the files that they were read from, as JSON
+    ) STRICT;
+    ALTER TABLE sources ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;  -- samples in it that are not learned again
+    """,
 )

@@ -66,7 +66,7 @@ class Contents:
 
 @dataclass(slots=True)
 class Findings:
-    """What reading brought: samples that are new, that were known, and that are held; records that were refused.
+    """What reading brought: samples new, known, held and forgotten before; records that were refused.
 
     Attributes:
         contents: the same samples by kind.
@@ -76,6 +76,7 @@ class Findings:
     duplicates: int = 0
     held: int = 0
     quarantined: int = 0
+    forgotten: int = 0
     contents: Contents = field(default_factory=Contents)
 
     def count(self, outcome: Outcome, number: int) -> None:
@@ -87,6 +88,8 @@ class Findings:
                 self.duplicates += number
             case "held":
                 self.held += number
+            case "forgotten":
+                self.forgotten += number
 
     def add(self, other: "Findings") -> None:
         """Add the counts of ``other`` to these."""
@@ -94,6 +97,7 @@ class Findings:
         self.duplicates += other.duplicates
         self.held += other.held
         self.quarantined += other.quarantined
+        self.forgotten += other.forgotten
         self.contents.add(other.contents)
 
 
@@ -167,24 +171,28 @@ class Sources:
         self._database.execute(
             "UPDATE sources SET added = added * ?1 + ?2, duplicates = duplicates * ?1 + ?3, held = held * ?1 + ?4,"
             " dialogues = dialogues * ?1 + ?5, turns = turns * ?1 + ?6, texts = texts * ?1 + ?7,"
-            " preferences = preferences * ?1 + ?8, labelled = labelled * ?1 + ?9 WHERE id = ?10",
-            (int(not anew), found.added, found.duplicates, found.held, *astuple(found.contents), number),
+            " preferences = preferences * ?1 + ?8, labelled = labelled * ?1 + ?9, forgotten = forgotten * ?1 + ?10"
+            " WHERE id = ?11",
+            (
+                *(int(not anew), found.added, found.duplicates, found.held),
+                *(*astuple(found.contents), found.forgotten, number),
+            ),
         )
 
     def outcome(self, path: Path, most_refusals: int) -> FileOutcome | None:
         """What became of the file at ``path``, with its first refusals; none where it was not read yet."""
         row = self._database.execute(
             "SELECT id, format, added, duplicates, held, (SELECT count(*) FROM refusals WHERE source = sources.id),"
-            " dialogues, turns, texts, preferences, labelled FROM sources WHERE path = ?",
+            " forgotten, dialogues, turns, texts, preferences, labelled FROM sources WHERE path = ?",
             (os.fsencode(path),),
         ).fetchone()
         if row is None:
             return None
-        number, name, added, duplicates, held, refused, *contents = row
+        number, name, added, duplicates, held, refused, forgotten, *contents = row
         refusals = self._database.execute(
             "SELECT line, reason FROM refusals WHERE source = ? ORDER BY start, id LIMIT ?", (number, most_refusals)
         ).fetchall()
-        return FileOutcome(name, Findings(added, duplicates, held, refused, Contents(*contents)), refusals)
+        return FileOutcome(name, Findings(added, duplicates, held, refused, forgotten, Contents(*contents)), refusals)
 
     def _one(self, query: str, *values: bytes | int) -> Source | None:
         row = self._database.execute(query, values).fetchone()

@@ -53,7 +53,8 @@ class Shelf:
 
     def add(self, sample: Sample, place: FoundAt | None = None, held_out_share: float = 0.0) -> Outcome:
         """Record what is new in a sample, inside a transaction."""
-        [outcome] = Dedup(self.ledger.samples, held_out_share).add_all([self.candidate(sample, place)])
+        dedup = Dedup(self.ledger.samples, self.ledger.forgotten, held_out_share)
+        [outcome] = dedup.add_all([self.candidate(sample, place)])
         return outcome
 
     def candidate(self, sample: Sample, place: FoundAt | None = None) -> Candidate:

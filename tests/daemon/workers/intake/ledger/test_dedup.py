@@ -69,7 +69,7 @@ def test_many_at_once_are_recorded_as_one_by_one(new_shelf, dialogue, read, lear
         candidates = [shelf.candidate(dialogue(*words)) for words in read]
         with shelf.ledger.transaction():
             for start in range(0, len(candidates), together):
-                Dedup(shelf.ledger.samples, SHARE).add_all(candidates[start : start + together])
+                Dedup(shelf.ledger.samples, shelf.ledger.forgotten, SHARE).add_all(candidates[start : start + together])
         rows.append((shelf.rows(), Counter(shelf.database.execute("SELECT state, kind, number FROM counts"))))
         shelf.ledger.close()
     assert rows[0] == rows[1] == rows[2]
@@ -93,7 +93,7 @@ def test_a_dialogue_that_grew_after_its_cycle_is_learned_from_where_it_ended(she
 
 def grow(shelf, tail, conversation):
     with shelf.ledger.transaction():
-        return Dedup(shelf.ledger.samples, 0.0).go_on(tail, shelf.candidate(conversation))
+        return Dedup(shelf.ledger.samples, shelf.ledger.forgotten, 0.0).go_on(tail, shelf.candidate(conversation))
 
 
 def test_an_answer_that_was_half_written_becomes_the_whole_answer(shelf, dialogue):

@@ -1,0 +1,57 @@
+"""What was forgotten, by its hash alone, so that it is not learned when it is read again.
+
+| what comes | it is forgotten where |
+| --- | --- |
+| any sample | it was forgotten itself, or is an answered beginning of what was |
+| a dialogue | it begins with one that was forgotten as a whole |
+
+An earlier form of a forgotten dialogue is forgotten too, but not as a whole: others may begin as it does.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from daemon.workers.intake.ledger.database import now
+from engine.data.digest import Digest
+from engine.data.samples import Dialogue, Sample
+
+
+class Forgotten:
+    """The table. Calls that write belong inside a transaction; it may be read by any connection."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def add(self, identities: Iterable[str], *, whole: bool) -> None:
+        """Write down what is forgotten from now on."""
+        self._database.executemany(
+            "INSERT INTO forgotten VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (identity) DO UPDATE SET whole = max(whole, excluded.whole)",
+            [(bytes.fromhex(identity), int(whole), now()) for identity in identities],
+        )
+
+    def among(self, digests: Sequence[Digest]) -> set[str]:
+        """The identities of those samples that are not to be learned."""
+        if self._database.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone() is None:
+            return set()
+        return {each.identity for each in digests if self._holds(each.identity, each.beginnings)}
+
+    def since(self, identity_prefix: str) -> str | None:
+        """When something whose identity begins like this was forgotten; null where nothing was."""
+        low, high = bytes.fromhex(identity_prefix.ljust(64, "0")), bytes.fromhex(identity_prefix.ljust(64, "f"))
+        query = "SELECT at FROM forgotten WHERE identity BETWEEN ? AND ?"
+        found: tuple[str] | None = self._database.execute(query, (low, high)).fetchone()
+        return found[0] if found else None
+
+    def holds(self, sample: Sample, identity: str) -> bool:
+        """Whether a sample is not to be learned."""
+        return self._holds(identity, sample.prefix_identities() if isinstance(sample, Dialogue) else ())
+
+    def _holds(self, identity: str, beginnings: Iterable[str]) -> bool:
+        if self._has("SELECT 1 FROM forgotten WHERE identity = ?", identity):
+            return True
+        query = "SELECT 1 FROM forgotten WHERE identity = ? AND whole"
+        return any(self._has(query, beginning) for beginning in beginnings)
+
+    def _has(self, query: str, identity: str) -> bool:
+        return self._database.execute(query, (bytes.fromhex(identity),)).fetchone() is not None
