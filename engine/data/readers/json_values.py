@@ -20,7 +20,8 @@ _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.
 _IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\[\]{}\"]+")
-_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_BLANKS = re.compile(rb"(?:[ \t\r\n\x1e]|\xef\xbb\xbf)*+")
+"""Blanks, and what stands before a document or a record: a byte order mark, a record separator."""
 
 
 def _integer(digits: str) -> int | float:

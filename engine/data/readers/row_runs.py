@@ -137,14 +137,16 @@ class RowRuns:
         del self._by_start[conversation]
         self._size -= run.size
         said_until = run.bad_start if run.problem else run.end
-        if any(row.turns for row in run.rows) or not run.problem:
+        is_cut = bool(run.problem) and not any(turn.role == "user" for row in run.rows for turn in row.turns)
+        if not is_cut and (any(row.turns for row in run.rows) or not run.problem):
             try:
                 yield from items_of(samples_of(run.rows, self._limits), run.line, run.start, said_until, resume)
             except FormatError as error:
                 yield Refused(str(error), run.line, run.start, said_until, resume)
         if run.problem:
             problem = f"{run.problem}; from here on the turns of this conversation are left out"
-            yield Refused(problem, run.bad_line, run.bad_start, run.end, resume)
+            line, start = (run.line, run.start) if is_cut else (run.bad_line, run.bad_start)  # nothing was asked before
+            yield Refused(problem, line, start, run.end, resume)
 
 
 def _mark(run: _Run, problem: str, line: int, start: int) -> None:

@@ -6,6 +6,7 @@ from engine.data.records import order, rows
 from engine.data.records.dialogue import Turn, dialogue_of, messages_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Record, Row
+from engine.data.records.sessions import silly_tavern
 from engine.data.records.shape import Parsed
 from engine.data.samples import Answer, Preference, Sample
 
@@ -45,15 +46,17 @@ def conversations_in(records: Sequence[Record], limits: Limits, opening: Sequenc
 
     A row that cannot be read costs its conversation the rest of its turns.
     """
-    gathered: dict[str, list[Row]] = {}
-    problems: dict[str, FormatError] = {}
+    gathered: dict[tuple[str, int], list[Row]] = {}
+    problems: dict[tuple[str, int], FormatError] = {}
+    begun = 0
     for number, record in enumerate(records, 1):
-        name = rows.conversation_of(record)
+        begun += silly_tavern.is_header(record)
+        name = rows.conversation_of(record), begun
         so_far = gathered.setdefault(name, [])
         if name in problems:
             continue
         try:
-            so_far.append(rows.row_of(record, 1 + sum(len(row.turns) for row in so_far)))
+            so_far.append(rows.row_of(record, 1 + len(so_far)))
         except FormatError as error:
             problems[name] = FormatError(
                 f"row {number}: {error}; from here on the turns of this conversation are left out"

@@ -6,7 +6,7 @@ OpenAI content is a string or a list of parts. A turn is context only where ``we
 
 import contextlib
 import json
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pydantic import JsonValue
 
@@ -82,9 +82,15 @@ def parse(messages: JsonValue, limits: Limits, system: JsonValue = None, tools: 
     return dialogue_of([*system_turn(system, tools), *turns_of(messages)], limits)
 
 
-def parse_single(message: dict[str, JsonValue], limits: Limits) -> Dialogue:
-    """One message by itself, which must be an answer."""
-    return parse([message], limits)
+def parse_single(message: dict[str, JsonValue], limits: Limits) -> NoReturn:
+    """Nothing: one message by itself answers no question.
+
+    Raises:
+        FormatError: always; the message says so, or what is wrong with it.
+    """
+    del limits
+    turn_of(message, 1)
+    raise FormatError("one message by itself: what it answers, or what is answered, is not there")
 
 
 def is_openai(record: dict[str, JsonValue]) -> bool:
@@ -188,7 +194,7 @@ def _exchange(message: JsonValue, number: int) -> list[Turn]:
 
 def _exchange_keys(message: dict[str, JsonValue]) -> tuple[str, str] | None:
     """The keys of a question and its answer in one object."""
-    if _fields(message) is not None:
+    if _fields(message) is not None or "instruction" in message:
         return None
     return next((keys for keys in _EXCHANGES if all(isinstance(message.get(key), str) for key in keys)), None)
 

@@ -40,6 +40,7 @@ _SHORT_PAIR = re.compile(r"\w{2,20} ?[:=]\s*\S")
 _ASSIGNED = re.compile(
     r"\s*(?:(?:export |const |let |var |module\.)[\w.]+|window\.[\w.]+)\s*=\s*[\[{(]|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
 )
+_HEADER = re.compile(r"\"?[A-Za-z_]\w*\"?(?:([,;\t|])\"?[A-Za-z_]\w*\"?)(?:\1\"?[A-Za-z_]\w*\"?)+$")
 _QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*"[,;\t|]"')
 _JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*\}\s*$')
 _RASA = re.compile(r"(?m)^\s+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
@@ -188,7 +189,8 @@ def _is_column(name: str) -> bool:
 
 
 def _is_table(head: Head) -> bool:
-    return delimiter_of(head) is not None
+    lines = _lines(head)
+    return delimiter_of(head) is not None or (len(lines) > 1 and _HEADER.match(lines[0]) is not None)
 
 
 _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (

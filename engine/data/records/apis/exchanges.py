@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from engine.data.records.apis.answers import answer_turns
 from engine.data.records.apis.requests import request_turns
 from engine.data.records.dialogue import dialogue_of
-from engine.data.records.exports.values import Record, is_record, items
+from engine.data.records.exports.values import Record, is_record, items, string
 from engine.data.records.limits import Limits
 from engine.data.records.messages import is_message_list, openai_turns
 from engine.data.records.shape import RecordShape
@@ -55,7 +55,7 @@ def _is_answered(record: Record) -> bool:
     """Messages that wait for the answer that stands beside them."""
     said = items(record.get("messages"))
     last = said[-1] if said else None
-    waits = is_record(last) and last.get("role") in ("user", "tool", "human", "function")
+    waits = is_record(last) and string(last.get("role")).lower() in ("user", "tool", "human", "function")
     return waits and _first(record, _BESIDE_MESSAGES) is not None
 
 

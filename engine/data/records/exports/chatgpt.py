@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.tree import branch
-from engine.data.records.exports.values import Record, child, is_record, items
+from engine.data.records.exports.values import Record, child, is_record, items, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
@@ -34,7 +34,7 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
 def _turns(message: Record, number: int) -> list[Turn]:
     """The turn that a message is; none where it is not part of what was said."""
     content = child(message, "content")
-    role = child(message, "author").get("role")
+    role = string(child(message, "author").get("role")).lower()
     is_hidden = bool(child(message, "metadata").get("is_visually_hidden_from_conversation"))
     is_for_tool = message.get("recipient") not in (None, "all")
     is_internal = role == "tool" or (role == "system" and message.get("weight") == 0)

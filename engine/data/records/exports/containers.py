@@ -78,7 +78,7 @@ def _parse_by_id(record: Record, limits: Limits) -> Sequence[Parsed]:
     found: list[Parsed] = []
     for key, value in record.items():
         try:
-            found.append(messages.parse(value, limits))
+            found += parse_messages(items(value), limits)
         except FormatError as error:
             found.append(FormatError(f"'{key}': {error}"))
     return found
@@ -97,7 +97,7 @@ def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed
     """Every element of every such array. One that is wrong costs itself."""
     found: list[Parsed] = []
     for key in _lists(record):
-        value = items(record[key])
+        value = [_row(each) for each in items(record[key])]
         if holds_rows(value):
             opening = system_turn(record.get("system", record.get("system_prompt")), record.get("tools"))
             found += conversations_in(records(value), limits, opening)
@@ -105,6 +105,12 @@ def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed
         for number, each in enumerate(value, 1):
             found += _element(parse, each, f"'{key}', element {number}", limits)
     return found
+
+
+def _row(element: JsonValue) -> JsonValue:
+    """A row of the dataset server without its number around it."""
+    inner = element.get("row") if is_record(element) and "row_idx" in element else None
+    return inner if is_record(inner) else element
 
 
 def _element(parse: Parse, element: JsonValue, place: str, limits: Limits) -> Sequence[Parsed]:

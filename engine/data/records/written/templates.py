@@ -59,6 +59,7 @@ _PARTED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>")
 _THOUGHTS = re.compile(r"<\|start\|>assistant<\|channel\|>analysis<\|message\|>.*?<\|end\|>", re.DOTALL)
 _VICUNA_PREFACE = re.compile(r"\s*(A chat between a curious (?:user|human) and an artificial[^\n]{0,300}?)\s+(?=USER:)")
 _VICUNA = _Template(re.compile(r"(?:^|(?<=\s)|(?<=</s>))(USER|ASSISTANT):"), re.compile(r"</s>"))
+_CUT_MARKS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>", "<|end|>", "<|endoftext|>", "<|end_of_text|>")
 _INSTRUCTIONS = {"instruction": "user", "input": "input", "response": "assistant", "output": "assistant"}
 _SYSTEM_PROMPT = re.compile(r"\[SYSTEM_PROMPT\](.*?)\[/SYSTEM_PROMPT\]", re.DOTALL)
 _ALPACA_PREFACE = re.compile(r"Below is an instruction\b[^\n]*")
@@ -129,8 +130,17 @@ def _marked(text: str, template: _Template) -> list[Turn]:
             turns[-1] = _with_inputs(turns[-1], inputs)
             inputs = []
         role = "user" if name == "input" else role_of(name, len(turns) + 1)
-        turns.append(Turn(role, said))
+        turns.append(Turn(role, said if after else _without_cut_end(said)))
     return [*turns[:-1], _with_inputs(turns[-1], inputs)] if inputs else turns
+
+
+def _without_cut_end(said: str) -> str:
+    """What was said without the beginning of a mark, where a text was cut off in it."""
+    for mark in _CUT_MARKS:
+        for length in range(len(mark) - 1, 1, -1):
+            if said.endswith(mark[:length]):
+                return said[:-length].rstrip()
+    return said
 
 
 def _with_inputs(asked: Turn, inputs: list[str]) -> Turn:
