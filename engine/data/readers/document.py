@@ -9,6 +9,7 @@ from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import Value, Values
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
+from engine.data.records.given import as_known
 from engine.data.records.limits import FormatError, Limits
 
 _NAME = "document"
@@ -46,7 +47,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
 def _record(value: Value, runs: RowRuns, limits: Limits, *, may_begin_run: bool) -> Iterator[Item]:
     place = (value.line, value.start, value.end)
     try:
-        parsed = value.parse(limits)
+        parsed = as_known(value.parse(limits), limits)
         may_be_in_run = isinstance(parsed, dict) and (runs.is_open or may_begin_run or rows.conversation_of(parsed))
         if isinstance(parsed, dict) and may_be_in_run and rows.is_row(parsed):
             yield from runs.add(parsed, *place)

@@ -15,6 +15,7 @@ from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.lines import bare, lines_of
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
+from engine.data.records.given import as_known
 from engine.data.records.limits import FormatError, Limits
 
 _NAME = "lines"
@@ -54,7 +55,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
             yield from runs.finish_open(Resume(_NAME, line.start, line.number))
         expected = line.number + 1
         try:
-            value = json_values.parse(line.content(limits), limits, line.start)
+            value = as_known(json_values.parse(line.content(limits), limits, line.start), limits)
             if isinstance(value, dict) and rows.is_row(value):
                 yield from runs.add(value, *place)
                 continue

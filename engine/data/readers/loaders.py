@@ -22,6 +22,7 @@ from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.messengers import slack
 from engine.data.readers.read import read_known
 from engine.data.records import registry
+from engine.data.records.given import as_known
 from engine.data.records.limits import FormatError, Limits
 
 GROUP = "thord.loaders"
@@ -76,7 +77,7 @@ def read(
 
 def _items(record: JsonValue, limits: Limits, line: int, start: int, end: int) -> Iterator[Item]:
     try:
-        yield from items_of(registry.parse(record, limits), line, start, end, _FROM_START)
+        yield from items_of(registry.parse(as_known(record, limits), limits), line, start, end, _FROM_START)
     except FormatError as error:
         yield Refused(str(error), line, start, end, _FROM_START)
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from engine.data.samples import Role
@@ -16,7 +17,7 @@ Field = Literal["user", "assistant", "system", "role", "content", "conversation"
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Names:
     """Names of people, columns and roles, each as `key` has it.
 
@@ -30,6 +31,12 @@ class Names:
     roles: Mapping[str, Role] = field(default_factory=dict)
     pause_seconds: float = 8 * 3600.0
     people: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def words(self) -> Mapping[str, Role]:
+        """Who is which role in records of messages: the words for roles, and people who are one."""
+        people: dict[str, Role] = {name: part for name, part in self.speakers.items() if part != "ignored"}
+        return people | dict(self.roles)
 
     def part_of(self, names: Iterable[str]) -> Part | None:
         """What somebody with these names is; none where no setting names them."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from engine.data.records import instructions, labelled, messages, pieces, plain_messages
+from engine.data.records import instructions, labelled, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
 from engine.data.records.datasets import moss, open_assistant, segments
 from engine.data.records.desks import intercom, rasa, zendesk
@@ -42,7 +42,7 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
         record, shape = lowered, _shape_of(lowered)
     if shape is None:
         seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
-        raise FormatError(f"an object of unknown shape with {seen}; known are {KNOWN}")
+        raise FormatError(f"an object of unknown shape with {seen}; {_UNNAMED}; known are {KNOWN}")
     if shape.name != "{text}" and (medium := next((key for key in _MEDIA if record.get(key)), "")):
         raise FormatError(f"'{medium}' beside what was said: only text can be learned")
     found = shape.parse(record, limits)
@@ -125,6 +125,12 @@ _MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 """Keys of what a conversation is about, and of what only the names are in the text."""
 
 KNOWN = f"{', '.join(shape.name for shape in _RECORDS)}, an array of messages, and what chat programs export"
+_UNNAMED = "where these are a question and its answer, or a message, say so under [data.columns] in thord.toml"
+
+
+def is_known(record: dict[str, JsonValue]) -> bool:
+    """Whether a record is of a shape that thord knows, or a row of messages."""
+    return rows.is_row(record) or _shape_of(record) is not None
 
 
 def parse(value: JsonValue, limits: Limits) -> Sequence[Parsed]:

@@ -24,6 +24,7 @@ from engine.data.readers.tables.sqlite_file import has_log, opened, rows_of, tab
 from engine.data.readers.tables.web_ui import is_web_ui, web_ui_rows
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
+from engine.data.records.given import record_as_known
 from engine.data.records.limits import FormatError, Limits
 from engine.data.samples import Labelled, Text
 
@@ -82,7 +83,7 @@ def _items(database: "sqlite3.Connection", size: int, limits: Limits) -> Iterato
 def _table_rows(database: "sqlite3.Connection", table: str, limits: Limits) -> Iterator[TableRow]:
     for number, row in enumerate(rows_of(database, table), 1):
         try:
-            yield TableRow(number, record_of(row, limits))
+            yield TableRow(number, record_as_known(record_of(row, limits), limits))
         except FormatError as error:
             yield unread(number, row, error)
 

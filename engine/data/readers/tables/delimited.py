@@ -16,6 +16,7 @@ from engine.data.readers.row_runs import RowRuns
 from engine.data.readers.texts.lookalikes import delimiter_of
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
+from engine.data.records.given import record_as_known
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import UTF8_MARK, decode
 
@@ -29,26 +30,24 @@ def _fits(head: Head) -> bool:
         return False
     reader = csv.reader(head.text.split("\n"), delimiter=delimiter)
     names = _names(next(reader, []))
-    filled: Record = dict.fromkeys(names, "x")
-    return (
-        rows.is_row({**filled, "role": "user"} if "role" in filled else filled)
-        or any(shape.fits(filled) for shape in registry.SHAPES)
-        or _has_rows(names, reader)
-    )
+    filled = record_as_known(dict.fromkeys(names, "x"), head.limits)
+    is_known = registry.is_known({**filled, "role": "user"} if "role" in filled else filled)
+    return is_known or _has_rows(names, reader, head.limits)
 
 
-def _has_rows(names: list[str], reader: Iterator[list[str]]) -> bool:
+def _has_rows(names: list[str], reader: Iterator[list[str]], limits: Limits) -> bool:
     """Whether a first row is one of a table of messages: there the speakers tell, not the columns."""
-    return any(rows.is_row(_record(names, row)) for _, row in zip(range(16), reader, strict=False))
+    return any(rows.is_row(_record(names, row, limits)) for _, row in zip(range(16), reader, strict=False))
 
 
 def _names(header: list[str]) -> list[str]:
     return [name.strip().lower() for name in header]
 
 
-def _record(names: list[str], row: list[str]) -> Record:
+def _record(names: list[str], row: list[str], limits: Limits) -> Record:
     """A row by its columns; empty cells are absent."""
-    return {name: cell for name, cell in zip(names, row, strict=False) if name and cell.strip()}
+    cells: Record = {name: cell for name, cell in zip(names, row, strict=False) if name and cell.strip()}
+    return record_as_known(cells, limits)
 
 
 class _Lines:
@@ -96,7 +95,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
 def _items(
     names: list[str], row: list[str], runs: RowRuns, limits: Limits, place: tuple[int, int, int]
 ) -> Iterator[Item]:
-    record = _record(names, row)
+    record = _record(names, row, limits)
     if any(cell.strip() for cell in row[len(names) :]):
         reason = f"{len(row)} cells, and the header has {len(names)}: put text that holds the delimiter in quotes"
         if rows.is_row(record):

@@ -9,6 +9,7 @@ from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
+from engine.data.records.given import columns_hint, record_as_known
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import Parsed
 
@@ -40,19 +41,16 @@ def table_items(table: Iterator[TableRow], what: str, name: str, size: int, limi
     A table of which none of the first rows is known is refused once, as ``what``, with its columns.
     """
     resume = Resume(name, 0, 1)
+    table = (dataclasses.replace(row, record=record_as_known(row.record, limits)) for row in table)
     first = list(itertools.islice(table, _FIRST))
     whole = [row.record for row in first if not row.problem]
-    if whole and not any(map(_is_known, whole)):
-        columns = ", ".join(sorted({column for record in whole for column in record}))[:200] or "empty"
-        reason = f"{what} of which no conversation can be made; its columns are {columns}; known are {registry.KNOWN}"
+    if whole and not any(map(registry.is_known, whole)):
+        columns = dict.fromkeys(column for record in whole for column in record)
+        reason = f"{what} of which no conversation can be made; {columns_hint(columns)}"
         yield Refused(reason, 0, 0, size, resume)
         return
     for item in _items(itertools.chain(first, table), RowRuns(name, limits), limits):
         yield dataclasses.replace(item, start=0, end=size, resume=resume)
-
-
-def _is_known(record: Record) -> bool:
-    return rows.is_row(record) or any(shape.fits(record) for shape in registry.SHAPES)
 
 
 def _items(table: Iterator[TableRow], runs: RowRuns, limits: Limits) -> Iterator[Item]:

@@ -15,6 +15,7 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import BYTES as HEAD_BYTES
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
+from engine.data.records.given import columns_hint
 from engine.data.records.limits import Limits
 
 _NAME = "refused"
@@ -61,6 +62,7 @@ _SQL = re.compile(
     r"(?:--[^\n]*\n|\s)*(?:CREATE TABLE|INSERT INTO|DROP TABLE|BEGIN TRANSACTION|SET \w+)\b", re.IGNORECASE
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{60,}={0,2}$")
+_TABLE = "a table (CSV or TSV) with columns that thord does not know"
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -193,6 +195,10 @@ def _is_table(head: Head) -> bool:
     return delimiter_of(head) is not None or (len(lines) > 1 and _HEADER.match(lines[0]) is not None)
 
 
+def _columns(head: Head) -> list[str]:
+    return next(csv.reader(head.text.split("\n", 1)[:1], delimiter=delimiter_of(head) or ","), [])
+
+
 _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     (
         "subtitles (WebVTT or SubRip)",
@@ -225,7 +231,7 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("an SQL dump", lambda head: _SQL.match(head.text) is not None),
     ("LaTeX source", lambda head: "\\documentclass" in head.text[:2048] or "\\begin{document}" in head.text[:8192]),
     ("YAML", _is_yaml),
-    ("a table (CSV or TSV) with columns that thord does not know", _is_table),
+    (_TABLE, _is_table),
     ("a table (CSV or TSV) without a header: name the columns in a first line", _is_headless_table),
     ("a table (Markdown)", lambda head: _share(_lines(head), re.compile(r"\|.*\|\s*$").match) >= 0.6),
     ("settings (INI or TOML)", _is_settings),
@@ -240,7 +246,10 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     """One refusal of the whole file."""
     del resume
     stream.seek(0)
-    found = seems(Head(stream.read(HEAD_BYTES), limits)) or "not prose"
+    head = Head(stream.read(HEAD_BYTES), limits)
+    found = seems(head) or "not prose"
+    if found == _TABLE:
+        found = f"{found}; {columns_hint(_columns(head))}"
     reason = (
         f"neither a conversation nor prose: it seems to be {found}; text to be learned as it stands goes to the corpus "
         "(thorctl ingest --corpus FILE)"

@@ -15,13 +15,13 @@ _FROM_START = Resume(_NAME, 0, 1)
 
 
 def _fits(head: Head) -> bool:
-    return is_transcript(head.text)
+    return is_transcript(head.text, head.limits.names.words)
 
 
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     """The dialogues of a transcript. When the file changes it is read from its start."""
     del resume
-    yield from dialogues_in(stream, limits, _FROM_START, conversations_in)
+    yield from dialogues_in(stream, limits, _FROM_START, lambda text: conversations_in(text, limits.names.words))
 
 
 FORMAT = Format(_NAME, _fits, _read, may_grow=False)

@@ -7,6 +7,7 @@ User: text         **User:** text       [User]: text        User> text         1
 import re
 from dataclasses import dataclass
 
+from engine.data.records.roles import FOREIGN
 from engine.data.samples import Role
 
 _NAME = r"([^\W\d_][\w.+'\u2019/-]*(?: [\w.+'\u2019/-]+){0,3})"
@@ -31,12 +32,24 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("prompt", re.compile(rf"(){_NAME}>[ \t]+")),
 )
 
+_PAGES = (
+    ("you said", "chatgpt said"),
+    ("du hast gesagt", "chatgpt hat gesagt"),
+    ("vous avez dit", "chatgpt a dit"),
+    ("dijiste", "chatgpt dijo"),
+    ("você disse", "chatgpt disse"),
+    ("hai detto", "chatgpt ha detto"),
+)
+"""How ChatGPT's page begins a turn of the user and of itself, in some languages."""
 _ROLES: dict[str, Role] = {
-    **dict.fromkeys(("human", "user", "customer", "client", "visitor", "you said"), "user"),
-    **dict.fromkeys(("assistant", "ai", "bot", "chatbot", "chatgpt said", "copilot said", "gemini said"), "assistant"),
+    **dict.fromkeys(("human", "user", "customer", "client", "visitor"), "user"),
+    **dict.fromkeys(("assistant", "ai", "bot", "chatbot", "copilot said", "gemini said"), "assistant"),
     **dict.fromkeys(
         ("agent", "support", "operator", "ai assistant", "support agent", "virtual assistant"), "assistant"
     ),
+    **dict.fromkeys((asked for asked, _ in _PAGES), "user"),
+    **dict.fromkeys((answered for _, answered in _PAGES), "assistant"),
+    **{name: role for name, role in FOREIGN.items() if role != "user"},
     "system": "system",
     "tool": "tool",
 }
@@ -48,6 +61,7 @@ _WEAK: dict[str, tuple[Role, frozenset[str]]] = {
     "you": ("user", frozenset()),
     "me": ("user", frozenset()),
     "i": ("user", frozenset()),
+    **{name: ("user", frozenset()) for name, role in FOREIGN.items() if role == "user"},
     **{asked: ("user", frozenset((answered,))) for asked, answered in (("prompt", "response"), ("question", "answer"))},
     **{
         answered: ("assistant", frozenset((asked,)))

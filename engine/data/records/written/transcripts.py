@@ -8,11 +8,12 @@ unless rules part all turns. Before the first speaker may stand titles, rules, s
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.data.records.dialogue import Turn
 from engine.data.records.limits import FormatError
+from engine.data.records.names import key
 from engine.data.records.written.speakers import Speaker, may_speak, role_of_name, speaker_of
 from engine.data.samples import Role
 
@@ -48,7 +49,8 @@ class _Said:
 class _Names:
     """Who speaks in a transcript, and how their lines look."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], words: Mapping[str, Role]) -> None:
+        self._words = words
         speakers = [speaker for line in lines if (speaker := speaker_of(line))]
         self.first = speaker_of(lines[0]) if lines else None
         forms = {self.first.form} if self.first else set()
@@ -63,7 +65,10 @@ class _Names:
     def role_of(self, speaker: Speaker) -> Role | None:
         if self._is_of_letters and self.first and speaker.name in ("A", "B"):
             return "user" if speaker.name == self.first.name else "assistant"
-        return role_of_name(speaker.name.lower(), self.names)
+        return self._role_of_name(speaker.name.lower())
+
+    def _role_of_name(self, name: str) -> Role | None:
+        return self._words.get(key(name)) or role_of_name(name, self.names)
 
     @property
     def is_transcript(self) -> bool:
@@ -71,42 +76,45 @@ class _Names:
         role = self.role_of(self.first) if self.first else None
         if self.first is None or role is None:
             return False
-        others = {role_of_name(name, self.names) for name in self.names} - {role, None}
+        others = {self._role_of_name(name) for name in self.names} - {role, None}
         return bool(others) or role == "user" or self._is_of_letters
 
 
-def _without_preface(text: str) -> list[str]:
+def _without_preface(text: str, words: Mapping[str, Role]) -> list[str]:
     """The lines from the first known speaker on, where only titles, rules and facts about the file stand before."""
     lines = text.split("\n")
     for number, line in enumerate(lines[: _PREFACE_LINES + 1]):
         speaker = speaker_of(line)
-        if speaker and may_speak(speaker.name.lower()) and _Names(lines[number:]).is_transcript:
+        is_known = speaker is not None and (may_speak(speaker.name.lower()) or key(speaker.name) in words)
+        if is_known and _Names(lines[number:], words).is_transcript:
             return lines[number:]
         if not (_PREFACE.match(line) or _RULE.match(line)):
             return []
     return []
 
 
-def is_transcript(text: str) -> bool:
-    """Whether a clean text is a transcript of known speakers."""
-    return bool(_without_preface(text))
+def is_transcript(text: str, words: Mapping[str, Role]) -> bool:
+    """Whether a clean text is a transcript of known speakers; ``words`` are names that the settings know."""
+    return bool(_without_preface(text, words))
 
 
 def is_answered(text: str) -> bool:
     """Whether a clean text is a transcript in which a user asks and an assistant answers."""
-    lines = _without_preface(text)
-    roles = {turn.role for turn in _turns(lines, _Names(lines))} if lines else set()
+    lines = _without_preface(text, {})
+    roles = {turn.role for turn in _turns(lines, _Names(lines, {}))} if lines else set()
     return {"user", "assistant"} <= roles
 
 
-def conversations_in(text: str) -> Iterator[list[Turn]]:
+def conversations_in(text: str, words: Mapping[str, Role]) -> Iterator[list[Turn]]:
     """The turns of each conversation of a transcript, which is clean; nothing where it is not one.
+
+    ``words`` are names that the settings know.
 
     Raises:
         FormatError: somebody speaks of whom it is not known what they are.
     """
-    lines = _without_preface(text)
-    said = _turns(lines, _Names(lines)) if lines else []
+    lines = _without_preface(text, words)
+    said = _turns(lines, _Names(lines, words)) if lines else []
     for one, other in itertools.pairwise(said):
         if one.role == other.role == "user" and one.strangers:
             raise FormatError(f"who of the speakers is {one.strangers[0]!r} is not known: write 'User' or 'Assistant'")

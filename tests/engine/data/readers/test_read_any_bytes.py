@@ -88,7 +88,7 @@ def test_clean_is_a_normal_form(text):
         (b'{"messages": [{"role": "narrator", "content": "x"}]}', "role 'narrator' is unknown; known are"),
         (b'{"messages": "hello"}', "messages must be an array, not a string"),
         (b'{"messages": [3]}', "expected a message with role and content"),
-        (b'{"query": 1, "passage": 2}', "unknown shape with passage, query; known are {prompt, chosen, rejected}"),
+        (b'{"query": 1, "passage": 2}', "unknown shape with passage, query; where these are a question"),
         (b"[]", "an empty array"),
         (b'{"a": nope}', "not valid JSON"),
         (b'{"text": "\xff\xfe"}', "not valid UTF-8: byte 0xff at offset 10"),

@@ -95,7 +95,7 @@ class TestTables:
         found, refused = read(write([{"query": n, "passage": "p"} for n in range(100)]))
         assert found == []
         assert len(refused) == 1
-        assert "passage, query" in refused[0].reason
+        assert "query, passage" in refused[0].reason
 
     def test_a_row_larger_than_a_record_is_refused(self, write):
         rows = [{"prompt": "x" * 3000, "completion": "y"}, {"prompt": "q1", "completion": "a1"}]
