@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from engine.data.readers import head, line_ends, registry, utf16
+from engine.data.readers import head, latin1, line_ends, registry, utf16
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.messengers import slack
@@ -49,6 +49,9 @@ def _read(
             stream, resume = utf16.as_utf8(stream, order), None
             raw = stream.read(head.BYTES)
         text.check_is_text(raw)
+        if latin1.is_latin1(raw):
+            stream, resume = latin1.as_utf8(stream), None
+            raw = stream.read(head.BYTES)
     except FormatError as error:
         yield Refused(str(error), 0, 0, stream.seek(0, io.SEEK_END), Resume("plain", 0, 1))
         return

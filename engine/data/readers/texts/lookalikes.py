@@ -42,9 +42,9 @@ _ASSIGNED = re.compile(
     r"\s*(?:(?:export |const |let |var |module\.)[\w.]+|window\.[\w.]+)\s*=\s*[\[{(]|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
 )
 _HEADER = re.compile(r"\"?[A-Za-z_]\w*\"?(?:([,;\t|])\"?[A-Za-z_]\w*\"?)(?:\1\"?[A-Za-z_]\w*\"?)+$")
-_QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*"[,;\t|]"')
+_QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|]"')
 _JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*\}\s*$')
-_RASA = re.compile(r"(?m)^\s+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
+_RASA = re.compile(r"(?m)^[ \t]+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
 _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
 _DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
@@ -90,7 +90,7 @@ def _is_json(head: Head) -> bool:
 
 def _is_headless_table(head: Head) -> bool:
     """Rows of as many cells each, in quotes or parted by what has no blank behind it, but no header."""
-    lines = _lines(head)
+    lines = [line for line in head.text[:65536].split("\n") if line.strip()][:16]
     if len(lines) >= 2 and _share(lines, _QUOTED_CELLS.match) >= 0.7:
         return True
     for delimiter, fewest in (("\t", 2), (",", 3), (";", 3), ("|", 3)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from engine.data.records.roles import FOREIGN
 from engine.data.samples import Role
 
-_NAME = r"([^\W\d_][\w.+'\u2019/-]*(?: [\w.+'\u2019/-]+){0,3})"
+_NAME = r"([^\W\d_][\w.+'\u2019/-]{0,24}(?: [\w.+'\u2019/-]{1,16}){0,3})"
 _BEFORE = (
     r"(?:>{1,2}[ \t]+|[-•][ \t]+)?"
     r"(?:\[\d[^\]\n]{3,30}\][ \t]+|\(?\d{1,2}:\d\d(?::\d\d)?(?:[ \t]?[AaPp][Mm])?\)?[ \t]+(?:-[ \t]+)?)?"

@@ -41,9 +41,3 @@ def test_what_is_not_certainly_utf16_is_refused(read_bytes, raw):
     found, refused = read_bytes(raw)
     assert found == []
     assert len(refused) == 1
-
-
-def test_latin1_is_refused_with_what_to_do(read_bytes):
-    found, refused = read_bytes('{"prompt": "Größe", "completion": "c"}\n'.encode("latin-1"))
-    assert found == []
-    assert "save the file as UTF-8" in refused[0].reason

@@ -1,0 +1,84 @@
+"""Data sets with shapes of their own."""
+
+import pytest
+
+ASKED_AND_ANSWERED = [("user", "How deep?"), ("assistant", "Two fathoms.")]
+BEFORE = [("user", "Where?"), ("assistant", "At the pier.")]
+PAIR = ["Where?", "At the pier."]
+TURN = {
+    "Human": "<|Human|>: How deep?<eoh>\n",
+    "Commands": "<|Commands|>: None<eoc>\n",
+    "MOSS": "<|MOSS|>: Two fathoms.<eom>\n",
+}
+
+SETS = {
+    "MOSS": {"meta_instruction": "", "chat": {"turn_1": TURN}},
+    "axolotl's segments": {
+        "segments": [{"label": False, "text": "<s>How deep?\n"}, {"label": True, "text": "Two fathoms.</s>"}]
+    },
+    "segments in a template": {
+        "segments": [
+            {"label": False, "text": "<|im_start|>user\nHow deep?<|im_end|>\n<|im_start|>assistant\n"},
+            {"label": True, "text": "Two fathoms.<|im_end|>"},
+        ]
+    },
+    "UltraChat": {"id": "0", "data": ["How deep?", "Two fathoms."]},
+    "LIMA": {"conversations": ["How deep?", "Two fathoms."], "source": "x"},
+    "messages as a string": {
+        "messages": '[{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two fathoms."}]'
+    },
+    "other names": {"Question": "How deep?", "Answer": "Two fathoms."},
+    "FLAN": {"inputs": "How deep?", "targets": "Two fathoms."},
+    "CAMEL": {"message_1": "How deep?", "message_2": "Two fathoms."},
+    "an older prompt": {"prompt": "\n\nHuman: How deep?\n\nAssistant:", "completion": " Two fathoms."},
+    "a transcript as text": {"text": "User: How deep?\n\nAssistant: Two fathoms."},
+}
+WITH_HISTORY = {
+    "ChatGLM": {"prompt": "How deep?", "response": "Two fathoms.", "history": [PAIR]},
+    "ms-swift": {"query": "How deep?", "response": "Two fathoms.", "history": [PAIR]},
+    "BELLE": {
+        "instruction": "Human:Where?\nAssistant:At the pier.\nHuman:How deep?\nAssistant:",
+        "input": "",
+        "output": "Two fathoms.",
+    },
+}
+
+
+@pytest.mark.parametrize("record", SETS.values(), ids=SETS)
+def test_it_is_a_dialogue(learn, record: object) -> None:
+    assert learn(record) == [ASKED_AND_ANSWERED]
+
+
+@pytest.mark.parametrize("record", WITH_HISTORY.values(), ids=WITH_HISTORY)
+def test_what_was_said_before_belongs_to_it(learn, record: object) -> None:
+    assert learn(record) == [[*BEFORE, *ASKED_AND_ANSWERED]]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"chat": {"turn_1": {**TURN, "Commands": "<|Commands|>: Search(x)<eoc>"}}}, "with tools"),
+        ({"segments": [{"label": True, "text": "a"}, {"label": True, "text": "b"}]}, "take turns"),
+        ({"question": "How deep?", "choices": ["1", "2"], "answer": "B"}, "choices"),
+        ({"messages": [{"role": "user", "content": "<image>?"}], "images": ["a.png"]}, "'images' beside"),
+        ({"text": "ahoy", "user_id": 3}, "'user_id'"),
+        ({"role": "assistant", "content": "Two fathoms."}, "by itself"),
+    ],
+)
+def test_what_cannot_be_known_is_refused_by_name(problems, record: object, reason: str) -> None:
+    assert reason in problems(record)[0]
+
+
+def test_what_is_beside_a_question_belongs_to_it(learn) -> None:
+    record = {"system": "Be brief.", "context": "The tarn is deep.", "question": "How deep?", "answer": "Two fathoms."}
+    assert learn(record) == [
+        [("system", "Be brief."), ("user", "How deep?\n\nThe tarn is deep."), ASKED_AND_ANSWERED[1]]
+    ]
+
+
+@pytest.mark.parametrize("mark", [{"training": False}, {"train": "false"}, {"train_detail": [{"train": False}]}])
+def test_a_turn_that_is_not_to_be_trained_is_context(learn, mark: dict[str, object]) -> None:
+    turns = [("user", "How deep?"), ("assistant", "Two fathoms."), ("user", "Sure?"), ("assistant", "Yes.")]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    messages[1] |= mark
+    assert learn({"messages": messages}) == [[turns[0], ("context", "Two fathoms."), *turns[2:]]]

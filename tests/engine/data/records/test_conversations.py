@@ -1,0 +1,40 @@
+"""Rows become conversations: told apart by their ids, with what people ranked."""
+
+from engine.data.records.conversations import conversations_in, samples_of
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.rows import row_of
+from engine.data.samples import Preference
+
+
+def row(conversation: str, role: str, text: str, **more: object) -> dict[str, object]:
+    return {"conversation_id": conversation, "role": role, "content": text, **more}
+
+
+def test_conversations_that_alternate_stay_apart(learn_rows) -> None:
+    rows = [row("a", "user", "1"), row("b", "user", "2"), row("a", "assistant", "one"), row("b", "assistant", "two")]
+    assert learn_rows(rows) == [[("user", "1"), ("assistant", "one")], [("user", "2"), ("assistant", "two")]]
+
+
+def test_a_row_that_cannot_be_read_costs_the_rest_of_its_conversation() -> None:
+    rows = [row("a", "user", "1"), row("b", "user", "2"), row("b", "event", "x"), row("b", "assistant", "two")]
+    found = conversations_in([*rows, row("a", "assistant", "one")], Limits())
+    assert [type(each).__name__ for each in found] == ["Dialogue", "FormatError", "FormatError"]
+    assert "row 3: turn 2: role 'event' is unknown" in str(found[2])
+
+
+def test_the_ranked_answers_of_a_tree_are_held() -> None:
+    listed = [
+        {"message_id": "1", "parent_id": None, "role": "prompter", "text": "How deep?", "rank": None},
+        {"message_id": "2", "parent_id": "1", "role": "assistant", "text": "No idea.", "rank": 1},
+        {"message_id": "3", "parent_id": "1", "role": "assistant", "text": "Two fathoms.", "rank": 0},
+        {"message_id": "4", "parent_id": "3", "role": "prompter", "text": "Why?", "rank": 0},
+    ]
+    dialogue, held = samples_of([row_of(each, 1) for each in listed], Limits())
+    assert [message.content for message in dialogue.messages] == ["How deep?", "Two fathoms."]
+    assert isinstance(held, Preference)
+    assert held.texts == ("How deep?", "Two fathoms.", "No idea.")
+
+
+def test_what_is_no_row_is_said() -> None:
+    [problem, _] = conversations_in([{"x": 1}, row("a", "user", "1")], Limits())
+    assert isinstance(problem, FormatError)

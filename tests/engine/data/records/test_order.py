@@ -1,0 +1,80 @@
+"""The order in which rows were said: by time where it runs backwards, along the branch that counts."""
+
+import pytest
+
+from engine.data.records.dialogue import Turn
+from engine.data.records.order import Row, in_order, placed
+
+ASKED, ANSWERED = Turn("user", "How deep?"), Turn("assistant", "Two fathoms.")
+LEFT, NEXT = Turn("assistant", "No idea."), Turn("user", "And there?")
+
+
+def said(*rows: Row) -> list[str]:
+    return [row.turns[0].content for row in in_order(rows)]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        (2.0, 1.0),
+        ("2025-01-01T10:00:01Z", "2025-01-01T10:00:00Z"),
+        ("2025-01-01T11:00:00+02:00", "2025-01-01T08:59:00Z"),
+        (1_740_000_001_000, 1_740_000_000),
+        ("1740000001", "1740000000"),
+    ],
+    ids=["seconds", "iso", "zones", "milliseconds", "digits"],
+)
+def test_times_that_run_backwards_decide(times: tuple[float | str, float | str]) -> None:
+    rows = [
+        placed({"created_at": time, "a": 1, "b": 2}, [turn])
+        for time, turn in zip(times, (ANSWERED, ASKED), strict=True)
+    ]
+    assert said(*rows) == ["How deep?", "Two fathoms."]
+
+
+def test_rows_of_which_one_has_no_time_stay_where_they_are() -> None:
+    assert said(Row((ASKED,), time=2.0), Row((ANSWERED,)), Row((NEXT,), time=1.0)) == [
+        "How deep?",
+        "Two fathoms.",
+        "And there?",
+    ]
+
+
+def test_a_list_that_is_newest_first_turns_as_a_whole() -> None:
+    rows = [Row((turn,), time=time) for turn, time in ((NEXT, 2.0), (ANSWERED, 1.0), (ASKED, 1.0))]
+    assert said(*rows) == ["How deep?", "Two fathoms.", "And there?"]
+
+
+@pytest.mark.parametrize("later", ["2", "3"])
+def test_the_branch_with_the_newest_message_is_the_conversation(later: str) -> None:
+    rows = [
+        Row((ASKED,), name="1"),
+        Row((LEFT,), name="2", parent="1"),
+        Row((ANSWERED,), name="3", parent="1"),
+        Row((NEXT,), name="4", parent=later),
+    ]
+    assert said(*rows) == ["How deep?", LEFT.content if later == "2" else ANSWERED.content, "And there?"]
+
+
+def test_ranks_decide_before_the_newest() -> None:
+    rows = [
+        Row((ASKED,), name="1"),
+        Row((ANSWERED,), name="2", parent="1", rank=0),
+        Row((LEFT,), name="3", parent="1", rank=1),
+    ]
+    assert said(*rows) == ["How deep?", "Two fathoms."]
+
+
+def test_messages_that_all_name_the_same_parent_are_no_tree() -> None:
+    rows = [Row((turn,), name=str(number), parent="t") for number, turn in enumerate((ASKED, ANSWERED, NEXT))]
+    assert said(*rows) == ["How deep?", "Two fathoms.", "And there?"]
+
+
+def test_parents_that_go_in_circles_end() -> None:
+    rows = [Row((ASKED,), name="1", parent="2"), Row((NEXT,), name="2", parent="1"), Row((NEXT,), name="3", parent="1")]
+    assert said(*rows)
+
+
+def test_what_was_deleted_or_hidden_says_nothing() -> None:
+    assert placed({"role": "user", "content": "x", "deleted": True}, [ASKED]).turns == ()
+    assert placed({"role": "user", "content": "x", "hidden": False}, [ASKED]).turns == (ASKED,)

@@ -1,0 +1,98 @@
+"""Transcripts in the ways in which people and programs write who speaks."""
+
+import pytest
+
+from engine.data.records.limits import FormatError
+from engine.data.records.written.transcripts import conversations_in, is_answered, is_transcript
+
+TURNS = [("user", "How deep is it?"), ("assistant", "Two fathoms."), ("user", "And there?"), ("assistant", "Mud.")]
+
+WAYS = [
+    ("User: ", "Assistant: "),
+    ("**User:** ", "**Assistant:** "),
+    ("**User**: ", "**Assistant**: "),
+    ("**You:** ", "**ChatGPT:** "),
+    ("**User:**\n", "**GPT-4:**\n"),
+    ("## User\n\n", "## Assistant\n\n"),
+    ("#### You:\n", "#### ChatGPT:\n"),
+    ("## \N{BUST IN SILHOUETTE} User\n", "## \N{ROBOT FACE} Assistant\n"),
+    ("## Prompt:\n", "## Response:\n"),
+    ("**User**\n\n", "**Assistant**\n\n"),
+    ("**You**\n\n", "**llama3**\n\n"),
+    ("*User:* ", "*Assistant:* "),
+    ("[User]: ", "[Assistant]: "),
+    ("[USER] ", "[ASSISTANT] "),
+    ("User\N{FULLWIDTH COLON}", "Assistant\N{FULLWIDTH COLON}"),
+    ("> User: ", "> Assistant: "),
+    (">> User:\n", ">> ChatGPT:\n"),
+    ("- **User**: ", "- **Assistant**: "),
+    ("User> ", "Assistant> "),
+    ("10:02 User: ", "10:03 Assistant: "),
+    ("User (10:02): ", "Assistant (10:03): "),
+    ("Me: ", "Claude: "),
+    ("Question: ", "Answer: "),
+    ("Q1: ", "A1: "),
+    ("Q. ", "A. "),
+    ("Customer: ", "Support Agent: "),
+    ("You said:\n", "Copilot said:\n"),
+]
+
+
+def turns(text: str) -> list[list[tuple[str, str]]]:
+    return [[(turn.role, turn.content.strip()) for turn in talk] for talk in conversations_in(text)]
+
+
+def written(user: str, assistant: str) -> str:
+    return "\n\n".join(f"{user if role == 'user' else assistant}{text}" for role, text in TURNS)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[user.strip() for user, _ in WAYS])
+def test_it_is_read(way: tuple[str, str]) -> None:
+    assert turns(written(*way)) == [TURNS]
+    assert is_answered(written(*way))
+
+
+@pytest.mark.parametrize(
+    "preface",
+    [
+        "# My chat\n\nExported on 2025-01-01\n\n---\n\n",
+        "---\ntitle: Depths\ndate: 2025-01-01\n---\n\n",
+        "Conversation\n#####\nid: 3\n\n",
+    ],
+)
+def test_what_stands_before_it_is_not_learned(preface: str) -> None:
+    assert turns(preface + written("**User:** ", "**Assistant:** ")) == [TURNS]
+
+
+def test_rules_between_all_turns_part_no_conversations() -> None:
+    text = "\n\n---\n\n".join(written("**User:** ", "**Assistant:** ").split("\n\n"))
+    assert turns(text) == [TURNS]
+
+
+def test_a_rule_before_a_question_parts_conversations() -> None:
+    text = "User: How deep is it?\nAssistant: Two fathoms.\n---\nUser: And there?\nAssistant: Mud."
+    assert turns(text) == [TURNS[:2], TURNS[2:]]
+
+
+def test_names_in_code_and_in_other_forms_begin_no_turn() -> None:
+    said = "```yaml\nuser: x\n## User\n```\n\n### Notes\n\nUser: is a role."
+    assert turns(f"## User\nHow?\n\n## Assistant\n{said}") == [[("user", "How?"), ("assistant", said)]]
+
+
+def test_a_stranger_between_two_questions_is_named() -> None:
+    with pytest.raises(FormatError, match="'Expert'"):
+        turns("User: How deep?\nExpert: Two.\nUser: And there?\nAssistant: Mud.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You: the reader of this book.\nMe: its author.",
+        "Question: what is deep?\n\nNobody asks that.",
+        "## Prompt\n\nWrite short ones.\n\n## Style\n\nBe kind.",
+        "A: only one letter",
+        "Q. Smith wrote this.",
+    ],
+)
+def test_prose_is_no_transcript(text: str) -> None:
+    assert not is_transcript(text)
