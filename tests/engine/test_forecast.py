@@ -106,7 +106,7 @@ ALL = [
 ]
 
 
-def check_training(family, precision, checkpointing):
+def check_training(family, precision, checkpointing) -> None:
     asked = question(family, precision, checkpointing)
     found = forecast.forecast(asked)
     assert found.training_bytes == pytest.approx(measured(TRAIN, asked.model_dump_json()), rel=0.15)
@@ -116,13 +116,13 @@ def check_training(family, precision, checkpointing):
 
 
 @pytest.mark.parametrize(("family", "precision", "checkpointing"), SOME)
-def test_the_memory_of_training_is_within_15_percent(family, precision, checkpointing):
+def test_the_memory_of_training_is_within_15_percent(family, precision, checkpointing) -> None:
     check_training(family, precision, checkpointing)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("family", "precision", "checkpointing"), [each for each in ALL if each not in SOME])
-def test_the_memory_of_training_is_within_15_percent_however_it_is_trained(family, precision, checkpointing):
+def test_the_memory_of_training_is_within_15_percent_however_it_is_trained(family, precision, checkpointing) -> None:
     check_training(family, precision, checkpointing)
 
 
@@ -135,7 +135,9 @@ def test_the_memory_of_training_is_within_15_percent_however_it_is_trained(famil
         ("gpt2", "bf16", "int4"),
     ],
 )
-def test_the_memory_of_inference_is_within_15_percent(family, precision, quantization, monkeypatch, tmp_path):
+def test_the_memory_of_inference_is_within_15_percent(
+    family, precision, quantization, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """All that it takes while it serves prompts of every length to all of its rows.
 
     Weights of another precision are mapped from their file while they are converted; that is no part of it.
@@ -155,7 +157,7 @@ def test_the_memory_of_inference_is_within_15_percent(family, precision, quantiz
 @pytest.mark.parametrize(
     ("family", "preset"), [(family, preset) for family in FAMILIES for preset in FAMILIES[family].presets]
 )
-def test_every_preset_can_be_planned(family, preset):
+def test_every_preset_can_be_planned(family, preset) -> None:
     """Trained, a parameter takes 16 bytes: weight, gradient and both moments. To answer, those of its precision."""
     asked = question(family, "bf16")
     answering = InferenceSettings(device="cpu", precision="bf16")
@@ -171,7 +173,7 @@ def test_every_preset_can_be_planned(family, preset):
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_a_step_of_800m_fits_into_24_gib_as_planned():
+def test_a_step_of_800m_fits_into_24_gib_as_planned() -> None:
     """The plan knows parts of one and two layers; the whole is then trained for a few steps."""
     asked = question("thor", "bf16", "full").model_copy(update={"model": ModelSettings(preset="800m")})
     training = asked.training.model_copy(update={"batch_size": 1, "sequence_length": 512, "threads": 0})
@@ -184,7 +186,7 @@ def test_a_step_of_800m_fits_into_24_gib_as_planned():
     assert found.training_bytes == pytest.approx(peak, rel=0.15)
 
 
-def test_a_part_tells_of_the_whole():
+def test_a_part_tells_of_the_whole() -> None:
     """By definition: so much at all, so much a layer, so much a row, so much a layer and row."""
 
     def whole(layers, rows):
@@ -195,7 +197,7 @@ def test_a_part_tells_of_the_whole():
     assert forecast.extend({(22, 1): whole(22, 1), (22, 8): whole(22, 8)}, 22, 4) == pytest.approx(whole(22, 4))
 
 
-def test_what_does_not_fit_is_taken_in_smaller_microbatches(monkeypatch):
+def test_what_does_not_fit_is_taken_in_smaller_microbatches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         forecast, "_probe_apart", lambda _, layers, rows: forecast.Probe((100 << 20) * (1.0 + rows), 1.0 * rows, 0.0)
     )
@@ -208,7 +210,7 @@ def test_what_does_not_fit_is_taken_in_smaller_microbatches(monkeypatch):
     assert forecast.forecast(question()).batch_size == 0
 
 
-def test_the_cache_is_counted(monkeypatch):
+def test_the_cache_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast, "_probe_apart", lambda *_: forecast.Probe(1.0, 1.0, 0.0))
     monkeypatch.setattr(forecast, "_overhead_apart", lambda _: 0)
     answering = InferenceSettings(device="cpu", precision="fp32", max_batch=1)
@@ -220,7 +222,7 @@ def test_the_cache_is_counted(monkeypatch):
     assert found.inference_bytes == pytest.approx(4 * found.parameters + keys_and_values, rel=tables)
 
 
-def test_the_command_says_what_is_wrong():
+def test_the_command_says_what_is_wrong() -> None:
     asked = question("char_lstm")
     asked = asked.model_copy(
         update={"training": asked.training.model_copy(update={"activation_checkpointing": "full"})}

@@ -1,6 +1,7 @@
 """Versions as folders: what is published is loaded unchanged, what is damaged is refused with its reason."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ LINEAGE = Lineage(3, 2, 7, "0" * 64, 5, {"training": {"seed": 5}}, 1.5, {"final_
 
 
 @pytest.fixture
-def published(tmp_path):
+def published(tmp_path: Path):
     tokenizer = bpe.train(["to be or not to be"], 300, 1 << 20)
     model = registry.build(SETTINGS, tokenizer.vocabulary, seed=5)
     folder = tmp_path / "versions" / "000003"
@@ -29,7 +30,7 @@ def published(tmp_path):
     return folder, model, manifest
 
 
-def test_what_was_published_is_loaded(published):
+def test_what_was_published_is_loaded(published) -> None:
     folder, model, manifest = published
     loaded = version.load(folder, CPU, check_finite=True)
     assert loaded.manifest == manifest == verify(folder)
@@ -47,7 +48,7 @@ def test_what_was_published_is_loaded(published):
     ]
 
 
-def test_it_computes_in_the_dtype_asked_for(published):
+def test_it_computes_in_the_dtype_asked_for(published) -> None:
     folder, _, _ = published
     model = version.load(folder, Placement(torch.device("cpu"), torch.bfloat16)).model
     ids = torch.tensor([[1, 9, 10]])
@@ -55,21 +56,21 @@ def test_it_computes_in_the_dtype_asked_for(published):
     assert model.logits(hidden[0]).dtype == torch.bfloat16
 
 
-def test_publishing_again_keeps_the_first(published):
+def test_publishing_again_keeps_the_first(published) -> None:
     folder, model, manifest = published
     other = {name: weight + 1 for name, weight in model.state_dict().items()}
     assert version.publish(folder, other, SETTINGS, bpe.load(folder), LINEAGE) == manifest
     assert verify(folder) == manifest
 
 
-def test_another_cycles_version_is_not_reused(published):
+def test_another_cycles_version_is_not_reused(published) -> None:
     folder, model, _ = published
     other = Lineage(3, 2, 8, "0" * 64, 5, {}, 1.5, {})
     with pytest.raises(ArtifactError, match="cycle 7, not of 8"):
         version.publish(folder, model.state_dict(), SETTINGS, bpe.load(folder), other)
 
 
-def rewrite(folder, change):
+def rewrite(folder, change) -> None:
     file = folder / "model.safetensors"
     weights = {name: weight.clone() for name, weight in load_file(file).items()}
     change(weights)
@@ -87,7 +88,7 @@ def rewrite(folder, change):
         (lambda w: w["model.norm.weight"].fill_(torch.nan), "NaN or infinity in model.norm.weight"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(published, change, reason):
+def test_weights_that_do_not_fit_are_refused(published, change, reason: str) -> None:
     folder, _, _ = published
     rewrite(folder, change)
     with pytest.raises(ArtifactError, match=reason):
@@ -96,7 +97,7 @@ def test_weights_that_do_not_fit_are_refused(published, change, reason):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "manifest.json"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "half"])
-def test_a_damaged_file_is_named(published, name, damage):
+def test_a_damaged_file_is_named(published, name: str, damage: str) -> None:
     folder, _, _ = published
     file = folder / name
     content = file.read_bytes()
@@ -107,7 +108,7 @@ def test_a_damaged_file_is_named(published, name, damage):
         version.load(folder, CPU)
 
 
-def test_a_tokenizer_of_another_size_is_refused(published):
+def test_a_tokenizer_of_another_size_is_refused(published) -> None:
     folder, _, _ = published
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").unlink()

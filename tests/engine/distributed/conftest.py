@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from engine.training import run
 from engine.training.reporting.reporter import Figures, Silent
 from engine.training.spec import RunPaths, RunSpec
 
+MakePlan = Callable[..., RunSpec]
 REPOSITORY = Path(__file__).parents[3]
-FAMILIES = {
+FAMILIES: dict[str, dict[str, int]] = {
     "thor": {"kv_heads": 2, "feed_forward": 64, "heads": 4},
     "gpt2": {"heads": 4},
     "char_lstm": {},
@@ -53,6 +54,9 @@ class Run:
     validations: list[float] = field(default_factory=list)
     stumbles: list[str] = field(default_factory=list)
     error: str = ""
+
+
+Alone = Callable[..., tuple[Run, Path]]
 
 
 class Watch(Run, Silent):
@@ -119,7 +123,7 @@ def ranks() -> Iterator[Ranks]:
 
 
 @pytest.fixture(scope="session")
-def plan():
+def plan() -> MakePlan:
     """``plan(strategy, **training)``."""
 
     def make(strategy: str = "ddp", family: str = "thor", **training: object) -> RunSpec:
@@ -138,7 +142,7 @@ def plan():
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A snapshot of what Python's own functions say about themselves."""
     texts = {name: (getattr(builtins, name).__doc__ or "") for name in sorted(dir(builtins)) if name.islower()}
     dialogues = [
@@ -152,12 +156,12 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def places(tmp_path, data) -> RunPaths:
+def places(tmp_path: Path, data: Path) -> RunPaths:
     return RunPaths(tmp_path / "run", data, None, tmp_path / "versions" / "000001")
 
 
 @pytest.fixture
-def elsewhere(tmp_path, places):
+def elsewhere(tmp_path: Path, places: RunPaths) -> Callable[[str], RunPaths]:
     """``elsewhere(name)``: the same data, another run."""
 
     def make(name: str) -> RunPaths:
@@ -167,7 +171,7 @@ def elsewhere(tmp_path, places):
 
 
 @pytest.fixture(scope="session")
-def alone(data, tmp_path_factory, plan):
+def alone(data: Path, tmp_path_factory: pytest.TempPathFactory, plan: MakePlan) -> Alone:
     """``alone(**training)``: the run of one process, and the folder of its version."""
     known: dict[str, tuple[Run, Path]] = {}
 
@@ -181,6 +185,3 @@ def alone(data, tmp_path_factory, plan):
         return known[key]
 
     return learn
-
-
-__all__: Sequence[str] = ()

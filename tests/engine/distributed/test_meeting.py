@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def start(script: str, rank: int, port: int) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", script], env=given, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def test_every_rank_of_a_host_needs_a_gpu(monkeypatch):
+def test_every_rank_of_a_host_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment(0, free_port(), size=1, here=2).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -86,7 +87,7 @@ def may_vanish() -> bool:
     return True
 
 
-def test_a_host_whose_power_fails_while_it_prepares_is_not_waited_for(tmp_path):
+def test_a_host_whose_power_fails_while_it_prepares_is_not_waited_for(tmp_path: Path) -> None:
     """Nothing tells the others: no connection of it was closed. They ask, so they learn when it is up again."""
     if not may_vanish():
         warnings.warn("no CAP_NET_ADMIN here: a host that vanishes cannot be tried", stacklevel=1)

@@ -4,13 +4,15 @@ Tolerance: sums are split otherwise, so float32 rounds otherwise: losses and nor
 """
 
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from engine.training.checkpoint import Checkpoints
-from tests.engine.distributed.conftest import Ranks
+from engine.training.spec import RunPaths
+from tests.engine.distributed.conftest import Alone, MakePlan, Ranks
 
 LOSS, WEIGHT = 2e-5, 1e-4
 IMPORT_AND_NOTICE_SECONDS = 60
@@ -24,7 +26,7 @@ EVERYTHING = {
 }
 
 
-def same_weights(one, other):
+def same_weights(one, other) -> None:
     expected, found = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
     assert expected.keys() == found.keys()
     for name, weight in expected.items():
@@ -33,7 +35,9 @@ def same_weights(one, other):
 
 @pytest.mark.parametrize("training", [{}, EVERYTHING], ids=["plain", "everything"])
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_as_one_process(ranks, plan, places, alone, strategy, training):
+def test_as_one_process(
+    ranks: Ranks, plan: MakePlan, places: RunPaths, alone: Alone, strategy: str, training: dict[str, object]
+) -> None:
     expected, version = alone(**training)
     found = ranks(plan(strategy, **training), places)
     assert [one.error for one in found] == ["", ""]
@@ -45,7 +49,7 @@ def test_as_one_process(ranks, plan, places, alone, strategy, training):
 
 
 @pytest.mark.parametrize("family", ["gpt2", "char_lstm", "agiformer"])
-def test_every_family_can_be_sharded(ranks, plan, places, alone, family):
+def test_every_family_can_be_sharded(ranks: Ranks, plan: MakePlan, places: RunPaths, alone: Alone, family: str) -> None:
     expected, _ = alone(family=family, max_steps=3)
     for one in ranks(plan("fsdp", family, max_steps=3), places):
         assert one.error == ""
@@ -53,7 +57,9 @@ def test_every_family_can_be_sharded(ranks, plan, places, alone, family):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_memory_that_runs_out_on_one_rank_halves_the_microbatch_on_all(ranks, plan, places, alone, rank):
+def test_memory_that_runs_out_on_one_rank_halves_the_microbatch_on_all(
+    ranks: Ranks, plan: MakePlan, places: RunPaths, alone: Alone, rank: int
+) -> None:
     expected, _ = alone()
     found = ranks(plan("ddp"), places, starve=rank)
     for one in found:
@@ -61,7 +67,9 @@ def test_memory_that_runs_out_on_one_rank_halves_the_microbatch_on_all(ranks, pl
         assert one.losses == pytest.approx(expected.losses, abs=LOSS)
 
 
-def test_memory_that_runs_out_ends_a_sharded_run_which_begins_again_with_half(ranks, plan, places, alone):
+def test_memory_that_runs_out_ends_a_sharded_run_which_begins_again_with_half(
+    ranks: Ranks, plan: MakePlan, places: RunPaths, alone: Alone
+) -> None:
     """Others wait for this rank's part of a block, so it cannot tell them, but leaves, and all end at once."""
     doomed = Ranks(2)
     began = time.monotonic()
@@ -77,7 +85,9 @@ def test_memory_that_runs_out_ends_a_sharded_run_which_begins_again_with_half(ra
         assert one.losses == pytest.approx(expected.losses, abs=LOSS)
 
 
-def test_on_the_disk_a_checkpoint_is_that_of_one_process(ranks, plan, places, elsewhere):
+def test_on_the_disk_a_checkpoint_is_that_of_one_process(
+    ranks: Ranks, plan: MakePlan, places: RunPaths, elsewhere: Callable[[str], RunPaths]
+) -> None:
     """Sharded state is joined, so nothing else in thord knows of ranks; scalars too."""
     for strategy, where in (("ddp", places), ("fsdp", elsewhere("fsdp"))):
         ranks(plan(strategy), where)
@@ -94,7 +104,9 @@ def test_on_the_disk_a_checkpoint_is_that_of_one_process(ranks, plan, places, el
 @pytest.mark.parametrize(
     ("before", "after"), [(("ddp", 2), ("fsdp", 1)), (("fsdp", 2), ("ddp", 1)), (("ddp", 1), ("fsdp", 2))]
 )
-def test_a_run_goes_on_with_another_number_of_ranks(ranks, plan, places, alone, before, after):
+def test_a_run_goes_on_with_another_number_of_ranks(
+    ranks: Ranks, plan: MakePlan, places: RunPaths, alone: Alone, before: tuple[str, int], after: tuple[str, int]
+) -> None:
     expected, version = alone()
     first = ranks(plan(before[0]), places, before[1], stop_at=5)
     assert {one.error.split(":")[0] for one in first} == {"Stopped"}

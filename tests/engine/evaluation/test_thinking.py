@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def publish(folder, number, settings, tokenizer, weights):
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory):
+def stopped(tmp_path_factory: pytest.TempPathFactory):
     """The same weights with 0 to 3 steps."""
     folder, tokenizer = tmp_path_factory.mktemp("versions"), ByteTokenizer()
     model = registry.build(shape(STEPS), tokenizer.vocabulary, seed=4)
@@ -49,7 +50,7 @@ def stopped(tmp_path_factory):
     return [publish(folder, steps + 1, shape(steps), tokenizer, weights) for steps in range(STEPS + 1)]
 
 
-def test_each_step_is_what_stopping_there_gives(stopped):
+def test_each_step_is_what_stopping_there_gives(stopped) -> None:
     found = thinking.look(stopped[-1], TEXT)
     size = len(TEXT.encode())
     assert (found.version, found.bytes, found.left_out) == ("000004", size, 0)
@@ -73,7 +74,7 @@ def test_each_step_is_what_stopping_there_gives(stopped):
     assert max(others) > 0, "the steps of this model change something"
 
 
-def test_the_last_step_agrees_with_the_evaluation(stopped):
+def test_the_last_step_agrees_with_the_evaluation(stopped) -> None:
     """Which counts the end of the text as well, so it is taken from the nats."""
     whole = thinking.look(stopped[-1], TEXT).steps[-1].loss * len(TEXT.encode())
     document = likelihood.encode_documents(stopped[-1].tokenizer, [Text(text=TEXT)])
@@ -81,12 +82,14 @@ def test_the_last_step_agrees_with_the_evaluation(stopped):
     assert likelihood.measure(stopped[-1].model, document, length=64, batch_size=1).nats_C[0] == pytest.approx(whole)
 
 
-def test_what_is_beyond_the_context_is_counted_as_left_out(stopped):
+def test_what_is_beyond_the_context_is_counted_as_left_out(stopped) -> None:
     found = thinking.look(stopped[-1], "a" * 100)
     assert (found.bytes, found.left_out) == (64, 36)
 
 
-def test_another_family_is_told_by_name(tmp_path, monkeypatch, capsys):
+def test_another_family_is_told_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     tokenizer = bpe.train(["to be or not to be"], 300, 1 << 20)
     settings = ModelSettings(preset="tiny", hidden=16, layers=1, heads=2, kv_heads=1, feed_forward=24, context=32)
     publish(tmp_path, 5, settings, tokenizer, registry.build(settings, tokenizer.vocabulary, 0).state_dict())
@@ -96,7 +99,9 @@ def test_another_family_is_told_by_name(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "version 000005 is of family thor; only an agiformer thinks in steps\n"
 
 
-def test_the_command_prints_what_was_found(stopped, tmp_path, monkeypatch, capsys):
+def test_the_command_prints_what_was_found(
+    stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     loaded = stopped[-1]
     publish(tmp_path, 4, shape(STEPS), loaded.tokenizer, registry.module(loaded.model).state_dict())
     monkeypatch.setattr(sys, "argv", ["thinking", str(tmp_path / "000004")])

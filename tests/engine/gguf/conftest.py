@@ -8,11 +8,11 @@ import gguf
 import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.huggingface import importing
 from engine.manifest import Lineage
-from tests.engine.huggingface.conftest import foreign  # noqa: F401 - a fixture
+from tests.engine.huggingface.conftest import Foreign, foreign  # noqa: F401 - a fixture
 from tests.foreign import CHATML
 
 SAMPLE = (
@@ -26,14 +26,16 @@ ORIGIN = Lineage(
     version=1, parent=None, cycle=None, snapshot_sha256="", seed=0, settings={}, training_seconds=0.0, metrics={}
 )
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+VersionOf = Callable[[str], tuple[PreTrainedModel, Path]]
+"""Makes a model of a layout, and a version of thord of it."""
 USERS_OWN = "<tool_call>"
 
 
 @pytest.fixture
-def version_of(foreign, tmp_path) -> Callable[[str], tuple[object, Path]]:  # noqa: F811 - the fixture
+def version_of(foreign: Foreign, tmp_path: Path) -> VersionOf:  # noqa: F811 - the fixture
     """Make a model of a layout, and a version of thord of it."""
 
-    def make(name: str) -> tuple[object, Path]:
+    def make(name: str) -> tuple[PreTrainedModel, Path]:
         theirs, folder = foreign(name)
         _tokenizer().save_pretrained(folder)
         importing.take(folder, tmp_path / f"version-{name}", 1)

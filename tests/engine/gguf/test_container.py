@@ -1,5 +1,7 @@
 """Files as they come: every type of tensor, what thord lacks, and what is damaged."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
@@ -9,11 +11,11 @@ from hypothesis import strategies as st
 
 from engine.foreign_model import ForeignModelError
 from engine.gguf import architecture, container, exporting, importing, vocabulary
-from tests.engine.gguf.conftest import ORIGIN, add_words, finish, start
+from tests.engine.gguf.conftest import ORIGIN, VersionOf, add_words, finish, start
 
 
 @pytest.mark.parametrize("kind", GGMLQuantizationType, ids=lambda kind: kind.name)
-def test_a_tensor_is_decoded_as_the_package_does_or_refused_by_name(kind, tmp_path):
+def test_a_tensor_is_decoded_as_the_package_does_or_refused_by_name(kind, tmp_path: Path) -> None:
     block, block_bytes = GGML_QUANT_SIZES[kind]
     rows, blocks = 6, 4
     data = np.random.default_rng(0).integers(0, 64, (rows, blocks * block_bytes), dtype=np.uint8)
@@ -38,7 +40,7 @@ def test_a_tensor_is_decoded_as_the_package_does_or_refused_by_name(kind, tmp_pa
 
 
 @pytest.fixture
-def whole(version_of, tmp_path):
+def whole(version_of: VersionOf, tmp_path: Path):
     """A file that can be taken over."""
     _, folder = version_of("llama-3")
     exporting.write(folder, tmp_path / "whole.gguf", "q8_0")
@@ -47,7 +49,7 @@ def whole(version_of, tmp_path):
 
 @settings(max_examples=120, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_damage_is_more_than_a_sentence(whole, data):
+def test_no_damage_is_more_than_a_sentence(whole, data) -> None:
     """Cut off or changed anywhere: an error that says so, or a model; quickly, and without taking memory."""
     content = whole.read_bytes()
     header = min(len(content), 24_000)
@@ -69,7 +71,7 @@ def test_no_damage_is_more_than_a_sentence(whole, data):
     assert "\n" not in said
 
 
-def test_every_cut_is_named(whole, tmp_path):
+def test_every_cut_is_named(whole, tmp_path: Path) -> None:
     content = whole.read_bytes()
     for share in (0.001, 0.1, 0.5, 0.99):
         cut = tmp_path / "cut.gguf"
@@ -105,18 +107,18 @@ def entries(file, **metadata):
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_what_thord_lacks_is_refused_by_name(metadata, said, tmp_path):
+def test_what_thord_lacks_is_refused_by_name(metadata, said: str, tmp_path: Path) -> None:
     with pytest.raises(ForeignModelError, match=said):
         entries(tmp_path / "a.gguf", **metadata)
 
 
-def test_other_architectures_are_refused_by_name(tmp_path):
+def test_other_architectures_are_refused_by_name(tmp_path: Path) -> None:
     finish(start(tmp_path / "a.gguf", "gemma3"), 4)
     with pytest.raises(ForeignModelError, match="'gemma3' is not known; known are llama, qwen2, qwen3, gpt2"):
         architecture.read(container.read(tmp_path / "a.gguf"))
 
 
-def test_an_unknown_way_to_cut_texts_is_refused_by_name(words, tmp_path):
+def test_an_unknown_way_to_cut_texts_is_refused_by_name(words, tmp_path: Path) -> None:
     writer = start(tmp_path / "a.gguf")
     count = add_words(writer, words, "tekken")
     finish(writer, count)
@@ -124,7 +126,7 @@ def test_an_unknown_way_to_cut_texts_is_refused_by_name(words, tmp_path):
         vocabulary.read(container.read(tmp_path / "a.gguf").metadata, count)
 
 
-def test_weights_that_are_no_numbers_are_refused(version_of, tmp_path):
+def test_weights_that_are_no_numbers_are_refused(version_of: VersionOf, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     from engine import version
@@ -140,7 +142,7 @@ def test_weights_that_are_no_numbers_are_refused(version_of, tmp_path):
         importing.take(tmp_path / "bad.gguf", tmp_path / "version", 1)
 
 
-def test_a_folder_is_told_the_other_command(version_of, tmp_path):
+def test_a_folder_is_told_the_other_command(version_of: VersionOf, tmp_path: Path) -> None:
     version_of("llama-tied")
     with pytest.raises(ForeignModelError, match="is a folder"):
         importing.take(tmp_path / "their-llama-tied", tmp_path / "version", 1)

@@ -1,5 +1,7 @@
 """What goes out as a GGUF file is the same to llama.cpp and transformers, and comes back as it went."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from engine.models import registry
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import END, EOS
 from engine.tokenizers.train import train as train_tokenizer
-from tests.engine.gguf.conftest import ORIGIN, SAMPLE
+from tests.engine.gguf.conftest import ORIGIN, SAMPLE, VersionOf
 from tests.llama import loaded
 
 CPU = Placement(torch.device("cpu"), torch.float32)
@@ -39,7 +41,7 @@ def made(folder, family="thor", kind="bpe", dtype=torch.float32, **shape):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.no_grad()
-def test_llama_cpp_computes_what_transformers_does(name, version_of, tmp_path):
+def test_llama_cpp_computes_what_transformers_does(name, version_of: VersionOf, tmp_path: Path) -> None:
     """The greatest difference of scores, which are some 10 in size, is below 1e-4."""
     theirs, folder = version_of(name)
     assert exporting.write(folder, tmp_path / "out.gguf") == "f32"
@@ -50,7 +52,7 @@ def test_llama_cpp_computes_what_transformers_does(name, version_of, tmp_path):
 
 @pytest.mark.parametrize("name", ["llama", "llama-tied", "qwen2"])
 @torch.no_grad()
-def test_transformers_reads_the_file_as_it_is(name, version_of, tmp_path):
+def test_transformers_reads_the_file_as_it_is(name: str, version_of: VersionOf, tmp_path: Path) -> None:
     """Of qwen3 and gpt2, transformers 5 reads neither the width of heads nor the context, and takes its defaults."""
     theirs, folder = version_of(name)
     exporting.write(folder, tmp_path / "out.gguf")
@@ -62,7 +64,7 @@ def test_transformers_reads_the_file_as_it_is(name, version_of, tmp_path):
     ("name", "dtype"),
     [*((name, torch.bfloat16) for name in LAYOUTS), ("llama", torch.float32), ("gpt2", torch.float16)],
 )
-def test_it_comes_back_as_it_went(name, dtype, version_of, tmp_path):
+def test_it_comes_back_as_it_went(name, dtype, version_of: VersionOf, tmp_path: Path) -> None:
     _, folder = version_of(name)
     config = version.read_config(folder)
     weights = {key: weight.to(dtype) for key, weight in load_file(folder / version.WEIGHTS).items()}
@@ -86,7 +88,7 @@ def test_it_comes_back_as_it_went(name, dtype, version_of, tmp_path):
 
 @pytest.mark.parametrize("kind", ["bpe", "sentencepiece-bpe"])
 @torch.no_grad()
-def test_a_version_of_thords_own_goes_to_llama_cpp(kind, tmp_path):
+def test_a_version_of_thords_own_goes_to_llama_cpp(kind: str, tmp_path: Path) -> None:
     """Ids, scores, chat template, and what ends a text and an answer."""
     ours = made(tmp_path / "version", kind=kind)
     exporting.write(tmp_path / "version", tmp_path / "out.gguf")
@@ -107,7 +109,7 @@ def test_a_version_of_thords_own_goes_to_llama_cpp(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"])
-def test_it_is_written_in_fewer_bits(kind, tmp_path):
+def test_it_is_written_in_fewer_bits(kind: str, tmp_path: Path) -> None:
     made(tmp_path / "version", dtype=torch.bfloat16)
     exporting.write(tmp_path / "version", tmp_path / "whole.gguf", "f32")
     exporting.write(tmp_path / "version", tmp_path / "out.gguf", kind)
@@ -128,14 +130,14 @@ def test_it_is_written_in_fewer_bits(kind, tmp_path):
         ("thor", "bpe", {"qkv_bias": True, "qk_norm": True}, "qkv_bias"),
     ],
 )
-def test_what_llama_cpp_does_not_have_is_refused(family, kind, shape, said, tmp_path):
+def test_what_llama_cpp_does_not_have_is_refused(family: str, kind: str, shape, said: str, tmp_path: Path) -> None:
     made(tmp_path / "version", family, kind, **shape)
     with pytest.raises(ForeignModelError, match=said):
         exporting.write(tmp_path / "version", tmp_path / "out.gguf")
     assert [file.name for file in tmp_path.iterdir()] == ["version"]
 
 
-def test_nothing_is_overwritten_and_nothing_half_written_is_left(tmp_path):
+def test_nothing_is_overwritten_and_nothing_half_written_is_left(tmp_path: Path) -> None:
     made(tmp_path / "version")
     (tmp_path / "out.gguf").write_text("mine")
     with pytest.raises(ForeignModelError, match="exists already"):

@@ -2,6 +2,7 @@
 
 import random
 import string
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def mixed(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("name", pretokenizers.BY_NAME)
-def test_byte_level_ids_are_those_of_llama_cpp(name, words, tmp_path):
+def test_byte_level_ids_are_those_of_llama_cpp(name, words, tmp_path: Path) -> None:
     writer = start(tmp_path / "a.gguf")
     count = add_words(writer, words, name)
     finish(writer, count)
@@ -62,7 +63,7 @@ def sentencepiece(file, *, add_space_prefix: bool, template: str | None = None) 
 
 
 @pytest.mark.parametrize("add_space_prefix", [True, False])
-def test_sentencepiece_ids_are_those_of_llama_cpp(add_space_prefix, tmp_path):
+def test_sentencepiece_ids_are_those_of_llama_cpp(add_space_prefix: bool, tmp_path: Path) -> None:
     count = sentencepiece(tmp_path / "a.gguf", add_space_prefix=add_space_prefix)
     ours = vocabulary.read(container.read(tmp_path / "a.gguf").metadata, count)
     with loaded(tmp_path / "a.gguf", words_only=True) as llama:
@@ -72,7 +73,7 @@ def test_sentencepiece_ids_are_those_of_llama_cpp(add_space_prefix, tmp_path):
     assert ours.decode(ours.encode("on  the sea\n\u00e9 \u8aad")) == "on  the sea\n\u00e9 \u8aad"
 
 
-def test_the_chat_template_and_all_that_ends_an_answer_are_kept(words, tmp_path):
+def test_the_chat_template_and_all_that_ends_an_answer_are_kept(words, tmp_path: Path) -> None:
     template = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}{{ bos_token }}"
     writer = start(tmp_path / "a.gguf")
     count = add_words(writer, words, "gpt-2")
@@ -89,7 +90,7 @@ def test_the_chat_template_and_all_that_ends_an_answer_are_kept(words, tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["tokens", "eos", "merges"])
-def test_what_is_missing_is_named(missing, words, tmp_path):
+def test_what_is_missing_is_named(missing: str, words, tmp_path: Path) -> None:
     writer = start(tmp_path / "a.gguf")
     pieces, merges = words
     writer.add_tokenizer_model("gpt2")

@@ -62,6 +62,10 @@ MADE: dict[str, Callable[[], PreTrainedModel]] = {
 }
 
 
+Foreign = Callable[..., tuple[PreTrainedModel, Path]]
+"""Makes and saves a model of a layout."""
+
+
 def save(model: PreTrainedModel, folder: Path, shard: str = "5GB") -> Path:
     model.save_pretrained(folder, max_shard_size=shard)
     make_tokenizer().save_pretrained(folder)
@@ -69,7 +73,7 @@ def save(model: PreTrainedModel, folder: Path, shard: str = "5GB") -> Path:
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> Callable[[str], tuple[PreTrainedModel, Path]]:
+def foreign(tmp_path: Path) -> Foreign:
     """Make and save a model of a layout; all its weights are far from their initial values."""
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ from engine.models import registry
 from engine.tokenizers.base import END, EOS, PAD
 from engine.tokenizers.encode import encode_conversations
 from engine.tokenizers.train import train as train_tokenizer
+from tests.engine.huggingface.conftest import Foreign
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 EXACT = {"atol": 1e-4, "rtol": 0}
@@ -53,14 +55,14 @@ def in_steps(model, ids_BT):
     return model.logits(torch.cat(outs, dim=1))
 
 
-def taken(folder, tmp_path, number=1):
+def taken(folder, tmp_path: Path, number=1):
     importing.take(folder, tmp_path / f"{number:06d}", number)
     return version.load(tmp_path / f"{number:06d}", CPU, check_finite=True)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.no_grad()
-def test_imported_it_computes_the_same(name, foreign, tmp_path):
+def test_imported_it_computes_the_same(name, foreign: Foreign, tmp_path: Path) -> None:
     """All at once and through the cache; within the length it was trained on (16 for llama-3), and beyond it."""
     theirs, folder = foreign(name)
     ours = taken(folder, tmp_path).model
@@ -74,7 +76,7 @@ def test_imported_it_computes_the_same(name, foreign, tmp_path):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.no_grad()
-def test_exported_again_it_is_theirs(name, foreign, tmp_path):
+def test_exported_again_it_is_theirs(name, foreign: Foreign, tmp_path: Path) -> None:
     theirs, folder = foreign(name)
     taken(folder, tmp_path)
     exporting.write(tmp_path / "000001", tmp_path / "out")
@@ -90,14 +92,14 @@ def test_exported_again_it_is_theirs(name, foreign, tmp_path):
 
 
 @torch.no_grad()
-def test_a_sharded_model_is_one(foreign, tmp_path):
+def test_a_sharded_model_is_one(foreign: Foreign, tmp_path: Path) -> None:
     theirs, folder = foreign("llama", shard="100KB")
     assert len(list(folder.glob("*.safetensors"))) > 2
     torch.testing.assert_close(whole(taken(folder, tmp_path).model, ids(1, 9)), theirs(ids(1, 9)).logits, **EXACT)
 
 
 @torch.no_grad()
-def test_names_as_in_old_files_are_understood(foreign, tmp_path):
+def test_names_as_in_old_files_are_understood(foreign: Foreign, tmp_path: Path) -> None:
     """GPT-2 as it was first published: no prefix, masks among the weights; a tied head written out."""
     theirs, folder = foreign("gpt2")
     weights = load_file(folder / "model.safetensors")
@@ -108,7 +110,7 @@ def test_names_as_in_old_files_are_understood(foreign, tmp_path):
 
 
 @torch.no_grad()
-def test_settings_as_in_old_files_are_understood(foreign, tmp_path):
+def test_settings_as_in_old_files_are_understood(foreign: Foreign, tmp_path: Path) -> None:
     theirs, folder = foreign("llama-3")
     config = json.loads((folder / "config.json").read_text())
     rope = config.pop("rope_parameters")
@@ -118,7 +120,7 @@ def test_settings_as_in_old_files_are_understood(foreign, tmp_path):
     torch.testing.assert_close(whole(taken(folder, tmp_path).model, ids(1, 60)), theirs(ids(1, 60)).logits, **EXACT)
 
 
-def test_an_imported_version_is_a_version_like_others(foreign, tmp_path):
+def test_an_imported_version_is_a_version_like_others(foreign: Foreign, tmp_path: Path) -> None:
     _, folder = foreign("qwen2")
     (folder / "README.md").write_text("---\nlanguage:\n- en\nlicense: apache-2.0\n---\n# A model\nlicense: none\n")
     loaded = taken(folder, tmp_path)
@@ -169,7 +171,7 @@ def published(name, folder, kind="bpe"):
 @pytest.mark.parametrize("kind", ["bpe", "unigram", "bytes"])
 @pytest.mark.parametrize("name", ["thor", "thor-ntk", "thor-window", "thor-bias", "gpt2"])
 @torch.no_grad()
-def test_what_thord_learned_generates_the_same_in_transformers(name, kind, tmp_path):
+def test_what_thord_learned_generates_the_same_in_transformers(name: str, kind: str, tmp_path: Path) -> None:
     ours = published(name, tmp_path / "000001", kind)
     exporting.write(tmp_path / "000001", tmp_path / "out")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
@@ -192,7 +194,7 @@ def test_what_thord_learned_generates_the_same_in_transformers(name, kind, tmp_p
 
 @pytest.mark.parametrize("name", OWN)
 @torch.no_grad()
-def test_what_thord_exported_it_takes_back(name, tmp_path):
+def test_what_thord_exported_it_takes_back(name, tmp_path: Path) -> None:
     ours = published(name, tmp_path / "000001")
     exporting.write(tmp_path / "000001", tmp_path / "out")
     again = taken(tmp_path / "out", tmp_path, number=2)
@@ -205,7 +207,7 @@ def test_what_thord_exported_it_takes_back(name, tmp_path):
         exporting.write(tmp_path / "000001", tmp_path / "out")
 
 
-def test_others_may_read_what_was_exported(tmp_path):
+def test_others_may_read_what_was_exported(tmp_path: Path) -> None:
     """Whatever safetensors makes of its own files."""
     published("thor", tmp_path / "000001")
     before = os.umask(0o022)
@@ -216,7 +218,7 @@ def test_others_may_read_what_was_exported(tmp_path):
     assert {file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()} == {0o644}
 
 
-def test_parts_and_calls_are_written_as_they_are_learned(tmp_path):
+def test_parts_and_calls_are_written_as_they_are_learned(tmp_path: Path) -> None:
     ours = published("thor", tmp_path / "000001").tokenizer
     exporting.write(tmp_path / "000001", tmp_path / "out")
     words = AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -237,7 +239,7 @@ def test_parts_and_calls_are_written_as_they_are_learned(tmp_path):
         words.apply_chat_template([{"role": "user", "content": [{"type": "image"}]}])
 
 
-def test_what_a_model_says_of_sampling_goes_with_it(foreign, tmp_path):
+def test_what_a_model_says_of_sampling_goes_with_it(foreign: Foreign, tmp_path: Path) -> None:
     """So do several tokens that end an answer; what is no token of its own, as a default of Llama's, ends none."""
     _, folder = foreign("llama")
     inner = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -262,7 +264,7 @@ def test_what_a_model_says_of_sampling_goes_with_it(foreign, tmp_path):
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_a_tokenizer_saved_after_a_batch_reads_whole_texts(own, foreign, tmp_path):
+def test_a_tokenizer_saved_after_a_batch_reads_whole_texts(own: bool, foreign: Foreign, tmp_path: Path) -> None:
     """Truncation and padding stay in tokenizer.json when transformers saves it; neither is in what is exported."""
     folder = tmp_path / "theirs"
     if own:
@@ -282,17 +284,17 @@ def test_a_tokenizer_saved_after_a_batch_reads_whole_texts(own, foreign, tmp_pat
     assert Tokenizer.from_file(str(tmp_path / "out/tokenizer.json")).encode(text, add_special_tokens=False).ids == whole
 
 
-def edit(folder, name="config.json", **changes):
+def edit(folder, name="config.json", **changes) -> None:
     file = folder / name
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-def add_word(folder, number):
+def add_word(folder, number) -> None:
     model = json.loads((folder / "tokenizer.json").read_text())["model"]
     edit(folder, "tokenizer.json", model=model | {"vocab": model["vocab"] | {"zzz": number}})
 
 
-def poison(folder):
+def poison(folder) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"][3] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -336,7 +338,7 @@ def poison(folder):
         ),
     ],
 )
-def test_what_cannot_be_taken_over_is_said(damage, said, foreign, tmp_path):
+def test_what_cannot_be_taken_over_is_said(damage, said: str, foreign: Foreign, tmp_path: Path) -> None:
     _, folder = foreign("llama")
     damage(folder)
     with pytest.raises(ForeignModelError, match=said):
@@ -347,7 +349,9 @@ def test_what_cannot_be_taken_over_is_said(damage, said, foreign, tmp_path):
 
 @pytest.mark.parametrize("key", [*SIZES, "num_key_value_heads", "head_dim"])
 @pytest.mark.parametrize("size", [10**10, 10**20])
-def test_a_size_that_cannot_be_meant_is_named_before_anything_is_made_of_it(key, size, foreign, tmp_path):
+def test_a_size_that_cannot_be_meant_is_named_before_anything_is_made_of_it(
+    key, size: int, foreign: Foreign, tmp_path: Path
+) -> None:
     """Layers without end, or a table of so many tokens, would take all memory there is."""
     _, folder = foreign("llama")
     edit(folder, **{key: size})
@@ -356,14 +360,14 @@ def test_a_size_that_cannot_be_meant_is_named_before_anything_is_made_of_it(key,
 
 
 @pytest.mark.parametrize("key", SIZES)
-def test_a_size_of_nothing_is_named(key, foreign, tmp_path):
+def test_a_size_of_nothing_is_named(key, foreign: Foreign, tmp_path: Path) -> None:
     _, folder = foreign("llama")
     edit(folder, head_dim=None, **{key: 0})
     with pytest.raises(ForeignModelError, match=f"config.json.* {key}: .* greater than 0"):
         importing.take(folder, tmp_path / "000001", 1)
 
 
-def test_special_tokens_that_nothing_has_are_done_without(foreign, tmp_path):
+def test_special_tokens_that_nothing_has_are_done_without(foreign: Foreign, tmp_path: Path) -> None:
     """A padding token that was named and never added, and the end of a text that GPT-2's settings have by default."""
     _, folder = foreign("llama")
     (folder / "chat_template.jinja").unlink()
@@ -375,7 +379,9 @@ def test_special_tokens_that_nothing_has_are_done_without(foreign, tmp_path):
     assert max(tokenizer.specials) < tokenizer.vocabulary
 
 
-def test_what_stands_before_every_text_opens_it_and_what_stands_behind_does_not(foreign, tmp_path):
+def test_what_stands_before_every_text_opens_it_and_what_stands_behind_does_not(
+    foreign: Foreign, tmp_path: Path
+) -> None:
     """Also where the tokenizer was saved as it pads batches."""
     _, folder = foreign("llama")
     file = str(folder / "tokenizer.json")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ def hub():
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path):
     made = tmp_path / "model"
     made.mkdir()
     (made / "config.json").write_text('{"model_type": "llama"}')
@@ -24,13 +25,13 @@ def folder(tmp_path):
     return made
 
 
-def push(hub, tmp_path, *words):
+def push(hub, tmp_path: Path, *words):
     environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "hf")}
     command = [sys.executable, "-m", "engine.huggingface.pushing", *map(str, words)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_every_file_arrives_in_one_commit(hub, folder, tmp_path):
+def test_every_file_arrives_in_one_commit(hub, folder, tmp_path: Path) -> None:
     done = push(hub, tmp_path, folder, "owner/model", "thord 000012", "--private")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"{hub.address}/owner/model"
@@ -42,7 +43,7 @@ def test_every_file_arrives_in_one_commit(hub, folder, tmp_path):
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "no-address"])
-def test_a_hub_that_cannot_be_reached_is_one_clear_sentence(address, hub, folder, tmp_path):
+def test_a_hub_that_cannot_be_reached_is_one_clear_sentence(address: str, hub, folder, tmp_path: Path) -> None:
     hub.address = address
     done = push(hub, tmp_path, folder, "owner/model", "m")
     assert done.returncode == 1
@@ -51,7 +52,7 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_sentence(address, hub, folder
 
 
 @pytest.mark.parametrize(("repository", "said"), [(REFUSED, "did not take owner/refused"), ("a/b/c", "a/b/c")])
-def test_a_refusal_is_one_clear_sentence_without_the_key(repository, said, hub, folder, tmp_path):
+def test_a_refusal_is_one_clear_sentence_without_the_key(repository, said: str, hub, folder, tmp_path: Path) -> None:
     done = push(hub, tmp_path, folder, repository, "m")
     assert done.returncode == 1
     assert said in done.stderr

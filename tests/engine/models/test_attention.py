@@ -24,7 +24,7 @@ def draw(*shape):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 4e-2)])
 @pytest.mark.parametrize(("heads", "groups"), [(4, 4), (6, 2), (3, 1)])
 @pytest.mark.parametrize("masked", [True, False])
-def test_values_and_gradients(dtype, tolerance, heads, groups, masked):
+def test_values_and_gradients(dtype: torch.dtype, tolerance: float, heads: int, groups: int, masked: bool) -> None:
     given = [draw(2, heads, 9, 8), draw(2, groups, 9, 8) + 1, draw(2, groups, 9, 8) - 1]
     ours = [part.to(dtype).requires_grad_() for part in given]
     exact = [part.detach().double().requires_grad_() for part in ours]
@@ -40,7 +40,7 @@ def test_values_and_gradients(dtype, tolerance, heads, groups, masked):
         torch.testing.assert_close(one.grad.double(), two.grad, atol=4 * tolerance, rtol=tolerance)
 
 
-def test_one_query_over_many_keys():
+def test_one_query_over_many_keys() -> None:
     q, k, v = (part.bfloat16() for part in (draw(3, 4, 1, 8), draw(3, 2, 20, 8), draw(3, 2, 20, 8)))
     seen = (torch.arange(20) <= torch.tensor([3, 11, 19])[:, None])[:, None, None]
     out = attention(q, k, v, seen)
@@ -59,7 +59,16 @@ DOCUMENTS = {
 @pytest.mark.parametrize(("heads", "groups"), [(4, 4), (6, 2)])
 @pytest.mark.parametrize("window", [0, 1, 37, 200, 1000])
 @pytest.mark.parametrize("lengths", DOCUMENTS.values(), ids=DOCUMENTS)
-def test_packed_rows_in_several_blocks(monkeypatch, lengths, window, heads, groups, dtype, tolerance, by):
+def test_packed_rows_in_several_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+    lengths,
+    window: int,
+    heads: int,
+    groups: int,
+    dtype: torch.dtype,
+    tolerance: float,
+    by: str,
+) -> None:
     """Longer than a block, in each dtype, with and without the kernel's softmax."""
     if by == "torch":
         monkeypatch.setattr(library, "kernel", lambda: None)
@@ -97,7 +106,9 @@ def begins(seen):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_shares_that_are_computed_again_are_those_that_were(monkeypatch, dtype):
+def test_shares_that_are_computed_again_are_those_that_were(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
     """As for rows too long to keep them: bit for bit, gradients too, in less memory."""
     torch.manual_seed(3)
     documents = torch.tensor([[0] * 100 + [1] * 220, [0] * 320])
@@ -119,7 +130,7 @@ def test_shares_that_are_computed_again_are_those_that_were(monkeypatch, dtype):
     assert bytes_again < bytes_kept / 3
 
 
-def test_what_no_query_of_a_block_sees_is_left_out():
+def test_what_no_query_of_a_block_sees_is_left_out() -> None:
     documents_BT = torch.cat((torch.zeros(2, 150), torch.ones(2, 150)), dim=1).long()
     seen = ((documents_BT[:, :, None] == documents_BT[:, None]) & torch.ones(300, 300, dtype=torch.bool).tril())[
         :, None

@@ -28,7 +28,7 @@ def of_torch(weight, compute):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_scores_in_float32(weight, times):
+def test_scores_in_float32(weight, times: int) -> None:
     x, other = (draw(40, WIDTH).requires_grad_() for _ in range(2))
     for _ in range(times):
         x.grad = None
@@ -41,7 +41,7 @@ def test_scores_in_float32(weight, times):
 
 
 @pytest.mark.parametrize("backward_in_autocast", [True, False])
-def test_scores_under_autocast(weight, backward_in_autocast):
+def test_scores_under_autocast(weight, backward_in_autocast: bool) -> None:
     x, other = (draw(40, WIDTH).requires_grad_() for _ in range(2))
     with torch.autocast("cpu", torch.bfloat16):
         out = functional.scores(x, weight)
@@ -60,7 +60,7 @@ def test_scores_under_autocast(weight, backward_in_autocast):
 
 
 @pytest.mark.parametrize("has_gradient", [True, False])
-def test_the_gradient_of_rows_looked_up_is_added_to_the_one_that_is_there(weight, has_gradient):
+def test_the_gradient_of_rows_looked_up_is_added_to_the_one_that_is_there(weight, has_gradient: bool) -> None:
     ids_BT = torch.tensor([[0, 5, 5, ROWS - 1], [5, 9, 0, 0]])
     before = draw(ROWS, WIDTH) if has_gradient else torch.zeros(ROWS, WIDTH)
     weight.grad = before.clone() if has_gradient else None
@@ -72,7 +72,7 @@ def test_the_gradient_of_rows_looked_up_is_added_to_the_one_that_is_there(weight
     assert torch.equal(weight.grad, before + gradient)
 
 
-def test_a_tied_table_in_one_graph(weight):
+def test_a_tied_table_in_one_graph(weight) -> None:
     ids_T = torch.tensor([3, 3, 4])
 
     def compute(table):
@@ -83,7 +83,7 @@ def test_a_tied_table_in_one_graph(weight):
     torch.testing.assert_close(weight.grad, gradient, rtol=1e-4, atol=1e-3)
 
 
-def test_nothing_is_kept_where_nothing_is_learned(weight):
+def test_nothing_is_kept_where_nothing_is_learned(weight) -> None:
     with torch.no_grad():
         assert functional.scores(draw(2, WIDTH), weight).grad_fn is None
     frozen = Parameter(draw(ROWS, WIDTH), requires_grad=False)

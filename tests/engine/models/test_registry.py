@@ -9,6 +9,7 @@ from engine import device
 from engine.config.model import ModelSettings
 from engine.families.table import FAMILIES
 from engine.models import registry
+from engine.models.base import LanguageModel
 
 VOCABULARY = 71
 DECODER = {"hidden": 32, "layers": 2, "heads": 4, "context": 96}
@@ -38,7 +39,7 @@ def settings_of(name, **more):
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def name(request):
+def name(request: pytest.FixtureRequest):
     return request.param
 
 
@@ -60,7 +61,7 @@ def hidden(model, tokens_BT):
 
 
 @pytest.mark.parametrize("changed", range(17, 26))
-def test_a_later_token_changes_nothing_before_it(model, changed):
+def test_a_later_token_changes_nothing_before_it(model: LanguageModel, changed: int) -> None:
     """For every place in a patch, and bit for bit."""
     tokens_BT = tokens(2, 40)
     before = hidden(model, tokens_BT)
@@ -73,7 +74,7 @@ def test_a_later_token_changes_nothing_before_it(model, changed):
 
 @given(st.lists(st.lists(st.integers(1, 13), min_size=1, max_size=5), min_size=1, max_size=3))
 @settings(max_examples=12, deadline=None)
-def test_a_packed_document_is_as_if_alone(name, model, rows):
+def test_a_packed_document_is_as_if_alone(name, model: LanguageModel, rows: int) -> None:
     width = max(sum(lengths) for lengths in rows) + 2
     tokens_BT, positions_BT, documents_BT = tokens(len(rows), width), *(torch.zeros(2, len(rows), width).long())
     for row, lengths in enumerate(rows):
@@ -93,7 +94,7 @@ def test_a_packed_document_is_as_if_alone(name, model, rows):
 
 @given(st.lists(st.integers(1, 14), min_size=1, max_size=12), st.integers(0, 3))
 @settings(max_examples=12, deadline=None)
-def test_steps_of_any_length_equal_one_pass(name, model, pieces, row):
+def test_steps_of_any_length_equal_one_pass(name, model: LanguageModel, pieces: list[int], row: int) -> None:
     tokens_BT = tokens(4, min(sum(pieces), 96), seed=len(pieces))
     whole = hidden(model, tokens_BT)
     cache = model.make_cache(rows=5, length=96)
@@ -109,7 +110,7 @@ def test_steps_of_any_length_equal_one_pass(name, model, pieces, row):
 
 
 @pytest.mark.parametrize("length", [1, 6])
-def test_rows_do_not_depend_on_their_neighbours(model, length):
+def test_rows_do_not_depend_on_their_neighbours(model: LanguageModel, length: int) -> None:
     """Four rows of different ages: what comes out for the first is the same, whatever the other three are."""
     outs = []
     for seed, ages in ((1, [7, 0, 30, 12]), (2, [7, 2, 5, 50]), (3, [7, 7, 7, 7])):
@@ -125,7 +126,7 @@ def test_rows_do_not_depend_on_their_neighbours(model, length):
 
 
 @pytest.mark.parametrize("length", [1, 4, 30, 41])
-def test_a_copied_row_goes_on_as_its_source_would(model, length):
+def test_a_copied_row_goes_on_as_its_source_would(model: LanguageModel, length: int) -> None:
     ids, more = tokens(1, 41), tokens(1, 9, seed=2)
     cache, alone = model.make_cache(rows=4, length=96), model.make_cache(rows=1, length=96)
     model.step(tokens(4, 60, seed=3), cache, torch.arange(4), torch.zeros(4).long())  # used before
@@ -141,7 +142,7 @@ def test_a_copied_row_goes_on_as_its_source_would(model, length):
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
 
 
-def test_a_cache_is_never_outgrown(model):
+def test_a_cache_is_never_outgrown(model: LanguageModel) -> None:
     with pytest.raises(ValueError, match="97"):
         model.make_cache(rows=1, length=97)
     cache = model.make_cache(rows=1, length=8)
@@ -150,18 +151,18 @@ def test_a_cache_is_never_outgrown(model):
         model.step(tokens(1, 3), cache, torch.tensor([0]), torch.tensor([6]))
 
 
-def test_another_familys_cache_is_refused(model):
+def test_another_familys_cache_is_refused(model: LanguageModel) -> None:
     with pytest.raises(TypeError):
         model.step(tokens(1, 1), object(), torch.tensor([0]), torch.tensor([0]))
 
 
-def test_weights_depend_on_the_seed_only(name):
+def test_weights_depend_on_the_seed_only(name) -> None:
     one, same, other = (registry.build(settings_of(name), VOCABULARY, seed).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(one[key], same[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
 
 
-def test_a_skeleton_filled_with_the_weights_is_the_model(name, model):
+def test_a_skeleton_filled_with_the_weights_is_the_model(name, model: LanguageModel) -> None:
     again = registry.skeleton(settings_of(name), VOCABULARY)
     registry.fill(again, model.state_dict())
     tokens_BT = tokens(2, 30)
@@ -169,7 +170,7 @@ def test_a_skeleton_filled_with_the_weights_is_the_model(name, model):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_it_learns_a_sequence_by_heart(name, dtype):
+def test_it_learns_a_sequence_by_heart(name, dtype: torch.dtype) -> None:
     if dtype == torch.bfloat16 and name.startswith("char_lstm") and not device.capabilities("cpu").trains_lstm_bf16:
         pytest.skip("this processor has no LSTM in bf16, and training one so is refused")
     made = registry.build(settings_of(name, dropout=0.1 if name == "thor" else 0.0), VOCABULARY, seed=2)
@@ -188,7 +189,7 @@ def test_it_learns_a_sequence_by_heart(name, dtype):
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_it_computes_in_bfloat16(name, model):
+def test_it_computes_in_bfloat16(name, model: LanguageModel) -> None:
     low = registry.skeleton(settings_of(name), VOCABULARY)
     registry.fill(low, {key: weight.bfloat16() for key, weight in model.state_dict().items()})
     registry.module(low).eval()
@@ -212,14 +213,16 @@ def test_it_computes_in_bfloat16(name, model):
         ("thor", "1.5b", 32_000, 1.45e9, 1.6e9),
     ],
 )
-def test_presets_have_the_size_their_name_says(family, preset, vocabulary, low, high):
+def test_presets_have_the_size_their_name_says(
+    family: str, preset: str, vocabulary: int, low: float, high: float
+) -> None:
     """Those of GPT-2 and of TinyLlama's shape are the published counts."""
     settings = ModelSettings(family=family, preset=preset)
     assert low <= registry.parameter_count(settings, vocabulary) <= high
 
 
 @pytest.mark.parametrize("preset", FAMILIES["thor"].presets)
-def test_a_thor_of_every_size_is_built_without_memory_and_counts_as_its_shape_says(preset):
+def test_a_thor_of_every_size_is_built_without_memory_and_counts_as_its_shape_says(preset) -> None:
     """Closed form: embedding, head if it is another, and for each block two norms, q, k, v, o and three of SwiGLU."""
     settings, vocabulary = ModelSettings(preset=preset), 32_000
     shape = settings.shape
@@ -231,20 +234,20 @@ def test_a_thor_of_every_size_is_built_without_memory_and_counts_as_its_shape_sa
     assert sum(weight.numel() for weight in weights) == tables + shape.layers * block + hidden
 
 
-def test_every_preset_can_be_built():
+def test_every_preset_can_be_built() -> None:
     for family, facts in FAMILIES.items():
         settings = [ModelSettings(family=family, preset=preset) for preset in facts.presets]
         counts = [registry.parameter_count(each, 8192) for each in settings]
         assert counts == sorted(counts)
 
 
-def test_written_out_settings_make_the_same_model(name):
+def test_written_out_settings_make_the_same_model(name) -> None:
     settings = settings_of(name)
     assert settings.resolved.shape == settings.shape
     assert ModelSettings.model_validate_json(settings.resolved.model_dump_json()).shape == settings.shape
 
 
-def test_weights_of_an_lstm_are_put_side_by_side_once_they_are_there(monkeypatch):
+def test_weights_of_an_lstm_are_put_side_by_side_once_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """As cuDNN wants them; from elsewhere it copies them in every call."""
     settings, found = ModelSettings(family="char_lstm", preset="tiny", hidden=16), []
 

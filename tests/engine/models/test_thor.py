@@ -55,14 +55,14 @@ def one_document(tokens_BT):
 
 
 @torch.no_grad()
-def test_logits_equal_those_of_llama(thor, llama):
+def test_logits_equal_those_of_llama(thor, llama) -> None:
     tokens_BT = tokens(3, 64)
     ours = thor.logits(thor.hidden(*one_document(tokens_BT)))
     torch.testing.assert_close(ours, llama(tokens_BT).logits, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
-def test_packed_documents_do_not_see_each_other(thor, llama):
+def test_packed_documents_do_not_see_each_other(thor, llama) -> None:
     """A row of three documents gives each the logits that Llama gives it alone."""
     documents = [tokens(1, length, seed=length) for length in (7, 20, 13)]
     tokens_BT = torch.cat(documents, dim=1)
@@ -80,7 +80,7 @@ def test_packed_documents_do_not_see_each_other(thor, llama):
 
 
 @torch.no_grad()
-def test_a_future_token_changes_nothing_before_it(thor):
+def test_a_future_token_changes_nothing_before_it(thor) -> None:
     tokens_BT = tokens(1, 40)
     before = thor.hidden(*one_document(tokens_BT))
     tokens_BT[0, 25] = (tokens_BT[0, 25] + 1) % VOCABULARY
@@ -90,7 +90,7 @@ def test_a_future_token_changes_nothing_before_it(thor):
 
 
 @torch.no_grad()
-def test_steps_through_the_cache_equal_one_pass(thor):
+def test_steps_through_the_cache_equal_one_pass(thor) -> None:
     """Rows in any order, of any age, one token or many at a time, in a cache that others used before."""
     tokens_BT = tokens(3, 30)
     whole = thor.hidden(*one_document(tokens_BT))
@@ -109,7 +109,7 @@ def test_steps_through_the_cache_equal_one_pass(thor):
 
 
 @torch.no_grad()
-def test_a_cache_is_never_outgrown(thor):
+def test_a_cache_is_never_outgrown(thor) -> None:
     with pytest.raises(ValueError, match="65"):
         thor.make_cache(rows=1, length=65)
     cache = thor.make_cache(rows=1, length=8)
@@ -117,14 +117,14 @@ def test_a_cache_is_never_outgrown(thor):
         thor.step(tokens(1, 3), cache, torch.tensor([0]), torch.tensor([6]))
 
 
-def test_weights_depend_on_the_seed_only():
+def test_weights_depend_on_the_seed_only() -> None:
     one, same, other = (registry.build(SETTINGS, VOCABULARY, seed).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
 
 
 @pytest.mark.parametrize("preset", FAMILIES["thor"].presets)
-def test_parameter_counts_are_those_of_llama(preset):
+def test_parameter_counts_are_those_of_llama(preset) -> None:
     settings = ModelSettings.model_validate({"preset": preset})
     shape = settings.shape
     config = LlamaConfig(
@@ -151,5 +151,5 @@ def test_parameter_counts_are_those_of_llama(preset):
         ("1.5b", 1.45e9, 1.55e9),
     ],
 )
-def test_presets_are_of_the_size_their_name_says(preset, low, high):
+def test_presets_are_of_the_size_their_name_says(preset: str, low: float, high: float) -> None:
     assert low < registry.parameter_count(ModelSettings.model_validate({"preset": preset}), 16_384) < high

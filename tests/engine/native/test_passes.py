@@ -5,20 +5,21 @@ import torch
 import torch.nn.functional as F
 
 from engine.native import library
+from engine.native.library import Kernel
 
 SIZES = (1, 15, 16, 17, 4099, 2 * (1 << 14) + 5)  # the last is shared among threads
 TYPES = (torch.float32, torch.bfloat16)
 
 
 @pytest.fixture(scope="module")
-def kernel():
+def kernel() -> Kernel:
     found = library.kernel()
     if found is None:
         pytest.skip("NO KERNEL: python -m engine.native.build says why; its passes are not tested")
     return found
 
 
-def close(found, exact, dtype):
+def close(found, exact, dtype) -> None:
     """To a unit or so in the last place of the type: what is exact is rounded to it too."""
     tolerance = {torch.float32: 3e-7, torch.bfloat16: 2**-8}[dtype]
     torch.testing.assert_close(found.double(), exact, rtol=tolerance, atol=tolerance / 4)
@@ -31,7 +32,7 @@ def numbers(*shape, dtype, spread=3.0):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("size", SIZES)
-def test_gelu_and_its_gradient(kernel, size, dtype):
+def test_gelu_and_its_gradient(kernel: Kernel, size, dtype) -> None:
     def by_torch(dtype):
         of = x.to(dtype, copy=True).requires_grad_()
         value = F.gelu(of, approximate="tanh")
@@ -47,7 +48,7 @@ def test_gelu_and_its_gradient(kernel, size, dtype):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("size", SIZES)
-def test_the_gate_of_swiglu_and_its_gradients(kernel, size, dtype):
+def test_the_gate_of_swiglu_and_its_gradients(kernel: Kernel, size, dtype) -> None:
     def by_torch(dtype):
         one, two = (part.to(dtype, copy=True).requires_grad_() for part in (gate, other))
         value = F.silu(one) * two
@@ -63,7 +64,7 @@ def test_the_gate_of_swiglu_and_its_gradients(kernel, size, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_gates_far_open_and_far_shut(kernel, dtype):
+def test_gates_far_open_and_far_shut(kernel: Kernel, dtype) -> None:
     gate, ones = torch.tensor([-1e4, -100.0, 0.0, 100.0, 1e4], dtype=dtype), torch.ones(5, dtype=dtype)
     by_gate, by_other = kernel.gated_backward(ones, gate, ones)
     torch.testing.assert_close(kernel.gated(gate, ones), gate.clamp(min=0), atol=1e-20, rtol=0)
@@ -72,7 +73,7 @@ def test_gates_far_open_and_far_shut(kernel, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_gelu_at_the_ends(kernel, dtype):
+def test_gelu_at_the_ends(kernel: Kernel, dtype) -> None:
     x = torch.tensor([-1e4, -100.0, -0.0, 0.0, 100.0, 1e4], dtype=dtype)
     slopes = kernel.gelu_backward(torch.ones_like(x), x)
     torch.testing.assert_close(kernel.gelu(x), x.clamp(min=0), atol=1e-20, rtol=0)
@@ -84,7 +85,7 @@ def test_gelu_at_the_ends(kernel, dtype):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 15), (65, 16), (200, 50), (130, 768)])
-def test_norms_and_their_gradients(kernel, shape, biased, dtype, into):
+def test_norms_and_their_gradients(kernel: Kernel, shape: tuple[int, int], biased: bool, dtype, into) -> None:
     """With a bias LayerNorm, without one RMSNorm; what comes in and what goes out each in both dtypes."""
     width = shape[1:]
     x_ND, gradient_ND = numbers(*shape, dtype=dtype) + 2, numbers(*shape, dtype=into, spread=1.0)
@@ -118,7 +119,7 @@ def softmax_in_float64(scores_NRS, ranges_BQ2, scale):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("width", [1, 15, 16, 33, 300])
-def test_softmax_within_ranges_and_its_gradient(kernel, width, dtype):
+def test_softmax_within_ranges_and_its_gradient(kernel: Kernel, width: int, dtype) -> None:
     scores_NRS, gradient_NRS = (numbers(6, 10, width, dtype=dtype) for _ in range(2))
     first_BQ = torch.arange(10).view(2, 5) * width // 11
     after_BQ = torch.maximum(first_BQ + 1, width - torch.arange(10).flip(0).view(2, 5) * width // 20)
@@ -135,7 +136,7 @@ def test_softmax_within_ranges_and_its_gradient(kernel, width, dtype):
     assert (gradient_NRS[expected_NRS == 0] == 0).all()
 
 
-def test_softmax_of_scores_far_apart_and_of_no_numbers(kernel):
+def test_softmax_of_scores_far_apart_and_of_no_numbers(kernel: Kernel) -> None:
     scores_NRS = torch.tensor([[[3e4, -3e4, 0.0], [0.0, float("nan"), 1.0], [float("nan"), 2.0, 2.0]]])
     kernel.softmax_(scores_NRS, torch.tensor([[[0, 3], [0, 3], [1, 3]]]), 1.0)
     torch.testing.assert_close(scores_NRS[0, 0], torch.tensor([1.0, 0.0, 0.0]), atol=1e-30, rtol=0)
@@ -146,7 +147,7 @@ def test_softmax_of_scores_far_apart_and_of_no_numbers(kernel):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("vocabulary", [3, 16, 257, 8192, 50257])
-def test_cross_entropy_and_its_gradient(kernel, vocabulary, smoothing, dtype):
+def test_cross_entropy_and_its_gradient(kernel: Kernel, vocabulary: int, smoothing: float, dtype) -> None:
     scores_NV = numbers(5, vocabulary, dtype=dtype)
     targets_N = torch.tensor([0, vocabulary - 1, 1, vocabulary // 2, 2])
     exact_NV = scores_NV.double().requires_grad_()
@@ -157,7 +158,7 @@ def test_cross_entropy_and_its_gradient(kernel, vocabulary, smoothing, dtype):
     close(scores_NV, exact_NV.grad, dtype)
 
 
-def test_cross_entropy_of_scores_far_apart_and_of_no_numbers(kernel):
+def test_cross_entropy_of_scores_far_apart_and_of_no_numbers(kernel: Kernel) -> None:
     scores_NV = torch.tensor([[3e4, -3e4, 0.0], [0.0, float("nan"), 1.0], [0.0, float("inf"), 1.0]])
     losses_N = kernel.cross_entropy(scores_NV, torch.tensor([1, 0, 0]), 0.0, 1.0)
     assert losses_N[0] == 6e4
@@ -166,19 +167,19 @@ def test_cross_entropy_of_scores_far_apart_and_of_no_numbers(kernel):
 
 
 @pytest.mark.parametrize("target", [-1, 3])
-def test_a_target_beyond_the_scores_is_refused_and_nothing_is_written(kernel, target):
+def test_a_target_beyond_the_scores_is_refused_and_nothing_is_written(kernel: Kernel, target: int) -> None:
     scores_NV = torch.zeros(2, 3)
     with pytest.raises(IndexError, match="not one of the 3"):
         kernel.cross_entropy(scores_NV, torch.tensor([0, target]), 0.0, 1.0)
     assert not scores_NV.any()
 
 
-def test_nothing_to_learn_is_no_loss(kernel):
+def test_nothing_to_learn_is_no_loss(kernel: Kernel) -> None:
     assert len(kernel.cross_entropy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), 0.0, 1.0)) == 0
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_no_number_depends_on_threads_or_on_where_it_lies(kernel, dtype):
+def test_no_number_depends_on_threads_or_on_where_it_lies(kernel: Kernel, dtype) -> None:
     x, gradient = numbers(100_000, dtype=dtype), numbers(100_000, dtype=dtype)
     scores_NV, targets_N = numbers(9, 1003, dtype=dtype), torch.arange(9)
 

@@ -51,7 +51,7 @@ TOKENIZERS = {kind: trained(kind) for kind in KINDS}
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=ANYTHING)
 @settings(deadline=None)
-def test_any_text_comes_back_and_is_never_special(kind, text):
+def test_any_text_comes_back_and_is_never_special(kind, text) -> None:
     tokenizer = TOKENIZERS[kind]
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
@@ -61,7 +61,7 @@ def test_any_text_comes_back_and_is_never_special(kind, text):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_saved_and_loaded_it_is_the_same(kind, tmp_path):
+def test_saved_and_loaded_it_is_the_same(kind, tmp_path: Path) -> None:
     tokenizer = TOKENIZERS[kind]
     tokenizer.save(tmp_path)
     first = (tmp_path / "tokenizer.json").read_bytes()
@@ -74,7 +74,7 @@ def test_saved_and_loaded_it_is_the_same(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_transformers_reads_it_alike(kind, tmp_path):
+def test_transformers_reads_it_alike(kind, tmp_path: Path) -> None:
     tokenizer = TOKENIZERS[kind]
     tokenizer.save(tmp_path)
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
@@ -87,7 +87,7 @@ def test_transformers_reads_it_alike(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_is_the_same_in_every_process(kind, tmp_path):
+def test_training_is_the_same_in_every_process(kind, tmp_path: Path) -> None:
     program = (
         "import pathlib, sys; sys.path[:0] = ['.', 'tests/engine/tokenizers']\n"
         "from test_builtin import TOKENIZERS; TOKENIZERS[sys.argv[1]].save(pathlib.Path(sys.argv[2]))"
@@ -99,7 +99,7 @@ def test_training_is_the_same_in_every_process(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_frequent_takes_less(kind):
+def test_what_is_frequent_takes_less(kind) -> None:
     text = "\n".join(TEXT)
     shortened = len(TOKENIZERS[kind].encode(text)) / len(text.encode())
     assert shortened == 1.0 if kind == "bytes" else shortened < 0.6
@@ -107,7 +107,7 @@ def test_what_is_frequent_takes_less(kind):
 
 
 @pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
-def test_odd_samples_are_learned_from_too(kind):
+def test_odd_samples_are_learned_from_too(kind: str) -> None:
     for texts in ([], ["", " ", "\n\n"], ["ab ab"], ["\u2581\u0000"], [chr(0x4E00 + n) for n in range(3000)]):
         tokenizer = trained(kind, texts, vocabulary=400)
         assert tokenizer.vocabulary <= 400
@@ -115,14 +115,14 @@ def test_odd_samples_are_learned_from_too(kind):
 
 
 @pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
-def test_only_the_sample_is_learned_from(kind):
+def test_only_the_sample_is_learned_from(kind: str) -> None:
     settings = TokenizerSettings(kind=kind, vocabulary=500, sample_megabytes=1)
     short, long = (train(settings, ["tell me " * 140_000, "zzz" * times]) for times in (0, 10_000))
     assert len(short.encode("zzz")) == len(long.encode("zzz")) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_dialogue_has_its_roles_and_only_the_assistant_is_learned(kind):
+def test_a_dialogue_has_its_roles_and_only_the_assistant_is_learned(kind) -> None:
     tokenizer = TOKENIZERS[kind]
     messages = [Message("user", "a"), Message("assistant", "b<|end|>"), Message("user", "c"), Message("assistant", "d")]
     (encoded,) = tokenizer.encode_dialogues([(messages, 2)])
@@ -137,7 +137,7 @@ def test_a_dialogue_has_its_roles_and_only_the_assistant_is_learned(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_conversations_have_the_tokens_that_each_has_alone(kind, tmp_path):
+def test_many_conversations_have_the_tokens_that_each_has_alone(kind, tmp_path: Path) -> None:
     """Texts and dialogues in between each other, more than are encoded at once, one of them longer than all that is."""
     turns = [(Message("user", line or "?"), Message("assistant", line[::-1]), Message("user", "é")) for line in TEXT]
     texts = [Text(text=line or "!") for line in TEXT] + [Text(text="long " * 60_000)]
@@ -154,7 +154,7 @@ def test_many_conversations_have_the_tokens_that_each_has_alone(kind, tmp_path):
         assert written.supervised[place].tolist() == alone.supervised.tolist()
 
 
-def test_conversations_are_taken_as_they_are_needed():
+def test_conversations_are_taken_as_they_are_needed() -> None:
     taken = []
 
     def endless():
@@ -168,13 +168,13 @@ def test_conversations_are_taken_as_they_are_needed():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("content", ["", "{}", '{"version": "1.0", "model": {"type": "BPE"}}'])
-def test_a_damaged_file_is_an_artifact_error(kind, content, tmp_path):
+def test_a_damaged_file_is_an_artifact_error(kind, content: str, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(ArtifactError, match="tokenizer"):
         registry.load(kind, tmp_path)
 
 
-def test_another_kind_is_refused(tmp_path):
+def test_another_kind_is_refused(tmp_path: Path) -> None:
     TOKENIZERS["bpe"].save(tmp_path)
     with pytest.raises(ArtifactError):
         registry.load("bytes", tmp_path)
@@ -184,7 +184,7 @@ def test_another_kind_is_refused(tmp_path):
 
 @pytest.mark.parametrize("vocabulary", [400, 1000])
 @pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe"])
-def test_learned_from_few_characters_it_still_takes_no_text_for_a_special_token(kind, vocabulary):
+def test_learned_from_few_characters_it_still_takes_no_text_for_a_special_token(kind: str, vocabulary: int) -> None:
     """The trainer of SentencePiece forgets characters that it has to know where a text has four of its own."""
     strands = [
         hashlib.sha256(bytes([n])).hexdigest().translate(str.maketrans("0123456789abcdef", "ACGT" * 4))
@@ -199,7 +199,7 @@ def test_learned_from_few_characters_it_still_takes_no_text_for_a_special_token(
     assert len(tokenizer.encode(strands[0])) < len(strands[0]) / 2
 
 
-def test_one_made_beforehand_is_of_the_kind_that_was_asked_for(tmp_path):
+def test_one_made_beforehand_is_of_the_kind_that_was_asked_for(tmp_path: Path) -> None:
     TOKENIZERS["unigram"].save(tmp_path)
     made = TokenizerSettings(kind="unigram", folder=str(tmp_path))
     assert train(made, []).encode("x y") == TOKENIZERS["unigram"].encode("x y")
@@ -208,7 +208,7 @@ def test_one_made_beforehand_is_of_the_kind_that_was_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_answer_of_weight_0_is_context_only(kind):
+def test_an_answer_of_weight_0_is_context_only(kind) -> None:
     tokenizer = TOKENIZERS[kind]
     turns = (Message("user", "a"), Message("assistant", "wrong"), Message("user", "b"), Message("assistant", "right"))
     marked = Dialogue((turns[0], Message("assistant", "wrong", weight=0), *turns[2:]))

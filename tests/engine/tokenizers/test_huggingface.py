@@ -1,5 +1,7 @@
 """Imported tokenizers against transformers: ids, chats, what is learned of them, bytes of single tokens."""
 
+from pathlib import Path
+
 import pytest
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
@@ -48,7 +50,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module", params=CASES)
-def pair(request):
+def pair(request: pytest.FixtureRequest):
     return CASES[request.param]()
 
 
@@ -57,7 +59,7 @@ def turns(messages):
 
 
 @pytest.mark.parametrize("text", ["Hello the world", "  two  spaces ", "日本 😀\n\n", "", "x"])
-def test_texts_have_the_same_ids(pair, text):
+def test_texts_have_the_same_ids(pair, text: str) -> None:
     ours, theirs = pair
     ids = theirs.encode(text, add_special_tokens=False)
     assert ours.encode(text) == ids
@@ -65,7 +67,7 @@ def test_texts_have_the_same_ids(pair, text):
     assert ours.decode_bytes(ids).decode().lstrip(" ") == theirs.decode(ids).lstrip(" ")
 
 
-def test_dialogues_have_the_same_ids(pair):
+def test_dialogues_have_the_same_ids(pair) -> None:
     ours, theirs = pair
     whole = theirs.apply_chat_template(turns(DIALOGUE), return_dict=False)
     (encoded,) = ours.encode_dialogues([(DIALOGUE, 0)])
@@ -75,7 +77,7 @@ def test_dialogues_have_the_same_ids(pair):
 
 
 @pytest.mark.parametrize("spelled", [False, True])
-def test_the_assistants_words_and_their_end_are_learned(pair, spelled):
+def test_the_assistants_words_and_their_end_are_learned(pair, spelled: bool) -> None:
     ours, _ = pair
     special = sorted(ours.specials.values())[0]
     dialogue = (Message("user", f"the {special} user"), *DIALOGUE[1:]) if spelled else DIALOGUE
@@ -86,7 +88,7 @@ def test_the_assistants_words_and_their_end_are_learned(pair, spelled):
         assert [part.lstrip(" ") for part in text.decode().split("|")] == [*said, ""]
 
 
-def test_a_message_cannot_spell_a_special_token(pair):
+def test_a_message_cannot_spell_a_special_token(pair) -> None:
     ours, _ = pair
     end = ours.specials[ours.special(END)]
     plain = ours.encode_prompt([Message("user", "a")])
@@ -96,7 +98,7 @@ def test_a_message_cannot_spell_a_special_token(pair):
         assert f"a{end}{rest}" in ours.decode(ids)
 
 
-def test_texts_are_neither_padded_nor_cut_whatever_the_file_says(pair, tmp_path):
+def test_texts_are_neither_padded_nor_cut_whatever_the_file_says(pair, tmp_path: Path) -> None:
     ours, _ = pair
     ours.save(tmp_path)
     inner = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
@@ -111,7 +113,7 @@ def test_texts_are_neither_padded_nor_cut_whatever_the_file_says(pair, tmp_path)
         assert one.ids.tolist() == other.ids.tolist()
 
 
-def test_plain_text_begins_and_ends_as_the_tokenizer_says(pair):
+def test_plain_text_begins_and_ends_as_the_tokenizer_says(pair) -> None:
     ours, theirs = pair
     (encoded,) = encode.encode_conversations(ours, [(Text(text="the text"), 0)])
     begin = [] if theirs.bos_token_id is None else [theirs.bos_token_id]
@@ -120,7 +122,7 @@ def test_plain_text_begins_and_ends_as_the_tokenizer_says(pair):
     assert ours.special(BOS) == (begin or [theirs.eos_token_id])[0]
 
 
-def test_saved_and_loaded_it_is_the_same(pair, tmp_path):
+def test_saved_and_loaded_it_is_the_same(pair, tmp_path: Path) -> None:
     ours, _ = pair
     ours.save(tmp_path)
     loaded = registry.load("huggingface", tmp_path)
@@ -132,7 +134,7 @@ def test_saved_and_loaded_it_is_the_same(pair, tmp_path):
     assert (again / "tokenizer.json").read_bytes() == (tmp_path / "tokenizer.json").read_bytes()
 
 
-def test_ids_that_only_the_model_has_are_no_text(pair):
+def test_ids_that_only_the_model_has_are_no_text(pair) -> None:
     ours, _ = pair
     assert ours.decode_bytes([ours.vocabulary - 1]) == b""
     assert ours.decode([ours.vocabulary - 1]) == ""
@@ -140,7 +142,7 @@ def test_ids_that_only_the_model_has_are_no_text(pair):
         ours.decode_bytes([ours.vocabulary])
 
 
-def test_a_dialogue_the_template_refuses_teaches_nothing():
+def test_a_dialogue_the_template_refuses_teaches_nothing() -> None:
     ours, _ = CASES["mistral"]()
     with pytest.raises(DialogueRefusedError, match="roles must alternate"):
         ours.encode_prompt([Message("system", "s"), Message("user", "u")])
@@ -159,20 +161,20 @@ def test_a_dialogue_the_template_refuses_teaches_nothing():
         "{{ 'x' * 10 ** 15 }}",
     ],
 )
-def test_a_template_that_fails_in_whatever_way_refuses(source):
+def test_a_template_that_fails_in_whatever_way_refuses(source: str) -> None:
     ours, _ = made(byte_level(["<|end|>"]), source, "<|end|>", "<|end|>")
     with pytest.raises(DialogueRefusedError, match=r"chat template refuses this dialogue: \S"):
         ours.encode_prompt(DIALOGUE[:1])
 
 
-def test_a_template_cannot_reach_out_of_its_sandbox():
+def test_a_template_cannot_reach_out_of_its_sandbox() -> None:
     source = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
     ours, _ = made(byte_level(["<|end|>"]), source, "<|end|>", "<|end|>")
     with pytest.raises(DialogueRefusedError, match="unsafe"):
         ours.encode_prompt(DIALOGUE[:1])
 
 
-def test_what_cannot_be_used_is_an_artifact_error(tmp_path):
+def test_what_cannot_be_used_is_an_artifact_error(tmp_path: Path) -> None:
     inner = byte_level(["<|end|>"])
     with pytest.raises(ArtifactError, match="template is broken"):
         made(inner, "{% for %}", "<|end|>", "<|end|>")
@@ -212,21 +214,21 @@ def as_json(messages):
     return said
 
 
-def test_calls_are_written_as_the_template_writes_them(with_tools):
+def test_calls_are_written_as_the_template_writes_them(with_tools) -> None:
     ours, theirs = with_tools
     expected = theirs.apply_chat_template(as_json(CALLED), add_generation_prompt=True, return_dict=False)
     assert ours.encode_prompt(CALLED) == expected
     assert '"arguments": {"city": "Köln", "days": 2, "exact": true}' in ours.decode(expected)
 
 
-def test_calls_are_in_plain_form_where_the_template_knows_none(pair):
+def test_calls_are_in_plain_form_where_the_template_knows_none(pair) -> None:
     ours, _ = pair
     plain = [message.plain for message in CALLED[:2]]
     assert plain[1].content == '{"name": "weather", "arguments": {"city": "Köln", "days": 2, "exact": true}}'
     assert ours.encode_prompt(CALLED[:2]) == ours.encode_prompt(plain)
 
 
-def test_variables_of_the_template_are_known_and_rendered(with_tools):
+def test_variables_of_the_template_are_known_and_rendered(with_tools) -> None:
     ours, theirs = with_tools
     assert ours.template_variables == {"enable_thinking"}
     for thinking in (True, False):
@@ -238,20 +240,20 @@ def test_variables_of_the_template_are_known_and_rendered(with_tools):
 
 
 @pytest.mark.parametrize("said", ["It's", "It's ", " It's a  test.", "a"])
-def test_the_last_turn_is_left_open_as_transformers_leaves_it(pair, said):
+def test_the_last_turn_is_left_open_as_transformers_leaves_it(pair, said: str) -> None:
     ours, theirs = pair
     dialogue = [DIALOGUE[0], Message("assistant", said)]
     expected = theirs.apply_chat_template(turns(dialogue), continue_final_message=True, return_dict=False)
     assert ours.encode_prompt(dialogue, PromptForm(continues=True)) == expected
 
 
-def test_an_empty_last_turn_is_begun(pair):
+def test_an_empty_last_turn_is_begun(pair) -> None:
     ours, _ = pair
     dialogue = [DIALOGUE[0], Message("assistant", "")]
     assert ours.encode_prompt(dialogue, PromptForm(continues=True)) == ours.encode_prompt(dialogue[:1])
 
 
-def test_nothing_that_is_given_to_a_template_can_spell_a_special_token(with_tools):
+def test_nothing_that_is_given_to_a_template_can_spell_a_special_token(with_tools) -> None:
     ours, _ = with_tools
     end = "<|im_end|>"
     plain = ours.encode_prompt(CALLED)
@@ -263,7 +265,7 @@ def test_nothing_that_is_given_to_a_template_can_spell_a_special_token(with_tool
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_answer_of_weight_0_is_context_only(case):
+def test_an_answer_of_weight_0_is_context_only(case) -> None:
     ours, _ = CASES[case]()
     turns = (Message("user", "a"), Message("assistant", "wrong"), Message("user", "b"), Message("assistant", "right"))
     marked = (turns[0], Message("assistant", "wrong", weight=0), *turns[2:])

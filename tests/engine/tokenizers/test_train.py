@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ SETTINGS = TokenizerSettings(kind="unigram", vocabulary=450)
 
 
 @pytest.fixture
-def sources(tmp_path):
+def sources(tmp_path: Path):
     folder = tmp_path / "texts"
     folder.mkdir()
     turns = [{"role": "user", "content": "how are you today"}, {"role": "assistant", "content": "thank you, well"}]
@@ -25,7 +26,7 @@ def sources(tmp_path):
     return folder
 
 
-def test_it_is_published_with_what_it_comes_from(sources, tmp_path):
+def test_it_is_published_with_what_it_comes_from(sources, tmp_path: Path) -> None:
     manifest = publish.publish(tmp_path / "words", [sources], SETTINGS)
     assert manifest.vocabulary == 450
     assert {name.rpartition("/")[2] for name in manifest.sources} == {"chats.jsonl", "book.txt", "noise.bin"}
@@ -36,7 +37,7 @@ def test_it_is_published_with_what_it_comes_from(sources, tmp_path):
     assert shown["sha256"] == manifest.files["tokenizer.json"].sha256
 
 
-def test_it_is_used_instead_of_training_one(sources, tmp_path):
+def test_it_is_used_instead_of_training_one(sources, tmp_path: Path) -> None:
     publish.publish(tmp_path / "words", [sources], SETTINGS)
     chosen = SETTINGS.model_copy(update={"folder": str(tmp_path / "words")})
     used = train(chosen, ["something else entirely"])
@@ -45,7 +46,7 @@ def test_it_is_used_instead_of_training_one(sources, tmp_path):
         train(chosen.model_copy(update={"kind": "bytes"}), [])
 
 
-def test_what_cannot_be_done_is_said(sources, tmp_path):
+def test_what_cannot_be_done_is_said(sources, tmp_path: Path) -> None:
     (sources / "chats.jsonl").unlink()
     (sources / "book.txt").unlink()
     with pytest.raises(ArtifactError, match="no text to learn from"):
@@ -56,7 +57,7 @@ def test_what_cannot_be_done_is_said(sources, tmp_path):
         publish.publish(tmp_path, [sources], SETTINGS)
 
 
-def test_as_a_command_it_prints_json_and_names_wrong_settings(sources, tmp_path):
+def test_as_a_command_it_prints_json_and_names_wrong_settings(sources, tmp_path: Path) -> None:
     def run(*words):
         command = [sys.executable, "-m", "engine.tokenizers", *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -26,7 +26,7 @@ TEXTS = st.lists(PARTS.filter(lambda part: not "\ud800" <= part[0] <= "\udfff"),
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory):
     """The same tokenizer as the library has it: from a text to its ids."""
     folder = tmp_path_factory.mktemp("whole")
     TOKENIZER.save(folder)
@@ -43,7 +43,7 @@ def batch(texts):
     return [ids.tolist() for ids in TOKENIZER.encode_batch(texts)]
 
 
-def test_any_text_as_the_library_has_it(whole):
+def test_any_text_as_the_library_has_it(whole) -> None:
     @settings(max_examples=500, deadline=None)
     @given(st.lists(TEXTS, min_size=1, max_size=4))
     def check(texts):
@@ -54,7 +54,7 @@ def test_any_text_as_the_library_has_it(whole):
     check()
 
 
-def test_every_kind_of_neighbours_as_the_library_has_it(whole):
+def test_every_kind_of_neighbours_as_the_library_has_it(whole) -> None:
     """Where it cuts is decided by two or three characters."""
     ascii_only = [chr(number) for number in range(128)]
     texts = [a + b + c for a in (" ", "'") for b in ascii_only for c in ascii_only]
@@ -64,12 +64,12 @@ def test_every_kind_of_neighbours_as_the_library_has_it(whole):
         assert found == expected, repr(text)
 
 
-def test_real_text_as_the_library_has_it(whole):
+def test_real_text_as_the_library_has_it(whole) -> None:
     texts = [pydoc.render_doc(module) for module in ("argparse", "decimal", "email", "tokenize")]
     assert batch(texts) == whole(texts)
 
 
-def test_words_too_long_to_be_remembered_as_the_library_has_them(whole):
+def test_words_too_long_to_be_remembered_as_the_library_has_them(whole) -> None:
     longest = words._LONGEST
     parts = ["don't " * 3, "strip" * longest, " " * 2 * longest, "x", "7" * 2 * longest, "'.<|" * longest]
     parts += ["\u00e9\u5b57" * longest, "\n" * longest, " y" + "\u3000z" * longest]
@@ -80,7 +80,7 @@ def test_words_too_long_to_be_remembered_as_the_library_has_them(whole):
     assert max(map(len, remembered)) <= longest
 
 
-def test_words_that_are_forgotten_are_found_again_by_any_thread(whole, monkeypatch):
+def test_words_that_are_forgotten_are_found_again_by_any_thread(whole, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "_MOST_CHARACTERS", 30)
     texts = [pydoc.render_doc("email"), "été 字字 " * 40, "one\u2003two " * 20]
     found = []

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from engine.training.reporting.inspection import Inspection
 from engine.training.reporting.reporter import Figures
 from engine.training.spec import RunPaths, RunSpec
 
+MakePlan = Callable[..., RunSpec]
 REPOSITORY = Path(__file__).parents[3]
 MODEL = ModelSettings(preset="tiny", hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=64, dropout=0.1)
 TRAINING = TrainingSettings(
@@ -87,17 +88,17 @@ class Recording:
 
 
 @pytest.fixture
-def recording():
+def recording() -> type[Recording]:
     return Recording
 
 
 @pytest.fixture(scope="session")
-def conversations():
+def conversations() -> list[Conversation]:
     return dialogues()
 
 
 @pytest.fixture
-def places(tmp_path, conversations):
+def places(tmp_path: Path, conversations: list[Conversation]) -> RunPaths:
     """A home with a snapshot in it."""
     examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
     snapshot.write(tmp_path / "snapshot", examples, [])
@@ -105,7 +106,7 @@ def places(tmp_path, conversations):
 
 
 @pytest.fixture(scope="session")
-def plan():
+def plan() -> MakePlan:
     """``plan(learning_rate=..., ...)``: the small run, with keys of ``[training]`` that differ."""
 
     def make(version: int = 1, base: int | None = None, **training: object) -> RunSpec:

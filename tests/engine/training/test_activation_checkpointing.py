@@ -32,7 +32,7 @@ def gradients(family, which, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("which", ["full", "selective"])
 @pytest.mark.parametrize("family", SMALL)
-def test_gradients_are_the_same(family, which, dtype):
+def test_gradients_are_the_same(family, which: str, dtype: torch.dtype) -> None:
     kept, again = gradients(family, "none", dtype), gradients(family, which, dtype)
     assert all(gradient is not None for gradient in kept.values())
     # a weight of thinking serves in every round; the gradients of the rounds are added up in float32 only if recomputed
@@ -62,13 +62,13 @@ def saved_bytes(which):
     return sum(held.values())
 
 
-def test_memory_falls():
+def test_memory_falls() -> None:
     none, selective, full = (saved_bytes(which) for which in ("none", "selective", "full"))
     assert full < 0.3 * none
     assert 0.4 * none < selective < 0.7 * none
 
 
-def test_measuring_computes_nothing_twice():
+def test_measuring_computes_nothing_twice() -> None:
     model = registry.build(ModelSettings(family="thor", preset="tiny", **SMALL["thor"]), 264, seed=5)
     activation_checkpointing.apply(registry.blocks(model), "full")
     tokens = torch.zeros(1, 8, dtype=torch.long)
@@ -79,6 +79,6 @@ def test_measuring_computes_nothing_twice():
     assert not model.hidden(tokens, places, tokens).is_leaf
 
 
-def test_a_family_without_blocks_says_so():
+def test_a_family_without_blocks_says_so() -> None:
     with pytest.raises(activation_checkpointing.NoBlocksError, match=r"training\.activation_checkpointing"):
         activation_checkpointing.apply([], "full")

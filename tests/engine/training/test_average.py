@@ -19,7 +19,7 @@ def drift(model, average, steps):
     return expected
 
 
-def test_it_is_the_average_and_the_weights_stay():
+def test_it_is_the_average_and_the_weights_stay() -> None:
     model = nn.Linear(3, 2)
     average = Average(model, 0.9)
     expected = drift(model, average, range(200))
@@ -38,7 +38,7 @@ def test_it_is_the_average_and_the_weights_stay():
     assert all(torch.equal(weight, last[name]) for name, weight in model.named_parameters())
 
 
-def test_restored_it_goes_on():
+def test_restored_it_goes_on() -> None:
     one, two = nn.Linear(3, 2), nn.Linear(3, 2)
     first, second = Average(one, 0.9), Average(two, 0.9)
     drift(one, first, range(5))
@@ -49,5 +49,5 @@ def test_restored_it_goes_on():
     assert all(torch.equal(first.state()[name], tensor) for name, tensor in second.state().items())
 
 
-def test_without_decay_there_is_none():
+def test_without_decay_there_is_none() -> None:
     assert Average(nn.Linear(3, 2), 0.0).state() == {}

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ def tensors(value):
 
 
 @pytest.fixture
-def hold(monkeypatch):
+def hold(monkeypatch: pytest.MonkeyPatch):
     """An event without which no file of tensors is written; set at the end."""
     release, write = threading.Event(), checkpoint.save_file
 
@@ -30,7 +31,7 @@ def hold(monkeypatch):
     release.set()
 
 
-def test_the_loop_goes_on_while_one_is_written(tmp_path, hold):
+def test_the_loop_goes_on_while_one_is_written(tmp_path: Path, hold) -> None:
     weights, progress = tensors(1), Progress(step=1)
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         checkpoints.save(weights, tensors(2), progress)
@@ -45,7 +46,7 @@ def test_the_loop_goes_on_while_one_is_written(tmp_path, hold):
     assert found.progress == Progress(step=1)
 
 
-def test_tensors_that_another_thread_cannot_read_are_copied_before(tmp_path, hold):
+def test_tensors_that_another_thread_cannot_read_are_copied_before(tmp_path: Path, hold) -> None:
     """Those that are no plain ones: on a GPU or sharded."""
     weights = {"w": torch.ones(3).as_subclass(torch.nn.Buffer)}
     with Checkpoints(tmp_path, keep=2) as checkpoints:
@@ -55,7 +56,9 @@ def test_tensors_that_another_thread_cannot_read_are_copied_before(tmp_path, hol
     assert torch.equal(Checkpoints(tmp_path, keep=2).latest().weights["w"], torch.ones(3))
 
 
-def test_without_memory_after_all_the_loop_is_told_before_it_goes_on(tmp_path, monkeypatch):
+def test_without_memory_after_all_the_loop_is_told_before_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def short(*_):
         raise MemoryError
 
@@ -66,7 +69,7 @@ def test_without_memory_after_all_the_loop_is_told_before_it_goes_on(tmp_path, m
         checkpoints.await_copies()
 
 
-def test_one_is_written_at_a_time(tmp_path, hold):
+def test_one_is_written_at_a_time(tmp_path: Path, hold) -> None:
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         checkpoints.save(tensors(1), {}, Progress(step=1))
         second = threading.Thread(target=lambda: checkpoints.save(tensors(2), {}, Progress(step=2)))
@@ -78,7 +81,7 @@ def test_one_is_written_at_a_time(tmp_path, hold):
     assert Checkpoints(tmp_path, keep=2).latest().progress.step == 2
 
 
-def test_without_memory_for_copies_it_is_written_at_once(tmp_path, monkeypatch):
+def test_without_memory_for_copies_it_is_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Memory:
         available = 20
 
@@ -88,7 +91,9 @@ def test_without_memory_for_copies_it_is_written_at_once(tmp_path, monkeypatch):
     assert checkpoints.latest().progress.step == 1
 
 
-def test_a_failed_write_is_told_by_the_next_and_leaves_the_one_before(tmp_path, monkeypatch):
+def test_a_failed_write_is_told_by_the_next_and_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -106,7 +111,7 @@ def test_a_failed_write_is_told_by_the_next_and_leaves_the_one_before(tmp_path, 
     assert Checkpoints(tmp_path, keep=2).latest().progress.step == 3
 
 
-def test_an_error_of_the_run_is_not_hidden_by_one_of_a_write(tmp_path, monkeypatch):
+def test_an_error_of_the_run_is_not_hidden_by_one_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_):
         raise OSError(errno.EIO, "Input/output error")
 
@@ -122,7 +127,7 @@ def test_an_error_of_the_run_is_not_hidden_by_one_of_a_write(tmp_path, monkeypat
 
 
 @given(st.sets(st.integers(0, 60), min_size=1).map(sorted), st.integers(2, 4), st.integers(0, 9), st.randoms())
-def test_what_may_be_continued_stays_and_little_else(steps, keep, keep_every, random):
+def test_what_may_be_continued_stays_and_little_else(steps, keep, keep_every, random) -> None:
     newest = [
         Progress(step=step, best_step=random.choice([None, *steps]), fallback_step=random.choice(steps))
         for step in steps[-keep:]
@@ -137,7 +142,7 @@ def test_what_may_be_continued_stays_and_little_else(steps, keep, keep_every, ra
     assert len(kept - marked) <= 3 * keep
 
 
-def test_each_epoch_and_the_newest_and_the_best(tmp_path):
+def test_each_epoch_and_the_newest_and_the_best(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2, keep_every=10)
     for step in range(0, 35, 5):
         checkpoints.save(tensors(step), {}, Progress(step=step, best_step=min(step, 15), fallback_step=step))

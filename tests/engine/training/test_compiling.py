@@ -32,13 +32,13 @@ def gradients(compiled):
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not shutil.which("g++"), reason="NOT TESTED: there is no g++ to compile with")
-def test_gradients_are_those_of_plain_blocks():
+def test_gradients_are_those_of_plain_blocks() -> None:
     plain, compiled = gradients(compiled=False), gradients(compiled=True)
     for name, gradient in plain.items():
         torch.testing.assert_close(compiled[name], gradient, rtol=1e-4, atol=1e-7, msg=name)
 
 
-def test_rows_of_ever_other_numbers_of_patches_are_compiled_twice(monkeypatch):
+def test_rows_of_ever_other_numbers_of_patches_are_compiled_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agiformer's documents begin with a patch of their own, so that each row has another number of them."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))  # counts, and is fast
     monkeypatch.setattr(compiling, "_lacking", lambda device: None)
@@ -57,7 +57,7 @@ def test_rows_of_ever_other_numbers_of_patches_are_compiled_twice(monkeypatch):
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - before <= 2 * blocks + 1
 
 
-def test_what_is_missing_is_said(monkeypatch):
+def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     model = registry.build(ModelSettings(family="thor", preset="tiny", **ONE_LAYER), 264, seed=5)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
@@ -65,7 +65,7 @@ def test_what_is_missing_is_said(monkeypatch):
         compiling.apply(registry.blocks(model), CPU)
 
 
-def test_a_family_without_blocks_is_refused():
+def test_a_family_without_blocks_is_refused() -> None:
     model = registry.build(ModelSettings(family="char_lstm", preset="tiny"), 264, seed=5)
     with pytest.raises(ImpossiblePlacementError, match="no blocks to compile"):
         compiling.apply(registry.blocks(model), CPU)

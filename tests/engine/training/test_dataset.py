@@ -1,12 +1,15 @@
 """What of a snapshot is trained on and what is validated with."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from engine.data import shard, snapshot
-from engine.data.samples import Dialogue, Message
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.training import dataset, run
+from engine.training.spec import RunPaths
+from tests.engine.training.conftest import MakePlan, Recording
 
 
 def write_snapshot(places, conversations, name="snapshot-2"):
@@ -15,7 +18,9 @@ def write_snapshot(places, conversations, name="snapshot-2"):
     return replace(places, snapshot=folder)
 
 
-def test_validation_conversations_are_never_trained_on(places, plan, conversations, recording):
+def test_validation_conversations_are_never_trained_on(
+    places: RunPaths, plan: MakePlan, conversations: list[Conversation], recording: type[Recording]
+) -> None:
     run.learn(plan(max_steps=1), places, recording())
     held = dataset.chosen_to_validate(places.snapshot, 0.2)
     assert 0.1 < len(held) / len(conversations) < 0.3
@@ -26,7 +31,9 @@ def test_validation_conversations_are_never_trained_on(places, plan, conversatio
     assert dataset.chosen_to_validate(fewer.snapshot, 0.2) <= held
 
 
-def test_copies_are_trained_on_and_not_validated_with(places, plan, conversations, recording, tmp_path):
+def test_copies_are_trained_on_and_not_validated_with(
+    places: RunPaths, plan: MakePlan, conversations: list[Conversation], recording: type[Recording], tmp_path: Path
+) -> None:
     run.learn(plan(max_steps=1), places, recording())
     again = replace(places, folder=tmp_path / "again", target=tmp_path / "again-version")
     run.learn(plan(max_steps=1, augmented_copies=2), again, recording())
@@ -37,7 +44,7 @@ def test_copies_are_trained_on_and_not_validated_with(places, plan, conversation
     assert sizes[1][1] == sizes[0][1]
 
 
-def test_nothing_supervised_is_said(places, plan, recording):
+def test_nothing_supervised_is_said(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     mute = [Dialogue(messages=(Message("user", f"{n}?"),)) for n in range(20)]
     with pytest.raises(dataset.NothingToLearnError, match="no assistant turn"):
         run.learn(plan(), write_snapshot(places, mute), recording())

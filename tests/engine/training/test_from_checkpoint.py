@@ -12,6 +12,8 @@ from engine.artifacts import ArtifactError
 from engine.device import Placement
 from engine.manifest import verify
 from engine.training import from_checkpoint, run
+from engine.training.spec import RunPaths
+from tests.engine.training.conftest import MakePlan, Recording
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 TEXT = "What is abs?"
@@ -38,7 +40,9 @@ def same_tensors(model, expected):
     return all(torch.equal(found[name], weight) for name, weight in expected.items())
 
 
-def test_each_checkpoint_of_a_run_can_be_a_version(places, plan, recording):
+def test_each_checkpoint_of_a_run_can_be_a_version(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
     run.learn(plan(epochs=3, keep_epochs=True, keep_checkpoints=2), places, recording())
     found, ids = checkpoints(places.folder / "checkpoints"), version.load(places.target, CPU).tokenizer.encode(TEXT)
     assert len(found) >= 3
@@ -51,7 +55,9 @@ def test_each_checkpoint_of_a_run_can_be_a_version(places, plan, recording):
         assert loaded.tokenizer.encode(TEXT) == ids
 
 
-def test_it_can_be_gone_on_from_as_from_any_version(places, plan, recording):
+def test_it_can_be_gone_on_from_as_from_any_version(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
     run.learn(plan(max_steps=4), places, recording())
     first = taken(places, places.folder / "checkpoints/000004", 2)
     further = replace(
@@ -65,7 +71,7 @@ def test_it_can_be_gone_on_from_as_from_any_version(places, plan, recording):
     assert not same_tensors(second.model, first.model.state_dict())
 
 
-def test_averages_are_what_such_a_run_serves(places, plan, recording):
+def test_averages_are_what_such_a_run_serves(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     run.learn(plan(max_steps=6, ema_decay=0.9), places, recording())
     checkpoint = places.folder / "checkpoints/000006"
     state = load_file(checkpoint / "optimizer.safetensors")
@@ -74,14 +80,18 @@ def test_averages_are_what_such_a_run_serves(places, plan, recording):
     assert same_tensors(taken(places, checkpoint).model, load_file(checkpoint / "model.safetensors") | averages)
 
 
-def test_one_that_lies_elsewhere_finds_its_run_by_name(places, plan, recording, tmp_path):
+def test_one_that_lies_elsewhere_finds_its_run_by_name(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     elsewhere = tmp_path / "large disk"
     run.learn(plan(max_steps=2, checkpoint_folder=str(elsewhere)), places, recording())
     checkpoint = elsewhere / places.folder.name / "000002"
     assert same_tensors(taken(places, checkpoint).model, load_file(checkpoint / "model.safetensors"))
 
 
-def test_what_is_none_or_damaged_is_refused_and_leaves_nothing(places, plan, recording, tmp_path):
+def test_what_is_none_or_damaged_is_refused_and_leaves_nothing(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     run.learn(plan(max_steps=2), places, recording())
     for none in (tmp_path / "nowhere", places.folder, places.folder / "checkpoints"):
         with pytest.raises(ArtifactError, match=rf"{none} is not a checkpoint; checkpoints are .*/checkpoints/000200"):

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from engine import version
 from engine.artifacts import ArtifactError
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
-from engine.data.samples import Dialogue, Message
+from engine.data.samples import Conversation, Dialogue, Message
 from engine.device import Placement
 from engine.manifest import verify
 from engine.models import registry
@@ -21,7 +22,8 @@ from engine.tokenizers.base import END
 from engine.training import run
 from engine.training.checkpoint import Checkpoints
 from engine.training.objectives.language import MaskedCrossEntropy
-from engine.training.spec import RunRecord
+from engine.training.spec import RunPaths, RunRecord
+from tests.engine.training.conftest import MakePlan, Recording
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
@@ -45,7 +47,7 @@ def answer(folder, question):
     return loaded.tokenizer.decode(ids[begin:])
 
 
-def test_a_few_dialogues_are_learned_by_heart(places, plan, recording):
+def test_a_few_dialogues_are_learned_by_heart(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     pairs = {"How are you?": "Quite well.", "Who are you?": "A small model.", "Bye!": "See you."}
     few = [Dialogue(messages=(Message("user", q), Message("assistant", a))) for q, a in pairs.items()]
     seen = recording()
@@ -59,7 +61,7 @@ def test_a_few_dialogues_are_learned_by_heart(places, plan, recording):
     assert {question: answer(places.target, question) for question in pairs} == pairs
 
 
-def test_figures_are_true(places, plan, recording):
+def test_figures_are_true(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     seen = recording()
     manifest = run.learn(plan(), places, seen)
     record = RunRecord.model_validate_json((places.folder / "run.json").read_bytes())
@@ -75,7 +77,9 @@ def test_figures_are_true(places, plan, recording):
     assert manifest.snapshot_sha256 == snapshot.read_manifest(places.snapshot).sha256
 
 
-def test_the_best_weights_are_published_and_a_run_that_gets_worse_ends(places, plan, recording):
+def test_the_best_weights_are_published_and_a_run_that_gets_worse_ends(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
     seen = recording()
     settings = {"epochs": 30, "learning_rate": 2e-2, "early_stopping_patience": 3, "validate_every": 5}
     manifest = run.learn(plan(**settings), places, seen)
@@ -87,7 +91,9 @@ def test_the_best_weights_are_published_and_a_run_that_gets_worse_ends(places, p
     assert all(torch.equal(published[name], kept[name]) for name in kept)
 
 
-def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(places, plan, recording, tmp_path):
+def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     """What is before it has to be what a run without any decay has at that step."""
     settings = {"warmup_share": 0.0, "validate_every": 100}
     run.learn(plan(schedule="wsd", decay_share=0.5, max_steps=9, **settings), places, recording())
@@ -111,7 +117,9 @@ def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(
         )
 
 
-def test_fine_tuning_goes_on_from_the_base(places, plan, recording, conversations):
+def test_fine_tuning_goes_on_from_the_base(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], conversations: list[Conversation]
+) -> None:
     first = recording()
     run.learn(plan(), places, first)
     second = recording()
@@ -124,7 +132,7 @@ def test_fine_tuning_goes_on_from_the_base(places, plan, recording, conversation
     assert manifest.tokenizer_sha256 == verify(places.target).tokenizer_sha256
 
 
-def test_a_damaged_base_is_named(places, plan, recording):
+def test_a_damaged_base_is_named(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     run.learn(plan(max_steps=1), places, recording())
     file = places.target / "model.safetensors"
     content = bytearray(file.read_bytes())
@@ -137,7 +145,7 @@ def test_a_damaged_base_is_named(places, plan, recording):
         run.learn(plan(version=2, base=1), places_2, recording())
 
 
-def test_a_checkpoint_each_epoch(places, plan, recording):
+def test_a_checkpoint_each_epoch(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     seen = recording()
     run.learn(plan(epochs=3, keep_epochs=True, checkpoint_every=1000, validate_every=1000), places, seen)
     rows = len(Rows(shard.read(places.folder / "data" / "train"), 48))
@@ -146,7 +154,9 @@ def test_a_checkpoint_each_epoch(places, plan, recording):
     assert {epoch, 2 * epoch, seen.began[0][1]} <= kept
 
 
-def test_the_average_is_what_is_validated_and_published(places, plan, recording):
+def test_the_average_is_what_is_validated_and_published(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
     seen = recording()
     run.learn(plan(ema_decay=0.9, precision="fp32"), places, seen)
     best_step, best_loss, _ = min(seen.validations, key=lambda validation: validation[1])
@@ -160,7 +170,9 @@ def test_the_average_is_what_is_validated_and_published(places, plan, recording)
     assert total / validation.supervised == pytest.approx(best_loss, rel=1e-5)
 
 
-def test_staying_close_keeps_the_new_version_near_the_old(places, plan, recording, conversations):
+def test_staying_close_keeps_the_new_version_near_the_old(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], conversations: list[Conversation]
+) -> None:
     """With a heavy weight the divergence from the base, as it is reported, stays far below what it is without."""
     run.learn(plan(), places, recording())
     reversed_ = [
@@ -182,8 +194,13 @@ def test_staying_close_keeps_the_new_version_near_the_old(places, plan, recordin
 
 @pytest.mark.parametrize("checkpoints_before", [0, 3])
 def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
-    places, plan, recording, monkeypatch, tmp_path, checkpoints_before
-):
+    places: RunPaths,
+    plan: MakePlan,
+    recording: type[Recording],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    checkpoints_before: int,
+) -> None:
     calls = 0
 
     class Usage:
@@ -208,7 +225,9 @@ def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
     assert verify(places.target).sha256 == verify(quiet.target).sha256
 
 
-def test_a_validation_that_is_no_number_is_in_no_record(places, plan, recording):
+def test_a_validation_that_is_no_number_is_in_no_record(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
     """JSON has no word for it, and whoever is told of the version could not read the rest."""
     seen = recording()
     manifest = run.learn(plan(max_steps=3, learning_rate=1.0, weight_decay=1e30, validate_every=1), places, seen)
@@ -220,7 +239,7 @@ def test_a_validation_that_is_no_number_is_in_no_record(places, plan, recording)
 
 
 @pytest.mark.parametrize("seed", [2**63 - 1, -(2**63)])
-def test_any_seed_of_64_bits_is_a_seed(places, plan, recording, seed):
+def test_any_seed_of_64_bits_is_a_seed(places: RunPaths, plan: MakePlan, recording: type[Recording], seed: int) -> None:
     run.learn(plan(max_steps=1, seed=seed), places, recording())
     with pytest.raises(ValueError, match="seed"):
         plan(seed=2 * seed)

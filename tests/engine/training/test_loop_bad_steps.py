@@ -3,7 +3,9 @@
 import json
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from engine.training.checkpoint import Checkpoints
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.optimizers.adamw import AdamW
+from engine.training.spec import RunPaths
+from tests.engine.training.conftest import MakePlan, Recording
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
@@ -35,14 +39,16 @@ class Poisoned(MaskedCrossEntropy):
 
 
 @pytest.fixture
-def poison(monkeypatch):
+def poison(monkeypatch: pytest.MonkeyPatch):
     def at(calls):
         monkeypatch.setattr(run.objectives, "make", lambda *_: Poisoned(calls))
 
     return at
 
 
-def test_a_step_with_nan_is_skipped(places, plan, recording, poison):
+def test_a_step_with_nan_is_skipped(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], poison: Callable[[set[int]], None]
+) -> None:
     poison({10})
     seen = recording()
     manifest = run.learn(plan(gradient_accumulation=1), places, seen)
@@ -52,7 +58,9 @@ def test_a_step_with_nan_is_skipped(places, plan, recording, poison):
     version.load(places.target, CPU, check_finite=True)
 
 
-def test_a_row_of_them_goes_back_to_a_checkpoint_at_half_the_rate(places, plan, recording, poison):
+def test_a_row_of_them_goes_back_to_a_checkpoint_at_half_the_rate(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], poison: Callable[[set[int]], None]
+) -> None:
     poison({9, 10, 11})
     seen = recording()
     run.learn(plan(gradient_accumulation=1, max_bad_steps=3, schedule="constant", warmup_share=0.0), places, seen)
@@ -67,7 +75,9 @@ def test_a_row_of_them_goes_back_to_a_checkpoint_at_half_the_rate(places, plan, 
     version.load(places.target, CPU, check_finite=True)
 
 
-def test_a_run_that_stays_bad_is_given_up(places, plan, recording, poison):
+def test_a_run_that_stays_bad_is_given_up(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], poison: Callable[[set[int]], None]
+) -> None:
     poison(set(range(6, 1000)))
     seen = recording()
     with pytest.raises(DivergedError, match="learning_rate"):
@@ -77,7 +87,7 @@ def test_a_run_that_stays_bad_is_given_up(places, plan, recording, poison):
 
 
 @pytest.fixture
-def late_copies(monkeypatch):
+def late_copies(monkeypatch: pytest.MonkeyPatch):
     """Copies that are not taken before weights or averages have changed, or had a moment to."""
     changed, copied, copy = threading.Event(), threading.Event(), checkpoint._copy
 
@@ -111,8 +121,13 @@ def late_copies(monkeypatch):
 
 
 def test_a_checkpoint_holds_the_state_of_its_step_however_late_it_is_copied(
-    places, plan, recording, poison, tmp_path, request
-):
+    places: RunPaths,
+    plan: MakePlan,
+    recording: type[Recording],
+    poison: Callable[[set[int]], None],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
     """After an optimizer's step, and after one that is skipped, so that averages take the weights' place at once."""
     poison({2})
     settings = plan(
@@ -141,7 +156,9 @@ class Spiking(MaskedCrossEntropy):
         return {name: value * (100 if self.call - 1 in self.calls else 1) for name, value in sums.items()}
 
 
-def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(places, plan, recording, monkeypatch):
+def test_a_spike_is_skipped_and_a_row_of_them_rolled_back(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run.objectives, "make", lambda *_: Spiking({22, 25, 26}))
     seen = recording()
     run.learn(plan(gradient_accumulation=1, max_bad_steps=2, max_steps=30, early_stopping_patience=0), places, seen)

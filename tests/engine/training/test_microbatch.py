@@ -10,6 +10,8 @@ from engine.config.training import TrainingSettings
 from engine.training import microbatch, run
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.reporting.reporter import Stopped
+from engine.training.spec import RunPaths
+from tests.engine.training.conftest import MakePlan, Recording
 
 
 class Cramped(MaskedCrossEntropy):
@@ -30,7 +32,9 @@ ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocato
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), ALLOCATOR, MemoryError()])
-def test_without_memory_smaller_microbatches_give_the_same_losses(places, plan, recording, monkeypatch, error):
+def test_without_memory_smaller_microbatches_give_the_same_losses(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], monkeypatch: pytest.MonkeyPatch, error
+) -> None:
     steady = plan(batch_size=8, gradient_accumulation=2, max_steps=8, precision="fp32", learning_rate=1e-3)
     steady = steady.model_copy(update={"model": steady.model.model_copy(update={"dropout": 0.0})})
     roomy, cramped = recording(), recording(stop_at=5)
@@ -54,14 +58,16 @@ def test_without_memory_smaller_microbatches_give_the_same_losses(places, plan, 
 
 
 @pytest.mark.parametrize("said", ["out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"])
-def test_memory_of_a_gpu_can_run_out_in_its_libraries_too(said):
+def test_memory_of_a_gpu_can_run_out_in_its_libraries_too(said: str) -> None:
     error = RuntimeError(f"CUDA error: {said}")
     microbatch.check_smaller_helps(error, 2, TrainingSettings())
     with pytest.raises(torch.OutOfMemoryError, match=said):
         microbatch.check_smaller_helps(error, 1, TrainingSettings())
 
 
-def test_without_memory_for_one_row_it_says_what_to_change(places, plan, recording, monkeypatch):
+def test_without_memory_for_one_row_it_says_what_to_change(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 0, ALLOCATOR))
     with pytest.raises(
         torch.OutOfMemoryError, match=r"lower training\.sequence_length, or set training\.activation_checkpointing"
@@ -69,7 +75,9 @@ def test_without_memory_for_one_row_it_says_what_to_change(places, plan, recordi
         run.learn(plan(), places, recording())
 
 
-def test_other_errors_of_torch_are_no_lack_of_memory(places, plan, recording, monkeypatch):
+def test_other_errors_of_torch_are_no_lack_of_memory(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run.objectives, "make", lambda *_: Cramped(0, 0, RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         run.learn(plan(), places, recording())

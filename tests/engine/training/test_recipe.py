@@ -29,7 +29,7 @@ def steps(task: Task, settings: TrainingSettings) -> int:
     st.dictionaries(st.sampled_from(sorted(SET)), st.none()),
     st.sampled_from([1, 2, 3, 4]),
 )
-def test_what_is_set_stays_and_the_rest_is_possible(start, rows, validated, parameters, unset, ranks):
+def test_what_is_set_stays_and_the_rest_is_possible(start, rows, validated, parameters, unset, ranks) -> None:
     given_ = {key: value for key, value in SET.items() if key not in unset}
     distributed = DistributedSettings(processes=ranks)
     if (given_.get("batch_size") or 1) * (given_.get("gradient_accumulation") or 1) % ranks and "batch_size" in given_:
@@ -43,25 +43,25 @@ def test_what_is_set_stays_and_the_rest_is_possible(start, rows, validated, para
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(1, 1), (8, 1), (40, 2), (600, 8), (2500, 16), (1 << 20, 32)])
-def test_little_data_gets_small_batches(rows, expected):
+def test_little_data_gets_small_batches(rows: int, expected: int) -> None:
     assert recipe.rows_a_step(rows) == expected
 
 
-def test_a_first_run_takes_as_many_steps_as_little_data_needs():
+def test_a_first_run_takes_as_many_steps_as_little_data_needs() -> None:
     assert steps(Task("nothing", rows=8, validated=True, parameters=2_000_000), TrainingSettings()) >= 100
 
 
-def test_a_later_run_over_little_data_is_more_than_three_steps():
+def test_a_later_run_over_little_data_is_more_than_three_steps() -> None:
     assert steps(Task("own", rows=4, validated=False, parameters=2_000_000), TrainingSettings()) >= 40
     assert recipe.decide(Task("own", 4000, True, 2_000_000), TrainingSettings()).epochs == 3
 
 
-def test_larger_models_learn_at_lower_rates():
+def test_larger_models_learn_at_lower_rates() -> None:
     rates = [recipe.peak_rate(parameters) for parameters in (1_000_000, 2_000_000, 11_000_000, 134_000_000)]
     assert rates == [1e-3, 1e-3, 5.7e-4, 3e-4]
 
 
-def test_what_was_learned_elsewhere_is_changed_gently():
+def test_what_was_learned_elsewhere_is_changed_gently() -> None:
     rates = [recipe.decide(Task("imported", 8, True, size), TrainingSettings()).learning_rate for size in SIZES]
     assert rates == [1e-4, 5e-5, 1.8e-5, 6.9e-6]
     assert (
@@ -69,7 +69,7 @@ def test_what_was_learned_elsewhere_is_changed_gently():
     )
 
 
-def test_minutes_bound_a_first_run_only_where_nobody_set_its_length():
+def test_minutes_bound_a_first_run_only_where_nobody_set_its_length() -> None:
     settings = TrainingSettings(initial_minutes=2)
     bounded = recipe.within(recipe.decide(FIRST, settings), FIRST, seconds_per_step=0.5)
     assert bounded.max_steps == 240

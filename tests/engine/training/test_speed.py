@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from engine.data import shard, snapshot
-from engine.data.samples import Answer, Labelled, Message, Preference
+from engine.data.samples import Answer, Conversation, Labelled, Message, Preference
 from engine.training import dataset, run, speed
 from engine.training.reporting.reporter import Stopped
+from engine.training.spec import RunPaths
 from engine.variation import Variation
+from tests.engine.training.conftest import MakePlan, Recording
 
 OPEN = {
     "epochs": None,
@@ -22,8 +24,8 @@ OPEN = {
 
 
 def test_it_is_as_long_as_the_minutes_allow_and_goes_on_to_the_same_weights(
-    places, plan, recording, tmp_path, monkeypatch
-):
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = plan(**OPEN, initial_minutes=1.0)
     monkeypatch.setattr(speed, "seconds_per_step", lambda *_: 4.0)
     whole = run.learn(asked, replace(places, folder=tmp_path / "whole", target=tmp_path / "whole-version"), recording())
@@ -40,7 +42,9 @@ def test_it_is_as_long_as_the_minutes_allow_and_goes_on_to_the_same_weights(
     assert again.sha256 == whole.sha256
 
 
-def test_measuring_the_speed_changes_nothing(places, plan, recording, tmp_path):
+def test_measuring_the_speed_changes_nothing(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     """The steps that are taken for it are thrown away."""
     measured = run.learn(plan(**OPEN, initial_minutes=1e-9), places, recording())
     elsewhere = replace(places, folder=tmp_path / "other", target=tmp_path / "other-version")
@@ -49,12 +53,16 @@ def test_measuring_the_speed_changes_nothing(places, plan, recording, tmp_path):
     assert measured.sha256 == told.sha256
 
 
-def test_what_came_to_nothing_is_tried_at_another_rate(places, plan, recording):
+def test_what_came_to_nothing_is_tried_at_another_rate(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
     asked = plan(**OPEN, initial_minutes=1e-9).model_copy(update={"variation": Variation(rate=0.5, length=2.0)})
     assert run.learn(asked, places, recording()).metrics["learning_rate"] == 5e-4
 
 
-def test_what_validates_is_as_the_snapshot_says(places, plan, recording, conversations):
+def test_what_validates_is_as_the_snapshot_says(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], conversations: list[Conversation]
+) -> None:
     folder = places.snapshot.with_name("divided")
     chosen = {one.identity for one in conversations[:7]}
     examples = [snapshot.Example(one, one.identity, "new", validates=one.identity in chosen) for one in conversations]
@@ -64,7 +72,9 @@ def test_what_validates_is_as_the_snapshot_says(places, plan, recording, convers
     assert manifest.metrics["text_bytes"] == sum(len(text.encode()) for one in conversations for text in one.texts)
 
 
-def test_an_initial_run_reads_its_snapshot_once(places, plan, recording, monkeypatch):
+def test_an_initial_run_reads_its_snapshot_once(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[str] = []
     open_file = Path.open
 
@@ -77,7 +87,9 @@ def test_an_initial_run_reads_its_snapshot_once(places, plan, recording, monkeyp
     assert opened.count("train.jsonl") == 1
 
 
-def test_a_snapshot_of_before_gives_the_same_choice_and_the_same_rows(places, plan, recording, tmp_path):
+def test_a_snapshot_of_before_gives_the_same_choice_and_the_same_rows(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     """Its manifest names no candidates, its lines no kind."""
     once = tmp_path / "once"
     once.mkdir()
@@ -102,7 +114,9 @@ def test_a_snapshot_of_before_gives_the_same_choice_and_the_same_rows(places, pl
     assert new.sha256 == old.sha256
 
 
-def test_what_the_objective_does_not_learn_never_reaches_a_shard(places, plan, recording, conversations):
+def test_what_the_objective_does_not_learn_never_reaches_a_shard(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], conversations: list[Conversation]
+) -> None:
     """A preference and a labelled text in a snapshot are left out, and nothing of them is learned as text."""
     others = (
         Preference(

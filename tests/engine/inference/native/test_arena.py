@@ -5,6 +5,7 @@ import mmap
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from engine.inference.native.arena import Arena
@@ -21,7 +22,7 @@ def flags_at(address):
     return []
 
 
-def test_copies_lie_side_by_side_in_memory_for_huge_pages_that_goes_with_the_last():
+def test_copies_lie_side_by_side_in_memory_for_huge_pages_that_goes_with_the_last() -> None:
     arena = Arena()
     given = [torch.randn(3, 5), torch.arange(7, dtype=torch.uint8), torch.randn(4, 2).bfloat16().t()]
     taken = [arena.take(tensor) for tensor in given]
@@ -41,7 +42,7 @@ def test_copies_lie_side_by_side_in_memory_for_huge_pages_that_goes_with_the_las
     assert not flags_at(first)
 
 
-def test_more_than_a_piece():
+def test_more_than_a_piece() -> None:
     arena = Arena()
     large = arena.take(torch.ones(80 << 20, dtype=torch.uint8))
     small = arena.take(torch.full((3,), 7))
@@ -49,7 +50,7 @@ def test_more_than_a_piece():
     assert small.tolist() == [7, 7, 7]
 
 
-def test_a_kernel_without_huge_pages(monkeypatch):
+def test_a_kernel_without_huge_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing(mmap.mmap):
         def madvise(self, *_):
             raise OSError(errno.EINVAL, "Invalid argument")
@@ -58,6 +59,6 @@ def test_a_kernel_without_huge_pages(monkeypatch):
     assert Arena().take(torch.arange(3)).tolist() == [0, 1, 2]
 
 
-def test_what_has_no_memory_stays_without():
+def test_what_has_no_memory_stays_without() -> None:
     assert Arena().take(torch.empty(3, device="meta")).device.type == "meta"
     assert Arena().take(torch.empty(0, 4)).shape == (0, 4)

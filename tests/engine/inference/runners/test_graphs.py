@@ -4,6 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -208,7 +209,7 @@ def test_streams_of_versions_that_are_gone_serve_others(monkeypatch: pytest.Monk
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA DEVICE HERE: real CUDA graphs are not tested")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_real_graphs_while_another_version_answers(
-    dtype: torch.dtype, make_running: Callable, tokenizer: Tokenizer, tmp_path, continue_plainly: Plain
+    dtype: torch.dtype, make_running: Callable, tokenizer: Tokenizer, tmp_path: Path, continue_plainly: Plain
 ) -> None:
     placement = Placement(torch.device("cuda"), dtype)
     for number in (1, 2):

@@ -1,5 +1,7 @@
 """The objective against plain torch: loss, gradient, and which tokens it looks at."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,7 +28,7 @@ DIALOGUES = [
 
 
 @pytest.fixture
-def batch(tmp_path):
+def batch(tmp_path: Path):
     documents = list(encode.encode_conversations(TOKENIZER, [(conversation, 0) for conversation in DIALOGUES]))
     rows = Rows(shard.write(tmp_path / "shard", documents), 32)
     return rows.batch(range(len(rows)))
@@ -51,7 +53,9 @@ def reference(model, conversations):
 
 @pytest.mark.parametrize("by", ["kernel", "torch"])
 @pytest.mark.parametrize("at_once", [1 << 22, 1000])
-def test_loss_and_gradient_equal_plain_cross_entropy(batch, monkeypatch, at_once, by):
+def test_loss_and_gradient_equal_plain_cross_entropy(
+    batch, monkeypatch: pytest.MonkeyPatch, at_once: int, by: str
+) -> None:
     if by == "torch":
         monkeypatch.setattr(library, "kernel", lambda: None)
     elif library.kernel() is None:
@@ -68,7 +72,7 @@ def test_loss_and_gradient_equal_plain_cross_entropy(batch, monkeypatch, at_once
     torch.testing.assert_close(measured, expected.detach(), atol=1e-6, rtol=1e-6)
 
 
-def test_assistant_turns_with_their_end_are_learned_and_nothing_else(batch):
+def test_assistant_turns_with_their_end_are_learned_and_nothing_else(batch) -> None:
     """Written out by hand: after ``<|assistant|>`` the content and ``<|end|>``; in plain text everything."""
 
     def spelled(ids):
@@ -83,7 +87,7 @@ def test_assistant_turns_with_their_end_are_learned_and_nothing_else(batch):
 
 
 @pytest.mark.parametrize("split", [1, 2])
-def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path, split):
+def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path: Path, split: int) -> None:
     """Unequal numbers of targets in each row: a mean of means would show."""
     dialogues = [
         Dialogue(messages=(Message("user", "q" * 9), Message("assistant", "a" * length))) for length in (2, 19, 5, 11)
@@ -101,7 +105,7 @@ def test_gradients_do_not_depend_on_how_a_step_is_split(tmp_path, split):
 
 
 @pytest.mark.parametrize("at_once", [1 << 22, 1000])
-def test_smoothing_and_staying_close_by_their_definitions(batch, monkeypatch, at_once):
+def test_smoothing_and_staying_close_by_their_definitions(batch, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """In float64: (1 - s) of the target's share and s of the mean over all, plus w times sum of p (log p - log q)."""
     monkeypatch.setattr(language, "_LOGITS_AT_ONCE", at_once)
     ours, theirs, anchor = model(), model(), registry.build(SETTINGS, TOKENIZER.vocabulary, seed=4)

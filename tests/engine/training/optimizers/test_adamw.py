@@ -17,14 +17,14 @@ def small_model():
     return nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 3), nn.Linear(3, 2))
 
 
-def steps(model, step, count, first=0):
+def steps(model, step, count, first=0) -> None:
     for number in range(first, first + count):
         model.zero_grad()
         model(torch.full((2, 4), float(number)).cumsum(1)).square().sum().backward()
         step()
 
 
-def test_it_is_the_adamw_of_torch_with_decay_in_matrices_only():
+def test_it_is_the_adamw_of_torch_with_decay_in_matrices_only() -> None:
     settings = TrainingSettings(learning_rate=1e-2, weight_decay=0.3)
     ours, theirs = small_model(), small_model()
     optimizer = optimizers.make(ours, (), settings, torch.float32)
@@ -38,7 +38,7 @@ def test_it_is_the_adamw_of_torch_with_decay_in_matrices_only():
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_restored_it_goes_on_bit_for_bit(optimizer):
+def test_restored_it_goes_on_bit_for_bit(optimizer: str) -> None:
     settings = TrainingSettings(optimizer=optimizer)
     whole, other = small_model(), small_model()
     first, second = (optimizers.make(model, (), settings, torch.float32) for model in (whole, other))
@@ -50,14 +50,14 @@ def test_restored_it_goes_on_bit_for_bit(optimizer):
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), other.parameters(), strict=True))
 
 
-def test_a_weight_without_a_gradient_stays():
+def test_a_weight_without_a_gradient_stays() -> None:
     model = small_model()
     optimizer = optimizers.make(model, (), TrainingSettings(), torch.float32)
     optimizer.step(1e-2)
     assert all(torch.equal(one, two) for one, two in zip(model.parameters(), small_model().parameters(), strict=True))
 
 
-def test_muon_is_that_of_torch():
+def test_muon_is_that_of_torch() -> None:
     torch.manual_seed(1)
     ours, theirs = ([nn.Parameter(torch.randn(shape)) for shape in ((6, 9), (9, 6), (7, 7))] for _ in range(2))
     for one, two in zip(ours, theirs, strict=True):
@@ -75,7 +75,7 @@ def test_muon_is_that_of_torch():
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5)])
-def test_what_moves_a_matrix_is_about_orthogonal(shape):
+def test_what_moves_a_matrix_is_about_orthogonal(shape: tuple[int, int]) -> None:
     values = torch.linalg.svdvals(muon.orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(2))))
     assert values.min() > 0.5
     assert values.max() < 1.3
@@ -90,7 +90,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_weight_is_in_the_group_it_belongs_to(family):
+def test_every_weight_is_in_the_group_it_belongs_to(family) -> None:
     shape, embeddings = FAMILIES[family]
     model = registry.skeleton(ModelSettings(family=family, preset="tiny", **shape), 264)
     found = groups(

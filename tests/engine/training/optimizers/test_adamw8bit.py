@@ -1,6 +1,7 @@
 """AdamW with small moments, against torchao's own and against what AdamW takes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from engine.config.training import TrainingSettings
 from engine.training import run
 from engine.training.optimizers import registry as optimizers
 from engine.training.reporting.reporter import Stopped
+from engine.training.spec import RunPaths
+from tests.engine.training.conftest import MakePlan, Recording
 
 SETTINGS = TrainingSettings(optimizer="adamw8bit", weight_decay=0.3, embedding_weight_decay=0.3)
 
@@ -21,14 +24,14 @@ def model():
     return nn.Sequential(nn.Linear(64, 128), nn.Linear(128, 64), nn.Linear(64, 65), nn.Linear(65, 3))
 
 
-def take(one, step, count, first=0):
+def take(one, step, count, first=0) -> None:
     for number in range(first, first + count):
         one.zero_grad()
         one(torch.full((8, 64), 0.1 * number).cumsum(1).sin()).square().sum().backward()
         step()
 
 
-def test_it_is_that_of_torchao(monkeypatch):
+def test_it_is_that_of_torchao(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is told not to compile. Where a moment lies between two codes either may be taken."""
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     ours, theirs = model(), model()
@@ -45,7 +48,7 @@ def test_it_is_that_of_torchao(monkeypatch):
         torch.testing.assert_close(one, two, atol=1e-3, rtol=0)
 
 
-def test_restored_it_goes_on_bit_for_bit():
+def test_restored_it_goes_on_bit_for_bit() -> None:
     whole, other = model(), model()
     first, second = (optimizers.make(each, (), SETTINGS, torch.float32) for each in (whole, other))
     take(whole, lambda: first.step(1e-2), 3)
@@ -56,7 +59,7 @@ def test_restored_it_goes_on_bit_for_bit():
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), other.parameters(), strict=True))
 
 
-def test_its_state_takes_a_quarter():
+def test_its_state_takes_a_quarter() -> None:
     large = nn.Linear(1024, 1024, bias=False)
     sizes = [
         sum(tensor.nbytes for tensor in optimizers.make(large, (), settings, torch.float32).state().values())
@@ -65,7 +68,9 @@ def test_its_state_takes_a_quarter():
     assert sizes[0] < 0.26 * sizes[1]
 
 
-def test_a_run_learns_with_it_and_a_stopped_one_goes_on_to_the_same_weights(places, plan, recording, tmp_path):
+def test_a_run_learns_with_it_and_a_stopped_one_goes_on_to_the_same_weights(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     eight = plan(optimizer="adamw8bit", max_steps=12)
     seen = recording()
     quiet = replace(places, folder=tmp_path / "quiet", target=tmp_path / "versions" / "quiet")
@@ -76,7 +81,9 @@ def test_a_run_learns_with_it_and_a_stopped_one_goes_on_to_the_same_weights(plac
     assert run.learn(eight, places, recording()).sha256 == expected.sha256
 
 
-def test_without_torchao_it_is_refused_at_once(places, plan, recording, monkeypatch):
+def test_without_torchao_it_is_refused_at_once(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(run.ImpossiblePlanError, match="pip install torchao"):
         run.learn(plan(optimizer="adamw8bit"), places, recording())

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +19,14 @@ from engine.models import registry
 from engine.training import run
 from engine.training.reporting import inspection
 from engine.training.reporting.reporter import Stopped
+from engine.training.spec import RunPaths
+from tests.engine.training.conftest import MakePlan, Recording
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture
-def learned(places, plan, recording):
+def learned(places: RunPaths, plan: MakePlan, recording: type[Recording]):
     """A short run: its manifest, what was reported, and the lines of its metrics."""
     seen = recording()
     manifest = run.learn(plan(max_steps=4, inspect_every=3), places, seen)
@@ -31,7 +34,7 @@ def learned(places, plan, recording):
     return manifest, seen, lines
 
 
-def test_bits_per_character_do_not_depend_on_the_tokenizer(learned, places):
+def test_bits_per_character_do_not_depend_on_the_tokenizer(learned, places: RunPaths) -> None:
     """Nats of all that is supervised over its characters, as anybody would count them."""
     _, seen, lines = learned
     data, tokenizer = shard.read(places.folder / "data" / "train"), version.load(places.target, CPU).tokenizer
@@ -51,7 +54,7 @@ def test_bits_per_character_do_not_depend_on_the_tokenizer(learned, places):
     )
 
 
-def test_what_is_true_of_the_whole_run_is_said_once(learned):
+def test_what_is_true_of_the_whole_run_is_said_once(learned) -> None:
     manifest, seen, lines = learned
     [constants] = [line for line in lines if "parameters" in line]
     assert (constants["step"], constants["parameters"], constants["device"]) == (0, manifest.parameters, "cpu")
@@ -60,7 +63,9 @@ def test_what_is_true_of_the_whole_run_is_said_once(learned):
     assert 50e6 < seen.figures[-1].memory_bytes < 10e9
 
 
-def test_it_is_said_once_by_a_run_that_began_twice(places, plan, recording):
+def test_it_is_said_once_by_a_run_that_began_twice(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
     """The first time it is left, or killed, before it has taken a step."""
     with pytest.raises(Stopped):
         run.learn(plan(max_steps=1), places, recording(stop_at=0))
@@ -69,7 +74,7 @@ def test_it_is_said_once_by_a_run_that_began_twice(places, plan, recording):
     assert ["parameters" in line for line in lines].count(True) == 1
 
 
-def test_a_closer_look_is_taken_at_the_beginning_now_and_then_and_at_the_end(learned, places):
+def test_a_closer_look_is_taken_at_the_beginning_now_and_then_and_at_the_end(learned, places: RunPaths) -> None:
     _, seen, lines = learned
     assert [step for step, _ in seen.inspections] == [1, 3, 4]
     written = [line for line in lines if "histograms" in line]
@@ -80,7 +85,7 @@ def test_a_closer_look_is_taken_at_the_beginning_now_and_then_and_at_the_end(lea
     assert "What is" in written[0]["examples"][0]["before"]
 
 
-def test_looking_changes_nothing(places, plan, recording, tmp_path):
+def test_looking_changes_nothing(places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path) -> None:
     sums = []
     for name, every in (("never", 0), ("always", 1)):
         its = replace(places, folder=tmp_path / name, target=tmp_path / "versions" / name)
@@ -89,7 +94,7 @@ def test_looking_changes_nothing(places, plan, recording, tmp_path):
 
 
 @pytest.mark.usefixtures("learned")
-def test_examples_are_what_the_model_would_write(places):
+def test_examples_are_what_the_model_would_write(places: RunPaths) -> None:
     """By the published weights, a token at a time: each the likeliest after the true text before it."""
     loaded = version.load(places.target, CPU)
     rows = Rows(shard.read(places.folder / "data" / "validation"), 48)
@@ -114,7 +119,7 @@ DRAWS = torch.Generator().manual_seed(1)
     "values",
     [torch.randn(1000, generator=DRAWS), torch.zeros(7), torch.randn(300, 1000, generator=DRAWS) * 3 - 1],
 )
-def test_a_histogram_is_that_of_numpy(values):
+def test_a_histogram_is_that_of_numpy(values) -> None:
     found = inspection.histogram(values)
     flat = values.flatten().numpy()[:: math.ceil(values.numel() / 65_536)].astype(np.float64)
     counts, _ = np.histogram(flat, inspection.BINS, (found.low, found.high))
@@ -139,7 +144,7 @@ TINY = {"thor": {}, "thor, untied": {"tied": False}, "gpt2": {}, "agiformer": {}
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_operations_are_those_of_the_products(name):
+def test_operations_are_those_of_the_products(name) -> None:
     """Beside attention: two products with the whole row, three times over, in every layer and round."""
     settings = ModelSettings(family=name.partition(",")[0], preset="tiny", layers=2, **TINY[name])
     model, tokens_BT = registry.build(settings, 264, 0), torch.randint(0, 264, (2, 128))

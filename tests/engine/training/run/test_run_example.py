@@ -1,13 +1,16 @@
 """The example in the package's own documentation runs, and runs again."""
 
 import textwrap
+from pathlib import Path
+
+import pytest
 
 import engine.training
 from engine import device
 from engine.manifest import verify
 
 
-def test_it_runs(tmp_path, monkeypatch, capsys):
+def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(device, "physical_cores", lambda: 1)
     text = engine.training.__doc__

@@ -6,6 +6,7 @@ The tolerance is for other processors; within one, losses are equal.
 import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,9 +23,9 @@ def golden():
 
 
 @pytest.mark.parametrize("run", EXPECTED)
-def test_losses_are_what_they_were(golden, run):
+def test_losses_are_what_they_were(golden: ModuleType, run: str) -> None:
     assert golden.losses(run) == pytest.approx(EXPECTED[run], rel=2e-4)
 
 
-def test_every_run_is_expected(golden):
+def test_every_run_is_expected(golden: ModuleType) -> None:
     assert EXPECTED.keys() == golden.RUNS.keys()

@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as name, Checkpoints(Path(name) / "checkpoint
 """
 
 
-def test_the_heap_does_not_grow_with_the_steps():
+def test_the_heap_does_not_grow_with_the_steps() -> None:
     command = [sys.executable, "-c", RUN]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     early, late = map(int, done.stdout.split())

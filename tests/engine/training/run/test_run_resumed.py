@@ -5,20 +5,25 @@ import os
 import random
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from engine.data import snapshot
+from engine.data.samples import Conversation
 from engine.device import ImpossiblePlacementError
 from engine.manifest import verify
 from engine.training import run
 from engine.training.reporting.reporter import Stopped
 from engine.training.spec import RunPaths
+from tests.engine.training.conftest import Attempts, MakePlan, Recording
 
 
 @pytest.fixture(scope="module")
-def undisturbed(attempt, plan, conversations, tmp_path_factory):
+def undisturbed(
+    attempt: Attempts, plan: MakePlan, conversations: list[Conversation], tmp_path_factory: pytest.TempPathFactory
+):
     """The sum of the weights that the run should end with."""
     home = tmp_path_factory.mktemp("quiet")
     examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
@@ -27,12 +32,12 @@ def undisturbed(attempt, plan, conversations, tmp_path_factory):
     return verify(home / "version").sha256
 
 
-def test_two_undisturbed_runs_are_equal(attempt, places, plan, undisturbed):
+def test_two_undisturbed_runs_are_equal(attempt: Attempts, places: RunPaths, plan: MakePlan, undisturbed: str) -> None:
     assert attempt(plan(), places) == 0
     assert verify(places.target).sha256 == undisturbed
 
 
-def test_killed_at_random_moments(attempt, places, plan, undisturbed):
+def test_killed_at_random_moments(attempt: Attempts, places: RunPaths, plan: MakePlan, undisturbed: str) -> None:
     """Later and later, so that there are kills on a fast machine and an end on a slow one."""
     moments, kills = random.Random(3), 0
     while (status := attempt(plan(), places, kill_after=moments.uniform(0.5, 1.0) * 0.1 * 1.25**kills)) != 0:
@@ -42,7 +47,9 @@ def test_killed_at_random_moments(attempt, places, plan, undisturbed):
     assert verify(places.target).sha256 == undisturbed
 
 
-def test_two_threads_add_up_alike_each_time(attempt, places, plan, tmp_path):
+def test_two_threads_add_up_alike_each_time(
+    attempt: Attempts, places: RunPaths, plan: MakePlan, tmp_path: Path
+) -> None:
     settings = {"threads": 2, "max_steps": 8}
     elsewhere = replace(places, folder=tmp_path / "quiet", target=tmp_path / "quiet-version")
     assert attempt(plan(**settings), elsewhere) == 0
@@ -51,7 +58,9 @@ def test_two_threads_add_up_alike_each_time(attempt, places, plan, tmp_path):
     assert verify(places.target).sha256 == verify(elsewhere.target).sha256
 
 
-def test_killed_at_every_kind_of_moment_of_a_write(attempt, places, plan, undisturbed):
+def test_killed_at_every_kind_of_moment_of_a_write(
+    attempt: Attempts, places: RunPaths, plan: MakePlan, undisturbed: str
+) -> None:
     """Before each fsync, rename and removal in turn: in the first files, in checkpoints, in the publication."""
     for operation in (1, 2, 3, 5, 8, 11, 9, 7, 13, 6, 17, 10, 4, 12):
         status = attempt(plan(), places, kill_at=operation)
@@ -66,7 +75,7 @@ def test_killed_at_every_kind_of_moment_of_a_write(attempt, places, plan, undist
     assert not list(places.target.parent.glob(".tmp-*"))
 
 
-def test_killed_while_publishing(attempt, places, plan, undisturbed):
+def test_killed_while_publishing(attempt: Attempts, places: RunPaths, plan: MakePlan, undisturbed: str) -> None:
     assert attempt(plan(), places) == 0
     shutil.rmtree(places.target)
     for operation in range(1, 8):  # four files, their folder, the rename; then the folder above
@@ -78,7 +87,9 @@ def test_killed_while_publishing(attempt, places, plan, undisturbed):
     assert verify(places.target).sha256 == undisturbed
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(attempt, places, plan, undisturbed, recording):
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    attempt: Attempts, places: RunPaths, plan: MakePlan, undisturbed: str, recording: type[Recording]
+) -> None:
     with pytest.raises(Stopped):
         run.learn(plan(), places, recording(stop_at=9))
     steps = sorted(int(folder.name) for folder in (places.folder / "checkpoints").iterdir())
@@ -97,7 +108,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(attempt, places, plan,
     assert verify(places.target).sha256 == undisturbed
 
 
-def test_a_resumed_run_keeps_what_it_began_with(attempt, places, plan, undisturbed, recording):
+def test_a_resumed_run_keeps_what_it_began_with(
+    attempt: Attempts, places: RunPaths, plan: MakePlan, undisturbed: str, recording: type[Recording]
+) -> None:
     """Settings that changed in between are of no account, and metrics hold each step once."""
     with pytest.raises(Stopped):
         run.learn(plan(), places, recording(stop_at=6))
@@ -111,7 +124,9 @@ def test_a_resumed_run_keeps_what_it_began_with(attempt, places, plan, undisturb
     assert validated == [*range(0, trained[-1], 3), trained[-1]]
 
 
-def test_checkpoints_may_lie_elsewhere_and_another_run_does_not_take_them(places, plan, recording, tmp_path):
+def test_checkpoints_may_lie_elsewhere_and_another_run_does_not_take_them(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     elsewhere = {"checkpoint_folder": str(tmp_path / "large-disk"), "max_steps": 8}
     with pytest.raises(Stopped):
         run.learn(plan(**elsewhere), places, recording(stop_at=5))
@@ -127,14 +142,14 @@ def test_checkpoints_may_lie_elsewhere_and_another_run_does_not_take_them(places
     assert run.learn(plan(max_steps=8), at_home, recording()).sha256 == first.sha256
 
 
-def test_a_finished_run_is_found_done(places, plan, recording):
+def test_a_finished_run_is_found_done(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     first = run.learn(plan(), places, recording())
     again = recording()
     assert run.learn(plan(), places, again) == first
     assert again.began == []
 
 
-def test_another_plan_starts_anew(places, plan, recording):
+def test_another_plan_starts_anew(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     with pytest.raises(Stopped):
         run.learn(plan(), places, recording(stop_at=5))
     fresh = recording(stop_at=1)
@@ -143,7 +158,9 @@ def test_another_plan_starts_anew(places, plan, recording):
     assert fresh.began[0][0] == 0
 
 
-def test_a_run_that_began_on_a_gpu_says_that_there_is_none_any_more(places, plan, recording, monkeypatch):
+def test_a_run_that_began_on_a_gpu_says_that_there_is_none_any_more(
+    places: RunPaths, plan: MakePlan, recording: type[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(Stopped):
         run.learn(plan(), places, recording(stop_at=2))
     file = places.folder / run.RECORD
@@ -154,7 +171,9 @@ def test_a_run_that_began_on_a_gpu_says_that_there_is_none_any_more(places, plan
 
 
 @pytest.mark.parametrize(("name", "size"), [("ids.i32", 13), ("supervised.u8", 0), ("starts.i64", None)])
-def test_tokenised_data_that_was_cut_short_is_made_anew(name, size, places, plan, recording, tmp_path):
+def test_tokenised_data_that_was_cut_short_is_made_anew(
+    name: str, size: int | None, places: RunPaths, plan: MakePlan, recording: type[Recording], tmp_path: Path
+) -> None:
     whole = replace(places, folder=tmp_path / "whole", target=tmp_path / "whole-version")
     expected = run.learn(plan(max_steps=4), whole, recording())
     with pytest.raises(Stopped):

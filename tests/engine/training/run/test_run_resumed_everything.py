@@ -17,11 +17,13 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.data import shard, snapshot
 from engine.data.batches import Rows
+from engine.data.samples import Conversation
 from engine.manifest import verify
 from engine.training import run
 from engine.training.loop import total_steps
 from engine.training.reporting.reporter import Stopped
 from engine.training.spec import RunPaths, RunSpec
+from tests.engine.training.conftest import Attempts, MakePlan, Recording
 
 EVERYTHING = {
     "optimizer": "muon",
@@ -63,7 +65,13 @@ class Story:
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def story(request, attempt, plan, conversations, tmp_path_factory):
+def story(
+    request: pytest.FixtureRequest,
+    attempt: Attempts,
+    plan: MakePlan,
+    conversations: list[Conversation],
+    tmp_path_factory: pytest.TempPathFactory,
+):
     """A base version, a snapshot with replay, and the run that nobody disturbs."""
     family, home = request.param, tmp_path_factory.mktemp(request.param)
     its_own = {
@@ -147,7 +155,7 @@ def kill_until_done(attempt, story: Story, places: RunPaths, draw: random.Random
     return kills
 
 
-def test_the_run_has_everything(story):
+def test_the_run_has_everything(story: Story) -> None:
     """What the others rely on: it stopped early, after validations that were and were not the best."""
     metrics = verify(story.quiet.target).metrics
     rows = Rows(shard.read(story.quiet.folder / "data" / "train"), story.plan.training.sequence_length)
@@ -155,7 +163,7 @@ def test_the_run_has_everything(story):
     assert any(line.get("kl") for line in lines(story.quiet))
 
 
-def test_stopped_before_every_step(story, recording):
+def test_stopped_before_every_step(story: Story, recording: type[Recording]) -> None:
     """In this process: each attempt takes one step, so every step is the first after a resume once."""
     places, stop = story.elsewhere("stopped"), 0
     while not places.target.exists():
@@ -168,7 +176,7 @@ def test_stopped_before_every_step(story, recording):
     check_equal(story, places)
 
 
-def test_killed_at_drawn_moments(attempt, story):
+def test_killed_at_drawn_moments(attempt: Attempts, story: Story) -> None:
     places = story.elsewhere("killed")
     assert kill_until_done(attempt, story, places, random.Random(f"{story.plan.model.family} 5"), damages=0.0) >= 2
     check_equal(story, places)
@@ -176,7 +184,7 @@ def test_killed_at_drawn_moments(attempt, story):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(25))
-def test_killed_and_damaged_at_many_drawn_moments(attempt, story, seed):
+def test_killed_and_damaged_at_many_drawn_moments(attempt: Attempts, story: Story, seed: int) -> None:
     places = story.elsewhere(f"soak-{seed}")
     kill_until_done(attempt, story, places, random.Random(seed), damages=0.3)
     check_equal(story, places)
