@@ -38,6 +38,8 @@ class Family:
             again as a whole. None: it has none.
         embeddings: names of weights whose rows are looked up or scored by id.
         heads: those that give the scores over the vocabulary; the first that a model has is its head.
+        kernel: ``module:name`` of how the kernel computes it (`engine.inference.native.kernel_family`). None: torch
+            computes it.
         reads_bytes: its tokens must be bytes.
         has_lstm: it computes an LSTM, which not every processor trains in bf16.
     """
@@ -48,6 +50,7 @@ class Family:
     blocks: str | None
     embeddings: frozenset[str]
     heads: tuple[str, ...]
+    kernel: str | None = None
     reads_bytes: bool = False
     has_lstm: bool = False
 

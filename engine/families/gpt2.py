@@ -39,4 +39,5 @@ GPT2 = Family(
     blocks=r"transformer\.h\.\d+",
     embeddings=frozenset({"transformer.wte.weight", "transformer.wpe.weight"}),
     heads=("transformer.wte.weight",),
+    kernel="engine.inference.native.gpt2:GPT2",
 )

@@ -70,4 +70,5 @@ THOR = Family(
     blocks=r"model\.layers\.\d+",
     embeddings=frozenset({"model.embed_tokens.weight", "lm_head.weight"}),
     heads=("lm_head.weight", "model.embed_tokens.weight"),
+    kernel="engine.inference.native.thor:THOR",
 )

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.inference.native import families
-from engine.inference.native.families import Computed
-from engine.inference.native.program import Buffer
+from engine.inference.native import kernel_family
+from engine.inference.native.packing import Packed
+from engine.inference.native.program import Buffer, Program
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, LanguageModel, check_context
 from engine.native import library
@@ -28,15 +28,16 @@ is missed by who sends the answers."""
 
 def make(model: LanguageModel, device: torch.device, quantization: Quantization) -> "NativeDecoder | None":
     """A decoder with the weights of ``model``; None where there is no kernel, or it does not know such a model."""
-    kernel, known = library.kernel(), families.computed(model)
-    if kernel is None or known is None or device.type != "cpu":
+    kernel, family = library.kernel(), kernel_family.of(model.family)
+    if kernel is None or family is None or device.type != "cpu":
         return None
-    return NativeDecoder(known, quantization, kernel)
+    written = family.write(model, quantization)
+    return None if written is None else NativeDecoder(model, *written, kernel)
 
 
 def serves(settings: ModelSettings) -> bool:
     """Whether `make` would give a decoder for such a model on a CPU, in bf16 or float32."""
-    return library.kernel() is not None and families.computes(settings)
+    return library.kernel() is not None and kernel_family.computes(settings)
 
 
 class NativeDecoder:
@@ -45,7 +46,7 @@ class NativeDecoder:
     Used by one thread at a time. The model it is made of is not needed afterwards.
     """
 
-    def __init__(self, model: Computed, quantization: Quantization, kernel: Kernel) -> None:
+    def __init__(self, model: LanguageModel, program: Program, head: Packed, kernel: Kernel) -> None:
         self.vocabulary = model.vocabulary
         self.context = model.context
         self._kernel = kernel
@@ -53,7 +54,7 @@ class NativeDecoder:
         self._cache_address = 0
         self._scratch = torch.empty(0, dtype=torch.uint8)
         self._cache_like = next(model.parameters()).new_empty(0)
-        self._program, head = families.write(model, quantization)
+        self._program = program
         self._width = self._program.steps[-1].target.width
         self._body = library.array([step.operation for step in self._program.steps])
         self._attends = [operation for operation in self._body if operation.kind == library.ATTEND]

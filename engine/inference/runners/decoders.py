@@ -7,11 +7,9 @@ import torch
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
-from engine.inference.native import decoder, families
+from engine.inference.native import decoder, kernel_family
 from engine.models import registry
 from engine.models.base import Decoder, LanguageModel
-from engine.models.gpt2 import Gpt2
-from engine.models.thor import Thor
 
 _logger = logging.getLogger(__name__)
 
@@ -44,7 +42,8 @@ def round_weights(model: LanguageModel, quantization: Quantization) -> bool:
     False: versions of its family, or on its device, are never quantized.
     """
     on_cpu = next(model.parameters()).device.type == "cpu"
-    if quantization == "none" or not on_cpu or not isinstance(model, Gpt2 | Thor):
+    family = kernel_family.of(model.family)
+    if quantization == "none" or not on_cpu or family is None:
         return False
-    families.round_weights(model, quantization)
+    kernel_family.round_weights(model, family, quantization)
     return True

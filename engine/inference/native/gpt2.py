@@ -1,0 +1,57 @@
+"""How the kernel computes ``gpt2``."""
+
+from engine.config.inference import Quantization
+from engine.families.family import ModelShape
+from engine.families.gpt2 import Gpt2Shape
+from engine.inference.native.kernel_family import KernelFamily, LayerWeights, fits
+from engine.inference.native.packing import Packed
+from engine.inference.native.program import Buffer, Program
+from engine.models.base import LanguageModel
+from engine.models.gpt2 import WIDENING, Gpt2
+from engine.native import library
+
+
+def _head_width(shape: ModelShape) -> int:
+    if not isinstance(shape, Gpt2Shape):
+        raise TypeError(f"the shape of a gpt2 is expected, not a {type(shape).__name__}")
+    return shape.hidden // shape.heads
+
+
+def _write(model: LanguageModel, quantization: Quantization) -> tuple[Program, Packed] | None:
+    if not isinstance(model, Gpt2):
+        raise TypeError(f"a gpt2 is expected, not a {type(model).__name__}")
+    width, dtype = _head_width(model.shape), model.transformer.wte.weight.dtype
+    if not fits(width, dtype):
+        return None
+    program = Program(quantization, dtype, model.shape.heads, width)
+    return program, _write_operations(program, model)
+
+
+def _write_operations(program: Program, model: Gpt2) -> Packed:
+    """The operations of the family; the packed embedding, which is the head too."""
+    shape, weights = model.shape, dict(model.named_parameters())
+    epsilon, inside = shape.norm_epsilon, WIDENING * shape.hidden
+    table = program.pack(weights["transformer.wte.weight"], None)
+    x, normed, mixed = Buffer(shape.hidden), Buffer(shape.hidden), Buffer(shape.hidden)
+    wide, inner = Buffer(3 * shape.hidden), Buffer(inside)
+    program.embed(table, x, weights["transformer.wpe.weight"])
+    for number in range(shape.layers):
+        layer = LayerWeights(weights, f"transformer.h.{number}.")
+        program.norm(x, normed, layer["ln_1.weight"], layer["ln_1.bias"], epsilon)
+        program.product(normed, wide, layer["attn.c_attn.weight"].t(), layer["attn.c_attn.bias"])
+        program.attend(wide, mixed, shape.heads, shape.heads)
+        program.product(mixed, x, layer["attn.c_proj.weight"].t(), layer["attn.c_proj.bias"], library.ADD)
+        program.norm(x, normed, layer["ln_2.weight"], layer["ln_2.bias"], epsilon)
+        program.product(normed, inner, layer["mlp.c_fc.weight"].t(), layer["mlp.c_fc.bias"], library.GELU)
+        program.product(inner, x, layer["mlp.c_proj.weight"].t(), layer["mlp.c_proj.bias"], library.ADD)
+    last = weights["transformer.ln_f.weight"], weights["transformer.ln_f.bias"]
+    program.norm(x, Buffer(shape.hidden), *last, epsilon)
+    return table
+
+
+GPT2 = KernelFamily(
+    _head_width,
+    _write,
+    lies_across=lambda name: name.startswith("transformer.h."),
+    looked_up=frozenset({"transformer.wpe.weight"}),
+)

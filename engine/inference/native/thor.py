@@ -1,0 +1,65 @@
+"""How the kernel computes ``thor``."""
+
+import torch
+
+from engine.config.inference import Quantization
+from engine.families.family import ModelShape
+from engine.families.thor import ThorShape
+from engine.inference.native.kernel_family import KernelFamily, LayerWeights, fits
+from engine.inference.native.packing import Packed
+from engine.inference.native.program import Buffer, Program
+from engine.inference.native.rotations import Rotations
+from engine.models.base import LanguageModel
+from engine.models.thor import Thor
+from engine.native import library
+
+
+def _head_width(shape: ModelShape) -> int:
+    if not isinstance(shape, ThorShape):
+        raise TypeError(f"the shape of a thor is expected, not a {type(shape).__name__}")
+    return shape.width
+
+
+def _write(model: LanguageModel, quantization: Quantization) -> tuple[Program, Packed] | None:
+    if not isinstance(model, Thor):
+        raise TypeError(f"a thor is expected, not a {type(model).__name__}")
+    dtype = model.model.embed_tokens.weight.dtype
+    if not fits(model.shape.width, dtype):
+        return None
+    program = Program(quantization, dtype, model.shape.kv_heads, model.shape.width)
+    return program, _write_operations(program, model)
+
+
+def _write_operations(program: Program, model: Thor) -> Packed:
+    """The operations of the family; the packed head."""
+    shape, weights = model.shape, dict(model.named_parameters())
+    epsilon = shape.norm_epsilon
+    table = program.pack(weights["model.embed_tokens.weight"], None)
+    x, normed, mixed = Buffer(shape.hidden), Buffer(shape.hidden), Buffer(shape.heads * shape.width)
+    wide = Buffer((shape.heads + 2 * shape.kv_heads) * shape.width)
+    both, inner = Buffer(2 * shape.feed_forward), Buffer(shape.feed_forward)
+    program.rotations = Rotations(model)
+    turn = program.rotations.cosines.memory, program.rotations.sines.memory
+    program.embed(table, x, None)
+    for number in range(shape.layers):
+        layer = LayerWeights(weights, f"model.layers.{number}.")
+        program.norm(x, normed, layer["input_layernorm.weight"], None, epsilon)
+        parts = [f"self_attn.{part}_proj" for part in "qkv"]
+        weight = torch.cat([layer[f"{part}.weight"] for part in parts])
+        bias = torch.cat([layer[f"{part}.bias"] for part in parts]) if shape.qkv_bias else None
+        program.product(normed, wide, weight, bias)
+        norms = None
+        if shape.qk_norm:
+            norms = program.keep(layer["self_attn.q_norm.weight"]), program.keep(layer["self_attn.k_norm.weight"])
+        program.attend(wide, mixed, shape.heads, shape.kv_heads, shape.window, turn, norms, epsilon)
+        program.product(mixed, x, layer["self_attn.o_proj.weight"], None, library.ADD)
+        program.norm(x, normed, layer["post_attention_layernorm.weight"], None, epsilon)
+        gate_up = torch.cat((layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]))
+        program.product(normed, both, gate_up, None)
+        program.gate(both, inner)
+        program.product(inner, x, layer["mlp.down_proj.weight"], None, library.ADD)
+    program.norm(x, Buffer(shape.hidden), weights["model.norm.weight"], None, epsilon)
+    return table if shape.tied else program.pack(weights["lm_head.weight"], None)
+
+
+THOR = KernelFamily(_head_width, _write, lies_across=lambda _: False)
