@@ -44,7 +44,7 @@ def _hf(folder: Path) -> str:
     if (folder / ADAPTER).exists():
         base = _read(folder / ADAPTER).get("base_model_name_or_path")
         return (
-            f"{folder} is a LoRA adapter, the difference to {base or 'another model'} and no model by itself: merge it "
+            f"{folder} is a LoRA adapter, the difference to {base or 'another model'}, not a whole model: merge it "
             "with peft (merge_and_unload, then save_pretrained) and import what comes out"
         )
     if not config.exists():

@@ -114,7 +114,7 @@ class Commands:
     def __init__(self, arguments: Sequence[str]) -> None:
         self.parser = Parser(
             prog="thorctl",
-            description="Steer thord, the service that keeps a language model learning.",
+            description="Control thord, the service that keeps a language model learning.",
             epilog=_EPILOG,
             formatter_class=Help,
         )

@@ -54,7 +54,7 @@ def unit_text(*, user: bool, socket_activation: bool = False, keys: str | None =
     command = thord_command()
     if len(command) != 1:
         raise errors.ThordError(
-            f"there is no command 'thord' beside {command[0]}, which a unit could run; install thord with pip first"
+            f"there is no command 'thord' beside {command[0]} for a unit to run; install thord with pip first"
         )
     text = share("systemd/user/thord.service" if user else "systemd/thord.service").read_text(encoding="utf-8")
     home = os.environ.get("XDG_STATE_HOME")

@@ -120,7 +120,7 @@ class Channel:
         except OSError:
             pass  # as good as end of file
         except BadMessageError as error:  # another release of thord was installed while this one runs
-            _logger.error("the supervisor said what this worker does not understand", error=str(error))  # noqa: TRY400
+            _logger.error("the supervisor sent a line that is not a message", error=str(error))  # noqa: TRY400
         self._end()
 
     def _enter_stop(self, command: Stop) -> None:

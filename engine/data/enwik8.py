@@ -42,7 +42,7 @@ def fetch(address: str, folder: Path, sha256: str, advance: Callable[[], None] =
     if target.exists():
         return target
     if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise FetchError(f"to learn from {NAME}, set data.enwik8_address to where it is to be had, by http or https")
+        raise FetchError(f"to learn from {NAME}, set data.enwik8_address to its http or https URL")
     part, draft = folder / f".tmp-{NAME}.part", folder / f".tmp-{NAME}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,18 +51,20 @@ def fetch(address: str, folder: Path, sha256: str, advance: Callable[[], None] =
         if found != sha256:
             part.unlink()
             raise FetchError(
-                f"what {address} gave has sha256 {found}, not {sha256} (data.enwik8_sha256): it is removed"
+                f"the file from {address} has sha256 {found}, not {sha256} (data.enwik8_sha256); it was removed"
             )
         draft.rename(target)
         part.unlink(missing_ok=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             part.unlink(missing_ok=True)
-            raise FetchError(f"{folder}: {error.strerror}; {NAME} needs 140 MB, what came of it is removed") from error
+            raise FetchError(
+                f"{folder}: {error.strerror}; {NAME} needs 140 MB; the partial file was removed"
+            ) from error
         raise FetchError(f"{NAME} from {address}: {_reason(error)}") from error
     except zipfile.BadZipFile as error:
         part.unlink(missing_ok=True)
-        raise FetchError(f"what {address} gave is a damaged zip file ({error}): it is removed") from error
+        raise FetchError(f"the file from {address} is a damaged zip file ({error}); it was removed") from error
     finally:
         draft.unlink(missing_ok=True)
     return target
@@ -79,7 +81,9 @@ def _download(address: str, part: Path, advance: Callable[[], None]) -> None:
     while not _is_whole_after(address, part, before := _size(part), advance):
         tries = 0 if _size(part) > before else tries + 1
         if tries == _TRIES:
-            raise FetchError(f"{address}: the connection ends too early; what came is kept, the next attempt goes on")
+            raise FetchError(
+                f"{address}: the connection ended too early; the partial download is kept for the next attempt"
+            )
 
 
 def _is_whole_after(address: str, part: Path, have: int, advance: Callable[[], None]) -> bool:

@@ -53,7 +53,7 @@ def write_parts(folders: Sequence[Path], documents: Iterable[tuple[Encoded, int]
         return [read(folder) for folder in folders]
     except ArtifactError as error:
         if any(folder.exists() for folder in folders):
-            _logger.warning("tokenised data is damaged and made anew: %s", error)
+            _logger.warning("tokenised data is damaged and is made again: %s", error)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
     with contextlib.ExitStack() as opened:

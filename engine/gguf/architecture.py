@@ -49,7 +49,7 @@ def read(file: GgufFile) -> ModelSettings:
     known = file.metadata
     kind = known.text("general.type", "model")
     if kind == "adapter":
-        raise ForeignModelError(f"{file.path} is a LoRA adapter and no model: merge it into its model first")
+        raise ForeignModelError(f"{file.path} is a LoRA adapter, not a whole model: merge it into its model first")
     if kind != "model":
         raise ForeignModelError(f"{file.path} is not a language model: its general.type is '{kind}'")
     parts = known.integer("split.count", 1)

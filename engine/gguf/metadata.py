@@ -109,4 +109,4 @@ class Metadata:
         return value
 
     def _odd(self, key: str) -> ForeignModelError:
-        return ForeignModelError(f"{self.path}: {key} is of a kind that is not expected there")
+        return ForeignModelError(f"{self.path}: {key} has an unexpected type")

@@ -165,7 +165,9 @@ class Engine:
             self._fail(iteration, error)
             if device.is_lost(model.device):
                 self._deliver()
-                raise DeviceLostError(f"{model.device} computes nothing any more in this process") from error
+                raise DeviceLostError(
+                    f"{model.device} has failed, and this process can no longer compute on it"
+                ) from error
 
     def _fail(self, iteration: Iteration, error: Exception) -> None:
         count = len(iteration.sequences)

@@ -139,7 +139,7 @@ def read(
     try:
         return make(source, table_of(sorted(known, key=known.__getitem__)))
     except KeyError as error:
-        raise ArtifactError(f"{file}: {error} stands for no byte") from error
+        raise ArtifactError(f"{file}: {error} does not stand for a byte") from error
 
 
 def read_source(folder: Path) -> str:

@@ -36,7 +36,7 @@ def check_smaller_helps(error: RuntimeError | MemoryError, rows: int, settings: 
             "" if settings.activation_checkpointing == "full" else ', or set training.activation_checkpointing = "full"'
         )
         raise OutOfMemoryError(
-            f"memory does not suffice for one row of {settings.sequence_length} tokens: "
+            f"there is not enough memory for one row of {settings.sequence_length} tokens: "
             f"lower training.sequence_length{advice} ({error})"
         ) from error
 

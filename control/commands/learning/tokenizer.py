@@ -38,16 +38,16 @@ def add(commands: Commands) -> None:
         thorctl tokenizer show
         thorctl tokenizer show ./words --json
         """,
-        "Without being asked, thord trains one on the first data it learns from. To have it use one of these instead, "
+        "By default thord trains one on the first data it learns from. To have it use one of these instead, "
         "name its folder in tokenizer.folder before the first training. 'show' without a folder shows the one in "
         "service.",
     )
     tokenizer.add_argument("action", choices=("train", "show"))
     tokenizer.add_argument("files", nargs="*", metavar="FILE", help="files or folders to learn from; the one to show")
     tokenizer.add_argument("--out", metavar="DIR", help="where to put it: a folder that does not exist yet")
-    tokenizer.add_argument("--kind", choices=KINDS, help="bpe, where nothing is said")
+    tokenizer.add_argument("--kind", choices=KINDS, help="bpe unless given")
     tokenizer.add_argument("--vocabulary", type=positive, metavar="N", help="its size")
-    tokenizer.add_argument("--sample-megabytes", type=positive, metavar="N", help="read at most so much text")
+    tokenizer.add_argument("--sample-megabytes", type=positive, metavar="N", help="read at most this much text")
 
 
 def _tokenizer(options: TokenizerOptions) -> int:

@@ -39,8 +39,9 @@ def add(commands: Commands) -> None:
         thorctl bench --tokens 128 --rounds 5
         thorctl bench --json | jq '.rows[0].tokens_per_second'
         """,
-        "One, four and sixteen clients stream greedy answers at once. One client cannot be faster than the machine "
-        "reads all weights once a token; the last line says how close it comes. Other users slow it down.",
+        "One, four and sixteen clients stream greedy answers at once. For each token, the machine reads all "
+        "weights, which limits how fast one client can be; the last line says how close it comes. Other users slow it "
+        "down.",
     )
     bench.add_argument("--tokens", type=positive, default=64, metavar="N", help="length of an answer (64)")
     bench.add_argument("--rounds", type=positive, default=3, metavar="N", help="report the median of N rounds (3)")

@@ -44,7 +44,7 @@ def _config(options: ConfigOptions) -> int:
             for warning in resolved.get("warnings", ()):
                 output.say_error(f"warning: {output.clean(warning)}")
             for warning in warnings:
-                output.say_error(f"warning: {output.clean(warning)}; it is watched once it is there")
+                output.say_error(f"warning: {output.clean(warning)}; thord watches it as soon as it exists")
         return exit_status.DONE
     try:
         found = thord.configuration()

@@ -47,7 +47,7 @@ def _install(options: InstallOptions) -> int:
     from control.setup import unit_installation
 
     if options.home or options.socket:
-        raise errors.UsageError("a unit runs thord in its usual places; leave --home and --socket away")
+        raise errors.UsageError("a unit runs thord in its usual places; leave out --home and --socket")
     steps = []
     wanted = unit_installation.steps(
         user=options.user,

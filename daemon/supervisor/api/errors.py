@@ -62,7 +62,7 @@ def answer(request: Request, error: Exception) -> Response:
         headers.update(error.headers or {})
     else:
         status, code = ANSWERS.get(type(error), (500, "internal"))
-        message = str(error) if type(error) in ANSWERS else "thord met an error of its own; its log tells more"
+        message = str(error) if type(error) in ANSWERS else "internal error; see the log: thorctl logs"
     if isinstance(error, CycleUnderWayError):
         more["cycle"] = error.cycle
     if status >= 500:

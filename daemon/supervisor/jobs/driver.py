@@ -93,7 +93,7 @@ class Driver(Generic[J, _Request]):
     def _failed(self, error: BaseException) -> None:
         kinds = f"{self._steps.kind}s"
         _logger.error(f"the driver of {kinds} failed", exc_info=error)
-        self._degradations.begin(kinds, f"an error of thord's own stops {kinds} until it is restarted: {error!r}")
+        self._degradations.begin(kinds, f"an internal error stops {kinds} until thord is restarted: {error!r}")
 
     async def _resume(self, job: J) -> None:
         if job.has_begun:

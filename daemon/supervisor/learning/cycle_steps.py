@@ -252,12 +252,12 @@ def _too_little(found: Collected, asked: Collect, to_judge: int) -> str | None:
         return f"{found.conversations} new conversations, {asked.minimum} are needed (data.min_conversations)"
     if found.held_out < to_judge and asked.files:
         return (
-            f"{found.held_out} pieces of the files are held out to judge by, {to_judge} are needed "
+            f"{found.held_out} pieces of the files are held out for evaluation, {to_judge} are needed "
             "(gate.min_conversations): give more, or judge on the end of each file (--split) or on others (--val-data)"
         )
     if found.held_out < to_judge:
         return (
-            f"{found.held_out} conversations are held out to judge by, {to_judge} are needed (gate.min_conversations); "
-            f"that takes about {4 * to_judge} conversations in all"
+            f"{found.held_out} conversations are held out for evaluation, {to_judge} are needed "
+            f"(gate.min_conversations); that takes about {4 * to_judge} conversations in all"
         )
     return None

@@ -186,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
             if refusal := self._channel.introduce(self, message):
                 self._refuse(refusal)
         else:
-            self._refuse("hello comes first, and once")
+            self._refuse("a hello must come first, and only once")
 
     def _settle_in(self) -> None:
         self._channel.dismiss(self)

@@ -101,7 +101,7 @@ class Evaluator:
         if cycle is None:
             raise ArtifactError(
                 f"version {version_name(command.version)} was imported, so no cycle held anything out for it: "
-                "judge it on files"
+                "evaluate it on files of your own"
             )
         data = self._paths.snapshot(cycle)
         manifest = snapshot.read_manifest(data)

@@ -175,7 +175,7 @@ def _read_all(
         problem = (
             "it holds nothing to learn"
             if part is _WHOLE
-            else f"{part.words} of it hold nothing whole; it is too short to be split"
+            else f"{part.words} of it hold no whole conversation or text; it is too short to be split"
         )
         for item in _items(path, limits, part, reading):
             advance()

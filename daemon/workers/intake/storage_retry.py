@@ -52,7 +52,7 @@ class StorageRetry:
 def log_full_disk(error: Exception, again_in_seconds: float) -> None:
     """Say what is wrong with the disk, and that it does no harm."""
     _logger.error(
-        "nothing can be written: free space or make the disk writable; what is unread stays so, nothing is lost",
+        "nothing can be written: free space or make the disk writable; unread files wait, and nothing is lost",
         reason=str(error),
         again_in_seconds=again_in_seconds,
     )

@@ -29,7 +29,7 @@ class Metrics:
         self.first_token_seconds = self._histogram("first_token_seconds", "From submission to the first text")
         self.between_tokens_seconds = self._histogram("between_tokens_seconds", "Between pieces of one answer")
         self.load_seconds = self._histogram("load_seconds", "To load and warm a version")
-        self.pause_seconds = self._histogram("swap_pause_seconds", "In which requests waited for a swap in place")
+        self.pause_seconds = self._histogram("swap_pause_seconds", "Time that requests waited for a swap in place")
         self.serving = self._gauge("serving_version", "The version that new requests go to; 0: none")
         self.degraded = self._gauge("service_degraded", "1: thord is degraded, and /readyz says why")
         self.cache_rows = self._gauge("cache_rows", "Sequences that the version in service has room for at once")

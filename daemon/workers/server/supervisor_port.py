@@ -63,7 +63,7 @@ class ControlSocket:
             return await asyncio.wait_for(asyncio.shield(asked), self._seconds)
         except (ThordError, TimeoutError) as error:
             _logger.warning("the supervisor did not answer", reason=str(error) or f"no answer in {self._seconds:g} s")
-            message = "the part of thord that knows this is away or busy, and may be back in a moment; answers go on"
+            message = "thord is busy or restarting and cannot tell now; try again in a moment"
             raise ApiError(503, "supervisor_away", message, retry_after=2) from None
 
     def _note_end(self, asked: "asyncio.Future[T]") -> None:

@@ -174,10 +174,10 @@ class Swapper:
             if not self._slots.holds(version):
                 self._load_alone(version)
             self._slots.commit(version)
-            _logger.warning("answers go on from the version before", version=version)
+            _logger.warning("the previous version goes on answering", version=version)
         except (UnfitVersionError, NotNowError) as error:
             self._on_unready(f"version {version_name(version)} cannot be loaded again: {error}")
-            _logger.critical("the version before cannot be loaded again", version=version, reason=str(error))
+            _logger.critical("the previous version cannot be loaded again", version=version, reason=str(error))
             self._slots.give_up()
 
     def _load_alone(self, version: int) -> None:

@@ -107,7 +107,7 @@ class Ranks:
                 try:
                     self._take(stream, decode_from_worker(line))
                 except BadMessageError as error:
-                    _logger.error("a rank said what is not understood", error=str(error))  # noqa: TRY400
+                    _logger.error("a rank sent a line that is not a message", error=str(error))  # noqa: TRY400
 
     def _take(self, stream: socket.socket, message: FromWorker) -> None:
         match message:

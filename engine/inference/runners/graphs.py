@@ -130,7 +130,7 @@ def make(model: Decoder, cache: Cache, rows: int, capture: Capture, capture_anew
                 )
                 found[count, length] = checked(capture, inputs_3B, length)
     except Exception as error:  # whatever it is: the plain path needs none of this
-        _logger.warning("no CUDA graphs for this version, answers are computed plainly: %s", error)
+        _logger.warning("no CUDA graphs for this version, it answers without them: %s", error)
         return StepGraphs()
     finally:
         cache.truncate(0, 0)

@@ -303,8 +303,8 @@ class Scheduler:
 
 def _no_memory(model: ServedModel, end: int) -> str:
     return (
-        f"prompt and answer may come to {end} tokens, for which memory of {model.rows.bytes_for(end) >> 20} MiB is "
-        "not free now: ask for a shorter answer (max_tokens), or come back later"
+        f"prompt and answer may take {end} tokens, which need {model.rows.bytes_for(end) >> 20} MiB of memory that is "
+        "not free now: ask for a shorter answer (max_tokens), or try again later"
     )
 
 

@@ -109,8 +109,11 @@ class ConversationLog:
                 "SELECT whole, due_at IS NOT NULL FROM answers WHERE id = ? AND owner = ?", (name, owner)
             ).fetchone()
             if row is None:
-                message = f"no answer {name!r} is kept: they are for {KEPT_SECONDS / 86400:.0f} days, and only while "
-                raise ApiError(404, "answer_not_found", message + "conversation_log.enabled is set", param="id")
+                message = (
+                    f"there is no answer {name!r}: answers are kept for {KEPT_SECONDS / 86400:.0f} days, and only "
+                    "while conversation_log.enabled is set"
+                )
+                raise ApiError(404, "answer_not_found", message, param="id")
             whole, waits = row
             learned = not refused and (corrected is not None or (rating != "down" and bool(whole)))
             due = time.time() if learned and (waits or corrected is not None) else None

@@ -65,7 +65,7 @@ class Redaction:
             UnredactedError: a hook failed, or they took too long, or still work at what took too long before.
         """
         if self._overdue is not None and not self._overdue.done():  # perhaps for ever: nobody waits for it again
-            raise UnredactedError("the redactors have not ended with an earlier text")
+            raise UnredactedError("the redactors are still busy with an earlier text")
         work = self._thread.submit(self._redacted, texts)
         try:
             async with asyncio.timeout(self._most_seconds):

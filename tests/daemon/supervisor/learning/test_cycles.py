@@ -80,7 +80,7 @@ async def test_what_could_not_be_judged_is_not_trained(paths: Paths) -> None:
         cycle = await ended(it, (await it.cycles.trigger("schedule")).id)
         await settled(it)
     assert cycle.state is CycleState.SKIPPED
-    assert "4 conversations are held out to judge by, 5 are needed (gate.min_conversations)" in str(cycle.outcome)
+    assert "4 conversations are held out for evaluation, 5 are needed (gate.min_conversations)" in str(cycle.outcome)
     assert (workers.ledger.new, workers.ledger.tries) == (4, [0, 0, 0, 0])
 
 
