@@ -53,7 +53,9 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
 
 
 def _shape_of(record: dict[str, JsonValue]) -> RecordShape | None:
-    return next((shape for shape in SHAPES if shape.fits(record)), None)
+    """The first shape that fits, of those that have a key of the record or are asked always."""
+    asked = sorted({number for key in record.keys() & _BY_KEY.keys() for number in _BY_KEY[key]}.union(_ASKED_ALWAYS))
+    return next((SHAPES[number] for number in asked if SHAPES[number].fits(record)), None)
 
 
 def _lowered(record: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -94,32 +96,52 @@ _EXPORTS = (
 )
 _RECORDS = (
     RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair),
-    RecordShape("{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair),
-    RecordShape("{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response),
+    RecordShape(
+        "{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair, ("input",)
+    ),
+    RecordShape(
+        "{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response, ("messages",)
+    ),
     compared.SHAPE,
-    RecordShape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking),
-    RecordShape("{instruction, completions}", rankings.is_rated, rankings.parse_rated),
+    RecordShape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking, ("responses",)),
+    RecordShape("{instruction, completions}", rankings.is_rated, rankings.parse_rated, ("completions", "answers")),
     RecordShape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),
     *exchanges.SHAPES,
     containers.SEVERAL,
-    RecordShape("OpenAI messages {messages}", messages.is_openai, messages.parse_openai),
-    RecordShape("ShareGPT {conversations}", messages.is_sharegpt, messages.parse_sharegpt),
-    RecordShape("{instruction, output: [better, worse]}", pairs.is_output_pair, pairs.parse_output_pair),
-    RecordShape("{instruction, instances}", instructions.is_instances, instructions.parse_instances),
-    RecordShape("Alpaca {instruction, output}", instructions.is_alpaca, instructions.parse_alpaca),
+    RecordShape("OpenAI messages {messages}", messages.is_openai, messages.parse_openai, ("messages",)),
     RecordShape(
-        "{prompt, completion} in the template of a model", written_out.is_completion, written_out.parse_completion
+        "ShareGPT {conversations}",
+        messages.is_sharegpt,
+        messages.parse_sharegpt,
+        ("conversations", "conversation", "data"),
     ),
-    RecordShape("{prompt, completion}", instructions.is_completion, instructions.parse_completion),
+    RecordShape(
+        "{instruction, output: [better, worse]}", pairs.is_output_pair, pairs.parse_output_pair, ("instruction",)
+    ),
+    RecordShape("{instruction, instances}", instructions.is_instances, instructions.parse_instances, ("instruction",)),
+    RecordShape("Alpaca {instruction, output}", instructions.is_alpaca, instructions.parse_alpaca, ("instruction",)),
+    RecordShape(
+        "{prompt, completion} in the template of a model",
+        written_out.is_completion,
+        written_out.parse_completion,
+        ("prompt",),
+    ),
+    RecordShape("{prompt, completion}", instructions.is_completion, instructions.parse_completion, ("prompt",)),
     RecordShape("{question, answer}", instructions.is_question, instructions.parse_question),
     RecordShape("{role, content}", messages.is_message, messages.parse_single),
-    RecordShape("{text} in the template of a model", written_out.is_text, written_out.parse_text),
-    RecordShape("{text, label}", labelled.is_labelled, labelled.parse_labelled),
-    RecordShape("{text}", pieces.is_text, pieces.parse_text),
+    RecordShape("{text} in the template of a model", written_out.is_text, written_out.parse_text, ("text",)),
+    RecordShape("{text, label}", labelled.is_labelled, labelled.parse_labelled, ("text",)),
+    RecordShape("{text}", pieces.is_text, pieces.parse_text, ("text",)),
     *containers.shapes(_parse_object),
 )
 SHAPES = (*_EXPORTS, *_RECORDS)
 """In the order in which they are asked whether a record is theirs. A new shape is a module, and a line here."""
+
+_BY_KEY = {
+    key: [number for number, shape in enumerate(SHAPES) if key in shape.keys]
+    for key in {key for shape in SHAPES for key in shape.keys}
+}
+_ASKED_ALWAYS = [number for number, shape in enumerate(SHAPES) if not shape.keys]
 
 _MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 """Keys of what a conversation is about, and of what only the names are in the text."""

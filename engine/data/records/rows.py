@@ -32,6 +32,7 @@ _CONVERSATION = (
     ),
 )
 """Where rows say of which conversation they are."""
+_NAMES_CONVERSATION = frozenset(_CONVERSATION)
 
 
 def _message_row(record: Record, number: int) -> Row:
@@ -62,9 +63,15 @@ _KINDS: tuple[tuple[Callable[[Record], bool], Callable[[Record, int], Row]], ...
 """In the order in which they are asked whether a row is theirs."""
 
 
+_KEYS = frozenset(
+    ("type", "leafUuid", "user_name", "is_user", "iscreatedbyuser", "role", "from", "sender", "speaker", "author")
+) | {"prompt", "direction", "event", *batches.IDS}
+"""A row has at least one of these."""
+
+
 def is_row(value: JsonValue) -> bool:
     """Whether this is a row of such a table."""
-    return is_record(value) and any(fits(value) for fits, _ in _KINDS)
+    return is_record(value) and not _KEYS.isdisjoint(value) and any(fits(value) for fits, _ in _KINDS)
 
 
 def row_of(record: Record, number: int) -> Row:
@@ -81,7 +88,7 @@ def row_of(record: Record, number: int) -> Row:
 
 def conversation_of(record: Record) -> str:
     """What the conversation of a row is called, by the key and the id; empty where it does not say."""
-    for key in _CONVERSATION:
+    for key in _CONVERSATION if not _NAMES_CONVERSATION.isdisjoint(record) else ():
         value = record.get(key)
         if isinstance(value, str | int) and not isinstance(value, bool):
             return f"{key} {value}"

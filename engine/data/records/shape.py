@@ -21,8 +21,10 @@ class RecordShape:
         fits: whether a record is of this shape, by its keys.
         parse: its samples; raises `FormatError` where a part of it is wrong, and returns it among the samples where
             it costs only one of several conversations.
+        keys: a record of this shape has at least one of these; it is asked of every record where none are named.
     """
 
     name: str
     fits: Callable[[dict[str, JsonValue]], bool]
     parse: Callable[[dict[str, JsonValue], Limits], Sample | Sequence[Parsed]]
+    keys: tuple[str, ...] = ()

@@ -10,15 +10,19 @@ from engine.data.records.exports.values import Record, child, string
 from engine.data.records.limits import FormatError
 from engine.data.records.order import Row
 
-_IDS = ("custom_id", "key")
+IDS = ("custom_id", "key")
+"""Keys of what a request and its result are both called."""
+
 _REQUESTS = ("body", "params", "request")
 _RESULTS = ("response", "result")
 
 
 def id_of(record: Record) -> str:
     """What both lines are called; empty where this is no line of a batch."""
+    if IDS[0] not in record and IDS[1] not in record:
+        return ""
     has_one = sum(isinstance(record.get(key), dict) for key in (*_REQUESTS, *_RESULTS)) == 1
-    return next((f"{key} {record[key]}" for key in _IDS if string(record.get(key))), "") if has_one else ""
+    return next((f"{key} {record[key]}" for key in IDS if string(record.get(key))), "") if has_one else ""
 
 
 def is_line(record: Record) -> bool:

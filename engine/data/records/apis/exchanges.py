@@ -70,7 +70,7 @@ def _exchange(request: JsonValue, response: JsonValue, limits: Limits) -> Dialog
 
 
 SHAPES = (
-    RecordShape("{request, response}", _is_logged, _parse_logged),
-    RecordShape("{input: [messages], output}", _is_traced, _parse_traced),
-    RecordShape("{messages, response}", _is_answered, _parse_answered),
+    RecordShape("{request, response}", _is_logged, _parse_logged, _REQUESTS),
+    RecordShape("{input: [messages], output}", _is_traced, _parse_traced, _INPUTS),
+    RecordShape("{messages, response}", _is_answered, _parse_answered, _BESIDE_MESSAGES),
 )

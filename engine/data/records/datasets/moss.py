@@ -35,4 +35,4 @@ def _said(turn: Record, key: str) -> str:
     return _MARKS.sub("", string(turn.get(key))).strip()
 
 
-SHAPE = RecordShape("MOSS's {chat: {turn_1: {Human, MOSS}}}", _fits, _parse)
+SHAPE = RecordShape("MOSS's {chat: {turn_1: {Human, MOSS}}}", _fits, _parse, ("chat",))

@@ -44,4 +44,4 @@ def _rank(reply: Record) -> float:
     return rank if isinstance(rank, int) else float("inf")
 
 
-SHAPE = RecordShape("Open Assistant's trees {message_tree_id, prompt}", _fits, _parse)
+SHAPE = RecordShape("Open Assistant's trees {message_tree_id, prompt}", _fits, _parse, ("message_tree_id",))

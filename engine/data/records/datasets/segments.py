@@ -29,4 +29,4 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
     return dialogue_of(turns, limits)
 
 
-SHAPE = RecordShape("axolotl's {segments: [{label, text}]}", _fits, _parse)
+SHAPE = RecordShape("axolotl's {segments: [{label, text}]}", _fits, _parse, ("segments",))

@@ -33,4 +33,4 @@ def _turn(part: Record) -> Turn:
     return Turn("user" if is_asker else "assistant", plain(string(part["body"])))
 
 
-SHAPE = RecordShape("Intercom's conversations {source, conversation_parts}", _fits, _parse)
+SHAPE = RecordShape("Intercom's conversations {source, conversation_parts}", _fits, _parse, ("conversation_parts",))

@@ -50,4 +50,4 @@ def row_of(record: Record, number: int) -> Row:
     return placed(record, _turns(record))
 
 
-SHAPE = RecordShape("Rasa's trackers {sender_id, events}", _fits, _parse)
+SHAPE = RecordShape("Rasa's trackers {sender_id, events}", _fits, _parse, ("events",))

@@ -49,6 +49,6 @@ def _parse_chat(record: Record, limits: Limits) -> Dialogue:
 
 
 SHAPES = (
-    RecordShape("Zendesk's tickets {requester_id, comments}", _is_ticket, _parse_ticket),
-    RecordShape("Zendesk's chats {history: [{sender_type, msg}]}", _is_chat, _parse_chat),
+    RecordShape("Zendesk's tickets {requester_id, comments}", _is_ticket, _parse_ticket, ("comments",)),
+    RecordShape("Zendesk's chats {history: [{sender_type, msg}]}", _is_chat, _parse_chat, ("history",)),
 )

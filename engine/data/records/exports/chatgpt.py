@@ -59,4 +59,4 @@ def _part(part: JsonValue, number: int) -> str:
     raise FormatError(f"turn {number}: a part of type {kind!r}: only text can be learned")
 
 
-SHAPE = RecordShape("ChatGPT's export {mapping, current_node}", _fits, _parse)
+SHAPE = RecordShape("ChatGPT's export {mapping, current_node}", _fits, _parse, ("mapping",))

@@ -41,4 +41,4 @@ def _attachments(message: Record) -> list[Record]:
     return records(message.get("attachments"))
 
 
-SHAPE = RecordShape("Claude's export {chat_messages}", _fits, _parse)
+SHAPE = RecordShape("Claude's export {chat_messages}", _fits, _parse, ("chat_messages",))

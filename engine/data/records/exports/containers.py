@@ -32,15 +32,16 @@ def shapes(parse: Parse) -> tuple[RecordShape, ...]:
     """The shapes, of which the records inside go to ``parse``."""
     return (
         RecordShape("{id: messages}", _is_by_id, _parse_by_id),
-        RecordShape("{chats | data: [conversations]}", _is_list, partial(_parse_list, parse)),
-        RecordShape("{chat | conversation: {...}}", _is_single, partial(_parse_single, parse)),
+        RecordShape("{chats | data: [conversations]}", _is_list, partial(_parse_list, parse), _LISTS),
+        RecordShape("{chat | conversation: {...}}", _is_single, partial(_parse_single, parse), _SINGLES),
     )
 
 
 def _is_several(record: Record) -> bool:
     """Messages that name more than one conversation, or that are rows of another kind."""
     said = items(record.get("messages"))
-    return bool(said) and holds_rows(said) and not (len(_names(said)) < 2 and messages.is_message_list(said))
+    is_other = not messages.is_message_list(said) or len(_names(said)) > 1
+    return bool(said) and is_other and holds_rows(said)
 
 
 def holds_rows(value: Sequence[JsonValue]) -> bool:
@@ -56,7 +57,7 @@ def _parse_several(record: Record, limits: Limits) -> Sequence[Parsed]:
     return conversations_in(records(record["messages"]), limits)
 
 
-SEVERAL = RecordShape("{messages} of several conversations", _is_several, _parse_several)
+SEVERAL = RecordShape("{messages} of several conversations", _is_several, _parse_several, ("messages",))
 
 
 def parse_messages(value: list[JsonValue], limits: Limits) -> Sequence[Parsed]:

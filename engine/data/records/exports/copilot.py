@@ -41,4 +41,4 @@ def _value(part: JsonValue) -> str:
     return string(value)
 
 
-SHAPE = RecordShape("GitHub Copilot's {requests}", _fits, _parse)
+SHAPE = RecordShape("GitHub Copilot's {requests}", _fits, _parse, ("requests",))

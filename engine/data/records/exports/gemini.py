@@ -86,7 +86,7 @@ def _parse_activity(record: Record, limits: Limits) -> Dialogue:
 
 
 SHAPES = (
-    RecordShape("Gemini's {contents}", _has_contents, _parse_contents),
-    RecordShape("AI Studio's {chunkedPrompt}", _is_studio, _parse_studio),
-    RecordShape("Takeout's activities {title, safeHtmlItem}", _is_activity, _parse_activity),
+    RecordShape("Gemini's {contents}", _has_contents, _parse_contents, ("contents",)),
+    RecordShape("AI Studio's {chunkedPrompt}", _is_studio, _parse_studio, ("chunkedPrompt",)),
+    RecordShape("Takeout's activities {title, safeHtmlItem}", _is_activity, _parse_activity, ("header",)),
 )

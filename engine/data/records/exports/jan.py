@@ -20,4 +20,4 @@ def _refuse(record: Record, limits: Limits) -> NoReturn:
     raise FormatError("the settings of a thread (Jan's thread.json): what was said is in messages.jsonl beside it")
 
 
-SHAPE = RecordShape("Jan's threads", _fits, _refuse)
+SHAPE = RecordShape("Jan's threads", _fits, _refuse, ("object",))

@@ -55,4 +55,4 @@ def _by_name(text: str, settings: Record) -> list[Turn]:
     return [Turn("user" if name == asker else "assistant", said.strip()) for name, said in named]
 
 
-SHAPE = RecordShape("KoboldCpp's saved stories {prompt, actions, savedsettings}", _fits, _parse)
+SHAPE = RecordShape("KoboldCpp's saved stories {prompt, actions, savedsettings}", _fits, _parse, ("gamestarted",))

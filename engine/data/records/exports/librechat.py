@@ -51,4 +51,4 @@ def _turn(message: Record) -> Turn:
     return Turn("user" if message["isCreatedByUser"] else "assistant", text, weight=1 if is_whole else 0)
 
 
-SHAPE = RecordShape("LibreChat's messages {isCreatedByUser, text}", _fits, _parse)
+SHAPE = RecordShape("LibreChat's messages {isCreatedByUser, text}", _fits, _parse, ("messages",))

@@ -32,4 +32,4 @@ def _turn(version: Record, number: int) -> Turn:
     return Turn(role_of(version.get("role"), number), "\n".join(text for text in said if text))
 
 
-SHAPE = RecordShape("LM Studio's messages {versions}", _fits, _parse)
+SHAPE = RecordShape("LM Studio's messages {versions}", _fits, _parse, ("messages",))

@@ -55,4 +55,4 @@ def _row(message: Record, number: int) -> Row:
     return placed(message, [turn._replace(weight=0) if message.get("error") else turn])
 
 
-SHAPE = RecordShape("LobeChat's exports {state: {sessions, messages}}", _fits, _parse)
+SHAPE = RecordShape("LobeChat's exports {state: {sessions, messages}}", _fits, _parse, ("exportType", "mode"))

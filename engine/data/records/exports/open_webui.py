@@ -36,4 +36,4 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
     return dialogue_of(openai_turns({**chat, "messages": [*unfolded]}), limits)
 
 
-SHAPE = RecordShape("Open WebUI's {chat: {history}}", _fits, _parse)
+SHAPE = RecordShape("Open WebUI's {chat: {history}}", _fits, _parse, ("chat", "history"))

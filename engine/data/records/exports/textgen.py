@@ -31,4 +31,4 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
     return dialogue_of(turns, limits)
 
 
-SHAPE = RecordShape("text-generation-webui's {internal, visible}", _fits, _parse)
+SHAPE = RecordShape("text-generation-webui's {internal, visible}", _fits, _parse, ("visible", "data_visible"))

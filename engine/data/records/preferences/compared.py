@@ -98,4 +98,4 @@ def _is_first_better(record: Record, keys: tuple[str, str]) -> bool:
     return ending == first
 
 
-SHAPE = RecordShape("two answers {response_a, response_b, winner}", _fits, _parse)
+SHAPE = RecordShape("two answers {response_a, response_b, winner}", _fits, _parse, tuple(first for first, _ in _SIDES))

@@ -9,6 +9,7 @@ _NAMES = (
 _GOOD = ("good", "is_good", "liked", "is_liked", "thumbs_up", "thumbsUp", "upvoted", "helpful", "approved", "accepted")
 _BAD = ("bad", "is_bad", "disliked", "is_disliked", "thumbs_down", "thumbsDown", "downvoted")
 """Keys beside which true or false says it: numbers under them are counts."""
+_MARKS = frozenset((*_NAMES, *_GOOD, *_BAD, "score"))
 _WORDS = {
     **dict.fromkeys(
         ("true", "good", "up", "thumbsup", "thumbup", "positive", "like", "liked", "upvote", "1", "👍"), True
@@ -31,6 +32,8 @@ def verdict_of(value: JsonValue) -> bool | None:
 
 def verdict_in(record: dict[str, JsonValue]) -> bool | None:
     """The verdict beside an answer; a ``score`` tells only where it is -1, as HuggingChat's thumb down."""
+    if _MARKS.isdisjoint(record):
+        return None
     named = (verdict_of(record[name]) for name in _NAMES if record.get(name) is not None)
     said = [record[name] for name in _GOOD if name in record] + [
         _turned(record[name]) for name in _BAD if name in record

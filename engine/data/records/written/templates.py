@@ -91,6 +91,8 @@ def dialogues_in(text: str) -> list[list[Turn]]:
 
 def turns_in(text: str) -> list[Turn] | None:
     """The turns of a dialogue in the template of a model, not yet cleaned; none where the text is not one."""
+    if not any(sign in text for sign in ("<", "###", "[INST]", "A chat between a curious")):
+        return None
     text = _THOUGHTS.sub("", text)
     if preface := _VICUNA_PREFACE.match(text):
         turns = _marked(text[preface.end() :], _VICUNA)
