@@ -4,10 +4,11 @@ from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, string_of, system_turn
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.messages import turns_of
+from engine.data.records.messages import SYSTEM, turns_of
 from engine.data.records.written.blocks import is_blocks, turns_of_blocks
 from engine.data.samples import Dialogue
 
+_INPUTS = ("question", "query", "input", "context")
 _OUTPUTS = ("output", "response", "completion", "answer", "target")
 _COMPLETIONS = ("completion", "response", "generation", "output", "answer", "reply", "target")
 
@@ -41,8 +42,8 @@ def alpaca_prompt(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: as `parse_alpaca`.
     """
-    asked = [string_of(record, "instruction"), string_of(record, "input", "context")]
-    return [*_opening(record), *_asked("\n\n".join(part for part in asked if part.strip()))]
+    asked = [string_of(record, key) for key in ("instruction", *_INPUTS)]
+    return [*_opening(record), *_asked("\n\n".join(part for part in asked if part.strip() not in ("", "<noinput>")))]
 
 
 def _opening(record: dict[str, JsonValue]) -> list[Turn]:
@@ -51,7 +52,7 @@ def _opening(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: ``history`` holds something else.
     """
-    turns = system_turn(record.get("system", record.get("system_prompt")), record.get("tools"))
+    turns = system_turn(next((record[key] for key in SYSTEM if record.get(key)), None), record.get("tools"))
     history = record.get("history") or []
     if not isinstance(history, list):
         raise FormatError(f"'history' must be an array, not {kind_of(history)}")

@@ -39,6 +39,7 @@ _SPEAKER_FIELDS = (
     ("speaker", "text"),
     ("author", "content"),
     ("author", "message"),
+    ("type", "content"),
 )
 """The same where records of other kinds have such keys too: the speaker must be known by name."""
 
@@ -48,7 +49,9 @@ _EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output")
 _LEARNED = ("weight", "train", "training", "loss", "loss_weight")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
-_SYSTEM = ("system", "system_prompt", "system_message", "instructions")
+SYSTEM = ("system", "system_prompt", "system_message", "system_instruction", "instructions")
+"""Keys of the instructions beside what was said."""
+
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 
 
@@ -58,9 +61,14 @@ def _fields(message: dict[str, JsonValue]) -> tuple[str, str] | None:
         if who in message and what in message:
             return who, what
     for who, what in _SPEAKER_FIELDS:
-        if what in message and is_role(message.get(who)):
+        if what in message and is_role(_name(message.get(who))):
             return who, what
     return None
+
+
+def _name(speaker: JsonValue) -> JsonValue:
+    """What a speaker is called; some are objects with a role."""
+    return speaker.get("role") if isinstance(speaker, dict) else speaker
 
 
 def is_message(value: JsonValue) -> bool:
@@ -119,7 +127,7 @@ def _opening(
     record: dict[str, JsonValue], tools: JsonValue, turns: list[Turn], more: tuple[str, ...] = ()
 ) -> list[Turn]:
     """The turn of the instructions beside messages, unless the messages begin with the same."""
-    system = next((record[key] for key in (*_SYSTEM, *more) if record.get(key)), None)
+    system = next((record[key] for key in (*SYSTEM, *more) if record.get(key)), None)
     is_said = bool(turns) and turns[0].role == "system" and turns[0].content == system
     return system_turn(None if is_said else system, tools)
 
@@ -216,7 +224,7 @@ def turn_of(message: JsonValue, number: int) -> Turn:
     who, what = fields
     content = None if what in ("tool_calls", "function_call") else message[what]
     return Turn(
-        role := role_of(message[who], number),
+        role := role_of(_name(message[who]), number),
         _content(content, role, number),
         _calls(message, number),
         _word(message.get("name")),
@@ -252,6 +260,10 @@ def _content(content: JsonValue, role: Role, number: int) -> str:
         return content
     if isinstance(content, dict) and role == "tool":
         return json.dumps(content, ensure_ascii=False)  # many agents log the result of a tool as the object it is
+    if isinstance(content, dict) and isinstance(content.get("text"), str):
+        content = [content]
+    elif isinstance(content, dict) and content.get("content_type") == "text":
+        content = content.get("parts")
     if not isinstance(content, list):
         raise FormatError(f"turn {number}: content must be a string or a list of parts, not {kind_of(content)}")
     said = (part for part in content if not (isinstance(part, dict) and part.get("type") in _THOUGHTS))

@@ -7,6 +7,7 @@ that holds the newest message. Where times run backwards, they decide the order.
 
 import datetime
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,19 @@ _TIMES = (
 )
 _NAMES = ("message_id", "messageId", "id", "uuid")
 _PARENTS = ("parent_id", "parentId", "parent_message_id", "parentMessageId", "parent_message_uuid", "parent")
-_LEFT_OUT = ("hidden", "is_hidden", "isHidden", "deleted", "is_deleted", "isDeleted")
+_LEFT_OUT = (
+    *("hidden", "is_hidden", "isHidden", "deleted", "is_deleted", "isDeleted"),
+    "is_visually_hidden_from_conversation",
+)
+_PLACES = (
+    *("turn", "turn_id", "turn_index", "turn_idx", "turn_number", "message_index", "position", "sequence", "seq"),
+    *("order", "index", "step"),
+)
+"""Where messages count themselves, for those that have no time."""
+_HAS_TIME, _HAS_PLACE = frozenset(_TIMES), frozenset(_PLACES)
+_DATE = re.compile(
+    r"(\d{1,2})([/.])(\d{1,2})[/.](\d{4}),?[ T](\d{1,2}):(\d\d)(?::(\d\d))?(?:[ \u202f]?([AaPp])\.?[Mm]\.?)?$"
+)
 _MILLISECONDS = 1e11
 """Numbers from here on count milliseconds, microseconds or nanoseconds since 1970: in seconds it is the year 5138."""
 
@@ -53,8 +66,10 @@ def placed(record: Record, turns: Sequence[Turn]) -> Row:
     if len(record) <= 2:  # no more than who and what
         return Row(tuple(turns))
     rank = record.get("rank")
+    marked = (record, metadata) if isinstance(metadata := record.get("metadata"), dict) else (record,)
+    is_left_out = any(each.get(mark) in (True, "true", "True", 1) for each in marked for mark in _LEFT_OUT)
     return Row(
-        () if any(record.get(mark) in (True, "true", "True", 1) for mark in _LEFT_OUT) else tuple(turns),
+        () if is_left_out else tuple(turns),
         _time_of(record),
         next((name for key in _NAMES if (name := _id(record.get(key)))), ""),
         _parent_of(record),
@@ -74,14 +89,20 @@ def _parent_of(record: Record) -> str:
 
 
 def _time_of(record: Record) -> float | None:
-    return next((time for key in _TIMES if (time := _seconds(record.get(key))) is not None), None)
+    for key in _TIMES if not _HAS_TIME.isdisjoint(record) else ():
+        if (time := _seconds(record.get(key))) is not None:
+            return time
+    if _HAS_PLACE.isdisjoint(record):
+        return None
+    places = (record.get(key) for key in _PLACES)
+    return next((float(place) for place in places if isinstance(place, int) and not isinstance(place, bool)), None)
 
 
 def _seconds(value: JsonValue) -> float | None:
     """A time in seconds since 1970: from a number, a string of digits, or ISO 8601."""
     if isinstance(value, str):
         if not value[:4].isdigit():
-            return None
+            return _dated(value)
         return _iso_seconds(value) if not value.isdigit() else _seconds(float(value))
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
@@ -89,6 +110,22 @@ def _seconds(value: JsonValue) -> float | None:
     while abs(seconds) >= _MILLISECONDS and seconds != float("inf"):
         seconds /= 1000
     return seconds if seconds == seconds else None
+
+
+def _dated(text: str) -> float | None:
+    """A date of the day or the month first; in the order of messages of one day it does not matter which."""
+    if not (match := _DATE.match(text)):
+        return None
+    first, mark, second, year, hour, minute, second_of_minute, half = match.groups()
+    day, month = (first, second) if mark == "." or int(first) > 12 else (second, first)
+    hours = int(hour) % 12 + 12 * (half in "Pp") if half else int(hour)
+    try:
+        moment = datetime.datetime(
+            int(year), int(month), int(day), hours, int(minute), int(second_of_minute or 0), tzinfo=datetime.UTC
+        )
+        return moment.timestamp()
+    except ValueError:
+        return None
 
 
 def _iso_seconds(text: str) -> float | None:

@@ -62,6 +62,7 @@ _SPEAKERS = (
     *("role", "speaker", "speaker_id", "sender", "sender_id", "sender_name", "from", "from_id", "from_user", "user"),
     *("user_id", "userId", "username", "user_name", "is_user", "is_bot", "direction", "event", "channel", "channel_id"),
     *("conversation_id", "conversationId", "chat_id", "chatId", "session_id", "sessionId", "thread_id", "thread_ts"),
+    *("message", "messages", "history", "chat_history", "prompt", "question", "answer", "response", "reply"),
     *("dialogue_id", "dialog_id", "turn", "turn_id", "turn_index", "in_reply_to", "reply_to", "utterance_id"),
 )
 """Keys that say of a text that somebody said it to others."""
@@ -81,7 +82,7 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> list[Text]:
     del limits
     if said_by := next((key for key in _SPEAKERS if key in record), ""):
         raise FormatError(
-            f"a text that somebody said ('{said_by}'): who of the speakers is the assistant is not known; give "
+            f"a text that somebody said, beside '{said_by}': who of the speakers is the assistant is not known; give "
             "'role' and 'content', or leave only 'text' where it is to be learned as it stands"
         )
     text = record["text"]

@@ -27,7 +27,7 @@ _CONVERSATION = (
     "message_tree_id",
     *(
         f"{of}{end}"
-        for of in ("conversation", "session", "thread", "chat", "dialog", "dialogue")
+        for of in ("conversation", "conv", "session", "thread", "chat", "dialog", "dialogue", "interaction", "trace")
         for end in ("_id", "Id", "ID", "_uuid", "")
     ),
 )
@@ -90,6 +90,8 @@ def conversation_of(record: Record) -> str:
     """What the conversation of a row is called, by the key and the id; empty where it does not say."""
     for key in _CONVERSATION if not _NAMES_CONVERSATION.isdisjoint(record) else ():
         value = record.get(key)
+        if is_record(value):
+            value = value.get("id")
         if isinstance(value, str | int) and not isinstance(value, bool):
             return f"{key} {value}"
     if rasa.is_event(record):

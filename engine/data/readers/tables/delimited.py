@@ -29,7 +29,7 @@ def _fits(head: Head) -> bool:
     if delimiter is None:
         return False
     reader = csv.reader(head.text.split("\n"), delimiter=delimiter)
-    names = _names(next(reader, []))
+    names = _names(_header(reader))
     filled = record_as_known(dict.fromkeys(names, "x"), head.limits)
     is_known = registry.is_known({**filled, "role": "user"} if "role" in filled else filled)
     return is_known or _has_rows(names, reader, head.limits)
@@ -38,6 +38,12 @@ def _fits(head: Head) -> bool:
 def _has_rows(names: list[str], reader: Iterator[list[str]], limits: Limits) -> bool:
     """Whether a first row is one of a table of messages: there the speakers tell, not the columns."""
     return any(rows.is_row(_record(names, row, limits)) for _, row in zip(range(16), reader, strict=False))
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    """The first row, behind a line by which Excel is told the delimiter."""
+    header = next(reader, [])
+    return next(reader, []) if header and header[0].startswith("sep=") else header
 
 
 def _names(header: list[str]) -> list[str]:
@@ -78,7 +84,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     runs = RowRuns(_NAME, limits)
     start, line = 0, 1
     try:
-        names = _names(next(reader, []))
+        names = _names(_header(reader))
         start, line = lines.offset, lines.line + 1
         for row in reader:
             place = (line, start, lines.offset)

@@ -44,6 +44,7 @@ _ASSIGNED = re.compile(
 _HEADER = re.compile(r"\"?[A-Za-z_]\w*\"?(?:([,;\t|])\"?[A-Za-z_]\w*\"?)(?:\1\"?[A-Za-z_]\w*\"?)+$")
 _QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|]"')
 _JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*\}\s*$')
+_LABELLED_WORD = re.compile(r"\S+(?:[ \t]\S+){0,4}[ \t](?:O|[BIES]-[\w-]{1,16})$")
 _RASA = re.compile(r"(?m)^[ \t]+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
 _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
@@ -170,15 +171,25 @@ def delimiter_of(head: Head) -> str | None:
     All of the first rows have as many cells as the header, of which every name is short and ends like no sentence.
     """
     for delimiter in _DELIMITERS:
-        rows = [row for row in csv.reader(head.text[:65536].split("\n")[:64], delimiter=delimiter) if row][:16]
+        rows = [
+            row for row in csv.reader(_without_hint(head.text[:65536]).split("\n")[:64], delimiter=delimiter) if row
+        ]
+        rows = rows[:16]
         header = rows[0] if rows else []
-        if len(rows) < 2 or len(header) < 2 or not all(map(_is_column, header)):
+        named = header[1:] if header and not header[0] else header  # pandas leaves the column of its index without name
+        if len(rows) < 2 or len(header) < 2 or not all(map(_is_column, named)):
             continue
         if len(header) == 2 and any(name != name.strip() for name in header):
             continue  # a comma in a sentence has a blank behind it
-        if _share_of(rows, len(header)) >= 0.9:
+        is_plain = all(name == "" or name.replace("_", "").isalnum() for name in header)
+        if _share_of(rows, len(header)) >= (0.6 if is_plain else 0.9):
             return delimiter
     return None
+
+
+def _without_hint(text: str) -> str:
+    """A table without the first line by which Excel is told the delimiter."""
+    return text.split("\n", 1)[-1] if re.match(r"sep=.\n", text) else text
 
 
 def _share_of(rows: Sequence[Sequence[str]], width: int) -> float:
@@ -208,6 +219,8 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("an HTML page", _is_page),
     ("XML", _is_xml),
     ("JSON without conversations", _is_json),
+    ("a history of aider", lambda head: head.text.startswith("# aider chat started at")),
+    ("labelled words (CoNLL)", lambda head: _share(_lines(head), _LABELLED_WORD.match) >= 0.8),
     ("training data of Rasa", lambda head: _RASA.search(head.text[:8192]) is not None),
     ("a key or a message in PEM or PGP", lambda head: head.text.startswith("-----BEGIN ")),
     ("translations (gettext)", lambda head: _GETTEXT.search(head.text[:8192]) is not None),
