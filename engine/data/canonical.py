@@ -52,6 +52,7 @@ class _More(TypedDict, total=False):
     name: str
     tool_call_id: str
     weight: Literal[0, 1]
+    tools: JsonValue
 
 
 def _messages(stored: Iterable[tuple[Role, str, *tuple[_More, ...]]]) -> tuple[Message, ...]:
@@ -63,4 +64,12 @@ def _message(role: Role, content: str, *more: _More) -> Message:
         return Message(role, content)
     found = more[0]
     calls = tuple(ToolCall(*call) for call in found.get("tool_calls", ()))
-    return Message(role, content, calls, found.get("name", ""), found.get("tool_call_id", ""), found.get("weight", 1))
+    return Message(
+        role,
+        content,
+        calls,
+        found.get("name", ""),
+        found.get("tool_call_id", ""),
+        found.get("weight", 1),
+        found.get("tools"),
+    )

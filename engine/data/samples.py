@@ -41,6 +41,7 @@ class Message:
         name: the speaker, or the tool that answers.
         tool_call_id: the call that a tool answers.
         weight: 0 for a turn that is context only: its answer is not learned and not measured.
+        tools: descriptions of the tools that may be called, in the turn that introduces them; null elsewhere.
     """
 
     role: Role
@@ -49,18 +50,24 @@ class Message:
     name: str = ""
     tool_call_id: str = ""
     weight: Literal[0, 1] = 1
+    tools: JsonValue = field(default=None, hash=False)
 
     @property
     def plain_content(self) -> str:
-        """The content, followed by the tool calls as JSON, one a line."""
+        """The content, followed by the tool calls as JSON, one a line, or by the tools after a line ``Tools:``."""
+        if self.tools:
+            listed = f"Tools:\n{json.dumps(self.tools, ensure_ascii=False)}"
+            return f"{self.content}\n\n{listed}" if self.content else listed
         if not self.tool_calls:
             return self.content
         return "\n".join(part for part in (self.content, *(call.text for call in self.tool_calls)) if part)
 
     @property
     def plain(self) -> "Message":
-        """The same turn with its tool calls in the content."""
-        return replace(self, content=self.plain_content, tool_calls=()) if self.tool_calls else self
+        """The same turn with its tools and tool calls in the content."""
+        if not self.tools and not self.tool_calls:
+            return self
+        return replace(self, content=self.plain_content, tool_calls=(), tools=None)
 
     @property
     def is_supervised(self) -> bool:
@@ -332,6 +339,8 @@ def _stored(message: Message) -> JsonValue:
         more["tool_call_id"] = message.tool_call_id
     if message.weight != 1:
         more["weight"] = message.weight
+    if message.tools:
+        more["tools"] = message.tools
     return [message.role, message.content, more] if more else [message.role, message.content]
 
 

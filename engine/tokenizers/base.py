@@ -93,7 +93,7 @@ class Tokenizer(Protocol):
     def encode_prompt(self, messages: Sequence[Message], form: PromptForm = ANSWERING) -> list[int]:
         """A dialogue after which the assistant's answer begins; the answer ends with a special token.
 
-        Calls to tools are written as the template writes them; one that has no form for them gets `Message.plain`.
+        Tools and calls are written as the template writes them; one that has no form for them gets `Message.plain`.
 
         Raises:
             DialogueRefusedError: the template has no form for it.

@@ -74,6 +74,7 @@ class BuiltinTokenizer:
 
     def encode_dialogues(self, dialogues: Sequence[Turns]) -> list[Encoded | DialogueRefusedError]:
         """``<|bos|>``, then for each turn ``<|role|> content <|end|>``; there is a form for every dialogue."""
+        dialogues = [([message.plain for message in messages], learn_from) for messages, learn_from in dialogues]
         contents = iter(self.packed([message.content for messages, _ in dialogues for message in messages]))
         return [self._dialogue(messages, learn_from, contents) for messages, learn_from in dialogues]
 

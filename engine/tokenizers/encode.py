@@ -3,16 +3,20 @@
 thord's own chat template is ``<|bos|>``, then for each turn ``<|role|> content <|end|>``; a foreign tokenizer has its
 own. Plain text is ``<|bos|> text <|eos|>``. In a dialogue the assistant's content and what ends it are supervised,
 except in turns of weight 0; in plain text everything is.
+
+Tools and calls to them are written as the chat template writes them. thord's own, and templates that know none, get
+the plain form: the tools as JSON in a system turn, after a line ``Tools:``; each call as ``{"name", "arguments"}`` on a
+line of its own, after what is said; a result as a turn of the tool.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.encoded import Encoded
-from engine.data.samples import Conversation, Dialogue, Message, Text
+from engine.data.samples import Conversation, Dialogue, Text
 from engine.tokenizers.base import BOS, EOS, DialogueRefusedError, Tokenizer
 
 _logger = logging.getLogger(__name__)
@@ -28,7 +32,7 @@ def encode_conversations(tokenizer: Tokenizer, conversations: Iterable[tuple[Con
     once, which gives the same tokens, but never so many that memory would depend on how many there are.
     """
     for batch in _batches(conversations):
-        dialogues = [(_as_learned(one), learn_from) for one, learn_from in batch if isinstance(one, Dialogue)]
+        dialogues = [(one.messages, learn_from) for one, learn_from in batch if isinstance(one, Dialogue)]
         of_dialogues = iter(tokenizer.encode_dialogues(dialogues))
         of_texts = iter(tokenizer.encode_batch([one.text for one, _ in batch if isinstance(one, Text)]))
         for one, _ in batch:
@@ -48,16 +52,6 @@ def _batches(conversations: Iterable[tuple[Conversation, int]]) -> Iterator[list
             yield batch
             batch, characters = [], 0
     yield batch
-
-
-def _as_learned(dialogue: Dialogue) -> Sequence[Message]:
-    """The turns with their tool calls in plain form and without names: so they are learned, whatever the template."""
-    return [
-        Message(message.role, message.plain_content, weight=message.weight)
-        if message.tool_calls or message.name or message.tool_call_id
-        else message
-        for message in dialogue.messages
-    ]
 
 
 def _unless_refused(encoded: Encoded | DialogueRefusedError) -> Encoded:

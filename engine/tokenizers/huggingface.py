@@ -33,7 +33,7 @@ from engine.tokenizers.base import (
 )
 from engine.tokenizers.builtin import read_source
 from engine.tokenizers.byte_level import bytes_by_character
-from engine.tokenizers.foreign_chat_template import ChatTemplate, Turn
+from engine.tokenizers.foreign_chat_template import ChatTemplate, Given, Turn
 
 CHAT_FILE = "chat.json"
 _SPACE = "\u2581"
@@ -92,6 +92,7 @@ class HuggingFaceTokenizer:
         self.specials |= {
             number: self._marked.id_to_token(number) or "" for number in (chat.eos, chat.end, *chat.ends, *chat.opening)
         }
+        self._ends = frozenset((chat.eos, chat.end, *chat.ends))
         self._named = re.compile("|".join(re.escape(name) for name in self.specials.values() if name) or r"(?!)")
         self._bytes = _table(self._marked, source, chat, self.specials)
         try:
@@ -129,12 +130,7 @@ class HuggingFaceTokenizer:
     def encode_prompt(self, messages: Sequence[Message], form: PromptForm = ANSWERING) -> list[int]:
         """As the Protocol."""
         template = self._chat_template()
-        (*turns, variables), cut = self._disarmed([*template.turns(messages), {**form.variables}])
-        if form.continues:
-            text = template.render_open(turns, variables=variables)
-        else:
-            text = template.render(turns, answering=form.opens_answer, variables=variables)
-        (tokens,) = self._encode_marked([_Written(text, [], cut)])
+        (tokens,) = self._encode_marked([self._prompt(template, template.forms_of(messages), form)])
         return [number for number, _, _ in tokens]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -161,6 +157,20 @@ class HuggingFaceTokenizer:
             raise DialogueRefusedError("the imported model has no chat template: it continues text, and nothing else")
         return self._template
 
+    def _prompt(self, template: ChatTemplate, forms: Sequence[Given], form: PromptForm) -> "_Written":
+        given, *others = forms
+        (*turns, beside, variables), cut = self._disarmed([*given.turns, {"tools": given.tools}, {**form.variables}])
+        try:
+            if form.continues:
+                text = template.render_open(turns, variables=variables, tools=beside["tools"])
+            else:
+                text = template.render(turns, answering=form.opens_answer, variables=variables, tools=beside["tools"])
+        except DialogueRefusedError:
+            if not others:
+                raise
+            return self._prompt(template, others, form)
+        return _Written(text, [], cut)
+
     def _disarmed(self, given: Sequence[Turn]) -> tuple[Sequence[Turn], str]:
         """What a template is given, without a special token spelled in it: ``cut`` stands in it; "" where none was."""
         texts = [text for turn in given for text in _texts(turn)]
@@ -182,13 +192,21 @@ class HuggingFaceTokenizer:
         return [{key: apart(value) for key, value in turn.items()} for turn in given], cut
 
     def _written(self, messages: Sequence[Message], learn_from: int) -> "_Written | DialogueRefusedError":
+        refused: DialogueRefusedError | None = None
         try:
             template = self._chat_template()
-            turns, cut = self._disarmed(template.turns(messages))
-            learned = [place for place, message in enumerate(messages) if message.is_supervised and place >= learn_from]
-            return _Written(*template.answers(turns, learned), cut)
         except DialogueRefusedError as error:
             return error
+        for given in template.forms_of(messages):
+            (*turns, beside), cut = self._disarmed([*given.turns, {"tools": given.tools}])
+            learned = [
+                turn for turn, place in enumerate(given.places) if messages[place].is_supervised and place >= learn_from
+            ]
+            try:
+                return _Written(*template.answers(turns, learned, beside["tools"]), cut)
+            except DialogueRefusedError as error:
+                refused = refused or error
+        return refused or DialogueRefusedError("there is no form for it")
 
     def _encode_marked(self, written: Sequence["_Written"]) -> list[list[_Token]]:
         """Ids of templates' texts, special tokens as such, on all processors."""
@@ -214,10 +232,18 @@ class HuggingFaceTokenizer:
         supervised = np.zeros(len(tokens), np.bool_)
         for start, end in spans:
             said = [place for place, (_, begins, ends) in enumerate(tokens) if start <= begins and ends <= end]
-            closing = [count for count, place in enumerate(said, 1) if tokens[place][0] in self.specials]
-            for place in said[: closing[0] if closing else None]:
+            for place in said[: self._length_of_answer([tokens[place][0] for place in said])]:
                 supervised[place] = place > 0
         return Encoded(np.array([number for number, _, _ in tokens], np.int32), supervised)
+
+    def _length_of_answer(self, said: Sequence[int]) -> int:
+        """How many tokens of what the assistant says belong to the answer: up to what ends it, a special token.
+
+        Others may stand before it, such as one that opens a call; what comes after it belongs to the template.
+        """
+        ends = [count for count, number in enumerate(said, 1) if number in self._ends]
+        others = [count for count, number in enumerate(said, 1) if number in self.specials]
+        return (ends[:1] or others[-1:] or [len(said)])[0]
 
 
 @dataclass(frozen=True, slots=True)
