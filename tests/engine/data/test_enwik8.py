@@ -95,7 +95,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_ended(server, tmp_path):
 def test_one_that_gives_no_more_is_said_and_gone_on_with_later(server, tmp_path):
     server.after = 1_000_000
     server.ranges = False
-    with pytest.raises(enwik8.FetchError, match="ends too early"):
+    with pytest.raises(enwik8.FetchError, match="ended too early"):
         fetch(server, tmp_path)
     assert not (tmp_path / "enwik8").exists()
     server.after, server.ranges = None, True

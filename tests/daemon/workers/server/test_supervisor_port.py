@@ -52,7 +52,7 @@ async def test_more_questions_than_threads_are_refused_at_once(silent: tuple[Pat
     connection, _ = await asyncio.to_thread(listening.accept)
     assert (await refusal(supervisor)).code == "supervisor_busy"
     connection.close()
-    with pytest.raises(ApiError, match="away or busy"):
+    with pytest.raises(ApiError, match="busy or restarting"):
         await first
 
 

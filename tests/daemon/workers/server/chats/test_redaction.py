@@ -156,7 +156,7 @@ async def test_what_takes_too_long_is_not_kept_nor_waited_for_again(tmp_path: Pa
     found = Redaction(most_seconds=0.2)
     with pytest.raises(UnredactedError, match="took longer"):
         await found.of(["WAIT"])
-    with pytest.raises(UnredactedError, match="have not ended with an earlier text"):
+    with pytest.raises(UnredactedError, match="still busy with an earlier text"):
         await found.of(["behind it"])
     os.close(await asyncio.to_thread(os.open, tmp_path / "gate", os.O_WRONLY))
     assert await redacted_at_last(found, "Ann again") == ["[name] again"]
