@@ -39,7 +39,7 @@ WAYS = [
 
 
 def turns(text: str) -> list[list[tuple[str, str]]]:
-    return [[(turn.role, turn.content.strip()) for turn in talk] for talk in conversations_in(text)]
+    return [[(turn.role, turn.content.strip()) for turn in talk] for talk in conversations_in(text, {})]
 
 
 def written(user: str, assistant: str) -> str:
@@ -95,4 +95,4 @@ def test_a_stranger_between_two_questions_is_named() -> None:
     ],
 )
 def test_prose_is_no_transcript(text: str) -> None:
-    assert not is_transcript(text)
+    assert not is_transcript(text, {})
