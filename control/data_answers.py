@@ -78,6 +78,32 @@ class SampleEntry(TypedDict):
     sample: NotRequired[dict[str, Json] | None]
 
 
+class Forgettable(TypedDict):
+    """What would be forgotten: how many samples, the first of them, and the versions that learned them."""
+
+    samples: int
+    first: list[SampleEntry]
+    versions: list[str]
+    made_from_these: list[str]
+
+
+class Forgotten(TypedDict):
+    """What was forgotten, and where. ``failed``: what could not be done."""
+
+    samples: int
+    cycles: list[int]
+    versions: list[str]
+    made_from_these: list[str]
+    files_cut: list[str]
+    files_removed: list[str]
+    files_left: list[str]
+    sessions: int
+    answers: int
+    failed: list[str]
+    went_back: bool
+    went_back_to: str | None
+
+
 class SetAside(TypedDict):
     """Conversations of a file that no cycle takes any more."""
 

@@ -37,6 +37,16 @@ class DataRequests:
         """Take up again what was set aside of a file, given by path or name, or of all files."""
         return self._control.post("/v1/data/retry", data_answers.Retaken, {"source": source}, timeout=None)
 
+    def forget(
+        self, ids: Sequence[str] = (), source: str | None = None, owner: str | None = None, *, retrain: bool = False
+    ) -> data_answers.Forgotten:
+        """Forget samples for good: by their IDs, those of a file, those of an owner; returns when nothing is left.
+
+        With ``retrain`` the last version that did not learn them serves again, and what is left is learned once more.
+        """
+        body: dict[str, answers.Json] = {"ids": list(ids), "source": source, "owner": owner, "retrain": retrain}
+        return self._control.post("/v1/data/forget", data_answers.Forgotten, body, timeout=None)
+
     def scan(self, files: Sequence[Path] = ()) -> data_answers.Scanned:
         """Scan the inbox now. With ``files``, which must be in it, the answer is what became of those."""
         named = [file for file in files if _is_text(file)]

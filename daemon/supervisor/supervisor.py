@@ -21,6 +21,7 @@ from daemon.settings.sections import Tables
 from daemon.supervisor import file_threads
 from daemon.supervisor.api.app import ControlApi, group_of
 from daemon.supervisor.api.operations import ApiContext
+from daemon.supervisor.forgetting.forgetter import Forgetter
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
@@ -221,11 +222,12 @@ class Supervisor:
             raise StartError(str(error)) from None
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
-        context = ApiContext(self, learning)
+        forgetter = Forgetter(learning, self.workers, lambda: self.workers.restart("server"))
+        context = ApiContext(self, learning, forgetter)
         control = ControlApi(context, owner=os.geteuid(), group=group_of(self.paths.control_socket))
         await control.start(self.sockets.control)
         await self._check_keys()
-        recovery = background.begin(learning.recover(), "recovery", self._not_recovered)
+        recovery = background.begin(_recover(learning, forgetter), "recovery", self._not_recovered)
         try:
             # What a crash left is repaired first; a disk that is full meanwhile keeps nobody from serving.
             await asyncio.wait({recovery}, timeout=_REPAIR_SECONDS)
@@ -234,6 +236,7 @@ class Supervisor:
             await self._work(learning)
         finally:
             recovery.cancel()
+            await forgetter.close()
             await self._stop(learning)
             await control.stop()
 
@@ -354,6 +357,11 @@ class Supervisor:
         self.workers.look()
         self._notifier.alive()
         asyncio.get_running_loop().call_later(interval / 2, self._tick)
+
+
+async def _recover(learning: Learning, forgetter: Forgetter) -> None:
+    await learning.recover()
+    await forgetter.recover()
 
 
 async def note_death(change: Change, store: Store) -> None:

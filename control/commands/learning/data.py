@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from control import errors, exit_status
 from control.cli.parser import Commands, Options, connect, positive
-from control.commands.learning import file_report, samples
+from control.commands.learning import file_report, forget, samples
 from control.commands.learning.ingest import in_words
 from control.terminal import output
 
@@ -35,6 +35,9 @@ class DataOptions(Options):
     kind: str | None
     state: str | None
     limit: int
+    owner: str | None
+    yes: bool
+    retrain: bool
 
 
 class QuarantineOptions(Options):
@@ -56,18 +59,28 @@ def add(commands: Commands) -> None:
         thorctl data find "PIN is"
         thorctl data show 3f9a0c41d2e7
         thorctl data retry chats.jsonl
+        thorctl data forget 3f9a0c41d2e7 --retrain
+        thorctl data forget --source talk.jsonl --yes
         """,
         "Without an action: how many samples are in each state, of each kind, format and file. 'list', 'show' (an ID "
         "or a file) and 'find' (a text) say where samples came from, their state, and the versions that learned them; "
         "thord need not run for that. Conversations whose cycles failed or were rejected data.max_tries times are set "
         "aside; 'retry' makes those of one file, or all of them, new again. Held are preferences and labelled texts: "
-        "they are kept, and no objective learns them yet.",
+        "they are kept, and no objective learns them yet. 'forget' removes samples for good from everything that thord "
+        "keeps, names the versions that learned them, and never learns them again; it cannot be undone.",
     )
     data.add_argument("action", nargs="?", choices=tuple(_ACTIONS), help="what to do (count)")
     data.add_argument("words", nargs="*", metavar="WHAT", help="an ID, a file or a text, as the action wants it")
     data.add_argument("--source", metavar="FILE", help="only samples of this file, by its path or its name")
     data.add_argument("--kind", choices=_KINDS, help="only samples of this kind")
     data.add_argument("--state", choices=_STATES, help="only samples in this state")
+    data.add_argument("--owner", metavar="O", help="forget: what this owner said, by the SHA-256 of the API key")
+    data.add_argument(
+        "--retrain",
+        action="store_true",
+        help="forget: go back to the last version without it, and learn the rest again",
+    )
+    data.add_argument("-y", "--yes", action="store_true", help="forget: without asking")
     data.add_argument("-n", "--limit", type=positive, default=50, help="how many at most (50)")
     quarantine = commands.add(
         "quarantine",
@@ -80,7 +93,18 @@ def add(commands: Commands) -> None:
 
 
 def _data(options: DataOptions) -> int:
-    return _ACTIONS[options.action or "count"](options)
+    action = options.action or "count"
+    given = {
+        "--source": options.source is not None,
+        "--kind": options.kind is not None,
+        "--state": options.state is not None,
+        "--owner": options.owner is not None,
+        "--retrain": options.retrain,
+        "--yes": options.yes,
+    }
+    if idle := [name for name, is_given in given.items() if is_given and name not in _OPTIONS.get(action, ())]:
+        raise errors.UsageError(f"'data {action}' has no {' and no '.join(idle)}")
+    return _ACTIONS[action](options)
 
 
 def _count(options: DataOptions) -> int:
@@ -130,6 +154,20 @@ def _show(options: DataOptions) -> int:
     for entry in found:
         samples.show_one(entry)
     return exit_status.DONE
+
+
+def _forget(options: DataOptions) -> int:
+    if not (options.words or options.source or options.owner):
+        raise errors.UsageError("say what to forget: IDs, --source FILE, or --owner O")
+    return forget.forget(
+        connect(options),
+        options.words,
+        options.source,
+        options.owner,
+        retrain=options.retrain,
+        sure=options.yes,
+        as_json=options.json,
+    )
 
 
 def _tell(found: list[SampleEntry], options: DataOptions) -> int:
@@ -217,4 +255,12 @@ _ACTIONS: dict[str, Callable[[DataOptions], int]] = {
     "show": _show,
     "find": _find,
     "retry": _retry,
+    "forget": _forget,
 }
+_OPTIONS = {
+    "list": ("--source", "--kind", "--state"),
+    "find": ("--kind", "--state"),
+    "retry": ("--source",),
+    "forget": ("--source", "--owner", "--retrain", "--yes"),
+}
+"""What each action takes."""

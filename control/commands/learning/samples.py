@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from control.data_answers import SampleEntry
     from control.paths import Paths
 
-_MODULE = "daemon.workers.intake.inquiries.browse"
+MODULE = "daemon.workers.intake.inquiries.browse"
 _STATES = {"held_out": "held out", "set_aside": "set aside"}
 
 
@@ -27,7 +27,7 @@ def entries(paths: Paths, action: str, **asked: Json) -> list[SampleEntry]:
         ThordError: the ledger cannot be read.
     """
     request = {"places": [str(place) for place in paths], "action": action, **asked}
-    found: list[SampleEntry] = json.loads(engine_process.run(_MODULE, [], text=json.dumps(request)))
+    found: list[SampleEntry] = json.loads(engine_process.run(MODULE, [], text=json.dumps(request)))
     return found
 
 

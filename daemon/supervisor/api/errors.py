@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse, Response
 
 from daemon import log
 from daemon.settings.load import SettingsError
+from daemon.supervisor.forgetting.forgetter import ForgetRefusedError
 from daemon.supervisor.intake.scans import ScanFailedError
 from daemon.supervisor.learning.cycles import NotCancellableError
 from daemon.supervisor.learning.evaluations import EvaluationFailedError
@@ -32,6 +33,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     NotCancellableError: (409, "not_cancellable"),
     NotAllowedError: (409, "not_allowed"),
     RefusedError: (409, "refused"),
+    ForgetRefusedError: (404, "not_found"),
     PurgedError: (409, "purged"),
     SettingsError: (422, "bad_settings"),
     ImportFailedError: (409, "import_failed"),

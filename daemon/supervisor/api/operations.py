@@ -17,6 +17,7 @@ from daemon.settings.reload import Changes
 from daemon.settings.sections import Tables
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.permissions import Access, Peer
+from daemon.supervisor.forgetting.forgetter import Forgetter
 from daemon.supervisor.learning.learning import Learning
 
 MAX_BODY = 1 << 20
@@ -85,6 +86,7 @@ class ApiContext:
 
     service: Service
     learning: Learning
+    forgetter: Forgetter
 
 
 @dataclass(frozen=True)

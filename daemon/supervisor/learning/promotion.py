@@ -136,6 +136,16 @@ class Promotion:
         await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by=by))
         return await self._store.version(previous)
 
+    async def withdraw(self, *, by: str) -> None:
+        """Have no version serve any more; a server that is told so by its restart answers 503 until one does.
+
+        Raises:
+            StoreUnavailableError: the disk is full or read-only; nothing changed.
+        """
+        async with self._one_at_a_time:
+            await self._point(None)
+        await self._store.note("version.withdrawn", {"by": by})
+
     @contextlib.asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
         """Between swaps: none begins before the block ends."""

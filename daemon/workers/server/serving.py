@@ -5,17 +5,20 @@ import logging
 import os
 import resource
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable
 
 from daemon import log, time_slice
-from daemon.messages import ServiceHealth
+from daemon.messages import ChatsForgotten, Failure, ForgetChats, ServiceHealth
 from daemon.workers.runtime import Context
 from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.api import app
+from daemon.workers.server.chats import forgetting
 from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.errors import ApiError
 from daemon.workers.server.http_server import ApiServer
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import InferenceService
@@ -79,6 +82,13 @@ async def _serve(context: Context) -> None:
     def note_health(health: ServiceHealth) -> None:
         service.health = health
 
+    def forget(command: ForgetChats) -> ChatsForgotten | Failure:
+        erasing = forgetting.forget(command, chats, context.paths.ledger)
+        try:
+            return asyncio.run_coroutine_threadsafe(erasing, loop).result()
+        except (ApiError, sqlite3.Error) as error:
+            return Failure(to=command.id, reason=f"chats cannot be erased now: {error}", retry=True)
+
     swapper = Swapper(
         context,
         slots,
@@ -87,6 +97,7 @@ async def _serve(context: Context) -> None:
         on_unready=explain,
         on_decided=in_loop(service.decided.set),
         on_reload=in_loop(lambda: service.apply(context.reread_settings())),
+        on_forget=forget,
         is_idle=lambda: not (engine.waiting or engine.running),
     )
     context.channel.on_stop(in_loop(stop))

@@ -20,7 +20,20 @@ from pathlib import Path
 
 from control.paths import version_name
 from daemon import log
-from daemon.messages import UNASKED, Abandon, Commit, Prepare, Prepared, Refused, Reload, Serving, ToWorker
+from daemon.messages import (
+    UNASKED,
+    Abandon,
+    ChatsForgotten,
+    Commit,
+    Failure,
+    ForgetChats,
+    Prepare,
+    Prepared,
+    Refused,
+    Reload,
+    Serving,
+    ToWorker,
+)
 from daemon.workers.runtime import Context
 from daemon.workers.server.metrics import Metrics
 from engine import artifacts
@@ -51,6 +64,7 @@ class Swapper:
         on_unready: Callable[[str], None],
         on_decided: Callable[[], None],
         on_reload: Callable[[], None],
+        on_forget: Callable[[ForgetChats], ChatsForgotten | Failure],
         is_idle: Callable[[], bool],
     ) -> None:
         self._context = context
@@ -61,6 +75,7 @@ class Swapper:
         self._on_unready = on_unready
         self._on_decided = on_decided
         self._on_reload = on_reload
+        self._on_forget = on_forget
         self._is_idle = is_idle
 
     def run(self) -> None:
@@ -98,6 +113,8 @@ class Swapper:
                 self._slots.abandon(version)
             case Reload():
                 self._on_reload()
+            case ForgetChats():
+                self._channel.send(self._on_forget(command))
             case _:
                 _logger.warning("an unexpected command", kind=command.kind)
 

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.operations import Body, Call, Operation
 from daemon.supervisor.api.permissions import Access
+from daemon.supervisor.forgetting.forgetter import summary
 from daemon.supervisor.intake.by_source import by_source
 from daemon.supervisor.intake.quarantine import refusals
 from daemon.supervisor.intake.set_aside import set_aside
@@ -22,6 +23,18 @@ class RetryBody(Body):
     """What to take up again: what was set aside of one file, by its path or its name; null: all of it."""
 
     source: str | None = None
+
+
+class ForgetBody(Body):
+    """Samples to forget: by their IDs, those of one file, by its path or its name, those of one owner.
+
+    With ``retrain`` the last version that did not learn them serves again, and what is left is learned once more.
+    """
+
+    ids: tuple[str, ...] = ()
+    source: str | None = None
+    owner: str | None = None
+    retrain: bool = False
 
 
 class ScanBody(Body):
@@ -70,6 +83,15 @@ async def retry(call: Call) -> Response:
     return JSONResponse({"conversations": taken})
 
 
+async def forget(call: Call) -> Response:
+    """Returns when nothing of them is left, with what was done; it goes on if the caller leaves, and after a crash."""
+    body = await call.body(ForgetBody)
+    if not (body.ids or body.source or body.owner):
+        raise ControlError(422, "bad_request", "name samples by ids, by source or by owner")
+    done = await call.context.forgetter.forget(body.ids, body.source, body.owner, retrain=body.retrain, by=call.by)
+    return JSONResponse(summary(done))
+
+
 async def _from_ledger(call: Call, read: Callable[[Path], T]) -> T:
     """What is read from the intake's database, in a thread.
 
@@ -92,6 +114,7 @@ OPERATIONS = (
     Operation("GET", "/v1/data/sources", Access.READ, "Samples by format and by file", sources),
     Operation("GET", "/v1/data/set-aside", Access.READ, "What no cycle takes any more, and why", aside),
     Operation("POST", "/v1/data/retry", Access.ADMIN, "Take up what was set aside", retry, RetryBody),
+    Operation("POST", "/v1/data/forget", Access.ADMIN, "Forget samples for good", forget, ForgetBody),
     Operation("POST", "/v1/scan", Access.ADMIN, "Look through the inbox now", scan, ScanBody),
     Operation("GET", "/v1/quarantine", Access.READ, "What was refused", quarantine, query={"limit": "how many"}),
     Operation("POST", "/v1/quarantine/retry", Access.ADMIN, "Read what was refused again", retry_quarantine),

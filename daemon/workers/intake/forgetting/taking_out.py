@@ -6,12 +6,10 @@ from control.paths import Paths
 from daemon.messages import Forget, TakenOut
 from daemon.workers.intake.ledger.forgettings import Cycles
 from daemon.workers.intake.ledger.ledger import Ledger
-from daemon.workers.intake.ledger.selection import Wanted
+from daemon.workers.intake.ledger.selection import SERVED, Wanted
 from engine.data import snapshot
 from engine.data.storable import storable_path
 
-SERVED = "conversations/served"
-"""Where in the inbox the server puts chats, in a folder for each owner."""
 _FILES = 200
 """So many are named in an answer."""
 

@@ -10,7 +10,7 @@ import re
 import sqlite3
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +18,10 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from control.paths import Paths, version_name
 from daemon import sqlite
+from daemon.workers.forgotten import Forgotten
 from daemon.workers.intake.inquiries.lineage import Lineage
 from daemon.workers.intake.ledger.catalog import Catalog, Entry, Part
+from daemon.workers.intake.ledger.selection import SERVED, NotKnownError, Wanted, choose
 from engine.data.named_fields import with_named_fields
 from engine.data.samples import Sample
 from engine.data.segments import DamagedSegmentError, Segments
@@ -28,6 +30,8 @@ from engine.data.storable import storable_path
 ID_DIGITS = 12
 """Of an identity: what people call a sample by."""
 _ID = re.compile(r"[0-9a-f]{6,64}")
+_SHOWN = 10
+"""Samples that are shown before they are forgotten."""
 _EXCERPT = 160
 """Characters of a sample that are shown in a list."""
 _ANSWER: TypeAdapter[list[JsonValue]] = TypeAdapter(list[JsonValue])
@@ -39,11 +43,14 @@ class Request(BaseModel):
     Attributes:
         places: of this thord: its settings file, and its folders of state, logs and sockets.
         subject: for ``show`` an ID or a file, for ``find`` a text.
+        ids, owner: for ``meant``, what would be forgotten with these and with ``source``.
     """
 
     places: tuple[Path, Path, Path, Path]
-    action: Literal["list", "show", "find"]
+    action: Literal["list", "show", "find", "meant"]
     subject: str = ""
+    ids: tuple[str, ...] = ()
+    owner: str | None = None
     source: str | None = None
     kind: str | None = None
     state: str | None = None
@@ -59,6 +66,7 @@ class Browser:
 
     def __init__(self, database: sqlite3.Connection, segments: Path, store: Path) -> None:
         self._catalog = Catalog(database)
+        self._forgotten = Forgotten(database)
         self._segments = Segments(segments)
         self._lineage = Lineage.read(store)
 
@@ -70,6 +78,8 @@ class Browser:
         """
         if request.action == "show":
             return self._show(request.subject, request.limit)
+        if request.action == "meant":
+            return [self._meant(request)]
         if request.action == "find":
             return [self._told(entry, sample) for entry, sample in self._found(request)]
         if request.state == "refused":
@@ -83,7 +93,20 @@ class Browser:
         if self._catalog.sources_called(subject):
             told = [self._told(entry, self._sample(entry)) for entry in self._catalog.newest(limit, subject)]
             return [*told, *_refusals(self._catalog, limit, subject)]
+        if _ID.fullmatch(subject) and (at := self._forgotten.since(subject)):
+            raise NoSuchSampleError(f"{subject}: it was forgotten, {at}")
         raise NoSuchSampleError(f"{subject}: no sample has this ID, and no file of this name was read")
+
+    def _meant(self, request: Request) -> JsonValue:
+        wanted = Wanted(request.ids, request.source, request.owner, Paths(*request.places).inbox / SERVED)
+        entries = choose(wanted, self._catalog, self._segments).entries
+        learned = {number for entry in entries for number in self._versions(self._catalog.parts(entry.number))}
+        return {
+            "samples": len(entries),
+            "first": [self._told(entry, self._sample(entry)) for entry in entries[:_SHOWN]],
+            "versions": [version_name(number) for number in sorted(learned)],
+            "made_from_these": [version_name(number) for number in sorted(self._lineage.made_from(learned))],
+        }
 
     def _found(self, request: Request) -> Iterator[tuple[Entry, Sample]]:
         """Samples in which a text occurs, whatever its case."""
@@ -105,7 +128,7 @@ class Browser:
 
     def _told(self, entry: Entry, sample: Sample | None) -> dict[str, JsonValue]:
         parts = self._catalog.parts(entry.number)
-        learned = sorted({self._lineage.by_cycle[part.cycle] for part in parts if self._learned(part)})
+        learned = sorted(self._versions(parts))
         later = sorted(self._lineage.made_from(learned))
         return {
             "id": entry.identity[:ID_DIGITS],
@@ -129,8 +152,10 @@ class Browser:
         version = None if number is None else version_name(number)
         return {"cycle": part.cycle, "as": role, "outcome": part.outcome, "version": version}
 
-    def _learned(self, part: Part) -> bool:
-        return part.origin != "held_out" and not part.validates and part.cycle in self._lineage.by_cycle
+    def _versions(self, parts: Sequence[Part]) -> set[int]:
+        """The versions that were trained on a sample."""
+        trained = (part.cycle for part in parts if part.origin != "held_out" and not part.validates)
+        return {self._lineage.by_cycle[cycle] for cycle in trained if cycle in self._lineage.by_cycle}
 
     def _sample(self, entry: Entry) -> Sample | None:
         try:
@@ -167,7 +192,7 @@ def main() -> int:
     except sqlite3.Error as error:
         print(f"{paths.ledger}: {error}", file=sys.stderr)
         return 1
-    except NoSuchSampleError as error:
+    except (NoSuchSampleError, NotKnownError) as error:
         print(error, file=sys.stderr)
         return 5
     print(_ANSWER.dump_json(answer).decode())

@@ -10,7 +10,7 @@ The rules, for a dialogue that is not known in this form:
 | in a cycle, learned, or part of another dialogue | it is added, learned from the first unknown turn on |
 | all of it but unanswered turns | nothing is added: what was said is taken together with its answer |
 
-What was forgotten (`daemon.workers.intake.ledger.forgotten`) is not added again.
+What was forgotten (`daemon.workers.forgotten`) is not added again.
 
 A longer dialogue stays on the side of the held-out line where its earlier form was. Preferences and labelled samples do
 not grow: one that is not known yet is added as held.
@@ -21,7 +21,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from daemon.workers.intake.ledger.forgotten import Forgotten
+from daemon.workers.forgotten import Forgotten
 from daemon.workers.intake.ledger.samples import Addition, FoundAt, Samples, State
 from engine import objectives
 from engine.data.digest import Digest, digest_of

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.workers.forgotten import Forgotten
 from daemon.workers.intake.ledger.catalog import Entry
 from daemon.workers.intake.ledger.database import now
-from daemon.workers.intake.ledger.forgotten import Forgotten
 from daemon.workers.intake.ledger.quarantine import Quarantine
 from engine.data.segments import Location
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from daemon import sqlite
 from daemon.messages import Counts
+from daemon.workers.forgotten import Forgotten
 from daemon.workers.intake.ledger.assignments import Assignments
 from daemon.workers.intake.ledger.catalog import Catalog
 from daemon.workers.intake.ledger.database import StorageError, open_database
 from daemon.workers.intake.ledger.forgettings import Forgettings
-from daemon.workers.intake.ledger.forgotten import Forgotten
 from daemon.workers.intake.ledger.quarantine import Quarantine
 from daemon.workers.intake.ledger.samples import Samples
 from daemon.workers.intake.ledger.selection import Chosen, Wanted, choose

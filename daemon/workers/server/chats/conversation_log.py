@@ -1,6 +1,8 @@
 """Opt in: chats with the served model become conversations in the inbox, so that the next cycle learns from them.
 
-    answered ──▶ chats.db ── feedback, or ``feedback_seconds`` without ──▶ inbox/conversations/served/TIME.jsonl
+    answered ──▶ chats.db ── feedback, or ``feedback_seconds`` without ──▶ inbox/conversations/served/OWNER/TIME.jsonl
+
+OWNER is the SHA-256 of the API key, by which what somebody said is found again; who needs no key has no such folder.
 
 Redaction comes before anything is written (`daemon.workers.server.chats.redaction`); if it fails, nothing is written. A
 finished answer is on disk before its client is told so, and no restart loses it. Files appear by rename:
@@ -148,8 +150,8 @@ class ConversationLog:
     async def _write_what_is_due(self) -> float | None:
         """Seconds until something will be due; None: nothing waits to become due."""
         while (batch := await self._database.run(_take_batch)) is not None:
-            number, lines = batch
-            file = self._folder / f"{number}.jsonl"
+            number, owner, lines = batch
+            file = self._folder / owner / f"{number}.jsonl"
             await asyncio.to_thread(_write, file, lines)
             await self._database.run(functools.partial(_settle_batch, number))
             self._metrics.learned_answers.inc(len(lines))
@@ -182,31 +184,30 @@ def _first_due(database: sqlite3.Connection) -> float | None:
     return None if first is None else float(first)
 
 
-def _take_batch(database: sqlite3.Connection) -> tuple[int, list[str]] | None:
-    """The file to be written now, and its lines: one that was begun before a crash, else a new one."""
+def _take_batch(database: sqlite3.Connection) -> tuple[int, str, list[str]] | None:
+    """The file to be written now, its owner, and its lines: one that was begun before a crash, else a new one."""
     row = database.execute("SELECT min(batch) FROM answers WHERE due_at IS NOT NULL").fetchone()
     number: int | None = row[0]
     if number is None:
         (last,) = database.execute("SELECT coalesce(max(batch), 0) FROM answers").fetchone()
         number = max(int(time.time() * 1000), last + 1)  # never the name of a file that was written before
         database.execute(
-            "UPDATE answers SET batch = ? WHERE number IN"
-            " (SELECT number FROM answers WHERE due_at <= ? ORDER BY number LIMIT ?)",
+            "UPDATE answers SET batch = ?1 WHERE number IN"
+            " (SELECT number FROM answers WHERE due_at <= ?2 AND owner ="
+            " (SELECT owner FROM answers WHERE due_at <= ?2 ORDER BY number LIMIT 1) ORDER BY number LIMIT ?3)",
             (number, time.time(), MOST_IN_A_FILE),
         )
     query = "SELECT messages, answer, edit, owner FROM answers WHERE batch = ? AND due_at IS NOT NULL ORDER BY number"
-    lines = [
-        _line(json.loads(messages), answer, edit, owner)
-        for messages, answer, edit, owner in database.execute(query, (number,))
-    ]
-    return (number, lines) if number is not None and lines else None
+    rows = database.execute(query, (number,)).fetchall()
+    lines = [line_of(json.loads(messages), answer, edit, owner) for messages, answer, edit, owner in rows]
+    return (number, rows[0][3], lines) if number is not None and rows else None
 
 
 def _settle_batch(number: int, database: sqlite3.Connection) -> None:
     database.execute("UPDATE answers SET due_at = NULL WHERE batch = ?", (number,))
 
 
-def _line(messages: list[JsonValue], answer: str, edit: str | None, owner: str) -> str:
+def line_of(messages: list[JsonValue], answer: str, edit: str | None, owner: str) -> str:
     """The dialogue to learn; of an answer that was edited, that the edit was preferred, and by whom: it is learned."""
     given: JsonValue = {"role": "assistant", "content": answer}
     if edit is None:

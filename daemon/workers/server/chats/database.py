@@ -66,11 +66,29 @@ class ChatDatabase:
         Raises:
             ApiError: 503, the database cannot be used now.
         """
+        return await self._in_thread(lambda: self._run(call))
+
+    async def compact(self) -> None:
+        """Leave nothing of what was deleted in the file, nor in copies of a damaged one.
+
+        Raises:
+            ApiError: 503, the database cannot be used now.
+        """
+        await self._in_thread(self._compact)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, call)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
         except (sqlite3.Error, OSError, sqlite.NewerSchemaError, sqlite.DamagedError) as error:
             _logger.error("chats.db cannot be used", file=str(self._file), reason=str(error))  # noqa: TRY400
             raise ApiError(503, "chats_unavailable", f"chats.db cannot be used now: {error}", retry_after=5) from error
+
+    def _compact(self) -> None:
+        if self._connection is not None:
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for copy in self._file.parent.glob(f"{self._file.name}.damaged-*"):
+            copy.unlink()
 
     def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:

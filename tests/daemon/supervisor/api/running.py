@@ -15,6 +15,7 @@ from daemon.settings.load import SettingsError
 from daemon.settings.reload import Changes
 from daemon.supervisor.api.app import ControlApi
 from daemon.supervisor.api.operations import ApiContext
+from daemon.supervisor.forgetting.forgetter import Forgetter
 from tests.daemon.supervisor.stand_ins import StandIns, learning, publish, tables
 
 GROUP = 4242
@@ -65,6 +66,10 @@ class Scanning(StandIns):
         return await super()._answer(message)
 
 
+async def no_restart() -> None:
+    """The server is a stand-in."""
+
+
 class Running:
     """A control API in a thread with a loop of its own."""
 
@@ -92,7 +97,7 @@ class Running:
         listener.listen(100)
         async with learning(self.workers) as it:
             self.learning = it
-            context = ApiContext(self.service, it)
+            context = ApiContext(self.service, it, Forgetter(it, self.workers, no_restart))
             api = ControlApi(context, owner=os.geteuid(), group=self._group)
             await api.start(listener)
             self._up.set()

@@ -1,5 +1,7 @@
 """What was forgotten, by its hash alone, so that it is not learned when it is read again.
 
+The table is the intake's; the server reads it to erase chats.
+
 | what comes | it is forgotten where |
 | --- | --- |
 | any sample | it was forgotten itself, or is an answered beginning of what was |
@@ -11,7 +13,7 @@ An earlier form of a forgotten dialogue is forgotten too, but not as a whole: ot
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from daemon.workers.intake.ledger.database import now
+from daemon.clock import utc_now_with_offset
 from engine.data.digest import Digest
 from engine.data.samples import Dialogue, Sample
 
@@ -24,10 +26,11 @@ class Forgotten:
 
     def add(self, identities: Iterable[str], *, whole: bool) -> None:
         """Write down what is forgotten from now on."""
+        at = utc_now_with_offset("milliseconds")
         self._database.executemany(
             "INSERT INTO forgotten VALUES (?1, ?2, ?3)"
             " ON CONFLICT (identity) DO UPDATE SET whole = max(whole, excluded.whole)",
-            [(bytes.fromhex(identity), int(whole), now()) for identity in identities],
+            [(bytes.fromhex(identity), int(whole), at) for identity in identities],
         )
 
     def among(self, digests: Sequence[Digest]) -> set[str]:

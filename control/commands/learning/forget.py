@@ -1,0 +1,89 @@
+"""``data forget``: shows what is meant, asks, and says what was done."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from control import engine_process, errors, exit_status
+from control.commands.learning import samples
+from control.terminal import output
+
+if TYPE_CHECKING:
+    from control.client import Thord
+    from control.data_answers import Forgettable, Forgotten
+    from control.paths import Paths
+
+
+def forget(
+    thord: Thord, ids: list[str], source: str | None, owner: str | None, *, retrain: bool, sure: bool, as_json: bool
+) -> int:
+    """Forget samples, once somebody is sure.
+
+    Raises:
+        NotFoundError: an ID or a file is not known.
+        UsageError: nobody can be asked, and ``sure`` is not given.
+    """
+    if not sure:
+        if as_json or not sys.stdin.isatty():
+            raise errors.UsageError("forgetting cannot be undone: give --yes where nobody can be asked")
+        _explain(_meant(thord.paths, ids, source, owner), retrain=retrain)
+        if input("forget them for good? [y/N] ").strip().lower() not in ("y", "yes"):
+            output.say("nothing was forgotten")
+            return exit_status.FAILED
+    done = thord.forget(ids, source, owner, retrain=retrain)
+    if as_json:
+        output.emit(done)
+    else:
+        _show(done)
+    return exit_status.FAILED if done["failed"] else exit_status.DONE
+
+
+def _meant(paths: Paths, ids: list[str], source: str | None, owner: str | None) -> Forgettable:
+    request = {"places": [str(place) for place in paths], "action": "meant", "ids": ids, "owner": owner}
+    answer = engine_process.run(samples.MODULE, [], text=json.dumps({**request, "source": source}))
+    [found] = json.loads(answer)
+    meant: Forgettable = found
+    return meant
+
+
+def _explain(meant: Forgettable, *, retrain: bool) -> None:
+    samples.show_list(meant["first"], len(meant["first"]) + 1)
+    output.say(
+        f"\n{meant['samples']:,} samples, with every form of them and what was read from the same records, go from"
+    )
+    output.say(
+        "the ledger, segments, snapshots, runs, sessions, backups, and from files in the inbox; a file there that"
+    )
+    output.say("they cannot be cut out of is removed. Sessions and answers of an owner go too.")
+    if meant["versions"]:
+        output.say(f"learned by versions {', '.join(meant['versions'])}{_later(meant['made_from_these'])}")
+        if not retrain:
+            output.say("these versions stay; --retrain goes back to the last version that did not learn them")
+
+
+def _later(versions: list[str]) -> str:
+    return f"; versions made from these: {', '.join(versions)}" if versions else ""
+
+
+def _show(done: Forgotten) -> None:
+    output.say(f"{done['samples']:,} samples are forgotten")
+    if done["versions"]:
+        output.say(f"versions that learned them: {', '.join(done['versions'])}{_later(done['made_from_these'])}")
+    else:
+        output.say("no version learned them")
+    for what, files in (
+        ("cut out of", done["files_cut"]),
+        ("removed from the inbox", done["files_removed"]),
+        ("still in this file, which is not in the inbox: thord will not learn it again", done["files_left"]),
+    ):
+        for file in files:
+            output.say(f"{what}: {output.clean(file)}")
+    if done["sessions"] or done["answers"]:
+        output.say(f"{done['sessions']} sessions and {done['answers']} kept answers erased")
+    if done["went_back"]:
+        where = f"version {done['went_back_to']} serves" if done["went_back_to"] else "no version serves until the next"
+        output.say(f"{where}; what is left is learned again: thorctl cycles")
+    for complaint in done["failed"]:
+        output.say_error(f"could not be done: {output.clean(complaint)}")
