@@ -30,9 +30,22 @@ def read_known(
 def _read(
     stream: BinaryIO, limits: Limits, resume: Resume | None, is_corpus: bool, nesting: Nesting | None
 ) -> Iterator[Item]:
-    """The same; ``nesting`` says where the stream is unpacked from, if it is."""
+    """The same; ``nesting`` says where the stream is unpacked from, if it is. Only a blank file yields nothing."""
     stream.seek(0)
     raw = stream.read(head.BYTES)
+    items = _items(stream, raw, limits, resume, is_corpus, nesting)
+    first = next(items, None)
+    if first is not None:
+        yield first
+        yield from items
+    elif resume is None and text.clean(raw.decode("utf-8", errors="replace")):
+        yield Refused("it holds nothing to learn", 0, 0, stream.seek(0, io.SEEK_END), Resume("plain", 0, 1))
+
+
+def _items(
+    stream: BinaryIO, raw: bytes, limits: Limits, resume: Resume | None, is_corpus: bool, nesting: Nesting | None
+) -> Iterator[Item]:
+    """What is in a stream that begins with ``raw``."""
     if packing := unpack.packing_of(raw):
         if packing == "zip" and nesting is None and (people := zip_archive.member(stream, slack.PEOPLE)):
             limits = slack.with_people(limits, people)
