@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
 
-.PHONY: help install lint format test coverage check walk demo soak clients start stop status bench bench-serve bench-train compare docs clean
+.PHONY: help install lint format test coverage check walk demo soak fuzz clients start stop status bench bench-serve bench-train compare docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -54,6 +54,9 @@ walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every co
 
 soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=600 SWAPS=20 for less)
 	THORD_SOAK_SECONDS=$(or $(SECONDS),3600) THORD_SOAK_SWAPS=$(or $(SWAPS),100) $(BIN)/pytest -m soak -s --timeout=7200
+
+fuzz: $(VENV)/installed-dev ## damaged files for every reader (SECONDS=600 each; 60 by default)
+	$(BIN)/python -m tests.fuzz.readers --seconds $(or $(SECONDS),60)
 
 check: lint test ## lint and test
 

@@ -1,0 +1,176 @@
+"""Small files of every format, from which the fuzzer makes others. ``THORD_CASES`` may name a folder with more."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import sqlite3
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+_TURNS = [{"role": "user", "content": "How deep is it?"}, {"role": "assistant", "content": "Two fathoms."}]
+_RECORDS: list[object] = [
+    {"messages": _TURNS},
+    {
+        "conversations": [
+            {"from": "human", "value": "Quelle heure\u00a0?"},
+            {"from": "gpt", "value": "Midi \U0001f55b."},
+        ]
+    },
+    {"instruction": "Add", "input": "1 2", "output": "3", "history": [["Hi", "Hello"]]},
+    {"prompt": "Why?", "chosen": "Because it rains.", "rejected": "No."},
+    {"prompt": "Why?", "completion": "Because.", "label": True},
+    {"question": "Where?", "answer": "At the harbour."},
+    {"text": "### Human: Where?\n### Assistant: Here."},
+    {"messages": [*_TURNS[:1], {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}]},
+]
+_ROWS = [{"conversation_id": number // 2, "timestamp": number, **_TURNS[number % 2]} for number in range(6)]
+_CHATGPT = {
+    "title": "t",
+    "mapping": {
+        "r": {"id": "r", "parent": None, "children": ["a"], "message": None},
+        "a": {"id": "a", "parent": "r", "message": {"author": {"role": "user"}, "content": {"parts": ["How deep?"]}}},
+        "b": {"id": "b", "parent": "a", "message": {"author": {"role": "assistant"}, "content": {"parts": ["Two."]}}},
+    },
+    "current_node": "b",
+}
+_CLAUDE = {"chat_messages": [{"sender": "human", "text": "How deep?"}, {"sender": "assistant", "text": "Two."}]}
+_SLACK = [{"type": "message", "user": f"U{n % 2}", "ts": f"17000000{n}.0", "text": f"Hello {n}"} for n in range(4)]
+_TELEGRAM = {
+    "name": "Ann",
+    "type": "personal_chat",
+    "id": 1,
+    "messages": [
+        {"id": n, "type": "message", "date": f"2024-01-0{n + 1}T10:00:00", "from": "Ann", "text": f"Hello {n}"}
+        for n in range(3)
+    ],
+}
+_META = {
+    "participants": [{"name": "Ann"}, {"name": "Bo"}],
+    "messages": [{"sender_name": "Ann", "timestamp_ms": 1700000000000, "content": "Gr\u00c3\u00bc\u00c3\u009fe"}],
+}
+_DISCORD = {
+    "guild": {"id": "1", "name": "g"},
+    "channel": {"id": "2", "type": "DirectTextChat", "name": "c"},
+    "messages": [
+        {
+            "id": "3",
+            "type": "Default",
+            "timestamp": "2024-01-01T10:00:00+00:00",
+            "content": "Hello",
+            "author": {"id": "4"},
+        }
+    ],
+}
+
+
+def seeds() -> dict[str, bytes]:
+    """The content of a file by the name of what it is."""
+    lines = _lines(_RECORDS)
+    made = {
+        "lines": lines,
+        "rows": _lines(_ROWS),
+        "array": json.dumps(_RECORDS, indent=1).encode(),
+        "messages": json.dumps(_TURNS).encode(),
+        **{name: json.dumps(value).encode() for name, value in _exports().items()},
+        **{name: text.encode() for name, text in _TEXTS.items()},
+        "utf-16": "Human: How deep?\n\nAssistant: Two fathoms.\n".encode("utf-16"),
+        "latin-1": "Fr\u00e4ge: Wie tief ist der Gr\u00f6\u00dfe nach?\n".encode("latin-1"),
+        "cr": b"Human: How deep?\r\rAssistant: Two fathoms.\r",
+        "gzip": gzip.compress(lines),
+        "bzip2": bz2.compress(lines),
+        "xz": lzma.compress(lines),
+        "zip": _zipped({"a.jsonl": lines, "b/c.csv": _TEXTS["csv"].encode()}),
+        "tar": _tarred({"a.jsonl": lines, "b/c.txt": _TEXTS["transcript"].encode()}),
+        "sqlite": _database(),
+        **_tables(),
+    }
+    if folder := os.environ.get("THORD_CASES"):
+        made |= {str(file): file.read_bytes() for file in sorted(Path(folder).rglob("*")) if file.is_file()}
+    return made
+
+
+def _exports() -> dict[str, object]:
+    return {
+        "chatgpt": [_CHATGPT, _CHATGPT],
+        "claude": [_CLAUDE],
+        "slack": _SLACK,
+        "telegram": _TELEGRAM,
+        "meta": _META,
+        "discord": _DISCORD,
+    }
+
+
+_TEXTS = {
+    "csv": 'question,answer\nHow deep?,Two fathoms.\n"How, then?","By ""boat""."\n',
+    "tsv": "role\tcontent\nuser\tHow deep?\nassistant\tTwo fathoms.\n",
+    "transcript": "Human: How deep?\n\nAssistant: Two fathoms.\n\nHuman: And now?\n\nAssistant: Three.\n",
+    "markdown": "## User\n\nHow deep?\n\n## Assistant\n\nTwo fathoms.\n",
+    "questions": "Q: How deep?\nA: Two fathoms.\n\nQ: And now?\nA: Three.\n",
+    "chatml": "<|im_start|>user\nHow deep?<|im_end|>\n<|im_start|>assistant\nTwo.<|im_end|>\n",
+    "llama": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHow deep? [/INST] Two. </s>",
+    "gemma": "<start_of_turn>user\nHow deep?<end_of_turn>\n<start_of_turn>model\nTwo.<end_of_turn>\n",
+    "utterances": "How deep? __eou__ Two fathoms. __eou__\nAnd now? __eou__ Three. __eou__\n",
+    "whatsapp": "[01.02.24, 10:00:00] Ann: Hello\n[01.02.24, 10:00:05] Bo: Hi\nthere\n[01.02.24, 10:01:00] Ann: So?\n",
+    "mbox": "From a@b Mon Jan  1 10:00:00 2024\nFrom: A <a@b>\nSubject: Hi\nMessage-ID: <1@b>\n\nHello there\n\n",
+    "html": "<!doctype html><html><body><p>Hello</p></body></html>",
+    "yaml": "- user: How deep?\n  assistant: Two fathoms.\n- user: And now?\n  assistant: Three.\n",
+    "log": "2024-01-01 10:00:00 INFO started\n2024-01-01 10:00:01 WARN slow\n" * 3,
+    "prose": "The harbour opens at six. Nobody is there then, but the gulls.\n\nAt nine it closes again.\n" * 3,
+}
+
+
+def _lines(records: list[object]) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def _tarred(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return made.getvalue()
+
+
+def _database() -> bytes:
+    """A log of `llm`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "logs.db"
+        with sqlite3.connect(file) as database:
+            database.execute("CREATE TABLE conversations (id TEXT, name TEXT, model TEXT)")
+            database.execute(
+                "CREATE TABLE responses (id TEXT, model TEXT, prompt TEXT, system TEXT, response TEXT,"
+                " conversation_id TEXT, datetime_utc TEXT)"
+            )
+            database.executemany(
+                "INSERT INTO responses VALUES (?, 'm', ?, NULL, ?, 'c', ?)",
+                [(str(n), f"How deep is {n}?", f"{n} fathoms.", f"2024-01-0{n + 1}") for n in range(3)],
+            )
+        database.close()
+        return file.read_bytes()
+
+
+def _tables() -> dict[str, bytes]:
+    from pyarrow import Table, feather, parquet
+
+    table = Table.from_pylist([{"prompt": f"How deep is {n}?", "completion": f"{n} fathoms."} for n in range(20)])
+    written: dict[str, bytes] = {}
+    for name, write in (("parquet", parquet.write_table), ("arrow", feather.write_feather)):
+        made = io.BytesIO()
+        write(table, made)
+        written[name] = made.getvalue()
+    return written
