@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.data.records.limits import FormatError
 from engine.data.records.shape import Parsed
@@ -9,8 +10,7 @@ from engine.data.samples import Sample
 from engine.data.storable import storable
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(NamedTuple):
     """Where reading goes on once a file of ``format`` has grown: what lies before ``offset`` can no longer change."""
 
     format: str

@@ -66,7 +66,8 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
             else:
                 yield Refused(str(error), *place, runs.resume(line.resume(_NAME)))
             continue
-        yield from runs.finish_open(Resume(_NAME, line.start, line.number))
+        if runs.is_open:
+            yield from runs.finish_open(Resume(_NAME, line.start, line.number))
         yield from items_of(samples, *place, runs.resume(line.resume(_NAME)))
     yield from runs.finish(None)
 

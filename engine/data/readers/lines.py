@@ -1,8 +1,7 @@
 """Files that are read line by line: lines within the limits, and where reading goes on once the file has grown."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from engine.data.readers import json_values
 from engine.data.readers.items import Resume
@@ -20,8 +19,7 @@ def bare(line: bytes) -> bytes:
     return trimmed[:-1] if trimmed.endswith((b"},", b"],")) else line
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line that is not blank; ``raw`` is empty where it is longer than a record may be."""
 
     raw: bytes
