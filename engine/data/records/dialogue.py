@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
+from engine.data.records.tools import tools_of
 from engine.data.samples import Dialogue, Message, Role, ToolCall
 
 
@@ -20,6 +21,7 @@ class Turn(NamedTuple):
     name: str = ""
     tool_call_id: str = ""
     weight: Literal[0, 1] = 1
+    tools: JsonValue = None
 
 
 def dialogue_of(turns: Iterable[Turn], limits: Limits) -> Dialogue:
@@ -43,21 +45,22 @@ def messages_of(turns: Iterable[Turn], limits: Limits) -> tuple[Message, ...]:
         FormatError: there are too many turns.
     """
     cleaned = (_cleaned(turn) for turn in turns)
-    messages = tuple(message for message in cleaned if message.content or message.tool_calls)
+    messages = tuple(message for message in cleaned if message.content or message.tool_calls or message.tools)
     if len(messages) > limits.turns:
         raise FormatError(f"{len(messages)} turns are more than the {limits.turns} that one conversation may have")
     return messages
 
 
 def _cleaned(turn: Turn) -> Message:
-    role, content, calls, name, call_id, weight = turn
-    if not (calls or name or call_id):
+    role, content, calls, name, call_id, weight, tools = turn
+    if not (calls or name or call_id or tools):
         return Message(role, clean(content), weight=weight)
     calls = tuple(_cleaned_call(call) for call in calls)
     # Cleaned together with its calls, because what is blank at the end of the content is not at the end of the turn.
     written = "\n".join(call.text for call in calls)
     said = clean(f"{content}\n{written}" if content else written).removesuffix(written).removesuffix("\n")
-    return Message(role, said if calls else clean(content), calls, clean(name), clean(call_id), weight)
+    told: JsonValue = json.loads(clean(json.dumps(tools, ensure_ascii=False))) if tools else None
+    return Message(role, said if calls else clean(content), calls, clean(name), clean(call_id), weight, told)
 
 
 def _cleaned_call(call: ToolCall) -> ToolCall:
@@ -76,8 +79,10 @@ def system_turn(system: JsonValue, tools: JsonValue) -> list[Turn]:
         system = "\n".join(word for word in words if isinstance(word, str)) if all(map(_is_string, words)) else 0
     if system is not None and not isinstance(system, str):
         raise FormatError(f"'system' must be a string, not {kind_of(system)}")
+    if described := tools_of(tools) if tools else None:
+        return [Turn("system", system or "", tools=described)]
     parts = [system] if system else []
-    if tools and tools != "[]":
+    if tools and tools != "[]" and described is None:
         parts.append(f"Tools:\n{tools if isinstance(tools, str) else json.dumps(tools, ensure_ascii=False)}")
     return [Turn("system", "\n\n".join(parts))] if parts else []
 

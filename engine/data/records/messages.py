@@ -4,7 +4,6 @@ OpenAI content is a string or a list of parts. A turn is context only where ``we
 ``loss_weight`` says so, and where a person marked the answer as bad.
 """
 
-import contextlib
 import json
 from typing import Literal, NoReturn
 
@@ -16,10 +15,11 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
 from engine.data.records.preferences.marks import verdict_in
 from engine.data.records.roles import is_role, role_of
-from engine.data.samples import Dialogue, Role, ToolCall
+from engine.data.records.tools import calls_in, calls_of, opened, taken_apart
+from engine.data.samples import Dialogue, Role
 
-_DEEPEST_ARGUMENTS = 64
-"""Levels of the arguments of a tool call, where they are written as a string."""
+_CALL_ROLES = ("function_call", "tool_call")
+"""Who says a call that is JSON in a string, as ShareGPT and ms-swift write it."""
 
 _FIELDS = (
     ("role", "content"),
@@ -178,7 +178,7 @@ def turns_of(messages: JsonValue) -> list[Turn]:
         FormatError: something in it is not a message.
     """
     if isinstance(messages, str) and messages.lstrip().startswith("["):
-        messages = _parsed(messages)
+        messages = opened(messages)
     if not isinstance(messages, list):
         raise FormatError(f"messages must be an array, not {kind_of(messages)}")
     rows = [
@@ -197,7 +197,25 @@ def _exchange(message: JsonValue, number: int) -> list[Turn]:
         question, answer = (message[key] for key in keys)
         turns = [Turn("user", str(question)), Turn("assistant", str(answer))]
         return [*system_turn(message.get("system"), None), *turns]
-    return [turn_of(message, number)]
+    return turns_in(message, number)
+
+
+def turns_in(message: JsonValue, number: int) -> list[Turn]:
+    """The turns that one message is: results of tools, where they are parts of it, and what is said beside them.
+
+    Raises:
+        FormatError: as `turn_of`.
+    """
+    fields = _fields(message) if isinstance(message, dict) else None
+    parts = message[fields[1]] if isinstance(message, dict) and fields else None
+    if not isinstance(message, dict) or fields is None or not isinstance(parts, list):
+        return [turn_of(message, number)]
+    rest, calls, results = taken_apart(parts)
+    turns = [Turn("tool", _content(given, "tool", number), (), "", call) for call, given in results]
+    if rest or calls or not results:
+        said = turn_of({**message, fields[1]: rest}, number)
+        turns.append(said._replace(tool_calls=said.tool_calls + calls))
+    return turns
 
 
 def _exchange_keys(message: dict[str, JsonValue]) -> tuple[str, str] | None:
@@ -223,10 +241,15 @@ def turn_of(message: JsonValue, number: int) -> Turn:
         raise FormatError(f"turn {number}: expected a message with role and content (or from and value), found {seen}")
     who, what = fields
     content = None if what in ("tool_calls", "function_call") else message[what]
+    name = _name(message[who])
+    calls = calls_of(message, number)
+    if isinstance(content, str) and isinstance(name, str) and name.strip().lower() in _CALL_ROLES:
+        calls = calls_in(content)
+        content = "" if calls else content
     return Turn(
-        role := role_of(_name(message[who]), number),
+        role := role_of(name, number),
         _content(content, role, number),
-        _calls(message, number),
+        calls,
         _word(message.get("name")),
         _word(message.get("tool_call_id")),
         _weight(message, number),
@@ -281,41 +304,6 @@ def _part(part: JsonValue, number: int) -> str:
             return text
     kind = part.get("type") if isinstance(part, dict) else kind_of(part)
     raise FormatError(f"turn {number}: a part of type {kind!r}: only text can be learned")
-
-
-def _calls(message: dict[str, JsonValue], number: int) -> tuple[ToolCall, ...]:
-    calls = message.get("tool_calls") or ([{"function": call}] if (call := message.get("function_call")) else [])
-    if not isinstance(calls, list):
-        raise FormatError(f"turn {number}: tool_calls must be an array, not {kind_of(calls)}")
-    return tuple(_call(call, number) for call in calls)
-
-
-def _call(call: JsonValue, number: int) -> ToolCall:
-    function = call.get("function", call) if isinstance(call, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    if not isinstance(call, dict) or not isinstance(function, dict) or not isinstance(name, str):
-        raise FormatError(f"turn {number}: a tool call needs a function with a name")
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        # Arguments that are not JSON stay the string they are: models write such, and the call was made with them.
-        arguments = _parsed(arguments)
-    return ToolCall(name, arguments, _word(call.get("id")))
-
-
-def _parsed(text: str) -> JsonValue:
-    """JSON in a string; the string where it is none, or nested deeper than anybody means."""
-    with contextlib.suppress(ValueError, RecursionError):
-        parsed: JsonValue = json.loads(text)
-        return text if _is_deeper(parsed, _DEEPEST_ARGUMENTS) else parsed
-    return text
-
-
-def _is_deeper(value: JsonValue, levels: int) -> bool:
-    """Whether objects and arrays are nested deeper: a string hides its nesting from the limits of a record."""
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def _keys(record: dict[str, JsonValue]) -> str:

@@ -18,6 +18,7 @@ _NAMES: dict[Role, tuple[str, ...]] = {
         "bard",
         "chatbot",
         "function_call",
+        "tool_call",
     ),
     "tool": ("tool", "function", "observation", "function_response", "tool_response", "ipython"),
 }

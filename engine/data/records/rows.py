@@ -36,7 +36,7 @@ _NAMES_CONVERSATION = frozenset(_CONVERSATION)
 
 
 def _message_row(record: Record, number: int) -> Row:
-    return placed(record, [messages.turn_of(record, number)])
+    return placed(record, messages.turns_in(record, number))
 
 
 def _is_exchange(record: Record) -> bool:

@@ -6,13 +6,11 @@ what they print are left out.
 
 import re
 
-from engine.data.records.exports.values import Record, child, is_record, records, string
-from engine.data.records.messages import turn_of
+from engine.data.records.exports.values import Record, child, string
+from engine.data.records.messages import turns_in
 from engine.data.records.order import Row
-from engine.data.samples import ToolCall
 
 _OWN_LINES = ("summary", "file-history-snapshot", "queue-operation", "progress")
-_OWN_PARTS = ("thinking", "redacted_thinking", "tool_use")
 _OWN_MARKS = ("isSidechain", "isMeta", "isApiErrorMessage")
 _COMMAND = re.compile(r"\s*<(?:command-(?:name|message|args)|local-command-(?:stdout|stderr|caveat))>")
 
@@ -38,23 +36,4 @@ def row_of(record: Record, number: int) -> Row:
     content = message.get("content")
     if is_own or not message or _COMMAND.match(string(content)):
         return Row(())
-    parts = records(content)
-    results = [part for part in parts if part.get("type") == "tool_result"]
-    if results:
-        return Row(
-            tuple(
-                turn_of({"role": "tool", "content": part.get("content")}, number)._replace(
-                    tool_call_id=string(part.get("tool_use_id"))
-                )
-                for part in results
-            )
-        )
-    calls = tuple(
-        ToolCall(string(part.get("name")), part.get("input"), string(part.get("id")))
-        for part in parts
-        if part.get("type") == "tool_use"
-    )
-    if isinstance(content, list):
-        content = [part for part in content if not (is_record(part) and part.get("type") in _OWN_PARTS)]
-    turn = turn_of({"role": message.get("role"), "content": content}, number)
-    return Row((turn._replace(tool_calls=calls),))
+    return Row(tuple(turns_in({"role": message.get("role"), "content": content}, number)))

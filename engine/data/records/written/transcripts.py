@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from engine.data.records.dialogue import Turn
 from engine.data.records.limits import FormatError
@@ -22,6 +23,7 @@ _PREFACE = re.compile(
     r"\s*$|#{1,6} |(?:[-*] )?[*_ ]{0,4}[A-Za-z][\w .()-]{0,30}[*_ ]{0,4}:[*_ ]{0,4}\S.{0,200}$|[^.!?;,]{1,60}$"
 )
 _PREFACE_LINES = 20
+_NO_WORDS: Mapping[str, Role] = MappingProxyType({})
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 
 
@@ -93,19 +95,19 @@ def _without_preface(text: str, words: Mapping[str, Role]) -> list[str]:
     return []
 
 
-def is_transcript(text: str, words: Mapping[str, Role]) -> bool:
+def is_transcript(text: str, words: Mapping[str, Role] = _NO_WORDS) -> bool:
     """Whether a clean text is a transcript of known speakers; ``words`` are names that the settings know."""
     return bool(_without_preface(text, words))
 
 
 def is_answered(text: str) -> bool:
     """Whether a clean text is a transcript in which a user asks and an assistant answers."""
-    lines = _without_preface(text, {})
-    roles = {turn.role for turn in _turns(lines, _Names(lines, {}))} if lines else set()
+    lines = _without_preface(text, _NO_WORDS)
+    roles = {turn.role for turn in _turns(lines, _Names(lines, _NO_WORDS))} if lines else set()
     return {"user", "assistant"} <= roles
 
 
-def conversations_in(text: str, words: Mapping[str, Role]) -> Iterator[list[Turn]]:
+def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterator[list[Turn]]:
     """The turns of each conversation of a transcript, which is clean; nothing where it is not one.
 
     ``words`` are names that the settings know.

@@ -28,7 +28,7 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]
         FormatError: who speaks is not known.
     """
     text = str(record["text"])
-    turns = dialogues_in(text) if is_written_out(text) else conversations_in(clean(text), {})
+    turns = dialogues_in(text) if is_written_out(text) else conversations_in(clean(text))
     found: list[Parsed] = []
     for each in turns:
         try:

@@ -1,0 +1,123 @@
+"""Tools that a conversation may call, calls to them and their results, in the forms of several APIs.
+
+| from      | tools                                | call                             | result                       |
+|-----------|--------------------------------------|----------------------------------|------------------------------|
+| OpenAI    | {type, function: {name, parameters}} | tool_calls, function_call        | role tool or function        |
+| Anthropic | {name, input_schema}                 | part tool_use {name, input}      | part tool_result {content}   |
+| Gemini    | {functionDeclarations: [...]}        | part {functionCall: {name, args}}| part {functionResponse}      |
+| ShareGPT  | a list, or one written as a string   | from function_call, value JSON   | from observation             |
+
+Arguments keep their types. What is written as a JSON string is what it says; a string that is no JSON stays one.
+"""
+
+import json
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from engine.data.records.limits import FormatError
+from engine.data.samples import ToolCall
+
+_DEEPEST_ARGUMENTS = 64
+"""Levels of what is written as a string."""
+_SCHEMAS = ("parameters", "input_schema", "inputSchema", "parametersJsonSchema")
+_ARGUMENTS = ("arguments", "args", "input", "parameters")
+
+
+def tools_of(tools: JsonValue) -> list[JsonValue] | None:
+    """Descriptions of tools in OpenAI's form, in which chat templates read them; none where this is not a list."""
+    found = opened(tools)
+    if isinstance(found, dict):
+        found = [found]
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        return None
+    return [tool for each in found if isinstance(each, dict) for tool in _described(each)]
+
+
+def _described(tool: Mapping[str, JsonValue]) -> list[JsonValue]:
+    several = tool.get("functionDeclarations", tool.get("function_declarations"))
+    if isinstance(several, list):
+        return [described for each in several if isinstance(each, dict) for described in _described(each)]
+    schema = next((key for key in _SCHEMAS if key in tool), None)
+    if "function" in tool or "name" not in tool or (schema is None and "description" not in tool):
+        return [{**tool}]
+    named: dict[str, JsonValue] = {key: tool[key] for key in ("name", "description") if key in tool}
+    if schema is not None:
+        named["parameters"] = tool[schema]
+    return [{"type": "function", "function": named}]
+
+
+def calls_of(message: Mapping[str, JsonValue], number: int) -> tuple[ToolCall, ...]:
+    """The calls beside the content of message ``number``.
+
+    Raises:
+        FormatError: they are not a list of calls.
+    """
+    calls = message.get("tool_calls") or ([{"function": call}] if (call := message.get("function_call")) else [])
+    if not isinstance(calls, list):
+        raise FormatError(f"turn {number}: tool_calls must be an array")
+    return tuple(call_of(call, number) for call in calls)
+
+
+def call_of(call: JsonValue, number: int) -> ToolCall:
+    """One call, in any of the forms.
+
+    Raises:
+        FormatError: it does not name a function.
+    """
+    function = call.get("function", call) if isinstance(call, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(call, dict) or not isinstance(function, dict) or not isinstance(name, str):
+        raise FormatError(f"turn {number}: a tool call needs a function with a name")
+    arguments = next((function[key] for key in _ARGUMENTS if key in function), None)
+    return ToolCall(name, opened(arguments), _word(call.get("id")))
+
+
+def calls_in(text: str) -> tuple[ToolCall, ...]:
+    """The calls that a text is, as JSON; none where it is something else."""
+    found = opened(text)
+    calls = found if isinstance(found, list) else [found]
+    try:
+        return tuple(call_of(call, 0) for call in calls)
+    except FormatError:
+        return ()
+
+
+def taken_apart(content: list[JsonValue]) -> tuple[list[JsonValue], tuple[ToolCall, ...], list[tuple[str, JsonValue]]]:
+    """Parts of content without calls and results; the calls; of each result the id of its call, and what it gave."""
+    rest: list[JsonValue] = []
+    calls: list[ToolCall] = []
+    results: list[tuple[str, JsonValue]] = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if isinstance(part, dict) and kind == "tool_use":
+            calls.append(ToolCall(_word(part.get("name")), part.get("input"), _word(part.get("id"))))
+        elif isinstance(part, dict) and kind == "tool_result":
+            results.append((_word(part.get("tool_use_id")), part.get("content")))
+        else:
+            rest.append(part)
+    return rest, tuple(calls), results
+
+
+def opened(value: JsonValue) -> JsonValue:
+    """What a string of JSON says; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed: JsonValue = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return value if _is_deeper(parsed, _DEEPEST_ARGUMENTS) else parsed
+
+
+def _is_deeper(value: JsonValue, levels: int) -> bool:
+    """Whether objects and arrays are nested deeper: a string hides its nesting from the limits of a record."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
+
+
+def _word(value: JsonValue) -> str:
+    """A name or an id; what is something else is not one."""
+    return value if isinstance(value, str) else ""
