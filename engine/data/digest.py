@@ -31,16 +31,11 @@ def digest_of(sample: Sample) -> Digest:
     if not isinstance(sample, Dialogue):
         return Digest(sample.canonical.encode(), sample.identity, (), sample.group)
     answered = next((turn for turn, message in enumerate(sample.messages, 1) if message.role == "assistant"), None)
-    if all(map(_is_plain, sample.messages)):
+    if all(message.is_plain for message in sample.messages):
         return _of_plain(sample.messages, answered)
     longer = len(sample.messages) - answered if answered else 0
     beginnings = tuple(sample.prefix_identities()[:longer])
     return Digest(sample.canonical.encode(), sample.identity, beginnings, sample.group)
-
-
-def _is_plain(message: Message) -> bool:
-    """Whether role and content are all there is, so that what is stored of a turn is what identifies it."""
-    return not (message.tool_calls or message.name or message.tool_call_id) and message.weight == 1
 
 
 def _of_plain(messages: tuple[Message, ...], answered: int | None) -> Digest:

@@ -125,10 +125,10 @@ def _words(text: str) -> list[str]:
 
 
 def _words_in(raw: bytes) -> Iterator[str]:
-    """Every word in a file as it is, and with its escapes taken out."""
+    """Every word in a file as it is, and with its escapes or quotes taken out."""
     without = _ESCAPE.sub(lambda found: b" " if found[1] or found[2] in b"nrtbf" else found[2], raw)
     joined = _ESCAPE.sub(lambda found: chr(int(found[1], 16)).encode("utf-8", "replace") if found[1] else b"", raw)
-    for form in (raw, without, joined):
+    for form in (raw, without, joined, raw.replace(b'"', b"")):
         yield from _words(clean(form.decode("utf-8", "replace")))
     yield from ("tools", "arguments")  # what a list of tools and a call are learned with
 

@@ -96,6 +96,7 @@ FULL_MESSAGES = st.builds(
     NAMES,
     NAMES,
     st.sampled_from([0, 1]),
+    st.none() | st.lists(VALUES, min_size=1, max_size=2),
 )
 TURNS = st.lists(FULL_MESSAGES, min_size=1, max_size=4).map(tuple)
 SCORES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
