@@ -5,7 +5,7 @@ Botpress 12, which name their ``threadId``. What comes in is asked, what goes ou
 """
 
 from engine.data.records.dialogue import Turn
-from engine.data.records.exports.values import Record, child
+from engine.data.records.exports.values import Record, child, string
 from engine.data.records.limits import FormatError
 from engine.data.records.order import Row, placed
 from engine.data.samples import Role
@@ -15,7 +15,7 @@ _ROLES: dict[str, Role] = {"incoming": "user", "outgoing": "assistant"}
 
 def is_message(record: Record) -> bool:
     """Whether this is a message of Botpress."""
-    return record.get("direction") in _ROLES and isinstance(record.get("payload"), dict)
+    return string(record.get("direction")) in _ROLES and isinstance(record.get("payload"), dict)
 
 
 def row_of(record: Record, number: int) -> Row:

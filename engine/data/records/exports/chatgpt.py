@@ -38,7 +38,7 @@ def _turns(message: Record, number: int) -> list[Turn]:
     is_hidden = bool(child(message, "metadata").get("is_visually_hidden_from_conversation"))
     is_for_tool = message.get("recipient") not in (None, "all")
     is_internal = role == "tool" or (role == "system" and message.get("weight") == 0)
-    if is_hidden or is_for_tool or is_internal or content.get("content_type") in _INTERNAL:
+    if is_hidden or is_for_tool or is_internal or string(content.get("content_type")) in _INTERNAL:
         return []
     parts = items(content.get("parts"))
     if any(map(_is_transcribed, parts)):  # of what was spoken, the sound lies beside its words

@@ -67,7 +67,7 @@ def _text(part: JsonValue) -> str:
     if not isinstance(part, dict):
         return ""
     kind = part.get("type", "text")
-    if kind in _MEDIA:
+    if isinstance(kind, str) and kind in _MEDIA:
         raise FormatError(f"a part of type {kind!r}: only text can be learned")
     text = part.get("text")
     return string(text.get("value") if isinstance(text, dict) else text) if kind == "text" else ""
