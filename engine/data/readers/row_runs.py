@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
-from engine.data.records.conversations import samples_of
+from engine.data.records.collections.conversations import samples_of
 from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row

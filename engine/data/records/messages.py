@@ -10,10 +10,9 @@ from typing import Literal, NoReturn
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
-from engine.data.records.exports.values import items
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.marks import verdict_in
 from engine.data.records.order import in_order, placed
-from engine.data.records.preferences.marks import verdict_in
 from engine.data.records.roles import is_role, role_of
 from engine.data.records.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.samples import Dialogue, Role
@@ -119,7 +118,7 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
     """
     tools = record.get("tools") or record.get("functions")
     turns = turns_of(record["messages"])
-    is_palm = all(isinstance(each, dict) and "author" in each for each in items(record["messages"]))
+    is_palm = all(isinstance(each, dict) and "author" in each for each in _array(record["messages"]))
     return [*_opening(record, tools, turns, ("context",) if is_palm else ()), *turns]
 
 
@@ -265,7 +264,7 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
         if value == 0 or value in ("false", "False", "0"):
             return 0
         raise FormatError(f"turn {number}: {key} must be 1 (learned) or 0 (context only)")
-    details = [each for key in _PARTLY_LEARNED for each in items(message.get(key)) if isinstance(each, dict)]
+    details = [each for key in _PARTLY_LEARNED for each in _array(message.get(key)) if isinstance(each, dict)]
     if any(each.get("train") is False for each in details):  # a turn is learned whole or not at all
         return 0
     return 0 if verdict_in(message) is False else 1
@@ -308,3 +307,8 @@ def _part(part: JsonValue, number: int) -> str:
 
 def _keys(record: dict[str, JsonValue]) -> str:
     return ", ".join(sorted(record)[:8])[:120] or "nothing in it"
+
+
+def _array(value: JsonValue) -> list[JsonValue]:
+    """The elements of an array; none where it is something else."""
+    return value if isinstance(value, list) else []

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from engine.data.records import instructions, labelled, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
+from engine.data.records.collections import containers, lobechat
 from engine.data.records.datasets import moss, open_assistant, segments
 from engine.data.records.desks import intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
@@ -13,14 +14,12 @@ from engine.data.records.exports import (
     chatbox,
     chatgpt,
     claude,
-    containers,
     copilot,
     gemini,
     jan,
     kobold,
     librechat,
     lm_studio,
-    lobechat,
     open_webui,
     textgen,
 )

@@ -10,9 +10,9 @@ import re
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.exports.markup import plain
 from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.markup import plain
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
 from engine.data.samples import Dialogue

@@ -16,7 +16,7 @@ from engine.data.records.instructions import (
     question_turns,
 )
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.preferences.marks import verdict_in, verdict_of
+from engine.data.records.marks import verdict_in, verdict_of
 from engine.data.samples import Answer, Preference
 
 _NAMES = ("label", "kto_tag")

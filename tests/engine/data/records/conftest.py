@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.data.records.conversations import conversations_in
+from engine.data.records.collections.conversations import conversations_in
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.registry import parse
 from engine.data.samples import Dialogue

@@ -11,7 +11,7 @@ from functools import partial
 from pydantic import JsonValue
 
 from engine.data.records import messages
-from engine.data.records.conversations import conversations_in
+from engine.data.records.collections.conversations import conversations_in
 from engine.data.records.dialogue import system_turn
 from engine.data.records.exports.values import Record, child, is_record, items, records
 from engine.data.records.limits import FormatError, Limits

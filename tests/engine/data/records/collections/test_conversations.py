@@ -1,6 +1,6 @@
 """Rows become conversations: told apart by their ids, with what people ranked."""
 
-from engine.data.records.conversations import conversations_in, samples_of
+from engine.data.records.collections.conversations import conversations_in, samples_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.rows import row_of
 from engine.data.samples import Preference

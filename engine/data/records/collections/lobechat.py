@@ -6,7 +6,7 @@ Source: "Export" of LobeChat (``{"exportType", "state": {"sessions", "topics", "
 
 from collections.abc import Sequence
 
-from engine.data.records.conversations import samples_of
+from engine.data.records.collections.conversations import samples_of
 from engine.data.records.dialogue import Turn
 from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
