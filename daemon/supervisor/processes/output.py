@@ -15,7 +15,7 @@ from daemon.clock import utc_now
 from daemon.log import RotatingLog
 from daemon.messages import WorkerName
 from daemon.settings.sections import SupervisionSettings
-from daemon.supervisor.processes.stacks import Entry, Stacks
+from daemon.supervisor.processes.stacks import StackEntry, Stacks
 
 _READ_AT_ONCE = 1 << 13
 _BYTES_A_SECOND = 1 << 17
@@ -39,7 +39,7 @@ class OutputLog:
         )
         self._file.setFormatter(logging.Formatter("%(message)s"))
 
-    def write(self, stream: str, entries: list[Entry]) -> None:
+    def write(self, stream: str, entries: list[StackEntry]) -> None:
         """Append entries, each as one JSON object. A log that cannot be written loses them and nothing else."""
         own = {"process": self._worker, "worker": self._worker, "stream": stream}
         at = utc_now()
@@ -113,6 +113,6 @@ class Output:
     def _write(self, lines: list[bytes]) -> None:
         self._log([entry for line in lines if line.strip() for entry in self._stacks.take(line.rstrip())])
 
-    def _log(self, entries: list[Entry]) -> None:
+    def _log(self, entries: list[StackEntry]) -> None:
         if entries:
             self._sink.write(self._stream, entries)

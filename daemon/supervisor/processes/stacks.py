@@ -13,7 +13,7 @@ _FRAME = re.compile(rb'^  File "(.*)", line (\d+) in (.*)$')
 
 
 @dataclass(frozen=True)
-class Entry:
+class StackEntry:
     """One entry of the log: a line as it was printed, or the stack of a thread."""
 
     text: str
@@ -27,7 +27,7 @@ class Stacks:
         self._thread = ""
         self._calls: list[str] = []
 
-    def take(self, line: bytes) -> Iterator[Entry]:
+    def take(self, line: bytes) -> Iterator[StackEntry]:
         """The entries that are complete with this line."""
         if self._thread and (frame := _FRAME.match(line)):
             file, number, name = (part.decode(errors="backslashreplace") for part in frame.groups())
@@ -37,10 +37,10 @@ class Stacks:
         if head := _HEAD.match(line):
             self._thread = head[1].decode()
         else:
-            yield Entry(line.decode(errors="backslashreplace"))
+            yield StackEntry(line.decode(errors="backslashreplace"))
 
-    def end(self) -> Iterator[Entry]:
+    def end(self) -> Iterator[StackEntry]:
         """The stack that was being read, if there is one."""
         if self._thread:
-            yield Entry(f"thread 0x{self._thread} was in {' > '.join(self._calls)}", is_stack=True)
+            yield StackEntry(f"thread 0x{self._thread} was in {' > '.join(self._calls)}", is_stack=True)
         self._thread, self._calls = "", []

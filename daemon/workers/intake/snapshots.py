@@ -9,7 +9,7 @@ from daemon import log
 from daemon.messages import Collect, Collected
 from daemon.settings.sections import Tables
 from daemon.workers.intake.ledger import held_out_top_up
-from daemon.workers.intake.ledger.assignments import Wanted
+from daemon.workers.intake.ledger.assignments import Quota
 from daemon.workers.intake.ledger.ledger import Ledger
 from engine.data import snapshot
 from engine.data.snapshot import Example
@@ -59,7 +59,7 @@ def collected(command: Collect, made: snapshot.SnapshotManifest) -> Collected:
 
 
 def _assign(command: Collect, ledger: Ledger, settings: Tables) -> int:
-    wanted = Wanted(
+    wanted = Quota(
         limit=command.limit,
         minimum=command.minimum,
         replay_share=settings.data.replay_share,

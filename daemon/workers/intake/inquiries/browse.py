@@ -2,8 +2,8 @@
 
     python -m daemon.workers.intake.inquiries.browse < REQUEST
 
-The request is JSON (`Request`), and the answer is JSON. Status 1, with the reason on standard error, where something
-cannot be read or there is no such sample.
+The request is JSON (`BrowseRequest`), and the answer is JSON. Status 1, with the reason on standard error, where
+something cannot be read or there is no such sample.
 """
 
 import re
@@ -37,7 +37,7 @@ _EXCERPT = 160
 _ANSWER: TypeAdapter[list[JsonValue]] = TypeAdapter(list[JsonValue])
 
 
-class Request(BaseModel):
+class BrowseRequest(BaseModel):
     """What is asked.
 
     Attributes:
@@ -70,7 +70,7 @@ class Browser:
         self._segments = Segments(segments)
         self._lineage = Lineage.read(store)
 
-    def answer(self, request: Request) -> list[JsonValue]:
+    def answer(self, request: BrowseRequest) -> list[JsonValue]:
         """What was asked for, one object a sample or refusal.
 
         Raises:
@@ -97,7 +97,7 @@ class Browser:
             raise NoSuchSampleError(f"{subject}: it was forgotten, {at}")
         raise NoSuchSampleError(f"{subject}: no sample has this ID, and no file of this name was read")
 
-    def _meant(self, request: Request) -> JsonValue:
+    def _meant(self, request: BrowseRequest) -> JsonValue:
         wanted = Wanted(request.ids, request.source, request.owner, Paths(*request.places).inbox / SERVED)
         entries = choose(wanted, self._catalog, self._segments).entries
         learned = {number for entry in entries for number in self._versions(self._catalog.parts(entry.number))}
@@ -108,7 +108,7 @@ class Browser:
             "made_from_these": [version_name(number) for number in sorted(self._lineage.made_from(learned))],
         }
 
-    def _found(self, request: Request) -> Iterator[tuple[Entry, Sample]]:
+    def _found(self, request: BrowseRequest) -> Iterator[tuple[Entry, Sample]]:
         """Samples in which a text occurs, whatever its case."""
         wanted = unicodedata.normalize("NFC", request.subject).casefold()
         left = request.limit
@@ -181,7 +181,7 @@ def _excerpt(sample: Sample | None) -> str | None:
 
 def main() -> int:
     """Answer the request on standard input."""
-    request = Request.model_validate_json(sys.stdin.read())
+    request = BrowseRequest.model_validate_json(sys.stdin.read())
     paths = Paths(*request.places)
     if not paths.ledger.exists():
         print(f"{paths.ledger}: nothing was read yet, or it may not be seen by this user", file=sys.stderr)

@@ -2,7 +2,7 @@
 
     python -m daemon.workers.intake.inquiries.dry_run < REQUEST
 
-The request is JSON (`Request`); the answer is a JSON list with an entry for each file, and for each member of an
+The request is JSON (`DryRunRequest`); the answer is a JSON list with an entry for each file, and for each member of an
 archive. Status 2, with the reason on standard error, where the settings are wrong.
 """
 
@@ -38,7 +38,7 @@ _REFUSALS = 1000
 """So many of a file are told."""
 
 
-class Request(BaseModel):
+class DryRunRequest(BaseModel):
     """What is asked.
 
     Attributes:
@@ -113,7 +113,7 @@ class Report:
 
 def main() -> int:
     """Answer the request on standard input."""
-    request = Request.model_validate_json(sys.stdin.read())
+    request = DryRunRequest.model_validate_json(sys.stdin.read())
     paths = Paths(*request.places)
     try:
         tables = load(paths).tables

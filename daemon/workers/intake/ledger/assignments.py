@@ -25,7 +25,7 @@ _PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Quota:
     """What a cycle asks for. ``limit`` null: all that is new."""
 
     limit: int | None
@@ -47,7 +47,7 @@ class Assignments:
         """Whether the choice for this cycle was made."""
         return self._database.execute("SELECT 1 FROM cycles WHERE cycle = ?", (cycle,)).fetchone() is not None
 
-    def assign(self, cycle: int, wanted: Wanted) -> int:
+    def assign(self, cycle: int, wanted: Quota) -> int:
         """Choose for a cycle, inside a transaction; how many new conversations there are.
 
         Fewer than the minimum stay as they are and nothing is written.

@@ -14,7 +14,7 @@ _CHUNK = 1 << 16
 _T = TypeVar("_T")
 
 
-class Decoder(Protocol):
+class Decompressor(Protocol):
     """What unpacks one compressed stream, as the objects of `bz2` and `lzma` do."""
 
     @property
@@ -59,7 +59,7 @@ def decoded(action: Callable[[], _T]) -> _T:
 class Inflated:
     """The unpacked bytes of a compressed file: of all its streams, if several follow each other."""
 
-    def __init__(self, source: BinaryIO, new: Callable[[], Decoder], chunk: int = _CHUNK) -> None:
+    def __init__(self, source: BinaryIO, new: Callable[[], Decompressor], chunk: int = _CHUNK) -> None:
         """``chunk`` packed bytes are unpacked at once."""
         self._source = source
         self._new = new

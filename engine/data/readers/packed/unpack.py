@@ -14,7 +14,7 @@ from engine.data.readers.items import Found, Item, Refused, Resume
 from engine.data.readers.packed import tar_archive, zip_archive
 from engine.data.readers.packed.bounds import DEPTH, WINDOW_BYTES, BoundError, Budget, Nesting, UnpackError
 from engine.data.readers.packed.members import Member, buffered
-from engine.data.readers.packed.streams import Decoder, Inflated, MemberStream, in_memory
+from engine.data.readers.packed.streams import Decompressor, Inflated, MemberStream, in_memory
 
 _FROM_START = Resume("packed", 0, 1)
 """A packed file that changed is read anew."""
@@ -112,7 +112,7 @@ def _refusal(name: str, reason: str) -> Refused:
     return Refused(f"{name}: {reason}", 0, 0, 0, _FROM_START)
 
 
-def _decoder(packing: str) -> Callable[[], Decoder]:
+def _decoder(packing: str) -> Callable[[], Decompressor]:
     """What unpacks such a file.
 
     Raises:
@@ -132,7 +132,7 @@ def _decoder(packing: str) -> Callable[[], Decoder]:
 
 
 class _Gzip:
-    """A gzip stream, as `Decoder`."""
+    """A gzip stream, as `Decompressor`."""
 
     def __init__(self) -> None:
         self._object = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -154,7 +154,7 @@ class _Gzip:
 
 
 class _Zstd:
-    """A zstd stream, as `Decoder`."""
+    """A zstd stream, as `Decompressor`."""
 
     def __init__(self) -> None:
         import zstandard

@@ -24,7 +24,7 @@ _DOCUMENTS = (
 """A member that only such a file has, and what it is."""
 
 
-class _Source:
+class _ZipSource:
     """The packed file as `zipfile` may read it: never much at once, since it reads a directory of any size whole."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -82,7 +82,7 @@ def members_of(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
     Raises:
         UnpackError: the directory is damaged.
     """
-    archive = decoded(lambda: zipfile.ZipFile(_Source(stream)))
+    archive = decoded(lambda: zipfile.ZipFile(_ZipSource(stream)))
     infos = archive.infolist()
     if document := _document(infos):
         raise UnpackError(document)
@@ -101,7 +101,7 @@ def members_of(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
 def member(stream: BinaryIO, name: str) -> bytes:
     """The beginning of the first file of this name in any folder of an archive; empty where there is none."""
     try:
-        archive = decoded(lambda: zipfile.ZipFile(_Source(stream)))
+        archive = decoded(lambda: zipfile.ZipFile(_ZipSource(stream)))
         info = next((each for each in archive.infolist() if f"/{each.filename}".endswith(f"/{name}")), None)
         if info is None or _problem(info):
             return b""

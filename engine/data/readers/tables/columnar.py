@@ -27,7 +27,7 @@ _CONTINUATION = b"\xff\xff\xff\xff"
 _MOST_SCHEMA = 1 << 20
 
 
-class _Source:
+class _TableSource:
     """The stream as pyarrow may read it: never much at once, and not closed by it."""
 
     closed = False
@@ -65,7 +65,7 @@ class _Source:
         """Nothing: the stream is another's."""
 
 
-def _parquet_batches(source: _Source) -> Iterator[list[Mapping[str, object]]]:
+def _parquet_batches(source: _TableSource) -> Iterator[list[Mapping[str, object]]]:
     from pyarrow import parquet
 
     file = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
@@ -73,7 +73,7 @@ def _parquet_batches(source: _Source) -> Iterator[list[Mapping[str, object]]]:
         yield _rows_of(batch)
 
 
-def _arrow_file_batches(source: _Source) -> Iterator[list[Mapping[str, object]]]:
+def _arrow_file_batches(source: _TableSource) -> Iterator[list[Mapping[str, object]]]:
     from pyarrow import ipc
 
     file = ipc.open_file(source)
@@ -83,7 +83,7 @@ def _arrow_file_batches(source: _Source) -> Iterator[list[Mapping[str, object]]]
             yield _rows_of(batch.slice(start, _BATCH_ROWS))
 
 
-def _arrow_stream_batches(source: _Source) -> Iterator[list[Mapping[str, object]]]:
+def _arrow_stream_batches(source: _TableSource) -> Iterator[list[Mapping[str, object]]]:
     from pyarrow import ipc
 
     for batch in ipc.open_stream(source):
@@ -115,7 +115,7 @@ def _without_nanoseconds(kind: "pyarrow.DataType") -> "pyarrow.DataType":
     return kind
 
 
-Batches = Callable[[_Source], Iterator[list[Mapping[str, object]]]]
+Batches = Callable[[_TableSource], Iterator[list[Mapping[str, object]]]]
 
 
 def _format(name: str, what: str, fits: Callable[[Head], bool], batches: Batches) -> Format:
@@ -142,7 +142,7 @@ def _read(stream: BinaryIO, size: int, limits: Limits, name: str, what: str, bat
         )
         return
     problems: list[str] = []
-    yield from table_items(_rows(batches(_Source(stream)), limits, problems), what, name, size, limits)
+    yield from table_items(_rows(batches(_TableSource(stream)), limits, problems), what, name, size, limits)
     for problem in problems:
         yield Refused(f"{what} cannot be read on: {problem}", 0, 0, size, start)
 

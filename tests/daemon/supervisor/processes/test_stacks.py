@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from daemon.supervisor.processes.stacks import Entry, Stacks
+from daemon.supervisor.processes.stacks import StackEntry, Stacks
 
 SCRIPT = """
 import faulthandler, sys, threading
@@ -22,7 +22,7 @@ waiting.set()
 """
 
 
-def entries(lines: list[bytes]) -> list[Entry]:
+def entries(lines: list[bytes]) -> list[StackEntry]:
     stacks = Stacks()
     return [*(entry for line in lines for entry in stacks.take(line)), *stacks.end()]
 
@@ -44,5 +44,5 @@ def test_other_lines_stay_as_they_are() -> None:
 def test_a_stack_that_is_cut_off_is_shown_as_far_as_it_goes() -> None:
     head = b"Current thread 0x00007f (most recent call first):"
     assert entries([head, b'  File "/a/b.py", line 7 in f']) == [
-        Entry("thread 0x00007f was in f (b.py:7)", is_stack=True)
+        StackEntry("thread 0x00007f was in f (b.py:7)", is_stack=True)
     ]

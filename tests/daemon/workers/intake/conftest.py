@@ -11,7 +11,7 @@ from daemon.messages import Collect, Collected, Scan, Scanned, Settle, Settled
 from daemon.settings.data import ReplayStrategy
 from daemon.settings.sections import Tables
 from daemon.workers.intake.folders import Signature
-from daemon.workers.intake.ledger.assignments import Wanted
+from daemon.workers.intake.ledger.assignments import Quota
 from daemon.workers.intake.ledger.database import open_database
 from daemon.workers.intake.ledger.dedup import Candidate, Dedup, Outcome
 from daemon.workers.intake.ledger.ledger import Ledger
@@ -80,7 +80,7 @@ class Shelf:
         validation: float = 0.0,
     ) -> int:
         with self.ledger.transaction():
-            return self.cycles.assign(cycle, Wanted(limit, minimum, replay, strategy, held_out, validation))
+            return self.cycles.assign(cycle, Quota(limit, minimum, replay, strategy, held_out, validation))
 
     def chosen(self, cycle: int, held_out: bool = False) -> list[Example]:
         """What a cycle learns from, or is judged on."""

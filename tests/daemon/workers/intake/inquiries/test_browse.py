@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from daemon import sqlite
-from daemon.workers.intake.inquiries.browse import Browser, NoSuchSampleError, Request
+from daemon.workers.intake.inquiries.browse import Browser, BrowseRequest, NoSuchSampleError
 from engine.data.samples import Answer, Message, Preference, Text
 
 STORE = "CREATE TABLE versions (number INTEGER PRIMARY KEY, parent INTEGER, cycle INTEGER, state TEXT)"
@@ -37,7 +37,7 @@ def browser(shelf, dialogue):
 
 
 def ask(browser, action, **more):
-    return browser.answer(Request(places=("", "", "", ""), action=action, **more))
+    return browser.answer(BrowseRequest(places=("", "", "", ""), action=action, **more))
 
 
 def test_a_sample_tells_its_cycles_its_versions_and_what_was_made_from_them(browser, dialogue, shelf) -> None:
