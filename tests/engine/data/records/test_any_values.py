@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from engine.data.records.conversations import conversations_in
+from engine.data.records.collections.conversations import conversations_in
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.registry import SHAPES, parse
 
