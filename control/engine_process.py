@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,8 @@ def run(module: str, arguments: Sequence[str], text: str | None = None, *, show_
         UsageError: what it was given is wrong.
         NotFoundError: what it was asked for does not exist.
     """
+    import subprocess  # only here: it is slow to import, and most commands do without
+
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(
         command,
