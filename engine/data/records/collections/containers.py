@@ -23,7 +23,7 @@ _LISTS = (
     *("train", "validation", "test", "samples", "records", "results", "requests", "entries", "tickets", "qa_pairs"),
     *("faq", "faqs", "pairs", "turns", "dialog", "dialogue", "history", "chat_history", "chat_session_messages"),
 )
-_SINGLES = ("chat", "conversation", "thread", "session", "ticket", "row", "record")
+_SINGLES = ("chat", "conversation", "thread", "session", "ticket", "row", "record", "data", "result", "payload", "item")
 Parse = Callable[[Record, Limits], Sequence[Parsed]]
 """What parses a record inside an envelope."""
 
@@ -99,6 +99,8 @@ def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed
     found: list[Parsed] = []
     for key in _lists(record):
         value = [_row(each) for each in items(record[key])]
+        if record.get("object") == "list" and _is_newest_first(value):
+            value.reverse()
         if holds_rows(value):
             opening = system_turn(record.get("system", record.get("system_prompt")), record.get("tools"))
             found += conversations_in(records(value), limits, opening)
@@ -106,6 +108,13 @@ def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed
         for number, each in enumerate(value, 1):
             found += _element(parse, each, f"'{key}', element {number}", limits)
     return found
+
+
+def _is_newest_first(value: Sequence[JsonValue]) -> bool:
+    """Whether a list of OpenAI's API is in its usual order: messages of one second would not tell by their times."""
+    times = [each.get("created_at") for each in value if is_record(each)]
+    first, last = times[0], times[-1]
+    return isinstance(first, int) and isinstance(last, int) and first >= last
 
 
 def _row(element: JsonValue) -> JsonValue:

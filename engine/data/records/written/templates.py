@@ -54,6 +54,7 @@ _TEMPLATES = (
     _Template(re.compile(r"(?:^|(?<=\s)|(?<=[.?!…]))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"), re.compile(r"(?!)")),
 )
 _ANOTHER = re.compile(r"<\|(?:endoftext|begin_of_text)\|>|<bos>")
+_PREFACED = re.compile(r"(?=Below is an instruction that describes)")
 _PARTED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>")
 """In these templates the borders of texts part dialogues; in others they end each turn."""
 _THOUGHTS = re.compile(r"<\|start\|>assistant<\|channel\|>analysis<\|message\|>.*?<\|end\|>", re.DOTALL)
@@ -78,7 +79,7 @@ def is_written_out(text: str) -> bool:
 
 def dialogues_in(text: str) -> list[list[Turn]]:
     """The turns of each dialogue in a text: where another text or instructions begin, another dialogue begins."""
-    texts = _ANOTHER.split(text) if _PARTED.search(text) else [text]
+    texts = _ANOTHER.split(text) if _PARTED.search(text) else _PREFACED.split(text)
     found: list[list[Turn]] = []
     for turns in (turns_in(each) or [] for each in texts if each.strip()):
         found.append([])
