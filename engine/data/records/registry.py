@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from engine.data.records import instructions, labelled, messages, pieces, plain_messages, rows
+from engine.data.records import instructions, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
-from engine.data.records.datasets import moss, open_assistant, segments
+from engine.data.records.datasets import labelled, moss, open_assistant, segments
 from engine.data.records.desks import intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
 from engine.data.records.exports import (
