@@ -17,6 +17,11 @@ settings.load_profile("thord")
 # cores. torch is not loaded yet.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Bytecode is kept even where the environment forbids it: pytest would rewrite the assertions of every file in each of
+# its processes, and the hundreds of processes that tests start would compile all they import.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 # Files that take longest, first: else one of them runs on alone, on one of two cores, when all others are done.
 LONGEST = (
