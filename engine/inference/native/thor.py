@@ -1,6 +1,8 @@
 """How the kernel computes ``thor``."""
 
-import torch
+from collections.abc import Sequence
+
+from torch import Tensor
 
 from engine.config.inference import Quantization
 from engine.families.family import ModelShape
@@ -45,8 +47,8 @@ def _write_operations(program: Program, model: Thor) -> Packed:
         layer = LayerWeights(weights, f"model.layers.{number}.")
         program.norm(x, normed, layer["input_layernorm.weight"], None, epsilon)
         parts = [f"self_attn.{part}_proj" for part in "qkv"]
-        weight = torch.cat([layer[f"{part}.weight"] for part in parts])
-        bias = torch.cat([layer[f"{part}.bias"] for part in parts]) if shape.qkv_bias else None
+        weight = _stacked([layer[f"{part}.weight"] for part in parts])
+        bias = _stacked([layer[f"{part}.bias"] for part in parts]) if shape.qkv_bias else None
         program.product(normed, wide, weight, bias)
         norms = None
         if shape.qk_norm:
@@ -54,12 +56,22 @@ def _write_operations(program: Program, model: Thor) -> Packed:
         program.attend(wide, mixed, shape.heads, shape.kv_heads, shape.window, turn, norms, epsilon)
         program.product(mixed, x, layer["self_attn.o_proj.weight"], None, library.ADD)
         program.norm(x, normed, layer["post_attention_layernorm.weight"], None, epsilon)
-        gate_up = torch.cat((layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]))
+        gate_up = _stacked([layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]])
         program.product(normed, both, gate_up, None)
         program.gate(both, inner)
         program.product(inner, x, layer["mlp.down_proj.weight"], None, library.ADD)
     program.norm(x, Buffer(shape.hidden), weights["model.norm.weight"], None, epsilon)
     return table if shape.tied else program.pack(weights["lm_head.weight"], None)
+
+
+def _stacked(weights: Sequence[Tensor]) -> Tensor:
+    """Weights one below the other, as by ``torch.cat``, which on the device ``meta`` imports torch's compiler first."""
+    stacked = weights[0].new_empty((sum(len(weight) for weight in weights), *weights[0].shape[1:]))
+    below = 0
+    for weight in weights:
+        stacked[below : below + len(weight)].copy_(weight.detach())
+        below += len(weight)
+    return stacked
 
 
 THOR = KernelFamily(_head_width, _write, lies_across=lambda _: False)
