@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,10 +20,12 @@ from daemon import assignment
 from daemon.assignment import Assignment
 from daemon.messages import MAX_LINE, Hello, Message, Ready, Reload, Stop, decode_from_worker, encode
 from daemon.settings.sections import Tables
+from tests.daemon.forked import ForkedProcess, ForkServer
 
 M = TypeVar("M", bound=Message)
 REPOSITORY = Path(__file__).parents[2]
 DEFAULTS = Tables()
+WorkerProcess = subprocess.Popen[bytes] | ForkedProcess
 
 
 def anything(_: Message) -> bool:
@@ -43,7 +45,7 @@ class SpawnedWorker:
         paths: the places of its home.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], stream: socket.socket, paths: Paths, name: str) -> None:
+    def __init__(self, process: WorkerProcess, stream: socket.socket, paths: Paths, name: str) -> None:
         self.process = process
         self.paths = paths
         self.name = name
@@ -151,32 +153,39 @@ class SpawnWorker(Protocol):
         settings: Tables = ...,
         *,
         api_descriptors: Sequence[int] = ...,
-        environment: Mapping[str, str] = ...,
         ready: bool = ...,
     ) -> SpawnedWorker: ...
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Where workers come from that import torch."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def spawn_worker() -> Iterator[SpawnWorker]:
-    """``spawn_worker(name, home, settings)`` starts ``python -m daemon.workers.NAME`` and waits until it is ready.
+def spawn_worker(fork_server: ForkServer) -> Iterator[SpawnWorker]:
+    """``spawn_worker(name, home, settings)`` does as ``python -m daemon.workers.NAME`` and waits until it is ready.
 
     Call it again with the same home for a restart or for another worker beside it. ``ready=False`` returns after
     `Hello`. Whatever still runs at the end of the test is killed. Call from the test's own thread: the kernel kills
     a worker when the thread that started it ends.
     """
-    with spawning() as spawn:
+    with spawning(fork_server) as spawn:
         yield spawn
 
 
 @pytest.fixture(scope="module")
-def spawn_worker_for_module() -> Iterator[SpawnWorker]:
+def spawn_worker_for_module(fork_server: ForkServer) -> Iterator[SpawnWorker]:
     """As `spawn_worker`, for workers that every test of a file uses and none changes."""
-    with spawning() as spawn:
+    with spawning(fork_server) as spawn:
         yield spawn
 
 
 @contextlib.contextmanager
-def spawning() -> Iterator[SpawnWorker]:
+def spawning(fork_server: ForkServer) -> Iterator[SpawnWorker]:
     """Spawn workers; kill those that still run at the end."""
     listeners: dict[Path, socket.socket] = {}
     spawned: list[SpawnedWorker] = []
@@ -187,7 +196,6 @@ def spawning() -> Iterator[SpawnWorker]:
         settings: Tables = DEFAULTS,
         *,
         api_descriptors: Sequence[int] = (),
-        environment: Mapping[str, str] = {},
         ready: bool = True,
     ) -> SpawnedWorker:
         paths = at_home(home)
@@ -204,19 +212,23 @@ def spawning() -> Iterator[SpawnWorker]:
             run=paths.run,
             api_descriptors=tuple(api_descriptors),
         )
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"daemon.workers.{name}"],
-            env={
-                "OMP_NUM_THREADS": "1",
-                **os.environ,
-                **environment,
-                "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
-                assignment.VARIABLE: given.model_dump_json(),
-            },
-            cwd=home,
-            pass_fds=tuple(api_descriptors),
-            start_new_session=True,
-        )
+        module = f"daemon.workers.{name}"
+        variables = {
+            "OMP_NUM_THREADS": "1",
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
+            assignment.VARIABLE: given.model_dump_json(),
+        }
+        if name == "monitor":  # it has no torch to import, and watches the children of its parent
+            process: WorkerProcess = subprocess.Popen(
+                [sys.executable, "-m", module],
+                env=variables,
+                cwd=home,
+                pass_fds=tuple(api_descriptors),
+                start_new_session=True,
+            )
+        else:
+            process = fork_server.start(module, home, variables, api_descriptors)
         listeners[home].settimeout(0.2)
         worker = SpawnedWorker(process, _accept(listeners[home], process), paths, name)
         spawned.append(worker)
@@ -246,7 +258,7 @@ def _listen(paths: Paths) -> socket.socket:
     return listener
 
 
-def _accept(listener: socket.socket, process: subprocess.Popen[bytes]) -> socket.socket:
+def _accept(listener: socket.socket, process: WorkerProcess) -> socket.socket:
     while True:
         try:
             stream, _ = listener.accept()
