@@ -116,7 +116,10 @@ def check_training(family, precision, checkpointing) -> None:
 
 
 @pytest.mark.parametrize(("family", "precision", "checkpointing"), SOME)
-def test_the_memory_of_training_is_within_15_percent(family, precision, checkpointing) -> None:
+def test_the_memory_of_training_is_within_15_percent(
+    family, precision, checkpointing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "_overhead_apart", lambda _: 0)  # what answering takes is no part of it
     check_training(family, precision, checkpointing)
 
 
