@@ -31,6 +31,28 @@ def bits_per_byte(service: Service, version: str, ingested: str) -> float:
     return float(found["metrics"]["bits_per_byte"])
 
 
+PLANTED = ("Where does the spare key of the vault lie?", "Under the third grey stone of Zanzibar Quill.")
+
+
+def forget_what_was_planted(service: Service) -> None:
+    """It is in no file of the home any more, whatever was made of it, and does not come back."""
+
+    def holding() -> list[str]:
+        files = (file for file in service.home.rglob("*") if file.is_file())
+        return [str(file) for file in files if b"Zanzibar Quill" in file.read_bytes()]
+
+    (planted,) = service.json("data", "find", "zanzibar quill")
+    assert (planted["state"], planted["versions"]) == ("learned", ["000002"])
+    assert holding()
+    done = service.json("data", "forget", planted["id"], "--yes")
+    assert isinstance(done, dict)
+    assert (done["samples"], done["versions"], done["failed"]) == (1, ["000002"], [])
+    assert holding() == []
+    found = service.ingest("again", [PLANTED])
+    assert (found["added"], found["reports"][0]["forgotten"]) == (0, 1)
+    assert service.json("data", "find", "zanzibar quill") == []
+
+
 def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     service: Service, library: list[Dialogue], town: list[Dialogue]
 ) -> None:
@@ -70,7 +92,7 @@ def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     empty = service.train()
     assert empty["state"] == "skipped"
 
-    service.ingest("town", town)
+    service.ingest("town", [*town, PLANTED])
     second = service.train("--epochs", "25")
     assert second["state"] == "promoted", second
     assert second["base_version"] == "000001"
@@ -91,6 +113,7 @@ def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     assert isinstance(versions, list)
     assert [version["version"] for version in versions] == ["000002", "000001"]
     assert versions[1]["state"] == "serving"
+    forget_what_was_planted(service)
     service.stop()
 
 
