@@ -2,26 +2,15 @@
 
 import json
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
+from engine.data.records import hermes
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
 from engine.data.records.tools import tools_of
-from engine.data.samples import Dialogue, Message, Role, ToolCall
-
-
-class Turn(NamedTuple):
-    """A message as a file has it: not yet cleaned, perhaps blank."""
-
-    role: Role
-    content: str
-    tool_calls: tuple[ToolCall, ...] = ()
-    name: str = ""
-    tool_call_id: str = ""
-    weight: Literal[0, 1] = 1
-    tools: JsonValue = None
+from engine.data.records.turn import Turn as Turn
+from engine.data.samples import Dialogue, Message, ToolCall
 
 
 def dialogue_of(turns: Iterable[Turn], limits: Limits) -> Dialogue:
@@ -30,7 +19,7 @@ def dialogue_of(turns: Iterable[Turn], limits: Limits) -> Dialogue:
     Raises:
         FormatError: there is no assistant turn to learn, or there are too many turns.
     """
-    messages = messages_of(turns, limits)
+    messages = messages_of(hermes.with_calls(list(turns)), limits)
     if not any(message.is_supervised for message in messages):
         if any(message.role == "assistant" for message in messages):
             raise FormatError("every assistant turn has weight 0: there is no answer to learn")

@@ -13,12 +13,9 @@ from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.marks import verdict_in
 from engine.data.records.order import in_order, placed
-from engine.data.records.roles import is_role, role_of
+from engine.data.records.roles import CALL_ROLES, is_role, role_of
 from engine.data.records.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.samples import Dialogue, Role
-
-_CALL_ROLES = ("function_call", "tool_call")
-"""Who says a call that is JSON in a string, as ShareGPT and ms-swift write it."""
 
 _FIELDS = (
     ("role", "content"),
@@ -242,7 +239,7 @@ def turn_of(message: JsonValue, number: int) -> Turn:
     content = None if what in ("tool_calls", "function_call") else message[what]
     name = _name(message[who])
     calls = calls_of(message, number)
-    if isinstance(content, str) and isinstance(name, str) and name.strip().lower() in _CALL_ROLES:
+    if isinstance(content, str) and isinstance(name, str) and name.strip().lower() in CALL_ROLES:
         calls = calls_in(content)
         content = "" if calls else content
     return Turn(

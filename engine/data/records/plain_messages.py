@@ -6,8 +6,9 @@ with strings in it, goes the way of all shapes (`engine.data.records.registry`),
 
 from pydantic import JsonValue
 
+from engine.data.records.hermes import MARKS
 from engine.data.records.limits import Limits
-from engine.data.records.roles import KNOWN
+from engine.data.records.roles import CALL_ROLES, KNOWN
 from engine.data.records.text import clean
 from engine.data.samples import Dialogue, Message
 
@@ -30,7 +31,7 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
             return None
         name, content = turn.get(who), turn.get(what)
         role = KNOWN.get(name) if isinstance(name, str) else None
-        if role is None or not isinstance(content, str):
+        if role is None or not isinstance(content, str) or name in CALL_ROLES or any(map(content.__contains__, MARKS)):
             return None
         if said := clean(content):
             messages.append(Message(role, said))

@@ -23,6 +23,8 @@ _NAMES: dict[Role, tuple[str, ...]] = {
     "tool": ("tool", "function", "observation", "function_response", "tool_response", "ipython"),
 }
 
+CALL_ROLES = ("function_call", "tool_call")
+"""Who says a call that is JSON in a string, as ShareGPT and ms-swift write it."""
 _FOREIGN: dict[Role, tuple[str, ...]] = {
     "system": ("système", "sistema", "systeem", "система", "系统", "系統", "システム", "시스템", "النظام"),
     "user": (

@@ -5,16 +5,18 @@ AI Studio in Drive (``{"chunkedPrompt": {"chunks": [...]}}``), and Google Takeou
 prompt is a record of its own with the answer in HTML.
 """
 
+import json
 import re
 
 from pydantic import JsonValue
 
-from engine.data.records.dialogue import Turn, dialogue_of
+from engine.data.records.dialogue import Turn, dialogue_of, system_turn
 from engine.data.records.exports.markup import plain
 from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
+from engine.data.records.tools import call_of
 from engine.data.samples import Dialogue
 
 _PROMPTED = re.compile(r"(?:Prompted|Asked|Said)\s+(.+)", re.DOTALL)
@@ -35,14 +37,25 @@ def content_turns(record: Record) -> list[Turn]:
         FormatError: a part is something other than text.
     """
     system = record.get("systemInstruction", record.get("system_instruction"))
-    turns = [Turn("system", _parts(system, 0))] if system else []
+    turns = system_turn(_parts(system, 0) if system else None, record.get("tools"))
     for number, content in enumerate(records(record["contents"]), 1):
-        turns.append(Turn(role_of(content.get("role", "user"), number), _parts(content, number)))
+        parts = records(content.get("parts"))
+        turns += [_result(child(part, "functionResponse")) for part in parts if "functionResponse" in part]
+        calls = tuple(call_of(part["functionCall"], number) for part in parts if "functionCall" in part)
+        if calls or not any("functionResponse" in part for part in parts) or any("text" in part for part in parts):
+            turns.append(Turn(role_of(content.get("role", "user"), number), _parts(content, number), calls))
     return turns
 
 
+def _result(response: Record) -> Turn:
+    """What a function gave; Gemini has it as an object."""
+    given = response.get("response")
+    said = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return Turn("tool", said, (), string(response.get("name")), string(response.get("id")))
+
+
 def _parts(content: JsonValue, number: int) -> str:
-    """The text of a content; thoughts are left out.
+    """The text of a content; thoughts and calls are left out.
 
     Raises:
         FormatError: a part is something other than text.
@@ -51,6 +64,8 @@ def _parts(content: JsonValue, number: int) -> str:
         return content
     said = []
     for part in records(content.get("parts") if isinstance(content, dict) else None):
+        if "functionCall" in part or "functionResponse" in part:
+            continue
         if not isinstance(part.get("text"), str):
             raise FormatError(f"turn {number}: a part with {', '.join(sorted(part))[:80]}: only text can be learned")
         if not part.get("thought"):
