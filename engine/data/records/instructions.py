@@ -5,7 +5,7 @@ from pydantic import JsonValue
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, string_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import SYSTEM, turns_of
-from engine.data.records.written.blocks import is_blocks, turns_of_blocks
+from engine.data.records.written.blocks import is_blocks, turns_of_blocks, waits
 from engine.data.samples import Dialogue
 
 _INPUTS = ("question", "query", "input", "context")
@@ -70,7 +70,7 @@ def _opening(record: dict[str, JsonValue]) -> list[Turn]:
 
 def _asked(text: str) -> list[Turn]:
     """What a user said, or the turns of a dialogue that is written out in it."""
-    return turns_of_blocks(text) if is_blocks(text) else [Turn("user", text)]
+    return turns_of_blocks(text) if is_blocks(text) or waits(text) else [Turn("user", text)]
 
 
 def is_instances(record: dict[str, JsonValue]) -> bool:
@@ -152,7 +152,22 @@ _ASKED = ("question", "query", "problem", "input", "source_text")
 _ANSWERED = ("answer", "response", "solution", "output", "target_text", "target", "completion", "reply")
 _PAIRS = (
     *((asked, answered) for asked in _ASKED for answered in _ANSWERED),
-    *(("user", "assistant"), ("human", "bot"), ("q", "a"), ("inputs", "targets"), ("message_1", "message_2")),
+    *(
+        ("user", "assistant"),
+        ("human", "assistant"),
+        ("human", "bot"),
+        ("human", "ai"),
+        ("user", "bot"),
+        ("user", "ai"),
+    ),
+    *(
+        ("message", "response"),
+        ("message", "reply"),
+        ("utterance", "response"),
+        ("q", "a"),
+        ("inputs", "targets"),
+        ("message_1", "message_2"),
+    ),
     *(("text_input", "output"), ("input_text", "output_text")),
 )
 """Keys of a question and its answer. A ``user`` beside a ``response`` may be the name of somebody."""

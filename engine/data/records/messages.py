@@ -131,7 +131,9 @@ def _opening(
 def is_sharegpt(record: dict[str, JsonValue]) -> bool:
     """``{"conversations": [messages]}``, or ``conversation``; conversations of another shape are an envelope."""
     turns = _talk(record)
-    return isinstance(turns, str | list) and (not turns or not isinstance(turns[0], dict) or _is_said(turns[0]))
+    if isinstance(turns, str):
+        return turns.lstrip().startswith("[")
+    return isinstance(turns, list) and (not turns or not isinstance(turns[0], dict) or _is_said(turns[0]))
 
 
 def _talk(record: dict[str, JsonValue]) -> JsonValue:

@@ -128,7 +128,7 @@ _RECORDS = (
     RecordShape("{prompt, completion}", instructions.is_completion, instructions.parse_completion, ("prompt",)),
     RecordShape("{question, answer}", instructions.is_question, instructions.parse_question),
     RecordShape("{role, content}", messages.is_message, messages.parse_single),
-    RecordShape("{text} in the template of a model", written_out.is_text, written_out.parse_text, ("text",)),
+    RecordShape("{text} in the template of a model", written_out.is_text, written_out.parse_text, written_out.TEXTS),
     RecordShape("{text, label}", labelled.is_labelled, labelled.parse_labelled, ("text",)),
     RecordShape("{text}", pieces.is_text, pieces.parse_text, ("text",)),
     *containers.shapes(_parse_object),

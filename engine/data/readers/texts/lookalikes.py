@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.records.given import columns_hint
 from engine.data.records.limits import Limits
+from engine.data.records.written.speakers import speaker_of
 
 _NAME = "refused"
 _FROM_START = Resume(_NAME, 0, 1)
@@ -39,11 +41,12 @@ _SECTION = re.compile(r"\[[\w.\" -]+\]\s*$")
 _PAIR = re.compile(r"[\w][\w .()/-]{0,30}[:=]\s*\S")
 _SHORT_PAIR = re.compile(r"\w{2,20} ?[:=]\s*\S")
 _ASSIGNED = re.compile(
-    r"\s*(?:(?:export |const |let |var |module\.)[\w.]+|window\.[\w.]+)\s*=\s*[\[{(]|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
+    r"\s*(?:(?:export )?(?:const |let |var )[\w.]+|module\.exports|window\.[\w.]+|export default)\s*=?\s*[\[{(]"
+    r"|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
 )
 _HEADER = re.compile(r"\"?[A-Za-z_]\w*\"?(?:([,;\t|])\"?[A-Za-z_]\w*\"?)(?:\1\"?[A-Za-z_]\w*\"?)+$")
 _QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|]"')
-_JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*\}\s*$')
+_JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*[}\]],?\s*$|\s*"[\w-]+"\s*:')
 _LABELLED_WORD = re.compile(r"\S+(?:[ \t]\S+){0,4}[ \t](?:O|[BIES]-[\w-]{1,16})$")
 _RASA = re.compile(r"(?m)^[ \t]+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
 _GETTEXT = re.compile(r'(?m)^msgid "')
@@ -129,6 +132,17 @@ def _is_json_log(head: Head) -> bool:
 
 def _is_json_inside(head: Head) -> bool:
     return _share(_lines(head), _JSON_INSIDE.match) >= 0.5
+
+
+def _is_chat(head: Head) -> bool:
+    """Lines of a chat, or two names or more that speak by turns in many lines, with words behind them."""
+    if _share(_lines(head), _CHAT_LINE.match) >= 0.4:
+        return True
+    lines = [line for line in head.text.split("\n")[:64] if line.strip()]
+    found = [speaker for line in lines if (speaker := speaker_of(line)) and line[speaker.end :].strip()]
+    said = Counter(speaker.name for speaker in found if speaker.form[0] in ("colon", "brackets"))
+    often = [name for name, times in said.items() if times > 1]
+    return len(often) > 1 and sum(map(said.__getitem__, often)) >= max(6.0, 0.3 * len(lines))
 
 
 def _is_stream(head: Head) -> bool:
@@ -228,10 +242,7 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("a history of commits", lambda head: re.match(r"commit [0-9a-f]{4,40}\b", head.text) is not None),
     ("a traceback", lambda head: head.text.startswith("Traceback (most recent call last)")),
     ("encoded binary data", lambda head: _share(_lines(head), _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text))),
-    (
-        "a chat of people, in which who of the speakers is the assistant is not known",
-        lambda head: _share(_lines(head), _CHAT_LINE.match) >= 0.4,
-    ),
+    ("a chat of people, in which who of the speakers is the assistant is not known", _is_chat),
     ("a stream of events with JSON in it ('data: {...}')", _is_stream),
     ("a log with JSON in its lines: leave only the JSON, a record a line", _is_json_log),
     ("lines with JSON in them: leave only the JSON, a record a line", _is_json_inside),

@@ -15,10 +15,18 @@ from engine.data.samples import Dialogue
 _ANSWERS = ("completion", "response", "generation", "output")
 
 
+TEXTS = ("text", "conversation", "dialogue", "dialog", "transcript", "chat")
+"""Keys of a text that may be a dialogue."""
+
+
 def is_text(record: dict[str, JsonValue]) -> bool:
-    """``{"text"}`` that is a dialogue written out."""
-    text = record.get("text")
-    return isinstance(text, str) and (is_written_out(text) or is_answered(text))
+    """``{"text"}``, or ``transcript`` and the like, that is a dialogue written out."""
+    return _text(record) is not None
+
+
+def _text(record: dict[str, JsonValue]) -> str | None:
+    texts = (text for key in TEXTS if isinstance(text := record.get(key), str))
+    return next((text for text in texts if is_written_out(text) or is_answered(text)), None)
 
 
 def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]:
@@ -27,7 +35,7 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]
     Raises:
         FormatError: who speaks is not known.
     """
-    text = str(record["text"])
+    text = _text(record) or ""
     turns = dialogues_in(text) if is_written_out(text) else conversations_in(clean(text))
     found: list[Parsed] = []
     for each in turns:

@@ -33,6 +33,8 @@ NOT_PROSE = {
     "(CSV or TSV) with": 'id,prompt,answer\n1,"How de',
     "(Markdown)": "| role | content |\n|---|---|\n| user | How deep? |\n",
     "chat of people": "[10:02] <ada> how deep?\n[10:03] <bo> two fathoms\n",
+    "chat of": "**Ada:** how deep?\n\n**Bo:** two fathoms\n\n" * 3,
+    "with JSON in": 'Here it is:\n[{"messages": []}]\n',
     "JSON in them": '1: {"messages": []}\n2: {"messages": []}\n',
     "without conversations": "[1, 2, 3]",
     "code": "const chats = [{role: 'user', content: 'ahoy'}];\n",

@@ -31,6 +31,8 @@ SETS = {
     "FLAN": {"inputs": "How deep?", "targets": "Two fathoms."},
     "CAMEL": {"message_1": "How deep?", "message_2": "Two fathoms."},
     "an older prompt": {"prompt": "\n\nHuman: How deep?\n\nAssistant:", "completion": " Two fathoms."},
+    "a prompt with names": {"prompt": "User: How deep?\nAI:", "completion": " Two fathoms."},
+    "a transcript": {"id": 1, "transcript": "Human: How deep?\n\nAssistant: Two fathoms."},
     "a transcript as text": {"text": "User: How deep?\n\nAssistant: Two fathoms."},
 }
 WITH_HISTORY = {
