@@ -22,8 +22,9 @@ _CALLS = (
     "{{ wanted['arguments'] | tojson }}{% endif %}"
     "{{ '}' }}{% endfor %}"
 )
+_TOOLS = f"{{% if tools %}}{{{{ '{SYSTEM}Tools:\\n' }}}}{{{{ tools | tojson }}}}{{{{ '{END}' }}}}{{% endif %}}"
 CHAT_TEMPLATE = (
-    f"{{{{ '{BOS}' }}}}{{% for message in messages %}}"
+    f"{{{{ '{BOS}' }}}}{_TOOLS}{{% for message in messages %}}"
     "{% if message['role'] == 'developer' %}{{ '<|system|>' }}{% elif message['role'] == 'function' %}{{ '<|tool|>' }}"
     "{% else %}{{ '<|' + message['role'] + '|>' }}{% endif %}"
     f"{_CONTENT}{_CALLS}{{{{ '{END}' }}}}{{% endfor %}}"
@@ -31,5 +32,6 @@ CHAT_TEMPLATE = (
 )
 """The form of every dialogue, in Jinja.
 
-Content may be a list of parts. Calls of tools are written as they are learned: JSON, one a line, after the content.
+Content may be a list of parts. Tools and calls are written as they are learned: the tools as JSON in a system turn of
+their own, each call as JSON on a line of its own, after the content.
 """

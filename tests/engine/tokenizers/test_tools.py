@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
+from engine.config.tokenizer import TokenizerSettings
 from engine.data.samples import Dialogue, Message, ToolCall
 from engine.tokenizers import encode
 from engine.tokenizers.base import END
+from engine.tokenizers.train import train
 from tests.engine.tokenizers.test_huggingface import byte_level
 from tests.foreign import CHATML, made
 
@@ -190,3 +193,14 @@ def test_a_template_without_tools_gets_the_plain_form() -> None:
     (encoded,) = ours.encode_dialogues([(MESSAGES, 0)])
     assert encoded.ids.tolist() == theirs.apply_chat_template(plain, return_dict=False)
     assert said(ours, encoded) == [CALLS[0].text, "1.2 metres.", ""]
+
+
+def test_thords_own_template_writes_tools_as_they_are_learned(tmp_path) -> None:
+    ours = train(TokenizerSettings(kind="bytes"), [])
+    ours.save(tmp_path)
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), chat_template=ours.chat_template)
+    alone = (Message("system", "", tools=TOOLS), Message("system", "Be brief."), *MESSAGES[1:])
+    (encoded,) = encode.encode_conversations(ours, [(Dialogue(alone), 0)])
+    turns = openai((Message("system", "Be brief."), *MESSAGES[1:]), as_text=False)
+    assert encoded.ids.tolist() == theirs.apply_chat_template(turns, tools=TOOLS, return_dict=False)
+    assert ours.decode(encoded.ids[encoded.supervised].tolist()) == f"{CALLS[0].text}1.2 metres."
