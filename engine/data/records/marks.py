@@ -14,6 +14,8 @@ _WORDS = {
     **dict.fromkeys(
         ("true", "good", "up", "thumbsup", "thumbup", "positive", "like", "liked", "upvote", "1", "👍"), True
     ),
+    **dict.fromkeys(("upvoted", "helpful", "accepted", "desirable", "correct"), True),
+    **dict.fromkeys(("downvoted", "unhelpful", "rejected", "undesirable", "incorrect", "wrong"), False),
     **dict.fromkeys(("false", "bad", "down", "thumbsdown", "thumbdown", "negative", "dislike", "disliked"), False),
     **dict.fromkeys(("downvote", "0", "-1", "👎"), False),
 }
@@ -24,7 +26,8 @@ def verdict_of(value: JsonValue) -> bool | None:
     if isinstance(value, dict):
         return verdict_in(value) if "rating" in value else verdict_of(value.get("value", value.get("type")))
     if isinstance(value, str):
-        return _WORDS.get("".join(filter(lambda character: character.isalnum() or character in "-👍👎", value)).lower())
+        bare = "".join(filter(lambda character: character.isalnum() or character in "👍👎", value)).lower()
+        return _WORDS.get(f"-{bare}" if value.lstrip().startswith("-") else bare)
     if isinstance(value, bool | int | float) and value in (-1, 0, 1):
         return value == 1
     return None

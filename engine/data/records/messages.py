@@ -42,7 +42,13 @@ _SPEAKER_FIELDS = (
 _EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"))
 """Keys of a question and its answer in one object."""
 
-_LEARNED = ("weight", "train", "training", "loss", "loss_weight")
+_LEARNED = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
+_UNSEEN = frozenset(
+    f"{before}{mark}"
+    for mark in ("hidden", "Hidden", "deleted", "Deleted", "internal", "Internal")
+    for before in ("", "is_", "is")
+) | {"deleted_at", "deletedAt"}
+"""Marks of what nobody is to see; one that is not set marks nothing."""
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 SYSTEM = ("system", "system_prompt", "system_message", "system_instruction", "instructions")
@@ -201,9 +207,13 @@ def _exchange(message: JsonValue, number: int) -> list[Turn]:
 def turns_in(message: JsonValue, number: int) -> list[Turn]:
     """The turns that one message is: results of tools, where they are parts of it, and what is said beside them.
 
+    A message that is marked as hidden, deleted or internal is none.
+
     Raises:
         FormatError: as `turn_of`.
     """
+    if isinstance(message, dict) and not _UNSEEN.isdisjoint(message) and any(map(message.get, _UNSEEN)):
+        return []
     fields = _fields(message) if isinstance(message, dict) else None
     parts = message[fields[1]] if isinstance(message, dict) and fields else None
     if not isinstance(message, dict) or fields is None or not isinstance(parts, list):
@@ -263,6 +273,8 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
         if value == 0 or value in ("false", "False", "0"):
             return 0
         raise FormatError(f"turn {number}: {key} must be 1 (learned) or 0 (context only)")
+    if isinstance(message.get("mask"), int | float):
+        raise FormatError(f"turn {number}: 'mask' may mean both: write weight 1 (learned) or 0 (context only)")
     details = [each for key in _PARTLY_LEARNED for each in _array(message.get(key)) if isinstance(each, dict)]
     if any(each.get("train") is False for each in details):  # a turn is learned whole or not at all
         return 0

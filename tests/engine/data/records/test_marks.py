@@ -1,0 +1,99 @@
+"""What is marked is heeded, however the mark is written: what is not to be learned, what was bad, what nobody saw."""
+
+import json
+
+import pytest
+
+from engine.data.records.limits import FormatError, Limits
+from engine.data.records.registry import parse
+from engine.data.samples import Dialogue, Preference, Sample
+
+NOT_LEARNED = (0, 0.0, False, "0", "false", "False")
+LEARNED = (1, 1.0, True, "1", "true", "True", None)
+BAD = (False, -1, "false", "bad", "down", "thumbs_down", "thumbs-down", "Dislike", "negative", "👎", {"rating": -1})
+GOOD = (True, 1, "true", "good", "up", "thumbs_up", "thumbs-up", "Like", "positive", "👍", {"rating": 1})
+VERDICTS = ("label", "kto_tag", "rating", "feedback", "thumb", "thumbs", "vote", "annotation")
+
+
+def samples(record: object) -> list[Sample]:
+    return [each for each in parse(json.loads(json.dumps(record)), Limits()) if not isinstance(each, FormatError)]
+
+
+def weight(marks: dict[str, object]) -> int:
+    """Of the first answer of two."""
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", **marks},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d"},
+    ]
+    (found,) = samples({"messages": turns})
+    assert isinstance(found, Dialogue)
+    return found.messages[1].weight
+
+
+@pytest.mark.parametrize("key", ["weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask"])
+def test_a_turn_that_is_not_to_be_learned_is_context_only(key: str) -> None:
+    assert {repr(value): weight({key: value}) for value in NOT_LEARNED} == {repr(value): 0 for value in NOT_LEARNED}
+    assert {repr(value): weight({key: value}) for value in LEARNED} == {repr(value): 1 for value in LEARNED}
+    with pytest.raises(FormatError, match="must be 1"):
+        weight({key: 0.5})
+
+
+@pytest.mark.parametrize("value", [0, 1, True])
+def test_a_mask_that_may_mean_both_is_refused(value: object) -> None:
+    with pytest.raises(FormatError, match="'mask' may mean both"):
+        weight({"mask": value})
+
+
+@pytest.mark.parametrize("key", VERDICTS)
+def test_an_answer_that_was_marked_as_bad_is_context_only(key: str) -> None:
+    assert {repr(value): weight({key: value}) for value in BAD} == {repr(value): 0 for value in BAD}
+    assert {repr(value): weight({key: value}) for value in GOOD} == {repr(value): 1 for value in GOOD}
+
+
+@pytest.mark.parametrize("key", VERDICTS)
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "a", "completion": "b"},
+        {"instruction": "a", "output": "b"},
+        {"question": "a", "answer": "b"},
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+    ],
+    ids=["completion", "Alpaca", "question", "OpenAI", "ShareGPT"],
+)
+def test_a_record_that_was_marked_as_bad_is_held_and_never_learned(key: str, record: dict[str, object]) -> None:
+    for value in BAD:
+        (held,) = samples({**record, key: value})
+        assert isinstance(held, Preference), value
+        assert [answer.score for answer in held.answers] == [0]
+    for value in GOOD:
+        learned, held = samples({**record, key: value})
+        assert isinstance(learned, Dialogue), value
+        assert isinstance(held, Preference)
+
+
+@pytest.mark.parametrize("mark", ["hidden", "is_hidden", "isHidden", "deleted", "isDeleted", "is_deleted", "internal"])
+def test_what_nobody_was_to_see_is_no_turn(mark: str) -> None:
+    def said(value: object) -> list[str]:
+        turns = [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "x", mark: value},
+            {"role": "assistant", "content": "b"},
+        ]
+        (found,) = samples({"messages": turns})
+        return list(found.texts)
+
+    assert said(True) == ["a", "b"]
+    assert said(False) == said(None) == ["a", "x", "b"]
+
+
+def test_regenerated_answers_are_left_where_the_branch_says_so() -> None:
+    def node(parent: str | None, role: str, text: str) -> dict[str, object]:
+        return {"parent": parent, "message": {"author": {"role": role}, "content": {"parts": [text]}}}
+
+    mapping = {"q": node(None, "user", "a"), "old": node("q", "assistant", "x"), "new": node("q", "assistant", "b")}
+    (found,) = samples({"mapping": mapping, "current_node": "old"})
+    assert found.texts == ("a", "x")
