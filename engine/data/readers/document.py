@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from engine.data.readers.damaged import elements_of
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume, items_of
@@ -48,21 +49,34 @@ def _record(value: Value, runs: RowRuns, limits: Limits, *, may_begin_run: bool)
     place = (value.line, value.start, value.end)
     try:
         parsed = as_known(value.parse(limits), limits)
+    except FormatError as error:
+        if elements := [] if runs.is_open else elements_of(value, limits):
+            for each in elements:
+                yield from _record(each, runs, limits, may_begin_run=False)
+        else:
+            yield from _refused(str(error), runs, place)
+        return
+    try:
         may_be_in_run = isinstance(parsed, dict) and (runs.is_open or may_begin_run or rows.conversation_of(parsed))
         if isinstance(parsed, dict) and may_be_in_run and rows.is_row(parsed):
             yield from runs.add(parsed, *place)
             return
         samples = registry.parse(parsed, limits)
     except FormatError as error:
-        if runs.is_open:
-            runs.fail(str(error), *place)
-        else:
-            yield Refused(str(error), *place, _FROM_START)
+        yield from _refused(str(error), runs, place)
         return
     if runs.is_open:
         runs.fail("a record of another shape among messages", *place)
         return
     yield from items_of(samples, *place, _FROM_START)
+
+
+def _refused(reason: str, runs: RowRuns, place: tuple[int, int, int]) -> Iterator[Item]:
+    """Refuse a record, or the rest of the conversation that is under way."""
+    if runs.is_open:
+        runs.fail(reason, *place)
+    else:
+        yield Refused(reason, *place, _FROM_START)
 
 
 FORMAT = Format(_NAME, _fits, _read, may_grow=False)

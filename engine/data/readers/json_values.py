@@ -81,7 +81,7 @@ class Value:
     """A value of the document, or the border of an outermost array.
 
     Attributes:
-        problem: why it cannot be parsed; ``raw`` is then empty.
+        problem: why it cannot be parsed; ``raw`` is then what there is of it, or empty.
     """
 
     kind: Literal["open", "close", "value", "broken"]
@@ -224,7 +224,7 @@ class Values:
                 kept.clear()
             if not ended and not self._more():
                 problem = f"cut off: the file ends inside the value that begins in line {line}"
-                return Value("broken", b"", start, self._base + self._at, line, problem)
+                return Value("broken", b"".join(kept), start, self._base + self._at, line, problem)
         end = self._base + self._at
         if size > self._limits.record_bytes:
             return Value("value", b"", start, end, line, too_large(size, self._limits))

@@ -18,11 +18,12 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.rows import conversation_of, is_row
 from engine.data.records.shape import Parsed, RecordShape
 
-_LISTS = (
+LISTS = (
     *("chats", "data", "conversations", "threads", "sessions", "dialogs", "dialogues", "examples", "rows", "items"),
     *("train", "validation", "test", "samples", "records", "results", "requests", "entries", "tickets", "qa_pairs"),
     *("faq", "faqs", "pairs", "turns", "dialog", "dialogue", "history", "chat_history", "chat_session_messages"),
 )
+"""Keys of arrays of conversations."""
 _SINGLES = ("chat", "conversation", "thread", "session", "ticket", "row", "record", "data", "result", "payload", "item")
 Parse = Callable[[Record, Limits], Sequence[Parsed]]
 """What parses a record inside an envelope."""
@@ -32,7 +33,7 @@ def shapes(parse: Parse) -> tuple[RecordShape, ...]:
     """The shapes, of which the records inside go to ``parse``."""
     return (
         RecordShape("{id: messages}", _is_by_id, _parse_by_id),
-        RecordShape("{chats | data: [conversations]}", _is_list, partial(_parse_list, parse), _LISTS),
+        RecordShape("{chats | data: [conversations]}", _is_list, partial(_parse_list, parse), LISTS),
         RecordShape("{chat | conversation: {...}}", _is_single, partial(_parse_single, parse), _SINGLES),
     )
 
@@ -87,7 +88,7 @@ def _parse_by_id(record: Record, limits: Limits) -> Sequence[Parsed]:
 
 def _lists(record: Record) -> list[str]:
     """The keys of arrays of objects."""
-    return [key for key in _LISTS if any(map(is_record, items(record.get(key))))]
+    return [key for key in LISTS if any(map(is_record, items(record.get(key))))]
 
 
 def _is_list(record: Record) -> bool:
