@@ -1,6 +1,7 @@
 """Reads many files, several in one transaction, so that none of them costs the others anything."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Batches:
             StorageError: the disk is full or cannot be written.
         """
         findings = Findings()
-        waiting = sorted(dict.fromkeys(files), key=self._caution.is_suspect)
+        waiting = deque(sorted(dict.fromkeys(files), key=self._caution.is_suspect))
         while waiting:
             batch: list[Path] = []
             found = Findings()
@@ -51,17 +52,17 @@ class Batches:
             try:
                 with self._ledger.transaction():
                     while waiting and (not batch or self._has_room(waiting[0], started)):
-                        batch.append(waiting.pop(0))
+                        batch.append(waiting.popleft())
                         found.add(self._read_one(batch[-1]))
             except ChangedError:
                 self._inbox.put_back(batch.pop())
-                waiting = batch + waiting
+                waiting.extendleft(reversed(batch))
                 continue
             except (StoppingError, StorageError):
                 raise
             except Exception as error:
                 findings.add(self._set_aside(batch.pop(), error))
-                waiting = batch + waiting
+                waiting.extendleft(reversed(batch))
                 continue
             for path in batch:
                 self._inbox.forget(path)

@@ -78,10 +78,10 @@ class NowReading:
         self._write(b"")
 
     def _write(self, content: bytes) -> None:
+        """One write, with blanks over what stood there: to truncate a file waits for whatever the disk is syncing."""
         with contextlib.suppress(OSError):
             descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, content, 0)
+                os.pwrite(descriptor, content.ljust(os.fstat(descriptor).st_size), 0)
             finally:
                 os.close(descriptor)
