@@ -60,8 +60,8 @@ def _is_csv(head: Head) -> bool:
 def _said_in_csv(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
     csv.field_size_limit(limits.record_bytes)
     rows = csv.reader(f"{line}\n" for _, line in text_lines(stream, limits))
-    next(rows, None)
     try:
+        next(rows, None)
         for row in rows:
             if len(row) >= len(_HEADER):
                 number, author, date, content, *more = row
