@@ -23,6 +23,30 @@ class StoppingError(Exception):
     """The supervisor asked for an end while a file was read; what was not written down is read again next time."""
 
 
+class _Waiting:
+    """Files that wait to be read, suspects last; never all of them in memory."""
+
+    def __init__(self, files: Iterable[Path], is_suspect: Callable[[Path], bool]) -> None:
+        self._files = iter(files)
+        self._is_suspect = is_suspect
+        self._first: deque[Path] = deque()
+        self._suspects: deque[Path] = deque()
+
+    def next(self, *, beside_others: bool = False) -> Path | None:
+        """Take the next one; with ``beside_others`` none that is to be read alone."""
+        if self._first:
+            return self._first.popleft()
+        for path in self._files:
+            if not self._is_suspect(path):
+                return path
+            self._suspects.append(path)
+        return self._suspects.popleft() if self._suspects and not beside_others else None
+
+    def put_back(self, files: list[Path]) -> None:
+        """Let these be the next ones."""
+        self._first.extendleft(reversed(files))
+
+
 class Batches:
     """Reads files that the inbox names into the ledger. A file that changes meanwhile is put back."""
 
@@ -44,25 +68,27 @@ class Batches:
             StorageError: the disk is full or cannot be written.
         """
         findings = Findings()
-        waiting = deque(sorted(dict.fromkeys(files), key=self._caution.is_suspect))
-        while waiting:
+        waiting = _Waiting(files, self._caution.is_suspect)
+        while (first := waiting.next()) is not None:
             batch: list[Path] = []
             found = Findings()
-            started = time.monotonic()
+            until = time.monotonic() + _BATCH_SECONDS
+            path: Path | None = first
             try:
                 with self._ledger.transaction():
-                    while waiting and (not batch or self._has_room(waiting[0], started)):
-                        batch.append(waiting.popleft())
-                        found.add(self._read_one(batch[-1]))
+                    while path is not None:
+                        batch.append(path)
+                        found.add(self._read_one(path))
+                        path = waiting.next(beside_others=True) if time.monotonic() < until else None
             except ChangedError:
                 self._inbox.put_back(batch.pop())
-                waiting.extendleft(reversed(batch))
+                waiting.put_back(batch)
                 continue
             except (StoppingError, StorageError):
                 raise
             except Exception as error:
                 findings.add(self._set_aside(batch.pop(), error))
-                waiting.extendleft(reversed(batch))
+                waiting.put_back(batch)
                 continue
             for path in batch:
                 self._inbox.forget(path)
@@ -106,10 +132,6 @@ class Batches:
             self._caution.account_for_death(self._reader.set_aside)
         self._caution.now_reading.clear()
         self._committed()
-
-    def _has_room(self, path: Path, started: float) -> bool:
-        """Whether the batch that began then takes this file too."""
-        return time.monotonic() - started < _BATCH_SECONDS and not self._caution.is_suspect(path)
 
     def _read_one(self, path: Path, *, anew: bool = False) -> Findings:
         try:

@@ -139,7 +139,8 @@ class FileReader:
         if source and not anew and _has_grown(source, signature, descriptor):
             reading.resume, reading.tail = source.resume, source.tail
         start = reading.resume.offset
-        self._quarantine.clear(number, start)
+        if source:
+            self._quarantine.clear(number, start)
         if signature.size > self._file_bytes:
             reason = f"{signature.size} bytes are more than data.max_file_megabytes allows: raise it, or split the file"
             reading.refusals.append(Refusal(reason, 0, 0, signature.size))

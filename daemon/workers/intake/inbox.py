@@ -1,7 +1,7 @@
 """Which files are to be read now: those in the watched folders that changed, and have rested since."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from control.paths import Paths, is_ignored
@@ -13,6 +13,10 @@ from daemon.workers.intake.pending import Pending, age_of
 from daemon.workers.intake.watcher import Watcher
 
 _logger = log.get(__name__)
+_FLOOD = 4096
+"""So many changes at once that the kernel, whose queue is four times as long, may have dropped some."""
+_MOST_WAITING = 4096
+"""Files that are waited for by name, at most: where more change at once, all folders are looked through afterwards."""
 
 
 class Inbox:
@@ -25,6 +29,8 @@ class Inbox:
         self._pending = Pending(settle_seconds)
         self._watcher = Watcher(wake)
         self._roots: list[Path] = []
+        self._events_seen = 0
+        self._overlooked = False
 
     @property
     def unwatched(self) -> dict[Path, str]:
@@ -44,15 +50,24 @@ class Inbox:
     def note_changes(self) -> None:
         """Take over what the watcher saw since the last call."""
         for path in self._watcher.take():
-            if self._is_wanted(path):
+            if len(self._pending) >= _MOST_WAITING:
+                self._overlooked = True
+            elif self._is_wanted(path):
                 self._pending.note(path, time.monotonic())
 
-    def everything(self) -> list[Path]:
+    def everything(self) -> Iterator[Path]:
         """All files that are complete and not as they were when they were read. Others are waited for."""
-        return [path for root in self._roots for path in folders.walk(root, self._paths) if self._is_news(path)]
+        self._events_seen, self._overlooked = self._watcher.events, False
+        for root in self._roots:
+            yield from filter(self._is_news, folders.walk(root, self._paths))
 
-    def due(self) -> list[Path]:
-        """Of the files that are waited for, those whose wait is over; of new folders, what is in them."""
+    def due(self) -> Iterable[Path]:
+        """Of the files that are waited for, those whose wait is over; of new folders, what is in them.
+
+        After a flood of changes, everything, once nothing is waited for.
+        """
+        if self._is_to_be_looked_through:
+            return self.everything()
         complete: list[Path] = []
         for path in self._pending.due(time.monotonic()):
             if folders.is_folder(path):
@@ -66,7 +81,7 @@ class Inbox:
 
     def next_due(self) -> float | None:
         """When to ask for what is `due` again, in monotonic seconds; none where nothing is waited for."""
-        return self._pending.next_due()
+        return time.monotonic() if self._is_to_be_looked_through else self._pending.next_due()
 
     def put_back(self, path: Path) -> None:
         """Wait again for a file that changed while it was read."""
@@ -79,6 +94,11 @@ class Inbox:
     def stop(self) -> None:
         """Stop watching the folders."""
         self._watcher.stop()
+
+    @property
+    def _is_to_be_looked_through(self) -> bool:
+        """Whether files may have changed that nobody told of, and all others were read."""
+        return not self._pending and (self._overlooked or self._watcher.events - self._events_seen >= _FLOOD)
 
     def _is_wanted(self, path: Path) -> bool:
         if folders.is_own(path, self._paths):

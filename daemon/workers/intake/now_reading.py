@@ -5,10 +5,9 @@ file, outlives a process that is killed in any way, and no file causes what ends
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -66,8 +65,16 @@ class NowReading:
     @contextlib.contextmanager
     def reading(self, path: Path, signature: Signature, purpose: Purpose) -> Iterator[None]:
         """Write the note while the block runs, and clear it however the block ends, unless the process dies."""
-        seen = {"path": os.fsencode(path).hex(), **asdict(signature), "purpose": purpose, "supervisor": self.supervisor}
-        self._write(json.dumps(seen).encode())
+        note = Note(
+            path=os.fsencode(path).hex(),
+            device=signature.device,
+            inode=signature.inode,
+            size=signature.size,
+            mtime_ns=signature.mtime_ns,
+            purpose=purpose,
+            supervisor=self.supervisor,
+        )
+        self._write(note.model_dump_json().encode())
         try:
             yield
         finally:

@@ -38,6 +38,7 @@ class Watcher(FileSystemEventHandler):
 
     Attributes:
         unwatched: folders that cannot be watched, and why.
+        events: how many changes the kernel told of so far.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -47,6 +48,7 @@ class Watcher(FileSystemEventHandler):
         self._observer: BaseObserver | None = None
         self._watches: dict[Path, tuple[ObservedWatch, int]] = {}
         self.unwatched: dict[Path, str] = {}
+        self.events = 0
 
     def watch(self, roots: list[Path]) -> None:
         """Watch these folders and no others. One that cannot be watched is named in the log, and still rescanned."""
@@ -74,6 +76,7 @@ class Watcher(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Note a changed path; watchdog calls this in its thread."""
+        self.events += 1
         path = Path(os.fsdecode(event.dest_path or event.src_path))
         if is_ignored(path.name):
             return

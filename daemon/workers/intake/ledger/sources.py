@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sqlite3
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.workers.intake.folders import Signature
@@ -140,11 +140,13 @@ class Sources:
 
     def begin(self, path: Path, signature: Signature) -> int:
         """The number of the file at ``path``, which is being read for the first time."""
-        self._database.execute(
+        inserted = self._database.execute(
             "INSERT OR IGNORE INTO sources (path, device, inode, size, mtime_ns, format, offset, line, fingerprint,"
             " read_at) VALUES (?, ?, ?, -1, 0, 'plain', 0, 1, x'', ?)",
             (os.fsencode(path), signature.device, signature.inode, now()),
         )
+        if inserted.rowcount and inserted.lastrowid is not None:
+            return inserted.lastrowid
         (number,) = self._database.execute("SELECT id FROM sources WHERE path = ?", (os.fsencode(path),)).fetchone()
         return int(number)
 
@@ -168,6 +170,7 @@ class Sources:
 
     def count(self, number: int, found: Findings, *, anew: bool) -> None:
         """So many samples were found in the file, in what it grew by or (``anew``) in all of it."""
+        contents = found.contents
         self._database.execute(
             "UPDATE sources SET added = added * ?1 + ?2, duplicates = duplicates * ?1 + ?3, held = held * ?1 + ?4,"
             " dialogues = dialogues * ?1 + ?5, turns = turns * ?1 + ?6, texts = texts * ?1 + ?7,"
@@ -175,7 +178,8 @@ class Sources:
             " WHERE id = ?11",
             (
                 *(int(not anew), found.added, found.duplicates, found.held),
-                *(*astuple(found.contents), found.forgotten, number),
+                *(contents.dialogues, contents.turns, contents.texts, contents.preferences, contents.labelled),
+                *(found.forgotten, number),
             ),
         )
 
