@@ -1,5 +1,6 @@
 """What a model family is, as data: its shape and sizes, where its network is, and what its weights are for."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,6 +41,8 @@ class Family:
         heads: those that give the scores over the vocabulary; the first that a model has is its head.
         kernel: ``module:name`` of how the kernel computes it (`engine.inference.native.kernel_family`). None: torch
             computes it.
+        layout: ``module:name`` of its layouts in ``config.json`` of Hugging Face (`engine.huggingface.family_layout`).
+            None: it has only thord's own.
         reads_bytes: its tokens must be bytes.
         has_lstm: it computes an LSTM, which not every processor trains in bf16.
     """
@@ -51,8 +54,16 @@ class Family:
     embeddings: frozenset[str]
     heads: tuple[str, ...]
     kernel: str | None = None
+    layout: str | None = None
     reads_bytes: bool = False
     has_lstm: bool = False
+
+
+def named(place: str) -> object:
+    """What a record names as ``module:name``; None where the module has no such name."""
+    module, _, name = place.partition(":")
+    found: object = getattr(importlib.import_module(module), name, None)
+    return found
 
 
 def check_heads(hidden: int, heads: int) -> None:

@@ -38,7 +38,7 @@ def write(source: Path, target: Path) -> None:
     described = layout.write(config.model, config.vocabulary, config.tokenizer)
     tensors = load_file(source / version.WEIGHTS)
     dtype = next(iter(tensors.values())).dtype
-    biases = layout.zero_biases(described, config.model.shape)
+    biases = layout.zero_biases(described, config.model)
     tensors |= {name: torch.zeros(size, dtype=dtype) for name, size in biases.items()}
     described["dtype"] = described["torch_dtype"] = str(dtype).removeprefix("torch.")
     with artifacts.publishing(target) as draft:

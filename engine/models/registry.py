@@ -1,6 +1,5 @@
 """Families by name: build a model, build its mere shape, or count its parameters."""
 
-import importlib
 import re
 from collections.abc import Mapping
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.config.model import ModelSettings
+from engine.families.family import named
 from engine.families.table import FAMILIES
 from engine.models.base import LanguageModel
 
@@ -80,9 +80,9 @@ def _empty(settings: ModelSettings, vocabulary: int) -> LanguageModel:
     Raises:
         TypeError: the table of families names something else.
     """
-    place, _, name = FAMILIES[settings.family].network.partition(":")
-    make: object = getattr(importlib.import_module(place), name, None)
+    network = FAMILIES[settings.family].network
+    make = named(network)
     made: object = make(settings.shape, vocabulary, settings.dropout) if callable(make) else None
     if not isinstance(made, nn.Module) or not isinstance(made, LanguageModel):
-        raise TypeError(f"family '{settings.family}': {place}:{name} does not make a LanguageModel")
+        raise TypeError(f"family '{settings.family}': {network} does not make a LanguageModel")
     return made

@@ -1,6 +1,5 @@
 """What the kernel must know of a model family to compute it. A family's record names where that is written."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.families.family import Family, ModelShape
+from engine.families.family import Family, ModelShape, named
 from engine.families.table import FAMILIES
 from engine.inference.native import packing
 from engine.inference.native.packing import LANES, Packed
@@ -55,8 +54,7 @@ def of(family: Family) -> KernelFamily | None:
     """
     if family.kernel is None:
         return None
-    place, _, name = family.kernel.partition(":")
-    found: object = getattr(importlib.import_module(place), name, None)
+    found = named(family.kernel)
     if not isinstance(found, KernelFamily):
         raise TypeError(f"{family.kernel} is not a KernelFamily")
     return found
