@@ -13,7 +13,7 @@ from engine.manifest import VersionManifest
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.training import checkpoint
-from engine.training.average import averages_in
+from engine.training.ema import averages_in
 from engine.training.run import CHECKPOINTS, RECORD, TOKENIZER, provenance
 from engine.training.spec import RunRecord, RunSpec
 

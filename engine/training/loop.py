@@ -17,8 +17,8 @@ from engine.device import Placement
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.training import activation_checkpointing, compiling, microbatch
-from engine.training.average import Average, averages_in
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
+from engine.training.ema import Average, averages_in
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
 from engine.training.objectives.base import B, Objective, Source
 from engine.training.optimizers import registry as optimizers

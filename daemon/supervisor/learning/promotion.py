@@ -24,7 +24,7 @@ from daemon import background, log
 from daemon.cycle import CycleState
 from daemon.messages import Abandon, Commit, FromWorker, Prepare, Prepared, Ready, Refused, Serving, WorkerName
 from daemon.settings.sections import Tables
-from daemon.supervisor.learning import way_back
+from daemon.supervisor.learning import rollback_policy
 from daemon.supervisor.processes.ports import WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle, Swap, Version
@@ -130,7 +130,7 @@ class Promotion:
             NotNowError: the server cannot take it now.
             StoreUnavailableError: the disk is full or read-only; nothing changed.
         """
-        previous = await way_back.previous(self._store, self.serving)
+        previous = await rollback_policy.previous(self._store, self.serving)
         if previous is None:
             raise NotAllowedError("there is no earlier version to go back to")
         await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by=by))
@@ -219,7 +219,7 @@ class Promotion:
             RefusedError: it cannot be served; it is quarantined.
             NotNowError: it may be served later.
         """
-        for _ in range(way_back.DEATHS):
+        for _ in range(rollback_policy.DEATHS):
             try:
                 answer: Prepared | Refused = await self._workers.ask(
                     "server", Prepare(version=version), Prepared, Refused
@@ -237,7 +237,7 @@ class Promotion:
                 await self._quarantine(version, answer.reason)
                 raise RefusedError(answer.reason)
             return True
-        reason = f"the server died {way_back.DEATHS} times while it loaded the version"
+        reason = f"the server died {rollback_policy.DEATHS} times while it loaded the version"
         await self._quarantine(version, reason)
         raise RefusedError(reason)
 
@@ -351,13 +351,13 @@ class Promotion:
             proven = (await self._store.version(version)).proven
         except NoSuchRecordError:
             proven = False
-        if way_back.gives_up(self._deaths, time.monotonic(), proven=proven):
-            await self._go_back(version, f"the server died {way_back.DEATHS} times before it could serve it")
+        if rollback_policy.gives_up(self._deaths, time.monotonic(), proven=proven):
+            await self._go_back(version, f"the server died {rollback_policy.DEATHS} times before it could serve it")
 
     async def _go_back(self, bad: int, reason: str) -> None:
         """Leave a version that cannot be served for the one before it."""
         await self._quarantine(bad, reason)
-        previous = await way_back.previous(self._store, bad)
+        previous = await rollback_policy.previous(self._store, bad)
         if previous is None:
             self._degradations.begin(
                 "version", f"version {version_name(bad)} cannot be served ({reason}), and there is none before it"

@@ -18,9 +18,9 @@ from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.fair_share.usage import Usage
 from daemon.supervisor.processes.answers import AwaitedAnswers
 from daemon.supervisor.processes.channel import Connection
+from daemon.supervisor.processes.heartbeat import Clock, Heartbeat, Limit
 from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.processes.process import Exit, WorkerProcess
-from daemon.supervisor.processes.pulse import Clock, Limit, Pulse
 from daemon.supervisor.processes.roles import Role
 from daemon.supervisor.processes.state import (
     ALIVE,
@@ -129,7 +129,7 @@ class Worker:
         self._turn = asyncio.Event()
         self._process: WorkerProcess | None = None
         self._connection: Connection | None = None
-        self._pulse = Pulse()
+        self._heartbeat = Heartbeat()
         self._silence_seconds = math.inf
         self._due_at = math.inf
         self._grace_seconds = 0.0
@@ -156,7 +156,7 @@ class Worker:
             pid=self.pid,
             restarts=self._restarts,
             uptime_seconds=time.monotonic() - self._process.started_at if self._process else None,
-            activity=self._pulse.activity,
+            activity=self._heartbeat.activity,
             deaths=tuple(self._deaths),
         )
 
@@ -239,11 +239,11 @@ class Worker:
         """It sent a message. What comes from the connection of an earlier process is of no interest any more."""
         if connection is not self._connection:
             return
-        self._pulse.heard(time.monotonic())
+        self._heartbeat.heard(time.monotonic())
         if isinstance(message, Beat):
-            self._pulse.beaten(message, self._usage())
+            self._heartbeat.beaten(message, self._usage())
         elif isinstance(message, Ready):
-            self._pulse.ready(self._usage())
+            self._heartbeat.ready(self._usage())
             self._happened(WorkerEvent.READY, "ready")
             if self._ready and not self._ready.done():
                 self._ready.set_result(None)
@@ -281,13 +281,13 @@ class Worker:
     def excuse(self, seconds: float) -> None:
         """The supervisor did not run for so long, and perhaps nobody did: whoever was being timed gets fresh time."""
         self._due_at += seconds
-        self._pulse.excuse(self._usage())
+        self._heartbeat.excuse(self._usage())
 
     def _limits(self) -> list[Limit]:
         if self.state is WorkerState.STARTING:
-            return self._pulse.before_ready(self.settings)
+            return self._heartbeat.before_ready(self.settings)
         if self.state is WorkerState.RUNNING:
-            return self._pulse.at_work(self.settings, self._silence_seconds)
+            return self._heartbeat.at_work(self.settings, self._silence_seconds)
         return []
 
     def _usage(self) -> Usage:
@@ -309,7 +309,7 @@ class Worker:
 
     def _start_process(self) -> None:
         self._due_at = math.inf
-        self._pulse.boot = Clock(Usage(time.monotonic()))
+        self._heartbeat.boot = Clock(Usage(time.monotonic()))
         # The process beats as often as the settings of now ask for, also once they have changed.
         self._silence_seconds = self.settings.heartbeat_timeout_seconds
         try:
@@ -321,7 +321,7 @@ class Worker:
         self._due_at = time.monotonic() + self._grace_seconds
         if self._grace_seconds <= 0:
             self.kill()
-        elif self._connection is None or math.isinf(self._pulse.ready_at):
+        elif self._connection is None or math.isinf(self._heartbeat.ready_at):
             # While it starts nothing is under way that would be lost, and nobody reads the channel yet.
             if self._process:
                 self._process.signal(signal.SIGTERM)
@@ -361,12 +361,12 @@ class Worker:
     def _ended_as(self, reason: str, *, orderly: bool = False) -> None:
         died = not orderly and self.state not in ASKED_TO_END
         now = time.monotonic()
-        ready_seconds = now - self._pulse.ready_at
+        ready_seconds = now - self._heartbeat.ready_at
         overdue, self._overdue_reason = self._overdue_reason, ""
         if overdue:
             reason = f"{reason} ({overdue})"
         self._process = None
-        self._pulse = Pulse()
+        self._heartbeat = Heartbeat()
         if self._connection:
             self._connection.close()
             self._connection = None

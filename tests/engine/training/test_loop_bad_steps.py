@@ -12,7 +12,7 @@ import torch
 
 from engine import artifacts, version
 from engine.device import Placement
-from engine.training import average, checkpoint, run
+from engine.training import checkpoint, ema, run
 from engine.training.checkpoint import Checkpoints
 from engine.training.guard import MAX_ROLL_BACKS, DivergedError
 from engine.training.objectives.language import MaskedCrossEntropy
@@ -116,7 +116,7 @@ def late_copies(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(checkpoint, "_copy", late)
     monkeypatch.setattr(Checkpoints, "save", after_a_save(Checkpoints.save))
-    for owner, name in ((AdamW, "step"), (average.Average, "follow"), (average.Average, "_swap")):
+    for owner, name in ((AdamW, "step"), (ema.Average, "follow"), (ema.Average, "_swap")):
         monkeypatch.setattr(owner, name, telling(getattr(owner, name)))
 
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from control.paths import Paths, at_home
 from daemon.messages import UNASKED, Abandon, Commit, FromWorker, Prepare, Ready, Refused
 from daemon.settings.sections import SupervisionSettings
-from daemon.supervisor.learning import way_back
+from daemon.supervisor.learning import rollback_policy
 from daemon.supervisor.learning.promotion import (
     NotAllowedError,
     NotNowError,
     RefusedError,
 )
-from daemon.supervisor.learning.way_back import DEATHS
+from daemon.supervisor.learning.rollback_policy import DEATHS
 from daemon.supervisor.processes.ports import WorkerLostError
 from daemon.supervisor.store.store import NoSuchRecordError, StoreUnavailableError
 from engine import artifacts
@@ -380,6 +380,6 @@ def check_second_life(paths: Paths, found: int | None, *, rolled_back: bool) -> 
             kinds = [event.type for event in await it.store.newest_events(100)]
             assert kinds.count("version.rolled_back") == rolled_back
             assert kinds.count("version.promoted") == 2 + (found == 3)
-            assert await way_back.previous(it.store, found) == {1: None, 2: 1, 3: 2}[found]
+            assert await rollback_policy.previous(it.store, found) == {1: None, 2: 1, 3: 2}[found]
 
     asyncio.run(second_life())

@@ -8,7 +8,7 @@ from daemon.messages import Beat
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.fair_share.usage import Span, Usage
 from daemon.supervisor.processes import patience
-from daemon.supervisor.processes.pulse import Pulse
+from daemon.supervisor.processes.heartbeat import Heartbeat
 
 LIMIT = 180.0
 MEGABYTE = 1 << 20
@@ -63,9 +63,9 @@ SETTINGS = SupervisionSettings(boot_timeout_seconds=10, stall_timeout_seconds=20
 
 
 def test_a_slow_start_is_looked_at_again_and_again_and_a_hanging_one_is_found() -> None:
-    pulse = Pulse()
-    pulse.excuse(Usage(at=100.0))
-    (limit,) = pulse.before_ready(SETTINGS)
+    heartbeat = Heartbeat()
+    heartbeat.excuse(Usage(at=100.0))
+    (limit,) = heartbeat.before_ready(SETTINGS)
     assert limit.clock.due(limit.seconds) == 110.0
     importing = Usage(at=110.0, computed=0.5, waited={1: 9.0})
     assert limit.clock.why_over(limit.seconds, importing) == ""
@@ -77,14 +77,14 @@ def test_a_slow_start_is_looked_at_again_and_again_and_a_hanging_one_is_found() 
 
 
 def test_each_beat_with_progress_begins_the_time_anew() -> None:
-    pulse = Pulse()
-    pulse.ready(Usage(at=100.0))
-    pulse.beaten(Beat(progress=1, activity="a step", busy=True), Usage(at=101.0))
-    pulse.beaten(Beat(progress=2, activity="a step", busy=True), Usage(at=105.0))
-    pulse.beaten(Beat(progress=2, activity="a step", busy=True), Usage(at=109.0))
-    silent, stalled = pulse.at_work(SETTINGS, 3.0)
+    heartbeat = Heartbeat()
+    heartbeat.ready(Usage(at=100.0))
+    heartbeat.beaten(Beat(progress=1, activity="a step", busy=True), Usage(at=101.0))
+    heartbeat.beaten(Beat(progress=2, activity="a step", busy=True), Usage(at=105.0))
+    heartbeat.beaten(Beat(progress=2, activity="a step", busy=True), Usage(at=109.0))
+    silent, stalled = heartbeat.at_work(SETTINGS, 3.0)
     assert (silent.clock.due(3.0), stalled.clock.due(20.0)) == (112.0, 125.0)
-    pulse.beaten(Beat(progress=2, activity="", busy=False), Usage(at=111.0))
-    (silent,) = pulse.at_work(SETTINGS, 3.0)
-    pulse.heard(112.0)
-    assert pulse.at_work(SETTINGS, 3.0)[0].clock.due(3.0) == 115.0
+    heartbeat.beaten(Beat(progress=2, activity="", busy=False), Usage(at=111.0))
+    (silent,) = heartbeat.at_work(SETTINGS, 3.0)
+    heartbeat.heard(112.0)
+    assert heartbeat.at_work(SETTINGS, 3.0)[0].clock.due(3.0) == 115.0

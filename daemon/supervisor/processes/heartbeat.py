@@ -49,7 +49,7 @@ class Limit:
 
 
 @dataclass
-class Pulse:
+class Heartbeat:
     """Of one process. ``ready_at`` is in monotonic seconds."""
 
     ready_at: float = math.inf

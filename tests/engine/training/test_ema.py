@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.training.average import Average, averages_in
+from engine.training.ema import Average, averages_in
 
 
 def drift(model, average, steps):

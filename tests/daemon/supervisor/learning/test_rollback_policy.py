@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.supervisor.learning.way_back import DEATH_WINDOW, gives_up
+from daemon.supervisor.learning.rollback_policy import DEATH_WINDOW, gives_up
 
 
 @pytest.mark.parametrize(
