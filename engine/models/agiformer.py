@@ -181,7 +181,7 @@ class Agiformer(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw every weight: normal, a matrix by its inputs (LeCun), those back into a residual stream less, by depth.
 
-        With 0.02 for all of them, as in thor, a small model learns more slowly: see docs/studies.md.
+        With 0.02 for all of them, as in thor, a small model learns more slowly: see docs/development/studies.md.
         """
         shrink = 1 / math.sqrt(2 * (self.shape.layers + self.shape.thinking_steps))
         for name, weight in self.named_parameters():

@@ -12,7 +12,7 @@ What ``[training]`` sets is taken as it is. The rest follows from the data, by t
 | ``validate_every`` | an epoch, 10 to 200 steps                 | the same                      | 20 steps at least  |
 
 An import has learned more than any data here can teach it: at a tenth of the rate it takes up what is new and keeps
-what it knew (docs/studies.md), and its checkpoints are large, so that it is validated less often.
+what it knew (docs/development/studies.md), and its checkpoints are large, so that it is validated less often.
 
 Little data needs small batches: what a model learns from forty rows it learns in steps, not in rows. Beyond about
 forty passes nothing is gained any more (Muennighoff et al., Scaling Data-Constrained Language Models, 2305.16264).

@@ -21,7 +21,7 @@ from tests.e2e.service import REPOSITORY, Service
 ELSEWHERE = re.compile(r"<!-- run by (?P<test>\S+) -->\n```sh\n(?P<commands>.*?)```", re.DOTALL)
 BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^(thorctl|thord|python|make|pip|sudo|systemctl|curl|tensorboard|export) ", re.MULTILINE)
-PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md")))
 BY_CI = {"make test", "make demo"}  # what runs these tests, and what .ci/run runs beside them
 
 

@@ -1,4 +1,4 @@
-"""The measures of the registry, by hand; and one more, added as `docs/extending.md` says."""
+"""The measures of the registry, by hand; and one more, added as `docs/development/extending.md` says."""
 
 import math
 
