@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from engine.data.records import hermes
+from engine.data.records.calls import hermes
+from engine.data.records.calls.tools import tools_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
-from engine.data.records.tools import tools_of
 from engine.data.records.turn import Turn as Turn
 from engine.data.samples import Dialogue, Message, ToolCall
 

@@ -9,12 +9,12 @@ from typing import Literal, NoReturn
 
 from pydantic import JsonValue
 
+from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.marks import verdict_in
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import CALL_ROLES, is_role, role_of
-from engine.data.records.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.samples import Dialogue, Role
 
 _FIELDS = (

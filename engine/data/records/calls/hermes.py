@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
+from engine.data.records.calls.tools import call_of, tools_of
 from engine.data.records.limits import FormatError
-from engine.data.records.tools import call_of, tools_of
 from engine.data.records.turn import Turn
 from engine.data.samples import ToolCall
 
