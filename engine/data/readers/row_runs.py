@@ -14,7 +14,7 @@ from engine.data.records.collections.conversations import samples_of
 from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row
-from engine.data.records.rows import conversation_of, row_of
+from engine.data.records.rows import check_is_asked, conversation_of, row_of
 
 _OPEN_BYTES = 256 << 20
 """Bytes of rows that may wait for the rest of their conversations; beyond it those that waited longest end."""
@@ -140,6 +140,7 @@ class RowRuns:
         is_cut = bool(run.problem) and not any(turn.role == "user" for row in run.rows for turn in row.turns)
         if not is_cut and (any(row.turns for row in run.rows) or not run.problem):
             try:
+                check_is_asked(conversation, run.rows)
                 yield from items_of(samples_of(run.rows, self._limits), run.line, run.start, said_until, resume)
             except FormatError as error:
                 yield Refused(str(error), run.line, run.start, said_until, resume)

@@ -1,5 +1,6 @@
 """Which parser a JSON value goes to: the table of shapes, told apart by the keys that are there."""
 
+import json
 from collections.abc import Sequence
 
 from pydantic import JsonValue
@@ -42,6 +43,8 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
     if shape is None:
         seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
         raise FormatError(f"an object of unknown shape with {seen}; {_UNNAMED}; known are {KNOWN}")
+    if mark := next((mark for mark, values in _NOT_LEARNED.items() if record.get(mark) in values), ""):
+        raise FormatError(f"marked as not to be learned: '{mark}' is {json.dumps(record[mark])}")
     if shape.name != "{text}" and (medium := next((key for key in _MEDIA if record.get(key)), "")):
         raise FormatError(f"'{medium}' beside what was said: only text can be learned")
     found = shape.parse(record, limits)
@@ -141,6 +144,12 @@ _BY_KEY = {
     for key in {key for shape in SHAPES for key in shape.keys}
 }
 _ASKED_ALWAYS = [number for number, shape in enumerate(SHAPES) if not shape.keys]
+
+_NOT_LEARNED: dict[str, tuple[JsonValue, ...]] = {
+    **dict.fromkeys(("weight", "train", "training", "loss_weight"), (0, "false", "False")),
+    **dict.fromkeys(("deleted", "is_deleted", "isDeleted", "hidden", "is_hidden"), (True, "true", "True")),
+}
+"""Marks beside a whole conversation, with the values that forbid to learn it."""
 
 _MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 """Keys of what a conversation is about, and of what only the names are in the text."""

@@ -9,7 +9,7 @@
 | a request or a result of a batch                | what was asked, or answered                     |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pydantic import JsonValue
 
@@ -32,7 +32,12 @@ _CONVERSATION = (
     ),
 )
 """Where rows say of which conversation they are."""
-_NAMES_CONVERSATION = frozenset(_CONVERSATION)
+PERSONS = (
+    *("customer_id", "customerId", "client_id", "clientId", "contact_id", "visitor_id", "account_id"),
+    *("user_id", "userId", "uid", "phone", "phone_number"),
+)
+"""Where rows without such an id say with whom the conversation is: talks of two people must not be one."""
+_NAMES_CONVERSATION = frozenset((*_CONVERSATION, *PERSONS))
 
 
 def _message_row(record: Record, number: int) -> Row:
@@ -88,12 +93,23 @@ def row_of(record: Record, number: int) -> Row:
 
 def conversation_of(record: Record) -> str:
     """What the conversation of a row is called, by the key and the id; empty where it does not say."""
-    for key in _CONVERSATION if not _NAMES_CONVERSATION.isdisjoint(record) else ():
+    for key in (*_CONVERSATION, *PERSONS) if not _NAMES_CONVERSATION.isdisjoint(record) else ():
         value = record.get(key)
         if is_record(value):
             value = value.get("id")
-        if isinstance(value, str | int) and not isinstance(value, bool):
+        if isinstance(value, str | int | float) and value != "" and not isinstance(value, bool):
             return f"{key} {value}"
     if rasa.is_event(record):
         return f"sender_id {record['sender_id']}"
     return batches.id_of(record)
+
+
+def check_is_asked(conversation: str, said: Iterable[Row]) -> None:
+    """A conversation that is told by a person has a question of that person.
+
+    Raises:
+        FormatError: only others speak in it, so the rows name their speakers, not their conversation.
+    """
+    key = conversation.split(" ", 1)[0]
+    if key in PERSONS and not any(turn.role == "user" for row in said for turn in row.turns):
+        raise FormatError(f"answers without a question: '{key}' names who speaks; give each row a 'conversation_id'")

@@ -49,6 +49,7 @@ _QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|]"')
 _JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*[}\]],?\s*$|\s*"[\w-]+"\s*:')
 _LABELLED_WORD = re.compile(r"\S+(?:[ \t]\S+){0,4}[ \t](?:O|[BIES]-[\w-]{1,16})$")
 _RASA = re.compile(r"(?m)^[ \t]+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
+_BULLET = re.compile(r"\s*[-*\u2022>|][ \t]")
 _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
 _DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
@@ -139,10 +140,11 @@ def _is_chat(head: Head) -> bool:
     if _share(_lines(head), _CHAT_LINE.match) >= 0.4:
         return True
     lines = [line for line in head.text.split("\n")[:64] if line.strip()]
-    found = [speaker for line in lines if (speaker := speaker_of(line)) and line[speaker.end :].strip()]
+    said_in = [line for line in lines if not _BULLET.match(line)]
+    found = [speaker for line in said_in if (speaker := speaker_of(line)) and line[speaker.end :].strip()]
     said = Counter(speaker.name for speaker in found if speaker.form[0] in ("colon", "brackets"))
     often = [name for name, times in said.items() if times > 1]
-    return len(often) > 1 and sum(map(said.__getitem__, often)) >= max(6.0, 0.3 * len(lines))
+    return 1 < len(often) <= 6 and sum(map(said.__getitem__, often)) >= max(6.0, 0.3 * len(lines))
 
 
 def _is_stream(head: Head) -> bool:

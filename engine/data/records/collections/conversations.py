@@ -65,6 +65,7 @@ def conversations_in(records: Sequence[Record], limits: Limits, opening: Sequenc
     for name, each in gathered.items():
         try:
             if any(row.turns for row in each) or name not in problems:
+                rows.check_is_asked(name[0], each)
                 found += samples_of(each, limits, opening)
         except FormatError as error:
             found.append(error)

@@ -8,8 +8,8 @@ import re
 
 from engine.data.records.dialogue import dialogue_of
 from engine.data.records.exports.tree import branch
-from engine.data.records.exports.values import Record, child, is_record, items, string
-from engine.data.records.limits import Limits
+from engine.data.records.exports.values import Record, child, is_record, items, records, string
+from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns
 from engine.data.records.shape import RecordShape
 from engine.data.samples import Dialogue
@@ -32,6 +32,8 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
     history = child(chat, "history")
     shown = [each for each in items(chat.get("messages")) if is_record(each)]
     messages = shown or branch(child(history, "messages"), history.get("currentId"), parent="parentId")
+    if any(file.get("type") == "image" for each in messages for file in records(each.get("files"))):
+        raise FormatError("a message with a picture: only text can be learned")
     unfolded = [{**each, "content": _FOLDED.sub("", string(each.get("content")))} for each in messages]
     return dialogue_of(openai_turns({**chat, "messages": [*unfolded]}), limits)
 

@@ -26,4 +26,5 @@ def row_of(record: Record, number: int) -> Row:
         return Row((), begins=True)
     if record.get("is_system"):
         return Row(())
-    return Row((Turn("user" if record["is_user"] else "assistant", string(record["mes"])),))
+    is_asked = record["is_user"] in (True, "true", "True")
+    return Row((Turn("user" if is_asked else "assistant", string(record["mes"])),))

@@ -38,3 +38,11 @@ def test_the_ranked_answers_of_a_tree_are_held() -> None:
 def test_what_is_no_row_is_said() -> None:
     [problem, _] = conversations_in([{"x": 1}, row("a", "user", "1")], Limits())
     assert isinstance(problem, FormatError)
+
+
+def test_customers_are_not_mixed_and_authors_are_no_conversations(learn_rows) -> None:
+    rows = [("a", "user", "1"), ("b", "user", "2"), ("a", "assistant", "one"), ("b", "assistant", "two")]
+    talks = [{"customer_id": who, "role": role, "content": text} for who, role, text in rows]
+    assert learn_rows(talks) == [[("user", "1"), ("assistant", "one")], [("user", "2"), ("assistant", "two")]]
+    said = [{"user_id": role, "role": role, "content": text} for _, role, text in rows]
+    assert learn_rows(said) == []
