@@ -29,6 +29,7 @@ class FileRead(TypedDict):
     added: NotRequired[int]
     duplicates: NotRequired[int]
     held: int
+    forgotten: NotRequired[int]
     refused_records: int
     refused: list[RefusedRecord]
     samples: NotRequired[list[Json]]

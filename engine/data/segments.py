@@ -1,10 +1,11 @@
 """Append-only files with the text of every sample: one canonical form a line, found again by its location."""
 
+import itertools
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from engine import disk
 from engine.data.canonical import from_canonical
@@ -128,30 +129,23 @@ class Segments:
         Raises:
             OSError: the disk cannot be written; what is erased by then stays so.
         """
-        ends: dict[int, int] = dict.fromkeys(self._numbers(), 0)
+        left = self._numbers()
         erased = 0
-        for location in kept:
-            erased += self._erase(location.segment, ends.get(location.segment, 0), location.offset)
-            ends[location.segment] = max(ends.get(location.segment, 0), location.offset + location.length + 1)
-        for number, end in ends.items():
-            if (path := self._path(number)).exists():
-                erased += self._erase(number, end, path.stat().st_size)
-        return erased
+        for number, locations in itertools.groupby(kept, key=lambda location: location.segment):
+            left = [other for other in left if other != number]
+            erased += self._erase(number, locations)
+        return erased + sum(self._erase(number, ()) for number in left)
 
-    def _erase(self, segment: int, start: int, end: int) -> int:
-        """Blank one gap between lines; it stays a line, or several."""
-        erased = 0
-        if start >= end:
+    def _erase(self, segment: int, kept: Iterable[Location]) -> int:
+        """Blank what lies between the lines to keep, and behind them; one that is not there has nothing to blank."""
+        if not (path := self._path(segment)).exists():
             return 0
-        with self._path(segment).open("r+b") as file:
-            for at in range(start, end, _BLOCK):
-                size = min(_BLOCK, end - at)
-                file.seek(at)
-                blank = b" " * (size - 1) + b"\n"
-                if file.read(size) != blank:
-                    file.seek(at)
-                    file.write(blank)
-                    erased += size
+        erased = end = 0
+        with path.open("r+b") as file:
+            for location in kept:
+                erased += _blank(file, end, location.offset)
+                end = max(end, location.offset + location.length + 1)
+            erased += _blank(file, end, file.seek(0, os.SEEK_END))
             file.flush()
             os.fdatasync(file.fileno())
         return erased
@@ -181,6 +175,20 @@ class Segments:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.jsonl"
+
+
+def _blank(file: BinaryIO, start: int, end: int) -> int:
+    """Overwrite with blanks what is not blank; it stays a line, or several. How many bytes that were."""
+    erased = 0
+    for at in range(start, end, _BLOCK):
+        size = min(_BLOCK, end - at)
+        file.seek(at)
+        blank = b" " * (size - 1) + b"\n"
+        if file.read(size) != blank:
+            file.seek(at)
+            file.write(blank)
+            erased += size
+    return erased
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

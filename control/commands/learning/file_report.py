@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from control.terminal import output
 
@@ -30,28 +30,23 @@ _MOST_FILES, _MOST_REFUSALS = 50, 20
 """Shown; ``--json`` has all of them."""
 
 
+_Count = Literal["conversations", "turns", "texts", "preferences", "labelled", "held", "refused_records"]
+_FOUND: tuple[_Count, ...] = ("conversations", "turns", "texts", "preferences", "labelled")
+
+
 def show(reports: Sequence[FileRead]) -> None:
-    """A row for each file, then why something in them was refused."""
+    """A row for each file, then what in them is not learned again, and why something was refused."""
     if not reports:
         return
-    is_dry = "added" not in reports[0]
+    fates = ("NEW", "KNOWN") if "added" in reports[0] else ()
     output.columns(
-        (
-            "FILE",
-            "FORMAT",
-            "CONVERSATIONS",
-            "TURNS",
-            "TEXTS",
-            "PREFERENCES",
-            "LABELLED",
-            *(() if is_dry else ("NEW", "KNOWN")),
-            "HELD",
-            "REFUSED",
-        ),
-        (_row(report, is_dry=is_dry) for report in reports[:_MOST_FILES]),
+        ("FILE", "FORMAT", *map(str.upper, _FOUND), *fates, "HELD", "REFUSED"), map(_row, reports[:_MOST_FILES])
     )
     if (more := len(reports) - _MOST_FILES) > 0:
         output.say(f"and {more} more files: --json")
+    for report in reports[:_MOST_FILES]:
+        if forgotten := report.get("forgotten"):
+            output.say(f"not learned again: {output.clean(report.get('file'))}: {forgotten} samples were forgotten")
     refused = [(report, record) for report in reports for record in report["refused"]]
     for report, record in refused[:_MOST_REFUSALS]:
         place = f", line {record['line']}" if record["line"] else ""
@@ -62,28 +57,14 @@ def show(reports: Sequence[FileRead]) -> None:
 
 def total(reports: Sequence[FileRead]) -> str:
     """What all files hold together, as a sentence."""
-    counts = {
-        "conversations": sum(report["conversations"] for report in reports),
-        "turns": sum(report["turns"] for report in reports),
-        "texts": sum(report["texts"] for report in reports),
-        "preferences": sum(report["preferences"] for report in reports),
-        "labelled": sum(report["labelled"] for report in reports),
-        "refused": sum(report["refused_records"] for report in reports),
-    }
-    always = ("conversations", "refused")
-    return ", ".join(f"{name}: {count:,}" for name, count in counts.items() if count or name in always)
+    counts = {name: sum(report[name] for report in reports) for name in (*_FOUND, "refused_records")}
+    always = ("conversations", "refused_records")
+    told = {name: count for name, count in counts.items() if count or name in always}
+    return ", ".join(f"{name.removesuffix('_records')}: {count:,}" for name, count in told.items())
 
 
-def _row(report: FileRead, *, is_dry: bool) -> list[str]:
-    counts = [
-        report["conversations"],
-        report["turns"],
-        report["texts"],
-        report["preferences"],
-        report["labelled"],
-        *(() if is_dry else (report.get("added", 0), report.get("duplicates", 0))),
-        report["held"],
-        report["refused_records"],
-    ]
+def _row(report: FileRead) -> list[str]:
+    fates = [report["added"], report.get("duplicates", 0)] if "added" in report else []
+    counts = [*(report[name] for name in _FOUND), *fates, report["held"], report["refused_records"]]
     name = report["format"]
     return [report.get("file", ""), FORMATS.get(name, name), *map(output.figure, counts)]

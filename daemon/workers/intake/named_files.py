@@ -59,9 +59,16 @@ class CollectError(Exception):
 
 
 def write_snapshot(
-    command: Collect, paths: Paths, settings: Tables, advance: Callable[[], None], reading: Reading
+    command: Collect,
+    paths: Paths,
+    settings: Tables,
+    advance: Callable[[], None],
+    reading: Reading,
+    is_forgotten: Callable[[Sample, str], bool],
 ) -> Collected:
     """Write a snapshot of the named files, or find that done; the ledger is not touched.
+
+    What was forgotten, by sample and identity, is left out.
 
     What is held out by the hash of its opening, or begins as something in the validation files does, is not trained on;
     of few conversations more are held out than the share, so that they can be judged on. With ``split`` the place in a
@@ -79,7 +86,7 @@ def write_snapshot(
     by_hash = not others and not command.split
 
     def read(paths: list[Path], part: _Part, *, may_be_empty: bool = False) -> Iterator[Example]:
-        return _read_all(paths, limits, part, advance, reading, may_be_empty=may_be_empty)
+        return _read_all(paths, limits, part, advance, reading, is_forgotten, may_be_empty=may_be_empty)
 
     def few(examples: Iterator[Example]) -> list[Example]:
         return heapq.nsmallest(most, examples, key=lambda example: example.identity)
@@ -161,6 +168,7 @@ def _read_all(
     part: _Part,
     advance: Callable[[], None],
     reading: Reading,
+    is_forgotten: Callable[[Sample, str], bool],
     *,
     may_be_empty: bool = False,
 ) -> Iterator[Example]:
@@ -171,7 +179,7 @@ def _read_all(
     """
     seen: set[str] = set()
     for path in files:
-        found = held = 0
+        found = held = forgotten = 0
         problem = (
             "it holds nothing to learn"
             if part is _WHOLE
@@ -186,14 +194,20 @@ def _read_all(
             if not isinstance(item.sample, Dialogue | Text):
                 held += 1
                 continue
-            found += 1
             identity = item.sample.identity
+            if is_forgotten(item.sample, identity):
+                forgotten += 1
+                continue
+            found += 1
             if identity not in seen:
                 seen.add(identity)
                 yield Example(item.sample, identity, "new", source=f"{storable_path(path)}:{item.line}")
         if held:
             _logger.warning("preferences and labelled samples are left out", file=storable_path(path), samples=held)
             problem = f"it holds {held} preferences or labelled samples, which no objective learns yet"
+        if forgotten:
+            _logger.warning("what was forgotten is left out", file=storable_path(path), samples=forgotten)
+            problem = f"{forgotten} samples of it were forgotten ('thorctl data forget')"
         if not found and not may_be_empty:
             raise CollectError(f"{storable_path(path)}: {problem}")
 

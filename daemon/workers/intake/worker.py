@@ -151,7 +151,12 @@ class Intake:
     def _collect(self, command: Collect) -> Collected:
         if command.files:
             return named_files.write_snapshot(
-                command, self._paths, self._settings, self._advance, self._caution.reading_for_cycle
+                command,
+                self._paths,
+                self._settings,
+                self._advance,
+                self._caution.reading_for_cycle,
+                self._ledger.forgotten.holds,
             )
         self._scan()
         return snapshots.write_snapshot(command, self._ledger, self._paths, self._settings, self._advance)

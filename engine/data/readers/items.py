@@ -18,6 +18,13 @@ class Resume(NamedTuple):
     line: int
 
 
+class Inside(NamedTuple):
+    """Where in a packed file something lies: the member of the archive (empty: it is not one), and its own format."""
+
+    member: str
+    format: str
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One sample, from bytes ``start`` to ``end`` of the file; ``line`` counts from 1."""
@@ -27,6 +34,7 @@ class Found:
     start: int
     end: int
     resume: Resume
+    inside: Inside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class Refused:
     start: int
     end: int
     resume: Resume
+    inside: Inside | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", storable(self.reason))

@@ -8,7 +8,7 @@ archive. Status 2, with the reason on standard error, where the settings are wro
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,10 +71,10 @@ class Report:
         """Count something found, or refused."""
         if isinstance(item, Refused):
             self.refuse(item.reason, item.line)
-            self.format = self.format or item.resume.format
+            self.format = self.format or _format_of(item)
             return
         sample: Sample = item.sample
-        self.format = item.resume.format
+        self.format = _format_of(item)
         self.contents.note(sample)
         self.held += not objectives.is_learned(sample.kind)
         if self.with_samples:
@@ -111,6 +111,10 @@ class Report:
         return entry
 
 
+def _format_of(item: Item) -> str:
+    return item.inside.format if item.inside else item.resume.format
+
+
 def main() -> int:
     """Answer the request on standard input."""
     request = DryRunRequest.model_validate_json(sys.stdin.read())
@@ -132,21 +136,31 @@ def main() -> int:
 def read(path: Path, name: str, tables: Tables, *, is_corpus: bool, with_samples: bool) -> Iterator[Report]:
     """What is in a file; of an archive, what is in each member."""
     report = Report(name, with_samples)
+    members: dict[str, Report] = {}
+
+    def report_of(item: Item) -> Report:
+        member = item.inside.member if item.inside else ""
+        if not member:
+            return report
+        return members.setdefault(member, Report(f"{name}/{member}", with_samples))
+
     limits = limits_of(tables.data)
     if not path.is_file():
         report.refuse("not a file")
     elif (size := path.stat().st_size) > tables.data.max_file_megabytes << 20:
         report.refuse(f"{size} bytes are more than data.max_file_megabytes allows: raise it, or split the file")
     else:
-        _read(path, limits, report, is_corpus=is_corpus or folders.is_corpus(path))
-    yield report
+        _read(path, limits, report, report_of, is_corpus=is_corpus or folders.is_corpus(path))
+    if not members or report.format:
+        yield report
+    yield from members.values()
 
 
-def _read(path: Path, limits: Limits, report: Report, *, is_corpus: bool) -> None:
+def _read(path: Path, limits: Limits, report: Report, report_of: Callable[[Item], Report], *, is_corpus: bool) -> None:
     try:
         with path.open("rb") as stream:
             for item in loaders.read(path, stream, limits, is_corpus=is_corpus):
-                report.note(item)
+                report_of(item).note(item)
     except OSError as error:
         report.refuse(f"cannot be read: {error.strerror or error}")
     except Exception as error:

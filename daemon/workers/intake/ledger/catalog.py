@@ -1,9 +1,10 @@
 """The ledger as it is searched: where each sample came from, its state, and the cycles that it was in."""
 
 import itertools
+import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,9 +85,10 @@ class Catalog:
         marks = ", ".join("?" * len(numbers))
         return self._entries(f"{_SELECT} WHERE source IN ({marks})", *numbers)
 
-    def at(self, source: Path, line: int) -> list[Entry]:
-        """Every sample that was read first from this line of a file."""
-        return self._entries(f"{_SELECT} WHERE path = ? AND samples.line = ?", os.fsencode(source), line)
+    def at(self, path: Path, lines: Iterable[int]) -> list[Entry]:
+        """Every sample that was read first from these lines of a file."""
+        wanted = "samples.line IN (SELECT value FROM json_each(?))"
+        return self._entries(f"{_SELECT} WHERE path = ? AND {wanted}", os.fsencode(path), json.dumps(sorted(lines)))
 
     def below(self, folder: Path) -> list[Entry]:
         """Every sample that was read first from a file in a folder."""

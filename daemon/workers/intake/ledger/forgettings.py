@@ -61,6 +61,8 @@ class Forgettings:
         which snapshots hold any of it.
         """
         self._database.execute("PRAGMA secure_delete = ON")
+        # For this transaction only: reading files would pay for it with every sample.
+        self._database.execute("CREATE INDEX aliases_by_sample ON aliases (sample)")
         for entry in entries:
             aliases = self._database.execute("SELECT identity FROM aliases WHERE sample = ?", (entry.number,))
             self._forgotten.add([identity.hex() for (identity,) in aliases], whole=False)
@@ -71,6 +73,7 @@ class Forgettings:
             cycles[cycle] = trained or cycles.get(cycle, False)
         for table, column in (("examples", "sample"), ("aliases", "sample"), ("samples", "id")):
             self._database.executemany(f"DELETE FROM {table} WHERE {column} = ?", numbers)  # noqa: S608 - constants
+        self._database.execute("DROP INDEX aliases_by_sample")
         sources = tuple(dict.fromkeys(entry.source for entry in entries))
         for source in sources:
             self.clear_refusals(source)

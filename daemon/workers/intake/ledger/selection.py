@@ -8,12 +8,13 @@
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.workers.intake.ledger.catalog import Catalog, Entry
-from engine.data.samples import Dialogue, Preference, Sample
+from engine.data.samples import KINDS, Dialogue, Preference, Sample
 from engine.data.segments import DamagedSegmentError, Segments
 
 SERVED = "conversations/served"
@@ -85,17 +86,21 @@ def _named(wanted: Wanted, catalog: Catalog, segments: Segments) -> Iterator[Ent
                 yield entry
 
 
-def _twins(named: Iterable[Entry], catalog: Catalog, segments: Segments) -> Iterator[Entry]:
+def _twins(named: Sequence[Entry], catalog: Catalog, segments: Segments) -> Iterator[Entry]:
     """Samples of other kinds that were read from the same records."""
+    by_place = {(entry.source, entry.line, entry.kind): entry for entry in named}
+    lines: dict[Path, set[int]] = defaultdict(set)
     for entry in named:
-        sample = None
-        for other in catalog.at(entry.source, entry.line):
-            if other.kind == entry.kind:
-                continue
-            sample = sample or _read(entry, segments)
-            twin = _read(other, segments)
-            if sample is not None and twin is not None and twin.group == sample.group:
-                yield other
+        lines[entry.source].add(entry.line)
+    for source, wanted in lines.items():
+        for other in catalog.at(source, wanted):
+            for kind in KINDS:
+                found = by_place.get((source, other.line, kind))
+                if found is None or kind == other.kind:
+                    continue
+                sample, twin = _read(found, segments), _read(other, segments)
+                if sample is not None and twin is not None and twin.group == sample.group:
+                    yield other
 
 
 def _forms(named: Iterable[Entry], catalog: Catalog, segments: Segments) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers.items import Inside, Item, Refused, Resume
 from engine.data.readers.packed import tar_archive, zip_archive
 from engine.data.readers.packed.bounds import DEPTH, WINDOW_BYTES, BoundError, Budget, Nesting, UnpackError
 from engine.data.readers.packed.members import Member, buffered
@@ -96,16 +96,24 @@ def _member_items(member: Member, read_inside: ReadInside, nesting: Nesting) -> 
     if member.problem:
         yield _refusal(member.name, member.problem)
         return
+    name = "" if nesting.is_bare else member.name
     try:
         for item in read_inside(member.stream, nesting):
-            if isinstance(item, Found):
-                yield item
-            else:
-                yield dataclasses.replace(item, reason=f"{member.name}: {item.reason}")
+            found = dataclasses.replace(item, inside=_inside(name, item))
+            if isinstance(found, Refused):
+                found = dataclasses.replace(found, reason=f"{member.name}: {found.reason}")
+            yield found
     except BoundError:
         raise
     except UnpackError as error:
         yield _refusal(member.name, f"{error}; what is not read by then is left out")
+
+
+def _inside(name: str, item: Item) -> Inside:
+    """The place of an item in a member of this name, which may be packed itself."""
+    if item.inside is None:
+        return Inside(name, item.resume.format)
+    return Inside("/".join(part for part in (name, item.inside.member) if part), item.inside.format)
 
 
 def _refusal(name: str, reason: str) -> Refused:

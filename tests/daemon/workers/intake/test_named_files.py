@@ -39,7 +39,7 @@ def collected(tmp_path):
         file.write_text(text)
         command = Collect(cycle=1, limit=None, minimum=1, files=(str(file),), **how)
         reading = lambda _path, _signature: contextlib.nullcontext()  # noqa: E731
-        named_files.write_snapshot(command, paths, Tables(), lambda: None, reading)
+        named_files.write_snapshot(command, paths, Tables(), lambda: None, reading, lambda _sample, _identity: False)
         folder = paths.snapshot(1)
         return tuple(
             [example.sample.texts[0] for example in examples]

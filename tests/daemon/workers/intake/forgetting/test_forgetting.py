@@ -1,13 +1,16 @@
 """A planted sentence is in no file any more, and does not come back; whatever else was said stays."""
 
+import contextlib
 import gzip
 import json
 import sqlite3
 
 import pytest
 
+from daemon.messages import Collect
+from daemon.workers.intake import named_files
 from daemon.workers.intake.ledger.selection import NotKnownError
-from tests.daemon.workers.intake.forgetting.conftest import said
+from tests.daemon.workers.intake.forgetting.conftest import SETTINGS, said
 
 SECRET = "the key lies under the third grëy stone"
 
@@ -189,3 +192,24 @@ def test_nothing_is_left_in_free_pages_of_the_database(home) -> None:
     assert home.files_with(SECRET) == []
     with sqlite3.connect(home.paths.ledger) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_file_named_for_one_cycle_does_not_bring_it_back(home, tmp_path) -> None:
+    home.put("talk.jsonl", said("And the key?", SECRET))
+    home.read()
+    home.take_out(home.id_of(SECRET))
+    home.erase()
+    file = tmp_path / "mine.jsonl"
+    file.write_text(
+        "".join(json.dumps(each) + "\n" for each in (said("a", "b"), said("c", "d"), said("And the key?", SECRET)))
+    )
+    command = Collect(cycle=1, limit=None, minimum=1, files=(str(file),))
+    nothing_held_back = SETTINGS.model_copy(update={"gate": SETTINGS.gate.model_copy(update={"min_conversations": 0})})
+
+    def reading(path, signature):
+        return contextlib.nullcontext()
+
+    named_files.write_snapshot(
+        command, home.paths, nothing_held_back, lambda: None, reading, home.ledger.forgotten.holds
+    )
+    assert home.files_with(SECRET) == []

@@ -1,6 +1,8 @@
 """What files would be taken for, found without a ledger, a service or a home."""
 
+import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,20 @@ def test_every_kind_is_counted_and_the_first_sample_is_rendered(tmp_path: Path) 
         "answers": [{"content": "this", "rank": 1}, {"content": "that", "rank": 2}],
     }
     assert [record["line"] for record in refused] == [4]
+
+
+def test_an_archive_has_an_entry_for_each_member(tmp_path: Path) -> None:
+    file = tmp_path / "export.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("talk.jsonl", json.dumps(RECORDS[0]) + "\n")
+        archive.writestr("deep/more.jsonl.gz", gzip.compress(json.dumps(RECORDS[2]).encode()))
+        archive.writestr("picture.png", b"\x89PNG\r\n\x1a\n\0\0")
+    reports = dry_run.read(file, "export.zip", Tables(), is_corpus=False, with_samples=False)
+    entries = {entry["file"]: entry for entry in (report.to_json(None) for report in reports)}
+    assert entries.keys() == {"export.zip/talk.jsonl", "export.zip/deep/more.jsonl.gz", "export.zip/picture.png"}
+    assert [entries["export.zip/talk.jsonl"][name] for name in ("format", "conversations")] == ["lines", 1]
+    assert entries["export.zip/deep/more.jsonl.gz"]["texts"] == 1
+    assert entries["export.zip/picture.png"]["refused_records"] == 1
 
 
 @pytest.mark.parametrize("name", ["folder", "gone"])
