@@ -44,4 +44,5 @@ def row_of(record: Record, number: int) -> Row:
     result = child(record, "result")
     if result and result.get("type") != "succeeded":
         raise FormatError(f"a request of a batch that {result.get('type')}: there is no answer to learn")
-    return Row(tuple(answer_turns(child(result, "message") or record.get("response") or {"error": record["error"]})))
+    response = child(result, "message") or record.get("response") or {"error": record.get("error")}
+    return Row(tuple(answer_turns(response)))

@@ -8,7 +8,7 @@ from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
-from engine.data.samples import Dialogue
+from engine.data.samples import Dialogue, Role
 
 
 def _is_ticket(record: Record) -> bool:
@@ -39,13 +39,11 @@ def _is_chat(record: Record) -> bool:
 
 def _parse_chat(record: Record, limits: Limits) -> Dialogue:
     said = [each for each in records(record["history"]) if each.get("type") == "chat.msg"]
-    return dialogue_of(
-        [
-            Turn("user" if string(each.get("sender_type")).lower() == "visitor" else "assistant", string(each["msg"]))
-            for each in said
-        ],
-        limits,
-    )
+    return dialogue_of([Turn(_role(each), string(each.get("msg"))) for each in said], limits)
+
+
+def _role(message: Record) -> Role:
+    return "user" if string(message.get("sender_type")).lower() == "visitor" else "assistant"
 
 
 SHAPES = (

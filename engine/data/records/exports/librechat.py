@@ -48,6 +48,8 @@ def row_of(record: Record, number: int) -> Row:
 def _turn(message: Record) -> Turn:
     is_whole = not any(message.get(mark) for mark in _UNFINISHED) and verdict_in(message) is not False
     text = string(message.get("text")) or texts(message.get("content"))
+    if "isCreatedByUser" not in message:
+        raise FormatError("a message without 'isCreatedByUser': who says it is not known")
     return Turn("user" if message["isCreatedByUser"] else "assistant", text, weight=1 if is_whole else 0)
 
 
