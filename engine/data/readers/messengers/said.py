@@ -76,6 +76,6 @@ def _unknown(what: str, seen: list[str], names: Names) -> str:
     whom = "none of data.speakers.assistant speaks in it" if named else "data.speakers.assistant is not set"
     return (
         f"{what} in which who of the speakers is the assistant is not known: {whom}. These speak: {', '.join(shown)}"
-        f"{' and others' if len(seen) > _MOST_NAMED else ''}. Put the name into thord.toml, such as [data.speakers] "
-        f"assistant = [{shown[-1]}]; then run 'thorctl reload' and 'thorctl quarantine retry'"
+        f"{' and others' if len(seen) > _MOST_NAMED else ''}. Write under [data.speakers] in thord.toml who it is, "
+        f"such as assistant = [{shown[-1]}], then run 'thorctl reload' and 'thorctl quarantine retry'"
     )

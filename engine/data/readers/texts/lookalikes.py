@@ -232,6 +232,10 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
         lambda head: head.text.startswith("WEBVTT") or bool(_CUE.search(head.text[:2048])),
     ),
     ("RTF: save it as plain text", lambda head: head.visible.startswith(b"{\\rtf")),
+    (
+        "Telegram's HTML export: export the chat again as JSON, the machine-readable form",
+        lambda head: "<title>Exported Data</title>" in head.text[:2048],
+    ),
     ("an HTML page", _is_page),
     ("XML", _is_xml),
     ("JSON without conversations", _is_json),

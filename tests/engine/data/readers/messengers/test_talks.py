@@ -27,7 +27,7 @@ def test_where_nobody_is_named_the_refusal_says_who_speaks_and_what_to_write(rea
         said, (reason,) = read(talk(*QUESTION), **setting)
         assert said == []
         assert '"Ada", "Bo"' in reason
-        assert '[data.speakers] assistant = ["Bo"]' in reason
+        assert '[data.speakers] in thord.toml who it is, such as assistant = ["Bo"]' in reason
         assert "thorctl quarantine retry" in reason
 
 

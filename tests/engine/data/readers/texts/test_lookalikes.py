@@ -10,6 +10,7 @@ from engine.data.records.limits import Limits
 
 NOT_PROSE = {
     "an HTML page": "<!DOCTYPE html>\n<html><head><title>Boats</title></head><body><p>Boats.</p></body></html>",
+    "Telegram's HTML export": "<!DOCTYPE html>\n<html>\n<head>\n<title>Exported Data</title>\n</head></html>",
     "HTML page": "<div><p>One</p><p>Two</p></div>\n<div><a href='x'>Three</a></div>",
     "XML": '<?xml version="1.0"?>\n<boats><boat name="Hilma"/></boats>',
     "subtitles": "1\n00:00:01,000 --> 00:00:02,000\nCast off!\n\n2\n00:00:03,000 --> 00:00:04,000\nWait!\n",
