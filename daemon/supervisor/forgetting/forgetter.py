@@ -126,24 +126,12 @@ class Forgetter:
             found = await self._ask("intake", command, TakenOut)
         except CommandFailedError as error:
             raise ForgetRefusedError(str(error)) from error
-        known = await retry_until_stored(self._learning.store.versions, self._learning.degradations)
-        learned = versions.learned(known, found.learned_in)
-        later = versions.made_from(known, learned)
         return at.model_copy(
-            update={
-                "samples": found.samples,
-                "was_held_out": found.was_held_out,
-                "cycles": found.cycles,
-                "learned_in": found.learned_in,
-                "versions": tuple(sorted(learned)),
-                "made_from_these": tuple(sorted(later)),
-                "files_left": found.files_left,
-                "way_back": versions.way_back(known, self._learning.promotion.serving, learned | later),
-            }
+            update=found.model_dump(include={"samples", "was_held_out", "cycles", "learned_in", "files_left"})
         )
 
     async def _end_cycle(self, at: Forgetting) -> Forgetting:
-        """The cycle under way learns from a snapshot, which is about to be rewritten."""
+        """The cycle under way learns from a snapshot, which is about to be rewritten. Then who learned it is known."""
         cycle = self._learning.cycles.current
         if cycle is not None and (cycle.id in at.cycles or at.retrain):
             try:
@@ -151,7 +139,16 @@ class Forgetter:
             except NotCancellableError:  # it is being promoted, or has just ended
                 async for _ in self._learning.cycles.follow(cycle.id):
                     pass
-        return at
+        known = await retry_until_stored(self._learning.store.versions, self._learning.degradations)
+        learned = versions.learned(known, at.learned_in)
+        later = versions.made_from(known, learned)
+        return at.model_copy(
+            update={
+                "versions": tuple(sorted(learned)),
+                "made_from_these": tuple(sorted(later)),
+                "way_back": versions.way_back(known, self._learning.promotion.serving, learned | later),
+            }
+        )
 
     async def _erase(self, at: Forgetting) -> Forgetting:
         found = await self._ask("intake", Erase(source=at.source), Erased)

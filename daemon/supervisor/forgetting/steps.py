@@ -51,9 +51,10 @@ class Forgetting(Record):
 
     Attributes:
         number: no two have the same.
-        cycles: had any of the samples; known after the first step, as the following are.
+        cycles: had any of the samples; known after the first step.
         learned_in: those of the cycles that trained on them.
-        versions: learned them; ``made_from_these``: were trained from those, in any number of steps.
+        versions: learned them, as is known once no cycle has them any more; ``made_from_these``: were trained from
+            those, in any number of steps.
         files_left: hold them still, and are not thord's to change.
         way_back: null where nothing has to be gone back from.
     """

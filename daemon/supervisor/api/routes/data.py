@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from daemon.supervisor.api.errors import ControlError
@@ -28,12 +29,14 @@ class RetryBody(Body):
 class ForgetBody(Body):
     """Samples to forget: by their IDs, those of one file, by its path or its name, those of one owner.
 
+    An owner is the SHA-256 of an API key, in hexadecimal.
+
     With ``retrain`` the last version that did not learn them serves again, and what is left is learned once more.
     """
 
     ids: tuple[str, ...] = ()
     source: str | None = None
-    owner: str | None = None
+    owner: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     retrain: bool = False
 
 

@@ -193,3 +193,17 @@ async def test_a_server_that_is_down_is_waited_for(workers: Forgetful) -> None:
         workers.boot_server()
         assert (await asking).samples == 2
         assert it.degradations.reasons() == []
+
+
+async def test_a_version_that_is_being_promoted_meanwhile_is_named_too(workers: Forgetful) -> None:
+    workers.hold("evaluator")
+    async with learning(workers) as it:
+        cycle = await it.cycles.trigger("test")
+        await workers.until_held("evaluator")
+        it.cycles.steps.promoting = True  # from now on nobody can cancel it
+        asking = asyncio.create_task(forgetter(it, workers).forget(("a",), None, None, retrain=False, by="uid 0"))
+        while Forget not in workers.steps():
+            await asyncio.sleep(0.002)
+        workers.release("evaluator")
+        assert (await asking).versions == (1,)
+        assert (await it.store.cycle(cycle.id)).state == "promoted"

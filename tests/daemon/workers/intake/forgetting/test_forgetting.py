@@ -213,3 +213,18 @@ def test_a_file_named_for_one_cycle_does_not_bring_it_back(home, tmp_path) -> No
         command, home.paths, nothing_held_back, lambda: None, reading, home.ledger.forgotten.holds
     )
     assert home.files_with(SECRET) == []
+
+
+def test_what_left_versions_learned_is_new_again(home) -> None:
+    home.put("talk.jsonl", said("a", "b"), said("c", "d"))
+    home.read()
+    home.collect(1)
+    home.settle(1)
+    home.put("more.jsonl", said("e", "f"))
+    home.read()
+    home.collect(2)
+    home.settle(2)
+    for _ in range(2):
+        with home.ledger.transaction():
+            home.ledger.assignments.unlearn((1,))
+        assert (home.ledger.counts().new, home.ledger.counts().learned) == (2, 1)
