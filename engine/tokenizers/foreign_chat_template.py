@@ -13,6 +13,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import JsonValue
 
+from engine.data.records.calls.tools import in_the_form_of_openai
 from engine.data.samples import Message, ToolCall
 from engine.tokenizers.base import DialogueRefusedError
 
@@ -79,7 +80,7 @@ class ChatTemplate:
         tools: list[JsonValue] = []
         for place, message in enumerate(messages):
             if self._knows_tools and isinstance(message.tools, list):
-                tools += message.tools
+                tools += in_the_form_of_openai(message.tools)
                 if not message.content:
                     continue
                 message = replace(message, tools=None)

@@ -25,13 +25,16 @@ _ARGUMENTS = ("arguments", "args", "input", "parameters")
 
 
 def tools_of(tools: JsonValue) -> list[JsonValue] | None:
-    """Descriptions of tools in OpenAI's form, in which chat templates read them; none where this is not a list."""
+    """Descriptions of tools, each as it was written; none where this is not a list of them."""
     found = opened(tools)
     if isinstance(found, dict):
         found = [found]
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        return None
-    return [tool for each in found if isinstance(each, dict) for tool in _described(each)]
+    return found if isinstance(found, list) and all(isinstance(each, dict) for each in found) else None
+
+
+def in_the_form_of_openai(tools: list[JsonValue]) -> list[JsonValue]:
+    """The same in the form in which chat templates read them."""
+    return [tool for each in tools if isinstance(each, dict) for tool in _described(each)]
 
 
 def _described(tool: Mapping[str, JsonValue]) -> list[JsonValue]:

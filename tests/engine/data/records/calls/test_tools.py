@@ -5,6 +5,7 @@ import json
 import pytest
 
 from engine.data.canonical import from_canonical
+from engine.data.records.calls.tools import in_the_form_of_openai
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.registry import parse
 from engine.data.samples import Dialogue, Message, ToolCall
@@ -115,7 +116,8 @@ def dialogue(record: object) -> Dialogue:
 @pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 def test_every_api_says_the_same(record: dict[str, object]) -> None:
     messages = dialogue(record).messages
-    assert [tools for message in messages if (tools := message.tools)] == [TOOLS]
+    (tools,) = (tools for message in messages if isinstance(tools := message.tools, list))
+    assert in_the_form_of_openai(tools) == TOOLS
     assert [message.content for message in messages if message.role == "system" and message.content] == ["Be brief."]
     told = [message for message in messages if message.role != "system"]
     assert [message.role for message in told] == ["user", "assistant", "tool", "assistant"]
