@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
     """Declare the commands."""
     data = commands.add(
         "data",
-        "count samples, look at them, take them up again",
+        "count samples, look at them, retry them, or forget them for good",
         _data,
         """
         thorctl data

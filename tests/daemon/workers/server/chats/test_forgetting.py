@@ -1,6 +1,8 @@
 """Chats that were forgotten are in no file of the server any more; what others said stays."""
 
+import asyncio
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -8,9 +10,12 @@ import pytest
 
 from daemon import sqlite
 from daemon.messages import ForgetChats
+from daemon.settings.sections import ConversationLogSettings
 from daemon.workers.forgotten import Forgotten
 from daemon.workers.server.chats import forgetting
+from daemon.workers.server.chats.conversation_log import FOLDER, ConversationLog
 from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.metrics import Metrics
 from engine.data.samples import Dialogue, Message
 
 pytestmark = pytest.mark.anyio
@@ -70,3 +75,17 @@ async def test_what_was_forgotten_and_what_an_owner_said_is_erased(tmp_path: Pat
         assert database.execute("SELECT count(*) FROM turns").fetchone() == (2,)
     again = await forgetting.forget(ForgetChats(id=8), chats, ledger)
     assert (again.sessions, again.answers) == (0, 0)
+
+
+async def test_chats_are_written_by_owner_so_that_they_can_be_forgotten_by_owner(tmp_path: Path) -> None:
+    settings = ConversationLogSettings(enabled=True, feedback_seconds=0.001)
+    log = ConversationLog(ChatDatabase(tmp_path / "chats.db"), tmp_path / "inbox", settings, Metrics())
+    for number, owner in enumerate(("ann", "bob", "ann", "")):
+        await log.add(f"answer-{number}", owner, [Message("user", f"q{number}")], f"a{number}", whole=True)
+    writing = asyncio.create_task(log.run())
+    served = tmp_path / "inbox" / FOLDER
+    while len(files := sorted(served.rglob("[!.]*.jsonl"))) < 3:
+        await asyncio.sleep(0.002)
+    writing.cancel()
+    questions = {file.parent.name: re.findall(r"q\d", file.read_text()) for file in files}
+    assert questions == {"ann": ["q0", "q2"], "bob": ["q1"], "served": ["q3"]}
