@@ -6,16 +6,20 @@ _NAMES = (
     *("label", "kto_tag", "feedback", "user_feedback", "rating", "annotation", "thumbs", "thumb", "vote", "reaction"),
     *("quality", "verdict"),
 )
-_GOOD = ("good", "is_good", "liked", "is_liked", "thumbs_up", "thumbsUp", "upvoted", "helpful", "approved", "accepted")
-_BAD = ("bad", "is_bad", "disliked", "is_disliked", "thumbs_down", "thumbsDown", "downvoted")
-"""Keys beside which true or false says it: numbers under them are counts."""
-_MARKS = frozenset((*_NAMES, *_GOOD, *_BAD, "score"))
+_GOOD = (
+    *("good", "is_good", "liked", "is_liked", "thumbs_up", "thumbsUp", "upvoted", "helpful", "approved", "accepted"),
+    *("is_accepted", "correct", "is_correct", "desirable", "is_desirable", "chosen"),
+)
+_BAD = ("bad", "is_bad", "disliked", "is_disliked", "thumbs_down", "thumbsDown", "downvoted", "is_rejected")
+"""Keys beside which true or false says it: numbers under them are counts, of which only a thumb down is heeded."""
+_COUNTED = ("thumbs_up", "thumbsUp", "thumbs_down", "thumbsDown")
+_MARKS = frozenset((*_NAMES, *_GOOD, *_BAD, "score", "metadata"))
 _WORDS = {
     **dict.fromkeys(
         ("true", "good", "up", "thumbsup", "thumbup", "positive", "like", "liked", "upvote", "1", "👍"), True
     ),
-    **dict.fromkeys(("upvoted", "helpful", "accepted", "desirable", "correct"), True),
-    **dict.fromkeys(("downvoted", "unhelpful", "rejected", "undesirable", "incorrect", "wrong"), False),
+    **dict.fromkeys(("upvoted", "helpful", "accepted", "approved", "chosen", "desirable", "correct", "yes"), True),
+    **dict.fromkeys(("downvoted", "unhelpful", "rejected", "undesirable", "incorrect", "wrong", "no"), False),
     **dict.fromkeys(("false", "bad", "down", "thumbsdown", "thumbdown", "negative", "dislike", "disliked"), False),
     **dict.fromkeys(("downvote", "0", "-1", "👎"), False),
 }
@@ -38,13 +42,25 @@ def verdict_in(record: dict[str, JsonValue]) -> bool | None:
     if _MARKS.isdisjoint(record):
         return None
     named = (verdict_of(record[name]) for name in _NAMES if record.get(name) is not None)
-    said = [record[name] for name in _GOOD if name in record] + [
-        _turned(record[name]) for name in _BAD if name in record
-    ]
-    marked = (value for value in said if isinstance(value, bool))
+    marked = (*(_said(record[name]) for name in _GOOD if name in record), *_against(record))
     found = next((verdict for verdict in (*named, *marked) if verdict is not None), None)
-    return False if found is None and record.get("score") == -1 else found
+    if found is None and isinstance(metadata := record.get("metadata"), dict):
+        found = verdict_in({name: value for name, value in metadata.items() if name != "metadata"})
+    return False if found is None and (record.get("score") == -1 or _has_thumb_down(record)) else found
 
 
-def _turned(value: JsonValue) -> JsonValue:
-    return not value if isinstance(value, bool) else None
+def _against(record: dict[str, JsonValue]) -> list[bool | None]:
+    said = (_said(record[name]) for name in _BAD if name in record)
+    return [None if each is None else not each for each in said]
+
+
+def _said(value: JsonValue) -> bool | None:
+    """What true or false, or a word for it, says; a number is a count."""
+    return value if isinstance(value, bool) else verdict_of(value) if isinstance(value, str) else None
+
+
+def _has_thumb_down(record: dict[str, JsonValue]) -> bool:
+    """Whether more thumbs are down than up."""
+    counts = [record.get(name) for name in _COUNTED]
+    ups_and_downs = [count if isinstance(count, int) and not isinstance(count, bool) else 0 for count in counts]
+    return sum(ups_and_downs[2:]) > sum(ups_and_downs[:2])

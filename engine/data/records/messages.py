@@ -35,6 +35,14 @@ _SPEAKER_FIELDS = (
     ("speaker", "text"),
     ("author", "content"),
     ("author", "message"),
+    ("author", "text"),
+    ("author", "body"),
+    ("sender", "message"),
+    ("sender", "body"),
+    ("from", "text"),
+    ("from", "message"),
+    ("speaker", "content"),
+    ("name", "content"),
     ("type", "content"),
 )
 """The same where records of other kinds have such keys too: the speaker must be known by name."""
@@ -49,6 +57,7 @@ _UNSEEN = frozenset(
     for before in ("", "is_", "is")
 ) | {"deleted_at", "deletedAt"}
 """Marks of what nobody is to see; one that is not set marks nothing."""
+_TRUE, _FALSE = ("true", "True", "1", "1.0"), ("false", "False", "0", "0.0")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 SYSTEM = ("system", "system_prompt", "system_message", "system_instruction", "instructions")
@@ -268,9 +277,9 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
     """0 where the message says that it is not to be learned, or that its answer was bad."""
     for key in _LEARNED:
         value = message.get(key)
-        if value is None or value == 1 or value in ("true", "True", "1"):
+        if value is None or value == 1 or value in _TRUE:
             continue
-        if value == 0 or value in ("false", "False", "0"):
+        if value == 0 or value in _FALSE:
             return 0
         raise FormatError(f"turn {number}: {key} must be 1 (learned) or 0 (context only)")
     if isinstance(message.get("mask"), int | float):

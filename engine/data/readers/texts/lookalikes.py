@@ -8,7 +8,6 @@ import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
@@ -16,9 +15,10 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import BYTES as HEAD_BYTES
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
+from engine.data.readers.texts.talk_of_people import is_talk_of_people
 from engine.data.records.given import columns_hint
 from engine.data.records.limits import Limits
-from engine.data.records.written.speakers import speaker_of
+from engine.data.records.registry import is_known
 
 _NAME = "refused"
 _FROM_START = Resume(_NAME, 0, 1)
@@ -33,13 +33,19 @@ _LOG = re.compile(
     r"|\d+\.\d+\.\d+\.\d+ - |\[?(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|TRACE)\b)"
 )
 _PYTHON_LITERAL = re.compile(r"[\[(]?\s*\{\s*(?:'[^'\n]*'|u'[^'\n]*')\s*:|\[\s*\(?\s*'[^'\n]*'\s*,")
+_JSON5 = re.compile(
+    r"(?:\s*(?://[^\n]*|/\*.*?\*/))*\s*\[?\s*\{\s*(?:[A-Za-z_$][\w$]{0,40}|'[^'\n]{0,40}')\s*:\s*[\[{'\"\w]", re.DOTALL
+)
+_TRAINING_TEXT = re.compile(
+    r"__label__\S|#(?:separator|html|notetype|deck):|1 (?:your|partner's) persona:|text:.*\t(?:labels|episode_done):"
+)
 _YAML_LINE = re.compile(r"\s*(?:- )?[\w.\"'-]+:(?:\s*[|>][+-]?)?(?: .*|\s*)$|\s*- \S")
 _YAML_ITEM = re.compile(r"\s*- [\w.-]+:(?: .*)?\n\s+[\w.-]+:(?:\s|$)")
 _YAML_NESTED = re.compile(r"(?m)^[\w.-]+:[^\S\n]*+(?:\s*+[|>][+-]?[^\S\n]*+)?\n\s*+(?:- |(?<= )[\w.-]+:)")
 _SETTING = re.compile(r"[\w.-]+\s*=\s*\S")
 _SECTION = re.compile(r"\[[\w.\" -]+\]\s*$")
 _PAIR = re.compile(r"[\w][\w .()/-]{0,30}[:=]\s*\S")
-_SHORT_PAIR = re.compile(r"\w{2,20} ?[:=]\s*\S")
+_SHORT_PAIR = re.compile(r"\w{2,20}(?: \d{1,3})?(?: ?\([^()\n]{1,30}\))? ?[:=]\s*\S")
 _ASSIGNED = re.compile(
     r"\s*(?:(?:export )?(?:const |let |var )[\w.]+|module\.exports|window\.[\w.]+|export default)\s*=?\s*[\[{(]"
     r"|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
@@ -49,15 +55,10 @@ _QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|]"')
 _JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*[}\]],?\s*$|\s*"[\w-]+"\s*:')
 _LABELLED_WORD = re.compile(r"\S+(?:[ \t]\S+){0,4}[ \t](?:O|[BIES]-[\w-]{1,16})$")
 _RASA = re.compile(r"(?m)^[ \t]+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
-_BULLET = re.compile(r"\s*[-*\u2022>|][ \t]")
 _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
 _DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
 _UUENCODED = re.compile(r"begin \d{3} \S+\n")
-_CHAT_LINE = re.compile(
-    r"\[?\d{1,2}:\d\d(?::\d\d)?(?:\s?[AaPp][Mm])?\]?\s+<[^<>\n]{1,40}>|\[\d{1,2}:\d\d(?::\d\d)?\s?(?:[AaPp][Mm])?\]\s+\w"
-    r"|[^,\n]{1,40}, \[\d{1,2}\W\d{1,2}\W\d{2,4}|\d\d:\d\d:\d\d\s+From .{1,60} : "
-)
 _CODE = re.compile(
     r"\s*+(?:#include\b|import [\w.{*]|from [\w.]+ import |def \w+\(|class \w+[(:{]|func \w+\(|fn \w+[(<]|package \w+"
     r"|(?:public|private|static|const|let|var|function|return|if|for|while|else)\b.*[{;]\s*$"
@@ -82,8 +83,10 @@ def _lines(head: Head) -> list[str]:
 
 
 def _is_json(head: Head) -> bool:
-    """A text, a number or a list of those, as JSON: nothing that was said."""
+    """A text, a number or a list of those, as JSON: nothing that was said; also records as strings, one a line."""
     text = head.visible.strip()
+    if text.startswith((b'"{', b'"[{')):
+        return True
     if text[:1] not in b'"[-0123456789' or text[-1:] not in b'"]0123456789':
         return False
     try:
@@ -98,7 +101,7 @@ def _is_headless_table(head: Head) -> bool:
     lines = [line for line in head.text[:65536].split("\n") if line.strip()][:16]
     if len(lines) >= 2 and _share(lines, _QUOTED_CELLS.match) >= 0.7:
         return True
-    for delimiter, fewest in (("\t", 2), (",", 3), (";", 3), ("|", 3)):
+    for delimiter, fewest in (("\t", 2), (",", 3), (";", 3), ("|", 2)):
         rows = list(csv.reader(lines, delimiter=delimiter))
         width = len(rows[0]) if rows else 0
         if width < 2 or len(rows) < fewest or any(len(row) != width for row in rows):
@@ -123,6 +126,10 @@ def _is_xml(head: Head) -> bool:
     return head.text.startswith("<") and _XML.match(head.text[:4096]) is not None
 
 
+def _is_talk(head: Head) -> bool:
+    return is_talk_of_people(_lines(head), [line for line in head.text.split("\n")[:64] if line.strip()])
+
+
 def _is_log(head: Head) -> bool:
     return _share(_lines(head), _LOG.match) >= 0.5
 
@@ -133,18 +140,6 @@ def _is_json_log(head: Head) -> bool:
 
 def _is_json_inside(head: Head) -> bool:
     return _share(_lines(head), _JSON_INSIDE.match) >= 0.5
-
-
-def _is_chat(head: Head) -> bool:
-    """Lines of a chat, or two names or more that speak by turns in many lines, with words behind them."""
-    if _share(_lines(head), _CHAT_LINE.match) >= 0.4:
-        return True
-    lines = [line for line in head.text.split("\n")[:64] if line.strip()]
-    said_in = [line for line in lines if not _BULLET.match(line)]
-    found = [speaker for line in said_in if (speaker := speaker_of(line)) and line[speaker.end :].strip()]
-    said = Counter(speaker.name for speaker in found if speaker.form[0] in ("colon", "brackets"))
-    often = [name for name, times in said.items() if times > 1]
-    return 1 < len(often) <= 6 and sum(map(said.__getitem__, often)) >= max(6.0, 0.3 * len(lines))
 
 
 def _is_stream(head: Head) -> bool:
@@ -219,7 +214,15 @@ def _is_column(name: str) -> bool:
 
 def _is_table(head: Head) -> bool:
     lines = _lines(head)
-    return delimiter_of(head) is not None or (len(lines) > 1 and _HEADER.match(lines[0]) is not None)
+    if delimiter_of(head) is not None or (len(lines) > 1 and _HEADER.match(lines[0])):
+        return True
+    return len(lines) <= 2 and any(_is_known_header(lines[:1], delimiter) for delimiter in _DELIMITERS)
+
+
+def _is_known_header(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether columns of records stand there, of which the rows were cut off."""
+    names = [name.strip().lower() for name in next(csv.reader(lines, delimiter=delimiter), [])]
+    return len(names) > 1 and all(name.isidentifier() for name in names) and is_known({**dict.fromkeys(names, "x")})
 
 
 def _columns(head: Head) -> list[str]:
@@ -248,7 +251,7 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("a history of commits", lambda head: re.match(r"commit [0-9a-f]{4,40}\b", head.text) is not None),
     ("a traceback", lambda head: head.text.startswith("Traceback (most recent call last)")),
     ("encoded binary data", lambda head: _share(_lines(head), _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text))),
-    ("a chat of people, in which who of the speakers is the assistant is not known", _is_chat),
+    ("a chat of people, in which who of the speakers is the assistant is not known", _is_talk),
     ("a stream of events with JSON in it ('data: {...}')", _is_stream),
     ("a log with JSON in its lines: leave only the JSON, a record a line", _is_json_log),
     ("lines with JSON in them: leave only the JSON, a record a line", _is_json_inside),
@@ -257,6 +260,11 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
         "Python literals, with single quotes instead of JSON's double quotes",
         lambda head: bool(_PYTHON_LITERAL.match(head.text)),
     ),
+    (
+        "JSON5 or JavaScript: write JSON, with every key in double quotes and no comments",
+        lambda head: bool(_JSON5.match(head.text[:8192])),
+    ),
+    ("data of fastText, ParlAI or Anki", lambda head: bool(_TRAINING_TEXT.match(head.text[:8192]))),
     ("a diff", lambda head: head.text.startswith(("diff --git ", "--- a/")) or "\n@@ -" in head.text[:4096]),
     ("an SQL dump", lambda head: _SQL.match(head.text) is not None),
     ("LaTeX source", lambda head: "\\documentclass" in head.text[:2048] or "\\begin{document}" in head.text[:8192]),

@@ -2,6 +2,7 @@
 
 User: text         **User:** text       [User]: text        User> text         10:02 User: text
 ## User            **User**             - **User**: text    > User: text       User (10:02): text
+User (alone)    You said        ChatGPT said:
 """
 
 import re
@@ -19,7 +20,7 @@ _MARK = r"(\*\*|__|\*|_|<b>)?"
 _SYMBOL = r"(?:[^\x00-\x7f\w\s]+[ \t]?)?"
 _AFTER = r"(?:[ \t]?[(\[][^()\[\]\n]{1,30}[)\]])?"
 _ENDS = r"(?:\*\*|__|\*|_|</b>)?"
-_COLON = r"(?::(?=[ \t]|$|\*\*|__|\*|_|</b>)|[\uff1a]|(?<=[QA])[.)](?=[ \t]))"
+_COLON = r"(?::(?=[ \t]|$|\*\*|__|\*|_|</b>)|[\uff1a]|(?:(?<=[QA])|(?<=[QA]\d)|(?<=[QA]\d\d))[.)](?=[ \t]))"
 
 _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("heading", re.compile(rf"(#{{1,6}})[ \t]+{_ENDS}{_SYMBOL}{_NAME}{_AFTER}{_ENDS}[ \t]*:?{_ENDS}[ \t]*$")),
@@ -28,6 +29,14 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(rf"{_BEFORE}(?:#{{1,6}}[ \t]*)?{_MARK}{_SYMBOL}{_NAME}{_AFTER}{_ENDS}[ \t]?{_COLON}{_ENDS}[ \t]*"),
     ),
     ("alone", re.compile(rf"(\*\*|__){_SYMBOL}{_NAME}{_AFTER}(?:\*\*|__)[ \t]*$")),
+    (
+        "word",
+        re.compile(
+            r"()((?i:you|user|human|assistant|chatgpt|copilot|gemini|bard|claude|deepseek|grok|perplexity"
+            r"|gpt-[\w.]{1,8}))[ \t]*$"
+        ),
+    ),
+    ("said", re.compile(r"()(You said|[A-Z][\w.-]{0,24}(?: [\w.-]{1,16}){0,2} (?:said|responded))[ \t]*:?[ \t]*$")),
     ("brackets", re.compile(rf"(\[){_NAME}\]:?(?:[ \t]+|$)")),
     ("prompt", re.compile(rf"(){_NAME}>[ \t]+")),
 )
@@ -57,18 +66,19 @@ _MODEL = re.compile(
     r"(?:chat ?)?gpt\b|claude\b|gemini\b|(?:ms |microsoft |github )?copilot\b|bard\b|bing\b|llama\b|mi[sx]tral\b|qwen\b"
     r"|deepseek\b|grok\b|gemma\b|phi\b|perplexity\b|llama[\d.]|qwen[\d.]|gemma[\d.]"
 )
+_PAIRS = (
+    *(("prompt", "response"), ("question", "answer"), ("prompt", "completion"), ("instruction", "response")),
+    *(("frage", "antwort"), ("pregunta", "respuesta"), ("pergunta", "resposta"), ("domanda", "risposta")),
+    ("q", "a"),
+    *(("vraag", "antwoord"), ("вопрос", "ответ"), ("问", "答"), ("問", "答")),
+)
 _WEAK: dict[str, tuple[Role, frozenset[str]]] = {
     "you": ("user", frozenset()),
     "me": ("user", frozenset()),
     "i": ("user", frozenset()),
     **{name: ("user", frozenset()) for name, role in FOREIGN.items() if role == "user"},
-    **{asked: ("user", frozenset((answered,))) for asked, answered in (("prompt", "response"), ("question", "answer"))},
-    **{
-        answered: ("assistant", frozenset((asked,)))
-        for asked, answered in (("prompt", "response"), ("question", "answer"))
-    },
-    "q": ("user", frozenset(("a",))),
-    "a": ("assistant", frozenset(("q",))),
+    **{asked: ("user", frozenset(other for one, other in _PAIRS if one == asked)) for asked, _ in _PAIRS},
+    **{answered: ("assistant", frozenset(one for one, other in _PAIRS if other == answered)) for _, answered in _PAIRS},
 }
 """Names that prose uses too: they speak only beside an assistant, or beside the name that belongs to them."""
 

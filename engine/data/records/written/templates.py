@@ -58,7 +58,9 @@ _PREFACED = re.compile(r"(?=Below is an instruction that describes)")
 _PARTED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>")
 """In these templates the borders of texts part dialogues; in others they end each turn."""
 _THOUGHTS = re.compile(r"<\|start\|>assistant<\|channel\|>analysis<\|message\|>.*?<\|end\|>", re.DOTALL)
-_VICUNA_PREFACE = re.compile(r"\s*(A chat between a curious (?:user|human) and an artificial[^\n]{0,300}?)\s+(?=USER:)")
+_VICUNA_PREFACE = re.compile(
+    r"\s*(A chat between a curious (?:user|human) and an artificial[^\n]{0,300}?)\s+(?=USER:)|(?=USER: .*\S ASSISTANT:)"
+)
 _VICUNA = _Template(re.compile(r"(?:^|(?<=\s)|(?<=</s>))(USER|ASSISTANT):"), re.compile(r"</s>"))
 _CUT_MARKS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>", "<|end|>", "<|endoftext|>", "<|end_of_text|>")
 _INSTRUCTIONS = {"instruction": "user", "input": "input", "response": "assistant", "output": "assistant"}
@@ -92,12 +94,12 @@ def dialogues_in(text: str) -> list[list[Turn]]:
 
 def turns_in(text: str) -> list[Turn] | None:
     """The turns of a dialogue in the template of a model, not yet cleaned; none where the text is not one."""
-    if not any(sign in text for sign in ("<", "###", "[INST]", "A chat between a curious")):
+    if not any(sign in text for sign in ("<", "###", "[INST]", "A chat between a curious", "USER: ")):
         return None
     text = _THOUGHTS.sub("", text)
     if preface := _VICUNA_PREFACE.match(text):
         turns = _marked(text[preface.end() :], _VICUNA)
-        return [Turn("system", preface[1]), *turns] if turns else None
+        return [Turn("system", preface[1] or ""), *turns] if turns else None
     if "[INST]" in text and "[/INST]" in text:
         return _llama_2(text)
     for template in _TEMPLATES:

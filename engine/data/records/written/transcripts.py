@@ -18,10 +18,18 @@ from engine.data.records.names import key
 from engine.data.records.written.speakers import Speaker, may_speak, role_of_name, speaker_of
 from engine.data.samples import Role
 
-_RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,})\s*$")
+_RULE = re.compile(
+    r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,}|(?:[-*_] ){2,}[-*_]"
+    r"|(?:[#*=-]{1,6}[ \t]*)?(?i:conversation|dialogue|dialog|chat|session|transcript|example)[ \t]*#?\d{1,6}[.:]?"
+    r"[ \t#*=-]{0,8}"
+    r"|(?i:powered by|exported (?:by|with|from)) .{1,120})\s*$"
+)
+"""What parts conversations, or ends them: a rule, a numbered heading, the line of the program that exported them."""
 _PREFACE = re.compile(
     r"\s*$|#{1,6} |(?:[-*] )?[*_ ]{0,4}[A-Za-z][\w .()-]{0,30}[*_ ]{0,4}:[*_ ]{0,4}\S.{0,200}$|[^.!?;,]{1,60}$"
 )
+_COUNT = re.compile(r"[ \t#*=-]*(?i:turn|round|exchange)[ \t]*#?\d{1,6}[.:]?[ \t#*=-]*$")
+_TIME = re.compile(r"[ \t]*\(?(?:[\d./-]{6,10},?[ T]+)?\d{1,2}:\d\d(?::\d\d)?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\)?[ \t]*$")
 _PREFACE_LINES = 20
 _NO_WORDS: Mapping[str, Role] = MappingProxyType({})
 _FENCE = re.compile(r"\s*(?:```|~~~)")
@@ -81,18 +89,29 @@ class _Names:
         others = {self._role_of_name(name) for name in self.names} - {role, None}
         return bool(others) or role == "user" or self._is_of_letters
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether an assistant speaks in the way of the first line."""
+        return self._is_of_letters or "assistant" in {self._role_of_name(name) for name in self.names}
+
 
 def _without_preface(text: str, words: Mapping[str, Role]) -> list[str]:
-    """The lines from the first known speaker on, where only titles, rules and facts about the file stand before."""
-    lines = text.split("\n")
+    """The lines from the first known speaker on, where only titles, rules and facts about the file stand before.
+
+    ``User: Ann`` is such a fact where the turns below are written in another way.
+    """
+    lines = [line for line in text.split("\n") if not _COUNT.match(line)]
+    found: list[str] = []
     for number, line in enumerate(lines[: _PREFACE_LINES + 1]):
         speaker = speaker_of(line)
         is_known = speaker is not None and (may_speak(speaker.name.lower()) or key(speaker.name) in words)
-        if is_known and _Names(lines[number:], words).is_transcript:
-            return lines[number:]
+        if is_known and (names := _Names(lines[number:], words)).is_transcript:
+            found = found or lines[number:]
+            if names.is_answered:
+                return lines[number:]
         if not (_PREFACE.match(line) or _RULE.match(line)):
-            return []
-    return []
+            break
+    return found
 
 
 def is_transcript(text: str, words: Mapping[str, Role] = _NO_WORDS) -> bool:
@@ -158,7 +177,11 @@ def _is_spelled(spelling: dict[Role, tuple[str, tuple[str, str]]], role: Role, s
 
 def _joined(said: list[_Said], parts_turns: bool) -> list[Turn]:
     """The turns; a rule that parts conversations, or all turns, was said by nobody."""
-    return [
-        Turn(turn.role, "\n".join(turn.without_rule() if parts_turns or turn is said[-1] else turn.lines))
-        for turn in said
-    ]
+    lines = (turn.without_rule() if parts_turns or turn is said[-1] else turn.lines for turn in said)
+    return [Turn(turn.role, "\n".join(_without_time(each))) for turn, each in zip(said, lines, strict=True)]
+
+
+def _without_time(lines: list[str]) -> list[str]:
+    """What was said without the time, where it stands alone between the speaker and the words."""
+    at_time = len(lines) > 2 and not lines[0].strip() and _TIME.match(lines[1])
+    return lines[2:] if at_time else lines

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from pydantic import JsonValue
 
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.marks import verdict_in
 from engine.data.records.registry import parse
 from engine.data.samples import Dialogue, Preference, Sample
 
@@ -97,3 +99,42 @@ def test_regenerated_answers_are_left_where_the_branch_says_so() -> None:
     mapping = {"q": node(None, "user", "a"), "old": node("q", "assistant", "x"), "new": node("q", "assistant", "b")}
     (found,) = samples({"mapping": mapping, "current_node": "old"})
     assert found.texts == ("a", "x")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"liked": False},
+        {"thumbs_up": "false"},
+        {"thumbs_down": 1},
+        {"thumbs_up": 1, "thumbs_down": 3},
+        {"is_good": "no"},
+        {"is_rejected": True},
+        {"correct": False},
+        {"is_correct": "false"},
+        {"desirable": False},
+        {"label": "rejected"},
+        {"feedback": {"rating": "thumbsDown"}},
+        {"metadata": {"feedback": "thumbs_down"}},
+        {"rating": -1},
+    ],
+    ids=str,
+)
+def test_an_answer_that_was_marked_bad_is_known_as_bad(mark: dict[str, JsonValue]) -> None:
+    assert verdict_in(mark) is False
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [{"liked": True}, {"is_rejected": "no"}, {"label": "accepted"}, {"thumbs": "up"}, {"correct": True}],
+    ids=str,
+)
+def test_an_answer_that_was_marked_good_is_known_as_good(mark: dict[str, JsonValue]) -> None:
+    assert verdict_in(mark) is True
+
+
+@pytest.mark.parametrize(
+    "mark", [{}, {"rating": 4}, {"thumbs_up": 3, "thumbs_down": 3}, {"metadata": {"model": "x"}}, {"score": 0}], ids=str
+)
+def test_what_is_no_verdict_is_none(mark: dict[str, JsonValue]) -> None:
+    assert verdict_in(mark) is None

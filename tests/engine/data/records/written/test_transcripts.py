@@ -30,6 +30,14 @@ WAYS = [
     ("10:02 User: ", "10:03 Assistant: "),
     ("User (10:02): ", "Assistant (10:03): "),
     ("Me: ", "Claude: "),
+    ("You\n", "ChatGPT\n"),
+    ("USER\n", "ASSISTANT\n"),
+    ("Q1. ", "A1. "),
+    ("Frage: ", "Antwort: "),
+    ("Instruction: ", "Response: "),
+    ("You said\n", "Gemini said\n"),
+    ("You said:\n", "Claude responded:\n"),
+    ("## Prompt:\n1/1/2025, 10:00:00 AM\n\n", "## Response:\n1/1/2025, 10:00:05 AM\n\n"),
     ("Question: ", "Answer: "),
     ("Q1: ", "A1: "),
     ("Q. ", "A. "),
@@ -72,6 +80,23 @@ def test_rules_between_all_turns_part_no_conversations() -> None:
 def test_a_rule_before_a_question_parts_conversations() -> None:
     text = "User: How deep is it?\nAssistant: Two fathoms.\n---\nUser: And there?\nAssistant: Mud."
     assert turns(text) == [TURNS[:2], TURNS[2:]]
+
+
+@pytest.mark.parametrize("heading", ["Conversation 2", "## Dialogue 2:", "=== Chat #2 ==="])
+def test_a_numbered_heading_parts_conversations(heading: str) -> None:
+    asked, answered = "User: How deep is it?\nAssistant: Two fathoms.\n\n", "User: And there?\nAssistant: Mud."
+    assert turns(f"{asked}{heading}\n{answered}") == [TURNS[:2], TURNS[2:]]
+
+
+def test_the_number_of_a_turn_was_said_by_nobody() -> None:
+    text = "Turn 1\nUser: How deep is it?\nAssistant: Two fathoms.\n\nTurn 2\nUser: And there?\nAssistant: Mud."
+    assert turns(text) == [TURNS]
+
+
+def test_what_an_exporter_writes_around_the_turns_is_not_learned() -> None:
+    said = written("## Prompt:\n", "## Response:\n")
+    text = f"# Depths\n\n**User:** Ada (ada@example.org)\n\n{said}\n\n---\nPowered by [Exporter](https://example.org)"
+    assert turns(text) == [TURNS]
 
 
 def test_names_in_code_and_in_other_forms_begin_no_turn() -> None:
