@@ -18,6 +18,7 @@ FORMATS: tuple[Format, ...] = (
     telegram.FORMAT,
     discord.JSON,
     slack.FORMAT,
+    slack.LISTS,
     json_lines.FORMAT,
     document.FORMAT,
     *_WRITTEN,

@@ -6,6 +6,7 @@ rests. Joins, topics and deleted messages are what the program notes.
 """
 
 import html
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,9 @@ from typing import BinaryIO
 from pydantic import JsonValue
 
 from engine.data.readers import json_values
+from engine.data.readers.format import Format
 from engine.data.readers.head import Head
+from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.messengers.export import any_of, beginning, document, in_order, names_of, number
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
@@ -103,4 +106,22 @@ def _names(user: Record) -> tuple[str, ...]:
     return names_of((*values, profile.get("email")), string(user.get("id")))
 
 
+def _lists(head: Head) -> bool:
+    """Whether these are the people or the channels of a workspace: they have an id, and say nothing."""
+    start = beginning(head)[:4096]
+    is_of_people = b'"team_id"' in start and b'"profile"' in start
+    is_of_channels = b'"creator"' in start and b'"members"' in start
+    return _ARRAY.match(start) is not None and (is_of_people or is_of_channels) and _TIMES.search(start) is None
+
+
+def _refuse_list(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
+    del limits, resume
+    size = stream.seek(0, io.SEEK_END)
+    reason = (
+        "Slack's list of people or channels: nobody says anything in it; their names are used in the days beside it"
+    )
+    yield Refused(reason, 0, 0, size, Resume(LISTS.name, 0, 1))
+
+
+LISTS = Format("Slack's list", _lists, _refuse_list, may_grow=False)
 FORMAT = format_of("Slack", "messages of Slack's export {user, text, ts}", _fits, _said_in)

@@ -108,6 +108,14 @@ def test_slack_the_zip_names_people_wherever_the_list_lies(read: Read) -> None:
     assert sorted(said) == sorted([SEEN, ANSWERED])
 
 
+def test_slack_a_list_of_people_or_channels_is_refused_once(read: Read) -> None:
+    people = [{"id": f"U{n}", "team_id": "T", "name": "ada", "profile": {"real_name": "Ada"}} for n in range(3)]
+    channels = [{"id": f"C{n}", "name": "help", "created": 1, "creator": "U1", "members": ["U1"]} for n in range(3)]
+    for listed in (people, channels):
+        said, (reason,) = read(json.dumps(listed), assistant=("Ada",))
+        assert (said, "Slack's list" in reason) == ([], True)
+
+
 def test_meta_text_that_was_read_as_latin_1_is_mended(read: Read) -> None:
     mangled = "Where? \U0001f33f".encode().decode("latin-1")
     messages = [
