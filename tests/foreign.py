@@ -23,7 +23,7 @@ MISTRAL = (
 WORDS = (json.__doc__ + (tokenizers.Tokenizer.__doc__ or "")).splitlines()
 
 
-def spaced(specials):
+def spaced(specials: list[str]) -> tokenizers.Tokenizer:
     """As Llama 2: a space is put before the text, spaces are U+2581, what is unknown is spelled in bytes."""
     characters = sorted({character for line in WORDS for character in line} - {" "} | {"\u2581"})
     pieces = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *characters, "\u2581t", "he", "\u2581the"]
@@ -41,7 +41,10 @@ def spaced(specials):
     return inner
 
 
-def made(inner, template, eos, end, bos=None):
+def made(
+    inner: tokenizers.Tokenizer, template: str, eos: str, end: str, bos: str | None = None
+) -> tuple[HuggingFaceTokenizer, PreTrainedTokenizerFast]:
+    """A tokenizer of thord's and the same one of transformers, which end texts and answers as told."""
     number = inner.token_to_id
     tokens = {"eos_token": eos} | ({"bos_token": bos} if bos else {})
     opening = (number(bos),) if bos else ()

@@ -24,7 +24,13 @@ _NUMBERS = {_aten._local_scalar_dense.default, _aten.equal.default}
 _LOOKS = {*_NUMBERS, _aten.nonzero.default, _aten.masked_select.default, _aten._unique2.default, _aten.bincount.default}
 
 
-def _lstm_cell(input_gates, hidden_gates, cell, input_bias=None, hidden_bias=None):
+def _lstm_cell(
+    input_gates: Tensor,
+    hidden_gates: Tensor,
+    cell: Tensor,
+    input_bias: Tensor | None = None,
+    hidden_bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     gates = input_gates + hidden_gates
     gates = gates if input_bias is None else gates + input_bias + hidden_bias
     take, keep, new, show = gates.chunk(4, 1)
@@ -33,7 +39,9 @@ def _lstm_cell(input_gates, hidden_gates, cell, input_bias=None, hidden_bias=Non
     return show * after.tanh(), after, torch.cat([take, keep, new, show], 1)
 
 
-def _lstm_cell_backward(by_hidden, by_cell, cell, after, gates, has_bias):
+def _lstm_cell_backward(
+    by_hidden: Tensor | None, by_cell: Tensor | None, cell: Tensor, after: Tensor, gates: Tensor, has_bias: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
     take, keep, new, show = gates.chunk(4, 1)
     by_hidden = torch.zeros_like(after) if by_hidden is None else by_hidden
     by_after = (0 if by_cell is None else by_cell) + by_hidden * show * (1 - after.tanh() ** 2)
@@ -49,7 +57,7 @@ def _lstm_cell_backward(by_hidden, by_cell, cell, after, gates, has_bias):
     return by_gates, by_after * keep, by_gates.sum(0) if has_bias else None
 
 
-def _log_softmax(values, dim, to_float):
+def _log_softmax(values: Tensor, dim: int, to_float: bool) -> Tensor:
     return _aten._log_softmax.default(values.float() if to_float else values, dim, False)
 
 
@@ -141,7 +149,7 @@ class Gpu(TorchDispatchMode):
         own = not from_gpu or func in _OF_GPUS
         return made if own else return_and_correct_aliasing(func, args, kwargs, made)
 
-    def _check(self, func, args, here: Sequence[Tensor]) -> None:
+    def _check(self, func: object, args: Sequence[object], here: Sequence[Tensor]) -> None:
         """A single number may lie anywhere, and so may indices."""
         if func in (_MOVE, _COPY):
             return
@@ -150,13 +158,21 @@ class Gpu(TorchDispatchMode):
         if any(one.ndim or one is args[0] for one in here):
             raise RuntimeError(f"{func}: expected all tensors to be on the same device, found cuda:0 and cpu")
 
-    def _look(self, func) -> None:
+    def _look(self, func: object) -> None:
         calling = ((frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None))
         ours = ((file, line) for file, line in calling if "/engine/" in file)
         file, line = next(((file, line) for file, line in ours if not file.endswith("pretended.py")), ("", 0))
         self.looks.append(f"{func} {'elsewhere' if '/tests/' in file else file}:{line}")
 
-    def attend(self, attention, q, k, v, attn_mask=None, **options):
+    def attend(
+        self,
+        attention: Callable[..., Tensor],
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        attn_mask: Tensor | None = None,
+        **options: object,
+    ) -> Tensor:
         """Torch's kernels that hold a part of the scores only want heads alike, unless in bf16 and without a mask."""
         shared = q.shape[1] != k.shape[1]
         if isinstance(q, OnGpu) and shared and (attn_mask is not None or q.dtype != torch.bfloat16):
@@ -174,7 +190,7 @@ def _on_gpu(leaf: object) -> object:
     return OnGpu(leaf) if isinstance(leaf, Tensor) else leaf
 
 
-def _each(change: Callable[[object], object], value):
+def _each(change: Callable[[object], object], value: object) -> object:
     """``value`` with every leaf changed. Torch's own trees do the same, and take half the time of all these tests."""
     if isinstance(value, (tuple, list)):
         return type(value)([_each(change, each) for each in value])

@@ -9,7 +9,7 @@ import functools
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -203,7 +203,7 @@ def _said(number: int, said: Sequence[tuple[int, Event]]) -> list[object]:
 def captured(where: torch.device, alone: object) -> graphs.Capture:
     """As if: the computation is kept, and done again."""
 
-    def capture(compute):
+    def capture(compute: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, Callable[[], object]]:
         result = compute()
         return result, lambda: result.copy_(compute())
 
@@ -223,7 +223,9 @@ def judge(folder: Path, placement: Placement) -> dict[str, float]:
     return judged.metrics
 
 
-def both(compute, dtype: torch.dtype, trained: FamilyName | None = None) -> dict[str, object]:
+def both(
+    compute: Callable[[Placement], object], dtype: torch.dtype, trained: FamilyName | None = None
+) -> dict[str, object]:
     """On the GPU and here, where this processor computes that too, and what was noticed there."""
     with gpu() as pretended:
         there = compute(Placement(torch.device("cuda"), dtype))
@@ -257,7 +259,9 @@ def stopped_and_resumed(**training: object) -> list[str]:
     return sums
 
 
-def _save_from_main_memory(save, tensors, file: Path) -> None:
+def _save_from_main_memory(
+    save: Callable[[dict[str, torch.Tensor], Path], None], tensors: Mapping[str, torch.Tensor], file: Path
+) -> None:
     """As safetensors does by itself, but for tensors that are only pretended to be elsewhere."""
     save({name: tensor.to("cpu") for name, tensor in tensors.items()}, file)
 

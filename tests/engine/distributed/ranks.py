@@ -10,9 +10,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
+from engine.data.batches import Batch
 from engine.distributed import run as together
 from engine.distributed.meeting import Meeting
+from engine.models.base import LanguageModel
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.reporting.reporter import Figures, Silent
 from engine.training.spec import RunPaths, RunSpec
@@ -21,7 +24,7 @@ from engine.training.spec import RunPaths, RunSpec
 class Watched(Silent):
     """Remembers what was reported; asks to stop before a step."""
 
-    def __init__(self, order: dict) -> None:
+    def __init__(self, order: dict[str, object]) -> None:
         self.order = order
         self.losses: list[float] = []
         self.norms: list[float] = []
@@ -50,7 +53,7 @@ class Watched(Silent):
 class Starved(MaskedCrossEntropy):
     """Memory that does not suffice for more than one row, on one rank."""
 
-    def backward(self, model, batch, scale):
+    def backward(self, model: LanguageModel, batch: Batch, scale: float) -> dict[str, Tensor]:
         if len(batch.tokens_BT) > 1:
             torch.empty(1 << 60, dtype=torch.uint8)  # torch itself says that there is not enough
         return super().backward(model, batch, scale)
