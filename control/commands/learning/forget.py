@@ -50,13 +50,10 @@ def _meant(paths: Paths, ids: list[str], source: str | None, owner: str | None) 
 
 def _explain(meant: Forgettable, *, retrain: bool) -> None:
     samples.show_list(meant["first"], len(meant["first"]) + 1)
-    output.say(
-        f"\n{meant['samples']:,} samples, with every form of them and what was read from the same records, go from"
-    )
-    output.say(
-        "the ledger, segments, snapshots, runs, sessions, backups, and from files in the inbox; a file there that"
-    )
-    output.say("they cannot be cut out of is removed. Sessions and answers of an owner go too.")
+    output.say(f"\n{meant['samples']:,} samples will be erased, with all their forms and everything read from the same")
+    output.say("records: from the ledger, segments, snapshots, runs, sessions, backups, and from files in the inbox.")
+    output.say("A file in the inbox that they cannot be cut out of is removed. With an owner, so are the owner's")
+    output.say("sessions and answers.")
     if meant["versions"]:
         output.say(f"learned by versions {', '.join(meant['versions'])}{_later(meant['made_from_these'])}")
         if not retrain:
@@ -84,6 +81,6 @@ def _show(done: Forgotten) -> None:
         output.say(f"{done['sessions']} sessions and {done['answers']} kept answers erased")
     if done["went_back"]:
         where = f"version {done['went_back_to']} serves" if done["went_back_to"] else "no version serves until the next"
-        output.say(f"{where}; what is left is learned again: thorctl cycles")
+        output.say(f"{where}; the remaining samples are learned again: thorctl cycles")
     for complaint in done["failed"]:
         output.say_error(f"could not be done: {output.clean(complaint)}")
