@@ -5,6 +5,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from control.paths import Paths, at_home
@@ -23,9 +24,13 @@ from daemon.messages import (
 from daemon.supervisor.forgetting.forgetter import UNDER_WAY, ForgetRefusedError, Forgetter, summary
 from daemon.supervisor.forgetting.steps import Step
 from engine import artifacts
+from engine.data import shard
+from engine.data.encoded import Encoded
+from engine.tokenizers.bytes import ByteTokenizer
 from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning
 
 pytestmark = pytest.mark.anyio
+TOKENS = np.array(ByteTokenizer().encode("a secret"), np.int32)
 FORGETTING = (Forget, Erase, ForgetChats, Unlearn)
 
 
@@ -64,8 +69,8 @@ def workers(tmp_path: Path) -> Forgetful:
 def leave_traces(paths: Paths, cycle: int, version: int) -> None:
     """What a run and an evaluation leave that holds texts."""
     run = paths.run_folder(cycle)
-    for part in ("data/train", "checkpoints/000001"):
-        (run / part).mkdir(parents=True, exist_ok=True)
+    shard.write(run / "data/train", [Encoded(TOKENS, np.ones(len(TOKENS), np.bool_))])
+    (run / "checkpoints/000001").mkdir(parents=True)
     (run / "metrics.jsonl").write_text('{"examples": ["a secret"]}')
     (run / "run.json").write_text("{}")
     (paths.tensorboard / f"{cycle:06d}").mkdir(parents=True, exist_ok=True)
@@ -74,7 +79,10 @@ def leave_traces(paths: Paths, cycle: int, version: int) -> None:
 
 
 def secrets(paths: Paths) -> list[Path]:
-    return [file for file in paths.state.rglob("*") if file.is_file() and b"a secret" in file.read_bytes()]
+    """Every file that holds it, as text or as the tokens of a shard."""
+    forms = (b"a secret", TOKENS.tobytes())
+    files = (file for file in sorted(paths.state.rglob("*")) if file.is_file())
+    return [file for file in files if any(form in file.read_bytes() for form in forms)]
 
 
 def forgetter(it, workers) -> Forgetter:
@@ -91,6 +99,7 @@ async def test_every_trace_goes_and_what_learned_it_is_named(workers: Forgetful)
         await ended(it, (await it.cycles.trigger("test")).id)
         for number in (1, 2):
             leave_traces(workers.paths, number, number)
+        assert [file.name for file in secrets(workers.paths)].count("ids.i32") == 2
         (workers.paths.backups).mkdir(exist_ok=True)
         old = workers.paths.backups / "conversations-20200101.db"
         old.write_text("a secret")
