@@ -46,10 +46,19 @@ class ForgetRefusedError(Exception):
 class Forgetter:
     """Does what `steps` says."""
 
-    def __init__(self, learning: Learning, workers: Workers, restart_server: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        learning: Learning,
+        workers: Workers,
+        restart_server: Callable[[], Awaitable[None]],
+        *,
+        patience: float = 60.0,
+    ) -> None:
+        """``patience`` are the seconds for which a worker may be away before the service counts as degraded."""
         self._learning = learning
         self._workers = workers
         self._restart_server = restart_server
+        self._patience = patience
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[Forgetting]] = set()
         self._steps: dict[Step, Callable[[Forgetting], Awaitable[Forgetting]]] = {
@@ -218,6 +227,7 @@ class Forgetter:
         Raises:
             CommandFailedError: it will not do it, however often it is asked.
         """
+        patient_until = time.monotonic() + self._patience
         for pause in self._learning.degradations.pauses():
             try:
                 return await self._workers.ask(worker, command, expected)
@@ -226,7 +236,8 @@ class Forgetter:
                     raise
                 self._wait_for(str(error))
             except (WorkerUnavailableError, WorkerLostError) as error:
-                self._wait_for(f"the {worker} is away: {error}")
+                if time.monotonic() >= patient_until:  # after a start it is only on its way
+                    self._wait_for(f"the {worker} is away: {error}")
             await asyncio.sleep(pause)
         raise AssertionError  # pauses are without end
 

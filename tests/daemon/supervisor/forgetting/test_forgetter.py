@@ -89,7 +89,7 @@ def forgetter(it, workers) -> Forgetter:
     async def restart() -> None:
         workers.boot_server()
 
-    return Forgetter(it, workers, restart)
+    return Forgetter(it, workers, restart, patience=0.0)
 
 
 async def test_every_trace_goes_and_what_learned_it_is_named(workers: Forgetful) -> None:
