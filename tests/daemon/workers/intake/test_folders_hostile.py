@@ -81,7 +81,7 @@ def test_hostile_content(intake):
         "digits.json": b'{"n": ' + b"9" * 100_000 + b', "prompt": "3", "completion": "c"}',
         "nul.jsonl": b"\0\0\0" * 100,
         "surrogate.json": b'{"prompt": "\\ud800", "completion": "4"}',
-        "latin.txt": "grüß Gott".encode("latin-1"),
+        "not-utf-8.txt": b"gr\xfc\x81 Gott",
         "long.jsonl": good % 5 + b'{"prompt": "' + b"x" * (2 << 20) + b'"}\n' + good % 6,
         "wide.json": b"[" + b"{}," * 100_000 + b"{}]",
         "empty.json": b"",
@@ -91,10 +91,10 @@ def test_hostile_content(intake):
         (chats / name).write_bytes(content)
     intake.scan()
     refusals = intake.refusals()
-    assert set(refusals) == {"deep.json", "deep.jsonl", "nul.jsonl", "latin.txt", "long.jsonl", "wide.json"}
+    assert set(refusals) == {"deep.json", "deep.jsonl", "nul.jsonl", "not-utf-8.txt", "long.jsonl", "wide.json"}
     assert "nested deeper than 64" in refusals["deep.json"]
     assert "data.max_record_megabytes" in refusals["long.jsonl"]
-    assert "not valid UTF-8: byte 0xfc at offset 2" in refusals["latin.txt"]
+    assert "not valid UTF-8: byte 0xfc at offset 2" in refusals["not-utf-8.txt"]
     assert "the rest of the file is not read" in refusals["wide.json"]
     counts = intake.counts()
     assert counts.pop("quarantined") < 1010
