@@ -30,7 +30,8 @@ def digest_of(sample: Sample) -> Digest:
     """The digest of a sample of any kind."""
     if not isinstance(sample, Dialogue):
         return Digest(sample.canonical.encode(), sample.identity, (), sample.group)
-    answered = next((turn for turn, message in enumerate(sample.messages, 1) if message.role == "assistant"), None)
+    roles = [message.role for message in sample.messages]
+    answered = roles.index("assistant") + 1 if "assistant" in roles else None
     if all(message.is_plain for message in sample.messages):
         return _of_plain(sample.messages, answered)
     longer = len(sample.messages) - answered if answered else 0
