@@ -23,7 +23,7 @@ def test_a_worker_that_understands_nothing_ends_and_says_so(
     worker = spawn_worker("monitor", tmp_path)
     worker.send_raw(line)
     assert worker.process.wait(20) == EXIT_ORPHANED
-    assert "does not understand" in worker.log
+    assert "is not a message" in worker.log
 
 
 def test_a_worker_that_is_asked_to_stop_ends_well(spawn_worker: SpawnWorker, tmp_path: Path) -> None:
