@@ -26,10 +26,12 @@ sys.dont_write_bytecode = False
 # Files that take longest, first: else one of them runs on alone, on one of two cores, when all others are done.
 LONGEST = (
     "tests/e2e/test_cycle.py",
-    "tests/e2e/test_bad_input.py",
     "tests/e2e/test_kill.py",
-    "tests/e2e/test_distributed.py",
+    "tests/e2e/test_swap_under_load.py",
+    "tests/e2e/test_systemd.py",
     "tests/engine/test_forecast.py",
+    "tests/e2e/test_import.py",
+    "tests/e2e/test_distributed.py",
     "tests/engine/cuda/",
     "tests/engine/distributed/",
     "tests/engine/training/test_compiling.py",
