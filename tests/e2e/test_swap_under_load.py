@@ -18,7 +18,7 @@ ONE_FITS = (
 """A version takes 1.9 MiB of weights, and 4 of cache in ordinary use: beside the weights of another there are 5.1."""
 
 
-@pytest.mark.parametrize(("settings", "turns"), [((), 20), (ONE_FITS, 6)], ids=["beside", "in place"])
+@pytest.mark.parametrize(("settings", "turns"), [((), 10), (ONE_FITS, 6)], ids=["beside", "in place"])
 def test_promotions_and_rollbacks_under_load(
     tmp_path: Path, library: list[Dialogue], town: list[Dialogue], settings: tuple[str, ...], turns: int
 ) -> None:
