@@ -11,7 +11,10 @@ from daemon import log
 from daemon.messages import Erase, Erased
 from daemon.settings.sections import Tables
 from daemon.workers.intake import folders
+from daemon.workers.intake.batches import StoppingError
+from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.forgetting import inbox_files
+from daemon.workers.intake.ledger.database import StorageError
 from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.reading import limits_of
 from engine import artifacts, disk
@@ -67,9 +70,18 @@ def _from_inbox(
         advance()
         if path.is_symlink() or not path.is_file():
             continue
+        if ledger.suspects.is_poison(path, Signature.of(path.lstat())):
+            unreadable.append(path)
+            continue
         try:
             fate = inbox_files.forget_in(path, limits, ledger.forgotten.holds, advance)
         except PermissionError:
+            unreadable.append(path)
+            continue
+        except (StoppingError, StorageError, OSError):
+            raise
+        except Exception:  # of a reader, which must not stop the rest
+            _logger.exception("reading a file failed; what is forgotten may be in it", file=storable_path(path))
             unreadable.append(path)
             continue
         fates[fate].append(path)

@@ -9,6 +9,8 @@ import pytest
 
 from daemon.messages import Collect
 from daemon.workers.intake import named_files
+from daemon.workers.intake.batches import StoppingError
+from daemon.workers.intake.forgetting import inbox_files
 from daemon.workers.intake.ledger.selection import NotKnownError
 from tests.daemon.workers.intake.forgetting.conftest import SETTINGS, said
 
@@ -132,7 +134,7 @@ def test_a_file_outside_the_inbox_is_named_and_left(home, tmp_path) -> None:
     assert home.files_with(SECRET) == []
 
 
-class StopError(Exception):
+class StopError(StoppingError):
     """Stands for a kill."""
 
 
@@ -228,3 +230,21 @@ def test_what_left_versions_learned_is_new_again(home) -> None:
         with home.ledger.transaction():
             home.ledger.assignments.unlearn((1,))
         assert (home.ledger.counts().new, home.ledger.counts().learned) == (2, 1)
+
+
+def test_a_file_that_a_reader_fails_at_is_named_and_the_rest_is_done(home, monkeypatch) -> None:
+    home.put("talk.jsonl", said("And the key?", SECRET), said("Bye", "Bye!"))
+    odd = home.put("odd.jsonl", said("q", "a"))
+    home.read()
+    home.take_out(home.id_of(SECRET))
+    forget_in = inbox_files.forget_in
+
+    def failing(path, *rest):
+        if path == odd:
+            raise RuntimeError("a fault of a loader")
+        return forget_in(path, *rest)
+
+    monkeypatch.setattr(inbox_files, "forget_in", failing)
+    done = home.erase()
+    assert done.files_unreadable == (str(odd),)
+    assert home.files_with(SECRET) == []
