@@ -37,7 +37,9 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("said", re.compile(r"()(You said|[A-Z][\w.-]{0,24}(?: [\w.-]{1,16}){0,2} (?:said|responded))[ \t]*:?[ \t]*$")),
-    ("brackets", re.compile(rf"(\[){_NAME}\]:?(?:[ \t]+|$)")),
+    ("brackets", re.compile(rf"([\[(]){_NAME}[\])]:?(?:[ \t]+|$)")),
+    ("rules", re.compile(rf"([=*-]{{2,}})[ \t]*{_NAME}[ \t]*[=*-]{{2,}}$")),
+    ("dash", re.compile(rf"(){_NAME}[ \t]+[-\u2013\u2014][ \t]+")),
     ("prompt", re.compile(rf"(){_NAME}>[ \t]+")),
 )
 
@@ -83,6 +85,14 @@ _WEAK: dict[str, tuple[Role, frozenset[str]]] = {
 """Names that prose uses too: they speak only beside an assistant, or beside the name that belongs to them."""
 
 
+PLAIN = ("dash", "word")
+"""Forms that any line of prose may have: they count only with names that are known."""
+TITLES = ("heading", "alone", "rules")
+"""Forms that titles of documents have too."""
+_DESKS = frozenset(("support", "agent", "operator", "customer", "client", "visitor"))
+"""Names that are titles in documents: as such they do not make a transcript."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speaker:
     """A line that begins a turn.
@@ -101,7 +111,8 @@ class Speaker:
 def speaker_of(line: str) -> Speaker | None:
     """Who begins to speak in this line; none where nobody does."""
     for kind, pattern in _FORMS:
-        if match := pattern.match(line):
+        match = pattern.match(line)
+        if match and (kind not in PLAIN or may_speak(match[2].lower())):
             return Speaker(re.sub(r"\s*\d+$", "", match[2]) or match[2], (kind, match[1] or ""), match.end())
     return None
 
@@ -122,3 +133,8 @@ def role_of_name(name: str, names: frozenset[str]) -> Role | None:
     role, partners = _WEAK[name]
     are_answered = any(_ROLES.get(each) == "assistant" or _MODEL.match(each) for each in names)
     return role if partners & names or (not partners and are_answered) else None
+
+
+def is_title(speaker: Speaker) -> bool:
+    """Whether a line may as well be the title of a part of a document."""
+    return speaker.form[0] in TITLES and speaker.name.lower() in _DESKS

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from engine.data.records.dialogue import Turn
 from engine.data.records.limits import FormatError
 from engine.data.records.names import key
-from engine.data.records.written.speakers import Speaker, may_speak, role_of_name, speaker_of
+from engine.data.records.written.speakers import PLAIN, TITLES, Speaker, is_title, may_speak, role_of_name, speaker_of
 from engine.data.samples import Role
 
 _RULE = re.compile(
@@ -65,7 +65,8 @@ class _Names:
         self.first = speaker_of(lines[0]) if lines else None
         forms = {self.first.form} if self.first else set()
         alike = [speaker for speaker in speakers if speaker.form in forms]
-        self.names = frozenset(speaker.name.lower() for speaker in alike)
+        self._times_of_first = sum(speaker == self.first for speaker in alike)
+        self.names = frozenset(speaker.name.lower() for speaker in alike if not is_title(speaker))
         self._is_of_letters = (
             self.first is not None
             and {self.first.name, "A", "B"} == {"A", "B"}
@@ -75,10 +76,16 @@ class _Names:
     def role_of(self, speaker: Speaker) -> Role | None:
         if self._is_of_letters and self.first and speaker.name in ("A", "B"):
             return "user" if speaker.name == self.first.name else "assistant"
-        return self._role_of_name(speaker.name.lower())
+        return None if is_title(speaker) else self._role_of_name(speaker.name.lower())
 
     def _role_of_name(self, name: str) -> Role | None:
         return self._words.get(key(name)) or role_of_name(name, self.names)
+
+    def is_above(self, line: str) -> bool:
+        """Whether a line is a heading above those that name speakers: another conversation begins there."""
+        kind, mark = self.first.form if self.first else ("", "")
+        heading = re.match(r"(#{1,5})[ \t]+\S", line)
+        return kind == "heading" and heading is not None and len(heading[1]) < len(mark)
 
     @property
     def is_transcript(self) -> bool:
@@ -87,7 +94,9 @@ class _Names:
         if self.first is None or role is None:
             return False
         others = {self._role_of_name(name) for name in self.names} - {role, None}
-        return bool(others) or role == "user" or self._is_of_letters
+        if self.first.form[0] in TITLES and role != "assistant":  # a document has no title twice
+            return "assistant" in others or (role == "user" and self._times_of_first > 1)
+        return bool(others) or (role == "user" and self.first.form[0] not in PLAIN) or self._is_of_letters
 
     @property
     def is_answered(self) -> bool:
@@ -142,8 +151,9 @@ def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterat
     parts_turns = any(one.ends_with_rule and other.role == "assistant" for one, other in itertools.pairwise(said))
     conversation: list[_Said] = []
     for turn in said:
-        is_end = bool(conversation) and conversation[-1].ends_with_rule and not parts_turns
-        if is_end and turn.role in ("user", "system"):
+        is_ruled = bool(conversation) and conversation[-1].ends_with_rule and not parts_turns
+        is_opened = turn.role == "system" and any(each.role == "assistant" for each in conversation)
+        if is_opened or (is_ruled and turn.role in ("user", "system")):
             yield _joined(conversation, parts_turns)
             conversation = []
         conversation.append(turn)
@@ -163,6 +173,8 @@ def _turns(lines: list[str], names: _Names) -> list[_Said]:
         role = names.role_of(speaker) if speaker else None
         if speaker and role and _is_spelled(spelling, role, speaker):
             turns.append(_Said(role, [line[speaker.end :]], []))
+        elif turns and not in_block and names.is_above(line):
+            turns[-1].lines.append("---")
         elif turns:
             turns[-1].lines.append(line)
             if speaker and not role and names.first and speaker.form == names.first.form:

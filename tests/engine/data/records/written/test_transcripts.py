@@ -43,6 +43,10 @@ WAYS = [
     ("Q. ", "A. "),
     ("Customer: ", "Support Agent: "),
     ("You said:\n", "Copilot said:\n"),
+    ("User\n", "Assistant\n"),
+    ("=== User ===\n", "=== Assistant ===\n"),
+    ("(User) ", "(Assistant) "),
+    ("User - ", "Assistant - "),
 ]
 
 
@@ -99,6 +103,24 @@ def test_what_an_exporter_writes_around_the_turns_is_not_learned() -> None:
     assert turns(text) == [TURNS]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Chat 1\nUser: How deep is it?\nAssistant: Two fathoms.\n\nChat 2\nUser: And there?\nAssistant: Mud.",
+        "# One\n\n## User\nHow deep is it?\n## Assistant\nTwo fathoms.\n"
+        "# Two\n\n## User\nAnd there?\n## Assistant\nMud.",
+    ],
+    ids=["numbers", "headings"],
+)
+def test_a_title_parts_conversations(text: str) -> None:
+    assert turns(text) == [TURNS[:2], TURNS[2:]]
+
+
+def test_instructions_after_an_answer_begin_another_conversation() -> None:
+    one = "## System\nBe brief.\n\n## User\nHow deep is it?\n\n## Assistant\nTwo fathoms.\n\n"
+    assert turns(one * 2) == [[("system", "Be brief."), *TURNS[:2]]] * 2
+
+
 def test_names_in_code_and_in_other_forms_begin_no_turn() -> None:
     said = "```yaml\nuser: x\n## User\n```\n\n### Notes\n\nUser: is a role."
     assert turns(f"## User\nHow?\n\n## Assistant\n{said}") == [[("user", "How?"), ("assistant", said)]]
@@ -116,6 +138,7 @@ def test_a_stranger_between_two_questions_is_named() -> None:
         "Question: what is deep?\n\nNobody asks that.",
         "## Prompt\n\nWrite short ones.\n\n## Style\n\nBe kind.",
         "A: only one letter",
+        "# Tool\n\n## System\n\nLinux.\n\n## User\n\nRun it.\n\n## Support\n\nWrite to us.",
         "Q. Smith wrote this.",
     ],
 )
