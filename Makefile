@@ -45,9 +45,8 @@ test: $(VENV)/installed-dev ## the whole test suite
 
 coverage: $(VENV)/installed-dev ## statements and branches that the tests reach (TESTS=tests/engine for a part)
 	@$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest -m "not soak and not walk" --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+	@$(BIN)/coverage run -m pytest -m "not soak and not walk" --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS); \
+	status=$$?; $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
 walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every command of the README
 	$(BIN)/pytest -m walk
