@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from demo.text import Dialogue
-from tests.e2e.service import REPOSITORY, Service
+from tests.e2e.service import REPOSITORY, Service, running
 
 
 def chat(url: str, question: str, model: str = "thor") -> tuple[str, str]:
@@ -53,7 +54,63 @@ def forget_what_was_planted(service: Service) -> None:
     assert service.json("data", "find", "zanzibar quill") == []
 
 
-def test_from_an_empty_home_to_a_second_promoted_version_and_back(
+def check_restart(service: Service, question: str, answer: str) -> None:
+    """It keeps everything."""
+    counts = service.data()
+    service.stop()
+    service.start()
+    assert service.status()["version"] == "000001"
+    assert service.data() == counts
+    assert chat(service.url(), question) == (answer, "000001")
+    cycles = service.json("cycles")
+    assert isinstance(cycles, list)
+    assert [cycle["state"] for cycle in cycles] == ["promoted", "skipped", "promoted"]
+
+
+def check_bench(service: Service) -> None:
+    """Shown to people and programs; one client can read no more than there is to read."""
+    found = service.json("bench", "--tokens", "16", "--rounds", "1")
+    assert [row["clients"] for row in found["rows"]] == [1, 4, 16]
+    assert all(row["tokens_per_second"] > 0 < row["first_token_seconds"] for row in found["rows"])
+    assert found["version"] == "000001"
+    assert 0 < found["achieved_bytes_per_second"] < found["bytes_per_second"]
+    shown = service.ctl("bench", "--tokens", "16", "--rounds", "1").stdout
+    assert [line.split()[0] for line in shown.splitlines()] == ["CLIENTS", "1", "4", "16", "version"]
+
+
+CLIENT_OF_THE_APPLICATION = """
+with app.test_client() as browser:
+    answer = browser.post("/ask", json={"question": "Who are you?"})
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json) >= {"generated_text", "version"}
+    service.stop()
+    while "not running" not in browser.post("/ask", json={"question": "Who are you?"}).json.get("error", ""):
+        pass  # it answers, or breaks off, until it has stopped
+    print("refused:", browser.post("/ask", json={"question": "Who are you?"}).json["error"])
+"""
+
+
+def check_python_page(service: Service) -> None:
+    """Its programs, one after the other, as they stand; the second is an application that somebody asks."""
+    page = (REPOSITORY / "docs/python.md").read_text()
+    client, application = (block.split("```")[0] for block in page.split("```python\n")[1:])
+    environment = {**os.environ, "THORD_HOME": str(service.home)}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{client}\n{application}\n{CLIENT_OF_THE_APPLICATION}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0] == "000001"
+    assert any(line.startswith("skipped") for line in said), said
+    assert said[-1].startswith("refused: thord is not running"), said
+
+
+@pytest.mark.timeout(360)
+def test_from_an_empty_home_to_a_second_promoted_version_back_and_on_after_a_restart(
     service: Service, library: list[Dialogue], town: list[Dialogue]
 ) -> None:
     assert service.status()["state"] == "ready"
@@ -113,66 +170,9 @@ def test_from_an_empty_home_to_a_second_promoted_version_and_back(
     assert isinstance(versions, list)
     assert [version["version"] for version in versions] == ["000002", "000001"]
     assert versions[1]["state"] == "serving"
-    forget_what_was_planted(service)
-    service.stop()
-
-
-def check_bench(service: Service) -> None:
-    """Shown to people and programs; one client can read no more than there is to read."""
-    found = service.json("bench", "--tokens", "16", "--rounds", "1")
-    assert [row["clients"] for row in found["rows"]] == [1, 4, 16]
-    assert all(row["tokens_per_second"] > 0 < row["first_token_seconds"] for row in found["rows"])
-    assert found["version"] == "000001"
-    assert 0 < found["achieved_bytes_per_second"] < found["bytes_per_second"]
-    shown = service.ctl("bench", "--tokens", "16", "--rounds", "1").stdout
-    assert [line.split()[0] for line in shown.splitlines()] == ["CLIENTS", "1", "4", "16", "version"]
-
-
-CLIENT_OF_THE_APPLICATION = """
-with app.test_client() as browser:
-    answer = browser.post("/ask", json={"question": "Who are you?"})
-    assert answer.status_code == 200, answer.text
-    assert set(answer.json) >= {"generated_text", "version"}
-    service.stop()
-    while "not running" not in browser.post("/ask", json={"question": "Who are you?"}).json.get("error", ""):
-        pass  # it answers, or breaks off, until it has stopped
-    print("refused:", browser.post("/ask", json={"question": "Who are you?"}).json["error"])
-"""
-
-
-def check_python_page(service: Service) -> None:
-    """Its programs, one after the other, as they stand; the second is an application that somebody asks."""
-    page = (REPOSITORY / "docs/python.md").read_text()
-    client, application = (block.split("```")[0] for block in page.split("```python\n")[1:])
-    environment = {**os.environ, "THORD_HOME": str(service.home)}
-    done = subprocess.run(
-        [sys.executable, "-c", f"{client}\n{application}\n{CLIENT_OF_THE_APPLICATION}"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert said[0] == "000001"
-    assert any(line.startswith("skipped") for line in said), said
-    assert said[-1].startswith("refused: thord is not running"), said
-
-
-def test_a_restart_keeps_everything(service: Service, library: list[Dialogue]) -> None:
-    service.ingest("library", library)
-    assert service.train()["state"] == "promoted"
-    answer, _ = chat(service.url(), library[0][0])
-    counts = service.data()
-    service.stop()
-    service.start()
-    assert service.status()["version"] == "000001"
-    assert service.data() == counts
-    assert chat(service.url(), library[0][0]) == (answer, "000001")
-    cycles = service.json("cycles")
-    assert isinstance(cycles, list)
-    assert [cycle["state"] for cycle in cycles] == ["promoted"]
+    check_restart(service, library[0][0], answer)
     check_bench(service)
+    forget_what_was_planted(service)
     check_python_page(service)
 
 
@@ -199,27 +199,34 @@ def test_a_cycle_starts_by_itself_when_enough_came_in(stopped: Service, library:
     assert "threshold" in cycles[-1]["reason"]
 
 
-def test_a_large_file_is_learned_and_judged_on_its_end(service: Service, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One thord for tests that train on files they give by hand, in any order."""
+    with running(tmp_path_factory.mktemp("shared") / "home") as started:
+        yield started
+
+
+def test_a_large_file_is_learned_and_judged_on_its_end(shared: Service, tmp_path: Path) -> None:
     lines = 20_000
     text = "".join(f"{number:06d} the quick brown fox jumps over the lazy dog until noon\n" for number in range(lines))
     (tmp_path / "notes.txt").write_text(text)
-    done = service.ctl("train", "--corpus", str(tmp_path / "notes.txt"), "--split", "--wait", "--json", "--steps", "20")
+    done = shared.ctl("train", "--corpus", str(tmp_path / "notes.txt"), "--split", "--wait", "--json", "--steps", "20")
     cycle = json.loads(done.stdout)
     assert cycle["state"] == "promoted", cycle
-    judged = (service.home / "snapshots/000001/held_out.jsonl").read_text().splitlines()
+    judged = (shared.home / f"snapshots/{cycle['id']:06d}/held_out.jsonl").read_text().splitlines()
     first = [int(json.loads(line)["sample"]["text"][:6]) for line in judged]
     assert 0.9 * lines <= min(first) <= max(first) < 0.95 * lines
 
 
-def test_training_by_hand_on_given_files(service: Service, tmp_path: Path, library: list[Dialogue]) -> None:
+def test_training_by_hand_on_given_files(shared: Service, tmp_path: Path, library: list[Dialogue]) -> None:
     from demo.text import to_json_lines
 
     (tmp_path / "train.jsonl").write_text(to_json_lines(library[:130]))
     (tmp_path / "val.jsonl").write_text(to_json_lines(library[130:]))
     files = ("--train-data", str(tmp_path / "train.jsonl"), "--val-data", str(tmp_path / "val.jsonl"))
-    cycle = service.train(*files, "--epochs", "4", "--batch-size", "4")
+    cycle = shared.train(*files, "--epochs", "4", "--batch-size", "4")
     assert cycle["state"] == "promoted", cycle
-    assert service.data()["learned"] == 0, "files given by hand are not the inbox's"
-    evaluation = service.json("evaluate", "1", str(tmp_path / "val.jsonl"))
+    assert shared.data()["learned"] == 0, "files given by hand are not the inbox's"
+    evaluation = shared.json("evaluate", str(cycle["version"]), str(tmp_path / "val.jsonl"))
     assert isinstance(evaluation, dict)
     assert 0 < evaluation["metrics"]["bits_per_byte"] < 8
