@@ -77,9 +77,11 @@ def call_of(call: JsonValue, number: int) -> ToolCall:
 
 
 def calls_in(text: str) -> tuple[ToolCall, ...]:
-    """The calls that a text is, as JSON; none where it is something else."""
+    """The calls that a text is, as JSON; none where it is something else, or a call has no arguments."""
     found = opened(text)
     calls = found if isinstance(found, list) else [found]
+    if not all(isinstance(call, dict) and any(key in call for key in _ARGUMENTS) for call in calls):
+        return ()
     try:
         return tuple(call_of(call, 0) for call in calls)
     except FormatError:
