@@ -110,7 +110,7 @@ def check(raw: bytes, limits: Limits, *, is_text: bool) -> None:
     """
     items = list(read_known(io.BytesIO(raw), limits))
     for item in items:
-        longest = 2 * len(raw) if is_text else item.end  # Latin-1 is counted as UTF-8; members have places of their own
+        longest = 3 * len(raw) if is_text else item.end  # other charsets are counted as UTF-8, members by themselves
         assert 0 <= item.start <= item.end <= longest, "a place outside the file"
         if isinstance(item, Found):
             assert from_canonical(item.sample.canonical) == item.sample, "a sample that is not read back"
