@@ -183,15 +183,15 @@ class FileReader:
     def _take(self, item: Found, number: int, tail: Tail | None, reading: _Reading) -> None:
         candidate = Candidate(item.sample, digest_of(item.sample), FoundAt(number, item.line))
         reading.found.contents.note(item.sample)
-        now = candidate.tail
+        is_last = item.resume.offset <= item.start
         if tail:
             outcome, now = self._dedup.go_on(tail, candidate)
             reading.found.count(outcome, 1)
+            reading.tail = now if is_last else None
         else:
             reading.waiting.append(candidate)
             reading.waiting_bytes += len(candidate.digest.canonical)
-        is_last = item.resume.offset <= item.start
-        reading.tail = now if is_last else None
+            reading.tail = candidate.tail if is_last else None
         if len(reading.waiting) >= _TOGETHER or reading.waiting_bytes >= _TOGETHER_BYTES:
             self._record(reading)
 
