@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
-from engine.data.records.collections.conversations import samples_of
+from engine.data.records.collections.conversations import parts_of, samples_of
 from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row
@@ -71,7 +71,7 @@ class RowRuns:
                 self._extend(run, end, end - start)
                 _mark(run, str(error), line, start)
             return
-        is_opening = row.begins or (not self._is_array and run is not None and _is_new_opening(run, row))
+        is_opening = row.begins or (run is not None and _is_new_opening(run, row, is_array=self._is_array))
         if run and not conversation and is_opening:
             yield from self._finish("", self._resume(start, line))
         if conversation in self._ended:
@@ -139,11 +139,12 @@ class RowRuns:
         said_until = run.bad_start if run.problem else run.end
         is_cut = bool(run.problem) and not any(turn.role == "user" for row in run.rows for turn in row.turns)
         if not is_cut and (any(row.turns for row in run.rows) or not run.problem):
-            try:
-                check_is_asked(conversation, run.rows)
-                yield from items_of(samples_of(run.rows, self._limits), run.line, run.start, said_until, resume)
-            except FormatError as error:
-                yield Refused(str(error), run.line, run.start, said_until, resume)
+            for rows in parts_of(conversation, run.rows):
+                try:
+                    check_is_asked(conversation, rows)
+                    yield from items_of(samples_of(rows, self._limits), run.line, run.start, said_until, resume)
+                except FormatError as error:
+                    yield Refused(str(error), run.line, run.start, said_until, resume)
         if run.problem:
             problem = f"{run.problem}; from here on the turns of this conversation are left out"
             line, start = (run.line, run.start) if is_cut else (run.bad_line, run.bad_start)  # nothing was asked before
@@ -156,6 +157,12 @@ def _mark(run: _Run, problem: str, line: int, start: int) -> None:
         run.problem, run.bad_line, run.bad_start = problem, line, start
 
 
-def _is_new_opening(run: _Run, row: Row) -> bool:
-    """Whether instructions follow an answer: another conversation begins."""
-    return run.is_answered and bool(row.turns) and row.turns[0].role == "system"
+def _is_new_opening(run: _Run, row: Row, *, is_array: bool) -> bool:
+    """Whether another conversation begins: counts or ids start again, or instructions follow an answer."""
+    first = run.rows[0] if run.rows else None
+    if first and first.is_counted and row.is_counted and row.time == first.time:
+        return True
+    asks_again = run.is_answered and bool(row.turns) and row.turns[0].role != "assistant"
+    if first and first.name and row.name == first.name != run.rows[-1].name and asks_again:
+        return True
+    return not is_array and run.is_answered and bool(row.turns) and row.turns[0].role == "system"

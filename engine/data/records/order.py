@@ -21,7 +21,7 @@ _TIMES = (
     *("created_at", "createdAt", "create_time", "createdOn", "created_date", "timestamp", "timestamp_ms"),
     *("datetime_utc", "datetime", "date", "time", "ts", "sent_at", "send_date"),
 )
-_NAMES = ("message_id", "messageId", "id", "uuid")
+_NAMES = ("message_id", "messageId", "id", "uuid", "request_id", "requestId")
 _PARENTS = ("parent_id", "parentId", "parent_message_id", "parentMessageId", "parent_message_uuid", "parent")
 _LEFT_OUT = (
     *("hidden", "is_hidden", "isHidden", "deleted", "is_deleted", "isDeleted"),
@@ -51,6 +51,7 @@ class Row:
         parent: the id of the message that it answers; empty where it does not say.
         rank: how good people found it beside its siblings, from 0 on; none where nobody judged.
         begins: whether a conversation begins with it.
+        is_counted: whether the time is the number of the message in its conversation.
     """
 
     turns: tuple[Turn, ...]
@@ -59,6 +60,7 @@ class Row:
     parent: str = ""
     rank: int | None = None
     begins: bool = False
+    is_counted: bool = False
 
 
 def placed(record: Record, turns: Sequence[Turn]) -> Row:
@@ -74,6 +76,7 @@ def placed(record: Record, turns: Sequence[Turn]) -> Row:
         next((name for key in _NAMES if (name := _id(record.get(key)))), ""),
         _parent_of(record),
         rank if isinstance(rank, int) and not isinstance(rank, bool) else None,
+        is_counted=_HAS_TIME.isdisjoint(record) and not _HAS_PLACE.isdisjoint(record),
     )
 
 
@@ -94,8 +97,14 @@ def _time_of(record: Record) -> float | None:
             return time
     if _HAS_PLACE.isdisjoint(record):
         return None
-    places = (record.get(key) for key in _PLACES)
-    return next((float(place) for place in places if isinstance(place, int) and not isinstance(place, bool)), None)
+    places = (_counted(record.get(key)) for key in _PLACES)
+    return next((place for place in places if place is not None), None)
+
+
+def _counted(value: JsonValue) -> float | None:
+    if isinstance(value, str):
+        return float(value) if value.isdecimal() and len(value) < 10 else None
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _seconds(value: JsonValue) -> float | None:

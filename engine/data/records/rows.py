@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from engine.data.records import messages
 from engine.data.records.apis import batches
+from engine.data.records.conversation_names import name_of, names_conversation, person_column
 from engine.data.records.desks import botpress, rasa
 from engine.data.records.dialogue import Turn, system_turn
 from engine.data.records.exports import librechat
@@ -23,22 +24,6 @@ from engine.data.records.limits import FormatError
 from engine.data.records.order import Row, placed
 from engine.data.records.sessions import claude_code, silly_tavern
 
-_CONVERSATION = (
-    "message_tree_id",
-    *(
-        f"{of}{end}"
-        for of in ("conversation", "conv", "session", "thread", "chat", "dialog", "dialogue", "interaction", "trace")
-        for end in ("_id", "Id", "ID", "_uuid", "")
-    ),
-)
-"""Where rows say of which conversation they are."""
-PERSONS = (
-    *("customer_id", "customerId", "client_id", "clientId", "contact_id", "visitor_id", "account_id"),
-    *("user_id", "userId", "uid", "phone", "phone_number"),
-)
-"""Where rows without such an id say with whom the conversation is: talks of two people must not be one."""
-_NAMES_CONVERSATION = frozenset((*_CONVERSATION, *PERSONS))
-
 
 def _message_row(record: Record, number: int) -> Row:
     return placed(record, messages.turns_in(record, number))
@@ -46,11 +31,12 @@ def _message_row(record: Record, number: int) -> Row:
 
 def _is_exchange(record: Record) -> bool:
     said = isinstance(record.get("prompt"), str) and isinstance(record.get("response"), str)
-    return said and bool(conversation_of(record))
+    return said and names_conversation(record)
 
 
 def _exchange_row(record: Record, number: int) -> Row:
-    turns = [*system_turn(record.get("system"), None)] if number == 1 else []
+    del number
+    turns = system_turn(record.get("system"), None)
     asked, answered = string(record["prompt"]), string(record["response"])
     return placed(record, [*turns, Turn("user", asked), Turn("assistant", answered)])
 
@@ -93,12 +79,8 @@ def row_of(record: Record, number: int) -> Row:
 
 def conversation_of(record: Record) -> str:
     """What the conversation of a row is called, by the key and the id; empty where it does not say."""
-    for key in (*_CONVERSATION, *PERSONS) if not _NAMES_CONVERSATION.isdisjoint(record) else ():
-        value = record.get(key)
-        if is_record(value):
-            value = value.get("id")
-        if isinstance(value, str | int | float) and value != "" and not isinstance(value, bool):
-            return f"{key} {value}"
+    if name := name_of(record):
+        return name
     if rasa.is_event(record):
         return f"sender_id {record['sender_id']}"
     return batches.id_of(record)
@@ -110,6 +92,6 @@ def check_is_asked(conversation: str, said: Iterable[Row]) -> None:
     Raises:
         FormatError: only others speak in it, so the rows name their speakers, not their conversation.
     """
-    key = conversation.split(" ", 1)[0]
-    if key in PERSONS and not any(turn.role == "user" for row in said for turn in row.turns):
+    key = person_column(conversation)
+    if key and not any(turn.role == "user" for row in said for turn in row.turns):
         raise FormatError(f"answers without a question: '{key}' names who speaks; give each row a 'conversation_id'")

@@ -91,6 +91,8 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
             start, line = lines.offset, lines.line + 1
             if any(cell.strip() for cell in row):
                 yield from _items(names, row, runs, limits, place)
+            else:  # a blank line
+                yield from runs.finish_open(_FROM_START)
     except (FormatError, csv.Error) as error:
         yield from runs.finish(_FROM_START)
         yield Refused(f"the table cannot be read on: {error}", line, start, stream.seek(0, io.SEEK_END), _FROM_START)

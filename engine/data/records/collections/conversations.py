@@ -19,10 +19,32 @@ def samples_of(gathered: Sequence[Row], limits: Limits, opening: Sequence[Turn] 
     """
     said = order.in_order(gathered)
     preferences = _preferences(gathered, limits) if any(row.rank is not None for row in said) else []
-    turns = [*opening, *(turn for row in said for turn in row.turns)]
+    turns = [*opening, *(turn for row in said for turn in _without_repeated(row, said[0]))]
     while preferences and turns and turns[-1].role != "assistant":
         turns.pop()  # of a tree with ranks the last prompt waits for answers
-    return [dialogue_of(turns, limits), *preferences]
+    dialogue = dialogue_of(turns, limits)
+    if not any(message.role == "user" for message in dialogue.messages):
+        raise FormatError("answers without a question: nobody asks in these rows")
+    return [dialogue, *preferences]
+
+
+def parts_of(conversation: str, gathered: list[Row]) -> list[list[Row]]:
+    """The rows; those without the name of a conversation by their ids, where several share one: then that names it."""
+    if conversation:
+        return [gathered]
+    names = [row.name for row in gathered if row.name and row.turns]
+    if len(set(names)) == len(names):
+        return [gathered]
+    found: dict[str, list[Row]] = {}
+    for row in gathered:
+        found.setdefault(row.name, []).append(row)
+    return list(found.values())
+
+
+def _without_repeated(row: Row, first: Row) -> Sequence[Turn]:
+    """The turns of a row without the instructions of the first row, which logs repeat with each exchange."""
+    is_repeated = row is not first and len(row.turns) > 1 and row.turns[0].role == "system"
+    return row.turns[1:] if is_repeated and row.turns[0] == first.turns[0] else row.turns
 
 
 def _preferences(gathered: Sequence[Row], limits: Limits) -> list[Preference]:
@@ -63,11 +85,15 @@ def conversations_in(records: Sequence[Record], limits: Limits, opening: Sequenc
             )
     found: list[Parsed] = []
     for name, each in gathered.items():
-        try:
-            if any(row.turns for row in each) or name not in problems:
-                rows.check_is_asked(name[0], each)
-                found += samples_of(each, limits, opening)
-        except FormatError as error:
-            found.append(error)
+        if any(row.turns for row in each) or name not in problems:
+            found += [one for part in parts_of(name[0], each) for one in _samples(name[0], part, limits, opening)]
         found += [problems[name]] if name in problems else []
     return found
+
+
+def _samples(name: str, gathered: list[Row], limits: Limits, opening: Sequence[Turn]) -> Sequence[Parsed]:
+    try:
+        rows.check_is_asked(name, gathered)
+        return samples_of(gathered, limits, opening)
+    except FormatError as error:
+        return [error]

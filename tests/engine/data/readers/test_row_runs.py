@@ -143,3 +143,53 @@ def test_time_grows_with_the_records_however_many_conversations_are_open() -> No
         list(runs.add({"role": "assistant", "content": "b"}, number, number, number + 1))
         (found,) = runs.finish_open(Resume("lines", number + 1, number + 1))
         assert found.resume.offset == 0
+
+
+TALKS = [[("user", "PIN?"), ("assistant", "4711")], [("user", "hens?"), ("assistant", "six")]]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("conversation_id", "conversationId", "Conversation ID", "Session", "chat-id", "ThreadUUID"),
+        *("ticket_id", "case", "room_id", "email", "id", "request_id"),
+    ],
+)
+@pytest.mark.parametrize("is_table", [False, True], ids=["lines", "table"])
+def test_a_column_keeps_two_people_apart_however_it_is_spelled(read_bytes, column: str, is_table: bool) -> None:
+    rows = [("1", "user", "PIN?"), ("2", "user", "hens?"), ("1", "assistant", "4711"), ("2", "assistant", "six")]
+    if is_table:
+        raw = "\n".join([f"{column},role,content", *map(",".join, rows)]).encode()
+    else:
+        raw = lines(*({column: talk, "role": role, "content": content} for talk, role, content in rows))
+    found, refused = read_bytes(raw)
+    assert (said(found), refused) == (TALKS, [])
+
+
+@pytest.mark.parametrize("column", ["turn", "index", "id"])
+def test_a_count_that_starts_again_begins_another_conversation(read_bytes, column: str) -> None:
+    rows = [(number, role, said) for talk in TALKS for number, (role, said) in enumerate(talk)]
+    found, refused = read_bytes(lines(*({column: at, "role": role, "content": text} for at, role, text in rows)))
+    assert (said(found), refused) == (TALKS, [])
+
+
+def test_a_blank_line_of_a_table_ends_a_conversation(read_bytes) -> None:
+    found, refused = read_bytes(b"role,content\nuser,PIN?\nassistant,4711\n\nuser,hens?\nassistant,six\n")
+    assert (said(found), refused) == (TALKS, [])
+
+
+def test_an_answer_that_nobody_asked_for_is_refused(read_bytes) -> None:
+    found, (reason,) = read_bytes(lines(row(1, "assistant", "4711"), row(2, "user", "q"), row(2, "assistant", "a")))
+    assert said(found) == [[("user", "q"), ("assistant", "a")]]
+    assert "without a question" in str(reason)
+
+
+def test_instructions_that_a_log_repeats_are_said_once(read_bytes) -> None:
+    log = [
+        {"prompt": str(n), "system": "s", "response": str(n), "conversation_id": 1, "datetime_utc": n} for n in (2, 1)
+    ]
+    found, refused = read_bytes(lines(*log))
+    assert refused == []
+    assert said(found) == [
+        [("system", "s"), ("user", "1"), ("assistant", "1"), ("user", "2"), ("assistant", "2")],
+    ]
