@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for name in LONGEST:
         assert (Path(__file__).parents[1] / name).exists(), f"{name} is not there any more: mend LONGEST"
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Have no collection of garbage look through all that was imported: with torch, each takes a tenth of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
