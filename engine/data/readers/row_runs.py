@@ -139,9 +139,9 @@ class RowRuns:
         said_until = run.bad_start if run.problem else run.end
         is_cut = bool(run.problem) and not any(turn.role == "user" for row in run.rows for turn in row.turns)
         if not is_cut and (any(row.turns for row in run.rows) or not run.problem):
-            for rows in parts_of(conversation, run.rows):
+            for name, rows in parts_of(conversation, run.rows):
                 try:
-                    check_is_asked(conversation, rows)
+                    check_is_asked(name, rows)
                     yield from items_of(samples_of(rows, self._limits), run.line, run.start, said_until, resume)
                 except FormatError as error:
                     yield Refused(str(error), run.line, run.start, said_until, resume)

@@ -13,6 +13,7 @@ from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record, is_record
 from engine.data.records.limits import Limits
 from engine.data.records.names import Field, Names, key
+from engine.data.records.spelling import is_capital, lower
 from engine.data.samples import Role
 
 _WHO = ("role", "from", "sender", "speaker", "author")
@@ -31,6 +32,8 @@ _NAME_OF: dict[Field, str] = {
 def as_known(value: JsonValue, limits: Limits) -> JsonValue:
     """A value with what the settings name under the names that thord knows; as it is, where they name nothing in it."""
     names = limits.names
+    if is_record(value) and is_capital(value) and not rows.is_row(value) and rows.is_row(lowered := lower(value)):
+        value = lowered
     if names.columns:
         value = [_mapped(each, names) for each in value] if isinstance(value, list) else _mapped(value, names)
     return _said_by(value, names.words, _DEEPEST) if names.words else value

@@ -60,7 +60,10 @@ _UNSEEN = frozenset(
 _TRUE, _FALSE = ("true", "True", "1", "1.0"), ("false", "False", "0", "0.0")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
-SYSTEM = ("system", "system_prompt", "system_message", "system_instruction", "instructions")
+SYSTEM = (
+    *("system", "system_prompt", "system_message", "system_instruction", "instructions"),
+    *("systemPrompt", "systemMessage", "systemInstruction", "preamble"),
+)
 """Keys of the instructions beside what was said."""
 
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
@@ -287,7 +290,8 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
     details = [each for key in _PARTLY_LEARNED for each in _array(message.get(key)) if isinstance(each, dict)]
     if any(each.get("train") is False for each in details):  # a turn is learned whole or not at all
         return 0
-    return 0 if verdict_in(message) is False else 1
+    is_failure = message.get("error") is True or message.get("is_error") is True
+    return 0 if is_failure or verdict_in(message) is False else 1
 
 
 def _word(value: JsonValue) -> str:

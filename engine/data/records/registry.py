@@ -28,6 +28,7 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.preferences import compared, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
 from engine.data.records.shape import Parsed, RecordShape
+from engine.data.records.spelling import lower
 from engine.data.records.written import written_out
 from engine.data.samples import Dialogue, Text
 
@@ -38,7 +39,7 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
     if None in record.values():  # a column that a table has and this row has not
         record = {key: value for key, value in record.items() if value is not None}
     shape = _shape_of(record)
-    if shape is None and (lowered := _lowered(record)) != record:
+    if shape is None and (lowered := lower(record)) != record:
         record, shape = lowered, _shape_of(lowered)
     if shape is None:
         seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
@@ -58,17 +59,6 @@ def _shape_of(record: dict[str, JsonValue]) -> RecordShape | None:
     """The first shape that fits, of those that have a key of the record or are asked always."""
     asked = sorted({number for key in record.keys() & _BY_KEY.keys() for number in _BY_KEY[key]}.union(_ASKED_ALWAYS))
     return next((SHAPES[number] for number in asked if SHAPES[number].fits(record)), None)
-
-
-def _lowered(record: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """The record with keys in lower case, also in the objects of its lists; as it is where two would become one."""
-    lowered: dict[str, JsonValue] = {
-        key.lower(): [_lowered(each) if isinstance(each, dict) else each for each in value]
-        if isinstance(value, list)
-        else value
-        for key, value in record.items()
-    }
-    return lowered if len(lowered) == len(record) else record
 
 
 def _with_demonstrations(parsed: Parsed) -> Sequence[Parsed]:

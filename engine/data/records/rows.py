@@ -9,7 +9,7 @@
 | a request or a result of a batch                | what was asked, or answered                     |
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from pydantic import JsonValue
 
@@ -86,12 +86,15 @@ def conversation_of(record: Record) -> str:
     return batches.id_of(record)
 
 
-def check_is_asked(conversation: str, said: Iterable[Row]) -> None:
-    """A conversation that is told by a person has a question of that person.
+def check_is_asked(conversation: str, said: Sequence[Row]) -> None:
+    """A conversation that rows name has a question.
 
     Raises:
-        FormatError: only others speak in it, so the rows name their speakers, not their conversation.
+        FormatError: nobody asks in it, so its question is missing, or the rows name their speakers.
     """
-    key = person_column(conversation)
-    if key and not any(turn.role == "user" for row in said for turn in row.turns):
+    if not conversation or any(turn.role == "user" for row in said for turn in row.turns):
+        return
+    if key := person_column(conversation):
         raise FormatError(f"answers without a question: '{key}' names who speaks; give each row a 'conversation_id'")
+    if any(row.turns for row in said):
+        raise FormatError(f"answers without a question: nobody asks in '{conversation[:80]}'")

@@ -25,6 +25,8 @@ LISTS = (
 )
 """Keys of arrays of conversations."""
 _SINGLES = ("chat", "conversation", "thread", "session", "ticket", "row", "record", "data", "result", "payload", "item")
+_NO_IDS = frozenset(("prompt", "completion", "response", "answer", "chosen", "rejected", "messages", "input", "output"))
+"""Keys of parts of one record."""
 Parse = Callable[[Record, Limits], Sequence[Parsed]]
 """What parses a record inside an envelope."""
 
@@ -73,7 +75,8 @@ def parse_messages(value: list[JsonValue], limits: Limits) -> Sequence[Parsed]:
 
 
 def _is_by_id(record: Record) -> bool:
-    return bool(record) and all(messages.is_message_list(value) for value in record.values())
+    is_of_lists = bool(record) and all(messages.is_message_list(value) for value in record.values())
+    return is_of_lists and _NO_IDS.isdisjoint(key.lower() for key in record)
 
 
 def _parse_by_id(record: Record, limits: Limits) -> Sequence[Parsed]:

@@ -22,23 +22,20 @@ def samples_of(gathered: Sequence[Row], limits: Limits, opening: Sequence[Turn] 
     turns = [*opening, *(turn for row in said for turn in _without_repeated(row, said[0]))]
     while preferences and turns and turns[-1].role != "assistant":
         turns.pop()  # of a tree with ranks the last prompt waits for answers
-    dialogue = dialogue_of(turns, limits)
-    if not any(message.role == "user" for message in dialogue.messages):
-        raise FormatError("answers without a question: nobody asks in these rows")
-    return [dialogue, *preferences]
+    return [dialogue_of(turns, limits), *preferences]
 
 
-def parts_of(conversation: str, gathered: list[Row]) -> list[list[Row]]:
-    """The rows; those without the name of a conversation by their ids, where several share one: then that names it."""
+def parts_of(conversation: str, gathered: list[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows with what names them: without a name, their ids where several share one."""
     if conversation:
-        return [gathered]
+        return [(conversation, gathered)]
     names = [row.name for row in gathered if row.name and row.turns]
     if len(set(names)) == len(names):
-        return [gathered]
+        return [("", gathered)]
     found: dict[str, list[Row]] = {}
     for row in gathered:
         found.setdefault(row.name, []).append(row)
-    return list(found.values())
+    return list(found.items())
 
 
 def _without_repeated(row: Row, first: Row) -> Sequence[Turn]:
@@ -86,7 +83,7 @@ def conversations_in(records: Sequence[Record], limits: Limits, opening: Sequenc
     found: list[Parsed] = []
     for name, each in gathered.items():
         if any(row.turns for row in each) or name not in problems:
-            found += [one for part in parts_of(name[0], each) for one in _samples(name[0], part, limits, opening)]
+            found += [one for part in parts_of(name[0], each) for one in _samples(*part, limits, opening)]
         found += [problems[name]] if name in problems else []
     return found
 

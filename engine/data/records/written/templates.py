@@ -51,7 +51,10 @@ _TEMPLATES = (
         re.compile(r"<\|(system|user|assistant|model|bot|human|prompter|observation)\|>", re.IGNORECASE),
         re.compile(r"</s>|<\|end\|>|<\|endoftext\|>"),
     ),
-    _Template(re.compile(r"(?:^|(?<=\s)|(?<=[.?!…]))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"), re.compile(r"(?!)")),
+    _Template(
+        re.compile(r"(?:^|(?<=\s)|(?<=[.?!…])|(?=### ?(?:Human|Assistant):))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"),
+        re.compile(r"(?!)"),
+    ),
 )
 _ANOTHER = re.compile(r"<\|(?:endoftext|begin_of_text)\|>|<bos>")
 _PREFACED = re.compile(r"(?=Below is an instruction that describes)")
