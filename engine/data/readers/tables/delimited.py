@@ -89,6 +89,8 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
         for row in reader:
             place = (line, start, lines.offset)
             start, line = lines.offset, lines.line + 1
+            if _names(row) == names:  # of another table, put behind the first
+                continue
             if any(cell.strip() for cell in row):
                 yield from _items(names, row, runs, limits, place)
             else:  # a blank line

@@ -28,22 +28,29 @@ _PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<body\b|<meta\b", re.IGNOREC
 _BLOCK = re.compile(r"<(?:div|p|h\d|table|ul|ol|span|article|section|a|br)\b", re.IGNORECASE)
 _XML = re.compile(r"<\?xml\b|<([A-Za-z][\w:-]*)(?:\s[^<>]*)?>.*</?[A-Za-z]", re.DOTALL)
 _CUE = re.compile(r"\d+:?\d\d:\d\d[.,]\d{3} --> \d+:?\d\d:\d\d[.,]\d{3}", re.MULTILINE)
+_OTHER_CUES = re.compile(r"\d:\d\d:\d\d\.\d{3},\d:\d\d:\d\d|\[Script Info\]|\[\d\d:\d\d\.\d\d\]")
+_HTTP = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ HTTP/|HTTP/\d|\$? ?curl (?:-|https?:)")
+_LATEX = re.compile(r"\s*\\(?:part|chapter|section|begin|usepackage|title)\*?\{")
+_RULE_OF_MAKE = re.compile(r"[\w.-]+:[^\n]*\n\t\S")
 _LOG = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\s"
     r"|\d+\.\d+\.\d+\.\d+ - |\[?(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|TRACE)\b)"
 )
 _PYTHON_LITERAL = re.compile(r"[\[(]?\s*\{\s*(?:'[^'\n]*'|u'[^'\n]*')\s*:|\[\s*\(?\s*'[^'\n]*'\s*,")
 _JSON5 = re.compile(
-    r"(?:\s*(?://[^\n]*|/\*.*?\*/))*\s*\[?\s*\{\s*(?:[A-Za-z_$][\w$]{0,40}|'[^'\n]{0,40}')\s*:\s*[\[{'\"\w]", re.DOTALL
+    r"(?:\s*(?://[^\n]*|/\*.*?\*/))*\s*\[?\s*\{\s*(?:(?:[A-Za-z_$][\w$]{0,40}|'[^'\n]{0,40}')\s*:\s*[\[{'\"\w]"
+    r"|\u201c|&quot;|\\\")",
+    re.DOTALL,
 )
 _TRAINING_TEXT = re.compile(
-    r"__label__\S|#(?:separator|html|notetype|deck):|1 (?:your|partner's) persona:|text:.*\t(?:labels|episode_done):"
+    r"(?i:@relation\s)|# (?:text|sent_id|newdoc) = |[+-]?\d+(?: \d+:[\d.e+-]+)+\n"
+    r"|__label__\S|#(?:separator|html|notetype|deck):|1 (?:your|partner's) persona:|text:.*\t(?:labels|episode_done):"
 )
 _YAML_LINE = re.compile(r"\s*(?:- )?[\w.\"'-]+:(?:\s*[|>][+-]?)?(?: .*|\s*)$|\s*- \S")
 _YAML_ITEM = re.compile(r"\s*- [\w.-]+:(?: .*)?\n\s+[\w.-]+:(?:\s|$)")
 _YAML_NESTED = re.compile(r"(?m)^[\w.-]+:[^\S\n]*+(?:\s*+[|>][+-]?[^\S\n]*+)?\n\s*+(?:- |(?<= )[\w.-]+:)")
-_SETTING = re.compile(r"[\w.-]+\s*=\s*\S")
-_SECTION = re.compile(r"\[[\w.\" -]+\]\s*$")
+_SETTING = re.compile(r"(?:export )?[\w.-]+\s*=\s*\S")
+_SECTION = re.compile(r"\[{1,2}[\w.\" -]+\]{1,2}\s*$")
 _PAIR = re.compile(r"[\w][\w .()/-]{0,30}[:=]\s*\S")
 _SHORT_PAIR = re.compile(r"\w{2,20}(?: \d{1,3})?(?: ?\([^()\n]{1,30}\))? ?[:=]\s*\S")
 _ASSIGNED = re.compile(
@@ -150,7 +157,13 @@ def _is_yaml(head: Head) -> bool:
     lines = [line for line in _lines(head) if not line.startswith("#")]
     starts = head.text.startswith("---\n") or head.text.startswith("%YAML")
     nested = _YAML_NESTED.search(head.text[:4096]) is not None or _YAML_ITEM.match(head.text[:4096]) is not None
-    return nested and _share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.7
+    of_keys = starts and bool(lines) and _YAML_LINE.match(lines[-1]) is not None  # else prose behind a front matter
+    return (nested or of_keys) and _share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.7
+
+
+def _is_latex(head: Head) -> bool:
+    is_document = "\\documentclass" in head.text[:2048] or "\\begin{document}" in head.text[:8192]
+    return is_document or _LATEX.match(head.text[:4096]) is not None
 
 
 def _is_settings(head: Head) -> bool:
@@ -167,7 +180,7 @@ def _is_pairs(head: Head) -> bool:
 
 def _is_code(head: Head) -> bool:
     lines = _lines(head)
-    if lines and (lines[0].startswith("#!") or _ASSIGNED.match(lines[0])):
+    if lines and (lines[0].startswith("#!") or _ASSIGNED.match(lines[0]) or _RULE_OF_MAKE.match(head.text)):
         return True
     return len(lines) >= 3 and _share(lines, _CODE.match) >= 0.4
 
@@ -232,7 +245,9 @@ def _columns(head: Head) -> list[str]:
 _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     (
         "subtitles (WebVTT or SubRip)",
-        lambda head: head.text.startswith("WEBVTT") or bool(_CUE.search(head.text[:2048])),
+        lambda head: (
+            head.text.startswith("WEBVTT") or bool(_CUE.search(head.text[:2048])) or bool(_OTHER_CUES.match(head.text))
+        ),
     ),
     ("RTF: save it as plain text", lambda head: head.visible.startswith(b"{\\rtf")),
     (
@@ -261,13 +276,24 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
         lambda head: bool(_PYTHON_LITERAL.match(head.text)),
     ),
     (
-        "JSON5 or JavaScript: write JSON, with every key in double quotes and no comments",
+        "JSON5, JavaScript or JSON in other quotes: write JSON, with every key in double quotes and no comments",
         lambda head: bool(_JSON5.match(head.text[:8192])),
     ),
-    ("data of fastText, ParlAI or Anki", lambda head: bool(_TRAINING_TEXT.match(head.text[:8192]))),
+    (
+        "data of fastText, ParlAI, Anki, Weka, LIBSVM or CoNLL-U",
+        lambda head: bool(_TRAINING_TEXT.match(head.text[:8192])),
+    ),
     ("a diff", lambda head: head.text.startswith(("diff --git ", "--- a/")) or "\n@@ -" in head.text[:4096]),
     ("an SQL dump", lambda head: _SQL.match(head.text) is not None),
-    ("LaTeX source", lambda head: "\\documentclass" in head.text[:2048] or "\\begin{document}" in head.text[:8192]),
+    ("an HTTP request or answer", lambda head: _HTTP.match(head.text) is not None),
+    (
+        "LaTeX source",
+        lambda head: (
+            _LATEX.match(head.text[:4096]) is not None
+            or "\\documentclass" in head.text[:2048]
+            or "\\begin{document}" in head.text[:8192]
+        ),
+    ),
     ("YAML", _is_yaml),
     (_TABLE, _is_table),
     ("a table (CSV or TSV) without a header: name the columns in a first line", _is_headless_table),

@@ -23,7 +23,7 @@ _ENDS = r"(?:\*\*|__|\*|_|</b>)?"
 _COLON = r"(?::(?=[ \t]|$|\*\*|__|\*|_|</b>)|[\uff1a]|(?:(?<=[QA])|(?<=[QA]\d)|(?<=[QA]\d\d))[.)](?=[ \t]))"
 
 _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("heading", re.compile(rf"(#{{1,6}})[ \t]+{_ENDS}{_SYMBOL}{_NAME}{_AFTER}{_ENDS}[ \t]*:?{_ENDS}[ \t]*$")),
+    ("heading", re.compile(rf"(#{{1,6}}|\*{{1,3}})[ \t]+{_ENDS}{_SYMBOL}{_NAME}{_AFTER}{_ENDS}[ \t]*:?{_ENDS}[ \t]*$")),
     (
         "colon",
         re.compile(rf"{_BEFORE}(?:#{{1,6}}[ \t]*)?{_MARK}{_SYMBOL}{_NAME}{_AFTER}{_ENDS}[ \t]?{_COLON}{_ENDS}[ \t]*"),

@@ -29,7 +29,9 @@ _PREFACE = re.compile(
     r"\s*$|#{1,6} |(?:[-*] )?[*_ ]{0,4}[A-Za-z][\w .()-]{0,30}[*_ ]{0,4}:[*_ ]{0,4}\S.{0,200}$|[^.!?;,]{1,60}$"
 )
 _COUNT = re.compile(r"[ \t#*=-]*(?i:turn|round|exchange)[ \t]*#?\d{1,6}[.:]?[ \t#*=-]*$")
-_TIME = re.compile(r"[ \t]*\(?(?:[\d./-]{6,10},?[ T]+)?\d{1,2}:\d\d(?::\d\d)?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\)?[ \t]*$")
+_TIME = re.compile(
+    r"[ \t]*\(?(?:[\d./-]{6,10},?[ T]+)?\d{1,2}:\d\d(?::\d\d)?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\)?[ \t]*$|[-=~^]{3,}\s*$"
+)
 _PREFACE_LINES = 20
 _NO_WORDS: Mapping[str, Role] = MappingProxyType({})
 _FENCE = re.compile(r"\s*(?:```|~~~)")

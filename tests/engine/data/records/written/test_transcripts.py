@@ -32,6 +32,8 @@ WAYS = [
     ("Me: ", "Claude: "),
     ("You\n", "ChatGPT\n"),
     ("USER\n", "ASSISTANT\n"),
+    ("* User\n", "* Assistant\n"),
+    ("User\n----\n\n", "Assistant\n---------\n\n"),
     ("Q1. ", "A1. "),
     ("Frage: ", "Antwort: "),
     ("Instruction: ", "Response: "),
