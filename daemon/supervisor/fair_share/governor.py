@@ -27,6 +27,8 @@ class _Run:
     looked_at: float
     used: Mapping[int, Usage]
     share: float = 0.0
+    is_slowed: bool = False
+    """Other programs had what it waited for, at the last look."""
     weighs: bool = False
     """The kernel was told its weight."""
 
@@ -86,7 +88,7 @@ class Governor:
     def slowed_to(self, name: WorkerName) -> float | None:
         """The share of a processor that a run has, where other programs slow it down."""
         run = self._runs.get(self._find_runs().get(name, 0))
-        return run.share if run and run.standing.is_slowed else None
+        return run.share if run and run.is_slowed else None
 
     def _wait(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._pause_seconds, self._look)
@@ -125,6 +127,7 @@ class Governor:
         look = Look(seconds, run.share, waited, others, rest=max(0.0, own - run.share))
         run.standing = self._last = ladder.after(look, before, self._minimum())
         self._last_at = now
+        run.is_slowed = run.standing.is_slowed and ladder.is_held_up(look, self._minimum())
         if can_be_raised() and (run.standing.level != before.level or not run.weighs):
             run.weighs = weights.apply(run.standing.weight, pid)
         if (run.standing.level, run.standing.is_slowed) != (before.level, before.is_slowed):

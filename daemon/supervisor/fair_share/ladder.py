@@ -32,6 +32,8 @@ LADDER = (Weight(19, 10), Weight(14, 7), Weight(9, 4), Weight(4, 2), Weight(0, 0
 _FIRST_STEP, _NEXT_STEP, _ALONE, _PLENTY = 10.0, 5.0, 20.0, 30.0
 _BUSY_LOAD, _BUSY_LEVEL = 2.5, 3
 """A run and a server have two threads a processor at most: what is beyond that is others', for whom no run waits."""
+_NOTICED = 0.1
+"""A share that a run waits for and that slows it noticeably: even alone, threads wait for a moment now and then."""
 _MUCH = 3.0
 """Times the minimum share: a level down costs as much, and leaves enough."""
 
@@ -95,6 +97,11 @@ def is_starved(look: Look, minimum: float) -> bool:
     """Whether others have what the run lacks, and not the server, or the clients that it answers on this machine."""
     lacks = minimum - look.computed
     return lacks > 0 and look.waited >= lacks / 2 and look.others >= max(minimum, look.rest)
+
+
+def is_held_up(look: Look, minimum: float) -> bool:
+    """Whether a run had to wait while others computed. One at rest, or alone, does not: nobody slows it then."""
+    return look.waited >= _NOTICED and look.others >= minimum
 
 
 def after(look: Look, standing: Standing, minimum: float) -> Standing:

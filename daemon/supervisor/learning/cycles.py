@@ -57,7 +57,7 @@ class Cycles:
         self._on_end: list[Callable[[Cycle], None]] = []
         self._store = store
         self._recovered = False
-        self._watch = CycleWatch(lambda: workers.slowed_to("trainer") or workers.slowed_to("evaluator"))
+        self._watch = CycleWatch(lambda: _slowed_to(workers))
         workers.subscribe(lambda _, message: self._watch.beaten() if isinstance(message, Beat) else None)
         intake = IntakeRequests(workers, intake_pause)
         self._settling = Settling(store, intake, degradations)
@@ -175,3 +175,9 @@ class Cycles:
         self._watch.end(cycle)
         for call in self._on_end:
             call(cycle)
+
+
+def _slowed_to(workers: Workers) -> float | None:
+    """The share of a processor that the run of the moment has, where other programs slow it down."""
+    training = workers.slowed_to("trainer")
+    return workers.slowed_to("evaluator") if training is None else training

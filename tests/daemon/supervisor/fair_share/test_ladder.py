@@ -109,3 +109,18 @@ def test_being_raised_counts_as_slowed() -> None:
     assert Standing(level=1).is_slowed
     assert climb(Standing(), 20.0, sessions=1).is_slowed
     assert not Standing().is_slowed
+
+
+@pytest.mark.parametrize(
+    ("computed", "waited", "others", "held_up"),
+    [
+        (0.3, 0.5, 1.5, True),
+        (0.6, 0.4, 1.0, True),  # it weighs more by now, and still shares
+        (0.0, 0.0, 1.8, False),  # at rest
+        (0.9, 0.3, 0.1, False),  # its own threads wait for one another
+    ],
+)
+def test_it_is_held_up_only_while_it_waits_for_others(
+    computed: float, waited: float, others: float, held_up: bool
+) -> None:
+    assert ladder.is_held_up(Look(5.0, computed, waited, others), 0.5) == held_up
