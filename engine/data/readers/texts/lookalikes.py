@@ -286,14 +286,7 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("a diff", lambda head: head.text.startswith(("diff --git ", "--- a/")) or "\n@@ -" in head.text[:4096]),
     ("an SQL dump", lambda head: _SQL.match(head.text) is not None),
     ("an HTTP request or answer", lambda head: _HTTP.match(head.text) is not None),
-    (
-        "LaTeX source",
-        lambda head: (
-            _LATEX.match(head.text[:4096]) is not None
-            or "\\documentclass" in head.text[:2048]
-            or "\\begin{document}" in head.text[:8192]
-        ),
-    ),
+    ("LaTeX source", _is_latex),
     ("YAML", _is_yaml),
     (_TABLE, _is_table),
     ("a table (CSV or TSV) without a header: name the columns in a first line", _is_headless_table),
