@@ -64,12 +64,13 @@ SEVERAL = RecordShape("{messages} of several conversations", _is_several, _parse
 
 
 def parse_messages(value: list[JsonValue], limits: Limits) -> Sequence[Parsed]:
-    """An array of messages: of one conversation, or of several where they name them.
+    """An array of messages: of one conversation, or of several where they name them, with answers that people ranked.
 
     Raises:
         FormatError: it is one conversation, and cannot be learned.
     """
-    if len(_names(value)) > 1 and holds_rows(value):
+    is_ranked = any(is_record(each) and each.get("rank") is not None for each in value)
+    if (is_ranked or len(_names(value)) > 1) and holds_rows(value):
         return conversations_in(records(value), limits)
     return [messages.parse(value, limits)]
 

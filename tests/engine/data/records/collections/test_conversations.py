@@ -2,6 +2,7 @@
 
 from engine.data.records.collections.conversations import conversations_in, samples_of
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.registry import parse
 from engine.data.records.rows import row_of
 from engine.data.samples import Preference
 
@@ -46,3 +47,14 @@ def test_customers_are_not_mixed_and_authors_are_no_conversations(learn_rows) ->
     assert learn_rows(talks) == [[("user", "1"), ("assistant", "one")], [("user", "2"), ("assistant", "two")]]
     said = [{"user_id": role, "role": role, "content": text} for _, role, text in rows]
     assert learn_rows(said) == []
+
+
+def test_ranked_answers_inside_an_envelope_are_a_preference() -> None:
+    tree = {"message_tree_id": "t", "lang": "en"}
+    asked = {**tree, "message_id": "q", "parent_id": None, "role": "prompter", "text": "q", "rank": None}
+    answers = [
+        {**tree, "message_id": said, "parent_id": "q", "role": "assistant", "text": said, "rank": rank}
+        for rank, said in enumerate(("best", "worse"))
+    ]
+    kinds = [each.kind for each in parse({"data": [asked, *answers]}, Limits()) if not isinstance(each, FormatError)]
+    assert kinds == ["dialogue", "preference"]
