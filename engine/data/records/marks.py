@@ -1,5 +1,7 @@
 """What a person thought of an answer: labels, thumbs, ratings and feedback, however they are written."""
 
+import re
+
 from pydantic import JsonValue
 
 _NAMES = (
@@ -23,6 +25,8 @@ _WORDS = {
     **dict.fromkeys(("false", "bad", "down", "thumbsdown", "thumbdown", "negative", "dislike", "disliked"), False),
     **dict.fromkeys(("downvote", "0", "-1", "👎"), False),
 }
+_OF_A_SCALE = re.compile(r"\s*(\d{1,3}(?:\.\d{1,2})?)\s*/\s*(\d{1,3})\s*")
+"""As people write ``2/5``."""
 
 
 def verdict_of(value: JsonValue) -> bool | None:
@@ -30,6 +34,8 @@ def verdict_of(value: JsonValue) -> bool | None:
     if isinstance(value, dict):
         return verdict_in(value) if "rating" in value else verdict_of(value.get("value", value.get("type")))
     if isinstance(value, str):
+        if (scale := _OF_A_SCALE.fullmatch(value)) and (most := int(scale[2])):
+            return float(scale[1]) >= most / 2
         bare = "".join(filter(lambda character: character.isalnum() or character in "👍👎", value)).lower()
         return _WORDS.get(f"-{bare}" if value.lstrip().startswith("-") else bare)
     if isinstance(value, bool | int | float) and value in (-1, 0, 1):
@@ -44,6 +50,8 @@ def verdict_in(record: dict[str, JsonValue]) -> bool | None:
     named = (verdict_of(record[name]) for name in _NAMES if record.get(name) is not None)
     marked = (*(_said(record[name]) for name in _GOOD if name in record), *_against(record))
     found = next((verdict for verdict in (*named, *marked) if verdict is not None), None)
+    if found is None and record.get("rating") in (2, "2"):
+        return False  # low on every scale that has it
     if found is None and isinstance(metadata := record.get("metadata"), dict):
         found = verdict_in({name: value for name, value in metadata.items() if name != "metadata"})
     return False if found is None and (record.get("score") == -1 or _has_thumb_down(record)) else found

@@ -117,6 +117,8 @@ def test_regenerated_answers_are_left_where_the_branch_says_so() -> None:
         {"feedback": {"rating": "thumbsDown"}},
         {"metadata": {"feedback": "thumbs_down"}},
         {"rating": -1},
+        {"rating": 2},
+        {"feedback": {"rating": "1/5"}},
     ],
     ids=str,
 )
