@@ -94,9 +94,10 @@ class Service:
         return dict(Thord(self.home).status())
 
     def data(self) -> dict[str, int]:
+        """What ``thorctl data`` counts, without the files, whose paths are another home's elsewhere."""
         found = self.json("data")
         assert isinstance(found, dict)
-        return found
+        return {name: count for name, count in found.items() if name != "by_source"}
 
     def url(self) -> str:
         api = self.status()["api"]

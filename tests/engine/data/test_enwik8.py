@@ -141,7 +141,7 @@ def test_a_full_disk_is_said_and_left_as_it_was(server, tmp_path, monkeypatch):
     ("address", "message"),
     [
         ("", "set data.enwik8_address"),
-        ("file:///etc/passwd", "by http or https"),
+        ("file:///etc/passwd", "its http or https URL"),
         ("http://127.0.0.1:1/enwik8", "enwik8 from http://127.0.0.1:1/enwik8: .*refused"),
         ("{server}/nothing", "404"),
     ],

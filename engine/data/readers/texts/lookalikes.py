@@ -234,12 +234,20 @@ def _is_table(head: Head) -> bool:
 
 def _is_known_header(lines: Sequence[str], delimiter: str) -> bool:
     """Whether columns of records stand there, of which the rows were cut off."""
-    names = [name.strip().lower() for name in next(csv.reader(lines, delimiter=delimiter), [])]
+    names = [name.strip().lower() for name in _first_row(lines, delimiter)]
     return len(names) > 1 and all(name.isidentifier() for name in names) and is_known({**dict.fromkeys(names, "x")})
 
 
 def _columns(head: Head) -> list[str]:
-    return next(csv.reader(head.text.split("\n", 1)[:1], delimiter=delimiter_of(head) or ","), [])
+    return _first_row(head.text.split("\n", 1)[:1], delimiter_of(head) or ",")
+
+
+def _first_row(lines: Sequence[str], delimiter: str) -> list[str]:
+    """The cells of the first row; none where they break the rules of CSV, or one is as large as no name of a column."""
+    try:
+        return next(csv.reader(lines, delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (

@@ -16,7 +16,7 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.daemon.workers.server.harness import SMALL, Server, StartServer, server_settings
+from tests.daemon.workers.server.harness import SLOW, SMALL, Server, StartServer, server_settings
 
 LONG = {"prompt": "a", "max_tokens": 185, "temperature": 0, "ignore_eos": True, "stream": True}
 
@@ -145,9 +145,12 @@ def test_a_client_that_goes_away_frees_its_row(steady: Server) -> None:
         assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
 
 
-def test_a_request_with_another_behind_it_ends_with_its_client_too(server: Server) -> None:
-    """Sent ahead on one connection, the second waits for the first."""
-    body = json.dumps(LONG | {"stream": True}).encode()
+def test_a_request_with_another_behind_it_ends_with_its_client_too(start_server: StartServer) -> None:
+    """Sent ahead on one connection, the second waits for the first, which takes longer than this test."""
+    server = start_server(versions=0)
+    server.publish(1, SLOW)
+    server.promote(1)
+    body = json.dumps(LONG | {"max_tokens": SLOW.shape.context - 100}).encode()
     request = POST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
         client.sendall(request * 2)
