@@ -40,7 +40,7 @@ def test_a_trainer_killed_again_and_again_ends_with_the_same_weights(
         kills: list[int] = []
 
         def kill_now_and_then() -> None:
-            while len(kills) < 4 and not over.wait(moments.uniform(2.0, 5.0)):
+            while len(kills) < 3 and not over.wait(moments.uniform(2.0, 5.0)):
                 with contextlib.suppress(ProcessLookupError):
                     if pid := service.worker_pid("trainer"):
                         os.kill(pid, signal.SIGKILL)
@@ -66,7 +66,7 @@ def test_a_supervisor_killed_at_random_moments_goes_on_by_itself(
     with running(tmp_path / "home", "training.checkpoint_every=3") as service:
         service.ingest("library", library)
         service.ctl("train")
-        for _ in range(4):
+        for _ in range(2):
             threading.Event().wait(moments.uniform(0.3, 4.0))  # the moment is the point: anywhere in the cycle
             service.kill()  # asserts that no worker is alive after one second
             service.start("training.checkpoint_every=3")
