@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.bench
 
 
 def test_ours_and_the_peer_read_every_record() -> None:

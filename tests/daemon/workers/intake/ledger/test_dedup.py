@@ -56,7 +56,7 @@ def test_every_answer_is_learned_once_and_never_both_trained_on_and_held_out(new
     shelf.ledger.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(WORDS, max_size=30), st.sets(WORDS.map(tuple), max_size=3))
 def test_many_at_once_are_recorded_as_one_by_one(new_shelf, dialogue, read, learned):
     """Beginnings, copies and longer forms among them, and of what is in a cycle already."""
