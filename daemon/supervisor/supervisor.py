@@ -361,7 +361,7 @@ class Supervisor:
 
 async def _recover(learning: Learning, forgetter: Forgetter) -> None:
     await learning.recover()
-    await forgetter.recover()
+    forgetter.recover()
 
 
 async def note_death(change: Change, store: Store) -> None:

@@ -60,7 +60,7 @@ class Forgetter:
         self._restart_server = restart_server
         self._patience = patience
         self._one_at_a_time = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Forgetting]] = set()
+        self._tasks: set[asyncio.Task[Forgetting] | asyncio.Task[None]] = set()
         self._steps: dict[Step, Callable[[Forgetting], Awaitable[Forgetting]]] = {
             Step.TAKE_OUT: self._take_out,
             Step.END_CYCLE: self._end_cycle,
@@ -86,11 +86,9 @@ class Forgetter:
         self._keep(task)
         return await asyncio.shield(task)
 
-    async def recover(self) -> None:
+    def recover(self) -> None:
         """Go on in the background with what a crash or a stop cut short. Call once at start."""
-        written = await retry_until_stored(lambda: self._learning.store.meta(UNDER_WAY), self._learning.degradations)
-        if written:
-            self._keep(background.begin(self._go_on(Forgetting.model_validate_json(written)), "forgetting"))
+        self._keep(background.begin(self._go_on(), "forgetting"))
 
     async def close(self) -> None:
         """Stop; what is not done goes on at the next start."""
@@ -98,19 +96,31 @@ class Forgetter:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _keep(self, task: asyncio.Task[Forgetting]) -> None:
+    def _keep(self, task: asyncio.Task[Forgetting] | asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _begin(self, wanted: Forgetting) -> Forgetting:
         async with self._one_at_a_time:
+            await self._finish_earlier()
             await self._learning.store.set_meta(UNDER_WAY, wanted.model_dump_json())
             return await self._carry_out(wanted)
 
-    async def _go_on(self, found: Forgetting) -> Forgetting:
+    async def _go_on(self) -> None:
         async with self._one_at_a_time:
-            _logger.info("a forgetting goes on", step=found.step, asked_by=found.by)
-            return await self._carry_out(found)
+            await self._finish_earlier()
+
+    async def _finish_earlier(self) -> None:
+        """Carry out what the store says is under way: only one fits there, and the next takes its place."""
+        written = await retry_until_stored(lambda: self._learning.store.meta(UNDER_WAY), self._learning.degradations)
+        if not written:
+            return
+        found = Forgetting.model_validate_json(written)
+        _logger.info("a forgetting goes on", step=found.step, asked_by=found.by)
+        try:
+            await self._carry_out(found)
+        except ForgetRefusedError as error:  # nobody waits for it any more
+            _logger.warning("a forgetting was refused", reason=str(error), asked_by=found.by)
 
     async def _carry_out(self, at: Forgetting) -> Forgetting:
         store, degradations = self._learning.store, self._learning.degradations

@@ -22,7 +22,7 @@ from daemon.messages import (
     Unlearned,
 )
 from daemon.supervisor.forgetting.forgetter import UNDER_WAY, ForgetRefusedError, Forgetter, summary
-from daemon.supervisor.forgetting.steps import Step
+from daemon.supervisor.forgetting.steps import Forgetting, Step
 from engine import artifacts
 from engine.data import shard
 from engine.data.encoded import Encoded
@@ -182,13 +182,22 @@ async def test_cut_short_at_any_step_it_goes_on_after_the_next_start(workers: Fo
         await asyncio.gather(asking, return_exceptions=True)
         workers.log.clear()
         second = forgetter(it, workers)
-        await second.recover()
+        second.recover()
         while await it.store.meta(UNDER_WAY):
             await asyncio.sleep(0.002)
         assert secrets(workers.paths) == []
-        assert (await it.store.newest_events(9))[0].type is not None
         assert "data.forgotten" in [event.type for event in await it.store.newest_events(20)]
         await second.close()
+
+
+async def test_one_that_was_cut_short_is_carried_out_before_the_next_that_is_asked_for(workers: Forgetful) -> None:
+    async with learning(workers) as it:
+        earlier = Forgetting(number=7, ids=("abcdef",), by="uid 0", step=Step.ERASE, source="talk.jsonl")
+        await it.store.set_meta(UNDER_WAY, earlier.model_dump_json())
+        await forgetter(it, workers).forget(("fedcba",), None, None, retrain=False, by="uid 0")
+        assert workers.steps() == [Erase, ForgetChats, Forget, Erase, ForgetChats]
+        assert [message.source for message in workers.log if isinstance(message, Erase)] == ["talk.jsonl", None]
+        assert await it.store.meta(UNDER_WAY) == ""
 
 
 async def test_a_server_that_is_down_is_waited_for(workers: Forgetful) -> None:
