@@ -57,6 +57,8 @@ _UNSEEN = frozenset(
     for before in ("", "is_", "is")
 ) | {"deleted_at", "deletedAt"}
 """Marks of what nobody is to see; one that is not set marks nothing."""
+_NOT_SET = ("", "false", "f", "0", "0.0", "no", "n", "none", "null")
+"""How tables write a mark that is not set, whatever its case."""
 _TRUE, _FALSE = ("true", "True", "1", "1.0"), ("false", "False", "0", "0.0")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
@@ -224,7 +226,7 @@ def turns_in(message: JsonValue, number: int) -> list[Turn]:
     Raises:
         FormatError: as `turn_of`.
     """
-    if isinstance(message, dict) and not _UNSEEN.isdisjoint(message) and any(map(message.get, _UNSEEN)):
+    if isinstance(message, dict) and not _UNSEEN.isdisjoint(message) and _is_unseen(message):
         return []
     fields = _fields(message) if isinstance(message, dict) else None
     parts = message[fields[1]] if isinstance(message, dict) and fields else None
@@ -236,6 +238,11 @@ def turns_in(message: JsonValue, number: int) -> list[Turn]:
         said = turn_of({**message, fields[1]: rest}, number)
         turns.append(said._replace(tool_calls=said.tool_calls + calls))
     return turns
+
+
+def _is_unseen(message: dict[str, JsonValue]) -> bool:
+    values = (message[mark] for mark in _UNSEEN if mark in message)
+    return any(value.strip().lower() not in _NOT_SET if isinstance(value, str) else bool(value) for value in values)
 
 
 def _exchange_keys(message: dict[str, JsonValue]) -> tuple[str, str] | None:
