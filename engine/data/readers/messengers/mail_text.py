@@ -1,6 +1,7 @@
 """What the writer of a mail says in it: the text without what is quoted, forwarded, signed or attached."""
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,7 @@ def _own(text: str) -> str:
     """The lines that the writer of a mail wrote."""
     lines = text.replace("\r\n", "\n").split("\n")
     own: list[str] = []
-    for number, line in enumerate(lines):
-        following = next((each for each in lines[number + 1 :] if each.strip()), "")
+    for line, following in zip(lines, _next_words(lines), strict=True):
         if _SIGNATURE.match(line) or _CUT.match(line.strip()):
             break
         if _OUTLOOK.match(line) and _OUTLOOK_NEXT.match(following):
@@ -67,6 +67,17 @@ def _own(text: str) -> str:
     while own and (not own[-1].strip() or re.fullmatch(r"_{5,}\s*", own[-1])):
         own.pop()
     return re.sub(r"\n{3,}", "\n\n", "\n".join(own)).strip()
+
+
+def _next_words(lines: Sequence[str]) -> list[str]:
+    """For each line, the next one that is not blank; empty where none follows."""
+    found: list[str] = []
+    following = ""
+    for line in reversed(lines):
+        found.append(following)
+        if line.strip():
+            following = line
+    return found[::-1]
 
 
 def _drop_attribution(lines: list[str]) -> None:

@@ -55,6 +55,15 @@ def test_a_page_is_read_without_its_tags_and_its_quotes(read: Read) -> None:
     assert read(thread, assistant=("Help",))[0] == [[("user", ASKED), ("assistant", "Öl it.")]]
 
 
+@pytest.mark.parametrize("between", ["x\n" * 100_000, "\n" * 100_000], ids=["lines", "blank lines"])
+@pytest.mark.timeout(60)
+def test_a_long_mail_takes_time_that_grows_with_its_length(read: Read, between: str) -> None:
+    answer = mail("Help <h@x.org>", 2, f"first\n{between}last\n", answers=1)
+    ((asked, (_, said)),) = read(mbox(mail("Ada <a@x.org>", 1, ASKED), answer), assistant=("Help",))[0]
+    assert asked == ("user", ASKED)
+    assert said.split() == ["first", *between.split(), "last"]
+
+
 def test_what_a_machine_answers_is_said_by_nobody(read: Read) -> None:
     thread = (
         mail("Ada <a@x.org>", 1, ASKED),
