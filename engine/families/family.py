@@ -3,8 +3,11 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from engine.section import Depth, Length, Section, Width
+
+K = TypeVar("K")
 
 
 class ModelShape(Section):
@@ -59,10 +62,18 @@ class Family:
     has_lstm: bool = False
 
 
-def named(place: str) -> object:
-    """What a record names as ``module:name``; None where the module has no such name."""
+def named(place: str | None, kind: type[K]) -> K | None:
+    """What a record names as ``module:name``; None where it names nothing.
+
+    Raises:
+        TypeError: the module has no such name, or it is not of this kind.
+    """
+    if place is None:
+        return None
     module, _, name = place.partition(":")
     found: object = getattr(importlib.import_module(module), name, None)
+    if not isinstance(found, kind):
+        raise TypeError(f"{place} is not a {kind.__name__}")
     return found
 
 

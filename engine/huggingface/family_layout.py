@@ -39,12 +39,7 @@ def of(family: Family) -> FamilyLayout | None:
     Raises:
         TypeError: the record names something else.
     """
-    if family.layout is None:
-        return None
-    found = named(family.layout)
-    if not isinstance(found, FamilyLayout):
-        raise TypeError(f"{family.layout} is not a FamilyLayout")
-    return found
+    return named(family.layout, FamilyLayout)
 
 
 def refuse(file: Path, wrong: bool, what: str) -> None:

@@ -81,7 +81,7 @@ def _empty(settings: ModelSettings, vocabulary: int) -> LanguageModel:
         TypeError: the table of families names something else.
     """
     network = FAMILIES[settings.family].network
-    make = named(network)
+    make = named(network, object)
     made: object = make(settings.shape, vocabulary, settings.dropout) if callable(make) else None
     if not isinstance(made, nn.Module) or not isinstance(made, LanguageModel):
         raise TypeError(f"family '{settings.family}': {network} does not make a LanguageModel")

@@ -52,12 +52,7 @@ def of(family: Family) -> KernelFamily | None:
     Raises:
         TypeError: the record names something else.
     """
-    if family.kernel is None:
-        return None
-    found = named(family.kernel)
-    if not isinstance(found, KernelFamily):
-        raise TypeError(f"{family.kernel} is not a KernelFamily")
-    return found
+    return named(family.kernel, KernelFamily)
 
 
 def fits(head_width: int, dtype: torch.dtype) -> bool:

@@ -38,7 +38,7 @@ class KernelStep:
 
 
 class Program:
-    """Operations in order, and the tensors that they read. `engine.inference.native.thor` writes one.
+    """Operations in order, and the tensors that they read. `KernelFamily.write` makes one.
 
     Attributes:
         steps: the operations.
