@@ -1,15 +1,12 @@
 """The benchmark of training, at a size of no account: that its contestants do the same work, and that it ends."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-pytestmark = pytest.mark.bench
+from tests.bench.benchmark import printed_by
 
+pytestmark = pytest.mark.bench
 
 SOME = ("ours", "bare loop")
 ALL = (
@@ -28,9 +25,8 @@ _LINE = re.compile(r"^  (\S.*?) {2,}[\d,]+ {2,}([\d.]+)", re.MULTILINE)
 
 @pytest.mark.parametrize("names", [SOME, pytest.param(ALL, marks=pytest.mark.soak)], ids=["some", "all"])
 def test_contestants_do_the_same_work_and_are_compared(names):
-    command = [sys.executable, "bench/bench_train.py", "--size=tiny", "--rounds=1", "--steps=1", "--no-compile"]
-    command += [f"--only={name}" for name in names]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout
+    options = ["--size=tiny", "--rounds=1", "--steps=1", "--no-compile"]
+    printed = printed_by("bench_train.py", *options, *(f"--only={name}" for name in names))
     found = {name: float(rate) for name, rate in _LINE.findall(printed)}
     assert found.keys() == set(names)
     assert found["ours"] == 1.0
