@@ -1,4 +1,4 @@
-"""``data quarantine``: what came in, what was refused and why."""
+"""``data`` and ``quarantine``: what came in, what became of it, and what was refused and why."""
 
 from __future__ import annotations
 
@@ -108,6 +108,8 @@ def _data(options: DataOptions) -> int:
 
 
 def _count(options: DataOptions) -> int:
+    if options.words:
+        raise errors.UsageError("'data count' takes no names: it counts all samples")
     thord = connect(options)
     counts = thord.data()
     sources = thord.sources()
@@ -187,6 +189,8 @@ def _figures(counts: Counts) -> dict[str, str]:
 
 
 def _retry(options: DataOptions) -> int:
+    if len(options.words) + (options.source is not None) > 1:
+        raise errors.UsageError("'data retry' takes one file, or none for all of them")
     named = options.source or (options.words[0] if options.words else "all")
     taken = connect(options).retry_set_aside(None if named == "all" else named)
     if options.json:

@@ -80,7 +80,8 @@ def _show(done: Forgotten) -> None:
     if done["sessions"] or done["answers"]:
         output.say(f"{done['sessions']} sessions and {done['answers']} kept answers erased")
     if done["went_back"]:
-        where = f"version {done['went_back_to']} serves" if done["went_back_to"] else "no version serves until the next"
-        output.say(f"{where}; the remaining samples are learned again: thorctl cycles")
+        back = done["went_back_to"]
+        output.say(f"version {back} serves" if back else "no version serves until the next cycle is promoted")
+        output.say("the remaining samples are learned again: thorctl cycles")
     for complaint in done["failed"]:
         output.say_error(f"could not be done: {output.clean(complaint)}")

@@ -31,6 +31,9 @@ def test_what_could_not_be_done_and_where_it_went_back_to_is_said(stand_in: Stan
     done = ctl("data", "forget", "3f9a0c41d2e7", "--yes", "--retrain")
     assert (done.returncode, "/in/c: it cannot be read" in done.stderr) == (1, True)
     assert "version 000010 serves" in done.stdout
+    stand_in.answers["POST", "/v1/data/forget"] = (200, DONE | {"went_back": True})
+    told = ctl("data", "forget", "3f9a0c41d2e7", "--yes", "--retrain").stdout
+    assert "no version serves until the next cycle is promoted\n" in told
 
 
 @pytest.mark.parametrize(
@@ -40,9 +43,12 @@ def test_what_could_not_be_done_and_where_it_went_back_to_is_said(stand_in: Stan
         (["data", "forget", "--yes"], "say what to forget"),
         (["data", "--retrain"], "'data count' has no --retrain"),
         (["data", "list", "--owner", "ab"], "'data list' has no --owner"),
+        (["data", "count", "talk.jsonl"], "'data count' takes no names"),
+        (["data", "retry", "a.jsonl", "b.jsonl"], "'data retry' takes one file"),
+        (["data", "retry", "a.jsonl", "--source", "b.jsonl"], "'data retry' takes one file"),
     ],
 )
-def test_nothing_is_forgotten_unasked_and_no_option_is_ignored(
+def test_nothing_is_forgotten_unasked_and_no_option_or_name_is_ignored(
     stand_in: StandIn, ctl: Ctl, words: list[str], said: str
 ) -> None:
     done = ctl(*words)
