@@ -171,6 +171,8 @@ _PAIRS = (
     *(("text_input", "output"), ("input_text", "output_text")),
 )
 """Keys of a question and its answer. A ``user`` beside a ``response`` may be the name of somebody."""
+QUESTIONS = tuple(dict.fromkeys(asked for asked, _ in _PAIRS))
+"""Keys of a question."""
 
 _ABOUT = ("context", "passage", "article", "document")
 _CHOICES = ("choices", "options", "endings", "distractors")
@@ -178,7 +180,8 @@ _CHOICES = ("choices", "options", "endings", "distractors")
 
 def _question_and_answer(record: dict[str, JsonValue]) -> tuple[str, str] | None:
     """The keys of a question and its answer, both strings."""
-    return next((keys for keys in _PAIRS if all(isinstance(record.get(key), str) for key in keys)), None)
+    said = {key for key, value in record.items() if isinstance(value, str)}
+    return next((keys for keys in _PAIRS if said.issuperset(keys)), None)
 
 
 def is_question(record: dict[str, JsonValue]) -> bool:

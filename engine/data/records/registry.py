@@ -87,7 +87,7 @@ _EXPORTS = (
     segments.SHAPE,
 )
 _RECORDS = (
-    RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair),
+    RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair, pairs.CHOSEN),
     RecordShape(
         "{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair, ("input",)
     ),
@@ -119,7 +119,7 @@ _RECORDS = (
         ("prompt",),
     ),
     RecordShape("{prompt, completion}", instructions.is_completion, instructions.parse_completion, ("prompt",)),
-    RecordShape("{question, answer}", instructions.is_question, instructions.parse_question),
+    RecordShape("{question, answer}", instructions.is_question, instructions.parse_question, instructions.QUESTIONS),
     RecordShape("{role, content}", messages.is_message, messages.parse_single),
     RecordShape("{text} in the template of a model", written_out.is_text, written_out.parse_text, written_out.TEXTS),
     RecordShape("{text, label}", labelled.is_labelled, labelled.parse_labelled, ("text",)),

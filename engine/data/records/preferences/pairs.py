@@ -23,10 +23,12 @@ _SIDES = (
     ("accepted", "rejected"),
 )
 """Keys of the better answer and the other one."""
+CHOSEN = tuple(dict.fromkeys(better for better, _ in _SIDES))
+"""Keys of the better answer."""
 
 
 def _sides(record: dict[str, JsonValue]) -> tuple[str, str] | None:
-    return next((keys for keys in _SIDES if all(key in record for key in keys)), None)
+    return next((keys for keys in _SIDES if record.keys() >= {*keys}), None)
 
 
 def is_pair(record: dict[str, JsonValue]) -> bool:
