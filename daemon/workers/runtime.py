@@ -92,6 +92,10 @@ class Channel:
         self._activity = ""
         self._busy = False
 
+    def beat(self) -> None:
+        """Send a heartbeat now, as when what was said last is over long before the next one is due."""
+        self.send(Beat(progress=self._progress, activity=self._activity, busy=self._busy))
+
     def on_stop(self, call: Callable[[], None]) -> None:
         """Have ``call`` run, in the channel's thread, when this worker is asked to stop."""
         self._on_stop.append(call)
@@ -133,7 +137,7 @@ class Channel:
     def _beat(self) -> None:
         pause = threading.Event()
         while True:
-            self.send(Beat(progress=self._progress, activity=self._activity, busy=self._busy))
+            self.beat()
             pause.wait(self._beat_seconds)
 
     def _end(self) -> None:

@@ -151,11 +151,16 @@ class Swapper:
             self._refuse(command, str(error), unfit=isinstance(error, UnfitVersionError))
             return None
         finally:
-            if self._is_idle():
-                self._channel.idle()
+            self._rest()
         seconds = round(time.monotonic() - started, 3)
         _logger.info("a version is prepared", version=version, room=room, seconds=seconds)
         return room
+
+    def _rest(self) -> None:
+        """Say that nothing is being loaded any more; a beat of its own, for people look at the status right then."""
+        if self._is_idle():
+            self._channel.idle()
+        self._channel.beat()
 
     def _replace(self, command: Commit) -> bool:
         """Load a version in place of the one that serves, while requests wait. False: the old one is back."""
@@ -179,8 +184,7 @@ class Swapper:
             return False
         finally:
             self._metrics.pause_seconds.observe(time.monotonic() - began)
-            if self._is_idle():
-                self._channel.idle()
+            self._rest()
         waited = {"drain_seconds": round(drained - began, 3), "load_seconds": round(time.monotonic() - drained, 3)}
         _logger.info("answers go on", version=version, **waited)
         return True

@@ -1,11 +1,12 @@
 """What every worker does, whatever its work: it ends with its supervisor, and never half."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from daemon.messages import MAX_LINE
-from daemon.workers.runtime import EXIT_ORPHANED
+from daemon.messages import MAX_LINE, Beat, decode_from_worker
+from daemon.workers.runtime import EXIT_ORPHANED, Channel
 from tests.daemon.conftest import SpawnWorker
 
 
@@ -28,3 +29,15 @@ def test_a_worker_that_understands_nothing_ends_and_says_so(
 
 def test_a_worker_that_is_asked_to_stop_ends_well(spawn_worker: SpawnWorker, tmp_path: Path) -> None:
     assert spawn_worker("monitor", tmp_path).stop() == 0
+
+
+def test_a_beat_can_be_sent_as_soon_as_work_is_over() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, theirs.makefile("rb") as lines:
+        channel = Channel(ours, beat_seconds=60.0)
+        channel.advance("loading")
+        channel.beat()
+        channel.idle()
+        channel.beat()
+        told = [decode_from_worker(lines.readline()) for _ in range(2)]
+    assert told == [Beat(progress=1, activity="loading", busy=True), Beat(progress=1, activity="", busy=False)]
