@@ -34,7 +34,7 @@ _STAMP = re.compile(
     rf"[.日]?,?[^\S\n](?P<before>{_HALF})?[^\S\n]?(?P<hour>\d\d?)[:.](?P<minute>\d\d)(?:[:.](?P<second>\d\d))?"
     rf"[^\S\n]?(?P<after>{_HALF})?(?:\][^\S\n]|[^\S\n]?[-\u2013][^\S\n])"
 )
-_AFTERNOON = ("下午", "晚上", "오후", "午後", "ch", "ös", "du.")
+_AFTERNOON = ("p", "م", "μ", "下午", "晚上", "오후", "午後", "ch", "ös", "du.")
 _LEVELS = frozenset("DEBUG INFO WARN WARNING ERROR FATAL CRITICAL TRACE NOTICE".split())
 _MEDIA_NAME = re.compile(r"\S[^\n()]{0,80}\.\w{2,5} \([^()\n]{3,60}\)$")
 _MARK = "\u200e"
@@ -136,9 +136,7 @@ def _time(stamp: "re.Match[str]", order: str) -> float | None:
     half = (stamp["before"] or stamp["after"] or "").lower()
     hour = int(stamp["hour"])
     if half:
-        hour = hour % 12 + (
-            12 if half[:1] in "pمμ" or half in ("下午", "晚上", "오후", "午後", "ch", "ös", "du.") else 0
-        )
+        hour = hour % 12 + (12 if half.startswith(_AFTERNOON) else 0)
     try:
         return datetime(
             year, parts["m"], parts["d"], hour, int(stamp["minute"]), int(stamp["second"] or 0), tzinfo=UTC
