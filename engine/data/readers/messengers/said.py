@@ -73,9 +73,9 @@ class Cast:
 def _unknown(what: str, seen: list[str], names: Names) -> str:
     shown = [json.dumps(name[:_LONGEST_NAME], ensure_ascii=False) for name in seen[:_MOST_NAMED]]
     named = any(part == "assistant" for part in names.speakers.values())
-    whom = "none of data.speakers.assistant speaks in it" if named else "data.speakers.assistant is not set"
+    because = "nobody in data.speakers.assistant speaks in it" if named else "data.speakers.assistant is not set"
     return (
-        f"{what} in which who of the speakers is the assistant is not known: {whom}. These speak: {', '.join(shown)}"
+        f"{what}: thord cannot tell which speaker is the assistant, because {because}. The speakers: {', '.join(shown)}"
         f"{' and others' if len(seen) > _MOST_NAMED else ''}. Write under [data.speakers] in thord.toml who it is, "
         f"such as assistant = [{shown[-1]}], then run 'thorctl reload' and 'thorctl quarantine retry'"
     )

@@ -104,11 +104,9 @@ class _Talks:
         for conversation in self._open.values():
             yield from self._ended(conversation)
         if self._unanswered:
-            yield self._left_out(
-                f"conversations to which the assistant says nothing that can be learned: {self._unanswered}"
-            )
+            yield self._left_out(f"conversations without an answer that can be learned: {self._unanswered}")
         if self._media:
-            yield self._left_out(f"pictures, sounds and files, and what is answered to them: {self._media}")
+            yield self._left_out(f"pictures, sounds and files, and the answers to them: {self._media}")
 
     def _left_out(self, what: str) -> Refused:
         return Refused(f"not learned: {what}", 0, 0, 0, self._resume)

@@ -274,7 +274,7 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("a history of commits", lambda head: re.match(r"commit [0-9a-f]{4,40}\b", head.text) is not None),
     ("a traceback", lambda head: head.text.startswith("Traceback (most recent call last)")),
     ("encoded binary data", lambda head: _share(_lines(head), _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text))),
-    ("a chat of people, in which who of the speakers is the assistant is not known", _is_talk),
+    ("a chat of people: thord cannot tell which of them is the assistant", _is_talk),
     ("a stream of events with JSON in it ('data: {...}')", _is_stream),
     ("a log with JSON in its lines: leave only the JSON, a record a line", _is_json_log),
     ("lines with JSON in them: leave only the JSON, a record a line", _is_json_inside),

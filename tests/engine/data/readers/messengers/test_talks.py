@@ -40,7 +40,7 @@ def test_a_long_pause_ends_a_conversation(read: Read) -> None:
 def test_a_conversation_without_an_answer_is_counted(read: Read) -> None:
     said, (reason,) = read(talk(("Ada", -50, "Hello?"), ("Ada", -20, "Hello?!"), *QUESTION), assistant=("Bo",))
     assert said == [ANSWERED]
-    assert reason.endswith("says nothing that can be learned: 2")
+    assert reason.endswith("conversations without an answer that can be learned: 2")
 
 
 def test_who_is_ignored_is_left_out_and_a_stranger_costs_the_conversation(read: Read) -> None:
@@ -64,4 +64,4 @@ def test_an_answer_to_a_picture_is_context_only(read: Read, caption: str) -> Non
     said, (reason,) = read(json.dumps(export), assistant=("Bo",))
     asked = [("user", caption)] if caption else []
     assert said == [[*asked, ("assistant*", "A stork."), ("user", "And its call?"), ("assistant", "It clatters.")]]
-    assert reason.endswith("answered to them: 1")
+    assert reason.endswith("and the answers to them: 1")
