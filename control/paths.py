@@ -34,6 +34,11 @@ class Paths(NamedTuple):
         return self.state / "inbox"
 
     @property
+    def served(self) -> Path:
+        """Chats with the served model, in a folder for each owner, if they are to be learned."""
+        return self.inbox / "conversations/served"
+
+    @property
     def database(self) -> Path:
         """Cycles, versions and events. Its one writer is the supervisor."""
         return self.state / "thord.db"

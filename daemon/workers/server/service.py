@@ -50,7 +50,7 @@ class InferenceService:
         engine: Engine,
         metrics: Metrics,
         chats: ChatDatabase,
-        inbox: Path,
+        served: Path,
         access: AccessPolicy,
     ) -> None:
         self.settings = settings
@@ -64,7 +64,7 @@ class InferenceService:
         self.stopping = threading.Event()
         self.decided = asyncio.Event()
         self.sessions = Sessions(chats, settings.sessions)
-        self.conversation_log = ConversationLog(chats, inbox, settings.conversation_log, metrics)
+        self.conversation_log = ConversationLog(chats, served, settings.conversation_log, metrics)
 
     def apply(self, settings: Tables) -> None:
         """Take over what can change while the server runs: keys, limits, deadlines."""

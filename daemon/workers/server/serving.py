@@ -62,7 +62,7 @@ async def _serve(context: Context) -> None:
     listening = [socket.socket(fileno=descriptor) for descriptor in context.api_descriptors]
     addresses = [str(each.getsockname()[0]) for each in listening if each.family != socket.AF_UNIX]
     access = AccessPolicy(settings.api, addresses)
-    service = InferenceService(settings, slots, engine, metrics, chats, context.paths.inbox, access)
+    service = InferenceService(settings, slots, engine, metrics, chats, context.paths.served, access)
     server = ApiServer(app.make(service, ControlSocket(context.paths)))
 
     def stop() -> None:

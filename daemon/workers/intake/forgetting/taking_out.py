@@ -6,7 +6,7 @@ from control.paths import Paths
 from daemon.messages import Forget, TakenOut
 from daemon.workers.intake.ledger.forgettings import Cycles
 from daemon.workers.intake.ledger.ledger import Ledger
-from daemon.workers.intake.ledger.selection import SERVED, Wanted
+from daemon.workers.intake.ledger.selection import Wanted
 from engine.data import snapshot
 from engine.data.storable import storable_path
 
@@ -23,7 +23,7 @@ def take_out(command: Forget, ledger: Ledger, paths: Paths) -> TakenOut:
     """
     carried = ledger.forgettings.carried_out(command.forgetting)
     if carried is None:
-        wanted = Wanted(command.ids, command.source, command.owner, paths.inbox / SERVED)
+        wanted = Wanted(command.ids, command.source, command.owner, paths.served)
         chosen = ledger.choose(wanted)
         with ledger.transaction():
             carried = ledger.forgettings.carry_out(

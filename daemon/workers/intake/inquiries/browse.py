@@ -21,7 +21,7 @@ from daemon import sqlite
 from daemon.workers.forgotten import Forgotten
 from daemon.workers.intake.inquiries.lineage import Lineage
 from daemon.workers.intake.ledger.catalog import Catalog, Entry, Part
-from daemon.workers.intake.ledger.selection import SERVED, NotKnownError, Wanted, choose
+from daemon.workers.intake.ledger.selection import NotKnownError, Wanted, choose
 from engine.data.named_fields import with_named_fields
 from engine.data.samples import Sample
 from engine.data.segments import DamagedSegmentError, Segments
@@ -98,7 +98,7 @@ class Browser:
         raise NoSuchSampleError(f"{subject}: no sample has this ID, and no file of this name was read")
 
     def _meant(self, request: BrowseRequest) -> JsonValue:
-        wanted = Wanted(request.ids, request.source, request.owner, Paths(*request.places).inbox / SERVED)
+        wanted = Wanted(request.ids, request.source, request.owner, Paths(*request.places).served)
         entries = choose(wanted, self._catalog, self._segments).entries
         learned = {number for entry in entries for number in self._versions(self._catalog.parts(entry.number))}
         return {

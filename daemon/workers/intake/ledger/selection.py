@@ -17,8 +17,6 @@ from daemon.workers.intake.ledger.catalog import Catalog, Entry
 from engine.data.samples import KINDS, Dialogue, Preference, Sample
 from engine.data.segments import DamagedSegmentError, Segments
 
-SERVED = "conversations/served"
-"""Where in the inbox the server puts chats, in a folder for each owner."""
 _ID = re.compile(r"[0-9a-f]{6,64}")
 _HEAD = 32
 """Bytes of a canonical form that a dialogue shares with whatever begins with it; no canonical form is shorter."""

@@ -34,8 +34,6 @@ from daemon.workers.server.metrics import Metrics
 from engine import disk
 from engine.data.samples import Message
 
-FOLDER = "conversations/served"
-"""Inside the inbox."""
 MOST_IN_A_FILE = 1000
 KEPT_SECONDS = 7 * 86400.0
 """So long after it was given an answer can still be edited."""
@@ -48,10 +46,10 @@ class ConversationLog:
     """The log of one server. `run` is the task that writes to the inbox; it sleeps until something is due."""
 
     def __init__(
-        self, database: ChatDatabase, inbox: Path, settings: ConversationLogSettings, metrics: Metrics
+        self, database: ChatDatabase, folder: Path, settings: ConversationLogSettings, metrics: Metrics
     ) -> None:
         self._database = database
-        self._folder = inbox / FOLDER
+        self._folder = folder
         self._metrics = metrics
         self._redaction = Redaction()
         self._changed = asyncio.Event()

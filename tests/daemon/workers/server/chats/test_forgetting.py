@@ -13,7 +13,7 @@ from daemon.messages import ForgetChats
 from daemon.settings.sections import ConversationLogSettings
 from daemon.workers.forgotten import Forgotten
 from daemon.workers.server.chats import forgetting
-from daemon.workers.server.chats.conversation_log import FOLDER, ConversationLog
+from daemon.workers.server.chats.conversation_log import ConversationLog
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.metrics import Metrics
 from engine.data.samples import Dialogue, Message
@@ -79,11 +79,11 @@ async def test_what_was_forgotten_and_what_an_owner_said_is_erased(tmp_path: Pat
 
 async def test_chats_are_written_by_owner_so_that_they_can_be_forgotten_by_owner(tmp_path: Path) -> None:
     settings = ConversationLogSettings(enabled=True, feedback_seconds=0.001)
-    log = ConversationLog(ChatDatabase(tmp_path / "chats.db"), tmp_path / "inbox", settings, Metrics())
+    served = tmp_path / "served"
+    log = ConversationLog(ChatDatabase(tmp_path / "chats.db"), served, settings, Metrics())
     for number, owner in enumerate(("ann", "bob", "ann", "")):
         await log.add(f"answer-{number}", owner, [Message("user", f"q{number}")], f"a{number}", whole=True)
     writing = asyncio.create_task(log.run())
-    served = tmp_path / "inbox" / FOLDER
     questions: dict[str, list[str]] = {}
     while sum(map(len, questions.values())) < 4:
         await asyncio.sleep(0.002)
