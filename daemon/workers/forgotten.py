@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from daemon.clock import utc_now_with_offset
-from engine.data.digest import Digest
+from engine.data.digest import Digest, identities_from
 from engine.data.samples import Dialogue, Sample
 
 
@@ -41,9 +41,10 @@ class Forgotten:
 
     def since(self, identity_prefix: str) -> str | None:
         """When something whose identity begins like this was forgotten; null where nothing was."""
-        low, high = bytes.fromhex(identity_prefix.ljust(64, "0")), bytes.fromhex(identity_prefix.ljust(64, "f"))
+        if (between := identities_from(identity_prefix)) is None:
+            return None
         query = "SELECT at FROM forgotten WHERE identity BETWEEN ? AND ?"
-        found: tuple[str] | None = self._database.execute(query, (low, high)).fetchone()
+        found: tuple[str] | None = self._database.execute(query, between).fetchone()
         return found[0] if found else None
 
     def holds(self, sample: Sample, identity: str) -> bool:

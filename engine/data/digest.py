@@ -1,11 +1,13 @@
 """All by which a sample is recognised, computed in one pass: the ledger asks for it of everything that is read."""
 
+import re
 from hashlib import sha256
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
 from engine.data.samples import Dialogue, Message, Sample
 
+_PREFIX = re.compile(r"[0-9a-f]{6,64}")
 _OPEN, _CLOSE = b'{"messages":[', b"]}"
 
 
@@ -37,6 +39,13 @@ def digest_of(sample: Sample) -> Digest:
     longer = len(sample.messages) - answered if answered else 0
     beginnings = tuple(sample.prefix_identities()[:longer])
     return Digest(sample.canonical.encode(), sample.identity, beginnings, sample.group)
+
+
+def identities_from(prefix: str) -> tuple[bytes, bytes] | None:
+    """The lowest and the highest identity that begin with these digits; null where nobody calls a sample so."""
+    if not _PREFIX.fullmatch(prefix):
+        return None
+    return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
 
 
 def _of_plain(messages: tuple[Message, ...], answered: int | None) -> Digest:

@@ -2,11 +2,10 @@
 
     python -m daemon.workers.intake.inquiries.browse < REQUEST
 
-The request is JSON (`BrowseRequest`), and the answer is JSON. Status 1, with the reason on standard error, where
-something cannot be read or there is no such sample.
+The request is JSON (`BrowseRequest`), and the answer is JSON. The status is one of `control.exit_status`, with the
+reason on standard error, where something cannot be read or there is no such sample.
 """
 
-import re
 import sqlite3
 import sys
 import unicodedata
@@ -16,6 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
+from control import exit_status
 from control.paths import Paths, version_name
 from daemon import sqlite
 from daemon.workers.forgotten import Forgotten
@@ -27,9 +27,8 @@ from engine.data.samples import Sample
 from engine.data.segments import DamagedSegmentError, Segments
 from engine.data.storable import storable_path
 
-ID_DIGITS = 12
+_ID_DIGITS = 12
 """Of an identity: what people call a sample by."""
-_ID = re.compile(r"[0-9a-f]{6,64}")
 _SHOWN = 10
 """Samples that are shown before they are forgotten."""
 _EXCERPT = 160
@@ -88,12 +87,12 @@ class Browser:
         return [self._told(entry, self._sample(entry)) for entry in found]
 
     def _show(self, subject: str, limit: int) -> list[JsonValue]:
-        if _ID.fullmatch(subject) and (found := self._catalog.called(subject)):
+        if found := self._catalog.called(subject):
             return [self._whole(entry) for entry in found[:limit]]
         if self._catalog.sources_called(subject):
             told = [self._told(entry, self._sample(entry)) for entry in self._catalog.newest(limit, subject)]
             return [*told, *_refusals(self._catalog, limit, subject)]
-        if _ID.fullmatch(subject) and (at := self._forgotten.since(subject)):
+        if at := self._forgotten.since(subject):
             raise NoSuchSampleError(f"{subject}: it was forgotten, {at}")
         raise NoSuchSampleError(f"{subject}: no sample has this ID, and no file of this name was read")
 
@@ -131,7 +130,7 @@ class Browser:
         learned = sorted(self._versions(parts))
         later = sorted(self._lineage.made_from(learned))
         return {
-            "id": entry.identity[:ID_DIGITS],
+            "id": entry.identity[:_ID_DIGITS],
             "identity": entry.identity,
             "kind": entry.kind,
             "state": entry.state,
@@ -185,18 +184,18 @@ def main() -> int:
     paths = Paths(*request.places)
     if not paths.ledger.exists():
         print(f"{paths.ledger}: nothing was read yet, or it may not be seen by this user", file=sys.stderr)
-        return 1
+        return exit_status.FAILED
     try:
         with sqlite.open_to_read(paths.ledger) as database:
             answer = Browser(database, paths.segments, paths.database).answer(request)
     except sqlite3.Error as error:
         print(f"{paths.ledger}: {error}", file=sys.stderr)
-        return 1
+        return exit_status.FAILED
     except (NoSuchSampleError, NotKnownError) as error:
         print(error, file=sys.stderr)
-        return 5
+        return exit_status.NOT_FOUND
     print(_ANSWER.dump_json(answer).decode())
-    return 0
+    return exit_status.DONE
 
 
 if __name__ == "__main__":

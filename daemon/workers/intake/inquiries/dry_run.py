@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 
+from control import exit_status
 from control.paths import Paths
 from daemon.settings.load import SettingsError, load
 from daemon.settings.sections import Tables
@@ -123,14 +124,14 @@ def main() -> int:
         tables = load(paths).tables
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return 2
+        return exit_status.USAGE
     tokenizer = tokenizer_of(paths, tables)
     entries: list[JsonValue] = []
     for file, name in request.files:
         for report in read(file, name, tables, is_corpus=request.is_corpus, with_samples=request.with_samples):
             entries.append(report.to_json(tokenizer if len(entries) < _RENDERED_FILES else None))
     print(json.dumps(entries, ensure_ascii=True))
-    return 0
+    return exit_status.DONE
 
 
 def read(path: Path, name: str, tables: Tables, *, is_corpus: bool, with_samples: bool) -> Iterator[Report]:

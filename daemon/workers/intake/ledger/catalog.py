@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.workers.intake.ledger.samples import State
+from engine.data.digest import identities_from
 from engine.data.samples import Kind
 from engine.data.segments import Location
 from engine.data.storable import storable_path
@@ -68,13 +69,14 @@ class Catalog:
         return self._entries(f"{_SELECT}{where} ORDER BY samples.id DESC LIMIT ?", *values, limit)
 
     def called(self, prefix: str) -> list[Entry]:
-        """The samples whose identity begins with these hexadecimal digits, or that an earlier form of was called so."""
-        low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
-        found = self._entries(f"{_SELECT} WHERE identity BETWEEN ? AND ? ORDER BY samples.id", low, high)
+        """The samples whose ID begins with these hexadecimal digits, or that an earlier form of was called so."""
+        if (between := identities_from(prefix)) is None:
+            return []
+        found = self._entries(f"{_SELECT} WHERE identity BETWEEN ? AND ? ORDER BY samples.id", *between)
         if found:
             return found
         query = "samples.id IN (SELECT sample FROM aliases WHERE identity BETWEEN ? AND ?)"
-        return self._entries(f"{_SELECT} WHERE {query} ORDER BY samples.id", low, high)
+        return self._entries(f"{_SELECT} WHERE {query} ORDER BY samples.id", *between)
 
     def exactly(self, identity: str) -> list[Entry]:
         """The sample with exactly this identity, if there is one."""

@@ -7,7 +7,6 @@
 | what else the same record gave: a preference, a label | it holds the same text |
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from daemon.workers.intake.ledger.catalog import Catalog, Entry
 from engine.data.samples import KINDS, Dialogue, Preference, Sample
 from engine.data.segments import DamagedSegmentError, Segments
 
-_ID = re.compile(r"[0-9a-f]{6,64}")
 _HEAD = 32
 """Bytes of a canonical form that a dialogue shares with whatever begins with it; no canonical form is shorter."""
 
@@ -67,7 +65,7 @@ def choose(wanted: Wanted, catalog: Catalog, segments: Segments) -> Chosen:
 
 def _named(wanted: Wanted, catalog: Catalog, segments: Segments) -> Iterator[Entry]:
     for name in wanted.ids:
-        found = catalog.called(name) if _ID.fullmatch(name) else []
+        found = catalog.called(name)
         if len(found) != 1:
             problem = f"is the beginning of {len(found)} IDs: give more of it" if found else "is not the ID of a sample"
             raise NotKnownError(f"{name} {problem}; 'thorctl data find TEXT' shows IDs")
