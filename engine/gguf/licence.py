@@ -8,7 +8,7 @@ _KEYS = {
     "licence": ("general.license", "general.license.name"),
     "url": ("general.source.url", "general.url", "general.repo_url"),
 }
-"""The first key that is there counts."""
+"""The first key that is there counts. A licence ``other`` says nothing: its name is under the next key."""
 
 
 def read(known: Metadata) -> dict[str, str]:
@@ -16,7 +16,7 @@ def read(known: Metadata) -> dict[str, str]:
     found = {}
     for name, keys in _KEYS.items():
         for key in keys:
-            if (text := known.get(key)) and isinstance(text, str):
+            if (text := known.get(key)) and isinstance(text, str) and text != "other":
                 found[name] = text
                 break
     return found
