@@ -8,7 +8,7 @@ unless rules part all turns. Before the first speaker may stand titles, rules, s
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -61,22 +61,16 @@ class _Said:
 class _Names:
     """Who speaks in a transcript, and how their lines look."""
 
-    def __init__(self, lines: list[str], words: Mapping[str, Role]) -> None:
+    def __init__(self, first: Speaker, speakers: Sequence[Speaker | None], words: Mapping[str, Role]) -> None:
         self._words = words
-        speakers = [speaker for line in lines if (speaker := speaker_of(line))]
-        self.first = speaker_of(lines[0]) if lines else None
-        forms = {self.first.form} if self.first else set()
-        alike = [speaker for speaker in speakers if speaker.form in forms]
-        self._times_of_first = sum(speaker == self.first for speaker in alike)
+        self.first = first
+        alike = [speaker for speaker in speakers if speaker and speaker.form == first.form]
+        self._times_of_first = alike.count(first)
         self.names = frozenset(speaker.name.lower() for speaker in alike if not is_title(speaker))
-        self._is_of_letters = (
-            self.first is not None
-            and {self.first.name, "A", "B"} == {"A", "B"}
-            and ({"A", "B"} <= {speaker.name for speaker in alike})
-        )
+        self._is_of_letters = first.name in ("A", "B") and {"A", "B"} <= {speaker.name for speaker in alike}
 
     def role_of(self, speaker: Speaker) -> Role | None:
-        if self._is_of_letters and self.first and speaker.name in ("A", "B"):
+        if self._is_of_letters and speaker.name in ("A", "B"):
             return "user" if speaker.name == self.first.name else "assistant"
         return None if is_title(speaker) else self._role_of_name(speaker.name.lower())
 
@@ -85,15 +79,15 @@ class _Names:
 
     def is_above(self, line: str) -> bool:
         """Whether a line is a heading above those that name speakers: another conversation begins there."""
-        kind, mark = self.first.form if self.first else ("", "")
+        kind, mark = self.first.form
         heading = re.match(r"(#{1,5})[ \t]+\S", line)
         return kind == "heading" and heading is not None and len(heading[1]) < len(mark)
 
     @property
     def is_transcript(self) -> bool:
         """Whether the first line names a known speaker, and another one follows or the first is a user."""
-        role = self.role_of(self.first) if self.first else None
-        if self.first is None or role is None:
+        role = self.role_of(self.first)
+        if role is None:
             return False
         others = {self._role_of_name(name) for name in self.names} - {role, None}
         if self.first.form[0] in TITLES and role != "assistant":  # a document has no title twice
@@ -106,20 +100,37 @@ class _Names:
         return self._is_of_letters or "assistant" in {self._role_of_name(name) for name in self.names}
 
 
-def _without_preface(text: str, words: Mapping[str, Role]) -> list[str]:
-    """The lines from the first known speaker on, where only titles, rules and facts about the file stand before.
+@dataclass(frozen=True, slots=True)
+class _Transcript:
+    """The lines from the first known speaker on.
+
+    Attributes:
+        speakers: for each line who begins to speak in it.
+    """
+
+    lines: Sequence[str]
+    speakers: Sequence[Speaker | None]
+    names: _Names
+
+
+def _transcript_in(text: str, words: Mapping[str, Role]) -> _Transcript | None:
+    """The transcript in a text, where only titles, rules and facts about the file stand before.
 
     ``User: Ann`` is such a fact where the turns below are written in another way.
     """
     lines = [line for line in text.split("\n") if not _COUNT.match(line)]
-    found: list[str] = []
+    speakers: list[Speaker | None] = []
+    found: _Transcript | None = None
     for number, line in enumerate(lines[: _PREFACE_LINES + 1]):
         speaker = speaker_of(line)
-        is_known = speaker is not None and (may_speak(speaker.name.lower()) or key(speaker.name) in words)
-        if is_known and (names := _Names(lines[number:], words)).is_transcript:
-            found = found or lines[number:]
-            if names.is_answered:
-                return lines[number:]
+        if speaker is not None and (may_speak(speaker.name.lower()) or key(speaker.name) in words):
+            speakers = speakers or [*itertools.repeat(None, number), *map(speaker_of, lines[number:])]
+            names = _Names(speaker, speakers[number:], words)
+            if names.is_transcript:
+                transcript = _Transcript(lines[number:], speakers[number:], names)
+                if names.is_answered:
+                    return transcript
+                found = found or transcript
         if not (_PREFACE.match(line) or _RULE.match(line)):
             break
     return found
@@ -127,14 +138,13 @@ def _without_preface(text: str, words: Mapping[str, Role]) -> list[str]:
 
 def is_transcript(text: str, words: Mapping[str, Role] = _NO_WORDS) -> bool:
     """Whether a clean text is a transcript of known speakers; ``words`` are names that the settings know."""
-    return bool(_without_preface(text, words))
+    return _transcript_in(text, words) is not None
 
 
 def is_answered(text: str) -> bool:
     """Whether a clean text is a transcript in which a user asks and an assistant answers."""
-    lines = _without_preface(text, _NO_WORDS)
-    roles = {turn.role for turn in _turns(lines, _Names(lines, _NO_WORDS))} if lines else set()
-    return {"user", "assistant"} <= roles
+    found = _transcript_in(text, _NO_WORDS)
+    return found is not None and {"user", "assistant"} <= {turn.role for turn in _turns(found)}
 
 
 def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterator[list[Turn]]:
@@ -145,8 +155,8 @@ def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterat
     Raises:
         FormatError: somebody speaks of whom it is not known what they are.
     """
-    lines = _without_preface(text, words)
-    said = _turns(lines, _Names(lines, words)) if lines else []
+    found = _transcript_in(text, words)
+    said = _turns(found) if found else []
     for one, other in itertools.pairwise(said):
         if one.role == other.role == "user" and one.strangers:
             raise FormatError(f"who of the speakers is {one.strangers[0]!r} is not known: write 'User' or 'Assistant'")
@@ -163,15 +173,16 @@ def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterat
         yield _joined(conversation, parts_turns)
 
 
-def _turns(lines: list[str], names: _Names) -> list[_Said]:
+def _turns(transcript: _Transcript) -> list[_Said]:
+    names = transcript.names
     spelling: dict[Role, tuple[str, tuple[str, str]]] = {}
-    has_blocks = sum(bool(_FENCE.match(line)) for line in lines) % 2 == 0
+    has_blocks = sum(bool(_FENCE.match(line)) for line in transcript.lines) % 2 == 0
     turns: list[_Said] = []
     in_block = False
-    for line in lines:
+    for line, speaking in zip(transcript.lines, transcript.speakers, strict=True):
         if has_blocks and _FENCE.match(line):
             in_block = not in_block
-        speaker = None if in_block else speaker_of(line)
+        speaker = None if in_block else speaking
         role = names.role_of(speaker) if speaker else None
         if speaker and role and _is_spelled(spelling, role, speaker):
             turns.append(_Said(role, [line[speaker.end :]], []))
@@ -179,7 +190,7 @@ def _turns(lines: list[str], names: _Names) -> list[_Said]:
             turns[-1].lines.append("---")
         elif turns:
             turns[-1].lines.append(line)
-            if speaker and not role and names.first and speaker.form == names.first.form:
+            if speaker and not role and speaker.form == names.first.form:
                 turns[-1].strangers.append(speaker.name)
     return turns
 
