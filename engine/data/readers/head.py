@@ -33,6 +33,11 @@ class Head:
         return [line for line in self.visible.splitlines() if line.strip()][:_LINES]
 
     @cached_property
+    def lines_as_text(self) -> list[str]:
+        """The same as text, without blanks at their ends; what is not UTF-8 is U+FFFD."""
+        return [line.decode("utf-8", errors="replace").rstrip() for line in self.lines]
+
+    @cached_property
     def looks_like_json(self) -> bool:
         """Whether it begins with a JSON object, or with an array of strings, arrays or objects."""
         return bool(self.lines) and _LOOKS_LIKE_JSON.match(self.visible) is not None

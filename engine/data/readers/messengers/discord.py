@@ -53,7 +53,7 @@ def _said(message: Record) -> Said:
 
 
 def _is_csv(head: Head) -> bool:
-    first = head.lines[0].decode("utf-8", "replace").strip().lower().replace('"', "") if head.lines else ""
+    first = head.lines_as_text[0].lower().replace('"', "") if head.lines else ""
     return tuple(first.split(",")[: len(_HEADER)]) == _HEADER
 
 

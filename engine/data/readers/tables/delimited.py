@@ -13,7 +13,7 @@ from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
 from engine.data.readers.row_runs import RowRuns
-from engine.data.readers.texts.lookalikes import delimiter_of
+from engine.data.readers.tables.heading import delimiter_of, header_of
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
 from engine.data.records.given import record_as_known
@@ -29,7 +29,7 @@ def _fits(head: Head) -> bool:
     if delimiter is None:
         return False
     reader = csv.reader(head.text.split("\n"), delimiter=delimiter)
-    names = _names(_header(reader))
+    names = _names(header_of(reader))
     filled = record_as_known(dict.fromkeys(names, "x"), head.limits)
     is_known = registry.is_known({**filled, "role": "user"} if "role" in filled else filled)
     return is_known or _has_rows(names, reader, head.limits)
@@ -38,12 +38,6 @@ def _fits(head: Head) -> bool:
 def _has_rows(names: list[str], reader: Iterator[list[str]], limits: Limits) -> bool:
     """Whether a first row is one of a table of messages: there the speakers tell, not the columns."""
     return any(rows.is_row(_record(names, row, limits)) for _, row in zip(range(16), reader, strict=False))
-
-
-def _header(reader: Iterator[list[str]]) -> list[str]:
-    """The first row, behind a line by which Excel is told the delimiter."""
-    header = next(reader, [])
-    return next(reader, []) if header and header[0].startswith("sep=") else header
 
 
 def _names(header: list[str]) -> list[str]:
@@ -84,7 +78,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     runs = RowRuns(_NAME, limits)
     start, line = 0, 1
     try:
-        names = _names(_header(reader))
+        names = _names(header_of(reader))
         start, line = lines.offset, lines.line + 1
         for row in reader:
             place = (line, start, lines.offset)

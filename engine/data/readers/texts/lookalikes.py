@@ -4,7 +4,6 @@ What is left is taken for prose and learned as plain text: books, articles, note
 lines only; each names one kind of file. A corpus (`inbox/corpus`, ``--corpus``) is learned whatever it looks like.
 """
 
-import csv
 import io
 import json
 import re
@@ -15,10 +14,10 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import BYTES as HEAD_BYTES
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
+from engine.data.readers.tables.heading import columns_of, is_headless_table, is_table
 from engine.data.readers.texts.talk_of_people import is_talk_of_people
 from engine.data.records.given import columns_hint
 from engine.data.records.limits import Limits
-from engine.data.records.registry import is_known
 
 _NAME = "refused"
 _FROM_START = Resume(_NAME, 0, 1)
@@ -57,9 +56,9 @@ _ASSIGNED = re.compile(
     r"\s*(?:(?:export )?(?:const |let |var )[\w.]+|module\.exports|window\.[\w.]+|export default)\s*=?\s*[\[{(]"
     r"|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
 )
-_HEADER = re.compile(r"\"?[A-Za-z_]\w*\"?(?:([,;\t|])\"?[A-Za-z_]\w*\"?)(?:\1\"?[A-Za-z_]\w*\"?)+$")
-_QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|]"')
 _JSON_INSIDE = re.compile(r'[^{]{0,200}\{\s*".*[}\]],?\s*$|\s*"[\w-]+"\s*:')
+_ENDS_IN_JSON = re.compile(r"[^{]*\{.*\}$")
+_EVENT = re.compile(r"(?:data|event|id): ?\S")
 _LABELLED_WORD = re.compile(r"\S+(?:[ \t]\S+){0,4}[ \t](?:O|[BIES]-[\w-]{1,16})$")
 _RASA = re.compile(r"(?m)^[ \t]+- (?:utter|action)_\w+|^## (?:intent|synonym|regex|lookup):")
 _GETTEXT = re.compile(r'(?m)^msgid "')
@@ -76,17 +75,11 @@ _SQL = re.compile(
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{60,}={0,2}$")
 _TABLE = "a table (CSV or TSV) with columns that thord does not know"
-_DELIMITERS = (",", ";", "\t", "|")
 
 
 def seems(head: Head) -> str | None:
     """What a text file seems to be, in words for a person; none where it may be prose."""
     return next((name for name, is_like in _RULES if is_like(head)), None)
-
-
-def _lines(head: Head) -> list[str]:
-    """The first lines that are not blank, as text."""
-    return [line.decode("utf-8", errors="replace").rstrip() for line in head.lines]
 
 
 def _is_json(head: Head) -> bool:
@@ -101,21 +94,6 @@ def _is_json(head: Head) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _is_headless_table(head: Head) -> bool:
-    """Rows of as many cells each, in quotes or parted by what has no blank behind it, but no header."""
-    lines = [line for line in head.text[:65536].split("\n") if line.strip()][:16]
-    if len(lines) >= 2 and _share(lines, _QUOTED_CELLS.match) >= 0.7:
-        return True
-    for delimiter, fewest in (("\t", 2), (",", 3), (";", 3), ("|", 2)):
-        rows = list(csv.reader(lines, delimiter=delimiter))
-        width = len(rows[0]) if rows else 0
-        if width < 2 or len(rows) < fewest or any(len(row) != width for row in rows):
-            continue
-        if all(cell and not cell[0].isspace() for row in rows for cell in row):
-            return True
-    return False
 
 
 def _share(lines: Sequence[str], fits: Callable[[str], object]) -> float:
@@ -134,27 +112,27 @@ def _is_xml(head: Head) -> bool:
 
 
 def _is_talk(head: Head) -> bool:
-    return is_talk_of_people(_lines(head), [line for line in head.text.split("\n")[:64] if line.strip()])
+    return is_talk_of_people(head.lines_as_text, [line for line in head.text.split("\n")[:64] if line.strip()])
 
 
 def _is_log(head: Head) -> bool:
-    return _share(_lines(head), _LOG.match) >= 0.5
+    return _share(head.lines_as_text, _LOG.match) >= 0.5
 
 
 def _is_json_log(head: Head) -> bool:
-    return _is_log(head) and _share(_lines(head), re.compile(r"[^{]*\{.*\}$").match) >= 0.5
+    return _is_log(head) and _share(head.lines_as_text, _ENDS_IN_JSON.match) >= 0.5
 
 
 def _is_json_inside(head: Head) -> bool:
-    return _share(_lines(head), _JSON_INSIDE.match) >= 0.5
+    return _share(head.lines_as_text, _JSON_INSIDE.match) >= 0.5
 
 
 def _is_stream(head: Head) -> bool:
-    return _share(_lines(head), re.compile(r"(?:data|event|id): ?\S").match) >= 0.6 and b"data:" in head.visible[:4096]
+    return b"data:" in head.visible[:4096] and _share(head.lines_as_text, _EVENT.match) >= 0.6
 
 
 def _is_yaml(head: Head) -> bool:
-    lines = [line for line in _lines(head) if not line.startswith("#")]
+    lines = [line for line in head.lines_as_text if not line.startswith("#")]
     starts = head.text.startswith("---\n") or head.text.startswith("%YAML")
     nested = _YAML_NESTED.search(head.text[:4096]) is not None or _YAML_ITEM.match(head.text[:4096]) is not None
     of_keys = starts and bool(lines) and _YAML_LINE.match(lines[-1]) is not None  # else prose behind a front matter
@@ -167,87 +145,26 @@ def _is_latex(head: Head) -> bool:
 
 
 def _is_settings(head: Head) -> bool:
-    lines = [line for line in _lines(head) if not line.startswith(("#", ";"))]
+    lines = [line for line in head.lines_as_text if not line.startswith(("#", ";"))]
     return _share(lines, lambda line: _SETTING.match(line) or _SECTION.match(line)) >= 0.7
 
 
 def _is_pairs(head: Head) -> bool:
-    lines = _lines(head)
+    lines = head.lines_as_text
     if 2 <= len(lines) < 4:
         return all(map(_SHORT_PAIR.match, lines))
     return len(lines) >= 4 and _share(lines, _PAIR.match) >= 0.8
 
 
 def _is_code(head: Head) -> bool:
-    lines = _lines(head)
+    lines = head.lines_as_text
     if lines and (lines[0].startswith("#!") or _ASSIGNED.match(lines[0]) or _RULE_OF_MAKE.match(head.text)):
         return True
     return len(lines) >= 3 and _share(lines, _CODE.match) >= 0.4
 
 
 def _is_base64(head: Head) -> bool:
-    return _share(_lines(head)[:-1] or _lines(head), _BASE64.match) >= 0.9
-
-
-def delimiter_of(head: Head) -> str | None:
-    """What parts the columns of a table with a header; none where this is not a table.
-
-    All of the first rows have as many cells as the header, of which every name is short and ends like no sentence.
-    """
-    for delimiter in _DELIMITERS:
-        rows = [
-            row for row in csv.reader(_without_hint(head.text[:65536]).split("\n")[:64], delimiter=delimiter) if row
-        ]
-        rows = rows[:16]
-        header = rows[0] if rows else []
-        named = header[1:] if header and not header[0] else header  # pandas leaves the column of its index without name
-        if len(rows) < 2 or len(header) < 2 or not all(map(_is_column, named)):
-            continue
-        if len(header) == 2 and any(name != name.strip() for name in header):
-            continue  # a comma in a sentence has a blank behind it
-        is_plain = all(name == "" or name.replace("_", "").isalnum() for name in header)
-        if _share_of(rows, len(header)) >= (0.6 if is_plain else 0.9):
-            return delimiter
-    return None
-
-
-def _without_hint(text: str) -> str:
-    """A table without the first line by which Excel is told the delimiter."""
-    return text.split("\n", 1)[-1] if re.match(r"sep=.\n", text) else text
-
-
-def _share_of(rows: Sequence[Sequence[str]], width: int) -> float:
-    return sum(len(row) == width for row in rows) / len(rows)
-
-
-def _is_column(name: str) -> bool:
-    name = name.strip()
-    return 0 < len(name) <= 40 and len(name.split()) <= 4 and name[-1] not in ".!?:"
-
-
-def _is_table(head: Head) -> bool:
-    lines = _lines(head)
-    if delimiter_of(head) is not None or (len(lines) > 1 and _HEADER.match(lines[0])):
-        return True
-    return len(lines) <= 2 and any(_is_known_header(lines[:1], delimiter) for delimiter in _DELIMITERS)
-
-
-def _is_known_header(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether columns of records stand there, of which the rows were cut off."""
-    names = [name.strip().lower() for name in _first_row(lines, delimiter)]
-    return len(names) > 1 and all(name.isidentifier() for name in names) and is_known({**dict.fromkeys(names, "x")})
-
-
-def _columns(head: Head) -> list[str]:
-    return _first_row(head.text.split("\n", 1)[:1], delimiter_of(head) or ",")
-
-
-def _first_row(lines: Sequence[str], delimiter: str) -> list[str]:
-    """The cells of the first row; none where they break the rules of CSV, or one is as large as no name of a column."""
-    try:
-        return next(csv.reader(lines, delimiter=delimiter), [])
-    except csv.Error:
-        return []
+    return _share(head.lines_as_text[:-1] or head.lines_as_text, _BASE64.match) >= 0.9
 
 
 _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
@@ -266,14 +183,17 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("XML", _is_xml),
     ("JSON without conversations", _is_json),
     ("a history of aider", lambda head: head.text.startswith("# aider chat started at")),
-    ("labelled words (CoNLL)", lambda head: _share(_lines(head), _LABELLED_WORD.match) >= 0.8),
+    ("labelled words (CoNLL)", lambda head: _share(head.lines_as_text, _LABELLED_WORD.match) >= 0.8),
     ("training data of Rasa", lambda head: _RASA.search(head.text[:8192]) is not None),
     ("a key or a message in PEM or PGP", lambda head: head.text.startswith("-----BEGIN ")),
     ("translations (gettext)", lambda head: _GETTEXT.search(head.text[:8192]) is not None),
     ("a bibliography (BibTeX)", lambda head: _BIBTEX.match(head.text) is not None),
     ("a history of commits", lambda head: re.match(r"commit [0-9a-f]{4,40}\b", head.text) is not None),
     ("a traceback", lambda head: head.text.startswith("Traceback (most recent call last)")),
-    ("encoded binary data", lambda head: _share(_lines(head), _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text))),
+    (
+        "encoded binary data",
+        lambda head: _share(head.lines_as_text, _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text)),
+    ),
     ("a chat of people: thord cannot tell which of them is the assistant", _is_talk),
     ("a stream of events with JSON in it ('data: {...}')", _is_stream),
     ("a log with JSON in its lines: leave only the JSON, a record a line", _is_json_log),
@@ -296,9 +216,9 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("an HTTP request or answer", lambda head: _HTTP.match(head.text) is not None),
     ("LaTeX source", _is_latex),
     ("YAML", _is_yaml),
-    (_TABLE, _is_table),
-    ("a table (CSV or TSV) without a header: name the columns in a first line", _is_headless_table),
-    ("a table (Markdown)", lambda head: _share(_lines(head), re.compile(r"\|.*\|\s*$").match) >= 0.6),
+    (_TABLE, is_table),
+    ("a table (CSV or TSV) without a header: name the columns in a first line", is_headless_table),
+    ("a table (Markdown)", lambda head: _share(head.lines_as_text, re.compile(r"\|.*\|\s*$").match) >= 0.6),
     ("settings (INI or TOML)", _is_settings),
     ("source code", _is_code),
     ("encoded binary data (base64)", _is_base64),
@@ -314,7 +234,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     head = Head(stream.read(HEAD_BYTES), limits)
     found = seems(head) or "not prose"
     if found == _TABLE:
-        found = f"{found}; {columns_hint(_columns(head))}"
+        found = f"{found}; {columns_hint(columns_of(head))}"
     reason = (
         f"neither a conversation nor prose: it seems to be {found}; text to be learned as it stands goes to the corpus "
         "(thorctl ingest --corpus FILE)"

@@ -17,7 +17,7 @@ _END = "__eou__"
 
 
 def _fits(head: Head) -> bool:
-    return bool(head.lines) and _END in head.lines[0].decode("utf-8", errors="replace")
+    return bool(head.lines) and _END in head.lines_as_text[0]
 
 
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
