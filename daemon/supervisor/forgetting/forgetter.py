@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from control.paths import version_name
 from daemon import background, log
+from daemon.lineage import made_from
 from daemon.messages import (
     ChatsForgotten,
     Command,
@@ -160,7 +161,7 @@ class Forgetter:
                     pass
         known = await retry_until_stored(self._learning.store.versions, self._learning.degradations)
         learned = versions.learned(known, at.learned_in)
-        later = versions.made_from(known, learned)
+        later = made_from({version.number: version.parent for version in known}, learned)
         return at.model_copy(
             update={
                 "versions": tuple(sorted(learned)),

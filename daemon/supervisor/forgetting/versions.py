@@ -11,15 +11,6 @@ def learned(versions: Sequence[Version], cycles: Collection[int]) -> set[int]:
     return {version.number for version in versions if version.cycle in cycles}
 
 
-def made_from(versions: Sequence[Version], these: Collection[int]) -> set[int]:
-    """The versions that were trained from these, in any number of steps; without these."""
-    found = set(these)
-    for version in sorted(versions, key=lambda version: version.number):  # a parent has a lower number
-        if version.parent in found:
-            found.add(version.number)
-    return found - set(these)
-
-
 def way_back(versions: Sequence[Version], serving: int | None, knowing: Collection[int]) -> WayBack | None:
     """From the version in service to the nearest it was made from that does not know; null where it does not itself.
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 from control import exit_status
 from control.paths import Paths, version_name
 from daemon import sqlite
+from daemon.lineage import made_from
 from daemon.workers.forgotten import Forgotten
 from daemon.workers.intake.inquiries.lineage import Lineage
 from daemon.workers.intake.ledger.catalog import Catalog, Entry, Part
@@ -63,11 +64,11 @@ class NoSuchSampleError(Exception):
 class Browser:
     """Answers requests about one home."""
 
-    def __init__(self, database: sqlite3.Connection, segments: Path, store: Path) -> None:
+    def __init__(self, database: sqlite3.Connection, segments: Path, lineage: Lineage) -> None:
         self._catalog = Catalog(database)
         self._forgotten = Forgotten(database)
         self._segments = Segments(segments)
-        self._lineage = Lineage.read(store)
+        self._lineage = lineage
 
     def answer(self, request: BrowseRequest) -> list[JsonValue]:
         """What was asked for, one object a sample or refusal.
@@ -104,7 +105,7 @@ class Browser:
             "samples": len(entries),
             "first": [self._told(entry, self._sample(entry)) for entry in entries[:_SHOWN]],
             "versions": [version_name(number) for number in sorted(learned)],
-            "made_from_these": [version_name(number) for number in sorted(self._lineage.made_from(learned))],
+            "made_from_these": [version_name(number) for number in sorted(made_from(self._lineage.parents, learned))],
         }
 
     def _found(self, request: BrowseRequest) -> Iterator[tuple[Entry, Sample]]:
@@ -128,7 +129,7 @@ class Browser:
     def _told(self, entry: Entry, sample: Sample | None) -> dict[str, JsonValue]:
         parts = self._catalog.parts(entry.number)
         learned = sorted(self._versions(parts))
-        later = sorted(self._lineage.made_from(learned))
+        later = sorted(made_from(self._lineage.parents, learned))
         return {
             "id": entry.identity[:_ID_DIGITS],
             "identity": entry.identity,
@@ -186,8 +187,13 @@ def main() -> int:
         print(f"{paths.ledger}: nothing was read yet, or it may not be seen by this user", file=sys.stderr)
         return exit_status.FAILED
     try:
+        lineage = Lineage.read(paths.database)
+    except sqlite3.Error as error:
+        print(f"{paths.database}: {error}", file=sys.stderr)
+        return exit_status.FAILED
+    try:
         with sqlite.open_to_read(paths.ledger) as database:
-            answer = Browser(database, paths.segments, paths.database).answer(request)
+            answer = Browser(database, paths.segments, lineage).answer(request)
     except sqlite3.Error as error:
         print(f"{paths.ledger}: {error}", file=sys.stderr)
         return exit_status.FAILED

@@ -9,6 +9,7 @@ import pytest
 
 from daemon import sqlite
 from daemon.workers.intake.inquiries.browse import Browser, BrowseRequest, NoSuchSampleError
+from daemon.workers.intake.inquiries.lineage import Lineage
 from engine.data.samples import Answer, Message, Preference, Text
 
 STORE = "CREATE TABLE versions (number INTEGER PRIMARY KEY, parent INTEGER, cycle INTEGER, state TEXT)"
@@ -33,7 +34,7 @@ def browser(shelf, dialogue):
         database.executemany("INSERT INTO versions VALUES (?, ?, ?, 'available')", [(3, None, 7), (4, 3, 8), (5, 1, 9)])
     database.close()
     with sqlite.open_to_read(shelf.folder / "conversations.db") as ledger:
-        yield Browser(ledger, shelf.folder / "segments", store)
+        yield Browser(ledger, shelf.folder / "segments", Lineage.read(store))
 
 
 def ask(browser, action, **more):
@@ -91,5 +92,8 @@ def test_the_process_answers_in_json_and_says_what_is_missing(shelf, dialogue, t
         return subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
 
     assert [each["text"] for each in json.loads(run(shelf.folder).stdout)] == ["q | a"]
+    (shelf.folder / "thord.db").write_bytes(b"not a database" * 100)
+    unreadable = run(shelf.folder)
+    assert (unreadable.returncode, str(shelf.folder / "thord.db") in unreadable.stderr) == (1, True)
     missing = run(tmp_path / "elsewhere")
     assert (missing.returncode, "nothing was read yet" in missing.stderr) == (1, True)
