@@ -1,6 +1,6 @@
 """What thord answers about data, and ``thorctl --json`` prints. Names are stable; more may be added."""
 
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from control.answers import Json
 
@@ -57,6 +57,13 @@ class Sources(TypedDict):
     by_source: dict[str, int]
 
 
+CycleOfSample = TypedDict(
+    "CycleOfSample",
+    {"cycle": int, "as": str, "outcome": Literal["learned", "returned"] | None, "version": str | None},
+)
+"""What a sample was in a cycle; the outcome is null until the cycle is settled."""
+
+
 class SampleEntry(TypedDict):
     """A sample in the ledger, or, in state ``refused``, a record that is none: where it came from and who learned it.
 
@@ -73,7 +80,7 @@ class SampleEntry(TypedDict):
     turns: NotRequired[int]
     note: str | None
     text: NotRequired[str | None]
-    cycles: NotRequired[list[dict[str, Json]]]
+    cycles: NotRequired[list[CycleOfSample]]
     versions: NotRequired[list[str]]
     made_from_these: NotRequired[list[str]]
     sample: NotRequired[dict[str, Json] | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from control import errors, exit_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from control.answers import Json
+    from control.paths import Paths
 
 _HERE = Path(__file__).resolve().parent.parent
 
@@ -44,3 +48,14 @@ def run(module: str, arguments: Sequence[str], text: str | None = None, *, show_
     if done.returncode:
         raise errors.ThordError(reason or f"{module} ended with status {done.returncode}")
     return done.stdout
+
+
+def ask(module: str, paths: Paths, **asked: Json) -> str:
+    """The answer, as JSON, of a module that is asked about a thord, which need not run.
+
+    Raises:
+        ThordError: what it reads cannot be read.
+        UsageError: what was asked, or the settings of this thord, are wrong.
+        NotFoundError: what was asked for does not exist.
+    """
+    return run(module, [], text=json.dumps({"places": [str(place) for place in paths], **asked}))

@@ -14,6 +14,7 @@ from control.commands.learning import file_report
 from control.terminal import output
 
 if TYPE_CHECKING:
+    from control.answers import Json
     from control.data_answers import FileRead
     from control.paths import Paths
 
@@ -30,14 +31,9 @@ def show(paths: Paths, names: list[str], *, is_corpus: bool, as_json: bool) -> i
         UsageError: the settings of this home are wrong.
     """
     with tempfile.TemporaryDirectory() as folder:
-        files = [_spooled(Path(folder)) if name == "-" else file for name in names for file in _files_in(name)]
-        asked = {
-            "places": [str(place) for place in paths],
-            "files": files,
-            "is_corpus": is_corpus,
-            "with_samples": as_json,
-        }
-        reports: list[FileRead] = json.loads(engine_process.run(_MODULE, [], text=json.dumps(asked)))
+        files: list[Json] = [[*file] for name in names for file in _files_in(name, Path(folder))]
+        answer = engine_process.ask(_MODULE, paths, files=files, is_corpus=is_corpus, with_samples=as_json)
+        reports: list[FileRead] = json.loads(answer)
     if as_json:
         output.emit(reports)
         return exit_status.DONE
@@ -50,10 +46,10 @@ def show(paths: Paths, names: list[str], *, is_corpus: bool, as_json: bool) -> i
     return exit_status.DONE
 
 
-def _files_in(name: str) -> list[tuple[str, str]]:
-    """Each file by its path, with the name that it is shown under."""
+def _files_in(name: str, spool: Path) -> list[tuple[str, str]]:
+    """Each file by its path, with the name that it is shown under; standard input is copied into ``spool``."""
     if name == "-":
-        return [("", "stdin")]
+        return [_spooled(spool)]
     return [(str(file.absolute()), str(file)) for file, _ in inbox.files_in(Path(name))]
 
 

@@ -41,11 +41,9 @@ def forget(
 
 
 def _meant(paths: Paths, ids: list[str], source: str | None, owner: str | None) -> Forgettable:
-    request = {"places": [str(place) for place in paths], "action": "meant", "ids": ids, "owner": owner}
-    answer = engine_process.run(samples.MODULE, [], text=json.dumps({**request, "source": source}))
-    [found] = json.loads(answer)
-    meant: Forgettable = found
-    return meant
+    answer = engine_process.ask(samples.MODULE, paths, action="meant", ids=[*ids], owner=owner, source=source)
+    found: list[Forgettable] = json.loads(answer)
+    return found[0]
 
 
 def _explain(meant: Forgettable, *, retrain: bool) -> None:

@@ -66,15 +66,17 @@ def _ingest(options: IngestOptions) -> int:
     copied: list[Copied] = []
     for name in options.files:
         if name == "-":
-            copied.append(Copied(*_named("stdin", inbox.put(sys.stdin.buffer, "stdin", folder))))
+            target, is_new = inbox.put(sys.stdin.buffer, "stdin", folder)
+            copied.append(Copied(target, "stdin", is_new))
             continue
-        for file, target in inbox.files_in(Path(name)):
+        for file, wanted in inbox.files_in(Path(name)):
             try:
                 stream = file.open("rb")
             except OSError as error:
                 raise errors.NotPermittedError(f"{file} cannot be read: {error.strerror}") from error
             with stream:
-                copied.append(Copied(*_named(str(file), inbox.put(stream, target, folder))))
+                target, is_new = inbox.put(stream, wanted, folder)
+            copied.append(Copied(target, str(file), is_new))
     found: Scanned | None = None
     when = ""
     try:
@@ -93,10 +95,6 @@ def _ingest(options: IngestOptions) -> int:
         file_report.show(_under_given_names(found.get("files", []), copied))
         output.say(f"{_files(len(copied))} copied into {folder}: {in_words(found)}")
     return exit_status.DONE
-
-
-def _named(name: str, put: tuple[Path, bool]) -> tuple[Path, str, bool]:
-    return put[0], name, put[1]
 
 
 def _under_given_names(reports: list[FileRead | None], copied: list[Copied]) -> list[FileRead]:

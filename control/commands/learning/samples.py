@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from control.answers import Json
-    from control.data_answers import SampleEntry
+    from control.data_answers import CycleOfSample, SampleEntry
     from control.paths import Paths
 
 MODULE = "daemon.workers.intake.inquiries.browse"
 _STATES = {"held_out": "held out", "set_aside": "set aside"}
+_OUTCOMES = {"learned": "promoted", "returned": "not promoted", None: "under way"}
 
 
 def entries(paths: Paths, action: str, **asked: Json) -> list[SampleEntry]:
@@ -26,8 +27,7 @@ def entries(paths: Paths, action: str, **asked: Json) -> list[SampleEntry]:
         NotFoundError: there is no such sample or file.
         ThordError: the ledger cannot be read.
     """
-    request = {"places": [str(place) for place in paths], "action": action, **asked}
-    found: list[SampleEntry] = json.loads(engine_process.run(MODULE, [], text=json.dumps(request)))
+    found: list[SampleEntry] = json.loads(engine_process.ask(MODULE, paths, action=action, **asked))
     return found
 
 
@@ -79,12 +79,9 @@ def _place(entry: SampleEntry) -> str:
     return f"{entry['source']}:{entry['line']}" if entry["line"] else entry["source"]
 
 
-def _cycle(part: dict[str, Json]) -> str:
-    outcome = {"learned": "promoted", "returned": "not promoted", None: "under way"}.get(
-        str(part["outcome"] or "") or None
-    )
+def _cycle(part: CycleOfSample) -> str:
     version = f", version {part['version']}" if part["version"] else ""
-    return f"{part['cycle']} ({part['as']}, {outcome}{version})"
+    return f"{part['cycle']} ({part['as']}, {_OUTCOMES[part['outcome']]}{version})"
 
 
 def _text(sample: dict[str, Json] | None) -> str:
