@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from engine.data.records.names import key
+from engine.data.records.names.settings import key
 from engine.section import Section
 
 ReplayStrategy = Literal["stratified", "uniform"]

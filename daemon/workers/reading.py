@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from daemon.settings.data import DataSettings
 from engine.data.records.limits import Limits
-from engine.data.records.names import Field, Names, Part, key
+from engine.data.records.names.settings import Field, Names, Part, key
 from engine.data.samples import Role
 
 _Meaning = TypeVar("_Meaning", bound=str)

@@ -22,7 +22,7 @@ from engine.data.canonical import from_canonical
 from engine.data.readers.items import Found
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
-from engine.data.records.names import Names
+from engine.data.records.names.settings import Names
 from engine.data.records.text import clean
 from tests.fuzz.seeds import seeds
 

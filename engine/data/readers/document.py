@@ -10,8 +10,8 @@ from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import Value, Values
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
-from engine.data.records.given import as_known
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.renaming import as_known
 
 _NAME = "document"
 _FROM_START = Resume(_NAME, 0, 1)

@@ -15,8 +15,8 @@ from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.lines import bare, lines_of
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
-from engine.data.records.given import as_known
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.renaming import as_known
 
 _NAME = "lines"
 _GOES_ON = re.compile(rb"[\[{,:]\s*\Z")

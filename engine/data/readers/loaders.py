@@ -22,8 +22,8 @@ from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.messengers import slack
 from engine.data.readers.read import read_known
 from engine.data.records import registry
-from engine.data.records.given import as_known
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.renaming import as_known
 
 GROUP = "thord.loaders"
 _FROM_START = Resume("document", 0, 1)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from engine.data.records.names import Names
+from engine.data.records.names.settings import Names
 
 
 class FormatError(ValueError):

@@ -25,10 +25,10 @@ from engine.data.records.exports import (
     textgen,
 )
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.preferences import compared, pairs, rankings, verdicts
+from engine.data.records.names.spelling import lower
+from engine.data.records.preferences import comparisons, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
 from engine.data.records.shape import Parsed, RecordShape
-from engine.data.records.spelling import lower
 from engine.data.records.written import written_out
 from engine.data.samples import Dialogue, Text
 
@@ -94,7 +94,7 @@ _RECORDS = (
     RecordShape(
         "{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response, ("messages",)
     ),
-    compared.SHAPE,
+    comparisons.SHAPE,
     RecordShape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking, ("responses",)),
     RecordShape("{instruction, completions}", rankings.is_rated, rankings.parse_rated, ("completions", "answers")),
     RecordShape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),

@@ -15,12 +15,12 @@ from pydantic import JsonValue
 
 from engine.data.records import messages
 from engine.data.records.apis import batches
-from engine.data.records.conversation_names import name_of, names_conversation, person_column
 from engine.data.records.desks import botpress, rasa
 from engine.data.records.dialogue import Turn, system_turn
 from engine.data.records.exports import librechat
 from engine.data.records.exports.values import Record, is_record, string
 from engine.data.records.limits import FormatError
+from engine.data.records.names.conversations import name_of, names_conversation, person_column
 from engine.data.records.order import Row, placed
 from engine.data.records.sessions import claude_code, silly_tavern
 

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from daemon.settings.data import DataSettings
 from daemon.workers.reading import limits_of
-from engine.data.records.names import Names
+from engine.data.records.names.settings import Names
 
 
 def test_names_of_the_settings_are_those_of_the_readers() -> None:

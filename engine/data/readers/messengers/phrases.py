@@ -5,7 +5,7 @@ A phrase that is missing here is learned as if somebody had said it: add it to t
 
 import re
 
-from engine.data.records.names import visible
+from engine.data.records.names.settings import visible
 
 _OMITTED = re.compile(r"<[^<>\n]{3,60}>$")
 """``<Media omitted>`` in any language: a note in angle brackets, with a blank or a letter beyond ASCII in it."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.data.records.limits import FormatError
-from engine.data.records.names import Names, Part, key
+from engine.data.records.names.settings import Names, Part, key
 
 _MOST_NAMED = 8
 _LONGEST_NAME = 60

@@ -18,7 +18,7 @@ from engine.data.readers.json_values import too_large
 from engine.data.readers.messengers.said import Cast, Said
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.names import Part
+from engine.data.records.names.settings import Part
 from engine.data.records.text import clean
 
 Read = Callable[[BinaryIO, Limits], Iterator[Said]]

@@ -22,7 +22,7 @@ from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
 from engine.data.readers.messengers.text_lines import text_lines
 from engine.data.records.limits import Limits
-from engine.data.records.names import visible
+from engine.data.records.names.settings import visible
 from engine.data.records.text import decode
 
 _HALF = (

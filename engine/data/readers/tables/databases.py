@@ -24,8 +24,8 @@ from engine.data.readers.tables.sqlite_file import has_log, opened, rows_of, tab
 from engine.data.readers.tables.web_ui import is_web_ui, web_ui_rows
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
-from engine.data.records.given import record_as_known
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.renaming import record_as_known
 from engine.data.samples import Labelled, Text
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from engine.data.readers.row_runs import RowRuns
 from engine.data.readers.tables.heading import delimiter_of, header_of
 from engine.data.records import registry, rows
 from engine.data.records.exports.values import Record
-from engine.data.records.given import record_as_known
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.renaming import record_as_known
 from engine.data.records.text import UTF8_MARK, decode
 
 _NAME = "table"

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from engine.data.records.dialogue import Turn
 from engine.data.records.limits import FormatError
-from engine.data.records.names import key
+from engine.data.records.names.settings import key
 from engine.data.records.written.speakers import PLAIN, TITLES, Speaker, is_title, may_speak, role_of_name, speaker_of
 from engine.data.samples import Role
 

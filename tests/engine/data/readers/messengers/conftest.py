@@ -9,7 +9,7 @@ import pytest
 from engine.data.readers import loaders
 from engine.data.readers.items import Found, Item, Refused
 from engine.data.records.limits import Limits
-from engine.data.records.names import Names, Part, key
+from engine.data.records.names.settings import Names, Part, key
 
 Talk = list[tuple[str, str]]
 Read = Callable[..., tuple[list[Talk], list[str]]]

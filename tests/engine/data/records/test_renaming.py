@@ -10,7 +10,7 @@ import pytest
 from engine.data.readers.items import Found, Refused
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
-from engine.data.records.names import Field, Names, Part, key
+from engine.data.records.names.settings import Field, Names, Part, key
 from engine.data.samples import Role
 
 COLUMNS: dict[str, Field] = {

@@ -1,0 +1,1 @@
+"""Names in records: those that the settings give, keys in capitals, and columns that name conversations."""
