@@ -203,7 +203,7 @@ class Forgetter:
         return at
 
     async def _go_back(self, at: Forgetting) -> Forgetting:
-        back = at.way_back
+        back, degradations = at.way_back, self._learning.degradations
         if back is None:
             return at
         try:
@@ -214,19 +214,22 @@ class Forgetter:
         for number in back.left:
             await retry_until_stored(
                 lambda: self._learning.store.judge_version(number, "quarantined", "it learned what was forgotten"),  # noqa: B023
-                self._learning.degradations,
+                degradations,
             )
         await self._ask("intake", Unlearn(cycles=back.cycles), Unlearned)
         with contextlib.suppress(CycleUnderWayError):  # it learns, and so does the next
-            await self._learning.cycles.trigger("what is left is learned again")
+            await retry_until_stored(
+                lambda: self._learning.cycles.trigger("what is left is learned again"), degradations
+            )
         return at
 
     async def _serve(self, version: int | None, by: str) -> None:
         """Bring a version into service; null: none is to serve."""
+        promotion, degradations = self._learning.promotion, self._learning.degradations
         if version is not None:
-            await self._learning.promotion.promote(version, by=by)
+            await retry_until_stored(lambda: promotion.promote(version, by=by), degradations)
             return
-        await retry_until_stored(lambda: self._learning.promotion.withdraw(by=by), self._learning.degradations)
+        await retry_until_stored(lambda: promotion.withdraw(by=by), degradations)
         with contextlib.suppress(WorkerLostError):  # it comes up again by itself
             await self._restart_server()
 

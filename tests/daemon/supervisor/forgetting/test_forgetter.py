@@ -23,6 +23,7 @@ from daemon.messages import (
 )
 from daemon.supervisor.forgetting.forgetter import UNDER_WAY, ForgetRefusedError, Forgetter, summary
 from daemon.supervisor.forgetting.steps import Forgetting, Step
+from daemon.supervisor.store.store import StoreUnavailableError
 from engine import artifacts
 from engine.data import shard
 from engine.data.encoded import Encoded
@@ -90,6 +91,18 @@ def forgetter(it, workers) -> Forgetter:
         workers.boot_server()
 
     return Forgetter(it, workers, restart, patience=0.0)
+
+
+def failing_once(call):
+    """``call`` as on a disk that is full the first time."""
+    failures = [StoreUnavailableError("No space left on device")]
+
+    async def attempt(*given, **named):
+        if failures:
+            raise failures.pop()
+        return await call(*given, **named)
+
+    return attempt
 
 
 async def test_every_trace_goes_and_what_learned_it_is_named(workers: Forgetful) -> None:
@@ -198,6 +211,19 @@ async def test_one_that_was_cut_short_is_carried_out_before_the_next_that_is_ask
         assert workers.steps() == [Erase, ForgetChats, Forget, Erase, ForgetChats]
         assert [message.source for message in workers.log if isinstance(message, Erase)] == ["talk.jsonl", None]
         assert await it.store.meta(UNDER_WAY) == ""
+
+
+async def test_a_full_disk_is_waited_for_on_the_way_back(workers: Forgetful, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers.found = workers.found.model_copy(update={"cycles": (2,), "learned_in": (2,)})
+    async with learning(workers) as it:
+        for _ in range(2):
+            workers.ledger.add(5)
+            await ended(it, (await it.cycles.trigger("test")).id)
+        monkeypatch.setattr(it.promotion, "promote", failing_once(it.promotion.promote))
+        monkeypatch.setattr(it.cycles, "trigger", failing_once(it.cycles.trigger))
+        done = await forgetter(it, workers).forget(("abcdef",), None, None, retrain=True, by="uid 0")
+        assert (summary(done)["went_back_to"], summary(done)["failed"]) == ("000001", [])
+        assert (await it.store.cycle(3)).reason == "what is left is learned again"
 
 
 async def test_a_server_that_is_down_is_waited_for(workers: Forgetful) -> None:
