@@ -5,10 +5,11 @@ Source: "Export data" of a workspace: ``users.json``, ``channels.json``, ``CHANN
 rests. Joins, topics and deleted messages are what the program notes.
 """
 
+import functools
 import html
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -40,12 +41,11 @@ def _fits(head: Head) -> bool:
     return is_message and _ARRAY.match(start) is not None and _TIMES.search(start) is not None
 
 
-def _said_in(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
+def _said_in(stream: BinaryIO, limits: Limits) -> list[Said]:
     messages = records(document(stream, limits))
     threads = {string(message.get("thread_ts")) for message in messages}
     said = (_said(message, threads, limits) for message in messages if message.get("subtype") in _SAID)
-    for each in in_order(said):
-        yield replace(each, time=None) if each.talk else each
+    return [replace(each, time=None) if each.talk else each for each in in_order(said)]
 
 
 def _said(message: Record, threads: set[str], limits: Limits) -> Said:
@@ -80,12 +80,18 @@ def _readable(text: str, limits: Limits) -> str:
 
 def with_people(limits: Limits, listing: bytes) -> Limits:
     """The limits, with the names of people from the text of ``users.json``."""
+    people = _people_in(listing, limits.record_bytes)
+    return replace(limits, names=replace(limits.names, people=people)) if people else limits
+
+
+@functools.lru_cache(maxsize=1)
+def _people_in(listing: bytes, record_bytes: int) -> Mapping[str, tuple[str, ...]]:
+    """The names of people by their ids; none where it cannot be read. All days of a workspace have the same listing."""
     try:
-        users = records(json_values.parse(listing, limits))
+        users = records(json_values.parse(listing, Limits(record_bytes)))
     except FormatError:
-        return limits
-    people = {string(user.get("id")): _names(user) for user in users if string(user.get("id"))}
-    return replace(limits, names=replace(limits.names, people=people))
+        return {}
+    return {string(user.get("id")): _names(user) for user in users if string(user.get("id"))}
 
 
 def with_people_beside(limits: Limits, path: Path) -> Limits:
