@@ -35,10 +35,10 @@ def _is_json(head: Head) -> bool:
     return _CHANNEL.match(start) is not None and b'"author"' in start and b'"messages"' in start
 
 
-def _said_in_json(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
+def _said_in_json(stream: BinaryIO, limits: Limits) -> list[Said]:
     export = document(stream, limits)
     messages = records(export.get("messages") if is_record(export) else None)
-    yield from in_order(_said(message) for message in messages if message.get("type") in _SAID)
+    return in_order(_said(message) for message in messages if message.get("type") in _SAID)
 
 
 def _said(message: Record) -> Said:

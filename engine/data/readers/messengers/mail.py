@@ -34,7 +34,7 @@ def _fits(head: Head) -> bool:
     return len(names) >= 3 or (len(names) >= 2 and bool(lines) and _BETWEEN.match(lines[0]) is not None)
 
 
-def _said_in(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
+def _said_in(stream: BinaryIO, limits: Limits) -> list[Said]:
     threads = _Threads()
     found: list[tuple[float, str, Said]] = []
     size, time = 0, 0.0
@@ -46,8 +46,8 @@ def _said_in(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
             raise FormatError(f"more than {_MOST_TEXT >> 20} MB of text in one file of mail: split it")
         time = _time(message) or time  # one without a date comes after the one above it
         found.append((time, threads.add(message, number), said))
-    for _, name, said in sorted(found, key=lambda each: each[0]):
-        yield replace(said, talk=threads.root(name))
+    found.sort(key=lambda each: each[0])
+    return [replace(said, talk=threads.root(name)) for _, name, said in found]
 
 
 def _messages_in(stream: BinaryIO, limits: Limits) -> Iterator[tuple[int, "Message[str, str]"]]:

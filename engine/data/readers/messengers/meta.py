@@ -6,7 +6,6 @@ Sources: "Download your information" as JSON (``{"participants", "messages": [{"
 """
 
 import re
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from engine.data.readers.head import Head
@@ -30,10 +29,10 @@ def _fits(head: Head) -> bool:
     return b'"participants"' in start and (b'"sender_name"' in start or b'"senderName"' in start)
 
 
-def _said_in(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
+def _said_in(stream: BinaryIO, limits: Limits) -> list[Said]:
     export = document(stream, limits)
     messages = records(export.get("messages") if is_record(export) else None)
-    yield from in_order(_said(message) for message in messages[::-1] if not any_of(message, ("is_unsent", "isUnsent")))
+    return in_order(_said(message) for message in messages[::-1] if not any_of(message, ("is_unsent", "isUnsent")))
 
 
 def _said(message: Record) -> Said:

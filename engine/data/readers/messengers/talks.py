@@ -7,7 +7,7 @@ that is given to one, or beside one, is context only.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -21,8 +21,11 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.names.settings import Part
 from engine.data.records.text import clean
 
-Read = Callable[[BinaryIO, Limits], Iterator[Said]]
-"""Everything that is said in a file, in order in each talk; raises `FormatError` where it cannot be read."""
+Read = Callable[[BinaryIO, Limits], Iterable[Said]]
+"""Everything that is said in a file, in order in each talk; raises `FormatError` where it cannot be read.
+
+A list where a file is read whole; else the file is read twice, once to know who speaks in it.
+"""
 
 
 def format_of(name: str, what: str, fits: Callable[[Head], bool], said_in: Read) -> Format:
@@ -33,10 +36,11 @@ def format_of(name: str, what: str, fits: Callable[[Head], bool], said_in: Read)
         size = stream.seek(0, io.SEEK_END)
         from_start = Resume(name, 0, 1)
         try:
-            cast = Cast(limits.names, said_in(stream, limits), what)
+            said = said_in(stream, limits)
+            cast = Cast(limits.names, said, what)
             talks = _Talks(cast, limits, size, from_start)
-            for said in said_in(stream, limits):
-                yield from talks.add(said)
+            for each in said if isinstance(said, list) else said_in(stream, limits):
+                yield from talks.add(each)
         except FormatError as error:
             yield Refused(str(error), 0, 0, size, from_start)
             return

@@ -30,14 +30,18 @@ def _fits(head: Head) -> bool:
     return _ACCOUNT.match(start) is not None or (b'"messages"' in start and _CHAT.search(start[:4096]) is not None)
 
 
-def _said_in(stream: BinaryIO, limits: Limits) -> Iterator[Said]:
+def _said_in(stream: BinaryIO, limits: Limits) -> list[Said]:
     export = document(stream, limits)
     if not is_record(export):
-        return
+        return []
     chats = [export, *(chat for key in ("chats", "left_chats") for chat in records(child(export, key).get("list")))]
-    for number_of_chat, chat in enumerate(chats):
-        said = (_said(message, str(number_of_chat)) for message in records(chat.get("messages")) if _is_said(message))
-        yield from in_order(said)
+    return [
+        said for number_of_chat, chat in enumerate(chats) for said in in_order(_messages(chat, str(number_of_chat)))
+    ]
+
+
+def _messages(chat: Record, talk: str) -> Iterator[Said]:
+    return (_said(message, talk) for message in records(chat.get("messages")) if _is_said(message))
 
 
 def _is_said(message: Record) -> bool:

@@ -1,9 +1,17 @@
 """One rule for every messenger: who is the assistant, what is one turn, and where a conversation ends."""
 
+import io
 import json
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import pytest
 
+from engine.data.readers.items import Found, Resume
+from engine.data.readers.messengers.said import Said
+from engine.data.readers.messengers.talks import format_of
+from engine.data.records.limits import Limits
+from engine.data.records.names import Names
 from tests.engine.data.readers.messengers.conftest import Read
 
 HOUR = 3_600_000
@@ -54,6 +62,22 @@ def test_who_is_ignored_is_left_out_and_a_stranger_costs_the_conversation(read: 
 def test_several_users_stay_apart(read: Read) -> None:
     said, _ = read(talk(("Ada", 1, "Tea?"), ("Cy", 1.1, "Or beer?"), ("Bo", 1.2, "Tea.")), assistant=("Bo",))
     assert said == [[("user", "Tea?"), ("user", "Or beer?"), ("assistant", "Tea.")]]
+
+
+@pytest.mark.parametrize(("kept", "times"), [(list, 1), (iter, 2)], ids=["whole", "by lines"])
+def test_only_a_file_that_does_not_lie_in_memory_is_read_twice(kept: Callable[..., Iterable[Said]], times: int) -> None:
+    read_from: list[BinaryIO] = []
+
+    def said_in(stream: BinaryIO, limits: Limits) -> Iterable[Said]:
+        del limits
+        read_from.append(stream)
+        return kept([Said(("Ada",), "How deep?"), Said(("Bo",), "Two fathoms.")])
+
+    known = format_of("talk", "a talk", lambda head: True, said_in)
+    limits = Limits(names=Names(speakers={"bo": "assistant"}))
+    (found,) = known.read(io.BytesIO(b"talk"), limits, Resume("talk", 0, 1))
+    assert isinstance(found, Found)
+    assert len(read_from) == times
 
 
 @pytest.mark.parametrize("caption", ["", "What bird is this?"])
