@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
 from engine.data.records.collections.conversations import parts_of, samples_of
-from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row
 from engine.data.records.rows import check_is_asked, conversation_of, row_of
+from engine.data.records.values import Record
 
 _OPEN_BYTES = 256 << 20
 """Bytes of rows that may wait for the rest of their conversations; beyond it those that waited longest end."""

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from pydantic import JsonValue
 
 from engine.data.records import registry, rows
-from engine.data.records.exports.values import Record, is_record
 from engine.data.records.limits import Limits
 from engine.data.records.names.settings import Field, Names, key
 from engine.data.records.names.spelling import is_capital, lower
+from engine.data.records.values import Record, is_record
 from engine.data.samples import Role
 
 _WHO = ("role", "from", "sender", "speaker", "author")

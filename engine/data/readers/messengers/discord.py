@@ -15,8 +15,8 @@ from engine.data.readers.messengers.export import any_of, beginning, document, i
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
 from engine.data.readers.messengers.text_lines import text_lines
-from engine.data.records.exports.values import Record, child, is_record, records, string
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.values import Record, child, is_record, records, string
 
 _SAID = ("Default", "Reply", "ChatInputCommand", "0", "19", "20", None)
 _CHANNEL = re.compile(rb'\{\s*"(?:guild|channel)"\s*:\s*\{')

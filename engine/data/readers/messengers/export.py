@@ -10,9 +10,9 @@ from pydantic import JsonValue
 from engine.data.readers import json_values
 from engine.data.readers.head import Head
 from engine.data.readers.messengers.said import Said
-from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import UTF8_MARK
+from engine.data.records.values import Record
 
 _BEGINNING = 1 << 16
 

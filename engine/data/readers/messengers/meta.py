@@ -12,8 +12,8 @@ from engine.data.readers.head import Head
 from engine.data.readers.messengers.export import any_of, beginning, document, in_order, number
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
-from engine.data.records.exports.values import Record, is_record, records, string
 from engine.data.records.limits import Limits
+from engine.data.records.values import Record, is_record, records, string
 
 _MEDIA = ("photos", "videos", "audio_files", "files", "gifs", "sticker", "media")
 _NOTICE = re.compile(

@@ -23,8 +23,8 @@ from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.messengers.export import any_of, beginning, document, in_order, names_of, number
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
-from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.values import Record, child, records, string
 
 PEOPLE = "users.json"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\.json$")

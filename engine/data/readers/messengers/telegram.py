@@ -14,8 +14,8 @@ from engine.data.readers.head import Head
 from engine.data.readers.messengers.export import any_of, beginning, document, in_order, names_of, number, seconds
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
-from engine.data.records.exports.values import Record, child, is_record, items, records, string
 from engine.data.records.limits import Limits
+from engine.data.records.values import Record, child, is_record, items, records, string
 
 _CHAT = re.compile(
     rb'"type"\s*:\s*"(?:saved_messages|personal_chat|bot_chat|private_group|private_supergroup|public_supergroup'

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from engine.data.readers import json_values
-from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.values import Record
 
 _HELD_AS_JSON = ("messages", "conversations", "conversation", "chat", "history", "tools", "chosen", "rejected")
 """Columns of text in which tables without lists hold JSON."""

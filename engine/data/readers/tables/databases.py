@@ -23,9 +23,9 @@ from engine.data.readers.tables.records_of import TableRow, table_items, unread
 from engine.data.readers.tables.sqlite_file import has_log, opened, rows_of, tables_of
 from engine.data.readers.tables.web_ui import is_web_ui, web_ui_rows
 from engine.data.records import registry, rows
-from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.renaming import record_as_known
+from engine.data.records.values import Record
 from engine.data.samples import Labelled, Text
 
 if TYPE_CHECKING:

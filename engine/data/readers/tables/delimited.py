@@ -15,10 +15,10 @@ from engine.data.readers.json_values import too_large
 from engine.data.readers.row_runs import RowRuns
 from engine.data.readers.tables.heading import delimiter_of, header_of
 from engine.data.records import registry, rows
-from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.renaming import record_as_known
 from engine.data.records.text import UTF8_MARK, decode
+from engine.data.records.values import Record
 
 _NAME = "table"
 _FROM_START = Resume(_NAME, 0, 1)

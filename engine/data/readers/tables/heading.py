@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from engine.data.readers.head import Head
-from engine.data.records.exports.values import Record
 from engine.data.records.registry import is_known
+from engine.data.records.values import Record
 
 _DELIMITERS = (",", ";", "\t", "|")
 _OF_HEADLESS = (("\t", 2), (",", 3), (";", 3), ("|", 2))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
-from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.renaming import columns_hint, record_as_known
 from engine.data.records.shape import Parsed
+from engine.data.records.values import Record
 
 _FIRST = 16
 """Rows by which a table is recognised."""

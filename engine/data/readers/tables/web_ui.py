@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from engine.data.readers import json_values
 from engine.data.readers.tables.records_of import TableRow, unread
 from engine.data.readers.tables.sqlite_file import columns_of, rows_of, tables_of
-from engine.data.records.exports.values import Record, is_record
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.values import Record, is_record
 
 if TYPE_CHECKING:
     import sqlite3

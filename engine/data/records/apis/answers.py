@@ -5,9 +5,9 @@ from pydantic import JsonValue
 from engine.data.records.apis.bodies import body_of
 from engine.data.records.dialogue import Turn, kind_of
 from engine.data.records.exports.gemini import content_turns
-from engine.data.records.exports.values import Record, is_record, items
 from engine.data.records.limits import FormatError
 from engine.data.records.messages import turns_of
+from engine.data.records.values import Record, is_record, items
 
 _WORDS = ("output_text", "text", "completion", "generated_text", "answer")
 _OWN_ITEMS = ("reasoning", "web_search_call", "file_search_call", "code_interpreter_call")

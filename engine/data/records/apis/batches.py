@@ -6,9 +6,9 @@ Sources: OpenAI's batches (``custom_id`` with ``body``, then with ``response``),
 
 from engine.data.records.apis.answers import answer_turns
 from engine.data.records.apis.requests import request_turns
-from engine.data.records.exports.values import Record, child, string
 from engine.data.records.limits import FormatError
 from engine.data.records.order import Row
+from engine.data.records.values import Record, child, string
 
 IDS = ("custom_id", "key")
 """Keys of what a request and its result are both called."""

@@ -4,8 +4,8 @@ import json
 
 from pydantic import JsonValue
 
-from engine.data.records.exports.values import is_record
 from engine.data.records.limits import FormatError
+from engine.data.records.values import is_record
 
 
 def body_of(value: JsonValue) -> JsonValue:

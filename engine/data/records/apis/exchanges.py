@@ -12,10 +12,10 @@ from pydantic import JsonValue
 from engine.data.records.apis.answers import answer_turns
 from engine.data.records.apis.requests import request_turns
 from engine.data.records.dialogue import dialogue_of
-from engine.data.records.exports.values import Record, is_record, items, string
 from engine.data.records.limits import Limits
 from engine.data.records.messages import is_message_list, openai_turns
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, is_record, items, string
 from engine.data.samples import Dialogue
 
 _REQUESTS = ("request", "request_body", "requestBody")

@@ -5,10 +5,10 @@ from pydantic import JsonValue
 from engine.data.records.apis.bodies import body_of
 from engine.data.records.dialogue import Turn, kind_of, system_turn
 from engine.data.records.exports.gemini import content_turns
-from engine.data.records.exports.values import is_record
 from engine.data.records.instructions import prompt_turns
 from engine.data.records.limits import FormatError
 from engine.data.records.messages import openai_turns
+from engine.data.records.values import is_record
 
 
 def request_turns(request: JsonValue) -> list[Turn]:

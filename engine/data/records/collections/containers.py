@@ -13,10 +13,10 @@ from pydantic import JsonValue
 from engine.data.records import messages
 from engine.data.records.collections.conversations import conversations_in
 from engine.data.records.dialogue import system_turn
-from engine.data.records.exports.values import Record, child, is_record, items, records
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.rows import conversation_of, is_row
 from engine.data.records.shape import Parsed, RecordShape
+from engine.data.records.values import Record, child, is_record, items, records
 
 LISTS = (
     *("chats", "data", "conversations", "threads", "sessions", "dialogs", "dialogues", "examples", "rows", "items"),

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from engine.data.records.collections.conversations import samples_of
 from engine.data.records.dialogue import Turn
-from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import turn_of
 from engine.data.records.order import Row, placed
 from engine.data.records.shape import Parsed, RecordShape
+from engine.data.records.values import Record, child, records, string
 
 
 def _stored(record: Record) -> Record:

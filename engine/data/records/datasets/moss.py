@@ -7,9 +7,9 @@ Source: MOSS-003-sft-data (``{"meta_instruction", "chat": {"turn_1": {"Human", "
 import re
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, child, is_record, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, is_record, string
 from engine.data.samples import Dialogue
 
 _MARKS = re.compile(r"<\|[\w ]+\|>:?|<eo\w>")

@@ -7,10 +7,10 @@ branch is a dialogue; replies that people ranked against each other are a prefer
 from collections.abc import Sequence
 
 from engine.data.records.dialogue import Turn, dialogue_of, messages_of
-from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, records, string
 from engine.data.samples import Answer, Preference, Sample
 
 

@@ -5,9 +5,9 @@ read where the text is in the template of a model, or where what is not learned 
 """
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, records, string
 from engine.data.records.written.templates import is_written_out, turns_in, without_edges
 from engine.data.samples import Dialogue
 

@@ -5,9 +5,9 @@ Botpress 12, which name their ``threadId``. What comes in is asked, what goes ou
 """
 
 from engine.data.records.dialogue import Turn
-from engine.data.records.exports.values import Record, child, string
 from engine.data.records.limits import FormatError
 from engine.data.records.order import Row, placed
+from engine.data.records.values import Record, child, string
 from engine.data.samples import Role
 
 _ROLES: dict[str, Role] = {"incoming": "user", "outgoing": "assistant"}

@@ -6,9 +6,9 @@ Users and leads ask, admins and bots answer; notes, assignments and the like are
 
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.markup import plain
-from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, records, string
 from engine.data.samples import Dialogue
 
 _ASKERS = ("user", "lead", "contact", "visitor")

@@ -5,10 +5,10 @@ and event brokers write (``{"sender_id", "event", "text"}``).
 """
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row, placed
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, records, string
 from engine.data.samples import Dialogue, Role
 
 _ROLES: dict[str, Role] = {"user": "user", "bot": "assistant"}

@@ -5,9 +5,9 @@ of chats (``{"history": [{"type": "chat.msg", "sender_type", "msg"}]}``).
 """
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, records, string
 from engine.data.samples import Dialogue, Role
 
 

@@ -7,10 +7,10 @@ older versions ``{"chat-sessions": [...]}``). Each thread that was put away is a
 from collections.abc import Sequence
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, is_record, records, string, texts
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import Parsed, RecordShape
+from engine.data.records.values import Record, is_record, records, string, texts
 
 _SESSION = "session:"
 _OLD = "chat-sessions"

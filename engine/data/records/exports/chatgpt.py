@@ -8,10 +8,10 @@ from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.tree import branch
-from engine.data.records.exports.values import Record, child, is_record, items, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, is_record, items, string
 from engine.data.samples import Dialogue
 
 _INTERNAL = frozenset(

@@ -5,11 +5,11 @@ and tools at work.
 """
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, records, string, texts
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, records, string, texts
 from engine.data.samples import Dialogue
 
 

@@ -6,9 +6,9 @@ Source: the command "Chat: Export Chat" of VS Code.
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, child, items, records, string
 from engine.data.records.limits import Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, items, records, string
 from engine.data.samples import Dialogue
 
 _DOWN = 0

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 from engine.data.records.calls.tools import call_of
 from engine.data.records.dialogue import Turn, dialogue_of, system_turn
 from engine.data.records.exports.markup import plain
-from engine.data.records.exports.values import Record, child, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, records, string
 from engine.data.samples import Dialogue
 
 _PROMPTED = re.compile(r"(?:Prompted|Asked|Said)\s+(.+)", re.DOTALL)

@@ -6,9 +6,9 @@ Source: ``thread.json`` beside ``messages.jsonl`` in Jan's folder of threads. Th
 
 from typing import NoReturn
 
-from engine.data.records.exports.values import Record
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record
 
 
 def _fits(record: Record) -> bool:

@@ -8,9 +8,9 @@ mode (3) each turn begins with a name. Stories and adventures have no turns.
 import re
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, child, items, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, items, string
 from engine.data.samples import Dialogue, Role
 
 _INSTRUCT, _CHAT = 4, 3

@@ -5,11 +5,11 @@ Source: LibreChat's "Export conversation" as JSON, with branches or without, rec
 
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.tree import branch
-from engine.data.records.exports.values import Record, records, string, texts
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.marks import verdict_in
 from engine.data.records.order import Row
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, records, string, texts
 from engine.data.samples import Dialogue
 
 _UNFINISHED = ("error", "unfinished")

@@ -4,10 +4,10 @@ Source: ``*.conversation.json`` in LM Studio's folder of conversations.
 """
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, child, records, string, texts
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, records, string, texts
 from engine.data.samples import Dialogue
 
 

@@ -8,10 +8,10 @@ import re
 
 from engine.data.records.dialogue import dialogue_of
 from engine.data.records.exports.tree import branch
-from engine.data.records.exports.values import Record, child, is_record, items, records, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, child, is_record, items, records, string
 from engine.data.samples import Dialogue
 
 _FOLDED = re.compile(r'<details type="(?:reasoning|code_interpreter|tool_calls)"[^>]*+>.*?</details>', re.DOTALL)

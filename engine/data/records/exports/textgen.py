@@ -5,9 +5,9 @@ shown; a greeting has a mark in place of a question.
 """
 
 from engine.data.records.dialogue import Turn, dialogue_of
-from engine.data.records.exports.values import Record, items, string
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, items, string
 from engine.data.samples import Dialogue
 
 _KEYS = (("internal", "visible"), ("data", "data_visible"))

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from engine.data.records.exports.values import Record, is_record
 from engine.data.records.limits import FormatError
+from engine.data.records.values import Record, is_record
 
 
 def branch(nodes: Mapping[str, JsonValue], last: JsonValue, *, parent: str) -> list[Record]:

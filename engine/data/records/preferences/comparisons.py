@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, messages_of
-from engine.data.records.exports.values import Record, is_record, string
 from engine.data.records.instructions import alpaca_prompt, answer_turns, prompt_turns
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import turns_of
 from engine.data.records.preferences.pairs import preference_of
 from engine.data.records.shape import RecordShape
+from engine.data.records.values import Record, is_record, string
 from engine.data.samples import Preference
 
 _SIDES = (

@@ -6,9 +6,9 @@ what they print are left out.
 
 import re
 
-from engine.data.records.exports.values import Record, child, string
 from engine.data.records.messages import turns_in
 from engine.data.records.order import Row
+from engine.data.records.values import Record, child, string
 
 _OWN_LINES = ("summary", "file-history-snapshot", "queue-operation", "progress")
 _OWN_MARKS = ("isSidechain", "isMeta", "isApiErrorMessage")

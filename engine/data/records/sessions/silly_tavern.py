@@ -5,8 +5,8 @@ Source: the ``chats`` folder of SillyTavern (``{"user_name", "character_name"}``
 """
 
 from engine.data.records.dialogue import Turn
-from engine.data.records.exports.values import Record, string
 from engine.data.records.order import Row
+from engine.data.records.values import Record, string
 
 
 def is_header(record: Record) -> bool:
