@@ -15,6 +15,7 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.marks import verdict_in
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import CALL_ROLES, is_role, role_of
+from engine.data.records.values import items, string
 from engine.data.samples import Dialogue, Role
 
 _FIELDS = (
@@ -135,7 +136,7 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
     """
     tools = record.get("tools") or record.get("functions")
     turns = turns_of(record["messages"])
-    is_palm = all(isinstance(each, dict) and "author" in each for each in _array(record["messages"]))
+    is_palm = all(isinstance(each, dict) and "author" in each for each in items(record["messages"]))
     return [*_opening(record, tools, turns, ("context",) if is_palm else ()), *turns]
 
 
@@ -277,8 +278,8 @@ def turn_of(message: JsonValue, number: int) -> Turn:
         role := role_of(name, number),
         _content(content, role, number),
         calls,
-        _word(message.get("name")),
-        _word(message.get("tool_call_id")),
+        string(message.get("name")),
+        string(message.get("tool_call_id")),
         _weight(message, number),
     )
 
@@ -294,16 +295,11 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
         raise FormatError(f"turn {number}: {key} must be 1 (learned) or 0 (context only)")
     if isinstance(message.get("mask"), int | float):
         raise FormatError(f"turn {number}: 'mask' may mean both: write weight 1 (learned) or 0 (context only)")
-    details = [each for key in _PARTLY_LEARNED for each in _array(message.get(key)) if isinstance(each, dict)]
+    details = [each for key in _PARTLY_LEARNED for each in items(message.get(key)) if isinstance(each, dict)]
     if any(each.get("train") is False for each in details):  # a turn is learned whole or not at all
         return 0
     is_failure = message.get("error") is True or message.get("is_error") is True
     return 0 if is_failure or verdict_in(message) is False else 1
-
-
-def _word(value: JsonValue) -> str:
-    """A name or an id; what is something else is not one."""
-    return value if isinstance(value, str) else ""
 
 
 def _content(content: JsonValue, role: Role, number: int) -> str:
@@ -338,8 +334,3 @@ def _part(part: JsonValue, number: int) -> str:
 
 def _keys(record: dict[str, JsonValue]) -> str:
     return ", ".join(sorted(record)[:8])[:120] or "nothing in it"
-
-
-def _array(value: JsonValue) -> list[JsonValue]:
-    """The elements of an array; none where it is something else."""
-    return value if isinstance(value, list) else []

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn
-
-Record = dict[str, JsonValue]
+from engine.data.records.values import Record
 
 _TIMES = (
     *("created_at", "createdAt", "create_time", "createdOn", "created_date", "timestamp", "timestamp_ms"),

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from engine.data.records.limits import FormatError
+from engine.data.records.values import string
 from engine.data.samples import ToolCall
 
 _DEEPEST_ARGUMENTS = 64
@@ -73,7 +74,7 @@ def call_of(call: JsonValue, number: int) -> ToolCall:
     if not isinstance(call, dict) or not isinstance(function, dict) or not isinstance(name, str):
         raise FormatError(f"turn {number}: a tool call needs a function with a name")
     arguments = next((function[key] for key in _ARGUMENTS if key in function), None)
-    return ToolCall(name, opened(arguments), _word(call.get("id")))
+    return ToolCall(name, opened(arguments), string(call.get("id")))
 
 
 def calls_in(text: str) -> tuple[ToolCall, ...]:
@@ -96,9 +97,9 @@ def taken_apart(content: list[JsonValue]) -> tuple[list[JsonValue], tuple[ToolCa
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         if isinstance(part, dict) and kind == "tool_use":
-            calls.append(ToolCall(_word(part.get("name")), part.get("input"), _word(part.get("id"))))
+            calls.append(ToolCall(string(part.get("name")), part.get("input"), string(part.get("id"))))
         elif isinstance(part, dict) and kind == "tool_result":
-            results.append((_word(part.get("tool_use_id")), part.get("content")))
+            results.append((string(part.get("tool_use_id")), part.get("content")))
         else:
             rest.append(part)
     return rest, tuple(calls), results
@@ -121,8 +122,3 @@ def _is_deeper(value: JsonValue, levels: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
-
-
-def _word(value: JsonValue) -> str:
-    """A name or an id; what is something else is not one."""
-    return value if isinstance(value, str) else ""

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from engine.data.records import order, rows
 from engine.data.records.dialogue import Turn, dialogue_of, messages_of
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.order import Record, Row
+from engine.data.records.order import Row
 from engine.data.records.sessions import silly_tavern
 from engine.data.records.shape import Parsed
+from engine.data.records.values import Record
 from engine.data.samples import Answer, Preference, Sample
 
 
