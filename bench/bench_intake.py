@@ -21,10 +21,11 @@ from pathlib import Path
 import datasets
 import harness
 
+from daemon.settings.data import DataSettings
+
 _TURNS = (("system", 80), ("user", 180), ("assistant", 320))
 """Characters of each turn; with the keys a record has some 700 bytes."""
 _LONG_AGO = 1_000_000_000
-_SETTLE_SECONDS = 2.0
 
 
 class Intake:
@@ -136,7 +137,7 @@ def measure_small_files(number: int) -> None:
             rows.append([f"{wanted - copied:,}", f"{copying:.1f} s", f"{took:.1f} s", memory])
             copied = wanted
     head = ["files", "copied in", "all in the ledger after", "resident"]
-    harness.table(f"small files into one folder (they rest for {_SETTLE_SECONDS:g} s first)", rows, head)
+    harness.table(f"small files into one folder (they rest for {DataSettings().settle_seconds:g} s first)", rows, head)
     print("  the goal is 100,000 within 60 s after the copy, in the same memory")
 
 
