@@ -5,8 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
-from engine.data.samples import Conversation, Dialogue, Message
+from engine.data.samples import Conversation, Dialogue, Message, Sample
 from engine.training.reporting.inspection import Inspection
 from engine.training.reporting.reporter import Figures
 from engine.training.spec import RunPaths, RunSpec
@@ -87,6 +87,17 @@ class Recording:
         return self.figures[-1].step if self.figures else self.began[-1][0]
 
 
+def write_snapshot(folder: Path, samples: Sequence[Sample]) -> Path:
+    """In which all samples are new."""
+    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in samples], [])
+    return folder
+
+
+def with_snapshot(places: RunPaths, samples: Sequence[Sample]) -> RunPaths:
+    """The same places, where a second snapshot is learned from."""
+    return replace(places, snapshot=write_snapshot(places.snapshot.with_name("snapshot-2"), samples))
+
+
 @pytest.fixture
 def recording() -> type[Recording]:
     return Recording
@@ -100,9 +111,8 @@ def conversations() -> list[Conversation]:
 @pytest.fixture
 def places(tmp_path: Path, conversations: list[Conversation]) -> RunPaths:
     """A home with a snapshot in it."""
-    examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
-    snapshot.write(tmp_path / "snapshot", examples, [])
-    return RunPaths(tmp_path / "run", tmp_path / "snapshot", None, tmp_path / "versions" / "000001")
+    folder = write_snapshot(tmp_path / "snapshot", conversations)
+    return RunPaths(tmp_path / "run", folder, None, tmp_path / "versions" / "000001")
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import shard, snapshot
+from engine.data import shard
 from engine.data.samples import Conversation, Dialogue, Message
 from engine.training import dataset, run
 from engine.training.spec import RunPaths
-from tests.engine.training.conftest import MakePlan, Recording
-
-
-def write_snapshot(places, conversations, name="snapshot-2"):
-    folder = places.snapshot.with_name(name)
-    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in conversations], [])
-    return replace(places, snapshot=folder)
+from tests.engine.training.conftest import MakePlan, Recording, with_snapshot
 
 
 def test_validation_conversations_are_never_trained_on(
@@ -27,7 +21,7 @@ def test_validation_conversations_are_never_trained_on(
     train, validation = (shard.read(places.folder / "data" / part) for part in ("train", "validation"))
     assert len(train) + len(validation) == len(conversations)
     assert len(validation) == len(held)
-    fewer = write_snapshot(places, conversations[::2])
+    fewer = with_snapshot(places, conversations[::2])
     assert dataset.chosen_to_validate(fewer.snapshot, 0.2) <= held
 
 
@@ -47,4 +41,4 @@ def test_copies_are_trained_on_and_not_validated_with(
 def test_nothing_supervised_is_said(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
     mute = [Dialogue(messages=(Message("user", f"{n}?"),)) for n in range(20)]
     with pytest.raises(dataset.NothingToLearnError, match="no assistant turn"):
-        run.learn(plan(), write_snapshot(places, mute), recording())
+        run.learn(plan(), with_snapshot(places, mute), recording())

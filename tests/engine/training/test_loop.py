@@ -23,15 +23,9 @@ from engine.training import run
 from engine.training.checkpoint import Checkpoints
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.spec import RunPaths, RunRecord
-from tests.engine.training.conftest import MakePlan, Recording
+from tests.engine.training.conftest import MakePlan, Recording, with_snapshot
 
 CPU = Placement(torch.device("cpu"), torch.float32)
-
-
-def write_snapshot(places, conversations, name="snapshot-2"):
-    folder = places.snapshot.with_name(name)
-    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in conversations], [])
-    return replace(places, snapshot=folder)
 
 
 @torch.no_grad()
@@ -53,7 +47,7 @@ def test_a_few_dialogues_are_learned_by_heart(places: RunPaths, plan: MakePlan, 
     seen = recording()
     run.learn(
         plan(max_steps=60, gradient_accumulation=1, precision="fp32", learning_rate=1e-2),
-        write_snapshot(places, few),
+        with_snapshot(places, few),
         seen,
     )
     assert seen.figures[0].loss > 4
@@ -178,7 +172,7 @@ def test_staying_close_keeps_the_new_version_near_the_old(
     reversed_ = [
         Dialogue(messages=tuple(Message(m.role, m.content[::-1]) for m in one.messages)) for one in conversations
     ]
-    later = replace(write_snapshot(places, reversed_), base=places.target)
+    later = replace(with_snapshot(places, reversed_), base=places.target)
     found = {}
     for number, weight in enumerate((1e-9, 5.0), start=2):
         seen = recording()

@@ -12,7 +12,7 @@ from engine.training import dataset, run, speed
 from engine.training.reporting.reporter import Stopped
 from engine.training.spec import RunPaths
 from engine.variation import Variation
-from tests.engine.training.conftest import MakePlan, Recording
+from tests.engine.training.conftest import MakePlan, Recording, with_snapshot
 
 OPEN = {
     "epochs": None,
@@ -124,8 +124,6 @@ def test_what_the_objective_does_not_learn_never_reaches_a_shard(
         ),
         Labelled("some text", "a label"),
     )
-    folder = places.snapshot.with_name("mixed")
-    snapshot.write(folder, [snapshot.Example(one, one.identity, "new") for one in (*others, *conversations)], [])
-    run.learn(plan(max_steps=1), replace(places, snapshot=folder), recording())
+    run.learn(plan(max_steps=1), with_snapshot(places, [*others, *conversations]), recording())
     parts = [shard.read(places.folder / "data" / name) for name in ("train", "validation")]
     assert sum(map(len, parts)) == len(conversations)

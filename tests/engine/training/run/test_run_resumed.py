@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.data import snapshot
 from engine.data.samples import Conversation
 from engine.device import ImpossiblePlacementError
 from engine.manifest import verify
 from engine.training import run
 from engine.training.reporting.reporter import Stopped
 from engine.training.spec import RunPaths
-from tests.engine.training.conftest import Attempts, MakePlan, Recording
+from tests.engine.training.conftest import Attempts, MakePlan, Recording, write_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +25,8 @@ def undisturbed(
 ):
     """The sum of the weights that the run should end with."""
     home = tmp_path_factory.mktemp("quiet")
-    examples = [snapshot.Example(one, one.identity, "new") for one in conversations]
-    snapshot.write(home / "snapshot", examples, [])
-    assert attempt(plan(), RunPaths(home / "run", home / "snapshot", None, home / "version")) == 0
+    folder = write_snapshot(home / "snapshot", conversations)
+    assert attempt(plan(), RunPaths(home / "run", folder, None, home / "version")) == 0
     return verify(home / "version").sha256
 
 
