@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
+# Options of pytest for the test suite: the markers left out have targets of their own.
+SUITE := -m "not soak and not walk and not bench" --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install lint format test coverage check bench-check walk demo soak fuzz clients start stop status bench bench-serve bench-train compare docs clean
 
@@ -41,14 +43,14 @@ format: $(VENV)/installed-dev ## rewrite to the house style
 	$(BIN)/ruff format .
 
 test: $(VENV)/installed-dev ## the whole test suite
-	$(BIN)/pytest -m "not soak and not walk and not bench" --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(SUITE)
 
 coverage: $(VENV)/installed-dev ## statements and branches that the tests reach (TESTS=tests/engine for a part)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -m "not soak and not walk and not bench" --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS); \
+	@$(BIN)/coverage run -m pytest $(SUITE) $(TESTS); \
 	status=$$?; $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
-bench-check: $(VENV)/installed-dev ## that every benchmark runs and does the same work as its peer, at a tiny size
+bench-check: $(VENV)/installed-dev ## three benchmarks at a tiny size: they run, and do the same work as their peers
 	$(BIN)/pytest -m "bench and not soak"
 
 walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every command of the README
