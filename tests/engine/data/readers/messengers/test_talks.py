@@ -11,7 +11,7 @@ from engine.data.readers.items import Found, Resume
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
 from engine.data.records.limits import Limits
-from engine.data.records.names import Names
+from engine.data.records.names.settings import Names
 from tests.engine.data.readers.messengers.conftest import Read
 
 HOUR = 3_600_000
