@@ -68,14 +68,14 @@ class RoleSettings(Section):
 
 
 def _check_is_one(table: str, lists: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse a name that is blank, or stands in two lists."""
+    """Refuse a name that is blank, or is in two lists."""
     seen: dict[str, str] = {}
     for name, words in lists.items():
-        for word in words if isinstance(words, tuple) else ():
+        for word in words:
             if not key(word):
                 raise ValueError(f"{table}.{name}: a name is blank")
             if (other := seen.setdefault(key(word), name)) != name:
-                raise ValueError(f"{word!r} stands in {table}.{other} and in {table}.{name}")
+                raise ValueError(f"{word!r} is in both {table}.{other} and {table}.{name}")
 
 
 class DataSettings(Section):

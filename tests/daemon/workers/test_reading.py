@@ -33,9 +33,9 @@ def test_names_of_the_settings_are_those_of_the_readers() -> None:
         (
             "speakers",
             {"assistant": ("Mia",), "user": ("mia ",)},
-            r"in data\.speakers\.assistant and in data\.sp",
+            r"is in both data\.speakers\.assistant and data\.speakers\.user",
         ),
-        ("columns", {"user": ("x",), "time": ("X",)}, r"stands in data\.columns\.user and in data\.columns\.time"),
+        ("columns", {"user": ("x",), "time": ("X",)}, r"is in both data\.columns\.user and data\.columns\.time"),
         ("roles", {"user": (" ",)}, r"data\.roles\.user: a name is blank"),
     ],
 )

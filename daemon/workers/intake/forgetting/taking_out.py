@@ -29,15 +29,14 @@ def take_out(command: Forget, ledger: Ledger, paths: Paths) -> TakenOut:
             carried = ledger.forgettings.carry_out(
                 command.forgetting, chosen.entries, chosen.named, lambda: _in_snapshots(ledger, paths)
             )
-    inside = [source for source in carried.sources if paths.inbox in source.parents]
-    outside = [source for source in carried.sources if source not in inside and source.exists()]
+    outside = (source for source in carried.sources if paths.inbox not in source.parents and source.exists())
     return TakenOut(
         to=command.id,
         samples=carried.samples,
         was_held_out=carried.was_held_out,
         cycles=tuple(sorted(carried.cycles)),
         learned_in=tuple(sorted(cycle for cycle, trained in carried.cycles.items() if trained)),
-        files_left=tuple(storable_path(file) for file in outside[:_FILES]),
+        files_left=tuple(storable_path(file) for file in itertools.islice(outside, _FILES)),
     )
 
 

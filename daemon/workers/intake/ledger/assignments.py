@@ -47,20 +47,20 @@ class Assignments:
         """Whether the choice for this cycle was made."""
         return self._database.execute("SELECT 1 FROM cycles WHERE cycle = ?", (cycle,)).fetchone() is not None
 
-    def assign(self, cycle: int, wanted: Quota) -> int:
+    def assign(self, cycle: int, quota: Quota) -> int:
         """Choose for a cycle, inside a transaction; how many new conversations there are.
 
         Fewer than the minimum stay as they are and nothing is written.
         """
         (waiting,) = self._database.execute("SELECT sum(number) FROM counts WHERE state = 'new'").fetchone()
-        found = waiting if wanted.limit is None else min(waiting, wanted.limit)
-        if found < wanted.minimum:
+        found = waiting if quota.limit is None else min(waiting, quota.limit)
+        if found < quota.minimum:
             return int(found)
         self._database.execute("INSERT INTO cycles (cycle, assigned_at) VALUES (?, ?)", (cycle, now()))
         self._add(cycle, 0, "new", "SELECT * FROM samples WHERE state = 'new' ORDER BY id LIMIT ?", found)
-        self._divide(cycle, found, wanted.validation_share)
-        number = round(found * wanted.replay_share / (1 - wanted.replay_share))
-        replayed = replay.draw(self._database, number, cycle, wanted.replay_strategy)
+        self._divide(cycle, found, quota.validation_share)
+        number = round(found * quota.replay_share / (1 - quota.replay_share))
+        replayed = replay.draw(self._database, number, cycle, quota.replay_strategy)
         self._database.executemany(
             "INSERT INTO examples SELECT ?, ?, 'replay', id, learn_from, segment, offset, length, 0"
             " FROM samples WHERE id = ?",
@@ -71,7 +71,7 @@ class Assignments:
             found + len(replayed),
             "held_out",
             "SELECT * FROM samples WHERE state = 'held_out' ORDER BY point LIMIT ?",
-            wanted.held_out,
+            quota.held_out,
         )
         self._database.execute(
             "UPDATE samples SET state = 'assigned', cycle = ?1"

@@ -81,7 +81,11 @@ class Forgettings:
         self._database.execute(
             "INSERT INTO forgettings VALUES (?, ?, ?, ?, ?, ?)",
             (
-                *(forgetting, now(), len(entries), int(was_held_out), json.dumps(sorted(cycles.items()))),
+                forgetting,
+                now(),
+                len(entries),
+                int(was_held_out),
+                json.dumps(sorted(cycles.items())),
                 json.dumps([os.fsencode(source).hex() for source in sources]),
             ),
         )
