@@ -55,7 +55,7 @@ class Cast:
             has_assistant = has_assistant or names.part_of(each.names) == "assistant"
         self._bot_answers = has_bot and not has_assistant
         if not seen:
-            raise FormatError(f"{what} in which nobody says anything")
+            raise FormatError(f"{what} without a message")
         if not has_assistant and not has_bot:
             raise FormatError(_unknown(what, list(seen.values()), names))
 
