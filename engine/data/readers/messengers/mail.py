@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from engine.data.readers.head import Head
+from engine.data.readers.messengers.export import names_of
 from engine.data.readers.messengers.mail_text import body_of
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
@@ -80,17 +81,19 @@ def _said(message: "Message[str, str]", number: int) -> Said | None:
 
     if _header(message, "Auto-Submitted", "no").lower() != "no":
         return None
-    name, address = parseaddr(_header(message, "From"))
-    names = tuple(dict.fromkeys(each for each in (name, address) if each)) or ("?",)
-    return Said(names, body_of(message) or _header(message, "Subject"), line=number)
+    name, address = parseaddr(f"{message.get('From', '')}")  # before decoding: an encoded name may hold a comma
+    return Said(names_of((_decoded(name), address), "?"), body_of(message) or _header(message, "Subject"), line=number)
 
 
 def _header(message: "Message[str, str]", name: str, otherwise: str = "") -> str:
-    """A header as text; what is encoded otherwise than it says stays as it is."""
+    return _decoded(f"{message.get(name, otherwise)}")
+
+
+def _decoded(value: str) -> str:
+    """What a header says; what is encoded otherwise than it says stays as it is."""
     from email.errors import MessageError
     from email.header import decode_header, make_header
 
-    value = f"{message.get(name, otherwise)}"
     try:
         return " ".join(str(make_header(decode_header(value))).split())
     except (MessageError, LookupError, UnicodeError, ValueError):

@@ -74,6 +74,21 @@ def test_what_a_machine_answers_is_said_by_nobody(read: Read) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "=?utf-8?q?=C3=96k=2C_Bo?= <bo@x.org>",
+        "=?utf-8?b?w5Zr?=\n =?utf-8?q?=2C_Bo?= <bo@x.org>",
+    ],
+    ids=["encoded", "encoded in two words"],
+)
+@pytest.mark.parametrize("who", ["\N{LATIN CAPITAL LETTER O WITH DIAERESIS}k, Bo", "bo@x.org"])
+def test_a_name_with_a_comma_is_one_name(read: Read, sender: str, who: str) -> None:
+    answer = f"From: {sender}\nMessage-ID: <2@example.org>\nIn-Reply-To: <1@example.org>\nSubject: x\n\nOil it.\n"
+    thread = mbox(mail("Ada <a@x.org>", 1, ASKED), answer.encode())
+    assert read(thread, assistant=(who,))[0] == [[("user", ASKED), ("assistant", "Oil it.")]]
+
+
 def test_one_mail_is_refused_by_name_where_nobody_is_named(read: Read) -> None:
     said, (reason,) = read(mail("Ada Ek <ada@example.org>", 1, ASKED))
     assert said == []
