@@ -88,7 +88,7 @@ def _cut(
     for start, end in sorted(set(found.go), reverse=True):
         content = _without(content, start, end)
     status = path.stat()
-    draft = path.with_name(f".tmp-{path.name}-{os.getpid()}"[:250])
+    draft = path.with_name(f".tmp-{os.getpid()}")  # the name of the file may leave no room for more
     try:
         draft.write_bytes(content)
         draft.chmod(status.st_mode & 0o7777)

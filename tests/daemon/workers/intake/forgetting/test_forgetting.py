@@ -121,6 +121,15 @@ def test_an_array_loses_only_the_element(home) -> None:
     assert json.loads(file.read_text()) == [said("a", "b")]
 
 
+def test_a_file_with_the_longest_of_names_is_cut_like_any_other(home) -> None:
+    file = home.put(f"{'ö' * 124}.jsonl", said("And the key?", SECRET), said("Bye", "Bye!"))
+    home.read()
+    home.take_out(home.id_of(SECRET))
+    assert home.erase().files_cut == (str(file),)
+    assert home.files_with(SECRET) == []
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
 def test_a_file_outside_the_inbox_is_named_and_left(home, tmp_path) -> None:
     outside = tmp_path / "mine.jsonl"
     outside.write_text(json.dumps(said("And the key?", SECRET)))
