@@ -32,7 +32,9 @@ def explained(file: GgufFile, width: int, theta: float) -> tuple[float, int]:
         trained = round(turns * 2 * math.pi * theta ** (2 * pair / width))
         if np.allclose(found_E, factors(width, theta, factor, trained), rtol=_TOLERANCE):
             return factor, trained
-    raise ForeignModelError(f"{file.path}: {names.ROPE_FACTORS} is not what Llama 3 has; thord knows no other")
+    raise ForeignModelError(
+        f"{file.path}: {names.ROPE_FACTORS} differs from that of Llama 3, the only kind that thord supports"
+    )
 
 
 def factors(width: int, theta: float, factor: float, trained: int) -> NDArray[np.float64]:

@@ -47,7 +47,9 @@ def describe(model: ModelSettings, vocabulary: int) -> Described:
         }
         return Described("gpt2", _prefixed("gpt2", keys))
     if not isinstance(shape, ThorShape):
-        raise ForeignModelError(f"llama.cpp has no architecture for the family '{model.family}'; it has for thor, gpt2")
+        raise ForeignModelError(
+            f"llama.cpp has no architecture for the family '{model.family}'; only thor and gpt2 can be written"
+        )
     return _thor(shape, vocabulary)
 
 

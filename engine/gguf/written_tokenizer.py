@@ -86,8 +86,8 @@ def describe(tokenizer: Tokenizer, source: str) -> Written:
     """
     if tokenizer.kind in ("bytes", "unigram"):
         raise ForeignModelError(
-            f"llama.cpp has no tokenizer that gives the same ids as one of kind '{tokenizer.kind}'; it has for bpe, "
-            "sentencepiece-bpe, and most of those of imported models"
+            f"llama.cpp has no tokenizer that gives the same ids as one of kind '{tokenizer.kind}'; it supports bpe, "
+            "sentencepiece-bpe and most tokenizers of imported models"
         )
     try:
         described = _Json.model_validate_json(source)

@@ -79,7 +79,7 @@ def _foreign(folder: Path, config: AnyConfig, source: str, settings: _Config, sa
     ends = [number for number in said if 0 <= number < config.vocab_size]  # a default of GPT-2's may be left there
     eos = inner.token_to_id(names["eos_token"]) if "eos_token" in names else next(iter(ends), None)
     if eos is None:
-        raise ForeignModelError(f"{folder / CONFIG}: there is no eos_token: nothing would ever end a text")
+        raise ForeignModelError(f"{folder / CONFIG}: there is no eos_token, so the model could never end a text")
     opening = _opening(inner)
     if settings.add_bos_token is not None:
         bos = inner.token_to_id(names["bos_token"]) if "bos_token" in names else None

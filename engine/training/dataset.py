@@ -57,8 +57,8 @@ def prepare(
     rows, held = (Rows(each, settings.sequence_length) for each in shards)
     if not len(rows):
         raise NothingToLearnError(
-            "no token of this data is supervised: it has no plain text, and no assistant turn, or none that the model "
-            "has a chat template for; what was left out is in the log"
+            "this data has nothing to learn from: no plain text, and no assistant turn, or none that the model has a "
+            "chat template for; the log says what was left out"
         )
     return Dataset(shards[0], rows, held if len(held) else None)
 
