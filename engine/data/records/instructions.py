@@ -206,7 +206,7 @@ def question_turns(record: dict[str, JsonValue]) -> list[Turn]:
     """
     keys = _question_and_answer(record) or ("question", "answer")
     if choices := next((key for key in _CHOICES if record.get(key)), ""):
-        raise FormatError(f"a question with '{choices}': how the choices are put to the model is not known")
+        raise FormatError(f"a question with '{choices}': thord does not know how to put choices to the model")
     asked = [
         string_of(record, keys[0]),
         *(string_of(record, key) for key in _ABOUT if isinstance(record.get(key), str)),

@@ -82,8 +82,8 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> list[Text]:
     del limits
     if said_by := next((key for key in _SPEAKERS if key in record), ""):
         raise FormatError(
-            f"a text that somebody said, beside '{said_by}': who of the speakers is the assistant is not known; give "
-            "'role' and 'content', or leave only 'text' where it is to be learned as it stands"
+            f"a text beside '{said_by}' is a message, but it does not say whether the assistant speaks: give 'role' "
+            "and 'content', or only 'text' to have it learned as plain text"
         )
     text = record["text"]
     return pieces(text if isinstance(text, str) else "")

@@ -38,7 +38,7 @@ def answer_turns(response: JsonValue) -> list[Turn]:
 def _only(answers: list[JsonValue], key: str) -> list[Turn]:
     """The one answer; of several it is not known which counts."""
     if len(answers) != 1 or not is_record(answer := answers[0]):
-        raise FormatError(f"a response with {len(answers)} {key}: which of the answers counts is not known")
+        raise FormatError(f"a response with {len(answers)} {key}: it does not say which one counts")
     if key == "candidates":
         return content_turns({"contents": [answer.get("content")]})
     return _answer(answer)
@@ -55,7 +55,7 @@ def _answer(answer: Record) -> list[Turn]:
             return answer_turns(value)
     word = next((answer[key] for key in _WORDS if isinstance(answer.get(key), str)), None)
     if word is None:
-        raise FormatError(f"a response with {', '.join(sorted(answer))[:80]}: where its answer is is not known")
+        raise FormatError(f"a response with {', '.join(sorted(answer))[:80]}: none of these is known to hold an answer")
     return [Turn("assistant", str(word))]
 
 

@@ -28,4 +28,4 @@ def request_turns(request: JsonValue) -> list[Turn]:
         if request.get(key) is not None:
             opening = system_turn(request.get("instructions", request.get("system")), request.get("tools"))
             return [*opening, *prompt_turns(request[key])]
-    raise FormatError("a request without 'messages', 'contents', 'input' or 'prompt': what was asked is not known")
+    raise FormatError("a request without 'messages', 'contents', 'input' or 'prompt': it does not say what was asked")

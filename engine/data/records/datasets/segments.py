@@ -22,7 +22,7 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
     labels = [is_learned for is_learned, _ in segments]
     whole = "".join(text for _, text in segments)
     if labels != [bool(number % 2) for number in range(len(labels))]:
-        raise FormatError("segments that do not take turns, context first: who says what is not known")
+        raise FormatError("segments must alternate between context and answer, context first: these do not")
     if is_written_out(whole):
         return dialogue_of(turns_in(whole) or [], limits)
     turns = [Turn("assistant" if is_learned else "user", without_edges(text)) for is_learned, text in segments]

@@ -31,7 +31,7 @@ def _turns(event: Record) -> list[Turn]:
     """
     kind = string(event.get("event"))
     if kind in _TAKEN_BACK:
-        raise FormatError(f"a tracker with the event {kind!r}: what was taken back is not known")
+        raise FormatError(f"a tracker with the event {kind!r}: it does not say which turns were taken back")
     return [Turn(_ROLES[kind], string(event.get("text")))] if kind in _ROLES else []
 
 

@@ -21,7 +21,7 @@ def _parse_ticket(record: Record, limits: Limits) -> Dialogue:
     ticket = {**record, **child(record, "ticket")}
     asker = ticket.get("requester_id", child(ticket, "requester").get("id"))
     if asker is None:
-        raise FormatError("comments of Zendesk without 'requester_id': who of the authors asked is not known")
+        raise FormatError("comments of Zendesk without 'requester_id': they do not say which author asked")
     public = [comment for comment in records(record["comments"]) if comment.get("public", True)]
     return dialogue_of(
         [Turn("user" if each["author_id"] == asker else "assistant", _said(each)) for each in public], limits

@@ -39,7 +39,7 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
 def _by_mark(text: str) -> list[Turn]:
     pieces = _MARK.split(text)
     if pieces[0].strip():
-        raise FormatError("a story of KoboldCpp with words before the first turn: who says them is not known")
+        raise FormatError("a story of KoboldCpp with words before the first turn: it does not say who wrote them")
     return [Turn(_ROLES[mark], said.strip()) for mark, said in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
@@ -50,7 +50,7 @@ def _by_name(text: str, settings: Record) -> list[Turn]:
     names = "|".join(re.escape(name) for name in (asker, *answerers) if name)
     pieces = re.split(rf"(?:\A|\n)({names}): ?", text)
     if pieces[0].strip():
-        raise FormatError("a chat of KoboldCpp with words before the first turn: who says them is not known")
+        raise FormatError("a chat of KoboldCpp with words before the first turn: it does not say who wrote them")
     named = zip(pieces[1::2], pieces[2::2], strict=True)
     return [Turn("user" if name == asker else "assistant", said.strip()) for name, said in named]
 

@@ -27,7 +27,7 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
         message = waiting.pop()
         name = string(message.get("messageId"))
         if not name or name in nodes:
-            raise FormatError("a message without a 'messageId' of its own: the order of the turns is not known")
+            raise FormatError("a message without a 'messageId' of its own: the turns cannot be put in order")
         nodes[name] = message
         waiting += records(message.get("children"))[::-1]
     return dialogue_of([_turn(message) for message in branch({**nodes}, None, parent="parentMessageId")], limits)
@@ -49,7 +49,7 @@ def _turn(message: Record) -> Turn:
     is_whole = not any(message.get(mark) for mark in _UNFINISHED) and verdict_in(message) is not False
     text = string(message.get("text")) or texts(message.get("content"))
     if "isCreatedByUser" not in message:
-        raise FormatError("a message without 'isCreatedByUser': who says it is not known")
+        raise FormatError("a message without 'isCreatedByUser': it does not say who speaks")
     return Turn("user" if message["isCreatedByUser"] else "assistant", text, weight=1 if is_whole else 0)
 
 

@@ -19,7 +19,7 @@ def branch(nodes: Mapping[str, JsonValue], last: JsonValue, *, parent: str) -> l
     name: JsonValue = last if isinstance(last, str) and last in nodes else _newest_leaf(nodes, parent)
     while isinstance(name, str) and is_record(node := nodes.get(name)):
         if name in seen:
-            raise FormatError(f"message {name!r} is its own ancestor: the order of the turns is not known")
+            raise FormatError(f"message {name!r} is its own ancestor: the turns cannot be put in order")
         seen.add(name)
         found.append(node)
         name = node.get(parent)

@@ -69,7 +69,7 @@ def _unpacked(value: JsonValue) -> JsonValue:
         except (ValueError, RecursionError):
             return value
         if not isinstance(texts, list) or len(texts) != 1:
-            raise FormatError("two answers over several turns: which answer belongs to which question is not read")
+            raise FormatError("two answers over several turns: thord reads only comparisons of one turn")
         return texts[0]
     return value
 
@@ -94,7 +94,7 @@ def _is_first_better(record: Record, keys: tuple[str, str]) -> bool:
     said = str(value).lower() if isinstance(value, int) else string(value).lower()
     ending = said.rsplit("_", 1)[-1].strip()
     if ending not in (first, second):
-        raise FormatError(f"two answers of which none is said to be better (winner: {said[:40] or 'not there'})")
+        raise FormatError(f"two answers without a winner (it says: {said[:40] or 'nothing'})")
     return ending == first
 
 

@@ -65,7 +65,7 @@ def parse_rated(record: dict[str, JsonValue], limits: Limits) -> Preference:
             raise FormatError(f"'completions' must hold objects with response and score, not {kind_of(each)}")
         name = next((name for name in _SCORES if name in each), None)
         if name is None:
-            raise FormatError(f"a completion has none of {', '.join(_SCORES)}: what it is worth is not known")
+            raise FormatError(f"a completion has no score: give one of {', '.join(_SCORES)}")
         said = messages_of([Turn("assistant", string_of(each, "response", "completion", "answer", "text"))], limits)
         number = _number(each[name], name)
         answers.append(Answer(said, rank=round(number)) if name == "rank" else Answer(said, score=number))

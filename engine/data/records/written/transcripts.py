@@ -159,7 +159,7 @@ def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterat
     said = _turns(found) if found else []
     for one, other in itertools.pairwise(said):
         if one.role == other.role == "user" and one.strangers:
-            raise FormatError(f"who of the speakers is {one.strangers[0]!r} is not known: write 'User' or 'Assistant'")
+            raise FormatError(f"the speaker {one.strangers[0]!r} is unknown: write 'User' or 'Assistant'")
     parts_turns = any(one.ends_with_rule and other.role == "assistant" for one, other in itertools.pairwise(said))
     conversation: list[_Said] = []
     for turn in said:

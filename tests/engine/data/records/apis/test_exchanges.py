@@ -50,7 +50,7 @@ def test_what_was_asked_and_answered_is_learned(learn, record: object) -> None:
     [
         ({"choices": [{"message": MESSAGE}, {"message": MESSAGE}]}, "2 choices"),
         ({"error": {"message": "overloaded"}}, "failed"),
-        ({"usage": 3}, "where its answer is"),
+        ({"usage": 3}, "none of these is known to hold an answer"),
         ('{"choices": [', "begins like JSON"),
     ],
 )

@@ -60,7 +60,7 @@ def test_what_was_said_before_belongs_to_it(learn, record: object) -> None:
     ("record", "reason"),
     [
         ({"chat": {"turn_1": {**TURN, "Commands": "<|Commands|>: Search(x)<eoc>"}}}, "with tools"),
-        ({"segments": [{"label": True, "text": "a"}, {"label": True, "text": "b"}]}, "take turns"),
+        ({"segments": [{"label": True, "text": "a"}, {"label": True, "text": "b"}]}, "segments must alternate"),
         ({"question": "How deep?", "choices": ["1", "2"], "answer": "B"}, "choices"),
         ({"messages": [{"role": "user", "content": "<image>?"}], "images": ["a.png"]}, "'images' beside"),
         ({"text": "ahoy", "user_id": 3}, "'user_id'"),

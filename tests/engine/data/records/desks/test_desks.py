@@ -66,7 +66,7 @@ def test_events_of_several_trackers_stay_apart(learn_rows) -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        ({"comments": COMMENTS}, "who of the authors asked"),
+        ({"comments": COMMENTS}, "they do not say which author asked"),
         ({"sender_id": 1, "events": [{"event": "rewind"}]}, "taken back"),
         ({"messages": [{"direction": "incoming", "type": "image", "payload": {"imageUrl": "x"}}]}, "only text"),
     ],

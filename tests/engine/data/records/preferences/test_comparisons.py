@@ -44,4 +44,4 @@ def test_the_better_answer_is_learned_and_both_are_held(record: dict[str, object
 
 @pytest.mark.parametrize("winner", ["tie", "tie (bothbad)", None])
 def test_where_none_won_nothing_is_learned(problems, winner: str | None) -> None:
-    assert "none is said to be better" in problems({**TALK, **OTHER, "winner": winner})[0]
+    assert "two answers without a winner" in problems({**TALK, **OTHER, "winner": winner})[0]

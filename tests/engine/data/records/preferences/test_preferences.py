@@ -145,7 +145,10 @@ def test_a_label_that_is_no_verdict_leaves_a_dialogue_as_it_is() -> None:
         ({"prompt": "q", "responses": ["a", "b"], "scores": [float("nan"), 2]}, "must hold finite numbers"),
         ({"prompt": "q", "responses": ["a", "b"], "ranks": [float("inf"), 1]}, "must hold finite numbers"),
         ({"responses": ["a"], "scores": [1]}, "answers without a question"),
-        ({"instruction": "q", "completions": [{"response": "a"}]}, "what it is worth is not known"),
+        (
+            {"instruction": "q", "completions": [{"response": "a"}]},
+            "a completion has no score: give one of overall_score",
+        ),
         ({"role": "assistant", "content": "a", "label": False}, "without a question"),
         ({"messages": [{"role": "user", "content": "q"}], "label": True}, "does not end with an assistant turn"),
     ],
