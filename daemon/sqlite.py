@@ -13,6 +13,8 @@ from typing import Literal
 Check = Literal["integrity_check", "quick_check"]
 """How thoroughly a database is checked when it is opened. The quick one does not compare indexes with their tables."""
 
+_MOST_LOOKED_UP = 500
+"""Hashes in one query."""
 _COMPLAINTS = 3
 """Findings of a check that are told; the first ones say enough."""
 
@@ -83,6 +85,16 @@ def migrate(database: sqlite3.Connection, steps: Sequence[str]) -> None:
         raise NewerSchemaError(f"its schema is {applied}, this thord knows {len(steps)}; install the newer thord")
     for number, step in enumerate(steps[applied:], start=applied + 1):
         database.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")
+
+
+def hashes_found(database: sqlite3.Connection, query: str, hashes: Sequence[str]) -> set[str]:
+    """Those of many hashes, in hexadecimal, that a query finds; it ends with the column that is to be one of them."""
+    found: set[str] = set()
+    for start in range(0, len(hashes), _MOST_LOOKED_UP):
+        wanted = [bytes.fromhex(each) for each in hashes[start : start + _MOST_LOOKED_UP]]
+        marks = ", ".join("?" * len(wanted))
+        found.update(each.hex() for (each,) in database.execute(f"{query} IN ({marks})", wanted))
+    return found
 
 
 def close(database: sqlite3.Connection) -> None:

@@ -13,6 +13,7 @@ An earlier form of a forgotten dialogue is forgotten too, but not as a whole: ot
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from daemon import sqlite
 from daemon.clock import utc_now_with_offset
 from engine.data.digest import Digest, identities_from
 from engine.data.samples import Dialogue, Sample
@@ -37,7 +38,13 @@ class Forgotten:
         """The identities of those samples that are not to be learned."""
         if self._database.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone() is None:
             return set()
-        return {each.identity for each in digests if self._holds(each.identity, each.beginnings)}
+        identities = [each.identity for each in digests]
+        beginnings = [beginning for each in digests for beginning in each.beginnings]
+        found = sqlite.hashes_found(self._database, "SELECT identity FROM forgotten WHERE identity", identities)
+        whole = sqlite.hashes_found(
+            self._database, "SELECT identity FROM forgotten WHERE whole AND identity", beginnings
+        )
+        return found | {each.identity for each in digests if not whole.isdisjoint(each.beginnings)}
 
     def since(self, identity_prefix: str) -> str | None:
         """When something whose identity begins like this was forgotten; null where nothing was."""
@@ -49,12 +56,10 @@ class Forgotten:
 
     def holds(self, sample: Sample, identity: str) -> bool:
         """Whether a sample is not to be learned."""
-        return self._holds(identity, sample.prefix_identities() if isinstance(sample, Dialogue) else ())
-
-    def _holds(self, identity: str, beginnings: Iterable[str]) -> bool:
         if self._has("SELECT 1 FROM forgotten WHERE identity = ?", identity):
             return True
         query = "SELECT 1 FROM forgotten WHERE identity = ? AND whole"
+        beginnings = sample.prefix_identities() if isinstance(sample, Dialogue) else ()
         return any(self._has(query, beginning) for beginning in beginnings)
 
     def _has(self, query: str, identity: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from daemon import sqlite
 from daemon.workers.intake.ledger.database import now
 from engine.data.digest import Digest
 from engine.data.samples import Dialogue, Sample
@@ -19,7 +20,6 @@ from engine.data.segments import Location, Segments
 State = Literal["new", "assigned", "learned", "held_out", "set_aside", "held"]
 
 _SELECT = "SELECT id, identity, state, turns, learn_from, segment, offset, length FROM samples"
-_MOST_LOOKED_UP = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Samples:
 
     def covered(self, identities: Sequence[str]) -> set[str]:
         """Those of the identities that a sample covers."""
-        return self._among("SELECT identity FROM aliases WHERE identity", identities)
+        return sqlite.hashes_found(self._database, "SELECT identity FROM aliases WHERE identity", identities)
 
     def longest_beginning(self, digest: Digest) -> tuple[Row, int, str] | None:
         """The longest beginning of a dialogue that is known, by how many turns it is shorter, and its identity."""
@@ -141,7 +141,7 @@ class Samples:
 
     def openings_held_out(self, openings: Sequence[str]) -> set[str]:
         """Those of the openings of which samples were held out by `hold_out`."""
-        return self._among("SELECT opening FROM held_out_openings WHERE opening", openings)
+        return sqlite.hashes_found(self._database, "SELECT opening FROM held_out_openings WHERE opening", openings)
 
     def new(self) -> list[tuple[int, Location]]:
         """The numbers of the new samples, in order, and where their texts are."""
@@ -165,15 +165,6 @@ class Samples:
                 for alias in (digest.identity, *digest.beginnings)
             ),
         )
-
-    def _among(self, query: str, hashes: Sequence[str]) -> set[str]:
-        """Those of the hashes that the query finds."""
-        found: set[str] = set()
-        for start in range(0, len(hashes), _MOST_LOOKED_UP):
-            wanted = [bytes.fromhex(each) for each in hashes[start : start + _MOST_LOOKED_UP]]
-            marks = ", ".join("?" * len(wanted))
-            found.update(each.hex() for (each,) in self._database.execute(f"{query} IN ({marks})", wanted))
-        return found
 
     def _row(self, query: str, identity: str) -> Row | None:
         found = self._database.execute(query, (bytes.fromhex(identity),)).fetchone()
