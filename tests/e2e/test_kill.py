@@ -30,8 +30,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, library: list[Dialogue
         return {"sha256": published_sha(service, "1"), "data": service.data()}
 
 
+@pytest.mark.parametrize("times", [3, pytest.param(6, marks=pytest.mark.soak)])
 def test_a_trainer_killed_again_and_again_ends_with_the_same_weights(
-    tmp_path: Path, library: list[Dialogue], undisturbed: dict[str, object]
+    tmp_path: Path, library: list[Dialogue], undisturbed: dict[str, object], times: int
 ) -> None:
     moments = random.Random(1)
     with running(tmp_path / "home", "training.checkpoint_every=3") as service:
@@ -40,7 +41,7 @@ def test_a_trainer_killed_again_and_again_ends_with_the_same_weights(
         kills: list[int] = []
 
         def kill_now_and_then() -> None:
-            while len(kills) < 3 and not over.wait(moments.uniform(2.0, 5.0)):
+            while len(kills) < times and not over.wait(moments.uniform(2.0, 5.0)):
                 with contextlib.suppress(ProcessLookupError):
                     if pid := service.worker_pid("trainer"):
                         os.kill(pid, signal.SIGKILL)
@@ -59,14 +60,15 @@ def test_a_trainer_killed_again_and_again_ends_with_the_same_weights(
         assert published_sha(service, "1") == undisturbed["sha256"]
 
 
+@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.soak)])
 def test_a_supervisor_killed_at_random_moments_goes_on_by_itself(
-    tmp_path: Path, library: list[Dialogue], undisturbed: dict[str, object]
+    tmp_path: Path, library: list[Dialogue], undisturbed: dict[str, object], times: int
 ) -> None:
     moments = random.Random(2)
     with running(tmp_path / "home", "training.checkpoint_every=3") as service:
         service.ingest("library", library)
         service.ctl("train")
-        for _ in range(2):
+        for _ in range(times):
             threading.Event().wait(moments.uniform(0.3, 4.0))  # the moment is the point: anywhere in the cycle
             service.kill()  # asserts that no worker is alive after one second
             service.start("training.checkpoint_every=3")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from demo.text import Dialogue
 from demo.traffic import Traffic
 from tests.e2e.service import Service, running
@@ -11,7 +13,10 @@ ONE_FITS = "inference.memory_megabytes=7"
 """A version takes 1.9 MiB of weights, and 4 of cache in ordinary use: beside the weights of another there are 5.1."""
 
 
-def test_promotions_and_rollbacks_under_load(tmp_path: Path, library: list[Dialogue], town: list[Dialogue]) -> None:
+@pytest.mark.parametrize("turns", [10, pytest.param(20, marks=pytest.mark.soak)])
+def test_promotions_and_rollbacks_under_load(
+    tmp_path: Path, library: list[Dialogue], town: list[Dialogue], turns: int
+) -> None:
     """Beside each other first, then where only one version fits, so that one takes the place of the other."""
     with running(tmp_path / "home", *SETTINGS) as service:
         service.ingest("library", library)
@@ -19,7 +24,7 @@ def test_promotions_and_rollbacks_under_load(tmp_path: Path, library: list[Dialo
         service.ingest("town", town)
         second = service.train()
         assert (second["state"], second["version"]) == ("promoted", "000002")
-        swap_to_and_fro(service, turns=10)
+        swap_to_and_fro(service, turns)
         assert "answers pause" not in service.log("server")
         service.stop()
         service.start(*SETTINGS, ONE_FITS)
