@@ -81,11 +81,19 @@ def _install(unit: systemd.Unit, *, socket_activation: bool, keys: str | None) -
             if target.parent.name != "logrotate.d" or target.parent.is_dir():
                 yield _write(target, share(name).read_text(encoding="utf-8"))
         yield _run("systemd-sysusers", str(_SYSTEM_FILES["systemd/sysusers.d/thord.conf"]))
+        yield from _hand_over()
         yield _run("systemd-tmpfiles", "--create", str(_SYSTEM_FILES["systemd/tmpfiles.d/thord.conf"]))
     config = (as_user() if unit.user else as_service()).config
     if not config.exists():
         yield _write(config, settings_text(None))
     yield from _reload(unit)
+
+
+def _hand_over() -> Iterator[Step]:
+    """Give the service what root made by trying thord before. No other user could put a file of root's in there."""
+    for folder in (as_service().state, as_service().logs):
+        if folder.is_dir() and folder.stat().st_uid == 0:
+            yield _run("chown", "--recursive", "--no-dereference", "thord:thord", str(folder))
 
 
 def _uninstall(unit: systemd.Unit) -> Iterator[Step]:

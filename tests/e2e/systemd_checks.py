@@ -94,8 +94,19 @@ def test_a_dry_run_says_all_and_does_nothing() -> None:
     assert not Path("/etc/systemd/system/thord.service").exists()
 
 
-def test_installing() -> None:
+@pytest.fixture
+def tried_by_root() -> None:
+    """Root has run thord in the home of the service."""
+    versions = Path("/var/lib/thord/models/versions")
+    versions.mkdir(parents=True)
+    versions.parent.chmod(0o750)
+    (Path("/var/lib/thord") / "thord.lock").touch(mode=0o640)
+
+
+@pytest.mark.usefixtures("tried_by_root")
+def test_installing_hands_the_home_over_that_root_made() -> None:
     ctl("install-service")
+    assert {path.owner() for path in Path("/var/lib/thord").rglob("*")} == {"thord"}
     assert run("systemctl", "show", "thord", "--property=LoadState", "--value").strip() == "loaded"
     assert pwd.getpwnam("thord").pw_shell.endswith("nologin")
     for name in ("chats", "conversations", "corpus"):

@@ -23,7 +23,8 @@ SECONDS = 400
 def test_under_a_real_systemd(tmp_path: Path) -> None:
     script = tmp_path / "inside"
     pytest_command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "tests/e2e/systemd_checks.py"]
-    script.write_text(f"cd {shlex.quote(str(REPOSITORY))}\nexec {shlex.join(pytest_command)}\n")
+    forget_earlier_tries = "rm -rf /etc/thord /var/lib/thord /var/log/thord"
+    script.write_text(f"{forget_earlier_tries}\ncd {shlex.quote(str(REPOSITORY))}\nexec {shlex.join(pytest_command)}\n")
     environment = {**os.environ, "BOX_SECONDS": str(SECONDS)}
     done = subprocess.run(
         [str(BOX), str(script)], env=environment, cwd="/", umask=0o022, capture_output=True, text=True, check=False

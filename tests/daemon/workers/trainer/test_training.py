@@ -142,7 +142,7 @@ def test_a_length_beyond_the_context_is_refused(spawn_worker, home):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda paths: write_snapshot(paths.state, 1, MUTE), "supervised"),
+        (lambda paths: write_snapshot(paths.state, 1, MUTE), "nothing to learn from"),
         (lambda paths: None, "manifest.json is missing"),
     ],
 )
