@@ -8,10 +8,17 @@ import os
 import sys
 from pathlib import Path
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from daemon.settings.sections import SupervisionSettings
+from daemon.without_module import without_module
+
+with without_module("rich"):  # structlog would import it for coloured tracebacks: 3 MB of each process, never shown
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+bind = structlog.contextvars.bind_contextvars
+"""Add these fields to every further line of this thread or task."""
+bound = structlog.contextvars.bound_contextvars
+"""Add these fields to the lines logged inside a ``with``."""
 
 
 class RotatingLog(logging.handlers.RotatingFileHandler):
@@ -37,7 +44,7 @@ class RotatingLog(logging.handlers.RotatingFileHandler):
 def configure(process: str, file: Path, settings: SupervisionSettings, *, console: bool = False) -> None:
     """Send this process's log to ``file`` and, with ``console``, to stderr in a form for people.
 
-    Every line carries ``process``; whatever is bound with `structlog.contextvars` (cycle, version) comes along.
+    Every line carries ``process``; whatever `bind` and `bound` were given (cycle, version) comes along.
     Lines of the standard library's loggers (uvicorn, apscheduler) take the same way.
     """
     file.parent.mkdir(parents=True, exist_ok=True)

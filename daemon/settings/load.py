@@ -6,7 +6,6 @@ This is done here and not by pydantic-settings, because that library costs the s
 which source a wrong value came from.
 """
 
-import difflib
 import json
 import os
 import re
@@ -263,5 +262,7 @@ def _known_instead(location: Location) -> str:
         if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
             break
         model = field.annotation
-    near = difflib.get_close_matches(location[-1], model.model_fields, n=1)
+    from difflib import get_close_matches  # needed in this case only
+
+    near = get_close_matches(location[-1], model.model_fields, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(model.model_fields))}"

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import structlog
-
 from control.paths import Paths, socket_address
 from daemon import assignment, log
 from daemon.messages import (
@@ -183,7 +181,7 @@ def start() -> Context:
     paths = given.paths
     settings = read_settings(paths)
     log.configure(given.worker, paths.log(given.worker), settings.supervision)
-    structlog.contextvars.bind_contextvars(worker=given.worker)
+    log.bind(worker=given.worker)
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     stream.connect(socket_address(given.channel or paths.channel_socket))
     channel = Channel(stream, beat_seconds=settings.supervision.heartbeat_timeout_seconds / 3)

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Generic, TypeVar
 
-import structlog
-
 from daemon import background, log
 from daemon.supervisor.jobs import attempts
 from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause, CutShortError, FailedError
@@ -106,7 +104,7 @@ class Driver(Generic[J, _Request]):
         while not job.is_final:
             self.current = job
             self._changed(job)
-            with structlog.contextvars.bound_contextvars(**{self._steps.kind: job.id}):
+            with log.bound(**{self._steps.kind: job.id}):
                 after = await self._one_step(job)
             if after.state != job.state:
                 self._degradations.end(self._steps.kind)

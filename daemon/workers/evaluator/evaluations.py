@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import structlog
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -81,7 +80,7 @@ class Evaluator:
             Stopped: this worker was asked to stop.
         """
         self._phases = Phases(self._channel, command.id)
-        with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
+        with log.bound(cycle=command.cycle, version=command.version):
             try:
                 answer = self._measure_files(command) if command.files else self._judge(command)
             except (ArtifactError, BadFilesError, FileNotFoundError, device.ImpossiblePlacementError) as error:

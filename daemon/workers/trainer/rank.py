@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from daemon import log
 from daemon.messages import UNASKED, Failure, Train
 from daemon.process_exit import leave
@@ -27,7 +25,7 @@ def main() -> None:
     memory.keep_freed_memory()
     context = runtime.start()
     _be_as_modest_as_the_trainer()
-    structlog.contextvars.bind_contextvars(rank=int(os.environ["RANK"]))
+    log.bind(rank=int(os.environ["RANK"]))
     context.channel.advance("loading torch")
     status = _take_part(context)
     leave(status)  # threads of torch that wait for other ranks would hold up an orderly exit

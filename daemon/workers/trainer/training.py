@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import structlog
 from pydantic import ValidationError
 
 from control.paths import Paths
@@ -51,7 +50,7 @@ def main() -> None:
     while not channel.stopping.is_set():
         command = channel.commands.get()
         if isinstance(command, Train):
-            with structlog.contextvars.bound_contextvars(cycle=command.cycle, version=command.version):
+            with log.bound(cycle=command.cycle, version=command.version):
                 if _world_size(command, settings) > 1:
                     from daemon.workers.trainer import launcher
 
