@@ -96,7 +96,7 @@ class Forgettable(TypedDict):
 
 
 class Forgotten(TypedDict):
-    """What was forgotten, and where. ``failed``: what could not be done."""
+    """What was forgotten, and where. ``failed``: what could not be done; ``files_unnamed``: further files."""
 
     samples: int
     cycles: list[int]
@@ -105,6 +105,7 @@ class Forgotten(TypedDict):
     files_cut: list[str]
     files_removed: list[str]
     files_left: list[str]
+    files_unnamed: int
     sessions: int
     answers: int
     failed: list[str]

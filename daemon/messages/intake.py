@@ -143,6 +143,8 @@ class TakenOut(Answer):
     cycles: tuple[int, ...]
     learned_in: tuple[int, ...]
     files_left: tuple[str, ...] = ()
+    files_unnamed: int = 0
+    """Further files of those; of a great many only the first are named."""
 
 
 class Erase(Command):
@@ -162,6 +164,8 @@ class Erased(Answer):
     files_cut: tuple[str, ...] = ()
     files_removed: tuple[str, ...] = ()
     files_unreadable: tuple[str, ...] = ()
+    files_unnamed: int = 0
+    """Further files of any of those."""
 
 
 class Unlearn(Command):

@@ -75,6 +75,8 @@ def _show(done: Forgotten) -> None:
     ):
         for file in files:
             output.say(f"{what}: {output.clean(file)}")
+    if done["files_unnamed"]:
+        output.say(f"and {done['files_unnamed']:,} more files that are not named here")
     if done["sessions"] or done["answers"]:
         output.say(f"{done['sessions']} sessions and {done['answers']} kept answers erased")
     if done["went_back"]:

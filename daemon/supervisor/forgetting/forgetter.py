@@ -147,7 +147,9 @@ class Forgetter:
         except CommandFailedError as error:
             raise ForgetRefusedError(str(error)) from error
         return at.model_copy(
-            update=found.model_dump(include={"samples", "was_held_out", "cycles", "learned_in", "files_left"})
+            update=found.model_dump(
+                include={"samples", "was_held_out", "cycles", "learned_in", "files_left", "files_unnamed"}
+            )
         )
 
     async def _end_cycle(self, at: Forgetting) -> Forgetting:
@@ -174,7 +176,12 @@ class Forgetter:
         found = await self._ask("intake", Erase(source=at.source), Erased)
         unreadable = tuple(f"{file}: it cannot be read" for file in found.files_unreadable)
         return at.model_copy(
-            update={"files_cut": found.files_cut, "files_removed": found.files_removed, "complaints": unreadable}
+            update={
+                "files_cut": found.files_cut,
+                "files_removed": found.files_removed,
+                "files_unnamed": at.files_unnamed + found.files_unnamed,
+                "complaints": unreadable,
+            }
         )
 
     async def _chats(self, at: Forgetting) -> Forgetting:
@@ -270,6 +277,7 @@ def summary(done: Forgetting) -> dict[str, JsonValue]:
         "files_cut": list(done.files_cut),
         "files_removed": list(done.files_removed),
         "files_left": list(done.files_left),
+        "files_unnamed": done.files_unnamed,
         "sessions": done.sessions,
         "answers": done.answers,
         "failed": list(done.complaints),

@@ -56,6 +56,7 @@ class Forgetting(Record):
         versions: learned them, as is known once no cycle has them any more; ``made_from_these``: were trained from
             those, in any number of steps.
         files_left: hold them still, and are not thord's to change.
+        files_unnamed: of a great many files of any of these kinds only the first are named; so many are not.
         way_back: null where nothing has to be gone back from.
     """
 
@@ -75,6 +76,7 @@ class Forgetting(Record):
     files_cut: tuple[str, ...] = ()
     files_removed: tuple[str, ...] = ()
     files_left: tuple[str, ...] = ()
+    files_unnamed: int = 0
     sessions: int = 0
     answers: int = 0
     complaints: tuple[str, ...] = ()

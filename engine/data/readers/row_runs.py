@@ -165,4 +165,4 @@ def _is_new_opening(run: _Run, row: Row, *, is_array: bool) -> bool:
     asks_again = run.is_answered and bool(row.turns) and row.turns[0].role != "assistant"
     if first and first.name and row.name == first.name != run.rows[-1].name and asks_again:
         return True
-    return not is_array and run.is_answered and bool(row.turns) and row.turns[0].role == "system"
+    return run.is_answered and bool(row.turns) and row.turns[0].role == "system"

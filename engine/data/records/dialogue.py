@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from engine.data.records.calls import hermes
 from engine.data.records.calls.tools import tools_of
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.pictures import check_has_no_picture
 from engine.data.records.text import clean
 from engine.data.records.turn import Turn as Turn
 from engine.data.samples import Dialogue, Message, ToolCall
@@ -31,10 +32,12 @@ def messages_of(turns: Iterable[Turn], limits: Limits) -> tuple[Message, ...]:
     """These turns cleaned, without blank ones.
 
     Raises:
-        FormatError: there are too many turns.
+        FormatError: there are too many turns, or a picture in one of them.
     """
     cleaned = (_cleaned(turn) for turn in turns)
     messages = tuple(message for message in cleaned if message.content or message.tool_calls or message.tools)
+    for message in messages:
+        check_has_no_picture(message.content)
     if len(messages) > limits.turns:
         raise FormatError(f"{len(messages)} turns are more than the {limits.turns} that one conversation may have")
     return messages

@@ -116,7 +116,8 @@ def completion_prompt(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: as `parse_completion`.
     """
-    return [*_opening(record), *prompt_turns(record["prompt"])]
+    prompt = record["prompt"]
+    return [*_opening(record), *prompt_turns(_with_context(prompt, record) if isinstance(prompt, str) else prompt)]
 
 
 def completion_answer(record: dict[str, JsonValue]) -> list[Turn]:
@@ -207,11 +208,13 @@ def question_turns(record: dict[str, JsonValue]) -> list[Turn]:
     keys = _question_and_answer(record) or ("question", "answer")
     if choices := next((key for key in _CHOICES if record.get(key)), ""):
         raise FormatError(f"a question with '{choices}': thord does not know how to put choices to the model")
-    asked = [
-        string_of(record, keys[0]),
-        *(string_of(record, key) for key in _ABOUT if isinstance(record.get(key), str)),
-    ]
-    return [*_opening(record), *_asked("\n\n".join(part for part in asked if part.strip()))]
+    return [*_opening(record), *_asked(_with_context(string_of(record, keys[0]), record))]
+
+
+def _with_context(asked: str, record: dict[str, JsonValue]) -> str:
+    """A question behind which stands what it is about, unless it says that itself."""
+    about = [string_of(record, key) for key in _ABOUT if isinstance(record.get(key), str)]
+    return "\n\n".join(part for part in (asked, *(each for each in about if each not in asked)) if part.strip())
 
 
 def question_answer(record: dict[str, JsonValue]) -> list[Turn]:

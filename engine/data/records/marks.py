@@ -1,4 +1,4 @@
-"""What a person thought of an answer: labels, thumbs, ratings and feedback, however they are written."""
+"""Marks beside what was said: what a person thought of an answer, however it is written, and what nobody is to see."""
 
 import re
 
@@ -25,17 +25,29 @@ _WORDS = {
     **dict.fromkeys(("false", "bad", "down", "thumbsdown", "thumbdown", "negative", "dislike", "disliked"), False),
     **dict.fromkeys(("downvote", "0", "-1", "👎"), False),
 }
+_UNSEEN = frozenset(
+    f"{before}{mark}"
+    for mark in ("hidden", "Hidden", "deleted", "Deleted", "internal", "Internal")
+    for before in ("", "is_", "is")
+) | {"deleted_at", "deletedAt", "is_visually_hidden_from_conversation"}
+"""Marks of what nobody is to see; one that is not set marks nothing."""
+_NOT_SET = ("", "false", "f", "0", "0.0", "no", "n", "none", "null")
+"""How tables write a mark that is not set, whatever its case."""
 _OF_A_SCALE = re.compile(r"\s*(\d{1,3}(?:\.\d{1,2})?)\s*/\s*(\d{1,3})\s*")
 """As people write ``2/5``."""
+_STARS = re.compile(r"\s*(?:([0-5](?:\.\d)?) ?(?:stars?|\u2605)|(\u2605{0,5})\u2606*)\s*", re.IGNORECASE)
+"""Of five: ``2 stars``, or as many signs."""
 
 
 def verdict_of(value: JsonValue) -> bool | None:
-    """Good, bad, or none that can be understood as either: numbers beside -1, 0 and 1 are on a scale of their own."""
+    """Good, bad, or none that can be understood as either: -1, 0 and 1 are thumbs, other numbers of any scale."""
     if isinstance(value, dict):
         return verdict_in(value) if "rating" in value else verdict_of(value.get("value", value.get("type")))
     if isinstance(value, str):
         if (scale := _OF_A_SCALE.fullmatch(value)) and (most := int(scale[2])):
             return float(scale[1]) >= most / 2
+        if value.strip() and (stars := _STARS.fullmatch(value)):
+            return float(stars[1] or len(stars[2])) >= 3
         bare = "".join(filter(lambda character: character.isalnum() or character in "👍👎", value)).lower()
         return _WORDS.get(f"-{bare}" if value.lstrip().startswith("-") else bare)
     if isinstance(value, bool | int | float) and value in (-1, 0, 1):
@@ -50,11 +62,16 @@ def verdict_in(record: dict[str, JsonValue]) -> bool | None:
     named = (verdict_of(record[name]) for name in _NAMES if record.get(name) is not None)
     marked = (*(_said(record[name]) for name in _GOOD if name in record), *_against(record))
     found = next((verdict for verdict in (*named, *marked) if verdict is not None), None)
-    if found is None and record.get("rating") in (2, "2"):
-        return False  # low on every scale that has it
+    if found is None and _is_low(record.get("rating")):
+        return False
     if found is None and isinstance(metadata := record.get("metadata"), dict):
         found = verdict_in({name: value for name, value in metadata.items() if name != "metadata"})
     return False if found is None and (record.get("score") == -1 or _has_thumb_down(record)) else found
+
+
+def _is_low(rating: JsonValue) -> bool:
+    """Whether a number is low on every scale that has it: 2, or less than a half."""
+    return rating in (2, "2") or (isinstance(rating, float) and 0 < rating < 0.5)
 
 
 def _against(record: dict[str, JsonValue]) -> list[bool | None]:
@@ -72,3 +89,23 @@ def _has_thumb_down(record: dict[str, JsonValue]) -> bool:
     counts = [record.get(name) for name in _COUNTED]
     ups_and_downs = [count if isinstance(count, int) and not isinstance(count, bool) else 0 for count in counts]
     return sum(ups_and_downs[2:]) > sum(ups_and_downs[:2])
+
+
+def unseen_mark(record: dict[str, JsonValue]) -> str:
+    """The mark beside a message or a conversation, or in its metadata, that nobody is to see it; empty without one.
+
+    A list is no mark: text-generation-webui keeps what the model saw under ``internal``.
+    """
+    metadata = record.get("metadata")
+    for marked in (record, metadata) if isinstance(metadata, dict) else (record,):
+        if not _UNSEEN.isdisjoint(marked):
+            found = (mark for mark in marked if mark in _UNSEEN and _is_set(marked[mark]))
+            if mark := next(found, ""):
+                return mark
+    return ""
+
+
+def _is_set(value: JsonValue) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() not in _NOT_SET
+    return bool(value) and not isinstance(value, list)

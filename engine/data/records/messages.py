@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.marks import verdict_in
+from engine.data.records.marks import unseen_mark, verdict_in
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import CALL_ROLES, is_role, role_of
 from engine.data.records.values import items, string
@@ -52,14 +52,6 @@ _EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output")
 """Keys of a question and its answer in one object."""
 
 _LEARNED = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
-_UNSEEN = frozenset(
-    f"{before}{mark}"
-    for mark in ("hidden", "Hidden", "deleted", "Deleted", "internal", "Internal")
-    for before in ("", "is_", "is")
-) | {"deleted_at", "deletedAt"}
-"""Marks of what nobody is to see; one that is not set marks nothing."""
-_NOT_SET = ("", "false", "f", "0", "0.0", "no", "n", "none", "null")
-"""How tables write a mark that is not set, whatever its case."""
 _TRUE, _FALSE = ("true", "True", "1", "1.0"), ("false", "False", "0", "0.0")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
@@ -136,15 +128,21 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
     """
     tools = record.get("tools") or record.get("functions")
     turns = turns_of(record["messages"])
-    is_palm = all(isinstance(each, dict) and "author" in each for each in items(record["messages"]))
-    return [*_opening(record, tools, turns, ("context",) if is_palm else ()), *turns]
+    return [*_opening(record, tools, turns), *turns]
 
 
-def _opening(
-    record: dict[str, JsonValue], tools: JsonValue, turns: list[Turn], more: tuple[str, ...] = ()
-) -> list[Turn]:
-    """The turn of the instructions beside messages, unless the messages begin with the same."""
-    system = next((record[key] for key in (*SYSTEM, *more) if record.get(key)), None)
+def _opening(record: dict[str, JsonValue], tools: JsonValue, turns: list[Turn]) -> list[Turn]:
+    """The turn of the instructions beside messages, unless the messages begin with the same.
+
+    The ``context`` on which the answers rest is part of them, unless somebody says it: PaLM has no other instructions.
+    """
+    system = next((record[key] for key in SYSTEM if record.get(key)), None)
+    context = record.get("context")
+    if isinstance(context, list) and all(isinstance(each, str) for each in context):
+        context = "\n\n".join(map(str, context))
+    is_repeated = isinstance(context, str) and any(context.strip() in turn.content for turn in turns)
+    if isinstance(context, str) and context.strip() and not is_repeated:
+        system = f"{system}\n\n{context}" if isinstance(system, str) else system or context
     is_said = bool(turns) and turns[0].role == "system" and turns[0].content == system
     return system_turn(None if is_said else system, tools)
 
@@ -227,7 +225,7 @@ def turns_in(message: JsonValue, number: int) -> list[Turn]:
     Raises:
         FormatError: as `turn_of`.
     """
-    if isinstance(message, dict) and not _UNSEEN.isdisjoint(message) and _is_unseen(message):
+    if isinstance(message, dict) and unseen_mark(message):
         return []
     fields = _fields(message) if isinstance(message, dict) else None
     parts = message[fields[1]] if isinstance(message, dict) and fields else None
@@ -239,11 +237,6 @@ def turns_in(message: JsonValue, number: int) -> list[Turn]:
         said = turn_of({**message, fields[1]: rest}, number)
         turns.append(said._replace(tool_calls=said.tool_calls + calls))
     return turns
-
-
-def _is_unseen(message: dict[str, JsonValue]) -> bool:
-    values = (message[mark] for mark in _UNSEEN if mark in message)
-    return any(value.strip().lower() not in _NOT_SET if isinstance(value, str) else bool(value) for value in values)
 
 
 def _exchange_keys(message: dict[str, JsonValue]) -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn
+from engine.data.records.marks import unseen_mark
 from engine.data.records.values import Record
 
 _TIMES = (
@@ -22,10 +23,6 @@ _TIMES = (
 )
 _NAMES = ("message_id", "messageId", "id", "uuid", "request_id", "requestId")
 _PARENTS = ("parent_id", "parentId", "parent_message_id", "parentMessageId", "parent_message_uuid", "parent")
-_LEFT_OUT = (
-    *("hidden", "is_hidden", "isHidden", "deleted", "is_deleted", "isDeleted"),
-    "is_visually_hidden_from_conversation",
-)
 _PLACES = (
     *("turn", "turn_id", "turn_index", "turn_idx", "turn_number", "message_index", "position", "sequence", "seq"),
     *("order", "index", "step"),
@@ -67,10 +64,8 @@ def placed(record: Record, turns: Sequence[Turn]) -> Row:
     if len(record) <= 2:  # no more than who and what
         return Row(tuple(turns))
     rank = record.get("rank")
-    marked = (record, metadata) if isinstance(metadata := record.get("metadata"), dict) else (record,)
-    is_left_out = any(each.get(mark) in (True, "true", "True", 1) for each in marked for mark in _LEFT_OUT)
     return Row(
-        () if is_left_out else tuple(turns),
+        () if unseen_mark(record) else tuple(turns),
         _time_of(record),
         next((name for key in _NAMES if (name := _id(record.get(key)))), ""),
         _parent_of(record),

@@ -8,10 +8,12 @@ from pydantic import JsonValue
 
 from engine.data.records.calls.hermes import MARKS
 from engine.data.records.limits import Limits
+from engine.data.records.pictures import MARK
 from engine.data.records.roles import CALL_ROLES, KNOWN
 from engine.data.records.text import clean
 from engine.data.samples import Dialogue, Message
 
+_LOOKED_INTO = (*MARKS, MARK)
 _FIELDS = {"messages": ("role", "content"), "conversations": ("from", "value")}
 
 
@@ -31,7 +33,12 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
             return None
         name, content = turn.get(who), turn.get(what)
         role = KNOWN.get(name) if isinstance(name, str) else None
-        if role is None or not isinstance(content, str) or name in CALL_ROLES or any(map(content.__contains__, MARKS)):
+        if (
+            role is None
+            or not isinstance(content, str)
+            or name in CALL_ROLES
+            or any(map(content.__contains__, _LOOKED_INTO))
+        ):
             return None
         if said := clean(content):
             messages.append(Message(role, said))

@@ -25,6 +25,7 @@ from engine.data.records.exports import (
     textgen,
 )
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.marks import unseen_mark
 from engine.data.records.names.spelling import lower
 from engine.data.records.preferences import comparisons, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
@@ -44,8 +45,10 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
     if shape is None:
         seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
         raise FormatError(f"an object of unknown shape with {seen}; {_UNNAMED}; known are {KNOWN}")
-    if mark := next((mark for mark, values in _NOT_LEARNED.items() if record.get(mark) in values), ""):
+    if mark := next((mark for mark in _LEARNED if record.get(mark) in (0, "false", "False")), ""):
         raise FormatError(f"marked as not to be learned: '{mark}' is {json.dumps(record[mark])}")
+    if mark := unseen_mark(record):
+        raise FormatError(f"marked as not to be learned: '{mark}' is set")
     if shape.name != "{text}" and (medium := next((key for key in _MEDIA if record.get(key)), "")):
         raise FormatError(f"'{medium}' beside what was said: only text can be learned")
     found = shape.parse(record, limits)
@@ -135,11 +138,8 @@ _BY_KEY = {
 }
 _ASKED_ALWAYS = [number for number, shape in enumerate(SHAPES) if not shape.keys]
 
-_NOT_LEARNED: dict[str, tuple[JsonValue, ...]] = {
-    **dict.fromkeys(("weight", "train", "training", "loss_weight"), (0, "false", "False")),
-    **dict.fromkeys(("deleted", "is_deleted", "isDeleted", "hidden", "is_hidden"), (True, "true", "True")),
-}
-"""Marks beside a whole conversation, with the values that forbid to learn it."""
+_LEARNED = ("weight", "train", "training", "loss_weight")
+"""Marks beside a whole conversation that forbid to learn it where they are 0 or false."""
 
 _MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 """Keys of what a conversation is about, and of what only the names are in the text."""

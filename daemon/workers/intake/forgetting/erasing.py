@@ -14,6 +14,7 @@ from daemon.workers.intake import folders
 from daemon.workers.intake.batches import StoppingError
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.forgetting import inbox_files
+from daemon.workers.intake.forgetting.taking_out import FILES
 from daemon.workers.intake.ledger.database import StorageError
 from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.reading import limits_of
@@ -23,8 +24,6 @@ from engine.data.snapshot import Example
 from engine.data.storable import storable_path
 
 _logger = log.get(__name__)
-_FILES = 200
-"""So many are named in an answer."""
 
 
 def erase(command: Erase, ledger: Ledger, paths: Paths, settings: Tables, advance: Callable[[], None]) -> Erased:
@@ -41,11 +40,13 @@ def erase(command: Erase, ledger: Ledger, paths: Paths, settings: Tables, advanc
     snapshots = _from_snapshots(ledger, paths, advance)
     ledger.compact()
     _logger.info("erased", bytes_in_segments=erased, snapshots=snapshots, files_cut=len(cut), removed=len(removed))
+    removed = [*whole, *removed]
     return Erased(
         to=command.id,
         files_cut=_named(cut),
-        files_removed=_named([*whole, *removed]),
+        files_removed=_named(removed),
         files_unreadable=_named(unreadable),
+        files_unnamed=sum(len(files[FILES:]) for files in (cut, removed, unreadable)),
     )
 
 
@@ -102,4 +103,4 @@ def _from_snapshots(ledger: Ledger, paths: Paths, advance: Callable[[], None]) -
 
 
 def _named(files: list[Path]) -> tuple[str, ...]:
-    return tuple(storable_path(file) for file in files[:_FILES])
+    return tuple(storable_path(file) for file in files[:FILES])

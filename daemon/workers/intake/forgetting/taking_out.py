@@ -10,8 +10,8 @@ from daemon.workers.intake.ledger.selection import Wanted
 from engine.data import snapshot
 from engine.data.storable import storable_path
 
-_FILES = 200
-"""So many are named in an answer."""
+FILES = 200
+"""So many are named in each list of an answer; of the others it is said how many there are."""
 
 
 def take_out(command: Forget, ledger: Ledger, paths: Paths) -> TakenOut:
@@ -29,14 +29,15 @@ def take_out(command: Forget, ledger: Ledger, paths: Paths) -> TakenOut:
             carried = ledger.forgettings.carry_out(
                 command.forgetting, chosen.entries, chosen.named, lambda: _in_snapshots(ledger, paths)
             )
-    outside = (source for source in carried.sources if paths.inbox not in source.parents and source.exists())
+    outside = [source for source in carried.sources if paths.inbox not in source.parents and source.exists()]
     return TakenOut(
         to=command.id,
         samples=carried.samples,
         was_held_out=carried.was_held_out,
         cycles=tuple(sorted(carried.cycles)),
         learned_in=tuple(sorted(cycle for cycle, trained in carried.cycles.items() if trained)),
-        files_left=tuple(storable_path(file) for file in itertools.islice(outside, _FILES)),
+        files_left=tuple(storable_path(file) for file in outside[:FILES]),
+        files_unnamed=len(outside[FILES:]),
     )
 
 

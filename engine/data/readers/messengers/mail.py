@@ -1,7 +1,8 @@
 """Mail: mbox files and single messages (``.eml``). A thread is a conversation, however long it rests.
 
-Sources: RFC 5322, mboxrd (lines ``>From``), Google Takeout's mbox (``X-GM-THRID``). What is quoted, forwarded or a
-signature was said elsewhere, and what a machine answers (``Auto-Submitted``) by nobody. What is attached is not read.
+Sources: RFC 5322 and 6532, mboxrd (lines ``>From``), Google Takeout's mbox (``X-GM-THRID``). What is quoted, forwarded
+or a signature was said elsewhere, and what a machine answers (``Auto-Submitted``) by nobody. What is attached is not
+read.
 """
 
 import re
@@ -81,12 +82,18 @@ def _said(message: "Message[str, str]", number: int) -> Said | None:
 
     if _header(message, "Auto-Submitted", "no").lower() != "no":
         return None
-    name, address = parseaddr(f"{message.get('From', '')}")  # before decoding: an encoded name may hold a comma
+    name, address = parseaddr(_raw(message, "From"))  # before decoding: an encoded name may hold a comma
     return Said(names_of((_decoded(name), address), "?"), body_of(message) or _header(message, "Subject"), line=number)
 
 
 def _header(message: "Message[str, str]", name: str, otherwise: str = "") -> str:
-    return _decoded(f"{message.get(name, otherwise)}")
+    return _decoded(_raw(message, name, otherwise))
+
+
+def _raw(message: "Message[str, str]", name: str, otherwise: str = "") -> str:
+    """A header as it is written, also in UTF-8 (RFC 6532), for which `email` only has question marks."""
+    values = (f"{value}" for key, value in message.raw_items() if key.lower() == name.lower())
+    return next(values, otherwise).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _decoded(value: str) -> str:

@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 from pydantic import JsonValue
 
-from engine.data.readers import json_values
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
+from engine.data.readers.json_values import Value, Values
 from engine.data.readers.messengers.export import any_of, beginning, document, in_order, names_of, number
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
@@ -27,6 +27,8 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.values import Record, child, records, string
 
 PEOPLE = "users.json"
+_MOST_PEOPLE_BYTES = 64 << 20
+"""Of the list of people, whatever a record may be."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\.json$")
 _SAID = (None, "", "bot_message", "me_message", "thread_broadcast", "file_share", "file_comment", "reply_broadcast")
 _ARRAY = re.compile(rb"\[\s*\{")
@@ -86,12 +88,19 @@ def with_people(limits: Limits, listing: bytes) -> Limits:
 
 @functools.lru_cache(maxsize=1)
 def _people_in(listing: bytes, record_bytes: int) -> Mapping[str, tuple[str, ...]]:
-    """The names of people by their ids; none where it cannot be read. All days of a workspace have the same listing."""
-    try:
-        users = records(json_values.parse(listing, Limits(record_bytes)))
-    except FormatError:
-        return {}
+    """The names of people by their ids, of those who can be read. All days of a workspace have the same listing."""
+    limits = Limits(record_bytes)
+    users = [user for value in Values(io.BytesIO(listing), limits) for user in _users_in(value, limits)]
     return {string(user.get("id")): _names(user) for user in users if string(user.get("id"))}
+
+
+def _users_in(value: Value, limits: Limits) -> list[Record]:
+    if value.kind != "value":
+        return []
+    try:
+        return records([value.parse(limits)])
+    except FormatError:
+        return []
 
 
 def with_people_beside(limits: Limits, path: Path) -> Limits:
@@ -101,7 +110,7 @@ def with_people_beside(limits: Limits, path: Path) -> Limits:
         return limits
     try:
         with listing.open("rb") as file:
-            return with_people(limits, file.read(limits.record_bytes))
+            return with_people(limits, file.read(_MOST_PEOPLE_BYTES))
     except OSError:
         return limits
 

@@ -13,7 +13,7 @@ from engine.data.readers.packed.streams import MemberStream, decoded
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The others unpack any number of bytes at once."""
 
-_MEMBER_BYTES = 8 << 20
+_MEMBER_BYTES = 64 << 20
 """So much of a member is read that others refer to."""
 
 _DOCUMENTS = (

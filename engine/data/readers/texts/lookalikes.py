@@ -17,6 +17,7 @@ from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.heading import columns_of, is_headless_table, is_table
 from engine.data.readers.texts.talk_of_people import is_talk_of_people
 from engine.data.records.limits import Limits
+from engine.data.records.pictures import has_picture
 from engine.data.records.renaming import columns_hint
 
 _NAME = "refused"
@@ -65,6 +66,7 @@ _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
 _DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
 _UUENCODED = re.compile(r"begin \d{3} \S+\n")
+_QUOTED = re.compile(r">[ \t]?\S")
 _CODE = re.compile(
     r"\s*+(?:#include\b|import [\w.{*]|from [\w.]+ import |def \w+\(|class \w+[(:{]|func \w+\(|fn \w+[(<]|package \w+"
     r"|(?:public|private|static|const|let|var|function|return|if|for|while|else)\b.*[{;]\s*$"
@@ -163,6 +165,13 @@ def _is_code(head: Head) -> bool:
     return len(lines) >= 3 and _share(lines, _CODE.match) >= 0.4
 
 
+def _is_quotes_with_replies(head: Head) -> bool:
+    """Quotes in Markdown or mail and text by turns, a quote first: somebody answers somebody."""
+    blocks = [block for block in head.text[:8192].split("\n\n") if block.strip()]
+    are_quotes = [_QUOTED.match(block) is not None for block in blocks]
+    return sum(are_quotes) >= 2 and are_quotes[0] and sum(are_quotes) >= 0.3 * len(blocks) and not all(are_quotes)
+
+
 def _is_base64(head: Head) -> bool:
     return _share(head.lines_as_text[:-1] or head.lines_as_text, _BASE64.match) >= 0.9
 
@@ -216,6 +225,11 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("an HTTP request or answer", lambda head: _HTTP.match(head.text) is not None),
     ("LaTeX source", _is_latex),
     ("YAML", _is_yaml),
+    (
+        "quotes with replies: thord cannot tell who asks; write 'User:' and 'Assistant:' before what was said",
+        _is_quotes_with_replies,
+    ),
+    ("a text with pictures in it (data:...;base64,...)", lambda head: has_picture(head.text)),
     (_TABLE, is_table),
     ("a table (CSV or TSV) without a header: name the columns in a first line", is_headless_table),
     ("a table (Markdown)", lambda head: _share(head.lines_as_text, re.compile(r"\|.*\|\s*$").match) >= 0.6),

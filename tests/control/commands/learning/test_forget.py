@@ -6,15 +6,22 @@ from tests.control.stand_in import Ctl, StandIn
 
 DONE = {
     "samples": 2, "cycles": [7], "versions": ["000011"], "made_from_these": ["000012"], "files_cut": ["/in/a.jsonl"],
-    "files_removed": ["/in/b.zip"], "files_left": ["/mine.jsonl"], "sessions": 1, "answers": 0, "failed": [],
-    "went_back": False, "went_back_to": None,
+    "files_removed": ["/in/b.zip"], "files_left": ["/mine.jsonl"], "files_unnamed": 1300, "sessions": 1,
+    "answers": 0, "failed": [], "went_back": False, "went_back_to": None,
 }  # fmt: skip
 
 
 def test_what_was_done_is_said(stand_in: StandIn, ctl: Ctl) -> None:
     stand_in.answers["POST", "/v1/data/forget"] = (200, DONE)
     told = ctl("data", "forget", "3f9a0c41d2e7", "--yes").stdout
-    for word in ("2 samples", "000011; versions made from these: 000012", "/in/a.jsonl", "/in/b.zip", "/mine.jsonl"):
+    for word in (
+        "2 samples",
+        "000011; versions made from these: 000012",
+        "/in/a.jsonl",
+        "/in/b.zip",
+        "/mine.jsonl",
+        "and 1,300 more files",
+    ):
         assert word in told
     assert ctl.json("data", "forget", "--source", "talk.jsonl", "--yes", "--retrain") == DONE
     assert ctl.json("data", "forget", "--owner", "ab12", "--yes") == DONE

@@ -38,7 +38,15 @@ FORGETTING = (Forget, Erase, ForgetChats, Unlearn)
 class Forgetful(StandIns):
     """Intake and server that forget what ``found`` says, and note in which order they were asked."""
 
-    found = TakenOut(to=0, samples=2, was_held_out=False, cycles=(1,), learned_in=(1,), files_left=("/mine.jsonl",))
+    found = TakenOut(
+        to=0,
+        samples=2,
+        was_held_out=False,
+        cycles=(1,),
+        learned_in=(1,),
+        files_left=("/mine.jsonl",),
+        files_unnamed=30,
+    )
     unknown = False
 
     async def _answer(self, message: Command):
@@ -48,7 +56,7 @@ class Forgetful(StandIns):
             case Forget():
                 return self.found.model_copy(update={"to": message.id})
             case Erase():
-                return Erased(to=message.id, files_cut=("/inbox/talk.jsonl",))
+                return Erased(to=message.id, files_cut=("/inbox/talk.jsonl",), files_unnamed=4)
             case ForgetChats():
                 return ChatsForgotten(to=message.id, sessions=1, answers=2)
             case Unlearn():
@@ -125,6 +133,7 @@ async def test_every_trace_goes_and_what_learned_it_is_named(workers: Forgetful)
         told = summary(done)
         assert (told["versions"], told["made_from_these"]) == (["000001"], ["000002"])
         assert (told["samples"], told["files_cut"], told["files_left"]) == (2, ["/inbox/talk.jsonl"], ["/mine.jsonl"])
+        assert told["files_unnamed"] == 34
         assert (told["sessions"], told["answers"], told["failed"], told["went_back"]) == (1, 2, [], False)
         assert await it.store.meta(UNDER_WAY) == ""
         assert (await it.store.newest_events(1))[0].type == "data.forgotten"

@@ -193,3 +193,16 @@ def test_instructions_that_a_log_repeats_are_said_once(read_bytes) -> None:
     assert said(found) == [
         [("system", "s"), ("user", "1"), ("assistant", "1"), ("user", "2"), ("assistant", "2")],
     ]
+
+
+def test_instructions_after_an_answer_end_a_conversation_in_an_array_too(read_bytes) -> None:
+    one = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    other = [{**each, "content": f"other {each['content']}"} for each in one]
+    found, refused = read_bytes(json.dumps([*one, *other]).encode())
+    assert refused == []
+    assert said(found) == [
+        [("system", "other s"), ("user", "other q"), ("assistant", "other a")],
+        [("system", "s"), ("user", "q"), ("assistant", "a")],
+    ]
+    kept, _ = read_bytes(json.dumps({"messages": [*one, *other]}).encode())
+    assert len(kept) == 1, "a record says itself where it ends"

@@ -1,6 +1,7 @@
 """What is marked is heeded, however the mark is written: what is not to be learned, what was bad, what nobody saw."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from pydantic import JsonValue
@@ -142,3 +143,37 @@ def test_an_answer_that_was_marked_good_is_known_as_good(mark: dict[str, JsonVal
 )
 def test_what_is_no_verdict_is_none(mark: dict[str, JsonValue]) -> None:
     assert verdict_in(mark) is None
+
+
+@pytest.mark.parametrize(
+    "rating", [2, "2", 0.2, "2/5", "2 stars", "1 Star", "\u2605\u2605\u2606\u2606\u2606", "\u2605"]
+)
+def test_a_low_rating_is_heeded_on_whatever_scale_it_is(rating: object) -> None:
+    assert weight({"rating": rating}) == 0
+
+
+@pytest.mark.parametrize(
+    "rating", [3, 5, 10, 0.5, 0.9, "4/5", "3 stars", "\u2605\u2605\u2605\u2605\u2606", "\u2605" * 5, "**"]
+)
+def test_another_rating_forbids_nothing(rating: object) -> None:
+    assert weight({"rating": rating}) == 1
+
+
+SET = (True, 1, "true", "yes", "2025-01-01T10:00:00Z", {"by": "ann"})
+NOT_SET = (False, 0, None, "", "false", "No", "0", [])
+
+
+@pytest.mark.parametrize("mark", ["hidden", "isDeleted", "is_internal", "deleted_at"])
+@pytest.mark.parametrize("where", [lambda marks: marks, lambda marks: {"metadata": marks}], ids=["beside", "metadata"])
+def test_what_nobody_is_to_see_is_not_learned_wherever_the_mark_stands(mark: str, where: Callable[..., object]) -> None:
+    asked, answered = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+    for value, seen in (*((value, False) for value in SET), *((value, True) for value in NOT_SET)):
+        marked = {**answered, "id": 7, **where({mark: value})}
+        (talk,) = samples({"messages": [asked, marked, answered]})
+        assert isinstance(talk, Dialogue)
+        assert (value, len(talk.messages)) == (value, 3 if seen else 2)
+        if seen:
+            samples({"messages": [asked, answered], **where({mark: value})})
+        else:
+            with pytest.raises(FormatError, match=f"'{mark}'"):
+                samples({"messages": [asked, answered], **where({mark: value})})

@@ -10,7 +10,7 @@ import pytest
 from daemon.messages import Collect
 from daemon.workers.intake import named_files
 from daemon.workers.intake.batches import StoppingError
-from daemon.workers.intake.forgetting import inbox_files
+from daemon.workers.intake.forgetting import erasing, inbox_files
 from daemon.workers.intake.ledger.selection import NotKnownError
 from tests.daemon.workers.intake.forgetting.conftest import SETTINGS, said
 
@@ -128,6 +128,16 @@ def test_a_file_with_the_longest_of_names_is_cut_like_any_other(home) -> None:
     assert home.erase().files_cut == (str(file),)
     assert home.files_with(SECRET) == []
     assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
+def test_of_a_great_many_files_it_is_said_how_many_are_not_named(home, monkeypatch) -> None:
+    monkeypatch.setattr(erasing, "FILES", 1)
+    for number in range(3):
+        home.put(f"{number}.jsonl", said("And the key?", SECRET), said("Bye", "Bye!"))
+    home.read()
+    home.take_out(home.id_of(SECRET))
+    erased = home.erase()
+    assert (len(erased.files_cut), erased.files_unnamed) == (1, 2)
 
 
 def test_a_file_outside_the_inbox_is_named_and_left(home, tmp_path) -> None:

@@ -99,6 +99,14 @@ def test_slack_a_day_beside_the_names_of_people(read: Read, tmp_path: Path, who:
     assert (sorted(said), refused) == (sorted([SEEN, ANSWERED]), [])
 
 
+def test_slack_a_list_of_people_longer_than_a_record_may_be(read: Read, tmp_path: Path) -> None:
+    others = [{"id": f"X{number}", "name": "x" * 1000} for number in range(9000)]
+    (tmp_path / "users.json").write_text(json.dumps([*others, "?", *USERS]))
+    (tmp_path / "help").mkdir()
+    said, _ = read(json.dumps(DAY), path=tmp_path / "help" / "2025-03-17.json", assistant=("Bo Ek",))
+    assert sorted(said) == sorted([SEEN, ANSWERED])
+
+
 def test_slack_the_zip_names_people_wherever_the_list_lies(read: Read) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -79,8 +79,9 @@ def test_what_a_machine_answers_is_said_by_nobody(read: Read) -> None:
     [
         "=?utf-8?q?=C3=96k=2C_Bo?= <bo@x.org>",
         "=?utf-8?b?w5Zr?=\n =?utf-8?q?=2C_Bo?= <bo@x.org>",
+        '"\N{LATIN CAPITAL LETTER O WITH DIAERESIS}k, Bo" <bo@x.org>',
     ],
-    ids=["encoded", "encoded in two words"],
+    ids=["encoded", "encoded in two words", "UTF-8"],
 )
 @pytest.mark.parametrize("who", ["\N{LATIN CAPITAL LETTER O WITH DIAERESIS}k, Bo", "bo@x.org"])
 def test_a_name_with_a_comma_is_one_name(read: Read, sender: str, who: str) -> None:

@@ -33,6 +33,8 @@ NOT_PROSE = [
         "encoded binary data (base64)",
         "\n".join(["aGVsbG8gd29ybGQgdGhpcyBpcyBhIGxvbmcgbGluZSBvZiBiYXNlNjQgdGV4dCBoZXJl" for _ in range(4)]),
     ),
+    ("quotes with replies", "> How deep is it?\n\nTwo fathoms.\n\n> And at high tide?\n> At the pier?\n\nFive.\n"),
+    ("a text with pictures in it", f"The pier.\n\n![pier](data:image/png;base64,{'iVBORw0KGgo' * 30})\n"),
     ("RTF", "{\\rtf1\\ansi Cast off!}"),
     ("LaTeX source", "\\documentclass{article}\n\\begin{document}\nCast off!\n\\end{document}\n"),
     ("(CSV or TSV) without a header", '"How deep, and where?","Two, at the pier."\n"And there?","Mud, only mud."\n'),

@@ -66,7 +66,7 @@ def test_what_was_said_before_belongs_to_it(learn, record: object) -> None:
         ({"text": "ahoy", "user_id": 3}, "'user_id'"),
         ({"role": "assistant", "content": "Two fathoms."}, "by itself"),
         ({"prompt": "How deep?", "completion": "Two.", "weight": 0}, "'weight' is 0"),
-        ({"prompt": "How deep?", "completion": "Two.", "deleted": True}, "'deleted' is true"),
+        ({"prompt": "How deep?", "completion": "Two.", "deleted": True}, "'deleted' is set"),
     ],
 )
 def test_what_cannot_be_known_is_refused_by_name(problems, record: object, reason: str) -> None:

@@ -1,0 +1,28 @@
+"""Pictures, sounds and files that stand in a text itself, as a data URI: ``![](data:image/png;base64,iVBORw0...)``."""
+
+import re
+
+from engine.data.records.limits import FormatError
+
+MARK = ";base64,"
+"""In every text with such a picture."""
+_FEWEST = 200
+"""Characters of the smallest that is refused: less is a dot or an icon in a style sheet, which people talk about."""
+_PICTURE = re.compile(
+    rf"data:(?:image|audio|video|font|application)/[\w.+-]{{1,60}}(?:;[\w=.-]{{1,60}}){{0,3}};base64,[\w+/=%-]{{{_FEWEST}}}"
+)
+
+
+def has_picture(text: str) -> bool:
+    """Whether there is one in a text."""
+    return MARK in text and _PICTURE.search(text) is not None
+
+
+def check_has_no_picture(text: str) -> None:
+    """Only text can be learned.
+
+    Raises:
+        FormatError: there is one in it.
+    """
+    if has_picture(text):
+        raise FormatError("a picture, a sound or a file in the text (data:...;base64,...): only text can be learned")

@@ -1,0 +1,35 @@
+"""A picture in the text itself costs the conversation, wherever it stands; a dot in a style sheet does not."""
+
+import pytest
+
+from engine.data.records.pictures import has_picture
+
+PICTURE = f"![a boat](data:image/png;base64,{'iVBORw0KGgo' * 30}=)"
+DOT = f"url(data:image/gif;base64,{'R0lGODlh' * 8})"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"messages": [{"role": "user", "content": f"What is it? {PICTURE}"}, {"role": "assistant", "content": "b"}]},
+        {"messages": [{"role": "user", "content": "Draw"}, {"role": "assistant", "content": PICTURE}]},
+        {"prompt": f"What is it? {PICTURE}", "completion": "b"},
+        {"prompt": "What?", "chosen": PICTURE, "rejected": "c"},
+    ],
+    ids=["asked", "answered", "prompt", "preference"],
+)
+def test_a_conversation_with_a_picture_is_refused(record, problems) -> None:
+    assert problems(record) == [
+        "a picture, a sound or a file in the text (data:...;base64,...): only text can be learned"
+    ]
+
+
+def test_a_dot_in_a_style_sheet_is_learned(learn) -> None:
+    asked = f"What is this? {DOT}"
+    record = {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": "A dot."}]}
+    assert learn(record) == [[("user", asked), ("assistant", "A dot.")]]
+
+
+@pytest.mark.parametrize("kind", ["image/svg+xml;charset=utf-8", "audio/mpeg", "application/pdf", "video/mp4"])
+def test_all_kinds_of_files_are_found(kind: str) -> None:
+    assert has_picture(f'<a href="data:{kind};base64,{"QUJD" * 60}">')
