@@ -7,8 +7,8 @@ from pydantic import JsonValue
 
 from engine.data.records.calls import hermes
 from engine.data.records.calls.tools import tools_of
+from engine.data.records.content.pictures import check_has_no_picture
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.pictures import check_has_no_picture
 from engine.data.records.text import clean
 from engine.data.records.turn import Turn as Turn
 from engine.data.samples import Dialogue, Message, ToolCall

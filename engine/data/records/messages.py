@@ -10,9 +10,9 @@ from typing import Literal, NoReturn
 from pydantic import JsonValue
 
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
+from engine.data.records.content.marks import unseen_mark, verdict_in
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.marks import unseen_mark, verdict_in
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import CALL_ROLES, is_role, role_of
 from engine.data.records.values import items, string

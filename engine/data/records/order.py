@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from engine.data.records.content.marks import unseen_mark
 from engine.data.records.dialogue import Turn
-from engine.data.records.marks import unseen_mark
 from engine.data.records.values import Record
 
 _TIMES = (

@@ -7,8 +7,8 @@ with strings in it, goes the way of all shapes (`engine.data.records.registry`),
 from pydantic import JsonValue
 
 from engine.data.records.calls.hermes import MARKS
+from engine.data.records.content.pictures import MARK
 from engine.data.records.limits import Limits
-from engine.data.records.pictures import MARK
 from engine.data.records.roles import CALL_ROLES, KNOWN
 from engine.data.records.text import clean
 from engine.data.samples import Dialogue, Message

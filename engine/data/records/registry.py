@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from engine.data.records import instructions, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
+from engine.data.records.content.marks import unseen_mark
 from engine.data.records.datasets import labelled, moss, open_assistant, segments
 from engine.data.records.desks import intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
@@ -25,7 +26,6 @@ from engine.data.records.exports import (
     textgen,
 )
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.marks import unseen_mark
 from engine.data.records.names.spelling import lower
 from engine.data.records.preferences import comparisons, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by

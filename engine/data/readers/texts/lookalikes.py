@@ -16,8 +16,8 @@ from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.heading import columns_of, is_headless_table, is_table
 from engine.data.readers.texts.talk_of_people import is_talk_of_people
+from engine.data.records.content.pictures import has_picture
 from engine.data.records.limits import Limits
-from engine.data.records.pictures import has_picture
 from engine.data.records.renaming import columns_hint
 
 _NAME = "refused"

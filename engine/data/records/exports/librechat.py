@@ -3,10 +3,10 @@
 Source: LibreChat's "Export conversation" as JSON, with branches or without, recursive or flat.
 """
 
+from engine.data.records.content.marks import verdict_in
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.tree import branch
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.marks import verdict_in
 from engine.data.records.order import Row
 from engine.data.records.shape import RecordShape
 from engine.data.records.values import Record, records, string, texts

@@ -3,6 +3,7 @@
 from pydantic import JsonValue
 
 from engine.data.records import messages
+from engine.data.records.content.marks import verdict_in, verdict_of
 from engine.data.records.dialogue import Turn, messages_of
 from engine.data.records.instructions import (
     alpaca_answer,
@@ -16,7 +17,6 @@ from engine.data.records.instructions import (
     question_turns,
 )
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.marks import verdict_in, verdict_of
 from engine.data.samples import Answer, Preference
 
 _NAMES = ("label", "kto_tag")

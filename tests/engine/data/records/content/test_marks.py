@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from pydantic import JsonValue
 
+from engine.data.records.content.marks import verdict_in
 from engine.data.records.limits import FormatError, Limits
-from engine.data.records.marks import verdict_in
 from engine.data.records.registry import parse
 from engine.data.samples import Dialogue, Preference, Sample
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.data.records.pictures import has_picture
+from engine.data.records.content.pictures import has_picture
 
 PICTURE = f"![a boat](data:image/png;base64,{'iVBORw0KGgo' * 30}=)"
 DOT = f"url(data:image/gif;base64,{'R0lGODlh' * 8})"
