@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from daemon.messages import WorkerName
-from daemon.supervisor.processes.state import WorkerState
+from daemon.supervisor.processes.lifecycle import WorkerState
 
 
 class ServiceState(StrEnum):

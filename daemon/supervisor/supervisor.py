@@ -25,10 +25,10 @@ from daemon.supervisor.forgetting.forgetter import Forgetter
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
+from daemon.supervisor.processes.lifecycle import WorkerState
 from daemon.supervisor.processes.pool import WorkerPool
 from daemon.supervisor.processes.ports import WorkerUnavailableError
 from daemon.supervisor.processes.roles import ROLES, Role
-from daemon.supervisor.processes.state import WorkerState
 from daemon.supervisor.processes.worker import Change
 from daemon.supervisor.service_state import ServiceState, describe, reasons, service_state
 from daemon.supervisor.sockets import Sockets

@@ -8,7 +8,7 @@ from daemon.messages import Beat
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.fair_share import usage
 from daemon.supervisor.fair_share.usage import Usage
-from daemon.supervisor.processes import patience
+from daemon.supervisor.processes import time_limits
 
 _LEAST_PAUSE_SECONDS = 0.1
 """Between two looks at a worker that is late."""
@@ -33,9 +33,9 @@ class Clock:
     def why_over(self, limit: float, now: Usage) -> str:
         """What the worker did instead, where the limit is over; empty where it is excused for now."""
         span = usage.between(self.since, now)
-        if patience.is_over(span, limit):
-            return patience.describe(span, os.getloadavg()[0], os.cpu_count() or 1)
-        self.again = now.at + max(patience.left(span, limit), _LEAST_PAUSE_SECONDS)
+        if time_limits.is_over(span, limit):
+            return time_limits.describe(span, os.getloadavg()[0], os.cpu_count() or 1)
+        self.again = now.at + max(time_limits.left(span, limit), _LEAST_PAUSE_SECONDS)
         return ""
 
 

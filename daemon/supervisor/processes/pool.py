@@ -20,11 +20,11 @@ from daemon.supervisor.fair_share.governor import Governor
 from daemon.supervisor.processes import reaper
 from daemon.supervisor.processes.answers import accepted
 from daemon.supervisor.processes.channel import ChannelServer, Connection
+from daemon.supervisor.processes.lifecycle import WorkerState
 from daemon.supervisor.processes.output import OutputLog
 from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.processes.process import WorkerProcess
 from daemon.supervisor.processes.roles import ROLES, Role
-from daemon.supervisor.processes.state import WorkerState
 from daemon.supervisor.processes.worker import Change, Worker, WorkerStatus
 
 _LATE_SECONDS = 1.0

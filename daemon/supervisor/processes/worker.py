@@ -19,10 +19,7 @@ from daemon.supervisor.fair_share.usage import Usage
 from daemon.supervisor.processes.answers import AwaitedAnswers
 from daemon.supervisor.processes.channel import Connection
 from daemon.supervisor.processes.heartbeat import Clock, Heartbeat, Limit
-from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
-from daemon.supervisor.processes.process import Exit, WorkerProcess
-from daemon.supervisor.processes.roles import Role
-from daemon.supervisor.processes.state import (
+from daemon.supervisor.processes.lifecycle import (
     ALIVE,
     ASKED_TO_END,
     Action,
@@ -34,6 +31,9 @@ from daemon.supervisor.processes.state import (
     pause_seconds,
     transition,
 )
+from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.processes.process import Exit, WorkerProcess
+from daemon.supervisor.processes.roles import Role
 
 _ABORT_SECONDS = 2.0
 """From SIGABRT, which leaves every thread's stack in the log, to SIGKILL."""

@@ -11,7 +11,7 @@ from engine.foreign_model import ForeignModelError
 from engine.gguf import importing as gguf
 from engine.huggingface import importing as huggingface
 from engine.manifest import VersionManifest
-from engine.training import from_checkpoint
+from engine.training import checkpoint_to_version
 
 _logger = log.get(__name__)
 
@@ -37,4 +37,4 @@ def _published(command: Import, paths: Paths, channel: Channel) -> VersionManife
         case "gguf":
             return gguf.take(source, target, number, command.generation, channel.advance)
         case "checkpoint":
-            return from_checkpoint.publish(source, paths.runs, paths.version, target, number)
+            return checkpoint_to_version.publish(source, paths.runs, paths.version, target, number)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.messages import WorkerName
-from daemon.supervisor.processes.state import WorkerState
+from daemon.supervisor.processes.lifecycle import WorkerState
 from daemon.supervisor.service_state import ServiceState, describe, service_state
 
 STATES = st.fixed_dictionaries({name: st.sampled_from(WorkerState) for name in ("intake", "server", "monitor")})

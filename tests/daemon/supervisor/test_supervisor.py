@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.supervisor.processes.state import WorkerState
+from daemon.supervisor.processes.lifecycle import WorkerState
 from daemon.supervisor.processes.worker import Change
 from daemon.supervisor.store.store import Store
 from daemon.supervisor.supervisor import note_death

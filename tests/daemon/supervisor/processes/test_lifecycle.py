@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.supervisor.processes.state import (
+from daemon.supervisor.processes.lifecycle import (
     ALIVE,
     ASKED_TO_END,
     Action,

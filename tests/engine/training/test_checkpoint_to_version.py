@@ -11,7 +11,7 @@ from engine import version
 from engine.artifacts import ArtifactError
 from engine.device import Placement
 from engine.manifest import verify
-from engine.training import from_checkpoint, run
+from engine.training import checkpoint_to_version, run
 from engine.training.spec import RunPaths
 from tests.engine.training.conftest import MakePlan, Recording
 
@@ -25,7 +25,7 @@ def versions_in(places):
 
 def taken(places, checkpoint, number=9):
     target = versions_in(places)(number)
-    manifest = from_checkpoint.publish(checkpoint, places.folder.parent, versions_in(places), target, number)
+    manifest = checkpoint_to_version.publish(checkpoint, places.folder.parent, versions_in(places), target, number)
     assert verify(target) == manifest
     return version.load(target, CPU)
 

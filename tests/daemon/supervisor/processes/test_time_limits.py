@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from daemon.messages import Beat
 from daemon.settings.sections import SupervisionSettings
 from daemon.supervisor.fair_share.usage import Span, Usage
-from daemon.supervisor.processes import patience
+from daemon.supervisor.processes import time_limits
 from daemon.supervisor.processes.heartbeat import Heartbeat
 
 LIMIT = 180.0
@@ -31,7 +31,7 @@ MEGABYTE = 1 << 20
     ],
 )
 def test_what_is_over(what: str, span: Span, over: bool) -> None:
-    assert patience.is_over(span, LIMIT) is over, what
+    assert time_limits.is_over(span, LIMIT) is over, what
 
 
 seconds = st.floats(0, 1e5)
@@ -40,23 +40,23 @@ spans = st.builds(Span, seconds, seconds, seconds, st.integers(0, 1 << 40))
 
 @given(spans, st.floats(0.1, 1e4))
 def test_nobody_is_late_before_the_limit_nor_spared_beyond_the_bound(span: Span, limit: float) -> None:
-    over = patience.is_over(span, limit)
+    over = time_limits.is_over(span, limit)
     assert not over or span.elapsed >= limit
-    assert over or span.elapsed < patience.MOST * limit
-    assert over == (patience.left(span, limit) <= 0)
+    assert over or span.elapsed < time_limits.MOST * limit
+    assert over == (time_limits.left(span, limit) <= 0)
 
 
 @given(seconds, st.floats(0.1, 1e4))
 def test_who_does_nothing_is_late_as_soon_as_the_limit_is_over(elapsed: float, limit: float) -> None:
-    assert patience.is_over(Span(elapsed, 0.0, 0.0, 0), limit) == (elapsed >= limit)
+    assert time_limits.is_over(Span(elapsed, 0.0, 0.0, 0), limit) == (elapsed >= limit)
 
 
 def test_why_names_what_was_seen() -> None:
     starved = Span(3600.0, 3.0, 3570.0, 0)
-    assert patience.describe(starved, 17.2, 2) == (
+    assert time_limits.describe(starved, 17.2, 2) == (
         "in 3600 s it used 3.0 s of processor and waited 3570.0 s for one; the machine is busy: load 17 on 2 processors"
     )
-    assert "busy" not in patience.describe(starved, 1.0, 2)
+    assert "busy" not in time_limits.describe(starved, 1.0, 2)
 
 
 SETTINGS = SupervisionSettings(boot_timeout_seconds=10, stall_timeout_seconds=20, heartbeat_timeout_seconds=3)
