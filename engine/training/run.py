@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from engine import artifacts, device, disk, generation, version
+from engine import artifacts, device, disk, generation, room, version
 from engine.config.model import ModelSettings
 from engine.data import snapshot
 from engine.data.batches import Batch
@@ -64,7 +64,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
         ImpossiblePlacementError: device or precision cannot be had here.
         NoBlocksError: ``training.activation_checkpointing`` is set, and the family has no blocks.
         OutOfMemoryError: there is not enough for a single row.
-        OSError: the disk is full or refused.
+        OSError: the disk is full or refused, or what the run takes will not fit there.
     """
     if paths.target.exists():
         return version.existing(paths.target, spec.cycle)
@@ -74,6 +74,8 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     device.check_training(record.placement, settings.family)
     examples = OnePass(paths.snapshot)
     tokenizer = _tokenizer(record.spec, paths, examples, reporter)
+    if not checkpoint_folder(record.spec, paths).exists():
+        room.check(registry.parameter_count(settings, tokenizer.vocabulary), record.spec.training, paths.folder)
     data = dataset.prepare(paths.folder / DATA, paths.snapshot, examples, tokenizer, record.spec.training, reporter)
     model = _model(settings, record.spec, paths, tokenizer)
     objective = objectives.make(record.spec.training, _reference(record, paths))
@@ -104,7 +106,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     if world.rank:
         world.barrier()
         return version.existing(paths.target, spec.cycle)
-    artifacts.sweep_drafts(paths.target.parent)
+    artifacts.sweep_drafts(paths.folder)
     origin = provenance(record, outcome.progress, pretrained=_start(paths) == "imported")
     brought = generation.read(paths.base) if paths.base else None
     manifest = version.publish(paths.target, outcome.weights, settings, tokenizer, origin, outcome.trunk, brought)

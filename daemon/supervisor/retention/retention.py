@@ -12,12 +12,14 @@ from control.paths import Paths
 from daemon import background, log
 from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.attempts import FailedError
-from daemon.supervisor.retention import disk, room
+from daemon.supervisor.retention import disk
 from daemon.supervisor.retention.inventory import Known, needed_versions, policy, things
 from daemon.supervisor.retention.plan import Plan, Thing, plan
 from daemon.supervisor.retention.ports import Use
+from daemon.supervisor.retention.room import refusal, training_of
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import Store, StoreUnavailableError
+from engine.room import least_bytes, most_bytes
 
 _logger = log.get(__name__)
 
@@ -92,23 +94,23 @@ class Retention:
             FailedError: it would not fit even then.
         """
         if cycle.base_version is None:
-            return  # the first model is small, and its size is not known yet
+            return  # its size is not known yet; the trainer looks as soon as it is
         try:
             parameters = (await self._store.version(cycle.base_version)).parameters
         except (LookupError, StoreUnavailableError):
             return
         tables = self._tables()
-        training = room.training_of(cycle, tables.training)
+        training = training_of(cycle, tables.training)
         if tables.retention.enabled:
-            await self._clean_quietly(room.most_bytes(parameters, training))
+            await self._clean_quietly(most_bytes(parameters, training))
         try:
             held = await asyncio.to_thread(lambda: disk.size(disk.parts(self._paths, "run", cycle.id)))
             free = await asyncio.to_thread(disk.free_bytes, self._paths)
         except OSError as error:
             _logger.warning("what is free on the disk cannot be read", reason=str(error))
             return
-        if (least := room.least_bytes(parameters, training)) > free + held:
-            raise FailedError(room.refusal(least, free, self._paths.models), data_at_fault=False)
+        if (least := least_bytes(parameters, training)) > free + held:
+            raise FailedError(refusal(least, free, self._paths.models), data_at_fault=False)
 
     async def disposition(self, version: int) -> tuple[str, float | None] | None:
         """Why the weights of a version are kept or go, and when they become too old; null where they are gone.

@@ -1,4 +1,4 @@
-"""How much of the disk a run takes: a pure function of the model's size and the settings."""
+"""What a run that does not fit on the disk is refused with, and the settings that say how much it takes."""
 
 from pathlib import Path
 
@@ -6,23 +6,6 @@ from pydantic import ValidationError
 
 from daemon.supervisor.store.records import Cycle
 from engine.config.training import TrainingSettings
-
-_WEIGHTS = 4
-_CHECKPOINT = {"adamw": 12, "muon": 8, "adamw8bit": 6}
-"""Bytes of each parameter: in a version, and in a checkpoint, which holds the state of the optimizer too. Embeddings
-take more with the last two, so theirs are lower bounds."""
-_AT_ONCE = 2
-"""Checkpoints: the last one goes only after the next is written."""
-
-
-def most_bytes(parameters: int, training: TrainingSettings) -> int:
-    """What a run takes when it keeps all the checkpoints it may, with the version that it publishes."""
-    return _bytes(parameters, training, training.keep_checkpoints + 1)
-
-
-def least_bytes(parameters: int, training: TrainingSettings) -> int:
-    """What no run of more than one checkpoint can do without."""
-    return _bytes(parameters, training, _AT_ONCE)
 
 
 def training_of(cycle: Cycle, training: TrainingSettings) -> TrainingSettings:
@@ -40,9 +23,3 @@ def refusal(needed: int, free: int, folder: Path) -> str:
         f"{free / 1e9:.1f} GB free after thord removed all it may ('thorctl clean --dry-run --json' lists what it "
         "keeps, and why); free some space, or set training.checkpoint_folder to a folder on another disk"
     )
-
-
-def _bytes(parameters: int, training: TrainingSettings, checkpoints: int) -> int:
-    """Checkpoints in a folder that somebody chose are taken to lie on another disk."""
-    here = 0 if training.checkpoint_folder else checkpoints * _CHECKPOINT[training.optimizer]
-    return parameters * (_WEIGHTS + here)

@@ -187,7 +187,7 @@ def test_staying_close_keeps_the_new_version_near_the_old(
 
 
 @pytest.mark.parametrize("checkpoints_before", [0, 3])
-def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
+def test_a_disk_that_fills_up_is_said_before_it_is_written_to_and_the_run_goes_on_later(
     places: RunPaths,
     plan: MakePlan,
     recording: type[Recording],
@@ -203,7 +203,7 @@ def test_a_full_disk_is_said_before_it_is_written_to_and_the_run_goes_on_later(
     def usage(folder):
         nonlocal calls
         calls += 1
-        return Usage if calls > checkpoints_before else real(folder)
+        return Usage if calls > 1 + checkpoints_before else real(folder)  # the run as a whole is the first
 
     real = shutil.disk_usage
     with monkeypatch.context() as full:
