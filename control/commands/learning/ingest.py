@@ -64,12 +64,12 @@ def _ingest(options: IngestOptions) -> int:
     thord = connect(options)
     folder = thord.paths.inbox / ("corpus" if options.corpus else "conversations")
     copied: list[Copied] = []
-    for name in options.files:
+    given = [(name, [] if name == "-" else list(inbox.files_in(Path(name)))) for name in options.files]
+    for name, files in given:  # all of them exist, so that a wrong name does not leave half of what was given
         if name == "-":
             target, is_new = inbox.put(sys.stdin.buffer, "stdin", folder)
             copied.append(Copied(target, "stdin", is_new))
-            continue
-        for file, wanted in inbox.files_in(Path(name)):
+        for file, wanted in files:
             try:
                 stream = file.open("rb")
             except OSError as error:

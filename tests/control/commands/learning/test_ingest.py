@@ -76,10 +76,14 @@ def test_a_member_of_the_group_may_give_though_not_command(stand_in: StandIn, ct
     assert "by itself" in done.stdout
 
 
-def test_what_does_not_exist_is_five(stand_in: StandIn, ctl: Ctl) -> None:
-    done = ctl("ingest", "no-such-file.jsonl")
+def test_what_does_not_exist_is_five_and_nothing_beside_it_is_copied(
+    stand_in: StandIn, ctl: Ctl, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.jsonl").write_text("{}")
+    done = ctl("ingest", str(tmp_path / "talk.jsonl"), "no-such-file.jsonl")
     assert done.returncode == 5
     assert "no-such-file.jsonl" in done.stderr
+    assert not (stand_in.home / "inbox/conversations/talk.jsonl").exists()
 
 
 def test_another_file_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
