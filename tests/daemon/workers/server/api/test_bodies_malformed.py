@@ -46,6 +46,7 @@ BODIES: list[tuple[str, bytes]] = [
     (COMPLETIONS, b'{"prompt": [-1]}'),
     (COMPLETIONS, b'{"prompt": [1.5]}'),
     (COMPLETIONS, b'{"prompt": [99999999999999999999999999]}'),
+    ("/v1/embeddings", b'{"input": [[9, 99999]]}'),
     (COMPLETIONS, b'{"prompt": "a", "max_tokens": -2}'),
     (COMPLETIONS, b'{"prompt": "a", "max_tokens": "5"}'),
     (COMPLETIONS, b'{"prompt": "a", "max_tokens": ' + b"9" * 5000 + b"}"),
