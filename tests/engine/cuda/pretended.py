@@ -13,6 +13,7 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
 GPU = torch.device("cuda", 0)
@@ -102,7 +103,7 @@ class Gpu(TorchDispatchMode):
     """Inside, the device ``cuda`` is there.
 
     Attributes:
-        calls: names of operations on it, in order.
+        calls: operations on it, in order.
         looks: where the processor waited for numbers of it: the operation, and the line of ours.
         whole: shapes of queries and keys in attention that would have held all scores.
         truths: masks of attention with gradients that only say who may look; of each torch makes and keeps another.
@@ -110,26 +111,29 @@ class Gpu(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[str] = []
+        self.calls: list[OpOverload] = []
         self.looks: list[str] = []
         self.whole: list[str] = []
         self.truths = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch's compiler need not be told to leave this alone at every call: nothing is compiled here."""
+        return False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
-        tensors = list(_tensors_in((args, kwargs)))
-        if any(type(one) not in _KNOWN for one in tensors):
+        if other := next((kind for kind in types if kind not in _KNOWN), None):
             with self:
-                other = next(type(one) for one in tensors if type(one) not in _KNOWN)
                 return other.__torch_dispatch__(func, types, args, kwargs)
-        from_gpu = any(isinstance(one, OnGpu) for one in tensors)
+        from_gpu = OnGpu in types
         asked = kwargs.get("device")
         to_gpu = from_gpu if asked is None else torch.device(asked).type == "cuda"
         if func is _COPY:
             to_gpu = isinstance(args[0], OnGpu)
         if from_gpu:
-            self.calls.append(str(func))
-            self._check(func, args, [one for one in tensors if not isinstance(one, OnGpu)])
+            self.calls.append(func)
+            self._check(func, args, [one for one in _tensors_in((args, kwargs)) if type(one) is not OnGpu])
             if func in _LOOKS or not to_gpu or (func in _INDEX and any(_is_truth(one) for one in args[1])):
                 self._look(func)
         if asked is not None and to_gpu:
@@ -146,7 +150,7 @@ class Gpu(TorchDispatchMode):
         if not to_gpu:
             return out
         made = _each(_on_gpu, out)
-        own = not from_gpu or func in _OF_GPUS
+        own = not from_gpu or func in _OF_GPUS or not _shares_memory(func)
         return made if own else return_and_correct_aliasing(func, args, kwargs, made)
 
     def _check(self, func: object, args: Sequence[object], here: Sequence[Tensor]) -> None:
@@ -182,8 +186,14 @@ class Gpu(TorchDispatchMode):
         return attention(q, k, v, attn_mask=attn_mask, **options)
 
 
+@functools.cache
+def _shares_memory(operation: OpOverload) -> bool:
+    """Whether what it gives lies where something that it was given lies."""
+    return any(returned.alias_info for returned in operation._schema.returns)
+
+
 def _held(leaf: object) -> object:
-    return leaf.held if isinstance(leaf, OnGpu) else leaf
+    return leaf.held if type(leaf) is OnGpu else leaf
 
 
 def _on_gpu(leaf: object) -> object:
@@ -192,21 +202,20 @@ def _on_gpu(leaf: object) -> object:
 
 def _each(change: Callable[[object], object], value: object) -> object:
     """``value`` with every leaf changed. Torch's own trees do the same, and take half the time of all these tests."""
-    if isinstance(value, (tuple, list)):
-        return type(value)([_each(change, each) for each in value])
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is tuple or kind is list:
+        return kind([_each(change, each) for each in value])
+    if kind is dict:
         return {key: _each(change, each) for key, each in value.items()}
     return change(value)
 
 
-def _tensors_in(value: object) -> Iterator[Tensor]:
+def _tensors_in(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            yield from _tensors_in(each)
-    elif isinstance(value, dict):
-        yield from _tensors_in(list(value.values()))
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [one for each in value for one in _tensors_in(each)] if isinstance(value, (tuple, list)) else []
 
 
 def _is_truth(index: Tensor | None) -> bool:

@@ -239,7 +239,7 @@ def both(
 
 def stopped_and_resumed(**training: object) -> list[str]:
     """The sums of the weights that a run publishes, undisturbed and stopped on its way."""
-    settings = TrainingSettings.model_validate(TRAINING.model_dump() | {"device": "cuda", "max_steps": 4} | training)
+    settings = TrainingSettings.model_validate(TRAINING.model_dump() | {"device": "cuda", "max_steps": 2} | training)
     plan = RunSpec(
         cycle=1, version=1, base=None, model=MODEL, tokenizer=TokenizerSettings(kind="bytes"), training=settings,
         settings={},
@@ -249,7 +249,7 @@ def stopped_and_resumed(**training: object) -> list[str]:
     sums = []
     with tempfile.TemporaryDirectory() as name, gpu(), mock.patch.object(version, "save_file", save_from_here):
         snapshot.write(Path(name) / "snapshot", examples, [])
-        for stops in ([], [2]):
+        for stops in ([], [1]):
             folder = Path(name) / f"{len(stops)} stops"
             places = RunPaths(folder / "run", Path(name) / "snapshot", None, folder / "versions" / "000001")
             for stop in stops:
@@ -286,14 +286,14 @@ def softmaxes(where: str) -> int:
     with gpu() as pretended:
         scores = torch.zeros(256, 50_000).to(where)
         Loss(smoothing=0.1).take(scores, torch.zeros(256, dtype=torch.long).to(where), None, 1.0)
-        return sum("_log_softmax" in call for call in pretended.calls)
+        return sum("_log_softmax" in str(call) for call in pretended.calls)
 
 
 def products_between_waits() -> float:
     waits: list[int] = []
 
     def wait(pretended: Gpu) -> None:
-        waits.append(sum("mm" in call for call in pretended.calls))
+        waits.append(sum("mm" in str(call) for call in pretended.calls))
 
     with gpu() as pretended:
         torch.cuda.synchronize = lambda device=None: wait(pretended)

@@ -1,8 +1,10 @@
 """A helper process for `conftest`: forks a child for each attempt at a run, and has it killed with SIGKILL.
 
-Torch is imported once; the parent computes nothing with it, so the children may.
+Torch is imported once, and its compiler, which activation checkpointing loads; the parent computes nothing with them,
+so the children may.
 """
 
+import gc
 import json
 import os
 import signal
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+import torch._dynamo  # noqa: F401
 from torch import Tensor
 
 import engine.training.run as run
@@ -73,6 +76,7 @@ def child(order: dict) -> None:
     run.learn(RunSpec.model_validate_json(order["plan"]), RunPaths(folder, snapshot, base, target), Silent())
 
 
+gc.freeze()  # a collection in a child would copy all of its pages
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
