@@ -10,6 +10,7 @@ from typing import Literal, NoReturn
 from pydantic import JsonValue
 
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
+from engine.data.records.content import langchain
 from engine.data.records.content.marks import unseen_mark, verdict_in
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
@@ -82,7 +83,7 @@ def _name(speaker: JsonValue) -> JsonValue:
 
 def is_message(value: JsonValue) -> bool:
     """Whether this is one message by itself."""
-    return isinstance(value, dict) and _fields(value) is not None
+    return isinstance(value, dict) and (_fields(value) is not None or langchain.is_dump(value))
 
 
 def is_message_list(value: JsonValue) -> bool:
@@ -196,6 +197,8 @@ def turns_of(messages: JsonValue) -> list[Turn]:
     """
     if isinstance(messages, str) and messages.lstrip().startswith("["):
         messages = opened(messages)
+    if isinstance(messages, list) and len(messages) == 1 and isinstance(messages[0], list):
+        messages = messages[0]  # a batch of one, as LangSmith logs it
     if not isinstance(messages, list):
         raise FormatError(f"messages must be an array, not {kind_of(messages)}")
     rows = [
@@ -225,8 +228,10 @@ def turns_in(message: JsonValue, number: int) -> list[Turn]:
     Raises:
         FormatError: as `turn_of`.
     """
-    if isinstance(message, dict) and unseen_mark(message):
-        return []
+    if isinstance(message, dict):
+        if unseen_mark(message):
+            return []
+        message = langchain.message_of(message)
     fields = _fields(message) if isinstance(message, dict) else None
     parts = message[fields[1]] if isinstance(message, dict) and fields else None
     if not isinstance(message, dict) or fields is None or not isinstance(parts, list):

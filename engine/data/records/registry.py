@@ -10,9 +10,10 @@ from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
 from engine.data.records.content.marks import unseen_mark
 from engine.data.records.datasets import labelled, moss, open_assistant, segments
-from engine.data.records.desks import intercom, rasa, zendesk
+from engine.data.records.desks import dialogflow, intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
 from engine.data.records.exports import (
+    character_ai,
     chatbox,
     chatgpt,
     claude,
@@ -78,6 +79,7 @@ _EXPORTS = (
     librechat.SHAPE,
     lm_studio.SHAPE,
     chatbox.SHAPE,
+    character_ai.SHAPE,
     lobechat.SHAPE,
     jan.SHAPE,
     textgen.SHAPE,
@@ -85,6 +87,7 @@ _EXPORTS = (
     *zendesk.SHAPES,
     intercom.SHAPE,
     rasa.SHAPE,
+    dialogflow.SHAPE,
     open_assistant.SHAPE,
     moss.SHAPE,
     segments.SHAPE,

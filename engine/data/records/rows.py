@@ -6,6 +6,9 @@
 | {prompt, response, conversation id}             | a question and its answer (`llm logs --json`)   |
 | a line of SillyTavern, of Claude Code           | a turn, a header, or the program's own          |
 | a message of Botpress, an event of Rasa         | a turn, or the bot's own                        |
+| a turn of Dialogflow                            | what was asked, and answered                    |
+| a message of character.ai                       | a turn                                          |
+| {session_id, message} of LangChain's histories  | its turn                                        |
 | a request or a result of a batch                | what was asked, or answered                     |
 """
 
@@ -15,9 +18,10 @@ from pydantic import JsonValue
 
 from engine.data.records import messages
 from engine.data.records.apis import batches
-from engine.data.records.desks import botpress, rasa
+from engine.data.records.content import langchain
+from engine.data.records.desks import botpress, dialogflow, rasa
 from engine.data.records.dialogue import Turn, system_turn
-from engine.data.records.exports import librechat
+from engine.data.records.exports import character_ai, librechat
 from engine.data.records.limits import FormatError
 from engine.data.records.names.conversations import name_of, names_conversation, person_column
 from engine.data.records.order import Row, placed
@@ -41,14 +45,26 @@ def _exchange_row(record: Record, number: int) -> Row:
     return placed(record, [*turns, Turn("user", asked), Turn("assistant", answered)])
 
 
+def _is_stored(record: Record) -> bool:
+    """Whether this is a row of LangChain's ``SQLChatMessageHistory`` and its kin."""
+    return "session_id" in record and is_record(message := record.get("message")) and langchain.is_dump(message)
+
+
+def _stored_row(record: Record, number: int) -> Row:
+    return placed(record, messages.turns_in(record["message"], number))
+
+
 _KINDS: tuple[tuple[Callable[[Record], bool], Callable[[Record, int], Row]], ...] = (
     (claude_code.is_line, claude_code.row_of),
     (silly_tavern.is_line, silly_tavern.row_of),
     (librechat.is_row, librechat.row_of),
+    (_is_stored, _stored_row),
     (messages.is_message, _message_row),
     (_is_exchange, _exchange_row),
     (botpress.is_message, botpress.row_of),
     (rasa.is_event, rasa.row_of),
+    (dialogflow.is_turn, dialogflow.row_of),
+    (character_ai.is_message, character_ai.row_of),
     (batches.is_line, batches.row_of),
 )
 """In the order in which they are asked whether a row is theirs."""
@@ -56,7 +72,18 @@ _KINDS: tuple[tuple[Callable[[Record], bool], Callable[[Record, int], Row]], ...
 
 _KEYS = frozenset(
     ("type", "leafUuid", "user_name", "is_user", "iscreatedbyuser", "role", "from", "sender", "speaker", "author")
-) | {"prompt", "direction", "event", *batches.IDS}
+) | {
+    "prompt",
+    "direction",
+    "event",
+    "session_id",
+    "is_human",
+    "src__is_human",
+    "src",
+    "candidates",
+    *dialogflow.KEYS,
+    *batches.IDS,
+}
 """A row has at least one of these."""
 
 
@@ -83,6 +110,8 @@ def conversation_of(record: Record) -> str:
         return name
     if rasa.is_event(record):
         return f"sender_id {record['sender_id']}"
+    if dialogflow.is_turn(record) and (session := dialogflow.session_of(record)):
+        return f"session {session}"
     return batches.id_of(record)
 
 

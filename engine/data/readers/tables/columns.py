@@ -12,7 +12,17 @@ from engine.data.readers import json_values
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.values import Record
 
-_HELD_AS_JSON = ("messages", "conversations", "conversation", "chat", "history", "tools", "chosen", "rejected")
+_HELD_AS_JSON = (
+    "messages",
+    "message",
+    "conversations",
+    "conversation",
+    "chat",
+    "history",
+    "tools",
+    "chosen",
+    "rejected",
+)
 """Columns of text in which tables without lists hold JSON."""
 
 

@@ -191,7 +191,6 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("an HTML page", _is_page),
     ("XML", _is_xml),
     ("JSON without conversations", _is_json),
-    ("a history of aider", lambda head: head.text.startswith("# aider chat started at")),
     ("labelled words (CoNLL)", lambda head: _share(head.lines_as_text, _LABELLED_WORD.match) >= 0.8),
     ("training data of Rasa", lambda head: _RASA.search(head.text[:8192]) is not None),
     ("a key or a message in PEM or PGP", lambda head: head.text.startswith("-----BEGIN ")),

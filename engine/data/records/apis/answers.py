@@ -29,9 +29,11 @@ def answer_turns(response: JsonValue) -> list[Turn]:
         raise FormatError(f"a response must be an object or text, not {kind_of(response)}")
     if response.get("error"):
         raise FormatError("a request that failed: there is no answer to learn")
-    for key in ("choices", "candidates"):
+    for key in ("choices", "candidates", "generations"):
         if isinstance(response.get(key), list):
-            return _only(items(response[key]), key)
+            answers = items(response[key])
+            nested = items(answers[0]) if len(answers) == 1 else []
+            return _only(nested or answers, key)  # generations of LangChain: a list for each prompt
     return _answer(response)
 
 

@@ -24,7 +24,21 @@ LISTS = (
     *("faq", "faqs", "pairs", "turns", "dialog", "dialogue", "history", "chat_history", "chat_session_messages"),
 )
 """Keys of arrays of conversations."""
-_SINGLES = ("chat", "conversation", "thread", "session", "ticket", "row", "record", "data", "result", "payload", "item")
+_SINGLES = (
+    "chat",
+    "conversation",
+    "thread",
+    "session",
+    "ticket",
+    "row",
+    "record",
+    "data",
+    "result",
+    "payload",
+    "item",
+    "values",
+    "state",
+)
 _NO_IDS = frozenset(("prompt", "completion", "response", "answer", "chosen", "rejected", "messages", "input", "output"))
 """Keys of parts of one record."""
 Parse = Callable[[Record, Limits], Sequence[Parsed]]

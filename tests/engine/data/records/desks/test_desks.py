@@ -1,6 +1,15 @@
 """Who asks and who answers at help desks and bots; what is the desk's own is not learned."""
 
+import io
+import json
+from collections.abc import Callable
+
 import pytest
+
+from engine.data.readers.items import Found
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.samples import Dialogue
 
 ASKED_AND_ANSWERED = [("user", "How deep?"), ("assistant", "Two fathoms.")]
 COMMENTS = [
@@ -41,6 +50,16 @@ DESKS = {
             {"direction": "incoming", "payload": {"text": "How deep?"}, "createdAt": "2025-01-01T00:00:00Z"},
         ]
     },
+    "a conversation of Dialogflow": {
+        "interactions": [
+            {"requestUtterances": "", "responseUtterances": "", "createTime": "2025-01-01T00:00:02Z"},
+            {
+                "requestUtterances": "How deep?",
+                "responseUtterances": "Two fathoms.",
+                "createTime": "2025-01-01T00:00:01Z",
+            },
+        ]
+    },
     "a tracker of Rasa": {
         "sender_id": "1",
         "events": [
@@ -52,6 +71,20 @@ DESKS = {
 }
 
 
+@pytest.fixture
+def read_lines() -> Callable[[list[object]], list[list[tuple[str, str]]]]:
+    """What is learned of a file with a record a line, sorted from the last."""
+
+    def read_lines(records: list[object]) -> list[list[tuple[str, str]]]:
+        raw = "".join(f"{json.dumps(record)}\n" for record in records).encode()
+        items = read_known(io.BytesIO(raw), Limits())
+        found = [item.sample for item in items if isinstance(item, Found)]
+        talks = [[(m.role, m.content) for m in each.messages] for each in found if isinstance(each, Dialogue)]
+        return sorted(talks, reverse=True)
+
+    return read_lines
+
+
 @pytest.mark.parametrize("record", DESKS.values(), ids=DESKS)
 def test_what_was_asked_and_answered_is_learned(learn, record: object) -> None:
     assert learn(record) == [ASKED_AND_ANSWERED]
@@ -61,6 +94,51 @@ def test_events_of_several_trackers_stay_apart(learn_rows) -> None:
     events = [("1", "user", "How deep?"), ("2", "user", "Why?"), ("1", "bot", "Two fathoms."), ("2", "bot", "Mud.")]
     rows = [{"sender_id": sender, "event": event, "text": text} for sender, event, text in events]
     assert learn_rows(rows) == [ASKED_AND_ANSWERED, [("user", "Why?"), ("assistant", "Mud.")]]
+
+
+def turn(asked: str, answered: str, **more: object) -> dict[str, object]:
+    result = {"queryText": asked, "fulfillmentText": answered, "intent": {"displayName": "depth"}, **more}
+    return {"responseId": "r", "queryResult": result}
+
+
+def of(session: str) -> dict[str, object]:
+    return {"outputContexts": [{"name": f"projects/p/agent/sessions/{session}/contexts/depth"}]}
+
+
+def test_turns_of_dialogflow_stay_apart_by_their_sessions(learn_rows) -> None:
+    rows = [turn("How deep?", "Two.", **of("1")), turn("Why?", "Mud.", **of("2")), turn("And there?", "3.", **of("1"))]
+    assert learn_rows(rows) == [
+        [("user", "How deep?"), ("assistant", "Two."), ("user", "And there?"), ("assistant", "3.")],
+        [("user", "Why?"), ("assistant", "Mud.")],
+    ]
+
+
+def test_turns_of_dialogflow_without_a_session_are_conversations_of_their_own(read_lines) -> None:
+    assert read_lines([turn("How deep?", "Two fathoms."), turn("Why?", "Mud.")]) == [
+        [("user", "Why?"), ("assistant", "Mud.")],
+        ASKED_AND_ANSWERED,
+    ]
+
+
+def test_rows_of_dialogflow_in_bigquery_are_put_in_order(learn_rows) -> None:
+    said = {1: ("How deep?", ["Two", "fathoms."]), 2: ("Why?", ["Mud."])}
+    rows = [
+        {
+            "conversation_name": "c",
+            "turn_position": str(number),
+            "request_time": f"2025-01-01 00:00:0{number} UTC",
+            "request": "{}",
+            "response": json.dumps(
+                {"queryResult": {"text": said[number][0], "responseMessages": [
+                    *({"text": {"text": [text]}} for text in said[number][1]), {"payload": {}}
+                ]}}
+            ),
+        }
+        for number in (2, 1)
+    ]  # fmt: skip
+    assert learn_rows(rows) == [
+        [("user", "How deep?"), ("assistant", "Two\nfathoms."), ("user", "Why?"), ("assistant", "Mud.")]
+    ]
 
 
 @pytest.mark.parametrize(
