@@ -33,7 +33,7 @@ def _changed(message: Message, draw: random.Random) -> Message:
     if message.role != "user":
         return message
     changed = draw.choice(CHANGES)(message.content, draw)
-    return replace(message, content=changed) if changed.strip() else message
+    return message._replace(content=changed) if changed.strip() else message
 
 
 def in_small_letters(text: str, draw: random.Random) -> str:

@@ -9,6 +9,8 @@ from engine.data.samples import Dialogue, Message, Sample
 
 _PREFIX = re.compile(r"[0-9a-f]{6,64}")
 _OPEN, _CLOSE = b'{"messages":[', b"]}"
+_PLAIN = Message("user", "")[2:]
+"""What is left of a turn of which role and content are all there is (`Message.is_plain`)."""
 
 
 class Digest(NamedTuple):
@@ -32,11 +34,10 @@ def digest_of(sample: Sample) -> Digest:
     """The digest of a sample of any kind."""
     if not isinstance(sample, Dialogue):
         return Digest(sample.canonical.encode(), sample.identity, (), sample.group)
+    if all(message[2:] == _PLAIN for message in sample.messages):
+        return _of_plain(sample.messages)
     roles = [message.role for message in sample.messages]
-    answered = roles.index("assistant") + 1 if "assistant" in roles else None
-    if all(message.is_plain for message in sample.messages):
-        return _of_plain(sample.messages, answered)
-    longer = len(sample.messages) - answered if answered else 0
+    longer = len(roles) - roles.index("assistant") - 1 if "assistant" in roles else 0
     beginnings = tuple(sample.prefix_identities()[:longer])
     return Digest(sample.canonical.encode(), sample.identity, beginnings, sample.group)
 
@@ -48,33 +49,43 @@ def identities_from(prefix: str) -> tuple[bytes, bytes] | None:
     return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
 
 
-def _of_plain(messages: tuple[Message, ...], answered: int | None) -> Digest:
-    """That of a dialogue; ``answered`` is the number of its first answer."""
-    turns = [f'["{message.role}",{encode_basestring(message.content)}]'.encode() for message in messages]
+def _of_plain(messages: tuple[Message, ...]) -> Digest:
+    """That of a dialogue of plain turns."""
+    turns: list[bytes] = []
+    opening: list[bytes] = []
+    answered = 0  # turns up to the first answer
+    is_opening = True
+    for number, (role, content, *_) in enumerate(messages, 1):
+        turn = f'["{role}",{_string(content)}]'.encode()
+        turns.append(turn)
+        if role == "assistant" and not answered:
+            answered = number
+        if is_opening and role != "system":
+            opening.append(turn)
+            is_opening = role != "user"
     canonical = _list_of(turns)
     identity = sha256(canonical).hexdigest()
-    opening = _opening(messages, turns)
-    beginnings: list[str] = []
-    if answered and answered < len(turns):
-        running = sha256(_OPEN + b",".join(turns[:answered]))
-        for turn in turns[answered:]:
-            beginning = running.copy()
-            beginning.update(_CLOSE)
-            beginnings.append(beginning.hexdigest())
-            running.update(b"," + turn)
+    if is_opening:  # no user: the first who says anything
+        opening = opening[:1]
     group = sha256(_list_of(opening)).hexdigest() if opening else identity
-    return Digest(canonical, identity, tuple(reversed(beginnings)), group)
+    return Digest(canonical, identity, _beginnings(turns, answered) if answered else (), group)
 
 
-def _opening(messages: tuple[Message, ...], turns: list[bytes]) -> list[bytes]:
-    """The turns up to the first of the user's, without the system's; where there is none, the first one."""
-    opening: list[bytes] = []
-    for message, turn in zip(messages, turns, strict=True):
-        if message.role != "system":
-            opening.append(turn)
-        if message.role == "user":
-            return opening
-    return opening[:1]
+def _beginnings(turns: list[bytes], answered: int) -> tuple[str, ...]:
+    running = sha256(_OPEN + b",".join(turns[:answered]))
+    beginnings: list[str] = []
+    for turn in turns[answered:]:
+        beginning = running.copy()
+        beginning.update(_CLOSE)
+        beginnings.append(beginning.hexdigest())
+        running.update(b"," + turn)
+    return tuple(reversed(beginnings))
+
+
+def _string(text: str) -> str:
+    """A string as `json` writes it, which looks at one character after the other; most text has few to escape."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"' if escaped.isprintable() else encode_basestring(text)
 
 
 def _list_of(turns: list[bytes]) -> bytes:

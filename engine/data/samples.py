@@ -7,8 +7,8 @@ the same identity are the same sample. Content is normalised by whoever makes a 
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol, get_args
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import JsonValue
 
@@ -32,9 +32,8 @@ class ToolCall:
         return json.dumps({"name": self.name, "arguments": self.arguments}, ensure_ascii=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn.
+class Message(NamedTuple):
+    """One turn; a named tuple, because three of them are made for each record that is read.
 
     Attributes:
         tool_calls: what this turn asks tools for, beside its content.
@@ -50,7 +49,11 @@ class Message:
     name: str = ""
     tool_call_id: str = ""
     weight: Literal[0, 1] = 1
-    tools: JsonValue = field(default=None, hash=False)
+    tools: JsonValue = None
+
+    def __hash__(self) -> int:
+        """Descriptions of tools are objects, which have no hash."""
+        return hash(self[:-1])
 
     @property
     def is_plain(self) -> bool:
@@ -72,7 +75,7 @@ class Message:
         """The same turn with its tools and tool calls in the content."""
         if not self.tools and not self.tool_calls:
             return self
-        return replace(self, content=self.plain_content, tool_calls=(), tools=None)
+        return self._replace(content=self.plain_content, tool_calls=(), tools=None)
 
     @property
     def is_supervised(self) -> bool:

@@ -5,7 +5,7 @@ import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jinja2
 import jinja2.meta
@@ -83,7 +83,7 @@ class ChatTemplate:
                 tools += in_the_form_of_openai(message.tools)
                 if not message.content:
                     continue
-                message = replace(message, tools=None)
+                message = message._replace(tools=None)
             if message.tools or not self._knows_calls:
                 message = message.plain
             turns.append(_turn(message, as_text=bool(message.tool_calls) and self._wants_text))
@@ -178,7 +178,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 
 def _without_ids(message: Message) -> Message:
-    return replace(message, name="", tool_call_id="") if message.name or message.tool_call_id else message
+    return message._replace(name="", tool_call_id="") if message.name or message.tool_call_id else message
 
 
 def _turn(message: Message, *, as_text: bool = False) -> Turn:

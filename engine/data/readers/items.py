@@ -1,7 +1,7 @@
 """What reading a file yields: samples found and pieces refused, each with its place, and where to read on."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine.data.records.limits import FormatError
@@ -25,8 +25,7 @@ class Inside(NamedTuple):
     format: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One sample, from bytes ``start`` to ``end`` of the file; ``line`` counts from 1."""
 
     sample: Sample
@@ -65,3 +64,10 @@ def items_of(parsed: Iterable[Parsed], line: int, start: int, end: int, resume: 
             yield Refused(str(each), line, start, end, resume)
         else:
             yield Found(each, line, start, end, resume)
+
+
+def of_whole(item: Item, size: int, resume: Resume) -> Item:
+    """The item with the place of a whole file of so many bytes, where it has no place of its own in it."""
+    if isinstance(item, Found):
+        return item._replace(start=0, end=size, resume=resume)
+    return replace(item, start=0, end=size, resume=resume)

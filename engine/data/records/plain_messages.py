@@ -6,15 +6,16 @@ with strings in it, goes the way of all shapes (`engine.data.records.registry`),
 
 from pydantic import JsonValue
 
-from engine.data.records.calls.hermes import MARKS
 from engine.data.records.content.pictures import MARK
 from engine.data.records.limits import Limits
 from engine.data.records.roles import CALL_ROLES, KNOWN
 from engine.data.records.text import clean
 from engine.data.samples import Dialogue, Message
 
-_LOOKED_INTO = (*MARKS, MARK)
 _FIELDS = {"messages": ("role", "content"), "conversations": ("from", "value")}
+_ROLES = {name: role for name, role in KNOWN.items() if name not in CALL_ROLES}
+_CALL = "<tool"
+"""How every mark of a call in a text begins (`engine.data.records.calls.hermes`)."""
 
 
 def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
@@ -32,13 +33,8 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
         if not isinstance(turn, dict) or len(turn) != 2:
             return None
         name, content = turn.get(who), turn.get(what)
-        role = KNOWN.get(name) if isinstance(name, str) else None
-        if (
-            role is None
-            or not isinstance(content, str)
-            or name in CALL_ROLES
-            or any(map(content.__contains__, _LOOKED_INTO))
-        ):
+        role = _ROLES.get(name) if isinstance(name, str) else None
+        if role is None or not isinstance(content, str) or _CALL in content or MARK in content:
             return None
         if said := clean(content):
             messages.append(Message(role, said))

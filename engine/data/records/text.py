@@ -48,8 +48,10 @@ BINARIES: tuple[tuple[int, bytes, str], ...] = (
 def clean(text: str) -> str:
     """The normal form of what was said. Applying it twice changes nothing."""
     if text.isascii():
-        raw = text.encode("ascii").translate(None, _CONTROLS)
-        return _with_line_feeds(raw.decode("ascii")).strip(_BLANKS)
+        kept = text.encode("ascii").translate(None, _CONTROLS)
+        if len(kept) < len(text):
+            text = kept.decode("ascii")
+        return _with_line_feeds(text).strip(_BLANKS)
     if _UNFIT.search(text):
         text = _SURROGATES.sub("\ufffd", _with_line_feeds(text.translate(_WITHOUT_CONTROLS)))
     parted = _SYMBOLS.sub(_part_marks, text)

@@ -27,7 +27,9 @@ from engine.data.samples import (
 )
 
 MESSAGES = st.lists(
-    st.builds(Message, st.sampled_from(ROLES), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)),
+    st.tuples(st.sampled_from(ROLES), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)).map(
+        lambda said: Message(*said)
+    ),
     min_size=1,
     max_size=6,
 ).map(tuple)

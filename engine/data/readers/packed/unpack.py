@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from engine.data.readers.items import Inside, Item, Refused, Resume
+from engine.data.readers.items import Found, Inside, Item, Refused, Resume, of_whole
 from engine.data.readers.packed import tar_archive, zip_archive
 from engine.data.readers.packed.bounds import DEPTH, WINDOW_BYTES, BoundError, Budget, Nesting, UnpackError
 from engine.data.readers.packed.members import Member, buffered
@@ -54,7 +54,7 @@ def read(packing: str, stream: BinaryIO, read_inside: ReadInside, nesting: Nesti
     size = stream.seek(0, io.SEEK_END)
     try:
         for item in _items(packing, stream, read_inside, Nesting(Budget(size))):
-            yield dataclasses.replace(item, start=0, end=size, resume=_FROM_START)
+            yield of_whole(item, size, _FROM_START)
     except BoundError as error:
         yield Refused(f"{packing}: {error}", 0, 0, size, _FROM_START)
 
@@ -99,10 +99,11 @@ def _member_items(member: Member, read_inside: ReadInside, nesting: Nesting) -> 
     name = "" if nesting.is_bare else member.name
     try:
         for item in read_inside(member.stream, nesting):
-            found = dataclasses.replace(item, inside=_inside(name, item))
-            if isinstance(found, Refused):
-                found = dataclasses.replace(found, reason=f"{member.name}: {found.reason}")
-            yield found
+            where = _inside(name, item)
+            if isinstance(item, Found):
+                yield item._replace(inside=where)
+            else:
+                yield dataclasses.replace(item, inside=where, reason=f"{member.name}: {item.reason}")
     except BoundError:
         raise
     except UnpackError as error:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.data.readers.items import Item, Refused, Resume, items_of
+from engine.data.readers.items import Item, Refused, Resume, items_of, of_whole
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import registry, rows
 from engine.data.records.limits import FormatError, Limits
@@ -50,7 +50,7 @@ def table_items(table: Iterator[TableRow], what: str, name: str, size: int, limi
         yield Refused(reason, 0, 0, size, resume)
         return
     for item in _items(itertools.chain(first, table), RowRuns(name, limits), limits):
-        yield dataclasses.replace(item, start=0, end=size, resume=resume)
+        yield of_whole(item, size, resume)
 
 
 def _items(table: Iterator[TableRow], runs: RowRuns, limits: Limits) -> Iterator[Item]:

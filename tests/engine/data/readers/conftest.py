@@ -34,8 +34,8 @@ def said(alphabet: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[st
 def conversations(words: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Conversation]:
     """Dialogues of any roles with at least one answer."""
     words = said() if words is None else words
-    turns = st.builds(Message, st.sampled_from(["system", "user", "assistant", "tool"]), words)
-    return st.tuples(st.lists(turns, max_size=5), st.builds(Message, st.just("assistant"), words)).flatmap(
+    turns = st.tuples(st.sampled_from(["system", "user", "assistant", "tool"]), words).map(lambda said: Message(*said))
+    return st.tuples(st.lists(turns, max_size=5), words.map(lambda said: Message("assistant", said))).flatmap(
         lambda parts: st.permutations([*parts[0], parts[1]]).map(lambda order: Dialogue(messages=tuple(order)))
     )
 
