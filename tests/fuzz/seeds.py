@@ -66,6 +66,32 @@ _DISCORD = {
         }
     ],
 }
+_CHARACTER = {
+    "turns": [
+        {
+            "create_time": f"2025-01-01T10:00:0{9 - n}Z",
+            "author": {"name": "Ann", **({"is_human": True} if n % 2 else {})},
+            "candidates": [{"candidate_id": "a", "raw_content": f"Hello {n}"}],
+            "primary_candidate_id": "a",
+        }
+        for n in range(4)
+    ]
+}
+_DIALOGFLOW = [
+    {
+        "responseId": str(n),
+        "queryResult": {
+            "queryText": f"How deep is {n}?",
+            "fulfillmentMessages": [{"text": {"text": [f"{n} fathoms."]}}],
+        },
+        "session": f"projects/p/agent/sessions/{n % 2}",
+    }
+    for n in range(4)
+]
+_LANGCHAIN = [
+    {"lc": 1, "type": "constructor", "id": ["langchain", "HumanMessage"], "kwargs": {"content": "How deep?"}},
+    {"type": "ai", "data": {"content": "Two fathoms.", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "1"}]}},
+]
 
 
 def seeds() -> dict[str, bytes]:
@@ -102,6 +128,9 @@ def _exports() -> dict[str, object]:
         "telegram": _TELEGRAM,
         "meta": _META,
         "discord": _DISCORD,
+        "character.ai": _CHARACTER,
+        "dialogflow": _DIALOGFLOW,
+        "langchain": _LANGCHAIN,
     }
 
 
@@ -117,7 +146,9 @@ _TEXTS = {
     "utterances": "How deep? __eou__ Two fathoms. __eou__\nAnd now? __eou__ Three. __eou__\n",
     "whatsapp": "[01.02.24, 10:00:00] Ann: Hello\n[01.02.24, 10:00:05] Bo: Hi\nthere\n[01.02.24, 10:01:00] Ann: So?\n",
     "mbox": "From a@b Mon Jan  1 10:00:00 2024\nFrom: A <a@b>\nSubject: Hi\nMessage-ID: <1@b>\n\nHello there\n\n",
+    "aider": "# aider chat started at 2025-01-01 10:00:00\n\n> v1  \n\n#### How deep?  \n\nTwo.\n\n> Tokens\nused  \n",
     "html": "<!doctype html><html><body><p>Hello</p></body></html>",
+    "yaml chat": "messages:\n- role: user\n  content: How deep?\n- role: assistant\n  content: |\n    Two\n    now.\n",
     "yaml": "- user: How deep?\n  assistant: Two fathoms.\n- user: And now?\n  assistant: Three.\n",
     "log": "2024-01-01 10:00:00 INFO started\n2024-01-01 10:00:01 WARN slow\n" * 3,
     "prose": "The harbour opens at six. Nobody is there then, but the gulls.\n\nAt nine it closes again.\n" * 3,

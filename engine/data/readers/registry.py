@@ -8,7 +8,7 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.messengers import discord, mail, meta, slack, telegram, whatsapp
 from engine.data.readers.tables import columnar, databases, delimited
-from engine.data.readers.texts import aider, lookalikes, plain_text, templated, transcript, utterances
+from engine.data.readers.texts import aider, lookalikes, plain_text, templated, transcript, utterances, yaml_text
 
 _WRITTEN: tuple[Format, ...] = (discord.CSV, discord.TEXT, whatsapp.FORMAT, mail.FORMAT)
 """Messengers whose files are texts or tables, not JSON."""
@@ -25,6 +25,7 @@ FORMATS: tuple[Format, ...] = (
     utterances.FORMAT,
     aider.FORMAT,
     templated.FORMAT,
+    yaml_text.FORMAT,
     transcript.FORMAT,
     delimited.FORMAT,
     lookalikes.FORMAT,

@@ -63,7 +63,7 @@ NOT_PROSE = [
     ("an HTTP request", 'POST /v1/chat HTTP/1.1\nHost: x\n\n{"messages": []}\n'),
     ("LaTeX source", "\\section{Oars}\nAn oar is \\emph{good}.\n"),
     ("settings (INI or TOML)", '[[messages]]\nrole = "user"\ncontent = "ahoy"\n'),
-    ("seems to be YAML", "---\nrole: user\ncontent: ahoy\n---\nrole: assistant\ncontent: good day\n"),
+    ("seems to be YAML", "---\nname: Hilma\nlength: 12\n---\nname: Aurora\nlength: 14\n"),
     ("source code", "all: boat\n\tcc -o boat boat.c\n\nclean:\n\trm boat\n"),
     ("fastText", "__label__good two fathoms\n__label__bad mud\n"),
     ("ParlAI", "1 your persona: i row.\n2 how deep?\ttwo fathoms\n"),
