@@ -17,6 +17,7 @@ from engine.families.gpt2 import GPT2, Gpt2Shape
 from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
+from engine.models.linear import Projection
 
 INIT_DEVIATION = 0.02
 WIDENING = 4
@@ -144,19 +145,6 @@ class Gpt2FeedForward(nn.Module):
         """Each position for itself."""
         out_BTD: Tensor = self.c_proj(functional.gelu(self.c_fc(x_BTD)))
         return out_BTD
-
-
-class Projection(nn.Module):
-    """A product with a weight [inputs, outputs], and a bias."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(inputs, outputs))
-        self.bias = nn.Parameter(torch.empty(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., inputs] to [..., outputs]."""
-        return F.linear(x, self.weight.t(), self.bias)
 
 
 class LayerNorm(nn.Module):

@@ -19,6 +19,7 @@ from engine.families.thor import THOR, ThorShape
 from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
+from engine.models.linear import Linear
 from engine.models.rotary import frequencies, magnitude, rotate, rotation
 
 INIT_DEVIATION = 0.02
@@ -162,19 +163,6 @@ class ThorFeedForward(nn.Module):
         """Each position for itself."""
         out_BTD: Tensor = self.down_proj(functional.gated(self.gate_proj(x_BTD), self.up_proj(x_BTD)))
         return out_BTD
-
-
-class Linear(nn.Module):
-    """A product with a weight [outputs, inputs] that starts undefined: drawing values for `nn.Linear`'s is wasted."""
-
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = False) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., inputs] to [..., outputs]."""
-        return F.linear(x, self.weight, self.bias)
 
 
 class RMSNorm(nn.Module):
