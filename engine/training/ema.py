@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 _PREFIX = "average."
 
@@ -16,8 +16,8 @@ class Average:
     (1 + n) / (10 + n).
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self._weights = dict(model.named_parameters()) if decay else {}
+    def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
+        self._weights = dict(weights) if decay else {}
         self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
         self._decay = decay
 

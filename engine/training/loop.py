@@ -27,6 +27,7 @@ from engine.training.reporting import inspection
 from engine.training.reporting.inspection import Examples, Inspection, Prediction
 from engine.training.reporting.reporter import Figures, Reporter, Stopped
 from engine.training.schedule import branches_at, learning_rate
+from engine.training.trained_weights import TrainedWeights
 from engine.training.world import ALONE, World
 
 _SEED_STRIDE = 1_000_003
@@ -107,8 +108,9 @@ class Loop(Generic[B]):
         self._checkpoints = checkpoints
         self._reporter = reporter
         self._examples = examples
-        self._optimizer = optimizers.make(self._module, model.family.embeddings, settings, placement.dtype)
-        self._average = Average(self._module, settings.ema_decay)
+        self._trained = TrainedWeights(self._module)
+        self._optimizer = optimizers.make(self._trained.by_name, model.family.embeddings, settings, placement.dtype)
+        self._average = Average(self._trained.by_name, settings.ema_decay)
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)
         self._branches_at = branches_at(self._steps, settings)
@@ -160,7 +162,7 @@ class Loop(Generic[B]):
                 self._optimizer.step(rate)
                 self._average.follow(progress.step)
                 progress.loss = sums.loss
-            self._module.zero_grad()
+            self._trained.forget_gradients()
 
             progress.step += 1
             progress.supervised += sums.supervised
@@ -189,7 +191,7 @@ class Loop(Generic[B]):
             self._save()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self._module.load_state_dict(self._world.own_part(checkpoint.weights))
+        self._trained.restore(self._world.own_part(checkpoint.weights))
         state = self._world.own_part(checkpoint.optimizer)
         self._optimizer.restore(state)
         self._average.restore(state)
@@ -198,7 +200,7 @@ class Loop(Generic[B]):
     def _roll_back(self) -> None:
         """Return to the last checkpoint that would be there had the run never been stopped; remember why."""
         health, halvings = self._progress.health, self._progress.halvings
-        self._module.zero_grad()
+        self._trained.forget_gradients()
         self._restore(self._checkpoints.load(self._progress.fallback_step))
         self._progress.health, self._progress.halvings = health, halvings
         self._reporter.started(self._progress.step, self._steps)
@@ -257,7 +259,7 @@ class Loop(Generic[B]):
 
     def _use_less_memory(self) -> None:
         """Smaller microbatches, from now on."""
-        self._module.zero_grad()
+        self._trained.forget_gradients()
         microbatch.free_memory(self._placement.device)
         self._progress.halvings += 1
         self._reporter.stumbled(self._progress.step, "halve the microbatch", math.nan, math.nan)
@@ -273,16 +275,12 @@ class Loop(Generic[B]):
             progress.loss_scale *= 0.5 if overflowed else 2.0
             progress.scale_age = 0
         if overflowed:
-            self._module.zero_grad()
+            self._trained.forget_gradients()
         return overflowed
 
     def _clip(self) -> float:
         """Bring gradients to their true scale, then under the norm allowed; the norm before."""
-        if self._progress.loss_scale != 1.0:
-            for weight in self._module.parameters():
-                if weight.grad is not None:
-                    weight.grad /= self._progress.loss_scale
-        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._settings.max_grad_norm)
+        norm = self._trained.clip(self._settings.max_grad_norm, self._progress.loss_scale)
         return self._world.gathered(norm).item()
 
     def _validate(self) -> bool:
@@ -322,7 +320,7 @@ class Loop(Generic[B]):
             with self._autocast():
                 examples = self._examples.predict(self._model, self._placement.device)
             self._world.measured()
-        histograms = inspection.histograms(self._module) if self._world.whole else {}
+        histograms = inspection.histograms(self._trained.by_name) if self._world.whole else {}
         self._reporter.inspected(step, Inspection(histograms, examples))
 
     def _checkpoint_is_due(self) -> bool:
@@ -332,13 +330,13 @@ class Loop(Generic[B]):
 
     def _save(self) -> None:
         state = self._optimizer.state() | self._average.state()
-        self._checkpoints.save(self._module.state_dict(), state, self._progress)
+        self._checkpoints.save(self._trained.state(), state, self._progress)
 
     def _best_weights(self) -> Mapping[str, Tensor]:
         """Those that were validated: the averages, where there are any."""
         best = self._progress.best_step
         if best in (None, self._progress.step) and self._world.whole:
-            return self._module.state_dict() | averages_in(self._average.state())
+            return self._trained.state() | averages_in(self._average.state())
         checkpoint = self._checkpoints.load(self._progress.step if best is None else best)
         return checkpoint.weights | averages_in(checkpoint.optimizer)
 

@@ -7,7 +7,7 @@
 | others     | norms, biases                                  | none                     | AdamW          |
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -32,9 +32,10 @@ class WeightGroups:
     others: WeightGroup
 
 
-def groups(model: nn.Module, embeddings: Collection[str], settings: TrainingSettings) -> WeightGroups:
-    """The weights of ``model`` by group, each in one; ``embeddings`` are names, as its family's facts have them."""
-    weights = dict(model.named_parameters())
+def groups(
+    weights: Mapping[str, nn.Parameter], embeddings: Collection[str], settings: TrainingSettings
+) -> WeightGroups:
+    """The weights by group, each in one; ``embeddings`` are names, as the facts of the model's family have them."""
     rest = {name: weight for name, weight in weights.items() if name not in embeddings}
     return WeightGroups(
         matrices=WeightGroup(

@@ -1,6 +1,6 @@
 """Optimizers by name."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import nn
@@ -12,9 +12,11 @@ from engine.training.optimizers.groups import groups
 from engine.training.optimizers.muon import Muon
 
 
-def make(model: nn.Module, embeddings: Collection[str], settings: TrainingSettings, dtype: torch.dtype) -> Optimizer:
-    """The optimizer that the settings name; Muon multiplies its matrices in ``dtype``."""
-    parts = groups(model, embeddings, settings)
+def make(
+    weights: Mapping[str, nn.Parameter], embeddings: Collection[str], settings: TrainingSettings, dtype: torch.dtype
+) -> Optimizer:
+    """The optimizer that the settings name, for weights by name; Muon multiplies its matrices in ``dtype``."""
+    parts = groups(weights, embeddings, settings)
     if settings.optimizer == "muon":
         muon = Muon(parts.matrices.weights, parts.matrices.weight_decay, dtype)
         return Together([muon, AdamW([parts.embeddings, parts.others], settings)])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.data.batches import Rows
 from engine.models.base import LanguageModel
@@ -45,10 +45,10 @@ class Inspection:
     examples: Sequence[Prediction]
 
 
-def histograms(module: nn.Module) -> dict[str, Histogram]:
-    """Of every weight, and of every gradient there is."""
+def histograms(weights: Mapping[str, Tensor]) -> dict[str, Histogram]:
+    """Of every weight by name, and of every gradient there is."""
     found = {}
-    for name, weight in module.named_parameters():
+    for name, weight in weights.items():
         found[f"weights/{name}"] = histogram(weight.detach())
         if weight.grad is not None:
             found[f"gradients/{name}"] = histogram(weight.grad)

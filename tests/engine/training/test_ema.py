@@ -21,7 +21,7 @@ def drift(model, average, steps):
 
 def test_it_is_the_average_and_the_weights_stay() -> None:
     model = nn.Linear(3, 2)
-    average = Average(model, 0.9)
+    average = Average(dict(model.named_parameters()), 0.9)
     expected = drift(model, average, range(200))
     last = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     kept = averages_in(average.state() | {"mean.weight": torch.zeros(1)})
@@ -40,7 +40,7 @@ def test_it_is_the_average_and_the_weights_stay() -> None:
 
 def test_restored_it_goes_on() -> None:
     one, two = nn.Linear(3, 2), nn.Linear(3, 2)
-    first, second = Average(one, 0.9), Average(two, 0.9)
+    first, second = Average(dict(one.named_parameters()), 0.9), Average(dict(two.named_parameters()), 0.9)
     drift(one, first, range(5))
     two.load_state_dict(one.state_dict())
     second.restore({name: tensor.clone() for name, tensor in first.state().items()})
@@ -50,4 +50,4 @@ def test_restored_it_goes_on() -> None:
 
 
 def test_without_decay_there_is_none() -> None:
-    assert Average(nn.Linear(3, 2), 0.0).state() == {}
+    assert Average(dict(nn.Linear(3, 2).named_parameters()), 0.0).state() == {}

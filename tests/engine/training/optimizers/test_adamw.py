@@ -17,6 +17,10 @@ def small_model():
     return nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 3), nn.Linear(3, 2))
 
 
+def named(model):
+    return dict(model.named_parameters())
+
+
 def steps(model, step, count, first=0) -> None:
     for number in range(first, first + count):
         model.zero_grad()
@@ -27,7 +31,7 @@ def steps(model, step, count, first=0) -> None:
 def test_it_is_the_adamw_of_torch_with_decay_in_matrices_only() -> None:
     settings = TrainingSettings(learning_rate=1e-2, weight_decay=0.3)
     ours, theirs = small_model(), small_model()
-    optimizer = optimizers.make(ours, (), settings, torch.float32)
+    optimizer = optimizers.make(named(ours), (), settings, torch.float32)
     matrices = {"params": [w for w in theirs.parameters() if w.ndim == 2], "weight_decay": 0.3}
     others = {"params": [w for w in theirs.parameters() if w.ndim == 1], "weight_decay": 0.0}
     reference = torch.optim.AdamW([matrices, others], lr=1e-2, betas=(settings.beta1, settings.beta2))
@@ -41,7 +45,7 @@ def test_it_is_the_adamw_of_torch_with_decay_in_matrices_only() -> None:
 def test_restored_it_goes_on_bit_for_bit(optimizer: str) -> None:
     settings = TrainingSettings(optimizer=optimizer)
     whole, other = small_model(), small_model()
-    first, second = (optimizers.make(model, (), settings, torch.float32) for model in (whole, other))
+    first, second = (optimizers.make(named(model), (), settings, torch.float32) for model in (whole, other))
     steps(whole, lambda: first.step(1e-2), 3)
     other.load_state_dict(whole.state_dict())
     second.restore({name: tensor.clone() for name, tensor in first.state().items()})
@@ -52,7 +56,7 @@ def test_restored_it_goes_on_bit_for_bit(optimizer: str) -> None:
 
 def test_a_weight_without_a_gradient_stays() -> None:
     model = small_model()
-    optimizer = optimizers.make(model, (), TrainingSettings(), torch.float32)
+    optimizer = optimizers.make(named(model), (), TrainingSettings(), torch.float32)
     optimizer.step(1e-2)
     assert all(torch.equal(one, two) for one, two in zip(model.parameters(), small_model().parameters(), strict=True))
 
@@ -94,7 +98,9 @@ def test_every_weight_is_in_the_group_it_belongs_to(family) -> None:
     shape, embeddings = FAMILIES[family]
     model = registry.skeleton(ModelSettings(family=family, preset="tiny", **shape), 264)
     found = groups(
-        registry.module(model), model.family.embeddings, TrainingSettings(weight_decay=0.3, embedding_weight_decay=0.2)
+        dict(registry.module(model).named_parameters()),
+        model.family.embeddings,
+        TrainingSettings(weight_decay=0.3, embedding_weight_decay=0.2),
     )
     assert found.embeddings.weights.keys() == embeddings
     assert {weight.ndim for weight in found.others.weights.values()} == {1}

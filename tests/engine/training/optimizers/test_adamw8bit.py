@@ -18,6 +18,10 @@ from tests.engine.training.conftest import MakePlan, Recording
 SETTINGS = TrainingSettings(optimizer="adamw8bit", weight_decay=0.3, embedding_weight_decay=0.3)
 
 
+def named(model):
+    return dict(model.named_parameters())
+
+
 def model():
     """Two matrices that fill their blocks, one that does not, one that is small, and what is no matrix."""
     torch.manual_seed(0)
@@ -35,7 +39,7 @@ def test_it_is_that_of_torchao(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is told not to compile. Where a moment lies between two codes either may be taken."""
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     ours, theirs = model(), model()
-    optimizer = optimizers.make(ours, (), SETTINGS, torch.float32)
+    optimizer = optimizers.make(named(ours), (), SETTINGS, torch.float32)
     groups = [
         {"params": [w for w in theirs.parameters() if w.ndim == 2], "weight_decay": 0.3},
         {"params": [w for w in theirs.parameters() if w.ndim == 1], "weight_decay": 0.0},
@@ -50,7 +54,7 @@ def test_it_is_that_of_torchao(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_restored_it_goes_on_bit_for_bit() -> None:
     whole, other = model(), model()
-    first, second = (optimizers.make(each, (), SETTINGS, torch.float32) for each in (whole, other))
+    first, second = (optimizers.make(named(each), (), SETTINGS, torch.float32) for each in (whole, other))
     take(whole, lambda: first.step(1e-2), 3)
     other.load_state_dict(whole.state_dict())
     second.restore({name: tensor.clone() for name, tensor in first.state().items()})
@@ -62,7 +66,7 @@ def test_restored_it_goes_on_bit_for_bit() -> None:
 def test_its_state_takes_a_quarter() -> None:
     large = nn.Linear(1024, 1024, bias=False)
     sizes = [
-        sum(tensor.nbytes for tensor in optimizers.make(large, (), settings, torch.float32).state().values())
+        sum(tensor.nbytes for tensor in optimizers.make(named(large), (), settings, torch.float32).state().values())
         for settings in (SETTINGS, TrainingSettings())
     ]
     assert sizes[0] < 0.26 * sizes[1]
