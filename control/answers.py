@@ -143,6 +143,10 @@ class Version(TypedDict):
 
     version: str
     parent: str | None
+    method: NotRequired[Literal["full", "lora"]]
+    base: NotRequired[str | None]
+    base_sha256: NotRequired[str]
+    bytes: NotRequired[int]
     cycle: int | None
     state: Literal["serving", "resident", "available", "rejected", "quarantined", "purged"]
     created_at: str

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from engine import artifacts, disk
-from engine.artifacts import MANIFEST, FileRecord
+from engine.artifacts import MANIFEST, ArtifactError, FileRecord
+
+WEIGHTS, ADAPTER = "model.safetensors", "adapter_model.safetensors"
+"""What a version has of the two: its weights, or the adapter that changes those of its base."""
 
 
 def version_name(number: int) -> str:
@@ -56,6 +60,15 @@ class Lineage:
         )
 
 
+class Base(BaseModel):
+    """The version whose weights an adapter changes, and their sum: they never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int
+    sha256: str
+
+
 class VersionManifest(BaseModel):
     """``manifest.json`` of a published version: its lineage, what it is, and the sums of its files."""
 
@@ -76,6 +89,13 @@ class VersionManifest(BaseModel):
     metrics: dict[str, float]
     files: dict[str, FileRecord]
     pretrained: bool = False
+    base: Base | None = None
+    """Of a version that is an adapter; null: it has weights of its own."""
+
+    @property
+    def method(self) -> Literal["full", "lora"]:
+        """How its weights are kept: all of them, or what an adapter changes in those of its base."""
+        return "full" if self.base is None else "lora"
 
     @property
     def is_pretrained(self) -> bool:
@@ -84,8 +104,8 @@ class VersionManifest(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """The sum of the weights, in hexadecimal: what identifies the version."""
-        return self.files["model.safetensors"].sha256
+        """The sum of the weights, or of the adapter, in hexadecimal: what identifies the version."""
+        return self.files[WEIGHTS if self.base is None else ADAPTER].sha256
 
 
 def write_manifest(
@@ -96,6 +116,7 @@ def write_manifest(
     parameters: int,
     tokenizer_file: str,
     libraries: Mapping[str, str],
+    base: Base | None = None,
 ) -> VersionManifest:
     """Write the manifest of the version in ``draft``, whose other files are all there.
 
@@ -111,6 +132,7 @@ def write_manifest(
         tokenizer_sha256=files[tokenizer_file].sha256,
         libraries=dict(libraries),
         files=files,
+        base=base,
     )
     disk.write_json(draft / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
@@ -126,11 +148,35 @@ def read_manifest(folder: Path) -> VersionManifest:
 
 
 def verify(folder: Path) -> VersionManifest:
-    """Check every file of a version against its manifest, and return that.
+    """Check every file of a version, and of the base that it changes, against its manifest, and return that.
 
     Raises:
         ArtifactError: a file is missing, of another size, or of another sum.
     """
     manifest = read_manifest(folder)
     artifacts.check_files(folder, manifest.files)
+    if manifest.base is not None:
+        base = base_folder(folder, manifest)
+        artifacts.check_files(base, read_manifest(base).files)
     return manifest
+
+
+def base_folder(folder: Path, manifest: VersionManifest) -> Path:
+    """Where the weights of a version are: in its own ``folder``, or in that of its base, beside it.
+
+    Raises:
+        ArtifactError: the base is missing, or has other weights than the adapter was trained on; both sums are named.
+    """
+    if manifest.base is None:
+        return folder
+    base = folder.parent / version_name(manifest.base.version)
+    try:
+        found = read_manifest(base)
+    except ArtifactError as error:
+        raise ArtifactError(f"{folder} is an adapter, and its base cannot be read: {error}") from error
+    if found.base is not None or found.sha256 != manifest.base.sha256:
+        raise ArtifactError(
+            f"{folder} is an adapter for weights with the sum {manifest.base.sha256}; those of {base} have "
+            f"{found.sha256}"
+        )
+    return base

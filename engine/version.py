@@ -6,30 +6,30 @@
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from engine import artifacts, disk, generation
+from engine import artifacts, disk, generation, stored_weights
+from engine.adapters import adapter as adapters
+from engine.adapters.adapter import Adapter
 from engine.artifacts import ArtifactError
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.generation import UNSAID, BadGenerationError, Generation
-from engine.manifest import Lineage, VersionManifest, read_manifest, verify, write_manifest
+from engine.manifest import WEIGHTS, Base, Lineage, VersionManifest, read_manifest, verify, write_manifest
 from engine.models import registry
 from engine.models.base import LanguageModel
+from engine.stored_weights import TRUNK, StoredWeights
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 
-WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
-TRUNK = "trunk.safetensors"
-"""Only with ``wsd``: the weights of before the decay, from which training continues."""
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 
 
 class VersionConfig(BaseModel):
@@ -67,10 +67,10 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
     manifest = read_manifest(folder)
     config, tokenizer = _read_outline(folder)
     model = registry.skeleton(config.model, config.vocabulary)
-    weights = _read_weights(folder / WEIGHTS, registry.module(model).state_dict())
+    stored = stored_weights.read(folder, manifest, model)
     if check_finite:
-        check_numbers(weights.items(), folder / WEIGHTS)
-    registry.fill(model, {name: weight.to(placement.device, placement.dtype) for name, weight in weights.items()})
+        stored_weights.check_numbers(stored.raw(), folder)
+    registry.fill(model, {name: stored.get(name, placement.dtype).to(placement.device) for name in stored.names})
     registry.module(model).eval().requires_grad_(False)
     return LoadedVersion(manifest, config, model, tokenizer, _read_generation(folder))
 
@@ -83,15 +83,8 @@ def check(folder: Path) -> None:
     """
     config, _ = _read_outline(folder)
     _read_generation(folder)
-    expected = registry.module(registry.skeleton(config.model, config.vocabulary)).state_dict()
-    file = folder / WEIGHTS
-    try:
-        with safe_open(file, framework="pt") as stored:
-            names = list(stored.keys())
-            check_weights({name: stored.get_tensor(name) for name in names}, expected, str(file))  # still only mapped
-            check_numbers(((name, stored.get_tensor(name)) for name in names), file)
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{file}: {error}") from error
+    stored = stored_weights.read(folder, read_manifest(folder), registry.skeleton(config.model, config.vocabulary))
+    stored_weights.check_numbers(stored.raw(), folder)
 
 
 def weights_to_train_on(folder: Path, *, trunk: bool) -> dict[str, Tensor]:
@@ -100,10 +93,19 @@ def weights_to_train_on(folder: Path, *, trunk: bool) -> dict[str, Tensor]:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
+    stored = weights_of(folder, trunk=trunk)
+    return {name: stored.get(name, torch.float32) for name in stored.names}
+
+
+def weights_of(folder: Path, *, trunk: bool = False) -> StoredWeights:
+    """A version's weights as they are stored, merged where it is an adapter; ``trunk`` as `weights_to_train_on`.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
     config = read_config(folder)
-    file = folder / TRUNK if trunk and (folder / TRUNK).exists() else folder / WEIGHTS
-    expected = registry.module(registry.skeleton(config.model, config.vocabulary)).state_dict()
-    return {name: weight.float() for name, weight in _read_weights(file, expected).items()}
+    model = registry.skeleton(config.model, config.vocabulary)
+    return stored_weights.read(folder, read_manifest(folder), model, trunk=trunk)
 
 
 def read_config(folder: Path) -> VersionConfig:
@@ -117,17 +119,19 @@ def read_config(folder: Path) -> VersionConfig:
 
 def publish(
     folder: Path,
-    weights: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | Adapter,
     model: ModelSettings,
     tokenizer: Tokenizer,
     lineage: Lineage,
     trunk: Mapping[str, Tensor] | None = None,
     generation_config: Mapping[str, JsonValue] | None = None,
+    base: Base | None = None,
 ) -> VersionManifest:
     """Publish a version at ``folder``; the same cycle's version that is there already is verified and kept.
 
-    ``trunk`` are the weights to train on from, where those are others than the ones to serve. ``generation_config`` is
-    what the model brought, or what the version that it goes on from has (`engine.generation.read`).
+    ``weights`` are all of its own, or an adapter, which changes those of ``base``. ``trunk`` are the weights, or the
+    factors, to train on from, where those are others than the ones to serve. ``generation_config`` is what the model
+    brought, or what the version that it goes on from has (`engine.generation.read`).
 
     Raises:
         ArtifactError: what is there is damaged or another cycle's.
@@ -138,9 +142,15 @@ def publish(
         family=model.family, model=model.resolved, vocabulary=tokenizer.vocabulary, tokenizer=tokenizer.kind
     )
     with artifacts.publishing(folder) as draft:
-        for name, tensors in ((WEIGHTS, weights), (TRUNK, trunk)):
-            if tensors is not None:
-                save_file({key: weight.contiguous() for key, weight in tensors.items()}, draft / name)
+        if isinstance(weights, Adapter):
+            assert base is not None
+            adapters.write(draft, weights, registry.skeleton(model, tokenizer.vocabulary), base.sha256)
+            if trunk is not None:
+                adapters.write_factors(draft / TRUNK, trunk, base.sha256)
+        else:
+            for name, tensors in ((WEIGHTS, weights), (TRUNK, trunk)):
+                if tensors is not None:
+                    save_file({key: weight.contiguous() for key, weight in tensors.items()}, draft / name)
         disk.write_json(draft / CONFIG, config.model_dump(mode="json"))
         tokenizer.save(draft)
         if generation_config:
@@ -152,6 +162,7 @@ def publish(
             parameters=registry.parameter_count(model, tokenizer.vocabulary),
             tokenizer_file=TOKENIZER,
             libraries=_libraries(),
+            base=base,
         )
         for file in draft.iterdir():
             file.chmod(0o444)
@@ -186,50 +197,6 @@ def _read_generation(folder: Path) -> Generation:
         return generation.parsed(generation.read(folder))
     except BadGenerationError as error:
         raise ArtifactError(f"{folder}: {error}") from error
-
-
-def check_numbers(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:
-    """Check that every weight is a finite number; errors name ``file`` as their origin.
-
-    Raises:
-        ArtifactError: one is NaN or infinite.
-    """
-    broken = [name for name, weight in weights if not _is_finite(weight)]
-    if broken:
-        raise ArtifactError(f"{file}: NaN or infinity in {', '.join(broken[:3])}")
-
-
-def _is_finite(weight: Tensor) -> bool:
-    """By the smallest and the largest, which NaN would be: in a fifteenth of the time that a look at each takes."""
-    return not weight.numel() or all(bool(extreme.isfinite()) for extreme in torch.aminmax(weight))
-
-
-def _read_weights(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors mapped from ``file``, as many and of the shapes expected."""
-    try:
-        weights = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{file}: {error}") from error
-    check_weights(weights, expected, str(file))
-    return weights
-
-
-def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], place: str) -> None:
-    """Check that tensors have the names and shapes expected; errors name ``place`` as their origin.
-
-    Raises:
-        ArtifactError: they are not.
-    """
-    missing, surplus = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
-    if missing or surplus:
-        raise ArtifactError(f"{place}: tensors missing: {missing[:3]}, not expected: {surplus[:3]}")
-    for name, weight in weights.items():
-        if weight.shape != expected[name].shape:
-            raise ArtifactError(
-                f"{place}: {name} is {list(weight.shape)}, the model needs {list(expected[name].shape)}"
-            )
-        if not weight.is_floating_point():
-            raise ArtifactError(f"{place}: {name} is of {weight.dtype}, which is not a floating point type")
 
 
 def _libraries() -> dict[str, str]:

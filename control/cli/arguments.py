@@ -65,7 +65,7 @@ def version_folder(thord: Thord, version: str | None) -> Path:
     folder = thord.paths.version(version_number(version))
     if not folder.is_dir():
         raise errors.NotFoundError(f"there is no version {version}; 'thorctl versions' lists them")
-    if not (folder / "model.safetensors").exists():
+    if not any((folder / file).exists() for file in ("model.safetensors", "adapter_model.safetensors")):
         raise errors.NotFoundError(
             f"the weights of version {version} were removed; 'thorctl version {version}' says when and why"
         )

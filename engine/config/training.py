@@ -7,11 +7,13 @@ from pydantic import Field, field_validator, model_validator
 
 from engine.config import renamed
 from engine.config.distributed import DistributedSettings
+from engine.config.lora import LoraSettings
 from engine.config.placement import Device, Precision
 from engine.objectives import OBJECTIVES
 from engine.section import MOST_ROWS, Section
 
 ActivationCheckpointing = Literal["none", "selective", "full"]
+Method = Literal["full", "lora"]
 
 
 class TrainingSettings(Section):
@@ -20,6 +22,11 @@ class TrainingSettings(Section):
     device: Device = Field("auto", description="Device to train on; auto uses a GPU if there is one.")
     precision: Precision = Field(
         "auto", description="Numeric precision of matrix products; auto measures what this processor computes fast."
+    )
+    method: Method = Field(
+        "full",
+        description="Whether a run changes all weights (full), or learns an adapter beside them (lora): much less "
+        "memory and disk, from any imported model or version.",
     )
     epochs: float | None = Field(
         None,
@@ -148,6 +155,7 @@ class TrainingSettings(Section):
     validation_share: float = Field(
         0.05, ge=0, le=1, description="Share of the training conversations used for validation, chosen by hash."
     )
+    lora: LoraSettings = LoraSettings()
     distributed: DistributedSettings = DistributedSettings()
 
     @field_validator("objective")
@@ -182,6 +190,8 @@ class TrainingSettings(Section):
                 f"the rows of a step, batch_size x gradient_accumulation ({rows}), must be a multiple of the "
                 f"processes that share them, distributed.processes x distributed.hosts ({ranks})"
             )
+        if ranks > 1 and self.distributed.strategy == "fsdp" and self.method == "lora":
+            raise ValueError("method 'lora' has little to shard, and does not work with fsdp; use strategy 'ddp'")
         if ranks > 1 and self.distributed.strategy == "fsdp" and self.optimizer == "adamw8bit":
             raise ValueError("optimizer 'adamw8bit' keeps whole moments, which fsdp cannot shard; use strategy 'ddp'")
         return self

@@ -61,6 +61,11 @@ class Family:
     reads_bytes: bool = False
     has_lstm: bool = False
 
+    @property
+    def adaptable(self) -> bool:
+        """Whether it has blocks of linear maps, beside which an adapter can learn."""
+        return self.blocks is not None
+
 
 def named(place: str | None, kind: type[K]) -> K | None:
     """What a record names as ``module:name``; None where it names nothing.

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, LlamaFileType
 from gguf.quants import quantize
-from safetensors import safe_open
 from torch import Tensor
 
 from engine import disk, generation, version
@@ -62,10 +61,10 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
         tokenizers.load(config.tokenizer, source), (source / version.TOKENIZER).read_text(encoding="utf-8")
     )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with safe_open(source / version.WEIGHTS, framework="pt") as stored, disk.draft(target) as draft:
-        kept = {names.in_gguf(name): name for name in sorted(stored.keys())}
-        dtype = stored.get_tensor(next(iter(kept.values()))).dtype
-        chosen = _OF_DTYPES.get(dtype, "f32") if kind is None else kind
+    stored = version.weights_of(source)
+    with disk.draft(target) as draft:
+        kept = {names.in_gguf(name): name for name in sorted(stored.names)}
+        chosen = _OF_DTYPES.get(stored.dtype, "f32") if kind is None else kind
         writer = GGUFWriter(draft, described.architecture)
         writer.add_type("model")
         writer.add_name(f"thord {version_name(manifest.version)}")
@@ -78,7 +77,7 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
         width = shape.width if isinstance(shape, ThorShape) and described.architecture == "llama" else 0
         kinds = {}
         for theirs, name in kept.items():
-            tensor_shape = list(stored.get_slice(name).get_shape())
+            tensor_shape = list(stored.base[name].shape)
             if names.is_transposed(name):
                 tensor_shape.reverse()
             kinds[theirs] = _kind(theirs, tensor_shape, chosen)
@@ -89,7 +88,7 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for theirs, name in kept.items():
-            weight = _ordered(stored.get_tensor(name), name, width).float().contiguous()
+            weight = _ordered(stored.get(name), name, width).float().contiguous()
             writer.write_tensor_data(quantize(weight.numpy(), kinds[theirs]))
         if described.rope_factors:
             writer.write_tensor_data(np.array(described.rope_factors, np.float32))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from pydantic import JsonValue
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from engine import artifacts, disk, generation, model_files, version
 from engine.artifacts import ArtifactError
@@ -36,8 +36,8 @@ def write(source: Path, target: Path) -> None:
     config = version.read_config(source)
     words = tokenizers.load(config.tokenizer, source)
     described = layout.write(config.model, config.vocabulary, config.tokenizer)
-    tensors = load_file(source / version.WEIGHTS)
-    dtype = next(iter(tensors.values())).dtype
+    stored = version.weights_of(source)
+    tensors, dtype = {name: stored.get(name) for name in stored.names}, stored.dtype
     biases = layout.zero_biases(described, config.model)
     tensors |= {name: torch.zeros(size, dtype=dtype) for name, size in biases.items()}
     described["dtype"] = described["torch_dtype"] = str(dtype).removeprefix("torch.")

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from pydantic import JsonValue
 
-from engine import generation, model_files, version
+from engine import generation, model_files, stored_weights, version
 from engine.artifacts import ArtifactError
 from engine.foreign_model import ForeignModelError
 from engine.generation import BadGenerationError
@@ -40,8 +40,8 @@ def take(
     expected = registry.module(registry.skeleton(settings, config.vocab_size)).state_dict()
     tensors = weights.read(source, list(expected))
     try:
-        version.check_weights(tensors, expected, str(source))
-        version.check_numbers(tensors.items(), source)
+        stored_weights.check_weights(tensors, expected, str(source))
+        stored_weights.check_numbers(tensors.items(), source)
     except ArtifactError as error:
         raise ForeignModelError(str(error)) from error
     lineage = Lineage.imported(number, source, settings.model_dump(mode="json"), licence.read(source))

@@ -180,8 +180,11 @@ def scores(x_ND: Tensor, weight_VD: Tensor) -> Tensor:
 
 
 def embedding(ids_BT: Tensor, weight_VD: Tensor) -> Tensor:
-    """The rows of the ids, [B, T, D]."""
-    return _embedding(ids_BT, weight_VD) if _learns_here(weight_VD) else F.embedding(ids_BT, weight_VD)
+    """The rows of the ids, [B, T, D]; in training in float32, for what layers add to them is small."""
+    if _learns_here(weight_VD):
+        return _embedding(ids_BT, weight_VD)
+    rows_BTD = F.embedding(ids_BT, weight_VD)
+    return rows_BTD.float() if torch.is_autocast_enabled(rows_BTD.device.type) else rows_BTD
 
 
 def _learns_here(weight_VD: Tensor) -> bool:

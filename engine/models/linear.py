@@ -1,31 +1,48 @@
-"""The linear maps that the families are made of."""
+"""The linear maps that the families are made of. Shapes: K inputs, N outputs."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Linear(nn.Module):
+class LinearMap(nn.Module):
+    """A product with a matrix, and a bias or none.
+
+    Attributes:
+        across: the matrix lies in memory as [K, N], not as [N, K].
+    """
+
+    across: bool
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    @property
+    def matrix(self) -> Tensor:
+        """The matrix [N, K], whichever way it lies."""
+        return self.weight.t() if self.across else self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., K] to [..., N]."""
+        return F.linear(x, self.matrix, self.bias)
+
+
+class Linear(LinearMap):
     """A product with a weight [outputs, inputs] that starts undefined: drawing values for `nn.Linear`'s is wasted."""
+
+    across = False
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., inputs] to [..., outputs]."""
-        return F.linear(x, self.weight, self.bias)
 
-
-class Projection(nn.Module):
+class Projection(LinearMap):
     """A product with a weight [inputs, outputs], and a bias."""
+
+    across = True
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
         self.bias = nn.Parameter(torch.empty(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., inputs] to [..., outputs]."""
-        return F.linear(x, self.weight.t(), self.bias)

@@ -10,6 +10,7 @@ from engine.config.model import ModelSettings
 from engine.families.family import named
 from engine.families.table import FAMILIES
 from engine.models.base import LanguageModel
+from engine.models.linear import LinearMap
 
 
 def build(settings: ModelSettings, vocabulary: int, seed: int) -> LanguageModel:
@@ -59,6 +60,16 @@ def blocks(model: LanguageModel) -> list[nn.Module]:
     if name_of_block is None:
         return []
     return [part for name, part in module(model).named_modules() if re.fullmatch(name_of_block, name)]
+
+
+def linear_maps(model: LanguageModel) -> dict[str, LinearMap]:
+    """The linear maps in the model's blocks, by name; none where its family has no blocks, or others in them."""
+    name_of_block = model.family.blocks
+    if name_of_block is None:
+        return {}
+    inside = re.compile(rf"(?:{name_of_block})\..+")
+    named = module(model).named_modules()
+    return {name: part for name, part in named if isinstance(part, LinearMap) and inside.fullmatch(name)}
 
 
 def matrices(model: LanguageModel) -> dict[str, Tensor]:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from engine import artifacts, generation, version
+from engine import artifacts, generation, stored_weights, version
+from engine.adapters.adapter import Adapter
 from engine.artifacts import ArtifactError
 from engine.config.model import ModelSettings
-from engine.manifest import VersionManifest
+from engine.manifest import Base, VersionManifest, read_manifest
+from engine.models import registry
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
-from engine.training import checkpoint
+from engine.training import checkpoint, start
 from engine.training.ema import averages_in
 from engine.training.run import CHECKPOINTS, RECORD, TOKENIZER, provenance
 from engine.training.spec import RunRecord, RunSpec
@@ -45,7 +47,16 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
     artifacts.sweep_drafts(target.parent)
     weights = found.weights | averages_in(found.optimizer)
     brought = None if record.spec.base is None else generation.read(version_at(record.spec.base))
+    if record.method == "lora" and record.spec.base is not None:
+        adapter, base = _adapter(record.spec, version_at(record.spec.base), settings, tokenizer.vocabulary)
+        return version.publish(target, adapter.with_factors(weights), settings, tokenizer, origin, None, brought, base)
     return version.publish(target, weights, settings, tokenizer, origin, generation_config=brought)
+
+
+def _adapter(spec: RunSpec, folder: Path, settings: ModelSettings, vocabulary: int) -> tuple[Adapter, Base]:
+    """What the run in question began with, whose factors the checkpoint has, and its base."""
+    model = registry.skeleton(settings, vocabulary)
+    return start.lineage(spec, folder, stored_weights.read(folder, read_manifest(folder), model), model)
 
 
 def _outline(spec: RunSpec, run: Path, version_at: Callable[[int], Path]) -> tuple[ModelSettings, Tokenizer]:

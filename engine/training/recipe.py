@@ -22,7 +22,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.config.training import TrainingSettings
+from engine.config.training import Method, TrainingSettings
 from engine.variation import Variation
 
 Start = Literal["nothing", "own", "imported"]
@@ -34,6 +34,7 @@ _EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 3.0, 10.0, 40
 _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE, _RATE_EXPONENT = 2e6, 1e-3, 3e-4, 1 / 3
 _IMPORT, _IMPORT_RATE, _IMPORT_RATES = 135e6, 5e-5, (5e-6, 1e-4)
 _FEWEST_BETWEEN, _FEWEST_BETWEEN_OF_IMPORT, _MOST_BETWEEN = 10, 20, 200
+_ADAPTER_RATE = 5e-4
 _AS_EVER = Variation()
 
 
@@ -55,12 +56,14 @@ class Task:
         rows: packed rows of ``training.sequence_length`` tokens to train on.
         validated: whether there is something to validate on.
         parameters: weights of the model.
+        method: whether all of them learn, or an adapter.
     """
 
     start: Start
     rows: int
     validated: bool
     parameters: int
+    method: Method = "full"
 
 
 def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EVER) -> Recipe:
@@ -69,6 +72,8 @@ def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EV
     steps_per_epoch = task.rows / (batch_size * accumulation)
     imported = task.start == "imported"
     rate = import_rate(task.parameters) if imported else peak_rate(task.parameters)
+    if task.method == "lora":
+        rate = _ADAPTER_RATE
     fewest_between = _FEWEST_BETWEEN_OF_IMPORT if imported else _FEWEST_BETWEEN
     chosen = {
         "batch_size": batch_size,

@@ -17,10 +17,12 @@ from pydantic import ValidationError
 
 from engine import artifacts, device, disk, generation, room, version
 from engine.config.model import ModelSettings
+from engine.config.training import Method
 from engine.data import snapshot
 from engine.data.batches import Batch
 from engine.data.snapshot import Example, OnePass, SnapshotManifest
-from engine.manifest import Lineage, VersionManifest, read_manifest, verify
+from engine.families.table import FAMILIES, FamilyName
+from engine.manifest import Lineage, VersionManifest, read_manifest
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
@@ -31,13 +33,14 @@ from engine.training.checkpoint import Progress
 from engine.training.dataset import Dataset
 from engine.training.loop import Loop, steps_per_epoch
 from engine.training.objectives import registry as objectives
-from engine.training.objectives.base import Objective, ReferenceModel
+from engine.training.objectives.base import Objective
 from engine.training.recipe import Recipe, Start, Task
 from engine.training.reporting import metrics
 from engine.training.reporting.inspection import Examples
 from engine.training.reporting.metrics import Recorder
 from engine.training.reporting.reporter import Reporter
 from engine.training.spec import RunPaths, RunRecord, RunSpec
+from engine.training.start import begin
 from engine.training.world import ALONE, Ranks
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
@@ -47,6 +50,10 @@ _logger = logging.getLogger(__name__)
 
 class ImpossiblePlanError(Exception):
     """Settings that do not fit the model; the message names them."""
+
+
+class UnmovedError(Exception):
+    """A run came to its end and changed nothing."""
 
 
 def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALONE) -> VersionManifest:
@@ -60,6 +67,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
         ImpossiblePlanError: rows would be longer than the model's context, `training.checkpoint_folder` is taken, or
             the optimizer is not installed.
         DivergedError: the guard gave up.
+        UnmovedError: an adapter ended as it began.
         ArtifactError: the base version, or a version at the target, is damaged.
         ImpossiblePlacementError: device or precision cannot be had here.
         NoBlocksError: ``training.activation_checkpointing`` is set, and the family has no blocks.
@@ -77,10 +85,10 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     if not checkpoint_folder(record.spec, paths).exists():
         room.check(registry.parameter_count(settings, tokenizer.vocabulary), record.spec.training, paths.folder)
     data = dataset.prepare(paths.folder / DATA, paths.snapshot, examples, tokenizer, record.spec.training, reporter)
-    model = _model(settings, record.spec, paths, tokenizer)
-    objective = objectives.make(record.spec.training, _reference(record, paths))
+    start = begin(record.spec, record.method, record.placement, paths, settings, tokenizer.vocabulary)
+    objective = objectives.make(record.spec.training, start.reference)
     reporter.preparing("measuring how long a step takes")
-    training, record = _decided(record, paths, data, settings, model, objective, tokenizer)
+    training, record = _decided(record, paths, data, settings, start.model, objective, tokenizer)
     world = ranks.meet(record.placement.device)
     epoch = steps_per_epoch(len(data.rows), training)
     constants = metrics.constants(settings, training, record.placement, tokenizer, data.tokens)
@@ -90,7 +98,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
         keep_every=epoch if training.keep_epochs else 0,
     ) as checkpoints:
         outcome = Loop(
-            model=model,
+            model=start.model,
             objective=objective,
             rows=data.rows,
             validation=data.validation,
@@ -109,7 +117,18 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     artifacts.sweep_drafts(paths.folder)
     origin = provenance(record, outcome.progress, pretrained=_start(paths) == "imported")
     brought = generation.read(paths.base) if paths.base else None
-    manifest = version.publish(paths.target, outcome.weights, settings, tokenizer, origin, outcome.trunk, brought)
+    if outcome.progress.step and not start.has_moved():
+        raise UnmovedError(f"no weight of the adapter moved in {outcome.progress.step} steps, so nothing was learned")
+    manifest = version.publish(
+        paths.target,
+        start.published(outcome.weights),
+        settings,
+        tokenizer,
+        origin,
+        outcome.trunk,
+        brought,
+        start.base,
+    )
     world.barrier()
     return manifest
 
@@ -159,7 +178,22 @@ def _decide(spec: RunSpec, paths: RunPaths, found: SnapshotManifest) -> RunRecor
         device=placement.device.type,
         dtype=placement.dtype_name,
         threads=spec.training.threads or device.physical_cores(),
+        method=_method(spec, paths, family),
     )
+
+
+def _method(spec: RunSpec, paths: RunPaths, family: FamilyName) -> Method:
+    """How a run is carried out."""
+    if spec.training.method == "full":
+        return "full"
+    if paths.base is None:
+        raise ImpossiblePlanError(
+            "training.method 'lora' changes a model that is there, and this thord has none: import one "
+            "('thorctl import starter --promote'), or set it to 'full'"
+        )
+    if not FAMILIES[family].adaptable:
+        raise ImpossiblePlanError(f"training.method 'lora' does not work for the family '{family}'; set it to 'full'")
+    return "lora"
 
 
 def _decided(
@@ -180,6 +214,7 @@ def _decided(
         rows=len(data.rows),
         validated=data.validation is not None,
         parameters=registry.parameter_count(settings, tokenizer.vocabulary),
+        method=record.method,
     )
     chosen = recipe.decide(task, training, record.spec.variation)
     if recipe.is_open(task, training):
@@ -247,25 +282,6 @@ def _model_settings(spec: RunSpec, paths: RunPaths) -> ModelSettings:
             f"({settings.shape.context})"
         )
     return settings
-
-
-def _model(settings: ModelSettings, spec: RunSpec, paths: RunPaths, tokenizer: Tokenizer) -> LanguageModel:
-    """The base version's weights in float32, or new ones. With wsd those of before its decay, if it has them."""
-    if paths.base is None:
-        return registry.build(settings, tokenizer.vocabulary, spec.training.seed)
-    verify(paths.base)
-    model = registry.skeleton(settings, tokenizer.vocabulary)
-    weights = version.weights_to_train_on(paths.base, trunk=spec.training.schedule == "wsd")
-    registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
-    return model
-
-
-def _reference(record: RunRecord, paths: RunPaths) -> ReferenceModel | None:
-    """The version in service, as what the new one is to stay close to, where that is asked for."""
-    weight = record.spec.training.kl_weight
-    if not weight or paths.base is None:
-        return None
-    return ReferenceModel(version.load(paths.base, record.placement).model, weight)
 
 
 def provenance(record: RunRecord, progress: Progress, *, pretrained: bool = False) -> Lineage:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
-from engine.config.training import TrainingSettings
+from engine.config.training import Method, TrainingSettings
 from engine.device import ImpossiblePlacementError, Placement
 from engine.training.recipe import Recipe
 from engine.variation import Variation
@@ -40,6 +40,7 @@ class RunRecord(BaseModel):
     device: str
     dtype: str
     threads: int
+    method: Method = "full"
     recipe: Recipe | None = None
     """Decided once the data is counted."""
 

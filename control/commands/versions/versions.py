@@ -99,6 +99,8 @@ def _version(options: VersionOptions) -> int:
                 "state": output.paint_state(version["state"]),
                 "from version": output.clean(version["parent"]),
                 "cycle": output.clean(version["cycle"]),
+                **({"adapter for": f"version {base}"} if (base := version.get("base")) else {}),
+                **({"size": output.size(size)} if (size := version.get("bytes")) else {}),
                 "created": output.moment(version["created_at"]),
                 **_said_of_itself(version),
                 "parameters": output.figure(version["parameters"]),

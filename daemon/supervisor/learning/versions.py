@@ -12,7 +12,7 @@ from daemon.supervisor.store.records import Version
 from daemon.supervisor.store.store import Store
 from engine import artifacts
 from engine.config import renamed
-from engine.manifest import VersionManifest, read_manifest
+from engine.manifest import ADAPTER, WEIGHTS, VersionManifest, read_manifest
 
 _logger = log.get(__name__)
 _GONE = "they were already missing when thord recorded the version"
@@ -57,6 +57,7 @@ def _described(manifest: VersionManifest) -> Version:
     return Version(
         number=manifest.version,
         parent=manifest.parent,
+        base=manifest.base.version if manifest.base else None,
         cycle=manifest.cycle,
         created_at=manifest.created_at,
         sha256=manifest.sha256,
@@ -66,7 +67,7 @@ def _described(manifest: VersionManifest) -> Version:
 
 
 def _has_weights(paths: Paths, number: int) -> bool:
-    return (paths.version(number) / "model.safetensors").exists()
+    return any((paths.version(number) / file).exists() for file in (WEIGHTS, ADAPTER))
 
 
 def details(paths: Paths, number: int) -> dict[str, JsonValue]:
@@ -79,6 +80,9 @@ def details(paths: Paths, number: int) -> dict[str, JsonValue]:
         return {**told, "damaged": str(error)}
     shown = manifest.model_dump(mode="json", include={"family", "seed", "settings", "libraries", "training_seconds"})
     shown["settings"] = renamed.tables_with_new_names(manifest.settings)
+    if manifest.base is not None:
+        shown["base_sha256"] = manifest.base.sha256
+    shown["bytes"] = sum(file.size for file in manifest.files.values())
     sums = {"tokenizer_sha256": manifest.tokenizer_sha256, "snapshot_sha256": manifest.snapshot_sha256}
     return {**told, **shown, **sums, "training_metrics": dict(manifest.metrics)}
 

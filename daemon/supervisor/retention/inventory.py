@@ -56,6 +56,8 @@ def needed_versions(known: Known, rollbacks: int) -> dict[int, str]:
         need(min(fit, key=lambda version: (version.metrics[_METRIC], version.number)).number, "it is the best so far")
     for number in list(needed):
         need(versions[number].parent, f"version {version_name(number)} was made from it")
+    for version in sorted(known.versions, key=lambda version: version.number):
+        need(version.base, f"version {version_name(version.number)} is an adapter for it")
     return needed
 
 

@@ -127,6 +127,7 @@ class Version(Record):
     """A published version and what became of it.
 
     Attributes:
+        base: of an adapter, the version whose weights it changes.
         previous: what served before it was promoted; where ``rollback`` leads.
         proven: a server has reported that it serves this version.
         note: why it is rejected or quarantined.
@@ -137,6 +138,7 @@ class Version(Record):
 
     number: int
     parent: int | None = None
+    base: int | None = None
     cycle: int | None = None
     state: VersionState = "available"
     created_at: str
@@ -167,6 +169,8 @@ class Version(Record):
         return {
             "version": version_name(self.number),
             "parent": name_or_null(self.parent),
+            "method": "full" if self.base is None else "lora",
+            "base": name_or_null(self.base),
             "cycle": self.cycle,
             "state": state,
             "created_at": self.created_at,

@@ -63,4 +63,7 @@ MIGRATIONS = (
     """
     ALTER TABLE cycles ADD COLUMN variation TEXT;   -- how it differs from those that came to nothing before it
     """,
+    """
+    ALTER TABLE versions ADD COLUMN base INTEGER;   -- of an adapter: the version whose weights it changes
+    """,
 )

@@ -4,7 +4,7 @@
 | ---------- | ---------------------------------------------- | ------------------------ | -------------- |
 | matrices   | two or more dimensions, between the layers     | `weight_decay`           | Muon           |
 | embeddings | rows looked up or scored: embeddings and heads | `embedding_weight_decay` | AdamW          |
-| others     | norms, biases                                  | none                     | AdamW          |
+| others     | norms, biases, factors of an adapter           | none                     | AdamW          |
 """
 
 from collections.abc import Collection, Mapping
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from engine.adapters.adapter import A, B
 from engine.config.training import TrainingSettings
 
 
@@ -37,12 +38,11 @@ def groups(
 ) -> WeightGroups:
     """The weights by group, each in one; ``embeddings`` are names, as the facts of the model's family have them."""
     rest = {name: weight for name, weight in weights.items() if name not in embeddings}
+    matrices = {name: weight for name, weight in rest.items() if weight.ndim >= 2 and not name.endswith((A, B))}
     return WeightGroups(
-        matrices=WeightGroup(
-            {name: weight for name, weight in rest.items() if weight.ndim >= 2}, settings.weight_decay
-        ),
+        matrices=WeightGroup(matrices, settings.weight_decay),
         embeddings=WeightGroup(
             {name: weight for name, weight in weights.items() if name in embeddings}, settings.embedding_weight_decay
         ),
-        others=WeightGroup({name: weight for name, weight in rest.items() if weight.ndim < 2}, 0.0),
+        others=WeightGroup({name: weight for name, weight in rest.items() if name not in matrices}, 0.0),
     )

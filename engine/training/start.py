@@ -1,0 +1,117 @@
+"""What a run goes on from: the model as it learns, all of it or an adapter, and the model that it stays close to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine import stored_weights, version
+from engine.adapters import adapter as adapters
+from engine.adapters import network
+from engine.adapters.adapter import Adapter
+from engine.adapters.config import AdapterConfig
+from engine.config.model import ModelSettings
+from engine.config.training import Method
+from engine.device import Placement
+from engine.manifest import Base, VersionManifest, read_manifest, verify, version_name
+from engine.models import registry
+from engine.models.base import LanguageModel
+from engine.stored_weights import StoredWeights
+from engine.training.objectives.base import ReferenceModel
+from engine.training.spec import RunPaths, RunSpec
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model before the first step of a run.
+
+    Attributes:
+        reference: what it is to stay close to, where that is asked for.
+        adapter: as the run begins with it; null: all weights learn.
+        base: of the adapter.
+    """
+
+    model: LanguageModel
+    reference: ReferenceModel | None
+    adapter: Adapter | None = None
+    base: Base | None = None
+
+    def published(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor] | Adapter:
+        """What a version is made of, given what was trained."""
+        return weights if self.adapter is None else self.adapter.with_factors(weights)
+
+    def has_moved(self) -> bool:
+        """Whether a factor of the adapter is another than at the start; true where all weights learn."""
+        if self.adapter is None:
+            return True
+        weights = dict(registry.module(self.model).named_parameters())
+        return any(not torch.equal(weights[name].cpu(), factor) for name, factor in self.adapter.factors.items())
+
+
+def begin(
+    spec: RunSpec, method: Method, placement: Placement, paths: RunPaths, settings: ModelSettings, vocabulary: int
+) -> Start:
+    """The model that a run trains, with what belongs to it.
+
+    With ``wsd`` it goes on from the weights of before the decay of its base, if that has them.
+
+    Raises:
+        ArtifactError: the version that it goes on from is damaged.
+    """
+    if paths.base is None:
+        return Start(registry.build(settings, vocabulary, spec.training.seed), None)
+    verify(paths.base)
+    model = registry.skeleton(settings, vocabulary)
+    if method == "lora":
+        return _beside(spec, paths.base, placement, model, registry.skeleton(settings, vocabulary))
+    weights = version.weights_to_train_on(paths.base, trunk=spec.training.schedule == "wsd")
+    registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
+    weight = spec.training.kl_weight
+    return Start(model, ReferenceModel(version.load(paths.base, placement).model, weight) if weight else None)
+
+
+def lineage(spec: RunSpec, folder: Path, stored: StoredWeights, model: LanguageModel) -> tuple[Adapter, Base]:
+    """The adapter of the version in ``folder`` and its base, or a new one for that version itself.
+
+    Raises:
+        ArtifactError: the base is another one, or missing.
+    """
+    manifest = read_manifest(folder)
+    if stored.adapter is not None and manifest.base is not None:
+        return stored.adapter, manifest.base
+    lora = spec.training.lora
+    config = AdapterConfig(rank=lora.rank, alpha=lora.alpha, base_name=_called(manifest))
+    return adapters.new(model, config, spec.training.seed), Base(version=manifest.version, sha256=manifest.sha256)
+
+
+def _beside(spec: RunSpec, folder: Path, placement: Placement, model: LanguageModel, other: LanguageModel) -> Start:
+    """A frozen base with an adapter beside it.
+
+    Matrices of the base are in the dtype that products are computed in. The reference is ``other``: the same base in
+    the same memory, with the adapter as it is now.
+    """
+    stored = stored_weights.read(folder, read_manifest(folder), model, trunk=spec.training.schedule == "wsd")
+    adapter, base = lineage(spec, folder, stored, model)
+    dtype = torch.float32 if placement.dtype == torch.float16 else placement.dtype
+    frozen = {
+        name: weight.to(placement.device, dtype if weight.ndim > 1 else torch.float32)
+        for name, weight in stored.base.items()
+    }
+    registry.fill(model, frozen)
+    network.attach(model, adapter)
+    weight = spec.training.kl_weight
+    if not weight:
+        return Start(model, None, adapter, base)
+    registry.fill(other, frozen)
+    network.attach(other, adapter)
+    registry.module(other).to(placement.device).eval().requires_grad_(False)
+    return Start(model, ReferenceModel(other, weight), adapter, base)
+
+
+def _called(manifest: VersionManifest) -> str:
+    """What a base calls itself, for programs that read the adapter."""
+    said = manifest.settings.get("imported")
+    name = said.get("name") if isinstance(said, dict) else None
+    return name if isinstance(name, str) else f"thord version {version_name(manifest.version)}"
