@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from control.answers import Json
 
-Layout = Literal["hf", "checkpoint", "gguf"]
+Layout = Literal["hf", "checkpoint", "gguf", "peft"]
 """The layouts of models that can be imported."""
 TEXT_TOKENS = 256
 """How far a text is continued by default: it need not end by itself, as the answer in a chat does."""

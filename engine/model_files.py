@@ -3,6 +3,7 @@
     hf           a folder with config.json, weights and tokenizer.json
     gguf         a file that begins with GGUF
     checkpoint   a folder of a run of thord's
+    peft         a folder with adapter_config.json and adapter_model.safetensors
 
 Only what can be said at once is said here; the rest is for those who read the model.
 """
@@ -15,9 +16,9 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-Layout = Literal["hf", "checkpoint", "gguf"]
+Layout = Literal["hf", "checkpoint", "gguf", "peft"]
 CONFIG, SINGLE, INDEX, TOKENIZER = "config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json"
-ADAPTER = "adapter_config.json"
+ADAPTER, FACTORS = "adapter_config.json", "adapter_model.safetensors"
 DECODERS = ("llama", "mistral", "qwen2", "qwen3")
 MODEL_TYPES = (*DECODERS, "gpt2")
 """Values of ``model_type`` in ``config.json`` that thord reads."""
@@ -44,8 +45,8 @@ def _hf(folder: Path) -> str:
     if (folder / ADAPTER).exists():
         base = _read(folder / ADAPTER).get("base_model_name_or_path")
         return (
-            f"{folder} is a LoRA adapter, the difference to {base or 'another model'}, not a whole model: merge it "
-            "with peft (merge_and_unload, then save_pretrained) and import what comes out"
+            f"{folder} is a LoRA adapter, the difference to {base or 'another model'}, not a whole model: import and "
+            f"promote that one, then: thorctl import peft {folder}"
         )
     if not config.exists():
         return f"{config}: there is no such file{_instead(folder)}"
@@ -74,7 +75,19 @@ def _checkpoint(folder: Path) -> str:
     return "" if folder.is_dir() else f"{folder} is not a folder, but {_kind_of_file(folder)}"
 
 
-_CHECKS: Mapping[Layout, Callable[[Path], str]] = {"hf": _hf, "gguf": _gguf, "checkpoint": _checkpoint}
+def _peft(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"{folder} is not a folder, but {_kind_of_file(folder)}"
+    if not (folder / ADAPTER).exists():
+        whole = (folder / CONFIG).exists()
+        return f"{folder} has no {ADAPTER}" + (f"; it is a whole model: thorctl import hf {folder}" if whole else "")
+    if not (folder / FACTORS).exists():
+        pickled = (folder / "adapter_model.bin").exists()
+        return f"{folder} has no {FACTORS}" + ("; save it again with PEFT's save_pretrained" if pickled else "")
+    return _unreadable(folder / ADAPTER) or _unreadable(folder / FACTORS)
+
+
+_CHECKS: Mapping[Layout, Callable[[Path], str]] = {"hf": _hf, "gguf": _gguf, "checkpoint": _checkpoint, "peft": _peft}
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -7,8 +7,8 @@ from pydantic import Field, JsonValue
 from daemon.messages.base import Answer, Command, Message
 from engine.variation import Variation
 
-Layout = Literal["hf", "gguf", "checkpoint"]
-"""Of a folder that becomes a version: Hugging Face's, or that of a checkpoint of a run."""
+Layout = Literal["hf", "gguf", "checkpoint", "peft"]
+"""Of a folder that becomes a version: Hugging Face's, that of a checkpoint of a run, or an adapter of PEFT's."""
 
 
 class Train(Command):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from control.client import Layout, Thord
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_KINDS: tuple[Layout, ...] = ("hf", "gguf", "checkpoint")
+_KINDS: tuple[Layout, ...] = ("hf", "gguf", "peft", "checkpoint")
 _STARTER = "starter"
 
 
@@ -42,6 +42,7 @@ def add(commands: Commands) -> None:
         thorctl import starter --from hub:Qwen/Qwen3-0.6B
         thorctl import gguf ~/models/Qwen3-0.6B-Q8_0.gguf --promote
         thorctl import hf ~/models/Qwen3-0.6B
+        thorctl import peft ~/adapters/support-desk
         thorctl import checkpoint /var/lib/thord/runs/000012/checkpoints/004000
         """,
         "Llama, Mistral, Qwen2, Qwen3 and GPT-2. 'starter' fetches a small model that answers at once, "
@@ -53,7 +54,8 @@ def add(commands: Commands) -> None:
         "what",
         choices=(_STARTER, *_KINDS),
         help="starter: a small model, fetched; hf: a folder in the layout of Hugging Face; gguf: a file of llama.cpp, "
-        "Ollama or LM Studio; checkpoint: a folder of a run",
+        "Ollama or LM Studio; peft: a folder with a LoRA adapter for the model in service; checkpoint: a folder of a "
+        "run",
     )
     taken.add_argument("path", metavar="PATH", nargs="?", help="the folder or the file; a starter needs none")
     taken.add_argument(

@@ -1,4 +1,4 @@
-"""What the trainer does with `Import`: publish a Hugging Face model, a GGUF file or a checkpoint as a version."""
+"""What the trainer does with `Import`: publish a model of Hugging Face's, a GGUF file, an adapter or a checkpoint."""
 
 from pathlib import Path
 
@@ -6,10 +6,12 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Failure, Import, Imported
 from daemon.workers.runtime import Channel
+from engine import artifacts
 from engine.artifacts import ArtifactError
 from engine.foreign_model import ForeignModelError
 from engine.gguf import importing as gguf
 from engine.huggingface import importing as huggingface
+from engine.huggingface import peft_importing as peft
 from engine.manifest import VersionManifest
 from engine.training import checkpoint_to_version
 
@@ -36,5 +38,8 @@ def _published(command: Import, paths: Paths, channel: Channel) -> VersionManife
             return huggingface.take(source, target, number, command.generation)
         case "gguf":
             return gguf.take(source, target, number, command.generation, channel.advance)
+        case "peft":
+            current = artifacts.current_version(paths.current)
+            return peft.take(source, target, number, None if current is None else paths.version(current))
         case "checkpoint":
             return checkpoint_to_version.publish(source, paths.runs, paths.version, target, number)

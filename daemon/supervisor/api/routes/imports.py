@@ -11,7 +11,7 @@ from engine import generation
 
 
 class ImportBody(Body):
-    """What to take over, by its absolute path: a folder of Hugging Face's, a GGUF file, or the checkpoint of a run."""
+    """What to take over, by its absolute path: a model's or an adapter's folder, a GGUF file, a checkpoint."""
 
     folder: str
     layout: Layout = "hf"
@@ -38,7 +38,7 @@ OPERATIONS = (
         "POST",
         "/v1/imports",
         Access.ADMIN,
-        "Take over a Hugging Face model, a GGUF file or a checkpoint",
+        "Take over a Hugging Face model, a GGUF file, an adapter of PEFT's or a checkpoint",
         take,
         ImportBody,
     ),
