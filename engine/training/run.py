@@ -82,7 +82,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     device.check_training(record.placement, settings.family)
     examples = OnePass(paths.snapshot)
     tokenizer = _tokenizer(record.spec, paths, examples, reporter)
-    if not checkpoint_folder(record.spec, paths).exists():
+    if record.method == "full" and not checkpoint_folder(record.spec, paths).exists():
         room.check(registry.parameter_count(settings, tokenizer.vocabulary), record.spec.training, paths.folder)
     data = dataset.prepare(paths.folder / DATA, paths.snapshot, examples, tokenizer, record.spec.training, reporter)
     start = begin(record.spec, record.method, record.placement, paths, settings, tokenizer.vocabulary)

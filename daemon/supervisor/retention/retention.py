@@ -16,7 +16,7 @@ from daemon.supervisor.retention import disk
 from daemon.supervisor.retention.inventory import Known, needed_versions, policy, things
 from daemon.supervisor.retention.plan import Plan, Thing, plan
 from daemon.supervisor.retention.ports import Use
-from daemon.supervisor.retention.room import refusal, training_of
+from daemon.supervisor.retention.room import refusal, trained_parameters, training_of
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import Store, StoreUnavailableError
 from engine.room import least_bytes, most_bytes
@@ -101,15 +101,17 @@ class Retention:
             return
         tables = self._tables()
         training = training_of(cycle, tables.training)
+        folder = self._paths.version(cycle.base_version)
+        trained = await asyncio.to_thread(trained_parameters, folder, parameters, training)
         if tables.retention.enabled:
-            await self._clean_quietly(most_bytes(parameters, training))
+            await self._clean_quietly(most_bytes(trained, training))
         try:
             held = await asyncio.to_thread(lambda: disk.size(disk.parts(self._paths, "run", cycle.id)))
             free = await asyncio.to_thread(disk.free_bytes, self._paths)
         except OSError as error:
             _logger.warning("what is free on the disk cannot be read", reason=str(error))
             return
-        if (least := least_bytes(parameters, training)) > free + held:
+        if (least := least_bytes(trained, training)) > free + held:
             raise FailedError(refusal(least, free, self._paths.models), data_at_fault=False)
 
     async def disposition(self, version: int) -> tuple[str, float | None] | None:

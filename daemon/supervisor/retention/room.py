@@ -2,10 +2,25 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon.supervisor.store.records import Cycle
+from engine import artifacts
+from engine.artifacts import ArtifactError
+from engine.config.model import ModelSettings
 from engine.config.training import TrainingSettings
+from engine.manifest import ADAPTER, read_manifest
+
+_BYTES = 4
+"""Of a number in an adapter, which is in float32."""
+
+
+class _Outline(BaseModel):
+    """What is needed of a version's ``config.json``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: ModelSettings
 
 
 def training_of(cycle: Cycle, training: TrainingSettings) -> TrainingSettings:
@@ -14,6 +29,23 @@ def training_of(cycle: Cycle, training: TrainingSettings) -> TrainingSettings:
         return TrainingSettings.model_validate(training.model_dump() | cycle.request.overrides)
     except ValidationError:
         return training
+
+
+def trained_parameters(folder: Path, parameters: int, training: TrainingSettings) -> int:
+    """How many numbers a run changes that goes on from the version in ``folder``: all ``parameters``, or an adapter's.
+
+    Of a new adapter an upper bound: a map from K to N has K N weights and, in an adapter of rank r, r (K + N).
+    """
+    if training.method == "full":
+        return parameters
+    try:
+        manifest = read_manifest(folder)
+        if manifest.base is not None:
+            return manifest.files[ADAPTER].size // _BYTES
+        hidden = artifacts.read_json(folder / "config.json", _Outline).model.shape.hidden
+    except ArtifactError:
+        return parameters
+    return min(parameters, 4 * training.lora.rank * parameters // hidden)
 
 
 def refusal(needed: int, free: int, folder: Path) -> str:

@@ -117,6 +117,22 @@ def test_what_needs_a_version():
     assert 6 not in needed, "a rejected one is not the best"
 
 
+def test_the_base_of_an_adapter_stays_whatever_the_adapter_is_worth():
+    versions = [
+        _version(9, parent=8, base=1),
+        _version(8, parent=3, base=3, state="rejected"),
+        _version(4, parent=2, base=2, purged_at="2026-01-01T00:00:00Z"),
+        _version(3),
+        _version(2),
+        _version(1),
+    ]
+    known = Known([version for version in versions if not version.is_purged], frozenset(), {}, {}, serving=None)
+    needed = needed_versions(known, rollbacks=0)
+    assert needed[1] == "version 000009 is an adapter for it"
+    assert needed[3] == "version 000008 is an adapter for it"
+    assert 2 not in needed, "the adapter itself is gone"
+
+
 def test_the_policy_says_which_setting_it_comes_from():
     found = policy(RetentionSettings(max_gigabytes=2, min_free_gigabytes=1), keep_epochs=False, room_bytes=5)
     assert (found.max_bytes, found.min_free_bytes) == (2 * 10**9, 10**9 + 5)
