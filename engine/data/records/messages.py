@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.records.content import langchain
-from engine.data.records.content.marks import unseen_mark, verdict_in
+from engine.data.records.content.marks import excluded_mark, unseen_mark, verdict_in
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
@@ -55,7 +55,8 @@ _EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output")
 _LEARNED = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
 _TRUE, _FALSE = ("true", "True", "1", "1.0"), ("false", "False", "0", "0.0")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
-_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning", "step-start", "source-url")
+"""Parts that nobody says: thoughts, and marks of the program."""
 SYSTEM = (
     *("system", "system_prompt", "system_message", "system_instruction", "instructions"),
     *("systemPrompt", "systemMessage", "systemInstruction", "preamble"),
@@ -67,6 +68,8 @@ _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 
 def _fields(message: dict[str, JsonValue]) -> tuple[str, str] | None:
     """The keys of who speaks and of what is said; none where this is not a message."""
+    if message.get("parts") and "role" in message and not message.get("content"):
+        return "role", "parts"
     for who, what in _FIELDS:
         if who in message and what in message:
             return who, what
@@ -296,7 +299,7 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
     details = [each for key in _PARTLY_LEARNED for each in items(message.get(key)) if isinstance(each, dict)]
     if any(each.get("train") is False for each in details):  # a turn is learned whole or not at all
         return 0
-    is_failure = message.get("error") is True or message.get("is_error") is True
+    is_failure = message.get("error") is True or message.get("is_error") is True or excluded_mark(message) != ""
     return 0 if is_failure or verdict_in(message) is False else 1
 
 

@@ -37,6 +37,8 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
         if role is None or not isinstance(content, str) or _CALL in content or MARK in content:
             return None
         if said := clean(content):
+            if said[0] == "<" or said[-1] == ">":  # it may stand for a picture
+                return None
             messages.append(Message(role, said))
             is_answered = is_answered or role == "assistant"
     return Dialogue(tuple(messages)) if is_answered else None

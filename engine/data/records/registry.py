@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from engine.data.records import instructions, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
-from engine.data.records.content.marks import unseen_mark
+from engine.data.records.content.marks import excluded_mark, unseen_mark
 from engine.data.records.datasets import labelled, moss, open_assistant, segments
 from engine.data.records.desks import dialogflow, intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
@@ -28,7 +28,7 @@ from engine.data.records.exports import (
 )
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.names.spelling import lower
-from engine.data.records.preferences import comparisons, pairs, rankings, verdicts
+from engine.data.records.preferences import comparisons, corrections, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.written import written_out
@@ -48,7 +48,7 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
         raise FormatError(f"an object of unknown shape with {seen}; {_UNNAMED}; known are {KNOWN}")
     if mark := next((mark for mark in _LEARNED if record.get(mark) in (0, "false", "False")), ""):
         raise FormatError(f"marked as not to be learned: '{mark}' is {json.dumps(record[mark])}")
-    if mark := unseen_mark(record):
+    if mark := excluded_mark(record) or unseen_mark(record):
         raise FormatError(f"marked as not to be learned: '{mark}' is set")
     if shape.name != "{text}" and (medium := next((key for key in _MEDIA if record.get(key)), "")):
         raise FormatError(f"'{medium}' beside what was said: only text can be learned")
@@ -101,6 +101,7 @@ _RECORDS = (
         "{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response, ("messages",)
     ),
     comparisons.SHAPE,
+    corrections.SHAPE,
     RecordShape("{prompt, responses, scores or ranks}", rankings.is_ranking, rankings.parse_ranking, ("responses",)),
     RecordShape("{instruction, completions}", rankings.is_rated, rankings.parse_rated, ("completions", "answers")),
     RecordShape("{prompt, completion, label}", verdicts.is_judged, verdicts.parse_judged),

@@ -23,6 +23,7 @@ from engine.data.readers.messengers.talks import format_of
 from engine.data.readers.messengers.text_lines import text_lines
 from engine.data.records.limits import Limits
 from engine.data.records.names.settings import visible
+from engine.data.records.roles import is_role
 from engine.data.records.text import decode
 
 _HALF = (
@@ -58,7 +59,8 @@ def _fits(head: Head) -> bool:
     entries = [entry for number, line in enumerate(lines) if (entry := _entry(line, number))]
     if not lines or _entry(lines[0], 0) is None or any(entry.speaker in _LEVELS for entry in entries):
         return False
-    return len(entries) > len(lines) // 4 and any(entry.speaker for entry in entries)
+    speakers = {entry.speaker for entry in entries if entry.speaker}
+    return len(entries) > len(lines) // 4 and bool(speakers) and not all(map(is_role, speakers))
 
 
 def _entry(line: str, number: int) -> _Entry | None:

@@ -66,6 +66,12 @@ _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
 _DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
 _UUENCODED = re.compile(r"begin \d{3} \S+\n")
+_ANSWERERS = ("assistant", "ai", "bot", "chatgpt", "a", "answer", "response", "model")
+_SPEAKS = re.compile(
+    rf"(?:<!--|[\W_]){{0,6}}(user|human|you|q|question|prompt|{'|'.join(_ANSWERERS)})(?: ?\d{{1,3}})?"
+    r"[\W_]{0,4}?(?:[:.](?:\W|$)|-->|$)",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r">[ \t]?\S")
 _CODE = re.compile(
     r"\s*+(?:#include\b|import [\w.{*]|from [\w.]+ import |def \w+\(|class \w+[(:{]|func \w+\(|fn \w+[(<]|package \w+"
@@ -165,6 +171,13 @@ def _is_code(head: Head) -> bool:
     return len(lines) >= 3 and _share(lines, _CODE.match) >= 0.4
 
 
+def _is_unlike_transcript(head: Head) -> bool:
+    """Speakers who are known, and written in different ways: a transcript has them all alike."""
+    found = [match[1].lower() for line in head.lines_as_text if (match := _SPEAKS.match(line))]
+    answers = sum(name in _ANSWERERS for name in found)
+    return 0 < answers < len(found) and len(found) >= 0.3 * len(head.lines)
+
+
 def _is_quotes_with_replies(head: Head) -> bool:
     """Quotes in Markdown or mail and text by turns, a quote first: somebody answers somebody."""
     blocks = [block for block in head.text[:8192].split("\n\n") if block.strip()]
@@ -224,6 +237,10 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("an HTTP request or answer", lambda head: _HTTP.match(head.text) is not None),
     ("LaTeX source", _is_latex),
     ("YAML", _is_yaml),
+    (
+        "a transcript whose speakers are not written alike: write 'User:' and 'Assistant:' before what was said",
+        _is_unlike_transcript,
+    ),
     (
         "quotes with replies: thord cannot tell who asks; write 'User:' and 'Assistant:' before what was said",
         _is_quotes_with_replies,

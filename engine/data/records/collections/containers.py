@@ -17,6 +17,7 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.rows import conversation_of, is_row
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.values import Record, child, is_record, items, records
+from engine.data.samples import Text
 
 LISTS = (
     *("chats", "data", "conversations", "threads", "sessions", "dialogs", "dialogues", "examples", "rows", "items"),
@@ -24,6 +25,19 @@ LISTS = (
     *("faq", "faqs", "pairs", "turns", "dialog", "dialogue", "history", "chat_history", "chat_session_messages"),
 )
 """Keys of arrays of conversations."""
+_TALKS = frozenset(LISTS) - {
+    "data",
+    "examples",
+    "rows",
+    "items",
+    "train",
+    "validation",
+    "test",
+    "samples",
+    "records",
+    "results",
+}
+"""Those of them in which a text was said by somebody."""
 _SINGLES = (
     "chat",
     "conversation",
@@ -89,8 +103,13 @@ def parse_messages(value: list[JsonValue], limits: Limits) -> Sequence[Parsed]:
     return [messages.parse(value, limits)]
 
 
+def _said_by_id(value: JsonValue) -> JsonValue:
+    """The messages of one conversation, which may be in an object."""
+    return value.get("messages") if is_record(value) else value
+
+
 def _is_by_id(record: Record) -> bool:
-    is_of_lists = bool(record) and all(messages.is_message_list(value) for value in record.values())
+    is_of_lists = bool(record) and all(messages.is_message_list(_said_by_id(value)) for value in record.values())
     return is_of_lists and _NO_IDS.isdisjoint(key.lower() for key in record)
 
 
@@ -98,7 +117,9 @@ def _parse_by_id(record: Record, limits: Limits) -> Sequence[Parsed]:
     found: list[Parsed] = []
     for key, value in record.items():
         try:
-            found += parse_messages(items(value), limits)
+            found += (
+                [messages.parse_openai(value, limits)] if is_record(value) else parse_messages(items(value), limits)
+            )
         except FormatError as error:
             found.append(FormatError(f"'{key}': {error}"))
     return found
@@ -125,7 +146,7 @@ def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed
             found += conversations_in(records(value), limits, opening)
             continue
         for number, each in enumerate(value, 1):
-            found += _element(parse, each, f"'{key}', element {number}", limits)
+            found += _element(parse, each, f"'{key}', element {number}", limits, is_said=key in _TALKS)
     return found
 
 
@@ -142,11 +163,16 @@ def _row(element: JsonValue) -> JsonValue:
     return inner if is_record(inner) else element
 
 
-def _element(parse: Parse, element: JsonValue, place: str, limits: Limits) -> Sequence[Parsed]:
+def _element(parse: Parse, element: JsonValue, place: str, limits: Limits, *, is_said: bool) -> Sequence[Parsed]:
     if not is_record(element):
         return [FormatError(f"{place}: not an object")]
     try:
-        return parse(element, limits)
+        found = parse(element, limits)
+        if is_said and any(isinstance(each, Text) for each in found):
+            return [
+                FormatError(f"{place}: a text that somebody said, but it does not say who: give 'role' and 'content'")
+            ]
+        return found
     except FormatError as error:
         return [FormatError(f"{place}: {error}")]
 

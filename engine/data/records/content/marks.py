@@ -4,15 +4,37 @@ import re
 
 from pydantic import JsonValue
 
+_OF_PEOPLE = ("feedback", "rating", "reaction", "reactions", "vote", "thumbs", "thumb", "score", "satisfaction")
 _NAMES = (
-    *("label", "kto_tag", "feedback", "user_feedback", "rating", "annotation", "thumbs", "thumb", "vote", "reaction"),
-    *("quality", "verdict"),
+    *("label", "kto_tag", "feedback", "rating", "annotation", "thumbs", "thumb", "vote", "reaction", "reactions"),
+    *("quality", "verdict", "satisfaction"),
+    *(f"{whose}_{name}" for whose in ("user", "human", "customer") for name in _OF_PEOPLE),
+    *(f"{whose}{name.title()}" for whose in ("user", "human", "customer") for name in _OF_PEOPLE),
 )
+_RATINGS = tuple(name for name in _NAMES if name.lower().endswith("rating"))
 _GOOD = (
     *("good", "is_good", "liked", "is_liked", "thumbs_up", "thumbsUp", "upvoted", "helpful", "approved", "accepted"),
     *("is_accepted", "correct", "is_correct", "desirable", "is_desirable", "chosen"),
 )
-_BAD = ("bad", "is_bad", "disliked", "is_disliked", "thumbs_down", "thumbsDown", "downvoted", "is_rejected")
+_BAD = (
+    "bad",
+    "is_bad",
+    "disliked",
+    "is_disliked",
+    "thumbs_down",
+    "thumbsDown",
+    "downvoted",
+    "is_rejected",
+    "flagged",
+    "is_flagged",
+    "isFlagged",
+    "wrong",
+    "is_wrong",
+    "incorrect",
+    "is_incorrect",
+    "hallucinated",
+    "hallucination",
+)
 """Keys beside which true or false says it: numbers under them are counts, of which only a thumb down is heeded."""
 _COUNTED = ("thumbs_up", "thumbsUp", "thumbs_down", "thumbsDown")
 _MARKS = frozenset((*_NAMES, *_GOOD, *_BAD, "score", "metadata"))
@@ -24,6 +46,10 @@ _WORDS = {
     **dict.fromkeys(("downvoted", "unhelpful", "rejected", "undesirable", "incorrect", "wrong", "no"), False),
     **dict.fromkeys(("false", "bad", "down", "thumbsdown", "thumbdown", "negative", "dislike", "disliked"), False),
     **dict.fromkeys(("downvote", "0", "-1", "👎"), False),
+    **dict.fromkeys(
+        ("low", "poor", "terrible", "awful", "useless", "nothelpful", "unsatisfied", "dissatisfied"), False
+    ),
+    **dict.fromkeys(("high", "excellent", "great", "satisfied"), True),
 }
 _UNSEEN = frozenset(
     f"{before}{mark}"
@@ -33,6 +59,12 @@ _UNSEEN = frozenset(
 """Marks of what nobody is to see; one that is not set marks nothing."""
 _NOT_SET = ("", "false", "f", "0", "0.0", "no", "n", "none", "null")
 """How tables write a mark that is not set, whatever its case."""
+_HELD = ("value", "type", "emoji", "name")
+"""Keys of a verdict in an object."""
+_EXCLUDED = frozenset(
+    f"{before}{mark}" for mark in ("masked", "excluded", "ignored", "skipped") for before in ("", "is_")
+) | {"exclude", "ignore", "skip", "no_train", "do_not_train", "dont_train", "context_only"}
+"""Marks of what is not to be learned; one that is not set marks nothing."""
 _OF_A_SCALE = re.compile(r"\s*(\d{1,3}(?:\.\d{1,2})?)\s*/\s*(\d{1,3})\s*")
 """As people write ``2/5``."""
 _STARS = re.compile(r"\s*(?:([0-5](?:\.\d)?) ?(?:stars?|\u2605)|(\u2605{0,5})\u2606*)\s*", re.IGNORECASE)
@@ -42,7 +74,11 @@ _STARS = re.compile(r"\s*(?:([0-5](?:\.\d)?) ?(?:stars?|\u2605)|(\u2605{0,5})\u2
 def verdict_of(value: JsonValue) -> bool | None:
     """Good, bad, or none that can be understood as either: -1, 0 and 1 are thumbs, other numbers of any scale."""
     if isinstance(value, dict):
-        return verdict_in(value) if "rating" in value else verdict_of(value.get("value", value.get("type")))
+        named = verdict_in(value)
+        return named if named is not None else verdict_of(next((value[key] for key in _HELD if key in value), None))
+    if isinstance(value, list):
+        verdicts = {verdict_of(each) for each in value if not isinstance(each, list)}
+        return False if False in verdicts else True if True in verdicts else None
     if isinstance(value, str):
         if (scale := _OF_A_SCALE.fullmatch(value)) and (most := int(scale[2])):
             return float(scale[1]) >= most / 2
@@ -62,7 +98,7 @@ def verdict_in(record: dict[str, JsonValue]) -> bool | None:
     named = (verdict_of(record[name]) for name in _NAMES if record.get(name) is not None)
     marked = (*(_said(record[name]) for name in _GOOD if name in record), *_against(record))
     found = next((verdict for verdict in (*named, *marked) if verdict is not None), None)
-    if found is None and _is_low(record.get("rating")):
+    if found is None and any(_is_low(record[name]) for name in _RATINGS if name in record):
         return False
     if found is None and isinstance(metadata := record.get("metadata"), dict):
         found = verdict_in({name: value for name, value in metadata.items() if name != "metadata"})
@@ -103,6 +139,13 @@ def unseen_mark(record: dict[str, JsonValue]) -> str:
             if mark := next(found, ""):
                 return mark
     return ""
+
+
+def excluded_mark(record: dict[str, JsonValue]) -> str:
+    """The mark beside a message or a conversation that it is not to be learned; empty without one."""
+    if _EXCLUDED.isdisjoint(record):
+        return ""
+    return next((mark for mark in record if mark in _EXCLUDED and _is_set(record[mark])), "")
 
 
 def _is_set(value: JsonValue) -> bool:

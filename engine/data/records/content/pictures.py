@@ -11,6 +11,12 @@ _FEWEST = 200
 _PICTURE = re.compile(
     rf"data:(?:image|audio|video|font|application)/[\w.+-]{{1,60}}(?:;[\w=.-]{{1,60}}){{0,3}};base64,[\w+/=%-]{{{_FEWEST}}}"
 )
+_PLACE = re.compile(r"\s*<(?:image|video|audio)>\s*(?:\n|\Z)|.*\n\s*<(?:image|video|audio)>\s*\Z", re.DOTALL)
+
+
+def is_place_of_picture(text: str) -> bool:
+    """Whether the first or the last line of a text stands for a picture or a sound, as in data sets of LLaVA."""
+    return _PLACE.match(text) is not None
 
 
 def has_picture(text: str) -> bool:
@@ -22,7 +28,9 @@ def check_has_no_picture(text: str) -> None:
     """Only text can be learned.
 
     Raises:
-        FormatError: there is one in it.
+        FormatError: there is a picture in it, or a line that stands for one.
     """
+    if is_place_of_picture(text):
+        raise FormatError("a line that stands for a picture or a sound (<image>): only text can be learned")
     if has_picture(text):
         raise FormatError("a picture, a sound or a file in the text (data:...;base64,...): only text can be learned")

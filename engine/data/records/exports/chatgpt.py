@@ -1,7 +1,8 @@
-"""ChatGPT's ``conversations.json``: a conversation is a tree of messages, of which one branch is active.
+"""ChatGPT's ``conversations.json``, and DeepSeek's: a conversation is a tree of messages, one branch of it is active.
 
 Source: the data export of ChatGPT (Settings, Data controls, Export). ``mapping`` holds the nodes by id,
 ``current_node`` the end of the branch that the person saw last; regenerated and edited turns are other branches.
+DeepSeek's export has no ``current_node``, and ``fragments`` in place of roles: the newest branch counts.
 """
 
 from pydantic import JsonValue
@@ -11,14 +12,17 @@ from engine.data.records.exports.tree import branch
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
-from engine.data.records.values import Record, child, is_record, items, string
-from engine.data.samples import Dialogue
+from engine.data.records.values import Record, child, is_record, items, records, string
+from engine.data.samples import Dialogue, Role
 
 _INTERNAL = frozenset(
     "code execution_output tether_browsing_display tether_quote system_error thoughts reasoning_recap "
     "user_editable_context model_editable_context app_pairing_content super_widget".split()
 )
 """Types of content that the program keeps for itself: tools at work, thoughts, memory."""
+
+
+_OF_DEEPSEEK: dict[str, Role] = {"REQUEST": "user", "RESPONSE": "assistant"}
 
 
 def _fits(record: Record) -> bool:
@@ -33,6 +37,8 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
 
 def _turns(message: Record, number: int) -> list[Turn]:
     """The turn that a message is; none where it is not part of what was said."""
+    if fragments := records(message.get("fragments")):
+        return _fragments(message, fragments, number)
     content = child(message, "content")
     role = string(child(message, "author").get("role")).lower()
     is_hidden = bool(child(message, "metadata").get("is_visually_hidden_from_conversation"))
@@ -44,6 +50,14 @@ def _turns(message: Record, number: int) -> list[Turn]:
     if any(map(_is_transcribed, parts)):  # of what was spoken, the sound lies beside its words
         parts = [part for part in parts if isinstance(part, str) or _is_transcribed(part)]
     return [Turn(role_of(role, number), "\n".join(_part(part, number) for part in parts))]
+
+
+def _fragments(message: Record, fragments: list[Record], number: int) -> list[Turn]:
+    """What a message of DeepSeek says; its other fragments are thoughts and searches."""
+    if message.get("files"):
+        raise FormatError(f"turn {number}: a file is attached: only text can be learned")
+    kinds = ((_OF_DEEPSEEK.get(string(each.get("type"))), string(each.get("content"))) for each in fragments)
+    return [Turn(role, text) for role, text in kinds if role is not None]
 
 
 def _is_transcribed(part: JsonValue) -> bool:

@@ -24,8 +24,13 @@ _NAMES = ("label", "kto_tag")
 
 def is_judged(record: dict[str, JsonValue]) -> bool:
     """A verdict beside something that was answered; beside a ``text`` a label is a class, not a verdict."""
+    return "text" not in record and _verdict(record) is not None and is_answered(record)
+
+
+def is_answered(record: dict[str, JsonValue]) -> bool:
+    """Whether a record is of a shape with an answer at its end."""
     shapes = (is_completion, is_alpaca, messages.is_openai, messages.is_sharegpt, messages.is_message, is_question)
-    return "text" not in record and _verdict(record) is not None and any(fits(record) for fits in shapes)
+    return any(fits(record) for fits in shapes)
 
 
 def parse_judged(record: dict[str, JsonValue], limits: Limits) -> Preference:
@@ -34,14 +39,18 @@ def parse_judged(record: dict[str, JsonValue], limits: Limits) -> Preference:
     Raises:
         FormatError: beside the verdict there is no dialogue that ends with an answer.
     """
-    prompt, answer = (messages_of(turns, limits) for turns in _divided(record))
+    prompt, answer = (messages_of(turns, limits) for turns in divided(record))
     if not prompt or not answer:
         raise FormatError("a verdict on an answer without a question, or without words: it cannot be learned")
     return Preference(prompt, (Answer(answer, score=1.0 if _verdict(record) else 0.0),))
 
 
-def _divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:
-    """The turns before the answer, and the answer."""
+def divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:
+    """The turns before the answer, and the answer.
+
+    Raises:
+        FormatError: there is no dialogue that ends with an answer.
+    """
     if is_completion(record):
         return completion_prompt(record), completion_answer(record)
     if is_alpaca(record):
@@ -55,7 +64,7 @@ def _divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:
     else:
         turns = messages.turns_of([record])
     if not turns or turns[-1].role != "assistant":
-        raise FormatError("a verdict on a dialogue that does not end with an assistant turn")
+        raise FormatError("a mark of a dialogue that does not end with an assistant turn")
     return turns[:-1], turns[-1:]
 
 

@@ -78,6 +78,10 @@ _WEAK: dict[str, tuple[Role, frozenset[str]]] = {
     "you": ("user", frozenset()),
     "me": ("user", frozenset()),
     "i": ("user", frozenset()),
+    **{
+        name: ("user", frozenset()) for name in ("você", "vous", "tú", "du", "sie", "jij", "вы", "ты", "я", "ich", "yo")
+    },
+    **{name: ("user", frozenset()) for name in ("\u4f60", "\u6211", "\u3042\u306a\u305f")},
     **{name: ("user", frozenset()) for name, role in FOREIGN.items() if role == "user"},
     **{asked: ("user", frozenset(other for one, other in _PAIRS if one == asked)) for asked, _ in _PAIRS},
     **{answered: ("assistant", frozenset(one for one, other in _PAIRS if other == answered)) for _, answered in _PAIRS},

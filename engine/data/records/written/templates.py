@@ -12,6 +12,7 @@ template, or with one sentence or system text before it, and somebody answers in
 | Zephyr   | ``<|user|>``, ``<|assistant|>`` … ``</s>``         |
 | Alpaca   | ``### Instruction:``, ``### Input:``, ``### Response:`` |
 | Guanaco  | ``### Human:``, ``### Assistant:``                 |
+| OIG      | ``<human>:``, ``<bot>:``                           |
 """
 
 import re
@@ -51,6 +52,7 @@ _TEMPLATES = (
         re.compile(r"<\|(system|user|assistant|model|bot|human|prompter|observation)\|>", re.IGNORECASE),
         re.compile(r"</s>|<\|end\|>|<\|endoftext\|>"),
     ),
+    _Template(re.compile(r"(?:^|(?<=\s))<(human|bot|user|assistant|system)>:[ \t]*"), re.compile(r"(?!)")),
     _Template(
         re.compile(r"(?:^|(?<=\s)|(?<=[.?!…])|(?=### ?(?:Human|Assistant):))###[ \t]*(\w+)[ \t]*:[ \t]*\n?"),
         re.compile(r"(?!)"),

@@ -80,3 +80,8 @@ def test_a_note_that_a_message_was_edited_was_not_said(read: Read) -> None:
 def test_a_log_is_no_chat(read: Read, level: str) -> None:
     _, (reason,) = read(f"[2024-01-01 10:00:00] {level}: started\n[2024-01-01 10:00:01] {level}: ended\n")
     assert "seems to be a log" in reason
+
+
+def test_a_transcript_with_dates_is_no_chat_of_people(read: Read) -> None:
+    text = "[2024-12-31 22:45:01] User: is it passable\n[2024-12-31 22:46:09] Assistant: go round\n"
+    assert read(text) == ([[("user", "is it passable"), ("assistant", "go round")]], [])

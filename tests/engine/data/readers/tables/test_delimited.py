@@ -11,3 +11,9 @@ def test_a_table_of_other_columns_is_refused_with_those_below_the_line_for_excel
     assert found == []
     assert "its columns are Frage, Antwort, Nr" in refused.reason
     assert 'user = ["Frage"] and assistant = ["Antwort"]' in refused.reason
+
+
+def test_texts_that_customers_and_desks_write_to_each_other_are_no_plain_text(read_bytes) -> None:
+    found, refused = read_bytes(b"tweet_id,author_id,inbound,text\n1,115712,True,Help!\n2,desk,False,Sure.\n")
+    assert found == []
+    assert all("does not say whether the assistant speaks" in each.reason for each in refused)

@@ -34,6 +34,8 @@ NOT_PROSE = [
         "\n".join(["aGVsbG8gd29ybGQgdGhpcyBpcyBhIGxvbmcgbGluZSBvZiBiYXNlNjQgdGV4dCBoZXJl" for _ in range(4)]),
     ),
     ("quotes with replies", "> How deep is it?\n\nTwo fathoms.\n\n> And at high tide?\n> At the pier?\n\nFive.\n"),
+    ("not written alike", "**Q: How deep?**\n\nA: Two fathoms.\n\n**Q: And there?**\n\nA: Mud.\n"),
+    ("not written alike", "<!-- user -->\nHow deep?\n<!-- assistant -->\nTwo fathoms.\n"),
     ("a text with pictures in it", f"The pier.\n\n![pier](data:image/png;base64,{'iVBORw0KGgo' * 30})\n"),
     ("RTF", "{\\rtf1\\ansi Cast off!}"),
     ("LaTeX source", "\\documentclass{article}\n\\begin{document}\nCast off!\n\\end{document}\n"),

@@ -58,3 +58,16 @@ def test_ranked_answers_inside_an_envelope_are_a_preference() -> None:
     ]
     kinds = [each.kind for each in parse({"data": [asked, *answers]}, Limits()) if not isinstance(each, FormatError)]
     assert kinds == ["dialogue", "preference"]
+
+
+def test_a_text_in_a_talk_is_no_plain_text() -> None:
+    said = [{"id": "user", "text": "How deep?"}, {"id": "bot", "text": "Two fathoms."}]
+    found = parse({"dialog": said}, Limits())
+    assert ["does not say who" in str(each) for each in found] == [True, True]
+    assert [each.kind for each in parse({"data": said}, Limits())] == ["text", "text"]
+
+
+def test_conversations_by_id_may_be_in_objects(learn) -> None:
+    said = [{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two fathoms."}]
+    wanted = [("user", "How deep?"), ("assistant", "Two fathoms.")]
+    assert learn({"a": {"messages": said}, "b": {"messages": said, "title": "x"}}) == [wanted, wanted]

@@ -177,3 +177,46 @@ def test_what_nobody_is_to_see_is_not_learned_wherever_the_mark_stands(mark: str
         else:
             with pytest.raises(FormatError, match=f"'{mark}'"):
                 samples({"messages": [asked, answered], **where({mark: value})})
+
+
+@pytest.mark.parametrize("mark", ["masked", "exclude", "ignored", "skip", "do_not_train"])
+def test_what_is_excluded_is_context_only(mark: str) -> None:
+    assert [weight({mark: value}) for value in (True, "yes", 1, False, None, 0, "false")] == [0, 0, 0, 1, 1, 1, 1]
+    with pytest.raises(FormatError, match=f"'{mark}'"):
+        samples({"prompt": "a", "completion": "b", mark: True})
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"reactions": ["\U0001f44e"]},
+        {"reactions": [{"emoji": "\U0001f44e", "count": 1}, {"emoji": "\u2764"}]},
+        {"feedback": {"thumbs": "down"}},
+        {"feedback": {"name": "user", "value": 0}},
+        {"user_rating": 2},
+        {"userFeedback": "negative"},
+        {"human_rating": "1/5"},
+        {"quality": "low"},
+        {"flagged": True},
+        {"is_incorrect": "true"},
+    ],
+    ids=str,
+)
+def test_a_bad_mark_is_heeded_wherever_it_stands(marks: dict[str, object]) -> None:
+    assert weight(marks) == 0
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"reactions": []},
+        {"reactions": ["\U0001f44d"]},
+        {"feedback": {"thumbs": "up"}},
+        {"feedback": {"text": "ok"}},
+        {"flagged": False},
+        {"user_score": 1},
+    ],
+    ids=str,
+)
+def test_a_mark_that_is_not_bad_forbids_nothing(marks: dict[str, object]) -> None:
+    assert weight(marks) == 1

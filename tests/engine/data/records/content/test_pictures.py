@@ -33,3 +33,15 @@ def test_a_dot_in_a_style_sheet_is_learned(learn) -> None:
 @pytest.mark.parametrize("kind", ["image/svg+xml;charset=utf-8", "audio/mpeg", "application/pdf", "video/mp4"])
 def test_all_kinds_of_files_are_found(kind: str) -> None:
     assert has_picture(f'<a href="data:{kind};base64,{"QUJD" * 60}">')
+
+
+@pytest.mark.parametrize("asked", ["<image>\nWhat is it?", "What is it?\n<video>", "<audio>"])
+def test_a_line_that_stands_for_a_picture_costs_the_conversation(problems, asked: str) -> None:
+    (reason,) = problems({"conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": "A boat."}]})
+    assert "stands for a picture" in reason
+
+
+@pytest.mark.parametrize("asked", ["What does <image> mean?", "<video> or <audio>: which?", "Write\n<image>\nin XML"])
+def test_the_name_of_a_tag_in_a_line_is_text(learn, asked: str) -> None:
+    record = {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": "A tag."}]}
+    assert learn(record) == [[("user", asked), ("assistant", "A tag.")]]

@@ -195,6 +195,37 @@ def test_a_dialogue_written_out_in_a_template_is_learned_without_its_markers(tex
     assert learned({"text": text}) == [ASKED_AND_ANSWERED]
 
 
+def test_messages_in_parts_as_programs_with_a_page_keep_them() -> None:
+    said = [
+        {"id": "1", "role": "user", "parts": [{"type": "text", "text": "How deep?"}]},
+        {
+            "id": "2",
+            "role": "assistant",
+            "content": "",
+            "parts": [
+                {"type": "step-start"},
+                {"type": "reasoning", "text": "hm"},
+                {"type": "text", "text": "Two fathoms."},
+            ],
+        },
+    ]
+    assert learned({"id": "c", "messages": said}) == [ASKED_AND_ANSWERED]
+
+
+def test_deepseek_the_newest_branch_without_thoughts() -> None:
+    def of(name: str, parent: str, *fragments: tuple[str, str]) -> dict[str, object]:
+        said = [{"type": kind, "content": text} for kind, text in fragments]
+        return {"id": name, "parent": parent, "message": {"model": "deepseek-chat", "files": [], "fragments": said}}
+
+    nodes = {
+        "root": {"id": "root", "parent": None, "message": None},
+        "1": of("1", "root", ("REQUEST", "How deep?")),
+        "2": of("2", "1", ("RESPONSE", "No idea.")),
+        "3": of("3", "1", ("THINK", "hm"), ("RESPONSE", "Two fathoms.")),
+    }
+    assert learned({"title": "t", "mapping": nodes}) == [ASKED_AND_ANSWERED]
+
+
 @pytest.mark.parametrize(
     "text",
     [

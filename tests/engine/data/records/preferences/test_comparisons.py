@@ -22,6 +22,11 @@ COMPARED = {
     "WebGPT": {"question": {"full_text": "How deep?"}, "answer_0": GOOD, "answer_1": BAD, "score_0": 1, "score_1": -1},
     "AlpacaFarm": {"instruction": "How deep?", "output_1": BAD, "output_2": GOOD, "preference": 2},
     "other names": {"system": "", "question": "How deep?", "chosen_response": GOOD, "rejected_response": BAD},
+    "a correction": {"prompt": "How deep?", "response": BAD, "edited_response": GOOD},
+    "a correction beside messages": {
+        "messages": [{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": BAD}],
+        "correction": GOOD,
+    },
     "messages before": {
         "messages": [{"role": "user", "content": "How deep?"}],
         "chosen": {"role": "assistant", "content": GOOD},
@@ -45,3 +50,8 @@ def test_the_better_answer_is_learned_and_both_are_held(record: dict[str, object
 @pytest.mark.parametrize("winner", ["tie", "tie (bothbad)", None])
 def test_where_none_won_nothing_is_learned(problems, winner: str | None) -> None:
     assert "two answers without a winner" in problems({**TALK, **OTHER, "winner": winner})[0]
+
+
+def test_a_correction_that_changes_nothing_is_a_dialogue() -> None:
+    (found,) = parse({"prompt": "How deep?", "response": GOOD, "edited_response": f"{GOOD} "}, Limits())
+    assert (found.kind, found.texts) == ("dialogue", ("How deep?", GOOD))

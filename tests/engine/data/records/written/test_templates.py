@@ -18,6 +18,7 @@ TEXTS = {
     "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Two fathoms.<|return|>",
     "Granite": "<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>"
     "How deep?<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>Two fathoms.<|end_of_text|>",
+    "OIG": "<system>: Be brief.\n<human>: How deep?\n<bot>: Two fathoms.",
     "cut off": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHow deep?<|im_end|>\n<|im_start|>assistant\n"
     "Two fathoms.<|im_e",
 }

@@ -30,6 +30,7 @@ WAYS = [
     ("10:02 User: ", "10:03 Assistant: "),
     ("User (10:02): ", "Assistant (10:03): "),
     ("Me: ", "Claude: "),
+    ("Você: ", "ChatGPT: "),
     ("You\n", "ChatGPT\n"),
     ("USER\n", "ASSISTANT\n"),
     ("* User\n", "* Assistant\n"),
