@@ -29,32 +29,35 @@ LONGEST = (
     "tests/e2e/test_cycle.py",
     "tests/e2e/test_kill.py",
     "tests/e2e/test_swap_under_load.py",
+    "tests/engine/cuda/",
     "tests/e2e/test_systemd.py",
+    "tests/engine/training/run/test_run_resumed_everything.py",
     "tests/engine/test_forecast.py",
     "tests/e2e/test_import.py",
     "tests/e2e/test_distributed.py",
-    "tests/engine/cuda/",
+    "tests/control/commands/setup/test_doctor.py",
     "tests/engine/distributed/",
-    "tests/engine/training/test_compiling.py",
-    "tests/engine/training/run/test_run_resumed_everything.py",
-    "tests/e2e/",
     "tests/daemon/supervisor/test_main.py",
+    "tests/engine/training/test_compiling.py",
+    "tests/e2e/",
+    "tests/daemon/workers/trainer/",
     "tests/engine/training/test_loop.py",
-    "tests/daemon/workers/",
-    "tests/daemon/",
-    "tests/control/",
 )
+# Most of what these do is waiting for processes. Beside those that compute, both cores have work all the time.
+WAITING = ("tests/daemon/", "tests/control/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files by how long they take; tests of a file keep their order."""
-
-    def place(item: pytest.Item) -> int:
-        return next((at for at, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST))
-
-    for name in LONGEST:
-        assert (Path(__file__).parents[1] / name).exists(), f"{name} is not there any more: mend LONGEST"
-    items.sort(key=place)
+    """Order files: the longest first, then waiting and computing ones mixed. Tests of a file keep their order."""
+    for name in (*LONGEST, *WAITING):
+        assert (Path(__file__).parents[1] / name).exists(), f"{name} is not there any more: mend LONGEST or WAITING"
+    files = list(dict.fromkeys(item.nodeid.split("::")[0] for item in items))
+    long = [file for name in LONGEST for file in files if file.startswith(name)]
+    waiting = [file for file in files if file not in long and file.startswith(WAITING)]
+    computing = [file for file in files if file not in long and not file.startswith(WAITING)]
+    places = {file: (at + 0.5) / len(group) for group in (waiting, computing) for at, file in enumerate(group)}
+    places |= {file: -at for at, file in enumerate(reversed(dict.fromkeys(long)))}
+    items.sort(key=lambda item: places[item.nodeid.split("::")[0]])
 
 
 def pytest_collection_finish() -> None:

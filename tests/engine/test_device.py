@@ -41,9 +41,10 @@ def test_what_is_asked_for_is_taken(precision: Precision, dtype: torch.dtype) ->
     assert resolve("cpu", precision).dtype == dtype
 
 
-def test_auto_is_the_same_however_busy_the_machine_is(busy_machine: None) -> None:
+@pytest.mark.parametrize("times", [20, pytest.param(100, marks=pytest.mark.soak)])
+def test_auto_is_the_same_however_busy_the_machine_is(busy_machine: None, times: int) -> None:
     answers = set()
-    for _ in range(50):
+    for _ in range(times):
         device.capabilities.cache_clear()
         answers.add(resolve("cpu", "auto").dtype)
     assert len(answers) == 1

@@ -1,6 +1,7 @@
 """Two ranks that stay for all tests of this folder, and the same run in this process to compare with."""
 
 import builtins
+import itertools
 import json
 import os
 import socket
@@ -71,24 +72,27 @@ class Watch(Run, Silent):
 
 
 class Ranks:
-    """Processes that carry out runs together."""
+    """Processes that carry out runs together, forked from one that has imported torch."""
 
     def __init__(self, count: int) -> None:
-        self.processes = [
-            subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("ranks.py"))],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-            )
-            for _ in range(count)
-        ]  # fmt: skip
+        pipes = [(os.pipe(), os.pipe()) for _ in range(count)]
+        theirs = [(orders[0], answers[1]) for orders, answers in pipes]
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("ranks.py"), *(f"{one},{other}" for one, other in theirs)],
+            pass_fds=[*itertools.chain.from_iterable(theirs)],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        )
+        for descriptor in itertools.chain.from_iterable(theirs):
+            os.close(descriptor)
+        self.ranks = [(os.fdopen(orders[1], "w"), os.fdopen(answers[0])) for orders, answers in pipes]
 
     def __call__(self, plan: RunSpec, places: RunPaths, size: int = 2, **order: object) -> list[Run]:
         """What each of ``size`` ranks says of a run."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         paths = [str(path) for path in (places.folder, places.snapshot, places.base or "", places.target)]
-        for rank, process in enumerate(self.processes[:size]):
+        for rank, (orders, _) in enumerate(self.ranks[:size]):
             environment = {
                 "RANK": rank,
                 "LOCAL_RANK": rank,
@@ -97,21 +101,15 @@ class Ranks:
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": port,
             }
-            assert process.stdin
             line = {"environment": environment, "plan": plan.model_dump_json(), "places": paths, **order}
-            process.stdin.write(json.dumps(line) + "\n")
-            process.stdin.flush()
-        return [self._answer(process) for process in self.processes[:size]]
-
-    def _answer(self, process: subprocess.Popen[str]) -> Run:
-        assert process.stdout
-        return Run(**json.loads(process.stdout.readline()))
+            orders.write(json.dumps(line) + "\n")
+            orders.flush()
+        return [Run(**json.loads(answers.readline())) for _, answers in self.ranks[:size]]
 
     def close(self) -> None:
-        for process in self.processes:
-            assert process.stdin
-            process.stdin.close()
-            process.wait(20)
+        for pipe in itertools.chain.from_iterable(self.ranks):
+            pipe.close()
+        self.process.wait(20)
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,20 @@
-"""One rank for `conftest`: told by lines on its standard input which runs to carry out, together with the others.
+"""The ranks for `conftest`: each is told by lines of a pipe which runs to carry out, together with the others.
 
-Every rank is such a process, and goes through many runs: importing torch takes longer than they do.
+``python ranks.py IN,OUT IN,OUT`` forks a rank for each pair of descriptors, and each goes through many runs: importing
+torch and its compiler, which sharding loads, takes longer than they do.
 """
 
+import gc
+import itertools
 import json
 import os
 import sys
 from pathlib import Path
 
 import torch
+import torch._dynamo
 import torch.distributed as dist
+import torch.distributed.fsdp
 from torch import Tensor
 
 from engine.data.batches import Batch
@@ -84,11 +89,29 @@ def carry_out(order: dict, meeting: Meeting) -> dict:
     }
 
 
-for line in sys.stdin:
-    order = json.loads(line)
-    os.environ |= {key: str(value) for key, value in order["environment"].items()}
-    print(json.dumps(carry_out(order, Meeting())), flush=True)
-    if order.get("leave"):
-        os._exit(1)  # as `daemon.workers.trainer.rank` does
-    if dist.is_initialized():
-        dist.destroy_process_group()
+def serve(orders: int, answers: int) -> None:
+    """Carry out a rank's runs until there are no more orders."""
+    with os.fdopen(orders) as lines, os.fdopen(answers, "w") as told:
+        for line in lines:
+            order = json.loads(line)
+            os.environ |= {key: str(value) for key, value in order["environment"].items()}
+            print(json.dumps(carry_out(order, Meeting())), file=told, flush=True)
+            if order.get("leave"):
+                os._exit(1)  # as `daemon.workers.trainer.rank` does
+            if dist.is_initialized():
+                dist.destroy_process_group()
+
+
+pairs = [tuple(map(int, pair.split(","))) for pair in sys.argv[1:]]
+gc.freeze()  # a collection in a rank would copy all of its pages
+for pair in pairs:
+    if os.fork() == 0:
+        for other in itertools.chain.from_iterable(pairs):
+            if other not in pair:
+                os.close(other)
+        serve(*pair)
+        os._exit(0)
+for descriptor in itertools.chain.from_iterable(pairs):
+    os.close(descriptor)
+for _ in pairs:
+    os.wait()
