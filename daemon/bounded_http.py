@@ -14,8 +14,14 @@ from array import array
 
 import httptools
 from starlette.types import ASGIApp
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from daemon.without_module import without_names
+
+with without_names("uvicorn.main", ("Server", "main", "run")):  # its command line, and click: 1 MB of each process
+    from uvicorn.config import Config
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+    from uvicorn.server import Server as Server  # both HTTP servers take them from here
+    from uvicorn.server import ServerState as ServerState
 
 HEAD_BYTES = 64 << 10
 """Request line and headers."""

@@ -1,4 +1,4 @@
-"""Importing a package as if an optional dependency of it were not installed."""
+"""Importing a package without a part of it that no process of thord uses."""
 
 import contextlib
 import sys
@@ -17,6 +17,22 @@ def without_module(name: str) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(refuse)
+
+
+@contextlib.contextmanager
+def without_names(module: str, names: Sequence[str]) -> Iterator[None]:
+    """Inside, importing ``module`` for the first time runs nothing of it, and finds ``names`` in it as None."""
+    if module in sys.modules:
+        yield
+        return
+    empty = ModuleType(module)
+    for name in names:
+        setattr(empty, name, None)
+    sys.modules[module] = empty
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 class _Refuse(MetaPathFinder):

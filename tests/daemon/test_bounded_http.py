@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 import uvicorn
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+
+from daemon.bounded_http import Server, ServerState
 
 PROTOCOL = (
     "app_state connections cycle headers loop parser scope transport url connection_made connection_lost data_received "
@@ -18,20 +20,20 @@ CYCLE = ("disconnected", "message_event", "response_complete")
 async def test_uvicorn_has_the_insides_that_we_use() -> None:
     async def app(_scope: object, _receive: object, _send: object) -> None: ...
 
-    config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+    config = Config(app, ws="none", lifespan="off", log_config=None)
     config.load()
     state = ServerState()
     protocol = HttpToolsProtocol(config, state, {}, asyncio.get_running_loop())
     protocol.on_message_begin()
     used = {
         protocol: PROTOCOL,
-        uvicorn.Server(config): ["capture_signals", "main_loop", "shutdown", "server_state", "serve"],
+        Server(config): ["capture_signals", "main_loop", "shutdown", "server_state", "serve"],
     }
     missing = [
         f"{type(thing).__name__}.{name}" for thing, names in used.items() for name in names if not hasattr(thing, name)
     ]
     missing += [f"ServerState.{name}" for name in ("connections", "tasks") if not hasattr(state, name)]
-    if "servers" not in uvicorn.Server.startup.__code__.co_names:
+    if "servers" not in Server.startup.__code__.co_names:
         missing.append("Server.servers")
     known = RequestResponseCycle.__init__.__code__.co_names
     missing += [f"RequestResponseCycle.{name}" for name in CYCLE if name not in known]

@@ -9,9 +9,8 @@ import json
 import socket
 
 from starlette.types import ASGIApp
-from uvicorn.server import ServerState
 
-from daemon.bounded_http import BoundedProtocol, configuration
+from daemon.bounded_http import BoundedProtocol, ServerState, configuration
 from daemon.supervisor.api.permissions import peer_of
 
 MAX_CONNECTIONS = 256

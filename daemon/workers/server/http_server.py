@@ -6,10 +6,9 @@ import json
 import socket
 from collections.abc import Iterator
 
-import uvicorn
 from starlette.types import ASGIApp
 
-from daemon.bounded_http import BoundedProtocol, configuration
+from daemon.bounded_http import BoundedProtocol, Server, configuration
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that none is closed while a request is on its way."""
@@ -36,7 +35,7 @@ class HttpProtocol(BoundedProtocol):
         return json.dumps({"error": body}).encode()
 
 
-class ApiServer(uvicorn.Server):
+class ApiServer(Server):
     """Serves until `stop`. Whoever runs it keeps its signals."""
 
     def __init__(self, app: ASGIApp, protocol: type[HttpProtocol] = HttpProtocol) -> None:
