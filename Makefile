@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 # Compiled anew where its sources changed, as after a 'git pull'.
-$(VENV)/kernel: $(VENV)/installed $(wildcard engine/native/*.cpp engine/native/*.h) engine/native/build.py
+$(VENV)/kernel: $(VENV)/installed $(wildcard engine/native/*.cpp engine/native/*.h engine/native/*.py)
 	@$(BIN)/python -m engine.native.build
 	@touch $@
 

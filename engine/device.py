@@ -13,6 +13,8 @@ import torch
 
 from engine.config.placement import Device, Precision
 from engine.families.table import FAMILIES, FamilyName
+from engine.native import variants
+from engine.native.variants import NoSuchVariantError
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -65,8 +67,13 @@ def resolve(device: Device, precision: Precision, trained: FamilyName | None = N
         trained: the family to train there; None to answer, which every family does in each of the dtypes.
 
     Raises:
-        ImpossiblePlacementError: cuda is asked for and absent, or the device cannot compute in that precision.
+        ImpossiblePlacementError: cuda is asked for and absent, the device cannot compute in that precision, or the
+            environment asks for kernels that this processor cannot run.
     """
+    try:
+        variants.usable_here()
+    except NoSuchVariantError as error:
+        raise ImpossiblePlacementError(str(error)) from error
     if device == "cuda" and not torch.cuda.is_available():
         raise ImpossiblePlacementError("device 'cuda' was asked for, but torch finds no usable CUDA device here")
     kind = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 _TORCH_PROBE = """
 import json, torch
 from engine.native import library
+from engine.native.variants import NoSuchVariantError
+try:
+    variant, refused = library.chosen(), ""
+except NoSuchVariantError as error:
+    variant, refused = None, str(error)
 cuda = torch.cuda.is_available()
 print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "available": cuda,
-    "kernel": library.path().is_file(),
+    "kernel": variant and variant.name, "refused": refused,
     "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else []}))
 if cuda:
     torch.ones(8, device="cuda").sum().item()
@@ -56,13 +61,15 @@ def torch(context: Context) -> Iterator[Finding]:
         yield Finding("gpu", "ok", f"{', '.join(found['devices'])}; CUDA {found['cuda']}")
     else:
         yield from _no_gpu(context, found["cuda"])
-        yield from _kernel(built=found["kernel"])
+        yield from _kernel(found["kernel"], found["refused"])
     yield from _processes(context, len(found["devices"]))
 
 
-def _kernel(*, built: bool) -> Iterator[Finding]:
-    if built:
-        yield Finding("kernel", "ok", "thor and gpt2 answer through the kernel built for this machine")
+def _kernel(variant: str | None, refused: str) -> Iterator[Finding]:
+    if refused:
+        yield Finding("kernel", "fail", refused, "unset THORD_ISA, or name one that this processor runs")
+    elif variant:
+        yield Finding("kernel", "ok", f"thor and gpt2 answer through the kernel for {variant}")
     else:
         yield Finding(
             "kernel",

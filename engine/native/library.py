@@ -1,13 +1,12 @@
 """The boundary to the compiled kernels (`decoder.cpp`, `passes.cpp`): their structures, and where they are found.
 
-Raw addresses live here. The file's name holds a sum of the sources, the compiler's options and the processor's
-abilities. So kernels of other sources, or built for another machine, are not found, and torch computes instead.
+Raw addresses live here. There is a file for each variant; its name holds a sum of the sources and the compiler's
+options. So kernels of other sources are not found, and torch computes instead.
 """
 
 import ctypes
 import functools
 import hashlib
-import platform
 from _ctypes import CFuncPtr
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("decoder.cpp", "passes.cpp"))
-_HEADERS = tuple(Path(__file__).with_name(name) for name in ("operations.h", "products.h", "attention.h", "vectors.h"))
-OPTIONS = ("-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
+from engine.native import variants
+from engine.native.variants import Variant
+
+FOLDER = Path(__file__).parent
+SOURCES = tuple(FOLDER / name for name in ("decoder.cpp", "passes.cpp"))
+_HEADERS = tuple(sorted(FOLDER.glob("*.h")))
+OPTIONS = ("-std=c++20", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
 
 EMBED, NORM, LINEAR, ATTEND, GATE = range(5)
 SET, ADD, GELU = range(3)
@@ -278,23 +281,22 @@ def array(operations: Sequence[Operation]) -> Operations:
 
 @functools.cache
 def kernel() -> Kernel | None:
-    """The kernels for this machine; null where none were built."""
-    file = path()
-    return Kernel(file) if file.is_file() else None
+    """The fastest kernels that were built and that this processor can run; null where there are none.
+
+    Raises:
+        NoSuchVariantError: the environment asks for kernels that this processor cannot run.
+    """
+    variant = chosen()
+    return None if variant is None else Kernel(path(variant))
 
 
-def path() -> Path:
-    """Where the kernels of these sources for this machine are, or would be."""
+def chosen() -> Variant | None:
+    """The variant of `kernel`. Raises as it does."""
+    return next((variant for variant in variants.usable_here() if path(variant).is_file()), None)
+
+
+def path(variant: Variant) -> Path:
+    """Where the kernels of these sources for a variant are, or would be."""
     sources = b"".join(source.read_bytes() for source in (*SOURCES, *_HEADERS))
-    sum_ = hashlib.sha256(sources + " ".join(OPTIONS).encode() + _processor())
-    return Path(__file__).with_name(f"kernels-{sum_.hexdigest()[:16]}.so")
-
-
-def _processor() -> bytes:
-    """What this processor can do."""
-    try:
-        lines = Path("/proc/cpuinfo").read_bytes().splitlines()
-    except OSError:
-        lines = []
-    abilities = next((line for line in lines if line.lower().startswith((b"flags", b"features"))), b"")
-    return platform.machine().encode() + abilities
+    sum_ = hashlib.sha256(sources + " ".join((*OPTIONS, *variant.options)).encode())
+    return FOLDER / f"kernels-{variant.name}-{sum_.hexdigest()[:16]}.so"

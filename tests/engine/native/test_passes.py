@@ -4,19 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine.native import library
 from engine.native.library import Kernel
+from tests.engine import kernels
 
 SIZES = (1, 15, 16, 17, 4099, 2 * (1 << 14) + 5)  # the last is shared among threads
 TYPES = (torch.float32, torch.bfloat16)
 
 
-@pytest.fixture(scope="module")
-def kernel() -> Kernel:
-    found = library.kernel()
-    if found is None:
-        pytest.skip("NO KERNEL: python -m engine.native.build says why; its passes are not tested")
-    return found
+@pytest.fixture(scope="module", params=kernels.BUILT or [None], ids=str)
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    if request.param is None:
+        pytest.skip(f"{kernels.NONE}; its passes are not tested")
+    return kernels.of(request.param)
 
 
 def close(found, exact, dtype) -> None:

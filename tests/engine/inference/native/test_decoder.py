@@ -1,6 +1,8 @@
 """The kernel against the families' own modules in torch, and against itself in other company."""
 
 import copy
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from engine.inference.native import decoder, packing
 from engine.inference.native.decoder import NativeDecoder
 from engine.models import registry
 from engine.native import build, library
+from tests.engine import kernels
 
 VOCABULARY = 403  # no multiple of 16
 DECODER = {"hidden": 96, "layers": 2, "heads": 6, "context": 80}
@@ -27,12 +30,16 @@ NEAR = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of a whole model, relative
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def kernel():
-    found = library.kernel()
-    if found is None:
-        pytest.skip("the kernel is not built on this machine: python -m engine.native.build")
-    return found
+# The fastest and the slowest: the others are made of the same parts, which tests/engine/native tests by themselves.
+@pytest.fixture(
+    autouse=True, scope="module", params=list(dict.fromkeys(kernels.BUILT[:1] + kernels.BUILT[-1:])) or [None], ids=str
+)
+def kernel(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.param is None:
+        pytest.skip(kernels.NONE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "kernel", functools.cache(lambda: kernels.of(request.param)))
+        yield
 
 
 def make(name: str, dtype: torch.dtype) -> nn.Module:
@@ -168,9 +175,9 @@ def test_a_row_cannot_outgrow_its_cache() -> None:
 
 
 def test_without_a_compiler_torch_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(library, "path", lambda: tmp_path / "kernels-0.so")
+    monkeypatch.setattr(library, "path", lambda variant: tmp_path / f"kernels-{variant.name}-0.so")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     assert "no C++ compiler" in build.build()
-    monkeypatch.setattr(library, "kernel", library.kernel.__wrapped__)
+    monkeypatch.setattr(library, "kernel", lambda: library.chosen())
     assert decoder.make(make("gpt2", torch.float32), CPU, "none") is None
