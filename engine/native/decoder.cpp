@@ -73,7 +73,7 @@ extern "C" {
 // Bytes of scratch that `thord_run` needs for `rows` tokens, products of at most `widest` inputs, `longest` positions.
 int64_t thord_scratch(int64_t rows, int64_t widest, int64_t longest, int64_t threads) {
     const int64_t k = padded(widest);
-    return rows * (k * (4 + 2 + 1 + 1) + k / GROUP * 8 + 4) + threads * (longest + 2 * LANES) * 4 + 16 * 64;
+    return rows * (k * (4 + 2 + 2) + k / GROUP * 4 + 4) + threads * (longest + 2 * LANES + room_for_sums(rows)) * 4 + 16 * 64;
 }
 
 void thord_run(const Operation *operations, int64_t count, const Tokens *given, uint8_t *scratch, int64_t widest,
@@ -89,13 +89,12 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
     Prepared x{};
     x.plain = reinterpret_cast<float *>(take(M * K * 4));
     x.half = reinterpret_cast<bfloat16 *>(take(M * K * 2));
-    x.high = reinterpret_cast<int8_t *>(take(M * K));
-    x.low = reinterpret_cast<int8_t *>(take(M * K));
-    x.high_sums = reinterpret_cast<int32_t *>(take(M * K / GROUP * 4));
-    x.low_sums = reinterpret_cast<int32_t *>(take(M * K / GROUP * 4));
+    x.whole = reinterpret_cast<int16_t *>(take(M * K * 2));
+    x.sums = reinterpret_cast<int32_t *>(take(M * K / GROUP * 4));
     x.scales = reinterpret_cast<float *>(take(M * 4));
     const int64_t room = longest + 2 * LANES;
     float *scores = reinterpret_cast<float *>(take(wanted * room * 4));
+    float *sums = reinterpret_cast<float *>(take(wanted * room_for_sums(M) * 4));
     Barrier barrier;
 #pragma omp parallel num_threads(wanted)
     {
@@ -119,7 +118,7 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
             }
             if (op->kind == LINEAR) {
                 barrier.wait(threads);
-                linear(*op, in, M, thread, threads);
+                linear(*op, in, M, thread, threads, sums + thread * room_for_sums(M));
                 barrier.wait(threads);
             } else if (op->kind == ATTEND) {
                 barrier.wait(threads);

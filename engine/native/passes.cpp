@@ -115,7 +115,8 @@ inline float highest(floats v) {
 template <typename T>
 void softmax_row(T *scores, float *powers, int64_t S, int64_t first, int64_t end, float scale) {
     const int64_t begin = first / LANES * LANES, stop = (end + LANES - 1) / LANES * LANES;
-    const ints places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    ints places;
+    for (int64_t i = 0; i < LANES; i++) places[i] = int32_t(i);
     auto at = [=](int64_t i) {
         const floats v = part(scores, i, S);
         const ints place = places + int32_t(i);

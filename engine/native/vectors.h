@@ -1,48 +1,62 @@
-// Sixteen numbers at a time, what is computed of each, and how they are stored. GCC's and Clang's vector extensions are
-// used, so it runs on any processor.
+// As many numbers at a time as the processor computes at once, what is computed of each, and how they are stored. GCC's
+// and Clang's vector extensions are used, so it runs on any processor; instructions of some are named where a compiler
+// does not find them.
 
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 namespace {
 
-constexpr int64_t LANES = 16;
-typedef float floats __attribute__((vector_size(64)));
-typedef int32_t ints __attribute__((vector_size(64)));
-typedef uint32_t words __attribute__((vector_size(64)));
-typedef uint16_t halves __attribute__((vector_size(32)));
+#if defined(__AVX512F__)
+#define BYTES_OF_VECTOR 64
+#elif defined(__AVX2__)
+#define BYTES_OF_VECTOR 32
+#else
+#define BYTES_OF_VECTOR 16
+#endif
+
+constexpr int64_t LANES = BYTES_OF_VECTOR / 4;
+typedef float floats __attribute__((vector_size(BYTES_OF_VECTOR)));
+typedef int32_t ints __attribute__((vector_size(BYTES_OF_VECTOR)));
+typedef uint32_t words __attribute__((vector_size(BYTES_OF_VECTOR)));
+typedef int16_t shorts __attribute__((vector_size(BYTES_OF_VECTOR)));
+typedef uint16_t halfwords __attribute__((vector_size(BYTES_OF_VECTOR)));
+typedef uint16_t halves __attribute__((vector_size(BYTES_OF_VECTOR / 2)));  // one for each lane
 typedef uint16_t bfloat16;
 
-inline floats load(const float *p) { floats v; std::memcpy(&v, p, 64); return v; }
-inline void store(float *p, floats v) { std::memcpy(p, &v, 64); }
+inline floats load(const float *p) { floats v; std::memcpy(&v, p, sizeof v); return v; }
+inline void store(float *p, floats v) { std::memcpy(p, &v, sizeof v); }
 inline floats all(float value) { return value - floats{}; }  // in every lane
-inline floats bits(words w) { floats v; std::memcpy(&v, &w, 64); return v; }
-inline words load_words(const void *p) { words w; std::memcpy(&w, p, 64); return w; }
+inline floats bits(words w) { return (floats)w; }
+inline words load_words(const void *p) { words w; std::memcpy(&w, p, sizeof w); return w; }
 inline floats load(const bfloat16 *p) {
     halves h;
-    std::memcpy(&h, p, 32);
+    std::memcpy(&h, p, sizeof h);
     return bits(__builtin_convertvector(h, words) << 16);
 }
 inline void store(bfloat16 *p, floats v) {  // to nearest, ties to even; NaN stays one; tiny ones may become 0
 #if defined(__AVX512BF16__)
     const __m256bh h = _mm512_cvtneps_pbh((__m512)v);
 #else
-    words u;
-    std::memcpy(&u, &v, 64);
+    const words u = (words)v;
     const words nearest = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
     const halves h = __builtin_convertvector(v != v ? (u >> 16) | 0x40 : nearest, halves);
 #endif
-    std::memcpy(p, &h, 32);
+    std::memcpy(p, &h, sizeof h);
 }
 inline float sum(floats v) {  // in this order everywhere: halves onto each other
 #if defined(__AVX512F__)
     return _mm512_reduce_add_ps((__m512)v);
+#elif defined(__AVX2__)
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 #else
     float total[LANES];
     store(total, v);
@@ -51,11 +65,23 @@ inline float sum(floats v) {  // in this order everywhere: halves onto each othe
     return total[0];
 #endif
 }
+inline ints nearest(floats v) {  // whole numbers, ties to even
+#if defined(__AVX512F__)
+    return (ints)_mm512_cvtps_epi32((__m512)v);
+#elif defined(__AVX2__)
+    return (ints)_mm256_cvtps_epi32((__m256)v);
+#else
+    for (int64_t i = 0; i < LANES; i++) v[i] = std::nearbyint(v[i]);
+    return __builtin_convertvector(v, ints);
+#endif
+}
 // a * b + c in one rounding wherever the processor can. The compiler fuses nothing by itself (-ffp-contract=off): it would
 // in one instance of a template and not in another, and the same token would get other numbers in another batch.
 inline floats fused(floats a, floats b, floats c) {
 #if defined(__AVX512F__)
     return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
     for (int64_t i = 0; i < LANES; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
     return c;
@@ -83,11 +109,11 @@ inline floats power(floats x) {
 #if defined(__AVX512F__)
     // If one of two numbers is none, these two give the second.
     const floats bounded = (floats)_mm512_min_ps((__m512)all(88.0f), _mm512_max_ps((__m512)all(-87.0f), (__m512)x));
-    constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-    const floats n = (floats)_mm512_roundscale_ps((__m512)(bounded * 1.44269504f), nearest);
+    constexpr int mode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const floats n = (floats)_mm512_roundscale_ps((__m512)(bounded * 1.44269504f), mode);
 #else
     const floats bounded = smaller(larger(x, all(-87.0f)), all(88.0f));
-    const ints whole = __builtin_convertvector(bounded * 1.44269504f + (bounded > 0 ? all(0.5f) : all(-0.5f)), ints);
+    const ints whole = nearest(bounded * 1.44269504f);
     const floats n = __builtin_convertvector(whole, floats);
 #endif
     const floats r = fused(n, all(2.12194440e-4f), fused(n, all(-0.693359375f), bounded));

@@ -46,11 +46,11 @@ def pack(weight_NK: Tensor, bias_N: Tensor | None, quantization: Quantization) -
     bias = None if bias_N is None else bias_N.to(torch.float32, copy=True)  # and no view of a mapped file
     if quantization == "int8":
         values_NK, scales_N = _to_8_bits(padded_NK)
-        return Packed("int8", outputs, inputs, _panels((values_NK + 128).to(torch.uint8), 4), scales_N, bias)
+        return Packed("int8", outputs, inputs, _panels(_paired((values_NK + 128).to(torch.uint8)), 4), scales_N, bias)
     if quantization == "int4":
         values_NK, scales_NG = _to_4_bits(padded_NK)
         steps = (values_NK + 8).to(torch.uint8).view(len(values_NK), -1, 2, 4)
-        both_NK = (steps[:, :, 0] | steps[:, :, 1] << 4).flatten(1)
+        both_NK = _paired((steps[:, :, 0] | steps[:, :, 1] << 4).flatten(1))
         scales_PGL = scales_NG.view(-1, LANES, scales_NG.shape[1]).transpose(1, 2).contiguous()
         return Packed("int4", outputs, inputs, _panels(both_NK, 4), scales_PGL, bias)
     if weight_NK.dtype == torch.bfloat16:
@@ -88,6 +88,11 @@ def _to_4_bits(weight_NK: Tensor) -> tuple[Tensor, Tensor]:
 
 def _divided(values: Tensor, scales: Tensor) -> Tensor:
     return torch.where(scales == 0, torch.zeros_like(values), values / scales)
+
+
+def _paired(values_NK: Tensor) -> Tensor:
+    """Of each four the middle two exchanged: two neighbours are then the even bytes of 32 bits, the others the odd."""
+    return values_NK.view(len(values_NK), -1, 2, 2).transpose(2, 3).flatten(1)
 
 
 def _panels(values_NK: Tensor, together: int) -> Tensor:
