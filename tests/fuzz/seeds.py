@@ -145,6 +145,7 @@ _TEXTS = {
     "gemma": "<start_of_turn>user\nHow deep?<end_of_turn>\n<start_of_turn>model\nTwo.<end_of_turn>\n",
     "utterances": "How deep? __eou__ Two fathoms. __eou__\nAnd now? __eou__ Three. __eou__\n",
     "whatsapp": "[01.02.24, 10:00:00] Ann: Hello\n[01.02.24, 10:00:05] Bo: Hi\nthere\n[01.02.24, 10:01:00] Ann: So?\n",
+    "imessage": "Oct 17, 2021 10:31:49 PM\nAnn\nHello\nthere\n\nOct 17, 2021 10:32:49 PM\nBo\nHi\n\n",
     "mbox": "From a@b Mon Jan  1 10:00:00 2024\nFrom: A <a@b>\nSubject: Hi\nMessage-ID: <1@b>\n\nHello there\n\n",
     "aider": "# aider chat started at 2025-01-01 10:00:00\n\n> v1  \n\n#### How deep?  \n\nTwo.\n\n> Tokens\nused  \n",
     "html": "<!doctype html><html><body><p>Hello</p></body></html>",

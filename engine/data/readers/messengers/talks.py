@@ -28,8 +28,8 @@ A list where a file is read whole; else the file is read twice, once to know who
 """
 
 
-def format_of(name: str, what: str, fits: Callable[[Head], bool], said_in: Read) -> Format:
-    """The format of a messenger; ``what`` names one of its files in a sentence."""
+def format_of(name: str, what: str, fits: Callable[[Head], bool], said_in: Read, *, seeks: bool = False) -> Format:
+    """The format of a messenger; ``what`` names one of its files in a sentence, ``seeks`` is as in `Format`."""
 
     def read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
         del resume
@@ -46,7 +46,7 @@ def format_of(name: str, what: str, fits: Callable[[Head], bool], said_in: Read)
             return
         yield from talks.finish()
 
-    return Format(name, fits, read, may_grow=False)
+    return Format(name, fits, read, may_grow=False, seeks=seeks)
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ NOT_PROSE = [
     ("(Markdown)", "| role | content |\n|---|---|\n| user | How deep? |\n"),
     ("a chat of people", "[10:02] <ada> how deep?\n[10:03] <bo> two fathoms\n"),
     ("a chat of people", "Ada \N{EM DASH} Today at 10:00 AM\nHow deep?\nBo \N{EM DASH} Today at 10:01 AM\nTwo\n"),
-    ("a chat of people", "Jan 01, 2025 10:01:02 AM\nAda\nHow deep?\n\nJan 01, 2025 10:02:02 AM\nMe\nTwo fathoms\n"),
+    ("a talk of iMessage", "Jan 01, 2025 10:01:02 AM\nAda\nHow deep?\n\nJan 01, 2025 10:02:02 AM\nMe\nTwo fathoms\n"),
     ("a chat of people", "Ada, [1 Jan 2025 10:00:00]:\nHow deep?\n\nBo, [1 Jan 2025 10:01:00]:\nTwo\n"),
     ("a chat of people", "Speaker A\n00:01\nHow deep?\n\nSpeaker B\n00:05\nTwo fathoms\n"),
     ("a chat of people", "Speaker 1 (00:01): How deep?\nSpeaker 2 (00:05): Two fathoms\n"),
