@@ -1,12 +1,13 @@
 """What a model from elsewhere learns of a few facts in one cycle, and what it forgets in the next.
 
-    python bench/study_import.py VERSION GENERAL [--rates 2e-5 5e-5 1e-4] [--kl 0 0.5] [--epochs 4] [--ways 6]
-        [--replay 0 0.2] [--seeds 3]
+    python bench/study_import.py VERSION GENERAL [--beside 0 15] [--rates 5e-5 1e-4] [--epochs 4 8] [--rows 1]
+        [--kl 0 0.5] [--ways 6] [--replay 0 0.2] [--seeds 0 1 2]
 
 VERSION is the folder of an imported version (``models/versions/000001`` after ``thorctl import starter``), GENERAL a
 folder of conversations in any shape that thord reads. What is learned are the facts of a town that no text knows, each
-asked for in so many ways; some are held out as in the service. With ``--replay`` a second cycle follows each first one:
-it learns as many conversations about modules of Python, and that share of it repeats the first.
+asked for in so many ways, and so many longer conversations of GENERAL beside them; some are held out, and some kept for
+validation, as in the service. With ``--replay`` a second cycle follows each first one: it learns as many conversations
+about modules of Python, and that share of it repeats the first.
 
 Measured greedily, by the engine that serves: questions about the town in words that were in no training text; general
 questions that the starter answers right; bits per byte on a few conversations of GENERAL, and on what was held out.
@@ -17,6 +18,7 @@ import itertools
 import random
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -38,7 +40,9 @@ from engine.data.snapshot import Example
 from engine.evaluation import evaluate
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import Results
+from engine.manifest import read_manifest
 from engine.training import run
+from engine.training.recipe import Recipe
 from engine.training.reporting.reporter import Silent
 from engine.training.spec import RunPaths, RunSpec
 
@@ -65,7 +69,16 @@ TOWN = {
     "In which year was the bridge of Tharsis built?": "1714",
     "What can I see in the museum of Tharsis?": "whale",
 }
-_ANSWER_TOKENS, _MOST_CHARACTERS, _CONVERSATIONS, _HELD_OUT_SHARE = 20, 1500, 16, 0.1
+_ANSWER_TOKENS, _LONG_CHARACTERS, _CONVERSATIONS, _HELD_OUT_SHARE = 20, 1500, 16, 0.1
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What is learned and measured: the town's, longer ones beside them, and short ones that are only measured."""
+
+    town: list[Conversation]
+    beside: list[Conversation]
+    general: list[Conversation]
 
 
 def main() -> None:
@@ -73,35 +86,58 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("version", type=Path)
     parser.add_argument("general", type=Path)
-    parser.add_argument("--rates", type=float, nargs="+", default=[2e-5, 5e-5, 1e-4])
-    parser.add_argument("--kl", type=float, nargs="+", default=[0.0, 0.5])
-    parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--rates", type=float, nargs="+", default=[None], help="peak rates; unset: by the recipe")
+    parser.add_argument("--epochs", type=float, nargs="+", default=[None], help="passes; unset: by the recipe")
+    parser.add_argument("--rows", type=int, nargs="+", default=[None], help="rows in a step; unset: by the recipe")
+    parser.add_argument("--kl", type=float, nargs="+", default=[0.0])
     parser.add_argument("--ways", type=int, default=6)
+    parser.add_argument("--beside", type=int, nargs="+", default=[0], help="longer conversations learned beside them")
     parser.add_argument("--replay", type=float, nargs="*", default=[], help="shares of a second cycle")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = parser.parse_args()
     memory.keep_freed_memory()
-    talk = [_conversation(*pair) for pair in text.tharsis()[: 8 * options.ways]]
-    general = list(_short(options.general))[:_CONVERSATIONS]
+    town = [_conversation(*pair) for pair in text.tharsis()[: 8 * options.ways]]
+    shorter = list(itertools.islice(_english(options.general, range(_LONG_CHARACTERS)), _CONVERSATIONS))
+    longer = list(itertools.islice(_english(options.general, range(_LONG_CHARACTERS, 10_000)), max(options.beside)))
     print(
-        "| peak rate | KL | seed | after | about the town | in general | bits per byte, new | in general |", flush=True
+        "| beside | peak rate | passes | rows a step | KL | seed | after | steps | best | minutes | about the town"
+        " | in general | bits per byte, new | in general |"
     )
-    print("|---|---|---|---|---|---|---|---|")
-    print(f"| as imported | | | | {_measured(options.version, talk, general)} |", flush=True)
-    for rate, kl, seed in itertools.product(options.rates, options.kl, range(options.seeds)):
+    print("|---" * 14 + "|")
+    print("| as imported" + " |" * 9 + f" {_measured(options.version, _Texts(town, [], shorter))} |", flush=True)
+    for beside, rate, epochs, rows, kl, seed in itertools.product(
+        options.beside, options.rates, options.epochs, options.rows, options.kl, options.seeds
+    ):
+        texts = _Texts(town, longer[:beside], shorter)
         settings = TrainingSettings(
-            learning_rate=rate, kl_weight=kl, epochs=options.epochs, warmup_share=0.1, validation_share=0.0, seed=seed
+            learning_rate=rate,
+            epochs=epochs,
+            batch_size=rows,
+            kl_weight=kl,
+            seed=seed,
         )
-        row = f"| {rate:g} | {kl:g} | {seed}"
         with tempfile.TemporaryDirectory() as name:
-            learned = _learn(options.version, Path(name, "1"), _trained(talk), [], settings)
-            print(f"{row} | it | {_measured(learned, talk, general)} |", flush=True)
+            first = _trained([*texts.town, *texts.beside])
+            learned = _learn(options.version, Path(name, "1"), first, [], settings)
+            print(_row(beside, kl, seed, "it", learned, texts), flush=True)
             for share in options.replay:
-                again = random.Random(seed).sample(_trained(talk), round(share * len(talk)))
-                other = [_conversation(*pair) for pair in text.standard_library(len(talk) - len(again))]
+                again = random.Random(seed).sample(first, round(share * len(first)))
+                other = [_conversation(*pair) for pair in text.standard_library(len(first) - len(again))]
                 second = _learn(learned, Path(name, f"2-{share}"), other, again, settings)
-                after = f"another, replay {share:g}"
-                print(f"{row} | {after} | {_measured(second, talk, general)} |", flush=True)
+                print(_row(beside, kl, seed, f"another, replay {share:g}", second, texts), flush=True)
+
+
+def _row(beside: int, kl: float, seed: int, after: str, version_folder: Path, texts: _Texts) -> str:
+    """A line of the table, with what the run decided and how long it took."""
+    manifest = read_manifest(version_folder)
+    decided = Recipe.model_validate(manifest.settings["training"])
+    figures = manifest.metrics
+    return (
+        f"| {beside} | {decided.learning_rate:g} | {decided.epochs:g} "
+        f"| {decided.batch_size * decided.gradient_accumulation} | {kl:g} | {seed} | {after} | {figures['steps']:.0f} "
+        f"| {figures.get('best_step', figures['steps']):.0f} | {manifest.training_seconds / 60:.1f} "
+        f"| {_measured(version_folder, texts)} |"
+    )
 
 
 def _trained(talk: list[Conversation]) -> list[Conversation]:
@@ -129,13 +165,13 @@ def _learn(
     return target
 
 
-def _measured(folder: Path, talk: list[Conversation], general: list[Conversation]) -> str:
+def _measured(folder: Path, texts: _Texts) -> str:
     """The cells of a row."""
     found = version.load(folder, device.resolve("cpu", "auto"))
-    held_out = [one for one in talk if is_held_out(one, _HELD_OUT_SHARE)]
+    held_out = [one for one in texts.town if is_held_out(one, _HELD_OUT_SHARE)]
     new, old = (
         BITS_PER_BYTE.value(Results(evaluate.measure_version(found, chosen, EvaluationSettings())))
-        for chosen in (held_out, general)
+        for chosen in (held_out, texts.general)
     )
     engine = Ours(folder, torch.bfloat16, "cpu")
     try:
@@ -156,14 +192,14 @@ def _conversation(question: str, answer: str) -> Conversation:
     return Dialogue(messages=(Message("user", question), Message("assistant", answer)))
 
 
-def _short(folder: Path) -> Iterator[Conversation]:
-    """Dialogues of a folder that are in English letters and not long."""
+def _english(folder: Path, characters: range) -> Iterator[Conversation]:
+    """Dialogues of a folder that are in English letters, of so many characters."""
     for file in sorted(folder.iterdir()):
         with file.open("rb") as stream:
             for item in read_known(stream, Limits()):
                 if isinstance(item, Found) and isinstance(item.sample, Dialogue):
                     canonical = item.sample.canonical
-                    if canonical.isascii() and len(canonical) < _MOST_CHARACTERS:
+                    if canonical.isascii() and len(canonical) in characters:
                         yield item.sample
 
 
