@@ -32,8 +32,8 @@ class TrainingSettings(Section):
         None,
         examples=[3.0],
         gt=0,
-        description="Passes over the cycle's conversations. Unset: three, or more if there is little data; a first "
-        "training continues until validation stops improving.",
+        description="Passes over the cycle's conversations. Unset: three, four on an imported model, or more if there "
+        "is little data; a first training continues until validation stops improving.",
     )
     max_steps: int | None = Field(
         None, examples=[1000], gt=0, description="Length of a run in optimizer steps; overrides epochs."
@@ -59,7 +59,7 @@ class TrainingSettings(Section):
         examples=[3e-4],
         gt=0,
         le=1,
-        description="Peak learning rate. Unset: chosen by the size of the model; about a tenth of that for an "
+        description="Peak learning rate. Unset: chosen by the size of the model; about a third of that for an "
         "imported one.",
     )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(

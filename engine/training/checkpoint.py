@@ -43,6 +43,7 @@ class Progress:
         seconds: time spent in the loop, over all attempts.
         fallback_step: where a roll-back goes; not a checkpoint that is there only because the run was stopped.
         trunk_step: where the decay of wsd began, and the next cycle is to go on from.
+        best_validation_loss: the lowest; ``best_step`` had it, or a later one that came near enough.
         worse: validations in a row that did not improve on the best.
         loss_scale: keeps small gradients above zero in fp16; 1 in other dtypes. ``scale_age``: steps since it changed.
         halvings: how often the microbatch was halved, because memory ran out.

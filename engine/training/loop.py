@@ -72,6 +72,14 @@ def steps_per_epoch(rows: int, settings: Recipe) -> int:
     return max(1, round(rows / _rows_per_step(settings)))
 
 
+def is_best(loss: float, progress: Progress, tolerance: float) -> bool:
+    """Whether weights that validate at ``loss`` are the best so far; see `Recipe.validation_tolerance`."""
+    lowest = progress.best_validation_loss
+    if lowest is None or not math.isfinite(loss):
+        return math.isfinite(loss)
+    return loss < (lowest * (1.0 + tolerance) if progress.best_step else lowest)
+
+
 def _rows_per_step(settings: Recipe) -> int:
     return settings.batch_size * settings.gradient_accumulation
 
@@ -284,7 +292,7 @@ class Loop(Generic[B]):
         return self._world.gathered(norm).item()
 
     def _validate(self) -> bool:
-        """Measure the validation set; whether it is the best so far."""
+        """Measure the validation set; whether these are the best weights so far."""
         if self._validation is None:
             return False
         self._module.eval()
@@ -301,11 +309,13 @@ class Loop(Generic[B]):
         world.measured()
         summed, weight = world.sum(total.item(), weight)
         progress, loss = self._progress, summed / weight
-        best = math.isfinite(loss) and (progress.best_validation_loss is None or loss < progress.best_validation_loss)
+        best = is_best(loss, progress, self._settings.validation_tolerance)
+        lowest = progress.best_validation_loss
         progress.validation_loss = loss
         progress.worse = 0 if best else progress.worse + 1
         if best:
-            progress.best_validation_loss, progress.best_step = loss, progress.step
+            progress.best_validation_loss = loss if lowest is None else min(loss, lowest)
+            progress.best_step = progress.step
         self._reporter.validated(progress.step, loss, best)
         return best
 

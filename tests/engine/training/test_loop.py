@@ -19,8 +19,8 @@ from engine.device import Placement
 from engine.manifest import verify
 from engine.models import registry
 from engine.tokenizers.base import END
-from engine.training import run
-from engine.training.checkpoint import Checkpoints
+from engine.training import loop, run
+from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.objectives.language import MaskedCrossEntropy
 from engine.training.spec import RunPaths, RunRecord
 from tests.engine.training.conftest import MakePlan, Recording, with_snapshot
@@ -83,6 +83,27 @@ def test_the_best_weights_are_published_and_a_run_that_gets_worse_ends(
     published = load_file(places.target / "model.safetensors")
     kept = load_file(places.folder / "checkpoints" / f"{best_step:06d}" / "model.safetensors")
     assert all(torch.equal(published[name], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize(
+    ("loss", "lowest", "best_step", "tolerance", "best"),
+    [
+        (2.0, None, None, 0.05, True),
+        (math.nan, None, None, 0.05, False),
+        (math.inf, 2.0, 20, 0.05, False),
+        (1.99, 2.0, 20, 0.0, True),
+        (2.0, 2.0, 20, 0.0, False),
+        (2.09, 2.0, 20, 0.05, True),
+        (2.11, 2.0, 20, 0.05, False),
+        (2.01, 2.0, 0, 0.05, False),
+    ],
+    ids=lambda value: str(value),
+)
+def test_later_weights_may_be_a_little_worse_but_not_than_those_it_began_with(
+    loss: float, lowest: float | None, best_step: int | None, tolerance: float, best: bool
+) -> None:
+    progress = Progress(best_validation_loss=lowest, best_step=best_step)
+    assert loop.is_best(loss, progress, tolerance) is best
 
 
 def test_the_decay_of_wsd_is_a_branch_and_the_next_cycle_goes_on_from_before_it(

@@ -63,10 +63,20 @@ def test_larger_models_learn_at_lower_rates() -> None:
 
 def test_what_was_learned_elsewhere_is_changed_gently() -> None:
     rates = [recipe.decide(Task("imported", 8, True, size), TrainingSettings()).learning_rate for size in SIZES]
-    assert rates == [1e-4, 5e-5, 1.8e-5, 6.9e-6]
+    assert rates == [2e-4, 1e-4, 3.5e-5, 1.4e-5]
     assert (
         recipe.decide(Task("imported", 8, True, SIZES[1]), TrainingSettings(learning_rate=3e-4)).learning_rate == 3e-4
     )
+
+
+def test_facts_beside_longer_chats_get_steps_of_their_own() -> None:
+    """Some forty conversations about a town, five rows, beside fifteen long ones, nineteen rows: see the study."""
+    found = recipe.decide(Task("imported", 24, True, SIZES[1]), TrainingSettings())
+    assert (found.batch_size * found.gradient_accumulation, found.epochs) == (1, 4)
+    assert found.validation_tolerance > 0
+    assert recipe.decide(Task("own", 24, True, SIZES[1]), TrainingSettings()).validation_tolerance == 0
+    assert steps(Task("imported", 3, True, SIZES[1]), TrainingSettings()) == 21
+    assert steps(Task("imported", 2500, True, SIZES[1]), TrainingSettings()) == 1250
 
 
 def test_minutes_bound_a_first_run_only_where_nobody_set_its_length() -> None:
