@@ -3,31 +3,27 @@
 import contextlib
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.settings.data import DataSettings
 from daemon.workers.intake import folders
 from daemon.workers.intake.folders import Signature, UnreadableError
-from daemon.workers.intake.ledger.dedup import Candidate, Dedup, Tail
+from daemon.workers.intake.ledger.dedup import Dedup, Tail, tail_of
 from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.intake.ledger.quarantine import Refusal
-from daemon.workers.intake.ledger.samples import FoundAt
 from daemon.workers.intake.ledger.sources import UNREAD, Findings, Source, fingerprint_of
 from daemon.workers.intake.now_reading import NowReading
+from daemon.workers.intake.parsing.blocks import MOST_REFUSALS, Block, Request
+from daemon.workers.intake.parsing.parser import Parser
 from daemon.workers.reading import limits_of
-from engine.data.digest import digest_of
-from engine.data.readers import loaders, registry
-from engine.data.readers.items import Found, Item, Refused, Resume
+from engine.data.readers import registry
+from engine.data.readers.items import Resume
 from engine.data.storable import storable_lines
 
-_REFUSALS = 1000
-"""So many records of one file are refused one by one; the rest of them are counted together."""
 _TRACE = 4000
 """Characters of a trace that are kept."""
-_TOGETHER, _TOGETHER_BYTES = 500, 1 << 20
-"""So many samples, of so many bytes at least, are recorded together: a question of the database costs less so."""
 
 
 class ChangedError(Exception):
@@ -43,23 +39,21 @@ class _Reading:
     tail: Tail | None = None
     refusals: list[Refusal] = field(default_factory=list)
     refused: int = 0
-    waiting: list[Candidate] = field(default_factory=list)
-    waiting_bytes: int = 0
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Nothing but refusals, and many of them."""
-        found = self.found.added or self.found.duplicates or self.found.held or self.waiting
-        return self.refused > _REFUSALS and not found
+    is_hopeless: bool = False
 
 
 class FileReader:
     """Reads files into the ledger. Every call that reads belongs inside a transaction of the ledger."""
 
     def __init__(
-        self, ledger: Ledger, settings: DataSettings, now_reading: NowReading, advance: Callable[[], None]
+        self,
+        ledger: Ledger,
+        settings: DataSettings,
+        now_reading: NowReading,
+        parser: Parser,
+        advance: Callable[[], None],
     ) -> None:
-        """``advance`` is called for everything found: it counts progress, and may raise to stop."""
+        """``advance`` is called for every block: it counts progress, and may raise to stop."""
         self._ledger = ledger
         self._sources = ledger.sources
         self._quarantine = ledger.quarantine
@@ -67,6 +61,7 @@ class FileReader:
         self._limits = limits_of(settings)
         self._file_bytes = settings.max_file_megabytes << 20
         self._now_reading = now_reading
+        self._parser = parser
         self._advance = advance
 
     def read(self, path: Path, *, anew: bool = False) -> Findings:
@@ -159,48 +154,42 @@ class FileReader:
         tail, reading.tail = reading.tail, None
         tail_at = reading.resume.offset
         resume = reading.resume if reading.resume.offset else None
-        with os.fdopen(os.dup(descriptor), "rb") as stream:
-            items = loaders.read(path, stream, self._limits, resume, is_corpus=folders.is_corpus(path))
-            while (item := _next(items, reading)) is not None:
+        request = Request(path, number, self._limits, resume)
+        with contextlib.closing(self._parser.blocks(request, descriptor)) as blocks:
+            for block in blocks:
                 self._advance()
-                reading.resume = item.resume
-                if isinstance(item, Refused):
-                    _note(item, reading)
-                    if reading.is_hopeless:
-                        break
-                    continue
-                self._take(item, number, tail if item.start == tail_at else None, reading)
-                tail = None
-        self._record(reading)
+                self._take(block, tail if block.first_start == tail_at else None, reading)
+                if block.candidates:
+                    tail = None
+                self._ledger.commit_if_large()
         if reading.is_hopeless:
-            reason = f"not one of the first {_REFUSALS} records can be learned: the rest of the file is not read"
+            reason = f"not one of the first {MOST_REFUSALS} records can be learned: the rest of the file is not read"
             reading.refusals.append(Refusal(reason, 0, 0, 0))
             reading.resume = UNREAD
-        elif reading.refused > _REFUSALS:
-            more = reading.refused - _REFUSALS
+        elif reading.refused > MOST_REFUSALS:
+            more = reading.refused - MOST_REFUSALS
             reading.refusals.append(Refusal(f"{more} more records of this file are refused as well", 0, 0, 0))
 
-    def _take(self, item: Found, number: int, tail: Tail | None, reading: _Reading) -> None:
-        candidate = Candidate(item.sample, digest_of(item.sample), FoundAt(number, item.line))
-        reading.found.contents.note(item.sample)
-        is_last = item.resume.offset <= item.start
+    def _take(self, block: Block, tail: Tail | None, reading: _Reading) -> None:
+        """Record a block; ``tail`` is what stood where it begins when the file was read last."""
+        candidates = block.candidates
+        reading.resume = block.resume or reading.resume
+        reading.found.contents.note_all(candidates)
+        if candidates:
+            reading.tail = tail_of(candidates[-1]) if block.is_open else None
         if tail:
-            outcome, now = self._dedup.go_on(tail, candidate)
+            outcome, now = self._dedup.go_on(tail, candidates[0])
             reading.found.count(outcome, 1)
-            reading.tail = now if is_last else None
-        else:
-            reading.waiting.append(candidate)
-            reading.waiting_bytes += len(candidate.digest.canonical)
-            reading.tail = candidate.tail if is_last else None
-        if len(reading.waiting) >= _TOGETHER or reading.waiting_bytes >= _TOGETHER_BYTES:
-            self._record(reading)
-
-    def _record(self, reading: _Reading) -> None:
-        """Record what was found and waits for that."""
-        for outcome, number in self._dedup.add_all(reading.waiting).items():
+            if len(candidates) == 1 and block.is_open:
+                reading.tail = now
+            candidates = candidates[1:]
+        for outcome, number in self._dedup.add_all(candidates).items():
             reading.found.count(outcome, number)
-        reading.waiting, reading.waiting_bytes = [], 0
-        self._ledger.commit_if_large()
+        reading.refused += block.refused
+        reading.is_hopeless = block.is_hopeless
+        reading.refusals += (Refusal(each.reason, each.line, each.start, each.end) for each in block.refusals)
+        if block.problem:
+            reading.refusals.append(Refusal(block.problem, 0, 0, 0))
 
     def _refuse_unopened(self, path: Path, reason: str) -> Findings:
         """What cannot be opened stays unread, so every scan tries again; the refusal is recorded once.
@@ -236,18 +225,3 @@ def _stands(resume: Resume, before: Signature, after: Signature) -> bool:
     """Whether what was read is still so: the file is as before, or of a kind that may grow while it is read."""
     known = registry.find(resume.format)
     return after == before or (known is not None and known.may_grow and after.size > before.size)
-
-
-def _next(items: Iterator[Item], reading: _Reading) -> Item | None:
-    """The next item; a disk that fails while it is read ends the file with a refusal."""
-    try:
-        return next(items, None)
-    except OSError as error:
-        reading.refusals.append(Refusal(f"cannot be read to its end: {error.strerror or error}", 0, 0, 0))
-        return None
-
-
-def _note(item: Refused, reading: _Reading) -> None:
-    reading.refused += 1
-    if reading.refused <= _REFUSALS:
-        reading.refusals.append(Refusal(item.reason, item.line, item.start, item.end))

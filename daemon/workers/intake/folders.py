@@ -77,6 +77,7 @@ def is_own(path: Path, paths: Paths) -> bool:
 def walk(root: Path, paths: Paths) -> Iterator[Path]:
     """Every file under ``root`` that is not ignored, and every folder that cannot be listed."""
     waiting = [root]
+    may_hold_own = root != paths.inbox and paths.inbox not in root.parents
     while waiting:
         folder = waiting.pop()
         try:
@@ -89,7 +90,7 @@ def walk(root: Path, paths: Paths) -> Iterator[Path]:
             continue
         for entry in found:
             path = folder / entry.name
-            if is_ignored(entry.name) or is_own(path, paths):
+            if is_ignored(entry.name) or (may_hold_own and is_own(path, paths)):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(path)

@@ -38,6 +38,7 @@ from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.intake.ledger.selection import NotKnownError
 from daemon.workers.intake.ledger.sources import Findings
 from daemon.workers.intake.named_files import CollectError
+from daemon.workers.intake.parsing.parser import Parser
 from daemon.workers.intake.storage_retry import StorageRetry
 from daemon.workers.runtime import Context
 from engine import artifacts
@@ -68,6 +69,7 @@ class Intake:
             wake=lambda: self._channel.commands.put(None),
         )
         self._caution = Caution(self._ledger.suspects, self._paths.now_reading)
+        self._parser = Parser()
         self._batches = self._make_batches()
         self._storage = StorageRetry()
         self._sent: Counts | None = None
@@ -94,6 +96,7 @@ class Intake:
         except StoppingError:
             pass
         self._inbox.stop()
+        self._parser.stop()
         self._ledger.close()
 
     def _next_command(self) -> ToWorker | None:
@@ -197,7 +200,8 @@ class Intake:
         self._inbox.watch(self._settings.paths.watch, self._settings.data.settle_seconds)
 
     def _make_batches(self) -> Batches:
-        reader = FileReader(self._ledger, self._settings.data, self._caution.now_reading, self._advance)
+        note = self._caution.now_reading
+        reader = FileReader(self._ledger, self._settings.data, note, self._parser, self._advance)
         return Batches(self._ledger, reader, self._inbox, self._caution, committed=self._tell)
 
     def _advance(self) -> None:

@@ -7,6 +7,9 @@ from daemon import sqlite
 from daemon.clock import utc_now_with_offset
 from daemon.workers.intake.ledger import schema
 
+_CACHE_KILOBYTES = 16 << 10
+"""Identities come in no order, so new ones touch pages all over their indexes."""
+
 
 class LedgerError(Exception):
     """The ledger cannot be used; the message says why and what to do."""
@@ -24,13 +27,15 @@ def open_database(file: Path) -> sqlite3.Connection:
         StorageError: it cannot be opened for writing.
     """
     try:
-        return sqlite.open_database(file, schema.MIGRATIONS, check="quick_check", wait_seconds=30.0)
+        database = sqlite.open_database(file, schema.MIGRATIONS, check="quick_check", wait_seconds=30.0)
     except sqlite3.OperationalError as error:
         raise StorageError(f"{file}: {error}") from error
     except sqlite.DamagedError as error:
         raise LedgerError(_damaged(file, str(error))) from error
     except sqlite.NewerSchemaError as error:
         raise LedgerError(f"{file} was written by a newer thord: {error}") from error
+    database.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")
+    return database
 
 
 def now() -> str:

@@ -19,12 +19,13 @@ not grow: one that is not known yet is added as held.
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from daemon.workers.forgotten import Forgotten
-from daemon.workers.intake.ledger.samples import Addition, FoundAt, Samples, State
+from daemon.workers.intake.ledger.candidate import Candidate, candidate_of
+from daemon.workers.intake.ledger.samples import Addition, Samples, State
 from engine import objectives
-from engine.data.digest import Digest, digest_of
+from engine.data.digest import Digest
 from engine.data.held_out import is_group_held_out
 from engine.data.samples import Dialogue, Sample, Text
 from engine.data.segments import DamagedSegmentError
@@ -49,20 +50,6 @@ class Tail:
     stored: str
 
 
-class Candidate(NamedTuple):
-    """A sample that was read, and where."""
-
-    sample: Sample
-    digest: Digest
-    found: FoundAt
-
-    @property
-    def tail(self) -> Tail:
-        """That of a file that ends with it."""
-        identity = self.digest.identity
-        return Tail(identity, len(self.sample.text) if isinstance(self.sample, Text) else 0, 0, identity)
-
-
 class Dedup:
     """The rules, over the table of samples. Every call belongs inside a transaction."""
 
@@ -82,7 +69,8 @@ class Dedup:
         forgotten = self._forgotten.among([each.digest for each in candidates])
         outcomes = Counter[Outcome]()
         additions: list[Addition] = []
-        for sample, digest, found in candidates:
+        for candidate in candidates:
+            digest = candidate.digest
             if digest.identity in covered:
                 outcomes["duplicate"] += 1
                 continue
@@ -92,10 +80,10 @@ class Dedup:
             if not covered.isdisjoint(digest.beginnings):
                 self._samples.insert_all(additions)
                 additions = []
-                outcomes[self._add_longer(sample, digest, found)] += 1
+                outcomes[self._add_longer(candidate)] += 1
             else:
-                state = self._side(sample, digest, openings)
-                additions.append(Addition(sample, digest, state, found))
+                state = self._side(candidate, openings)
+                additions.append(Addition(candidate, state))
                 outcomes["held" if state == "held" else "added"] += 1
             covered.update(_identities(digest))
         self._samples.insert_all(additions)
@@ -103,45 +91,46 @@ class Dedup:
 
     def go_on(self, tail: Tail, candidate: Candidate) -> tuple[Outcome, Tail]:
         """Record a sample that stands in the place of the earlier ``tail`` of its file; the tail by now."""
-        sample, digest, _ = candidate
-        identity = digest.identity
+        identity = candidate.digest.identity
         if identity == tail.whole:
             return "duplicate", tail
+        sample = candidate.sample
         if isinstance(sample, Text) and tail.length:
             return self._go_on_text(tail, sample, candidate)
         row = self._samples.find(tail.stored)
         if row and row.state in ("new", "held_out") and not self._samples.covering(identity):
             try:
                 if _continues(self._samples.read(row.location), sample):
-                    self._samples.replace(row, sample, digest, row.state)
+                    self._samples.replace(row, candidate, row.state)
                     return "added", Tail(identity, 0, 0, identity)
             except DamagedSegmentError:
                 pass  # then it is new
-        return self._add(candidate), candidate.tail
+        return self._add(candidate), tail_of(candidate)
 
     def _add(self, candidate: Candidate) -> Outcome:
         [outcome] = self.add_all([candidate])
         return outcome
 
-    def _add_longer(self, sample: Sample, digest: Digest, found: FoundAt) -> Outcome:
+    def _add_longer(self, candidate: Candidate) -> Outcome:
         """Record a dialogue of which a beginning is known."""
-        own_side = self._side(sample, digest)
-        known = self._samples.longest_beginning(digest)
+        own_side = self._side(candidate)
+        known = self._samples.longest_beginning(candidate.digest)
+        sample = candidate.sample
         if known is None or not isinstance(sample, Dialogue):
-            self._samples.insert_all([Addition(sample, digest, own_side, found)])
+            self._samples.insert_all([Addition(candidate, own_side)])
             return "added"
         row, shorter, beginning = known
-        turns = len(sample.messages) - shorter
+        turns = candidate.turns - shorter
         is_exactly_it = row.identity == beginning
         if row.state == "set_aside" and is_exactly_it:
-            self._samples.replace(row, sample, digest, own_side)
+            self._samples.replace(row, candidate, own_side)
         elif row.state == "set_aside":
-            self._samples.insert_all([Addition(sample, digest, own_side, found)])
+            self._samples.insert_all([Addition(candidate, own_side)])
         elif is_exactly_it and row.state in ("new", "held_out"):
-            self._samples.replace(row, sample, digest, row.state)
+            self._samples.replace(row, candidate, row.state)
         elif any(message.is_supervised for message in sample.messages[turns:]):
             state: State = "held_out" if row.state == "held_out" else "new"
-            self._samples.insert_all([Addition(sample, digest, state, found, learn_from=turns)])
+            self._samples.insert_all([Addition(candidate, state, learn_from=turns)])
         else:
             return "duplicate"
         return "added"
@@ -150,28 +139,36 @@ class Dedup:
         """The last piece of a text that grew: only what was not there before is new."""
         identity = candidate.digest.identity
         if self._samples.covering(identity) or Text(piece.text[: tail.length]).identity != tail.whole:
-            return self._add(candidate), candidate.tail
+            return self._add(candidate), tail_of(candidate)
         row = self._samples.find(tail.stored)
         start = tail.start if row and row.state == "new" else tail.length
         rest = Text(piece.text[start:].strip())
-        stored = digest_of(rest)
+        stored = candidate_of(rest, candidate.source, candidate.line)
         outcome: Outcome = "added"
-        if row and row.state == "new" and not self._samples.covering(stored.identity):
-            self._samples.replace(row, rest, stored, self._side(rest, stored))
+        if row and row.state == "new" and not self._samples.covering(stored.digest.identity):
+            self._samples.replace(row, stored, self._side(stored))
         else:
-            outcome = self._add(Candidate(rest, stored, candidate.found))
-        self._samples.cover(identity, by=stored.identity)
-        return outcome, Tail(identity, len(piece.text), start, stored.identity)
+            outcome = self._add(stored)
+        self._samples.cover(identity, by=stored.digest.identity)
+        return outcome, Tail(identity, len(piece.text), start, stored.digest.identity)
 
-    def _side(self, sample: Sample, digest: Digest, openings: Set[str] | None = None) -> State:
+    def _side(self, candidate: Candidate, openings: Set[str] | None = None) -> State:
         """The state in which a sample begins; ``openings`` are those held out, where that was asked already."""
-        if not objectives.is_learned(sample.kind):
+        group = candidate.digest.group
+        if not objectives.is_learned(candidate.kind):
             return "held"
-        if is_group_held_out(digest.group, self._held_out_share):
+        if is_group_held_out(group, self._held_out_share):
             return "held_out"
         if openings is None:
-            openings = self._samples.openings_held_out([digest.group])
-        return "held_out" if digest.group in openings else "new"
+            openings = self._samples.openings_held_out([group])
+        return "held_out" if group in openings else "new"
+
+
+def tail_of(candidate: Candidate) -> Tail:
+    """The tail of a file that ends with this sample."""
+    identity = candidate.digest.identity
+    sample = candidate.sample if candidate.kind == "text" else None
+    return Tail(identity, len(sample.text) if isinstance(sample, Text) else 0, 0, identity)
 
 
 def _identities(digest: Digest) -> tuple[str, ...]:

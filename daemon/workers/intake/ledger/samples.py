@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from daemon import sqlite
+from daemon.workers.intake.ledger.candidate import Candidate
 from daemon.workers.intake.ledger.database import now
 from engine.data.digest import Digest
-from engine.data.samples import Dialogue, Sample
+from engine.data.samples import Sample
 from engine.data.segments import Location, Segments
 
 State = Literal["new", "assigned", "learned", "held_out", "set_aside", "held"]
@@ -34,20 +35,11 @@ class Row:
     location: Location
 
 
-class FoundAt(NamedTuple):
-    """Where a sample was read: the source's number, and the line."""
-
-    source: int
-    line: int
-
-
 class Addition(NamedTuple):
     """A sample to record, and the state in which it begins; turns before ``learn_from`` are context only."""
 
-    sample: Sample
-    digest: Digest
+    candidate: Candidate
     state: State
-    found: FoundAt
     learn_from: int = 0
 
 
@@ -93,23 +85,24 @@ class Samples:
                 (
                     number,
                     bytes.fromhex(digest.identity),
-                    sample.kind,
+                    kind,
                     state,
-                    _turns(sample),
+                    turns,
                     learn_from,
                     _point(digest.identity),
                     *self._segments.append_canonical(digest.canonical),
-                    found.source,
-                    found.line,
+                    source,
+                    line,
                     at,
                 )
-                for number, (sample, digest, state, found, learn_from) in numbered
+                for number, ((kind, turns, digest, source, line), state, learn_from) in numbered
             ),
         )
-        self._cover((number, addition.digest) for number, addition in numbered)
+        self._cover((number, addition.candidate.digest) for number, addition in numbered)
 
-    def replace(self, row: Row, sample: Sample, digest: Digest, state: State) -> None:
+    def replace(self, row: Row, candidate: Candidate, state: State) -> None:
         """Let a sample that no cycle has taken yet be its own longer form; its place in the queue stays."""
+        digest = candidate.digest
         location = self._segments.append_canonical(digest.canonical)
         self._database.execute(
             "UPDATE samples SET identity = ?, state = ?, turns = ?, point = ?, segment = ?, offset = ?,"
@@ -117,7 +110,7 @@ class Samples:
             (
                 bytes.fromhex(digest.identity),
                 state,
-                _turns(sample),
+                candidate.turns,
                 _point(digest.identity),
                 *location,
                 row.id,
@@ -172,11 +165,6 @@ class Samples:
             return None
         number, own, state, turns, learn_from, *location = found
         return Row(number, own.hex(), state, turns, learn_from, Location(*location))
-
-
-def _turns(sample: Sample) -> int:
-    """How many turns a dialogue has; 0 for other kinds."""
-    return len(sample.messages) if isinstance(sample, Dialogue) else 0
 
 
 def _point(identity: str) -> int:

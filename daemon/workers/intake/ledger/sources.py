@@ -3,10 +3,13 @@
 import hashlib
 import os
 import sqlite3
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.workers.intake.folders import Signature
+from daemon.workers.intake.ledger.candidate import Candidate
 from daemon.workers.intake.ledger.database import now
 from daemon.workers.intake.ledger.dedup import Outcome, Tail
 from engine.data.readers.items import Resume
@@ -54,6 +57,15 @@ class Contents:
                 self.preferences += 1
             case Labelled():
                 self.labelled += 1
+
+    def note_all(self, candidates: Sequence[Candidate]) -> None:
+        """Count samples on their way into the ledger."""
+        kinds = Counter(each.kind for each in candidates)
+        self.dialogues += kinds["dialogue"]
+        self.turns += sum(each.turns for each in candidates)
+        self.texts += kinds["text"]
+        self.preferences += kinds["preference"]
+        self.labelled += kinds["labelled"]
 
     def add(self, other: "Contents") -> None:
         """Add the counts of ``other`` to these."""

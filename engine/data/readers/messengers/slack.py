@@ -105,8 +105,10 @@ def _users_in(value: Value, limits: Limits) -> list[Record]:
 
 def with_people_beside(limits: Limits, path: Path) -> Limits:
     """The same, from the file that lies beside the folder of a channel whose day is at ``path``; as given without."""
+    if _DAY.fullmatch(path.name) is None:
+        return limits
     listing = path.parent.parent / PEOPLE
-    if _DAY.fullmatch(path.name) is None or not listing.is_file():
+    if not listing.is_file():
         return limits
     try:
         with listing.open("rb") as file:

@@ -3,11 +3,10 @@
 import pytest
 
 from daemon.workers.intake.folders import Signature
+from daemon.workers.intake.ledger.candidate import candidate_of
 from daemon.workers.intake.ledger.database import open_database
-from daemon.workers.intake.ledger.dedup import Candidate, Dedup
+from daemon.workers.intake.ledger.dedup import Dedup
 from daemon.workers.intake.ledger.ledger import Ledger
-from daemon.workers.intake.ledger.samples import FoundAt
-from engine.data.digest import digest_of
 from engine.data.samples import Answer, Dialogue, Message, Preference
 from engine.data.segments import Segments
 from tests.control.stand_in import Ctl
@@ -24,7 +23,7 @@ def home(tmp_path):
     ledger = Ledger(open_database(home / "conversations.db"), Segments(home / "segments"), home / "quarantine")
     with ledger.transaction():
         source = ledger.sources.begin(home / "inbox/talk.jsonl", Signature(0, 0, 0, 0))
-        read = [Candidate(sample, digest_of(sample), FoundAt(source, 3)) for sample in (TALK, PAIR)]
+        read = [candidate_of(sample, source, 3) for sample in (TALK, PAIR)]
         Dedup(ledger.samples, ledger.forgotten, 0.0).add_all(read)
     ledger.close()
     return home

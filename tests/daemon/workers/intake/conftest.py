@@ -12,12 +12,11 @@ from daemon.settings.data import ReplayStrategy
 from daemon.settings.sections import Tables
 from daemon.workers.intake.folders import Signature
 from daemon.workers.intake.ledger.assignments import Quota
+from daemon.workers.intake.ledger.candidate import Candidate, candidate_of
 from daemon.workers.intake.ledger.database import open_database
-from daemon.workers.intake.ledger.dedup import Candidate, Dedup, Outcome
+from daemon.workers.intake.ledger.dedup import Dedup, Outcome
 from daemon.workers.intake.ledger.ledger import Ledger
-from daemon.workers.intake.ledger.samples import FoundAt
 from engine.data import snapshot
-from engine.data.digest import digest_of
 from engine.data.held_out import is_held_out
 from engine.data.samples import Conversation, Dialogue, Message, Sample
 from engine.data.segments import Segments
@@ -46,20 +45,20 @@ class Shelf:
         self.cycles = self.ledger.assignments
         self.place = self.new_place("file")
 
-    def new_place(self, name: str) -> FoundAt:
-        """The first line of a file."""
+    def new_place(self, name: str) -> tuple[int, int]:
+        """The first line of a file: the file's number, and the line's."""
         with self.ledger.transaction():
-            return FoundAt(self.ledger.sources.begin(self.folder / name, Signature(0, 0, 0, 0)), 1)
+            return self.ledger.sources.begin(self.folder / name, Signature(0, 0, 0, 0)), 1
 
-    def add(self, sample: Sample, place: FoundAt | None = None, held_out_share: float = 0.0) -> Outcome:
+    def add(self, sample: Sample, place: tuple[int, int] | None = None, held_out_share: float = 0.0) -> Outcome:
         """Record what is new in a sample, inside a transaction."""
         dedup = Dedup(self.ledger.samples, self.ledger.forgotten, held_out_share)
         [outcome] = dedup.add_all([self.candidate(sample, place)])
         return outcome
 
-    def candidate(self, sample: Sample, place: FoundAt | None = None) -> Candidate:
+    def candidate(self, sample: Sample, place: tuple[int, int] | None = None) -> Candidate:
         """A sample as if it was read from a file."""
-        return Candidate(sample, digest_of(sample), place or self.place)
+        return candidate_of(sample, *(place or self.place))
 
     def rows(self) -> list[tuple]:
         """State, learn_from and text of every conversation."""

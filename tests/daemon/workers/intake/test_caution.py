@@ -16,6 +16,7 @@ from daemon.settings.data import DataSettings
 from daemon.settings.sections import Tables
 from daemon.workers.intake.file_reader import FileReader
 from daemon.workers.intake.now_reading import NowReading
+from daemon.workers.intake.parsing.parser import Parser
 from daemon.workers.intake.worker import Intake
 from daemon.workers.runtime import Context
 from engine.data.readers import loaders
@@ -50,7 +51,7 @@ def test_what_is_storable_can_be_stored_sent_and_shown(text):
 def reading(new_shelf):
     shelf = new_shelf()
     note = NowReading(shelf.folder / "note", "1 1.0")
-    yield shelf, FileReader(shelf.ledger, SMALL_FILES, note, lambda: None)
+    yield shelf, FileReader(shelf.ledger, SMALL_FILES, note, Parser(), lambda: None)
     assert note.left() is None
     shelf.ledger.close()
 

@@ -18,6 +18,7 @@ from daemon.settings.data import DataSettings
 from daemon.workers.intake.file_reader import FileReader
 from daemon.workers.intake.folders import UnreadableError, open_file
 from daemon.workers.intake.now_reading import NowReading
+from daemon.workers.intake.parsing.parser import Parser
 from engine.data.readers.items import Found, Refused
 from engine.data.readers.read import read_known
 from engine.data.records.limits import Limits
@@ -148,7 +149,9 @@ def test_a_folder_that_may_not_be_entered_is_said_until_it_may(shelf):
     closed = shelf.folder / "closed"
     closed.mkdir(mode=0o700)
     note = NowReading(shelf.folder / "note", "")
-    reader = FileReader(shelf.ledger, DataSettings(max_record_megabytes=1, max_file_megabytes=1), note, lambda: None)
+    reader = FileReader(
+        shelf.ledger, DataSettings(max_record_megabytes=1, max_file_megabytes=1), note, Parser(), lambda: None
+    )
     for path in (closed, closed / "file.txt"):
         with shelf.ledger.transaction():
             os.seteuid(65534)

@@ -15,6 +15,7 @@ from daemon.workers.intake.forgetting.taking_out import take_out
 from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.intake.ledger.sources import Findings
 from daemon.workers.intake.now_reading import NowReading
+from daemon.workers.intake.parsing.parser import Parser
 from engine.data.samples import Sample
 
 SETTINGS = Tables.model_validate(
@@ -54,9 +55,8 @@ class Home:
 
     def read(self) -> Findings:
         """Everything in the inbox, as a scan reads it."""
-        reader = FileReader(
-            self.ledger, SETTINGS.data, NowReading(self.paths.now_reading, "none"), advance=lambda: None
-        )
+        note = NowReading(self.paths.now_reading, "none")
+        reader = FileReader(self.ledger, SETTINGS.data, note, Parser(), lambda: None)
         found = Findings()
         with self.ledger.transaction():
             for path in folders.walk(self.paths.inbox, self.paths):

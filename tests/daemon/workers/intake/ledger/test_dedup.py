@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.workers.intake.ledger.dedup import Dedup, Tail
+from daemon.workers.intake.ledger.dedup import Dedup, Tail, tail_of
 from engine.data.samples import Conversation, Dialogue, Text
 
 SHARE = 0.3
@@ -118,7 +118,7 @@ def test_a_text_that_grows_is_stored_once(new_shelf, steps):
         piece = Text(text=" ".join(text.split()[:end]))
         if tail is None:
             add(shelf, piece)
-            tail = shelf.candidate(piece).tail
+            tail = tail_of(shelf.candidate(piece))
         else:
             _, tail = grow(shelf, tail, piece)
         if event:

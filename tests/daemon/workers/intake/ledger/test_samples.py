@@ -20,6 +20,7 @@ MESSAGES = st.lists(
         WORDS,
         WORDS,
         st.sampled_from([0, 1]),
+        st.none(),
     ),
     min_size=1,
     max_size=4,

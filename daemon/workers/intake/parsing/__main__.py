@@ -1,0 +1,54 @@
+"""``python -m daemon.workers.intake.parsing DESCRIPTOR``: parses files for the intake that started it.
+
+The end of the connection ends the process, and so does the end of the intake.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+from daemon.process_exit import leave
+from daemon.workers.intake.parsing.blocks import Block, Request, blocks_of
+from daemon.workers.intake.parsing.parser import Raised
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int) -> None:
+    """Answer requests until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    line = socket.socket(fileno=descriptor)
+    connection = Connection(os.dup(descriptor))
+    try:
+        while True:
+            _, files, _, _ = socket.recv_fds(line, 1, 1)
+            if not files:
+                return
+            _answer(connection.recv(), files[0], connection)
+    except (EOFError, ConnectionError):
+        return
+
+
+def _answer(request: Request, file: int, connection: "Connection[Block | Raised | None, Request]") -> None:
+    """Send the blocks of a file, and null behind them; where a reader raises, how."""
+    blocks = blocks_of(request, os.fdopen(file, "rb"))
+    while True:
+        try:
+            block = next(blocks, None)
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error))
+            connection.send(Raised(f"{type(error).__name__}: {error}", trace))
+            return
+        connection.send(block)
+        if block is None:
+            return
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
+    leave()

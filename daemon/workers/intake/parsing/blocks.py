@@ -1,0 +1,85 @@
+"""What a file holds, in blocks of some hundred samples: what costs something by the call is done once for each."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from daemon.workers.intake import folders
+from daemon.workers.intake.ledger.candidate import Candidate, candidate_of
+from engine.data.readers import loaders
+from engine.data.readers.items import Refused, Resume
+from engine.data.records.limits import Limits
+
+MOST_REFUSALS = 1000
+"""So many records of one file are refused one by one. A file that begins with so many and one more is hopeless."""
+_SAMPLES, _BYTES, _SECONDS = 500, 1 << 20, 0.5
+"""A block ends with the sample with which it has so many, of so many bytes, or took so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A file to read: all of it, or what came after `resume`; ``source`` is its number in the ledger."""
+
+    path: Path
+    source: int
+    limits: Limits
+    resume: Resume | None
+
+
+@dataclass(slots=True)
+class Block:
+    """Samples that follow each other in a file, and what was refused among them.
+
+    Attributes:
+        refusals: those of the first `MOST_REFUSALS` of the file.
+        refused: how many there were.
+        first_start: the byte at which the first of the samples begins; null where there is none.
+        is_open: the last of the samples may go on when the file grows.
+        resume: where reading goes on after the block; null where it holds nothing.
+        problem: why the file could not be read to its end.
+        is_hopeless: nothing but refusals, and many of them: the rest of the file is not read.
+    """
+
+    candidates: list[Candidate] = field(default_factory=list)
+    refusals: list[Refused] = field(default_factory=list)
+    refused: int = 0
+    first_start: int | None = None
+    is_open: bool = False
+    resume: Resume | None = None
+    problem: str = ""
+    is_hopeless: bool = False
+
+
+def blocks_of(request: Request, stream: BinaryIO) -> Iterator[Block]:
+    """Everything in a file, block by block; the last one may be empty."""
+    is_corpus = folders.is_corpus(request.path)
+    items = loaders.read(request.path, stream, request.limits, request.resume, is_corpus=is_corpus)
+    block, size, until = Block(), 0, time.monotonic() + _SECONDS
+    refused, found_any = 0, False
+    try:
+        for item in items:
+            block.resume = item.resume
+            if isinstance(item, Refused):
+                refused += 1
+                block.refused += 1
+                if refused <= MOST_REFUSALS:
+                    block.refusals.append(item)
+                elif not found_any:
+                    block.is_hopeless = True
+                    break
+            else:
+                found_any = True
+                if block.first_start is None:
+                    block.first_start = item.start
+                block.is_open = item.resume.offset <= item.start
+                candidate = candidate_of(item.sample, request.source, item.line)
+                block.candidates.append(candidate)
+                size += len(candidate.digest.canonical)
+            if len(block.candidates) >= _SAMPLES or size >= _BYTES or time.monotonic() > until:
+                yield block
+                block, size, until = Block(), 0, time.monotonic() + _SECONDS
+    except OSError as error:
+        block.problem = f"cannot be read to its end: {error.strerror or error}"
+    yield block

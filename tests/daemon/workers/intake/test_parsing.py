@@ -1,0 +1,82 @@
+"""Files parsed beside the intake: what comes over is what would have been read here, and no death goes unnoticed."""
+
+import contextlib
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from daemon.workers.intake.parsing import parser as parsing
+from daemon.workers.intake.parsing.blocks import Block, Request, blocks_of
+from daemon.workers.intake.parsing.parser import Parser, ParsingError
+from engine.data.records.limits import Limits
+
+
+@pytest.fixture
+def beside(monkeypatch):
+    """A parser that asks another process, however small a file is, and whatever processors there are."""
+    monkeypatch.setattr(parsing, "_LARGE", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    parser = Parser()
+    yield parser
+    parser.stop()
+
+
+def _parsed(parser: Parser, request: Request) -> list[Block]:
+    with request.path.open("rb") as file, contextlib.closing(parser.blocks(request, file.fileno())) as blocks:
+        return list(blocks)
+
+
+def _written(folder: Path, number: int) -> Path:
+    file = folder / "some.jsonl"
+    records = ({"prompt": f"What is {each}?", "completion": f"It is {each}."} for each in range(number))
+    file.write_text("".join(f"{json.dumps(record)}\nno record\n" for record in records))
+    return file
+
+
+def test_it_sends_what_would_be_read_here_of_one_file_after_the_other_and_of_one_that_grew(beside, tmp_path):
+    file = _written(tmp_path, 1200)
+    whole = Request(file, 3, Limits(), None)
+    grown = Request(file, 3, Limits(), _parsed(beside, whole)[0].resume)
+    for request in (whole, grown):
+        with file.open("rb") as stream:
+            here = list(blocks_of(request, stream))
+        there = _parsed(beside, request)
+        assert [c for block in there for c in block.candidates] == [c for block in here for c in block.candidates]
+        assert [r for block in there for r in block.refusals] == [r for block in here for r in block.refusals]
+        assert there[-1].resume == here[-1].resume
+    assert len(_parsed(beside, whole)) > len(there) > 1
+
+
+def test_what_a_reader_raises_there_is_raised_here_with_its_trace(beside, tmp_path):
+    file = _written(tmp_path, 1)
+    broken = dataclasses.replace(Limits(), record_bytes="many")
+    with pytest.raises(ParsingError, match="TypeError") as raised:
+        _parsed(beside, Request(file, 3, broken, None))
+    assert "blocks_of" in raised.value.__notes__[0]
+    assert len(_parsed(beside, Request(file, 3, Limits(), None))[0].candidates) == 1, "it goes on with the next file"
+
+
+def test_a_file_that_is_left_half_read_does_not_come_with_the_next_one(beside, tmp_path):
+    file = _written(tmp_path, 3000)
+    request = Request(file, 3, Limits(), None)
+    with file.open("rb") as stream, contextlib.closing(beside.blocks(request, stream.fileno())) as blocks:
+        assert next(blocks).candidates
+    assert sum(len(block.candidates) for block in _parsed(beside, request)) == 3000
+
+
+def test_its_death_is_that_of_the_intake(beside, tmp_path, monkeypatch):
+    ended = []
+
+    def leave(status):
+        ended.append(status)
+        raise SystemExit
+
+    monkeypatch.setattr(parsing, "leave", leave)
+    request = Request(_written(tmp_path, 3000), 3, Limits(), None)
+    with request.path.open("rb") as file, contextlib.suppress(SystemExit):
+        for _ in beside.blocks(request, file.fileno()):
+            beside._other._process.kill()
+    assert ended == [1]
