@@ -37,7 +37,7 @@ def messages_of(turns: Iterable[Turn], limits: Limits) -> tuple[Message, ...]:
     cleaned = (_cleaned(turn) for turn in turns)
     messages = tuple(message for message in cleaned if message.content or message.tool_calls or message.tools)
     for message in messages:
-        check_has_no_picture(message.content)
+        check_has_no_picture(message.content, is_asked=message.role == "user")
     if len(messages) > limits.turns:
         raise FormatError(f"{len(messages)} turns are more than the {limits.turns} that one conversation may have")
     return messages

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.records.content import langchain
-from engine.data.records.content.marks import excluded_mark, unseen_mark, verdict_in
+from engine.data.records.content.marks import excluded_mark, is_broken_off, is_left, verdict_in
+from engine.data.records.content.pictures import check_has_nothing_attached
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
@@ -52,7 +53,9 @@ _SPEAKER_FIELDS = (
 _EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"))
 """Keys of a question and its answer in one object."""
 
-_LEARNED = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
+_LEARNED = ("weight", "train", "train_on", "training", "trainable", "is_trainable", "loss", "loss_weight", "loss_mask")
+_LISTED = ("weights", "weight", "loss_mask", "loss_masks", "loss_weights", "train_mask", "train_on_turn")
+"""Keys beside messages of a list that says of each whether it is learned."""
 _TRUE, _FALSE = ("true", "True", "1", "1.0"), ("false", "False", "0", "0.0")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning", "step-start", "source-url")
@@ -132,7 +135,7 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
     """
     tools = record.get("tools") or record.get("functions")
     turns = turns_of(record["messages"])
-    return [*_opening(record, tools, turns), *turns]
+    return [*_opening(record, tools, turns), *_weighed(turns, record)]
 
 
 def _opening(record: dict[str, JsonValue], tools: JsonValue, turns: list[Turn]) -> list[Turn]:
@@ -189,7 +192,23 @@ def sharegpt_turns(record: dict[str, JsonValue]) -> list[Turn]:
         turns = [Turn(speakers[number % 2], str(said)) for number, said in enumerate(found)]
     else:
         turns = turns_of(found)
-    return [*_opening(record, record.get("tools"), turns), *turns]
+    return [*_opening(record, record.get("tools"), turns), *_weighed(turns, record)]
+
+
+def _weighed(turns: list[Turn], record: dict[str, JsonValue]) -> list[Turn]:
+    """The turns with what the record says beside them of which are learned.
+
+    Raises:
+        FormatError: a list does not say it of each turn.
+    """
+    if (key := next((key for key in _LISTED if isinstance(record.get(key), list)), "")) and items(record[key]):
+        weights = items(record[key])
+        if len(weights) != len(turns) or any(weight not in (0, 1) for weight in weights):
+            raise FormatError(f"'{key}' must have a 1 (learned) or 0 (context only) for each of the {len(turns)} turns")
+        return [turn if weight else turn._replace(weight=0) for turn, weight in zip(turns, weights, strict=True)]
+    if record.get("mask_history") in (True, *_TRUE):  # of LLaMA-Factory: only the last answer is learned
+        return [*(turn._replace(weight=0) for turn in turns[:-1]), *turns[-1:]]
+    return turns
 
 
 def turns_of(messages: JsonValue) -> list[Turn]:
@@ -232,8 +251,9 @@ def turns_in(message: JsonValue, number: int) -> list[Turn]:
         FormatError: as `turn_of`.
     """
     if isinstance(message, dict):
-        if unseen_mark(message):
+        if is_left(message):
             return []
+        check_has_nothing_attached(message, number)
         message = langchain.message_of(message)
     fields = _fields(message) if isinstance(message, dict) else None
     parts = message[fields[1]] if isinstance(message, dict) and fields else None
@@ -299,8 +319,8 @@ def _weight(message: dict[str, JsonValue], number: int) -> Literal[0, 1]:
     details = [each for key in _PARTLY_LEARNED for each in items(message.get(key)) if isinstance(each, dict)]
     if any(each.get("train") is False for each in details):  # a turn is learned whole or not at all
         return 0
-    is_failure = message.get("error") is True or message.get("is_error") is True or excluded_mark(message) != ""
-    return 0 if is_failure or verdict_in(message) is False else 1
+    is_left_out = is_broken_off(message) or excluded_mark(message) != ""
+    return 0 if is_left_out or verdict_in(message) is False else 1
 
 
 def _content(content: JsonValue, role: Role, number: int) -> str:

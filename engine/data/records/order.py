@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from engine.data.records.content.marks import unseen_mark
+from engine.data.records.content.marks import is_left
 from engine.data.records.dialogue import Turn
 from engine.data.records.values import Record
 
@@ -65,7 +65,7 @@ def placed(record: Record, turns: Sequence[Turn]) -> Row:
         return Row(tuple(turns))
     rank = record.get("rank")
     return Row(
-        () if unseen_mark(record) else tuple(turns),
+        () if is_left(record) else tuple(turns),
         _time_of(record),
         next((name for key in _NAMES if (name := _id(record.get(key)))), ""),
         _parent_of(record),

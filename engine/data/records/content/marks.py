@@ -57,6 +57,12 @@ _UNSEEN = frozenset(
     for before in ("", "is_", "is")
 ) | {"deleted_at", "deletedAt", "is_visually_hidden_from_conversation"}
 """Marks of what nobody is to see; one that is not set marks nothing."""
+_SHOWN = frozenset(
+    ("visible", "is_visible", "isVisible", "active", "is_active", "isActive", "selected", "is_selected", "isSelected")
+)
+"""Marks of the one among several answers that counts; of a whole conversation they mean something else."""
+_BROKEN_OFF = ("incomplete", "failed", "error", "aborted", "cancelled", "canceled", "interrupted")
+"""What the ``status`` of a message says of one that did not come to its end."""
 _NOT_SET = ("", "false", "f", "0", "0.0", "no", "n", "none", "null")
 """How tables write a mark that is not set, whatever its case."""
 _HELD = ("value", "type", "emoji", "name")
@@ -139,6 +145,21 @@ def unseen_mark(record: dict[str, JsonValue]) -> str:
             if mark := next(found, ""):
                 return mark
     return ""
+
+
+def is_left(message: dict[str, JsonValue]) -> bool:
+    """Whether nobody is to see a message, or another one counts in its place."""
+    if unseen_mark(message):
+        return True
+    marks = () if _SHOWN.isdisjoint(message) else (message[mark] for mark in _SHOWN if mark in message)
+    return any(mark is not None and mark != "" and not _is_set(mark) for mark in marks)
+
+
+def is_broken_off(message: dict[str, JsonValue]) -> bool:
+    """Whether a message failed, or did not come to its end."""
+    status = message.get("status")
+    is_error = message.get("error") is True or message.get("is_error") is True
+    return is_error or (isinstance(status, str) and status.lower() in _BROKEN_OFF)
 
 
 def excluded_mark(record: dict[str, JsonValue]) -> str:

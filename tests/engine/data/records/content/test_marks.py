@@ -35,7 +35,9 @@ def weight(marks: dict[str, object]) -> int:
     return found.messages[1].weight
 
 
-@pytest.mark.parametrize("key", ["weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask"])
+@pytest.mark.parametrize(
+    "key", ["weight", "train", "train_on", "training", "trainable", "loss", "loss_weight", "loss_mask"]
+)
 def test_a_turn_that_is_not_to_be_learned_is_context_only(key: str) -> None:
     assert {repr(value): weight({key: value}) for value in NOT_LEARNED} == {repr(value): 0 for value in NOT_LEARNED}
     assert {repr(value): weight({key: value}) for value in LEARNED} == {repr(value): 1 for value in LEARNED}
@@ -220,3 +222,40 @@ def test_a_bad_mark_is_heeded_wherever_it_stands(marks: dict[str, object]) -> No
 )
 def test_a_mark_that_is_not_bad_forbids_nothing(marks: dict[str, object]) -> None:
     assert weight(marks) == 1
+
+
+TALK = [
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b"},
+    {"role": "user", "content": "c"},
+    {"role": "assistant", "content": "d"},
+]
+
+
+@pytest.mark.parametrize("key", ["weights", "loss_mask", "train_on_turn"])
+@pytest.mark.parametrize("messages", ["messages", "conversations"])
+def test_a_list_beside_messages_says_which_are_learned(key: str, messages: str) -> None:
+    (found,) = samples({messages: TALK, key: [1, 0, False, True]})
+    assert isinstance(found, Dialogue)
+    assert [message.weight for message in found.messages if message.role == "assistant"] == [0, 1]
+    with pytest.raises(FormatError, match=f"'{key}' must have a 1"):
+        samples({messages: TALK, key: [1, 0]})
+    with pytest.raises(FormatError, match=f"'{key}' must have a 1"):
+        samples({messages: TALK, key: [1, 0, 0.5, 1]})
+
+
+def test_a_masked_history_is_context_only() -> None:
+    (found,) = samples({"messages": TALK, "mask_history": True})
+    assert isinstance(found, Dialogue)
+    assert [message.weight for message in found.messages if message.role == "assistant"] == [0, 1]
+
+
+@pytest.mark.parametrize("mark", ["is_active", "selected", "visible"])
+def test_an_answer_in_whose_place_another_one_counts_is_left_out(mark: str) -> None:
+    asked, other = {"role": "user", "content": "a"}, {"role": "assistant", "content": "other", mark: False}
+    (found,) = samples({"messages": [asked, other, {"role": "assistant", "content": "b", mark: True}], mark: False})
+    assert found.texts == ("a", "b")
+
+
+def test_an_answer_that_did_not_come_to_its_end_is_context_only() -> None:
+    assert [weight({"status": status}) for status in ("incomplete", "Failed", "completed", None)] == [0, 0, 1, 1]

@@ -45,3 +45,26 @@ def test_a_line_that_stands_for_a_picture_costs_the_conversation(problems, asked
 def test_the_name_of_a_tag_in_a_line_is_text(learn, asked: str) -> None:
     record = {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": "A tag."}]}
     assert learn(record) == [[("user", asked), ("assistant", "A tag.")]]
+
+
+@pytest.mark.parametrize("key", ["images", "attachments", "files", "audio"])
+def test_what_is_sent_with_a_message_costs_the_conversation(problems, learn, key: str) -> None:
+    asked, answered = {"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "A boat."}
+    (reason,) = problems({"messages": [{**asked, key: [{"name": "a.png"}]}, answered]})
+    assert f"turn 1: '{key}' beside what was said" in reason
+    assert len(learn({"messages": [{**asked, key: []}, answered]})) == 1
+
+
+@pytest.mark.parametrize("asked", ["![](boat.png) What is it?", "What is it?\n\n![boat](https://example.org/boat.png)"])
+def test_a_question_about_a_picture_in_markdown_costs_the_conversation(problems, asked: str) -> None:
+    (reason,) = problems(
+        {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": "A boat."}]}
+    )
+    assert "picture in Markdown" in reason
+
+
+@pytest.mark.parametrize("said", ["Write ![a](b.png) to show it.", "# Boat\n\n![badge](b.svg)\n\nA tool for boats."])
+def test_pictures_inside_of_a_text_are_text(learn, said: str) -> None:
+    assert len(learn({"messages": [{"role": "user", "content": said}, {"role": "assistant", "content": said}]})) == 1
+    shown = f"Here:\n\n![boat]({'b' * 20}.png)"
+    assert len(learn({"messages": [{"role": "user", "content": "Draw"}, {"role": "assistant", "content": shown}]})) == 1
