@@ -38,6 +38,9 @@ SHAPES = {
     "llama-14m": Shape(
         ModelSettings(hidden=384, layers=6, heads=6, kv_heads=2, feed_forward=1024, context=1024), 8192, 64, 64
     ),
+    "smollm2-135m": Shape(
+        ModelSettings(hidden=576, layers=30, heads=9, kv_heads=3, feed_forward=1536, context=2048), 49152, 64, 64
+    ),
     "tiny": Shape(ModelSettings(family="gpt2", preset="tiny", layers=2), 400, 12, 8),
     "tiny-llama": Shape(ModelSettings(preset="tiny", layers=2), 400, 12, 8),
 }

@@ -83,55 +83,99 @@ inline void fetch(const Element *from) {
     for (int64_t at = 0; at < BYTES; at += 64) __builtin_prefetch(reinterpret_cast<const char *>(from) + at);
 }
 
-// What attention takes from the values in NV vectors of a head, from the v-th on: side by side, because each sum waits
-// for the one before.
-template <int NV, class Element>
-void mix(const Operation &op, const Seen &here, const Seen &after, const float *scores, int64_t v, floats total, float *to) {
-    floats mixed[NV] = {};
+constexpr int MOST_HEADS = 4;  // that are computed together
+
+// How many heads of one token are computed together: those that share keys and values, which are then read once. Of few
+// tokens there would be too little to share among the threads. No number depends on it.
+int heads_together(const Operation &op, int64_t tokens) {
+    const int64_t sharing = op.heads / op.kv_heads;
+    if (tokens < 8) return 1;
+    return sharing % 4 == 0 ? 4 : sharing % 3 == 0 ? 3 : sharing % 2 == 0 ? 2 : 1;
+}
+
+// What G heads take from the values in NV vectors of a head, from the v-th on: side by side, because each sum waits for
+// the one before. Of each head, scores are so much `room` after those of the one before.
+template <int G, int NV, class Element>
+void mix(
+    const Operation &op, const Seen &here, const Seen &after, const float *scores, int64_t room, int64_t v,
+    const float (&totals)[G], float *to
+) {
+    floats mixed[G][NV] = {};
     for (int64_t s = 0; s < here.count;) {
         const Stretch<Element> part(op, op.values, here, after, s);
         const Element *values = part.start + v * LANES, *next = part.next + v * LANES;
         for (int64_t i = 0; i < part.count; i++, s++) {
             fetch<NV>(next + i * op.head);
-            const floats score = all(scores[s]);
-            for (int n = 0; n < NV; n++) mixed[n] = fused(score, load(values + i * op.head + n * LANES), mixed[n]);
+            floats value[NV];
+#pragma GCC unroll 4
+            for (int n = 0; n < NV; n++) value[n] = load(values + i * op.head + n * LANES);
+#pragma GCC unroll 4
+            for (int g = 0; g < G; g++)
+#pragma GCC unroll 4
+                for (int n = 0; n < NV; n++) mixed[g][n] = fused(all(scores[g * room + s]), value[n], mixed[g][n]);
         }
     }
-    for (int n = 0; n < NV; n++) store(to + (v + n) * LANES, mixed[n] / total);
+    for (int g = 0; g < G; g++)
+        for (int n = 0; n < NV; n++) store(to + g * op.head + (v + n) * LANES, mixed[g][n] / all(totals[g]));
 }
 
-// `after`: what the thread looks at after this.
-template <class Element>
-void attend(const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &after, float *scores) {
+// G heads from the h-th on, which share keys and values. `after`: what the thread looks at after this.
+template <int G, class Element>
+void attend(
+    const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &after, float *scores, int64_t room
+) {
     const int64_t width = op.head, vectors = width / LANES, count = here.count;
     const float *query = op.from + m * op.from_width + h * width;
     const float shrink = 1.0f / std::sqrt(float(width));
-    float most = -INFINITY;
+    float most[G], totals[G];
+    for (int g = 0; g < G; g++) most[g] = -INFINITY;
     for (int64_t s = 0; s < count;) {
         const Stretch<Element> part(op, op.keys, here, after, s);
         for (int64_t i = 0; i < part.count; i++, s++) {
-            floats products = {};
+            floats products[G] = {};
             for (int64_t v = 0; v < vectors; v++) {
                 fetch<1>(part.next + i * width + v * LANES);
-                products = fused(load(query + v * LANES), load(part.start + i * width + v * LANES), products);
+                const floats key = load(part.start + i * width + v * LANES);
+#pragma GCC unroll 4
+                for (int g = 0; g < G; g++) products[g] = fused(load(query + g * width + v * LANES), key, products[g]);
             }
-            scores[s] = sum(products) * shrink;
-            most = scores[s] > most ? scores[s] : most;
+#pragma GCC unroll 4
+            for (int g = 0; g < G; g++) {
+                const float score = sum(products[g]) * shrink;
+                scores[g * room + s] = score;
+                most[g] = score > most[g] ? score : most[g];
+            }
         }
     }
-    for (int64_t s = count; s % LANES; s++) scores[s] = -INFINITY;
-    floats totals = {};
-    for (int64_t s = 0; s < count; s += LANES) {
-        floats share = power(load(scores + s) - most);
-        for (int64_t i = count - s; i < LANES; i++) share[i] = 0.0f;
-        store(scores + s, share);
-        totals += share;
+    for (int g = 0; g < G; g++) {
+        float *own = scores + g * room;
+        for (int64_t s = count; s % LANES; s++) own[s] = -INFINITY;
+        floats shares = {};
+        for (int64_t s = 0; s < count; s += LANES) {
+            floats share = power(load(own + s) - most[g]);
+            for (int64_t i = count - s; i < LANES; i++) share[i] = 0.0f;
+            store(own + s, share);
+            shares += share;
+        }
+        totals[g] = sum(shares);
     }
-    const floats total = all(sum(totals));
     float *to = op.to + m * op.to_width + h * width;
     int64_t v = 0;
-    for (; v + 4 <= vectors; v += 4) mix<4, Element>(op, here, after, scores, v, total, to);
-    for (; v < vectors; v++) mix<1, Element>(op, here, after, scores, v, total, to);
+    for (; v + 4 <= vectors; v += 4) mix<G, 4, Element>(op, here, after, scores, room, v, totals, to);
+    for (; v < vectors; v++) mix<G, 1, Element>(op, here, after, scores, room, v, totals, to);
+}
+
+template <class Element>
+void attend(
+    int together, const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &after, float *scores,
+    int64_t room
+) {
+    switch (together) {
+        case 4: return attend<4, Element>(op, m, h, here, after, scores, room);
+        case 3: return attend<3, Element>(op, m, h, here, after, scores, room);
+        case 2: return attend<2, Element>(op, m, h, here, after, scores, room);
+        default: return attend<1, Element>(op, m, h, here, after, scores, room);
+    }
 }
 
 }  // namespace

@@ -46,12 +46,21 @@ void normalise(const Operation &op, int64_t m) {
     const float *x = op.from + m * op.from_width;
     float *y = op.to + m * op.to_width;
     const int64_t width = op.from_width;
-    double total = 0, squares = 0;
-    for (int64_t i = 0; i < width; i++) total += x[i];
-    const float mean = op.shift ? float(total / width) : 0.0f;
-    for (int64_t i = 0; i < width; i++) squares += double(x[i] - mean) * (x[i] - mean);
-    const float factor = 1.0f / std::sqrt(float(squares / width) + op.epsilon);
-    for (int64_t i = 0; i < width; i++) y[i] = (x[i] - mean) * factor * op.scale[i] + (op.shift ? op.shift[i] : 0.0f);
+    floats totals = {}, squares = {};
+    if (op.shift)
+        for (int64_t i = 0; i < width; i += LANES) totals += some(x, i, width);
+    const float mean = op.shift ? sum(totals) / float(width) : 0.0f;
+    int64_t i = 0;
+    for (; i + LANES <= width; i += LANES) squares = fused(load(x + i) - mean, load(x + i) - mean, squares);
+    float total = sum(squares);
+    for (; i < width; i++) total += (x[i] - mean) * (x[i] - mean);
+    const float factor = 1.0f / std::sqrt(total / float(width) + op.epsilon);
+    i = 0;
+    for (; i + LANES <= width; i += LANES) {
+        const floats v = (load(x + i) - mean) * factor * load(op.scale + i);
+        store(y + i, op.shift ? v + load(op.shift + i) : v);
+    }
+    for (; i < width; i++) y[i] = (x[i] - mean) * factor * op.scale[i] + (op.shift ? op.shift[i] : 0.0f);
 }
 
 void gate(const Operation &op, int64_t m) {  // SwiGLU of [gate | up]
@@ -73,7 +82,7 @@ extern "C" {
 // Bytes of scratch that `thord_run` needs for `rows` tokens, products of at most `widest` inputs, `longest` positions.
 int64_t thord_scratch(int64_t rows, int64_t widest, int64_t longest, int64_t threads) {
     const int64_t k = padded(widest);
-    return rows * (k * (4 + 2 + 2) + k / GROUP * 4 + 4) + threads * (longest + 2 * LANES + room_for_sums(rows)) * 4 + 16 * 64;
+    return rows * (k * (4 + 2 + 2) + k / GROUP * 4 + 4) + threads * (MOST_HEADS * (longest + 2 * LANES) + room_for_sums(rows)) * 4 + 16 * 64;
 }
 
 void thord_run(const Operation *operations, int64_t count, const Tokens *given, uint8_t *scratch, int64_t widest,
@@ -93,7 +102,7 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
     x.sums = reinterpret_cast<int32_t *>(take(M * K / GROUP * 4));
     x.scales = reinterpret_cast<float *>(take(M * 4));
     const int64_t room = longest + 2 * LANES;
-    float *scores = reinterpret_cast<float *>(take(wanted * room * 4));
+    float *scores = reinterpret_cast<float *>(take(wanted * MOST_HEADS * room * 4));
     float *sums = reinterpret_cast<float *>(take(wanted * room_for_sums(M) * 4));
     Barrier barrier;
 #pragma omp parallel num_threads(wanted)
@@ -122,13 +131,15 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
                 barrier.wait(threads);
             } else if (op->kind == ATTEND) {
                 barrier.wait(threads);
-                const int64_t heads = op->heads, end = M * heads;
-                auto seen_by = [&](int64_t i) { return seen(*op, tokens, i % heads, i / heads); };
+                const int together = heads_together(*op, M);
+                const int64_t each = op->heads / together, end = M * each;
+                auto seen_by = [&](int64_t i) { return seen(*op, tokens, i % each * together, i / each); };
+                float *own = scores + thread * MOST_HEADS * room;
                 for (int64_t i = thread; i < end; i += threads) {
                     const Seen here = seen_by(i), next = seen_by(i + threads < end ? i + threads : i);
-                    float *own = scores + thread * room;
-                    if (op->cache_format == BF16) attend<bfloat16>(*op, i / heads, i % heads, here, next, own);
-                    else attend<float>(*op, i / heads, i % heads, here, next, own);
+                    const int64_t m = i / each, head = i % each * together;
+                    if (op->cache_format == BF16) attend<bfloat16>(together, *op, m, head, here, next, own, room);
+                    else attend<float>(together, *op, m, head, here, next, own, room);
                 }
                 barrier.wait(threads);
             }
