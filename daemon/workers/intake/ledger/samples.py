@@ -7,6 +7,7 @@ copy nor an earlier or later form of it is learned twice.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -97,6 +98,13 @@ class Samples:
                 )
                 for number, ((kind, turns, digest, source, line), state, learn_from) in numbered
             ),
+        )
+        self._database.executemany(
+            "UPDATE counts SET number = number + ? WHERE state = ? AND kind = ?",
+            [
+                (number, *added)
+                for added, number in Counter((each.state, each.candidate.kind) for each in additions).items()
+            ],
         )
         self._cover((number, addition.candidate.digest) for number, addition in numbered)
 

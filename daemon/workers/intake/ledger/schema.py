@@ -209,4 +209,7 @@ MIGRATIONS = (
     ) STRICT;
     ALTER TABLE sources ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;  -- samples in it that are not learned again
     """,
+    """
+    DROP TRIGGER sample_added;  -- what is added is counted by whoever adds it: once for some hundred samples
+    """,
 )
