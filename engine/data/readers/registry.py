@@ -6,11 +6,18 @@ A new format is a module with a `FORMAT`, and a line here.
 from engine.data.readers import document, json_lines
 from engine.data.readers.format import Format
 from engine.data.readers.head import Head
-from engine.data.readers.messengers import discord, imessage, mail, meta, slack, telegram, whatsapp
+from engine.data.readers.messengers import discord, imessage, imessage_page, mail, meta, slack, telegram, whatsapp
 from engine.data.readers.tables import columnar, databases, delimited
 from engine.data.readers.texts import aider, lookalikes, plain_text, templated, transcript, utterances, yaml_text
 
-_WRITTEN: tuple[Format, ...] = (discord.CSV, discord.TEXT, whatsapp.FORMAT, imessage.TEXT, mail.FORMAT)
+_WRITTEN: tuple[Format, ...] = (
+    discord.CSV,
+    discord.TEXT,
+    whatsapp.FORMAT,
+    imessage.TEXT,
+    imessage_page.FORMAT,
+    mail.FORMAT,
+)
 """Messengers whose files are texts or tables, not JSON."""
 
 FORMATS: tuple[Format, ...] = (

@@ -137,12 +137,15 @@ def _written(heading: "tuple[re.Match[str], int] | None", lines: list[str]) -> I
             has_media = True
         else:
             said.append(line)
-    yield Said((lines[0].strip(),), "\n".join(said).strip(), _time(stamp), line=number, has_media=has_media)
+    yield Said((lines[0].strip(),), "\n".join(said).strip(), time_of(stamp[0]), line=number, has_media=has_media)
 
 
-def _time(stamp: "re.Match[str]") -> float | None:
+def time_of(stamp: str) -> float | None:
+    """When imessage-exporter says that a message was sent, in seconds; none where it is no such stamp."""
+    if not (found := _STAMP.match(stamp)):
+        return None
     try:
-        return datetime.strptime(f"{stamp[1]} {stamp[2]}", "%b %d, %Y %I:%M:%S %p").replace(tzinfo=UTC).timestamp()
+        return datetime.strptime(f"{found[1]} {found[2]}", "%b %d, %Y %I:%M:%S %p").replace(tzinfo=UTC).timestamp()
     except ValueError:  # no day of a calendar
         return None
 

@@ -129,3 +129,42 @@ def test_a_text_without_what_the_exporter_adds(read: Read) -> None:
 def test_a_text_of_whom_nobody_is_known_is_refused_by_name(read: Read) -> None:
     said, (reason,) = read(TEXT.replace("Oct 17", "Foo 99"))
     assert (said, reason.startswith("a talk of iMessage")) == ([], True)
+
+
+def message(side: str, at: int, who: str, said: str, more: str = "") -> str:
+    head = (
+        f'<span class="timestamp">Oct 17, 2021 10:3{at}:49 PM (Read by you)</span>\n<span class="sender">{who}</span>'
+    )
+    bubble = f'<hr>\n<div class="message_part"><span class="bubble">{said}</span></div>'
+    return f'<div class="message">\n<div class="{side} iMessage">\n<p>{head}</p>\n{bubble}\n{more}</div>\n</div>\n'
+
+
+def test_a_page_without_what_the_exporter_adds(read: Read) -> None:
+    tapped = '<div class="reactions"><hr><p>Reactions:</p><span class="bubble">Loved</span></div>'
+    reply = f'<div class="replies"><div class="reply">{message("received", 2, "Ada", "thanks")}</div></div>'
+    page = (
+        "<html>\n<meta charset='UTF-8'>\n<link rel='stylesheet' href='style.css'>\n"
+        + message("received", 0, "Ada", "is the ford<br>passable &amp; dry?", tapped)
+        + '<div class="announcement"><p><span class="timestamp">Oct 17, 2021 10:31:03 PM</span> You left</p></div>\n'
+        + message(
+            "sent", 1, "Me", "go round", f'<div class="message_part"><span class="bubble">knee deep</span></div>{reply}'
+        )
+        + message("received", 2, "Ada", "thanks")
+        + message("sent", 3, "Me", "", '<div class="message_part"><img src="attachments/a.png"></div>')
+        + "</html>"
+    )
+    said, (left_out,) = read(page, assistant=("Me",))
+    assert said == [
+        [("user", "is the ford\npassable & dry?"), ("assistant", "go round\nknee deep"), ("user", "thanks")],
+    ]
+    assert "pictures, sounds and files, and the answers to them: 1" in left_out
+    assert read(page)[1][0].startswith("a talk of iMessage as a page")
+
+
+@pytest.mark.parametrize(
+    ("rest", "reason"), [("<a \n" * 80_000, "a tag of more than"), ("<div>" * 600, "nested deeper")]
+)
+@pytest.mark.timeout(60)
+def test_a_hostile_page_is_refused_at_once(read: Read, rest: str, reason: str) -> None:
+    said, (refused,) = read(f"<html>{message('sent', 1, 'Me', 'a')}{rest}", assistant=("Me",))
+    assert (said, reason in refused) == ([], True)
