@@ -27,6 +27,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from engine import device, flops, memory
+from engine.adapters import adapter as adapters
+from engine.adapters import network
+from engine.adapters.config import AdapterConfig
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
@@ -34,13 +37,14 @@ from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
-from engine.device import ImpossiblePlacementError
+from engine.device import ImpossiblePlacementError, Placement
 from engine.families.table import FAMILIES
 from engine.inference.runners import decoders
 from engine.inference.runners.shapes import SMALLEST_BUCKET, buckets, lengths
 from engine.inference.scheduling.batching import CHUNK
 from engine.inference.versions import footprint, precision
 from engine.models import registry
+from engine.models.base import LanguageModel
 from engine.tokenizers.base import SPECIAL_TOKENS
 from engine.training import recipe
 from engine.training.activation_checkpointing import NoBlocksError
@@ -202,6 +206,8 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
         torch.set_num_threads(settings.threads)
     before = psutil.Process().memory_info().rss
     model = registry.build(question.model.model_copy(update={"layers": layers}), vocabulary, seed=0)
+    if settings.method == "lora":
+        _learn_beside(model, settings, placement)
     with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:
         # As in practice, a row holds several documents, each step others: torch keeps what each shape needs.
         splits = [max(1, length * at // (rows * _STEPS + 1)) for at in range(1, rows * _STEPS + 1)]
@@ -213,6 +219,14 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
         Loop(model, MaskedCrossEntropy(), data, None, settings, placement, checkpoints, Stopwatch()).run()
     peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else memory.peak_bytes() - before
     return Probe(peak, min(after - before for before, after in itertools.pairwise(times)), max(saved))
+
+
+def _learn_beside(model: LanguageModel, settings: Recipe, placement: Placement) -> None:
+    """Have an adapter learn in place of all weights."""
+    weights = registry.module(model).state_dict()
+    registry.fill(model, network.frozen(weights, placement.device, placement.dtype))
+    lora = settings.lora
+    network.attach(model, adapters.new(model, AdapterConfig(rank=lora.rank, alpha=lora.alpha), seed=0))
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ Its files are PEFT's: ``adapter_model.safetensors`` has ``base_model.model.MAP.l
 ``….lora_B.weight`` [N, R] for each map; see `engine.adapters.config` for the other file.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from engine.adapters import config as peft
@@ -107,9 +108,22 @@ def write(folder: Path, adapter: Adapter, model: LanguageModel, base_sha256: str
 
 
 def write_factors(file: Path, factors: Mapping[str, Tensor], base_sha256: str) -> None:
-    """Write factors under the names that they have in PEFT."""
+    """Write factors under the names that they have in PEFT.
+
+    Equal factors give equal bytes: safetensors writes metadata of several keys in an order that differs from process to
+    process, so its head is written anew.
+
+    Raises:
+        OSError: the disk refused.
+    """
     tensors = {_PREFIX + name: tensor.detach().float().contiguous() for name, tensor in factors.items()}
-    save_file(tensors, file, metadata={"format": "pt", BASE_SHA256: base_sha256})
+    written = save(tensors, metadata={"format": "pt"})
+    data_at = 8 + int.from_bytes(written[:8], "little")
+    head = json.loads(written[8:data_at])
+    head["__metadata__"] = {"format": "pt", BASE_SHA256: base_sha256}
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + written[data_at:])
 
 
 def _targets(adapted: Iterable[str], maps: Mapping[str, LinearMap]) -> list[str]:

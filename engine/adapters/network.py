@@ -3,7 +3,7 @@
 Shapes: M positions, K inputs, N outputs, R the rank.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -76,6 +76,17 @@ class AdaptedMap(LinearMap):
     def forward(self, x: Tensor) -> Tensor:
         """[..., K] to [..., N]."""
         return _adapted(x, self.matrix, self.bias, self.lora_A.weight, self.lora_B.weight, self.scale)
+
+
+def frozen(weights: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights of a base as they lie beside an adapter: matrices in the dtype of the products, vectors in float32.
+
+    In float16, whose range is too small for some bases, matrices are float32 too.
+    """
+    of_matrices = torch.float32 if dtype == torch.float16 else dtype
+    return {
+        name: weight.to(device, of_matrices if weight.ndim > 1 else torch.float32) for name, weight in weights.items()
+    }
 
 
 def attach(model: LanguageModel, adapter: Adapter) -> None:

@@ -94,11 +94,7 @@ def _beside(spec: RunSpec, folder: Path, placement: Placement, model: LanguageMo
     """
     stored = stored_weights.read(folder, read_manifest(folder), model, trunk=spec.training.schedule == "wsd")
     adapter, base = lineage(spec, folder, stored, model)
-    dtype = torch.float32 if placement.dtype == torch.float16 else placement.dtype
-    frozen = {
-        name: weight.to(placement.device, dtype if weight.ndim > 1 else torch.float32)
-        for name, weight in stored.base.items()
-    }
+    frozen = network.frozen(stored.base, placement.device, placement.dtype)
     registry.fill(model, frozen)
     network.attach(model, adapter)
     weight = spec.training.kl_weight

@@ -75,6 +75,17 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     assert isinstance(further, dict)
     assert (further["state"] in {"promoted", "rejected"}, further["base_version"]) == (True, taken["version"]), further
 
+    adapter = service.json("train", "--method", "lora", "--from", "1", "--steps", "4", "--wait")
+    assert isinstance(adapter, dict)
+    about = service.json("version", str(adapter["version"]))
+    assert isinstance(about, dict)
+    assert (about["method"], about["base"], about["parameters"]) == ("lora", "000001", imported["parameters"]), adapter
+    assert (about["base_sha256"], about["bytes"] < 500_000) == (imported["sha256"], True)
+    service.json("export", "peft", str(adapter["version"]), "--out", str(tmp_path / "adapter"))
+    beside = service.json("import", "peft", str(tmp_path / "adapter"), "--promote")
+    assert isinstance(beside, dict)
+    assert (beside["sha256"], beside["base"], beside["state"]) == (about["sha256"], "000001", "serving")
+
     file = tmp_path / "model.gguf"
     written = service.json("export", "gguf", str(cycle["version"]), "--out", str(file), "--type", "q8_0")
     assert written == {"version": cycle["version"], "file": str(file), "type": "q8_0"}

@@ -159,6 +159,15 @@ def test_factors_that_do_not_fit_are_refused_by_name(tmp_path: Path, change, nam
         version.load(home.at(2), FLOAT32)
 
 
+def test_equal_factors_give_equal_bytes(tmp_path: Path) -> None:
+    """Safetensors by itself writes several keys of metadata in another order in another process."""
+    home = Home(tmp_path / "versions", "thor")
+    home.publish(2, home.new, home.base)
+    with (home.at(2) / "adapter_model.safetensors").open("rb") as file:
+        head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    assert list(head["__metadata__"].items()) == [("format", "pt"), ("base_sha256", home.base.sha256)]
+
+
 def test_peft_finds_its_own_fields(home: Home) -> None:
     home.publish(2, home.new, home.base)
     said = json.loads((home.at(2) / "adapter_config.json").read_text())

@@ -50,6 +50,7 @@ class TrainOptions(Options):
     val_data: list[str]
     split: bool
     base: str | None
+    method: str | None
     checkpoint_folder: str
     wait: bool
 
@@ -97,6 +98,7 @@ def add(commands: Commands) -> None:
         thorctl train --corpus enwik8 --steps 5000 --wait
         thorctl train --corpus notes.txt --split
         thorctl train --from 12 --learning-rate 1e-4
+        thorctl train --method lora --wait
         thorctl train --train-data train.jsonl --val-data val.jsonl --batch-size 16 --learning-rate 1e-4
         thorctl train --wait --json | jq .state
         """,
@@ -116,6 +118,11 @@ def add(commands: Commands) -> None:
     )
     train.add_argument(
         "--from", dest="base", metavar="V", help="continue from this version instead of the one in service"
+    )
+    train.add_argument(
+        "--method",
+        choices=("full", "lora"),
+        help="change all weights, or learn an adapter beside those of an imported model or a version",
     )
     for name, (kind, meaning) in OVERRIDES.items():
         train.add_argument(
@@ -187,6 +194,8 @@ def _train(options: TrainOptions) -> int:
     }
     if options.split and not (options.corpus or options.train_data):
         raise errors.UsageError("--split goes with files: name some after --corpus or --train-data")
+    if options.method is not None:
+        overrides["method"] = options.method
     if "checkpoint_folder" in overrides:
         overrides["checkpoint_folder"] = str(Path(options.checkpoint_folder).expanduser().absolute())
     thord = connect(options)

@@ -139,3 +139,17 @@ def test_the_reference_shares_the_memory_of_the_base(whole: RunPaths, plan: Make
     weights, others = (dict(each.named_parameters()) for each in (begun.model, begun.reference.model))
     shared = [name for name in weights if weights[name].data_ptr() == others[name].data_ptr()]
     assert set(weights) - set(shared) == set(begun.adapter.factors)
+
+
+def test_with_wsd_the_next_run_goes_on_from_before_the_decay(whole: RunPaths, plan: MakePlan) -> None:
+    settings = {**LORA, "schedule": "wsd", "decay_share": 0.5, "warmup_share": 0.0, "max_steps": 6}
+    run.learn(plan(2, 1, **settings), following(2, 1, whole), Recording())
+    trunk, served = (
+        load_file(folder_of(2, whole) / name) for name in ("trunk.safetensors", "adapter_model.safetensors")
+    )
+    assert trunk.keys() == served.keys()
+    config = version.read_config(whole.target)
+    begun = start.begin(plan(3, 2, **settings), "lora", CPU, following(3, 2, whole), config.model, config.vocabulary)
+    assert begun.adapter is not None
+    assert all(torch.equal(trunk[f"base_model.model.{name}"], factor) for name, factor in begun.adapter.factors.items())
+    assert any(not torch.equal(trunk[name], served[name]) for name in trunk)
