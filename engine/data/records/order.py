@@ -32,6 +32,8 @@ _HAS_TIME, _HAS_PLACE = frozenset(_TIMES), frozenset(_PLACES)
 _DATE = re.compile(
     r"(\d{1,2})([/.])(\d{1,2})[/.](\d{4}),?[ T](\d{1,2}):(\d\d)(?::(\d\d))?(?:[ \u202f]?([AaPp])\.?[Mm]\.?)?$"
 )
+_DIGITS = re.compile(r"\d{1,20}(?:\.\d{1,9})?")
+_MAILED = re.compile(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d")
 _MILLISECONDS = 1e11
 """Numbers from here on count milliseconds, microseconds or nanoseconds since 1970: in seconds it is the year 5138."""
 
@@ -102,11 +104,11 @@ def _counted(value: JsonValue) -> float | None:
 
 
 def _seconds(value: JsonValue) -> float | None:
-    """A time in seconds since 1970: from a number, a string of digits, or ISO 8601."""
+    """A time in seconds since 1970: from a number, also as a string, from ISO 8601, or as people and mail write it."""
     if isinstance(value, str):
-        if not value[:4].isdigit():
-            return _dated(value)
-        return _iso_seconds(value) if not value.isdigit() else _seconds(float(value))
+        if _DIGITS.fullmatch(value):
+            return _seconds(float(value))
+        return _iso_seconds(value) if value[:4].isdigit() else _dated(value) or _mailed(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     seconds = float(value)
@@ -131,9 +133,22 @@ def _dated(text: str) -> float | None:
         return None
 
 
+def _mailed(text: str) -> float | None:
+    """A date as mail and HTTP write it: ``Mon, 17 Mar 2025 10:00:00 GMT``."""
+    if not _MAILED.match(text):
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def _iso_seconds(text: str) -> float | None:
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        moment = datetime.datetime.fromisoformat(text.replace("/", "-").removesuffix(" UTC"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -1,10 +1,11 @@
 """Records whose text is a dialogue written out: in the template of a model, or as a transcript."""
 
+import re
 from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from engine.data.records.dialogue import dialogue_of
+from engine.data.records.dialogue import Turn, dialogue_of, string_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import Parsed
 from engine.data.records.text import clean
@@ -12,6 +13,8 @@ from engine.data.records.written.templates import dialogues_in, is_written_out, 
 from engine.data.records.written.transcripts import conversations_in, is_answered
 from engine.data.samples import Dialogue
 
+_END = re.compile(r"(?:\s*(?:<\|endoftext\|>|<\|end_of_text\|>|</s>))+\s*\Z")
+_SYSTEM = re.compile(r"\ASYSTEM:\s*")
 _ANSWERS = ("completion", "response", "generation", "output")
 
 
@@ -36,14 +39,21 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]
         FormatError: who speaks is not known.
     """
     text = _text(record) or ""
-    turns = dialogues_in(text) if is_written_out(text) else conversations_in(clean(text))
+    turns = dialogues_in(text) if is_written_out(text) else map(_without_ends, conversations_in(clean(text)))
+    system = system_turn(_SYSTEM.sub("", string_of(record, "system")), None)
     found: list[Parsed] = []
     for each in turns:
+        opening = [] if any(turn.role == "system" for turn in each) else system
         try:
-            found.append(dialogue_of(each, limits))
+            found.append(dialogue_of([*opening, *each], limits))
         except FormatError as error:
             found.append(error)
     return found
+
+
+def _without_ends(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns of a transcript without the marks of a model at their ends, as data sets of Glaive have them."""
+    return [turn._replace(content=_END.sub("", turn.content)) for turn in turns]
 
 
 def is_completion(record: dict[str, JsonValue]) -> bool:

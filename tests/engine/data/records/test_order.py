@@ -21,8 +21,12 @@ def said(*rows: Row) -> list[str]:
         ("2025-01-01T11:00:00+02:00", "2025-01-01T08:59:00Z"),
         (1_740_000_001_000, 1_740_000_000),
         ("1740000001", "1740000000"),
+        ("1740000001.25", "1740000000.75"),
+        ("Mon, 17 Mar 2025 10:00:01 GMT", "Mon, 17 Mar 2025 10:00:00 GMT"),
+        ("2025/03/17 10:00:01", "2025/03/17 10:00:00"),
+        ("2025-03-17 10:00:01 UTC", "2025-03-17 10:00:00 UTC"),
     ],
-    ids=["seconds", "iso", "zones", "milliseconds", "digits"],
+    ids=["seconds", "iso", "zones", "milliseconds", "digits", "fractions", "mail", "slashes", "utc"],
 )
 def test_times_that_run_backwards_decide(times: tuple[float | str, float | str]) -> None:
     rows = [

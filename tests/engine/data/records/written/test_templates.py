@@ -38,3 +38,10 @@ def test_the_first_sentence_of_vicuna_is_its_instructions(learn) -> None:
 def test_two_texts_are_two_dialogues(learn) -> None:
     one = "<|im_start|>user\nHow deep?<|im_end|>\n<|im_start|>assistant\nTwo fathoms.<|im_end|>\n"
     assert learn({"text": f"{one}<|endoftext|>{one}"}) == [LEARNED[0][1:], LEARNED[0][1:]]
+
+
+def test_marks_at_the_ends_of_a_transcript_and_instructions_beside_it(learn) -> None:
+    end = " <|endoftext|>\n\n\n"
+    chat = f"USER: How deep?\n\n\nASSISTANT: Two fathoms.{end}USER: Why?\n\n\nASSISTANT: Mud.{end}"
+    found = learn({"system": "SYSTEM: Be brief.", "chat": chat})
+    assert found == [[*LEARNED[0], ("user", "Why?"), ("assistant", "Mud.")]]
