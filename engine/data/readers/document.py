@@ -26,7 +26,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     """Every record of the document. One that is wrong is refused, the others are read."""
     del resume
     stream.seek(0)
-    runs = RowRuns(_NAME, limits, is_array=True)
+    runs = RowRuns(_NAME, limits)
     in_array = is_empty = False
     for value in Values(stream, limits):
         place = (value.line, value.start, value.end)

@@ -43,9 +43,7 @@ class RowRuns:
     before the first turn costs only itself.
     """
 
-    def __init__(self, name: str, limits: Limits, *, is_array: bool = False) -> None:
-        """In an array all rows without an id are of one conversation, whatever turns follow each other."""
-        self._is_array = is_array
+    def __init__(self, name: str, limits: Limits) -> None:
         self._name = name
         self._limits = limits
         self._runs: OrderedDict[str, _Run] = OrderedDict()
@@ -71,7 +69,7 @@ class RowRuns:
                 self._extend(run, end, end - start)
                 _mark(run, str(error), line, start)
             return
-        is_opening = row.begins or (run is not None and _is_new_opening(run, row, is_array=self._is_array))
+        is_opening = row.begins or (run is not None and _is_new_opening(run, row))
         if run and not conversation and is_opening:
             yield from self._finish("", self._resume(start, line))
         if conversation in self._ended:
@@ -157,7 +155,7 @@ def _mark(run: _Run, problem: str, line: int, start: int) -> None:
         run.problem, run.bad_line, run.bad_start = problem, line, start
 
 
-def _is_new_opening(run: _Run, row: Row, *, is_array: bool) -> bool:
+def _is_new_opening(run: _Run, row: Row) -> bool:
     """Whether another conversation begins: counts or ids start again, or instructions follow an answer."""
     first = run.rows[0] if run.rows else None
     if first and first.is_counted and row.is_counted and row.time == first.time:
