@@ -110,6 +110,11 @@ class Service:
         pid = workers.get(worker, {}).get("pid")
         return int(pid) if pid else None
 
+    def progress(self, name: str) -> int:
+        """What the trainer last said of the cycle that runs."""
+        cycle = self.status()["cycle"]
+        return int(cycle.get("progress", {}).get(name, 0)) if isinstance(cycle, dict) else 0
+
     def pid(self) -> int:
         return int((self.home / "run/thord.pid").read_text().split()[0])
 

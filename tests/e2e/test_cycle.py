@@ -125,7 +125,7 @@ def test_from_an_empty_home_to_a_second_promoted_version_back_and_on_after_a_res
     assert counts["new"] + counts["held_out"] == len(library)
     assert counts["held_out"] > 0
 
-    first = service.train()
+    first = service.train("--epochs", "3")
     assert first["state"] == "promoted", first
     assert first["version"] == "000001"
     assert first["base_version"] is None
@@ -150,7 +150,7 @@ def test_from_an_empty_home_to_a_second_promoted_version_back_and_on_after_a_res
     assert empty["state"] == "skipped"
 
     service.ingest("town", [*town, PLANTED])
-    second = service.train("--epochs", "25")
+    second = service.train("--epochs", "6")
     assert second["state"] == "promoted", second
     assert second["base_version"] == "000001"
     assert chat(service.url(), town[0][0])[1] == second["version"]
@@ -178,7 +178,7 @@ def test_from_an_empty_home_to_a_second_promoted_version_back_and_on_after_a_res
 
 def test_a_candidate_that_is_no_better_is_rejected_with_its_figures(service: Service, library: list[Dialogue]) -> None:
     service.ingest("library", library[:140])
-    assert service.train()["state"] == "promoted"
+    assert service.train("--epochs", "3")["state"] == "promoted"
     service.ingest("more", library[140:])
     rejected = service.train("--learning-rate", "1e-9", "--epochs", "1")
     assert rejected["state"] == "rejected", rejected

@@ -12,12 +12,6 @@ from demo.text import Dialogue
 from tests.e2e.service import Service, running
 
 
-def progress(service: Service, name: str) -> int:
-    """What the trainer last said of the cycle that runs."""
-    cycle = service.status()["cycle"]
-    return int(cycle.get("progress", {}).get(name, 0)) if isinstance(cycle, dict) else 0
-
-
 def ranks(service: Service) -> dict[int, psutil.Process]:
     """The processes that train together, by number."""
     trainer = service.worker_pid("trainer")
@@ -29,8 +23,8 @@ def test_a_cycle_on_two_processes_survives_the_death_of_one(tmp_path: Path, libr
     with running(tmp_path / "home", "training.distributed.processes=2", "training.checkpoint_every=3") as service:
         service.ingest("library", library)
         service.json("train")
-        service.until(lambda: progress(service, "step") > 6, seconds=90)
-        assert progress(service, "processes") == 2
+        service.until(lambda: service.progress("step") > 6, seconds=90)
+        assert service.progress("processes") == 2
         assert "2 processes" in service.ctl("status").stdout
         first = ranks(service)
         assert first.keys() == {0, 1}

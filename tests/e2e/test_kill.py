@@ -41,11 +41,17 @@ def test_a_trainer_killed_again_and_again_ends_with_the_same_weights(
         kills: list[int] = []
 
         def kill_now_and_then() -> None:
-            while len(kills) < times and not over.wait(moments.uniform(2.0, 5.0)):
-                with contextlib.suppress(ProcessLookupError):
-                    if pid := service.worker_pid("trainer"):
-                        os.kill(pid, signal.SIGKILL)
-                        kills.append(pid)
+            """Once before its first step, as far as one can see from here; then ever later."""
+            steps = iter([0, *sorted(moments.randint(3, 60) for _ in range(times - 1))])
+            while len(kills) < times and not over.is_set():
+                step = next(steps)
+                while not over.wait(moments.uniform(0.01, 0.1)):
+                    pid = service.worker_pid("trainer")
+                    if pid not in {None, *kills} and service.progress("step") >= step:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                            kills.append(pid)
+                        break
 
         killer = threading.Thread(target=kill_now_and_then)
         killer.start()
@@ -69,7 +75,7 @@ def test_a_supervisor_killed_at_random_moments_goes_on_by_itself(
         service.ingest("library", library)
         service.ctl("train")
         for _ in range(times):
-            threading.Event().wait(moments.uniform(0.3, 4.0))  # the moment is the point: anywhere in the cycle
+            threading.Event().wait(moments.uniform(0.3, 3.0))  # the moment is the point: anywhere in the cycle
             service.kill()  # asserts that no worker is alive after one second
             service.start("training.checkpoint_every=3")
 
