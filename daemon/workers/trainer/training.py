@@ -97,6 +97,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     except (
         NothingToLearnError,
         run.ImpossiblePlanError,
+        run.UnmovedError,
         ArtifactError,
         ImpossiblePlacementError,
         NoBlocksError,
