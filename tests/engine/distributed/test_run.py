@@ -5,14 +5,16 @@ Tolerance: sums are split otherwise, so float32 rounds otherwise: losses and nor
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from engine.training import run
 from engine.training.checkpoint import Checkpoints
 from engine.training.spec import RunPaths
-from tests.engine.distributed.conftest import Alone, MakePlan, Ranks
+from tests.engine.distributed.conftest import Alone, MakePlan, Ranks, Watch
 
 LOSS, WEIGHT = 2e-5, 1e-4
 IMPORT_AND_NOTICE_SECONDS = 60
@@ -26,8 +28,8 @@ EVERYTHING = {
 }
 
 
-def same_weights(one, other) -> None:
-    expected, found = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+def same_weights(one, other, file: str = "model.safetensors") -> None:
+    expected, found = load_file(one / file), load_file(other / file)
     assert expected.keys() == found.keys()
     for name, weight in expected.items():
         torch.testing.assert_close(found[name], weight, atol=WEIGHT, rtol=0, msg=name)
@@ -114,3 +116,18 @@ def test_a_run_goes_on_with_another_number_of_ranks(
     assert [one.error for one in then] == [""] * after[1]
     assert first[0].losses + then[0].losses == pytest.approx(expected.losses, abs=LOSS)
     same_weights(version, places.target)
+
+
+def test_an_adapter_learns_on_several_ranks_as_on_one(ranks: Ranks, plan: MakePlan, places: RunPaths) -> None:
+    run.learn(plan(max_steps=2), places, Watch())
+    spec = plan(method="lora", max_steps=4).model_copy(update={"base": 1})
+    one, two = (
+        replace(places, folder=places.folder.with_name(f"run-{number}"), base=places.target, target=target)
+        for number, target in ((2, places.target.with_name("000002")), (3, places.target.with_name("000003")))
+    )
+    expected = Watch()
+    run.learn(spec, one, expected)
+    for found in ranks(spec, two):
+        assert found.error == ""
+        assert found.losses == pytest.approx(expected.losses, abs=LOSS)
+    same_weights(one.target, two.target, "adapter_model.safetensors")
