@@ -13,6 +13,8 @@ from control.client import Thord
 from demo.text import Dialogue
 from tests.e2e.service import Service, running
 
+pytestmark = pytest.mark.timeout(360)  # several runs, one after the other, also beside other tests
+
 
 def published_sha(service: Service, version: str) -> str:
     found = service.json("version", version)
@@ -51,7 +53,7 @@ def test_a_trainer_killed_again_and_again_ends_with_the_same_weights(
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
                             kills.append(pid)
-                        break
+                            break
 
         killer = threading.Thread(target=kill_now_and_then)
         killer.start()
