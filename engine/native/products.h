@@ -119,7 +119,8 @@ void one_row(const Operation &op, const Prepared &x, int64_t panel) {
                 for (; k < end; k += 4)
                     EACH_OF_TILE {
                         const Shorts2 some = unpack_int8(w + (n / PARTS * x.k + k) * PANEL + n % PARTS * LANES * 4);
-                        for (int i = 0; i < 2; i++) total[m][n] = dot(total[m][n], some.pair[i], x.whole + k + 2 * i);
+                        const ints first = dot(ints{}, some.pair[0], x.whole + k);
+                        total[m][n] += dot(first, some.pair[1], x.whole + k + 2);  // a short chain: few sums wait
                     }
             });
         else
@@ -127,7 +128,9 @@ void one_row(const Operation &op, const Prepared &x, int64_t panel) {
                 for (; k < end; k += 8)
                     EACH_OF_TILE {
                         const Shorts4 some = unpack_int4(w + (n / PARTS * x.k + k) * PANEL / 2 + n % PARTS * LANES * 4);
-                        for (int i = 0; i < 4; i++) total[m][n] = dot(total[m][n], some.pair[i], x.whole + k + 2 * i);
+                        const ints first = dot(ints{}, some.pair[0], x.whole + k);
+                        const ints third = dot(ints{}, some.pair[2], x.whole + k + 4);
+                        total[m][n] += dot(first, some.pair[1], x.whole + k + 2) + dot(third, some.pair[3], x.whole + k + 6);
                     }
             });
     }

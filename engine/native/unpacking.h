@@ -45,6 +45,7 @@ inline void unpack_whole(const uint8_t *from, int64_t count, int16_t *to, Unpack
     for (int64_t k = 0; k < count; k += INPUTS)
         for (int p = 0; p < PARTS; p++) {
             const auto some = unpack_some(from + (k / INPUTS * PANEL + p * LANES) * 4);
+#pragma GCC unroll 4
             for (int i = 0; i < INPUTS / 2; i++) put(to + (k + 2 * i) * PANEL + 2 * p * LANES, &some.pair[i]);
         }
 }
