@@ -1,13 +1,19 @@
 """How fast thord answers, beside transformers and llama.cpp: the same weights, in turn, in one run.
 
-``python bench/bench_serve.py [--shape NAME] [--rounds N] [--device cuda]``. Tokens a second, prompts included; the
-machine's memory bandwidth is measured in between. Peers that are not installed are skipped, loudly.
+``python bench/bench_serve.py [--shape NAME] [--rounds N] [--device cuda] [--isa NAME --llama FOLDER]``. Tokens a
+second, prompts included; the machine's memory bandwidth is measured in between. Peers that are not installed are
+skipped, loudly.
+
+``--isa avx2`` has ours and torch use no instructions beyond those; llama.cpp chooses its own when it is built, so
+``--llama`` names a folder with libraries of the same version built likewise (``GGML_NATIVE=OFF``, ``GGML_AVX512=OFF``).
 """
 
 import argparse
 import concurrent.futures
 import importlib
 import json
+import os
+import platform
 import random
 import sys
 import tempfile
@@ -23,9 +29,11 @@ from serving.weights import SHAPES, Shape, Weights, make
 
 from engine.config.inference import Quantization
 from engine.inference.roofline import bandwidth
-from engine.native import library
+from engine.native import library, variants
 
 CLIENTS = 16
+LONG = 256
+"""Tokens of the prompts that are measured by themselves."""
 ARRIVALS = {"16 arriving, 50 ms": 0.05, "16 arriving, 25 ms": 0.025}
 """Seconds from one client to the next, on average. Nobody can end before the last one came and was answered."""
 GOALS = (
@@ -33,9 +41,11 @@ GOALS = (
     ("batch of 8", "ours", "transformers", 1.3),
     *((case, "ours", "transformers", 3.0) for case in ARRIVALS),
     ("one client", "ours int8", "ours", 1.5),
-    ("one client", "ours", "llama.cpp", 0.7),
-    ("batch of 8", "ours", "llama.cpp", 0.7),
-    ("one client", "ours int8", "llama.cpp q8_0", 0.7),
+    *(
+        (case, ours, theirs, goal)
+        for ours, theirs in (("ours", "llama.cpp"), ("ours int8", "llama.cpp q8_0"), ("ours int4", "llama.cpp q4_0"))
+        for case, goal in (("one client", 1.0), ("batch of 8", 1.2), (f"prompts of {LONG}", 1.0))
+    ),
 )
 
 
@@ -46,9 +56,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only-check", action="store_true", help="that the work is the same; nothing is measured")
+    parser.add_argument("--isa", help="a variant of our kernel, for ours and torch")
+    parser.add_argument("--llama", type=Path, help="a folder with the libraries of llama.cpp to compare with")
     parser.add_argument("--no-http", action="store_true", help="only in the engine")
     options = parser.parse_args()
+    if options.isa:
+        _restrict(options.isa)
+    if options.llama:
+        os.environ["LLAMA_CPP_LIB_PATH"] = str(options.llama)
     shape = SHAPES[options.shape]
+    print(f"our kernel: {library.chosen()}; processor: {processor()}")
     if library.kernel() is None and options.device == "cpu":
         print("SKIPPED: our kernel, which is not built: python -m engine.native.build", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="thord-bench-") as home:
@@ -60,6 +77,23 @@ def main() -> None:
         measure(weights, shape, prompts, options.rounds, options.device)
         if not options.no_http:
             over_http(weights, shape, prompts, options.device)
+
+
+def _restrict(isa: str) -> None:
+    """Have our kernel, torch and its libraries use no other instructions. All of them read this at their first call."""
+    wide = isa.startswith("avx512")
+    os.environ[variants.FORCED] = isa
+    os.environ["ATEN_CPU_CAPABILITY"] = "avx512" if wide else "avx2"
+    os.environ["MKL_ENABLE_INSTRUCTIONS"] = "AVX512" if wide else "AVX2"
+    os.environ["ONEDNN_MAX_CPU_ISA"] = {"avxvnni": "AVX2_VNNI", "avx512bf16": "AVX512_CORE_BF16"}.get(
+        isa, "AVX512_CORE" if wide else "AVX2"
+    )
+
+
+def processor() -> str:
+    """Its name."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def draw(shape: Shape) -> list[list[int]]:
@@ -98,16 +132,17 @@ def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: in
     """Everybody in turn, and the table."""
     kinds: dict[str, Quantization] = {"ours": "none", "ours int8": "int8", "ours int4": "int4"}
     ours = {name: Ours(weights.version, torch.bfloat16, device, quantization=kind) for name, kind in kinds.items()}
-    cases = ("one client", "batch of 8", *ARRIVALS)
+    long = f"prompts of {LONG}"
+    cases = ("one client", "batch of 8", long, *ARRIVALS)
     runs: dict[str, dict[str, Callable[[], float]]] = {case: {} for case in cases}
     times = {case: arrivals(between) for case, between in ARRIVALS.items()}
     for name, each in ours.items():
-        _add(runs, name, each.generate, prompts, shape)
+        _add(runs, name, each.generate, shape)
         for case in ARRIVALS:
             runs[case][name] = lambda each=each, case=case: each.arrivals(prompts, times[case], shape.answer)
     if (transformers := peer("transformers")) is not None:
         theirs = transformers.Transformers(weights.hugging_face, torch.bfloat16, device)
-        _add(runs, "transformers", theirs.generate, prompts, shape)
+        _add(runs, "transformers", theirs.generate, shape)
 
         def continuous(case: str) -> float:
             theirs.arrivals(prompts, times[case], shape.answer)
@@ -116,12 +151,12 @@ def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: in
         for case in ARRIVALS:
             runs[case]["transformers"] = lambda case=case: continuous(case)
     if device == "cpu" and (llama := peer("llama_cpp")) is not None:
-        for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0"}.items():
+        for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0", "llama.cpp q4_0": "Q4_0"}.items():
             file = weights.version.parent / f"{kind}.gguf"
             llama.write_gguf(weights.version / "model.safetensors", file, shape, kind)
-            length = shape.prompt + shape.answer
-            _add(runs, name, llama.LlamaCpp(file, 8, length, torch.get_num_threads()).generate, prompts, shape)
-    tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer}
+            length = max(shape.prompt + shape.answer, LONG)
+            _add(runs, name, llama.LlamaCpp(file, 8, length, torch.get_num_threads()).generate, shape)
+    tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer, long: LONG}
     tokens |= dict.fromkeys(ARRIVALS, CLIENTS * shape.answer)
     rates: dict[str, dict[str, float]] = {}
     bandwidths = [bandwidth(torch.device(device)) / 1e9]
@@ -151,11 +186,21 @@ def _add(
     runs: dict[str, dict[str, Callable[[], float]]],
     name: str,
     generate: Callable[..., object],
-    prompts: list[list[int]],
     shape: Shape,
 ) -> None:
-    for case, count in (("one client", 1), ("batch of 8", 8)):
-        runs[case][name] = lambda count=count: harness.seconds(lambda: generate(prompts[:count], shape.answer))
+    # New prompts each time: we would find the beginning of one that was answered before, which the others read again.
+    draws = random.Random(2)
+    for case, count, length, answer in (
+        ("one client", 1, shape.prompt, shape.answer),
+        ("batch of 8", 8, shape.prompt, shape.answer),
+        (f"prompts of {LONG}", 1, LONG, 1),
+    ):
+
+        def call(count: int = count, length: int = length, answer: int = answer) -> float:
+            new = [[draws.randrange(8, shape.vocabulary) for _ in range(length)] for _ in range(count)]
+            return harness.seconds(lambda: generate(new, answer))
+
+        runs[case][name] = call
 
 
 def arrivals(between: float) -> list[float]:
