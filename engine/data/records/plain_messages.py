@@ -37,7 +37,7 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
         if role is None or not isinstance(content, str) or _CALL in content or MARK in content:
             return None
         if said := clean(content):
-            if said[0] in "<!" or said[-1] in ">)":  # it may be a picture, or stand for one
+            if said[0] in "<!" or said[-1] == ">" or (said[-1] == ")" and "![" in said):  # perhaps a picture
                 return None
             messages.append(Message(role, said))
             is_answered = is_answered or role == "assistant"
