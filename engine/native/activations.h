@@ -30,10 +30,10 @@ inline void prepare_whole(const Prepared &to, int64_t m, const float *x, int64_t
     for (int64_t g = 0; g < to.k / GROUP; g++) {
         ints total = {};
         for (int64_t k = g * GROUP; k < (g + 1) * GROUP; k += LANES) {
-            const ints steps = nearest(some(x, k, width) * inverse);
+            const words steps = (words)nearest(some(x, k, width) * inverse);
             const halves low = __builtin_convertvector(steps, halves);
             std::memcpy(out + k, &low, sizeof low);
-            total += steps;
+            total += (ints)(steps << 16) >> 16;  // what is kept of it: of numbers that are none it is not all
         }
         int32_t added = 0;
         for (int64_t lane = 0; lane < LANES; lane++) added += total[lane];
