@@ -203,7 +203,7 @@ def rms_norm(x: Tensor, weight_D: Tensor, epsilon: float) -> Tensor:
 def layer_norm(x: Tensor, weight_D: Tensor, bias_D: Tensor, epsilon: float) -> Tensor:
     """Vectors [..., D] to mean 0 and variance 1, times the weight, plus the bias, in the dtype of the products."""
     if (kernel := _norms_by(x, weight_D)) is None:
-        return F.layer_norm(x, weight_D.shape, weight_D, bias_D, epsilon).to(computed_in(x))
+        return F.layer_norm(x, weight_D.shape, weight_D.to(x.dtype), bias_D.to(x.dtype), epsilon).to(computed_in(x))
     return _norm(x, weight_D, bias_D, epsilon, computed_in(x), kernel)
 
 

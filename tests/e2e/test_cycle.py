@@ -178,7 +178,7 @@ def test_from_an_empty_home_to_a_second_promoted_version_back_and_on_after_a_res
 
 def test_a_candidate_that_is_no_better_is_rejected_with_its_figures(service: Service, library: list[Dialogue]) -> None:
     service.ingest("library", library[:140])
-    assert service.train("--epochs", "3")["state"] == "promoted"
+    assert service.train("--epochs", "8")["state"] == "promoted"
     service.ingest("more", library[140:])
     rejected = service.train("--learning-rate", "1e-9", "--epochs", "1")
     assert rejected["state"] == "rejected", rejected

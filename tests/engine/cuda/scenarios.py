@@ -54,6 +54,7 @@ from engine.training.loop import Loop
 from engine.training.objectives.base import ReferenceModel
 from engine.training.objectives.cross_entropy import Loss
 from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.recipe import Recipe
 from engine.training.reporting.reporter import Figures, Silent, Stopped
 from engine.training.spec import RunPaths, RunSpec
 from tests.daemon.workers.server.harness import make_version
@@ -88,8 +89,9 @@ class Losses(Silent):
 def train(family: str, placement: Placement, *, anchored: bool = False, **training: object) -> list[object]:
     """Losses and gradient norms, and how the weights end."""
     model = registry.build(settings_of(family), VOCABULARY, seed=1)
-    settings = TrainingSettings.model_validate(
+    settings = Recipe.model_validate(
         {
+            "epochs": 1.0,
             "batch_size": 2,
             "gradient_accumulation": MICROBATCHES,
             "sequence_length": 64,

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from engine.config.model import ModelSettings
-from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
@@ -20,6 +19,7 @@ from engine.models import registry
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
 from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.recipe import Recipe
 from engine.training.reporting.reporter import Figures, Silent
 
 SHAPES = {
@@ -30,6 +30,7 @@ SHAPES = {
 }
 RUNS = {family: {"optimizer": "adamw"} for family in SHAPES} | {"thor, muon": {"optimizer": "muon", "ema_decay": 0.9}}
 TRAINING = {
+    "epochs": 1.0,
     "batch_size": 2,
     "gradient_accumulation": 2,
     "sequence_length": 64,
@@ -52,7 +53,7 @@ def losses(run: str) -> list[float]:
 
     found: list[float] = []
     torch.set_num_threads(1)
-    settings = TrainingSettings.model_validate(TRAINING | RUNS[run])
+    settings = Recipe.model_validate(TRAINING | RUNS[run])
     family = run.split(",")[0]
     model = registry.build(ModelSettings(family=family, preset="tiny", **SHAPES[family]), 264, seed=1)
     texts = [[8 + (number * number + 3 * at) % 97 for at in range(20 + 7 * number)] for number in range(12)]

@@ -12,7 +12,6 @@ import numpy as np, torch
 from engine import memory
 memory.keep_freed_memory()
 from engine.config.model import ModelSettings
-from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine import device
@@ -21,6 +20,7 @@ from engine.data.encoded import Encoded
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
 from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.recipe import Recipe
 from engine.training.reporting.reporter import Silent
 
 class Peaks(Silent):
@@ -32,8 +32,8 @@ torch.set_num_threads(1)
 draws = np.random.default_rng(0)
 lengths = np.exp(draws.normal(5.0, 0.9, 1500)).clip(8, 256).astype(int)
 documents = (Encoded(draws.integers(8, 8192, n).astype(np.int32), np.arange(n) >= n * draws.random()) for n in lengths)
-settings = TrainingSettings(
-    max_steps=60, batch_size=8, gradient_accumulation=1, sequence_length=256, early_stopping_patience=0,
+settings = Recipe(
+    epochs=1.0, max_steps=60, batch_size=8, gradient_accumulation=1, sequence_length=256, early_stopping_patience=0,
     inspect_every=0, validate_every=1000, checkpoint_every=1000, learning_rate=3e-4,
 )
 shape = dict(hidden=64, layers=1, heads=4, kv_heads=2, feed_forward=128, context=256)
