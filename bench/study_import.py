@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[None], help="peak rates; unset: by the recipe")
     parser.add_argument("--epochs", type=float, nargs="+", default=[None], help="passes; unset: by the recipe")
     parser.add_argument("--rows", type=int, nargs="+", default=[None], help="rows in a step; unset: by the recipe")
-    parser.add_argument("--kl", type=float, nargs="+", default=[0.0])
+    parser.add_argument("--kl", type=float, nargs="+", default=[None], help="weights of KL; unset: by the recipe")
     parser.add_argument("--ways", type=int, default=6)
     parser.add_argument("--beside", type=int, nargs="+", default=[0], help="longer conversations learned beside them")
     parser.add_argument("--replay", type=float, nargs="*", default=[], help="shares of a second cycle")
@@ -119,22 +119,23 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             first = _trained([*texts.town, *texts.beside])
             learned = _learn(options.version, Path(name, "1"), first, [], settings)
-            print(_row(beside, kl, seed, "it", learned, texts), flush=True)
+            print(_row(beside, seed, "it", learned, texts), flush=True)
             for share in options.replay:
                 again = random.Random(seed).sample(first, round(share * len(first)))
                 other = [_conversation(*pair) for pair in text.standard_library(len(first) - len(again))]
                 second = _learn(learned, Path(name, f"2-{share}"), other, again, settings)
-                print(_row(beside, kl, seed, f"another, replay {share:g}", second, texts), flush=True)
+                print(_row(beside, seed, f"another, replay {share:g}", second, texts), flush=True)
 
 
-def _row(beside: int, kl: float, seed: int, after: str, version_folder: Path, texts: _Texts) -> str:
+def _row(beside: int, seed: int, after: str, version_folder: Path, texts: _Texts) -> str:
     """A line of the table, with what the run decided and how long it took."""
     manifest = read_manifest(version_folder)
     decided = Recipe.model_validate(manifest.settings["training"])
     figures = manifest.metrics
     return (
         f"| {beside} | {decided.learning_rate:g} | {decided.epochs:g} "
-        f"| {decided.batch_size * decided.gradient_accumulation} | {kl:g} | {seed} | {after} | {figures['steps']:.0f} "
+        f"| {decided.batch_size * decided.gradient_accumulation} | {decided.kl_weight:g} | {seed} "
+        f"| {after} | {figures['steps']:.0f} "
         f"| {figures.get('best_step', figures['steps']):.0f} | {manifest.training_seconds / 60:.1f} "
         f"| {_measured(version_folder, texts)} |"
     )

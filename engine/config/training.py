@@ -97,11 +97,12 @@ class TrainingSettings(Section):
         description="Decay of an exponential moving average of the weights, which is published in their place; 0 "
         "turns it off.",
     )
-    kl_weight: float = Field(
-        0.0,
+    kl_weight: float | None = Field(
+        None,
+        examples=[0.3],
         ge=0,
         description="Weight of a KL penalty that keeps a later cycle's model close to the version in service; 0 turns"
-        " it off.",
+        " it off. Unset: 0.3 on an imported model, which keeps what it knew, and 0 on any other.",
     )
     activation_checkpointing: ActivationCheckpointing = Field(
         "none",

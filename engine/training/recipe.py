@@ -11,12 +11,14 @@ What ``[training]`` sets is taken as it is. The rest follows from the data, by t
 | peak rate          | by size: 1e-3 to 2 M, down to 3e-4       | the same               | 1e-4 at 135 M             |
 | ``validate_every`` | an epoch, 10 to 200 steps                | the same               | 20 steps at least         |
 | best weights       | those of the lowest validation           | the same               | the last within 5 % of it |
+| ``kl_weight``      | none                                     | none                   | 0.3                       |
 
 An import has learned more than any data here can teach it: at a third of the rate it takes up what is new and keeps
-what it knew (docs/development/studies.md), and its checkpoints are large, so that it is validated less often. Facts
-told a few times are few tokens beside longer conversations, but as many rows of their own: small batches give them
-steps. They are learned last, when validation on everything else has begun to rise a little. An adapter, which forgets
-less, takes forty steps as any other.
+what it knew (docs/development/studies.md), and its checkpoints are large, so that it is validated less often. KL holds
+it to what it was: without that, facts learned alone cost it answers in general. Facts told a few times are few tokens
+beside longer conversations, but as many rows of their own: small batches give them steps. They are learned last, when
+validation on everything else has begun to rise a little. An adapter, which forgets less, takes forty steps as any
+other.
 
 Little data needs small batches: what a model learns from forty rows it learns in steps, not in rows. Beyond about
 forty passes nothing is gained any more (Muennighoff et al., Scaling Data-Constrained Language Models, 2305.16264).
@@ -40,7 +42,7 @@ _EPOCHS_OF_IMPORT, _FEWEST_STEPS_OF_IMPORT = 4.0, 20
 _MOST_EPOCHS = 10.0
 _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE, _RATE_EXPONENT = 2e6, 1e-3, 3e-4, 1 / 3
 _IMPORT, _IMPORT_RATE, _IMPORT_RATES = 135e6, 1e-4, (1e-5, 2e-4)
-_IMPORT_TOLERANCE = 0.05
+_IMPORT_TOLERANCE, _IMPORT_KL_WEIGHT = 0.05, 0.3
 _FEWEST_BETWEEN, _FEWEST_BETWEEN_OF_IMPORT, _MOST_BETWEEN = 10, 20, 200
 _ADAPTER_RATE = 5e-4
 _AS_EVER = Variation()
@@ -54,6 +56,7 @@ class Recipe(TrainingSettings):
     gradient_accumulation: int
     learning_rate: float
     validate_every: int
+    kl_weight: float = 0.0
     validation_tolerance: float = 0.0
     """By what share validation may be above its lowest for later weights to count as the best all the same; not above
     that of the weights the run began with."""
@@ -94,6 +97,7 @@ def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EV
         "initial_minutes": settings.initial_minutes * variation.length,
         "validate_every": settings.validate_every or min(max(round(steps_per_epoch), fewest_between), _MOST_BETWEEN),
         "validation_tolerance": _IMPORT_TOLERANCE if imported else 0.0,
+        "kl_weight": kl_weight(task.start, settings),
     }
     return Recipe.model_validate(settings.model_dump() | chosen)
 
@@ -115,6 +119,13 @@ def import_rate(parameters: int) -> float:
     lowest, highest = _IMPORT_RATES
     rate = min(max(_IMPORT_RATE * math.sqrt(_IMPORT / parameters), lowest), highest)
     return float(f"{rate:.2g}")
+
+
+def kl_weight(start: Start, settings: TrainingSettings) -> float:
+    """How much a run is held to the version that it goes on from: an import knows more than the data here tells it."""
+    if settings.kl_weight is not None:
+        return settings.kl_weight
+    return _IMPORT_KL_WEIGHT if start == "imported" else 0.0
 
 
 def is_open(task: Task, settings: TrainingSettings) -> bool:

@@ -85,7 +85,8 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     if record.method == "full" and not checkpoint_folder(record.spec, paths).exists():
         room.check(registry.parameter_count(settings, tokenizer.vocabulary), record.spec.training, paths.folder)
     data = dataset.prepare(paths.folder / DATA, paths.snapshot, examples, tokenizer, record.spec.training, reporter)
-    start = begin(record.spec, record.method, record.placement, paths, settings, tokenizer.vocabulary)
+    kl_weight = recipe.kl_weight(_start(paths), record.spec.training)
+    start = begin(record.spec, record.method, record.placement, paths, settings, tokenizer.vocabulary, kl_weight)
     objective = objectives.make(record.spec.training, start.reference)
     reporter.preparing("measuring how long a step takes")
     training, record = _decided(record, paths, data, settings, start.model, objective, tokenizer)

@@ -51,7 +51,13 @@ class Start:
 
 
 def begin(
-    spec: RunSpec, method: Method, placement: Placement, paths: RunPaths, settings: ModelSettings, vocabulary: int
+    spec: RunSpec,
+    method: Method,
+    placement: Placement,
+    paths: RunPaths,
+    settings: ModelSettings,
+    vocabulary: int,
+    kl_weight: float,
 ) -> Start:
     """The model that a run trains, with what belongs to it.
 
@@ -65,11 +71,12 @@ def begin(
     verify(paths.base)
     model = registry.skeleton(settings, vocabulary)
     if method == "lora":
-        return _beside(spec, paths.base, placement, model, registry.skeleton(settings, vocabulary))
+        other = registry.skeleton(settings, vocabulary)
+        return _beside(spec, paths.base, placement, model, other, kl_weight)
     weights = version.weights_to_train_on(paths.base, trunk=spec.training.schedule == "wsd")
     registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
-    weight = spec.training.kl_weight
-    return Start(model, ReferenceModel(version.load(paths.base, placement).model, weight) if weight else None)
+    reference = ReferenceModel(version.load(paths.base, placement).model, kl_weight) if kl_weight else None
+    return Start(model, reference)
 
 
 def lineage(spec: RunSpec, folder: Path, stored: StoredWeights, model: LanguageModel) -> tuple[Adapter, Base]:
@@ -86,7 +93,14 @@ def lineage(spec: RunSpec, folder: Path, stored: StoredWeights, model: LanguageM
     return adapters.new(model, config, spec.training.seed), Base(version=manifest.version, sha256=manifest.sha256)
 
 
-def _beside(spec: RunSpec, folder: Path, placement: Placement, model: LanguageModel, other: LanguageModel) -> Start:
+def _beside(
+    spec: RunSpec,
+    folder: Path,
+    placement: Placement,
+    model: LanguageModel,
+    other: LanguageModel,
+    kl_weight: float,
+) -> Start:
     """A frozen base with an adapter beside it.
 
     Matrices of the base are in the dtype that products are computed in. The reference is ``other``: the same base in
@@ -97,13 +111,12 @@ def _beside(spec: RunSpec, folder: Path, placement: Placement, model: LanguageMo
     frozen = network.frozen(stored.base, placement.device, placement.dtype)
     registry.fill(model, frozen)
     network.attach(model, adapter)
-    weight = spec.training.kl_weight
-    if not weight:
+    if not kl_weight:
         return Start(model, None, adapter, base)
     registry.fill(other, frozen)
     network.attach(other, adapter)
     registry.module(other).to(placement.device).eval().requires_grad_(False)
-    return Start(model, ReferenceModel(other, weight), adapter, base)
+    return Start(model, ReferenceModel(other, kl_weight), adapter, base)
 
 
 def _called(manifest: VersionManifest) -> str:

@@ -1,6 +1,7 @@
 """What a run does where the settings leave it open; and that what they set is never changed."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from engine.config.distributed import DistributedSettings
 from engine.config.training import TrainingSettings
 from engine.training import recipe
-from engine.training.recipe import Task
+from engine.training.recipe import Start, Task
 
 FIRST = Task(start="nothing", rows=600, validated=True, parameters=2_000_000)
 SIZES = 300_000, 134_515_008, 1_100_000_000, 7_000_000_000
@@ -77,6 +78,14 @@ def test_facts_beside_longer_chats_get_steps_of_their_own() -> None:
     assert recipe.decide(Task("own", 24, True, SIZES[1]), TrainingSettings()).validation_tolerance == 0
     assert steps(Task("imported", 3, True, SIZES[1]), TrainingSettings()) == 21
     assert steps(Task("imported", 2500, True, SIZES[1]), TrainingSettings()) == 1250
+
+
+def test_an_import_is_held_to_what_it_was_unless_the_settings_say_otherwise() -> None:
+    weights = [
+        recipe.decide(Task(start, 24, True, SIZES[1]), TrainingSettings()).kl_weight for start in get_args(Start)
+    ]
+    assert weights == [0, 0, 0.3]
+    assert recipe.decide(Task("imported", 24, True, SIZES[1]), TrainingSettings(kl_weight=0)).kl_weight == 0
 
 
 def test_minutes_bound_a_first_run_only_where_nobody_set_its_length() -> None:
