@@ -75,8 +75,10 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     assert isinstance(further, dict)
     assert (further["state"] in {"promoted", "rejected"}, further["base_version"]) == (True, taken["version"]), further
 
+    service.ingest("for the adapter", library[130:])
     adapter = service.json("train", "--method", "lora", "--from", "1", "--steps", "4", "--wait")
     assert isinstance(adapter, dict)
+    assert adapter["version"] is not None, adapter
     about = service.json("version", str(adapter["version"]))
     assert isinstance(about, dict)
     assert (about["method"], about["base"], about["parameters"]) == ("lora", "000001", imported["parameters"]), adapter

@@ -132,9 +132,9 @@ def test_a_run_that_moves_nothing_fails(whole: RunPaths, plan: MakePlan, monkeyp
 
 
 def test_the_reference_shares_the_memory_of_the_base(whole: RunPaths, plan: MakePlan) -> None:
-    paths, spec = following(2, 1, whole), plan(2, 1, kl_weight=0.5, **LORA)
+    paths, spec = following(2, 1, whole), plan(2, 1, **LORA)
     config = version.read_config(whole.target)
-    begun = start.begin(spec, "lora", CPU, paths, config.model, config.vocabulary)
+    begun = start.begin(spec, "lora", CPU, paths, config.model, config.vocabulary, kl_weight=0.5)
     assert begun.reference is not None
     weights, others = (dict(each.named_parameters()) for each in (begun.model, begun.reference.model))
     shared = [name for name in weights if weights[name].data_ptr() == others[name].data_ptr()]
@@ -149,7 +149,8 @@ def test_with_wsd_the_next_run_goes_on_from_before_the_decay(whole: RunPaths, pl
     )
     assert trunk.keys() == served.keys()
     config = version.read_config(whole.target)
-    begun = start.begin(plan(3, 2, **settings), "lora", CPU, following(3, 2, whole), config.model, config.vocabulary)
+    spec, paths = plan(3, 2, **settings), following(3, 2, whole)
+    begun = start.begin(spec, "lora", CPU, paths, config.model, config.vocabulary, kl_weight=0.0)
     assert begun.adapter is not None
     assert all(torch.equal(trunk[f"base_model.model.{name}"], factor) for name, factor in begun.adapter.factors.items())
     assert any(not torch.equal(trunk[name], served[name]) for name in trunk)

@@ -81,3 +81,8 @@ def test_without_its_library_the_extra_is_named(read_bytes, monkeypatch) -> None
     monkeypatch.setitem(sys.modules, "yaml", None)
     found, (refused,) = read_bytes(RECORD.encode())
     assert (found, "pip install 'thord[yaml]'" in refused.reason) == ([], True)
+
+
+def test_a_transcript_whose_first_turn_looks_like_a_comment_stays_one(read_bytes) -> None:
+    [dialogue], refused = read_bytes(b"user: #\nassistant: 0\n")
+    assert ([message.content for message in dialogue.messages], refused) == (["#", "0"], [])
