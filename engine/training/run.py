@@ -115,7 +115,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     if world.rank:
         world.barrier()
         return version.existing(paths.target, spec.cycle)
-    artifacts.sweep_drafts(paths.folder)
+    artifacts.sweep_drafts(paths.target.parent)
     origin = provenance(record, outcome.progress, pretrained=_start(paths) == "imported")
     brought = generation.read(paths.base) if paths.base else None
     if outcome.progress.step and not start.has_moved():

@@ -81,8 +81,11 @@ def test_killed_while_publishing(attempt: Attempts, places: RunPaths, plan: Make
         assert status == -9
         if places.target.exists():
             verify(places.target)
+    assert list(places.target.parent.glob(".tmp-*"))
+    shutil.rmtree(places.target, ignore_errors=True)
     assert attempt(plan(), places) == 0
     assert verify(places.target).sha256 == undisturbed
+    assert not list(places.target.parent.glob(".tmp-*"))
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
