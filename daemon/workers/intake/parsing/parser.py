@@ -88,14 +88,14 @@ class _Other:
         try:
             socket.send_fds(self._line, [b" "], [descriptor])
             self._connection.send(request)
-        except ConnectionError:
+        except OSError:
             self._end()
 
     def answer(self) -> Block | Raised | None:
         """The next block of the file, null behind the last one, or what a reader raised."""
         try:
             received: Block | Raised | None = self._connection.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # OSError: it died in the middle of a block
             self._end()
         return received
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -73,16 +74,36 @@ def test_a_file_that_is_left_half_read_does_not_come_with_the_next_one(beside, t
     assert sum(len(block.candidates) for block in _parsed(beside, request)) == 3000
 
 
-def test_its_death_is_that_of_the_intake(beside, tmp_path, monkeypatch):
-    ended = []
+@pytest.fixture
+def ended(monkeypatch):
+    """The statuses with which the intake would have ended."""
+    statuses = []
 
     def leave(status):
-        ended.append(status)
+        statuses.append(status)
         raise SystemExit
 
     monkeypatch.setattr(parsing, "leave", leave)
+    return statuses
+
+
+def test_its_death_is_that_of_the_intake(beside, tmp_path, ended):
     request = Request(_written(tmp_path, 3000), 3, Limits(), None)
     with request.path.open("rb") as file, contextlib.suppress(SystemExit):
         for _ in beside.blocks(request, file.fileno()):
             beside._other._process.kill()
+    assert ended == [1]
+
+
+def test_so_is_its_death_in_the_middle_of_a_block(beside, tmp_path, ended):
+    file = tmp_path / "long.jsonl"
+    texts = ({"prompt": f"What is {each}?", "completion": f"{each} " * 300_000} for each in range(3))
+    file.write_text("".join(f"{json.dumps(record)}\n" for record in texts))
+    with file.open("rb") as stream, contextlib.suppress(SystemExit):
+        blocks = beside.blocks(Request(file, 3, Limits(), None), stream.fileno())
+        next(blocks)
+        while len(beside._other._line.recv(8, socket.MSG_PEEK)) < 8:
+            pass  # until more than the length of the next one is here; all of it does not fit
+        beside._other._process.kill()
+        next(blocks)
     assert ended == [1]
