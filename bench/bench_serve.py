@@ -70,13 +70,12 @@ def main() -> None:
         print("SKIPPED: our kernel, which is not built: python -m engine.native.build", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="thord-bench-") as home:
         weights = make(Path(home), shape, torch.bfloat16)
-        prompts = draw(shape)
-        check(weights, shape, prompts[:2], options.device)
+        check(weights, shape, options.device)
         if options.only_check:
             return
-        measure(weights, shape, prompts, options.rounds, options.device)
+        measure(weights, shape, options.rounds, options.device)
         if not options.no_http:
-            over_http(weights, shape, prompts, options.device)
+            over_http(weights, shape, options.device)
 
 
 def _restrict(isa: str) -> None:
@@ -96,14 +95,14 @@ def processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def draw(shape: Shape) -> list[list[int]]:
-    """Prompts of one length."""
-    draws = random.Random(0)
-    return [[draws.randrange(8, shape.vocabulary) for _ in range(shape.prompt)] for _ in range(CLIENTS)]
+def draw(draws: random.Random, shape: Shape, count: int, length: int) -> list[list[int]]:
+    """Prompts of one length. Each is answered once: thord keeps what it read, and would not read it again."""
+    return [[draws.randrange(8, shape.vocabulary) for _ in range(length)] for _ in range(count)]
 
 
-def check(weights: Weights, shape: Shape, prompts: list[list[int]], device: str) -> None:
+def check(weights: Weights, shape: Shape, device: str) -> None:
     """In float32 everybody says the same."""
+    prompts = draw(random.Random(0), shape, 2, shape.prompt)
     length = min(16, shape.answer)
     ours = Ours(weights.version, torch.float32, device)
     said = ours.generate(prompts, length)
@@ -128,28 +127,18 @@ def check(weights: Weights, shape: Shape, prompts: list[list[int]], device: str)
         print(f"checked: llama.cpp in float32 says {alike} of the same {length * len(prompts)} tokens")
 
 
-def measure(weights: Weights, shape: Shape, prompts: list[list[int]], rounds: int, device: str) -> None:
+def measure(weights: Weights, shape: Shape, rounds: int, device: str) -> None:
     """Everybody in turn, and the table."""
     kinds: dict[str, Quantization] = {"ours": "none", "ours int8": "int8", "ours int4": "int4"}
     ours = {name: Ours(weights.version, torch.bfloat16, device, quantization=kind) for name, kind in kinds.items()}
     long = f"prompts of {LONG}"
     cases = ("one client", "batch of 8", long, *ARRIVALS)
     runs: dict[str, dict[str, Callable[[], float]]] = {case: {} for case in cases}
-    times = {case: arrivals(between) for case, between in ARRIVALS.items()}
     for name, each in ours.items():
-        _add(runs, name, each.generate, shape)
-        for case in ARRIVALS:
-            runs[case][name] = lambda each=each, case=case: each.arrivals(prompts, times[case], shape.answer)
+        _add(runs, name, each.generate, shape, each.arrivals)
     if (transformers := peer("transformers")) is not None:
         theirs = transformers.Transformers(weights.hugging_face, torch.bfloat16, device)
-        _add(runs, "transformers", theirs.generate, shape)
-
-        def continuous(case: str) -> float:
-            theirs.arrivals(prompts, times[case], shape.answer)
-            return theirs.arrival_seconds
-
-        for case in ARRIVALS:
-            runs[case]["transformers"] = lambda case=case: continuous(case)
+        _add(runs, "transformers", theirs.generate, shape, theirs.arrivals)
     if device == "cpu" and (llama := peer("llama_cpp")) is not None:
         for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0", "llama.cpp q4_0": "Q4_0"}.items():
             file = weights.version.parent / f"{kind}.gguf"
@@ -187,9 +176,9 @@ def _add(
     name: str,
     generate: Callable[..., object],
     shape: Shape,
+    arrive: Callable[..., float] | None = None,
 ) -> None:
-    # New prompts each time: we would find the beginning of one that was answered before, which the others read again.
-    draws = random.Random(2)
+    draws = random.Random(2)  # the same prompts for everybody
     for case, count, length, answer in (
         ("one client", 1, shape.prompt, shape.answer),
         ("batch of 8", 8, shape.prompt, shape.answer),
@@ -197,10 +186,15 @@ def _add(
     ):
 
         def call(count: int = count, length: int = length, answer: int = answer) -> float:
-            new = [[draws.randrange(8, shape.vocabulary) for _ in range(length)] for _ in range(count)]
+            new = draw(draws, shape, count, length)
             return harness.seconds(lambda: generate(new, answer))
 
         runs[case][name] = call
+    if arrive is None:
+        return
+    for case, between in ARRIVALS.items():
+        times = arrivals(between)
+        runs[case][name] = lambda times=times: arrive(draw(draws, shape, CLIENTS, shape.prompt), times, shape.answer)
 
 
 def arrivals(between: float) -> list[float]:
@@ -212,8 +206,9 @@ def arrivals(between: float) -> list[float]:
     return times
 
 
-def over_http(weights: Weights, shape: Shape, prompts: list[list[int]], device: str) -> None:
+def over_http(weights: Weights, shape: Shape, device: str) -> None:
     """The same in a running service, streamed over HTTP."""
+    draws = random.Random(3)
     settings = ("inference.precision=bf16", f"inference.device={device}")
     with harness.thord(*settings) as service:
         service.ctl("import", "hf", str(weights.hugging_face), "--promote")
@@ -221,7 +216,8 @@ def over_http(weights: Weights, shape: Shape, prompts: list[list[int]], device: 
         rows = []
         with httpx.Client(transport=transport, base_url="http://thord", timeout=600) as client:
             for count in (1, 8):
-                found = [_stream_all(client, prompts[:count], shape.answer) for _ in range(4)][1:]
+                rounds = [draw(draws, shape, count, shape.prompt) for _ in range(4)]
+                found = [_stream_all(client, prompts, shape.answer) for prompts in rounds][1:]
                 rate = harness.median([tokens / taken for tokens, taken, _ in found])
                 first = harness.median([first for _, _, first in found])
                 rows.append([f"{count}", f"{rate:.1f}", f"{first * 1000:.0f} ms"])
