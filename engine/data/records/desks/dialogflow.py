@@ -10,11 +10,13 @@
 
 Sources: the references of ``DetectIntentResponse`` and of conversations, and
 https://cloud.google.com/dialogflow/cx/docs/concept/export-bq. What the bot says without text (cards, telephone) is not
-there. A turn that names no session is a conversation of its own.
+there. A turn that names no session is a conversation of its own. Clients for Python write ``query_result``,
+``fulfillment_text`` and the like.
 """
 
 import dataclasses
 import re
+from collections.abc import Iterator, Sequence
 
 from engine.data.records.calls.tools import opened
 from engine.data.records.dialogue import Turn, dialogue_of
@@ -26,58 +28,66 @@ from engine.data.samples import Dialogue
 
 KEYS = ("queryResult", "query_result", "responseId", "conversation_name", "jsonPayload", "detectIntentResponse")
 """A turn has at least one of these."""
+_RESULTS = ("queryResult", "query_result")
 _AROUND = ("response", "jsonPayload", "detectIntentResponse")
 _ASKED = ("queryText", "text", "transcript", "query_text")
-_ANSWERED = ("fulfillmentText", "fulfillmentMessages", "responseMessages", "response_messages", "fulfillment_text")
+_TEXTS = ("fulfillmentText", "fulfillment_text")
+_MESSAGES = ("fulfillmentMessages", "fulfillment_messages", "responseMessages", "response_messages")
+_CONTEXTS = ("outputContexts", "output_contexts")
 _ORDER = {"request_time": "created_at", "turn_position": "turn"}
 """What tells the order in exports to BigQuery, by the names that it has elsewhere."""
 _SESSION = re.compile(r"/sessions/([^/]+)/contexts/")
 _SESSIONS = ("conversation_name", "session", "session_id", "conversation")
 
 
+def _levels(record: Record) -> Iterator[Record]:
+    """A record, and what is in it that may hold the result of a query."""
+    yield record
+    yield from (inner for key in _AROUND if key in record and is_record(inner := opened(record[key])))
+
+
 def _result(record: Record) -> Record:
     """The result of a query; empty where there is none."""
-    inner = (opened(record[key]) for key in _AROUND if key in record)
-    for each in (record, *inner):
-        for key in ("queryResult", "query_result") if is_record(each) else ():
-            if is_record(each) and is_record(result := opened(each.get(key))):
-                return result
-    return {}
+    held = (opened(each.get(key)) for each in _levels(record) for key in _RESULTS)
+    return next(filter(is_record, held), {})
+
+
+def _first_text(result: Record, keys: Sequence[str]) -> str:
+    return next((text for key in keys if (text := string(result.get(key)))), "")
 
 
 def is_turn(record: Record) -> bool:
     """Whether this is a turn."""
     result = _result(record)
-    return any(key in result for key in _ASKED) and any(key in result for key in _ANSWERED)
+    return any(key in result for key in _ASKED) and any(key in result for key in (*_TEXTS, *_MESSAGES))
 
 
 def row_of(record: Record, number: int) -> Row:
     """A turn as a row: what was asked, and what the bot answered."""
     del number
     result = _result(record)
-    asked = next((text for key in _ASKED if (text := string(result.get(key)))), "")
-    answered = "\n".join(_answers(result)) or string(result.get("fulfillmentText"))
+    answered = "\n".join(_answers(result)) or _first_text(result, _TEXTS)
     row = placed(
         {**record, **{name: record[key] for key, name in _ORDER.items() if key in record}},
-        [Turn("user", asked), Turn("assistant", answered)],
+        [Turn("user", _first_text(result, _ASKED)), Turn("assistant", answered)],
     )
     return dataclasses.replace(row, begins=not session_of(record))
 
 
 def _answers(result: Record) -> list[str]:
     """The texts of an answer. Of several ways to say a text the bot chose one: each holds one text."""
-    listed = next((items(result[key]) for key in _ANSWERED if isinstance(result.get(key), list)), [])
+    listed = next((items(result[key]) for key in _MESSAGES if isinstance(result.get(key), list)), [])
     said = (items(child(message, "text").get("text")) for message in records(listed))
     return [string(texts[0]) for texts in said if texts and string(texts[0])]
 
 
 def session_of(record: Record) -> str:
     """The conversation of a turn; empty where it does not say."""
-    inner = [found for key in _AROUND if is_record(found := opened(record.get(key)))]
-    names = (string(each.get(key)) for each in (record, *inner, child(record, "labels")) for key in _SESSIONS)
-    if name := next(filter(None, names), ""):
+    levels = (*_levels(record), child(record, "labels"))
+    if name := next(filter(None, (_first_text(each, _SESSIONS) for each in levels)), ""):
         return name
-    contexts = (string(context.get("name")) for context in records(_result(record).get("outputContexts")))
+    result = _result(record)
+    contexts = (string(context.get("name")) for key in _CONTEXTS for context in records(result.get(key)))
     return next((match[1] for name in contexts if (match := _SESSION.search(name))), "")
 
 

@@ -113,6 +113,15 @@ def test_turns_of_dialogflow_stay_apart_by_their_sessions(learn_rows) -> None:
     ]
 
 
+def test_turns_of_dialogflow_as_the_client_for_python_writes_them(learn_rows) -> None:
+    session = {"output_contexts": [{"name": "projects/p/agent/sessions/1/contexts/depth"}]}
+    texts = {"query_text": "How deep?", "fulfillment_text": "Two fathoms."}
+    messages = {"query_text": "Why?", "fulfillment_messages": [{"text": {"text": ["Mud."]}}]}
+    assert learn_rows([{"query_result": {**said, **session}} for said in (texts, messages)]) == [
+        [*ASKED_AND_ANSWERED, ("user", "Why?"), ("assistant", "Mud.")]
+    ]
+
+
 def test_turns_of_dialogflow_without_a_session_are_conversations_of_their_own(read_lines) -> None:
     assert read_lines([turn("How deep?", "Two fathoms."), turn("Why?", "Mud.")]) == [
         [("user", "Why?"), ("assistant", "Mud.")],
