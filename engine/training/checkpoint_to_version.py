@@ -40,15 +40,17 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
         record = RunRecord.model_validate_json((run / RECORD).read_bytes())
     except (OSError, ValidationError) as error:
         raise ArtifactError(f"cannot read the run that {source} belongs to: {run / RECORD}: {error}") from error
-    settings, tokenizer = _outline(record.spec, run, version_at)
-    origin = provenance(record, found.progress)
+    base_folder = None if record.spec.base is None else version_at(record.spec.base)
+    settings, tokenizer = _outline(record.spec, run, base_folder)
+    pretrained = base_folder is not None and read_manifest(base_folder).is_pretrained
+    origin = provenance(record, found.progress, pretrained=pretrained)
     imported: dict[str, JsonValue] = {"imported": {"from": str(source)}}
     origin = replace(origin, version=number, cycle=None, settings=origin.settings | imported)
     artifacts.sweep_drafts(target.parent)
     weights = found.weights | averages_in(found.optimizer)
-    brought = None if record.spec.base is None else generation.read(version_at(record.spec.base))
-    if record.method == "lora" and record.spec.base is not None:
-        adapter, base = _adapter(record.spec, version_at(record.spec.base), settings, tokenizer.vocabulary)
+    brought = None if base_folder is None else generation.read(base_folder)
+    if record.method == "lora" and base_folder is not None:
+        adapter, base = _adapter(record.spec, base_folder, settings, tokenizer.vocabulary)
         return version.publish(target, adapter.with_factors(weights), settings, tokenizer, origin, None, brought, base)
     return version.publish(target, weights, settings, tokenizer, origin, generation_config=brought)
 
@@ -59,10 +61,9 @@ def _adapter(spec: RunSpec, folder: Path, settings: ModelSettings, vocabulary: i
     return start.lineage(spec, folder, stored_weights.read(folder, read_manifest(folder), model), model)
 
 
-def _outline(spec: RunSpec, run: Path, version_at: Callable[[int], Path]) -> tuple[ModelSettings, Tokenizer]:
+def _outline(spec: RunSpec, run: Path, base: Path | None) -> tuple[ModelSettings, Tokenizer]:
     """Sizes and tokenizer of what the run trains."""
-    if spec.base is None:
+    if base is None:
         return spec.model, tokenizers.load(spec.tokenizer.kind, run / TOKENIZER)
-    base = version_at(spec.base)
     config = version.read_config(base)
     return config.model, tokenizers.load(config.tokenizer, base)

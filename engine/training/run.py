@@ -285,7 +285,7 @@ def _model_settings(spec: RunSpec, paths: RunPaths) -> ModelSettings:
     return settings
 
 
-def provenance(record: RunRecord, progress: Progress, *, pretrained: bool = False) -> Lineage:
+def provenance(record: RunRecord, progress: Progress, *, pretrained: bool) -> Lineage:
     """Where the version comes from that a run has got to; ``pretrained``: at first from elsewhere."""
     spec = record.spec
     return Lineage(

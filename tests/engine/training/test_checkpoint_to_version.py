@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import version
+from engine import disk, version
 from engine.artifacts import ArtifactError
 from engine.device import Placement
 from engine.manifest import verify
@@ -69,6 +69,21 @@ def test_it_can_be_gone_on_from_as_from_any_version(
     assert second.manifest.parent == 2
     assert second.config == first.config
     assert not same_tensors(second.model, first.model.state_dict())
+
+
+def test_what_came_from_elsewhere_is_still_taken_for_that(
+    places: RunPaths, plan: MakePlan, recording: type[Recording]
+) -> None:
+    """Or what is learned next would have the rate of models from nothing, and no KL to hold it."""
+    made = run.learn(plan(max_steps=1), places, recording())
+    assert not taken(places, places.folder / "checkpoints/000001", 2).manifest.is_pretrained
+    imported = made.model_copy(update={"pretrained": True})
+    disk.write_json(places.target / "manifest.json", imported.model_dump(mode="json"))
+    further = replace(
+        places, folder=places.folder.with_name("further"), base=places.target, target=versions_in(places)(3)
+    )
+    run.learn(plan(version=3, base=1, max_steps=1), further, recording())
+    assert taken(further, further.folder / "checkpoints/000001", 4).manifest.is_pretrained
 
 
 def test_averages_are_what_such_a_run_serves(places: RunPaths, plan: MakePlan, recording: type[Recording]) -> None:
