@@ -24,7 +24,7 @@ from engine.training.spec import RunPaths, RunSpec
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingPoint:
     """A model before the first step of a run.
 
     Attributes:
@@ -58,7 +58,7 @@ def begin(
     settings: ModelSettings,
     vocabulary: int,
     kl_weight: float,
-) -> Start:
+) -> StartingPoint:
     """The model that a run trains, with what belongs to it.
 
     With ``wsd`` it goes on from the weights of before the decay of its base, if that has them.
@@ -67,16 +67,15 @@ def begin(
         ArtifactError: the version that it goes on from is damaged.
     """
     if paths.base is None:
-        return Start(registry.build(settings, vocabulary, spec.training.seed), None)
+        return StartingPoint(registry.build(settings, vocabulary, spec.training.seed), None)
     verify(paths.base)
-    model = registry.skeleton(settings, vocabulary)
     if method == "lora":
-        other = registry.skeleton(settings, vocabulary)
-        return _beside(spec, paths.base, placement, model, other, kl_weight)
+        return _beside(spec, paths.base, placement, settings, vocabulary, kl_weight)
+    model = registry.skeleton(settings, vocabulary)
     weights = version.weights_to_train_on(paths.base, trunk=spec.training.schedule == "wsd")
     registry.fill(model, {name: weight.clone().requires_grad_() for name, weight in weights.items()})
     reference = ReferenceModel(version.load(paths.base, placement).model, kl_weight) if kl_weight else None
-    return Start(model, reference)
+    return StartingPoint(model, reference)
 
 
 def lineage(spec: RunSpec, folder: Path, stored: StoredWeights, model: LanguageModel) -> tuple[Adapter, Base]:
@@ -97,26 +96,28 @@ def _beside(
     spec: RunSpec,
     folder: Path,
     placement: Placement,
-    model: LanguageModel,
-    other: LanguageModel,
+    settings: ModelSettings,
+    vocabulary: int,
     kl_weight: float,
-) -> Start:
+) -> StartingPoint:
     """A frozen base with an adapter beside it.
 
-    Matrices of the base are in the dtype that products are computed in. The reference is ``other``: the same base in
-    the same memory, with the adapter as it is now.
+    Matrices of the base are in the dtype that products are computed in. The reference is the same base in the same
+    memory, with the adapter that the version in ``folder`` serves.
     """
+    model = registry.skeleton(settings, vocabulary)
     stored = stored_weights.read(folder, read_manifest(folder), model, trunk=spec.training.schedule == "wsd")
     adapter, base = lineage(spec, folder, stored, model)
     frozen = network.frozen(stored.base, placement.device, placement.dtype)
     registry.fill(model, frozen)
     network.attach(model, adapter)
     if not kl_weight:
-        return Start(model, None, adapter, base)
-    registry.fill(other, frozen)
-    network.attach(other, adapter)
-    registry.module(other).to(placement.device).eval().requires_grad_(False)
-    return Start(model, ReferenceModel(other, kl_weight), adapter, base)
+        return StartingPoint(model, None, adapter, base)
+    reference = registry.skeleton(settings, vocabulary)
+    registry.fill(reference, frozen)
+    network.attach(reference, adapter if stored.adapter is None else adapters.read(folder, reference))
+    registry.module(reference).to(placement.device).eval().requires_grad_(False)
+    return StartingPoint(model, ReferenceModel(reference, kl_weight), adapter, base)
 
 
 def _called(manifest: VersionManifest) -> str:

@@ -141,7 +141,9 @@ def test_the_reference_shares_the_memory_of_the_base(whole: RunPaths, plan: Make
     assert set(weights) - set(shared) == set(begun.adapter.factors)
 
 
-def test_with_wsd_the_next_run_goes_on_from_before_the_decay(whole: RunPaths, plan: MakePlan) -> None:
+def test_with_wsd_a_run_goes_on_from_before_the_decay_and_stays_close_to_what_serves(
+    whole: RunPaths, plan: MakePlan
+) -> None:
     settings = {**LORA, "schedule": "wsd", "decay_share": 0.5, "warmup_share": 0.0, "max_steps": 6}
     run.learn(plan(2, 1, **settings), following(2, 1, whole), Recording())
     trunk, served = (
@@ -150,7 +152,10 @@ def test_with_wsd_the_next_run_goes_on_from_before_the_decay(whole: RunPaths, pl
     assert trunk.keys() == served.keys()
     config = version.read_config(whole.target)
     spec, paths = plan(3, 2, **settings), following(3, 2, whole)
-    begun = start.begin(spec, "lora", CPU, paths, config.model, config.vocabulary, kl_weight=0.0)
+    begun = start.begin(spec, "lora", CPU, paths, config.model, config.vocabulary, kl_weight=0.5)
     assert begun.adapter is not None
-    assert all(torch.equal(trunk[f"base_model.model.{name}"], factor) for name, factor in begun.adapter.factors.items())
+    assert begun.reference is not None
     assert any(not torch.equal(trunk[name], served[name]) for name in trunk)
+    for learned, factors in ((begun.model, trunk), (begun.reference.model, served)):
+        weights = dict(learned.named_parameters())
+        assert all(torch.equal(weights[name.removeprefix("base_model.model.")], each) for name, each in factors.items())
