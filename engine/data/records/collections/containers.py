@@ -62,7 +62,7 @@ Parse = Callable[[Record, Limits], Sequence[Parsed]]
 def shapes(parse: Parse) -> tuple[RecordShape, ...]:
     """The shapes, of which the records inside go to ``parse``."""
     return (
-        RecordShape("{id: messages}", _is_by_id, _parse_by_id),
+        RecordShape("{id: messages}", _is_by_id, partial(_parse_by_id, parse)),
         RecordShape("{chats | data: [conversations]}", _is_list, partial(_parse_list, parse), LISTS),
         RecordShape("{chat | conversation: {...}}", _is_single, partial(_parse_single, parse), _SINGLES),
     )
@@ -113,13 +113,11 @@ def _is_by_id(record: Record) -> bool:
     return is_of_lists and _NO_IDS.isdisjoint(key.lower() for key in record)
 
 
-def _parse_by_id(record: Record, limits: Limits) -> Sequence[Parsed]:
+def _parse_by_id(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed]:
     found: list[Parsed] = []
     for key, value in record.items():
         try:
-            found += (
-                [messages.parse_openai(value, limits)] if is_record(value) else parse_messages(items(value), limits)
-            )
+            found += parse(value, limits) if is_record(value) else parse_messages(items(value), limits)
         except FormatError as error:
             found.append(FormatError(f"'{key}': {error}"))
     return found

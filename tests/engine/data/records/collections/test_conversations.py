@@ -1,5 +1,7 @@
 """Rows become conversations: told apart by their ids, with what people ranked."""
 
+import pytest
+
 from engine.data.records.collections.conversations import conversations_in, samples_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.registry import parse
@@ -71,3 +73,12 @@ def test_conversations_by_id_may_be_in_objects(learn) -> None:
     said = [{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two fathoms."}]
     wanted = [("user", "How deep?"), ("assistant", "Two fathoms.")]
     assert learn({"a": {"messages": said}, "b": {"messages": said, "title": "x"}}) == [wanted, wanted]
+
+
+@pytest.mark.parametrize("mark", [{"deleted": True}, {"weight": 0}, {"skip": True}, {"images": ["a.png"]}], ids=str)
+def test_a_mark_of_a_conversation_by_id_is_heeded(learn, problems, mark: dict[str, object]) -> None:
+    said = [{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two fathoms."}]
+    record = {"a": {"messages": said}, "b": {"messages": said, **mark}}
+    assert len(learn(record)) == 1
+    (reason,) = problems(record)
+    assert reason.startswith("'b': ")
