@@ -1,1 +1,1 @@
-"""Files to blocks of samples that the ledger can record: here, or in a process beside the intake (`process`)."""
+"""Files to blocks of samples that the ledger can record (`blocks`): in the intake, or beside it (`parser`)."""

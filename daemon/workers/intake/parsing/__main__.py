@@ -10,10 +10,10 @@ import socket
 import sys
 import traceback
 from multiprocessing.connection import Connection
+from typing import BinaryIO
 
 from daemon.process_exit import leave
-from daemon.workers.intake.parsing.blocks import Block, Request, blocks_of
-from daemon.workers.intake.parsing.parser import Raised
+from daemon.workers.intake.parsing.blocks import Block, Raised, Request, blocks_of
 
 _PR_SET_PDEATHSIG = 1
 
@@ -29,14 +29,15 @@ def main(descriptor: int) -> None:
             _, files, _, _ = socket.recv_fds(line, 1, 1)
             if not files:
                 return
-            _answer(connection.recv(), files[0], connection)
+            with os.fdopen(files[0], "rb") as file:
+                _answer(connection.recv(), file, connection)
     except (EOFError, ConnectionError):
         return
 
 
-def _answer(request: Request, file: int, connection: "Connection[Block | Raised | None, Request]") -> None:
+def _answer(request: Request, file: BinaryIO, connection: "Connection[Block | Raised | None, Request]") -> None:
     """Send the blocks of a file, and null behind them; where a reader raises, how."""
-    blocks = blocks_of(request, os.fdopen(file, "rb"))
+    blocks = blocks_of(request, file)
     while True:
         try:
             block = next(blocks, None)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from daemon.workers.intake import folders
 from daemon.workers.intake.ledger.candidate import Candidate, candidate_of
@@ -50,6 +50,13 @@ class Block:
     resume: Resume | None = None
     problem: str = ""
     is_hopeless: bool = False
+
+
+class Raised(NamedTuple):
+    """What a reader raised, told to another process."""
+
+    reason: str
+    trace: str
 
 
 def blocks_of(request: Request, stream: BinaryIO) -> Iterator[Block]:

@@ -10,23 +10,16 @@ import subprocess
 import sys
 from collections.abc import Generator
 from multiprocessing.connection import Connection
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from daemon import log
 from daemon.process_exit import leave
-from daemon.workers.intake.parsing.blocks import Block, Request, blocks_of
+from daemon.workers.intake.parsing.blocks import Block, Raised, Request, blocks_of
 
 _logger = log.get(__name__)
 _LARGE = 1 << 20
 """Bytes of a file that are worth a question to another process."""
 _MODULE = "daemon.workers.intake.parsing"
-
-
-class Raised(NamedTuple):
-    """What a reader raised in the other process."""
-
-    reason: str
-    trace: str
 
 
 class ParsingError(Exception):
