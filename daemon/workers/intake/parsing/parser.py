@@ -19,7 +19,7 @@ from daemon.workers.intake.parsing.blocks import Block, Raised, Request, blocks_
 _logger = log.get(__name__)
 _LARGE = 1 << 20
 """Bytes of a file that are worth a question to another process."""
-_MODULE = "daemon.workers.intake.parsing"
+MODULE = "daemon.workers.intake.parsing"
 
 
 class ParsingError(Exception):
@@ -72,7 +72,7 @@ class _Other:
     def __init__(self) -> None:
         self._line, theirs = socket.socketpair()
         with theirs:
-            command = (sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()))
+            command = (sys.executable, "-P", "-m", MODULE, str(theirs.fileno()))
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         self._connection = Connection(os.dup(self._line.fileno()))
 

@@ -1,14 +1,17 @@
 """kill -9 at any moment: nothing is lost, nothing is learned twice, nothing is both trained on and held out."""
 
 import json
+import os
 import random
 import shutil
 import time
 from collections import Counter
 
+import psutil
 import pytest
 
 from daemon.messages import Collect, Scan, Settle
+from daemon.workers.intake.parsing.parser import MODULE
 from engine.data.samples import Conversation
 
 
@@ -74,3 +77,35 @@ def test_killed_at_random_moments(intake, dialogue, seed):
     counts = intake.counts()
     assert counts == {"learned": len(learned), "held_out": len(held_out)}
     assert not list((intake.home / "snapshots").glob(".tmp-*"))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the intake parses by itself on one processor")
+def test_of_a_large_file_nothing_is_lost_or_twice_when_the_parser_is_killed_and_then_the_intake(intake):
+    """The second death sets the file aside, for it may be the file's doing; asked to, the intake reads it again."""
+    number = 9000
+    records = ({"prompt": f"What is {each}?", "completion": f"{each}. " * 60} for each in range(number))
+    file = intake.inbox / "chats" / "large.jsonl"
+    file.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+    def parser_at_work() -> psutil.Process:
+        """The process that parses, once it has begun with the file; the intake waits for it in the meantime."""
+        while True:
+            for child in psutil.Process(intake.worker.pid).children():
+                if MODULE in child.cmdline() and str(file) in {each.path for each in child.open_files()}:
+                    child.suspend()
+                    return child
+
+    intake.worker.send(Scan())
+    parser_at_work().kill()
+    intake.worker.process.wait(60)
+    intake.start()
+    intake.worker.send(Scan())
+    parser_at_work()
+    intake.worker.kill()
+    intake.start()
+    intake.scan()
+    assert "ended the intake more than once" in intake.refusals()["large.jsonl"]
+    intake.scan(retry_quarantine=True)
+    assert sum(intake.counts().values()) == number
+    assert intake.query("SELECT count(*), count(DISTINCT identity) FROM samples") == [(number, number)]
+    assert intake.refusals() == {}
