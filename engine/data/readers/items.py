@@ -67,7 +67,7 @@ def items_of(parsed: Iterable[Parsed], line: int, start: int, end: int, resume: 
 
 
 def of_whole(item: Item, size: int, resume: Resume) -> Item:
-    """The item with the place of a whole file of so many bytes, where it has no place of its own in it."""
+    """The item, placed at the whole file of so many bytes: for files in which an item has no place of its own."""
     if isinstance(item, Found):
         return item._replace(start=0, end=size, resume=resume)
     return replace(item, start=0, end=size, resume=resume)

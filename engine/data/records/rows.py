@@ -71,19 +71,12 @@ _KINDS: tuple[tuple[Callable[[Record], bool], Callable[[Record, int], Row]], ...
 
 
 _KEYS = frozenset(
-    ("type", "leafUuid", "user_name", "is_user", "iscreatedbyuser", "role", "from", "sender", "speaker", "author")
-) | {
-    "prompt",
-    "direction",
-    "event",
-    "session_id",
-    "is_human",
-    "src__is_human",
-    "src",
-    "candidates",
-    *dialogflow.KEYS,
-    *batches.IDS,
-}
+    (
+        *("type", "leafUuid", "user_name", "is_user", "iscreatedbyuser", "role", "from", "sender", "speaker", "author"),
+        *("prompt", "direction", "event", "session_id", "is_human", "src__is_human", "src", "candidates"),
+        *(*dialogflow.KEYS, *batches.IDS),
+    )
+)
 """A row has at least one of these."""
 
 

@@ -19,40 +19,20 @@ from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.values import Record, child, is_record, items, records
 from engine.data.samples import Text
 
-LISTS = (
-    *("chats", "data", "conversations", "threads", "sessions", "dialogs", "dialogues", "examples", "rows", "items"),
-    *("train", "validation", "test", "samples", "records", "results", "requests", "entries", "tickets", "qa_pairs"),
-    *("faq", "faqs", "pairs", "turns", "dialog", "dialogue", "history", "chat_history", "chat_session_messages"),
+_TABLES = ("data", "examples", "rows", "items", "train", "validation", "test", "samples", "records", "results")
+"""Keys of arrays of records of any kind, also of plain texts."""
+_TALKS = (
+    *("chats", "conversations", "threads", "sessions", "dialogs", "dialogues", "requests", "entries", "tickets"),
+    *("qa_pairs", "faq", "faqs", "pairs", "turns", "dialog", "dialogue", "history", "chat_history"),
+    "chat_session_messages",
 )
-"""Keys of arrays of conversations."""
-_TALKS = frozenset(LISTS) - {
-    "data",
-    "examples",
-    "rows",
-    "items",
-    "train",
-    "validation",
-    "test",
-    "samples",
-    "records",
-    "results",
-}
-"""Those of them in which a text was said by somebody."""
+"""Keys of arrays of conversations, in which a text was said by somebody."""
+LISTS = (*_TABLES, *_TALKS)
 _SINGLES = (
-    "chat",
-    "conversation",
-    "thread",
-    "session",
-    "ticket",
-    "row",
-    "record",
-    "data",
-    "result",
-    "payload",
-    "item",
-    "values",
-    "state",
+    *("chat", "conversation", "thread", "session", "ticket", "row", "record", "data", "result", "payload", "item"),
+    *("values", "state"),
 )
+"""Keys of an object that is the conversation."""
 _NO_IDS = frozenset(("prompt", "completion", "response", "answer", "chosen", "rejected", "messages", "input", "output"))
 """Keys of parts of one record."""
 Parse = Callable[[Record, Limits], Sequence[Parsed]]

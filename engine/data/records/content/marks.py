@@ -17,23 +17,8 @@ _GOOD = (
     *("is_accepted", "correct", "is_correct", "desirable", "is_desirable", "chosen"),
 )
 _BAD = (
-    "bad",
-    "is_bad",
-    "disliked",
-    "is_disliked",
-    "thumbs_down",
-    "thumbsDown",
-    "downvoted",
-    "is_rejected",
-    "flagged",
-    "is_flagged",
-    "isFlagged",
-    "wrong",
-    "is_wrong",
-    "incorrect",
-    "is_incorrect",
-    "hallucinated",
-    "hallucination",
+    *("bad", "is_bad", "disliked", "is_disliked", "thumbs_down", "thumbsDown", "downvoted", "is_rejected", "flagged"),
+    *("is_flagged", "isFlagged", "wrong", "is_wrong", "incorrect", "is_incorrect", "hallucinated", "hallucination"),
 )
 """Keys beside which true or false says it: numbers under them are counts, of which only a thumb down is heeded."""
 _COUNTED = ("thumbs_up", "thumbsUp", "thumbs_down", "thumbsDown")
