@@ -104,7 +104,7 @@ def main() -> None:
         " | in general | bits per byte, new | in general |"
     )
     print("|---" * 14 + "|")
-    print("| as imported" + " |" * 9 + f" {_measured(options.version, _Texts(town, [], shorter))} |", flush=True)
+    print("| as imported" + " |" * 10 + f" {_measured(options.version, _Texts(town, [], shorter))} |", flush=True)
     for beside, rate, epochs, rows, kl, seed in itertools.product(
         options.beside, options.rates, options.epochs, options.rows, options.kl, options.seeds
     ):
