@@ -3,7 +3,6 @@
 ``python -m engine.gguf.exporting VERSION_FOLDER FILE --type q8_0`` writes one.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Literal
@@ -15,9 +14,8 @@ from gguf.quants import quantize
 from torch import Tensor
 
 from engine import disk, generation, version
-from engine.artifacts import ArtifactError
 from engine.families.thor import ThorShape
-from engine.foreign_model import ForeignModelError
+from engine.foreign_model import ForeignModelError, export_parser, export_status
 from engine.gguf import names, sampling, writable, written_tokenizer
 from engine.gguf.writable import Described
 from engine.gguf.written_tokenizer import Written
@@ -146,17 +144,10 @@ def _ordered(weight: Tensor, name: str, width: int) -> Tensor:
 
 def main() -> int:
     """0, or 1 and the reason on standard error."""
-    parser = argparse.ArgumentParser(description="Write a version as a GGUF file.")
-    parser.add_argument("version", type=Path, metavar="VERSION_FOLDER")
-    parser.add_argument("target", type=Path, metavar="FILE")
+    parser = export_parser("Write a version as a GGUF file.", "FILE")
     parser.add_argument("--type", choices=tuple(TYPES), default=None)
     options = parser.parse_args()
-    try:
-        print(write(options.version, options.target, options.type))
-    except (ArtifactError, ForeignModelError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return export_status(lambda: print(write(options.version, options.target, options.type)))
 
 
 if __name__ == "__main__":

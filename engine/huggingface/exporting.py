@@ -4,7 +4,6 @@ thor and gpt2 are models they know; of the other families, weights, settings and
 be kept or shared, and thord takes them back. ``python -m engine.huggingface.exporting VERSION_FOLDER DIR`` writes one.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping
@@ -15,8 +14,7 @@ from pydantic import JsonValue
 from safetensors.torch import save_file
 
 from engine import artifacts, disk, generation, model_files, version
-from engine.artifacts import ArtifactError
-from engine.foreign_model import ForeignModelError
+from engine.foreign_model import ForeignModelError, export_parser, export_status
 from engine.huggingface import layout, tokenizer
 from engine.manifest import verify
 from engine.tokenizers import registry as tokenizers
@@ -68,16 +66,8 @@ def _make_readable(folder: Path) -> None:
 
 def main() -> int:
     """0, or 1 and the reason on standard error."""
-    parser = argparse.ArgumentParser(description="Write a version in the layout of Hugging Face.")
-    parser.add_argument("version", type=Path, metavar="VERSION_FOLDER")
-    parser.add_argument("target", type=Path, metavar="DIR")
-    options = parser.parse_args()
-    try:
-        write(options.version, options.target)
-    except (ArtifactError, ForeignModelError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    options = export_parser("Write a version in the layout of Hugging Face.", "DIR").parse_args()
+    return export_status(lambda: write(options.version, options.target))
 
 
 if __name__ == "__main__":

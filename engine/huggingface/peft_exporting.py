@@ -3,7 +3,6 @@
 ``python -m engine.huggingface.peft_exporting VERSION_FOLDER DIR`` writes one.
 """
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 from engine import artifacts
 from engine.adapters import adapter as adapters
 from engine.adapters import config
-from engine.artifacts import ArtifactError
-from engine.foreign_model import ForeignModelError
+from engine.foreign_model import ForeignModelError, export_parser, export_status
 from engine.manifest import verify
 
 
@@ -35,16 +33,8 @@ def write(source: Path, target: Path) -> None:
 
 def main() -> int:
     """0, or 1 and the reason on standard error."""
-    parser = argparse.ArgumentParser(description="Write an adapter in the files of PEFT.")
-    parser.add_argument("version", type=Path, metavar="VERSION_FOLDER")
-    parser.add_argument("target", type=Path, metavar="DIR")
-    options = parser.parse_args()
-    try:
-        write(options.version, options.target)
-    except (ArtifactError, ForeignModelError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    options = export_parser("Write an adapter in the files of PEFT.", "DIR").parse_args()
+    return export_status(lambda: write(options.version, options.target))
 
 
 if __name__ == "__main__":
