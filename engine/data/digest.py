@@ -10,7 +10,7 @@ from engine.data.samples import Dialogue, Message, Sample
 _PREFIX = re.compile(r"[0-9a-f]{6,64}")
 _OPEN, _CLOSE = b'{"messages":[', b"]}"
 _PLAIN = Message("user", "")[2:]
-"""What is left of a turn of which role and content are all there is (`Message.is_plain`)."""
+"""What is left of a turn of which role and content are all there is: such a turn is stored as what identifies it."""
 
 
 class Digest(NamedTuple):
@@ -43,7 +43,7 @@ def digest_of(sample: Sample) -> Digest:
 
 
 def identities_from(prefix: str) -> tuple[bytes, bytes] | None:
-    """The lowest and the highest identity that begin with these digits; null where nobody calls a sample so."""
+    """The lowest and the highest identity that begin with these digits; none where no identity can begin so."""
     if not _PREFIX.fullmatch(prefix):
         return None
     return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))

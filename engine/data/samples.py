@@ -56,11 +56,6 @@ class Message(NamedTuple):
         return hash(self[:-1])
 
     @property
-    def is_plain(self) -> bool:
-        """Whether role and content are all there is: what is stored of such a turn is what identifies it."""
-        return not (self.tool_calls or self.name or self.tool_call_id or self.tools) and self.weight == 1
-
-    @property
     def plain_content(self) -> str:
         """The content, followed by the tool calls as JSON, one a line, or by the tools after a line ``Tools:``."""
         if self.tools:

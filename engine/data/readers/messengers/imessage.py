@@ -57,7 +57,7 @@ def _said_in_database(stream: BinaryIO, limits: Limits) -> list[Said]:
         with opened(stream) as database:
             return [_said(*row) for row in _rows(database)]
     except (sqlite3.Error, UnicodeError) as error:
-        raise FormatError(f"the SQLite database cannot be read on: {error}") from None
+        raise FormatError(f"the SQLite database cannot be read further: {error}") from None
 
 
 def _rows(database: "sqlite3.Connection") -> Iterator[tuple[object, ...]]:

@@ -144,7 +144,7 @@ def _read(stream: BinaryIO, size: int, limits: Limits, name: str, what: str, bat
     problems: list[str] = []
     yield from table_items(_rows(batches(_TableSource(stream)), limits, problems), what, name, size, limits)
     for problem in problems:
-        yield Refused(f"{what} cannot be read on: {problem}", 0, 0, size, start)
+        yield Refused(f"{what} cannot be read further: {problem}", 0, 0, size, start)
 
 
 def _rows(batches: Iterator[list[Mapping[str, object]]], limits: Limits, problems: list[str]) -> Iterator[TableRow]:

@@ -57,7 +57,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
         with opened(stream) as database:
             yield from _items(database, size, limits)
     except (sqlite3.Error, UnicodeError) as error:
-        yield Refused(f"the SQLite database cannot be read on: {error}", 0, 0, size, _FROM_START)
+        yield Refused(f"the SQLite database cannot be read further: {error}", 0, 0, size, _FROM_START)
 
 
 def _items(database: "sqlite3.Connection", size: int, limits: Limits) -> Iterator[Item]:

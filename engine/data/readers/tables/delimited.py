@@ -91,7 +91,9 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
                 yield from runs.finish_open(_FROM_START)
     except (FormatError, csv.Error) as error:
         yield from runs.finish(_FROM_START)
-        yield Refused(f"the table cannot be read on: {error}", line, start, stream.seek(0, io.SEEK_END), _FROM_START)
+        yield Refused(
+            f"the table cannot be read further: {error}", line, start, stream.seek(0, io.SEEK_END), _FROM_START
+        )
         return
     yield from runs.finish(_FROM_START)
 

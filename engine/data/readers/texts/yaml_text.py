@@ -68,7 +68,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
             if value is not None:
                 written.write(json.dumps(value).encode() + b"\n")
     except FormatError as error:
-        problem = f"YAML that cannot be read on: {error}"
+        problem = f"the YAML cannot be read further: {error}"
     except ImportError:
         problem = "YAML, which needs an extra: pip install 'thord[yaml]', or convert it to JSON"
     for item in document.FORMAT.read(written, limits, _FROM_START):

@@ -1,6 +1,6 @@
 """YAML as JSON values, within the limits of a record, with `pyyaml` (extra ``yaml``).
 
-Only what JSON has too is read: anchors that are used, tags and keys that are no scalars are refused. A word without
+Only what JSON has too is read: anchors that are used, tags, and keys other than scalars are refused. A word without
 quotes is null, true, false or a number where YAML 1.2's core schema says so (``no`` is a word), else a string.
 """
 
@@ -22,9 +22,9 @@ _NUMBER = re.compile(r"[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d{1,2})?")
 
 
 class _Event(NamedTuple):
-    """What the parser met; ``line`` counts from 1."""
+    """What the parser met; ``line`` counts from 1, ``is_plain`` is a scalar without quotes."""
 
-    kind: Literal["document", "scalar", "mapping", "sequence", "end", "other"]
+    kind: Literal["document", "scalar", "mapping", "sequence", "end"]
     line: int
     value: str = ""
     is_plain: bool = False
@@ -52,7 +52,7 @@ def _events(text: str) -> Iterator[_Event]:
             if isinstance(event, yaml.AliasEvent):
                 raise FormatError(f"line {line}: an alias (*{event.anchor}): write out what it stands for")
             if getattr(event, "tag", None) is not None:
-                raise FormatError(f"line {line}: a tag ({event.tag}): write plain YAML")
+                raise FormatError(f"line {line}: a tag ({event.tag}): write the value without it")
             match event:
                 case yaml.DocumentStartEvent():
                     yield _Event("document", line)
@@ -96,7 +96,7 @@ class _Document:
         found: dict[str, JsonValue] = {}
         for each in inner:
             if (key := _key(each)) in found:
-                raise FormatError(f"line {each.line}: the key '{key[:80]}' stands twice in one object")
+                raise FormatError(f"line {each.line}: the key '{key[:80]}' appears twice in one object")
             found[key] = self._value(next(self._events), depth + 1)
         return found
 
@@ -108,7 +108,7 @@ class _Document:
 
 def _key(event: _Event) -> str:
     if event.kind != "scalar":
-        raise FormatError(f"line {event.line}: a key that is no word")
+        raise FormatError(f"line {event.line}: a key must be a word, not a list or an object")
     return event.value
 
 

@@ -64,7 +64,7 @@ def divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:
     else:
         turns = messages.turns_of([record])
     if not turns or turns[-1].role != "assistant":
-        raise FormatError("a mark of a dialogue that does not end with an assistant turn")
+        raise FormatError("a verdict or a correction beside a dialogue that does not end with an assistant turn")
     return turns[:-1], turns[-1:]
 
 

@@ -107,7 +107,7 @@ class TestTables:
         raw = write([{"prompt": f"q{n}", "completion": f"a{n}"} for n in range(3)])
         _, refused = read(raw[: len(raw) * 2 // 3])
         assert len(refused) == 1
-        assert "cannot be read on: damaged" in refused[0].reason
+        assert "cannot be read further: damaged" in refused[0].reason
 
 
 def test_row_groups_are_read_one_after_the_other():

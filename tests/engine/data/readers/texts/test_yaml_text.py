@@ -47,10 +47,10 @@ def test_words_and_lines_stay_what_they_are(read_bytes) -> None:
     [
         (f"{RECORD}last: *x\n", "line 6: an alias"),
         (RECORD.replace("How", "!!python/object:os.system How"), "line 3: a tag"),
-        ("- user: How deep?\n  assistant: Two.\n  user: Why?\n", "line 3: the key 'user' stands twice"),
+        ("- user: How deep?\n  assistant: Two.\n  user: Why?\n", "line 3: the key 'user' appears twice"),
         (f"{TURNS}- role: user\n  content: a: b\n", "line 6: mapping values"),
         (f"{TURNS}- {'[' * 80}\n", "nested deeper than 64"),
-        (f"{TURNS}- ? [a]\n  : b\n", "a key that is no word"),
+        (f"{TURNS}- ? [a]\n  : b\n", "a key must be a word"),
     ],
 )
 def test_what_json_cannot_say_is_refused_with_its_line(read_bytes, text: str, reason: str) -> None:
@@ -61,7 +61,7 @@ def test_what_json_cannot_say_is_refused_with_its_line(read_bytes, text: str, re
 def test_documents_before_a_broken_one_are_learned(read_bytes) -> None:
     found, (refused,) = read_bytes(f"{RECORD}---\nmessages: [\n".encode())
     assert said(found) == [SAID]
-    assert "cannot be read on" in refused.reason
+    assert "cannot be read further" in refused.reason
 
 
 @pytest.mark.parametrize(
