@@ -1,7 +1,7 @@
 """Where files are parsed: small ones in this process, large ones beside it, while this one records what was parsed.
 
-The other process is started with the first large file, and stays. It dies with this one. Where it dies by itself, so
-does this one: the note of what is being read (`daemon.workers.intake.now_reading`) is then found by the next intake.
+The other process is started with the first large file, and stays. It dies with this one. Where it dies while it parses,
+so does this one: the next intake finds the note of what was being read (`daemon.workers.intake.now_reading`).
 """
 
 import os
@@ -43,6 +43,8 @@ class Parser:
             with os.fdopen(os.dup(descriptor), "rb") as stream:
                 yield from blocks_of(request, stream)
             return
+        if self._other is not None and self._other.has_ended():  # between files, so that no file is to blame
+            self.stop()
         if self._other is None:
             self._other = _Other()
         is_at_rest = False
@@ -75,6 +77,9 @@ class _Other:
             command = (sys.executable, "-P", "-m", MODULE, str(theirs.fileno()))
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         self._connection = Connection(os.dup(self._line.fileno()))
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def ask(self, request: Request, descriptor: int) -> None:
         """Have a file parsed."""

@@ -107,3 +107,12 @@ def test_so_is_its_death_in_the_middle_of_a_block(beside, tmp_path, ended):
         beside._other._process.kill()
         next(blocks)
     assert ended == [1]
+
+
+def test_where_it_died_between_two_files_another_one_takes_its_place(beside, tmp_path, ended):
+    request = Request(_written(tmp_path, 10), 3, Limits(), None)
+    first = _parsed(beside, request)
+    beside._other._process.kill()
+    beside._other._process.wait()
+    assert _all_of(_parsed(beside, request)) == _all_of(first)
+    assert ended == []
