@@ -8,7 +8,7 @@ from daemon.messages.base import Answer, Command, Message
 from engine.variation import Variation
 
 Layout = Literal["hf", "gguf", "checkpoint", "peft"]
-"""Of a folder that becomes a version: Hugging Face's, that of a checkpoint of a run, or an adapter of PEFT's."""
+"""Of a folder that becomes a version: Hugging Face's, that of a checkpoint of a run, or a PEFT adapter."""
 
 
 class Train(Command):

@@ -38,7 +38,7 @@ OPERATIONS = (
         "POST",
         "/v1/imports",
         Access.ADMIN,
-        "Take over a Hugging Face model, a GGUF file, an adapter of PEFT's or a checkpoint",
+        "Take over a Hugging Face model, a GGUF file, a PEFT adapter or a checkpoint",
         take,
         ImportBody,
     ),
