@@ -11,14 +11,16 @@ what they answer, which is left out, and in their place. Whoever owns the databa
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from engine.data.readers.head import Head
+from engine.data.readers.items import Item, Resume
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
 from engine.data.readers.messengers.text_lines import text_lines
-from engine.data.readers.tables.sqlite_file import columns_of, opened
+from engine.data.readers.tables.sqlite_file import columns_of, missing_changes, opened
 from engine.data.records.limits import FormatError, Limits
 
 if TYPE_CHECKING:
@@ -150,5 +152,13 @@ def time_of(stamp: str) -> float | None:
         return None
 
 
-DATABASE = format_of("iMessage", "the messages of a Mac (chat.db)", _is_database, _said_in_database, seeks=True)
+_MESSAGES = format_of("iMessage", "the messages of a Mac (chat.db)", _is_database, _said_in_database, seeks=True)
+
+
+def _read_database(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
+    yield from missing_changes(stream, resume)
+    yield from _MESSAGES.read(stream, limits, resume)
+
+
+DATABASE = replace(_MESSAGES, read=_read_database)
 TEXT = format_of("iMessage text", "a talk of iMessage as text", _is_text, _said_in_text)

@@ -20,7 +20,7 @@ from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.columns import record_of
 from engine.data.readers.tables.llm_log import is_llm_log, llm_rows
 from engine.data.readers.tables.records_of import TableRow, table_items, unread
-from engine.data.readers.tables.sqlite_file import has_log, opened, rows_of, tables_of
+from engine.data.readers.tables.sqlite_file import missing_changes, opened, rows_of, tables_of
 from engine.data.readers.tables.web_ui import is_web_ui, web_ui_rows
 from engine.data.records import registry, rows
 from engine.data.records.limits import FormatError, Limits
@@ -47,12 +47,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
 
     del resume
     size = stream.seek(0, io.SEEK_END)
-    if has_log(stream):
-        reason = (
-            "the database is read as it was at its last checkpoint: newer changes are only in the file that ends in "
-            "-wal; quit the program that writes it"
-        )
-        yield Refused(reason, 0, 0, 0, _FROM_START)
+    yield from missing_changes(stream, _FROM_START)
     try:
         with opened(stream) as database:
             yield from _items(database, size, limits)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from engine.data.readers.items import Refused, Resume
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -79,8 +81,17 @@ def _path_of(stream: BinaryIO) -> Path | None:
         return None
 
 
-def has_log(stream: BinaryIO) -> bool:
-    """Whether changes lie beside it in a write-ahead log, which are not in the database yet."""
+def missing_changes(stream: BinaryIO, resume: Resume) -> Iterator[Refused]:
+    """A refusal of the changes that lie beside it in a write-ahead log, if there are any."""
+    if _has_log(stream):
+        reason = (
+            "the database is read as it was at its last checkpoint: newer changes are only in the file that ends in "
+            "-wal; quit the program that writes it"
+        )
+        yield Refused(reason, 0, 0, 0, resume)
+
+
+def _has_log(stream: BinaryIO) -> bool:
     path = _path_of(stream)
     try:
         return path is not None and path.with_name(f"{path.name}-wal").stat().st_size > 0

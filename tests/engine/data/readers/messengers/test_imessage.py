@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.data.readers.items import Found, Refused
+from engine.data.readers.read import read_known
+from engine.data.records.limits import Limits
+from engine.data.records.names.settings import Names
 from tests.engine.data.readers.messengers.conftest import Read
 
 SECOND = 1_000_000_000
@@ -68,6 +72,16 @@ def test_chats_of_a_database_stay_apart(read: Read, tmp_path: Path, packed: bool
         raw = archive.getvalue()
     said, refused = read(raw, assistant=("Me",))
     assert (sorted(said), refused) == (sorted([SAID, [("user", "why?"), ("assistant", "mud")]]), [])
+
+
+def test_what_is_still_in_the_write_ahead_log_is_said(tmp_path: Path) -> None:
+    database(tmp_path, ASKED, ANSWERED)
+    (tmp_path / "chat.db-wal").write_bytes(b"newer messages")
+    with (tmp_path / "chat.db").open("rb") as stream:
+        refused, found = read_known(stream, Limits(names=Names(speakers={"me": "assistant"})))
+    assert isinstance(refused, Refused)
+    assert isinstance(found, Found)
+    assert "quit the program that writes it" in refused.reason
 
 
 def test_a_long_text_of_a_newer_mac_and_seconds_of_an_older_one(read: Read, tmp_path: Path) -> None:
