@@ -5,7 +5,7 @@ What ``[training]`` sets is taken as it is. The rest follows from the data, by t
 | unset              | from nothing                             | from its own version   | from an import            |
 | ------------------ | ---------------------------------------- | ---------------------- | ------------------------- |
 | ``epochs``         | 40; 12 or more where nothing validates   | 3, more below 40 steps | 4, more below 20 steps    |
-| ends early         | when validation is flat                  | the same               | the same                  |
+| ends early         | when validation is flat                  | the same               | 5 % above the lowest      |
 | longest            | ``initial_minutes``, as steps            | its epochs             | its epochs                |
 | rows in a step     | a third of the root of the rows, 1 to 32 | the same               | a sixth of the root       |
 | peak rate          | by size: 1e-3 to 2 M, down to 3e-4       | the same               | 1e-4 at 135 M             |
