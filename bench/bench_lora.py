@@ -154,9 +154,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.side:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-        before = memory.peak_bytes()
         rates = SIDES[options.side](options.folder, options)
-        print(json.dumps({"rates": rates[WARM_UP:], "peak": memory.peak_bytes(), "before": before}))
+        print(json.dumps({"rates": rates[WARM_UP:], "peak": memory.peak_bytes()}))
         return
     if importlib.util.find_spec("peft") is None:
         raise SystemExit("PEFT is missing: pip install --no-deps 'peft==0.21.*'")

@@ -109,13 +109,7 @@ def main() -> None:
         options.beside, options.rates, options.epochs, options.rows, options.kl, options.seeds
     ):
         texts = _Texts(town, longer[:beside], shorter)
-        settings = TrainingSettings(
-            learning_rate=rate,
-            epochs=epochs,
-            batch_size=rows,
-            kl_weight=kl,
-            seed=seed,
-        )
+        settings = TrainingSettings(learning_rate=rate, epochs=epochs, batch_size=rows, kl_weight=kl, seed=seed)
         with tempfile.TemporaryDirectory() as name:
             first = _trained([*texts.town, *texts.beside])
             learned = _learn(options.version, Path(name, "1"), first, [], settings)
