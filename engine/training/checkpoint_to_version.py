@@ -58,7 +58,7 @@ def publish(source: Path, runs: Path, version_at: Callable[[int], Path], target:
 def _adapter(spec: RunSpec, folder: Path, settings: ModelSettings, vocabulary: int) -> tuple[Adapter, Base]:
     """What the run in question began with, whose factors the checkpoint has, and its base."""
     model = registry.skeleton(settings, vocabulary)
-    return start.lineage(spec, folder, stored_weights.read(folder, read_manifest(folder), model), model)
+    return start.adapter_and_base(spec, folder, stored_weights.read(folder, read_manifest(folder), model), model)
 
 
 def _outline(spec: RunSpec, run: Path, base: Path | None) -> tuple[ModelSettings, Tokenizer]:

@@ -78,7 +78,7 @@ def begin(
     return StartingPoint(model, reference)
 
 
-def lineage(spec: RunSpec, folder: Path, stored: StoredWeights, model: LanguageModel) -> tuple[Adapter, Base]:
+def adapter_and_base(spec: RunSpec, folder: Path, stored: StoredWeights, model: LanguageModel) -> tuple[Adapter, Base]:
     """The adapter of the version in ``folder`` and its base, or a new one for that version itself.
 
     Raises:
@@ -107,7 +107,7 @@ def _beside(
     """
     model = registry.skeleton(settings, vocabulary)
     stored = stored_weights.read(folder, read_manifest(folder), model, trunk=spec.training.schedule == "wsd")
-    adapter, base = lineage(spec, folder, stored, model)
+    adapter, base = adapter_and_base(spec, folder, stored, model)
     frozen = network.frozen(stored.base, placement.device, placement.dtype)
     registry.fill(model, frozen)
     network.attach(model, adapter)
