@@ -18,27 +18,36 @@ def follow(thord: Thord, number: int) -> Cycle:
 
 
 class _Lines:
-    """Prints a change of state at once, and steps some seconds apart: a log is read, not watched."""
+    """Prints a change of state at once, and steps some seconds apart: a log is read, not watched.
+
+    How much other programs slow it down is news only where they begin or end to do so.
+    """
 
     _SECONDS = 3.0
 
     def __init__(self) -> None:
         self._state = ""
+        self._said = ""
         self._next = 0.0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         state = progress["state"] if "step" in progress else f"{progress['state']} {progress.get('activity')}"
         is_last = "step" in progress and progress["step"] == progress.get("steps")
-        if state != self._state or now >= self._next or is_last:
+        news = _describe(progress, "" if progress.get("slowed_to") is None else "slowed")
+        if news != self._said and (state != self._state or now >= self._next or is_last):
             output.say(describe(progress))
-            self._state = state
+            self._state, self._said = state, news
             self._next = now + self._SECONDS
 
 
 def describe(progress: Progress) -> str:
     """``training: step 20/300, loss 3.21, 8,123 tokens/s, 12 s left``."""
-    state, slowed = progress["state"], slowed_down(progress.get("slowed_to"))
+    return _describe(progress, slowed_down(progress.get("slowed_to")))
+
+
+def _describe(progress: Progress, slowed: str) -> str:
+    state = progress["state"]
     if "activity" in progress:
         step = f"step {progress['step']}/{progress.get('steps')}, " if "step" in progress else ""
         return f"{state}: {step}{_of_phase(progress)}" + (f", {slowed}" if slowed else "")

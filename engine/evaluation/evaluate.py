@@ -129,7 +129,7 @@ def judge(
         against = f"version {other.manifest.version}"
         theirs = _examine(other, held_out, slices, replayed, prompts, settings, advance, "the incumbent")
         reference = theirs.held_out
-    advance("drawing", 0, 0)
+    advance("resampling the differences", 0, 0)
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
     return Evaluation(
         verdict=gate.judge(ours.held_out, reference, gate_settings, against),

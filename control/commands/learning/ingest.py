@@ -105,8 +105,9 @@ def _under_given_names(reports: list[FileRead | None], copied: list[Copied]) -> 
 
 def in_words(found: Scanned) -> str:
     """What a scan came to, as a sentence."""
+    conversations = "conversation" if found["added"] == 1 else "conversations"
     return (
-        f"{found['added']} conversations added, {found['duplicates']} known already, "
+        f"{found['added']} {conversations} added, {found['duplicates']} known already, "
         + (f"{held} held (no objective learns these yet), " if (held := found.get("held", 0)) else "")
         + f"{found['quarantined']} refused"
         + (" (why: thorctl quarantine)" if found["quarantined"] else "")
