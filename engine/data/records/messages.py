@@ -11,8 +11,9 @@ from pydantic import JsonValue
 
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.records.content import langchain
-from engine.data.records.content.marks import excluded_mark, is_broken_off, is_left, verdict_in
+from engine.data.records.content.marks import excluded_mark, is_broken_off, is_left
 from engine.data.records.content.pictures import check_has_nothing_attached
+from engine.data.records.content.ratings import verdict_in
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed

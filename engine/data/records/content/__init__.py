@@ -1,1 +1,1 @@
-"""What is in a message and beside it: pictures in its text, marks of what it is worth, and who is to see it."""
+"""What is in and beside a message: pictures, what people thought of it, and marks of what is not to be learned."""

@@ -1,41 +1,7 @@
-"""Marks beside what was said: what a person thought of an answer, however it is written, and what nobody is to see."""
-
-import re
+"""Marks of what is not to be learned: what nobody is to see, what was broken off, and what is excluded."""
 
 from pydantic import JsonValue
 
-_OF_PEOPLE = ("feedback", "rating", "reaction", "reactions", "vote", "thumbs", "thumb", "score", "satisfaction")
-_NAMES = (
-    *("label", "kto_tag", "feedback", "rating", "annotation", "thumbs", "thumb", "vote", "reaction", "reactions"),
-    *("quality", "verdict", "satisfaction"),
-    *(f"{whose}_{name}" for whose in ("user", "human", "customer") for name in _OF_PEOPLE),
-    *(f"{whose}{name.title()}" for whose in ("user", "human", "customer") for name in _OF_PEOPLE),
-)
-_RATINGS = tuple(name for name in _NAMES if name.lower().endswith("rating"))
-_GOOD = (
-    *("good", "is_good", "liked", "is_liked", "thumbs_up", "thumbsUp", "upvoted", "helpful", "approved", "accepted"),
-    *("is_accepted", "correct", "is_correct", "desirable", "is_desirable", "chosen"),
-)
-_BAD = (
-    *("bad", "is_bad", "disliked", "is_disliked", "thumbs_down", "thumbsDown", "downvoted", "is_rejected", "flagged"),
-    *("is_flagged", "isFlagged", "wrong", "is_wrong", "incorrect", "is_incorrect", "hallucinated", "hallucination"),
-)
-"""Keys beside which true or false says it: numbers under them are counts, of which only a thumb down is heeded."""
-_COUNTED = ("thumbs_up", "thumbsUp", "thumbs_down", "thumbsDown")
-_MARKS = frozenset((*_NAMES, *_GOOD, *_BAD, "score", "metadata"))
-_WORDS = {
-    **dict.fromkeys(
-        ("true", "good", "up", "thumbsup", "thumbup", "positive", "like", "liked", "upvote", "1", "👍"), True
-    ),
-    **dict.fromkeys(("upvoted", "helpful", "accepted", "approved", "chosen", "desirable", "correct", "yes"), True),
-    **dict.fromkeys(("downvoted", "unhelpful", "rejected", "undesirable", "incorrect", "wrong", "no"), False),
-    **dict.fromkeys(("false", "bad", "down", "thumbsdown", "thumbdown", "negative", "dislike", "disliked"), False),
-    **dict.fromkeys(("downvote", "0", "-1", "👎"), False),
-    **dict.fromkeys(
-        ("low", "poor", "terrible", "awful", "useless", "nothelpful", "unsatisfied", "dissatisfied"), False
-    ),
-    **dict.fromkeys(("high", "excellent", "great", "satisfied"), True),
-}
 _UNSEEN = frozenset(
     f"{before}{mark}"
     for mark in ("hidden", "Hidden", "deleted", "Deleted", "internal", "Internal")
@@ -50,72 +16,10 @@ _BROKEN_OFF = ("incomplete", "failed", "error", "aborted", "cancelled", "cancele
 """What the ``status`` of a message says of one that did not come to its end."""
 _NOT_SET = ("", "false", "f", "0", "0.0", "no", "n", "none", "null")
 """How tables write a mark that is not set, whatever its case."""
-_HELD = ("value", "type", "emoji", "name")
-"""Keys of a verdict in an object."""
 _EXCLUDED = frozenset(
     f"{before}{mark}" for mark in ("masked", "excluded", "ignored", "skipped") for before in ("", "is_")
 ) | {"exclude", "ignore", "skip", "no_train", "do_not_train", "dont_train", "context_only"}
 """Marks of what is not to be learned; one that is not set marks nothing."""
-_OF_A_SCALE = re.compile(r"\s*(\d{1,3}(?:\.\d{1,2})?)\s*/\s*(\d{1,3})\s*")
-"""As people write ``2/5``."""
-_STARS = re.compile(r"\s*(?:([0-5](?:\.\d)?) ?(?:stars?|\u2605)|(\u2605{0,5})\u2606*)\s*", re.IGNORECASE)
-"""Of five: ``2 stars``, or as many signs."""
-
-
-def verdict_of(value: JsonValue) -> bool | None:
-    """Good, bad, or none that can be understood as either: -1, 0 and 1 are thumbs, other numbers of any scale."""
-    if isinstance(value, dict):
-        named = verdict_in(value)
-        return named if named is not None else verdict_of(next((value[key] for key in _HELD if key in value), None))
-    if isinstance(value, list):
-        verdicts = {verdict_of(each) for each in value if not isinstance(each, list)}
-        return False if False in verdicts else True if True in verdicts else None
-    if isinstance(value, str):
-        if (scale := _OF_A_SCALE.fullmatch(value)) and (most := int(scale[2])):
-            return float(scale[1]) >= most / 2
-        if value.strip() and (stars := _STARS.fullmatch(value)):
-            return float(stars[1] or len(stars[2])) >= 3
-        bare = "".join(filter(lambda character: character.isalnum() or character in "👍👎", value)).lower()
-        return _WORDS.get(f"-{bare}" if value.lstrip().startswith("-") else bare)
-    if isinstance(value, bool | int | float) and value in (-1, 0, 1):
-        return value == 1
-    return None
-
-
-def verdict_in(record: dict[str, JsonValue]) -> bool | None:
-    """The verdict beside an answer; a ``score`` tells only where it is -1, as HuggingChat's thumb down."""
-    if _MARKS.isdisjoint(record):
-        return None
-    named = (verdict_of(record[name]) for name in _NAMES if record.get(name) is not None)
-    marked = (*(_said(record[name]) for name in _GOOD if name in record), *_against(record))
-    found = next((verdict for verdict in (*named, *marked) if verdict is not None), None)
-    if found is None and any(_is_low(record[name]) for name in _RATINGS if name in record):
-        return False
-    if found is None and isinstance(metadata := record.get("metadata"), dict):
-        found = verdict_in({name: value for name, value in metadata.items() if name != "metadata"})
-    return False if found is None and (record.get("score") == -1 or _has_thumb_down(record)) else found
-
-
-def _is_low(rating: JsonValue) -> bool:
-    """Whether a number is low on every scale that has it: 2, or less than a half."""
-    return rating in (2, "2") or (isinstance(rating, float) and 0 < rating < 0.5)
-
-
-def _against(record: dict[str, JsonValue]) -> list[bool | None]:
-    said = (_said(record[name]) for name in _BAD if name in record)
-    return [None if each is None else not each for each in said]
-
-
-def _said(value: JsonValue) -> bool | None:
-    """What true or false, or a word for it, says; a number is a count."""
-    return value if isinstance(value, bool) else verdict_of(value) if isinstance(value, str) else None
-
-
-def _has_thumb_down(record: dict[str, JsonValue]) -> bool:
-    """Whether more thumbs are down than up."""
-    counts = [record.get(name) for name in _COUNTED]
-    ups_and_downs = [count if isinstance(count, int) and not isinstance(count, bool) else 0 for count in counts]
-    return sum(ups_and_downs[2:]) > sum(ups_and_downs[:2])
 
 
 def unseen_mark(record: dict[str, JsonValue]) -> str:

@@ -3,7 +3,7 @@
 Source: LibreChat's "Export conversation" as JSON, with branches or without, recursive or flat.
 """
 
-from engine.data.records.content.marks import verdict_in
+from engine.data.records.content.ratings import verdict_in
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.tree import branch
 from engine.data.records.limits import FormatError, Limits

@@ -3,7 +3,7 @@
 from pydantic import JsonValue
 
 from engine.data.records import messages
-from engine.data.records.content.marks import verdict_in, verdict_of
+from engine.data.records.content.ratings import verdict_in, verdict_of
 from engine.data.records.dialogue import Turn, messages_of
 from engine.data.records.instructions import (
     alpaca_answer,

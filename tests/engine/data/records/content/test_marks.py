@@ -1,38 +1,15 @@
-"""What is marked is heeded, however the mark is written: what is not to be learned, what was bad, what nobody saw."""
+"""What is marked is heeded, however the mark is written: what is not to be learned, and what nobody saw."""
 
-import json
 from collections.abc import Callable
 
 import pytest
-from pydantic import JsonValue
 
-from engine.data.records.content.marks import verdict_in
-from engine.data.records.limits import FormatError, Limits
-from engine.data.records.registry import parse
-from engine.data.samples import Dialogue, Preference, Sample
+from engine.data.records.limits import FormatError
+from engine.data.samples import Dialogue
+from tests.engine.data.records.content.conftest import samples, weight
 
 NOT_LEARNED = (0, 0.0, False, "0", "false", "False")
 LEARNED = (1, 1.0, True, "1", "true", "True", None)
-BAD = (False, -1, "false", "bad", "down", "thumbs_down", "thumbs-down", "Dislike", "negative", "👎", {"rating": -1})
-GOOD = (True, 1, "true", "good", "up", "thumbs_up", "thumbs-up", "Like", "positive", "👍", {"rating": 1})
-VERDICTS = ("label", "kto_tag", "rating", "feedback", "thumb", "thumbs", "vote", "annotation")
-
-
-def samples(record: object) -> list[Sample]:
-    return [each for each in parse(json.loads(json.dumps(record)), Limits()) if not isinstance(each, FormatError)]
-
-
-def weight(marks: dict[str, object]) -> int:
-    """Of the first answer of two."""
-    turns = [
-        {"role": "user", "content": "a"},
-        {"role": "assistant", "content": "b", **marks},
-        {"role": "user", "content": "c"},
-        {"role": "assistant", "content": "d"},
-    ]
-    (found,) = samples({"messages": turns})
-    assert isinstance(found, Dialogue)
-    return found.messages[1].weight
 
 
 @pytest.mark.parametrize(
@@ -49,35 +26,6 @@ def test_a_turn_that_is_not_to_be_learned_is_context_only(key: str) -> None:
 def test_a_mask_that_may_mean_both_is_refused(value: object) -> None:
     with pytest.raises(FormatError, match="'mask' may mean both"):
         weight({"mask": value})
-
-
-@pytest.mark.parametrize("key", VERDICTS)
-def test_an_answer_that_was_marked_as_bad_is_context_only(key: str) -> None:
-    assert {repr(value): weight({key: value}) for value in BAD} == {repr(value): 0 for value in BAD}
-    assert {repr(value): weight({key: value}) for value in GOOD} == {repr(value): 1 for value in GOOD}
-
-
-@pytest.mark.parametrize("key", VERDICTS)
-@pytest.mark.parametrize(
-    "record",
-    [
-        {"prompt": "a", "completion": "b"},
-        {"instruction": "a", "output": "b"},
-        {"question": "a", "answer": "b"},
-        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
-        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
-    ],
-    ids=["completion", "Alpaca", "question", "OpenAI", "ShareGPT"],
-)
-def test_a_record_that_was_marked_as_bad_is_held_and_never_learned(key: str, record: dict[str, object]) -> None:
-    for value in BAD:
-        (held,) = samples({**record, key: value})
-        assert isinstance(held, Preference), value
-        assert [answer.score for answer in held.answers] == [0]
-    for value in GOOD:
-        learned, held = samples({**record, key: value})
-        assert isinstance(learned, Dialogue), value
-        assert isinstance(held, Preference)
 
 
 @pytest.mark.parametrize("mark", ["hidden", "is_hidden", "isHidden", "deleted", "isDeleted", "is_deleted", "internal"])
@@ -106,61 +54,6 @@ def test_regenerated_answers_are_left_where_the_branch_says_so() -> None:
     assert found.texts == ("a", "x")
 
 
-@pytest.mark.parametrize(
-    "mark",
-    [
-        {"liked": False},
-        {"thumbs_up": "false"},
-        {"thumbs_down": 1},
-        {"thumbs_up": 1, "thumbs_down": 3},
-        {"is_good": "no"},
-        {"is_rejected": True},
-        {"correct": False},
-        {"is_correct": "false"},
-        {"desirable": False},
-        {"label": "rejected"},
-        {"feedback": {"rating": "thumbsDown"}},
-        {"metadata": {"feedback": "thumbs_down"}},
-        {"rating": -1},
-        {"rating": 2},
-        {"feedback": {"rating": "1/5"}},
-    ],
-    ids=str,
-)
-def test_an_answer_that_was_marked_bad_is_known_as_bad(mark: dict[str, JsonValue]) -> None:
-    assert verdict_in(mark) is False
-
-
-@pytest.mark.parametrize(
-    "mark",
-    [{"liked": True}, {"is_rejected": "no"}, {"label": "accepted"}, {"thumbs": "up"}, {"correct": True}],
-    ids=str,
-)
-def test_an_answer_that_was_marked_good_is_known_as_good(mark: dict[str, JsonValue]) -> None:
-    assert verdict_in(mark) is True
-
-
-@pytest.mark.parametrize(
-    "mark", [{}, {"rating": 4}, {"thumbs_up": 3, "thumbs_down": 3}, {"metadata": {"model": "x"}}, {"score": 0}], ids=str
-)
-def test_what_is_no_verdict_is_none(mark: dict[str, JsonValue]) -> None:
-    assert verdict_in(mark) is None
-
-
-@pytest.mark.parametrize(
-    "rating", [2, "2", 0.2, "2/5", "2 stars", "1 Star", "\u2605\u2605\u2606\u2606\u2606", "\u2605"]
-)
-def test_a_low_rating_is_heeded_on_whatever_scale_it_is(rating: object) -> None:
-    assert weight({"rating": rating}) == 0
-
-
-@pytest.mark.parametrize(
-    "rating", [3, 5, 10, 0.5, 0.9, "4/5", "3 stars", "\u2605\u2605\u2605\u2605\u2606", "\u2605" * 5, "**"]
-)
-def test_another_rating_forbids_nothing(rating: object) -> None:
-    assert weight({"rating": rating}) == 1
-
-
 SET = (True, 1, "true", "yes", "2025-01-01T10:00:00Z", {"by": "ann"})
 NOT_SET = (False, 0, None, "", "false", "No", "0", [])
 
@@ -186,42 +79,6 @@ def test_what_is_excluded_is_context_only(mark: str) -> None:
     assert [weight({mark: value}) for value in (True, "yes", 1, False, None, 0, "false")] == [0, 0, 0, 1, 1, 1, 1]
     with pytest.raises(FormatError, match=f"'{mark}'"):
         samples({"prompt": "a", "completion": "b", mark: True})
-
-
-@pytest.mark.parametrize(
-    "marks",
-    [
-        {"reactions": ["\U0001f44e"]},
-        {"reactions": [{"emoji": "\U0001f44e", "count": 1}, {"emoji": "\u2764"}]},
-        {"feedback": {"thumbs": "down"}},
-        {"feedback": {"name": "user", "value": 0}},
-        {"user_rating": 2},
-        {"userFeedback": "negative"},
-        {"human_rating": "1/5"},
-        {"quality": "low"},
-        {"flagged": True},
-        {"is_incorrect": "true"},
-    ],
-    ids=str,
-)
-def test_a_bad_mark_is_heeded_wherever_it_stands(marks: dict[str, object]) -> None:
-    assert weight(marks) == 0
-
-
-@pytest.mark.parametrize(
-    "marks",
-    [
-        {"reactions": []},
-        {"reactions": ["\U0001f44d"]},
-        {"feedback": {"thumbs": "up"}},
-        {"feedback": {"text": "ok"}},
-        {"flagged": False},
-        {"user_score": 1},
-    ],
-    ids=str,
-)
-def test_a_mark_that_is_not_bad_forbids_nothing(marks: dict[str, object]) -> None:
-    assert weight(marks) == 1
 
 
 TALK = [
