@@ -2,7 +2,7 @@
 //
 // Generating a token reads every weight once, so the machine's memory bandwidth is the limit; torch's matrix-vector
 // products reach a third of it, and the rest goes to calls of small operations. Here weights lie as they are read, and
-// all threads stay in one parallel region. Python says what is computed (engine/native/program.py).
+// all threads stay in one parallel region. Python says what is computed (engine/inference/native/program.py).
 //
 // Numbers: activations are float32 between operations. A matrix product rounds them to what its weights need: bfloat16
 // for bfloat16 weights, 16 bits with one scale a row for 8-bit and 4-bit ones, nothing for float32. Each sum is taken
@@ -82,7 +82,9 @@ extern "C" {
 // Bytes of scratch that `thord_run` needs for `rows` tokens, products of at most `widest` inputs, `longest` positions.
 int64_t thord_scratch(int64_t rows, int64_t widest, int64_t longest, int64_t threads) {
     const int64_t k = padded(widest);
-    return rows * (k * (4 + 2 + 2) + k / GROUP * 4 + 4) + threads * (MOST_HEADS * (longest + 2 * LANES) + room_for_sums(rows)) * 4 + 16 * 64;
+    const int64_t prepared = rows * (k * (4 + 2 + 2) + k / GROUP * 4 + 4);
+    const int64_t own = MOST_HEADS * (longest + 2 * LANES) + room_for_sums(rows);  // numbers of each thread
+    return prepared + threads * own * 4 + 16 * 64;
 }
 
 void thord_run(const Operation *operations, int64_t count, const Tokens *given, uint8_t *scratch, int64_t widest,
