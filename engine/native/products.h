@@ -125,13 +125,20 @@ void one_row(const Operation &op, const Prepared &x, int64_t panel) {
             });
         else
             add_whole<MB, NB>(part, 0, acc, [&](int64_t k, int64_t end, Tile<MB, NB, ints> &total) {
-                for (; k < end; k += 8)
-                    EACH_OF_TILE {
-                        const Shorts4 some = unpack_int4(w + (n / PARTS * x.k + k) * PANEL / 2 + n % PARTS * LANES * 4);
-                        const ints first = dot(ints{}, some.pair[0], x.whole + k);
-                        const ints third = dot(ints{}, some.pair[2], x.whole + k + 4);
-                        total[m][n] += dot(first, some.pair[1], x.whole + k + 2) + dot(third, some.pair[3], x.whole + k + 6);
+                // Masked where they lie, weights are 16 or 256 times as large: sums of a group have room for that.
+                EACH_OF_TILE {
+                    ints sum = total[m][n], sum_16 = {}, sum_256 = {};
+#pragma GCC unroll 4
+                    for (int64_t i = k; i < end; i += 8) {
+                        const uint8_t *from = w + (n / PARTS * x.k + i) * PANEL / 2 + n % PARTS * LANES * 4;
+                        const halfwords eight = (halfwords)load_words(from);
+                        sum = dot(sum, (shorts)(eight & 0xf), x.whole + i);
+                        sum_256 = dot(sum_256, (shorts)(eight & 0xf00), x.whole + i + 2);
+                        sum_16 = dot(sum_16, (shorts)(eight & 0xf0), x.whole + i + 4);
+                        sum = dot(sum, (shorts)(eight >> 12), x.whole + i + 6);
                     }
+                    total[m][n] = sum + (sum_16 >> 4) + (sum_256 >> 8);
+                }
             });
     }
     finish<MB, NB>(op, x, 0, panel, acc);

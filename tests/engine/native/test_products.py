@@ -98,3 +98,17 @@ def test_numbers_at_the_edges(kernel: Kernel, name: str) -> None:
     exact_N = x_MK[4].double() @ packing.rounded(numbers(16, 40).to(dtype), quantization).double().T
     assert (found_MN[4] - exact_N).norm() < 1e-2 * exact_N.norm()
     assert torch.equal(found_MN[5:], product(kernel, x_MK[5:], packed))
+
+
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_sums_of_whole_numbers_have_room(kernel: Kernel, name: str) -> None:
+    _, quantization = FORMATS[name]
+    x_MK = torch.ones(5, 512)  # the largest steps there are
+    x_MK[1] = -1.0
+    one_of_a_group = torch.arange(512) % 32 == 0
+    for opposite in (1.0, -8 / 7):  # all at the one end in 4 bits, or all but one at the other
+        weight_NK = torch.where(one_of_a_group, opposite, 1.0).expand(16, -1)
+        exact_MN = x_MK.double() @ packing.rounded(weight_NK, quantization).double().T
+        packed = laid_out(weight_NK, None, quantization)
+        for rows in (slice(0, 1), slice(1, 2), slice(0, 2), slice(0, 5)):  # one token is multiplied in its own way
+            assert (product(kernel, x_MK[rows], packed) - exact_MN[rows]).abs().max() <= NEAR[name] * 512
