@@ -8,7 +8,7 @@ CTL := $(BIN)/thorctl
 # Options of pytest for the test suite: the markers left out have targets of their own.
 SUITE := -m "not soak and not walk and not bench" --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install lint format test coverage check bench-check walk demo soak fuzz clients start stop status bench bench-serve bench-train compare docs clean
+.PHONY: help install lint format test coverage check bench-check walk demo soak fuzz sanitize clients start stop status bench bench-serve bench-train compare docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -61,6 +61,13 @@ soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=6
 
 fuzz: $(VENV)/installed-dev ## damaged files for every reader (SECONDS=600 each; 60 by default)
 	$(BIN)/python -m tests.fuzz.readers --seconds $(or $(SECONDS),60)
+
+# Python is not compiled under ASan, so its library has to be loaded first; what Python holds at its end is not a leak of ours.
+sanitize: $(VENV)/installed-dev ## the kernel tests under ASan and UBSan (ISA=avx512 for another variant than avx2)
+	THORD_ISA=$(or $(ISA),avx2) $(BIN)/python -m tests.engine.native.sanitizers
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
+	THORD_ISA=$(or $(ISA),avx2) $(BIN)/python -m pytest -p tests.engine.native.sanitizers -p no:cacheprovider \
+	tests/engine/native/test_products.py tests/engine/native/test_passes.py tests/engine/inference/native/test_decoder.py
 
 check: lint test ## lint and test
 
