@@ -212,4 +212,43 @@ MIGRATIONS = (
     """
     DROP TRIGGER sample_added;  -- what is added is counted by whoever adds it: once for some hundred samples
     """,
+    """
+    -- The same table, checked by OR: for each row that is inserted, SQLite builds an index of every list behind IN.
+    CREATE TABLE samples_checked_by_or (
+        id INTEGER PRIMARY KEY,
+        identity BLOB NOT NULL,
+        kind TEXT NOT NULL
+            CHECK (kind = 'dialogue' OR kind = 'text' OR kind = 'preference' OR kind = 'labelled'),
+        state TEXT NOT NULL
+            CHECK (state = 'new' OR state = 'assigned' OR state = 'learned' OR state = 'held_out'
+                OR state = 'set_aside' OR state = 'held'),
+        cycle INTEGER,                          -- that it is assigned to, or was learned in
+        tries INTEGER NOT NULL DEFAULT 0,
+        note TEXT,                              -- why it is set aside
+        turns INTEGER NOT NULL,                 -- of a dialogue; 0 for other kinds
+        learn_from INTEGER NOT NULL DEFAULT 0,  -- turns before it are learned as part of an earlier dialogue
+        point INTEGER NOT NULL,                 -- where its hash falls, for random samples
+        segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        source INTEGER NOT NULL REFERENCES sources (id),
+        line INTEGER NOT NULL,
+        added_at TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO samples_checked_by_or SELECT * FROM samples ORDER BY id;
+    DROP TABLE samples;
+    ALTER TABLE samples_checked_by_or RENAME TO samples;
+    CREATE UNIQUE INDEX samples_by_identity ON samples (identity);
+    CREATE INDEX samples_new ON samples (id) WHERE state = 'new';
+    CREATE INDEX samples_assigned ON samples (cycle, id) WHERE state = 'assigned';
+    CREATE INDEX samples_learned ON samples (point) WHERE state = 'learned';
+    CREATE INDEX samples_learned_by_stratum ON samples (cycle, source, point) WHERE state = 'learned';
+    CREATE INDEX samples_held_out ON samples (point) WHERE state = 'held_out';
+    CREATE INDEX samples_set_aside ON samples (source) WHERE state = 'set_aside';
+    CREATE TRIGGER sample_removed AFTER DELETE ON samples BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state AND kind = OLD.kind;
+    END;
+    CREATE TRIGGER sample_moved AFTER UPDATE OF state ON samples WHEN OLD.state <> NEW.state BEGIN
+        UPDATE counts SET number = number - 1 WHERE state = OLD.state AND kind = OLD.kind;
+        UPDATE counts SET number = number + 1 WHERE state = NEW.state AND kind = NEW.kind;
+    END;
+    """,
 )
