@@ -14,9 +14,10 @@ from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.lines import bare, lines_of
 from engine.data.readers.row_runs import RowRuns
-from engine.data.records import registry, rows
+from engine.data.records import plain_messages, registry, rows
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.renaming import as_known
+from engine.data.records.shape import Parsed
 
 _NAME = "lines"
 _GOES_ON = re.compile(rb"[\[{,:]\s*\Z")
@@ -55,11 +56,14 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
             yield from runs.finish_open(Resume(_NAME, line.start, line.number))
         expected = line.number + 1
         try:
-            value = as_known(json_values.parse(line.content(limits), limits, line.start), limits)
-            if isinstance(value, dict) and rows.is_row(value):
-                yield from runs.add(value, *place)
-                continue
-            samples = registry.parse(value, limits)
+            if dialogue := plain_messages.parse_line(line.raw, limits):
+                samples: Sequence[Parsed] = [dialogue]
+            else:
+                value = as_known(json_values.parse(line.content(limits), limits, line.start), limits)
+                if isinstance(value, dict) and rows.is_row(value):
+                    yield from runs.add(value, *place)
+                    continue
+                samples = registry.parse(value, limits)
         except FormatError as error:
             if runs.is_open:
                 runs.fail(str(error), *place)
