@@ -13,7 +13,8 @@ from multiprocessing.connection import Connection
 from typing import BinaryIO
 
 from daemon.process_exit import leave
-from daemon.workers.intake.parsing.blocks import Block, Raised, Request, blocks_of
+from daemon.workers.intake.parsing.blocks import Raised, Request, blocks_of
+from daemon.workers.intake.parsing.wire import Packed, packed
 
 _PR_SET_PDEATHSIG = 1
 
@@ -35,7 +36,7 @@ def main(descriptor: int) -> None:
         return
 
 
-def _answer(request: Request, file: BinaryIO, connection: "Connection[Block | Raised | None, Request]") -> None:
+def _answer(request: Request, file: BinaryIO, connection: "Connection[Packed | Raised | None, Request]") -> None:
     """Send the blocks of a file, and null behind them; where a reader raises, how."""
     blocks = blocks_of(request, file)
     while True:
@@ -45,7 +46,7 @@ def _answer(request: Request, file: BinaryIO, connection: "Connection[Block | Ra
             trace = "".join(traceback.format_exception(error))
             connection.send(Raised(f"{type(error).__name__}: {error}", trace))
             return
-        connection.send(block)
+        connection.send(None if block is None else packed(block))
         if block is None:
             return
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 from daemon import log
 from daemon.process_exit import leave
 from daemon.workers.intake.parsing.blocks import Block, Raised, Request, blocks_of
+from daemon.workers.intake.parsing.wire import Packed, unpacked
 
 _logger = log.get(__name__)
 _LARGE = 1 << 20
@@ -92,10 +93,10 @@ class _Other:
     def answer(self) -> Block | Raised | None:
         """The next block of the file, null behind the last one, or what a reader raised."""
         try:
-            received: Block | Raised | None = self._connection.recv()
+            received: Packed | Raised | None = self._connection.recv()
         except (EOFError, OSError):  # OSError: it died in the middle of a block
             self._end()
-        return received
+        return unpacked(received) if isinstance(received, Packed) else received
 
     def stop(self) -> None:
         self._process.kill()
