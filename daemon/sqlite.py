@@ -91,10 +91,15 @@ def hashes_found(database: sqlite3.Connection, query: str, hashes: Sequence[str]
     """Those of many hashes, in hexadecimal, that a query finds; it ends with the column that is to be one of them."""
     found: set[str] = set()
     for start in range(0, len(hashes), _MOST_LOOKED_UP):
-        wanted = [bytes.fromhex(each) for each in hashes[start : start + _MOST_LOOKED_UP]]
+        wanted = [blob(each) for each in hashes[start : start + _MOST_LOOKED_UP]]
         marks = ", ".join("?" * len(wanted))
         found.update(each.hex() for (each,) in database.execute(f"{query} IN ({marks})", wanted))
     return found
+
+
+def blob(hexadecimal: str) -> bytearray:
+    """A hash as a statement takes it at once: for each value of `bytes`, `sqlite3` asks whether it is to be adapted."""
+    return bytearray.fromhex(hexadecimal)
 
 
 def close(database: sqlite3.Connection) -> None:

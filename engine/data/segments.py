@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -52,16 +52,21 @@ class Segments:
         Raises:
             OSError: a new segment is due and cannot be made.
         """
-        return self.append_canonical(sample.canonical.encode())
+        [location] = self.append_all([sample.canonical.encode()])
+        return location
 
-    def append_canonical(self, canonical: bytes) -> Location:
-        """Take the canonical form of a sample, as `append` does."""
+    def append_all(self, canonicals: Sequence[bytes]) -> list[Location]:
+        """Take the canonical forms of samples, as `append` does."""
         if self._descriptor is None or (self._end >= self._segment_bytes and not self._waiting):
             self._open()
-        location = Location(self._number, self._end + self.waiting_bytes, len(canonical))
-        self._waiting += (canonical, b"\n")
-        self.waiting_bytes += len(canonical) + 1
-        return location
+        end = self._end + self.waiting_bytes
+        locations: list[Location] = []
+        for canonical in canonicals:
+            locations.append(Location(self._number, end, len(canonical)))
+            end += len(canonical) + 1
+        self._waiting += (b"\n".join(canonicals), b"\n")
+        self.waiting_bytes = end - self._end
+        return locations
 
     def sync(self) -> None:
         """Put everything appended on disk. Where that fails nothing of it was appended.

@@ -25,7 +25,6 @@ from daemon.workers.forgotten import Forgotten
 from daemon.workers.intake.ledger.candidate import Candidate, candidate_of
 from daemon.workers.intake.ledger.samples import Addition, Samples, State
 from engine import objectives
-from engine.data.digest import Digest
 from engine.data.held_out import is_group_held_out
 from engine.data.samples import Dialogue, Sample, Text
 from engine.data.segments import DamagedSegmentError
@@ -64,9 +63,10 @@ class Dedup:
         What is known, and held out, is asked for all of them at once, and those of which nothing is known are recorded
         together. Where one is the beginning of another, in the ledger or here, they are taken one by one.
         """
-        covered = self._samples.covered([i for each in candidates for i in _identities(each.digest)])
-        openings = self._samples.openings_held_out([each.digest.group for each in candidates])
-        forgotten = self._forgotten.among([each.digest for each in candidates])
+        digests = [each.digest for each in candidates]
+        covered = self._samples.covered([i for each in digests for i in (each.identity, *each.beginnings)])
+        openings = self._samples.openings_held_out([each.group for each in digests])
+        forgotten = self._forgotten.among(digests)
         outcomes = Counter[Outcome]()
         additions: list[Addition] = []
         for candidate in candidates:
@@ -85,7 +85,7 @@ class Dedup:
                 state = self._side(candidate, openings)
                 additions.append(Addition(candidate, state))
                 outcomes["held" if state == "held" else "added"] += 1
-            covered.update(_identities(digest))
+            covered.update((digest.identity, *digest.beginnings))
         self._samples.insert_all(additions)
         return outcomes
 
@@ -169,10 +169,6 @@ def tail_of(candidate: Candidate) -> Tail:
     identity = candidate.digest.identity
     sample = candidate.sample if candidate.kind == "text" else None
     return Tail(identity, len(sample.text) if isinstance(sample, Text) else 0, 0, identity)
-
-
-def _identities(digest: Digest) -> tuple[str, ...]:
-    return (digest.identity, *digest.beginnings)
 
 
 def _continues(earlier: Sample, later: Sample) -> bool:

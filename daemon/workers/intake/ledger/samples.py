@@ -78,26 +78,30 @@ class Samples:
             return
         (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM samples").fetchone()
         at = now()
-        numbered = list(enumerate(additions, last + 1))
+        digests = [candidate.digest for candidate, _, _ in additions]
+        numbers = range(last + 1, last + 1 + len(additions))
+        locations = self._segments.append_all([digest.canonical for digest in digests])
         self._database.executemany(
             "INSERT INTO samples (id, identity, kind, state, turns, learn_from, point, segment, offset, length, source,"
             " line, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
+            [
                 (
                     number,
-                    bytes.fromhex(digest.identity),
+                    sqlite.blob(identity),
                     kind,
                     state,
                     turns,
                     learn_from,
-                    _point(digest.identity),
-                    *self._segments.append_canonical(digest.canonical),
+                    _point(identity),
+                    *location,
                     source,
                     line,
                     at,
                 )
-                for number, ((kind, turns, digest, source, line), state, learn_from) in numbered
-            ),
+                for number, location, ((kind, turns, (_, identity, _, _), source, line), state, learn_from) in zip(
+                    numbers, locations, additions, strict=True
+                )
+            ],
         )
         self._database.executemany(
             "UPDATE counts SET number = number + ? WHERE state = ? AND kind = ?",
@@ -106,17 +110,17 @@ class Samples:
                 for added, number in Counter((each.state, each.candidate.kind) for each in additions).items()
             ],
         )
-        self._cover((number, addition.candidate.digest) for number, addition in numbered)
+        self._cover(zip(numbers, digests, strict=True))
 
     def replace(self, row: Row, candidate: Candidate, state: State) -> None:
         """Let a sample that no cycle has taken yet be its own longer form; its place in the queue stays."""
         digest = candidate.digest
-        location = self._segments.append_canonical(digest.canonical)
+        [location] = self._segments.append_all([digest.canonical])
         self._database.execute(
             "UPDATE samples SET identity = ?, state = ?, turns = ?, point = ?, segment = ?, offset = ?,"
             " length = ?, tries = 0, note = NULL WHERE id = ?",
             (
-                bytes.fromhex(digest.identity),
+                sqlite.blob(digest.identity),
                 state,
                 candidate.turns,
                 _point(digest.identity),
@@ -130,12 +134,12 @@ class Samples:
         """Note that everything with this identity is said by the sample that covers ``by``."""
         self._database.execute(
             "INSERT OR IGNORE INTO aliases SELECT ?, sample FROM aliases WHERE identity = ?",
-            (bytes.fromhex(identity), bytes.fromhex(by)),
+            (sqlite.blob(identity), sqlite.blob(by)),
         )
 
     def hold_out(self, opening: str, numbers: list[int]) -> None:
         """Hold out these new samples, and whatever comes with their ``opening`` (`SampleProtocol.group`)."""
-        self._database.execute("INSERT OR IGNORE INTO held_out_openings VALUES (?)", (bytes.fromhex(opening),))
+        self._database.execute("INSERT OR IGNORE INTO held_out_openings VALUES (?)", (sqlite.blob(opening),))
         self._database.executemany(
             "UPDATE samples SET state = 'held_out' WHERE id = ? AND state = 'new'", [(number,) for number in numbers]
         )
@@ -160,15 +164,15 @@ class Samples:
     def _cover(self, numbered: Iterable[tuple[int, Digest]]) -> None:
         self._database.executemany(
             "INSERT OR IGNORE INTO aliases VALUES (?, ?)",
-            (
-                (bytes.fromhex(alias), number)
+            [
+                (sqlite.blob(alias), number)
                 for number, digest in numbered
                 for alias in (digest.identity, *digest.beginnings)
-            ),
+            ],
         )
 
     def _row(self, query: str, identity: str) -> Row | None:
-        found = self._database.execute(query, (bytes.fromhex(identity),)).fetchone()
+        found = self._database.execute(query, (sqlite.blob(identity),)).fetchone()
         if found is None:
             return None
         number, own, state, turns, learn_from, *location = found
