@@ -30,6 +30,7 @@ from engine import device, flops, memory
 from engine.adapters import adapter as adapters
 from engine.adapters import network
 from engine.adapters.config import AdapterConfig
+from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
@@ -43,6 +44,7 @@ from engine.inference.runners import decoders
 from engine.inference.runners.shapes import SMALLEST_BUCKET, buckets, lengths
 from engine.inference.scheduling.batching import CHUNK
 from engine.inference.versions import footprint, precision
+from engine.manifest import read_manifest
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import SPECIAL_TOKENS
@@ -50,8 +52,9 @@ from engine.training import recipe
 from engine.training.activation_checkpointing import NoBlocksError
 from engine.training.checkpoint import Checkpoints, Progress
 from engine.training.loop import Loop
+from engine.training.objectives.base import ReferenceModel
 from engine.training.objectives.language import MaskedCrossEntropy
-from engine.training.recipe import Recipe, Task
+from engine.training.recipe import Recipe, Start, Task
 from engine.training.reporting.reporter import Figures, Silent
 
 _SHARE_TO_USE = 0.8
@@ -75,6 +78,8 @@ class Question(BaseModel):
     tokenizer: TokenizerSettings
     training: TrainingSettings
     inference: InferenceSettings = InferenceSettings()
+    version_folder: Path | None = None
+    """Of the version that the model is of, where there is one: a run on an import is carried out another way."""
 
     @property
     def vocabulary(self) -> int:
@@ -85,7 +90,9 @@ class Question(BaseModel):
     def recipe(self) -> Recipe:
         """How a run over much data would be carried out."""
         parameters = registry.parameter_count(self.model, self.vocabulary)
-        task = Task(start="own", rows=_MUCH_DATA, validated=False, parameters=parameters)
+        imported = self.version_folder is not None and read_manifest(self.version_folder).is_pretrained
+        start: Start = "imported" if imported else "own"
+        task = Task(start=start, rows=_MUCH_DATA, validated=False, parameters=parameters)
         return recipe.decide(task, self.training)
 
 
@@ -205,9 +212,11 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     before = psutil.Process().memory_info().rss
-    model = registry.build(question.model.model_copy(update={"layers": layers}), vocabulary, seed=0)
+    part = question.model.model_copy(update={"layers": layers})
+    model = registry.build(part, vocabulary, seed=0)
     if settings.method == "lora":
         _learn_beside(model, settings, placement)
+    objective = MaskedCrossEntropy(reference=_reference(model, part, settings, placement))
     with tempfile.TemporaryDirectory() as folder, Unsaved(Path(folder) / "checkpoints", keep=2) as checkpoints:
         # As in practice, a row holds several documents, each step others: torch keeps what each shape needs.
         splits = [max(1, length * at // (rows * _STEPS + 1)) for at in range(1, rows * _STEPS + 1)]
@@ -216,7 +225,7 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
             Encoded(np.arange(size + 1, dtype=np.int32) % vocabulary, np.ones(size + 1, np.bool_)) for size in sizes
         )
         data = Rows(shard.write(Path(folder) / "data", documents), length)
-        Loop(model, MaskedCrossEntropy(), data, None, settings, placement, checkpoints, Stopwatch()).run()
+        Loop(model, objective, data, None, settings, placement, checkpoints, Stopwatch()).run()
     peak = torch.cuda.max_memory_reserved() if placement.device.type == "cuda" else memory.peak_bytes() - before
     return Probe(peak, min(after - before for before, after in itertools.pairwise(times)), max(saved))
 
@@ -227,6 +236,23 @@ def _learn_beside(model: LanguageModel, settings: Recipe, placement: Placement) 
     registry.fill(model, network.frozen(weights, placement.device, placement.dtype))
     lora = settings.lora
     network.attach(model, adapters.new(model, AdapterConfig(rank=lora.rank, alpha=lora.alpha), seed=0))
+
+
+def _reference(
+    model: LanguageModel, part: ModelSettings, settings: Recipe, placement: Placement
+) -> ReferenceModel | None:
+    """What the model is to stay close to, as a run holds it: a model beside it, or the same base as an adapter's."""
+    if not settings.kl_weight:
+        return None
+    reference = registry.build(part, model.vocabulary, seed=0)
+    module = registry.module(reference)
+    if settings.method == "lora":
+        shared = registry.module(model).state_dict()
+        registry.fill(reference, {name: shared[name] for name in module.state_dict()})
+    else:
+        module.to(placement.device, placement.dtype)
+    module.eval().requires_grad_(False)
+    return ReferenceModel(reference, settings.kl_weight)
 
 
 @torch.inference_mode()
@@ -338,7 +364,7 @@ def main() -> int:
         faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg'].removeprefix('Value error, ')}" for f in error.errors())
         print("; ".join(faults), file=sys.stderr)
         return 2
-    except (ImpossiblePlacementError, NoBlocksError, ProbeFailedError) as error:
+    except (ArtifactError, ImpossiblePlacementError, NoBlocksError, ProbeFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(answer))

@@ -41,7 +41,11 @@ def _serving(paths: Paths) -> tuple[str, dict[str, Json]] | None:
         folder = paths.current.resolve(strict=True)
         config = json.loads((folder / "config.json").read_bytes())
         kind = "bytes" if config["tokenizer"] == "bytes" else "bpe"
-        return folder.name, {"model": config["model"], "tokenizer": {"kind": kind, "vocabulary": config["vocabulary"]}}
+        return folder.name, {
+            "model": config["model"],
+            "tokenizer": {"kind": kind, "vocabulary": config["vocabulary"]},
+            "version_folder": str(folder),
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none serves, or doctor itself says what is wrong with it
 

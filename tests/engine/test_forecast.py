@@ -18,6 +18,8 @@ from engine.families.table import FAMILIES
 from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
+from engine.training.objectives.base import ReferenceModel
+from engine.training.objectives.language import MaskedCrossEntropy
 
 REPOSITORY = Path(__file__).parents[2]
 TRAIN = """
@@ -210,6 +212,31 @@ def test_what_does_not_fit_is_taken_in_smaller_microbatches(monkeypatch: pytest.
     assert 300 << 20 <= found.training_bytes < 320 << 20
     monkeypatch.setattr(forecast, "_available_bytes", lambda _: 200 << 20)
     assert forecast.forecast(question()).batch_size == 0
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_run_on_an_import_is_forecast_with_the_model_that_it_stays_close_to(
+    method: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked, tokenizer = question(layers=1), ByteTokenizer()
+    weights = registry.module(registry.build(asked.model, tokenizer.vocabulary, 0)).state_dict()
+    imported = Lineage.imported(1, tmp_path, {}, {})
+    version.publish(tmp_path / "000001", weights, asked.model, tokenizer, imported)
+    references: list[ReferenceModel | None] = []
+
+    def objective(*, reference: ReferenceModel | None) -> MaskedCrossEntropy:
+        references.append(reference)
+        return MaskedCrossEntropy(reference=reference)
+
+    monkeypatch.setattr(forecast, "MaskedCrossEntropy", objective)
+    training = asked.training.model_copy(update={"method": method, "kl_weight": None})
+    asked = asked.model_copy(update={"training": training})
+    forecast.probe(asked, 1, 1)
+    forecast.probe(asked.model_copy(update={"version_folder": tmp_path / "000001"}), 1, 1)
+    own, held = references
+    assert own is None
+    assert held is not None
+    assert held.weight == 0.3
 
 
 def test_the_cache_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
