@@ -9,7 +9,13 @@ from control.cli.parser import Commands, Options, connect
 from control.terminal import output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from control.answers import Json, Version
+
+
+_BAR = 20
+"""Characters of the longest bar."""
 
 
 class VersionOptions(Options):
@@ -67,7 +73,7 @@ def _versions(options: Options) -> int:
         )
     else:
         output.columns(
-            ("VERSION", "STATE", "FROM", "CYCLE", "PARAMETERS", "CREATED", "SHA256"),
+            ("VERSION", "STATE", "FROM", "CYCLE", "PARAMETERS", "CREATED", "SHA256", "BITS/BYTE"),
             (
                 (
                     version["version"],
@@ -77,12 +83,24 @@ def _versions(options: Options) -> int:
                     output.figure(version["parameters"]),
                     output.moment(version["created_at"]),
                     version["sha256"][:12],
+                    judged,
                 )
-                for version in versions
+                for version, judged in zip(versions, _curve(versions), strict=True)
             ),
             states=(1,),
         )
+        output.say("\nbits per byte of the conversations that each one's cycle held out: fewer are better")
     return exit_status.DONE
+
+
+def _curve(versions: Sequence[Version]) -> list[str]:
+    """How good each version was when it was judged, as a figure and as a bar, which draws a curve down the column."""
+    found = [version["metrics"].get("bits_per_byte") for version in versions]
+    most = max((bits for bits in found if bits is not None), default=0.0)
+    return [
+        "-" if bits is None else f"{bits:.4f} {'#' * round(_BAR * bits / most) if most else ''}".rstrip()
+        for bits in found
+    ]
 
 
 def _version(options: VersionOptions) -> int:

@@ -1,11 +1,26 @@
 """``version``, ``diff`` and ``promote``: what they show and ask."""
 
-from tests.control.stand_in import Ctl, StandIn
+from tests.control.stand_in import VERSION, Ctl, StandIn
 
 
 def test_a_version_shows_its_settings_only_when_asked(stand_in: StandIn, ctl: Ctl) -> None:
     assert "training.learning_rate" not in ctl("version", "12").stdout
     assert "training.learning_rate" in ctl("version", "12", "--settings").stdout
+
+
+def test_the_list_draws_how_good_the_versions_were(stand_in: StandIn, ctl: Ctl) -> None:
+    judged = {number: {"bits_per_byte": bits} for number, bits in (("000013", 0.9), ("000012", 1.2), ("000011", 1.8))}
+    versions = [VERSION | {"version": number, "metrics": metrics} for number, metrics in judged.items()]
+    stand_in.answers["GET", "/v1/versions"] = (200, [*versions, VERSION | {"version": "000010", "metrics": {}}])
+    head, *lines = ctl("versions").stdout.splitlines()
+    assert head.endswith("BITS/BYTE")
+    assert [line.split("abababababab  ")[1] for line in lines[:4]] == [
+        f"0.9000 {'#' * 10}",
+        f"1.2000 {'#' * 13}",
+        f"1.8000 {'#' * 20}",
+        "-",
+    ]
+    assert lines[-1] == "bits per byte of the conversations that each one's cycle held out: fewer are better"
 
 
 def test_a_version_says_why_its_weights_are_kept_and_until_when(stand_in: StandIn, ctl: Ctl) -> None:
