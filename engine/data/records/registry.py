@@ -12,24 +12,12 @@ from engine.data.records.content.marks import excluded_mark, unseen_mark
 from engine.data.records.datasets import labelled, moss, open_assistant, segments
 from engine.data.records.desks import dialogflow, intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
-from engine.data.records.exports import (
-    character_ai,
-    chatbox,
-    chatgpt,
-    claude,
-    copilot,
-    gemini,
-    jan,
-    kobold,
-    librechat,
-    lm_studio,
-    open_webui,
-    textgen,
-)
+from engine.data.records.exports import character_ai, chatgpt, claude, copilot, gemini
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.names.spelling import lower
 from engine.data.records.preferences import comparisons, corrections, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
+from engine.data.records.programs import chatbox, jan, kobold, librechat, lm_studio, open_webui, textgen
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.written import written_out
 from engine.data.samples import Dialogue, Text

@@ -21,10 +21,11 @@ from engine.data.records.apis import batches
 from engine.data.records.content import langchain
 from engine.data.records.desks import botpress, dialogflow, rasa
 from engine.data.records.dialogue import Turn, system_turn
-from engine.data.records.exports import character_ai, librechat
+from engine.data.records.exports import character_ai
 from engine.data.records.limits import FormatError
 from engine.data.records.names.conversations import name_of, names_conversation, person_column
 from engine.data.records.order import Row, placed
+from engine.data.records.programs import librechat
 from engine.data.records.sessions import claude_code, silly_tavern
 from engine.data.records.values import Record, is_record, string
 
