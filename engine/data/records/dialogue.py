@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from engine.data.records.calls import hermes
 from engine.data.records.calls.tools import tools_of
 from engine.data.records.content.pictures import check_has_no_picture
+from engine.data.records.content.thoughts import without_thoughts
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
 from engine.data.records.turn import Turn as Turn
@@ -23,7 +24,9 @@ def dialogue_of(turns: Iterable[Turn], limits: Limits) -> Dialogue:
     messages = messages_of(hermes.with_calls(list(turns)), limits)
     if not any(message.is_supervised for message in messages):
         if any(message.role == "assistant" for message in messages):
-            raise FormatError("every assistant turn has weight 0: there is no answer to learn")
+            raise FormatError(
+                "every assistant turn has weight 0, is marked as bad, or was cut off: there is no answer to learn"
+            )
         raise FormatError("no assistant turn with words in it: there is no answer to learn")
     return Dialogue(messages)
 
@@ -45,6 +48,8 @@ def messages_of(turns: Iterable[Turn], limits: Limits) -> tuple[Message, ...]:
 
 def _cleaned(turn: Turn) -> Message:
     role, content, calls, name, call_id, weight, tools = turn
+    if role == "assistant" and "<" in content:
+        content = without_thoughts(content)
     if not (calls or name or call_id or tools):
         return Message(role, clean(content), weight=weight)
     calls = tuple(_cleaned_call(call) for call in calls)
@@ -66,17 +71,28 @@ def system_turn(system: JsonValue, tools: JsonValue) -> list[Turn]:
     Raises:
         FormatError: the instructions are not text.
     """
-    if isinstance(system, list):  # parts, as Bedrock and Anthropic write it
-        words = [part.get("text") if isinstance(part, dict) else part for part in system]
-        system = "\n".join(word for word in words if isinstance(word, str)) if all(map(_is_string, words)) else 0
-    if system is not None and not isinstance(system, str):
-        raise FormatError(f"'system' must be a string, not {kind_of(system)}")
+    system = system_text(system)
     if described := tools_of(tools) if tools else None:
         return [Turn("system", system or "", tools=described)]
     parts = [system] if system else []
     if tools and tools != "[]" and described is None:
         parts.append(f"Tools:\n{tools if isinstance(tools, str) else json.dumps(tools, ensure_ascii=False)}")
     return [Turn("system", "\n\n".join(parts))] if parts else []
+
+
+def system_text(system: JsonValue) -> str | None:
+    """Instructions as text: a string, or a list of parts as Bedrock and Anthropic write it; none where there are none.
+
+    Raises:
+        FormatError: they are something else.
+    """
+    if isinstance(system, list):
+        words = [part.get("text") if isinstance(part, dict) else part for part in system]
+        if all(isinstance(word, str) for word in words):
+            return "\n".join(map(str, words))
+    if system is None or isinstance(system, str):
+        return system
+    raise FormatError(f"'system' must be a string, not {kind_of(system)}")
 
 
 def string_of(record: dict[str, JsonValue], *names: str) -> str:
@@ -108,7 +124,3 @@ def kind_of(value: JsonValue) -> str:
         case list():
             return "an array"
     return "an object"
-
-
-def _is_string(value: JsonValue) -> bool:
-    return isinstance(value, str)

@@ -9,12 +9,14 @@ from typing import Literal, NoReturn
 
 from pydantic import JsonValue
 
+from engine.data.records.calls import responses
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.records.content import langchain
-from engine.data.records.content.marks import excluded_mark, is_broken_off, is_left
+from engine.data.records.content.endings import is_broken_off
+from engine.data.records.content.marks import excluded_mark, is_left
 from engine.data.records.content.pictures import check_has_nothing_attached
 from engine.data.records.content.ratings import verdict_in
-from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_turn
+from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_text, system_turn
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import CALL_ROLES, is_role, role_of
@@ -54,12 +56,16 @@ _SPEAKER_FIELDS = (
 _EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"))
 """Keys of a question and its answer in one object."""
 
-_LEARNED = ("weight", "train", "train_on", "training", "trainable", "is_trainable", "loss", "loss_weight", "loss_mask")
+_LEARNED = (
+    *("weight", "train", "train_on", "training", "trainable", "is_trainable", "loss", "loss_weight", "loss_mask"),
+    *("learn", "supervised", "is_supervised", "compute_loss"),
+)
 _LISTED = ("weights", "weight", "loss_mask", "loss_masks", "loss_weights", "train_mask", "train_on_turn")
 """Keys beside messages of a list that says of each whether it is learned."""
-_TRUE, _FALSE = ("true", "True", "1", "1.0"), ("false", "False", "0", "0.0")
+_TRUE, _FALSE = ("true", "True", "yes", "1", "1.0"), ("false", "False", "no", "0", "0.0")
 _PARTLY_LEARNED = ("train_detail", "training_detail")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning", "step-start", "source-url")
+_OF_BEDROCK = ("reasoningContent", "cachePoint")
 """Parts that nobody says: thoughts, and marks of the program."""
 SYSTEM = (
     *("system", "system_prompt", "system_message", "system_instruction", "instructions"),
@@ -135,6 +141,8 @@ def openai_turns(record: dict[str, JsonValue]) -> list[Turn]:
         FormatError: something in it is not a message.
     """
     tools = record.get("tools") or record.get("functions")
+    if tools is None and isinstance(config := record.get("toolConfig"), dict):  # of Bedrock
+        tools = config.get("tools")
     turns = turns_of(record["messages"])
     return [*_opening(record, tools, turns), *_weighed(turns, record)]
 
@@ -146,6 +154,8 @@ def _opening(record: dict[str, JsonValue], tools: JsonValue, turns: list[Turn]) 
     """
     system = next((record[key] for key in SYSTEM if record.get(key)), None)
     context = record.get("context")
+    if isinstance(system, list):
+        system = system_text(system)
     if isinstance(context, list) and all(isinstance(each, str) for each in context):
         context = "\n\n".join(map(str, context))
     is_repeated = isinstance(context, str) and any(context.strip() in turn.content for turn in turns)
@@ -208,7 +218,8 @@ def _weighed(turns: list[Turn], record: dict[str, JsonValue]) -> list[Turn]:
             raise FormatError(f"'{key}' must have a 1 (learned) or 0 (context only) for each of the {len(turns)} turns")
         return [turn if weight else turn._replace(weight=0) for turn, weight in zip(turns, weights, strict=True)]
     if record.get("mask_history") in (True, *_TRUE):  # of LLaMA-Factory: only the last answer is learned
-        return [*(turn._replace(weight=0) for turn in turns[:-1]), *turns[-1:]]
+        last = max((at for at, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
+        return [turn if at == last else turn._replace(weight=0) for at, turn in enumerate(turns)]
     return turns
 
 
@@ -226,7 +237,7 @@ def turns_of(messages: JsonValue) -> list[Turn]:
         raise FormatError(f"messages must be an array, not {kind_of(messages)}")
     rows = [
         placed(message if isinstance(message, dict) else {}, _exchange(message, number))
-        for number, message in enumerate(messages, 1)
+        for number, message in enumerate(responses.in_messages(messages), 1)
     ]
     return [turn for row in in_order(rows) for turn in row.turns]
 
@@ -337,8 +348,13 @@ def _content(content: JsonValue, role: Role, number: int) -> str:
         content = content.get("parts")
     if not isinstance(content, list):
         raise FormatError(f"turn {number}: content must be a string or a list of parts, not {kind_of(content)}")
-    said = (part for part in content if not (isinstance(part, dict) and part.get("type") in _THOUGHTS))
+    said = (part for part in content if not (isinstance(part, dict) and _is_own(part)))
     return "\n".join(_part(part, number) for part in said)
+
+
+def _is_own(part: dict[str, JsonValue]) -> bool:
+    """Whether nobody says this part: Bedrock names its parts by a key, all others by a type."""
+    return part.get("type") in _THOUGHTS or (len(part) == 1 and any(key in part for key in _OF_BEDROCK))
 
 
 def _part(part: JsonValue, number: int) -> str:
@@ -350,7 +366,7 @@ def _part(part: JsonValue, number: int) -> str:
             text = text.get("value")
         if isinstance(text, str):
             return text
-    kind = part.get("type") if isinstance(part, dict) else kind_of(part)
+    kind = part.get("type", _keys(part)) if isinstance(part, dict) else kind_of(part)
     raise FormatError(f"turn {number}: a part of type {kind!r}: only text can be learned")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from engine.data.records.content.marks import is_left
+from engine.data.records.content.marks import is_left, is_set
 from engine.data.records.dialogue import Turn
 from engine.data.records.values import Record
 
@@ -28,12 +28,15 @@ _PLACES = (
     *("order", "index", "step"),
 )
 """Where messages count themselves, for those that have no time."""
+_REGENERATED = ("regenerated", "is_regenerated", "isRegenerated", "is_regeneration", "regeneration", "retried")
 _HAS_TIME, _HAS_PLACE = frozenset(_TIMES), frozenset(_PLACES)
 _DATE = re.compile(
     r"(\d{1,2})([/.])(\d{1,2})[/.](\d{4}),?[ T](\d{1,2}):(\d\d)(?::(\d\d))?(?:[ \u202f]?([AaPp])\.?[Mm]\.?)?$"
 )
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d{1,6})?))?(?:[ \u202f]?([AaPp])\.?[Mm]\.?)?$")
 _DIGITS = re.compile(r"\d{1,20}(?:\.\d{1,9})?")
 _MAILED = re.compile(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d")
+_DAY = 86_400.0
 _MILLISECONDS = 1e11
 """Numbers from here on count milliseconds, microseconds or nanoseconds since 1970: in seconds it is the year 5138."""
 
@@ -50,6 +53,8 @@ class Row:
         rank: how good people found it beside its siblings, from 0 on; none where nobody judged.
         begins: whether a conversation begins with it.
         is_counted: whether the time is the number of the message in its conversation.
+        is_regenerated: whether this answer was given anew, or another one was given in its place.
+        is_of_day: whether the time is one of a day that is not named.
     """
 
     turns: tuple[Turn, ...]
@@ -59,6 +64,8 @@ class Row:
     rank: int | None = None
     begins: bool = False
     is_counted: bool = False
+    is_regenerated: bool = False
+    is_of_day: bool = False
 
 
 def placed(record: Record, turns: Sequence[Turn]) -> Row:
@@ -73,6 +80,8 @@ def placed(record: Record, turns: Sequence[Turn]) -> Row:
         _parent_of(record),
         rank if isinstance(rank, int) and not isinstance(rank, bool) else None,
         is_counted=_HAS_TIME.isdisjoint(record) and not _HAS_PLACE.isdisjoint(record),
+        is_regenerated=any(is_set(record[mark]) for mark in _REGENERATED if mark in record),
+        is_of_day=not _HAS_TIME.isdisjoint(record) and any(_is_clock(record[key]) for key in _TIMES if key in record),
     )
 
 
@@ -105,9 +114,13 @@ def _counted(value: JsonValue) -> float | None:
 
 def _seconds(value: JsonValue) -> float | None:
     """A time in seconds since 1970: from a number, also as a string, from ISO 8601, or as people and mail write it."""
+    if isinstance(value, dict):
+        return _of_database(value)
     if isinstance(value, str):
         if _DIGITS.fullmatch(value):
             return _seconds(float(value))
+        if clock := _CLOCK.match(value):
+            return _of_day(clock)
         return _iso_seconds(value) if value[:4].isdigit() else _dated(value) or _mailed(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
@@ -115,6 +128,23 @@ def _seconds(value: JsonValue) -> float | None:
     while abs(seconds) >= _MILLISECONDS and seconds != float("inf"):
         seconds /= 1000
     return seconds if seconds == seconds else None
+
+
+def _of_database(value: Record) -> float | None:
+    """A time as MongoDB (``{"$date": ...}``) and Firestore (``{"_seconds": ...}``) export it."""
+    held = next((value[key] for key in ("$date", "$numberLong", "_seconds", "seconds") if key in value), None)
+    return None if held is value else _seconds(held)
+
+
+def _is_clock(value: JsonValue) -> bool:
+    return isinstance(value, str) and _CLOCK.match(value) is not None
+
+
+def _of_day(clock: re.Match[str]) -> float:
+    """A time of day, in seconds since midnight."""
+    hour, minute, second, half = clock.groups()
+    hours = int(hour) % 12 + 12 * (half in "Pp") if half else int(hour)
+    return hours * 3600.0 + int(minute) * 60 + float(second or 0)
 
 
 def _dated(text: str) -> float | None:
@@ -156,15 +186,31 @@ def _iso_seconds(text: str) -> float | None:
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
     """The rows that make the conversation, as they were said."""
-    return branch(_by_time([row for row in rows if row.turns]))
+    return _newest_answers(branch(_by_time([row for row in rows if row.turns])))
+
+
+def _newest_answers(rows: list[Row]) -> list[Row]:
+    """The rows without an answer behind which stands another one, where either is marked as regenerated."""
+    replaced = [
+        (one.is_regenerated or other.is_regenerated) and all(row.turns[-1].role == "assistant" for row in (one, other))
+        for one, other in itertools.pairwise(rows)
+    ]
+    return [row for row, is_replaced in zip(rows, [*replaced, False], strict=False) if not is_replaced]
 
 
 def _by_time(rows: list[Row]) -> list[Row]:
-    """By time, where all rows have one and it runs backwards anywhere."""
+    """By time, where all rows have one and it runs backwards anywhere.
+
+    Times of day without a date may run past midnight, and into other days: they tell only that a list is turned round.
+    """
     times = [row.time for row in rows if row.time is not None]
     if len(times) < len(rows) or all(one <= other for one, other in itertools.pairwise(times)):
         return rows
-    if all(one >= other for one, other in itertools.pairwise(times)):
+    is_newest_first = all(one >= other for one, other in itertools.pairwise(times))
+    if any(row.is_of_day for row in rows):
+        begins_with_answer = rows[0].turns[0].role == "assistant" and rows[-1].turns[-1].role == "user"
+        return rows[::-1] if is_newest_first and times[0] - times[-1] < _DAY / 2 and begins_with_answer else rows
+    if is_newest_first:
         return rows[::-1]
     return sorted(rows, key=lambda row: row.time or 0.0)
 

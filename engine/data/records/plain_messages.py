@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from engine.data.records.content.pictures import MARK
+from engine.data.records.content.thoughts import END
 from engine.data.records.limits import Limits
 from engine.data.records.roles import CALL_ROLES, KNOWN
 from engine.data.records.text import clean
@@ -55,7 +56,7 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
             return None
         name, content = turn.get(who), turn.get(what)
         role = _ROLES.get(name) if isinstance(name, str) else None
-        if role is None or not isinstance(content, str) or _CALL in content or MARK in content:
+        if role is None or not isinstance(content, str) or _CALL in content or MARK in content or END in content:
             return None
         if said := clean(content):
             if said[0] in "<!" or said[-1] == ">" or (said[-1] == ")" and "![" in said):  # perhaps a picture

@@ -8,16 +8,28 @@ from pydantic import JsonValue
 from engine.data.records import instructions, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
+from engine.data.records.content.endings import cut_off_by
 from engine.data.records.content.marks import excluded_mark, unseen_mark
 from engine.data.records.datasets import labelled, moss, open_assistant, segments
 from engine.data.records.desks import dialogflow, intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
-from engine.data.records.exports import character_ai, chatgpt, claude, copilot, gemini
+from engine.data.records.exports import character_ai, chatgpt, claude, copilot, gemini, grok
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.names.spelling import lower
 from engine.data.records.preferences import comparisons, corrections, pairs, rankings, verdicts
 from engine.data.records.preferences.demonstrations import demonstrated_by
-from engine.data.records.programs import chatbox, jan, kobold, librechat, lm_studio, open_webui, textgen
+from engine.data.records.programs import (
+    big_agi,
+    chatbox,
+    continue_dev,
+    jan,
+    kobold,
+    librechat,
+    lm_studio,
+    next_chat,
+    open_webui,
+    textgen,
+)
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.written import written_out
 from engine.data.samples import Dialogue, Text
@@ -42,9 +54,20 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
         raise FormatError(f"'{medium}' beside what was said: only text can be learned")
     found = shape.parse(record, limits)
     parsed = found if isinstance(found, Sequence) else [found]
+    if reason := cut_off_by(record):
+        parsed = [_without_last_answer(each, reason) for each in parsed]
     if any(isinstance(each, Dialogue | Text) for each in parsed):
         return parsed
     return [each for one in parsed for each in _with_demonstrations(one)]
+
+
+def _without_last_answer(parsed: Parsed, reason: str) -> Parsed:
+    """A dialogue of which the last answer is context only, since it was cut off; a preference cannot be kept."""
+    if isinstance(parsed, Dialogue) and any(message.is_supervised for message in parsed.messages[:-1]):
+        return Dialogue((*parsed.messages[:-1], parsed.messages[-1]._replace(weight=0)))
+    if isinstance(parsed, FormatError):
+        return parsed
+    return FormatError(f"the answer was cut off, since it ended by {reason!r}: there is no whole answer to learn")
 
 
 def _shape_of(record: dict[str, JsonValue]) -> RecordShape | None:
@@ -66,6 +89,10 @@ _EXPORTS = (
     open_webui.SHAPE,
     librechat.SHAPE,
     lm_studio.SHAPE,
+    big_agi.SHAPE,
+    grok.SHAPE,
+    continue_dev.SHAPE,
+    next_chat.SHAPE,
     chatbox.SHAPE,
     character_ai.SHAPE,
     lobechat.SHAPE,
@@ -133,7 +160,14 @@ _ASKED_ALWAYS = [number for number, shape in enumerate(SHAPES) if not shape.keys
 _LEARNED = ("weight", "train", "training", "loss_weight")
 """Marks beside a whole conversation that forbid to learn it where they are 0 or false."""
 
-_MEDIA = ("images", "image", "videos", "video", "audios", "audio")
+_MEDIA = (
+    *(
+        f"{medium}{end}"
+        for medium in ("image", "video", "audio")
+        for end in ("", "s", "_path", "_paths", "_url", "_urls")
+    ),
+    *("image_file", "image_id", "img", "pictures", "attachments", "files", "file_ids"),
+)
 """Keys of what a conversation is about, and of what only the names are in the text."""
 
 KNOWN = f"{', '.join(shape.name for shape in _RECORDS)}, an array of messages, and what chat programs export"

@@ -3,15 +3,14 @@
 from pydantic import JsonValue
 
 from engine.data.records.apis.bodies import body_of
+from engine.data.records.content.endings import is_broken_off
 from engine.data.records.dialogue import Turn, kind_of
 from engine.data.records.exports.gemini import content_turns
 from engine.data.records.limits import FormatError
 from engine.data.records.messages import turns_of
-from engine.data.records.values import Record, is_record, items
+from engine.data.records.values import Record, child, is_record, items
 
 _WORDS = ("output_text", "text", "completion", "generated_text", "answer")
-_OWN_ITEMS = ("reasoning", "web_search_call", "file_search_call", "code_interpreter_call")
-"""Items of a response that OpenAI's server keeps for itself."""
 
 
 def answer_turns(response: JsonValue) -> list[Turn]:
@@ -24,11 +23,16 @@ def answer_turns(response: JsonValue) -> list[Turn]:
     if isinstance(response, str):
         return [Turn("assistant", response)]
     if isinstance(response, list):
-        return turns_of([each for each in response if not _is_own(each)])
+        return turns_of(response)
     if not is_record(response):
         raise FormatError(f"a response must be an object or text, not {kind_of(response)}")
     if response.get("error"):
         raise FormatError("a request that failed: there is no answer to learn")
+    turns = _turns_of(response)
+    return [turn._replace(weight=0) for turn in turns] if is_broken_off(response) else turns
+
+
+def _turns_of(response: Record) -> list[Turn]:
     for key in ("choices", "candidates", "generations"):
         if isinstance(response.get(key), list):
             answers = items(response[key])
@@ -41,9 +45,9 @@ def _only(answers: list[JsonValue], key: str) -> list[Turn]:
     """The one answer; of several it is not known which counts."""
     if len(answers) != 1 or not is_record(answer := answers[0]):
         raise FormatError(f"a response with {len(answers)} {key}: it does not say which one counts")
-    if key == "candidates":
-        return content_turns({"contents": [answer.get("content")]})
-    return _answer(answer)
+    content = {"role": "model", **child(answer, "content")}
+    turns = content_turns({"contents": [content]}) if key == "candidates" else _answer(answer)
+    return [turn._replace(weight=0) for turn in turns] if is_broken_off(answer) else turns
 
 
 def _answer(answer: Record) -> list[Turn]:
@@ -59,7 +63,3 @@ def _answer(answer: Record) -> list[Turn]:
     if word is None:
         raise FormatError(f"a response with {', '.join(sorted(answer))[:80]}: none of these is known to hold an answer")
     return [Turn("assistant", str(word))]
-
-
-def _is_own(item: JsonValue) -> bool:
-    return is_record(item) and item.get("type") in _OWN_ITEMS

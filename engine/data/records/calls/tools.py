@@ -4,6 +4,7 @@
 |-----------|--------------------------------------|----------------------------------|------------------------------|
 | OpenAI    | {type, function: {name, parameters}} | tool_calls, function_call        | role tool or function        |
 | Anthropic | {name, input_schema}                 | part tool_use {name, input}      | part tool_result {content}   |
+| Bedrock   | {toolSpec: {name, inputSchema: {json}}} | part {toolUse: {name, input}} | part {toolResult}         |
 | Gemini    | {functionDeclarations: [...]}        | part {functionCall: {name, args}}| part {functionResponse}      |
 | ShareGPT  | a list, or one written as a string   | from function_call, value JSON   | from observation             |
 
@@ -42,6 +43,9 @@ def _described(tool: Mapping[str, JsonValue]) -> list[JsonValue]:
     several = tool.get("functionDeclarations", tool.get("function_declarations"))
     if isinstance(several, list):
         return [described for each in several if isinstance(each, dict) for described in _described(each)]
+    if isinstance(specified := tool.get("toolSpec"), dict):
+        given = specified.get("inputSchema")
+        return _described({**specified, "inputSchema": given.get("json") if isinstance(given, dict) else given})
     schema = next((key for key in _SCHEMAS if key in tool), None)
     if "function" in tool or "name" not in tool or (schema is None and "description" not in tool):
         return [{**tool}]
@@ -57,7 +61,8 @@ def calls_of(message: Mapping[str, JsonValue], number: int) -> tuple[ToolCall, .
     Raises:
         FormatError: they are not a list of calls.
     """
-    calls = message.get("tool_calls") or ([{"function": call}] if (call := message.get("function_call")) else [])
+    written = message.get("tool_calls") or ([{"function": call}] if (call := message.get("function_call")) else [])
+    calls = opened(written)
     if not isinstance(calls, list):
         raise FormatError(f"turn {number}: tool_calls must be an array")
     return tuple(call_of(call, number) for call in calls)
@@ -100,9 +105,23 @@ def taken_apart(content: list[JsonValue]) -> tuple[list[JsonValue], tuple[ToolCa
             calls.append(ToolCall(string(part.get("name")), part.get("input"), string(part.get("id"))))
         elif isinstance(part, dict) and kind == "tool_result":
             results.append((string(part.get("tool_use_id")), part.get("content")))
+        elif isinstance(part, dict) and isinstance(use := part.get("toolUse"), dict):
+            calls.append(ToolCall(string(use.get("name")), use.get("input"), string(use.get("toolUseId"))))
+        elif isinstance(part, dict) and isinstance(result := part.get("toolResult"), dict):
+            results.append((string(result.get("toolUseId")), _opened_parts(result.get("content"))))
         else:
             rest.append(part)
     return rest, tuple(calls), results
+
+
+def _opened_parts(content: JsonValue) -> JsonValue:
+    """Parts of a result of Bedrock, of which some are JSON."""
+    if not isinstance(content, list):
+        return content
+    return [
+        {"text": json.dumps(part["json"], ensure_ascii=False)} if isinstance(part, dict) and "json" in part else part
+        for part in content
+    ]
 
 
 def opened(value: JsonValue) -> JsonValue:

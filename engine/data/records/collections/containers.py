@@ -30,7 +30,7 @@ _TALKS = (
 LISTS = (*_TABLES, *_TALKS)
 _SINGLES = (
     *("chat", "conversation", "thread", "session", "ticket", "row", "record", "data", "result", "payload", "item"),
-    *("values", "state"),
+    *("values", "state", "chat-next-web-store"),
 )
 """Keys of an object that is the conversation."""
 _NO_IDS = frozenset(("prompt", "completion", "response", "answer", "chosen", "rejected", "messages", "input", "output"))

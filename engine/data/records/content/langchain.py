@@ -14,7 +14,9 @@ from pydantic import JsonValue
 from engine.data.records.values import Record, child, is_record, items, string
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "function"}
-_SAME = ("content", "name", "id", "tool_call_id", "tool_calls")
+_SAID = ("content", "name", "tool_call_id", "tool_calls")
+_OWN = ("type", "data", "lc", "id", "kwargs", "role", "additional_kwargs", "example")
+"""Keys of the dump itself. All others go with the message: marks such as ``weight`` and ``status`` are among them."""
 
 
 def _held(message: Record) -> Record | None:
@@ -39,7 +41,8 @@ def message_of(message: Record) -> Record:
         return message
     kind = _kind(message)
     made: Record = {"role": string(held.get("role")) if kind == "chat" else _ROLES.get(kind, kind)}
-    made |= {key: held[key] for key in _SAME if held.get(key)}
+    for marked in (message, held):
+        made |= {key: value for key, value in marked.items() if key not in _OWN and (value or key not in _SAID)}
     made.setdefault("content", "")
     for key in ("tool_calls", "function_call"):
         if key not in made and (calls := child(held, "additional_kwargs").get(key)):

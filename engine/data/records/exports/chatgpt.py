@@ -7,6 +7,8 @@ DeepSeek's export has no ``current_node``, and ``fragments`` in place of roles: 
 
 from pydantic import JsonValue
 
+from engine.data.records.content.citations import without_citations
+from engine.data.records.content.endings import is_broken_off
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.exports.tree import branch
 from engine.data.records.limits import FormatError, Limits
@@ -46,10 +48,13 @@ def _turns(message: Record, number: int) -> list[Turn]:
     is_internal = role == "tool" or (role == "system" and message.get("weight") == 0)
     if is_hidden or is_for_tool or is_internal or string(content.get("content_type")) in _INTERNAL:
         return []
+    if child(message, "metadata").get("attachments"):
+        raise FormatError(f"turn {number}: a file is attached: only text can be learned")
     parts = items(content.get("parts"))
     if any(map(_is_transcribed, parts)):  # of what was spoken, the sound lies beside its words
         parts = [part for part in parts if isinstance(part, str) or _is_transcribed(part)]
-    return [Turn(role_of(role, number), "\n".join(_part(part, number) for part in parts))]
+    said = without_citations("\n".join(_part(part, number) for part in parts))
+    return [Turn(role_of(role, number), said, weight=0 if is_broken_off(message) else 1)]
 
 
 def _fragments(message: Record, fragments: list[Record], number: int) -> list[Turn]:

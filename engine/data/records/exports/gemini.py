@@ -7,16 +7,18 @@ prompt is a record of its own with the answer in HTML.
 
 import json
 import re
+from typing import Literal
 
 from pydantic import JsonValue
 
 from engine.data.records.calls.tools import call_of
+from engine.data.records.content.endings import is_broken_off
 from engine.data.records.dialogue import Turn, dialogue_of, system_turn
 from engine.data.records.exports.markup import plain
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
 from engine.data.records.shape import RecordShape
-from engine.data.records.values import Record, child, records, string
+from engine.data.records.values import Record, child, is_record, records, string
 from engine.data.samples import Dialogue
 
 _PROMPTED = re.compile(r"(?:Prompted|Asked|Said)\s+(.+)", re.DOTALL)
@@ -38,7 +40,10 @@ def content_turns(record: Record) -> list[Turn]:
     """
     system = record.get("systemInstruction", record.get("system_instruction"))
     turns = system_turn(_parts(system, 0) if system else None, record.get("tools"))
-    for number, content in enumerate(records(record["contents"]), 1):
+    contents = record["contents"]
+    listed = contents if isinstance(contents, list) else [contents]
+    for number, each in enumerate(listed, 1):
+        content: Record = each if is_record(each) else {"parts": [{"text": each}]}
         parts = records(content.get("parts"))
         turns += [_result(child(part, "functionResponse")) for part in parts if "functionResponse" in part]
         calls = tuple(call_of(part["functionCall"], number) for part in parts if "functionCall" in part)
@@ -84,7 +89,8 @@ def _parse_studio(record: Record, limits: Limits) -> Dialogue:
         if not chunk.get("isThought"):
             if not isinstance(chunk.get("text"), str):
                 raise FormatError(f"turn {number}: a chunk without text: only text can be learned")
-            turns.append(Turn(role_of(chunk.get("role"), number), string(chunk["text"])))
+            weight: Literal[0, 1] = 0 if is_broken_off(chunk) else 1
+            turns.append(Turn(role_of(chunk.get("role"), number), string(chunk["text"]), weight=weight))
     return dialogue_of(turns, limits)
 
 
@@ -95,6 +101,8 @@ def _is_activity(record: Record) -> bool:
 def _parse_activity(record: Record, limits: Limits) -> Dialogue:
     prompt = _PROMPTED.match(string(record["title"]))
     answer = "\n".join(plain(string(item.get("html"))) for item in records(record.get("safeHtmlItem")))
+    if record.get("attachedFiles") or record.get("imageFile"):
+        raise FormatError("an activity with a file attached: only text can be learned")
     if not prompt or not answer:
         raise FormatError("an activity without a prompt in 'title' and an answer in 'safeHtmlItem'")
     return dialogue_of([Turn("user", prompt[1]), Turn("assistant", answer)], limits)

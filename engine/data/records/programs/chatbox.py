@@ -6,6 +6,7 @@ older versions ``{"chat-sessions": [...]}``). Each thread that was put away is a
 
 from collections.abc import Sequence
 
+from engine.data.records.content.endings import is_broken_off
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
@@ -14,6 +15,7 @@ from engine.data.records.values import Record, is_record, records, string, texts
 
 _SESSION = "session:"
 _OLD = "chat-sessions"
+_ATTACHED = ("files", "pictures", "links")
 
 
 def _fits(record: Record) -> bool:
@@ -40,8 +42,10 @@ def _conversation(talk: Record, limits: Limits) -> Parsed:
 
 
 def _turn(message: Record, number: int) -> Turn:
+    if key := next((key for key in _ATTACHED if message.get(key)), ""):
+        raise FormatError(f"turn {number}: '{key}' beside what was said: only text can be learned")
     text = texts(message.get("contentParts")) or string(message.get("content"))
-    is_whole = not (message.get("error") or message.get("generating"))
+    is_whole = not is_broken_off(message)
     return Turn(role_of(message.get("role"), number), text, weight=1 if is_whole else 0)
 
 

@@ -3,6 +3,7 @@
 Source: ``*.conversation.json`` in LM Studio's folder of conversations.
 """
 
+from engine.data.records.content.endings import is_broken_off
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import role_of
@@ -29,7 +30,9 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
 def _turn(version: Record, number: int) -> Turn:
     blocks = records(version["steps"]) if "steps" in version else [version]
     said = (texts(block.get("content")) for block in blocks if child(block, "style").get("type") != "thinking")
-    return Turn(role_of(version.get("role"), number), "\n".join(text for text in said if text))
+    is_whole = not any(is_broken_off(block) for block in blocks)
+    said_by = role_of(version.get("role"), number)
+    return Turn(said_by, "\n".join(text for text in said if text), weight=1 if is_whole else 0)
 
 
 SHAPE = RecordShape("LM Studio's messages {versions}", _fits, _parse, ("messages",))

@@ -35,7 +35,8 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
     if any(file.get("type") == "image" for each in messages for file in records(each.get("files"))):
         raise FormatError("a message with a picture: only text can be learned")
     unfolded = [{**each, "content": _FOLDED.sub("", string(each.get("content")))} for each in messages]
-    return dialogue_of(openai_turns({**chat, "messages": [*unfolded]}), limits)
+    system = chat.get("system") or child(chat, "params").get("system")
+    return dialogue_of(openai_turns({**chat, "system": system, "messages": [*unfolded]}), limits)
 
 
 SHAPE = RecordShape("Open WebUI's {chat: {history}}", _fits, _parse, ("chat", "history"))

@@ -1,6 +1,7 @@
 """The order in which rows were said: by time where it runs backwards, along the branch that counts."""
 
 import pytest
+from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn
 from engine.data.records.order import Row, in_order, placed
@@ -25,10 +26,13 @@ def said(*rows: Row) -> list[str]:
         ("Mon, 17 Mar 2025 10:00:01 GMT", "Mon, 17 Mar 2025 10:00:00 GMT"),
         ("2025/03/17 10:00:01", "2025/03/17 10:00:00"),
         ("2025-03-17 10:00:01 UTC", "2025-03-17 10:00:00 UTC"),
+        ({"$date": "2025-03-17T10:00:01Z"}, {"$date": "2025-03-17T10:00:00Z"}),
+        ({"$date": {"$numberLong": "1740000001000"}}, {"$date": {"$numberLong": "1740000000000"}}),
+        ({"_seconds": 1_740_000_001, "_nanoseconds": 0}, {"_seconds": 1_740_000_000, "_nanoseconds": 0}),
     ],
-    ids=["seconds", "iso", "zones", "milliseconds", "digits", "fractions", "mail", "slashes", "utc"],
+    ids=str,
 )
-def test_times_that_run_backwards_decide(times: tuple[float | str, float | str]) -> None:
+def test_times_that_run_backwards_decide(times: tuple[JsonValue, JsonValue]) -> None:
     rows = [
         placed({"created_at": time, "a": 1, "b": 2}, [turn])
         for time, turn in zip(times, (ANSWERED, ASKED), strict=True)
@@ -82,3 +86,27 @@ def test_parents_that_go_in_circles_end() -> None:
 def test_what_was_deleted_or_hidden_says_nothing() -> None:
     assert placed({"role": "user", "content": "x", "deleted": True}, [ASKED]).turns == ()
     assert placed({"role": "user", "content": "x", "hidden": False}, [ASKED]).turns == (ASKED,)
+
+
+def at(time: str, turn: Turn) -> Row:
+    return placed({"time": time, "a": 1, "b": 2}, [turn])
+
+
+@pytest.mark.parametrize("times", [("10:01", "10:00"), ("10:00:09", "10:00:05"), ("1:00 PM", "12:59 PM")])
+def test_times_of_day_tell_that_a_list_is_turned_round(times: tuple[str, str]) -> None:
+    assert said(at(times[0], ANSWERED), at(times[1], ASKED)) == ["How deep?", "Two fathoms."]
+
+
+def test_times_of_day_may_run_past_midnight() -> None:
+    assert said(at("23:59", ASKED), at("00:01", ANSWERED)) == ["How deep?", "Two fathoms."]
+    other_day = [at("9:00", ASKED), at("9:01", ANSWERED), at("8:00", NEXT), at("8:01", LEFT)]
+    assert said(*other_day) == ["How deep?", "Two fathoms.", "And there?", "No idea."]
+
+
+def test_of_answers_that_were_regenerated_the_last_one_counts() -> None:
+    asked, other = Row((ASKED,)), Row((LEFT,))
+    anew = placed({"regenerated": True, "a": 1, "b": 2}, [ANSWERED])
+    assert said(asked, other, anew) == ["How deep?", "Two fathoms."]
+    assert said(asked, anew, other) == ["How deep?", "No idea."]
+    assert said(asked, anew) == ["How deep?", "Two fathoms."]
+    assert said(asked, other, Row((ANSWERED,))) == ["How deep?", "No idea.", "Two fathoms."]

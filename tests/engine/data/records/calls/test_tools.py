@@ -12,6 +12,7 @@ from engine.data.samples import Dialogue, Message, ToolCall
 
 SCHEMA = {"type": "object", "properties": {"at": {"type": "string"}}}
 TOOL = {"name": "tide", "description": "Height", "parameters": SCHEMA}
+TOOL_WITHOUT_SCHEMA = {"name": "tide", "description": "Height"}
 TOOLS = [{"type": "function", "function": TOOL}]
 ARGUMENTS = {"at": "Skaw", "days": 2, "exact": True, "near": None}
 RESULT = '{"metres": 1.2}'
@@ -73,6 +74,44 @@ RECORDS: dict[str, dict[str, object]] = {
         ],
         "tools": [{"functionDeclarations": [TOOL]}],
     },
+    "Bedrock": {
+        "system": [{"text": "Be brief."}],
+        "messages": [
+            {"role": "user", "content": [{"text": "Tide?"}]},
+            {
+                "role": "assistant",
+                "content": [{"toolUse": {"toolUseId": "c1", "name": "tide", "input": ARGUMENTS}}],
+            },
+            {
+                "role": "user",
+                "content": [{"toolResult": {"toolUseId": "c1", "content": [{"json": {"metres": 1.2}}]}}],
+            },
+            {
+                "role": "assistant",
+                "content": [{"reasoningContent": {"reasoningText": {"text": "Hm."}}}, {"text": "1.2 m."}],
+            },
+        ],
+        "toolConfig": {"tools": [{"toolSpec": {**TOOL_WITHOUT_SCHEMA, "inputSchema": {"json": SCHEMA}}}]},
+    },
+    "Responses": {
+        "request": {
+            "instructions": "Be brief.",
+            "input": [
+                ASKED,
+                {"type": "reasoning", "summary": []},
+                {"type": "function_call", "call_id": "c1", "name": "tide", "arguments": json.dumps(ARGUMENTS)},
+                {"type": "function_call_output", "call_id": "c1", "output": RESULT},
+            ],
+            "tools": [{"type": "function", **TOOL}],
+        },
+        "response": {
+            "status": "completed",
+            "output": [
+                {"type": "reasoning", "summary": []},
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "1.2 m."}]},
+            ],
+        },
+    },
     "ShareGPT": {
         "system": "Be brief.",
         "conversations": [
@@ -131,6 +170,22 @@ def test_every_api_says_the_same(record: dict[str, object]) -> None:
 def test_nothing_is_lost_on_the_way_to_a_snapshot(record: dict[str, object]) -> None:
     found = dialogue(record)
     assert from_canonical(found.canonical) == found
+
+
+def test_calls_of_responses_belong_to_the_turn_before_them() -> None:
+    calls = [{"type": "function_call", "call_id": each, "name": "w", "arguments": "{}"} for each in ("1", "2")]
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
+    found = dialogue({"request": {"input": "Tide?"}, "response": {"output": [said, *calls]}})
+    assert found.messages == (
+        Message("user", "Tide?"),
+        Message("assistant", "I look.", (ToolCall("w", {}, "1"), ToolCall("w", {}, "2"))),
+    )
+
+
+def test_calls_written_as_a_string_are_calls() -> None:
+    calls = json.dumps([{"name": "w", "arguments": {"at": "Skaw"}}])
+    found = dialogue({"messages": [ASKED, {"role": "assistant", "content": "", "tool_calls": calls}]})
+    assert found.messages[1].tool_calls == (ToolCall("w", {"at": "Skaw"}),)
 
 
 def test_results_and_words_in_one_message_are_several_turns() -> None:

@@ -66,3 +66,15 @@ def test_rows_of_a_store_are_kept_apart_by_their_sessions(learn_rows) -> None:
 def test_a_message_of_another_kind_is_refused(problems) -> None:
     (reason,) = problems(json.loads(json.dumps([DICTS[0], constructed("RemoveMessage", ""), DICTS[1]])))
     assert "role 'remove' is unknown" in reason
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [{"weight": 0}, {"status": "error"}, {"response_metadata": {"finish_reason": "length"}}, {"feedback": "bad"}],
+    ids=str,
+)
+def test_marks_in_a_dump_are_heeded(learn, marks: dict[str, object]) -> None:
+    talk = [dumped("human", "a"), dumped("ai", "b", **marks), dumped("human", "c"), dumped("ai", "d")]
+    assert learn(talk) == [[("user", "a"), ("context", "b"), ("user", "c"), ("assistant", "d")]]
+    beside = [dumped("human", "a"), {**dumped("ai", "b"), **marks}, dumped("human", "c"), dumped("ai", "d")]
+    assert learn(beside) == learn(talk)

@@ -8,12 +8,13 @@ from engine.data.records.limits import FormatError
 from engine.data.samples import Dialogue
 from tests.engine.data.records.content.conftest import samples, weight
 
-NOT_LEARNED = (0, 0.0, False, "0", "false", "False")
-LEARNED = (1, 1.0, True, "1", "true", "True", None)
+NOT_LEARNED = (0, 0.0, False, "0", "false", "False", "no")
+LEARNED = (1, 1.0, True, "1", "true", "True", "yes", None)
 
 
 @pytest.mark.parametrize(
-    "key", ["weight", "train", "train_on", "training", "trainable", "loss", "loss_weight", "loss_mask"]
+    "key",
+    ["weight", "train", "train_on", "training", "trainable", "loss", "loss_weight", "loss_mask", "learn", "supervised"],
 )
 def test_a_turn_that_is_not_to_be_learned_is_context_only(key: str) -> None:
     assert {repr(value): weight({key: value}) for value in NOT_LEARNED} == {repr(value): 0 for value in NOT_LEARNED}
@@ -114,5 +115,32 @@ def test_an_answer_in_whose_place_another_one_counts_is_left_out(mark: str) -> N
     assert found.texts == ("a", "b")
 
 
-def test_an_answer_that_did_not_come_to_its_end_is_context_only() -> None:
-    assert [weight({"status": status}) for status in ("incomplete", "Failed", "completed", None)] == [0, 0, 1, 1]
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"superseded": True},
+        {"is_draft": "true"},
+        {"private": 1},
+        {"status": "deleted"},
+        {"visibility": "hidden"},
+        {"is_latest": False},
+        {"channel": "analysis"},
+    ],
+    ids=str,
+)
+def test_a_message_that_another_one_replaced_is_left_out(mark: dict[str, object]) -> None:
+    asked, left = {"role": "user", "content": "a"}, {"role": "assistant", "content": "x", **mark}
+    (found,) = samples({"messages": [asked, left, {"role": "assistant", "content": "b"}]})
+    assert found.texts == ("a", "b")
+
+
+@pytest.mark.parametrize("mark", [{"private": True}, {"status": "draft"}, {"is_latest": False}], ids=str)
+def test_the_same_beside_a_conversation_means_something_else(mark: dict[str, object]) -> None:
+    (found,) = samples({"messages": TALK, **mark})
+    assert found.texts == ("a", "b", "c", "d")
+
+
+def test_of_a_masked_history_the_last_answer_counts_also_where_the_user_speaks_last() -> None:
+    (found,) = samples({"messages": [*TALK, {"role": "user", "content": "e"}], "mask_history": True})
+    assert isinstance(found, Dialogue)
+    assert [message.weight for message in found.messages if message.role == "assistant"] == [0, 1]

@@ -59,6 +59,19 @@ def test_a_record_that_was_marked_as_bad_is_held_and_never_learned(key: str, rec
         {"rating": -1},
         {"rating": 2},
         {"feedback": {"rating": "1/5"}},
+        {"feedback": {"name": "user", "score": 0}},
+        {"message_feedback": {"rating": "thumbsDown"}},
+        {"like": False},
+        {"dislike": True},
+        {"downvotes": 3, "upvotes": 1},
+        {"votes": -2},
+        {"is_correct": 0},
+        {"correct": 0},
+        {"is_safe": False},
+        {"toxic": True},
+        {"emoji": "\U0001f44e"},
+        {"rating": 4, "max_rating": 10},
+        {"rating": "good", "flagged": True},
     ],
     ids=str,
 )
@@ -76,7 +89,17 @@ def test_an_answer_that_was_marked_good_is_known_as_good(mark: dict[str, JsonVal
 
 
 @pytest.mark.parametrize(
-    "mark", [{}, {"rating": 4}, {"thumbs_up": 3, "thumbs_down": 3}, {"metadata": {"model": "x"}}, {"score": 0}], ids=str
+    "mark",
+    [
+        {},
+        {"rating": 4},
+        {"thumbs_up": 3, "thumbs_down": 3},
+        {"metadata": {"model": "x"}},
+        {"score": 0},
+        {"toxic": False},
+        {"safe": True},
+    ],
+    ids=str,
 )
 def test_what_is_no_verdict_is_none(mark: dict[str, JsonValue]) -> None:
     assert verdict_in(mark) is None

@@ -258,3 +258,77 @@ def test_markers_inside_prose_do_not_make_it_a_dialogue() -> None:
 def test_hostile_repetition_takes_time_that_grows_with_its_length(record: object) -> None:
     with contextlib.suppress(FormatError):
         learned(record)
+
+
+GROK = {
+    "conversation": {"id": "c", "title": "t"},
+    "responses": [
+        {"response": {"_id": "1", "sender": "human", "message": "How deep?", "create_time": {"$date": "2025-01-01"}}},
+        {
+            "response": {
+                "_id": "2",
+                "sender": "ASSISTANT",
+                "message": 'Two fathoms.<grok:render card_id="1"><argument>3</argument></grok:render>',
+                "create_time": {"$date": "2025-01-02"},
+                "parent_response_id": "1",
+            }
+        },
+    ],
+}
+
+
+def test_grok() -> None:
+    assert learned({"conversations": [GROK], "projects": []}) == [ASKED_AND_ANSWERED]
+    assert learned({**GROK, "responses": GROK["responses"][::-1]}) == [ASKED_AND_ANSWERED]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"mapping": {"q": node("q", None, "user", "a", metadata={"attachments": [{"name": "p.pdf"}]})}},
+        {"header": "Gemini Apps", "title": "Prompted a", "attachedFiles": ["p.jpg"], "safeHtmlItem": [{"html": "b"}]},
+        {
+            "responderUsername": "GitHub Copilot",
+            "requests": [{"message": {"text": "a"}, "variableData": {"variables": [{"kind": "file", "name": "x.py"}]}}],
+        },
+    ],
+    ids=["ChatGPT", "Takeout", "Copilot"],
+)
+def test_what_is_asked_about_a_file_is_refused(record: dict[str, object]) -> None:
+    with pytest.raises(FormatError, match="attached"):
+        parse(json.loads(json.dumps(record)), Limits())
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {
+            "mapping": {
+                "1": node("1", None, "user", "a"),
+                "2": node("2", "1", "assistant", "b", metadata={"finish_details": {"type": "max_tokens"}}),
+                "3": node("3", "2", "user", "c"),
+                "4": node("4", "3", "assistant", "d"),
+            }
+        },
+        {
+            "chunkedPrompt": {
+                "chunks": [
+                    {"role": "user", "text": "a"},
+                    {"role": "model", "text": "b", "finishReason": "MAX_TOKENS"},
+                    {"role": "user", "text": "c"},
+                    {"role": "model", "text": "d", "finishReason": "STOP"},
+                ]
+            }
+        },
+        {
+            "responderUsername": "GitHub Copilot",
+            "requests": [
+                {"message": {"text": "a"}, "response": [{"value": "b"}], "result": {"errorDetails": {"message": "x"}}},
+                {"message": {"text": "c"}, "response": [{"value": "d"}], "result": {"metadata": {}}},
+            ],
+        },
+    ],
+    ids=["ChatGPT", "AI Studio", "Copilot"],
+)
+def test_answers_that_were_cut_off_are_context_only(learn, record: dict[str, object]) -> None:
+    assert learn(record) == [[("user", "a"), ("context", "b"), ("user", "c"), ("assistant", "d")]]

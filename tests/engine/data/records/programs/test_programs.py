@@ -1,0 +1,119 @@
+"""Programs that people run themselves: what was said is learned, with what the model saw of files, and in order."""
+
+import pytest
+
+ASKED_AND_ANSWERED = [("user", "How deep?"), ("assistant", "Two fathoms.")]
+
+
+def fragment(part: dict[str, object], kind: str = "content") -> dict[str, object]:
+    return {"ft": kind, "fId": "f", "part": part}
+
+
+def written(text: str) -> dict[str, object]:
+    return fragment({"pt": "text", "text": text})
+
+
+BIG_AGI: dict[str, object] = {
+    "id": "c",
+    "messages": [
+        {"role": "user", "fragments": [written("How deep?")]},
+        {"role": "assistant", "fragments": [fragment({"pt": "ma", "aText": "hm"}, "void"), written("Two fathoms.")]},
+    ],
+}
+CONTINUE: dict[str, object] = {
+    "sessionId": "s",
+    "history": [
+        {"message": {"role": "user", "content": "How deep?"}, "contextItems": []},
+        {"message": {"role": "thinking", "content": "hm"}, "contextItems": []},
+        {"message": {"role": "assistant", "content": "Two fathoms."}, "contextItems": []},
+    ],
+}
+ASKED, ANSWERED = {"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two fathoms."}
+NEXT_CHAT = {"sessions": [{"messages": [ASKED, ANSWERED], "mask": {"context": []}}]}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [BIG_AGI, {"conversations": [BIG_AGI]}, CONTINUE, {"chat-next-web-store": NEXT_CHAT, "app-config": {}}],
+    ids=["big-AGI", "big-AGI, all", "Continue", "NextChat"],
+)
+def test_what_was_said_is_learned(learn, record: object) -> None:
+    assert learn(record) == [ASKED_AND_ANSWERED]
+
+
+def test_documents_whose_text_is_there_stand_before_the_question(learn) -> None:
+    document = fragment({"pt": "doc", "data": {"idt": "text", "text": "The pool is deep."}}, "attachment")
+    messages = [
+        {"role": "user", "fragments": [written("How deep?"), document]},
+        {"role": "assistant", "fragments": [written("Two fathoms.")]},
+    ]
+    asked = ("user", "The pool is deep.\n\nHow deep?")
+    assert learn({"messages": messages}) == [[asked, ASKED_AND_ANSWERED[1]]]
+    items = [
+        {"message": ASKED, "contextItems": [{"content": "The pool is deep."}]},
+        {"message": ANSWERED, "contextItems": []},
+    ]
+    assert learn({"history": items}) == [[asked, ASKED_AND_ANSWERED[1]]]
+
+
+def test_calls_of_continue_are_calls(learn) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "sound", "arguments": '{"at": "pier"}'}}
+    items = [
+        {"message": ASKED, "contextItems": []},
+        {"message": {"role": "assistant", "content": "", "toolCalls": [call]}, "contextItems": []},
+        {"message": {"role": "tool", "content": "2", "toolCallId": "1"}, "contextItems": []},
+        {"message": ANSWERED, "contextItems": []},
+    ]
+    assert learn({"history": items}) == [
+        [
+            ("user", "How deep?"),
+            ("assistant", '{"name": "sound", "arguments": {"at": "pier"}}'),
+            ("tool", "2"),
+            ("assistant", "Two fathoms."),
+        ]
+    ]
+
+
+def test_pictures_and_failures(learn, problems) -> None:
+    picture = {"role": "user", "fragments": [fragment({"pt": "image_ref"}), written("What is it?")]}
+    answer = {"role": "assistant", "fragments": [written("A wren.")]}
+    assert "only text can be learned" in problems({"messages": [picture, answer]})[0]
+    cut_off = {"role": "assistant", "fragments": [written("Two fa")], "generator": {"tokenStopReason": "out-of-tokens"}}
+    asked = {"role": "user", "fragments": [written("How deep?")]}
+    assert learn({"messages": [asked, cut_off, asked, answer]}) == [
+        [("user", "How deep?"), ("context", "Two fa"), ("user", "How deep?"), ("assistant", "A wren.")]
+    ]
+
+
+def test_the_mask_of_next_chat_comes_first(learn) -> None:
+    session = {"messages": [ASKED, ANSWERED], "mask": {"context": [{"role": "system", "content": "Be brief."}]}}
+    assert learn({"sessions": [session]}) == [[("system", "Be brief."), *ASKED_AND_ANSWERED]]
+
+
+OF_LIBRECHAT = [
+    {"messageId": "1", "text": "How deep?", "isCreatedByUser": True},
+    {"messageId": "2", "parentMessageId": "1", "text": "Two fathoms.", "isCreatedByUser": False},
+]
+
+
+def test_instructions_of_librechat_and_open_webui(learn) -> None:
+    record = {"options": {"promptPrefix": "Be brief."}, "messages": OF_LIBRECHAT}
+    assert learn(record) == [[("system", "Be brief."), *ASKED_AND_ANSWERED]]
+    chat = {"params": {"system": "Be brief."}, "messages": [ASKED, ANSWERED], "history": {"messages": {}}}
+    assert learn({"chat": chat}) == [[("system", "Be brief."), *ASKED_AND_ANSWERED]]
+
+
+def test_files_sent_with_a_message_are_refused(problems) -> None:
+    sent = {**OF_LIBRECHAT[0], "files": [{"filename": "p.jpg"}]}
+    assert "'files'" in problems({"messages": [sent, OF_LIBRECHAT[1]]})[0]
+    part = {"type": "text", "text": "How deep?"}
+    chat = [{"role": "user", "contentParts": [part], "pictures": [{"storageKey": "k"}]}]
+    assert "'pictures'" in problems({"messages": chat})[0]
+
+
+def test_rows_of_librechat_that_are_unfinished_are_context_only(learn_rows) -> None:
+    def row(number: str, is_asked: str, text: str, unfinished: str = "false") -> dict[str, str]:
+        return {"messageid": number, "iscreatedbyuser": is_asked, "text": text, "unfinished": unfinished}
+
+    rows = [row("1", "true", "a"), row("2", "false", "b", "true"), row("3", "true", "c"), row("4", "false", "d")]
+    assert learn_rows(rows) == [[("user", "a"), ("context", "b"), ("user", "c"), ("assistant", "d")]]
