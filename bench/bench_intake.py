@@ -1,6 +1,6 @@
 """Conversations a second from a JSONL in the inbox into the ledger, beside datasets.load_dataset("json").
 
-``python bench/bench_intake.py``, with ``--before TREE`` beside the thord of another checkout too. Ours is a whole
+``python bench/bench_intake.py``, with ``--before COMMIT`` beside the thord of another commit too. Ours is a whole
 service: what it answers is on disk, and recognised when it comes again. In each round every contestant reads a new file
 of OpenAI records, then thord the same records under another name. ``--files N`` is how many small files are copied into
 one folder afterwards; half of them first, so that the memory of both can be compared.
@@ -78,12 +78,15 @@ def records(number: int, text: str, seed: int) -> Iterator[str]:
         yield json.dumps({"messages": turns}) + "\n"
 
 
-def measure_rates(before: Path | None, number: int, rounds: int, folder: Path) -> None:
+def measure_rates(before: str | None, number: int, rounds: int, folder: Path) -> None:
     """Time every contestant on the same new files, in turn, and print what each came to."""
+    tree = folder / "before"
+    if before:
+        harness.checkout(before, tree)
     text = "\n".join(harness.documentation())
     with contextlib.ExitStack() as services:
         ours = Intake(services.enter_context(harness.thord()))
-        theirs = Intake(services.enter_context(harness.thord(checkout=before))) if before else None
+        theirs = Intake(services.enter_context(harness.thord(tree=tree))) if before else None
         files: list[Path] = []
 
         def next_file() -> Path:
@@ -154,7 +157,7 @@ def copy_small(folder: Path, first: int, last: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--before", type=Path, metavar="TREE")
+    parser.add_argument("--before", metavar="COMMIT", help="such as d58d999, from which the goals start")
     parser.add_argument("--records", type=int, default=20_000, metavar="N")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--files", type=int, default=100_000, metavar="N")

@@ -23,10 +23,11 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import harness
+
 from demo.text import standard_library, tharsis, to_json_lines
 from engine.config.renamed import RENAMED
 
-REPOSITORY = Path(__file__).parents[1]
 FAMILIES = {
     "thor": ("model.hidden=64", "model.heads=4", "model.kv_heads=2", "model.feed_forward=128"),
     "gpt2": ("model.hidden=64", "model.heads=4"),
@@ -80,7 +81,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="thord-compare-") as folder:
         found = [
             {
-                family: scenario(checkout(commit, Path(folder) / name), Path(folder) / name / f"home-{family}", family)
+                family: scenario(built(commit, Path(folder) / name), Path(folder) / name / f"home-{family}", family)
                 for family in arguments.families
             }
             for name, commit in (("before", arguments.before), ("after", arguments.after))
@@ -88,12 +89,11 @@ def main() -> int:
     return report(flatten(found[0]), flatten(found[1]))
 
 
-def checkout(commit: str, place: Path) -> Path:
+def built(commit: str, place: Path) -> Path:
     """The tree of ``commit`` with its kernel built; made once."""
     tree = place / "tree"
     if not tree.exists():
-        subprocess.run(["git", "clone", "--quiet", "--shared", REPOSITORY, tree], check=True)
-        subprocess.run(["git", "checkout", "--quiet", commit], cwd=tree, check=True)
+        harness.checkout(commit, tree)
         python(tree, "-m", "engine.native.build")
     return tree
 

@@ -16,20 +16,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
+REPOSITORY = Path(__file__).parents[1]
 QUIET = ("schedule.enabled=false", "api.port=0")
 _CHILDREN = 4
 
 
 class Thord:
-    """A thord in a home of its own, driven through the thorctl in ``programs``."""
+    """A thord in a home of its own, driven through the thorctl of a ``tree``."""
 
-    def __init__(self, home: Path, programs: Path = BIN) -> None:
+    def __init__(self, home: Path, tree: Path = REPOSITORY) -> None:
         self.home = home
-        self._programs = programs
+        self._tree = tree
 
     def ctl(self, *words: str) -> str:
-        command = [self._programs / "thorctl", "--home", self.home, *words]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        command = [sys.executable, "-P", "-m", "control.cli.main", "--home", self.home, *words]
+        environment = {**os.environ, "PYTHONPATH": str(self._tree)}
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
 
     def json(self, *words: str) -> dict[str, object]:
         value: dict[str, object] = json.loads(self.ctl(*words, "--json"))
@@ -53,10 +55,10 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 @contextlib.contextmanager
-def thord(*settings: str, checkout: Path | None = None) -> Iterator[Thord]:
-    """Start one, of this checkout or of another that is installed in a ``.venv`` of its own; stop it in the end."""
+def thord(*settings: str, tree: Path = REPOSITORY) -> Iterator[Thord]:
+    """Start one, of this tree or of another; stop it in the end."""
     home = Path(tempfile.mkdtemp(prefix="thord-bench-"))
-    service = Thord(home, checkout.absolute() / ".venv/bin" if checkout else BIN)
+    service = Thord(home, tree)
     options = [word for setting in (*QUIET, *settings) for word in ("--set", setting)]
     try:
         service.ctl("start", "--profile", "tiny", *options)
@@ -65,6 +67,12 @@ def thord(*settings: str, checkout: Path | None = None) -> Iterator[Thord]:
         with contextlib.suppress(subprocess.CalledProcessError):
             service.ctl("stop")
         shutil.rmtree(home, ignore_errors=True)
+
+
+def checkout(commit: str, tree: Path) -> None:
+    """Put the code of a commit into the folder ``tree``, which is made; it runs with what is installed here."""
+    subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", REPOSITORY, tree], check=True)
+    subprocess.run(["git", "checkout", "--quiet", "--detach", commit], cwd=tree, check=True)
 
 
 @contextlib.contextmanager
