@@ -60,7 +60,7 @@ def is_corpus(path: Path) -> bool:
 
 def is_own(path: Path, paths: Paths) -> bool:
     """Whether ``path`` is thord's own data, which is never learned from even where a watched folder holds it."""
-    if path == paths.inbox or paths.inbox in path.parents:
+    if path == (inbox := paths.inbox) or is_under(path, inbox):
         return False
     databases = (paths.ledger, paths.database, paths.chats)
     is_database = path.parent == paths.state and path.name.startswith(tuple(own.name for own in databases))
@@ -72,6 +72,11 @@ def is_own(path: Path, paths: Paths) -> bool:
             *(paths.training_summary, paths.lock_file, paths.now_reading),
         )
     )
+
+
+def is_under(path: Path, folder: Path) -> bool:
+    """Whether ``path`` lies in a folder or in one inside it, by their names alone."""
+    return str(path).startswith(f"{str(folder).rstrip('/')}/")
 
 
 def walk(root: Path, paths: Paths) -> Iterator[Path]:

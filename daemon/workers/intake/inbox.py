@@ -103,8 +103,8 @@ class Inbox:
     def _is_wanted(self, path: Path) -> bool:
         if folders.is_own(path, self._paths):
             return False
-        roots = [root for root in self._roots if root in path.parents]
-        return any(not any(map(is_ignored, path.relative_to(root).parts)) for root in roots)
+        inside = [str(path)[len(str(root)) :] for root in self._roots if folders.is_under(path, root)]
+        return any(not any(map(is_ignored, each.split("/"))) for each in inside)
 
     def _is_news(self, path: Path) -> bool:
         """Whether a file is complete and not as it was when it was read; one that is not complete is waited for."""

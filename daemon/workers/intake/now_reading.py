@@ -7,7 +7,7 @@ file, outlives a process that is killed in any way, and no file causes what ends
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +54,8 @@ class NowReading:
 
     file: Path
     supervisor: str
+    _descriptor: int | None = field(default=None, init=False)
+    _longest: int = field(default=0, init=False)
 
     def left(self) -> Note | None:
         """What was being read when the last intake died; none where it ended in good order."""
@@ -87,8 +89,8 @@ class NowReading:
     def _write(self, content: bytes) -> None:
         """One write, with blanks over what stood there: to truncate a file waits for whatever the disk is syncing."""
         with contextlib.suppress(OSError):
-            descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            try:
-                os.pwrite(descriptor, content.ljust(os.fstat(descriptor).st_size), 0)
-            finally:
-                os.close(descriptor)
+            if self._descriptor is None:
+                self._descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+                self._longest = os.fstat(self._descriptor).st_size
+            self._longest = max(self._longest, len(content))
+            os.pwrite(self._descriptor, content.ljust(self._longest), 0)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import BinaryIO
 
 from engine.data.records.limits import Limits
 from engine.data.records.text import UTF8_MARK, clean
@@ -10,9 +11,17 @@ from engine.data.records.text import UTF8_MARK, clean
 BYTES = 1 << 20
 """How much of a file is looked at."""
 
+_SMALL = 1 << 16
+"""Most files are smaller: no room for `BYTES` is taken for them."""
 _TEXT_BYTES = 1 << 16
 _LINES = 16
 _LOOKS_LIKE_JSON = re.compile(rb'\[[\s\[]*(?:["{]|\][\s\],]*\Z|\Z)|\{\s*(?:["}]|\Z)')
+
+
+def read(stream: BinaryIO) -> bytes:
+    """The first `BYTES` of a stream that stands at its beginning, or all of it."""
+    raw = stream.read(_SMALL)
+    return raw if len(raw) < _SMALL else raw + stream.read(BYTES - _SMALL)
 
 
 @dataclass(frozen=True)

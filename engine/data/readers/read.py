@@ -32,7 +32,7 @@ def _read(
 ) -> Iterator[Item]:
     """The same; ``nesting`` says where the stream is unpacked from, if it is. Only a blank file yields nothing."""
     stream.seek(0)
-    raw = stream.read(head.BYTES)
+    raw = head.read(stream)
     items = _items(stream, raw, limits, resume, is_corpus, nesting)
     first = next(items, None)
     if first is not None:
@@ -60,17 +60,17 @@ def _items(
     try:
         if order := utf16.order_of(raw):
             stream, resume = utf16.as_utf8(stream, order), None
-            raw = stream.read(head.BYTES)
+            raw = head.read(stream)
         text.check_is_text(raw)
         if latin1.is_latin1(raw):
             stream, resume = latin1.as_utf8(stream), None
-            raw = stream.read(head.BYTES)
+            raw = head.read(stream)
     except FormatError as error:
         yield Refused(str(error), 0, 0, stream.seek(0, io.SEEK_END), Resume("plain", 0, 1))
         return
     if line_ends.ends_with_cr(raw):
         stream = line_ends.with_lf(stream)
-        raw = stream.read(head.BYTES)
+        raw = head.read(stream)
     known = registry.find(resume.format) if resume is not None and resume.offset else None
     if resume is None or known is None:
         known = registry.recognise(Head(raw, limits), is_corpus=is_corpus)

@@ -43,6 +43,10 @@ BINARIES: tuple[tuple[int, bytes, str], ...] = (
     *((0, bytes((0x80, protocol)), "a pickle of Python") for protocol in range(2, 6)),
 )
 """Bytes at an offset, of files that no reader takes and people drop by mistake, to name them in the refusal."""
+_BINARY_MARKS = {
+    at: tuple(mark for offset, mark, _ in BINARIES if offset == at) for at in {offset for offset, _, _ in BINARIES}
+}
+"""The same by their offsets: most files have none of them, and one look for each offset says so."""
 
 
 def clean(text: str) -> str:
@@ -102,9 +106,9 @@ def check_is_text(head: bytes) -> None:
     Raises:
         FormatError: it is not text; the message says what it seems to be.
     """
-    for offset, mark, name in BINARIES:
-        if head.startswith(mark, offset):
-            raise FormatError(f"not text but {name}: unpack or convert it first")
+    if any(head.startswith(marks, offset) for offset, marks in _BINARY_MARKS.items()):
+        name = next(name for offset, mark, name in BINARIES if head.startswith(mark, offset))
+        raise FormatError(f"not text but {name}: unpack or convert it first")
     at = head.find(0)
     if at >= 0:
         raise FormatError(f"not text but binary data: byte 0 at offset {at}")
