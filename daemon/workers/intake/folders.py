@@ -4,8 +4,8 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from control.paths import WATCHED, Paths, is_ignored
 
@@ -22,8 +22,7 @@ class UnreadableError(Exception):
     """A file that is there but cannot be read, and why, in words for the person who put it there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """What changes when a file does."""
 
     device: int

@@ -49,10 +49,11 @@ class Inbox:
 
     def note_changes(self) -> None:
         """Take over what the watcher saw since the last call."""
-        for path in self._watcher.take():
+        for name in self._watcher.take():
             if len(self._pending) >= _MOST_WAITING:
                 self._overlooked = True
-            elif self._is_wanted(path):
+                break
+            if self._is_wanted(path := Path(name)):
                 self._pending.note(path, time.monotonic())
 
     def everything(self) -> Iterator[Path]:

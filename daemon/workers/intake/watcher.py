@@ -43,7 +43,7 @@ class Watcher(FileSystemEventHandler):
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._changed: set[Path] = set()
+        self._changed: set[str] = set()
         self._lock = threading.Lock()
         self._observer: BaseObserver | None = None
         self._watches: dict[Path, tuple[ObservedWatch, int]] = {}
@@ -63,7 +63,7 @@ class Watcher(FileSystemEventHandler):
             if root not in self._watches:
                 self._begin(self._observer, root)
 
-    def take(self) -> set[Path]:
+    def take(self) -> set[str]:
         """Return the paths that changed since the last call, and begin anew."""
         with self._lock:
             changed, self._changed = self._changed, set()
@@ -77,8 +77,8 @@ class Watcher(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Note a changed path; watchdog calls this in its thread."""
         self.events += 1
-        path = Path(os.fsdecode(event.dest_path or event.src_path))
-        if is_ignored(path.name):
+        path = os.fsdecode(event.dest_path or event.src_path)
+        if is_ignored(os.path.basename(path)):  # noqa: PTH119 - there are three events for each file that is written
             return
         with self._lock:
             is_first = not self._changed

@@ -71,8 +71,13 @@ def test_an_old_ledger_keeps_everything(old, tmp_path) -> None:
     ledger.close()
     database = open_database(tmp_path / "conversations.db")
     assert database.execute("PRAGMA foreign_key_check").fetchall() == []
-    with pytest.raises(sqlite3.IntegrityError):
-        database.execute("INSERT INTO aliases VALUES (x'00', 99)")
+    for wrong in (
+        "INSERT INTO aliases VALUES (x'00', 99)",
+        "UPDATE samples SET state = 'lost'",
+        "UPDATE samples SET kind = 'rumour'",
+    ):
+        with pytest.raises(sqlite3.IntegrityError):
+            database.execute(wrong)
     database.close()
 
 
