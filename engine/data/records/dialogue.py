@@ -110,6 +110,38 @@ def string_of(record: dict[str, JsonValue], *names: str) -> str:
     return ""
 
 
+def texts_about(record: dict[str, JsonValue], *names: str) -> list[str]:
+    """What a question is about, under any of ``names``: a text, a list of texts, or of documents with their text.
+
+    Raises:
+        FormatError: it is something else, so what the answer rests on is not known.
+    """
+    found: list[str] = []
+    for name in names:
+        value = record.get(name)
+        for each in value if isinstance(value, list) else [value] if value else []:
+            if isinstance(each, int):  # tokens: Ollama keeps its state in ``context``
+                continue
+            text = _document(each) if isinstance(each, dict) else each
+            if not isinstance(text, str):
+                raise FormatError(f"'{name}' beside a question must be text, or a list of texts or documents")
+            found.append(text)
+    return found
+
+
+def _document(value: dict[str, JsonValue]) -> str | None:
+    """A document with its title; none where it has no text."""
+    text = next((value[key] for key in ("text", "content", "page_content") if isinstance(value.get(key), str)), None)
+    title = value.get("title")
+    return (
+        f"{title}\n{text}"
+        if isinstance(title, str) and isinstance(text, str)
+        else text
+        if isinstance(text, str)
+        else None
+    )
+
+
 def kind_of(value: JsonValue) -> str:
     """What a JSON value is, in words."""
     match value:

@@ -2,13 +2,13 @@
 
 from pydantic import JsonValue
 
-from engine.data.records.dialogue import Turn, dialogue_of, kind_of, string_of, system_turn
+from engine.data.records.dialogue import Turn, dialogue_of, kind_of, string_of, system_turn, texts_about
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import SYSTEM, turns_of
 from engine.data.records.written.blocks import is_blocks, turns_of_blocks, waits
 from engine.data.samples import Dialogue
 
-_INPUTS = ("question", "query", "input", "context")
+_INPUTS = ("question", "query", "input")
 _OUTPUTS = ("output", "response", "completion", "answer", "target")
 _COMPLETIONS = ("completion", "response", "generation", "output", "answer", "reply", "target")
 
@@ -43,7 +43,8 @@ def alpaca_prompt(record: dict[str, JsonValue]) -> list[Turn]:
         FormatError: as `parse_alpaca`.
     """
     asked = [string_of(record, key) for key in ("instruction", *_INPUTS)]
-    return [*_opening(record), *_asked("\n\n".join(part for part in asked if part.strip() not in ("", "<noinput>")))]
+    about = "\n\n".join(part for part in asked if part.strip() not in ("", "<noinput>"))
+    return [*_opening(record), *_asked(_with_context(about, record))]
 
 
 def _opening(record: dict[str, JsonValue]) -> list[Turn]:
@@ -175,7 +176,10 @@ _PAIRS = (
 QUESTIONS = tuple(dict.fromkeys(asked for asked, _ in _PAIRS))
 """Keys of a question."""
 
-_ABOUT = ("context", "passage", "article", "document")
+_ABOUT = (
+    *("context", "contexts", "passage", "passages", "article", "document", "documents", "retrieved_contexts"),
+    "retrieved_documents",
+)
 _CHOICES = ("choices", "options", "endings", "distractors")
 
 
@@ -213,7 +217,7 @@ def question_turns(record: dict[str, JsonValue]) -> list[Turn]:
 
 def _with_context(asked: str, record: dict[str, JsonValue]) -> str:
     """A question behind which stands what it is about, unless it says that itself."""
-    about = [string_of(record, key) for key in _ABOUT if isinstance(record.get(key), str)]
+    about = texts_about(record, *_ABOUT)
     return "\n\n".join(part for part in (asked, *(each for each in about if each not in asked)) if part.strip())
 
 

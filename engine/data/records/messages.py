@@ -12,11 +12,12 @@ from pydantic import JsonValue
 from engine.data.records.calls import responses
 from engine.data.records.calls.tools import calls_in, calls_of, opened, taken_apart
 from engine.data.records.content import langchain
+from engine.data.records.content.citations import without_citations
 from engine.data.records.content.endings import is_broken_off
 from engine.data.records.content.marks import excluded_mark, is_left
 from engine.data.records.content.pictures import check_has_nothing_attached
 from engine.data.records.content.ratings import verdict_in
-from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_text, system_turn
+from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_text, system_turn, texts_about
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import CALL_ROLES, is_role, role_of
@@ -156,8 +157,11 @@ def _opening(record: dict[str, JsonValue], tools: JsonValue, turns: list[Turn]) 
     context = record.get("context")
     if isinstance(system, list):
         system = system_text(system)
+    documents = texts_about(record, "documents")
     if isinstance(context, list) and all(isinstance(each, str) for each in context):
         context = "\n\n".join(map(str, context))
+    if documents and (context is None or isinstance(context, str)):
+        context = "\n\n".join([*filter(None, [context]), *documents])
     is_repeated = isinstance(context, str) and any(context.strip() in turn.content for turn in turns)
     if isinstance(context, str) and context.strip() and not is_repeated:
         system = f"{system}\n\n{context}" if isinstance(system, str) else system or context
@@ -363,7 +367,7 @@ def _part(part: JsonValue, number: int) -> str:
     if isinstance(part, dict) and part.get("type", "text") in _TEXT_PARTS:
         text = part.get("refusal") if part.get("type") == "refusal" else part.get("text")
         if isinstance(text, dict):  # threads of OpenAI's Assistants: {"value", "annotations"}
-            text = text.get("value")
+            text = without_citations(string(text.get("value")))
         if isinstance(text, str):
             return text
     kind = part.get("type", _keys(part)) if isinstance(part, dict) else kind_of(part)

@@ -10,7 +10,8 @@ from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
 from engine.data.records.content.endings import cut_off_by
 from engine.data.records.content.marks import excluded_mark, unseen_mark
-from engine.data.records.datasets import labelled, moss, open_assistant, segments
+from engine.data.records.content.ratings import verdict_in
+from engine.data.records.datasets import function_calls, labelled, moss, open_assistant, segments
 from engine.data.records.desks import dialogflow, intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
 from engine.data.records.exports import character_ai, chatgpt, claude, copilot, gemini, grok
@@ -54,6 +55,8 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
         raise FormatError(f"'{medium}' beside what was said: only text can be learned")
     found = shape.parse(record, limits)
     parsed = found if isinstance(found, Sequence) else [found]
+    if len(parsed) == 1 and isinstance(alone := parsed[0], Dialogue) and verdict_in(record) is False:
+        return [verdicts.as_bad(alone)]
     if reason := cut_off_by(record):
         parsed = [_without_last_answer(each, reason) for each in parsed]
     if any(isinstance(each, Dialogue | Text) for each in parsed):
@@ -105,6 +108,7 @@ _EXPORTS = (
     dialogflow.SHAPE,
     open_assistant.SHAPE,
     moss.SHAPE,
+    *function_calls.SHAPES,
     segments.SHAPE,
 )
 _RECORDS = (
@@ -144,6 +148,7 @@ _RECORDS = (
     RecordShape("{question, answer}", instructions.is_question, instructions.parse_question, instructions.QUESTIONS),
     RecordShape("{role, content}", messages.is_message, messages.parse_single),
     RecordShape("{text} in the template of a model", written_out.is_text, written_out.parse_text, written_out.TEXTS),
+    RecordShape("{text} in another template", written_out.is_marked, written_out.refuse_marked, ("text",)),
     RecordShape("{text, label}", labelled.is_labelled, labelled.parse_labelled, ("text",)),
     RecordShape("{text}", pieces.is_text, pieces.parse_text, ("text",)),
     *containers.shapes(_parse_object),

@@ -1,5 +1,6 @@
 """Text as it is stored: one normal form, whatever editor or system wrote it."""
 
+import html
 import re
 import unicodedata
 
@@ -15,6 +16,9 @@ _JOINER = "\u034f"
 _SYMBOLS = re.compile(rf"[^\w\s\x00-\x7f]{{{_MARKS + 1},}}")
 """Runs that may be combining marks: the only characters beyond ASCII that are neither word nor blank, and symbols."""
 
+_HUGE = re.compile("&#(?:[xX][0-9A-Fa-f]{8,}|[0-9]{9,});?")
+"""References to no character, with so many digits that reading them as a number may fail."""
+
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -22,6 +26,10 @@ BINARIES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "gzip"),
     (0, b"BZh", "bzip2"),
     (0, b"\xfd7zXZ", "xz"),
+    (0, b"\x04\x22\x4d\x18", "lz4"),
+    (0, b"\x1f\x9d", "compress (.Z)"),
+    (0, b"LZIP", "lzip"),
+    (0, b"fLaC", "FLAC"),
     (0, b"7z\xbc\xaf", "a 7z archive"),
     (0, b"Rar!", "a rar archive"),
     (257, b"ustar", "a tar archive"),
@@ -63,6 +71,11 @@ def clean(text: str) -> str:
     if text != parted:
         text = _SYMBOLS.sub(_part_marks, text)
     return text.strip(_BLANKS)
+
+
+def unescaped(text: str) -> str:
+    """A text of HTML with the characters for which its references stand."""
+    return html.unescape(_HUGE.sub("\ufffd", text)) if "&" in text else text
 
 
 def _with_line_feeds(text: str) -> str:

@@ -94,7 +94,10 @@ def _said_in(stream: BinaryIO, limits: Limits) -> list[Said]:
     page = _Page()
     lines = (f"{line}\n" for _, line in text_lines(stream, limits))
     while piece := "".join(itertools.islice(lines, _LINES)):
-        page.feed(piece)
+        try:
+            page.feed(piece)
+        except AssertionError as error:  # of `html.parser`, for a declaration that it does not know
+            raise FormatError(f"a page that cannot be read further: {error}") from None
         if len(page.rawdata) > _LONGEST:
             raise FormatError(f"a page with a tag of more than {_LONGEST >> 10} KB")
     page.finish()

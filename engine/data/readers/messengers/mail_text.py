@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
+
+from engine.data.readers.messengers.pages import tokens_of
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -90,30 +91,16 @@ def _drop_attribution(lines: list[str]) -> None:
             return
 
 
-class _Page(HTMLParser):
-    """The words of a page, without what is quoted in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in _UNSEEN
-        if tag in _BREAKS:
-            self.words.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in _UNSEEN))
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.words.append(re.sub(r"\s+", " ", data))
-
-
 def _seen(page: str) -> str:
-    """A page as text."""
-    parser = _Page()
-    parser.feed(page)
-    parser.close()
-    return "\n".join(line.strip() for line in "".join(parser.words).split("\n"))
+    """A page as text, without what is quoted in it."""
+    words: list[str] = []
+    hidden = 0
+    for token in tokens_of(page):
+        if isinstance(token, str):
+            words += [] if hidden else [re.sub(r"\s+", " ", token)]
+        elif token.name in _UNSEEN:
+            hidden = max(0, hidden - 1) if token.is_end else hidden + 1
+            words.append("\n")
+        elif token.name in _BREAKS and not token.is_end:
+            words.append("\n")
+    return "\n".join(line.strip() for line in "".join(words).split("\n"))

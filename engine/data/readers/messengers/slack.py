@@ -6,9 +6,9 @@ rests. Joins, topics and deleted messages are what the program notes.
 """
 
 import functools
-import html
 import io
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from engine.data.readers.messengers.export import any_of, beginning, document, i
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.text import unescaped
 from engine.data.records.values import Record, child, records, string
 
 PEOPLE = "users.json"
@@ -77,12 +78,15 @@ def _readable(text: str, limits: Limits) -> str:
         return f"{'' if mark == '#' and not label else '@' if mark != '#' else '#'}{label or (known or (name,))[0]}"
 
     text = _MENTION.sub(mentioned, text)
-    return html.unescape(_LINK.sub(lambda found: found[2] or found[1], text))
+    return unescaped(_LINK.sub(lambda found: found[2] or found[1], text))
 
 
 def with_people(limits: Limits, listing: bytes) -> Limits:
     """The limits, with the names of people from the text of ``users.json``."""
-    people = _people_in(listing, limits.record_bytes)
+    return _with_names(limits, _people_in(listing, limits.record_bytes))
+
+
+def _with_names(limits: Limits, people: Mapping[str, tuple[str, ...]]) -> Limits:
     return replace(limits, names=replace(limits.names, people=people)) if people else limits
 
 
@@ -108,13 +112,21 @@ def with_people_beside(limits: Limits, path: Path) -> Limits:
     if _DAY.fullmatch(path.name) is None:
         return limits
     listing = path.parent.parent / PEOPLE
-    if not listing.is_file():
-        return limits
     try:
-        with listing.open("rb") as file:
-            return with_people(limits, file.read(_MOST_PEOPLE_BYTES))
+        found = listing.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return limits
+        return _with_names(limits, _people_at(listing, found.st_mtime_ns, found.st_size, limits.record_bytes))
     except OSError:
         return limits
+
+
+@functools.lru_cache(maxsize=1)
+def _people_at(listing: Path, changed: int, size: int, record_bytes: int) -> Mapping[str, tuple[str, ...]]:
+    """The names in a file that was changed then and has so many bytes: it is read once, not for each day."""
+    del changed, size
+    with listing.open("rb") as file:
+        return _people_in(file.read(_MOST_PEOPLE_BYTES), record_bytes)
 
 
 def _names(user: Record) -> tuple[str, ...]:

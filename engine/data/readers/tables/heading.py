@@ -13,7 +13,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 _OF_HEADLESS = (("\t", 2), (",", 3), (";", 3), ("|", 2))
 """Delimiters of tables without a header, and the fewest rows that tell one."""
 _HEADER = re.compile(r"\"?[A-Za-z_]\w*\"?(?:([,;\t|])\"?[A-Za-z_]\w*\"?)(?:\1\"?[A-Za-z_]\w*\"?)+$")
-_QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|]"')
+_QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|] ?"')
+_ALIGNED = re.compile(r" {2,}")
 _LINES = 64
 _ROWS = 16
 
@@ -43,6 +44,8 @@ def is_table(head: Head) -> bool:
     """Whether this is a table with a header, also one whose rows were cut off."""
     lines = head.lines_as_text
     if delimiter_of(head) is not None or (len(lines) > 1 and _HEADER.match(lines[0])):
+        return True
+    if len(lines) > 2 and _is_of_records(_ALIGNED.split(lines[0])):
         return True
     return len(lines) <= 2 and any(_is_of_records(_header(lines[:1], delimiter)) for delimiter in _DELIMITERS)
 
@@ -98,6 +101,6 @@ def _is_of_records(header: Sequence[str]) -> bool:
 
 def _are_even(rows: Sequence[Sequence[str]], fewest: int) -> bool:
     width = len(rows[0]) if rows else 0
-    if width < 2 or len(rows) < fewest or any(len(row) != width for row in rows):
+    if width < 2 or len(rows) < min(fewest, max(2, 6 - width)) or any(len(row) != width for row in rows):
         return False
-    return all(cell and not cell[0].isspace() for row in rows for cell in row)
+    return all(any(row) and not any(cell[:1].isspace() for cell in row) and sum(map(bool, row)) > 1 for row in rows)

@@ -19,6 +19,7 @@ from engine.data.readers.texts.talk_of_people import is_talk_of_people
 from engine.data.records.content.pictures import has_picture
 from engine.data.records.limits import Limits
 from engine.data.records.renaming import columns_hint
+from engine.data.records.written.templates import has_unknown_template
 
 _NAME = "refused"
 _FROM_START = Resume(_NAME, 0, 1)
@@ -28,7 +29,9 @@ _PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<body\b|<meta\b", re.IGNOREC
 _BLOCK = re.compile(r"<(?:div|p|h\d|table|ul|ol|span|article|section|a|br)\b", re.IGNORECASE)
 _XML = re.compile(r"<\?xml\b|<([A-Za-z][\w:-]*)(?:\s[^<>]*)?>.*</?[A-Za-z]", re.DOTALL)
 _CUE = re.compile(r"\d+:?\d\d:\d\d[.,]\d{3} --> \d+:?\d\d:\d\d[.,]\d{3}", re.MULTILINE)
-_OTHER_CUES = re.compile(r"\d:\d\d:\d\d\.\d{3},\d:\d\d:\d\d|\[Script Info\]|\[\d\d:\d\d\.\d\d\]")
+_OTHER_CUES = re.compile(
+    r"\d:\d\d:\d\d\.\d{3},\d:\d\d:\d\d|\[Script Info\]|\[\d\d:\d\d\.\d\d\]|\[(?:\d\d:)?\d\d:\d\d\.\d{3} -->"
+)
 _HTTP = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ HTTP/|HTTP/\d|\$? ?curl (?:-|https?:)")
 _LATEX = re.compile(r"\s*\\(?:part|chapter|section|begin|usepackage|title)\*?\{")
 _RULE_OF_MAKE = re.compile(r"[\w.-]+:[^\n]*\n\t\S")
@@ -36,7 +39,10 @@ _LOG = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\s"
     r"|\d+\.\d+\.\d+\.\d+ - |\[?(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|TRACE)\b)"
 )
-_PYTHON_LITERAL = re.compile(r"[\[(]?\s*\{\s*(?:'[^'\n]*'|u'[^'\n]*')\s*:|\[\s*\(?\s*'[^'\n]*'\s*,")
+_PYTHON_LITERAL = re.compile(
+    r"[\[(]?\s*\{\s*(?:'[^'\n]*'|u'[^'\n]*')\s*:|\[\s*\(?\s*'[^'\n]*'\s*,"
+    r"|\[?[A-Z]\w+\((?:role|content|text|type|sender)=['\"]"
+)
 _JSON5 = re.compile(
     r"(?:\s*(?://[^\n]*|/\*.*?\*/))*\s*\[?\s*\{\s*(?:(?:[A-Za-z_$][\w$]{0,40}|'[^'\n]{0,40}')\s*:\s*[\[{'\"\w]"
     r"|\u201c|&quot;|\\\")",
@@ -52,7 +58,7 @@ _YAML_NESTED = re.compile(r"(?m)^[\w.-]+:[^\S\n]*+(?:\s*+[|>][+-]?[^\S\n]*+)?\n\
 _SETTING = re.compile(r"(?:export )?[\w.-]+\s*=\s*\S")
 _SECTION = re.compile(r"\[{1,2}[\w.\" -]+\]{1,2}\s*$")
 _PAIR = re.compile(r"[\w][\w .()/-]{0,30}[:=]\s*\S")
-_SHORT_PAIR = re.compile(r"\w{2,20}(?: \d{1,3})?(?: ?\([^()\n]{1,30}\))? ?[:=]\s*\S")
+_SHORT_PAIR = re.compile(r"[\w-]{2,20}(?: \d{1,3})?(?: ?\([^()\n]{1,30}\))? ?[:=]\s*\S")
 _ASSIGNED = re.compile(
     r"\s*(?:(?:export )?(?:const |let |var )[\w.]+|module\.exports|window\.[\w.]+|export default)\s*=?\s*[\[{(]"
     r"|[\w.$]+\(\s*[\[{].*\)?;?\s*$"
@@ -66,6 +72,20 @@ _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
 _DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
 _UUENCODED = re.compile(r"begin \d{3} \S+\n")
+_DOCKERFILE = re.compile(
+    r"(?:#[^\n]*\n|ARG [^\n]*\n|\s)*FROM \S+[^\n]*\n(?:.*\n)?\s*(?:RUN|COPY|ADD|ENV|CMD|WORKDIR|USER|ENTRYPOINT)\b"
+)
+_PINNED = re.compile(r"[A-Za-z][\w.\[\],-]*\s*(?:[=~!<>]=|[<>])\s*\d")
+_SCHEDULE = re.compile(r"(?:[\d*][\d*/,-]*\s+){5}\S|@(?:reboot|daily|hourly|weekly|monthly)\s+\S")
+_PROMPTED = re.compile(r"(?:[$%]|>>>|[\w.-]+@[\w.-]+:\S*[$#]|PS [A-Z]:\\[^>\n]*>|[A-Z]:\\[^>\n]*>) ?\S")
+_TAGGED_GAME = re.compile(r'\[\w+ "[^"\n]*"\]\n\[\w+ "')
+_SERIALIZED = re.compile(r"[aO]:\d+:[{\"]|\(?[ld]p\d+\n|\((?:lp|dp)\d+\n|\[?%\{\w+: |\[?\{:\w+ ")
+"""What PHP, the oldest pickles of Python, Elixir and Clojure write."""
+_SIGN = re.compile(
+    "(?:<<|>>)(?=[ \\t])|[\U0001f464\U0001f466-\U0001f469\U0001f4ac\U0001f5e8\U0001f916\U0001f9d1\U0001f9e0]"
+)
+_DRAWN_ROW = re.compile(r"\|.*\|\s*$|\+[-=+]{3,}\+\s*$")
+_DRAWN_RULE = re.compile(r"-{2,}(?:\+-{2,})+\s*$")
 _ANSWERERS = ("assistant", "ai", "bot", "chatgpt", "a", "answer", "response", "model")
 _SPEAKS = re.compile(
     rf"(?:<!--|[\W_]){{0,6}}(user|human|you|q|question|prompt|{'|'.join(_ANSWERERS)})(?: ?\d{{1,3}})?"
@@ -185,6 +205,28 @@ def _is_quotes_with_replies(head: Head) -> bool:
     return sum(are_quotes) >= 2 and are_quotes[0] and sum(are_quotes) >= 0.3 * len(blocks) and not all(are_quotes)
 
 
+def _is_installation(head: Head) -> bool:
+    lines = [line for line in head.lines_as_text if not line.startswith("#")]
+    is_list = _share(lines, _PINNED.match) >= 0.5 or _share(lines, _SCHEDULE.match) >= 0.5
+    return is_list or _DOCKERFILE.match(head.text[:8192]) is not None
+
+
+def _is_terminal(head: Head) -> bool:
+    prompted = sum(_PROMPTED.match(line) is not None for line in head.lines_as_text)
+    return prompted >= 2 and prompted >= 0.3 * len(head.lines)
+
+
+def _is_marked_talk(head: Head) -> bool:
+    """Lines by turns behind signs, such as a face and a robot."""
+    signs = [match[0] for line in head.lines_as_text if (match := _SIGN.match(line))]
+    return len(signs) >= 2 and len(set(signs)) > 1 and len(signs) >= 0.4 * len(head.lines)
+
+
+def _is_drawn_table(head: Head) -> bool:
+    """A table in Markdown, or as SQL shells print it."""
+    return _share(head.lines_as_text, _DRAWN_ROW.match) >= 0.6 or any(map(_DRAWN_RULE.match, head.lines_as_text[:3]))
+
+
 def _is_base64(head: Head) -> bool:
     return _share(head.lines_as_text[:-1] or head.lines_as_text, _BASE64.match) >= 0.9
 
@@ -196,6 +238,11 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
             head.text.startswith("WEBVTT") or bool(_CUE.search(head.text[:2048])) or bool(_OTHER_CUES.match(head.text))
         ),
     ),
+    (
+        "a dialogue with marks of turns, in a template that thord does not know or cannot read",
+        lambda head: has_unknown_template(head.text),
+    ),
+    ("objects serialized by PHP, Python, Elixir or Clojure", lambda head: _SERIALIZED.match(head.text) is not None),
     ("RTF: save it as plain text", lambda head: head.visible.startswith(b"{\\rtf")),
     (
         "Telegram's HTML export: export the chat again as JSON, the machine-readable form",
@@ -248,7 +295,11 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("a text with pictures in it (data:...;base64,...)", lambda head: has_picture(head.text)),
     (_TABLE, is_table),
     ("a table (CSV or TSV) without a header: name the columns in a first line", is_headless_table),
-    ("a table (Markdown)", lambda head: _share(head.lines_as_text, re.compile(r"\|.*\|\s*$").match) >= 0.6),
+    ("a game of chess (PGN)", lambda head: _TAGGED_GAME.match(head.text) is not None),
+    ("a terminal session", _is_terminal),
+    ("a Dockerfile, a list of packages or a crontab", _is_installation),
+    ("a table in Markdown, or of an SQL shell", _is_drawn_table),
+    ("a dialogue behind signs: write 'User:' and 'Assistant:' in their place", _is_marked_talk),
     ("settings (INI or TOML)", _is_settings),
     ("source code", _is_code),
     ("encoded binary data (base64)", _is_base64),

@@ -37,6 +37,8 @@ _LEFT_STATES = ("hidden", "internal", "private", *(mark for mark in _LEFT if "_"
 """What a state of a message says of one that does not count."""
 _NOT_SET = ("", "false", "f", "0", "0.0", "no", "n", "none", "null")
 """How tables write a mark that is not set, whatever its case."""
+_REFUSED = ("rejected", "discarded")
+"""What tools for annotation say of a record, or an answer, that is not to be used."""
 _EXCLUDED = frozenset(
     f"{before}{mark}" for mark in ("masked", "excluded", "ignored", "skipped") for before in ("", "is_")
 ) | {
@@ -76,6 +78,8 @@ def is_left(message: dict[str, JsonValue]) -> bool:
 
 def excluded_mark(record: dict[str, JsonValue]) -> str:
     """The mark beside a message or a conversation that it is not to be learned; empty without one."""
+    if isinstance(status := record.get("status"), str) and status.lower() in _REFUSED:
+        return "status"
     if _EXCLUDED.isdisjoint(record):
         return ""
     return next((mark for mark in record if mark in _EXCLUDED and is_set(record[mark])), "")

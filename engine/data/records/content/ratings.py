@@ -8,25 +8,36 @@ _OF_PEOPLE = ("feedback", "rating", "reaction", "reactions", "vote", "thumbs", "
 _WHOSE = ("user", "human", "customer", "message", "answer")
 _NAMES = (
     *("label", "kto_tag", "feedback", "rating", "annotation", "thumbs", "thumb", "vote", "reaction", "reactions"),
-    *("quality", "verdict", "satisfaction", "emoji", "feedback_rating", "feedbackRating"),
+    *("quality", "verdict", "satisfaction", "emoji", "feedback_rating", "feedbackRating", "satisfaction_rating"),
+    *("annotations", "scores", "evaluation", "review", "grade"),
     *(f"{whose}_{name}" for whose in _WHOSE for name in _OF_PEOPLE),
     *(f"{whose}{name.title()}" for whose in _WHOSE for name in _OF_PEOPLE),
 )
 _RATINGS = tuple(name for name in _NAMES if name.lower().endswith("rating"))
 _GOOD = (
     *("good", "is_good", "liked", "is_liked", "thumbs_up", "thumbsUp", "upvoted", "helpful", "approved", "accepted"),
-    *("is_accepted", "correct", "is_correct", "desirable", "is_desirable", "chosen", "preferred", "is_preferred"),
+    *(
+        "is_accepted",
+        "correct",
+        "is_correct",
+        "desirable",
+        "is_desirable",
+        "chosen",
+        "preferred",
+        "is_preferred",
+        "passed",
+    ),
     *("like", "upvote", "isGood", "isHelpful", "is_helpful", "isCorrect", "isAccepted", "is_thumbs_up", "isThumbsUp"),
 )
 _BAD = (
     *("bad", "is_bad", "disliked", "is_disliked", "thumbs_down", "thumbsDown", "downvoted", "is_rejected", "wrong"),
     *("is_wrong", "incorrect", "is_incorrect", "dislike", "downvote", "isBad", "isWrong", "unhelpful"),
-    *("is_thumbs_down", "isThumbsDown"),
+    *("is_thumbs_down", "isThumbsDown", "rejected"),
 )
 """Keys beside which true or false says it: numbers under them are counts, of which only a thumb down is heeded."""
 _FAULTY = (
-    *("flagged", "is_flagged", "isFlagged", "hallucinated", "hallucination", "toxic", "is_toxic", "harmful"),
-    *("is_harmful", "unsafe", "is_unsafe"),
+    *("flagged", "is_flagged", "isFlagged", "hallucinated", "hallucination", "is_hallucination", "toxic", "is_toxic"),
+    *("harmful", "is_harmful", "unsafe", "is_unsafe"),
 )
 _SOUND = ("safe", "is_safe", "isSafe")
 """What a check found: a fault speaks against an answer, and that none was found does not speak for it."""
@@ -49,8 +60,11 @@ _WORDS = {
     ),
     **dict.fromkeys(("high", "excellent", "great", "satisfied"), True),
 }
-_HELD = ("value", "type", "emoji", "name", "score")
+_HELD = ("value", "type", "emoji", "name", "score", "result", "choices", "values")
 """Keys of a verdict in an object."""
+_NAMED = ("name", "key")
+_OPINIONS = re.compile("feedback|thumb|user|human|rating|helpful|correct|quality|accept", re.IGNORECASE)
+"""Names of scores that are opinions of an answer: of others, such as toxicity, 0 may be the best."""
 _OF_A_SCALE = re.compile(r"\s*(\d{1,3}(?:\.\d{1,2})?)\s*/\s*(\d{1,3})\s*")
 """As people write ``2/5``."""
 _STARS = re.compile(r"\s*(?:([0-5](?:\.\d)?) ?(?:stars?|\u2605)|(\u2605{0,5})\u2606*)\s*", re.IGNORECASE)
@@ -60,6 +74,8 @@ _STARS = re.compile(r"\s*(?:([0-5](?:\.\d)?) ?(?:stars?|\u2605)|(\u2605{0,5})\u2
 def verdict_of(value: JsonValue) -> bool | None:
     """Good, bad, or none that can be understood as either: -1, 0 and 1 are thumbs, other numbers of any scale."""
     if isinstance(value, dict):
+        if (name := next((value[key] for key in _NAMED if isinstance(value.get(key), str)), None)) is not None:
+            value = value if _OPINIONS.search(str(name)) or verdict_of(name) is not None else {"name": name}
         said = (verdict_in(value), *(verdict_of(value[key]) for key in _HELD if key in value))
         return next((verdict for verdict in said if verdict is not None), None)
     if isinstance(value, list):

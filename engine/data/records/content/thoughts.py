@@ -16,15 +16,27 @@ _PAIRS = (
 END = "</think>"
 """Where thoughts end whose beginning is not in the text."""
 _ALONE = re.compile(rf"(?m)^[ \t]*{END}[ \t]*$")
-_SOLUTION = re.compile(r"\s*<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>\s*)?\Z", re.DOTALL)
+_BLANK = re.compile(r"\s*")
+_SOLUTION = ("<|begin_of_solution|>", "<|end_of_solution|>")
 
 
 def without_thoughts(text: str) -> str:
     """The answer alone; nothing where the thoughts do not end."""
-    said = text.lstrip()
-    while pair := next((pair for pair in _PAIRS if said.startswith(pair[0])), None):
-        said = said.partition(pair[1])[2].lstrip()
-    if len(said) == len(text.lstrip()) and END in text and _PAIRS[0][0] not in text and (end := _ALONE.search(text)):
-        said = text[end.end() :].lstrip()
-    solution = _SOLUTION.match(said)
-    return solution[1].strip() if solution else said
+    begin = at = _visible_from(text, 0)
+    while pair := next((pair for pair in _PAIRS if text.startswith(pair[0], at)), None):
+        end = text.find(pair[1], at)
+        if end < 0:
+            return ""
+        at = _visible_from(text, end + len(pair[1]))
+    if at == begin and END in text and _PAIRS[0][0] not in text and (alone := _ALONE.search(text)):
+        at = _visible_from(text, alone.end())
+    said = text[at:]
+    if not said.startswith(_SOLUTION[0]):
+        return said
+    return said.removeprefix(_SOLUTION[0]).strip().removesuffix(_SOLUTION[1]).strip()
+
+
+def _visible_from(text: str, at: int) -> int:
+    """The place of the first visible character from ``at`` on."""
+    blank = _BLANK.match(text, at)
+    return blank.end() if blank else at

@@ -20,6 +20,8 @@ def parse_labelled(record: dict[str, JsonValue], limits: Limits) -> Labelled:
         FormatError: the text is empty, the label is an object, or a span does not lie in the text.
     """
     del limits
+    if record.get("answer") in ("reject", "ignore"):  # as Prodigy writes it
+        raise FormatError(f"labels that their annotator did not accept: 'answer' is {record['answer']!r}")
     raw = string_of(record, "text")
     text = clean(raw)
     if not text:

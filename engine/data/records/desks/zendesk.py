@@ -23,6 +23,8 @@ def _parse_ticket(record: Record, limits: Limits) -> Dialogue:
     if asker is None:
         raise FormatError("comments of Zendesk without 'requester_id': they do not say which author asked")
     public = [comment for comment in records(record["comments"]) if comment.get("public", True)]
+    if any(comment.get("attachments") for comment in public if comment["author_id"] == asker):
+        raise FormatError("a question with a file: only text can be learned")
     return dialogue_of(
         [Turn("user" if each["author_id"] == asker else "assistant", _said(each)) for each in public], limits
     )
@@ -39,6 +41,8 @@ def _is_chat(record: Record) -> bool:
 
 def _parse_chat(record: Record, limits: Limits) -> Dialogue:
     said = [each for each in records(record["history"]) if each.get("type") == "chat.msg"]
+    if any(each.get("type") == "chat.file" and _role(each) == "user" for each in records(record["history"])):
+        raise FormatError("a question with a file: only text can be learned")
     return dialogue_of([Turn(_role(each), string(each.get("msg"))) for each in said], limits)
 
 

@@ -4,8 +4,6 @@ Source: the data export of xAI (``prod-grok-backend.json``: ``{"conversations": 
 [{"response": {"sender", "message", "create_time"}}]}]}``). Tags around citations are not part of what was said.
 """
 
-import re
-
 from engine.data.records.content.endings import is_broken_off
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.limits import FormatError, Limits
@@ -15,7 +13,7 @@ from engine.data.records.shape import RecordShape
 from engine.data.records.values import Record, child, records, string
 from engine.data.samples import Dialogue
 
-_CITED = re.compile(r"\s?<grok:render\b[^>]*>.*?</grok:render>", re.DOTALL)
+_CITED, _END_OF_CITED = "<grok:render", "</grok:render>"
 _ATTACHED = ("file_attachments", "image_attachments", "fileAttachments", "imageAttachments")
 
 
@@ -36,10 +34,15 @@ def _parse(record: Record, limits: Limits) -> Dialogue:
 def _row(response: Record, number: int) -> Row:
     if any(response.get(key) for key in _ATTACHED):
         raise FormatError(f"turn {number}: a file is attached: only text can be learned")
-    said = _CITED.sub("", string(response["message"]))
+    said = _without_citations(string(response["message"]))
     turn = Turn(role_of(response["sender"], number), said, weight=0 if is_broken_off(response) else 1)
     parent = response.get("parent_response_id")
     return placed({**response, "id": response.get("_id"), "parent_id": parent}, [turn])
+
+
+def _without_citations(text: str) -> str:
+    before, *cited = text.split(_CITED)
+    return before + "".join(after for _, _, after in (each.partition(_END_OF_CITED) for each in cited))
 
 
 SHAPE = RecordShape("Grok's {conversation, responses}", _fits, _parse, ("responses",))

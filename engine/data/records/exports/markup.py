@@ -1,7 +1,8 @@
 """HTML in which programs keep what was said, as plain text."""
 
-import html
 import re
+
+from engine.data.records.text import unescaped
 
 _BREAK = re.compile(r"<(?:br|/p|/div|/li|/h\d|/tr|/pre)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
@@ -9,4 +10,4 @@ _TAG = re.compile(r"<[^<>]*>")
 
 def plain(markup: str) -> str:
     """The text of a piece of HTML, with a line end where a block ends."""
-    return html.unescape(_TAG.sub("", _BREAK.sub("\n", markup))).strip()
+    return unescaped(_TAG.sub("", _BREAK.sub("\n", markup))).strip()

@@ -7,6 +7,8 @@
 | human_ref_A, human_ref_B        | labels: 1 for the first       | Stanford Human Preferences|
 | answer_0, answer_1              | score_0, score_1              | WebGPT's comparisons      |
 | output_1, output_2              | preference: 1 or 2            | AlpacaFarm                |
+| response_1, response_2          | preference_strength: -3 to 3  | HelpSteer                 |
+| response_0, response_1          | better_response_id: 0 or 1    | PKU-SafeRLHF              |
 """
 
 import json
@@ -29,7 +31,9 @@ _SIDES = (
     ("human_ref_A", "human_ref_B"),
     *((f"{name}_{one}", f"{name}_{other}") for name in ("answer", "output", "response") for one, other in ("01", "12")),
 )
-_WINNERS = ("winner", "preference", "preferred", "labels", "label", "choice", "better")
+_STRENGTH = "preference_strength"
+"""How much better the second answer is, from -3 to 3."""
+_WINNERS = ("better_response_id", "winner", "preference", "preferred", "labels", "label", "choice", "better")
 _PROMPTS = ("prompt", "history", "question", "query", "input")
 
 
@@ -88,6 +92,9 @@ def _is_first_better(record: Record, keys: tuple[str, str]) -> bool:
             one, other = int(one), int(other)
         if isinstance(one, int | float) and isinstance(other, int | float) and one != other:
             return one > other
+    strength = record.get(_STRENGTH)
+    if isinstance(strength, int | float) and strength != 0:
+        return strength < 0
     value = next((record[name] for name in _WINNERS if record.get(name) is not None), None)
     if keys[0] == "human_ref_A" and value in (0, 1):
         return value == 1

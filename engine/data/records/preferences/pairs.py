@@ -91,8 +91,9 @@ def parse_rejected_response(record: dict[str, JsonValue], limits: Limits) -> Pre
 
 def _context(record: dict[str, JsonValue]) -> list[Turn]:
     opening = system_turn(record.get("system", record.get("system_prompt")), None)
+    sides = [record[key] for key in _sides(record) or ()]
     for key in ("conversations", "messages"):
-        if key in record:
+        if key in record and record[key] not in sides:  # UltraFeedback repeats the chosen dialogue
             return [*opening, *turns_of(record[key])]
     if "instruction" in record:
         return alpaca_prompt(record)
@@ -109,7 +110,13 @@ def _full(context: Sequence[Turn], side: JsonValue, limits: Limits) -> tuple[Mes
     answers = any(message.role == "assistant" for message in said)
     if not said or not answers:
         raise FormatError("an answer of the pair has no assistant turn with words in it")
-    return said if _begins_with_prompt(said) and said[: len(before)] == before else before + said
+    return said if _begins_with_prompt(said) and _holds(said, before) else before + said
+
+
+def _holds(said: Sequence[Message], before: Sequence[Message]) -> bool:
+    """Whether a dialogue repeats its context, perhaps behind instructions or earlier turns."""
+    length = len(before)
+    return any(said[at : at + length] == before for at in range(len(said) - length + 1))
 
 
 def _begins_with_prompt(messages: Sequence[Message]) -> bool:

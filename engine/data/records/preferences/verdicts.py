@@ -17,7 +17,7 @@ from engine.data.records.instructions import (
     question_turns,
 )
 from engine.data.records.limits import FormatError, Limits
-from engine.data.samples import Answer, Preference
+from engine.data.samples import Answer, Dialogue, Preference
 
 _NAMES = ("label", "kto_tag")
 
@@ -43,6 +43,13 @@ def parse_judged(record: dict[str, JsonValue], limits: Limits) -> Preference:
     if not prompt or not answer:
         raise FormatError("a verdict on an answer without a question, or without words: it cannot be learned")
     return Preference(prompt, (Answer(answer, score=1.0 if _verdict(record) else 0.0),))
+
+
+def as_bad(dialogue: Dialogue) -> Preference:
+    """A dialogue that was marked as bad, as a verdict on its last answer: it is held, and not learned."""
+    said = dialogue.messages
+    last = max(number for number, message in enumerate(said) if message.role == "assistant")
+    return Preference(said[:last], (Answer(said[last : last + 1], score=0.0),))
 
 
 def divided(record: dict[str, JsonValue]) -> tuple[list[Turn], list[Turn]]:

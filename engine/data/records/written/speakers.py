@@ -53,25 +53,25 @@ _PAGES = (
 )
 """How ChatGPT's page begins a turn of the user and of itself, in some languages."""
 _ROLES: dict[str, Role] = {
-    **dict.fromkeys(("human", "user", "customer", "client", "visitor"), "user"),
-    **dict.fromkeys(("assistant", "ai", "bot", "chatbot", "copilot said", "gemini said"), "assistant"),
+    **dict.fromkeys(("human", "user", "customer", "client", "visitor", "human message"), "user"),
+    **dict.fromkeys(("assistant", "ai", "bot", "chatbot", "ai message", "copilot said", "gemini said"), "assistant"),
     **dict.fromkeys(
         ("agent", "support", "operator", "ai assistant", "support agent", "virtual assistant"), "assistant"
     ),
     **dict.fromkeys((asked for asked, _ in _PAGES), "user"),
     **dict.fromkeys((answered for _, answered in _PAGES), "assistant"),
     **{name: role for name, role in FOREIGN.items() if role != "user"},
-    "system": "system",
-    "tool": "tool",
+    **dict.fromkeys(("system", "system message"), "system"),
+    **dict.fromkeys(("tool", "tool message"), "tool"),
 }
 _MODEL = re.compile(
     r"(?:chat ?)?gpt\b|claude\b|gemini\b|(?:ms |microsoft |github )?copilot\b|bard\b|bing\b|llama\b|mi[sx]tral\b|qwen\b"
-    r"|deepseek\b|grok\b|gemma\b|phi\b|perplexity\b|llama[\d.]|qwen[\d.]|gemma[\d.]"
+    r"|deepseek\b|grok\b|cursor\b|windsurf\b|le chat\b|gemma\b|phi\b|perplexity\b|llama[\d.]|qwen[\d.]|gemma[\d.]"
 )
 _PAIRS = (
     *(("prompt", "response"), ("question", "answer"), ("prompt", "completion"), ("instruction", "response")),
     *(("frage", "antwort"), ("pregunta", "respuesta"), ("pergunta", "resposta"), ("domanda", "risposta")),
-    ("q", "a"),
+    *(("instruct", "output"), ("q", "a")),
     *(("vraag", "antwoord"), ("вопрос", "ответ"), ("问", "答"), ("問", "答")),
 )
 _WEAK: dict[str, tuple[Role, frozenset[str]]] = {
@@ -117,7 +117,9 @@ def speaker_of(line: str) -> Speaker | None:
     for kind, pattern in _FORMS:
         match = pattern.match(line)
         if match and (kind not in PLAIN or may_speak(match[2].lower())):
-            return Speaker(re.sub(r"\s*\d+$", "", match[2]) or match[2], (kind, match[1] or ""), match.end())
+            mark = match[1] or ""
+            form = kind, mark[:1] if kind == "rules" else mark  # LangChain centres names between rules
+            return Speaker(re.sub(r"\s*\d+$", "", match[2]) or match[2], form, match.end())
     return None
 
 

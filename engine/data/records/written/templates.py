@@ -13,6 +13,8 @@ template, or with one sentence or system text before it, and somebody answers in
 | Alpaca   | ``### Instruction:``, ``### Input:``, ``### Response:`` |
 | Guanaco  | ``### Human:``, ``### Assistant:``                 |
 | OIG      | ``<human>:``, ``<bot>:``                           |
+| OpenChat | ``GPT4 Correct User:`` … ``<|end_of_turn|>``       |
+| InternLM | ``<|User|>:`` … ``<eoh>``, ``<|Bot|>:`` … ``<eoa>`` |
 """
 
 import re
@@ -49,6 +51,11 @@ _TEMPLATES = (
     _Template(re.compile(r"<\|START_OF_TURN_TOKEN\|><\|(\w+)_TOKEN\|>"), re.compile(r"<\|END_OF_TURN_TOKEN\|>")),
     _DEEPSEEK,
     _Template(
+        re.compile(r"(?:GPT4 Correct|GPT4|Code|Math Correct) (System|User|Assistant):[ \t]*"),
+        re.compile(r"<\|end_of_turn\|>"),
+    ),
+    _Template(re.compile(r"<\|(System|User|Bot)\|>:[ \t]*"), re.compile(r"<eo(?:h|a|sys)>")),
+    _Template(
         re.compile(r"<\|(system|user|assistant|model|bot|human|prompter|observation)\|>", re.IGNORECASE),
         re.compile(r"</s>|<\|end\|>|<\|endoftext\|>"),
     ),
@@ -70,7 +77,20 @@ _VICUNA = _Template(re.compile(r"(?:^|(?<=\s)|(?<=</s>))(USER|ASSISTANT):"), re.
 _CUT_MARKS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>", "<|end|>", "<|endoftext|>", "<|end_of_text|>")
 _INSTRUCTIONS = {"instruction": "user", "input": "input", "response": "assistant", "output": "assistant"}
 _SYSTEM_PROMPT = re.compile(r"\[SYSTEM_PROMPT\](.*?)\[/SYSTEM_PROMPT\]", re.DOTALL)
+_OTHER = (
+    r"(?:<\|(?!endoftext|end_of_text|startoftext)[A-Za-z][\w ]{1,30}\|>|<\uff5c(?!end)[^\uff5c<>\n]{2,30}\uff5c>"
+    r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<(?:start|end)_of_turn>|<reserved_\d{1,4}>|<eo[ha]>)"
+)
+"""Marks of turns; the borders of texts are none, since any text may have them."""
+_LONGEST_MARK = 64
+_OTHER_MARK = re.compile(rf"\s*(?:<s>|<bos>)?\s*{_OTHER}")
+_OTHER_END = re.compile(rf"{_OTHER}(?:</s>)?\s*\Z")
 _ALPACA_PREFACE = re.compile(r"Below is an instruction\b[^\n]*")
+
+
+def has_unknown_template(text: str) -> bool:
+    """Whether a text begins or ends like a dialogue in a template, and `turns_in` finds none in it."""
+    return _OTHER_MARK.match(text) is not None or _OTHER_END.search(text[-_LONGEST_MARK:]) is not None
 
 
 def without_edges(text: str) -> str:

@@ -22,7 +22,7 @@ _RULE = re.compile(
     r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,}|(?:[-*_] ){2,}[-*_]"
     r"|(?:[#*=-]{1,6}[ \t]*)?(?i:conversation|dialogue|dialog|chat|session|transcript|example)[ \t]*#?\d{1,6}[.:]?"
     r"[ \t#*=-]{0,8}"
-    r"|(?i:powered by|exported (?:by|with|from)) .{1,120})\s*$"
+    r"|[*_> ]{0,3}(?i:powered by|exported (?:by|with|from|on|at)) .{1,120})\s*$"
 )
 """What parts conversations, or ends them: a rule, a numbered heading, the line of the program that exported them."""
 _PREFACE = re.compile(
@@ -147,6 +147,13 @@ def is_answered(text: str) -> bool:
     return found is not None and {"user", "assistant"} <= {turn.role for turn in _turns(found)}
 
 
+def is_waiting(text: str) -> bool:
+    """Whether a clean text is a transcript in which a user asks, and only somebody answers who is not known."""
+    found = _transcript_in(text, _NO_WORDS)
+    said = _turns(found) if found else []
+    return bool(said) and {turn.role for turn in said} == {"user"} and any(turn.strangers for turn in said)
+
+
 def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterator[list[Turn]]:
     """The turns of each conversation of a transcript, which is clean; nothing where it is not one.
 
@@ -168,7 +175,8 @@ def conversations_in(text: str, words: Mapping[str, Role] = _NO_WORDS) -> Iterat
         if is_opened or (is_ruled and turn.role in ("user", "system")):
             yield _joined(conversation, parts_turns)
             conversation = []
-        conversation.append(turn)
+        begins = turn.role == "system" and all(each.role == "user" for each in conversation)
+        conversation.insert(0 if begins else len(conversation), turn)
     if conversation:
         yield _joined(conversation, parts_turns)
 

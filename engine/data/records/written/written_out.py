@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 from pydantic import JsonValue
 
@@ -9,8 +10,14 @@ from engine.data.records.dialogue import Turn, dialogue_of, string_of, system_tu
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import Parsed
 from engine.data.records.text import clean
-from engine.data.records.written.templates import dialogues_in, is_written_out, turns_in
-from engine.data.records.written.transcripts import conversations_in, is_answered
+from engine.data.records.written.templates import (
+    dialogues_in,
+    has_unknown_template,
+    is_written_out,
+    turns_in,
+    without_edges,
+)
+from engine.data.records.written.transcripts import conversations_in, is_answered, is_waiting
 from engine.data.samples import Dialogue
 
 _END = re.compile(r"(?:\s*(?:<\|endoftext\|>|<\|end_of_text\|>|</s>))+\s*\Z")
@@ -29,7 +36,11 @@ def is_text(record: dict[str, JsonValue]) -> bool:
 
 def _text(record: dict[str, JsonValue]) -> str | None:
     texts = (text for key in TEXTS if isinstance(text := record.get(key), str))
-    return next((text for text in texts if is_written_out(text) or is_answered(text)), None)
+    return next((text for text in texts if is_written_out(text) or _is_transcript(without_edges(text))), None)
+
+
+def _is_transcript(text: str) -> bool:
+    return is_answered(text) or is_waiting(text)
 
 
 def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]:
@@ -39,7 +50,9 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]
         FormatError: who speaks is not known.
     """
     text = _text(record) or ""
-    turns = dialogues_in(text) if is_written_out(text) else map(_without_ends, conversations_in(clean(text)))
+    turns = (
+        dialogues_in(text) if is_written_out(text) else map(_without_ends, conversations_in(clean(without_edges(text))))
+    )
     system = system_turn(_SYSTEM.sub("", string_of(record, "system")), None)
     found: list[Parsed] = []
     for each in turns:
@@ -54,6 +67,22 @@ def parse_text(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]
 def _without_ends(turns: Sequence[Turn]) -> list[Turn]:
     """The turns of a transcript without the marks of a model at their ends, as data sets of Glaive have them."""
     return [turn._replace(content=_END.sub("", turn.content)) for turn in turns]
+
+
+def is_marked(record: dict[str, JsonValue]) -> bool:
+    """``{"text"}`` with marks of turns."""
+    text = record.get("text")
+    return isinstance(text, str) and has_unknown_template(text)
+
+
+def refuse_marked(record: dict[str, JsonValue], limits: Limits) -> NoReturn:
+    """Nothing: marks of turns are no words to learn.
+
+    Raises:
+        FormatError: always.
+    """
+    del record, limits
+    raise FormatError("a text with marks of turns, in a template that thord does not know or cannot read")
 
 
 def is_completion(record: dict[str, JsonValue]) -> bool:

@@ -32,3 +32,33 @@ def test_the_context_of_a_prompt_stands_behind_it(learn) -> None:
 @pytest.mark.parametrize("context", [{"user_id": 1}, None, "", 3, [{"id": 1}]])
 def test_a_context_that_is_no_text_is_no_part_of_it(learn, context: object) -> None:
     assert learn({"context": context, "messages": [ASKED, ANSWERED]}) == [SAID]
+
+
+@pytest.mark.parametrize("key", ["context", "contexts", "passages", "documents", "retrieved_contexts"])
+def test_what_a_question_is_about_may_be_several_texts(learn, key: str) -> None:
+    asked = ("user", f"How deep?\n\n{ABOUT}\n\nIt is old.")
+    for record in ({"question": "How deep?", "answer": "Two."}, {"instruction": "How deep?", "output": "Two."}):
+        assert learn({**record, key: [ABOUT, "It is old."]}) == [[asked, ("assistant", "Two.")]]
+
+
+def test_documents_have_a_title(learn) -> None:
+    documents = [{"title": "Pier", "text": ABOUT}]
+    record = {"question": "How deep?", "answer": "Two.", "documents": documents}
+    assert learn(record) == [[("user", f"How deep?\n\nPier\n{ABOUT}"), ("assistant", "Two.")]]
+    assert learn({"messages": [ASKED, ANSWERED], "documents": documents}) == [[("system", f"Pier\n{ABOUT}"), *SAID]]
+
+
+def test_what_an_answer_rests_on_must_be_text(learn, problems) -> None:
+    record = {"question": "How deep?", "answer": "Two."}
+    assert "'context' beside a question" in problems({**record, "context": {"sentences": [[ABOUT]]}})[0]
+    assert learn({**record, "context": [1, 2, 3]}) == [SAID]
+
+
+@pytest.mark.parametrize("key", ["image_path", "files", "attachments", "audio_url"])
+def test_a_question_about_a_file_is_refused(problems, key: str) -> None:
+    assert f"'{key}'" in problems({"question": "How deep?", "answer": "Two.", key: "x"})[0]
+
+
+def test_instructions_in_parts_stand_before_the_context(learn) -> None:
+    record = {"system": [{"text": "Be brief."}], "context": ABOUT, "messages": [ASKED, ANSWERED]}
+    assert learn(record) == [[("system", f"Be brief.\n\n{ABOUT}"), *SAID]]

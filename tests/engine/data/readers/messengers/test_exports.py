@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.data.readers.messengers import slack
+from engine.data.records.limits import Limits
 from tests.engine.data.readers.messengers.conftest import Read
 
 ANSWERED = [("user", "How deep?"), ("assistant", "Two fathoms.")]
@@ -142,3 +144,17 @@ def test_meta_of_encrypted_chats(read: Read) -> None:
         {"isUnsent": False, "media": [], "senderName": "Bo", "text": "Two fathoms.", "timestamp": 3, "type": "text"},
     ]
     assert read(json.dumps({"participants": [], "messages": messages}), assistant=("Bo",)) == ([ANSWERED], [])
+
+
+def test_the_names_of_slack_are_read_once_for_all_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users.json").write_text(json.dumps(USERS))
+    days = [tmp_path / "general" / f"2025-01-0{day}.json" for day in range(1, 6)]
+    read: list[Path] = []
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *given: read.append(path) or opened(path, *given))
+    found = [slack.with_people_beside(Limits(), day) for day in days]
+    assert read == [tmp_path / "users.json"]
+    assert len({id(limits.names.people) for limits in found}) == 1
+    monkeypatch.undo()
+    (tmp_path / "users.json").write_text(json.dumps(USERS[:1]))
+    assert slack.with_people_beside(Limits(), days[0]).names.people != found[0].names.people

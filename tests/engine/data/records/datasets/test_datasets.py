@@ -1,5 +1,7 @@
 """Data sets with shapes of their own."""
 
+import json
+
 import pytest
 
 ASKED_AND_ANSWERED = [("user", "How deep?"), ("assistant", "Two fathoms.")]
@@ -86,3 +88,28 @@ def test_a_turn_that_is_not_to_be_trained_is_context(learn, mark: dict[str, obje
     messages = [{"role": role, "content": text} for role, text in turns]
     messages[1] |= mark
     assert learn({"messages": messages}) == [[turns[0], ("context", "Two fathoms."), *turns[2:]]]
+
+
+TOOL = {"name": "sound", "description": "Depth"}
+CALLED = [("system", f"Tools:\n{json.dumps([TOOL])}"), ("user", "How deep?")]
+CALL = '{"name": "sound", "arguments": {"at": "the pilot\'s pier", "n": 2}}'
+
+
+def test_xlam(learn) -> None:
+    record = {"query": "How deep?", "answers": f"[{CALL}]", "tools": json.dumps([TOOL])}
+    assert learn(record) == [[*CALLED, ("assistant", CALL)]]
+
+
+def test_glaive(learn, problems) -> None:
+    system = (
+        f"SYSTEM: You are a helpful assistant with access to the following functions. Use them -\n{json.dumps(TOOL)}\n"
+    )
+    arguments = '{"at": "the pilot\\\'s pier", "n": 2}'
+    call = f"""<functioncall> {{"name": "sound", "arguments": '{arguments}'}} <|endoftext|>"""
+    result = 'FUNCTION RESPONSE: {"fathoms": 2}'
+    chat = f"USER: How deep?\n\n\nASSISTANT: {call}\n\n\n{result}\n\n\nASSISTANT: Two fathoms. <|endoftext|>\n\n\n"
+    assert learn({"system": system, "chat": chat}) == [
+        [*CALLED, ("assistant", CALL), ("tool", '{"fathoms": 2}'), ("assistant", "Two fathoms.")]
+    ]
+    (problem,) = problems({"system": system, "chat": "USER: How deep?\n\nASSISTANT: <functioncall> sound()"})
+    assert "a call that cannot be read" in problem

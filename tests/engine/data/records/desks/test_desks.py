@@ -160,3 +160,30 @@ def test_rows_of_dialogflow_in_bigquery_are_put_in_order(learn_rows) -> None:
 )
 def test_what_cannot_be_known_is_refused_by_name(problems, record: object, reason: str) -> None:
     assert reason in problems(record)[0]
+
+
+FILE = [{"file_name": "pier.png"}]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"requester_id": 1, "comments": [{**COMMENTS[0], "attachments": FILE}, COMMENTS[2]]}, "with a file"),
+        ({**DESKS["Intercom"], "conversation_rating": {"rating": 1}}, "rated 1 or 2"),
+    ],
+    ids=["a file", "a bad rating of Intercom"],
+)
+def test_what_is_about_a_file_or_was_rated_bad_is_refused(problems, record: object, reason: str) -> None:
+    assert reason in problems(record)[0]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"requester_id": 1, "comments": COMMENTS, "satisfaction_rating": {"score": "bad"}},
+        {**DESKS["a chat of Zendesk"], "rating": "bad"},
+    ],
+    ids=["a ticket", "a chat"],
+)
+def test_what_was_rated_bad_is_held(learn, problems, record: object) -> None:
+    assert (learn(record), problems(record)) == ([], [])

@@ -21,6 +21,8 @@ COMPARED = {
     "SHP": {"history": "How deep?", "human_ref_A": BAD, "human_ref_B": GOOD, "labels": 0, "score_A": 2, "score_B": 9},
     "WebGPT": {"question": {"full_text": "How deep?"}, "answer_0": GOOD, "answer_1": BAD, "score_0": 1, "score_1": -1},
     "AlpacaFarm": {"instruction": "How deep?", "output_1": BAD, "output_2": GOOD, "preference": 2},
+    "HelpSteer": {"prompt": "How deep?", "response_1": BAD, "response_2": GOOD, "preference_strength": 2},
+    "SafeRLHF": {"prompt": "How deep?", "response_0": GOOD, "response_1": BAD, "better_response_id": 0},
     "other names": {"system": "", "question": "How deep?", "chosen_response": GOOD, "rejected_response": BAD},
     "a correction": {"prompt": "How deep?", "response": BAD, "edited_response": GOOD},
     "a correction beside messages": {

@@ -174,3 +174,41 @@ def test_what_cannot_be_a_preference_is_refused_in_words(record: object, reason:
 )
 def test_the_answer_that_stands_above_the_others_is_learned_and_no_other(record: object, answer: str | None) -> None:
     assert learned(record) == ([[("user", "q"), ("assistant", answer)]] if answer else [])
+
+
+QUESTION, GOOD, BAD = ({"role": "user", "content": "a"}, *({"role": "assistant", "content": text} for text in "bc"))
+
+
+@pytest.mark.parametrize(
+    ("before", "context"),
+    [
+        ([], {"prompt": "a", "messages": [QUESTION, GOOD]}),
+        ([], {"prompt": "a"}),
+        ([{"role": "system", "content": "s"}], {"prompt": "a"}),
+        ([{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], {"prompt": "a"}),
+    ],
+    ids=["UltraFeedback", "the prompt", "instructions", "earlier turns"],
+)
+def test_a_pair_of_whole_dialogues_repeats_no_turn(before: list[dict[str, str]], context: dict[str, object]) -> None:
+    record = {**context, "chosen": [*before, QUESTION, GOOD], "rejected": [*before, QUESTION, BAD]}
+    prompt, answers = shown(record)
+    assert prompt == [*((turn["role"], turn["content"]) for turn in before), ("user", "a")]
+    assert [answer for answer, _, _ in answers] == [[("assistant", "b")], [("assistant", "c")]]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"request": {"messages": [QUESTION]}, "response": {"choices": [{"message": GOOD}]}, "feedback_rating": False},
+        {"data": {"dialogue": [QUESTION, GOOD]}, "annotations": [{"result": [{"value": {"choices": ["bad"]}}]}]},
+        {"input": "a", "output": "b", "scores": [{"name": "user-feedback", "value": 0}]},
+    ],
+    ids=["a log", "Label Studio", "Langfuse"],
+)
+def test_a_dialogue_of_any_shape_that_was_marked_bad_is_held(record: dict[str, object]) -> None:
+    assert learned(record) == []
+    assert shown(record) == ([("user", "a")], [([("assistant", "b")], 0.0, None)])
+
+
+def test_a_score_that_is_no_opinion_forbids_nothing() -> None:
+    assert learned({"input": "a", "output": "b", "scores": [{"name": "toxicity", "value": 0}]})

@@ -18,6 +18,9 @@ TEXTS = {
     "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Two fathoms.<|return|>",
     "Granite": "<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>"
     "How deep?<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>Two fathoms.<|end_of_text|>",
+    "OpenChat": "GPT4 Correct System: Be brief.<|end_of_turn|>GPT4 Correct User: How deep?<|end_of_turn|>"
+    "GPT4 Correct Assistant: Two fathoms.<|end_of_turn|>",
+    "InternLM": "<|System|>:Be brief.<eosys>\n<|User|>:How deep?<eoh>\n<|Bot|>:Two fathoms.<eoa>\n",
     "OIG": "<system>: Be brief.\n<human>: How deep?\n<bot>: Two fathoms.",
     "cut off": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHow deep?<|im_end|>\n<|im_start|>assistant\n"
     "Two fathoms.<|im_e",
@@ -45,3 +48,27 @@ def test_marks_at_the_ends_of_a_transcript_and_instructions_beside_it(learn) -> 
     chat = f"USER: How deep?\n\n\nASSISTANT: Two fathoms.{end}USER: Why?\n\n\nASSISTANT: Mud.{end}"
     found = learn({"system": "SYSTEM: Be brief.", "chat": chat})
     assert found == [[*LEARNED[0], ("user", "Why?"), ("assistant", "Mud.")]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<s>[AVAILABLE_TOOLS] [][/AVAILABLE_TOOLS][INST] Tide? [/INST][TOOL_CALLS] []</s>",
+        "<reserved_106>How deep?<reserved_107>Two fathoms.",
+        "<|Question|>How deep?<|Answer|>Two fathoms.",
+    ],
+)
+def test_marks_of_a_template_that_is_not_known_are_no_words(problems, text: str) -> None:
+    (problem,) = problems({"text": text})
+    assert "a template that thord does not know" in problem
+
+
+@pytest.mark.parametrize("text", ["ChatML puts <|im_start|> before a turn.", "The end.<|endoftext|>", "a <b> c"])
+def test_a_text_may_speak_of_marks(problems, text: str) -> None:
+    assert problems({"text": text}) == []
+
+
+def test_a_text_in_which_somebody_answers_who_is_not_known_is_no_plain_text(problems) -> None:
+    assert "'Falcon' is unknown" in problems({"text": "User: How deep?\nFalcon: Two.\nUser: Why?\nFalcon: Mud."})[0]
+    assert "no assistant turn" in problems({"text": "Human: How deep?\nRobot: Two."})[0]
+    assert problems({"text": "User: a person who uses a program."}) == []

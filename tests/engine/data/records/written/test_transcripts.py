@@ -27,6 +27,9 @@ WAYS = [
     (">> User:\n", ">> ChatGPT:\n"),
     ("- **User**: ", "- **Assistant**: "),
     ("User> ", "Assistant> "),
+    ("==== Human Message ====\n", "====== Ai Message ======\n"),
+    ("**User**\n\n", "**Cursor**\n\n"),
+    ("Instruct: ", "Output: "),
     ("10:02 User: ", "10:03 Assistant: "),
     ("User (10:02): ", "Assistant (10:03): "),
     ("Me: ", "Claude: "),
@@ -147,3 +150,19 @@ def test_a_stranger_between_two_questions_is_named() -> None:
 )
 def test_prose_is_no_transcript(text: str) -> None:
     assert not is_transcript(text, {})
+
+
+def test_instructions_behind_the_first_question_come_first() -> None:
+    (turns,) = conversations_in("## Prompt\n\nHow deep?\n\n## System\n\nBe brief.\n\n## Response\n\nTwo fathoms.")
+    assert [(turn.role, turn.content.strip()) for turn in turns] == [
+        ("system", "Be brief."),
+        ("user", "How deep?"),
+        ("assistant", "Two fathoms."),
+    ]
+
+
+def test_the_line_of_the_program_that_exported_it_is_no_part_of_it() -> None:
+    head = "# Boats\n_Exported on 1/1/2025 at 10:00:00 GMT+1 from Cursor (0.50)_\n\n---\n\n"
+    turns = "**User**\n\nHow deep?\n\n---\n\n**Cursor**\n\nTwo.\n\n---\n\n**User**\n\nWhy?\n\n---\n\n**Cursor**\n\nMud."
+    (found,) = conversations_in(head + turns)
+    assert [turn.content.strip() for turn in found] == ["How deep?", "Two.", "Why?", "Mud."]
