@@ -11,11 +11,12 @@ from control.paths import version_name
 from daemon import log
 from daemon.clock import moment
 from daemon.settings import faults
+from daemon.supervisor.api import sample_answers
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
 from daemon.supervisor.api.operations import NUMBERS_END, ApiContext, Body, Call, Operation, check_files
 from daemon.supervisor.api.permissions import Access
-from daemon.supervisor.learning import sample_answers, versions
+from daemon.supervisor.learning import versions
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.store.records import CycleRequest
 from engine.config import renamed

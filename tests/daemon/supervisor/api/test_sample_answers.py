@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from control.paths import at_home
-from daemon.supervisor.learning import sample_answers
+from daemon.supervisor.api import sample_answers
 
 
 def test_each_answer_is_shown_and_long_ones_are_cut(tmp_path: Path) -> None:
