@@ -1,7 +1,7 @@
 """What a model from elsewhere learns of a few facts in one cycle, and what it forgets in the next.
 
     python bench/study_import.py VERSION GENERAL [--beside 0 15] [--rates 5e-5 1e-4] [--epochs 4 8] [--rows 1]
-        [--kl 0 0.5] [--ways 6] [--replay 0 0.2] [--seeds 0 1 2]
+        [--kl 0 0.5] [--method full lora] [--ways 6] [--replay 0 0.2] [--seeds 0 1 2]
 
 VERSION is the folder of an imported version (``models/versions/000001`` after ``thorctl import starter``), GENERAL a
 folder of conversations in any shape that thord reads. What is learned are the facts of a town that no text knows, each
@@ -40,7 +40,7 @@ from engine.data.snapshot import Example
 from engine.evaluation import evaluate
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import Results
-from engine.manifest import read_manifest
+from engine.manifest import read_manifest, version_name
 from engine.training import run
 from engine.training.recipe import Recipe
 from engine.training.reporting.reporter import Silent
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, nargs="+", default=[None], help="passes; unset: by the recipe")
     parser.add_argument("--rows", type=int, nargs="+", default=[None], help="rows in a step; unset: by the recipe")
     parser.add_argument("--kl", type=float, nargs="+", default=[None], help="weights of KL; unset: by the recipe")
+    parser.add_argument("--method", choices=["full", "lora"], nargs="+", default=[None], help="unset: by the recipe")
     parser.add_argument("--ways", type=int, default=6)
     parser.add_argument("--beside", type=int, nargs="+", default=[0], help="longer conversations learned beside them")
     parser.add_argument("--replay", type=float, nargs="*", default=[], help="shares of a second cycle")
@@ -100,24 +101,26 @@ def main() -> None:
     shorter = list(itertools.islice(_english(options.general, range(_LONG_CHARACTERS)), _CONVERSATIONS))
     longer = list(itertools.islice(_english(options.general, range(_LONG_CHARACTERS, 10_000)), max(options.beside)))
     print(
-        "| beside | peak rate | passes | rows a step | KL | seed | after | steps | best | minutes | about the town"
-        " | in general | bits per byte, new | in general |"
+        "| beside | method | peak rate | passes | rows a step | KL | seed | after | steps | best | minutes "
+        "| about the town | in general | bits per byte, new | in general |"
     )
-    print("|---" * 14 + "|")
-    print("| as imported" + " |" * 10 + f" {_measured(options.version, _Texts(town, [], shorter))} |", flush=True)
-    for beside, rate, epochs, rows, kl, seed in itertools.product(
-        options.beside, options.rates, options.epochs, options.rows, options.kl, options.seeds
+    print("|---" * 15 + "|")
+    print("| as imported" + " |" * 11 + f" {_measured(options.version, _Texts(town, [], shorter))} |", flush=True)
+    for beside, method, rate, epochs, rows, kl, seed in itertools.product(
+        options.beside, options.method, options.rates, options.epochs, options.rows, options.kl, options.seeds
     ):
         texts = _Texts(town, longer[:beside], shorter)
-        settings = TrainingSettings(learning_rate=rate, epochs=epochs, batch_size=rows, kl_weight=kl, seed=seed)
+        settings = TrainingSettings(
+            method=method, learning_rate=rate, epochs=epochs, batch_size=rows, kl_weight=kl, seed=seed
+        )
         with tempfile.TemporaryDirectory() as name:
             first = _trained([*texts.town, *texts.beside])
-            learned = _learn(options.version, Path(name, "1"), first, [], settings)
+            learned = _learn(options.version, options.version, Path(name, "1"), first, [], settings)
             print(_row(beside, seed, "it", learned, texts), flush=True)
             for share in options.replay:
                 again = random.Random(seed).sample(first, round(share * len(first)))
                 other = [_conversation(*pair) for pair in text.standard_library(len(first) - len(again))]
-                second = _learn(learned, Path(name, f"2-{share}"), other, again, settings)
+                second = _learn(options.version, learned, Path(name, f"2-{share}"), other, again, settings)
                 print(_row(beside, seed, f"another, replay {share:g}", second, texts), flush=True)
 
 
@@ -127,7 +130,7 @@ def _row(beside: int, seed: int, after: str, version_folder: Path, texts: _Texts
     decided = Recipe.model_validate(manifest.settings["training"])
     figures = manifest.metrics
     return (
-        f"| {beside} | {decided.learning_rate:g} | {decided.epochs:g} "
+        f"| {beside} | {decided.method} | {decided.learning_rate:g} | {decided.epochs:g} "
         f"| {decided.batch_size * decided.gradient_accumulation} | {decided.kl_weight:g} | {seed} "
         f"| {after} | {figures['steps']:.0f} "
         f"| {figures.get('best_step', figures['steps']):.0f} | {manifest.training_seconds / 60:.1f} "
@@ -140,9 +143,14 @@ def _trained(talk: list[Conversation]) -> list[Conversation]:
 
 
 def _learn(
-    base: Path, folder: Path, new: list[Conversation], again: list[Conversation], settings: TrainingSettings
+    imported: Path,
+    base: Path,
+    folder: Path,
+    new: list[Conversation],
+    again: list[Conversation],
+    settings: TrainingSettings,
 ) -> Path:
-    """The run of a cycle; the version it published."""
+    """The run of a cycle; the version it published, which may be an adapter for the ``imported`` one."""
     examples = [Example(one, one.identity, "new") for one in new]
     examples += [Example(one, one.identity, "replay") for one in again]
     snapshot.write(folder / "snapshot", examples, [])
@@ -155,6 +163,7 @@ def _learn(
         training=settings,
         settings={"training": {}},
     )
+    (folder / version_name(read_manifest(imported).version)).symlink_to(imported.resolve())
     target = folder / "000002"
     run.learn(plan, RunPaths(folder / "run", folder / "snapshot", base, target), Silent())
     return target

@@ -36,6 +36,17 @@ class Sample(TypedDict):
     incumbent: str | None
 
 
+class Training(TypedDict):
+    """What the run of a cycle decided before its first step."""
+
+    method: Literal["full", "lora"]
+    epochs: float
+    max_steps: int | None
+    rows_per_step: int
+    learning_rate: float
+    kl_weight: float
+
+
 class Cycle(TypedDict):
     """One unit of learning. ``reason`` says what started it, ``outcome`` why it ended as it did."""
 
@@ -52,6 +63,7 @@ class Cycle(TypedDict):
     metrics: NotRequired[dict[str, float] | None]
     quality: NotRequired[Quality | None]
     differs: NotRequired[str]
+    training: NotRequired[Training | None]
     samples: NotRequired[list[Sample]]
     waiting: NotRequired[int]
     started_at: str | None

@@ -28,13 +28,13 @@ from torch import Tensor
 
 from engine import device, flops, memory
 from engine.adapters import adapter as adapters
-from engine.adapters import network
+from engine.adapters import method, network
 from engine.adapters.config import AdapterConfig
 from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
-from engine.config.training import TrainingSettings
+from engine.config.training import Method, TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
@@ -90,9 +90,10 @@ class Question(BaseModel):
     def recipe(self) -> Recipe:
         """How a run over much data would be carried out."""
         parameters = registry.parameter_count(self.model, self.vocabulary)
-        imported = self.version_folder is not None and read_manifest(self.version_folder).is_pretrained
-        start: Start = "imported" if imported else "own"
-        task = Task(start=start, rows=_MUCH_DATA, validated=False, parameters=parameters)
+        base = None if self.version_folder is None else read_manifest(self.version_folder)
+        start: Start = "imported" if base is not None and base.is_pretrained else "own"
+        chosen = method.resolved(self.training, base)
+        task = Task(start=start, rows=_MUCH_DATA, validated=False, parameters=parameters, method=chosen)
         return recipe.decide(task, self.training)
 
 
@@ -111,6 +112,7 @@ class Forecast:
     """
 
     family: str
+    method: Method
     parameters: int
     device: str
     dtype: str
@@ -176,6 +178,7 @@ def forecast(question: Question) -> Forecast:
     peak_rate = flops.peak(model, vocabulary, rows * training.sequence_length, placement)
     return Forecast(
         family=model.family,
+        method=training.method,
         parameters=parameters,
         device=placement.device.type,
         dtype=placement.dtype_name,

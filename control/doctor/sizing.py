@@ -93,6 +93,7 @@ def lines(found: dict[str, Json]) -> dict[str, str]:
         "model": f"{found['family']}, {numbers['parameters']:,.0f} parameters{which}",
         "computes on": f"{found['device']} in {found['dtype']}, {numbers['gemm_flops'] / 1e9:,.0f} GFLOP/s",
         "training": f"{numbers['training_bytes'] / _MIB:,.0f} MiB of {numbers['available_bytes'] / _MIB:,.0f} free",
+        "learns": "an adapter (training.method lora)" if found["method"] == "lora" else "all weights",
         "settings": fits,
         "speed": f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['share_of_gemm']:.0%} of those GFLOP/s",
         "a cycle": f"{output.duration(seconds)} for a hundred short conversations ({_CYCLE_TOKENS:,} tokens, "

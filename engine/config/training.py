@@ -23,10 +23,11 @@ class TrainingSettings(Section):
     precision: Precision = Field(
         "auto", description="Numeric precision of matrix products; auto measures what this processor computes fast."
     )
-    method: Method = Field(
-        "full",
+    method: Method | None = Field(
+        None,
+        examples=["full"],
         description="Whether a run changes all weights (full), or learns an adapter beside them (lora): much less "
-        "memory and disk, from any imported model or version.",
+        "memory and disk. Unset: lora on an imported model, full on one that was trained from scratch.",
     )
     epochs: float | None = Field(
         None,

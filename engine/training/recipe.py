@@ -51,6 +51,7 @@ _AS_EVER = Variation()
 class Recipe(TrainingSettings):
     """``[training]`` with nothing left open. A run decides it once and keeps it."""
 
+    method: Method = "full"
     epochs: float
     batch_size: int
     gradient_accumulation: int
@@ -90,6 +91,7 @@ def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EV
         rate = _ADAPTER_RATE
     fewest_between = _FEWEST_BETWEEN_OF_IMPORT if imported else _FEWEST_BETWEEN
     chosen = {
+        "method": task.method,
         "batch_size": batch_size,
         "gradient_accumulation": accumulation,
         "epochs": settings.epochs or _epochs(task, steps_per_epoch) * variation.length,

@@ -16,6 +16,7 @@ import torch
 from pydantic import ValidationError
 
 from engine import artifacts, device, disk, generation, room, version
+from engine.adapters import method
 from engine.config.model import ModelSettings
 from engine.config.training import Method
 from engine.data import snapshot
@@ -179,15 +180,16 @@ def _decide(spec: RunSpec, paths: RunPaths, found: SnapshotManifest) -> RunRecor
         device=placement.device.type,
         dtype=placement.dtype_name,
         threads=spec.training.threads or device.physical_cores(),
-        method=_method(spec, paths, family),
+        method=_method(spec, paths.base, family),
     )
 
 
-def _method(spec: RunSpec, paths: RunPaths, family: FamilyName) -> Method:
+def _method(spec: RunSpec, base: Path | None, family: FamilyName) -> Method:
     """How a run is carried out."""
-    if spec.training.method == "full":
+    chosen = method.resolved(spec.training, None if base is None else read_manifest(base))
+    if chosen == "full":
         return "full"
-    if paths.base is None:
+    if base is None:
         raise ImpossiblePlanError(
             "training.method 'lora' changes a model that is there, and this thord has none: import one "
             "('thorctl import starter --promote'), or set it to 'full'"
@@ -221,6 +223,14 @@ def _decided(
     if recipe.is_open(task, training):
         seconds = speed.seconds_per_step(model, objective, data.rows, chosen, record.placement)
         chosen = recipe.within(chosen, task, seconds)
+    _logger.info(
+        "the run learns %s over %g passes, %d rows a step, peak learning rate %g, KL weight %g",
+        "an adapter (training.method lora)" if chosen.method == "lora" else "all weights (training.method full)",
+        chosen.epochs,
+        chosen.batch_size * chosen.gradient_accumulation,
+        chosen.learning_rate,
+        chosen.kl_weight,
+    )
     record = record.model_copy(update={"recipe": chosen})
     disk.write_json(paths.folder / RECORD, record.model_dump(mode="json", by_alias=True))
     return chosen, record

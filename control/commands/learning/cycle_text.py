@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Cycle, Sample
+    from control.answers import Cycle, Sample, Training
 
 _WIDTH = 400
 """Characters of a sample's text that are shown."""
@@ -61,6 +61,7 @@ def show(cycle: Cycle) -> None:
             "attempt": str(cycle["attempt"]),
             "conversations": output.figure(cycle["conversations"]),
             "replayed": output.figure(cycle.get("replayed")),
+            "trained": _trained(cycle.get("training")),
             "forgetting": _forgetting(cycle.get("metrics") or {}),
             "from version": output.figure(cycle["base_version"]),
             "version": output.figure(cycle["version"]),
@@ -95,6 +96,17 @@ def _in_one_line(text: str) -> str:
 
 def _conversations(number: int) -> str:
     return "conversation waits" if number == 1 else "conversations wait"
+
+
+def _trained(decided: Training | None) -> str:
+    """What the run changes and how; a dash while that is not decided."""
+    if decided is None:
+        return "-"
+    what = "an adapter (lora)" if decided["method"] == "lora" else "all weights (full)"
+    length = f"{decided['max_steps']} steps" if decided["max_steps"] else f"{decided['epochs']:g} passes"
+    rows = "1 row" if decided["rows_per_step"] == 1 else f"{decided['rows_per_step']} rows"
+    held = f", KL weight {decided['kl_weight']:g}" if decided["kl_weight"] else ""
+    return f"{what}, {length}, {rows} a step, learning rate {decided['learning_rate']:g}{held}"
 
 
 def _forgetting(metrics: dict[str, float]) -> str:

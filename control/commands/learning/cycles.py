@@ -122,7 +122,7 @@ def add(commands: Commands) -> None:
     train.add_argument(
         "--method",
         choices=("full", "lora"),
-        help="change all weights, or learn an adapter beside those of an imported model or a version",
+        help="change all weights, or learn an adapter beside them; unset: an adapter on an imported model",
     )
     for name, (kind, meaning) in OVERRIDES.items():
         train.add_argument(

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon.supervisor.store.records import Cycle
 from engine import artifacts
+from engine.adapters import method
 from engine.artifacts import ArtifactError
 from engine.config.model import ModelSettings
 from engine.config.training import TrainingSettings
@@ -36,10 +37,10 @@ def trained_parameters(folder: Path, parameters: int, training: TrainingSettings
 
     Of a new adapter an upper bound: a map from K to N has K N weights and, in an adapter of rank r, r (K + N).
     """
-    if training.method == "full":
-        return parameters
     try:
         manifest = read_manifest(folder)
+        if method.resolved(training, manifest) == "full":
+            return parameters
         if manifest.base is not None:
             return manifest.files[ADAPTER].size // _BYTES
         hidden = artifacts.read_json(folder / "config.json", _Outline).model.shape.hidden

@@ -11,7 +11,7 @@ from control.paths import version_name
 from daemon import log
 from daemon.clock import moment
 from daemon.settings import faults
-from daemon.supervisor.api import sample_answers
+from daemon.supervisor.api import run_record, sample_answers
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
 from daemon.supervisor.api.operations import NUMBERS_END, ApiContext, Body, Call, Operation, check_files
@@ -61,13 +61,14 @@ async def cycles(call: Call) -> Response:
 
 
 async def cycle(call: Call) -> Response:
-    """One, with the figures of its gate, and what its version and the one before it answered."""
+    """One, with the figures of its gate, how it trains, and what its version and the one before it answered."""
     learning = call.context.learning
     cycle = await learning.store.cycle(call.number("id"))
     answered = (
         await asyncio.to_thread(sample_answers.of_version, learning.paths, cycle.version) if cycle.version else []
     )
-    return JSONResponse({**learning.cycles.describe(cycle), "samples": answered})
+    decided = await asyncio.to_thread(run_record.of_cycle, learning.paths, cycle.id)
+    return JSONResponse({**learning.cycles.describe(cycle), "training": decided, "samples": answered})
 
 
 async def cancel(call: Call) -> Response:

@@ -109,6 +109,19 @@ def test_a_cycle_shows_what_was_answered_before_and_after(stand_in: StandIn, ctl
     assert ctl.json("cycle", "7")["samples"] == [sample]
 
 
+def test_a_cycle_shows_how_it_was_trained(stand_in: StandIn, ctl: Ctl) -> None:
+    decided = {"method": "lora", "epochs": 4.0, "max_steps": None, "rows_per_step": 1, "learning_rate": 1e-3}
+    for more, words in (
+        ({"kl_weight": 0.3}, "an adapter (lora), 4 passes, 1 row a step, learning rate 0.001, KL weight 0.3"),
+        (
+            {"kl_weight": 0.0, "method": "full", "max_steps": 60, "rows_per_step": 8},
+            "all weights (full), 60 steps, 8 rows a step, learning rate 0.001",
+        ),
+    ):
+        stand_in.answers["GET", "/v1/cycles/7"] = (200, thord.CYCLE | {"training": decided | more})
+        assert ["trained", *words.split()] in [line.split() for line in ctl("cycle", "7").stdout.splitlines()]
+
+
 @pytest.mark.parametrize(
     ("state", "status"),
     [("promoted", 0), ("rejected", 0), ("skipped", 0), ("failed", 1), ("cancelled", 1), ("training", 1)],
