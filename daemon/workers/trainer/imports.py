@@ -13,7 +13,7 @@ from engine.gguf import importing as gguf
 from engine.huggingface import importing as huggingface
 from engine.huggingface import peft_importing as peft
 from engine.manifest import VersionManifest
-from engine.training import checkpoint_to_version
+from engine.publishing import checkpoint_to_version
 
 _logger = log.get(__name__)
 

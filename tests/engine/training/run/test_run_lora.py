@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from engine import version
 from engine.device import Placement
 from engine.manifest import read_manifest, verify
-from engine.training import checkpoint_to_version, run, start
+from engine.publishing import checkpoint_to_version
+from engine.training import run, start
 from engine.training.spec import RunPaths
 from tests.engine.training.conftest import Attempts, MakePlan, Recording
 

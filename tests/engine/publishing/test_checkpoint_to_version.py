@@ -11,7 +11,8 @@ from engine import disk, version
 from engine.artifacts import ArtifactError
 from engine.device import Placement
 from engine.manifest import verify
-from engine.training import checkpoint_to_version, run
+from engine.publishing import checkpoint_to_version
+from engine.training import run
 from engine.training.spec import RunPaths
 from tests.engine.training.conftest import MakePlan, Recording
 
