@@ -211,6 +211,10 @@ class Thord(DataRequests):
         body: dict[str, Json] = {"folder": _absolute([path])[0], "layout": layout, "generation": dict(generation or {})}
         return self._control.post("/v1/imports", answers.Version, body, timeout=None)
 
+    def fold(self, version: str) -> answers.Version:
+        """Merge the adapter of a version into its base; the version it became, which is not in service yet."""
+        return self._control.post(f"/v1/versions/{version_number(version)}/fold", answers.Version, timeout=None)
+
     def pin(self, version: str, *, pinned: bool = True) -> answers.Version:
         """Keep the weights of a version whatever its age, or, with ``pinned`` false, no longer."""
         return self._control.post(

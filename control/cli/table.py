@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "control.commands.versions.versions": ("versions", "version", "promote", "rollback"),
     "control.commands.versions.imports": ("import",),
     "control.commands.versions.exports": ("export",),
+    "control.commands.versions.fold": ("fold",),
     "control.commands.versions.push": ("push",),
     "control.commands.learning.tokenizer": ("tokenizer",),
     "control.commands.model.generation": ("generate", "chat", "predict", "score"),

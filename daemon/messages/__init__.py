@@ -36,6 +36,7 @@ from daemon.messages.intake import (
 from daemon.messages.learning import (
     Evaluate,
     Evaluated,
+    Fold,
     Import,
     Imported,
     Layout,
@@ -92,6 +93,7 @@ __all__ = [
     "Evaluated",
     "Failure",
     "FileRead",
+    "Fold",
     "Forget",
     "ForgetChats",
     "FromWorker",

@@ -43,8 +43,16 @@ class Import(Command):
     """Keys of ``generation_config.json`` that count in place of the model's own."""
 
 
+class Fold(Command):
+    """Trainer: publish the adapter in ``versions/<adapter>``, merged into its base, as ``versions/<version>``."""
+
+    kind: Literal["fold"] = "fold"
+    version: int
+    adapter: int
+
+
 class Imported(Answer):
-    """A model from elsewhere, or a checkpoint, is published under ``versions/``: its manifest says everything else."""
+    """A model from elsewhere, a checkpoint or a folded adapter is published under ``versions/``."""
 
     kind: Literal["imported"] = "imported"
     version: int

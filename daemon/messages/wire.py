@@ -26,6 +26,7 @@ from daemon.messages.intake import (
 from daemon.messages.learning import (
     Evaluate,
     Evaluated,
+    Fold,
     Import,
     Imported,
     PhaseProgress,
@@ -76,6 +77,7 @@ ToWorker = Annotated[
     | Scan
     | Train
     | Import
+    | Fold
     | Evaluate
     | Prepare
     | Commit

@@ -10,13 +10,15 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
 
 from engine import artifacts, device, disk, generation, room, version
-from engine.adapters import method
+from engine.adapters import method, rank
+from engine.adapters.adapter import Adapter
 from engine.config.model import ModelSettings
 from engine.config.training import Method
 from engine.data import snapshot
@@ -46,6 +48,8 @@ from engine.training.world import ALONE, Ranks
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
 TOKENIZER, DATA, CHECKPOINTS = "tokenizer", "data", "checkpoints"
+RANK_USED = "adapter_rank_used"
+"""Among the metrics of a version that is an adapter: see `engine.adapters.rank`."""
 _logger = logging.getLogger(__name__)
 
 
@@ -121,9 +125,12 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     brought = generation.read(paths.base) if paths.base else None
     if outcome.progress.step and not start.has_moved():
         raise UnmovedError(f"no weight of the adapter moved in {outcome.progress.step} steps, so nothing was learned")
+    published = start.published(outcome.weights)
+    if isinstance(published, Adapter):
+        origin = replace(origin, metrics=origin.metrics | {RANK_USED: rank.used(published)})
     manifest = version.publish(
         paths.target,
-        start.published(outcome.weights),
+        published,
         settings,
         tokenizer,
         origin,

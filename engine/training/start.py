@@ -105,8 +105,9 @@ def _beside(
     Matrices of the base are in the dtype that products are computed in. The reference is the same base in the same
     memory, with the adapter that the version in ``folder`` serves.
     """
-    model = registry.skeleton(settings, vocabulary)
-    stored = stored_weights.read(folder, read_manifest(folder), model, trunk=spec.training.schedule == "wsd")
+    model, manifest = registry.skeleton(settings, vocabulary), read_manifest(folder)
+    trunk = spec.training.schedule == "wsd" and manifest.base is not None  # of a base, what serves is adapted
+    stored = stored_weights.read(folder, manifest, model, trunk=trunk)
     adapter, base = adapter_and_base(spec, folder, stored, model)
     frozen = network.frozen(stored.base, placement.device, placement.dtype)
     registry.fill(model, frozen)

@@ -130,6 +130,7 @@ class StandIn:
             ("GET", "/v1/versions/12"): (200, VERSION),
             ("GET", "/v1/versions/11"): (200, OLDER),
             ("POST", "/v1/versions/12/promote"): (200, VERSION),
+            ("POST", "/v1/versions/12/fold"): (200, VERSION | {"state": "available"}),
             ("POST", "/v1/versions/12/pin"): (200, VERSION | {"pinned": True}),
             ("POST", "/v1/versions/12/unpin"): (200, VERSION | {"pinned": False}),
             ("GET", "/v1/retention"): (200, CLEANING),

@@ -10,7 +10,7 @@ from daemon.supervisor.forgetting.forgetter import ForgetRefusedError
 from daemon.supervisor.intake.scans import ScanFailedError
 from daemon.supervisor.learning.cycles import NotCancellableError
 from daemon.supervisor.learning.evaluations import EvaluationFailedError
-from daemon.supervisor.learning.imports import ImportFailedError
+from daemon.supervisor.learning.imports import FoldFailedError, ImportFailedError
 from daemon.supervisor.learning.promotion import NotAllowedError, NotNowError, RefusedError
 from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError, PurgedError, StoreUnavailableError
@@ -37,6 +37,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     PurgedError: (409, "purged"),
     SettingsError: (422, "bad_settings"),
     ImportFailedError: (409, "import_failed"),
+    FoldFailedError: (409, "fold_failed"),
     EvaluationFailedError: (502, "evaluation_failed"),
     ScanFailedError: (502, "scan_failed"),
     WorkerLostError: (502, "worker_lost"),

@@ -1,12 +1,13 @@
-"""Imports: a model from elsewhere, or a checkpoint, becomes a version, published by a trainer of its own."""
+"""A model from elsewhere, a checkpoint or a folded adapter becomes a version, published by a trainer of its own."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from control.paths import Paths
-from daemon.messages import Import, Imported, Layout
+from control.paths import Paths, version_name
+from daemon.messages import Fold, Import, Imported, Layout
 from daemon.supervisor.learning import versions
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, Workers, WorkerUnavailableError
 from daemon.supervisor.store.records import Version
@@ -17,6 +18,10 @@ from engine.artifacts import ArtifactError
 
 class ImportFailedError(Exception):
     """The model could not be taken over; the message says why."""
+
+
+class FoldFailedError(Exception):
+    """The adapter could not be merged into its base; the message says why."""
 
 
 class Imports:
@@ -41,21 +46,45 @@ class Imports:
         """
         if fault := await asyncio.to_thread(model_files.fault, Path(folder), layout):
             raise ImportFailedError(fault)
+        return await self._publish(
+            lambda number: Import(version=number, layout=layout, folder=folder, generation=generation), {}
+        )
+
+    async def fold(self, number: int) -> Version:
+        """Publish the adapter of version ``number``, merged into its base; the version it became, not in service yet.
+
+        Raises:
+            NoSuchRecordError: there is no such version.
+            PurgedError: its weights are gone.
+            FoldFailedError: it is not an adapter, or merging it would change its answers.
+            CycleUnderWayError, WorkerLostError, WorkerUnavailableError, StoreUnavailableError: as `take`.
+        """
+        adapter = await self._store.whole_version(number)
+        if adapter.base is None:
+            raise FoldFailedError(
+                f"version {version_name(number)} has weights of its own, not an adapter: there is nothing to fold"
+            )
+        try:
+            return await self._publish(lambda new: Fold(version=new, adapter=number), adapter.metrics)
+        except ImportFailedError as error:
+            raise FoldFailedError(str(error)) from error
+
+    async def _publish(self, command_for: Callable[[int], Import | Fold], metrics: Mapping[str, float]) -> Version:
+        """Have the trainer publish a version whose quality is known to be ``metrics``."""
         highest = await asyncio.to_thread(versions.highest, self._paths)
         number = await self._store.reserve_version(highest)
-        command = Import(version=number, layout=layout, folder=folder, generation=generation)
         try:
-            published = await self._published(command)
+            published = await self._published(command_for(number), metrics)
         except (ImportFailedError, WorkerLostError, WorkerUnavailableError):
             await self._store.release_version(number)
             raise
         await self._store.adopt_version(published)
         return await self._store.version(number)
 
-    async def _published(self, command: Import) -> Version:
+    async def _published(self, command: Import | Fold, metrics: Mapping[str, float]) -> Version:
         try:
             answer = await self._workers.run("trainer", command, Imported, lambda _: None)
             found = await asyncio.to_thread(versions.published, self._paths, answer.version)
         except (CommandFailedError, ArtifactError) as error:
             raise ImportFailedError(str(error)) from error
-        return found.model_copy(update={"metrics": {}})  # what its run came to, nobody has judged
+        return found.model_copy(update={"metrics": dict(metrics)})  # not what its run came to, which nobody judged

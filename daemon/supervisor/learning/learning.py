@@ -11,6 +11,7 @@ from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause
 from daemon.supervisor.learning import versions
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.folding import Folding
 from daemon.supervisor.learning.imports import Imports
 from daemon.supervisor.learning.in_use import VersionsInUse
 from daemon.supervisor.learning.promotion import Promotion
@@ -31,6 +32,7 @@ class Learning:
     promotion: Promotion
     evaluations: Evaluations
     imports: Imports
+    folding: Folding
     scans: Scans
     cycles: Cycles
     schedule: Schedule
@@ -83,13 +85,17 @@ class Learning:
         schedule = Schedule(store, cycles, workers, paths, tables, degradations, clock_seconds=clock_seconds)
         retention = Retention(store, VersionsInUse(promotion, cycles, evaluations), paths, tables)
         cycles.steps.before_training = retention.make_room
+        imports = Imports(store, workers, paths)
+        folding = Folding(imports, promotion)
         cycles.on_end(lambda _: retention.begin())
+        cycles.on_end(folding.consider)
         schedule.at_night = retention.begin
         return cls(
             store=store,
             promotion=promotion,
             evaluations=evaluations,
-            imports=Imports(store, workers, paths),
+            imports=imports,
+            folding=folding,
             scans=Scans(workers),
             cycles=cycles,
             schedule=schedule,
@@ -113,5 +119,6 @@ class Learning:
     async def close(self) -> None:
         """Stop in good order; what is unfinished goes on at the next start."""
         await self.schedule.close()
+        await self.folding.close()
         await asyncio.gather(self.cycles.close(), self.promotion.close(), self.retention.close())
         await self.store.close()

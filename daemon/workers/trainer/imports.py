@@ -1,10 +1,10 @@
-"""What the trainer does with `Import`: publish a model of Hugging Face's, a GGUF file, an adapter or a checkpoint."""
+"""What the trainer does with `Import` and `Fold`: publish a model from elsewhere, a checkpoint, a folded adapter."""
 
 from pathlib import Path
 
 from control.paths import Paths
 from daemon import log
-from daemon.messages import Failure, Import, Imported
+from daemon.messages import Failure, Fold, Import, Imported
 from daemon.workers.runtime import Channel
 from engine import artifacts
 from engine.artifacts import ArtifactError
@@ -13,25 +13,31 @@ from engine.gguf import importing as gguf
 from engine.huggingface import importing as huggingface
 from engine.huggingface import peft_importing as peft
 from engine.manifest import VersionManifest
-from engine.publishing import checkpoint_to_version
+from engine.publishing import checkpoint_to_version, fold
+from engine.publishing.fold import UnfoldableError
 
 _logger = log.get(__name__)
 
 
-def carry_out(command: Import, paths: Paths, channel: Channel) -> None:
+def carry_out(command: Import | Fold, paths: Paths, channel: Channel) -> None:
     """Answer with what was published, or with what stood in its way."""
-    channel.advance(f"importing {command.folder}")
+    source = paths.version(command.adapter) if isinstance(command, Fold) else Path(command.folder)
+    channel.advance(f"publishing {source}")
     try:
-        manifest = _published(command, paths, channel)
-    except (ForeignModelError, ArtifactError, OSError) as error:
-        _logger.warning("import failed", folder=command.folder, reason=str(error))
+        manifest = _folded(command, paths) if isinstance(command, Fold) else _imported(command, paths, channel)
+    except (ForeignModelError, UnfoldableError, ArtifactError, OSError) as error:
+        _logger.warning("nothing was published", source=str(source), reason=str(error))
         channel.send(Failure(to=command.id, reason=str(error), retry=False))
     else:
-        _logger.info("model imported", folder=command.folder, version=manifest.version, family=manifest.family)
+        _logger.info("model published", source=str(source), version=manifest.version, family=manifest.family)
         channel.send(Imported(to=command.id, version=manifest.version))
 
 
-def _published(command: Import, paths: Paths, channel: Channel) -> VersionManifest:
+def _folded(command: Fold, paths: Paths) -> VersionManifest:
+    return fold.publish(paths.version(command.adapter), paths.version(command.version), command.version)
+
+
+def _imported(command: Import, paths: Paths, channel: Channel) -> VersionManifest:
     source, target, number = Path(command.folder), paths.version(command.version), command.version
     match command.layout:
         case "hf":

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from control.paths import Paths
 from daemon import log
-from daemon.messages import Failure, Import, Reload, Train, Trained, TrainProgress
+from daemon.messages import Failure, Fold, Import, Reload, Train, Trained, TrainProgress
 from daemon.settings import faults
 from daemon.settings.sections import Tables
 from daemon.workers import runtime
@@ -58,7 +58,7 @@ def main() -> None:
                 else:
                     train(command, settings, context.paths, channel)
             channel.idle()
-        elif isinstance(command, Import):
+        elif isinstance(command, Import | Fold):
             from daemon.workers.trainer import imports
 
             imports.carry_out(command, context.paths, channel)

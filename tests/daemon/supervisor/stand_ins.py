@@ -22,7 +22,9 @@ from daemon.messages import (
     Evaluate,
     Evaluated,
     Failure,
+    Fold,
     FromWorker,
+    Imported,
     Message,
     Prepare,
     Prepared,
@@ -44,7 +46,7 @@ from daemon.supervisor.processes.answers import accepted
 from daemon.supervisor.processes.ports import A, OnMessage, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.store.degradations import Degradations
 from engine import artifacts
-from engine.manifest import VersionManifest, verify
+from engine.manifest import ADAPTER, WEIGHTS, Base, VersionManifest, read_manifest, verify
 from tests.daemon.supervisor.ledger_stand_in import Ledger, write_whole
 
 STEPS = 6
@@ -66,11 +68,17 @@ def tables(*, minimum: int = 3, attempts: int = 3, threshold: int = 0, interval_
 
 
 def publish(
-    paths: Paths, number: int, *, parent: int | None = None, cycle: int = 0, metrics: Mapping[str, float] = LOSS
+    paths: Paths,
+    number: int,
+    *,
+    parent: int | None = None,
+    cycle: int | None = 0,
+    metrics: Mapping[str, float] = LOSS,
+    base: Base | None = None,
 ) -> VersionManifest:
-    """A version folder with true sums, as the trainer publishes it."""
+    """A version folder with true sums, as the trainer publishes it; with ``base`` an adapter for that."""
     with artifacts.publishing(paths.version(number)) as draft:
-        (draft / "model.safetensors").write_bytes(f"weights of {number}".encode() * 50)
+        (draft / (ADAPTER if base else WEIGHTS)).write_bytes(f"weights of {number}".encode() * 50)
         manifest = VersionManifest(
             version=number,
             parent=parent,
@@ -86,6 +94,7 @@ def publish(
             training_seconds=1.0,
             metrics=dict(metrics),
             files=artifacts.record_files(draft),
+            base=base,
         )
         (draft / "manifest.json").write_text(manifest.model_dump_json())
     return manifest
@@ -103,6 +112,8 @@ class Script:
     """What kind of a no the evaluator says."""
     metrics: dict[str, float] = dataclasses.field(default_factory=lambda: {"loss": 0.5})
     """What a run comes to."""
+    adapters: bool = False
+    """Runs that go on from a version learn an adapter for version 1."""
     server_up: bool = True
     intake_up: bool = True
     held_out: int = 20
@@ -127,7 +138,7 @@ class StandIns:
         self.ledger = Ledger(paths.state / "ledger.json")
         self.moment = moment
         self.log: list[Message] = []
-        self.runs: list[Train | Evaluate] = []
+        self.runs: list[Train | Evaluate | Fold] = []
         self.serving = artifacts.current_version(paths.current)
         self.preparing = 0
         self.overlapped = False
@@ -253,7 +264,10 @@ class StandIns:
         command = self._numbered(command)
         self.moment(f"{worker} spawned")
         try:
-            answer = await self._train(command, on_message) if isinstance(command, Train) else self._judge(command)
+            if isinstance(command, Fold):
+                answer = self._fold(command)
+            else:
+                answer = await self._train(command, on_message) if isinstance(command, Train) else self._judge(command)
             if worker in self.gates:
                 self._at_gate[worker].set()
                 await self.gates[worker].wait()
@@ -291,8 +305,18 @@ class StandIns:
             )
             await asyncio.sleep(0)
         if not self.paths.version(command.version).exists():
-            publish(self.paths, command.version, parent=command.base, cycle=command.cycle, metrics=self.script.metrics)
+            about = {"parent": command.base, "cycle": command.cycle, "metrics": self.script.metrics}
+            publish(self.paths, command.version, base=self._base(command), **about)
         return Trained(to=command.id, version=command.version)
+
+    def _base(self, command: Train) -> Base | None:
+        if command.base is None or not self.script.adapters:
+            return None
+        return Base(version=1, sha256=read_manifest(self.paths.version(1)).sha256)
+
+    def _fold(self, command: Fold) -> Answer:
+        publish(self.paths, command.version, parent=command.adapter, cycle=None)
+        return Imported(to=command.id, version=command.version)
 
     def _judge(self, command: Evaluate) -> Answer:
         passed = self.script.verdicts.pop(0) if self.script.verdicts else True

@@ -65,6 +65,14 @@ async def unpin(call: Call) -> Response:
     )
 
 
+async def fold(call: Call) -> Response:
+    """Returns when the version that its adapter was merged into is published; it does not serve yet."""
+    learning = call.context.learning
+    found = await learning.imports.fold(call.number("version"))
+    learning.retention.begin()
+    return JSONResponse(_shown(call, found))
+
+
 async def rollback(call: Call) -> Response:
     """Returns when the version before serves."""
     return JSONResponse(_shown(call, await call.context.learning.promotion.rollback(by=call.by)))
@@ -90,6 +98,7 @@ OPERATIONS = (
     Operation("POST", "/v1/versions/{version}/promote", Access.ADMIN, "Put into service", promote, PromoteBody),
     Operation("POST", "/v1/versions/{version}/pin", Access.ADMIN, "Keep its weights", pin),
     Operation("POST", "/v1/versions/{version}/unpin", Access.ADMIN, "Keep its weights no longer than others'", unpin),
+    Operation("POST", "/v1/versions/{version}/fold", Access.ADMIN, "Merge its adapter into its base", fold),
     Operation("POST", "/v1/rollback", Access.ADMIN, "Put the version before back into service", rollback),
     Operation("POST", "/v1/evaluations", Access.WORK, "Judge a version", evaluate, EvaluateBody),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from daemon.supervisor.retention.room import trained_parameters
 from engine.config.training import TrainingSettings
 
-FULL, LORA = TrainingSettings(), TrainingSettings(method="lora")
+FULL, LORA = TrainingSettings(method="full"), TrainingSettings(method="lora")
 
 
 def test_a_new_adapter_is_a_small_part_of_its_base(tmp_path: Path) -> None:
@@ -24,6 +24,8 @@ def test_a_new_adapter_is_a_small_part_of_its_base(tmp_path: Path) -> None:
     assert trained_parameters(tmp_path, 134_515_008, FULL) == 134_515_008
     actual = 30 * 16 * (2 * 1152 + 2 * 768 + 3 * 2112)
     assert actual <= trained_parameters(tmp_path, 134_515_008, LORA) < 4 * actual
+    unset = trained_parameters(tmp_path, 134_515_008, TrainingSettings())
+    assert unset == trained_parameters(tmp_path, 134_515_008, LORA), "the version is an import"
 
 
 def test_a_damaged_version_is_taken_for_a_whole_one(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs that learn an adapter: the base stays as it is, and one lineage goes on from run to run."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -140,6 +141,30 @@ def test_the_reference_shares_the_memory_of_the_base(whole: RunPaths, plan: Make
     weights, others = (dict(each.named_parameters()) for each in (begun.model, begun.reference.model))
     shared = [name for name in weights if weights[name].data_ptr() == others[name].data_ptr()]
     assert set(weights) - set(shared) == set(begun.adapter.factors)
+
+
+def test_a_new_adapter_is_for_the_weights_that_serve_also_where_others_are_kept(
+    places: RunPaths, plan: MakePlan
+) -> None:
+    """With ``wsd`` a whole version has those of before its decay as well; the adapter is merged into the others."""
+    run.learn(plan(schedule="wsd", decay_share=0.5, warmup_share=0.0, max_steps=4), places, Recording())
+    trunk, served = (load_file(places.target / name) for name in ("trunk.safetensors", "model.safetensors"))
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(trunk[name], served[name])
+    config = version.read_config(places.target)
+    spec, paths = plan(2, 1, schedule="wsd", **LORA), following(2, 1, places)
+    begun = start.begin(spec, "lora", CPU, paths, config.model, config.vocabulary, kl_weight=0.0)
+    assert torch.equal(dict(begun.model.named_parameters())[name], served[name])
+
+
+def test_an_import_learns_an_adapter_unless_set_otherwise(whole: RunPaths, plan: MakePlan) -> None:
+    manifest = whole.target / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"pretrained": True}))
+    for number, training in ((2, {}), (3, {"method": "full"})):
+        spec = plan(number, 1, max_steps=2, **training)
+        made = run.learn(spec, following(number, 1, whole), Recording())
+        assert made.method == made.settings["training"]["method"] == training.get("method", "lora")
 
 
 def test_with_wsd_a_run_goes_on_from_before_the_decay_and_stays_close_to_what_serves(

@@ -1,0 +1,58 @@
+"""An adapter whose rank is used up becomes part of its base after its promotion, and serves as that; others do not."""
+
+import asyncio
+
+import pytest
+
+from control.paths import Paths
+from daemon.messages import Fold
+from daemon.supervisor.learning.folding import USED_UP, is_due
+from daemon.supervisor.learning.imports import FoldFailedError
+from engine import artifacts
+from tests.daemon.supervisor.stand_ins import Script, ended, learning, settled, with_conversations
+
+
+@pytest.mark.parametrize(
+    ("metrics", "due"),
+    [
+        ({"adapter_rank_used": USED_UP}, True),
+        ({"adapter_rank_used": USED_UP - 0.01}, False),
+        ({"bits_per_byte": 1.0}, False),
+        ({}, False),
+    ],
+)
+def test_what_has_used_up_its_rank_is_due(metrics, due: bool) -> None:
+    assert is_due(metrics) is due
+
+
+async def two_cycles(it, workers) -> None:
+    for _ in range(2):
+        await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+        workers.ledger.add(4)
+
+
+@pytest.mark.anyio
+async def test_it_is_folded_once_it_serves_and_the_version_that_comes_of_it_takes_its_place(paths: Paths) -> None:
+    workers = with_conversations(paths, Script(adapters=True, metrics={"adapter_rank_used": 0.97}))
+    async with learning(workers) as it:
+        await two_cycles(it, workers)
+        while it.promotion.serving != 3:
+            await asyncio.sleep(0.002)
+        adapter, folded = await it.store.version(2), await it.store.version(3)
+    assert [run.adapter for run in workers.runs if isinstance(run, Fold)] == [2]
+    assert (adapter.base, folded.base, folded.parent) == (1, None, 2)
+    assert folded.metrics == adapter.metrics
+    assert artifacts.current_version(paths.current) == 3
+
+
+@pytest.mark.anyio
+async def test_by_hand_any_adapter_is_folded_and_what_is_none_is_refused(paths: Paths) -> None:
+    workers = with_conversations(paths, Script(adapters=True, metrics={"adapter_rank_used": 0.2}))
+    async with learning(workers) as it:
+        await two_cycles(it, workers)
+        assert not [run for run in workers.runs if isinstance(run, Fold)]
+        folded = await it.imports.fold(2)
+        assert (folded.number, folded.base, it.promotion.serving) == (3, None, 2)
+        with pytest.raises(FoldFailedError, match=r"^version 000001 has weights of its own, not an adapter"):
+            await it.imports.fold(1)
