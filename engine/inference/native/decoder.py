@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from engine.adapters.adapter import Adapter
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.inference.native import kernel_family
+from engine.inference.native import adapting, kernel_family
 from engine.inference.native.packing import Packed
 from engine.inference.native.program import Buffer, Program
 from engine.models.attention import KeyValueCache
@@ -32,7 +33,9 @@ def make(model: LanguageModel, device: torch.device, quantization: Quantization)
     if kernel is None or family is None or device.type != "cpu":
         return None
     written = family.write(model, quantization)
-    return None if written is None else NativeDecoder(model, *written, kernel)
+    if written is None:
+        return None
+    return NativeDecoder(model.vocabulary, model.context, next(model.parameters()).new_empty(0), *written, kernel)
 
 
 def serves(settings: ModelSettings) -> bool:
@@ -46,14 +49,18 @@ class NativeDecoder:
     Used by one thread at a time. The model it is made of is not needed afterwards.
     """
 
-    def __init__(self, model: LanguageModel, program: Program, head: Packed, kernel: Kernel) -> None:
-        self.vocabulary = model.vocabulary
-        self.context = model.context
+    def __init__(
+        self, vocabulary: int, context: int, cache_like: Tensor, program: Program, head: Packed, kernel: Kernel
+    ) -> None:
+        """``cache_like`` has the device and the dtype of keys and values."""
+        self.vocabulary = vocabulary
+        self.context = context
         self._kernel = kernel
+        self._head = head
         self._tokens = 0
         self._cache_address = 0
         self._scratch = torch.empty(0, dtype=torch.uint8)
-        self._cache_like = next(model.parameters()).new_empty(0)
+        self._cache_like = cache_like
         self._program = program
         self._width = self._program.steps[-1].target.width
         self._body = library.array([step.operation for step in self._program.steps])
@@ -61,6 +68,16 @@ class NativeDecoder:
         scores = self._program.linear(head, Buffer(self._width), Buffer(self.vocabulary), library.SET)
         self._head_operation = library.array([scores.operation])
         self._bytes = sum(tensor.nbytes for tensor in self._program.kept)
+
+    def with_adapter(self, adapter: Adapter) -> "NativeDecoder | None":
+        """A decoder that computes an adapter beside these weights and shares them; None where the kernel cannot.
+
+        The two may be used by two threads.
+        """
+        program = adapting.with_adapter(self._program, adapter)
+        if program is None:
+            return None
+        return NativeDecoder(self.vocabulary, self.context, self._cache_like, program, self._head, self._kernel)
 
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """As the Protocol; in float32. A row's numbers depend neither on B nor on T.

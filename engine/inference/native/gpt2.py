@@ -38,15 +38,23 @@ def _write_operations(program: Program, model: Gpt2) -> Packed:
     for number in range(shape.layers):
         layer = LayerWeights(weights, f"transformer.h.{number}.")
         program.norm(x, normed, layer["ln_1.weight"], layer["ln_1.bias"], epsilon)
-        program.product(normed, wide, layer["attn.c_attn.weight"].t(), layer["attn.c_attn.bias"])
+        _product(program, layer, "attn.c_attn", normed, wide)
         program.attend(wide, mixed, shape.heads, shape.heads)
-        program.product(mixed, x, layer["attn.c_proj.weight"].t(), layer["attn.c_proj.bias"], library.ADD)
+        _product(program, layer, "attn.c_proj", mixed, x, library.ADD)
         program.norm(x, normed, layer["ln_2.weight"], layer["ln_2.bias"], epsilon)
-        program.product(normed, inner, layer["mlp.c_fc.weight"].t(), layer["mlp.c_fc.bias"], library.GELU)
-        program.product(inner, x, layer["mlp.c_proj.weight"].t(), layer["mlp.c_proj.bias"], library.ADD)
+        _product(program, layer, "mlp.c_fc", normed, inner, library.GELU)
+        _product(program, layer, "mlp.c_proj", inner, x, library.ADD)
     last = weights["transformer.ln_f.weight"], weights["transformer.ln_f.bias"]
     program.norm(x, Buffer(shape.hidden), *last, epsilon)
     return table
+
+
+def _product(
+    program: Program, layer: LayerWeights, name: str, source: Buffer, target: Buffer, finish: int = library.SET
+) -> None:
+    """By a matrix that lies across."""
+    weight_NK = layer[f"{name}.weight"].t()
+    program.product(source, target, weight_NK, layer[f"{name}.bias"], finish, {layer.prefix + name: len(weight_NK)})
 
 
 GPT2 = KernelFamily(

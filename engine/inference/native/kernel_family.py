@@ -45,6 +45,10 @@ class LayerWeights:
     def __getitem__(self, name: str) -> Tensor:
         return self.weights[self.prefix + name]
 
+    def maps(self, *names: str) -> dict[str, int]:
+        """Linear maps of the layer, by their names in the whole model, with how many outputs each has."""
+        return {self.prefix + name: len(self[f"{name}.weight"]) for name in names}
+
 
 def of(family: Family) -> KernelFamily | None:
     """How the kernel computes a family; None where it cannot.

@@ -3,6 +3,7 @@
 Shapes: M tokens.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -30,17 +31,23 @@ class Buffer:
 
 @dataclass
 class KernelStep:
-    """An operation, and the buffers that its pointers are to be set to."""
+    """An operation, and the buffers that its pointers are to be set to.
+
+    Attributes:
+        maps: the model's linear maps whose matrices a product has, one below the other: name to outputs.
+    """
 
     operation: Operation
     source: Buffer | None
     target: Buffer
+    maps: Mapping[str, int] = field(default_factory=dict)
 
 
 class Program:
     """Operations in order, and the tensors that they read. `KernelFamily.write` makes one.
 
     Attributes:
+        cache_dtype: of keys and values.
         steps: the operations.
         kept: tensors whose addresses operations hold; they live as long as this.
         widest: inputs of the widest product.
@@ -59,7 +66,7 @@ class Program:
         self.head = head
         self.rotations: Rotations | None = None
         self._quantization: Quantization = quantization
-        self._cache_dtype = cache_dtype
+        self.cache_dtype = cache_dtype
         self._arena = Arena()
 
     def embed(self, table: Packed, target: Buffer, places: Tensor | None) -> None:
@@ -77,10 +84,16 @@ class Program:
         self._add(operation, source, target)
 
     def product(
-        self, source: Buffer, target: Buffer, weight: Tensor, bias: Tensor | None, finish: int = library.SET
+        self,
+        source: Buffer,
+        target: Buffer,
+        weight: Tensor,
+        bias: Tensor | None,
+        finish: int = library.SET,
+        maps: Mapping[str, int] | None = None,
     ) -> None:
-        """A product by a matrix [outputs, inputs]; ``finish`` says what becomes of it in ``target``."""
-        self.steps.append(self.linear(self.pack(weight, bias), source, target, finish))
+        """A product by a matrix [outputs, inputs] of ``maps``; ``finish`` says what becomes of it in ``target``."""
+        self.steps.append(replace(self.linear(self.pack(weight, bias), source, target, finish), maps=maps or {}))
 
     def linear(self, packed: Packed, source: Buffer, target: Buffer, finish: int) -> KernelStep:
         """The same by a packed matrix, as a step that is not added."""
@@ -119,7 +132,7 @@ class Program:
             head=self.head,
             window=window,
             epsilon=epsilon,
-            cache_format=CACHES[self._cache_dtype],
+            cache_format=CACHES[self.cache_dtype],
         )
         if turn is not None:
             operation.cosines, operation.sines = (part.data_ptr() for part in turn)

@@ -49,17 +49,18 @@ def _write_operations(program: Program, model: Thor) -> Packed:
         parts = [f"self_attn.{part}_proj" for part in "qkv"]
         weight = _stacked([layer[f"{part}.weight"] for part in parts])
         bias = _stacked([layer[f"{part}.bias"] for part in parts]) if shape.qkv_bias else None
-        program.product(normed, wide, weight, bias)
+        program.product(normed, wide, weight, bias, maps=layer.maps(*parts))
         norms = None
         if shape.qk_norm:
             norms = program.keep(layer["self_attn.q_norm.weight"]), program.keep(layer["self_attn.k_norm.weight"])
         program.attend(wide, mixed, shape.heads, shape.kv_heads, shape.window, turn, norms, epsilon)
-        program.product(mixed, x, layer["self_attn.o_proj.weight"], None, library.ADD)
+        out = layer.maps("self_attn.o_proj")
+        program.product(mixed, x, layer["self_attn.o_proj.weight"], None, library.ADD, maps=out)
         program.norm(x, normed, layer["post_attention_layernorm.weight"], None, epsilon)
         gate_up = _stacked([layer["mlp.gate_proj.weight"], layer["mlp.up_proj.weight"]])
-        program.product(normed, both, gate_up, None)
+        program.product(normed, both, gate_up, None, maps=layer.maps("mlp.gate_proj", "mlp.up_proj"))
         program.gate(both, inner)
-        program.product(inner, x, layer["mlp.down_proj.weight"], None, library.ADD)
+        program.product(inner, x, layer["mlp.down_proj.weight"], None, library.ADD, maps=layer.maps("mlp.down_proj"))
     program.norm(x, Buffer(shape.hidden), weights["model.norm.weight"], None, epsilon)
     return table if shape.tied else program.pack(weights["lm_head.weight"], None)
 

@@ -1,0 +1,62 @@
+"""An adapter beside the products of a program: what B A adds is computed from the same inputs, and added.
+
+    LINEAR  W: source to target          as the program has it
+    LINEAR  A: source to inner           [R, K]
+    LINEAR  B: inner to target, ADD      [N, R], times the scale
+
+Of a product of several maps, whose matrices lie one below the other, the As do too, and the Bs lie along a diagonal.
+Weights and tables of positions are shared with the program; buffers are not.
+
+Shapes: K inputs, N outputs, R the rank.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from engine.adapters.adapter import A, Adapter, B
+from engine.inference.native.program import Buffer, KernelStep, Program
+from engine.native import library
+
+
+def with_adapter(program: Program, adapter: Adapter) -> Program | None:
+    """The same computation with an adapter beside it, whose factors are in the dtype of the model.
+
+    None where the kernel cannot add to one of the adapted products, because it applies GELU to it at once.
+    """
+    beside = Program("none", program.cache_dtype, program.kv_heads, program.head)
+    beside.kept, beside.rotations = list(program.kept), program.rotations
+    beside.widest, beside.weights = program.widest, program.weights
+    buffers: dict[int, Buffer] = {}
+
+    def own(buffer: Buffer) -> Buffer:
+        return buffers.setdefault(id(buffer), Buffer(buffer.width))
+
+    for step in program.steps:
+        source, target = None if step.source is None else own(step.source), own(step.target)
+        beside.steps.append(KernelStep(step.operation, source, target, step.maps))
+        if source is None or not any(name + A in adapter.factors for name in step.maps):
+            continue
+        if step.operation.finish == library.GELU:
+            return None
+        a_RK, b_NR = _stacked(step.maps, adapter)
+        inner = Buffer(len(a_RK))
+        beside.product(source, inner, a_RK.to(program.cache_dtype), None)
+        beside.product(inner, target, b_NR.to(program.cache_dtype), None, library.ADD)
+    return beside
+
+
+def _stacked(maps: Mapping[str, int], adapter: Adapter) -> tuple[Tensor, Tensor]:
+    """The factors of maps that lie one below the other, in float32; those that are not adapted have no rank."""
+    adapted = [name for name in maps if name + A in adapter.factors]
+    a_RK = torch.cat([adapter.factors[name + A].float() for name in adapted])
+    b_NR = torch.zeros(sum(maps.values()), len(a_RK))
+    row, column = 0, 0
+    for name, outputs in maps.items():
+        if name in adapted:
+            factor = adapter.factors[name + B].float()
+            b_NR[row : row + outputs, column : column + factor.shape[1]] = adapter.scale(name) * factor
+            column += factor.shape[1]
+        row += outputs
+    return a_RK, b_NR
