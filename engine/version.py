@@ -75,6 +75,17 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
     return LoadedVersion(manifest, config, model, tokenizer, _read_generation(folder))
 
 
+def outline(folder: Path) -> LoadedVersion:
+    """A published version without its weights: its model is a skeleton.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or files do not fit each other.
+    """
+    config, tokenizer = _read_outline(folder)
+    model = registry.skeleton(config.model, config.vocabulary)
+    return LoadedVersion(read_manifest(folder), config, model, tokenizer, _read_generation(folder))
+
+
 def check(folder: Path) -> None:
     """Check a version as `load` with ``check_finite`` does, with at most one of its tensors in memory at a time.
 

@@ -40,6 +40,7 @@ from engine import artifacts
 from engine.config.inference import Quantization
 from engine.device import Placement
 from engine.inference.versions import footprint, preparing
+from engine.inference.versions.form import Form
 from engine.inference.versions.preparing import NotNowError, UnfitVersionError
 from engine.inference.versions.slots import WeightSlots
 from engine.inference.versions.swap_policy import Room
@@ -77,6 +78,7 @@ class Swapper:
         self._on_reload = on_reload
         self._on_forget = on_forget
         self._is_idle = is_idle
+        self._forms: dict[int, Form] = {}
 
     def run(self) -> None:
         """Serve what is current, then obey until the channel asks this worker to stop."""
@@ -142,7 +144,10 @@ class Swapper:
             if not self._slots.holds(version):
                 preparing.check(folder, self._slots.serving)
             placement = preparing.place(folder, self._context.settings.inference)
-            room = preparing.room(folder, placement, self._rows, self._slots, self._memory_limit, self._quantization)
+            memory = self._rows, self._slots, self._memory_limit, self._quantization
+            if version not in self._forms:
+                self._forms[version] = preparing.form_of(folder, placement, *memory)
+            room = preparing.room(folder, placement, *memory, self._forms[version])
             if room == "in place":
                 preparing.check_weights(folder)
             elif self._slots.admit(version, wait_seconds=self._slots.drain_seconds + DRAIN_MARGIN):
@@ -153,7 +158,7 @@ class Swapper:
         finally:
             self._rest()
         seconds = round(time.monotonic() - started, 3)
-        _logger.info("a version is prepared", version=version, room=room, seconds=seconds)
+        _logger.info("a version is prepared", version=version, room=room, form=self._forms[version], seconds=seconds)
         return room
 
     def _rest(self) -> None:
@@ -209,7 +214,9 @@ class Swapper:
     def _install(self, folder: Path) -> None:
         turn, began = self._slots.turns.alone, time.monotonic()
         placement = preparing.place(folder, self._context.settings.inference)
-        self._slots.install(preparing.load(folder, placement, self._rows, self._quantization, turn))
+        chosen = self._forms.get(int(folder.name), "merged")
+        loaded = preparing.load(folder, placement, self._rows, self._quantization, turn, chosen, self._slots.base)
+        self._slots.install(loaded)
         self._metrics.load_seconds.observe(time.monotonic() - began)
 
     @property

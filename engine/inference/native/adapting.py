@@ -20,10 +20,11 @@ from engine.inference.native.program import Buffer, KernelStep, Program
 from engine.native import library
 
 
-def with_adapter(program: Program, adapter: Adapter) -> Program | None:
+def with_adapter(program: Program, adapter: Adapter) -> Program:
     """The same computation with an adapter beside it, whose factors are in the dtype of the model.
 
-    None where the kernel cannot add to one of the adapted products, because it applies GELU to it at once.
+    Raises:
+        ValueError: nothing can be added to one of the adapted products, because GELU is applied to it at once.
     """
     beside = Program("none", program.cache_dtype, program.kv_heads, program.head)
     beside.kept, beside.rotations = list(program.kept), program.rotations
@@ -39,7 +40,7 @@ def with_adapter(program: Program, adapter: Adapter) -> Program | None:
         if source is None or not any(name + A in adapter.factors for name in step.maps):
             continue
         if step.operation.finish == library.GELU:
-            return None
+            raise ValueError(f"{', '.join(step.maps)}: nothing can be added to what GELU is applied to at once")
         a_RK, b_NR = _stacked(step.maps, adapter)
         inner = Buffer(len(a_RK))
         beside.product(source, inner, a_RK.to(program.cache_dtype), None)
@@ -48,15 +49,22 @@ def with_adapter(program: Program, adapter: Adapter) -> Program | None:
 
 
 def _stacked(maps: Mapping[str, int], adapter: Adapter) -> tuple[Tensor, Tensor]:
-    """The factors of maps that lie one below the other, in float32; those that are not adapted have no rank."""
-    adapted = [name for name in maps if name + A in adapter.factors]
-    a_RK = torch.cat([adapter.factors[name + A].float() for name in adapted])
-    b_NR = torch.zeros(sum(maps.values()), len(a_RK))
+    """The factors of maps that lie one below the other, in float32; those that are not adapted have no rank.
+
+    Copied in place: to make new ones on the device ``meta``, as by ``torch.cat``, torch imports its compiler.
+    """
+    factors = adapter.factors
+    ranks = {name: len(factors[name + A]) for name in maps if name + A in factors}
+    first = factors[next(iter(ranks)) + A]
+    a_RK = first.new_empty((sum(ranks.values()), first.shape[1]), dtype=torch.float32)
+    b_NR = a_RK.new_zeros((sum(maps.values()), len(a_RK)))
     row, column = 0, 0
     for name, outputs in maps.items():
-        if name in adapted:
-            factor = adapter.factors[name + B].float()
-            b_NR[row : row + outputs, column : column + factor.shape[1]] = adapter.scale(name) * factor
-            column += factor.shape[1]
+        if name in ranks:
+            end = column + ranks[name]
+            a_RK[column:end] = factors[name + A]
+            block = b_NR[row : row + outputs, column:end]
+            block.copy_(factors[name + B]).mul_(adapter.scale(name))
+            column = end
         row += outputs
     return a_RK, b_NR

@@ -69,14 +69,13 @@ class NativeDecoder:
         self._head_operation = library.array([scores.operation])
         self._bytes = sum(tensor.nbytes for tensor in self._program.kept)
 
-    def with_adapter(self, adapter: Adapter) -> "NativeDecoder | None":
-        """A decoder that computes an adapter beside these weights and shares them; None where the kernel cannot.
+    def with_adapter(self, adapter: Adapter) -> "NativeDecoder":
+        """A decoder that computes an adapter beside these weights and shares them. The two may be used by two threads.
 
-        The two may be used by two threads.
+        Raises:
+            ValueError: the kernel cannot; see `engine.inference.native.kernel_family.KernelFamily`.
         """
         program = adapting.with_adapter(self._program, adapter)
-        if program is None:
-            return None
         return NativeDecoder(self.vocabulary, self.context, self._cache_like, program, self._head, self._kernel)
 
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:

@@ -62,4 +62,5 @@ GPT2 = KernelFamily(
     _write,
     lies_across=lambda name: name.startswith("transformer.h."),
     looked_up=frozenset({"transformer.wpe.weight"}),
+    adapts=False,
 )

@@ -27,12 +27,14 @@ class KernelFamily:
             where `fits` says that the kernel cannot compute this model.
         lies_across: whether the matrix of a name is stored [inputs, outputs].
         looked_up: names of matrices that no product is made with.
+        adapts: whether an adapter can be added to all of its products.
     """
 
     head_width: Callable[[ModelShape], int]
     write: Callable[[LanguageModel, Quantization], tuple[Program, Packed] | None]
     lies_across: Callable[[str], bool]
     looked_up: frozenset[str] = frozenset()
+    adapts: bool = True
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,14 @@ import logging
 
 import torch
 
+from engine.adapters import network
+from engine.adapters.adapter import Adapter
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
+from engine.families.table import FAMILIES
 from engine.inference.native import decoder, kernel_family
+from engine.inference.native.decoder import NativeDecoder
 from engine.models import registry
 from engine.models.base import Decoder, LanguageModel
 
@@ -27,6 +31,35 @@ def prepare(model: LanguageModel, device: torch.device, quantization: Quantizati
             quantization,
         )
     return found or model
+
+
+def adapts(settings: ModelSettings, placement: Placement) -> bool:
+    """Whether `with_adapter` works for such a model there."""
+    family = kernel_family.of(FAMILIES[settings.family])
+    if placement.device.type == "cpu" and decoder.serves(settings) and family is not None:
+        return family.adapts
+    return FAMILIES[settings.family].adaptable
+
+
+def with_adapter(base: Decoder, adapter: Adapter, settings: ModelSettings) -> Decoder:
+    """A decoder that computes an adapter beside the weights of ``base``, and shares them; on ``meta``, where that is.
+
+    Raises:
+        ValueError: the model is not one for which `adapts` holds.
+    """
+    if isinstance(base, NativeDecoder):
+        device = next(base.parameters()).device
+        factors = {name: factor.to(device) for name, factor in adapter.factors.items()}
+        return base.with_adapter(adapter.with_factors(factors))
+    if not isinstance(base, LanguageModel):
+        raise ValueError(f"a {type(base).__name__} takes no adapter")  # noqa: TRY004 - as the kernel says it
+    model = registry.skeleton(settings, base.vocabulary)
+    registry.fill(model, registry.module(base).state_dict())
+    like = next(base.parameters())
+    factors = {name: factor.to(like.device, like.dtype) for name, factor in adapter.factors.items()}
+    network.attach(model, adapter.with_factors(factors))
+    registry.module(model).eval().requires_grad_(False)
+    return model
 
 
 def skeleton(settings: ModelSettings, vocabulary: int, placement: Placement, quantization: Quantization) -> Decoder:

@@ -1,16 +1,20 @@
 """How much memory versions take, and how much there is."""
 
 import gc
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 import torch
 
 from engine import memory, version
+from engine.adapters import adapter as adapters
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference.runners import decoders
+from engine.inference.versions.form import Form
+from engine.models import registry
 from engine.models.base import Decoder
 
 ORDINARY_POSITIONS = 512
@@ -18,14 +22,21 @@ ORDINARY_POSITIONS = 512
 _LEFT_TO_OTHERS = 128 << 20
 
 
-def needed(folder: Path, placement: Placement, rows: int, quantization: Quantization) -> int:
-    """Bytes that a version takes in ordinary use, as `of_model`. Only its configuration is read.
+def needed(folder: Path, placement: Placement, rows: int, quantization: Quantization, chosen: Form = "merged") -> int:
+    """Bytes that a version takes in ordinary use, as `of_model`; unmerged, with its base.
+
+    Only its configuration is read, and an adapter that is not merged.
 
     Raises:
         ArtifactError: that cannot be read.
     """
     config = version.read_config(folder)
-    return of_model(config.model, config.vocabulary, placement, rows, quantization)
+    decoder = decoders.skeleton(config.model, config.vocabulary, placement, quantization)
+    if chosen == "unmerged":
+        adapter = adapters.read(folder, registry.skeleton(config.model, config.vocabulary))
+        nowhere = {name: factor.to("meta") for name, factor in adapter.factors.items()}
+        decoder = decoders.with_adapter(decoder, adapter.with_factors(nowhere), config.model)
+    return _of_decoder(decoder, rows)
 
 
 def of_model(
@@ -35,10 +46,24 @@ def of_model(
 
     In ordinary use: ``rows`` sequences of `ORDINARY_POSITIONS`, or one as long as the context, whichever is more.
     """
-    decoder = decoders.skeleton(settings, vocabulary, placement, quantization)
+    return _of_decoder(decoders.skeleton(settings, vocabulary, placement, quantization), rows)
+
+
+def _of_decoder(decoder: Decoder, rows: int) -> int:
     cache = decoder.make_cache(rows, decoder.context)
     grown = max(rows * cache.bytes_for(min(ORDINARY_POSITIONS, cache.length)), cache.bytes_for(cache.length))
     return of_weights(decoder) + cache.held_bytes + grown
+
+
+def shares(models: Mapping[int, Decoder], first: int | None) -> dict[int, int]:
+    """Bytes of weights of each version, those that several share counted once: for ``first`` where it has them."""
+    seen: set[int] = set()
+    found: dict[int, int] = {}
+    for number in sorted(models, key=lambda number: (number != first, number)):
+        weights = {weight.data_ptr(): weight.nbytes for weight in models[number].parameters()}
+        found[number] = sum(size for place, size in weights.items() if place not in seen)
+        seen |= weights.keys()
+    return found
 
 
 def of_weights(model: Decoder) -> int:

@@ -24,18 +24,28 @@ class PromptSpec:
     """How the model is meant to be sampled from, where a request does not say."""
 
 
+@dataclass(frozen=True)
+class SharedBase:
+    """The weights of a whole version in memory, with the sum of their file, beside which adapters are computed."""
+
+    sha256: str
+    decoder: Decoder
+
+
 class LoadedModel:
     """One version in memory.
 
     Attributes:
+        base: weights that other versions can share: its own where it is whole, its base's where it is unmerged.
         cache: rows for the sequences that run on this version, and one for padding.
         rows: who has which of them; all but the padding's.
         forward: a forward pass of the model with this cache.
         runner: what the engine computes with.
     """
 
-    def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder) -> None:
+    def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder, base: SharedBase | None = None) -> None:
         """``model`` is what computes: the version's own module, or what was made of its weights."""
+        self.base = base
         self.version = loaded.manifest.version
         self.model = model
         self.tokenizer = loaded.tokenizer
@@ -44,7 +54,7 @@ class LoadedModel:
         self.cache = model.make_cache(rows, loaded.model.context)
         defaults = sampling_of(loaded.generation)
         self.prompt_spec = PromptSpec(self.version, loaded.tokenizer, loaded.model.vocabulary, self.context, defaults)
-        self.device = next(loaded.model.parameters()).device
+        self.device = next(model.parameters()).device
         self.rows = CacheRows(self.cache, rows)
         self.forward = forward.of(model, self.cache, rows, self.device)
         self.runner = ModelRunner(self.forward)

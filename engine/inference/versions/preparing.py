@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from engine import artifacts, memory, version
+from engine.adapters import adapter as adapters
 from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings, Quantization
 from engine.device import Placement
@@ -15,11 +16,12 @@ from engine.inference.runners import decoders, graphs
 from engine.inference.runners.forward import TorchForward
 from engine.inference.runners.shapes import buckets
 from engine.inference.scheduling.batching import CHUNK
-from engine.inference.versions import footprint, precision
-from engine.inference.versions.loaded_model import LoadedModel
+from engine.inference.versions import footprint, form, precision
+from engine.inference.versions.form import Form
+from engine.inference.versions.loaded_model import LoadedModel, SharedBase
 from engine.inference.versions.slots import WeightSlots
 from engine.inference.versions.swap_policy import Room
-from engine.manifest import verify, version_name
+from engine.manifest import base_folder, read_manifest, verify, version_name
 from engine.tokenizers.base import BOS
 
 
@@ -39,7 +41,7 @@ def check(folder: Path, beside: LoadedModel | None) -> None:
         NotNowError: it cannot be read.
     """
     with _told_apart(folder):
-        manifest = verify(folder)
+        manifest = verify(folder, beside.base.sha256 if beside is not None and beside.base is not None else None)
     if version_name(manifest.version) != folder.name:
         raise UnfitVersionError(f"{folder}: its manifest says that it is version {manifest.version}")
     _check_tokenizer(manifest.tokenizer_sha256, manifest.files, beside)
@@ -56,10 +58,10 @@ def place(folder: Path, settings: InferenceSettings) -> Placement:
         return precision.of_version(folder, settings)
 
 
-def room(
+def form_of(
     folder: Path, placement: Placement, rows: int, slots: WeightSlots, limit: int, quantization: Quantization
-) -> Room:
-    """Whether a checked version can be loaded beside the one that serves, or only in its place.
+) -> Form:
+    """Whether a checked version is merged when it is loaded, or computed beside a base that it shares.
 
     Args:
         folder: the version.
@@ -71,10 +73,40 @@ def room(
 
     Raises:
         UnfitVersionError: its configuration is damaged.
+        NotNowError: it cannot be read.
+    """
+    with _told_apart(folder):
+        if read_manifest(folder).base is None:
+            return "merged"
+        needed = footprint.needed(folder, placement, rows, quantization)
+        adapts = decoders.adapts(version.read_config(folder).model, placement)
+    capacity = slots.capacity(lambda held: footprint.free(placement.device, limit, held))
+    return form.of_adapter(needed, capacity, adapts=adapts)
+
+
+def room(
+    folder: Path,
+    placement: Placement,
+    rows: int,
+    slots: WeightSlots,
+    limit: int,
+    quantization: Quantization,
+    chosen: Form = "merged",
+) -> Room:
+    """Whether a checked version can be loaded beside the one that serves, or only in its place.
+
+    Args are those of `form_of`, and the form that was ``chosen``.
+
+    Raises:
+        UnfitVersionError: its configuration is damaged.
         NotNowError: memory does not hold it even alone.
     """
     with _told_apart(folder):
-        needed = footprint.needed(folder, placement, rows, quantization)
+        needed, manifest = footprint.needed(folder, placement, rows, quantization, chosen), read_manifest(folder)
+    serving, sha256 = slots.serving, manifest.sha256 if manifest.base is None else manifest.base.sha256
+    shared = None if serving is None else serving.base
+    if shared is not None and shared.sha256 == sha256 and (chosen == "unmerged" or manifest.base is None):
+        needed -= footprint.of_weights(shared.decoder)
     found = slots.room(int(folder.name), needed, lambda held: footprint.free(placement.device, limit, held))
     if found == "none":
         raise NotNowError(
@@ -101,8 +133,13 @@ def load(
     rows: int,
     quantization: Quantization = "none",
     alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    chosen: Form = "merged",
+    base_in_memory: Callable[[str], SharedBase | None] = lambda _: None,
 ) -> LoadedModel:
     """Load a checked version, prepare its weights for answering, and warm it. Requests go on beside it.
+
+    Weights of a whole version, and of the base of an unmerged one, are shared with those that ``base_in_memory`` finds
+    by their sum.
 
     In order: tensors (names, shapes, finite), then a chunk and a token in each shape that torch computes differently,
     then, on a GPU, graphs of decoding, each captured while ``alone`` keeps others from the device.
@@ -112,9 +149,7 @@ def load(
         NotNowError: it cannot be read, or memory is exhausted.
     """
     with _told_apart(folder):
-        stored = version.load(folder, placement, check_finite=True)
-        model = LoadedModel(stored, rows, decoders.prepare(stored.model, placement.device, quantization))
-        del stored  # the weights as they are stored, where they were laid out anew
+        model = _loaded(folder, placement, rows, quantization, chosen, base_in_memory)
         _warm(model, rows)
         if placement.device.type == "cuda" and isinstance(model.forward, TorchForward):
             capture = graphs.on_cuda(placement.device, alone)
@@ -122,6 +157,31 @@ def load(
             model.forward.graphs = graphs.make(model.model, model.cache, rows, capture, capture_anew)
     memory.return_freed_memory()  # the stored form, what laying it out took, and a version that made room for this one
     return model
+
+
+def _loaded(
+    folder: Path,
+    placement: Placement,
+    rows: int,
+    quantization: Quantization,
+    chosen: Form,
+    base_in_memory: Callable[[str], SharedBase | None],
+) -> LoadedModel:
+    """A version on whose answers nothing has been computed yet."""
+    manifest = read_manifest(folder)
+    if manifest.base is not None and chosen == "merged":
+        merged = version.load(folder, placement, check_finite=True)
+        return LoadedModel(merged, rows, decoders.prepare(merged.model, placement.device, quantization))
+    sha256 = manifest.sha256 if manifest.base is None else manifest.base.sha256
+    if (shared := base_in_memory(sha256)) is None:
+        whole = version.load(base_folder(folder, manifest), placement, check_finite=True)
+        shared = SharedBase(sha256, decoders.prepare(whole.model, placement.device, quantization))
+    stored = version.outline(folder)
+    if manifest.base is None:
+        return LoadedModel(stored, rows, shared.decoder, shared)
+    adapter = adapters.read(folder, stored.model)
+    decoder = decoders.with_adapter(shared.decoder, adapter, stored.config.model)
+    return LoadedModel(stored, rows, decoder, shared)
 
 
 @contextlib.contextmanager

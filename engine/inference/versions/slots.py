@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from engine.inference.versions import footprint, swap_policy
-from engine.inference.versions.loaded_model import LoadedModel, PromptSpec
+from engine.inference.versions.loaded_model import LoadedModel, PromptSpec, SharedBase
 from engine.inference.versions.turns import Turns
 
 
@@ -81,7 +81,8 @@ class WeightSlots:
         """What weights, and what caches of all versions take now."""
         with self._changed:
             models = list(self._models.values())
-        return sum(each.weight_bytes for each in models), sum(each.cache.held_bytes for each in models)
+        weights = footprint.shares({each.version: each.model for each in models}, None)
+        return sum(weights.values()), sum(each.cache.held_bytes for each in models)
 
     def holds(self, version: int) -> bool:
         """Whether a version is in memory, in whatever state."""
@@ -91,11 +92,18 @@ class WeightSlots:
     def room(self, version: int, needed: int, free: Callable[[int], int]) -> swap_policy.Room:
         """Where a version of ``needed`` bytes can be loaded; ``free`` tells from the bytes held how many are left."""
         with self._changed:
-            taken = {number: model.bytes for number, model in self._models.items()}
-            promised = {number: model.rows.promised_bytes for number, model in self._models.items()}
-            unclaimed = free(sum(taken.values())) - sum(promised.values())
-            held = {number: taken[number] + promised[number] for number in taken}
+            unclaimed, held = self._memory(free)
             return swap_policy.room(self._table, version, needed, unclaimed, held)
+
+    def capacity(self, free: Callable[[int], int]) -> int:
+        """Bytes that versions may take in all; ``free`` as for `room`."""
+        with self._changed:
+            unclaimed, held = self._memory(free)
+            return unclaimed + sum(held.values())
+
+    def base(self, sha256: str) -> SharedBase | None:
+        """The weights of that sum, where some version in memory has them and can share them."""
+        return next((each.base for each in self.in_memory if each.base and each.base.sha256 == sha256), None)
 
     @property
     def in_memory(self) -> list[LoadedModel]:
@@ -106,7 +114,7 @@ class WeightSlots:
     def free_for_caches(self, version: int) -> int:
         """Bytes that the caches of a version in memory may still grow into."""
         with self._changed:
-            held = sum(each.bytes for each in self._models.values())
+            held = sum(self._taken().values())
             return footprint.free_for_caches(self._models[version].device, self.memory_limit, held)
 
     def admit(self, version: int, wait_seconds: float) -> bool:
@@ -212,6 +220,19 @@ class WeightSlots:
         """A version that the caller knows to be in memory, because something is bound to it."""
         with self._changed:
             return self._models[version]
+
+    def _taken(self) -> dict[int, int]:
+        """Bytes of each version: its cache, and its weights, those that several share counted once."""
+        serving = swap_policy.only(self._table, "serving")
+        weights = footprint.shares({number: each.model for number, each in self._models.items()}, serving)
+        return {number: weights[number] + each.cache.held_bytes for number, each in self._models.items()}
+
+    def _memory(self, free: Callable[[int], int]) -> tuple[int, dict[int, int]]:
+        """Bytes that nobody has, and those that each version would give back."""
+        taken = self._taken()
+        promised = {number: each.rows.promised_bytes for number, each in self._models.items()}
+        unclaimed = free(sum(taken.values())) - sum(promised.values())
+        return unclaimed, {number: taken[number] + promised[number] for number in taken}
 
     def _become(self, table: swap_policy.Table) -> None:
         for version in self._table.keys() - table.keys():

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from engine.adapters import adapter as adapters
 from engine.adapters.adapter import A, Adapter, B
 from engine.adapters.config import AdapterConfig
-from engine.inference.native import decoder
+from engine.config.inference import Quantization
+from engine.families.table import FAMILIES
+from engine.inference.native import decoder, kernel_family
 from engine.inference.native.decoder import NativeDecoder
 from engine.models import registry
 from engine.native import library
 from tests.engine import kernels
-from tests.engine.inference.native.test_decoder import make, native, tokens
+from tests.engine.inference.native.test_decoder import make, native, quantized, tokens
 
 NEAR = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of a whole model, relative
 NAMES = ["thor", "thor-other"]
@@ -67,17 +69,24 @@ def test_it_computes_what_the_merged_weights_do(name: str, dtype: torch.dtype, o
     model = make(name, dtype)
     adapter = adapter_of(model, 0.3, only=only)
     beside = native(model).with_adapter(adapter)
-    assert beside is not None
     found, alone, true = scores(beside), scores(native(model)), scores(merged(make(name, dtype), adapter))
     assert (found - true).norm() < NEAR[dtype] * true.norm()
     assert (alone - true).norm() > 0.1 * true.norm()
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_beside_a_quantized_base_it_is_not_quantized(quantization: Quantization) -> None:
+    model = make("thor-other", torch.float32)
+    adapter = adapter_of(model, 0.3)
+    found = scores(native(model, quantization).with_adapter(adapter))
+    true = scores(merged(quantized(model, quantization), adapter))
+    assert (found - true).norm() < 1e-3 * true.norm()
 
 
 @pytest.mark.parametrize("dtype", NEAR)
 def test_an_adapter_that_changes_nothing_gives_the_bits_of_its_base(dtype: torch.dtype) -> None:
     base = native(make("thor-other", dtype))
     beside = base.with_adapter(adapter_of(make("thor-other", dtype), 0.0))
-    assert beside is not None
     assert torch.equal(scores(beside), scores(base))
 
 
@@ -87,7 +96,6 @@ def test_no_number_depends_on_company_and_the_base_computes_as_before(monkeypatc
     base = native(model)
     before = scores(base)
     beside = base.with_adapter(adapter_of(model, 0.3))
-    assert beside is not None
     text, zeros = tokens(9, 40), torch.zeros(9, dtype=torch.long)
     with torch.inference_mode():
         whole = beside.step(text, beside.make_cache(9, 80), torch.arange(9), zeros)
@@ -102,12 +110,13 @@ def test_weights_of_the_base_are_shared() -> None:
     model = make("thor", torch.bfloat16)
     base = native(model)
     beside = base.with_adapter(adapter_of(model, 0.3))
-    assert beside is not None
     own = {weight.data_ptr() for weight in beside.parameters()}
     assert {weight.data_ptr() for weight in base.parameters()} <= own
 
 
 def test_what_goes_through_gelu_at_once_is_not_adapted() -> None:
     model = make("gpt2", torch.float32)
-    assert native(model).with_adapter(adapter_of(model, 0.3)) is None
-    assert native(model).with_adapter(adapter_of(model, 0.3, only=("c_attn", "attn.c_proj"))) is not None
+    with pytest.raises(ValueError, match=r"transformer\.h\.0\.mlp\.c_fc"):
+        native(model).with_adapter(adapter_of(model, 0.3))
+    families = {name: kernel_family.of(family) for name, family in FAMILIES.items()}
+    assert {name: family.adapts for name, family in families.items() if family} == {"thor": True, "gpt2": False}
