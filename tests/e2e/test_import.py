@@ -59,7 +59,7 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     assert service.ctl("chat", "Hello").returncode == 0
 
     service.ingest("library", library[:100])
-    cycle = service.train("--epochs", "2")
+    cycle = service.train("--epochs", "2", "--method", "full")
     assert (cycle["state"], cycle["base_version"]) == ("promoted", imported["version"]), cycle
 
     brought = json.loads((service.home / "models/versions/000001/generation_config.json").read_text())
@@ -76,9 +76,12 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     assert (further["state"] in {"promoted", "rejected"}, further["base_version"]) == (True, taken["version"]), further
 
     service.ingest("for the adapter", library[130:])
-    adapter = service.json("train", "--method", "lora", "--from", "1", "--steps", "4", "--wait")
+    adapter = service.json("train", "--from", "1", "--steps", "4", "--wait")
     assert isinstance(adapter, dict)
     assert adapter["version"] is not None, adapter
+    decided = service.json("cycle", str(adapter["id"]))
+    assert isinstance(decided, dict)
+    assert (decided["training"]["method"], decided["training"]["max_steps"]) == ("lora", 4)
     about = service.json("version", str(adapter["version"]))
     assert isinstance(about, dict)
     assert (about["method"], about["base"], about["parameters"]) == ("lora", "000001", imported["parameters"]), adapter
@@ -87,6 +90,12 @@ def test_an_imported_model_serves_learns_and_goes_out_again(
     beside = service.json("import", "peft", str(tmp_path / "adapter"), "--promote")
     assert isinstance(beside, dict)
     assert (beside["sha256"], beside["base"], beside["state"]) == (about["sha256"], "000001", "serving")
+
+    folded = service.json("fold", "--promote")
+    assert isinstance(folded, dict)
+    assert (folded["method"], folded["parent"], folded["state"]) == ("full", beside["version"], "serving")
+    again = service.ctl("fold")
+    assert (again.returncode, "has weights of its own, not an adapter" in again.stderr) == (1, True)
 
     file = tmp_path / "model.gguf"
     written = service.json("export", "gguf", str(cycle["version"]), "--out", str(file), "--type", "q8_0")
