@@ -28,7 +28,8 @@ def _singular_values(a_RK: Tensor, b_NR: Tensor) -> Tensor:
     """Those of B A, at most R, from the small product of what is left of its factors after their QR decompositions."""
     of_b = torch.linalg.qr(b_NR.double(), mode="r").R
     of_a = torch.linalg.qr(a_RK.double().t(), mode="r").R
-    return torch.linalg.svdvals(of_b @ of_a.t())
+    singular: Tensor = torch.linalg.svdvals(of_b @ of_a.t())
+    return singular
 
 
 def _effective_rank(singular: Tensor) -> float:
