@@ -52,7 +52,7 @@ def lines_of(stream: BinaryIO, limits: Limits, start: int, number: int) -> Itera
             raw = more
             size += len(more)
         end = start + size
-        if first.strip():
+        if not first.isspace():
             is_whole = size - first.endswith(b"\n") <= limits.record_bytes
             yield Line(first if is_whole else b"", number, start, end, raw.endswith(b"\n"))
         start, number = end, number + 1

@@ -29,7 +29,7 @@ def parse_line(line: bytes, limits: Limits) -> Dialogue | None:
     record may have objects and arrays cannot hold too many of them.
     """
     names = limits.names
-    if not line.startswith(_LINES) or len(line) > min(limits.record_bytes, limits.containers):
+    if not line.startswith(_LINES) or len(line) > limits.containers or len(line) > limits.record_bytes:
         return None
     if names.columns or names.words:  # they may rename what is in it
         return None

@@ -63,7 +63,7 @@ def clean(text: str) -> str:
         kept = text.encode("ascii").translate(None, _CONTROLS)
         if len(kept) < len(text):
             text = kept.decode("ascii")
-        return _with_line_feeds(text).strip(_BLANKS)
+        return (_with_line_feeds(text) if "\r" in text else text).strip(_BLANKS)
     if _UNFIT.search(text):
         text = _SURROGATES.sub("\ufffd", _with_line_feeds(text.translate(_WITHOUT_CONTROLS)))
     parted = _SYMBOLS.sub(_part_marks, text)
@@ -79,7 +79,7 @@ def unescaped(text: str) -> str:
 
 
 def _with_line_feeds(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _part_marks(run: re.Match[str]) -> str:
