@@ -72,15 +72,13 @@ class Catalog:
         """The samples whose ID begins with these hexadecimal digits, or that an earlier form of was called so."""
         if (between := identities_from(prefix)) is None:
             return []
-        found = self._entries(f"{_SELECT} WHERE identity BETWEEN ? AND ? ORDER BY samples.id", *between)
-        if found:
-            return found
         query = "samples.id IN (SELECT sample FROM aliases WHERE identity BETWEEN ? AND ?)"
-        return self._entries(f"{_SELECT} WHERE {query} ORDER BY samples.id", *between)
+        found = self._entries(f"{_SELECT} WHERE {query} ORDER BY samples.id", *between)
+        return [entry for entry in found if entry.identity.startswith(prefix)] or found
 
     def exactly(self, identity: str) -> list[Entry]:
         """The sample with exactly this identity, if there is one."""
-        return self._entries(f"{_SELECT} WHERE identity = ?", bytes.fromhex(identity))
+        return [entry for entry in self.called(identity) if entry.identity == identity]
 
     def of_sources(self, numbers: list[int]) -> list[Entry]:
         """Every sample that was read first from one of these files."""

@@ -8,7 +8,7 @@ copy nor an earlier or later form of it is learned twice.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -53,7 +53,8 @@ class Samples:
 
     def find(self, identity: str) -> Row | None:
         """The sample with exactly this identity."""
-        return self._row(f"{_SELECT} WHERE identity = ?", identity)
+        covering = "(SELECT sample FROM aliases WHERE identity = ?1)"
+        return self._row(f"{_SELECT} WHERE id = {covering} AND identity = ?1", identity)
 
     def covering(self, identity: str) -> Row | None:
         """The sample that is or begins with what has this identity."""
@@ -110,7 +111,7 @@ class Samples:
                 for added, number in Counter((each.state, each.candidate.kind) for each in additions).items()
             ],
         )
-        self._cover(zip(numbers, digests, strict=True))
+        self._cover(list(zip(numbers, digests, strict=True)))
 
     def replace(self, row: Row, candidate: Candidate, state: State) -> None:
         """Let a sample that no cycle has taken yet be its own longer form; its place in the queue stays."""
@@ -161,14 +162,14 @@ class Samples:
         """
         return self._segments.read(location)
 
-    def _cover(self, numbered: Iterable[tuple[int, Digest]]) -> None:
+    def _cover(self, numbered: Sequence[tuple[int, Digest]]) -> None:
+        """Note what samples cover, none of which was covered as a whole: an identity is never recorded twice."""
+        self._database.executemany(
+            "INSERT INTO aliases VALUES (?, ?)", [(sqlite.blob(digest.identity), number) for number, digest in numbered]
+        )
         self._database.executemany(
             "INSERT OR IGNORE INTO aliases VALUES (?, ?)",
-            [
-                (sqlite.blob(alias), number)
-                for number, digest in numbered
-                for alias in (digest.identity, *digest.beginnings)
-            ],
+            [(sqlite.blob(alias), number) for number, digest in numbered for alias in digest.beginnings],
         )
 
     def _row(self, query: str, identity: str) -> Row | None:
