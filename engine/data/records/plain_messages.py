@@ -7,9 +7,9 @@ with strings in it, goes the way of all shapes (`engine.data.records.registry`),
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from engine.data.records.content.pictures import MARK
+from engine.data.records.content.pictures import MARK, check_has_no_picture
 from engine.data.records.content.thoughts import END
-from engine.data.records.limits import Limits
+from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import CALL_ROLES, KNOWN
 from engine.data.records.text import clean
 from engine.data.samples import Dialogue, Message
@@ -59,8 +59,17 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
         if role is None or not isinstance(content, str) or _CALL in content or MARK in content or END in content:
             return None
         if said := clean(content):
-            if said[0] in "<!" or said[-1] == ">" or (said[-1] == ")" and "![" in said):  # perhaps a picture
+            if (said[0] in "<!" or said[-1] in ">)") and _shows_picture(said, is_asked=role == "user"):
                 return None
             messages.append(Message(role, said))
             is_answered = is_answered or role == "assistant"
     return Dialogue(tuple(messages)) if is_answered else None
+
+
+def _shows_picture(said: str, *, is_asked: bool) -> bool:
+    """Whether a text is refused for a picture, of those that begin or end as one would."""
+    try:
+        check_has_no_picture(said, is_asked=is_asked)
+    except FormatError:
+        return True
+    return False

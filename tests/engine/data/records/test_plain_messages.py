@@ -14,7 +14,13 @@ from engine.data.records.renaming import as_known
 from engine.data.samples import Dialogue, Message
 
 _LIMITS = Limits(turns=4)
-_words = st.sampled_from(["", " ", "hello", "wie geht's\r\n", "e\u0301", "\x00", "\ud800"]) | st.text(max_size=8)
+_words = (
+    st.sampled_from(["", " ", "hello", "wie geht's\r\n", "e\u0301", "\x00", "\ud800"])
+    | st.sampled_from(
+        ["<image>\nWhat?", "what?\n<image>", "![a](b.png) what?", "what? ![a](b.png)", "<b>bold</b>", "f(x)"]
+    )
+    | st.text(max_size=8)
+)
 _turns = st.builds(
     lambda fields, role, said, more: {fields[0]: role, fields[1]: said, **more},
     st.sampled_from([("role", "content"), ("from", "value")]),
