@@ -70,6 +70,19 @@ def test_what_was_learned_elsewhere_is_changed_gently() -> None:
     )
 
 
+def test_an_adapter_of_an_import_learns_ten_times_as_fast_and_longer_of_little_data() -> None:
+    """See the study; ``method`` itself is decided before: tests/engine/adapters/test_method.py."""
+    for size in SIZES:
+        full, lora = (
+            recipe.decide(Task("imported", 7, True, size, method), TrainingSettings()) for method in ("full", "lora")
+        )
+        assert lora.learning_rate == pytest.approx(10 * full.learning_rate)
+        assert (full.method, lora.method, full.kl_weight, lora.kl_weight) == ("full", "lora", 0.3, 0.3)
+        assert (full.epochs, lora.epochs) == (4, 6)
+    own = recipe.decide(Task("own", 7, True, SIZES[0], "lora"), TrainingSettings())
+    assert (own.learning_rate, own.kl_weight) == (5e-4, 0)
+
+
 def test_facts_beside_longer_chats_get_steps_of_their_own() -> None:
     """Some forty conversations about a town, five rows, beside fifteen long ones, nineteen rows: see the study."""
     found = recipe.decide(Task("imported", 24, True, SIZES[1]), TrainingSettings())
