@@ -143,6 +143,27 @@ def test_the_reference_shares_the_memory_of_the_base(whole: RunPaths, plan: Make
     assert set(weights) - set(shared) == set(begun.adapter.factors)
 
 
+def test_the_reference_stays_the_version_that_the_run_goes_on_from(whole: RunPaths, plan: MakePlan) -> None:
+    """Neither the base, as with the adapter switched off, nor what has been learned since."""
+    run.learn(plan(2, 1, max_steps=4, **LORA), following(2, 1, whole), Recording())
+    config = version.read_config(whole.target)
+    spec, paths = plan(3, 2, **LORA), following(3, 2, whole)
+    begun = start.begin(spec, "lora", CPU, paths, config.model, config.vocabulary, kl_weight=0.5)
+    assert begun.reference is not None
+    with torch.no_grad():
+        for name in begun.adapter.factors:
+            dict(begun.model.named_parameters())[name].add_(1.0)
+    ids_BT = torch.arange(20)[None]
+
+    def hidden(model):
+        with torch.no_grad():
+            return model.hidden(ids_BT, ids_BT, torch.zeros_like(ids_BT))
+
+    found, base = hidden(begun.reference.model), hidden(version.load(whole.target, CPU).model)
+    torch.testing.assert_close(found, hidden(version.load(folder_of(2, whole), CPU).model), atol=1e-4, rtol=0)
+    assert not torch.allclose(found, base, atol=1e-3)
+
+
 def test_a_new_adapter_is_for_the_weights_that_serve_also_where_others_are_kept(
     places: RunPaths, plan: MakePlan
 ) -> None:
