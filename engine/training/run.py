@@ -231,7 +231,7 @@ def _decided(
         seconds = speed.seconds_per_step(model, objective, data.rows, chosen, record.placement)
         chosen = recipe.within(chosen, task, seconds)
     _logger.info(
-        "the run learns %s over %g passes, %d rows a step, peak learning rate %g, KL weight %g",
+        "the run learns %s: passes %g, rows a step %d, peak learning rate %g, KL weight %g",
         "an adapter (training.method lora)" if chosen.method == "lora" else "all weights (training.method full)",
         chosen.epochs,
         chosen.batch_size * chosen.gradient_accumulation,

@@ -13,7 +13,8 @@ keeps the form that it was first loaded in.
 
 from typing import Literal
 
-Form = Literal["merged", "unmerged"]
+Form = Literal["whole", "merged", "unmerged"]
+"""Of a version in memory; ``whole``: it has weights of its own."""
 
 
 def of_adapter(needed: int, capacity: int, *, adapts: bool) -> Form:

@@ -77,7 +77,7 @@ def form_of(
     """
     with _told_apart(folder):
         if read_manifest(folder).base is None:
-            return "merged"
+            return "whole"
         needed = footprint.needed(folder, placement, rows, quantization)
         adapts = decoders.adapts(version.read_config(folder).model, placement)
     capacity = slots.capacity(lambda held: footprint.free(placement.device, limit, held))
@@ -169,7 +169,7 @@ def _loaded(
 ) -> LoadedModel:
     """A version on whose answers nothing has been computed yet."""
     manifest = read_manifest(folder)
-    if manifest.base is not None and chosen == "merged":
+    if manifest.base is not None and chosen != "unmerged":
         merged = version.load(folder, placement, check_finite=True)
         return LoadedModel(merged, rows, decoders.prepare(merged.model, placement.device, quantization))
     sha256 = manifest.sha256 if manifest.base is None else manifest.base.sha256
