@@ -57,7 +57,7 @@ def ours(folder: Path, options: argparse.Namespace) -> list[float]:
     from engine.data.batches import Rows
     from engine.data.encoded import Encoded
     from engine.device import Placement
-    from engine.huggingface import layout, weights
+    from engine.huggingface import model_config, weights
     from engine.models import registry
     from engine.training import recipe
     from engine.training.checkpoint import Checkpoints
@@ -75,7 +75,7 @@ def ours(folder: Path, options: argparse.Namespace) -> list[float]:
 
     memory.keep_freed_memory()
     dtype = getattr(torch, options.dtype)
-    shape, _ = layout.read(folder)
+    shape, _ = model_config.read(folder)
     model = registry.skeleton(shape, VOCABULARY)
     found = weights.read(folder, list(registry.module(model).state_dict()))
     registry.fill(model, {n: w.to(dtype if w.ndim > 1 else torch.float32, copy=True) for n, w in found.items()})

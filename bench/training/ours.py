@@ -11,7 +11,7 @@ from contestant import Contestant
 from engine import device, memory
 from engine.data import shard
 from engine.data.batches import Batch, Rows
-from engine.huggingface import layout, weights
+from engine.huggingface import model_config, weights
 from engine.models import registry
 from engine.training.checkpoint import Checkpoints
 from engine.training.loop import Loop
@@ -63,7 +63,7 @@ class Turns(Silent):
 memory.keep_freed_memory()
 contestant = Contestant()
 torch.set_num_threads(psutil.cpu_count(logical=False) or 1)
-shape, _ = layout.read(contestant.folder / "model")
+shape, _ = model_config.read(contestant.folder / "model")
 model = registry.skeleton(shape, contestant.size.vocabulary)
 names = list(registry.module(model).state_dict())
 found = weights.read(contestant.folder / "model", names)

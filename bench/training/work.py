@@ -18,7 +18,7 @@ from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
-from engine.huggingface import layout
+from engine.huggingface import model_config
 from engine.models import registry
 
 WARM_UP = 3
@@ -107,7 +107,7 @@ def _document(generator: np.random.Generator, tokens: int, vocabulary: int, cont
 
 def _write_model(folder: Path, size: Size) -> None:
     folder.mkdir(parents=True)
-    config = layout.write(size.model, size.vocabulary, "none")
+    config = model_config.write(size.model, size.vocabulary, "none")
     no_dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
     (folder / model_files.CONFIG).write_text(json.dumps(config | no_dropout | {"dtype": "float32", "use_cache": False}))
     model = registry.build(size.model, size.vocabulary, SEED)

@@ -44,7 +44,7 @@ class Family:
         heads: those that give the scores over the vocabulary; the first that a model has is its head.
         kernel: ``module:name`` of how the kernel computes it (`engine.inference.native.kernel_family`). None: torch
             computes it.
-        layout: ``module:name`` of its layouts in ``config.json`` of Hugging Face (`engine.huggingface.family_layout`).
+        layout: ``module:name`` of its layouts in ``config.json`` of Hugging Face (`engine.huggingface.model_layout`).
             None: it has only thord's own.
         reads_bytes: its tokens must be bytes.
         has_lstm: it computes an LSTM, which not every processor trains in bf16.

@@ -71,5 +71,5 @@ THOR = Family(
     embeddings=frozenset({"model.embed_tokens.weight", "lm_head.weight"}),
     heads=("lm_head.weight", "model.embed_tokens.weight"),
     kernel="engine.inference.native.thor:THOR",
-    layout="engine.huggingface.llama:LAYOUT",
+    layout="engine.huggingface.layouts.llama:LAYOUT",
 )

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from engine import artifacts, disk, generation, model_files, version
 from engine.foreign_model import ForeignModelError, export_parser, export_status
-from engine.huggingface import layout, tokenizer
+from engine.huggingface import model_config, tokenizer
 from engine.manifest import verify
 from engine.tokenizers import registry as tokenizers
 
@@ -33,10 +33,10 @@ def write(source: Path, target: Path) -> None:
     verify(source)
     config = version.read_config(source)
     words = tokenizers.load(config.tokenizer, source)
-    described = layout.write(config.model, config.vocabulary, config.tokenizer)
+    described = model_config.write(config.model, config.vocabulary, config.tokenizer)
     stored = version.weights_of(source)
     tensors, dtype = {name: stored.get(name) for name in stored.names}, stored.dtype
-    biases = layout.zero_biases(described, config.model)
+    biases = model_config.zero_biases(described, config.model)
     tensors |= {name: torch.zeros(size, dtype=dtype) for name, size in biases.items()}
     described["dtype"] = described["torch_dtype"] = str(dtype).removeprefix("torch.")
     with artifacts.publishing(target) as draft:

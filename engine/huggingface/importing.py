@@ -10,8 +10,8 @@ from engine import generation, model_files, stored_weights, version
 from engine.artifacts import ArtifactError
 from engine.foreign_model import ForeignModelError
 from engine.generation import BadGenerationError
-from engine.huggingface import layout, licence, tokenizer, weights
-from engine.huggingface.layout import AnyConfig
+from engine.huggingface import licence, model_config, tokenizer, weights
+from engine.huggingface.model_config import AnyConfig
 from engine.manifest import Lineage, VersionManifest
 from engine.models import registry
 
@@ -30,7 +30,7 @@ def take(
     """
     if fault := model_files.fault(source, "hf"):
         raise ForeignModelError(fault)
-    settings, config = layout.read(source)
+    settings, config = model_config.read(source)
     generation_config = _generation_config(source, config)
     vocabulary = tokenizer.read(source, config, generation.parsed(generation_config).ends)
     if vocabulary.vocabulary != config.vocab_size:

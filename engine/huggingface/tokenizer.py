@@ -12,7 +12,7 @@ from engine import disk
 from engine.artifacts import ArtifactError
 from engine.data.samples import Message
 from engine.foreign_model import ForeignModelError
-from engine.huggingface.layout import AnyConfig
+from engine.huggingface.model_config import AnyConfig
 from engine.tokenizers import builtin, registry
 from engine.tokenizers.base import BOS, END, EOS, FILE, PAD, SPECIAL_TOKENS, DialogueRefusedError, Tokenizer
 from engine.tokenizers.huggingface import CHAT_FILE, ChatFormat, HuggingFaceTokenizer

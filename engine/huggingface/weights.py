@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.foreign_model import ForeignModelError
-from engine.huggingface.llama import OUTPUT_BIAS
+from engine.huggingface.layouts.llama import OUTPUT_BIAS
 from engine.model_files import INDEX, SINGLE
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")

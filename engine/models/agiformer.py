@@ -27,10 +27,12 @@ from engine.families.agiformer import AGIFORMER, PATCH, AgiformerShape
 from engine.families.thor import ThorShape
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context, check_room
+from engine.models.feed_forward import ThorFeedForward
 from engine.models.linear import Linear
+from engine.models.norms import RMSNorm
 from engine.models.pages import PAGE, Pool, most_pages
 from engine.models.rotary import frequencies, rotation
-from engine.models.thor import RMSNorm, ThorFeedForward, ThorLayer
+from engine.models.thor import ThorLayer
 
 DECODER_LAYERS = 2
 INIT_DEVIATION = 0.02

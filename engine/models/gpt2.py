@@ -18,6 +18,7 @@ from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
 from engine.models.linear import Projection
+from engine.models.norms import LayerNorm
 
 INIT_DEVIATION = 0.02
 WIDENING = 4
@@ -145,20 +146,6 @@ class Gpt2FeedForward(nn.Module):
         """Each position for itself."""
         out_BTD: Tensor = self.c_proj(functional.gelu(self.c_fc(x_BTD)))
         return out_BTD
-
-
-class LayerNorm(nn.Module):
-    """To mean 0 and variance 1, then by a learned weight and bias."""
-
-    def __init__(self, width: int, epsilon: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.epsilon = epsilon
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """The same shape, normalised, in the dtype of the products that follow."""
-        return functional.layer_norm(x_BTD, self.weight, self.bias, self.epsilon)
 
 
 class Embedding(nn.Module):

@@ -19,8 +19,11 @@ from engine.families.thor import THOR, ThorShape
 from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
+from engine.models.feed_forward import ThorFeedForward
 from engine.models.linear import Linear
-from engine.models.rotary import frequencies, magnitude, rotate, rotation
+from engine.models.norms import RMSNorm
+from engine.models.rotary import frequencies, magnitude, rotation
+from engine.models.self_attention import ThorAttention
 
 INIT_DEVIATION = 0.02
 
@@ -122,57 +125,3 @@ class ThorLayer(nn.Module):
         x_BTD = x_BTD + F.dropout(attended_BTD, self.dropout, self.training)
         fed_BTD = self.mlp(self.post_attention_layernorm(x_BTD))
         return x_BTD + F.dropout(fed_BTD, self.dropout, self.training)
-
-
-class ThorAttention(nn.Module):
-    """Grouped-query attention: H query heads share K key/value heads."""
-
-    def __init__(self, shape: ThorShape) -> None:
-        super().__init__()
-        self.width = shape.width
-        self.q_proj = Linear(shape.hidden, shape.heads * self.width, bias=shape.qkv_bias)
-        self.k_proj = Linear(shape.hidden, shape.kv_heads * self.width, bias=shape.qkv_bias)
-        self.v_proj = Linear(shape.hidden, shape.kv_heads * self.width, bias=shape.qkv_bias)
-        self.o_proj = Linear(shape.heads * self.width, shape.hidden)
-        self.q_norm = RMSNorm(self.width, shape.norm_epsilon) if shape.qk_norm else None
-        self.k_norm = RMSNorm(self.width, shape.norm_epsilon) if shape.qk_norm else None
-
-    def forward(self, x_BTD: Tensor, turn: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
-        """Mix positions; ``attend`` decides which may see which."""
-        q_BTHE, k_BTKE, v_BTKE = (
-            projection(x_BTD).unflatten(-1, (-1, self.width)) for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        if self.q_norm is not None and self.k_norm is not None:
-            q_BTHE, k_BTKE = self.q_norm(q_BTHE), self.k_norm(k_BTKE)
-        q_BHTE, k_BKTE = rotate(q_BTHE.transpose(1, 2), turn), rotate(k_BTKE.transpose(1, 2), turn)
-        mixed_BHTE = attend(q_BHTE, k_BKTE, v_BTKE.transpose(1, 2))
-        out_BTD: Tensor = self.o_proj(mixed_BHTE.transpose(1, 2).flatten(2))
-        return out_BTD
-
-
-class ThorFeedForward(nn.Module):
-    """SwiGLU."""
-
-    def __init__(self, shape: ThorShape) -> None:
-        super().__init__()
-        self.gate_proj = Linear(shape.hidden, shape.feed_forward)
-        self.up_proj = Linear(shape.hidden, shape.feed_forward)
-        self.down_proj = Linear(shape.feed_forward, shape.hidden)
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Each position for itself."""
-        out_BTD: Tensor = self.down_proj(functional.gated(self.gate_proj(x_BTD), self.up_proj(x_BTD)))
-        return out_BTD
-
-
-class RMSNorm(nn.Module):
-    """Scale to unit root mean square, then by a learned weight."""
-
-    def __init__(self, width: int, epsilon: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.epsilon = epsilon
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """The same shape, normalised, in the dtype of the products that follow."""
-        return functional.rms_norm(x_BTD, self.weight, self.epsilon)

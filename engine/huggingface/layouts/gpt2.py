@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from engine.config.model import ModelSettings
 from engine.families.family import ModelShape
 from engine.families.gpt2 import Gpt2Shape
-from engine.huggingface.family_layout import FamilyLayout, refuse
+from engine.huggingface.model_layout import ModelLayout, refuse
 from engine.section import Depth, Length, Width
 
 
@@ -68,4 +68,4 @@ def _write(shape: ModelShape, tokenizer: str) -> dict[str, JsonValue]:
     }
 
 
-LAYOUT = FamilyLayout(("gpt2",), _read, _write)
+LAYOUT = ModelLayout(("gpt2",), _read, _write)

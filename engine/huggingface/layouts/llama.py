@@ -16,7 +16,7 @@ from engine.config.model import ModelSettings
 from engine.families.family import ModelShape
 from engine.families.thor import RopeScaling, ThorShape
 from engine.foreign_model import ForeignModelError
-from engine.huggingface.family_layout import FamilyLayout, refuse
+from engine.huggingface.model_layout import ModelLayout, refuse
 from engine.model_files import DECODERS
 from engine.models import rotary
 from engine.section import Depth, Length, Width, WidthOrNone
@@ -220,4 +220,4 @@ def _rope(shape: ThorShape) -> dict[str, JsonValue]:
     return {"rope_theta": theta, "rope_scaling": scaling, "rope_parameters": parameters}
 
 
-LAYOUT = FamilyLayout(DECODERS, _read, _write, _zero_biases)
+LAYOUT = ModelLayout(DECODERS, _read, _write, _zero_biases)

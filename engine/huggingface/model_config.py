@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from engine.config.model import ModelSettings
 from engine.families.table import FAMILIES
 from engine.foreign_model import ForeignModelError
-from engine.huggingface import family_layout
+from engine.huggingface import model_layout
 from engine.model_files import CONFIG, MODEL_TYPES
 from engine.section import Vocabulary
 
@@ -58,7 +58,7 @@ def read(folder: Path) -> tuple[ModelSettings, AnyConfig]:
             raise ForeignModelError(
                 f"{file}: its weights are quantized, and thord learns from whole ones: take the model it was made from"
             )
-        for layout in map(family_layout.of, FAMILIES.values()):
+        for layout in map(model_layout.of, FAMILIES.values()):
             if layout is not None and general.model_type in layout.model_types:
                 return layout.read(text, file), general
     except OSError as error:
@@ -83,7 +83,7 @@ def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, Js
         OWN_KEY: OwnConfig(model=model.resolved, tokenizer=tokenizer).model_dump(mode="json"),
         "vocab_size": vocabulary,
     }
-    layout = family_layout.of(FAMILIES[model.family])
+    layout = model_layout.of(FAMILIES[model.family])
     if layout is None:
         return {"model_type": f"thord-{model.family}", "max_position_embeddings": model.shape.context, **own}
     return {**layout.write(model.shape, tokenizer), **own}
@@ -91,5 +91,5 @@ def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, Js
 
 def zero_biases(described: Mapping[str, JsonValue], model: ModelSettings) -> dict[str, int]:
     """Names and lengths of biases that the layout in ``described`` needs, and the model has not: zeros."""
-    layout = family_layout.of(FAMILIES[model.family])
+    layout = model_layout.of(FAMILIES[model.family])
     return {} if layout is None else layout.zero_biases(described, model.shape)

@@ -17,7 +17,7 @@ def _without_biases(described: Mapping[str, JsonValue], shape: ModelShape) -> di
 
 
 @dataclass(frozen=True)
-class FamilyLayout:
+class ModelLayout:
     """The layouts of one family.
 
     Attributes:
@@ -33,13 +33,13 @@ class FamilyLayout:
     zero_biases: Callable[[Mapping[str, JsonValue], ModelShape], dict[str, int]] = _without_biases
 
 
-def of(family: Family) -> FamilyLayout | None:
+def of(family: Family) -> ModelLayout | None:
     """The layouts of a family; None where it has none beside thord's own.
 
     Raises:
         TypeError: the record names something else.
     """
-    return named(family.layout, FamilyLayout)
+    return named(family.layout, ModelLayout)
 
 
 def refuse(file: Path, wrong: bool, what: str) -> None:

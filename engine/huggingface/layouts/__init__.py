@@ -1,0 +1,1 @@
+"""Layouts of public models in ``config.json`` of Hugging Face, one file for each kind of model."""

@@ -1,0 +1,33 @@
+"""Norms over the last dimension. They compute in the dtype of the products that follow."""
+
+import torch
+from torch import Tensor, nn
+
+from engine.models import functional
+
+
+class RMSNorm(nn.Module):
+    """Scale to unit root mean square, then by a learned weight."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The same shape, normalised, in the dtype of the products that follow."""
+        return functional.rms_norm(x_BTD, self.weight, self.epsilon)
+
+
+class LayerNorm(nn.Module):
+    """To mean 0 and variance 1, then by a learned weight and bias."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.epsilon = epsilon
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The same shape, normalised, in the dtype of the products that follow."""
+        return functional.layer_norm(x_BTD, self.weight, self.bias, self.epsilon)
