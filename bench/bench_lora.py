@@ -75,7 +75,7 @@ def ours(folder: Path, options: argparse.Namespace) -> list[float]:
 
     memory.keep_freed_memory()
     dtype = getattr(torch, options.dtype)
-    shape, _ = model_config.read(folder)
+    shape = model_config.read(folder).settings
     model = registry.skeleton(shape, VOCABULARY)
     found = weights.read(folder, list(registry.module(model).state_dict()))
     registry.fill(model, {n: w.to(dtype if w.ndim > 1 else torch.float32, copy=True) for n, w in found.items()})

@@ -20,7 +20,7 @@ Layout = Literal["hf", "checkpoint", "gguf", "peft"]
 CONFIG, SINGLE, INDEX, TOKENIZER = "config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json"
 ADAPTER, FACTORS = "adapter_config.json", "adapter_model.safetensors"
 DECODERS = ("llama", "mistral", "qwen2", "qwen3")
-MODEL_TYPES = (*DECODERS, "gpt2")
+MODEL_TYPES = (*DECODERS, "gemma3_text", "phi3", "smollm3", "granite", "olmo2", "gemma2", "gpt_neox", "gpt2")
 """Values of ``model_type`` in ``config.json`` that thord reads."""
 _LARGEST_CONFIG = 1 << 24
 

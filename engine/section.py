@@ -14,6 +14,8 @@ Vocabulary = Annotated[int, Field(gt=0, le=1 << 24)]
 WidthOrNone = Annotated[int, Field(ge=0, le=MOST_WIDE)]
 LengthOrNone = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 Scale = Annotated[float, Field(gt=0.0)]
+ScaleOrNone = Annotated[float, Field(ge=0.0)]
+Period = Annotated[int, Field(ge=0, le=MOST_LAYERS)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 

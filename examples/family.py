@@ -49,6 +49,7 @@ def network(shape: MeanShape, vocabulary: int, dropout: float) -> "LanguageModel
 
         def __init__(self) -> None:
             super().__init__()
+            self.shape = shape
             self.vocabulary, self.context, self.dropout = vocabulary, shape.context, nn.Dropout(dropout)
             self.embedding = nn.Parameter(torch.empty(vocabulary, shape.hidden))
             self.mix = nn.Parameter(torch.empty(shape.hidden, 2 * shape.hidden))

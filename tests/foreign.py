@@ -41,6 +41,34 @@ def spaced(specials: list[str]) -> tokenizers.Tokenizer:
     return inner
 
 
+GEMMA = (
+    "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
+    "{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"
+)
+
+
+def gemma_like() -> tokenizers.Tokenizer:
+    """As Gemma: no space before a text, and added tokens for runs of spaces and line ends; one of pictures is last."""
+    specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+    inner = spaced(specials)
+    pieces = json.loads(inner.to_str())["model"]["vocab"]
+    for piece in ("\n\n", "\u2581\u2581"):
+        pieces[piece] = len(pieces)
+    merges = [("\u2581", "\u2581"), ("\u2581", "t"), ("h", "e"), ("\u2581t", "he")]
+    inner = tokenizers.Tokenizer(models.BPE(pieces, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    inner.normalizer = normalizers.Replace(" ", "\u2581")
+    inner.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    inner.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    inner.add_tokens([AddedToken(piece, normalized=False) for piece in ("\n\n", "\u2581\u2581")])
+    inner.add_special_tokens([AddedToken("<image_soft_token>", special=True, normalized=False)])
+    inner.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])
+    return inner
+
+
 def made(
     inner: tokenizers.Tokenizer, template: str, eos: str, end: str, bos: str | None = None
 ) -> tuple[HuggingFaceTokenizer, PreTrainedTokenizerFast]:

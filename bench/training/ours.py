@@ -63,7 +63,7 @@ class Turns(Silent):
 memory.keep_freed_memory()
 contestant = Contestant()
 torch.set_num_threads(psutil.cpu_count(logical=False) or 1)
-shape, _ = model_config.read(contestant.folder / "model")
+shape = model_config.read(contestant.folder / "model").settings
 model = registry.skeleton(shape, contestant.size.vocabulary)
 names = list(registry.module(model).state_dict())
 found = weights.read(contestant.folder / "model", names)

@@ -107,7 +107,7 @@ def _document(generator: np.random.Generator, tokens: int, vocabulary: int, cont
 
 def _write_model(folder: Path, size: Size) -> None:
     folder.mkdir(parents=True)
-    config = model_config.write(size.model, size.vocabulary, "none")
+    config, _ = model_config.write(size.model, size.vocabulary, "none")
     no_dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
     (folder / model_files.CONFIG).write_text(json.dumps(config | no_dropout | {"dtype": "float32", "use_cache": False}))
     model = registry.build(size.model, size.vocabulary, SEED)

@@ -69,7 +69,11 @@ def _kernel(variant: str | None, refused: str) -> Iterator[Finding]:
     if refused:
         yield Finding("kernel", "fail", refused, "unset THORD_ISA, or name one that this processor runs")
     elif variant:
-        yield Finding("kernel", "ok", f"thor and gpt2 answer through the kernel for {variant}")
+        yield Finding(
+            "kernel",
+            "ok",
+            f"thor and gpt2 answer through the kernel for {variant}; the server's log names versions it cannot compute",
+        )
     else:
         yield Finding(
             "kernel",

@@ -6,7 +6,7 @@ Its files are PEFT's: ``adapter_model.safetensors`` has ``base_model.model.MAP.l
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,8 +79,12 @@ def new(model: LanguageModel, config: AdapterConfig, seed: int) -> Adapter:
     return Adapter(config, factors)
 
 
-def read(folder: Path, model: LanguageModel, file: str = FILE) -> Adapter:
+def read(
+    folder: Path, model: LanguageModel, file: str = FILE, rename: Callable[[str], str] = lambda name: name
+) -> Adapter:
     """The adapter in a folder, in float32, checked against the model that it changes, which may be a skeleton.
+
+    ``rename`` makes thord's names of those in the file.
 
     Raises:
         ArtifactError: a file is missing or damaged, or the adapter does not fit the model.
@@ -90,7 +94,7 @@ def read(folder: Path, model: LanguageModel, file: str = FILE) -> Adapter:
         tensors = load_file(folder / file)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{folder / file}: {error}") from error
-    factors = {name.removeprefix(_PREFIX): tensor.float() for name, tensor in tensors.items()}
+    factors = {rename(name.removeprefix(_PREFIX)): tensor.float() for name, tensor in tensors.items()}
     _check(factors, registry.linear_maps(model), folder / file)
     return Adapter(config, factors)
 

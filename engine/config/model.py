@@ -4,8 +4,8 @@ from pydantic import Field, model_validator
 
 from engine.families.family import ModelShape
 from engine.families.table import FAMILIES, FamilyName
-from engine.families.thor import RopeScaling
-from engine.section import Depth, Length, LengthOrNone, Rounds, Section, Width, WidthOrNone
+from engine.families.thor import Mlp, NormKind, NormPlacement, Projections, QkNormScope, RopeScaling
+from engine.section import Depth, Length, LengthOrNone, Period, Rounds, ScaleOrNone, Section, Width, WidthOrNone
 
 _SIZES = "; ".join(f"{family}: {', '.join(facts.presets)}" for family, facts in FAMILIES.items())
 
@@ -39,8 +39,19 @@ class ModelSettings(Section):
         description="Attention window, including the current position, in tokens (agiformer: in patches); 0 means "
         "unlimited.",
     )
+    global_interval: Period | None = Field(
+        None,
+        examples=[6],
+        description="Every layer whose number is a multiple of it looks back without a window, as in Gemma; 0: none.",
+    )
     rope_theta: float | None = Field(
         None, examples=[10_000.0], gt=0, description="Base of the rotary position embedding."
+    )
+    rope_local_theta: ScaleOrNone | None = Field(
+        None,
+        examples=[10_000.0],
+        description="Base of the rotary position embedding, unscaled, in layers with a window, as in Gemma 3; 0 means "
+        "that they are like the others.",
     )
     rope_scaling: RopeScaling | None = Field(
         None, examples=["linear"], description="How rotary positions are scaled beyond the trained length."
@@ -48,6 +59,25 @@ class ModelSettings(Section):
     rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="Factor by which they are scaled.")
     rope_trained: LengthOrNone | None = Field(
         None, examples=[3072], description="Length the model was originally trained on; required by llama3 and yarn."
+    )
+    partial_rotary: float | None = Field(
+        None, examples=[0.25], gt=0, le=1, description="Share of each head's values that rotary positions turn."
+    )
+    nope_interval: Period | None = Field(
+        None,
+        examples=[4],
+        description="Every layer whose number is a multiple of it has no positions, as in SmolLM3; 0: none.",
+    )
+    norm_kind: NormKind | None = Field(
+        None,
+        examples=["rms"],
+        description="RMSNorm, RMSNorm whose weights are offsets from 1 as in Gemma, or LayerNorm with biases.",
+    )
+    norm_placement: NormPlacement | None = Field(
+        None,
+        examples=["pre"],
+        description="Whether norms stand before attention and feed-forward layers, after them as in OLMo 2, or both as "
+        "in Gemma 2.",
     )
     norm_epsilon: float | None = Field(
         None, examples=[1e-5], gt=0, description="Epsilon added under the square root of each norm."
@@ -60,6 +90,46 @@ class ModelSettings(Section):
     )
     qk_norm: bool | None = Field(
         None, examples=[False], description="Whether queries and keys are normalized, as in Qwen3."
+    )
+    linear_bias: bool | None = Field(
+        None, examples=[False], description="Whether every linear map in the blocks has a bias, as in GPT-NeoX."
+    )
+    qk_norm_scope: QkNormScope | None = Field(
+        None,
+        examples=["head"],
+        description="What qk_norm normalizes: each head by itself, or all of them together as in OLMo 2.",
+    )
+    projections: Projections | None = Field(
+        None,
+        examples=["separate"],
+        description="Whether queries, keys and values, and gate and up, are one matrix as in Phi-3, or queries, keys "
+        "and values of each head side by side as in GPT-NeoX.",
+    )
+    mlp: Mlp | None = Field(
+        None,
+        examples=["swiglu"],
+        description="Feed-forward layers: gated by SiLU or by GELU (tanh), or ungated with GELU, exact or by tanh.",
+    )
+    parallel_residual: bool | None = Field(
+        None, examples=[False], description="Whether attention and feed-forward layers read the same input, as in NeoX."
+    )
+    attention_multiplier: ScaleOrNone | None = Field(
+        None,
+        examples=[0.0625],
+        description="What attention scores are multiplied by; 0 means one over the root of a head's width.",
+    )
+    attention_softcap: ScaleOrNone | None = Field(
+        None, examples=[50.0], description="Bound of attention scores, by tanh, as in Gemma 2; 0: none."
+    )
+    embedding_multiplier: float | None = Field(
+        None, examples=[12.0], gt=0, description="What embeddings are multiplied by."
+    )
+    residual_multiplier: float | None = Field(
+        None, examples=[0.22], gt=0, description="What each layer's output is multiplied by before it is added."
+    )
+    logits_divisor: float | None = Field(None, examples=[8.0], gt=0, description="What logits are divided by.")
+    logits_softcap: ScaleOrNone | None = Field(
+        None, examples=[30.0], description="Bound of logits, by tanh, as in Gemma 2; 0: none."
     )
     thinking_steps: Rounds | None = Field(
         None, examples=[3], description="Rounds of the refinement block; 0 turns it off."

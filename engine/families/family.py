@@ -44,8 +44,9 @@ class Family:
         heads: those that give the scores over the vocabulary; the first that a model has is its head.
         kernel: ``module:name`` of how the kernel computes it (`engine.inference.native.kernel_family`). None: torch
             computes it.
-        layout: ``module:name`` of its layouts in ``config.json`` of Hugging Face (`engine.huggingface.model_layout`).
-            None: it has only thord's own.
+        layouts: ``module:name`` of each of its layouts in ``config.json`` of Hugging Face
+            (`engine.huggingface.model_layout`), in the order in which they are tried for an export. None: it has only
+            thord's own.
         reads_bytes: its tokens must be bytes.
         has_lstm: it computes an LSTM, which not every processor trains in bf16.
     """
@@ -57,7 +58,7 @@ class Family:
     embeddings: frozenset[str]
     heads: tuple[str, ...]
     kernel: str | None = None
-    layout: str | None = None
+    layouts: tuple[str, ...] = ()
     reads_bytes: bool = False
     has_lstm: bool = False
 

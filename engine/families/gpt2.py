@@ -40,5 +40,5 @@ GPT2 = Family(
     embeddings=frozenset({"transformer.wte.weight", "transformer.wpe.weight"}),
     heads=("transformer.wte.weight",),
     kernel="engine.inference.native.gpt2:GPT2",
-    layout="engine.huggingface.layouts.gpt2:LAYOUT",
+    layouts=("engine.huggingface.layouts.gpt2:LAYOUT",),
 )

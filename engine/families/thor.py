@@ -1,18 +1,27 @@
-"""The ``thor`` family: a Llama-like decoder. Its network is `engine.models.thor`."""
+"""The ``thor`` family: a Llama-like decoder. Its network is `engine.models.thor`.
+
+What other public decoders have beside Llama are settings of its shape: where norms stand and of which kind, which
+layers have a window or no positions, how scores and residuals are scaled.
+"""
 
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import JsonValue, model_validator
 
 from engine.families.family import Family, ModelShape, check_heads
-from engine.section import Length, LengthOrNone, Scale, Width, WidthOrNone
+from engine.section import Length, LengthOrNone, Period, Scale, ScaleOrNone, Width, WidthOrNone
 
 RopeScaling = Literal["none", "linear", "ntk", "llama3", "yarn"]
+NormKind = Literal["rms", "rms_offset", "layer"]
+NormPlacement = Literal["pre", "post", "sandwich"]
+QkNormScope = Literal["head", "projection"]
+Mlp = Literal["swiglu", "geglu", "gelu", "gelu_tanh"]
+Projections = Literal["separate", "fused", "fused_by_head"]
 
 
 class ThorShape(ModelShape):
-    """What decides the weights of a ``thor`` decoder, and what they compute."""
+    """What decides the weights of a ``thor`` decoder, and what they compute. `ModelSettings` describes each key."""
 
     heads: Width
     kv_heads: Width
@@ -20,24 +29,62 @@ class ThorShape(ModelShape):
     head_width: WidthOrNone = 0
     context: Length = 3072
     window: LengthOrNone = 0
+    global_interval: Period = 0
     rope_theta: Scale = 10_000.0
+    rope_local_theta: ScaleOrNone = 0.0
     rope_scaling: RopeScaling = "none"
     rope_factor: Scale = 1.0
     rope_trained: LengthOrNone = 0
+    partial_rotary: Scale = 1.0
+    nope_interval: Period = 0
+    norm_kind: NormKind = "rms"
+    norm_placement: NormPlacement = "pre"
     norm_epsilon: Scale = 1e-5
     tied: bool = True
     qkv_bias: bool = False
+    linear_bias: bool = False
     qk_norm: bool = False
+    qk_norm_scope: QkNormScope = "head"
+    projections: Projections = "separate"
+    mlp: Mlp = "swiglu"
+    parallel_residual: bool = False
+    attention_multiplier: ScaleOrNone = 0.0
+    attention_softcap: ScaleOrNone = 0.0
+    embedding_multiplier: Scale = 1.0
+    residual_multiplier: Scale = 1.0
+    logits_divisor: Scale = 1.0
+    logits_softcap: ScaleOrNone = 0.0
 
     @property
     def width(self) -> int:
         """Width of one head."""
         return self.head_width or self.hidden // self.heads
 
+    @property
+    def rotary_width(self) -> int:
+        """How many values of a head are rotated, from the first on."""
+        return int(self.width * self.partial_rotary)
+
+    @property
+    def windows(self) -> list[int]:
+        """How far each layer looks back; 0: to the beginning."""
+        return [0 if _is_nth(layer, self.global_interval) else self.window for layer in range(self.layers)]
+
+    @property
+    def rotated(self) -> list[bool]:
+        """Which layers have rotary positions."""
+        return [not _is_nth(layer, self.nope_interval) for layer in range(self.layers)]
+
+    @property
+    def beyond_llama(self) -> dict[str, JsonValue]:
+        """What it has that Llama, Mistral, Qwen2 and Qwen3 have not, by key."""
+        fields, values = type(self).model_fields, self.model_dump(mode="json")
+        return {key: values[key] for key in fields if key not in _OF_LLAMA and values[key] != fields[key].default}
+
     def operations(self, matrices: Mapping[str, float], length: int) -> float:
         """Those of the matrices, and those of attention, causal or not."""
-        span = min(length, self.window or length)
-        return super().operations(matrices, length) + 12.0 * self.layers * self.width * self.heads * span
+        spans = sum(min(length, window or length) for window in self.windows)
+        return super().operations(matrices, length) + 12.0 * self.width * self.heads * spans
 
     @model_validator(mode="after")
     def _is_possible(self) -> "ThorShape":
@@ -45,11 +92,31 @@ class ThorShape(ModelShape):
             check_heads(self.hidden, self.heads)
         if self.heads % self.kv_heads:
             raise ValueError(f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
-        if self.width % 2:
-            raise ValueError(f"the width of a head ({self.width}) must be even for rotary positions")
+        if self.projections == "fused_by_head" and self.heads != self.kv_heads:
+            raise ValueError(f"projections 'fused_by_head' needs as many kv_heads as heads ({self.heads})")
+        if self.partial_rotary > 1.0:
+            raise ValueError(f"partial_rotary ({self.partial_rotary}) is a share, and at most 1")
+        if self.rotary_width % 2 or not self.rotary_width:
+            raise ValueError(
+                f"of a head {self.rotary_width} values are rotated; for rotary positions that must be even, and not 0"
+            )
         if self.rope_scaling in ("llama3", "yarn") and not self.rope_trained:
             raise ValueError(f"rope_scaling '{self.rope_scaling}' needs rope_trained, the context before it was scaled")
+        if self.parallel_residual and self.norm_placement != "pre":
+            raise ValueError("parallel_residual needs norm_placement 'pre'")
         return self
+
+
+_OF_LLAMA = frozenset(
+    {
+        "hidden", "layers", "heads", "kv_heads", "feed_forward", "head_width", "context", "window", "rope_theta",
+        "rope_scaling", "rope_factor", "rope_trained", "norm_epsilon", "tied", "qkv_bias", "qk_norm",
+    }
+)  # fmt: skip
+
+
+def _is_nth(layer: int, interval: int) -> bool:
+    return interval > 0 and (layer + 1) % interval == 0
 
 
 THOR = Family(
@@ -71,5 +138,14 @@ THOR = Family(
     embeddings=frozenset({"model.embed_tokens.weight", "lm_head.weight"}),
     heads=("lm_head.weight", "model.embed_tokens.weight"),
     kernel="engine.inference.native.thor:THOR",
-    layout="engine.huggingface.layouts.llama:LAYOUT",
+    layouts=(
+        "engine.huggingface.layouts.llama:LAYOUT",
+        "engine.huggingface.layouts.gemma3:LAYOUT",
+        "engine.huggingface.layouts.phi3:LAYOUT",
+        "engine.huggingface.layouts.smollm3:LAYOUT",
+        "engine.huggingface.layouts.granite:LAYOUT",
+        "engine.huggingface.layouts.olmo2:LAYOUT",
+        "engine.huggingface.layouts.gemma2:LAYOUT",
+        "engine.huggingface.layouts.gpt_neox:LAYOUT",
+    ),
 )

@@ -86,6 +86,9 @@ def _thor(shape: ThorShape, vocabulary: int) -> Described:
 
 def _architecture(shape: ThorShape) -> str:
     """Of those that compute the same, the one that its readers expect; llama can have biases too."""
+    if shape.beyond_llama:
+        has = ", ".join(f"{key} = {value}" for key, value in shape.beyond_llama.items())
+        raise ForeignModelError(f"thord writes llama.cpp's llama, qwen2 and qwen3, which do not have {has}")
     if 0 < shape.window < shape.context:
         raise ForeignModelError(
             f"llama.cpp's llama, qwen2 and qwen3 have no window, and attention here looks back {shape.window} tokens"

@@ -33,11 +33,13 @@ def write(source: Path, target: Path) -> None:
     verify(source)
     config = version.read_config(source)
     words = tokenizers.load(config.tokenizer, source)
-    described = model_config.write(config.model, config.vocabulary, config.tokenizer)
+    described, layout = model_config.write(config.model, config.vocabulary, config.tokenizer)
     stored = version.weights_of(source)
     tensors, dtype = {name: stored.get(name) for name in stored.names}, stored.dtype
-    biases = model_config.zero_biases(described, config.model)
-    tensors |= {name: torch.zeros(size, dtype=dtype) for name, size in biases.items()}
+    if layout is not None:
+        tensors = {layout.theirs(name): tensor for name, tensor in tensors.items()}
+        biases = layout.zero_biases(described, config.model.shape)
+        tensors |= {name: torch.zeros(size, dtype=dtype) for name, size in biases.items()}
     described["dtype"] = described["torch_dtype"] = str(dtype).removeprefix("torch.")
     with artifacts.publishing(target) as draft:
         save_file(tensors, draft / model_files.SINGLE, metadata={"format": "pt"})

@@ -30,7 +30,8 @@ def take(
     """
     if fault := model_files.fault(source, "hf"):
         raise ForeignModelError(fault)
-    settings, config = model_config.read(source)
+    described = model_config.read(source)
+    settings, config = described.settings, described.config
     generation_config = _generation_config(source, config)
     vocabulary = tokenizer.read(source, config, generation.parsed(generation_config).ends)
     if vocabulary.vocabulary != config.vocab_size:
@@ -38,7 +39,7 @@ def take(
             f"{source}: the tokenizer has {vocabulary.vocabulary} ids, the model {config.vocab_size}"
         )
     expected = registry.module(registry.skeleton(settings, config.vocab_size)).state_dict()
-    tensors = weights.read(source, list(expected))
+    tensors = weights.read(source, list(expected), described.layout)
     try:
         stored_weights.check_weights(tensors, expected, str(source))
         stored_weights.check_numbers(tensors.items(), source)

@@ -1,12 +1,10 @@
-"""``config.json`` of Hugging Face, to and from thord's settings of a model.
-
-    llama, mistral, qwen2, qwen3   thor: a window, biases on queries, keys and values, or norms on queries and keys
-    gpt2                           gpt2
+"""``config.json`` of Hugging Face, to and from thord's settings of a model, by `engine.huggingface.layouts`.
 
 What such a model may have and thord has not, is refused by name: nothing is computed otherwise than it was meant.
 """
 
-from collections.abc import Mapping
+import itertools
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -15,6 +13,7 @@ from engine.config.model import ModelSettings
 from engine.families.table import FAMILIES
 from engine.foreign_model import ForeignModelError
 from engine.huggingface import model_layout
+from engine.huggingface.model_layout import ModelLayout
 from engine.model_files import CONFIG, MODEL_TYPES
 from engine.section import Vocabulary
 
@@ -44,8 +43,23 @@ class AnyConfig(BaseModel):
     thord: OwnConfig | None = None
 
 
-def read(folder: Path) -> tuple[ModelSettings, AnyConfig]:
-    """The settings that make the model in ``folder``.
+@dataclass(frozen=True)
+class Described:
+    """What a folder says of its model.
+
+    Attributes:
+        settings: what makes the model.
+        config: what every ``config.json`` says.
+        layout: how its tensors are named; null for families that have only thord's own.
+    """
+
+    settings: ModelSettings
+    config: AnyConfig
+    layout: ModelLayout | None
+
+
+def read(folder: Path) -> Described:
+    """What describes the model in ``folder``.
 
     Raises:
         ForeignModelError: there is no such file, or it describes what thord cannot compute.
@@ -58,23 +72,23 @@ def read(folder: Path) -> tuple[ModelSettings, AnyConfig]:
             raise ForeignModelError(
                 f"{file}: its weights are quantized, and thord learns from whole ones: take the model it was made from"
             )
-        for layout in map(model_layout.of, FAMILIES.values()):
-            if layout is not None and general.model_type in layout.model_types:
-                return layout.read(text, file), general
+        for layout in itertools.chain.from_iterable(map(model_layout.of, FAMILIES.values())):
+            if general.model_type in layout.model_types:
+                return Described(layout.read(text, file), general, layout)
     except OSError as error:
         raise ForeignModelError(f"{file}: {error.strerror}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise ForeignModelError(f"{file}: {faults}") from error
     if general.thord is not None:
-        return general.thord.model, general
+        return Described(general.thord.model, general, None)
     raise ForeignModelError(
         f"{file}: model_type '{general.model_type}' is not known; known are {', '.join(MODEL_TYPES)}"
     )
 
 
-def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, JsonValue]:
-    """``config.json`` of a model, but for the ids of special tokens.
+def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> tuple[dict[str, JsonValue], ModelLayout | None]:
+    """``config.json`` of a model, but for the ids of special tokens; and its layout, as in `Described`.
 
     Raises:
         ForeignModelError: no known layout has everything that this model has.
@@ -83,13 +97,31 @@ def write(model: ModelSettings, vocabulary: int, tokenizer: str) -> dict[str, Js
         OWN_KEY: OwnConfig(model=model.resolved, tokenizer=tokenizer).model_dump(mode="json"),
         "vocab_size": vocabulary,
     }
-    layout = model_layout.of(FAMILIES[model.family])
-    if layout is None:
-        return {"model_type": f"thord-{model.family}", "max_position_embeddings": model.shape.context, **own}
-    return {**layout.write(model.shape, tokenizer), **own}
+    if (found := _written(model, tokenizer)) is not None:
+        described, layout = found
+        return {**described, **own}, layout
+    if FAMILIES[model.family].layouts:
+        raise ForeignModelError(f"no known layout has everything that this model has: {_beyond_the_usual(model)}")
+    return {"model_type": f"thord-{model.family}", "max_position_embeddings": model.shape.context, **own}, None
 
 
-def zero_biases(described: Mapping[str, JsonValue], model: ModelSettings) -> dict[str, int]:
-    """Names and lengths of biases that the layout in ``described`` needs, and the model has not: zeros."""
-    layout = model_layout.of(FAMILIES[model.family])
-    return {} if layout is None else layout.zero_biases(described, model.shape)
+def layout_of(model: ModelSettings, tokenizer: str) -> ModelLayout | None:
+    """The layout in which a model goes out; null where no known one has everything that it has."""
+    found = _written(model, tokenizer)
+    return None if found is None else found[1]
+
+
+def _written(model: ModelSettings, tokenizer: str) -> tuple[dict[str, JsonValue], ModelLayout] | None:
+    for layout in model_layout.of(FAMILIES[model.family]):
+        if (described := layout.write(model.shape, tokenizer)) is not None:
+            return described, layout
+    return None
+
+
+def _beyond_the_usual(model: ModelSettings) -> str:
+    """What of a shape is not as its family has it unless set."""
+    fields = type(model.shape).model_fields
+    values = model.shape.model_dump(mode="json").items()
+    return ", ".join(
+        f"{key} = {value}" for key, value in values if not fields[key].is_required() and value != fields[key].default
+    )

@@ -1,4 +1,4 @@
-"""How a family's models are described in ``config.json`` of Hugging Face. Its record names where that is written."""
+"""How models are described in Hugging Face's files. The record of a family names where its layouts are written."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,28 +18,42 @@ def _without_biases(described: Mapping[str, JsonValue], shape: ModelShape) -> di
 
 @dataclass(frozen=True)
 class ModelLayout:
-    """The layouts of one family.
+    """How models of some types are described.
 
     Attributes:
         model_types: values of ``model_type`` that describe models of the family.
         read: the settings of a model from the text of its file, which errors name.
-        write: the keys that describe a shape, where the tokenizer is of a kind.
+        write: the keys that describe a shape, where the tokenizer is of a kind; null where the layout lacks something.
         zero_biases: names and lengths of biases that a written layout needs, and the model has not: zeros.
+        names: parts of names of tensors, as thord has them and as the layout has them; none where all are the same.
     """
 
     model_types: tuple[str, ...]
     read: Callable[[bytes, Path], ModelSettings]
-    write: Callable[[ModelShape, str], dict[str, JsonValue]]
+    write: Callable[[ModelShape, str], dict[str, JsonValue] | None]
     zero_biases: Callable[[Mapping[str, JsonValue], ModelShape], dict[str, int]] = _without_biases
+    names: tuple[tuple[str, str], ...] = ()
+
+    def theirs(self, name: str) -> str:
+        """What a tensor is called in the layout."""
+        for ours, theirs in self.names:
+            name = name.replace(ours, theirs)
+        return name
+
+    def ours(self, name: str) -> str:
+        """What a tensor of the layout is called in thord."""
+        for ours, theirs in self.names:
+            name = name.replace(theirs, ours)
+        return name
 
 
-def of(family: Family) -> ModelLayout | None:
-    """The layouts of a family; None where it has none beside thord's own.
+def of(family: Family) -> list[ModelLayout]:
+    """The layouts of a family; none where it has only thord's own.
 
     Raises:
         TypeError: the record names something else.
     """
-    return named(family.layout, ModelLayout)
+    return [layout for place in family.layouts if (layout := named(place, ModelLayout))]
 
 
 def refuse(file: Path, wrong: bool, what: str) -> None:

@@ -9,6 +9,7 @@ from engine import generation, model_files, version
 from engine.adapters import adapter as adapters
 from engine.artifacts import ArtifactError
 from engine.foreign_model import ForeignModelError
+from engine.huggingface import model_config
 from engine.manifest import WEIGHTS, Base, Lineage, VersionManifest, base_folder, read_manifest, version_name
 from engine.models import registry
 from engine.tokenizers import registry as tokenizers
@@ -31,8 +32,12 @@ def take(source: Path, target: Path, number: int, serving: Path | None) -> Versi
         raise ForeignModelError(f"{source} is an adapter: import and promote the model that it changes first")
     base = _base(source, serving)
     config = version.read_config(base)
+    layout = model_config.layout_of(config.model, config.tokenizer)
     try:
-        adapter = adapters.read(source, registry.skeleton(config.model, config.vocabulary))
+        skeleton = registry.skeleton(config.model, config.vocabulary)
+        adapter = adapters.read(source, skeleton, rename=layout.ours if layout else str)
+        if layout and layout.names and (adapter.config.rank_pattern or adapter.config.alpha_pattern):
+            raise ForeignModelError(f"{source}: rank_pattern and alpha_pattern are not read for this type of model")
     except ArtifactError as error:
         raise ForeignModelError(str(error)) from error
     of_base = Base(version=int(base.name), sha256=read_manifest(base).sha256)

@@ -1,7 +1,7 @@
 """Tokenizers in Hugging Face's files: ``tokenizer.json``, ``tokenizer_config.json``, ``chat_template.jinja``."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,7 +68,8 @@ def read(folder: Path, config: AnyConfig, ends: Sequence[int]) -> Tokenizer:
 
 def _foreign(folder: Path, config: AnyConfig, source: str, settings: _Config, said: Sequence[int]) -> Tokenizer:
     inner = tokenizers.Tokenizer.from_str(source)
-    tokens = max(inner.get_vocab().values(), default=-1) + 1
+    template = _template(folder, settings)
+    tokens = max(_writable(inner, config.vocab_size, template or ""), default=-1) + 1
     if tokens > config.vocab_size:
         raise ForeignModelError(f"{folder / FILE}: {tokens} tokens, the model has {config.vocab_size} ids")
     names = {
@@ -92,11 +93,23 @@ def _foreign(folder: Path, config: AnyConfig, source: str, settings: _Config, sa
         end=eos,
         ends=tuple(number for number in ends if number in inner.get_added_tokens_decoder()),  # not a default of Llama's
         pad=eos if pad is None else pad,
-        template=_template(folder, settings),
+        template=template,
         tokens=names,
     )
     end = end_of_answer(HuggingFaceTokenizer(source, form), ends)
     return HuggingFaceTokenizer(source, form.model_copy(update={"end": end}))
+
+
+def _writable(inner: tokenizers.Tokenizer, vocabulary: int, template: str) -> Iterator[int]:
+    """Every id that a text or a dialogue can have.
+
+    A special token beyond the model's vocabulary that its template does not name is in none: Gemma 3 has one for
+    pictures, and models of texts alone have no embedding of it.
+    """
+    added = inner.get_added_tokens_decoder()
+    for number in inner.get_vocab().values():
+        if number < vocabulary or number not in added or not added[number].special or added[number].content in template:
+            yield number
 
 
 def _opening(inner: tokenizers.Tokenizer) -> tuple[int, ...]:

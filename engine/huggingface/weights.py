@@ -1,4 +1,4 @@
-"""Weights in Hugging Face's files: one ``model.safetensors``, or several and an index. Names are thord's already."""
+"""Weights in Hugging Face's files: one ``model.safetensors``, or several and an index. Their names become thord's."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,9 +10,10 @@ from torch import Tensor
 
 from engine.foreign_model import ForeignModelError
 from engine.huggingface.layouts.llama import OUTPUT_BIAS
+from engine.huggingface.model_layout import ModelLayout
 from engine.model_files import INDEX, SINGLE
 
-_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 """Endings of names in older files that are not weights."""
 _POINTER = b"version https://git-lfs"
 """What Git leaves in place of a large file where Git LFS is not installed."""
@@ -24,7 +25,7 @@ class _Index(BaseModel):
     weight_map: dict[str, str]
 
 
-def read(folder: Path, expected: Collection[str]) -> dict[str, Tensor]:
+def read(folder: Path, expected: Collection[str], layout: ModelLayout | None = None) -> dict[str, Tensor]:
     """Tensors mapped from the files, under the names expected; whether all are there is for the caller to check.
 
     Files may leave out the first part of a name (``model.`` or ``transformer.``), and may hold a head that is tied, or
@@ -40,7 +41,8 @@ def read(folder: Path, expected: Collection[str]) -> dict[str, Tensor]:
             tensors = load_file(file)
         except (OSError, SafetensorError) as error:
             raise ForeignModelError(f"{file}: {_what_it_is(file) or error}") from error
-        for name, tensor in tensors.items():
+        for written, tensor in tensors.items():
+            name = written if layout is None else layout.ours(written)
             if name.endswith(OUTPUT_BIAS) and name not in expected and not tensor.any():
                 continue
             full = name if name in expected or name.startswith((prefix, "lm_head.")) else prefix + name

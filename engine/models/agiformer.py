@@ -31,7 +31,7 @@ from engine.models.feed_forward import ThorFeedForward
 from engine.models.linear import Linear
 from engine.models.norms import RMSNorm
 from engine.models.pages import PAGE, Pool, most_pages
-from engine.models.rotary import frequencies, rotation
+from engine.models.rotary import Turn, frequencies, rotation
 from engine.models.thor import ThorLayer
 
 DECODER_LAYERS = 2
@@ -267,7 +267,7 @@ class Thinking(ThorLayer):
         super().__init__(block, dropout)
         self.gate = Linear(block.hidden, block.hidden, bias=True)
 
-    def forward(self, x_BPD: Tensor, turn: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
+    def forward(self, x_BPD: Tensor, turn: Turn | None, attend: Attend) -> Tensor:
         """One round further."""
         refined_BPD = super().forward(x_BPD, turn, attend)
         gated_BPD: Tensor = x_BPD + torch.sigmoid(self.gate(refined_BPD)) * (refined_BPD - x_BPD)

@@ -5,14 +5,14 @@ Shapes: B rows, H query heads, K key/value heads (H is a multiple of K), T queri
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.models import blockwise
+from engine.models import blockwise, functional
 from engine.models.base import check_room
 from engine.models.pages import PAGE, PageTable, Pool, most_pages, pages_of
 
@@ -25,14 +25,18 @@ _MOST_SCORES = 1 << 24
 """Scores held at once on the way by matrix products; beyond, torch's own kernel, which holds only blocks of them."""
 
 
-def attention(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | None) -> Tensor:
+def attention(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tensor | None, softcap: float = 0.0) -> Tensor:
     """Attended values [B, H, T, E].
+
+    With ``softcap`` scores are drawn between minus and plus that number (Gemma 2), and ``seen`` is true or false.
 
     ``seen`` [B, 1, T, S], or what broadcasts to that, is true where a query may look at a key; on a GPU it may be what
     is added to the scores instead. Without it attention is causal and T equals S.
     """
+    if softcap:
+        return _softcapped(q_BHTE, k_BKSE, v_BKSE, _causal(q_BHTE) if seen is None else seen, softcap)
     if _products_are_faster(q_BHTE, k_BKSE):
-        seen = _causal(q_BHTE.shape[2]) if seen is None else seen
+        seen = _causal(q_BHTE) if seen is None else seen
         return _by_products(q_BHTE, k_BKSE, v_BKSE, _bias(seen, torch.bfloat16))
     if _heads_cannot_share(q_BHTE, k_BKSE, seen):
         return _without_sharing(q_BHTE, k_BKSE, v_BKSE, seen)
@@ -72,8 +76,8 @@ def _without_sharing(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen: Tenso
     return F.scaled_dot_product_attention(q_BHTE, k_BHSE, v_BHSE, attn_mask=seen, is_causal=seen is None)
 
 
-def _causal(length: int) -> Tensor:
-    return torch.ones(length, length, dtype=torch.bool).tril()
+def _causal(q_BHTE: Tensor) -> Tensor:
+    return q_BHTE.new_ones(1, 1, q_BHTE.shape[2], q_BHTE.shape[2], dtype=torch.bool).tril()
 
 
 def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
@@ -90,11 +94,29 @@ def _by_products(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, bias: Tensor) -
     return torch.matmul(shares, v_BKSE).view(batch, heads, queries, width)
 
 
+def _softcapped(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen_BTS: Tensor, softcap: float) -> Tensor:
+    """By products, for kernels of torch know no bound; not more scores than `_MOST_SCORES` at once."""
+    batch, heads, queries, width = q_BHTE.shape
+    groups, keys = k_BKSE.shape[1:3]
+    at_once = max(1, _MOST_SCORES // (batch * heads * keys))
+    if queries > at_once:
+        parts = [slice(start, start + at_once) for start in range(0, queries, at_once)]
+        return torch.cat(
+            [_softcapped(q_BHTE[:, :, part], k_BKSE, v_BKSE, seen_BTS[:, :, part], softcap) for part in parts], dim=2
+        )
+    grouped = (q_BHTE * width**-0.5).reshape(batch, groups, -1, width)
+    scores_BHTS = (grouped @ k_BKSE.transpose(2, 3)).view(batch, heads, queries, keys).float()
+    bounded_BHTS = functional.softcapped(scores_BHTS, softcap).masked_fill(~seen_BTS, float("-inf"))
+    shares = bounded_BHTS.softmax(-1).to(q_BHTE.dtype).view(batch, groups, -1, keys)
+    return torch.matmul(shares, v_BKSE).view(batch, heads, queries, width)
+
+
 class _Packed:
     """Attention in packed rows. What it needs is made once, for all layers of a batch."""
 
-    def __init__(self, begins_BT: Tensor) -> None:
+    def __init__(self, begins_BT: Tensor, softcap: float) -> None:
         self._begins_BT = begins_BT
+        self._softcap = softcap
         positions_T = torch.arange(begins_BT.shape[1], device=begins_BT.device)
         seen_BTT = (positions_T >= begins_BT[:, :, None]) & (positions_T <= positions_T[:, None])
         # Not when it is first needed: that may be within what torch compiles, once more for each number of positions.
@@ -102,6 +124,8 @@ class _Packed:
         self._added: Tensor | None = None
 
     def __call__(self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
+        if self._softcap:
+            return attention(q_BHTE, k_BKTE, v_BKTE, self._seen, self._softcap)
         if _is_bf16_on_a_cpu(q_BHTE) and not torch.compiler.is_compiling():
             return blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks)
         return attention(q_BHTE, k_BKTE, v_BKTE, self._mask(q_BHTE))
@@ -119,7 +143,7 @@ class _Packed:
         return blockwise.blocks(self._begins_BT)
 
 
-def packed(documents_BT: Tensor, window: int = 0) -> Attend:
+def packed(documents_BT: Tensor, window: int = 0, softcap: float = 0.0) -> Attend:
     """Attention within each document, to what went before, and where ``window`` is not 0 to as many positions only.
 
     The positions of a document, numbered in ``documents_BT``, follow one another.
@@ -127,7 +151,7 @@ def packed(documents_BT: Tensor, window: int = 0) -> Attend:
     positions_BT = torch.arange(documents_BT.shape[1], device=documents_BT.device).expand_as(documents_BT)
     begin_BT = documents_BT.diff(dim=1, prepend=documents_BT[:, :1]) != 0
     begins_BT = (positions_BT * begin_BT).cummax(dim=1).values
-    return _Packed(torch.maximum(begins_BT, positions_BT - (window - 1)) if window else begins_BT)
+    return _Packed(torch.maximum(begins_BT, positions_BT - (window - 1)) if window else begins_BT, softcap)
 
 
 @dataclass
@@ -195,8 +219,12 @@ class KeyValueCache:
         """
         return KeyValueCache(self.rows, length, self.table, self.pool, read_whole=True)
 
-    def attends(self, rows_B: Tensor, positions_BT: Tensor, window: int = 0) -> list[Attend]:
+    def attends(
+        self, rows_B: Tensor, positions_BT: Tensor, windows: int | Sequence[int] = 0, softcap: float = 0.0
+    ) -> list[Attend]:
         """For each layer attention that writes new keys and values at ``positions_BT``, then looks at what is written.
+
+        ``windows`` is that of all layers, or of each; see `packed` for 0, and `attention` for ``softcap``.
 
         Raises:
             ValueError: a position is beyond the length of the cache.
@@ -204,10 +232,13 @@ class KeyValueCache:
         read = self.length if self.read_whole else self._make_room_for(rows_B, positions_BT)
         device = positions_BT.device
         keys_at = torch.arange(read, device=device)
-        seen_BTS = keys_at <= positions_BT[:, :, None]
-        if window:
-            seen_BTS &= keys_at > positions_BT[:, :, None] - window
         memory = self.pool.memory
+        windows = [windows] * memory.shape[1] if isinstance(windows, int) else windows
+        written_BTS = keys_at <= positions_BT[:, :, None]
+        seen = {
+            window: written_BTS & (keys_at > positions_BT[:, :, None] - window) if window else written_BTS
+            for window in set(windows)
+        }
         heads_K = torch.arange(memory.shape[3], device=device)
         written = self.table.table_RP[rows_B[:, None], positions_BT // PAGE], positions_BT % PAGE
         places = _Places(
@@ -215,8 +246,10 @@ class KeyValueCache:
             written=(written[0][:, :, None], heads_K, written[1][:, :, None]),
         )
         return [
-            functools.partial(_through, memory[:, layer, 0], memory[:, layer, 1], places, seen_BTS[:, None])
-            for layer in range(memory.shape[1])
+            functools.partial(
+                _through, memory[:, layer, 0], memory[:, layer, 1], places, seen[window][:, None], softcap
+            )
+            for layer, window in enumerate(windows)
         ]
 
     def _make_room_for(self, rows_B: Tensor, positions_BT: Tensor) -> int:
@@ -242,6 +275,7 @@ def _through(
     values: Tensor,
     places: _Places,
     seen_B1TS: Tensor,
+    softcap: float,
     q_BHTE: Tensor,
     k_BKTE: Tensor,
     v_BKTE: Tensor,
@@ -251,4 +285,4 @@ def _through(
     keys[places.written] = k_BKTE.detach().transpose(1, 2)
     values[places.written] = v_BKTE.detach().transpose(1, 2)
     k_BKSE, v_BKSE = (part[places.read].flatten(2, 3)[:, :, :read] for part in (keys, values))
-    return attention(q_BHTE, k_BKSE, v_BKSE, seen_B1TS)
+    return attention(q_BHTE, k_BKSE, v_BKSE, seen_B1TS, softcap)

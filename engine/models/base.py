@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from engine.families.family import Family
+from engine.families.family import Family, ModelShape
 
 
 class Cache(Protocol):
@@ -115,6 +115,11 @@ class LanguageModel(Decoder, Protocol):
     """
 
     family: Family
+
+    @property
+    def shape(self) -> ModelShape:
+        """What decides its weights, and what they compute."""
+        ...
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw every weight."""

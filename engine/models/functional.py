@@ -179,6 +179,11 @@ def scores(x_ND: Tensor, weight_VD: Tensor) -> Tensor:
     return _scores(x_ND, weight_VD) if _learns_here(weight_VD) else F.linear(x_ND, weight_VD)
 
 
+def softcapped(scores: Tensor, bound: float) -> Tensor:
+    """Scores drawn smoothly between minus and plus ``bound``; with a bound of 0 as they are."""
+    return torch.tanh(scores / bound) * bound if bound else scores
+
+
 def embedding(ids_BT: Tensor, weight_VD: Tensor) -> Tensor:
     """The rows of the ids, [B, T, D]; in training in float32, for what layers add to them is small."""
     if _learns_here(weight_VD):

@@ -1,8 +1,9 @@
-"""Norms over the last dimension. They compute in the dtype of the products that follow."""
+"""Norms over the last dimension. What comes out is in the dtype of the products that follow."""
 
 import torch
 from torch import Tensor, nn
 
+from engine.families.thor import NormKind
 from engine.models import functional
 
 
@@ -19,6 +20,14 @@ class RMSNorm(nn.Module):
         return functional.rms_norm(x_BTD, self.weight, self.epsilon)
 
 
+class OffsetRMSNorm(RMSNorm):
+    """The same, by one plus a learned weight: as in Gemma, so that decay draws the factor to one."""
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The same shape, normalised, in the dtype of the products that follow."""
+        return functional.rms_norm(x_BTD, 1.0 + self.weight.float(), self.epsilon)
+
+
 class LayerNorm(nn.Module):
     """To mean 0 and variance 1, then by a learned weight and bias."""
 
@@ -31,3 +40,7 @@ class LayerNorm(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The same shape, normalised, in the dtype of the products that follow."""
         return functional.layer_norm(x_BTD, self.weight, self.bias, self.epsilon)
+
+
+NORMS: dict[NormKind, type[RMSNorm | LayerNorm]] = {"rms": RMSNorm, "rms_offset": OffsetRMSNorm, "layer": LayerNorm}
+"""Norms by what settings call them."""

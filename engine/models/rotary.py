@@ -21,6 +21,10 @@ YARN_SLOW, YARN_FAST = 1.0, 32.0
 """The same for yarn."""
 
 
+Turn = tuple[Tensor, Tensor]
+"""Cosines and sines [B, 1, T, E] by which heads are turned, E of them all values of a head or the first few."""
+
+
 class Frequencies:
     """Radians a position, [E / 2]: float32 whatever a model's weights are, so no buffer, which would follow them."""
 
@@ -74,7 +78,7 @@ def stretched_theta(width: int, theta: float, factor: float) -> float:
     return float(theta * factor ** (width / (width - 2)))
 
 
-def rotation(positions_BT: Tensor, frequencies: Frequencies, length: float = 1.0) -> tuple[Tensor, Tensor]:
+def rotation(positions_BT: Tensor, frequencies: Frequencies, length: float = 1.0) -> Turn:
     """Cosines and sines [B, 1, T, E] that turn a head by its position, in the half-split layout of Llama.
 
     They make it ``length`` times as long, too.
@@ -86,8 +90,11 @@ def rotation(positions_BT: Tensor, frequencies: Frequencies, length: float = 1.0
     return length * angles.cos(), length * angles.sin()
 
 
-def rotate(x_BHTE: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Queries or keys, turned."""
+def rotate(x_BHTE: Tensor, turn: Turn) -> Tensor:
+    """Queries or keys, turned; values of a head beyond those that turn stay as they are."""
+    turning = turn[0].shape[-1]
+    if turning < x_BHTE.shape[-1]:
+        return torch.cat((rotate(x_BHTE[..., :turning], turn), x_BHTE[..., turning:]), dim=-1)
     cos, sin = (part.to(x_BHTE.dtype) for part in turn)
     if x_BHTE.device.type == "cpu":
         return functional.rotate(x_BHTE, cos, sin)

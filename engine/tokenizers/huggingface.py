@@ -302,7 +302,7 @@ def _table(inner: tokenizers.Tokenizer, source: str, chat: ChatFormat, specials:
         byte = _BYTE.fullmatch(piece)
         if number in specials:
             continue
-        if number in added:
+        if number in added and not spaced:
             table[number] = piece.encode()
         elif byte_level:
             table[number] = b"".join(

@@ -67,7 +67,7 @@ def version(folder: Path) -> Path:
 
 
 def other(folder: Path) -> Path:
-    (folder / "config.json").write_text('{"model_type": "gemma2"}')
+    (folder / "config.json").write_text('{"model_type": "mamba2"}')
     return folder
 
 
@@ -84,7 +84,7 @@ def other(folder: Path) -> Path:
         (broken_link, "hf", "model.safetensors: a link to ../../blobs/gone, where nothing is"),
         (sharded, "hf", "model-2.safetensors: No such file"),
         (version, "hf", "is a version of a thord"),
-        (other, "hf", "model_type 'gemma2' is not known; known are llama"),
+        (other, "hf", "model_type 'mamba2' is not known; known are llama"),
         (lambda f: f / "nothing", "hf", "nothing: No such file"),
         (lambda f: f, "gguf", "it holds model.gguf: thorctl import gguf"),
         (lambda f: f / "model.safetensors", "gguf", "is not a GGUF file, but a file of weights"),

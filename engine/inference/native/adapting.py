@@ -36,12 +36,13 @@ def with_adapter(program: Program, adapter: Adapter) -> Program:
 
     for step in program.steps:
         source, target = None if step.source is None else own(step.source), own(step.target)
-        beside.steps.append(KernelStep(step.operation, source, target, step.maps))
+        beside.steps.append(KernelStep(step.operation, source, target, step.maps, step.factor))
         if source is None or not any(name + A in adapter.factors for name in step.maps):
             continue
         if step.operation.finish == library.GELU:
             raise ValueError(f"{', '.join(step.maps)}: nothing can be added to what GELU is applied to at once")
         a_RK, b_NR = _stacked(step.maps, adapter)
+        b_NR.mul_(step.factor)
         inner = Buffer(len(a_RK))
         beside.product(source, inner, a_RK.to(program.cache_dtype), None)
         beside.product(inner, target, b_NR.to(program.cache_dtype), None, library.ADD)

@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.adapters.adapter import Adapter
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
+from engine.families.table import FAMILIES
 from engine.inference.native import adapting, kernel_family
 from engine.inference.native.packing import Packed
 from engine.inference.native.program import Buffer, Program
@@ -28,19 +29,21 @@ is missed by who sends the answers."""
 
 
 def make(model: LanguageModel, device: torch.device, quantization: Quantization) -> "NativeDecoder | None":
-    """A decoder with the weights of ``model``; None where there is no kernel, or it does not know such a model."""
+    """A decoder with the weights of ``model``; None where there is no kernel, or it does not know the family.
+
+    Raises:
+        NotComputedError: the kernel lacks something that this model has.
+    """
     kernel, family = library.kernel(), kernel_family.of(model.family)
     if kernel is None or family is None or device.type != "cpu":
         return None
-    written = family.write(model, quantization)
-    if written is None:
-        return None
-    return NativeDecoder(model.vocabulary, model.context, next(model.parameters()).new_empty(0), *written, kernel)
+    like, written = next(model.parameters()).new_empty(0), family.write(model, quantization)
+    return NativeDecoder(model.vocabulary, model.context, like, *written, kernel)
 
 
 def serves(settings: ModelSettings) -> bool:
     """Whether `make` would give a decoder for such a model on a CPU, in bf16 or float32."""
-    return library.kernel() is not None and kernel_family.computes(settings)
+    return library.kernel() is not None and kernel_family.computes(FAMILIES[settings.family], settings.shape)
 
 
 class NativeDecoder:

@@ -3,7 +3,7 @@
 from engine.config.inference import Quantization
 from engine.families.family import ModelShape
 from engine.families.gpt2 import Gpt2Shape
-from engine.inference.native.kernel_family import KernelFamily, LayerWeights, fits
+from engine.inference.native.kernel_family import KernelFamily, LayerWeights, check, uneven_heads
 from engine.inference.native.packing import Packed
 from engine.inference.native.program import Buffer, Program
 from engine.models.base import LanguageModel
@@ -11,19 +11,18 @@ from engine.models.gpt2 import WIDENING, Gpt2
 from engine.native import library
 
 
-def _head_width(shape: ModelShape) -> int:
+def _lacks(shape: ModelShape) -> list[str]:
     if not isinstance(shape, Gpt2Shape):
         raise TypeError(f"the shape of a gpt2 is expected, not a {type(shape).__name__}")
-    return shape.hidden // shape.heads
+    return uneven_heads(shape.hidden // shape.heads)
 
 
-def _write(model: LanguageModel, quantization: Quantization) -> tuple[Program, Packed] | None:
+def _write(model: LanguageModel, quantization: Quantization) -> tuple[Program, Packed]:
     if not isinstance(model, Gpt2):
         raise TypeError(f"a gpt2 is expected, not a {type(model).__name__}")
-    width, dtype = _head_width(model.shape), model.transformer.wte.weight.dtype
-    if not fits(width, dtype):
-        return None
-    program = Program(quantization, dtype, model.shape.heads, width)
+    shape, dtype = model.shape, model.transformer.wte.weight.dtype
+    check(_lacks(shape), dtype)
+    program = Program(quantization, dtype, shape.heads, shape.hidden // shape.heads)
     return program, _write_operations(program, model)
 
 
@@ -58,7 +57,7 @@ def _product(
 
 
 GPT2 = KernelFamily(
-    _head_width,
+    _lacks,
     _write,
     lies_across=lambda name: name.startswith("transformer.h."),
     looked_up=frozenset({"transformer.wpe.weight"}),

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.config.inference import Quantization
-from engine.config.model import ModelSettings
 from engine.families.family import Family, ModelShape, named
-from engine.families.table import FAMILIES
 from engine.inference.native import packing
 from engine.inference.native.packing import LANES, Packed
 from engine.inference.native.program import CACHES, Program
@@ -17,21 +15,24 @@ from engine.models import registry
 from engine.models.base import LanguageModel
 
 
+class NotComputedError(Exception):
+    """The kernel cannot compute a model; the message says what it lacks."""
+
+
 @dataclass(frozen=True)
 class KernelFamily:
     """How the kernel computes a family.
 
     Attributes:
-        head_width: the width of a head, by the shape.
-        write: the operations from token to last hidden state, and the packed head, which makes scores of that; None
-            where `fits` says that the kernel cannot compute this model.
+        lacks: what a shape has that the kernel does not compute; nothing where it computes all.
+        write: the operations from token to last hidden state, and the packed head, which makes scores of that.
         lies_across: whether the matrix of a name is stored [inputs, outputs].
         looked_up: names of matrices that no product is made with.
         adapts: whether an adapter can be added to all of its products.
     """
 
-    head_width: Callable[[ModelShape], int]
-    write: Callable[[LanguageModel, Quantization], tuple[Program, Packed] | None]
+    lacks: Callable[[ModelShape], list[str]]
+    write: Callable[[LanguageModel, Quantization], tuple[Program, Packed]]
     lies_across: Callable[[str], bool]
     looked_up: frozenset[str] = frozenset()
     adapts: bool = True
@@ -61,15 +62,26 @@ def of(family: Family) -> KernelFamily | None:
     return named(family.kernel, KernelFamily)
 
 
-def fits(head_width: int, dtype: torch.dtype) -> bool:
-    """Whether the kernel can compute heads of this width in this dtype."""
-    return head_width % LANES == 0 and dtype in CACHES
+def uneven_heads(width: int) -> list[str]:
+    """What is wrong with heads of a width; nothing where the kernel can compute them."""
+    return [] if width % LANES == 0 else [f"heads of {width} values, which is not a multiple of {LANES}"]
 
 
-def computes(settings: ModelSettings) -> bool:
+def check(lacks: list[str], dtype: torch.dtype) -> None:
+    """Whether the kernel computes what has nothing that it lacks, in this dtype.
+
+    Raises:
+        NotComputedError: it does not.
+    """
+    wrong = [*lacks, *([] if dtype in CACHES else [f"weights in {str(dtype).removeprefix('torch.')}"])]
+    if wrong:
+        raise NotComputedError(f"the kernel does not compute {', '.join(wrong)}")
+
+
+def computes(family: Family, shape: ModelShape) -> bool:
     """Whether the kernel can compute such a model, in bf16 or float32."""
-    family = of(FAMILIES[settings.family])
-    return family is not None and family.head_width(settings.shape) % LANES == 0
+    found = of(family)
+    return found is not None and not found.lacks(shape)
 
 
 def round_weights(model: LanguageModel, family: KernelFamily, quantization: Quantization) -> None:

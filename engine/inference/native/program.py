@@ -35,12 +35,14 @@ class KernelStep:
 
     Attributes:
         maps: the model's linear maps whose matrices a product has, one below the other: name to outputs.
+        factor: what these are multiplied by in the product.
     """
 
     operation: Operation
     source: Buffer | None
     target: Buffer
     maps: Mapping[str, int] = field(default_factory=dict)
+    factor: float = 1.0
 
 
 class Program:
@@ -91,9 +93,13 @@ class Program:
         bias: Tensor | None,
         finish: int = library.SET,
         maps: Mapping[str, int] | None = None,
+        factor: float = 1.0,
     ) -> None:
-        """A product by a matrix [outputs, inputs] of ``maps``; ``finish`` says what becomes of it in ``target``."""
-        self.steps.append(replace(self.linear(self.pack(weight, bias), source, target, finish), maps=maps or {}))
+        """A product by ``factor`` times a matrix [outputs, inputs] of ``maps``; ``finish`` says what becomes of it."""
+        if factor != 1.0:
+            weight = (weight.detach().float() * factor).to(weight.dtype)
+        step = self.linear(self.pack(weight, bias), source, target, finish)
+        self.steps.append(replace(step, maps=maps or {}, factor=factor))
 
     def linear(self, packed: Packed, source: Buffer, target: Buffer, finish: int) -> KernelStep:
         """The same by a packed matrix, as a step that is not added."""

@@ -1,5 +1,7 @@
 """Cosines and sines of rotary positions for the kernel."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,16 @@ from engine.models.thor import Thor
 
 
 class Rotations:
-    """Cosines and sines of positions, [context, head / 2] each, computed as far as rows have come."""
+    """Cosines and sines of positions, [context, head / 2] each, computed as far as rows have come.
+
+    What attention scores are multiplied by is in them, its root in the lengths of queries and of keys.
+    """
 
     _TOGETHER = 512
 
     def __init__(self, model: Thor) -> None:
-        self._frequencies, self._magnitude = model.frequencies, model.magnitude
+        query_scale = model.shape.attention_multiplier * math.sqrt(model.shape.width) or 1.0
+        self._frequencies, self._magnitude = model.frequencies, model.magnitude * math.sqrt(query_scale)
         self._context, self._half = model.shape.context, model.shape.width // 2
         cpu, sizes = torch.device("cpu"), {"first": self._context, "most": self._context}
         self.cosines, self.sines = (Pool((self._half,), torch.float32, cpu, **sizes) for _ in range(2))

@@ -12,6 +12,7 @@ from engine.device import Placement
 from engine.families.table import FAMILIES
 from engine.inference.native import decoder, kernel_family
 from engine.inference.native.decoder import NativeDecoder
+from engine.inference.native.kernel_family import NotComputedError
 from engine.models import registry
 from engine.models.base import Decoder, LanguageModel
 
@@ -23,13 +24,16 @@ def prepare(model: LanguageModel, device: torch.device, quantization: Quantizati
 
     A model on the device ``meta`` becomes a decoder there too: what it holds can be counted.
     """
-    found = decoder.make(model, device, quantization)
+    lacking = "quantized weights need a CPU, the kernel (python -m engine.native.build), and a thor or gpt2"
+    found = None
+    try:
+        found = decoder.make(model, device, quantization)
+    except NotComputedError as error:
+        lacking = str(error)
+        if next(model.parameters()).device.type != "meta":
+            _logger.info("%s: torch computes this version", lacking)
     if found is None and quantization != "none":
-        _logger.warning(
-            "inference.quantization = '%s' has no effect: it needs a CPU, the kernel (python -m engine.native.build), "
-            "and a thor or gpt2 whose heads are a multiple of 16 wide",
-            quantization,
-        )
+        _logger.warning("inference.quantization = '%s' has no effect: %s", quantization, lacking)
     return found or model
 
 
@@ -72,11 +76,11 @@ def skeleton(settings: ModelSettings, vocabulary: int, placement: Placement, qua
 def round_weights(model: LanguageModel, quantization: Quantization) -> bool:
     """Have a module compute with the weights that a quantized decoder would, to measure what that costs.
 
-    False: versions of its family, or on its device, are never quantized.
+    False: such versions, or those on its device, are never quantized.
     """
     on_cpu = next(model.parameters()).device.type == "cpu"
     family = kernel_family.of(model.family)
-    if quantization == "none" or not on_cpu or family is None:
+    if quantization == "none" or not on_cpu or family is None or family.lacks(model.shape):
         return False
     kernel_family.round_weights(model, family, quantization)
     return True

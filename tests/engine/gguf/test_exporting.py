@@ -128,6 +128,7 @@ def test_it_is_written_in_fewer_bits(kind: str, tmp_path: Path) -> None:
         ("thor", "unigram", {}, "kind 'unigram'"),
         ("thor", "bpe", {"window": 64}, "looks back 64 tokens"),
         ("thor", "bpe", {"qkv_bias": True, "qk_norm": True}, "qkv_bias"),
+        ("thor", "bpe", {"nope_interval": 4, "logits_softcap": 30.0}, "nope_interval = 4, logits_softcap = 30.0"),
     ],
 )
 def test_what_llama_cpp_does_not_have_is_refused(family: str, kind: str, shape, said: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from tests.engine.huggingface import decoders
 from tests.foreign import make_tokenizer
 
 VOCABULARY = 320
@@ -59,6 +60,7 @@ MADE: dict[str, Callable[[], PreTrainedModel]] = {
     "gpt2": lambda: GPT2LMHeadModel(
         GPT2Config(vocab_size=VOCABULARY, n_embd=48, n_layer=3, n_head=6, n_positions=64, initializer_range=0.2)
     ),
+    **decoders.MADE,
 }
 
 

@@ -26,12 +26,13 @@ from engine.models import registry
 from engine.tokenizers.base import END, EOS, PAD
 from engine.tokenizers.encode import encode_conversations
 from engine.tokenizers.train import train as train_tokenizer
+from tests.engine.huggingface import decoders
 from tests.engine.huggingface.conftest import Foreign
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 EXACT = {"atol": 1e-4, "rtol": 0}
 LLAMAS = ["llama", "llama-tied", "llama-3", "llama-linear", "llama-yarn", "qwen3-yarn"]
-LAYOUTS = [*LLAMAS, "mistral", "mistral-unlimited", "qwen2", "qwen2-window", "qwen3", "gpt2"]
+LAYOUTS = [*LLAMAS, "mistral", "mistral-unlimited", "qwen2", "qwen2-window", "qwen3", "gpt2", *decoders.MADE]
 WIDTHS = ["hidden_size", "intermediate_size", "num_attention_heads"]
 SIZES = ["vocab_size", "num_hidden_layers", "max_position_embeddings", *WIDTHS]
 DIALOGUE = [{"role": "user", "content": "Hello 日本"}]

@@ -93,6 +93,20 @@ def test_peft_loads_ours_and_answers_the_same(versions: Path, config) -> None:
     assert torch.equal(logits(versions / "000003"), logits(ours))
 
 
+@pytest.mark.parametrize("name", ["gemma3", "phi3", "gpt_neox"])
+def test_adapters_of_other_layouts_have_the_names_of_their_base(name: str, foreign, tmp_path: Path) -> None:
+    versions = tmp_path / "versions"
+    importing.take(foreign(name)[1], versions / "000001", 1)
+    ours = adapter_version(versions, 2)
+    peft_exporting.write(ours, tmp_path / "adapter")
+    theirs = with_peft(versions, tmp_path / "adapter")
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(IDS).logits, logits(ours), atol=1e-4, rtol=0)
+    theirs.save_pretrained(tmp_path / "saved")
+    peft_importing.take(tmp_path / "saved", versions / "000003", 3, versions / "000001")
+    assert torch.equal(logits(versions / "000003"), logits(ours))
+
+
 def test_an_adapter_that_peft_made_answers_the_same_here(versions: Path) -> None:
     peft = pytest.importorskip("peft", reason="PEFT is not installed: pip install peft")
     exporting.write(versions / "000001", versions.parent / "base")

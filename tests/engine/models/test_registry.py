@@ -22,10 +22,36 @@ OTHER = {
     "rope_scaling": "linear",
     "rope_factor": 2.0,
 }
+GEMMA = {
+    "window": 9,
+    "global_interval": 2,
+    "rope_local_theta": 50.0,
+    "norm_kind": "rms_offset",
+    "norm_placement": "sandwich",
+    "mlp": "geglu",
+    "attention_multiplier": 0.4,
+    "attention_softcap": 5.0,
+    "embedding_multiplier": 3.0,
+    "logits_softcap": 8.0,
+}
+NEOX = {
+    "kv_heads": 4,
+    "partial_rotary": 0.5,
+    "norm_kind": "layer",
+    "linear_bias": True,
+    "projections": "fused_by_head",
+    "mlp": "gelu",
+    "parallel_residual": True,
+    "logits_divisor": 2.0,
+}
 MODELS = {
     "thor": THOR,
     "thor-window": {**THOR, "window": 9},
     "thor-other": {**THOR, **OTHER},
+    "thor-gemma": {**THOR, **GEMMA},
+    "thor-fused": {**THOR, "projections": "fused", "nope_interval": 2, "residual_multiplier": 0.5},
+    "thor-post": {**THOR, "norm_placement": "post", "qk_norm": True, "qk_norm_scope": "projection"},
+    "thor-neox": {**THOR, **NEOX},
     "gpt2": DECODER,
     "char_lstm": {"hidden": 24, "layers": 2, "context": 96},
     "char_lstm-free": {"hidden": 24, "layers": 1, "context": 96, "tied": False},

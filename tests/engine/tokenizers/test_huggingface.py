@@ -10,7 +10,7 @@ from engine.artifacts import ArtifactError
 from engine.data.samples import Dialogue, Message, Text, ToolCall
 from engine.tokenizers import encode, huggingface, registry
 from engine.tokenizers.base import BOS, END, DialogueRefusedError, PromptForm
-from tests.foreign import CHATML, MISTRAL, WORDS, made, spaced
+from tests.foreign import CHATML, GEMMA, MISTRAL, WORDS, gemma_like, made, spaced
 
 LLAMA3 = (
     "{{- bos_token }}{%- for message in messages %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>"
@@ -46,6 +46,7 @@ CASES = {
         *(LLAMA3, "<|end|>", "<|eot_id|>", "<|begin|>"),
     ),
     "mistral": lambda: made(spaced(["<unk>", "<s>", "</s>"]), MISTRAL, "</s>", "</s>", "<s>"),
+    "gemma": lambda: made(gemma_like(), GEMMA, "<eos>", "<end_of_turn>", "<bos>"),
 }
 
 

@@ -20,7 +20,7 @@ from tests.engine import kernels
 from tests.engine.inference.native.test_decoder import make, native, quantized, tokens
 
 NEAR = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of a whole model, relative
-NAMES = ["thor", "thor-other"]
+NAMES = ["thor", "thor-other", "thor-fused", "thor-scaled"]
 
 
 @pytest.fixture(

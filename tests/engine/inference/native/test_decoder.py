@@ -13,6 +13,7 @@ from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.inference.native import decoder, packing
 from engine.inference.native.decoder import NativeDecoder
+from engine.inference.runners import decoders
 from engine.models import registry
 from engine.native import build, library
 from tests.engine import kernels
@@ -24,6 +25,9 @@ MODELS = {
     "gpt2": {"family": "gpt2", **DECODER},
     "thor": THOR,
     "thor-other": {**THOR, "head_width": 32, "tied": False, "qkv_bias": True, "qk_norm": True, "window": 9},
+    "thor-fused": {**THOR, "projections": "fused", "nope_interval": 2, "window": 9, "global_interval": 2},
+    "thor-scaled": {**THOR, "embedding_multiplier": 3.0, "residual_multiplier": 0.3}
+    | {"attention_multiplier": 0.1, "logits_divisor": 5.0},
     "thor-stretched": {**THOR, "rope_scaling": "yarn", "rope_factor": 4.0, "rope_trained": 40},
 }
 NEAR = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of a whole model, relative
@@ -181,3 +185,25 @@ def test_without_a_compiler_torch_computes(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "no C++ compiler" in build.build()
     monkeypatch.setattr(library, "kernel", lambda: library.chosen())
     assert decoder.make(make("gpt2", torch.float32), CPU, "none") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "lacking"),
+    [
+        ({"norm_placement": "post", "mlp": "geglu"}, "norm_placement = post, mlp = geglu"),
+        ({"projections": "fused_by_head", "kv_heads": 6}, "projections = fused_by_head"),
+        ({"attention_multiplier": 0.1, "nope_interval": 2}, "attention_multiplier = 0.1 in layers without positions"),
+        ({"head_width": 12}, "heads of 12 values, which is not a multiple of 16"),
+    ],
+)
+def test_what_it_does_not_compute_is_said_and_left_to_torch(
+    changes: dict[str, object], lacking: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = ModelSettings.model_validate({**THOR, **changes})
+    model = registry.build(settings, VOCABULARY, seed=1)
+    with caplog.at_level("INFO"):
+        assert decoders.prepare(model, CPU, "int8") is model
+    assert f"the kernel does not compute {lacking}: torch computes this version" in caplog.text
+    assert f"inference.quantization = 'int8' has no effect: the kernel does not compute {lacking}" in caplog.text
+    assert not decoder.serves(settings)
+    assert not decoders.round_weights(model, "int8")
