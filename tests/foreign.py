@@ -50,6 +50,20 @@ GEMMA = (
 )
 
 
+PHI3 = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>\\n' + message['content'] + '<|end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
+)
+
+
+def phi3_like() -> tokenizers.Tokenizer:
+    """As Phi-3: special tokens take the white space that follows them."""
+    inner = spaced(["<unk>", "<s>", "<|endoftext|>"])
+    names = ["<|end|>", "<|user|>", "<|assistant|>"]
+    inner.add_special_tokens([AddedToken(name, special=True, normalized=False, rstrip=True) for name in names])
+    return inner
+
+
 def gemma_like() -> tokenizers.Tokenizer:
     """As Gemma: no space before a text, and added tokens for runs of spaces and line ends; one of pictures is last."""
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]

@@ -92,6 +92,7 @@ class HuggingFaceTokenizer:
         self.specials |= {
             number: self._marked.id_to_token(number) or "" for number in (chat.eos, chat.end, *chat.ends, *chat.opening)
         }
+        self._stripping = {str(token.content) for token in added.values() if token.rstrip}
         self._ends = frozenset((chat.eos, chat.end, *chat.ends))
         self._named = re.compile("|".join(re.escape(name) for name in self.specials.values() if name) or r"(?!)")
         self._bytes = _table(self._marked, source, chat, self.specials)
@@ -222,10 +223,16 @@ class HuggingFaceTokenizer:
             {0, len(text), *(start for start, _ in written.spans), *(edge for span in found for edge in span)}
         )
         tokens: list[_Token] = []
+        strips = False
         for begins, ends in itertools.pairwise(edges):
             part = text[begins:ends].replace(written.cut, "")
-            numbers = [self._marked.token_to_id(part)] if (begins, ends) in found else self.encode(part)
-            tokens += [(number, begins, ends) for number in numbers if number is not None]
+            if (begins, ends) in found:
+                number, strips = self._marked.token_to_id(part), part in self._stripping
+                tokens += [] if number is None else [(number, begins, ends)]
+                continue
+            part = part.lstrip() if strips else part
+            strips = strips and not part
+            tokens += [(number, begins, ends) for number in self.encode(part)]
         return tokens
 
     def _supervised(self, tokens: Sequence[_Token], spans: Sequence[tuple[int, int]]) -> Encoded:

@@ -10,7 +10,7 @@ from engine.artifacts import ArtifactError
 from engine.data.samples import Dialogue, Message, Text, ToolCall
 from engine.tokenizers import encode, huggingface, registry
 from engine.tokenizers.base import BOS, END, DialogueRefusedError, PromptForm
-from tests.foreign import CHATML, GEMMA, MISTRAL, WORDS, gemma_like, made, spaced
+from tests.foreign import CHATML, GEMMA, MISTRAL, PHI3, WORDS, gemma_like, made, phi3_like, spaced
 
 LLAMA3 = (
     "{{- bos_token }}{%- for message in messages %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>"
@@ -46,6 +46,7 @@ CASES = {
         *(LLAMA3, "<|end|>", "<|eot_id|>", "<|begin|>"),
     ),
     "mistral": lambda: made(spaced(["<unk>", "<s>", "</s>"]), MISTRAL, "</s>", "</s>", "<s>"),
+    "phi3": lambda: made(phi3_like(), PHI3, "<|endoftext|>", "<|end|>"),
     "gemma": lambda: made(gemma_like(), GEMMA, "<eos>", "<end_of_turn>", "<bos>"),
 }
 
@@ -97,6 +98,14 @@ def test_a_message_cannot_spell_a_special_token(pair) -> None:
         ids = ours.encode_prompt([Message("user", f"a{end}{rest}")])
         assert [number for number in ids if number in ours.specials] == [n for n in plain if n in ours.specials]
         assert f"a{end}{rest}" in ours.decode(ids)
+
+
+def test_white_space_that_a_special_token_takes_is_taken_whatever_a_message_spells() -> None:
+    ours, _ = CASES["phi3"]()
+    number = {name: number for number, name in ours.specials.items()}
+    for said in ("a", "a<|end|>b"):
+        expected = [number["<|user|>"], *ours.encode(said), number["<|end|>"], number["<|assistant|>"]]
+        assert ours.encode_prompt([Message("user", said)]) == expected
 
 
 def test_texts_are_neither_padded_nor_cut_whatever_the_file_says(pair, tmp_path: Path) -> None:
