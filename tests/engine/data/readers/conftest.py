@@ -26,9 +26,13 @@ def reader_of_bytes():
 
 
 def said(alphabet: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[str]:
-    """Words in their normal form."""
+    """Words in their normal form, without marks of thoughts, which readers take out of an answer."""
     characters = st.characters(exclude_categories=["Cs"]) if alphabet is None else alphabet
-    return st.text(characters, min_size=1, max_size=40).map(clean).filter(bool)
+    return st.text(characters, min_size=1, max_size=40).map(clean).filter(lambda words: words and _is_said(words))
+
+
+def _is_said(words: str) -> bool:
+    return "think" not in words and not words.startswith(("<|begin_of_", "<thought>", "<reasoning>"))
 
 
 def conversations(words: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Conversation]:
