@@ -17,6 +17,8 @@ from daemon.workers.intake.parsing.blocks import Raised, Request, blocks_of
 from daemon.workers.intake.parsing.wire import Packed, packed
 
 _PR_SET_PDEATHSIG = 1
+_BUFFER_BYTES = 1 << 18
+"""Of a file, so that few lines of it are read in two parts."""
 
 
 def main(descriptor: int) -> None:
@@ -30,7 +32,7 @@ def main(descriptor: int) -> None:
             _, files, _, _ = socket.recv_fds(line, 1, 1)
             if not files:
                 return
-            with os.fdopen(files[0], "rb") as file:
+            with os.fdopen(files[0], "rb", _BUFFER_BYTES) as file:
                 _answer(connection.recv(), file, connection)
     except (EOFError, ConnectionError):
         return
