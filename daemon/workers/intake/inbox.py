@@ -16,7 +16,8 @@ _logger = log.get(__name__)
 _FLOOD = 4096
 """So many changes at once that the kernel, whose queue is four times as long, may have dropped some."""
 _MOST_WAITING = 4096
-"""Files that are waited for by name, at most: where more change at once, all folders are looked through afterwards."""
+"""Files that are waited for by name, at most. Where more change at once, the folders are not watched any more until
+those were read; then they are watched again, and looked through."""
 
 
 class Inbox:
@@ -51,6 +52,7 @@ class Inbox:
         """Take over what the watcher saw since the last call."""
         for name in self._watcher.take():
             if len(self._pending) >= _MOST_WAITING:
+                self._watcher.pause()
                 self._overlooked = True
                 break
             if self._is_wanted(path := Path(name)):
@@ -58,6 +60,7 @@ class Inbox:
 
     def everything(self) -> Iterator[Path]:
         """All files that are complete and not as they were when they were read. Others are waited for."""
+        self._watcher.watch(self._roots)
         self._events_seen, self._overlooked = self._watcher.events, False
         for root in self._roots:
             yield from filter(self._is_news, folders.walk(root, self._paths))

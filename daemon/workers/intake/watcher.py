@@ -63,6 +63,13 @@ class Watcher(FileSystemEventHandler):
             if root not in self._watches:
                 self._begin(self._observer, root)
 
+    def pause(self) -> None:
+        """Watch nothing until `watch` is called: in a flood of changes, to be told of each costs more than to look."""
+        if self._observer is not None:
+            for watch, _ in self._watches.values():
+                self._observer.unschedule(watch)
+        self._watches.clear()
+
     def take(self) -> set[str]:
         """Return the paths that changed since the last call, and begin anew."""
         with self._lock:

@@ -1,6 +1,7 @@
 """After a flood of changes the folders are looked through, because the kernel may have dropped some of them."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,22 @@ def test_what_a_flood_hid_is_found_once_the_rest_was_read(
     assert inbox.next_due() is not None
     assert set(inbox.due()) == files
     assert inbox.next_due() is None
+
+
+def test_after_a_flood_the_folders_are_watched_again(shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_WAITING", 2)
+    woken = threading.Event()
+    inbox = Inbox(at_home(tmp_path), shelf.ledger.sources, 0.0, wake=woken.set)
+    inbox.watch((), 0.0)
+    files = [at_home(tmp_path).inbox / "chats" / f"{number}.txt" for number in range(3)]
+    inbox._watcher._changed = {str(file) for file in files}
+    inbox.note_changes()
+    for file in files:
+        inbox.forget(file)
+    files[0].write_text("written while nobody watches")
+    os.utime(files[0], (1, 1))
+    assert list(inbox.due()) == [files[0]]
+    woken.clear()
+    files[1].write_text("written after that")
+    assert woken.wait(30)
+    inbox.stop()
