@@ -59,6 +59,8 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
         if role is None or not isinstance(content, str) or _CALL in content or MARK in content or END in content:
             return None
         if said := clean(content):
+            if said[0] == "<" and role == "assistant":  # perhaps thoughts
+                return None
             if (said[0] in "<!" or said[-1] in ">)") and _shows_picture(said, is_asked=role == "user"):
                 return None
             messages.append(Message(role, said))

@@ -19,6 +19,7 @@ _words = (
     | st.sampled_from(
         ["<image>\nWhat?", "what?\n<image>", "![a](b.png) what?", "what? ![a](b.png)", "<b>bold</b>", "f(x)"]
     )
+    | st.sampled_from(["<think>a</think>b", "<think>a", "a\n</think>\nb", " <|begin_of_thought|>a<|end_of_thought|>b"])
     | st.text(max_size=8)
 )
 _turns = st.builds(
