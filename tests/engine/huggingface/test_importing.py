@@ -84,6 +84,9 @@ def test_exported_again_it_is_theirs(name, foreign: Foreign, tmp_path: Path) -> 
     back = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     assert type(back) is type(theirs) or name == "mistral-unlimited"  # which is a Llama
     assert torch.equal(back(ids(2, 40)).logits, theirs(ids(2, 40)).logits)
+    went, came = (load_file(place / "model.safetensors") for place in (folder, tmp_path / "out"))
+    assert went.keys() == came.keys()
+    assert all(torch.equal(went[key], came[key]) for key in went)
     before, after = (AutoTokenizer.from_pretrained(place) for place in (folder, tmp_path / "out"))
     assert after("Hello <|im_end|> 日本")["input_ids"] == before("Hello <|im_end|> 日本")["input_ids"]
     prompts = [
