@@ -93,6 +93,53 @@ _LANGCHAIN = [
     {"type": "ai", "data": {"content": "Two fathoms.", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "1"}]}},
 ]
 
+_GROK = {
+    "conversation": {"id": "c"},
+    "responses": [
+        {"response": {"_id": "1", "sender": "human", "message": "How deep?", "create_time": {"$date": "2025-01-01"}}},
+        {
+            "response": {
+                "sender": "ASSISTANT",
+                "message": "Two <grok:render a>x</grok:render>",
+                "parent_response_id": "1",
+            }
+        },
+    ],
+}
+_CONTINUE = {"history": [{"message": turn, "contextItems": [{"content": "The pier."}]} for turn in _TURNS]}
+_BIG_AGI = {
+    "messages": [
+        {"role": turn["role"], "fragments": [{"ft": "content", "part": {"pt": "text", "text": turn["content"]}}]}
+        for turn in _TURNS
+    ]
+}
+_NEXT_CHAT = {"chat-next-web-store": {"sessions": [{"messages": _TURNS, "mask": {"context": []}}]}}
+_MARKED = [
+    {"messages": [*_TURNS, _TURNS[0], {"role": "assistant", "content": "<think>Hm.</think>Two.", "feedback": "good"}]},
+    {"messages": [*_TURNS, {"role": "assistant", "content": "Three.", "regenerated": True}], "finish_reason": "stop"},
+    {"question": "How deep?", "answer": "Two.", "documents": [{"title": "Pier", "text": "It is deep."}]},
+    {"messages": _TURNS, "scores": [{"name": "user", "value": 1}], "metadata": {"rating": "5/5"}},
+]
+_CALLS = [
+    {
+        "system": 'SYSTEM: You have access to the following functions -\n{"name": "sound"}',
+        "chat": 'USER: How deep?\n\nASSISTANT: <functioncall> {"name": "sound", "arguments": \'{"at": 1}\'}',
+    },
+    {"query": "How deep?", "answers": '[{"name": "sound", "arguments": {"at": 1}}]', "tools": '[{"name": "sound"}]'},
+    {
+        "input": [_TURNS[0], {"type": "function_call", "call_id": "1", "name": "sound", "arguments": "{}"}],
+        "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Two."}]}],
+    },
+    {
+        "messages": [
+            {"role": "user", "content": [{"text": "How deep?"}]},
+            {"role": "assistant", "content": [{"toolUse": {"toolUseId": "1", "name": "sound", "input": {}}}]},
+            {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"json": {"a": 1}}]}}]},
+        ],
+        "toolConfig": {"tools": [{"toolSpec": {"name": "sound", "inputSchema": {"json": {}}}}]},
+    },
+]
+
 
 def seeds() -> dict[str, bytes]:
     """The content of a file by the name of what it is."""
@@ -131,6 +178,12 @@ def _exports() -> dict[str, object]:
         "character.ai": _CHARACTER,
         "dialogflow": _DIALOGFLOW,
         "langchain": _LANGCHAIN,
+        "grok": {"conversations": [_GROK]},
+        "continue": _CONTINUE,
+        "big-agi": _BIG_AGI,
+        "nextchat": _NEXT_CHAT,
+        "marked": _MARKED,
+        "calls": _CALLS,
     }
 
 
@@ -147,6 +200,8 @@ _TEXTS = {
     "whatsapp": "[01.02.24, 10:00:00] Ann: Hello\n[01.02.24, 10:00:05] Bo: Hi\nthere\n[01.02.24, 10:01:00] Ann: So?\n",
     "imessage": "Oct 17, 2021 10:31:49 PM\nAnn\nHello\nthere\n\nOct 17, 2021 10:32:49 PM\nBo\nHi\n\n",
     "mbox": "From a@b Mon Jan  1 10:00:00 2024\nFrom: A <a@b>\nSubject: Hi\nMessage-ID: <1@b>\n\nHello there\n\n",
+    "mail page": "From: Ann <a@b>\nSubject: Hi\nMessage-ID: <1@b>\nContent-Type: text/html\n\n<p a='x'>Hello &lt;\n",
+    "openchat": "GPT4 Correct User: How deep?<|end_of_turn|>GPT4 Correct Assistant: Two.<|end_of_turn|>",
     "aider": "# aider chat started at 2025-01-01 10:00:00\n\n> v1  \n\n#### How deep?  \n\nTwo.\n\n> Tokens\nused  \n",
     "html": "<!doctype html><html><body><p>Hello</p></body></html>",
     "yaml chat": "messages:\n- role: user\n  content: How deep?\n- role: assistant\n  content: |\n    Two\n    now.\n",

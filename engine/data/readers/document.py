@@ -57,7 +57,9 @@ def _record(value: Value, runs: RowRuns, limits: Limits, *, may_begin_run: bool)
             yield from _refused(str(error), runs, place)
         return
     try:
-        may_be_in_run = isinstance(parsed, dict) and (runs.is_open or may_begin_run or rows.conversation_of(parsed))
+        may_be_in_run = isinstance(parsed, dict) and (
+            runs.is_under_way or may_begin_run or rows.conversation_of(parsed)
+        )
         if isinstance(parsed, dict) and may_be_in_run and rows.is_row(parsed):
             yield from runs.add(parsed, *place)
             return

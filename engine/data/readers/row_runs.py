@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
+from engine.data.records.collections.askers import Askers
 from engine.data.records.collections.conversations import parts_of, samples_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row
@@ -49,6 +50,7 @@ class RowRuns:
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._by_start: OrderedDict[str, _Run] = OrderedDict()
         self._ended: set[str] = set()
+        self._askers = Askers()
         self._size = 0
 
     @property
@@ -56,12 +58,19 @@ class RowRuns:
         """Whether a conversation without an id is under way: what comes next may belong to it."""
         return "" in self._runs
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether any conversation is."""
+        return bool(self._runs)
+
     def add(self, record: Record, line: int, start: int, end: int) -> Iterator[Item]:
         """One more row, from bytes ``start`` to ``end``, and the conversations that end before it."""
         conversation = conversation_of(record)
         run = self._runs.get(conversation)
         try:
             row = row_of(record, run.turns + 1 if run else 1)
+            if (answered := self._askers.conversation_of(conversation, row.turns)) != conversation:
+                conversation, run = answered, self._runs.get(answered)
         except FormatError as error:
             if run is None or not run.turns:
                 yield Refused(str(error), line, start, end, self._resume(start, line))

@@ -5,21 +5,21 @@ answer or rewrites a question begins another branch. The conversation is the bra
 that holds the newest message. Where times run backwards, they decide the order.
 """
 
-import datetime
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from engine.data.records.content.marks import is_left, is_set
+from engine.data.records.content.times import is_clock, seconds_of
 from engine.data.records.dialogue import Turn
 from engine.data.records.values import Record
 
 _TIMES = (
     *("created_at", "createdAt", "create_time", "createdOn", "created_date", "timestamp", "timestamp_ms"),
-    *("datetime_utc", "datetime", "date", "time", "ts", "sent_at", "send_date"),
+    *("datetime_utc", "datetime", "date", "time", "ts", "sent_at", "send_date", "sentAt", "created", "createTime"),
+    *("inserted_at", "message_time", "message_date", "posted_at", "date_created", "event_time", "logged_at"),
 )
 _NAMES = ("message_id", "messageId", "id", "uuid", "request_id", "requestId")
 _PARENTS = ("parent_id", "parentId", "parent_message_id", "parentMessageId", "parent_message_uuid", "parent")
@@ -30,15 +30,7 @@ _PLACES = (
 """Where messages count themselves, for those that have no time."""
 _REGENERATED = ("regenerated", "is_regenerated", "isRegenerated", "is_regeneration", "regeneration", "retried")
 _HAS_TIME, _HAS_PLACE = frozenset(_TIMES), frozenset(_PLACES)
-_DATE = re.compile(
-    r"(\d{1,2})([/.])(\d{1,2})[/.](\d{4}),?[ T](\d{1,2}):(\d\d)(?::(\d\d))?(?:[ \u202f]?([AaPp])\.?[Mm]\.?)?$"
-)
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d{1,6})?))?(?:[ \u202f]?([AaPp])\.?[Mm]\.?)?$")
-_DIGITS = re.compile(r"\d{1,20}(?:\.\d{1,9})?")
-_MAILED = re.compile(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d")
 _DAY = 86_400.0
-_MILLISECONDS = 1e11
-"""Numbers from here on count milliseconds, microseconds or nanoseconds since 1970: in seconds it is the year 5138."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +73,7 @@ def placed(record: Record, turns: Sequence[Turn]) -> Row:
         rank if isinstance(rank, int) and not isinstance(rank, bool) else None,
         is_counted=_HAS_TIME.isdisjoint(record) and not _HAS_PLACE.isdisjoint(record),
         is_regenerated=any(is_set(record[mark]) for mark in _REGENERATED if mark in record),
-        is_of_day=not _HAS_TIME.isdisjoint(record) and any(_is_clock(record[key]) for key in _TIMES if key in record),
+        is_of_day=not _HAS_TIME.isdisjoint(record) and any(is_clock(record[key]) for key in _TIMES if key in record),
     )
 
 
@@ -98,7 +90,7 @@ def _parent_of(record: Record) -> str:
 
 def _time_of(record: Record) -> float | None:
     for key in _TIMES if not _HAS_TIME.isdisjoint(record) else ():
-        if (time := _seconds(record.get(key))) is not None:
+        if (time := seconds_of(record.get(key))) is not None:
             return time
     if _HAS_PLACE.isdisjoint(record):
         return None
@@ -110,78 +102,6 @@ def _counted(value: JsonValue) -> float | None:
     if isinstance(value, str):
         return float(value) if value.isdecimal() and len(value) < 10 else None
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _seconds(value: JsonValue) -> float | None:
-    """A time in seconds since 1970: from a number, also as a string, from ISO 8601, or as people and mail write it."""
-    if isinstance(value, dict):
-        return _of_database(value)
-    if isinstance(value, str):
-        if _DIGITS.fullmatch(value):
-            return _seconds(float(value))
-        if clock := _CLOCK.match(value):
-            return _of_day(clock)
-        return _iso_seconds(value) if value[:4].isdigit() else _dated(value) or _mailed(value)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    seconds = float(value)
-    while abs(seconds) >= _MILLISECONDS and seconds != float("inf"):
-        seconds /= 1000
-    return seconds if seconds == seconds else None
-
-
-def _of_database(value: Record) -> float | None:
-    """A time as MongoDB (``{"$date": ...}``) and Firestore (``{"_seconds": ...}``) export it."""
-    held = next((value[key] for key in ("$date", "$numberLong", "_seconds", "seconds") if key in value), None)
-    return None if held is value else _seconds(held)
-
-
-def _is_clock(value: JsonValue) -> bool:
-    return isinstance(value, str) and _CLOCK.match(value) is not None
-
-
-def _of_day(clock: re.Match[str]) -> float:
-    """A time of day, in seconds since midnight."""
-    hour, minute, second, half = clock.groups()
-    hours = int(hour) % 12 + 12 * (half in "Pp") if half else int(hour)
-    return hours * 3600.0 + int(minute) * 60 + float(second or 0)
-
-
-def _dated(text: str) -> float | None:
-    """A date of the day or the month first; in the order of messages of one day it does not matter which."""
-    if not (match := _DATE.match(text)):
-        return None
-    first, mark, second, year, hour, minute, second_of_minute, half = match.groups()
-    day, month = (first, second) if mark == "." or int(first) > 12 else (second, first)
-    hours = int(hour) % 12 + 12 * (half in "Pp") if half else int(hour)
-    try:
-        moment = datetime.datetime(
-            int(year), int(month), int(day), hours, int(minute), int(second_of_minute or 0), tzinfo=datetime.UTC
-        )
-        return moment.timestamp()
-    except ValueError:
-        return None
-
-
-def _mailed(text: str) -> float | None:
-    """A date as mail and HTTP write it: ``Mon, 17 Mar 2025 10:00:00 GMT``."""
-    if not _MAILED.match(text):
-        return None
-    from email.utils import parsedate_to_datetime
-
-    try:
-        moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-def _iso_seconds(text: str) -> float | None:
-    try:
-        moment = datetime.datetime.fromisoformat(text.replace("/", "-").removesuffix(" UTC"))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
@@ -204,15 +124,29 @@ def _by_time(rows: list[Row]) -> list[Row]:
     Times of day without a date may run past midnight, and into other days: they tell only that a list is turned round.
     """
     times = [row.time for row in rows if row.time is not None]
+    if not times and _begins_with_answer(rows) and _count_down([row.name for row in rows]):
+        return rows[::-1]
     if len(times) < len(rows) or all(one <= other for one, other in itertools.pairwise(times)):
         return rows
     is_newest_first = all(one >= other for one, other in itertools.pairwise(times))
     if any(row.is_of_day for row in rows):
-        begins_with_answer = rows[0].turns[0].role == "assistant" and rows[-1].turns[-1].role == "user"
-        return rows[::-1] if is_newest_first and times[0] - times[-1] < _DAY / 2 and begins_with_answer else rows
+        is_turned = is_newest_first and times[0] - times[-1] < _DAY / 2 and _begins_with_answer(rows)
+        return rows[::-1] if is_turned else rows
     if is_newest_first:
         return rows[::-1]
     return sorted(rows, key=lambda row: row.time or 0.0)
+
+
+def _begins_with_answer(rows: Sequence[Row]) -> bool:
+    """Whether an answer comes first and a question last, as in a list that is newest first."""
+    return len(rows) > 1 and rows[0].turns[0].role == "assistant" and rows[-1].turns[-1].role == "user"
+
+
+def _count_down(names: Sequence[str]) -> bool:
+    """Whether ids are numbers, each smaller than the one before."""
+    if not all(name.isdecimal() and len(name) < 20 for name in names):
+        return False
+    return all(int(one) > int(other) for one, other in itertools.pairwise(names))
 
 
 def forks(rows: Sequence[Row]) -> list[list[int]]:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from engine.data.records import instructions, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
-from engine.data.records.content.endings import cut_off_by
+from engine.data.records.content.endings import broken_off_by
 from engine.data.records.content.marks import excluded_mark, unseen_mark
 from engine.data.records.content.ratings import verdict_in
 from engine.data.records.datasets import function_calls, labelled, moss, open_assistant, segments
@@ -57,7 +57,8 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
     parsed = found if isinstance(found, Sequence) else [found]
     if len(parsed) == 1 and isinstance(alone := parsed[0], Dialogue) and verdict_in(record) is False:
         return [verdicts.as_bad(alone)]
-    if reason := cut_off_by(record):
+    is_alone = sum(isinstance(each, Dialogue) for each in parsed) <= 1
+    if is_alone and (reason := broken_off_by(record)):
         parsed = [_without_last_answer(each, reason) for each in parsed]
     if any(isinstance(each, Dialogue | Text) for each in parsed):
         return parsed
@@ -70,7 +71,7 @@ def _without_last_answer(parsed: Parsed, reason: str) -> Parsed:
         return Dialogue((*parsed.messages[:-1], parsed.messages[-1]._replace(weight=0)))
     if isinstance(parsed, FormatError):
         return parsed
-    return FormatError(f"the answer was cut off, since it ended by {reason!r}: there is no whole answer to learn")
+    return FormatError(f"the answer was cut off, or failed ({reason}): there is no whole answer to learn")
 
 
 def _shape_of(record: dict[str, JsonValue]) -> RecordShape | None:
@@ -162,7 +163,7 @@ _BY_KEY = {
 }
 _ASKED_ALWAYS = [number for number, shape in enumerate(SHAPES) if not shape.keys]
 
-_LEARNED = ("weight", "train", "training", "loss_weight")
+_LEARNED = ("weight", "train", "training", "loss_weight", "learn", "use", "include", "use_for_training")
 """Marks beside a whole conversation that forbid to learn it where they are 0 or false."""
 
 _MEDIA = (

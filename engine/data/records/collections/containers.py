@@ -14,6 +14,7 @@ from engine.data.records import messages
 from engine.data.records.collections.conversations import conversations_in
 from engine.data.records.dialogue import system_turn
 from engine.data.records.limits import FormatError, Limits
+from engine.data.records.names.conversations import person_column
 from engine.data.records.rows import conversation_of, is_row
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.values import Record, child, is_record, items, records
@@ -61,7 +62,9 @@ def holds_rows(value: Sequence[JsonValue]) -> bool:
 
 
 def _names(value: Sequence[JsonValue]) -> set[str]:
-    return {conversation_of(each) for each in value if is_record(each)}
+    """The conversations that messages name; what names only a person parts none."""
+    found = {conversation_of(each) for each in value if is_record(each)}
+    return {name for name in found if name and not person_column(name)}
 
 
 def _parse_several(record: Record, limits: Limits) -> Sequence[Parsed]:

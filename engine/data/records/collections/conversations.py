@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from engine.data.records import order, rows
+from engine.data.records.collections.askers import Askers
 from engine.data.records.dialogue import Turn, dialogue_of, messages_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row
@@ -69,17 +70,21 @@ def conversations_in(records: Sequence[Record], limits: Limits, opening: Sequenc
     gathered: dict[tuple[str, int], list[Row]] = {}
     problems: dict[tuple[str, int], FormatError] = {}
     begun = 0
+    askers = Askers()
     for number, record in enumerate(records, 1):
         begun += silly_tavern.is_header(record)
-        name = rows.conversation_of(record), begun
-        so_far = gathered.setdefault(name, [])
-        if name in problems:
-            continue
+        named = rows.conversation_of(record)
         try:
-            so_far.append(rows.row_of(record, 1 + len(so_far)))
+            row = rows.row_of(record, 1 + len(gathered.get((named, begun), ())))
+            name = askers.conversation_of(named, row.turns), begun
+            so_far = gathered.setdefault(name, [])
+            if name not in problems:
+                so_far.append(row)
         except FormatError as error:
-            problems[name] = FormatError(
-                f"row {number}: {error}; from here on the turns of this conversation are left out"
+            name = named, begun
+            gathered.setdefault(name, [])
+            problems.setdefault(
+                name, FormatError(f"row {number}: {error}; from here on the turns of this conversation are left out")
             )
     found: list[Parsed] = []
     for name, each in gathered.items():

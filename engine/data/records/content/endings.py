@@ -50,6 +50,8 @@ _STATUSES = frozenset(
         *("in_progress", "finished_partial_completion", "partial", "pending", "generating", "streaming", "timeout"),
     )
 )
+_FAILED = frozenset(("incomplete", "failed", "error", "aborted", "truncated", "timeout"))
+"""The same beside a whole record, of which other statuses may say something else: a ticket may be ``pending``."""
 _FLAGS = frozenset(
     f"{before}{mark}"
     for mark in ("error", "truncated", "interrupted", "aborted", "incomplete", "unfinished", "partial", "cut_off")
@@ -84,6 +86,21 @@ def is_broken_off(message: dict[str, JsonValue]) -> bool:
     if any(mark in _FLAGS and is_set(message[mark]) for mark in message):
         return True
     return any(mark in _WHOLE and message[mark] is False for mark in message) or cut_off_by(message) != ""
+
+
+def broken_off_by(record: dict[str, JsonValue]) -> str:
+    """What beside a whole record says that it failed, or that its last answer was cut off; empty where nothing does."""
+    if _SAYS.isdisjoint(record):
+        return ""
+    status = record.get("status")
+    if isinstance(status, str) and status.lower() in _FAILED:
+        return f"status: {status}"
+    found = (
+        mark
+        for mark in record
+        if (mark in _FLAGS and is_set(record[mark])) or (mark in _WHOLE and record[mark] is False)
+    )
+    return next(found, "") or cut_off_by(record)
 
 
 def cut_off_by(record: dict[str, JsonValue]) -> str:

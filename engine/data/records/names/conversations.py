@@ -12,7 +12,9 @@ _CONVERSATION = ("conversation", "conv", "session", "thread", "chat", "dialog", 
 _SUBJECT = ("ticket", "case", "room", "group", "topic", "call", "sample", "example", "episode")
 _PERSON = (
     *("customerid", "clientid", "contactid", "visitorid", "accountid", "userid", "uid", "phone", "phonenumber"),
-    *("email", "useremail", "customeremail", "memberid", "patientid", "studentid"),
+    *("email", "useremail", "customeremail", "memberid", "patientid", "studentid", "user", "username", "login", "nick"),
+    *("nickname", "handle", "customer", "client", "contact", "visitor", "account", "member", "owner", "ownerid"),
+    *("ip", "ipaddress", "clientip", "deviceid", "channelid", "channel"),
 )
 _NAMES = (
     "messagetreeid",
@@ -20,6 +22,8 @@ _NAMES = (
     *(f"{of}{end}" for of in _SUBJECT for end in ("id", "uuid", "")),
     *_PERSON,
 )
+_HOLDERS = ("metadata", "meta")
+"""Keys of objects in which a conversation is named, where a row does not name it itself."""
 _PLACES = {name: place for place, name in enumerate(_NAMES)}
 _SUBJECTS = _PLACES["ticketid"]
 _PERSONS = _PLACES[_PERSON[0]]
@@ -34,7 +38,12 @@ def _place(key: str) -> int | None:
 def name_of(record: dict[str, JsonValue]) -> str:
     """What the conversation of a row is called, by the column and the id; empty where the row does not say."""
     asked = sorted((place, key) for key in record if (place := _place(key)) is not None)
-    return next((name for _, key in asked if (name := _named(key, record[key]))), "")
+    found = next(((place, name) for place, key in asked if (name := _named(key, record[key]))), None)
+    if found is None or found[0] >= _PERSONS:
+        for held in (record[holder] for holder in _HOLDERS if holder in record):
+            if isinstance(held, dict) and names_conversation(held):
+                return name_of(held)
+    return found[1] if found else ""
 
 
 def names_conversation(record: dict[str, JsonValue]) -> bool:

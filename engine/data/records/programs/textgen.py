@@ -7,7 +7,7 @@ shown; a greeting has a mark in place of a question.
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
-from engine.data.records.values import Record, items, string
+from engine.data.records.values import Record, child, items, string
 from engine.data.samples import Dialogue
 
 _KEYS = (("internal", "visible"), ("data", "data_visible"))
@@ -21,6 +21,8 @@ def _fits(record: Record) -> bool:
 
 
 def _parse(record: Record, limits: Limits) -> Dialogue:
+    if any(child(child(record, "metadata"), each).get("attachments") for each in child(record, "metadata")):
+        raise FormatError("a message with a file attached: only text can be learned")
     turns = []
     key = next(saw for saw, shown in _KEYS if isinstance(record.get(saw), list) and shown in record)
     for number, pair in enumerate(items(record[key]), 1):

@@ -26,6 +26,8 @@ def said(*rows: Row) -> list[str]:
         ("Mon, 17 Mar 2025 10:00:01 GMT", "Mon, 17 Mar 2025 10:00:00 GMT"),
         ("2025/03/17 10:00:01", "2025/03/17 10:00:00"),
         ("2025-03-17 10:00:01 UTC", "2025-03-17 10:00:00 UTC"),
+        ("Mar 17, 2025, 10:00:01 AM", "Mar 17, 2025, 9:59:00 AM"),
+        ("Monday, March 17, 2025 at 1:00 PM", "Monday, March 17, 2025 at 12:59 PM"),
         ({"$date": "2025-03-17T10:00:01Z"}, {"$date": "2025-03-17T10:00:00Z"}),
         ({"$date": {"$numberLong": "1740000001000"}}, {"$date": {"$numberLong": "1740000000000"}}),
         ({"_seconds": 1_740_000_001, "_nanoseconds": 0}, {"_seconds": 1_740_000_000, "_nanoseconds": 0}),
@@ -110,3 +112,13 @@ def test_of_answers_that_were_regenerated_the_last_one_counts() -> None:
     assert said(asked, anew, other) == ["How deep?", "No idea."]
     assert said(asked, anew) == ["How deep?", "Two fathoms."]
     assert said(asked, other, Row((ANSWERED,))) == ["How deep?", "No idea.", "Two fathoms."]
+
+
+def test_ids_that_count_down_tell_that_a_list_is_turned_round() -> None:
+    assert said(Row((ANSWERED,), name="12"), Row((ASKED,), name="9")) == ["How deep?", "Two fathoms."]
+    assert said(Row((ASKED,), name="12"), Row((ANSWERED,), name="9")) == ["How deep?", "Two fathoms."]
+    assert said(Row((LEFT,), name="a"), Row((NEXT,), name="b")) == ["No idea.", "And there?"]
+
+
+def test_a_time_that_is_too_large_is_none() -> None:
+    assert placed({"created_at": 10**400, "a": 1, "b": 2}, [ASKED]).time is None

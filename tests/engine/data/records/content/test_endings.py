@@ -53,6 +53,9 @@ def test_an_answer_that_came_to_its_end_is_learned(marks: dict[str, object]) -> 
             "messages": [{"role": "user", "content": "a"}],
             "choices": [{"message": {"role": "assistant", "content": "b"}, "finish_reason": "length"}],
         },
+        {"prompt": "a", "completion": "b", "status": "failed"},
+        {"prompt": "a", "completion": "b", "error": "timeout"},
+        {"prompt": "a", "completion": "b", "is_complete": False},
         {"request": {"prompt": "a"}, "response": {"response": "b", "done_reason": "length"}},
         {"request": {"input": "a"}, "response": {"status": "incomplete", "output_text": "b"}},
         {
@@ -60,7 +63,7 @@ def test_an_answer_that_came_to_its_end_is_learned(marks: dict[str, object]) -> 
             "response": {"candidates": [{"content": {"parts": [{"text": "b"}]}, "finishReason": "SAFETY"}]},
         },
     ],
-    ids=["completion", "choice", "Ollama", "Responses", "Gemini"],
+    ids=["completion", "choice", "status", "error", "not complete", "Ollama", "Responses", "Gemini"],
 )
 def test_the_only_answer_of_a_record_is_refused_where_it_was_cut_off(problems, record: dict[str, object]) -> None:
     (problem,) = problems(record)
