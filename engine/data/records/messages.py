@@ -81,9 +81,9 @@ def _fields(message: dict[str, JsonValue]) -> tuple[str, str] | None:
     """The keys of who speaks and of what is said; none where this is not a message."""
     if message.get("parts") and "role" in message and not message.get("content"):
         return "role", "parts"
-    for who, what in _FIELDS:
-        if who in message and what in message:
-            return who, what
+    found = [keys for keys in _FIELDS if keys[0] in message and keys[1] in message]
+    if found:  # null is absent, where something else is there
+        return next((keys for keys in found if message[keys[1]] is not None), found[0])
     for who, what in _SPEAKER_FIELDS:
         if what in message and is_role(_name(message.get(who))):
             return who, what

@@ -19,7 +19,8 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.values import Record, child, is_record, records, string
 
 _SAID = ("Default", "Reply", "ChatInputCommand", "0", "19", "20", None)
-_CHANNEL = re.compile(rb'\{\s*"(?:guild|channel)"\s*:\s*\{')
+_BEGINS = re.compile(rb'\{\s*"(?:guild|channel)"\s*:\s*\{')
+_CHANNEL = re.compile(rb'"(?:guild|channel)"\s*:\s*\{')
 _HEADER = ("authorid", "author", "date", "content")
 _RULE = re.compile(r"=+$")
 _SPOKEN = re.compile(r"\[([^\]\n]{6,40})\] (.{1,100}?)(?: \(pinned\))?$")
@@ -32,7 +33,8 @@ _DATES = (
 
 def _is_json(head: Head) -> bool:
     start = beginning(head)
-    return _CHANNEL.match(start) is not None and b'"author"' in start and b'"messages"' in start
+    is_channel = _BEGINS.match(start) is not None or (b'"isBot"' in start and _CHANNEL.search(start) is not None)
+    return is_channel and b'"author"' in start and b'"messages"' in start
 
 
 def _said_in_json(stream: BinaryIO, limits: Limits) -> list[Said]:

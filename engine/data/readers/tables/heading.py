@@ -20,9 +20,10 @@ _ROWS = 16
 
 
 def header_of(rows: Iterator[list[str]]) -> list[str]:
-    """The first of some rows, after a line that tells Excel the delimiter; empty where there is none."""
-    header = next(rows, [])
-    return next(rows, []) if header and header[0].startswith("sep=") else header
+    """The first row that is not blank, after a line that tells Excel the delimiter; empty where there is none."""
+    filled = (row for row in rows if any(cell.strip() for cell in row))
+    header = next(filled, [])
+    return next(filled, []) if header and header[0].startswith("sep=") else header
 
 
 def delimiter_of(head: Head) -> str | None:

@@ -60,6 +60,11 @@ def test_discord_a_bot_is_the_assistant_where_nobody_is_named(read: Read) -> Non
     assert (said, "a channel of Discord" in reason) == ([], True)
 
 
+def test_discord_with_its_keys_in_another_order(read: Read) -> None:
+    turned = dict(reversed(json.loads(discord(is_bot=True)).items()))
+    assert read(json.dumps(turned)) == ([ANSWERED], [])
+
+
 def test_discord_as_a_table_and_as_text(read: Read) -> None:
     table = (
         'AuthorID,Author,Date,Content,Attachments,Reactions\n"9","ada","2025-01-01T10:00:00.0000000+00:00","How deep?",'

@@ -17,3 +17,8 @@ def test_texts_that_customers_and_desks_write_to_each_other_are_no_plain_text(re
     found, refused = read_bytes(b"tweet_id,author_id,inbound,text\n1,115712,True,Help!\n2,desk,False,Sure.\n")
     assert found == []
     assert all("does not say whether the assistant speaks" in each.reason for each in refused)
+
+
+def test_blank_lines_above_the_heading_do_not_count(read_bytes) -> None:
+    (found,), refused = read_bytes(b"\n\nrole,content\nuser,How deep?\nassistant,Two fathoms.\n")
+    assert ([message.content for message in found.messages], refused) == (["How deep?", "Two fathoms."], [])

@@ -29,6 +29,12 @@ SETS = {
     "messages as a string": {
         "messages": '[{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two fathoms."}]'
     },
+    "null beside what was said": {
+        "messages": [
+            {"role": "user", "content": None, "text": "How deep?", "tool_calls": None},
+            {"role": "assistant", "text": "Two fathoms.", "function_call": None},
+        ]
+    },
     "other names": {"Question": "How deep?", "Answer": "Two fathoms."},
     "FLAN": {"inputs": "How deep?", "targets": "Two fathoms."},
     "CAMEL": {"message_1": "How deep?", "message_2": "Two fathoms."},
