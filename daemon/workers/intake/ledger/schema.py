@@ -236,7 +236,6 @@ MIGRATIONS = (
     INSERT INTO samples_checked_by_or SELECT * FROM samples ORDER BY id;
     DROP TABLE samples;
     ALTER TABLE samples_checked_by_or RENAME TO samples;
-    CREATE UNIQUE INDEX samples_by_identity ON samples (identity);
     CREATE INDEX samples_new ON samples (id) WHERE state = 'new';
     CREATE INDEX samples_assigned ON samples (cycle, id) WHERE state = 'assigned';
     CREATE INDEX samples_learned ON samples (point) WHERE state = 'learned';
@@ -252,6 +251,6 @@ MIGRATIONS = (
     END;
     """,
     """
-    DROP INDEX samples_by_identity;  -- aliases has the identity of every sample, and each once
+    DROP INDEX IF EXISTS samples_by_identity;  -- aliases has the identity of every sample, and each once
     """,
 )
