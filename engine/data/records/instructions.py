@@ -6,6 +6,7 @@ from engine.data.records.dialogue import Turn, dialogue_of, kind_of, string_of, 
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import SYSTEM, turns_of
 from engine.data.records.written.blocks import is_blocks, turns_of_blocks, waits
+from engine.data.records.written.templates import answer_in, asked_in
 from engine.data.samples import Dialogue
 
 _INPUTS = ("question", "query", "input")
@@ -33,7 +34,7 @@ def alpaca_answer(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: it is not text.
     """
-    return [Turn("assistant", string_of(record, *_OUTPUTS))]
+    return [Turn("assistant", answer_in(string_of(record, *_OUTPUTS)))]
 
 
 def alpaca_prompt(record: dict[str, JsonValue]) -> list[Turn]:
@@ -71,7 +72,9 @@ def _opening(record: dict[str, JsonValue]) -> list[Turn]:
 
 def _asked(text: str) -> list[Turn]:
     """What a user said, or the turns of a dialogue that is written out in it."""
-    return turns_of_blocks(text) if is_blocks(text) or waits(text) else [Turn("user", text)]
+    if is_blocks(text) or waits(text):
+        return turns_of_blocks(text)
+    return asked_in(text) or [Turn("user", text)]
 
 
 def is_instances(record: dict[str, JsonValue]) -> bool:
@@ -146,7 +149,7 @@ def answer_turns(answer: JsonValue) -> list[Turn]:
         FormatError: it is something else.
     """
     if isinstance(answer, str):
-        return [Turn("assistant", answer)]
+        return [Turn("assistant", answer_in(answer))]
     return turns_of([answer] if isinstance(answer, dict) else answer)
 
 

@@ -22,6 +22,7 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import in_order, placed
 from engine.data.records.roles import CALL_ROLES, is_role, role_of
 from engine.data.records.values import items, string
+from engine.data.records.written.transcripts import conversations_in, is_answered
 from engine.data.samples import Dialogue, Role
 
 _FIELDS = (
@@ -202,7 +203,9 @@ def sharegpt_turns(record: dict[str, JsonValue]) -> list[Turn]:
         FormatError: something in it is not a message.
     """
     found = _talk(record)
-    if isinstance(found, list) and _is_alternating(found):
+    if isinstance(found, list) and _is_alternating(found) and is_answered(written := "\n".join(map(str, found))):
+        turns = next(conversations_in(written))
+    elif isinstance(found, list) and _is_alternating(found):
         speakers: tuple[Role, Role] = ("user", "assistant")
         turns = [Turn(speakers[number % 2], str(said)) for number, said in enumerate(found)]
     else:

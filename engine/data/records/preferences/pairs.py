@@ -12,6 +12,7 @@ from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns, turns_of
 from engine.data.records.text import clean
 from engine.data.records.written.blocks import is_blocks, turns_of_blocks
+from engine.data.records.written.templates import asked_in
 from engine.data.samples import FROM_FILE, Answer, Message, Preference, Provenance
 
 _SIDES = (
@@ -105,7 +106,9 @@ def _context(record: dict[str, JsonValue]) -> list[Turn]:
 
 def _full(context: Sequence[Turn], side: JsonValue, limits: Limits) -> tuple[Message, ...]:
     """The whole dialogue of one side, which may repeat the context or begin in the middle."""
-    turns = turns_of_blocks(side) if isinstance(side, str) and is_blocks(side) else answer_turns(side)
+    turns = (isinstance(side, str) and (turns_of_blocks(side) if is_blocks(side) else asked_in(side))) or answer_turns(
+        side
+    )
     said, before = messages_of(turns, limits), messages_of(context, limits)
     answers = any(message.role == "assistant" for message in said)
     if not said or not answers:

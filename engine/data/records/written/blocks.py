@@ -8,9 +8,9 @@ import re
 from engine.data.records.dialogue import Turn
 
 _PARTED = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
-_WAITING = re.compile(r"\n\s*(?:Assistant|ASSISTANT|AI|Bot|GPT):\s*\Z")
-_NAMED = re.compile(r"(?:\A|\n)[ \t]*(Human|User|USER|Assistant|ASSISTANT|AI|Bot|GPT):")
-_ASKS = ("Human", "User", "USER")
+_WAITING = re.compile(r"\n\s*(?:Assistant|ASSISTANT|AI|Bot|GPT|Answer|A):\s*\Z")
+_NAMED = re.compile(r"(?:\A|\n)[ \t]*(Human|User|USER|Question|Q|Assistant|ASSISTANT|AI|Bot|GPT|Answer|A):")
+_ASKS = ("Human", "User", "USER", "Question", "Q")
 _IN_LINES = re.compile(r"(?:\A|\n)(Human|Assistant):")
 
 

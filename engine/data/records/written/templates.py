@@ -88,6 +88,18 @@ _OTHER_END = re.compile(rf"{_OTHER}(?:</s>)?\s*\Z")
 _ALPACA_PREFACE = re.compile(r"Below is an instruction\b[^\n]*")
 
 
+def asked_in(text: str) -> list[Turn] | None:
+    """The turns of a prompt in the template of a model, up to where the answer begins; none where it is not one."""
+    turns = turns_in(text) or []
+    return turns if any(turn.role == "user" for turn in turns) else None
+
+
+def answer_in(text: str) -> str:
+    """An answer without the mark of the assistant before it."""
+    turns = turns_in(text) or []
+    return turns[0].content if len(turns) == 1 and turns[0].role == "assistant" else text
+
+
 def has_unknown_template(text: str) -> bool:
     """Whether a text begins or ends like a dialogue in a template, and `turns_in` finds none in it."""
     return _OTHER_MARK.match(text) is not None or _OTHER_END.search(text[-_LONGEST_MARK:]) is not None

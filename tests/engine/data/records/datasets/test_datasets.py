@@ -25,6 +25,7 @@ SETS = {
         ]
     },
     "UltraChat": {"id": "0", "data": ["How deep?", "Two fathoms."]},
+    "turns with names": {"conversation": ["User: How deep?", "Assistant: Two fathoms."]},
     "LIMA": {"conversations": ["How deep?", "Two fathoms."], "source": "x"},
     "messages as a string": {
         "messages": '[{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two fathoms."}]'

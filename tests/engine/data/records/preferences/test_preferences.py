@@ -212,3 +212,28 @@ def test_a_dialogue_of_any_shape_that_was_marked_bad_is_held(record: dict[str, o
 
 def test_a_score_that_is_no_opinion_forbids_nothing() -> None:
     assert learned({"input": "a", "output": "b", "scores": [{"name": "toxicity", "value": 0}]})
+
+
+PROMPTS = {
+    "ChatML": ("<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n", "{}<|im_end|>"),
+    "Llama 2": ("<s>[INST] a [/INST]", " {}</s>"),
+    "Guanaco": ("### Human: a\n### Assistant:", " {}"),
+    "Alpaca": ("Below is an instruction.\n\n### Instruction:\na\n\n### Response:\n", "{}"),
+    "a question": ("Question: a\nAnswer:", " {}"),
+}
+
+
+@pytest.mark.parametrize(("prompt", "answer"), PROMPTS.values(), ids=PROMPTS)
+def test_marks_of_templates_are_no_part_of_a_preference(prompt: str, answer: str) -> None:
+    pair = {"prompt": prompt, "chosen": answer.format("b"), "rejected": answer.format("c")}
+    assert shown(pair) == ([("user", "a")], [([("assistant", "b")], None, 1), ([("assistant", "c")], None, 2)])
+    judged = {"prompt": prompt, "completion": answer.format("b"), "label": False}
+    assert shown(judged) == ([("user", "a")], [([("assistant", "b")], 0.0, None)])
+
+
+def test_pairs_of_written_out_dialogues() -> None:
+    said = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
+    assert shown({"chosen": said.format("b"), "rejected": said.format("c")}) == (
+        [("user", "a")],
+        [([("assistant", "b")], None, 1), ([("assistant", "c")], None, 2)],
+    )
