@@ -1,30 +1,32 @@
 """Training beside transformers.Trainer and a loop written by hand: tokens a second and peak memory on the same work.
 
 ``python bench/bench_train.py`` runs the sizes that goals are set for; ``--size base --device cuda`` is for a GPU.
-Contestants are processes that train in turn, some steps each, so that a drift of the machine hits all of them alike.
+``--isa avx2`` has everybody use no instructions beyond those; where it has none for bf16, they train in float32, as
+with ``--float32``. ``--only "Trainer, allocator"`` runs that one, and ours on the same data.
 """
 
 import argparse
 import importlib.util
-import json
-import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 import harness
+import processor
+import torch
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "training"))
-import checkpoints  # noqa: E402
-import gemm  # noqa: E402
-import work  # noqa: E402
-from work import Size  # noqa: E402
+from engine.native import library
+
+sys.path.insert(0, str(Path(__file__).parent / "training"))
+import checkpoints
+import gemm
+import work
+from goals import GOALS, Goals, judged
+from race import Course, Entry, Result, race
+from work import Size
 
 KEEPS_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
 """What our trainer asks of glibc; the peers get it through the environment, at their best."""
@@ -33,17 +35,6 @@ AS_SUPERVISED = {"OMP_WAIT_POLICY": "PASSIVE"}
 SAME_LOSS = 1e-3
 _LARGE = 50_000_000
 """Parameters of a model that does not fit ten times into the memory of a small machine."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Who takes part, and how."""
-
-    name: str
-    script: str
-    data: str = "packed"
-    compiled: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
 
 
 ENTRIES = [
@@ -62,104 +53,15 @@ ENTRIES = [
 ]
 
 
-@dataclass
-class Result:
-    """What one contestant did."""
-
-    entry: Entry
-    rates: list[float]
-    losses: list[float]
-    peak_bytes: int
-    data_share: float
-
-    @property
-    def rate(self) -> float:
-        """Tokens a second, the median of its turns."""
-        return statistics.median(self.rates)
-
-
-class Contest:
-    """One contestant's process."""
-
-    def __init__(
-        self, entry: Entry, folder: Path, size: str, steps: int, device: str, *, float32: bool = False
-    ) -> None:
-        self.entry = entry
-        command = [sys.executable, HERE / "training" / f"{entry.script}.py", folder, size, entry.data]
-        command += [f"--steps={steps}", f"--device={device}", *(["--compiled"] if entry.compiled else [])]
-        command += ["--float32"] if float32 else []
-        environment = os.environ | {"PYTHONPATH": str(HERE.parent), "TOKENIZERS_PARALLELISM": "false"}
-        self._errors = folder / f"{entry.name}.log"
-        with self._errors.open("w") as errors:
-            self.process = subprocess.Popen(
-                command,
-                env=environment | entry.environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-
-    def answer(self) -> dict[str, object]:
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.entry.name} failed:\n{self._errors.read_text()[-3000:]}")
-        return json.loads(line)
-
-    def turn(self, steps: int) -> dict[str, object]:
-        print(steps, file=self.process.stdin, flush=True)
-        return self.answer()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def race(entries: Sequence[Entry], folder: Path, size: str, rounds: int, steps: int, device: str) -> list[Result]:
-    """Let them take turns."""
-    in_all = work.WARM_UP + rounds * steps
-    contests = []
-    try:
-        contests.extend(Contest(entry, folder, size, in_all + 1, device) for entry in entries)
-        for contest in contests:
-            contest.answer()  # it is warm
-        rates: dict[str, list[float]] = {entry.name: [] for entry in entries}
-        for _ in range(rounds):
-            for contest in contests:
-                answer = contest.turn(steps)
-                scale = _tokens_per_target(folder, contest.entry.data)
-                rates[contest.entry.name].append(scale * answer["supervised"] / answer["seconds"])
-        last = {contest.entry.name: contest.turn(0) for contest in contests}
-    finally:
-        for contest in contests:
-            contest.close()
-    return [
-        Result(entry, rates[entry.name], found["losses"], found["peak_bytes"], found.get("data_share", 0.0))
-        for entry, found in ((entry, last[entry.name]) for entry in entries)
-    ]
-
-
-def check_in_float32(entries: Sequence[Entry], folder: Path, size: str, device: str) -> str:
+def check_in_float32(entries: Sequence[Entry], course: Course) -> str:
     """That everybody computes the same: the first losses, where rounding makes no difference, one after the other."""
-    results = []
-    for entry in entries:
-        if entry.data == "packed" and not entry.compiled and not entry.environment:
-            contest = Contest(entry, folder, size, work.WARM_UP + 1, device, float32=True)
-            try:
-                contest.answer()
-                found = contest.turn(0)
-            finally:
-                contest.close()
-            results.append(Result(entry, [], found["losses"], found["peak_bytes"], 0.0))
+    exact = replace(course, float32=True, rounds=0)
+    plain = [each for each in entries if each.data == "packed" and not each.compiled and not each.environment]
+    results = [result for entry in plain for result in race([entry], exact)]
     difference = check_losses(results)
     names = ", ".join(result.entry.name for result in results)
-    equal = f"the first {work.WARM_UP} losses are equal to {difference:.0e}"
+    equal = f"the first {course.warm_up} losses are equal to {difference:.0e}"
     return f"in float32, at a rate of {work.CHECKED_RATE}, {equal}: {names}"
-
-
-def _tokens_per_target(folder: Path, data: str) -> float:
-    documents = work.read(folder, data)
-    return len(documents.ids) / documents.supervised.sum()
 
 
 def check_losses(results: Sequence[Result]) -> float:
@@ -196,36 +98,50 @@ def heats(entries: list[Entry], size: Size) -> list[list[Entry]]:
     if gemm.parameters(size) < _LARGE:
         return [entries]
     ours = {entry.data: entry for entry in reversed(entries) if entry.script == "ours"}
-    return [[ours[entry.data], entry] for entry in entries if entry.script != "ours"]
+    return [[ours[entry.data], entry] for entry in entries if entry.script != "ours"] or [entries]
+
+
+def chosen(entries: list[Entry], names: Sequence[str]) -> list[Entry]:
+    """Those with these names, and ours on the same data; all where none is named."""
+    named = [entry for entry in entries if entry.name in names]
+    data = {entry.data for entry in named if entry.script != "ours"} - {e.data for e in named if e.script == "ours"}
+    ours = [next(entry for entry in entries if entry.script == "ours" and entry.data == each) for each in sorted(data)]
+    return ours + named if names else entries
 
 
 def compare(name: str, options: argparse.Namespace) -> None:
     """One size: race, check, print."""
     size: Size = work.SIZES[name]
-    entries = taking_part(options.device, compiled=options.compile)
-    if options.only:
-        entries = [entry for entry in entries if entry.name in options.only]
+    entries = chosen(taking_part(options.device, compiled=options.compile), options.only)
     folder = Path(tempfile.mkdtemp(prefix="thord-bench-"))
+    course = Course(
+        folder, name, options.device, options.float32, options.warm_up, rounds=options.rounds, steps=options.steps
+    )
+    precision = "float32" if course.float32 else "bf16"
+    goals = GOALS.get((name, precision), Goals({}))
     rows, notes = [], []
     try:
-        work.write(folder, size, work.WARM_UP + options.rounds * options.steps + 1)
-        notes.append(check_in_float32(entries, folder, name, options.device))
-        peak = gemm.peak(size, options.device)
+        work.write(folder, size, course.in_all + 1)
+        if not course.float32:
+            notes.append(check_in_float32(entries, course))
+        peak = gemm.peak(size, options.device, torch.float32 if course.float32 else torch.bfloat16)
+        seconds_per_token = gemm.flops_per_token(size) / peak
         for heat in heats(entries, size):
-            results = race(heat, folder, name, options.rounds, options.steps, options.device)
-            rows += _rows(results, gemm.flops_per_token(size) / peak)
-            notes += _notes(results)
+            results = race(heat, course)
+            rows += _rows(results, seconds_per_token)
+            notes += _notes(results, course.warm_up)
+            notes += judged(goals, results, seconds_per_token)
     finally:
         shutil.rmtree(folder)
     harness.table(
-        f"{name}: {gemm.parameters(size) / 1e6:.1f}M parameters, bf16, {size.batch_size} rows of {size.length}, "
+        f"{name}: {gemm.parameters(size) / 1e6:.1f}M parameters, {precision}, {size.batch_size} rows of {size.length}, "
         f"{options.device}; products at its shapes: {peak / 1e9:,.0f} GFLOP/s",
         rows,
         ["", "tokens/s", "ours is x", "of the peak", "peak memory", "ours is x"],
     )
     for note in dict.fromkeys(notes):
         print(f"  {note}")
-    if options.device == "cpu":
+    if options.device == "cpu" and not course.float32:
         print(f"  {checkpoints.measure(size)}")
 
 
@@ -245,10 +161,10 @@ def _rows(results: Sequence[Result], seconds_per_token: float) -> list[list[str]
     ]
 
 
-def _notes(results: Sequence[Result]) -> list[str]:
+def _notes(results: Sequence[Result], warm_up: int) -> list[str]:
     """What else there is to say of a heat, its losses having been checked."""
     difference = check_losses(results)
-    notes = [f"the first {work.WARM_UP} losses on packed data are equal to {difference:.0e}"]
+    notes = [f"the first {warm_up} losses on packed data are equal to {difference:.0e}"]
     ours = [result for result in results if result.entry.script == "ours"]
     notes += [f"{each.entry.name}: {each.data_share:.2%} of the time is waiting for data (goal < 1%)" for each in ours]
     return notes
@@ -261,8 +177,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="of one turn")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
-    parser.add_argument("--only", action="append", help="names of contestants")
+    parser.add_argument("--only", action="append", default=[], help="names of contestants")
+    parser.add_argument("--warm-up", type=int, default=work.WARM_UP, help="steps of which the losses are compared")
+    parser.add_argument("--isa", help=processor.HELP)
+    parser.add_argument("--float32", action="store_true", help="train in float32 instead of bf16")
     options = parser.parse_args()
+    if options.isa:
+        processor.restrict(options.isa)
+        options.float32 |= not options.isa.endswith("bf16")
+    print(f"our kernels: {library.chosen()}; processor: {processor.name()}")
     for name in options.size or ["llama-14m", "gpt2-124m"]:
         compare(name, options)
 

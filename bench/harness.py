@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -95,6 +95,38 @@ def supervisord() -> Iterator[Path]:
         daemon.terminate()
         daemon.wait()
         shutil.rmtree(home, ignore_errors=True)
+
+
+class Contestant:
+    """A process that answers each line it is sent by a line of JSON, and says one when it is ready."""
+
+    def __init__(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> None:
+        self._name, self._log = name, log
+        with log.open("w") as errors:
+            self._process = subprocess.Popen(
+                command,
+                env=os.environ | {"PYTHONPATH": str(REPOSITORY), "TOKENIZERS_PARALLELISM": "false"} | environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def answer(self) -> dict[str, object]:
+        """Wait for its next line."""
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self._name} failed:\n{self._log.read_text()[-3000:]}")
+        return json.loads(line)
+
+    def ask(self, line: object) -> dict[str, object]:
+        """Send a line, and wait for its answer."""
+        print(line, file=self._process.stdin, flush=True)
+        return self.answer()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0, pause: float = 0.01) -> None:

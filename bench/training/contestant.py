@@ -27,6 +27,7 @@ class Contestant:
         parser.add_argument("data", choices=("packed", "ragged"))
         parser.add_argument("--steps", type=int, required=True, help="in all")
         parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+        parser.add_argument("--warm-up", type=int, default=work.WARM_UP, help="steps before the first turn")
         parser.add_argument("--compiled", action="store_true")
         parser.add_argument("--float32", action="store_true", help="instead of bf16, at the rate of the check")
         options = parser.parse_args()
@@ -43,14 +44,14 @@ class Contestant:
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)  # what a library prints is no answer
         self._losses: list[torch.Tensor | float] = []
-        self._left = work.WARM_UP
+        self._warm_up = self._left = options.warm_up
         self._supervised = 0
         self._began = time.perf_counter()
         self.seconds = 0.0
 
     def stepped(self, loss: torch.Tensor | float, supervised: int) -> bool:
         """After every step; whether to go on."""
-        if len(self._losses) < work.WARM_UP:
+        if len(self._losses) < self._warm_up:
             self._losses.append(loss)
         self._supervised += supervised
         self._left -= 1

@@ -9,7 +9,8 @@ from engine.families.gpt2 import Gpt2Shape
 from engine.families.thor import ThorShape
 from engine.models import registry
 
-_TRIES = 9
+_TRIES, _ENOUGH = 9, 2.0
+"""Of a product; no more tries than take these seconds."""
 _PRODUCTS_A_TRY = {"cpu": 1, "cuda": 32}
 """On a GPU: to launch one and to wait for it can take longer than a small product does."""
 
@@ -41,14 +42,14 @@ def flops_per_token(size: Size) -> float:
     return 6 * weights + 12 * shape.layers * shape.hidden * size.length
 
 
-def peak(size: Size, device: str) -> float:
+def peak(size: Size, device: str, dtype: torch.dtype) -> float:
     """Operations a second over a step's products: forward, and backward by both operands."""
     rows = size.batch_size * size.length
     seconds = flops = 0.0
     for inputs, outputs, count in products(size):
-        x = torch.ones(rows, inputs, dtype=torch.bfloat16, device=device)
-        weight = torch.ones(outputs, inputs, dtype=torch.bfloat16, device=device)
-        y = torch.ones(rows, outputs, dtype=torch.bfloat16, device=device)
+        x = torch.ones(rows, inputs, dtype=dtype, device=device)
+        weight = torch.ones(outputs, inputs, dtype=dtype, device=device)
+        y = torch.ones(rows, outputs, dtype=dtype, device=device)
         seconds += count * (_best(x, weight.t()) + _best(y, weight) + _best(y.t(), x))
         flops += count * 6 * rows * inputs * outputs
     return flops / seconds
@@ -57,7 +58,7 @@ def peak(size: Size, device: str) -> float:
 def _best(a: torch.Tensor, b: torch.Tensor) -> float:
     times = []
     count = _PRODUCTS_A_TRY[a.device.type]
-    for _ in range(_TRIES):
+    while len(times) < _TRIES and sum(times) * count < _ENOUGH:
         began = time.perf_counter()
         for _ in range(count):
             torch.mm(a, b)

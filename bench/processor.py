@@ -1,0 +1,29 @@
+"""The processor: its name, and which of its instructions the contestants of a benchmark may use."""
+
+import os
+import platform
+from pathlib import Path
+
+from engine.native import variants
+
+HELP = "a variant of our kernels, for ours and torch: avx2, avx512bf16 and so on"
+
+
+def restrict(isa: str) -> None:
+    """Have our kernels, torch and its libraries use no other instructions, here and in processes started from here.
+
+    All of them read this at their first call.
+    """
+    wide = isa.startswith("avx512")
+    os.environ[variants.FORCED] = isa
+    os.environ["ATEN_CPU_CAPABILITY"] = "avx512" if wide else "avx2"
+    os.environ["MKL_ENABLE_INSTRUCTIONS"] = "AVX512" if wide else "AVX2"
+    os.environ["ONEDNN_MAX_CPU_ISA"] = {"avxvnni": "AVX2_VNNI", "avx512bf16": "AVX512_CORE_BF16"}.get(
+        isa, "AVX512_CORE" if wide else "AVX2"
+    )
+
+
+def name() -> str:
+    """What the processor calls itself."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
