@@ -1,4 +1,4 @@
-"""The boundary to the compiled kernels (`decoder.cpp`, `passes.cpp`): their structures, and where they are found.
+"""The boundary to the compiled kernels (`SOURCES`): their structures, and where they are found.
 
 Raw addresses live here. There is a file for each variant; its name holds a sum of the sources and the compiler's
 options. So kernels of other sources are not found, and torch computes instead.
@@ -18,7 +18,7 @@ from engine.native import variants
 from engine.native.variants import Variant
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("decoder.cpp", "passes.cpp"))
+SOURCES = tuple(FOLDER / name for name in ("decoder.cpp", "norms.cpp", "passes.cpp"))
 _HEADERS = tuple(sorted(FOLDER.glob("*.h")))
 OPTIONS = ("-std=c++20", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
 
