@@ -21,6 +21,7 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 BLOCK = PAGE
 """The cache is read in whole blocks, so that a row's sums are added up in one order however long its neighbours are."""
 
+_BY_BLOCKS = (torch.float32, torch.bfloat16)
 _MOST_SCORES = 1 << 24
 """Scores held at once on the way by matrix products; beyond, torch's own kernel, which holds only blocks of them."""
 
@@ -126,7 +127,7 @@ class _Packed:
     def __call__(self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor) -> Tensor:
         if self._softcap:
             return attention(q_BHTE, k_BKTE, v_BKTE, self._seen, self._softcap)
-        if _is_bf16_on_a_cpu(q_BHTE) and not torch.compiler.is_compiling():
+        if q_BHTE.device.type == "cpu" and q_BHTE.dtype in _BY_BLOCKS and not torch.compiler.is_compiling():
             return blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks)
         return attention(q_BHTE, k_BKTE, v_BKTE, self._mask(q_BHTE))
 
