@@ -60,7 +60,7 @@ class _Norm(Function):
 
 
 class _Rotate(Function):
-    """Turns by an angle; the gradient turns back."""
+    """Turns by an angle; the gradient turns back. Each comes out as the products that follow read it."""
 
     @staticmethod
     def forward(ctx: "_Rotate", x_BHTE: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -74,7 +74,17 @@ class _Rotate(Function):
 
 
 def _turned(x_BHTE: Tensor, cos: Tensor, sin: Tensor, sign: float) -> Tensor:
-    out_BHTE = torch.empty(x_BHTE.shape, dtype=x_BHTE.dtype, device=x_BHTE.device)
+    """Turned one way, or back; in memory [B, H, T, E], as attention reads it, or back [B, T, H, E], as projections."""
+    batch, heads, length, width = x_BHTE.shape
+    if sign > 0:
+        out_BHTE = x_BHTE.new_empty(x_BHTE.shape)
+    else:
+        out_BHTE = x_BHTE.new_empty(batch, length, heads, width).transpose(1, 2)
+    if (kernel := library.kernel_for(x_BHTE)) is not None and x_BHTE.stride(-1) == 1 and cos.dtype == _FLOATS:
+        cos, sin = (part.expand(batch, 1, length, width).contiguous() for part in (cos, sin))
+        kernel.rotate(x_BHTE, cos, sin, out_BHTE, sign)
+        return out_BHTE
+    cos, sin = cos.to(x_BHTE.dtype), sin.to(x_BHTE.dtype)
     torch.mul(x_BHTE, cos, out=out_BHTE)
     (first, second), (sin_first, sin_second) = x_BHTE.chunk(2, dim=-1), sin.chunk(2, dim=-1)
     out_first, out_second = out_BHTE.chunk(2, dim=-1)
@@ -135,11 +145,13 @@ class _Scores(Function):
         by_weight_VD = torch.empty_like(weight_VD) if there_VD is None else there_VD
         for start in range(0, len(weight_VD), _HEAD_ROWS):
             rows = slice(start, start + _HEAD_ROWS)
-            block = gradient_NV[:, rows].t() @ x_ND
-            if there_VD is None:
-                by_weight_VD[rows] = block
+            columns_nN = gradient_NV[:, rows].t()
+            if gradient_NV.dtype == weight_VD.dtype:  # the product itself writes where it belongs, or adds
+                by_weight_VD[rows].addmm_(columns_nN, x_ND, beta=0 if there_VD is None else 1)
+            elif there_VD is None:
+                by_weight_VD[rows] = columns_nN @ x_ND
             else:
-                by_weight_VD[rows] += block
+                by_weight_VD[rows] += columns_nN @ x_ND
         dtype = gradient_NV.dtype
         with torch.autocast("cpu", dtype, enabled=dtype != weight_VD.dtype):  # which has the weight in it already
             by_x_ND = gradient_NV @ weight_VD
@@ -182,6 +194,13 @@ def scores(x_ND: Tensor, weight_VD: Tensor) -> Tensor:
 def softcapped(scores: Tensor, bound: float) -> Tensor:
     """Scores drawn smoothly between minus and plus ``bound``; with a bound of 0 as they are."""
     return torch.tanh(scores / bound) * bound if bound else scores
+
+
+def losses(scores_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """Cross-entropies [N] in float32, without gradients."""
+    if (kernel := library.kernel_for(scores_NV)) is None:
+        return F.cross_entropy(scores_NV.float(), targets_N, reduction="none")
+    return kernel.losses(scores_NV.contiguous(), targets_N.contiguous())
 
 
 def embedding(ids_BT: Tensor, weight_VD: Tensor) -> Tensor:
@@ -232,7 +251,7 @@ def gated(gate: Tensor, other: Tensor) -> Tensor:
 
 
 def rotate(x_BHTE: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Heads turned by cosines and sines [B, 1, T, E] of one dtype; alike with gradients and without, to the bit."""
+    """Heads turned by cosines and sines [B, 1, T, E]; alike with gradients and without, to the bit."""
     if torch.is_grad_enabled():
         return _rotate(x_BHTE, cos, sin)
     return _turned(x_BHTE, cos, sin, 1.0)

@@ -95,8 +95,8 @@ def rotate(x_BHTE: Tensor, turn: Turn) -> Tensor:
     turning = turn[0].shape[-1]
     if turning < x_BHTE.shape[-1]:
         return torch.cat((rotate(x_BHTE[..., :turning], turn), x_BHTE[..., turning:]), dim=-1)
-    cos, sin = (part.to(x_BHTE.dtype) for part in turn)
     if x_BHTE.device.type == "cpu":
-        return functional.rotate(x_BHTE, cos, sin)
+        return functional.rotate(x_BHTE, *turn)
+    cos, sin = (part.to(x_BHTE.dtype) for part in turn)
     first, second = x_BHTE.chunk(2, dim=-1)
     return x_BHTE * cos + torch.cat((-second, first), dim=-1) * sin

@@ -107,7 +107,9 @@ class Kernel:
         self._gated_backward = _declared(library["thord_gated_backward"], "n ppppp n n")
         self._softmax = _declared(library["thord_softmax"], "n pp nnnnn f n")
         self._softmax_backward = _declared(library["thord_softmax_backward"], "n pp nn f n")
+        self._rotate = _declared(library["thord_rotate"], "n p nnn pp p nnn nnnn f n")
         self._cross_entropy = _declared(library["thord_cross_entropy"], "n pp nn ff p n")
+        self._losses = _declared(library["thord_losses"], "n pp nn p n")
 
     def scratch_bytes(self, tokens: int, widest: int, longest: int, threads: int) -> int:
         """Room that `run` needs besides the buffers of the operations."""
@@ -236,17 +238,32 @@ class Kernel:
         kind = _TYPES[gradient_NRS.dtype]
         self._softmax_backward(kind, *addresses, rows, width, scale, torch.get_num_threads())
 
+    def rotate(self, x_BHTE: Tensor, cos_BTE: Tensor, sin_BTE: Tensor, out_BHTE: Tensor, sign: float) -> None:
+        """Into ``out_BHTE``, in ``x_BHTE``'s dtype, the heads turned; cosines and sines are contiguous, in float32.
+
+        Only the numbers of a head have to lie side by side.
+        """
+        self._rotate(
+            _TYPES[x_BHTE.dtype],
+            x_BHTE.data_ptr(),
+            *x_BHTE.stride()[:3],
+            cos_BTE.data_ptr(),
+            sin_BTE.data_ptr(),
+            out_BHTE.data_ptr(),
+            *out_BHTE.stride()[:3],
+            *x_BHTE.shape,
+            sign,
+            torch.get_num_threads(),
+        )
+
     def cross_entropy(self, scores_NV: Tensor, targets_N: Tensor, smoothing: float, scale: float) -> Tensor:
         """Losses [N] in float32; the scores, contiguous, become ``scale`` times the gradient of their sum.
 
         Raises:
             IndexError: a target is not among the scores.
         """
+        _check_targets(scores_NV, targets_N)
         losses_N = torch.empty(len(targets_N))
-        if len(targets_N) and not 0 <= int(targets_N.min()) <= int(targets_N.max()) < scores_NV.shape[1]:
-            raise IndexError(
-                f"a target is not one of the {scores_NV.shape[1]} pieces: {targets_N.min()} to {targets_N.max()}"
-            )
         self._cross_entropy(
             _TYPES[scores_NV.dtype],
             scores_NV.data_ptr(),
@@ -258,6 +275,22 @@ class Kernel:
             torch.get_num_threads(),
         )
         return losses_N
+
+    def losses(self, scores_NV: Tensor, targets_N: Tensor) -> Tensor:
+        """Cross-entropies [N] in float32; both are contiguous and stay as they are. Raises as `cross_entropy`."""
+        _check_targets(scores_NV, targets_N)
+        losses_N = torch.empty(len(targets_N))
+        addresses = scores_NV.data_ptr(), targets_N.data_ptr()
+        kind = _TYPES[scores_NV.dtype]
+        self._losses(kind, *addresses, *scores_NV.shape, losses_N.data_ptr(), torch.get_num_threads())
+        return losses_N
+
+
+def _check_targets(scores_NV: Tensor, targets_N: Tensor) -> None:
+    if len(targets_N) and not 0 <= int(targets_N.min()) <= int(targets_N.max()) < scores_NV.shape[1]:
+        raise IndexError(
+            f"a target is not one of the {scores_NV.shape[1]} pieces: {targets_N.min()} to {targets_N.max()}"
+        )
 
 
 def _declared(function: CFuncPtr, arguments: str, result: type[ctypes.c_int64] | None = None) -> CFuncPtr:

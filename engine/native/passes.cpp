@@ -118,10 +118,46 @@ void softmax_backward_all(T *gradient, const T *shares, int64_t rows, int64_t S,
     for (int64_t row = 0; row < rows; row++) softmax_backward_row(gradient + row * S, shares + row * S, S, scale);
 }
 
-// The loss of one row of V scores; in their place, `scale` times its gradient. With p the shares, s the smoothing:
-// p - s / V, less 1 - s at the target.
+// Heads of E numbers at each of T positions of B rows, wherever those lie: so many numbers apart.
+struct Heads {
+    int64_t row, head, position;
+
+    int64_t at(int64_t b, int64_t h, int64_t t) const { return b * row + h * head + t * position; }
+};
+
+// Each head turned by the cosines and sines of its position, `sign` times as far: both halves of it are the coordinates
+// of points.
+template <typename X>
+void rotate_head(const X *x, const float *cosines, const float *sines, X *to, int64_t E, float sign) {
+    const int64_t half = E / 2;
+    for (int64_t i = 0; i < half; i += LANES) {
+        const floats one = part(x, i, half), two = part(x + half, i, half);
+        store_at(to, i, half, fused(two, part(sines, i, half) * -sign, one * part(cosines, i, half)));
+        const floats cosine = part(cosines + half, i, half), sine = part(sines + half, i, half);
+        store_at(to + half, i, half, fused(one, sine * sign, two * cosine));
+    }
+}
+
+template <typename X>
+void rotate_all(
+    const X *x, Heads from, const float *cosines, const float *sines, X *to, Heads into, int64_t B, int64_t H, int64_t T,
+    int64_t E, float sign, int64_t threads
+) {
+#pragma omp parallel for num_threads(worth(B * H * T * E, threads)) schedule(static)
+    for (int64_t n = 0; n < B * T; n++)
+        for (int64_t h = 0; h < H; h++) {
+            const int64_t b = n / T, t = n % T;
+            rotate_head(x + from.at(b, h, t), cosines + n * E, sines + n * E, to + into.at(b, h, t), E, sign);
+        }
+}
+
+// Of a row of V scores the sum, and the logarithm of the sum of their powers.
+struct Totals {
+    float sum, log;
+};
+
 template <typename T>
-float cross_entropy_row(T *scores, int64_t V, int64_t target, float smoothing, float scale) {
+Totals totals_of(const T *scores, int64_t V) {
     const int64_t whole = V / LANES * LANES, rest = V - whole;
     floats most = all(-INFINITY), sums = all(0), values = all(0);
     for (int64_t i = 0; i < whole; i += LANES) most = larger(most, load(scores + i));
@@ -138,13 +174,28 @@ float cross_entropy_row(T *scores, int64_t V, int64_t target, float smoothing, f
         added += v;
         total += power(all(v - top))[0];
     }
-    const float log_total = top + std::log(total), at_target = load_part(scores + target, 1, 0)[0];
-    const float evenly = smoothing * scale / float(V);
-    auto gradient = [=](floats v) { return power(v - log_total) * scale - evenly; };
-    for (int64_t i = 0; i < whole; i += LANES) store(scores + i, gradient(load(scores + i)));
-    if (rest) store_part(scores + whole, rest, gradient(load_part(scores + whole, rest, 0)));
+    return {added, top + std::log(total)};
+}
+
+// The loss of one row of V scores; in their place, `scale` times its gradient. With p the shares, s the smoothing:
+// p - s / V, less 1 - s at the target.
+template <typename T>
+float cross_entropy_row(T *scores, int64_t V, int64_t target, float smoothing, float scale) {
+    const Totals totals = totals_of(scores, V);
+    const float at_target = load_part(scores + target, 1, 0)[0], evenly = smoothing * scale / float(V);
+    auto gradient = [=](floats v) { return power(v - totals.log) * scale - evenly; };
+    for (int64_t i = 0; i < V; i += LANES) store_at(scores, i, V, gradient(part(scores, i, V)));
     store_part(scores + target, 1, gradient(all(at_target)) - (1 - smoothing) * scale);
-    return log_total - (1 - smoothing) * at_target - smoothing * added / float(V);
+    return totals.log - (1 - smoothing) * at_target - smoothing * totals.sum / float(V);
+}
+
+template <typename T>
+void losses_all(const T *scores, const int64_t *targets, int64_t N, int64_t V, float *losses, int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t n = 0; n < N; n++) {
+        const T *row = scores + n * V;
+        losses[n] = totals_of(row, V).log - load_part(row + targets[n], 1, 0)[0];
+    }
 }
 
 template <typename T>
@@ -205,6 +256,19 @@ void thord_softmax_backward(
     else softmax_backward_all((float *)gradient, (const float *)shares, rows, S, scale, threads);
 }
 
+// Heads x [B, H, T, E], turned by cosines and sines [B, T, E]. Where they lie, and what comes of them, is said by the
+// numbers from a row, a head and a position to the next.
+void thord_rotate(
+    Type type, const void *x, int64_t row, int64_t head, int64_t position, const float *cosines, const float *sines,
+    void *to, int64_t to_row, int64_t to_head, int64_t to_position, int64_t B, int64_t H, int64_t T, int64_t E, float sign,
+    int64_t threads
+) {
+    const Heads from = {row, head, position}, into = {to_row, to_head, to_position};
+    if (type == BF16)
+        rotate_all((const bfloat16 *)x, from, cosines, sines, (bfloat16 *)to, into, B, H, T, E, sign, threads);
+    else rotate_all((const float *)x, from, cosines, sines, (float *)to, into, B, H, T, E, sign, threads);
+}
+
 // Losses [N] of scores [N, V], which become the gradient.
 void thord_cross_entropy(
     Type type, void *scores, const int64_t *targets, int64_t N, int64_t V, float smoothing, float scale, float *losses,
@@ -212,6 +276,14 @@ void thord_cross_entropy(
 ) {
     if (type == BF16) cross_entropy_all((bfloat16 *)scores, targets, N, V, smoothing, scale, losses, threads);
     else cross_entropy_all((float *)scores, targets, N, V, smoothing, scale, losses, threads);
+}
+
+// Losses [N] of scores [N, V], which stay as they are.
+void thord_losses(
+    Type type, const void *scores, const int64_t *targets, int64_t N, int64_t V, float *losses, int64_t threads
+) {
+    if (type == BF16) losses_all((const bfloat16 *)scores, targets, N, V, losses, threads);
+    else losses_all((const float *)scores, targets, N, V, losses, threads);
 }
 
 }  // extern "C"

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from engine.config.training import TrainingSettings
 from engine.data.batches import Batch
+from engine.models import functional
 from engine.models.base import LanguageModel
 from engine.training.objectives import gradients
 from engine.training.objectives.base import ReferenceModel
@@ -70,7 +71,7 @@ class MaskedCrossEntropy:
         total = torch.zeros((), device=hidden_ND.device)
         at_once = ON_GPU_AT_ONCE if hidden_ND.device.type == "cuda" else _MEASURED_AT_ONCE
         for rows in pieces(len(targets_N), model.vocabulary, at_once):
-            total += F.cross_entropy(model.logits(hidden_ND[rows]).float(), targets_N[rows], reduction="sum")
+            total += functional.losses(model.logits(hidden_ND[rows]), targets_N[rows]).sum()
         return {"loss": total}
 
     @torch.no_grad()

@@ -144,12 +144,29 @@ def test_softmax_of_scores_far_apart_and_of_no_numbers(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("width", [2, 10, 64, 80])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_heads_are_turned_wherever_they_lie(kernel: Kernel, width: int, dtype, sign: float) -> None:
+    in_memory_BTHE = numbers(2, 5, 3, width + 4, dtype=dtype)[..., :width]
+    x_BHTE, angles_BTE = in_memory_BTHE.transpose(1, 2), numbers(2, 5, width, dtype=torch.float32)
+    cos_BTE, sin_BTE = angles_BTE.cos(), angles_BTE.sin()
+    first, second = x_BHTE.double().chunk(2, dim=-1)
+    across = torch.cat((-second, first), dim=-1) * sign
+    expected_BHTE = x_BHTE.double() * cos_BTE[:, None].double() + across * sin_BTE[:, None].double()
+    for out_BHTE in (torch.empty(x_BHTE.shape, dtype=dtype), torch.empty(2, 5, 3, width, dtype=dtype).transpose(1, 2)):
+        kernel.rotate(x_BHTE, cos_BTE, sin_BTE, out_BHTE, sign)
+        torch.testing.assert_close(out_BHTE.double(), expected_BHTE, rtol=2 * torch.finfo(dtype).eps, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("vocabulary", [3, 16, 257, 8192, 50257])
 def test_cross_entropy_and_its_gradient(kernel: Kernel, vocabulary: int, smoothing: float, dtype) -> None:
     scores_NV = numbers(5, vocabulary, dtype=dtype)
     targets_N = torch.tensor([0, vocabulary - 1, 1, vocabulary // 2, 2])
     exact_NV = scores_NV.double().requires_grad_()
+    plain_N = F.cross_entropy(exact_NV.detach(), targets_N, reduction="none")
+    torch.testing.assert_close(kernel.losses(scores_NV, targets_N).double(), plain_N, rtol=1e-5, atol=1e-5)
     losses_N = F.cross_entropy(exact_NV, targets_N, reduction="none", label_smoothing=smoothing)
     (0.25 * losses_N.sum()).backward()
     found_N = kernel.cross_entropy(scores_NV, targets_N, smoothing, 0.25)
@@ -170,6 +187,8 @@ def test_a_target_beyond_the_scores_is_refused_and_nothing_is_written(kernel: Ke
     scores_NV = torch.zeros(2, 3)
     with pytest.raises(IndexError, match="not one of the 3"):
         kernel.cross_entropy(scores_NV, torch.tensor([0, target]), 0.0, 1.0)
+    with pytest.raises(IndexError, match="not one of the 3"):
+        kernel.losses(scores_NV, torch.tensor([0, target]))
     assert not scores_NV.any()
 
 
