@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.families.thor import ThorShape
 from engine.models.attention import Attend
-from engine.models.linear import Linear
+from engine.models.linear import Linear, of_one
 from engine.models.norms import NORMS
 from engine.models.rotary import Turn, rotate
 
@@ -37,8 +37,8 @@ class ThorAttention(nn.Module):
 
     def project(self, x_BTD: Tensor) -> list[Tensor]:
         """Queries [B, T, H, E], keys and values [B, T, K, E]."""
-        parts = (self.q_proj(x_BTD), self.k_proj(x_BTD), self.v_proj(x_BTD))
-        return [part.unflatten(-1, (-1, self.width)) for part in parts]
+        parts = of_one(x_BTD, self.q_proj, self.k_proj, self.v_proj)
+        return [part.view(*part.shape[:-1], -1, self.width) for part in parts]
 
     def forward(self, x_BTD: Tensor, turn: Turn | None, attend: Attend) -> Tensor:
         """Mix positions; ``attend`` decides which may see which. Without ``turn`` the layer has no positions."""
