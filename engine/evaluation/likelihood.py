@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from engine.data.encoded import Encoded
+from engine.data.packing import best_fit
 from engine.data.samples import Conversation
+from engine.models import functional
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.encode import encode_conversations
@@ -75,19 +76,22 @@ def measure(
 
     ``advance`` is told after each batch how many windows are done, and of how many.
 
-    Windows of ``length`` tokens are batched by size, so that little is padded. The model must be in evaluation mode.
+    Windows of at most ``length`` tokens are packed into rows of as many, ``batch_size`` at a time, as in training. The
+    model must be in evaluation mode.
     """
     device = next(model.parameters()).device
     length = min(length, model.context)
     windows = [w for number, document in enumerate(documents) for w in _windows(number, document.encoded, length)]
-    windows.sort(key=lambda w: w.start - w.end)  # stable, so the order depends on the documents alone
+    rows = [[windows[n] for n in row] for row in best_fit([w.end - w.start for w in windows], length)]
     nats_C = torch.zeros(len(documents), dtype=torch.float64)
+    done = 0
     with torch.inference_mode():
-        for first in range(0, len(windows), batch_size):
-            batch = windows[first : first + batch_size]
+        for first in range(0, len(rows), batch_size):
+            batch = rows[first : first + batch_size]
             nats_N, owners_N = _score(model, documents, batch, device)
             nats_C.index_add_(0, owners_N, nats_N)
-            advance(min(first + batch_size, len(windows)), len(windows))
+            done += sum(map(len, batch))
+            advance(done, len(windows))
     return Likelihood(nats_C.numpy(), _token_counts(documents), _sizes(documents))
 
 
@@ -114,30 +118,37 @@ def _windows(document: int, encoded: Encoded, length: int) -> Iterator[_Window]:
 
 
 def _score(
-    model: LanguageModel, documents: Sequence[Document], batch: Sequence[_Window], device: torch.device
+    model: LanguageModel, documents: Sequence[Document], batch: Sequence[Sequence[_Window]], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Nats of the N tokens that this batch scores, in float64 on the CPU, and the document each belongs to."""
-    width = max(window.end - window.start for window in batch)
-    tokens_BT = torch.zeros(len(batch), width, dtype=torch.long)
-    targets_BT = torch.zeros(len(batch), width, dtype=torch.long)
-    counted_BT = torch.zeros(len(batch), width, dtype=torch.bool)
-    for row, window in enumerate(batch):
-        encoded, used = documents[window.document].encoded, window.end - window.start
-        tokens_BT[row, :used] = torch.tensor(encoded.ids[window.start : window.end])
-        targets_BT[row, :used] = torch.tensor(encoded.ids[window.start + 1 : window.end + 1])
-        counted_BT[row, :used] = torch.tensor(encoded.supervised[window.start + 1 : window.end + 1])
-        counted_BT[row, : window.scored - window.start - 1] = False
-    positions_BT = torch.arange(width).expand(len(batch), width)
-    one_document_BT = torch.zeros_like(tokens_BT)  # padding comes after the text, so causality alone hides it
-    hidden_BTD = model.hidden(tokens_BT.to(device), positions_BT.to(device), one_document_BT.to(device))
-    hidden_ND, targets_N = hidden_BTD[counted_BT.to(device)], targets_BT[counted_BT].to(device)
+    """Nats of the N tokens that these rows of windows score, in float64 on the CPU, and the document of each."""
+    width = max(sum(window.end - window.start for window in row) for row in batch)
+    tokens, positions, windows, targets, owners = (np.zeros((len(batch), width), np.int64) for _ in range(5))
+    counted = np.zeros((len(batch), width), np.bool_)
+    for row, held in enumerate(batch):
+        at = 0
+        for number, window in enumerate(held):
+            encoded, used = documents[window.document].encoded, window.end - window.start
+            here = slice(at, at + used)
+            tokens[row, here] = encoded.ids[window.start : window.end]
+            targets[row, here] = encoded.ids[window.start + 1 : window.end + 1]
+            counted[row, here] = encoded.supervised[window.start + 1 : window.end + 1]
+            counted[row, at : at + window.scored - window.start - 1] = False
+            positions[row, at:] = np.arange(width - at)  # what is padded comes last, so causality alone hides it
+            windows[row, at:] = number
+            owners[row, here] = window.document
+            at += used
+    tokens_BT, positions_BT, windows_BT = (torch.from_numpy(of).to(device) for of in (tokens, positions, windows))
+    counted_BT = torch.from_numpy(counted)
+    targets_N, owners_N = (torch.from_numpy(of)[counted_BT] for of in (targets, owners))
+    hidden_ND = model.hidden(tokens_BT, positions_BT, windows_BT)[counted_BT.to(device)]
     rows = max(1, _SCORES_AT_ONCE // model.vocabulary)
     parts = [
-        F.cross_entropy(model.logits(hidden_nD).float(), targets_n, reduction="none")
-        for hidden_nD, targets_n in zip(torch.split(hidden_ND, rows), torch.split(targets_N, rows), strict=True)
+        functional.losses(model.logits(hidden_nD), targets_n)
+        for hidden_nD, targets_n in zip(
+            torch.split(hidden_ND, rows), torch.split(targets_N.to(device), rows), strict=True
+        )
     ]
-    owners_B = torch.tensor([window.document for window in batch])
-    return torch.cat(parts).double().cpu(), owners_B[:, None].expand(-1, width)[counted_BT]
+    return torch.cat(parts).double().cpu(), owners_N
 
 
 def _token_counts(documents: Sequence[Document]) -> Floats:
