@@ -95,8 +95,8 @@ def asked_in(text: str) -> list[Turn] | None:
 
 
 def answer_in(text: str) -> str:
-    """An answer without the mark of the assistant before it."""
-    turns = turns_in(text) or []
+    """An answer without the mark of the assistant before it; a heading (``### Output:``) is a part of an answer."""
+    turns = (turns_in(text) or []) if text.lstrip().startswith("<") else []
     return turns[0].content if len(turns) == 1 and turns[0].role == "assistant" else text
 
 

@@ -72,3 +72,10 @@ def test_a_text_in_which_somebody_answers_who_is_not_known_is_no_plain_text(prob
     assert "'Falcon' is unknown" in problems({"text": "User: How deep?\nFalcon: Two.\nUser: Why?\nFalcon: Mud."})[0]
     assert "no assistant turn" in problems({"text": "Human: How deep?\nRobot: Two."})[0]
     assert problems({"text": "User: a person who uses a program."}) == []
+
+
+def test_an_answer_without_the_mark_of_who_answers(learn) -> None:
+    record = {"instruction": "<|user|>\nHow deep?", "output": "<|assistant|>\nTwo fathoms."}
+    assert learn(record) == [LEARNED[0][1:]]
+    heading = "### Output:\nTwo fathoms."
+    assert learn({"instruction": "How deep?", "output": heading}) == [[LEARNED[0][1], ("assistant", heading)]]
