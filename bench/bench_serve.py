@@ -9,23 +9,20 @@ skipped, loudly.
 """
 
 import argparse
-import concurrent.futures
 import importlib
-import json
 import os
 import platform
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import harness
-import httpx
 import torch
 from serving.ours import Ours
-from serving.weights import SHAPES, Shape, Weights, make
+from serving.over_http import over_http
+from serving.weights import SHAPES, Shape, Weights, draw, make
 
 from engine.config.inference import Quantization
 from engine.inference.roofline import bandwidth
@@ -95,11 +92,6 @@ def processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def draw(draws: random.Random, shape: Shape, count: int, length: int) -> list[list[int]]:
-    """Prompts of one length. Each is answered once: thord keeps what it read, and would not read it again."""
-    return [[draws.randrange(8, shape.vocabulary) for _ in range(length)] for _ in range(count)]
-
-
 def check(weights: Weights, shape: Shape, device: str) -> None:
     """In float32 everybody says the same."""
     prompts = draw(random.Random(0), shape, 2, shape.prompt)
@@ -114,7 +106,7 @@ def check(weights: Weights, shape: Shape, device: str) -> None:
         print(f"checked: in float32 the greedy tokens of ours and transformers are equal ({length} each)")
     if device == "cpu" and (llama := peer("llama_cpp")) is not None:
         file = weights.version.parent / "f32.gguf"
-        llama.write_gguf(weights.version / "model.safetensors", file, shape, "F32")
+        peer("gguf_file").write(weights.version / "model.safetensors", file, shape, "F32")
         other = llama.LlamaCpp(file, len(prompts), shape.prompt + length, torch.get_num_threads(), exact=True)
         theirs = other.generate(prompts, length)
         other.close()
@@ -142,7 +134,7 @@ def measure(weights: Weights, shape: Shape, rounds: int, device: str) -> None:
     if device == "cpu" and (llama := peer("llama_cpp")) is not None:
         for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0", "llama.cpp q4_0": "Q4_0"}.items():
             file = weights.version.parent / f"{kind}.gguf"
-            llama.write_gguf(weights.version / "model.safetensors", file, shape, kind)
+            peer("gguf_file").write(weights.version / "model.safetensors", file, shape, kind)
             length = max(shape.prompt + shape.answer, LONG)
             _add(runs, name, llama.LlamaCpp(file, 8, length, torch.get_num_threads()).generate, shape)
     tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer, long: LONG}
@@ -204,52 +196,6 @@ def arrivals(between: float) -> list[float]:
     while len(times) < CLIENTS:
         times.append(times[-1] + draws.expovariate(1 / between))
     return times
-
-
-def over_http(weights: Weights, shape: Shape, device: str) -> None:
-    """The same in a running service, streamed over HTTP."""
-    draws = random.Random(3)
-    settings = ("inference.precision=bf16", f"inference.device={device}")
-    with harness.thord(*settings) as service:
-        service.ctl("import", "hf", str(weights.hugging_face), "--promote")
-        transport = httpx.HTTPTransport(uds=str(service.home / "run/server.sock"))
-        rows = []
-        with httpx.Client(transport=transport, base_url="http://thord", timeout=600) as client:
-            for count in (1, 8):
-                rounds = [draw(draws, shape, count, shape.prompt) for _ in range(4)]
-                found = [_stream_all(client, prompts, shape.answer) for prompts in rounds][1:]
-                rate = harness.median([tokens / taken for tokens, taken, _ in found])
-                first = harness.median([first for _, _, first in found])
-                rows.append([f"{count}", f"{rate:.1f}", f"{first * 1000:.0f} ms"])
-        harness.table("ours end to end, streamed over HTTP", rows, ["clients", "tokens a second", "first token"])
-
-
-def _stream_all(client: httpx.Client, prompts: list[list[int]], length: int) -> tuple[int, float, float]:
-    """Tokens, seconds, and the median of the seconds to a first chunk, of clients that come together."""
-
-    def stream(prompt: list[int]) -> tuple[int, float]:
-        body = {
-            "model": "thor",
-            "prompt": prompt,
-            "max_tokens": length,
-            "temperature": 0,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        sent, first, tokens = time.perf_counter(), 0.0, 0
-        with client.stream("POST", "/v1/completions", json=body) as answer:
-            answer.raise_for_status()
-            for line in answer.iter_lines():
-                if line.startswith("data: {"):
-                    first = first or time.perf_counter() - sent
-                    tokens = (json.loads(line[6:]).get("usage") or {}).get("completion_tokens", tokens)
-        return tokens, first
-
-    began = time.perf_counter()
-    with concurrent.futures.ThreadPoolExecutor(len(prompts)) as pool:
-        found = list(pool.map(stream, prompts))
-    taken = time.perf_counter() - began
-    return sum(tokens for tokens, _ in found), taken, harness.median([first for _, first in found])
 
 
 def peer(name: str):

@@ -4,6 +4,7 @@ The tokenizer has bytes and made-up words. Prompts are token ids.
 """
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,3 +82,8 @@ def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
     version.publish(made.version, weights, shape.settings, tokenizer, Lineage(1, None, None, "", 0, {}, 0.0, {}))
     exporting.write(made.version, made.hugging_face)
     return made
+
+
+def draw(draws: random.Random, shape: Shape, count: int, length: int) -> list[list[int]]:
+    """Prompts of one length. Each is answered once: thord keeps what it read, and would not read it again."""
+    return [[draws.randrange(8, shape.vocabulary) for _ in range(length)] for _ in range(count)]
