@@ -1,81 +1,86 @@
 """How fast thord answers, beside transformers and llama.cpp: the same weights, in turn, in one run.
 
-``python bench/bench_serve.py [--shape NAME] [--rounds N] [--device cuda] [--isa NAME --llama FOLDER]``. Tokens a
-second, prompts included; the machine's memory bandwidth is measured in between. Peers that are not installed are
-skipped, loudly.
+``python bench/bench_serve.py [--only SECTION] [--shape NAME] [--format NAME] [--isa NAME --llama FOLDER]``. Peers that
+are not installed are skipped, loudly. With ``--weights FOLDER`` a section alone takes less than two minutes: weights
+are drawn and written at the first run, and used again.
 
 ``--isa avx2`` has ours and torch use no instructions beyond those; llama.cpp chooses its own when it is built, so
 ``--llama`` names a folder with libraries of the same version built likewise (``GGML_NATIVE=OFF``, ``GGML_AVX512=OFF``).
+
+``accuracy`` needs ``--version FOLDER``, a version of a model that has learned something, and ``--text FILE``.
 """
 
 import argparse
-import importlib
 import os
 import platform
-import random
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-import harness
 import torch
-from serving.ours import Ours
+from serving import accuracy, contestants, memory, sameness, timing
+from serving.cases import CASES
 from serving.over_http import over_http
-from serving.weights import SHAPES, Shape, Weights, draw, make
+from serving.weights import SHAPES, make
 
-from engine.config.inference import Quantization
-from engine.inference.roofline import bandwidth
 from engine.native import library, variants
 
-CLIENTS = 16
-LONG = 256
-"""Tokens of the prompts that are measured by themselves."""
-ARRIVALS = {"16 arriving, 50 ms": 0.05, "16 arriving, 25 ms": 0.025}
-"""Seconds from one client to the next, on average. Nobody can end before the last one came and was answered."""
-GOALS = (
-    ("one client", "ours", "transformers", 1.6),
-    ("batch of 8", "ours", "transformers", 1.3),
-    *((case, "ours", "transformers", 3.0) for case in ARRIVALS),
-    ("one client", "ours int8", "ours", 1.5),
-    *(
-        (case, ours, theirs, goal)
-        for ours, theirs in (("ours", "llama.cpp"), ("ours int8", "llama.cpp q8_0"), ("ours int4", "llama.cpp q4_0"))
-        for case, goal in (("one client", 1.0), ("batch of 8", 1.2), (f"prompts of {LONG}", 1.0))
-    ),
-)
+SECTIONS = ("check", *(case.name for case in CASES), "memory", "http", "accuracy")
 
 
 def main() -> None:
     """Check that the work is the same, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shape", choices=SHAPES, default="gpt2-124m")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--only-check", action="store_true", help="that the work is the same; nothing is measured")
-    parser.add_argument("--isa", help="a variant of our kernel, for ours and torch")
-    parser.add_argument("--llama", type=Path, help="a folder with the libraries of llama.cpp to compare with")
-    parser.add_argument("--no-http", action="store_true", help="only in the engine")
-    options = parser.parse_args()
+    options = parsed()
     if options.isa:
-        _restrict(options.isa)
+        restrict(options.isa)
     if options.llama:
         os.environ["LLAMA_CPP_LIB_PATH"] = str(options.llama)
-    shape = SHAPES[options.shape]
+    shape, device = SHAPES[options.shape], options.device
     print(f"our kernel: {library.chosen()}; processor: {processor()}")
-    if library.kernel() is None and options.device == "cpu":
+    if library.kernel() is None and device == "cpu":
         print("SKIPPED: our kernel, which is not built: python -m engine.native.build", file=sys.stderr)
+    wanted = set(options.only or SECTIONS)
+    if "accuracy" in wanted and options.version and options.text:
+        accuracy.compare(options.version, options.text, options.windows)
+    elif "accuracy" in wanted:
+        print("SKIPPED: accuracy, which needs --version and --text", file=sys.stderr)
+    cases = [case for case in CASES if case.name in wanted]
+    if wanted == {"accuracy"}:
+        return
     with tempfile.TemporaryDirectory(prefix="thord-bench-") as home:
-        weights = make(Path(home), shape, torch.bfloat16)
-        check(weights, shape, options.device)
-        if options.only_check:
-            return
-        measure(weights, shape, options.rounds, options.device)
-        if not options.no_http:
-            over_http(weights, shape, options.device)
+        weights = make(options.weights or Path(home), shape, torch.bfloat16)
+        if "check" in wanted:
+            sameness.check(weights, shape, device)
+        running = contestants.make(weights, shape, device, options.format, options.peer, cases) if cases else []
+        for case in cases:
+            timing.measure(case, running, shape, options.rounds, device)
+        if "memory" in wanted and device == "cpu" and contestants.peer("llama_cpp") is not None:
+            memory.compare(weights, shape)
+        if "http" in wanted:
+            over_http(weights, shape, device)
 
 
-def _restrict(isa: str) -> None:
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="a section; may be given more than once")
+    parser.add_argument("--shape", choices=SHAPES, default="gpt2-124m")
+    parser.add_argument("--format", choices=contestants.FORMATS, action="append", help="of weights; default: all")
+    parser.add_argument("--peer", choices=("transformers", "llama.cpp"), action="append", help="default: both")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--isa", help="a variant of our kernel, for ours and torch")
+    parser.add_argument("--llama", type=Path, help="a folder with the libraries of llama.cpp to compare with")
+    parser.add_argument("--weights", type=Path, help="a folder where weights are kept from one run to the next")
+    parser.add_argument("--version", type=Path, help="a version whose weights are quantized, for 'accuracy'")
+    parser.add_argument("--text", type=Path, help="what it is to predict")
+    parser.add_argument("--windows", type=int, default=16, help="of 512 tokens")
+    options = parser.parse_args()
+    options.format = options.format or list(contestants.FORMATS)
+    options.peer = options.peer or ["transformers", "llama.cpp"]
+    return options
+
+
+def restrict(isa: str) -> None:
     """Have our kernel, torch and its libraries use no other instructions. All of them read this at their first call."""
     wide = isa.startswith("avx512")
     os.environ[variants.FORCED] = isa
@@ -90,121 +95,6 @@ def processor() -> str:
     """Its name."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
-def check(weights: Weights, shape: Shape, device: str) -> None:
-    """In float32 everybody says the same."""
-    prompts = draw(random.Random(0), shape, 2, shape.prompt)
-    length = min(16, shape.answer)
-    ours = Ours(weights.version, torch.float32, device)
-    said = ours.generate(prompts, length)
-    ours.close()
-    if (transformers := peer("transformers")) is not None:
-        theirs = transformers.Transformers(weights.hugging_face, torch.float32, device).generate(prompts, length)
-        if said != theirs:
-            raise SystemExit(f"not the same work: ours say {said}, transformers {theirs}")
-        print(f"checked: in float32 the greedy tokens of ours and transformers are equal ({length} each)")
-    if device == "cpu" and (llama := peer("llama_cpp")) is not None:
-        file = weights.version.parent / "f32.gguf"
-        peer("gguf_file").write(weights.version / "model.safetensors", file, shape, "F32")
-        other = llama.LlamaCpp(file, len(prompts), shape.prompt + length, torch.get_num_threads(), exact=True)
-        theirs = other.generate(prompts, length)
-        other.close()
-        alike = sum(
-            a == b for ours_, others in zip(said, theirs, strict=True) for a, b in zip(ours_, others, strict=True)
-        )
-        # Only the first tokens must be equal: llama.cpp looks GELU up in a table of float16.
-        if [answer[0] for answer in said] != [answer[0] for answer in theirs]:
-            raise SystemExit(f"not the same work: ours say {said}, llama.cpp {theirs}")
-        print(f"checked: llama.cpp in float32 says {alike} of the same {length * len(prompts)} tokens")
-
-
-def measure(weights: Weights, shape: Shape, rounds: int, device: str) -> None:
-    """Everybody in turn, and the table."""
-    kinds: dict[str, Quantization] = {"ours": "none", "ours int8": "int8", "ours int4": "int4"}
-    ours = {name: Ours(weights.version, torch.bfloat16, device, quantization=kind) for name, kind in kinds.items()}
-    long = f"prompts of {LONG}"
-    cases = ("one client", "batch of 8", long, *ARRIVALS)
-    runs: dict[str, dict[str, Callable[[], float]]] = {case: {} for case in cases}
-    for name, each in ours.items():
-        _add(runs, name, each.generate, shape, each.arrivals)
-    if (transformers := peer("transformers")) is not None:
-        theirs = transformers.Transformers(weights.hugging_face, torch.bfloat16, device)
-        _add(runs, "transformers", theirs.generate, shape, theirs.arrivals)
-    if device == "cpu" and (llama := peer("llama_cpp")) is not None:
-        for name, kind in {"llama.cpp": "BF16", "llama.cpp q8_0": "Q8_0", "llama.cpp q4_0": "Q4_0"}.items():
-            file = weights.version.parent / f"{kind}.gguf"
-            peer("gguf_file").write(weights.version / "model.safetensors", file, shape, kind)
-            length = max(shape.prompt + shape.answer, LONG)
-            _add(runs, name, llama.LlamaCpp(file, 8, length, torch.get_num_threads()).generate, shape)
-    tokens = {"one client": shape.answer, "batch of 8": 8 * shape.answer, long: LONG}
-    tokens |= dict.fromkeys(ARRIVALS, CLIENTS * shape.answer)
-    rates: dict[str, dict[str, float]] = {}
-    bandwidths = [bandwidth(torch.device(device)) / 1e9]
-    for case, callers in runs.items():
-        seconds: dict[str, list[float]] = {name: [] for name in callers}
-        for round_ in range(rounds + 1):
-            for name, call in callers.items():
-                taken = call()
-                if round_:  # the first warms up
-                    seconds[name].append(taken)
-            bandwidths.append(bandwidth(torch.device(device)) / 1e9)
-        rates[case] = {name: tokens[case] / harness.median(each) for name, each in seconds.items()}
-    everybody = list(dict.fromkeys(name for rates_ in rates.values() for name in rates_))
-    rows = [[name, *(f"{rates[case][name]:.1f}" if name in rates[case] else "" for case in runs)] for name in everybody]
-    harness.table(f"tokens a second, bf16 where nothing else is said, {device}", rows, ["", *runs])
-    print(f"\nmemory bandwidth in between: median {harness.median(bandwidths):.1f} GB/s")
-    for case, name, other, goal in GOALS:
-        if name in rates[case] and other in rates[case]:
-            ratio = rates[case][name] / rates[case][other]
-            verdict = "reached" if ratio >= goal else "NOT REACHED"
-            print(f"{case}: {name} / {other} = {ratio:.2f} (goal {goal}): {verdict}")
-    for each in ours.values():
-        each.close()
-
-
-def _add(
-    runs: dict[str, dict[str, Callable[[], float]]],
-    name: str,
-    generate: Callable[..., object],
-    shape: Shape,
-    arrive: Callable[..., float] | None = None,
-) -> None:
-    draws = random.Random(2)  # the same prompts for everybody
-    for case, count, length, answer in (
-        ("one client", 1, shape.prompt, shape.answer),
-        ("batch of 8", 8, shape.prompt, shape.answer),
-        (f"prompts of {LONG}", 1, LONG, 1),
-    ):
-
-        def call(count: int = count, length: int = length, answer: int = answer) -> float:
-            new = draw(draws, shape, count, length)
-            return harness.seconds(lambda: generate(new, answer))
-
-        runs[case][name] = call
-    if arrive is None:
-        return
-    for case, between in ARRIVALS.items():
-        times = arrivals(between)
-        runs[case][name] = lambda times=times: arrive(draw(draws, shape, CLIENTS, shape.prompt), times, shape.answer)
-
-
-def arrivals(between: float) -> list[float]:
-    """When each client comes, the same for everybody: a Poisson process, ``between`` seconds apart on average."""
-    draws = random.Random(1)
-    times = [0.0]
-    while len(times) < CLIENTS:
-        times.append(times[-1] + draws.expovariate(1 / between))
-    return times
-
-
-def peer(name: str):
-    """A peer's module; null, and a word about it, where it is not installed."""
-    try:
-        return importlib.import_module(f"serving.{name}")
-    except (ImportError, OSError, RuntimeError) as error:
-        print(f"SKIPPED: {name}: {error}", file=sys.stderr)
-        return None
 
 
 if __name__ == "__main__":

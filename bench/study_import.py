@@ -187,7 +187,7 @@ def _measured(folder: Path, texts: _Texts) -> str:
 
 def _right(engine: Ours, found: version.LoadedVersion, questions: Mapping[str, str]) -> str:
     prompts = [found.tokenizer.encode_prompt((Message("user", question),)) for question in questions]
-    answers = map(found.tokenizer.decode, engine.generate(prompts, _ANSWER_TOKENS))
+    answers = map(found.tokenizer.decode, engine.generate(prompts, _ANSWER_TOKENS).tokens)
     right = sum(wanted in answer for answer, wanted in zip(answers, questions.values(), strict=True))
     return f"{right} of {len(questions)}"
 

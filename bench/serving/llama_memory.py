@@ -63,16 +63,18 @@ def main() -> None:
     draws = random.Random(0)
     newest = []
     for row in range(rows):
-        decode(context, batch, [(row, place, draws.randrange(100, 40000)) for place in range(prompt)])
+        decode(context, batch, [(row, place, draws.randrange(8, 256)) for place in range(prompt)])
         newest.append(_likeliest(context, prompt - 1, vocabulary))
     for place in range(prompt, length):
         decode(context, batch, [(row, place, token) for row, token in enumerate(newest)])
         newest = [_likeliest(context, row, vocabulary) for row in range(rows)]
+    resident = resident_bytes()
     answer = {
         "weights": reported("model"),
         "cache": reported("KV"),
         "computing": reported("compute"),
-        "grown": resident_bytes() - before,
+        "grown": resident - before,
+        "resident": resident,
     }
     print(json.dumps(answer))
 

@@ -10,10 +10,10 @@ import torch
 from engine.config.inference import Quantization
 from engine.device import Placement
 from engine.inference.engine import Engine
-from engine.inference.requests import Event, Failed, Finished, GenerationParams, Request, Sampling
+from engine.inference.requests import Delta, Event, Failed, Finished, GenerationParams, Request, Sampling
 from engine.inference.versions import preparing
 from engine.inference.versions.slots import WeightSlots
-from serving.weights import Prompts
+from serving.weights import Answers, Prompts
 
 _ROWS = 16
 
@@ -30,10 +30,16 @@ class Listening:
 
 
 class Ours:
-    """An engine that serves one version."""
+    """An engine that serves one version.
+
+    Attributes:
+        weight_bytes: what its weights take.
+    """
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: str, quantization: Quantization = "none") -> None:
         loaded = preparing.load(folder, Placement(torch.device(device), dtype), _ROWS, quantization)
+        self.weight_bytes = loaded.weight_bytes
+        self._cache = loaded.cache
         slots = WeightSlots(60.0)
         slots.admit(loaded.version, 1.0)
         slots.install(loaded)
@@ -42,12 +48,12 @@ class Ours:
         self._thread = threading.Thread(target=self._engine.run, daemon=True)
         self._thread.start()
 
-    def generate(self, prompts: Prompts, length: int) -> list[list[int]]:
+    def generate(self, prompts: Prompts, length: int) -> Answers:
         """Greedy answers of ``length`` to all prompts at once."""
         waiting = [_Waiting(prompt, length) for prompt in prompts]
         for each in waiting:
             self._engine.submit(each.request)
-        return [each.wait() for each in waiting]
+        return Answers([each.wait() for each in waiting], max(each.first for each in waiting))
 
     def arrivals(self, prompts: Prompts, times: Sequence[float], length: int) -> float:
         """Requests that come at these seconds; how long until all are answered."""
@@ -61,6 +67,11 @@ class Ours:
             each.wait()
         return time.perf_counter() - began
 
+    @property
+    def cache_bytes(self) -> int:
+        """What its cache has taken."""
+        return self._cache.held_bytes
+
     def close(self) -> None:
         self._engine.stop()
         self._thread.join()
@@ -68,6 +79,7 @@ class Ours:
 
 class _Waiting:
     def __init__(self, prompt: Sequence[int], length: int) -> None:
+        self.first = 0.0
         self._over = threading.Event()
         self._failure: Failed | None = None
         self.request = Request([prompt], GenerationParams(length, Sampling(temperature=0.0)), self._receive)
@@ -79,6 +91,8 @@ class _Waiting:
         return self.request.sequences[0].output
 
     def _receive(self, event: Event) -> None:
+        if isinstance(event, Delta | Finished):
+            self.first = self.first or time.perf_counter()
         if isinstance(event, Failed):
             self._failure = event
         if isinstance(event, Failed | Finished):

@@ -8,7 +8,7 @@ import time
 import harness
 import httpx
 
-from serving.weights import Shape, Weights, draw
+from serving.weights import Shape, Weights, draw, hugging_face
 
 
 def over_http(weights: Weights, shape: Shape, device: str) -> None:
@@ -16,7 +16,7 @@ def over_http(weights: Weights, shape: Shape, device: str) -> None:
     draws = random.Random(3)
     settings = ("inference.precision=bf16", f"inference.device={device}")
     with harness.thord(*settings) as service:
-        service.ctl("import", "hf", str(weights.hugging_face), "--promote")
+        service.ctl("import", "hf", str(hugging_face(weights)), "--promote")
         transport = httpx.HTTPTransport(uds=str(service.home / "run/server.sock"))
         rows = []
         with httpx.Client(transport=transport, base_url="http://thord", timeout=600) as client:

@@ -8,7 +8,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig
 
-from serving.weights import Prompts
+from serving.weights import Answers, Prompts
 
 
 class Transformers:
@@ -21,7 +21,7 @@ class Transformers:
         self.device = device
 
     @torch.inference_mode()
-    def generate(self, prompts: Prompts, length: int) -> list[list[int]]:
+    def generate(self, prompts: Prompts, length: int) -> Answers:
         """A static batch: prompts of one length, greedy answers of ``length``."""
         ids = torch.tensor(prompts, device=self.device)
         mask = torch.ones_like(ids)
@@ -34,7 +34,7 @@ class Transformers:
             eos_token_id=None,
             pad_token_id=0,
         )
-        return [row[ids.shape[1] :] for row in out.tolist()]
+        return Answers([row[ids.shape[1] :] for row in out.tolist()], None)
 
     def arrivals(self, prompts: Prompts, times: Sequence[float], length: int) -> float:
         """Continuous batching of requests that come at these seconds; how long until all are answered."""

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -22,6 +23,13 @@ from engine.tokenizers.huggingface import ChatFormat, HuggingFaceTokenizer
 
 Prompts = Sequence[Sequence[int]]
 """Token ids of each."""
+
+
+class Answers(NamedTuple):
+    """Token ids of each, and when all had their first one, by ``time.perf_counter``; null where that is not known."""
+
+    tokens: list[list[int]]
+    first: float | None
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ SHAPES = {
     "smollm2-135m": Shape(
         ModelSettings(hidden=576, layers=30, heads=9, kv_heads=3, feed_forward=1536, context=2048), 49152, 64, 64
     ),
+    "llama-1.1b": Shape(ModelSettings(preset="atlas-1.1b"), 32000, 64, 64),
     "tiny": Shape(ModelSettings(family="gpt2", preset="tiny", layers=2), 400, 12, 8),
     "tiny-llama": Shape(ModelSettings(preset="tiny", layers=2), 400, 12, 8),
 }
@@ -49,14 +58,16 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the same weights lie in each form."""
+    """Where the same weights lie."""
 
     version: Path
-    hugging_face: Path
 
 
 def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
-    """Draw weights and write them. Layers are strong, so that answers do not just repeat their last token."""
+    """Draw weights and write them, once. Layers are strong, so that answers do not just repeat their last token."""
+    made = Weights(folder / "models/versions/000001")
+    if made.version.exists():
+        return made
     model = registry.module(registry.build(shape.settings, shape.vocabulary, seed=0))
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -78,10 +89,16 @@ def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
         tokens={},
     )
     tokenizer = HuggingFaceTokenizer(json.dumps(source), chat)
-    made = Weights(folder / "models/versions/000001", folder / "hf")
     version.publish(made.version, weights, shape.settings, tokenizer, Lineage(1, None, None, "", 0, {}, 0.0, {}))
-    exporting.write(made.version, made.hugging_face)
     return made
+
+
+def hugging_face(weights: Weights) -> Path:
+    """The folder that transformers and an import read, written at the first call."""
+    folder = weights.version.parents[2] / "hf"
+    if not folder.exists():
+        exporting.write(weights.version, folder)
+    return folder
 
 
 def draw(draws: random.Random, shape: Shape, count: int, length: int) -> list[list[int]]:
