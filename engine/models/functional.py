@@ -21,6 +21,10 @@ _HEAD_ROWS = 8192
 """Of the gradient of a head, computed at once: of more, products are slower, and what comes out leaves the caches."""
 
 
+_PART_OF_HEAD = 512
+"""Rows of a head in bf16 that are converted at once."""
+
+
 def computed_in(x: Tensor) -> torch.dtype:
     """The dtype that products with ``x`` run in here: autocast's, else its own."""
     kind = x.device.type
@@ -187,8 +191,25 @@ _embedding: Callable[[Tensor, Tensor], Tensor] = _Embedding.apply
 
 
 def scores(x_ND: Tensor, weight_VD: Tensor) -> Tensor:
-    """Those [N, V] over a vocabulary: the product with its head."""
-    return _scores(x_ND, weight_VD) if _learns_here(weight_VD) else F.linear(x_ND, weight_VD)
+    """Those [N, V] over a vocabulary: the product with its head. Where a CPU answers in bf16 they are float32."""
+    if _learns_here(weight_VD):
+        return _scores(x_ND, weight_VD)
+    if _answers_in_bf16(weight_VD):
+        return _scores_in_float32(x_ND, weight_VD)
+    return F.linear(x_ND, weight_VD)
+
+
+def _answers_in_bf16(weight_VD: Tensor) -> bool:
+    """Whether a table in bf16 is read on a CPU, and no gradients are wanted."""
+    plain = weight_VD.device.type == "cpu" and type(weight_VD) in {Tensor, Parameter}
+    return plain and weight_VD.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+
+
+def _scores_in_float32(x_ND: Tensor, weight_VD: Tensor) -> Tensor:
+    """In bf16 the best two are often equal. A part of the head is converted at a time, and read while it is cached."""
+    x_ND = x_ND.float()
+    parts = (F.linear(x_ND, part_VD.float()) for part_VD in torch.split(weight_VD, _PART_OF_HEAD))
+    return torch.cat(tuple(parts), dim=-1)
 
 
 def softcapped(scores: Tensor, bound: float) -> Tensor:

@@ -88,3 +88,13 @@ def test_nothing_is_kept_where_nothing_is_learned(weight) -> None:
         assert functional.scores(draw(2, WIDTH), weight).grad_fn is None
     frozen = Parameter(draw(ROWS, WIDTH), requires_grad=False)
     assert functional.embedding(torch.tensor([1]), frozen).grad_fn is None
+
+
+def test_scores_in_bf16_are_told_apart_where_bf16_cannot() -> None:
+    weight, x = draw(1100, WIDTH).bfloat16(), draw(3, WIDTH).bfloat16()
+    weight[7] = weight[600]
+    weight[7, 0] += 2**-6 * weight[7, 0].abs().clamp(min=0.5)
+    with torch.no_grad():
+        scores = functional.scores(x, weight)
+    torch.testing.assert_close(scores, x.float() @ weight.float().t())
+    assert ((scores[:, 7] > scores[:, 600]) == (x[:, 0] > 0)).all()
