@@ -80,6 +80,10 @@ inline ints dot(ints acc, shorts w, const int16_t *a) {
     return (ints)_mm256_dpwssd_avx_epi32((__m256i)acc, (__m256i)w, _mm256_set1_epi32(pair));
 #elif defined(__AVX2__)
     return acc + (ints)_mm256_madd_epi16((__m256i)w, _mm256_set1_epi32(pair));
+#elif defined(__aarch64__)
+    const int16x8_t weights = (int16x8_t)w, both = vreinterpretq_s16_s32(vdupq_n_s32(pair));
+    const int32x4_t low = vmull_s16(vget_low_s16(weights), vget_low_s16(both)), high = vmull_high_s16(weights, both);
+    return acc + (ints)vpaddq_s32(low, high);
 #else
     for (int64_t i = 0; i < LANES; i++) acc[i] += w[2 * i] * a[0] + w[2 * i + 1] * a[1];
     return acc;

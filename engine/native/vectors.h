@@ -9,6 +9,8 @@
 #include <cstring>
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace {
@@ -70,6 +72,8 @@ inline ints nearest(floats v) {  // whole numbers, ties to even
     return (ints)_mm512_cvtps_epi32((__m512)v);
 #elif defined(__AVX2__)
     return (ints)_mm256_cvtps_epi32((__m256)v);
+#elif defined(__aarch64__)
+    return (ints)vcvtnq_s32_f32((float32x4_t)v);
 #else
     for (int64_t i = 0; i < LANES; i++) v[i] = std::nearbyint(v[i]);
     return __builtin_convertvector(v, ints);
@@ -82,9 +86,8 @@ inline floats fused(floats a, floats b, floats c) {
     return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    for (int64_t i = 0; i < LANES; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
-    return c;
+#elif defined(__aarch64__)
+    return (floats)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return a * b + c;
 #endif
