@@ -41,9 +41,29 @@ inline void prepare_whole(const Prepared &to, int64_t m, const float *x, int64_t
     }
 }
 
+// Whole numbers as 256 times a byte and another byte, both with a sign, for a token that is computed alone.
+inline void split([[maybe_unused]] const Prepared &to) {
+#if defined(BYTES_ARE_MULTIPLIED)
+    auto put = [](int8_t *to, shorts v) {  // 0, 2, 1, 3 of each four
+        const quads four = (quads)(v & 255);
+        const auto bytes = __builtin_convertvector(four | four >> 24, half_words);
+        std::memcpy(to, &bytes, sizeof bytes);
+    };
+    for (int64_t k = 0; k < to.k; k += 2 * LANES) {
+        const shorts v = (shorts)load_words(to.whole + k), low = (v << 8) >> 8;
+        put(to.low + k, low);
+        put(to.high + k, (v - low) >> 8);
+    }
+#endif
+}
+
 void prepare_row(const Prepared &to, Format format, int64_t m, const float *x, int64_t width) {
     const int64_t k = to.k;
-    if (format == INT8 || format == INT4) return prepare_whole(to, m, x, width);
+    if (format == INT8 || format == INT4) {
+        prepare_whole(to, m, x, width);
+        if (to.high) split(to);
+        return;
+    }
 #if defined(__AVX512BF16__)
     if (format == BF16) {
         bfloat16 *out = to.half + m * k;

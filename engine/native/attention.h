@@ -85,12 +85,18 @@ inline void fetch(const Element *from) {
 
 constexpr int MOST_HEADS = 4;  // that are computed together
 
-// How many heads of one token are computed together: those that share keys and values, which are then read once. Of few
-// tokens there would be too little to share among the threads. No number depends on it.
-int heads_together(const Operation &op, int64_t tokens) {
-    const int64_t sharing = op.heads / op.kv_heads;
-    if (tokens < 8) return 1;
-    return sharing % 4 == 0 ? 4 : sharing % 3 == 0 ? 3 : sharing % 2 == 0 ? 2 : 1;
+// How many heads of one token are computed together: those that share keys and values, which are then read once, but not
+// so many that threads wait for each other. No number depends on it.
+int heads_together(const Operation &op, int64_t tokens, int64_t threads) {
+    int best = 1;
+    int64_t least = INT64_MAX;
+    for (int together = 1; together <= MOST_HEADS; together++) {
+        if (op.heads / op.kv_heads % together) continue;
+        const int64_t each = (tokens * op.heads / together + threads - 1) / threads;  // for one thread
+        const int64_t cost = each * (together + 1);  // to read and widen a key costs about what a head does with it
+        if (cost <= least) best = together, least = cost;
+    }
+    return best;
 }
 
 // What G heads take from the values in NV vectors of a head, from the v-th on: side by side, because each sum waits for

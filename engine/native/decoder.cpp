@@ -82,7 +82,7 @@ extern "C" {
 // Bytes of scratch that `thord_run` needs for `rows` tokens, products of at most `widest` inputs, `longest` positions.
 int64_t thord_scratch(int64_t rows, int64_t widest, int64_t longest, int64_t threads) {
     const int64_t k = padded(widest);
-    const int64_t prepared = rows * (k * (4 + 2 + 2) + k / GROUP * 4 + 4);
+    const int64_t prepared = rows * (k * (4 + 2 + 2) + k / GROUP * 4 + 4) + 2 * k;
     const int64_t own = MOST_HEADS * (longest + 2 * LANES) + room_for_sums(rows);  // numbers of each thread
     return prepared + threads * own * 4 + 16 * 64;
 }
@@ -101,6 +101,8 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
     x.plain = reinterpret_cast<float *>(take(M * K * 4));
     x.half = reinterpret_cast<bfloat16 *>(take(M * K * 2));
     x.whole = reinterpret_cast<int16_t *>(take(M * K * 2));
+    uint8_t *bytes = take(2 * K);
+    if (M == 1) x.high = reinterpret_cast<int8_t *>(bytes), x.low = x.high + K;
     x.sums = reinterpret_cast<int32_t *>(take(M * K / GROUP * 4));
     x.scales = reinterpret_cast<float *>(take(M * 4));
     const int64_t room = longest + 2 * LANES;
@@ -133,7 +135,7 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
                 barrier.wait(threads);
             } else if (op->kind == ATTEND) {
                 barrier.wait(threads);
-                const int together = heads_together(*op, M);
+                const int together = heads_together(*op, M, threads);
                 const int64_t each = op->heads / together, end = M * each;
                 auto seen_by = [&](int64_t i) { return seen(*op, tokens, i % each * together, i / each); };
                 float *own = scores + thread * MOST_HEADS * room;

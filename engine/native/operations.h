@@ -15,7 +15,7 @@ struct Weight {
     Format format;
     int64_t n, k;  // as the model has them
     const void *packed;
-    const float *scales;
+    const uint16_t *scales;  // bfloat16
     const float *bias;  // or null
 };
 

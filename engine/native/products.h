@@ -6,6 +6,7 @@
 #pragma once
 
 #include "activations.h"
+#include "one_token.h"
 #include "unpacking.h"
 
 namespace {
@@ -18,6 +19,7 @@ constexpr int FEW_ROWS = 4, FEW_WIDE = 4;   // and of few
 constexpr int ROWS = 6, WIDE = 1;
 constexpr int FEW_ROWS = 3, FEW_WIDE = 2;
 #endif
+constexpr int ALONE_WIDE = 6;               // panels of a single token: each is a chain of sums, which wait for each other
 
 // Numbers of room that `linear` needs in each thread for so many tokens.
 int64_t room_for_sums(int64_t rows) { return PANEL * (rows * WIDE + FEW_ROWS * FEW_WIDE); }
@@ -32,37 +34,24 @@ struct Part {
         const int64_t weights = ((panel + n) * x.k + begin) * PANEL;  // a panel begins so many weights after the first
         return static_cast<const uint8_t *>(weight.packed) + weights * BITS[weight.format] / 8;
     }
-    const float *scales_of_group(int64_t g, int n) const {
-        return weight.scales + ((panel + n / PARTS) * (x.k / GROUP) + g) * PANEL + n % PARTS * LANES;
-    }
-    int32_t sum(int64_t m, int64_t first, int64_t last) const {  // of activations, by groups
-        int32_t total = 0;
-        for (int64_t g = first; g < last; g++) total += x.sums[m * (x.k / GROUP) + g];
-        return total;
+    floats scales(int64_t g, int n) const {  // of a vector of outputs
+        return load(weight.scales + ((panel + n / PARTS) * (x.k / GROUP) + g) * PANEL + n % PARTS * LANES);
     }
 };
 
-// Adds what a chunk of whole numbers gives; `pairs(begin, end, total)` adds their products exactly.
+// Adds what a chunk of whole numbers gives; `pairs(g, total)` adds the products of a group exactly.
 template <int MB, int NB, class Pairs>
 inline void add_whole(const Part &part, int64_t m0, Tile<MB, NB> &acc, Pairs pairs) {
-    Tile<MB, NB, ints> total;
-    if (part.weight.format == INT8) {
-        int32_t offset[MB];
-        for (int m = 0; m < MB; m++) offset[m] = -128 * part.sum(m0 + m, part.begin / GROUP, part.end / GROUP);
-        EACH_OF_TILE total[m][n] = offset[m] - ints{};
-        pairs(part.begin, part.end, total);
-        EACH_OF_TILE acc[m][n] += __builtin_convertvector(total[m][n], floats);
-        return;
-    }
+    const int32_t offset = part.weight.format == INT8 ? -128 : -8;
     for (int64_t g = part.begin / GROUP; g < part.end / GROUP; g++) {
-        EACH_OF_TILE total[m][n] = -8 * part.sum(m0 + m, g, g + 1) - ints{};
-        pairs(g * GROUP, (g + 1) * GROUP, total);
-        EACH_OF_TILE acc[m][n] =
-            fused(__builtin_convertvector(total[m][n], floats), load(part.scales_of_group(g, n)), acc[m][n]);
+        Tile<MB, NB, ints> total;
+        EACH_OF_TILE total[m][n] = offset * part.x.sums[(m0 + m) * (part.x.k / GROUP) + g] - ints{};
+        pairs(g, total);
+        EACH_OF_TILE acc[m][n] = fused(__builtin_convertvector(total[m][n], floats), part.scales(g, n), acc[m][n]);
     }
 }
 
-// Scales of whole numbers, bias, and what becomes of the product.
+// The scale of the token's whole numbers, bias, and what becomes of the product.
 template <int MB, int NB>
 inline void finish(const Operation &op, const Prepared &x, int64_t m0, int64_t panel, Tile<MB, NB> &acc) {
     const Weight &w = op.weight;
@@ -71,8 +60,7 @@ inline void finish(const Operation &op, const Prepared &x, int64_t m0, int64_t p
             const int64_t first = panel * PANEL + n * LANES, there = w.n - first < LANES ? w.n - first : LANES;
             if (there <= 0) continue;
             floats value = acc[m][n];
-            if (w.format == INT8) value *= x.scales[m0 + m] * load(w.scales + first);
-            if (w.format == INT4) value *= x.scales[m0 + m];
+            if (w.format == INT8 || w.format == INT4) value *= x.scales[m0 + m];
             float out[LANES], bias[LANES] = {};
             if (w.bias) std::memcpy(bias, w.bias + first, there * sizeof(float));
             value += load(bias);
@@ -111,37 +99,23 @@ void one_row(const Operation &op, const Prepared &x, int64_t panel) {
         }
         return finish<MB, NB>(op, x, 0, panel, acc);
     }
-    for (int64_t begin = 0; begin < x.k; begin += CHUNK) {
-        const Part part{x, op.weight, panel, begin, begin + CHUNK < x.k ? begin + CHUNK : x.k};
-        const uint8_t *w = static_cast<const uint8_t *>(op.weight.packed) + panel * x.k * PANEL * BITS[op.weight.format] / 8;
-        if (op.weight.format == INT8)
-            add_whole<MB, NB>(part, 0, acc, [&](int64_t k, int64_t end, Tile<MB, NB, ints> &total) {
-                for (; k < end; k += 4)
-                    EACH_OF_TILE {
-                        const Shorts2 some = unpack_int8(w + (n / PARTS * x.k + k) * PANEL + n % PARTS * LANES * 4);
-                        const ints first = dot(ints{}, some.pair[0], x.whole + k);
-                        total[m][n] += dot(first, some.pair[1], x.whole + k + 2);  // a short chain: few sums wait
-                    }
-            });
-        else
-            add_whole<MB, NB>(part, 0, acc, [&](int64_t k, int64_t end, Tile<MB, NB, ints> &total) {
-                // Masked where they lie, weights are 16 or 256 times as large: sums of a group have room for that.
-                EACH_OF_TILE {
-                    ints sum = total[m][n], sum_16 = {}, sum_256 = {};
-#pragma GCC unroll 4
-                    for (int64_t i = k; i < end; i += 8) {
-                        const uint8_t *from = w + (n / PARTS * x.k + i) * PANEL / 2 + n % PARTS * LANES * 4;
-                        const halfwords eight = (halfwords)load_words(from);
-                        sum = dot(sum, (shorts)(eight & 0xf), x.whole + i);
-                        sum_256 = dot(sum_256, (shorts)(eight & 0xf00), x.whole + i + 2);
-                        sum_16 = dot(sum_16, (shorts)(eight & 0xf0), x.whole + i + 4);
-                        sum = dot(sum, (shorts)(eight >> 12), x.whole + i + 6);
-                    }
-                    total[m][n] = sum + (sum_16 >> 4) + (sum_256 >> 8);
-                }
-            });
-    }
+    const Part part{x, op.weight, panel, 0, x.k};
+    auto each_group = [&](auto products_of) {
+        add_whole<MB, NB>(part, 0, acc, [&](int64_t g, Tile<MB, NB, ints> &total) {
+            const int64_t before = g * GROUP * PANEL * BITS[op.weight.format] / 8;
+            EACH_OF_TILE total[m][n] += products_of(part.packed(n / PARTS) + before + n % PARTS * LANES * 4, x, g);
+        });
+    };
+    if (op.weight.format == INT8) each_group(group_of_int8);
+    else each_group(group_of_int4);
     finish<MB, NB>(op, x, 0, panel, acc);
+}
+
+// The same against `count` panels, NB or fewer.
+template <int NB>
+void one_row_of(int64_t count, const Operation &op, const Prepared &x, int64_t panel) {
+    if (count == NB) return one_row<NB>(op, x, panel);
+    if constexpr (NB > 1) one_row_of<NB - 1>(count, op, x, panel);
 }
 
 // MB tokens against NB panels and the inputs of one chunk. `unpacked`: the weights, a panel each CHUNK inputs.
@@ -170,9 +144,9 @@ void tile(const Operation &op, const Part &part, const void *unpacked, int64_t m
 #endif
             break;
         default:
-            add_whole<MB, NB>(part, m0, acc, [&](int64_t k, int64_t end, Tile<MB, NB, ints> &total) {
-                const int16_t *w = (const int16_t *)unpacked + (k - part.begin) * PANEL;
-                tile_whole<MB, NB>(x.whole + m0 * x.k + k, x.k, w, CHUNK * PANEL, end - k, total);
+            add_whole<MB, NB>(part, m0, acc, [&](int64_t g, Tile<MB, NB, ints> &total) {
+                const int16_t *w = (const int16_t *)unpacked + (g * GROUP - part.begin) * PANEL;
+                tile_whole<MB, NB>(x.whole + m0 * x.k + g * GROUP, x.k, w, CHUNK * PANEL, GROUP, total);
             });
     }
     if (part.end == x.k) return finish<MB, NB>(op, x, m0, part.panel, acc);
@@ -223,8 +197,12 @@ void linear(const Operation &op, const Prepared &x, int64_t rows, int64_t thread
     int64_t panel = count * thread / threads;
     const int64_t end = count * (thread + 1) / threads;
     if (rows == 1) {
-        for (; panel + 4 <= end; panel += 4) one_row<4>(op, x, panel);
-        for (; panel < end; panel++) one_row<1>(op, x, panel);
+        const int64_t share = end - panel, parts = (share + ALONE_WIDE - 1) / ALONE_WIDE;
+        for (int64_t part = 0, done = 0; part < parts; part++) {
+            const int64_t next = share * (part + 1) / parts;
+            one_row_of<ALONE_WIDE>(next - done, op, x, panel + done);
+            done = next;
+        }
     } else if (rows <= FEW_ROWS) {
         panels<FEW_ROWS, FEW_WIDE>(op, x, rows, panel, end, sums);
     } else {

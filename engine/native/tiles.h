@@ -11,12 +11,17 @@ namespace {
 
 constexpr int PARTS = PANEL / LANES;  // vectors of a panel
 
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#define BYTES_ARE_MULTIPLIED
+#endif
+
 // Activations as a product reads them.
 struct Prepared {
     int64_t k;         // padded
     float *plain;      // [M, k]
     bfloat16 *half;    // [M, k], where there are products of bfloat16
     int16_t *whole;    // [M, k]: steps of `scales`
+    int8_t *high, *low;  // [k]: the same of a single token in two bytes, in the order of packed weights
     int32_t *sums;     // [M, k / GROUP] of `whole`, for weights that are stored with an offset
     float *scales;     // [M]
 };

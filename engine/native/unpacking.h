@@ -6,7 +6,7 @@
 
 namespace {
 
-constexpr int64_t CHUNK = 256;  // inputs at once: as many products of 8 bits by 16 as a sum of 32 bits can hold
+constexpr int64_t CHUNK = 256;  // inputs at once: of a few panels they fit into the nearest cache
 
 // Two inputs of the outputs of one vector.
 struct Floats2 { floats first, second; };

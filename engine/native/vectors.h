@@ -29,6 +29,8 @@ typedef int32_t ints __attribute__((vector_size(BYTES_OF_VECTOR)));
 typedef uint32_t words __attribute__((vector_size(BYTES_OF_VECTOR)));
 typedef int16_t shorts __attribute__((vector_size(BYTES_OF_VECTOR)));
 typedef uint16_t halfwords __attribute__((vector_size(BYTES_OF_VECTOR)));
+typedef uint64_t quads __attribute__((vector_size(BYTES_OF_VECTOR)));
+typedef uint32_t half_words __attribute__((vector_size(BYTES_OF_VECTOR / 2)));  // one for each of `quads`
 typedef uint16_t halves __attribute__((vector_size(BYTES_OF_VECTOR / 2)));  // one for each lane
 typedef uint16_t bfloat16;
 

@@ -2,7 +2,7 @@
 //
 // Weights [N, K] lie in panels of 16 outputs, K padded to GROUP with zeros; in a panel, for each step of k the 16
 // outputs side by side: float32 1 k a step, bfloat16 2, 8-bit 4 (value + 128; in the order 0, 2, 1, 3), 4-bit 8 (value +
-// 8; the first four, in that order, in the low halves of the bytes). Scales: 8-bit [N], 4-bit [N / 16, K / GROUP, 16].
+// 8; the first four, in that order, in the low halves of the bytes). Scales, in bfloat16: [N / 16, K / GROUP, 16].
 
 #pragma once
 
@@ -21,17 +21,17 @@ constexpr int64_t place(int64_t k) { return k % 4 == 1 ? 2 : k % 4 == 2 ? 1 : k 
 // One weight as a number; there are `inputs` of them to an output, padding included.
 float at(const Weight &w, int64_t inputs, int64_t n, int64_t k) {
     const int64_t panel = n / PANEL, lane = n % PANEL, start = panel * PANEL * inputs;
+    const float scale = w.scales ? widened(w.scales[(panel * (inputs / GROUP) + k / GROUP) * PANEL + lane]) : 1.0f;
     switch (w.format) {
         case F32: return static_cast<const float *>(w.packed)[start + k * PANEL + lane];
         case BF16: return widened(static_cast<const bfloat16 *>(w.packed)[start + (k / 2 * PANEL + lane) * 2 + k % 2]);
         case INT8: {
             int value = static_cast<const uint8_t *>(w.packed)[start + (k / 4 * PANEL + lane) * 4 + place(k)];
-            return float(value - 128) * w.scales[n];
+            return float(value - 128) * scale;
         }
         default: {
             int byte = static_cast<const uint8_t *>(w.packed)[start / 2 + (k / 8 * PANEL + lane) * 4 + place(k)];
-            return float((k % 8 < 4 ? byte & 15 : byte >> 4) - 8) *
-                   w.scales[(panel * (inputs / GROUP) + k / GROUP) * PANEL + lane];
+            return float((k % 8 < 4 ? byte & 15 : byte >> 4) - 8) * scale;
         }
     }
 }

@@ -2,8 +2,8 @@
 
 Shapes: N outputs, K inputs (both padded: N to 16, K to 32), P panels, G groups of 32 inputs.
 
-8 bits: one scale an output, the largest weight at 127. 4 bits: one scale for 32 inputs of an output, the weight that
-is largest by magnitude at -8 (as llama.cpp's Q4_0).
+Each 32 inputs of an output have a scale in bfloat16. 8 bits: the largest weight is at 127. 4 bits: the weight that is
+largest by magnitude is near -8, and of a few scales the one with the least squares of errors is taken.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,11 @@ from engine.config.inference import Quantization
 
 LANES = 16
 GROUP = 32
+_PLACES_OF_LARGEST = (-7, -8, -9)
+_ROWS_AT_ONCE = 64
+"""Of a matrix, so that what is computed of them stays in the caches."""
+_TINY = 1e-37
+"""Smaller scales are as good as 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +49,15 @@ def pack(weight_NK: Tensor, bias_N: Tensor | None, quantization: Quantization) -
     missing = (0, -inputs % GROUP, 0, -outputs % LANES)
     padded_NK = F.pad(weight_NK, missing) if any(missing) else weight_NK
     bias = None if bias_N is None else bias_N.to(torch.float32, copy=True)  # and no view of a mapped file
-    if quantization == "int8":
-        values_NK, scales_N = _to_8_bits(padded_NK)
-        return Packed("int8", outputs, inputs, _panels(_paired((values_NK + 128).to(torch.uint8)), 4), scales_N, bias)
-    if quantization == "int4":
-        values_NK, scales_NG = _to_4_bits(padded_NK)
-        steps = (values_NK + 8).to(torch.uint8).view(len(values_NK), -1, 2, 4)
-        both_NK = _paired((steps[:, :, 0] | steps[:, :, 1] << 4).flatten(1))
+    if quantization != "none":
+        values_NK, scales_NG = _quantized(padded_NK, quantization)
         scales_PGL = scales_NG.view(-1, LANES, scales_NG.shape[1]).transpose(1, 2).contiguous()
-        return Packed("int4", outputs, inputs, _panels(both_NK, 4), scales_PGL, bias)
+        if quantization == "int8":
+            steps_NK = _paired((values_NK + 128).to(torch.uint8))
+        else:
+            steps = (values_NK + 8).to(torch.uint8).view(len(values_NK), -1, 2, 4)
+            steps_NK = _paired((steps[:, :, 0] | steps[:, :, 1] << 4).flatten(1))
+        return Packed(quantization, outputs, inputs, _panels(steps_NK, 4), scales_PGL, bias)
     if weight_NK.dtype == torch.bfloat16:
         return Packed("bf16", outputs, inputs, _panels(padded_NK, 2), None, bias)
     return Packed("fp32", outputs, inputs, _panels(padded_NK.float(), 1), None, bias)
@@ -64,30 +69,49 @@ def rounded(weight_NK: Tensor, quantization: Quantization) -> Tensor:
         return weight_NK.float()
     inputs = weight_NK.shape[1]
     padded_NK = F.pad(weight_NK, (0, -inputs % GROUP))
-    if quantization == "int8":
-        values_NK, scales_N = _to_8_bits(padded_NK)
-        return (values_NK * scales_N[:, None])[:, :inputs]
-    values_NK, scales_NG = _to_4_bits(padded_NK)
+    values_NK, scales_NG = _quantized(padded_NK, quantization)
     return (values_NK.view(len(values_NK), -1, GROUP) * scales_NG[:, :, None]).flatten(1)[:, :inputs]
 
 
-def _to_8_bits(weight_NK: Tensor) -> tuple[Tensor, Tensor]:
-    """Whole numbers from -127 to 127 (as float32), and what one of them is worth in each row."""
-    weight_NK = weight_NK.float()
-    scales_N = weight_NK.abs().amax(1) / 127
-    return _divided(weight_NK, scales_N[:, None]).round(), scales_N
+def _quantized(weight_NK: Tensor, quantization: Quantization) -> tuple[Tensor, Tensor]:
+    """Whole numbers [N, K] as float32, and what one of them is worth in each group, [N, G] in bfloat16.
+
+    On the device ``meta`` nothing is computed.
+    """
+    scales_of, least, most = (_scales_of_8_bits, -127, 127) if quantization == "int8" else (_scales_of_4_bits, -8, 7)
+    values_NK = weight_NK.new_empty(weight_NK.shape, dtype=torch.float32)
+    scales_NG = weight_NK.new_empty((len(weight_NK), weight_NK.shape[1] // GROUP), dtype=torch.bfloat16)
+    for first in range(0, 0 if weight_NK.is_meta else len(weight_NK), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        groups_NGK = weight_NK[rows].float().reshape(-1, weight_NK.shape[1] // GROUP, GROUP)
+        scales_NG[rows] = scales_of(groups_NGK)
+        steps_NGK = groups_NGK * _inverse(scales_NG[rows].float())[:, :, None]
+        values_NK[rows] = steps_NGK.round_().clamp_(least, most).flatten(1)
+    return values_NK, scales_NG
 
 
-def _to_4_bits(weight_NK: Tensor) -> tuple[Tensor, Tensor]:
-    """Whole numbers from -8 to 7 (as float32), and what one of them is worth in each group of each row."""
-    groups_NGK = weight_NK.float().reshape(len(weight_NK), -1, GROUP)
+def _scales_of_8_bits(groups_NGK: Tensor) -> Tensor:
+    return groups_NGK.abs().amax(2) / 127
+
+
+def _scales_of_4_bits(groups_NGK: Tensor) -> Tensor:
+    """Of each candidate the values are found, and for them the scale by least squares."""
     largest_NG = groups_NGK.gather(2, groups_NGK.abs().argmax(2, keepdim=True))[:, :, 0]
-    scales_NG = largest_NG / -8
-    return _divided(groups_NGK, scales_NG[:, :, None]).round().clamp(-8, 7).flatten(1), scales_NG
+    inverse_NG = _inverse(largest_NG)
+    best_NG, scales_NG = torch.zeros_like(largest_NG), 0 * largest_NG  # NaN where that is no number
+    for place in _PLACES_OF_LARGEST:
+        values_NGK = (groups_NGK * (inverse_NG * place)[:, :, None]).round_().clamp_(-8, 7)
+        products_NG, squares_NG = (torch.linalg.vecdot(each, values_NGK) for each in (groups_NGK, values_NGK))
+        explained_NG = products_NG.square() / squares_NG  # what is left of the squares of all weights is the error
+        better_NG = explained_NG > best_NG
+        best_NG = torch.where(better_NG, explained_NG, best_NG)
+        scales_NG = torch.where(better_NG, products_NG / squares_NG, scales_NG)
+    return scales_NG
 
 
-def _divided(values: Tensor, scales: Tensor) -> Tensor:
-    return torch.where(scales == 0, torch.zeros_like(values), values / scales)
+def _inverse(values: Tensor) -> Tensor:
+    """1 through each, and 0 where that has no end."""
+    return torch.where(values.abs() < _TINY, 0.0, 1 / values)
 
 
 def _paired(values_NK: Tensor) -> Tensor:
