@@ -92,6 +92,8 @@ bench: $(VENV)/installed-dev ## ours beside the public peers
 bench-serve: $(VENV)/installed-dev ## answering beside transformers and llama.cpp
 	-@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,peers]'
 	$(BIN)/python bench/bench_serve.py
+	$(BIN)/python bench/bench_serve.py --shape smollm2-135m
+	$(BIN)/python bench/bench_serve.py --shape llama-1.1b --format int4 --only 'one client'
 
 bench-train: $(VENV)/installed-dev ## training beside transformers.Trainer and a loop written by hand
 	@$(BIN)/python bench/bench_train.py
