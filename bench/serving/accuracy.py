@@ -41,10 +41,10 @@ class Scorer:
 
     def take(self, window: Sequence[int], exact: Tensor) -> None:
         """Add what a window says, given the log-probabilities that are compared with."""
-        logprobs = torch.log_softmax(self.scores(window)[:-1].double(), dim=-1)
+        logprobs = torch.log_softmax(self.scores(window)[:-1], dim=-1)
         targets = torch.tensor(window[1:])[:, None]
         self.loss -= float(logprobs.gather(1, targets).sum())
-        self.divergence += float((exact.exp() * (exact - logprobs)).sum())
+        self.divergence += float((exact.exp() * (exact - logprobs)).sum(dtype=torch.float64))
         self.tokens += len(window) - 1
 
 
@@ -60,7 +60,7 @@ def compare(folder: Path, text: Path, windows: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         scorers = [*_ours(folder, weights), *_theirs(folder, Path(home), weights)]
         for part in parts:
-            exact = torch.log_softmax(scorers[0].scores(part)[:-1].double(), dim=-1)
+            exact = torch.log_softmax(scorers[0].scores(part)[:-1], dim=-1)
             for each in scorers:
                 each.take(part, exact)
     rows = [

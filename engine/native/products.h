@@ -51,6 +51,17 @@ inline void add_whole(const Part &part, int64_t m0, Tile<MB, NB> &acc, Pairs pai
     }
 }
 
+// The same of one token and weights as they are packed, all groups. The function is known, so that it is inlined.
+template <int NB, ints (*PRODUCTS)(const uint8_t *, const Prepared &, int64_t)>
+inline void add_groups(const Part &part, Tile<1, NB> &acc) {
+    add_whole<1, NB>(part, 0, acc, [&](int64_t g, Tile<1, NB, ints> &total) {
+        const int64_t before = g * GROUP * PANEL * BITS[part.weight.format] / 8;
+#pragma GCC unroll 16
+        for (int n = 0; n < NB * PARTS; n++)
+            total[0][n] += PRODUCTS(part.packed(n / PARTS) + before + n % PARTS * LANES * 4, part.x, g);
+    });
+}
+
 // The scale of the token's whole numbers, bias, and what becomes of the product.
 template <int MB, int NB>
 inline void finish(const Operation &op, const Prepared &x, int64_t m0, int64_t panel, Tile<MB, NB> &acc) {
@@ -100,14 +111,8 @@ void one_row(const Operation &op, const Prepared &x, int64_t panel) {
         return finish<MB, NB>(op, x, 0, panel, acc);
     }
     const Part part{x, op.weight, panel, 0, x.k};
-    auto each_group = [&](auto products_of) {
-        add_whole<MB, NB>(part, 0, acc, [&](int64_t g, Tile<MB, NB, ints> &total) {
-            const int64_t before = g * GROUP * PANEL * BITS[op.weight.format] / 8;
-            EACH_OF_TILE total[m][n] += products_of(part.packed(n / PARTS) + before + n % PARTS * LANES * 4, x, g);
-        });
-    };
-    if (op.weight.format == INT8) each_group(group_of_int8);
-    else each_group(group_of_int4);
+    if (op.weight.format == INT8) add_groups<NB, group_of_int8>(part, acc);
+    else add_groups<NB, group_of_int4>(part, acc);
     finish<MB, NB>(op, x, 0, panel, acc);
 }
 
