@@ -52,8 +52,8 @@ PEERS = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shape", choices=SHAPES, default="smollm2-135m")
-    parser.add_argument("--examples", type=int, default=32)
+    parser.add_argument("--shape", choices=SHAPES, default="llama-14m")
+    parser.add_argument("--examples", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--isa", help=processor.HELP)
     parser.add_argument("--only", action="append", help="names of peers")

@@ -15,7 +15,7 @@ from daemon.settings.sections import Tables
 from daemon.workers.phases import Phases
 from daemon.workers.reading import limits_of
 from daemon.workers.runtime import Channel
-from engine import device, disk, version
+from engine import device, disk, memory, version
 from engine.artifacts import ArtifactError
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
@@ -70,6 +70,7 @@ class Evaluator:
     def __init__(self, paths: Paths, channel: Channel, settings: Tables) -> None:
         self._paths, self._channel, self._settings = paths, channel, settings
         self._phases = Phases(channel, 0)
+        memory.keep_freed_memory()
         if settings.training.threads:
             torch.set_num_threads(settings.training.threads)
 
@@ -90,6 +91,8 @@ class Evaluator:
             else:
                 _logger.info("evaluated", passed=answer.passed, reason=answer.reason, **answer.metrics)
                 self._channel.send(answer)
+            finally:
+                memory.return_freed_memory()
 
     def _judge(self, command: Evaluate) -> Evaluated:
         """Judge on a snapshot; a repeated command finds its answer in the version."""
