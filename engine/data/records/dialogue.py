@@ -7,16 +7,12 @@ from pydantic import JsonValue
 
 from engine.data.records.calls import hermes
 from engine.data.records.calls.tools import tools_of
-from engine.data.records.content.end_marks import without_end_marks
 from engine.data.records.content.pictures import check_has_no_picture
 from engine.data.records.content.thoughts import without_thoughts
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
 from engine.data.records.turn import Turn as Turn
 from engine.data.samples import Dialogue, Message, ToolCall
-
-_LONGEST_END = 8
-"""Characters in which a mark at the end of a turn ends, and blanks behind it."""
 
 
 def dialogue_of(turns: Iterable[Turn], limits: Limits) -> Dialogue:
@@ -54,8 +50,6 @@ def _cleaned(turn: Turn) -> Message:
     role, content, calls, name, call_id, weight, tools = turn
     if role == "assistant" and "<" in content:
         content = without_thoughts(content)
-    if ">" in content[-_LONGEST_END:]:
-        content = without_end_marks(content)
     if not (calls or name or call_id or tools):
         return Message(role, clean(content), weight=weight)
     calls = tuple(_cleaned_call(call) for call in calls)

@@ -2,6 +2,7 @@
 
 from pydantic import JsonValue
 
+from engine.data.records.content.end_marks import without_end_marks
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, string_of, system_turn, texts_about
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import SYSTEM, turns_of
@@ -130,7 +131,14 @@ def completion_answer(record: dict[str, JsonValue]) -> list[Turn]:
     Raises:
         FormatError: as `parse_completion`.
     """
-    return answer_turns(next(record[key] for key in _COMPLETIONS if key in record))
+    return answer_turns(answer_to(record["prompt"], next(record[key] for key in _COMPLETIONS if key in record)))
+
+
+def answer_to(prompt: JsonValue, answer: JsonValue) -> JsonValue:
+    """An answer without the marks at its end, where its prompt is in the template of a model."""
+    if isinstance(prompt, str) and isinstance(answer, str) and asked_in(prompt):
+        return without_end_marks(answer)
+    return answer
 
 
 def prompt_turns(prompt: JsonValue) -> list[Turn]:

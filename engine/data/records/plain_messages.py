@@ -7,7 +7,6 @@ with strings in it, goes the way of all shapes (`engine.data.records.registry`),
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from engine.data.records.content.end_marks import without_end_marks
 from engine.data.records.content.pictures import MARK, check_has_no_picture
 from engine.data.records.content.thoughts import END
 from engine.data.records.limits import FormatError, Limits
@@ -61,8 +60,6 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> Dialogue | None:
             return None
         if said := clean(content):
             if said[0] == "<" and role == "assistant":  # perhaps thoughts
-                return None
-            if said[-1] == ">" and without_end_marks(said) != said:
                 return None
             if (said[0] in "<!" or said[-1] in ">)") and _shows_picture(said, is_asked=role == "user"):
                 return None

@@ -115,11 +115,7 @@ def check_is_asked(conversation: str, said: Sequence[Row]) -> None:
     Raises:
         FormatError: nobody asks in it, so its question is missing, or the rows name their speakers.
     """
-    if any(turn.role == "user" for row in said for turn in row.turns):
-        return
-    if not conversation and sum(bool(row.turns) for row in said) > 1:
-        raise FormatError("answers without a question: these rows do not say in which conversation they are")
-    if not conversation:
+    if not conversation or any(turn.role == "user" for row in said for turn in row.turns):
         return
     if key := person_column(conversation):
         raise FormatError(f"answers without a question: '{key}' names who speaks; give each row a 'conversation_id'")

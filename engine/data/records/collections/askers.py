@@ -11,6 +11,8 @@ from engine.data.records.names.conversations import person_column
 from engine.data.records.roles import is_role
 from engine.data.records.turn import Turn
 
+_OF_NOBODY = "rows that name no conversation"
+
 
 class Askers:
     """Who has asked something so far, and who waits for an answer."""
@@ -40,4 +42,4 @@ class Askers:
             return named
         if len(self._waiting) == 1:
             return next(iter(self._waiting))
-        return self._last if not self._waiting and self._last in self._asked else ""
+        return self._last if not self._waiting and self._last in self._asked else _OF_NOBODY

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from engine.data.records.dialogue import Turn, messages_of, system_turn
-from engine.data.records.instructions import alpaca_prompt, answer_turns, prompt_turns
+from engine.data.records.instructions import alpaca_prompt, answer_to, answer_turns, prompt_turns
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns, turns_of
 from engine.data.records.text import clean
@@ -45,7 +45,7 @@ def parse_pair(record: dict[str, JsonValue], limits: Limits) -> Preference:
     Raises:
         FormatError: an answer is of no known kind, there is no question, or both answers are the same.
     """
-    sides = [record[key] for key in _sides(record) or _SIDES[0]]
+    sides = [answer_to(record.get("prompt"), record[key]) for key in _sides(record) or _SIDES[0]]
     context = _context(record)
     dialogues = [_full(context, side, limits) for side in sides]
     if not context and not all(_begins_with_prompt(dialogue) for dialogue in dialogues):

@@ -140,7 +140,7 @@ def test_time_grows_with_the_records_however_many_conversations_are_open() -> No
     for number in range(count):
         assert not list(runs.add({"session_id": number, "role": "user", "content": "a"}, number, number, number + 1))
     for number in range(count, 2 * count):
-        list(runs.add({"role": "assistant", "content": "b"}, number, number, number + 1))
+        list(runs.add({"role": "user", "content": "b"}, number, number, number + 1))
         (found,) = runs.finish_open(Resume("lines", number + 1, number + 1))
         assert found.resume.offset == 0
 

@@ -20,7 +20,6 @@ _words = (
         ["<image>\nWhat?", "what?\n<image>", "![a](b.png) what?", "what? ![a](b.png)", "<b>bold</b>", "f(x)"]
     )
     | st.sampled_from(["<think>a</think>b", "<think>a", "a\n</think>\nb", " <|begin_of_thought|>a<|end_of_thought|>b"])
-    | st.sampled_from(["a<|im_end|>", "a</s>", "<s>a</s>", "a <|eot_id|> ", "</s>"])
     | st.text(max_size=8)
 )
 _turns = st.builds(

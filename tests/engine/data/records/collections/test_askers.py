@@ -51,5 +51,5 @@ def test_messages_of_one_record_are_one_conversation(learn) -> None:
     assert learn({"messages": messages}) == [said("q1", "a1", "q2", "a2")]
 
 
-def test_answers_alone_are_not_learned(learn_rows) -> None:
-    assert learn_rows([answered("a1"), answered("a2")]) == []
+def test_answers_that_nobody_asked_for_stay_the_conversation_that_they_are(learn_rows) -> None:
+    assert learn_rows([answered("a1"), answered("a2")]) == [[("assistant", "a1"), ("assistant", "a2")]]

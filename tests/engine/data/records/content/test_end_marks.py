@@ -16,14 +16,8 @@ from engine.data.records.content.end_marks import without_end_marks
         "Mud.<eoa>",
     ],
 )
-def test_they_are_left_out(learn, said: str) -> None:
+def test_they_are_left_out(said: str) -> None:
     assert without_end_marks(said) == "Mud."
-    for record in (
-        {"messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": said}]},
-        {"prompt": "What?", "completion": said},
-        {"instruction": "What?", "output": said},
-    ):
-        assert learn(record) == [[("user", "What?"), ("assistant", "Mud.")]]
 
 
 @pytest.mark.parametrize("said", ["<b>Mud</b>", "<s>Mud</s>", "a > b", "List<end>", "<|im_end|> ends a turn"])
