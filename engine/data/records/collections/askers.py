@@ -36,10 +36,10 @@ class Askers:
         return name
 
     def _answered(self, named: str) -> str:
-        is_of_role = is_role(named.partition(" ")[2])  # such an id tells nobody from anybody
-        is_known = bool(named) and (named in self._asked or not person_column(named) or is_of_role)
+        is_known = bool(named) and (named in self._asked or not person_column(named))
         if is_known or not self._asked or self._asked == {""}:
             return named
-        if len(self._waiting) == 1:
-            return next(iter(self._waiting))
-        return self._last if not self._waiting and self._last in self._asked else _OF_NOBODY
+        asker = next(iter(self._waiting)) if len(self._waiting) == 1 else "" if self._waiting else self._last
+        if is_role(asker.partition(" ")[2]):  # such an id tells nobody from anybody
+            return named
+        return asker if asker in self._asked else _OF_NOBODY

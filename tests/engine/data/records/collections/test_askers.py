@@ -17,7 +17,7 @@ def said(*texts: str) -> list[tuple[str, str]]:
     return [(("user", "assistant")[number % 2], text) for number, text in enumerate(texts)]
 
 
-@pytest.mark.parametrize("of_bot", [{}, {"user_id": None}, {"user_id": 0}, {"user_id": "helper"}], ids=str)
+@pytest.mark.parametrize("of_bot", [{}, {"user_id": None}, {"user_id": 0}, {"user_id": "bot"}], ids=str)
 def test_an_answer_without_the_id_of_the_person_belongs_to_who_waits(learn_rows, of_bot: Row) -> None:
     rows = [
         *(asked("q1", user_id=7), answered("a1", **of_bot), asked("q2", user_id=8), answered("a2", **of_bot)),
