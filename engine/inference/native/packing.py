@@ -3,7 +3,7 @@
 Shapes: N outputs, K inputs (both padded: N to 16, K to 32), P panels, G groups of 32 inputs.
 
 Each 32 inputs of an output have a scale in bfloat16. 8 bits: the largest weight is at 127. 4 bits: the weight that is
-largest by magnitude is near -8, and of a few scales the one with the least squares of errors is taken.
+largest by magnitude is at -8 (as llama.cpp's Q4_0).
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from engine.config.inference import Quantization
 
 LANES = 16
 GROUP = 32
-_PLACES_OF_LARGEST = (-7, -8, -9)
 _ROWS_AT_ONCE = 64
 """Of a matrix, so that what is computed of them stays in the caches."""
 _TINY = 1e-37
@@ -95,18 +94,7 @@ def _scales_of_8_bits(groups_NGK: Tensor) -> Tensor:
 
 
 def _scales_of_4_bits(groups_NGK: Tensor) -> Tensor:
-    """Of each candidate the values are found, and for them the scale by least squares."""
-    largest_NG = groups_NGK.gather(2, groups_NGK.abs().argmax(2, keepdim=True))[:, :, 0]
-    inverse_NG = _inverse(largest_NG)
-    best_NG, scales_NG = torch.zeros_like(largest_NG), 0 * largest_NG  # NaN where that is no number
-    for place in _PLACES_OF_LARGEST:
-        values_NGK = (groups_NGK * (inverse_NG * place)[:, :, None]).round_().clamp_(-8, 7)
-        products_NG, squares_NG = (torch.linalg.vecdot(each, values_NGK) for each in (groups_NGK, values_NGK))
-        explained_NG = products_NG.square() / squares_NG  # what is left of the squares of all weights is the error
-        better_NG = explained_NG > best_NG
-        best_NG = torch.where(better_NG, explained_NG, best_NG)
-        scales_NG = torch.where(better_NG, products_NG / squares_NG, scales_NG)
-    return scales_NG
+    return groups_NGK.gather(2, groups_NGK.abs().argmax(2, keepdim=True))[:, :, 0] / -8
 
 
 def _inverse(values: Tensor) -> Tensor:
