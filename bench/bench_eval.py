@@ -88,7 +88,7 @@ def race(
     try:
         for entry in entries:
             script = Path(__file__).parent / "evaluation" / f"{entry.script}.py"
-            where = made.version if entry is OURS else made.hugging_face
+            where = made.version if entry is OURS else weights.hugging_face(made)
             command = [sys.executable, script, where, folder / "examples", f"--batch={entry.batch}"]
             contestants.append(Contestant(entry.name, command, entry.environment, folder / f"{entry.name}.log"))
         for contestant in contestants:
