@@ -12,18 +12,18 @@ are drawn and written at the first run, and used again.
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 
+import processor
 import torch
 from serving import accuracy, contestants, memory, sameness, timing
 from serving.cases import CASES
 from serving.over_http import over_http
 from serving.weights import SHAPES, make
 
-from engine.native import library, variants
+from engine.native import library
 
 SECTIONS = ("check", *(case.name for case in CASES), "memory", "http", "accuracy")
 
@@ -32,11 +32,11 @@ def main() -> None:
     """Check that the work is the same, measure, print."""
     options = parsed()
     if options.isa:
-        restrict(options.isa)
+        processor.restrict(options.isa)
     if options.llama:
         os.environ["LLAMA_CPP_LIB_PATH"] = str(options.llama)
     shape, device = SHAPES[options.shape], options.device
-    print(f"our kernel: {library.chosen()}; processor: {processor()}")
+    print(f"our kernel: {library.chosen()}; processor: {processor.name()}")
     if library.kernel() is None and device == "cpu":
         print("SKIPPED: our kernel, which is not built: python -m engine.native.build", file=sys.stderr)
     wanted = set(options.only or SECTIONS)
@@ -68,7 +68,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--peer", choices=("transformers", "llama.cpp"), action="append", help="default: both")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--isa", help="a variant of our kernel, for ours and torch")
+    parser.add_argument("--isa", help=processor.HELP)
     parser.add_argument("--llama", type=Path, help="a folder with the libraries of llama.cpp to compare with")
     parser.add_argument("--weights", type=Path, help="a folder where weights are kept from one run to the next")
     parser.add_argument("--version", type=Path, help="a version whose weights are quantized, for 'accuracy'")
@@ -78,23 +78,6 @@ def parsed() -> argparse.Namespace:
     options.format = options.format or list(contestants.FORMATS)
     options.peer = options.peer or ["transformers", "llama.cpp"]
     return options
-
-
-def restrict(isa: str) -> None:
-    """Have our kernel, torch and its libraries use no other instructions. All of them read this at their first call."""
-    wide = isa.startswith("avx512")
-    os.environ[variants.FORCED] = isa
-    os.environ["ATEN_CPU_CAPABILITY"] = "avx512" if wide else "avx2"
-    os.environ["MKL_ENABLE_INSTRUCTIONS"] = "AVX512" if wide else "AVX2"
-    os.environ["ONEDNN_MAX_CPU_ISA"] = {"avxvnni": "AVX2_VNNI", "avx512bf16": "AVX512_CORE_BF16"}.get(
-        isa, "AVX512_CORE" if wide else "AVX2"
-    )
-
-
-def processor() -> str:
-    """Its name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
 if __name__ == "__main__":
