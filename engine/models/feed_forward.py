@@ -14,8 +14,8 @@ class ThorFeedForward(nn.Module):
     def __init__(self, shape: ThorShape) -> None:
         super().__init__()
         self.by_gelu = shape.mlp == "geglu"
+        self.make_inner(shape)  # first: weights are drawn, and known to the optimizer, in the order they are made
         self.down_proj = Linear(shape.feed_forward, shape.hidden, bias=shape.linear_bias)
-        self.make_inner(shape)
 
     def make_inner(self, shape: ThorShape) -> None:
         """Make the maps into the layer."""
