@@ -42,7 +42,7 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def model_settings() -> ModelSettings:
-    return ModelSettings(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=96)
+    return ModelSettings(hidden=32, layers=2, heads=2, kv_heads=1, feed_forward=64, context=96)
 
 
 @pytest.fixture(scope="session")
