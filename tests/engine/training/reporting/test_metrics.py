@@ -134,7 +134,7 @@ class Products(TorchDispatchMode):
     operations = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default, torch.ops.aten.addmm_.default):
             left, right = args[-2:]
             self.operations += 2 * left.numel() * right.shape[1]
         return func(*args, **(kwargs or {}))
