@@ -95,7 +95,7 @@ def rotate(x_BHTE: Tensor, turn: Turn) -> Tensor:
     turning = turn[0].shape[-1]
     if turning < x_BHTE.shape[-1]:
         return torch.cat((rotate(x_BHTE[..., :turning], turn), x_BHTE[..., turning:]), dim=-1)
-    if x_BHTE.device.type == "cpu":
+    if x_BHTE.device.type == "cpu" and not torch.compiler.is_compiling():
         return functional.rotate(x_BHTE, *turn)
     cos, sin = (part.to(x_BHTE.dtype) for part in turn)
     first, second = x_BHTE.chunk(2, dim=-1)
