@@ -30,5 +30,7 @@ class GateSettings(Section):
         description="Minimum number of held-out conversations; with fewer, the cycle is skipped and nothing is "
         "promoted.",
     )
-    min_improvement: float = Field(0.0, ge=0, description="Bits per byte by which a candidate must improve.")
+    min_improvement: float = Field(
+        0.0005, ge=0, description="Bits per byte by which a candidate must improve; rounding alone changes less."
+    )
     tolerance: float = Field(0.02, ge=0, description="Bits per byte by which a guarded slice may get worse.")
