@@ -43,7 +43,7 @@ MODELS = {
     "char_lstm": ModelSettings(family="char_lstm", preset="tiny", **SMALL),
     "agiformer": ModelSettings(family="agiformer", preset="tiny", heads=4, feed_forward=64, **SMALL),
 }
-RATES = dict.fromkeys(MODELS, 6e-2) | {"agiformer": 0.6, "gpt2": 0.15, "char_lstm": 0.15}
+RATES = dict.fromkeys(MODELS, 6e-2) | {"agiformer": 0.48, "gpt2": 0.15, "char_lstm": 0.15}
 """So high that a run soon gets worse, and ends early."""
 PATIENCE = dict.fromkeys(MODELS, 1) | {"gpt2": 2}
 """gpt2 gets worse in its second step, and the others later."""
