@@ -1,6 +1,7 @@
 """The beginning of a file, by which its format is recognised."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO
@@ -55,3 +56,8 @@ class Head:
     def text(self) -> str:
         """The beginning as clean text; what is not UTF-8 is U+FFFD."""
         return clean(self.visible[:_TEXT_BYTES].decode("utf-8", errors="replace"))
+
+
+def share(lines: Sequence[str], fits: Callable[[str], object]) -> float:
+    """How many of these lines fit, of all; 0 where there are none."""
+    return sum(bool(fits(line)) for line in lines) / len(lines) if lines else 0.0

@@ -7,14 +7,15 @@ lines only; each names one kind of file. A corpus (`inbox/corpus`, ``--corpus``)
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from engine.data.readers.format import Format
 from engine.data.readers.head import BYTES as HEAD_BYTES
-from engine.data.readers.head import Head
+from engine.data.readers.head import Head, share
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.heading import columns_of, is_headless_table, is_table
+from engine.data.readers.texts import program_files
 from engine.data.readers.texts.talk_of_people import is_talk_of_people
 from engine.data.records.content.pictures import has_picture
 from engine.data.records.limits import Limits
@@ -34,7 +35,6 @@ _OTHER_CUES = re.compile(
 )
 _HTTP = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ HTTP/|HTTP/\d|\$? ?curl (?:-|https?:)")
 _LATEX = re.compile(r"\s*\\(?:part|chapter|section|begin|usepackage|title)\*?\{")
-_RULE_OF_MAKE = re.compile(r"[\w.-]+:[^\n]*\n\t\S")
 _LOG = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\s"
     r"|\d+\.\d+\.\d+\.\d+ - |\[?(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|TRACE)\b)"
@@ -72,11 +72,6 @@ _GETTEXT = re.compile(r'(?m)^msgid "')
 _BIBTEX = re.compile(r"@\w+\{")
 _DUMP = re.compile(r"[0-9a-f]{6,8}:?\s+(?:[0-9a-f]{2,4}\s){4}", re.IGNORECASE)
 _UUENCODED = re.compile(r"begin \d{3} \S+\n")
-_DOCKERFILE = re.compile(
-    r"(?:#[^\n]*\n|ARG [^\n]*\n|\s)*FROM \S+[^\n]*\n(?:.*\n)?\s*(?:RUN|COPY|ADD|ENV|CMD|WORKDIR|USER|ENTRYPOINT)\b"
-)
-_PINNED = re.compile(r"[A-Za-z][\w.\[\],-]*\s*(?:[=~!<>]=|[<>])\s*\d")
-_SCHEDULE = re.compile(r"(?:[\d*][\d*/,-]*\s+){5}\S|@(?:reboot|daily|hourly|weekly|monthly)\s+\S")
 _PROMPTED = re.compile(r"(?:[$%]|>>>|[\w.-]+@[\w.-]+:\S*[$#]|PS [A-Z]:\\[^>\n]*>|[A-Z]:\\[^>\n]*>) ?\S")
 _TAGGED_GAME = re.compile(r'\[\w+ "[^"\n]*"\]\n\[\w+ "')
 _SERIALIZED = re.compile(r"[aO]:\d+:[{\"]|\(?[ld]p\d+\n|\((?:lp|dp)\d+\n|\[?%\{\w+: |\[?\{:\w+ ")
@@ -84,6 +79,10 @@ _SERIALIZED = re.compile(r"[aO]:\d+:[{\"]|\(?[ld]p\d+\n|\((?:lp|dp)\d+\n|\[?%\{\
 _SIGN = re.compile(
     "(?:<<|>>)(?=[ \\t])|[\U0001f464\U0001f466-\U0001f469\U0001f4ac\U0001f5e8\U0001f916\U0001f9d1\U0001f9e0]"
 )
+_ROLE_NOTED = re.compile(r"(?m)^#{0,6} ?role::[ \t]*\w+")
+_SEPARATED = re.compile(r"(?m)<\|endoftext\|>[ \t]*$")
+_ARROW = re.compile(r"\S.{0,200}?[ \t](?:->|=>|[\u2192\u21d2])[ \t]\S")
+_DEFINITION = re.compile(r"(?m)^\w[^\n]{0,60}\n:[ \t]+\S")
 _DRAWN_ROW = re.compile(r"\|.*\|\s*$|\+[-=+]{3,}\+\s*$")
 _DRAWN_RULE = re.compile(r"-{2,}(?:\+-{2,})+\s*$")
 _ANSWERERS = ("assistant", "ai", "bot", "chatgpt", "a", "answer", "response", "model")
@@ -124,10 +123,6 @@ def _is_json(head: Head) -> bool:
     return True
 
 
-def _share(lines: Sequence[str], fits: Callable[[str], object]) -> float:
-    return sum(bool(fits(line)) for line in lines) / len(lines) if lines else 0.0
-
-
 def _is_page(head: Head) -> bool:
     start = head.text[:4096]
     if _PAGE.search(start[:1024]):
@@ -144,19 +139,19 @@ def _is_talk(head: Head) -> bool:
 
 
 def _is_log(head: Head) -> bool:
-    return _share(head.lines_as_text, _LOG.match) >= 0.5
+    return share(head.lines_as_text, _LOG.match) >= 0.5
 
 
 def _is_json_log(head: Head) -> bool:
-    return _is_log(head) and _share(head.lines_as_text, _ENDS_IN_JSON.match) >= 0.5
+    return _is_log(head) and share(head.lines_as_text, _ENDS_IN_JSON.match) >= 0.5
 
 
 def _is_json_inside(head: Head) -> bool:
-    return _share(head.lines_as_text, _JSON_INSIDE.match) >= 0.5
+    return share(head.lines_as_text, _JSON_INSIDE.match) >= 0.5
 
 
 def _is_stream(head: Head) -> bool:
-    return b"data:" in head.visible[:4096] and _share(head.lines_as_text, _EVENT.match) >= 0.6
+    return b"data:" in head.visible[:4096] and share(head.lines_as_text, _EVENT.match) >= 0.6
 
 
 def _is_yaml(head: Head) -> bool:
@@ -164,7 +159,7 @@ def _is_yaml(head: Head) -> bool:
     starts = head.text.startswith("---\n") or head.text.startswith("%YAML")
     nested = _YAML_NESTED.search(head.text[:4096]) is not None or _YAML_ITEM.match(head.text[:4096]) is not None
     of_keys = starts and bool(lines) and _YAML_LINE.match(lines[-1]) is not None  # else prose behind a front matter
-    return (nested or of_keys) and _share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.7
+    return (nested or of_keys) and share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.7
 
 
 def _is_latex(head: Head) -> bool:
@@ -174,21 +169,21 @@ def _is_latex(head: Head) -> bool:
 
 def _is_settings(head: Head) -> bool:
     lines = [line for line in head.lines_as_text if not line.startswith(("#", ";"))]
-    return _share(lines, lambda line: _SETTING.match(line) or _SECTION.match(line)) >= 0.7
+    return share(lines, lambda line: _SETTING.match(line) or _SECTION.match(line)) >= 0.7
 
 
 def _is_pairs(head: Head) -> bool:
     lines = head.lines_as_text
     if 2 <= len(lines) < 4:
         return all(map(_SHORT_PAIR.match, lines))
-    return len(lines) >= 4 and _share(lines, _PAIR.match) >= 0.8
+    return len(lines) >= 4 and share(lines, _PAIR.match) >= 0.8
 
 
 def _is_code(head: Head) -> bool:
     lines = head.lines_as_text
-    if lines and (lines[0].startswith("#!") or _ASSIGNED.match(lines[0]) or _RULE_OF_MAKE.match(head.text)):
+    if lines and (lines[0].startswith("#!") or _ASSIGNED.match(lines[0])):
         return True
-    return len(lines) >= 3 and _share(lines, _CODE.match) >= 0.4
+    return len(lines) >= 3 and share(lines, _CODE.match) >= 0.4
 
 
 def _is_unlike_transcript(head: Head) -> bool:
@@ -205,12 +200,6 @@ def _is_quotes_with_replies(head: Head) -> bool:
     return sum(are_quotes) >= 2 and are_quotes[0] and sum(are_quotes) >= 0.3 * len(blocks) and not all(are_quotes)
 
 
-def _is_installation(head: Head) -> bool:
-    lines = [line for line in head.lines_as_text if not line.startswith("#")]
-    is_list = _share(lines, _PINNED.match) >= 0.5 or _share(lines, _SCHEDULE.match) >= 0.5
-    return is_list or _DOCKERFILE.match(head.text[:8192]) is not None
-
-
 def _is_terminal(head: Head) -> bool:
     prompted = sum(_PROMPTED.match(line) is not None for line in head.lines_as_text)
     return prompted >= 2 and prompted >= 0.3 * len(head.lines)
@@ -218,17 +207,29 @@ def _is_terminal(head: Head) -> bool:
 
 def _is_marked_talk(head: Head) -> bool:
     """Lines by turns behind signs, such as a face and a robot."""
+    if _ROLE_NOTED.search(head.text[:8192]):  # ChatGPT MD, in Obsidian
+        return True
     signs = [match[0] for line in head.lines_as_text if (match := _SIGN.match(line))]
     return len(signs) >= 2 and len(set(signs)) > 1 and len(signs) >= 0.4 * len(head.lines)
 
 
+def _is_arrows(head: Head) -> bool:
+    return len(head.lines_as_text) >= 2 and share(head.lines_as_text, _ARROW.match) >= 0.8
+
+
+def _is_glossary(head: Head) -> bool:
+    """A list of definitions in Markdown."""
+    definitions = len(_DEFINITION.findall(head.text[:8192]))
+    return definitions >= 2 and 4 * definitions >= len(head.lines)
+
+
 def _is_drawn_table(head: Head) -> bool:
     """A table in Markdown, or as SQL shells print it."""
-    return _share(head.lines_as_text, _DRAWN_ROW.match) >= 0.6 or any(map(_DRAWN_RULE.match, head.lines_as_text[:3]))
+    return share(head.lines_as_text, _DRAWN_ROW.match) >= 0.6 or any(map(_DRAWN_RULE.match, head.lines_as_text[:3]))
 
 
 def _is_base64(head: Head) -> bool:
-    return _share(head.lines_as_text[:-1] or head.lines_as_text, _BASE64.match) >= 0.9
+    return share(head.lines_as_text[:-1] or head.lines_as_text, _BASE64.match) >= 0.9
 
 
 _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
@@ -251,7 +252,7 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("an HTML page", _is_page),
     ("XML", _is_xml),
     ("JSON without conversations", _is_json),
-    ("labelled words (CoNLL)", lambda head: _share(head.lines_as_text, _LABELLED_WORD.match) >= 0.8),
+    ("labelled words (CoNLL)", lambda head: share(head.lines_as_text, _LABELLED_WORD.match) >= 0.8),
     ("training data of Rasa", lambda head: _RASA.search(head.text[:8192]) is not None),
     ("a key or a message in PEM or PGP", lambda head: head.text.startswith("-----BEGIN ")),
     ("translations (gettext)", lambda head: _GETTEXT.search(head.text[:8192]) is not None),
@@ -260,7 +261,7 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     ("a traceback", lambda head: head.text.startswith("Traceback (most recent call last)")),
     (
         "encoded binary data",
-        lambda head: _share(head.lines_as_text, _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text)),
+        lambda head: share(head.lines_as_text, _DUMP.match) >= 0.5 or bool(_UUENCODED.match(head.text)),
     ),
     ("a chat of people: thord cannot tell which of them is the assistant", _is_talk),
     ("a stream of events with JSON in it ('data: {...}')", _is_stream),
@@ -293,15 +294,25 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
         _is_quotes_with_replies,
     ),
     ("a text with pictures in it (data:...;base64,...)", lambda head: has_picture(head.text)),
+    ("the RECORD of a Python package", program_files.is_list_of_sums),
     (_TABLE, is_table),
     ("a table (CSV or TSV) without a header: name the columns in a first line", is_headless_table),
     ("a game of chess (PGN)", lambda head: _TAGGED_GAME.match(head.text) is not None),
     ("a terminal session", _is_terminal),
-    ("a Dockerfile, a list of packages or a crontab", _is_installation),
+    ("a Dockerfile, a list of packages or a crontab", program_files.is_installation),
+    ("a list of hosts", program_files.is_list_of_hosts),
+    ("a journal of accounts", program_files.is_journal_of_accounts),
+    ("a glossary: terms with definitions behind ':'", _is_glossary),
     ("a table in Markdown, or of an SQL shell", _is_drawn_table),
     ("a dialogue behind signs: write 'User:' and 'Assistant:' in their place", _is_marked_talk),
+    (
+        "texts with '<|endoftext|>' between them: write a file, or a line of JSON with 'text', for each",
+        lambda head: _SEPARATED.search(head.text[:8192]) is not None,
+    ),
     ("settings (INI or TOML)", _is_settings),
+    ("source code (a Makefile)", program_files.is_makefile),
     ("source code", _is_code),
+    ("pairs with arrows between them: a table or JSON can say which are questions and answers", _is_arrows),
     ("encoded binary data (base64)", _is_base64),
     ("key-value text", _is_pairs),
 )
