@@ -138,8 +138,7 @@ def main() -> None:
 
 def goal(name: str, value: float, most: float, unit: str = "") -> None:
     """Say whether it is reached."""
-    verdict = "reached" if value <= most else "NOT REACHED"
-    print(f"{name}: {value:.4f} {unit} (goal at most {most}): {verdict}")
+    print(f"{name}: {value:.4f} {unit} (goal at most {most}): {harness.verdict(reached=value <= most)}")
 
 
 def llama_cpp(file: Path) -> dict[str, int] | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import harness
 import processor
 import torch
+from harness import KEEPS_FREED_MEMORY
 
 from engine.native import library
 
@@ -28,8 +29,6 @@ from goals import GOALS, Goals, judged
 from race import Course, Entry, Result, race
 from work import Size
 
-KEEPS_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
-"""What our trainer asks of glibc; the peers get it through the environment, at their best."""
 AS_SUPERVISED = {"OMP_WAIT_POLICY": "PASSIVE"}
 """What our supervisor gives its trainer, so that it does not stand in the way of the server."""
 SAME_LOSS = 1e-3

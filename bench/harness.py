@@ -18,6 +18,8 @@ from pathlib import Path
 BIN = Path(sys.executable).parent
 REPOSITORY = Path(__file__).parents[1]
 QUIET = ("schedule.enabled=false", "api.port=0")
+KEEPS_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
+"""What our own processes ask of glibc; peers get it through the environment, at their best."""
 _CHILDREN = 4
 
 
@@ -95,6 +97,11 @@ def supervisord() -> Iterator[Path]:
         daemon.terminate()
         daemon.wait()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def verdict(*, reached: bool) -> str:
+    """How a line about a goal ends."""
+    return "reached" if reached else "NOT REACHED"
 
 
 class Contestant:

@@ -81,7 +81,7 @@ def compare(folder: Path, text: Path, windows: int) -> None:
         if theirs in found:
             for what in ("loss", "divergence"):
                 ratio = getattr(found[ours], what) / getattr(found[theirs], what)
-                verdict = "reached" if ratio <= 1 else "NOT REACHED"
+                verdict = harness.verdict(reached=ratio <= 1)
                 print(f"{what}: {ours} / {theirs} = {ratio:.4f} (goal at most 1.0): {verdict}")
 
 

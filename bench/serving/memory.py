@@ -29,7 +29,7 @@ def compare(weights: Weights, shape: Shape) -> None:
     harness.table(f"memory, int4, {_ROWS} clients, MB", rows, ["", "ours int4", "llama.cpp Q4_0"])
     for kind in ("grown", "resident"):
         ratio = ours[kind] / theirs[kind]
-        verdict = "reached" if ratio <= 1 else "NOT REACHED"
+        verdict = harness.verdict(reached=ratio <= 1)
         print(f"{kinds[kind]}: ours int4 / llama.cpp Q4_0 = {ratio:.2f} (goal at most 1.0): {verdict}")
 
 

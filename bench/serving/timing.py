@@ -36,7 +36,7 @@ def measure(case: Case, contestants: Sequence[Contestant], shape: Shape, rounds:
     for goal in case.goals:
         if goal.ours in rates and goal.theirs in rates:
             ratio = rates[goal.ours] / rates[goal.theirs]
-            verdict = "reached" if ratio >= goal.ratio else "NOT REACHED"
+            verdict = harness.verdict(reached=ratio >= goal.ratio)
             print(f"{case.name}: {goal.ours} / {goal.theirs} = {ratio:.2f} (goal {goal.ratio}): {verdict}")
 
 

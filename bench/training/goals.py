@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import harness
 from race import Result
 
 
@@ -35,4 +36,4 @@ def judged(goals: Goals, results: Sequence[Result], seconds_per_token: float) ->
 
 
 def _goal(what: str, found: float, least: float) -> str:
-    return f"goal: {what} >= {least:g}: {found:.2f}, {'reached' if found >= least else 'NOT REACHED'}"
+    return f"goal: {what} >= {least:g}: {found:.2f}, {harness.verdict(reached=found >= least)}"

@@ -89,7 +89,7 @@ def _versions(options: Options) -> int:
             ),
             states=(1,),
         )
-        output.say("\nbits per byte of the conversations that each one's cycle held out: fewer are better")
+        output.say("\nbits per byte on the conversations that the version's own cycle held out; lower is better")
     return exit_status.DONE
 
 

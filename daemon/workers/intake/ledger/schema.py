@@ -214,6 +214,7 @@ MIGRATIONS = (
     """,
     """
     -- The same table, checked by OR: for each row that is inserted, SQLite builds an index of every list behind IN.
+    -- Without an index of identities: aliases has that of every sample, and each once.
     CREATE TABLE samples_checked_by_or (
         id INTEGER PRIMARY KEY,
         identity BLOB NOT NULL,
@@ -249,8 +250,5 @@ MIGRATIONS = (
         UPDATE counts SET number = number - 1 WHERE state = OLD.state AND kind = OLD.kind;
         UPDATE counts SET number = number + 1 WHERE state = NEW.state AND kind = NEW.kind;
     END;
-    """,
-    """
-    DROP INDEX IF EXISTS samples_by_identity;  -- aliases has the identity of every sample, and each once
     """,
 )

@@ -20,7 +20,7 @@ def test_the_list_draws_how_good_the_versions_were(stand_in: StandIn, ctl: Ctl) 
         f"1.8000 {'#' * 20}",
         "-",
     ]
-    assert lines[-1] == "bits per byte of the conversations that each one's cycle held out: fewer are better"
+    assert lines[-1] == "bits per byte on the conversations that the version's own cycle held out; lower is better"
 
 
 def test_a_version_says_why_its_weights_are_kept_and_until_when(stand_in: StandIn, ctl: Ctl) -> None:

@@ -38,6 +38,13 @@ class Load:
             assert time.monotonic() < deadline, (self.faults, self.answers[-3:])
             time.sleep(0.005)
 
+    def check(self, expected: dict[tuple[str, str], str]) -> None:
+        """Nobody met a fault, and every answer is the one that its version gives; all of these versions answered."""
+        assert self.faults == []
+        assert {version for version, _, _ in self.answers} == {version for version, _ in expected}
+        for version, prompt, text in self.answers:
+            assert text == expected[version, prompt]
+
     def _client(self, number: int) -> None:
         with self._server.http() as client:
             turn = number

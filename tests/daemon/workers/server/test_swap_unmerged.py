@@ -45,10 +45,7 @@ def test_adapters_come_and_go_beside_one_base_under_streaming_load(start_server:
             assert not server.worker.ask(Prepare(version=number), Prepared).in_place
             server.promote(number)
             load.wait_for(f"{number:06d}")
-    assert load.faults == []
-    assert {each[0] for each in load.answers} == {"000001", "000002", "000003"}
-    for made_by, prompt, text in load.answers:
-        assert text == expected[made_by, prompt]
+    load.check(expected)
     assert server.worker.received(Refused) == []
     assert '"form": "unmerged"' in server.worker.log
     assert "answers pause" not in server.worker.log

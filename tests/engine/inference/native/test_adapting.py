@@ -1,8 +1,5 @@
 """An adapter beside a base in the kernel, against the adapter merged into it."""
 
-import functools
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,23 +12,10 @@ from engine.families.table import FAMILIES
 from engine.inference.native import decoder, kernel_family
 from engine.inference.native.decoder import NativeDecoder
 from engine.models import registry
-from engine.native import library
-from tests.engine import kernels
-from tests.engine.inference.native.test_decoder import make, native, quantized, tokens
+from tests.engine.inference.native.models import NEAR, make, native, quantized, tokens
 
-NEAR = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of a whole model, relative
 NAMES = ["thor", "thor-other", "thor-fused", "thor-scaled"]
-
-
-@pytest.fixture(
-    autouse=True, scope="module", params=list(dict.fromkeys(kernels.BUILT[:1] + kernels.BUILT[-1:])) or [None], ids=str
-)
-def kernel(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.param is None:
-        pytest.skip(kernels.NONE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "kernel", functools.cache(lambda: kernels.of(request.param)))
-        yield
+pytestmark = pytest.mark.usefixtures("kernel")
 
 
 def adapter_of(model: nn.Module, size: float, *, only: tuple[str, ...] = ("",)) -> Adapter:
