@@ -161,6 +161,7 @@ class Version(TypedDict):
     bytes: NotRequired[int]
     cycle: int | None
     state: Literal["serving", "resident", "available", "rejected", "quarantined", "purged"]
+    form: NotRequired[Literal["whole", "merged", "unmerged"] | None]
     created_at: str
     sha256: str
     parameters: int

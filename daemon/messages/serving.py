@@ -2,7 +2,10 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from daemon.messages.base import Answer, Command, Message
+from engine.config.inference import Form
 
 
 class Prepare(Command):
@@ -34,6 +37,10 @@ class Serving(Answer):
     kind: Literal["serving"] = "serving"
     version: int | None
     resident: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
+    """Those of the resident ones that nothing needs."""
+    forms: dict[int, Form] = Field(default_factory=dict)
+    """How the weights of each version in memory lie there."""
 
 
 class Refused(Answer):
@@ -62,7 +69,7 @@ class ChatsForgotten(Answer):
 
 
 class Abandon(Message):
-    """Forget what was prepared."""
+    """Forget what was prepared, or is kept in memory."""
 
     kind: Literal["abandon"] = "abandon"
     version: int

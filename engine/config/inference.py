@@ -8,6 +8,9 @@ from engine.config.placement import Device, Precision
 from engine.section import Section
 
 Quantization = Literal["none", "int8", "int4"]
+AdapterForm = Literal["auto", "merged", "unmerged"]
+Form = Literal["whole", "merged", "unmerged"]
+"""Of a version in memory: with weights of its own, an adapter merged into its base, or one beside it."""
 
 
 class InferenceSettings(Section):
@@ -39,5 +42,16 @@ class InferenceSettings(Section):
     )
     memory_megabytes: int = Field(
         0, ge=0, description="Maximum memory for the weights and caches of all versions; 0: as much as the machine has."
+    )
+    adapters: AdapterForm = Field(
+        "auto",
+        description="Whether an adapter is merged into its base when a version is loaded, or computed beside a base "
+        "that versions share; auto merges where memory holds two merged versions.",
+    )
+    resident_versions: int = Field(
+        16,
+        ge=2,
+        description="Maximum number of versions in memory where they share a base; of versions with weights of their "
+        "own, two are.",
     )
     threads: int = Field(0, ge=0, description="Number of processor threads; 0 uses one per physical core.")

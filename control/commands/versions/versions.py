@@ -118,6 +118,7 @@ def _version(options: VersionOptions) -> int:
                 "from version": output.clean(version["parent"]),
                 "cycle": output.clean(version["cycle"]),
                 **({"adapter for": f"version {base}"} if (base := version.get("base")) else {}),
+                **({"in memory": form} if (form := version.get("form")) else {}),
                 **({"size": output.size(size)} if (size := version.get("bytes")) else {}),
                 "created": output.moment(version["created_at"]),
                 **_said_of_itself(version),

@@ -28,10 +28,15 @@ class VersionsInUse:
                 if number is not None:
                     busy[number] = f"cycle {cycle.id} is under way with it"
         busy |= dict.fromkeys(self._promotion.swapping, "it is being promoted")
-        busy |= dict.fromkeys(self._promotion.resident, "the server holds it in memory")
+        needed = set(self._promotion.resident) - set(self._promotion.kept)
+        busy |= dict.fromkeys(needed, "the server holds it in memory")
         if self.serving is not None:
             busy[self.serving] = "it serves"
         return busy
+
+    def removed(self, version: int) -> None:
+        """As the Protocol."""
+        self._promotion.drop(version)
 
     def still(self) -> AbstractAsyncContextManager[None]:
         """Between swaps: none begins before the block ends."""

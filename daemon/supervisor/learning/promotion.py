@@ -30,6 +30,7 @@ from daemon.supervisor.store.degradations import Degradations, retry_until_store
 from daemon.supervisor.store.records import Cycle, Swap, Version
 from daemon.supervisor.store.store import NoSuchRecordError, Store, StoreUnavailableError
 from engine import artifacts
+from engine.config.inference import Form
 from engine.manifest import verify
 
 _logger = log.get(__name__)
@@ -57,6 +58,8 @@ class Promotion:
     Attributes:
         serving: the version ``current`` points to.
         resident: versions the server holds in memory.
+        kept: those of them that nothing needs.
+        forms: how the weights of each lie there.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Promotion:
     ) -> None:
         self.serving = artifacts.current_version(paths.current)
         self.resident: tuple[int, ...] = ()
+        self.kept: tuple[int, ...] = ()
+        self.forms: dict[int, Form] = {}
         self._served: int | None = None
         self._store = store
         self._workers = workers
@@ -145,6 +150,11 @@ class Promotion:
         async with self._one_at_a_time:
             await self._point(None)
         await self._store.note("version.withdrawn", {"by": by})
+
+    def drop(self, version: int) -> None:
+        """Have the server keep a version in memory no longer, because its weights are removed."""
+        if version in self.kept:
+            self._abandon(version)
 
     @contextlib.asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
@@ -306,7 +316,7 @@ class Promotion:
     def server_died(self) -> None:
         """To be told whenever the server process ends unexpectedly."""
         self._server_is_up.clear()
-        self._served, self.resident = None, ()
+        self._served, self.resident, self.kept, self.forms = None, (), (), {}
         self._deaths.append(time.monotonic())
         self._begin(self._consider_going_back())
 
@@ -315,6 +325,7 @@ class Promotion:
             return
         if isinstance(message, Serving):
             self._served, self.resident = message.version, message.resident
+            self.kept, self.forms = message.kept, message.forms
             if message.version is not None:
                 self._begin(self._prove(message.version))
         elif isinstance(message, Ready):

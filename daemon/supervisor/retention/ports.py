@@ -16,6 +16,10 @@ class Use(Protocol):
         """Versions that may not go now, each with what is done with it."""
         ...
 
+    def removed(self, version: int) -> None:
+        """The weights of a version are about to go: nobody may keep them in memory any more."""
+        ...
+
     def still(self) -> AbstractAsyncContextManager[None]:
         """Keep swaps from beginning until the block ends."""
         ...

@@ -159,6 +159,7 @@ class Retention:
             if thing.number in needed_versions(await self._known(), self._tables().retention.keep_rollbacks):
                 return False
             await self._store.purge_version(thing.number, rule)
+            self._use.removed(thing.number)
         return True
 
     async def _known(self) -> Known:

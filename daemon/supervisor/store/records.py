@@ -157,8 +157,8 @@ class Version(Record):
         """Whether its weights are gone; its record stays."""
         return self.purged_at is not None
 
-    def to_json(self, serving: int | None, resident: tuple[int, ...]) -> dict[str, JsonValue]:
-        """The version as clients see it, given what is in service."""
+    def to_json(self, serving: int | None, resident: tuple[int, ...], form: str | None = None) -> dict[str, JsonValue]:
+        """The version as clients see it, given what is in service, and the form that it has in memory."""
         state: str = self.state
         if self.number == serving:
             state = "serving"
@@ -173,6 +173,7 @@ class Version(Record):
             "base": name_or_null(self.base),
             "cycle": self.cycle,
             "state": state,
+            "form": form,
             "created_at": self.created_at,
             "sha256": self.sha256,
             "parameters": self.parameters,

@@ -54,7 +54,8 @@ async def _serve(context: Context) -> None:
     except device.ImpossiblePlacementError as error:
         _logger.critical("inference.device and inference.precision do not fit this machine", reason=str(error))
         sys.exit(1)
-    slots = WeightSlots(settings.inference.drain_seconds, settings.inference.memory_megabytes << 20)
+    inference = settings.inference
+    slots = WeightSlots(inference.drain_seconds, inference.memory_megabytes << 20, inference.resident_versions)
     engine = Engine(slots, Dispatcher(loop, context.channel), settings.inference.max_queue)
     slots.on_settled = engine.wake
     metrics.watch(lambda: engine.waiting, lambda: engine.running)

@@ -2,7 +2,7 @@
 
     Prepare N    check, load and warm N beside the version that serves → Prepared, or Refused with the reason
     Commit N     `current` points to N already: new requests go to N   → Serving, or Refused if it had to be loaded
-    Abandon N    forget what was prepared
+    Abandon N    forget what was prepared, or is kept                  → Serving, if it was kept
 
 Where memory does not hold two versions, Prepare only checks N (→ Prepared, in place), and Commit swaps in place: new
 requests wait in the queue, those under way finish, the old weights go, N is loaded, and the queue moves on. If N cannot
@@ -37,10 +37,9 @@ from daemon.messages import (
 from daemon.workers.runtime import Context
 from daemon.workers.server.metrics import Metrics
 from engine import artifacts
-from engine.config.inference import Quantization
+from engine.config.inference import Form, InferenceSettings
 from engine.device import Placement
 from engine.inference.versions import footprint, preparing
-from engine.inference.versions.form import Form
 from engine.inference.versions.preparing import NotNowError, UnfitVersionError
 from engine.inference.versions.slots import WeightSlots
 from engine.inference.versions.swap_policy import Room
@@ -112,7 +111,10 @@ class Swapper:
             case Commit():
                 self._commit(command)
             case Abandon(version=version):
+                before = self._slots.addressable
                 self._slots.abandon(version)
+                if self._slots.addressable != before:
+                    self._say_what_serves()
             case Reload():
                 self._on_reload()
             case ForgetChats():
@@ -139,26 +141,35 @@ class Swapper:
         version = command.version
         self._channel.advance(f"preparing version {version_name(version)}")
         started = time.monotonic()
-        folder = self._context.paths.version(version)
+        folder, settings = self._context.paths.version(version), self._context.settings.inference
         try:
-            if not self._slots.holds(version):
-                preparing.check(folder, self._slots.serving)
-            placement = preparing.place(folder, self._context.settings.inference)
-            memory = self._rows, self._slots, self._memory_limit, self._quantization
-            if version not in self._forms:
-                self._forms[version] = preparing.form_of(folder, placement, *memory)
-            room = preparing.room(folder, placement, *memory, self._forms[version])
-            if room == "in place":
-                preparing.check_weights(folder)
-            elif self._slots.admit(version, wait_seconds=self._slots.drain_seconds + DRAIN_MARGIN):
-                self._install(folder)
+            room = "beside" if self._is_ready(version) else self._load(folder, settings)
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._refuse(command, str(error), unfit=isinstance(error, UnfitVersionError))
             return None
         finally:
             self._rest()
         seconds = round(time.monotonic() - started, 3)
-        _logger.info("a version is prepared", version=version, room=room, form=self._forms[version], seconds=seconds)
+        chosen = self._forms.get(version, "merged")
+        _logger.info("a version is prepared", version=version, room=room, form=chosen, seconds=seconds)
+        return room
+
+    def _is_ready(self, version: int) -> bool:
+        """Whether it is in memory, and will be until it is committed or abandoned."""
+        return self._slots.holds(version) and not self._slots.admit(version, wait_seconds=0)
+
+    def _load(self, folder: Path, settings: InferenceSettings) -> Room:
+        """Have a version checked that is not in memory, and loaded where it fits beside the one that serves."""
+        preparing.check(folder, self._slots.serving)
+        version, placement = int(folder.name), preparing.place(folder, settings)
+        if version not in self._forms:
+            self._forms[version] = preparing.form_of(folder, placement, self._slots, settings)
+        needed = preparing.need(folder, placement, self._slots, settings, self._forms[version])
+        room = preparing.room(folder, self._slots, needed)
+        if room == "in place":
+            preparing.check_weights(folder)
+        elif self._slots.admit(version, self._slots.drain_seconds + DRAIN_MARGIN, needed):
+            self._install(folder)
         return room
 
     def _rest(self) -> None:
@@ -213,23 +224,12 @@ class Swapper:
 
     def _install(self, folder: Path) -> None:
         turn, began = self._slots.turns.alone, time.monotonic()
-        placement = preparing.place(folder, self._context.settings.inference)
-        chosen = self._forms.get(int(folder.name), "merged")
-        loaded = preparing.load(folder, placement, self._rows, self._quantization, turn, chosen, self._slots.base)
+        settings = self._context.settings.inference
+        placement, chosen = preparing.place(folder, settings), self._forms.get(int(folder.name), "merged")
+        rows, quantization = settings.max_batch, settings.quantization
+        loaded = preparing.load(folder, placement, rows, quantization, turn, chosen, self._slots.base)
         self._slots.install(loaded)
         self._metrics.load_seconds.observe(time.monotonic() - began)
-
-    @property
-    def _rows(self) -> int:
-        return self._context.settings.inference.max_batch
-
-    @property
-    def _quantization(self) -> Quantization:
-        return self._context.settings.inference.quantization
-
-    @property
-    def _memory_limit(self) -> int:
-        return self._context.settings.inference.memory_megabytes << 20
 
     def _refuse(self, command: Prepare | Commit, reason: str, *, unfit: bool) -> None:
         version = command.version
@@ -242,4 +242,5 @@ class Swapper:
     def _say_what_serves(self, asked: int = UNASKED) -> None:
         serving = self._slots.serving
         number = serving.version if serving else None
-        self._channel.send(Serving(to=asked, version=number, resident=self._slots.addressable))
+        resident, kept, forms = self._slots.addressable, self._slots.kept, self._slots.forms
+        self._channel.send(Serving(to=asked, version=number, resident=resident, kept=kept, forms=forms))

@@ -1,7 +1,6 @@
 """How much memory versions take, and how much there is."""
 
 import gc
-from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -9,11 +8,10 @@ import torch
 
 from engine import memory, version
 from engine.adapters import adapter as adapters
-from engine.config.inference import Quantization
+from engine.config.inference import Form, Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference.runners import decoders
-from engine.inference.versions.form import Form
 from engine.models import registry
 from engine.models.base import Decoder
 
@@ -53,17 +51,6 @@ def _of_decoder(decoder: Decoder, rows: int) -> int:
     cache = decoder.make_cache(rows, decoder.context)
     grown = max(rows * cache.bytes_for(min(ORDINARY_POSITIONS, cache.length)), cache.bytes_for(cache.length))
     return of_weights(decoder) + cache.held_bytes + grown
-
-
-def shares(models: Mapping[int, Decoder], first: int | None) -> dict[int, int]:
-    """Bytes of weights of each version, those that several share counted once: for ``first`` where it has them."""
-    seen: set[int] = set()
-    found: dict[int, int] = {}
-    for number in sorted(models, key=lambda number: (number != first, number)):
-        weights = {weight.data_ptr(): weight.nbytes for weight in models[number].parameters()}
-        found[number] = sum(size for place, size in weights.items() if place not in seen)
-        seen |= weights.keys()
-    return found
 
 
 def of_weights(model: Decoder) -> int:

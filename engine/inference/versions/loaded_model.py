@@ -1,7 +1,9 @@
 """One version in memory: what computes it, its cache, and what writing a prompt for it needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.config.inference import Form
 from engine.inference.requests import Sampling, sampling_of
 from engine.inference.runners import forward
 from engine.inference.runners.model_runner import ModelRunner
@@ -46,6 +48,7 @@ class LoadedModel:
     def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder, base: SharedBase | None = None) -> None:
         """``model`` is what computes: the version's own module, or what was made of its weights."""
         self.base = base
+        self._own_bytes = 0 if base is None else footprint.of_weights(model) - footprint.of_weights(base.decoder)
         self.version = loaded.manifest.version
         self.model = model
         self.tokenizer = loaded.tokenizer
@@ -65,11 +68,39 @@ class LoadedModel:
         return self.runner.prompt_step
 
     @property
+    def form(self) -> Form:
+        """Whether it has weights of its own, and where its adapter is if it is one."""
+        if self.manifest.base is None:
+            return "whole"
+        return "merged" if self.base is None else "unmerged"
+
+    @property
+    def weights(self) -> Decoder:
+        """What holds the weights that others can share; without such, all of its own."""
+        return self.model if self.base is None else self.base.decoder
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of its adapter, where that lies beside `weights`; counted once, for there may be many versions."""
+        return self._own_bytes
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes that weights take."""
-        return footprint.of_weights(self.model)
+        return footprint.of_weights(self.weights) + self.own_bytes
 
     @property
     def bytes(self) -> int:
         """Bytes that weights take, and now the cache."""
         return self.weight_bytes + self.cache.held_bytes
+
+
+def shares(models: Mapping[int, LoadedModel], first: int | None) -> dict[int, int]:
+    """Bytes of weights of each version, those that several share counted once: for ``first`` where it has them."""
+    seen: set[int] = set()
+    found: dict[int, int] = {}
+    for number in sorted(models, key=lambda number: (number != first, number)):
+        model = models[number]
+        found[number] = model.own_bytes + (0 if id(model.weights) in seen else footprint.of_weights(model.weights))
+        seen.add(id(model.weights))
+    return found

@@ -9,7 +9,7 @@ import torch
 from engine import artifacts, memory, version
 from engine.adapters import adapter as adapters
 from engine.artifacts import ArtifactError
-from engine.config.inference import InferenceSettings, Quantization
+from engine.config.inference import Form, InferenceSettings, Quantization
 from engine.device import Placement
 from engine.inference.runner import TokenSpan
 from engine.inference.runners import decoders, graphs
@@ -17,9 +17,8 @@ from engine.inference.runners.forward import TorchForward
 from engine.inference.runners.shapes import buckets
 from engine.inference.scheduling.batching import CHUNK
 from engine.inference.versions import footprint, form, precision
-from engine.inference.versions.form import Form
 from engine.inference.versions.loaded_model import LoadedModel, SharedBase
-from engine.inference.versions.slots import WeightSlots
+from engine.inference.versions.slots import Need, WeightSlots
 from engine.inference.versions.swap_policy import Room
 from engine.manifest import base_folder, read_manifest, verify, version_name
 from engine.tokenizers.base import BOS
@@ -58,18 +57,14 @@ def place(folder: Path, settings: InferenceSettings) -> Placement:
         return precision.of_version(folder, settings)
 
 
-def form_of(
-    folder: Path, placement: Placement, rows: int, slots: WeightSlots, limit: int, quantization: Quantization
-) -> Form:
+def form_of(folder: Path, placement: Placement, slots: WeightSlots, settings: InferenceSettings) -> Form:
     """Whether a checked version is merged when it is loaded, or computed beside a base that it shares.
 
     Args:
         folder: the version.
         placement: its device and precision.
-        rows: how many sequences run on it at once.
         slots: what is in memory.
-        limit: bytes that all versions together may take; 0: what the machine has.
-        quantization: what becomes of its weights.
+        settings: how many sequences run on it at once, how much memory versions may take, quantization.
 
     Raises:
         UnfitVersionError: its configuration is damaged.
@@ -78,40 +73,43 @@ def form_of(
     with _told_apart(folder):
         if read_manifest(folder).base is None:
             return "whole"
-        needed = footprint.needed(folder, placement, rows, quantization)
+        needed = footprint.needed(folder, placement, settings.max_batch, settings.quantization)
         adapts = decoders.adapts(version.read_config(folder).model, placement)
-    capacity = slots.capacity(lambda held: footprint.free(placement.device, limit, held))
-    return form.of_adapter(needed, capacity, adapts=adapts)
+    capacity = slots.capacity(_free(placement, settings))
+    return form.of_adapter(needed, capacity, settings.adapters, adapts=adapts)
 
 
-def room(
-    folder: Path,
-    placement: Placement,
-    rows: int,
-    slots: WeightSlots,
-    limit: int,
-    quantization: Quantization,
-    chosen: Form = "merged",
-) -> Room:
-    """Whether a checked version can be loaded beside the one that serves, or only in its place.
+def need(folder: Path, placement: Placement, slots: WeightSlots, settings: InferenceSettings, chosen: Form) -> Need:
+    """What a checked version takes beside those in memory.
 
-    Args are those of `form_of`, and the form that was ``chosen``.
-
-    Raises:
-        UnfitVersionError: its configuration is damaged.
-        NotNowError: memory does not hold it even alone.
+    Args and errors are those of `form_of`, and the form that was ``chosen``.
     """
     with _told_apart(folder):
-        needed, manifest = footprint.needed(folder, placement, rows, quantization, chosen), read_manifest(folder)
-    serving, sha256 = slots.serving, manifest.sha256 if manifest.base is None else manifest.base.sha256
-    shared = None if serving is None else serving.base
-    if shared is not None and shared.sha256 == sha256 and (chosen == "unmerged" or manifest.base is None):
-        needed -= footprint.of_weights(shared.decoder)
-    found = slots.room(int(folder.name), needed, lambda held: footprint.free(placement.device, limit, held))
+        needed = footprint.needed(folder, placement, settings.max_batch, settings.quantization, chosen)
+        manifest = read_manifest(folder)
+    if chosen == "merged":
+        return Need(needed, "", _free(placement, settings))
+    sha256, serving = manifest.sha256 if manifest.base is None else manifest.base.sha256, slots.serving
+    if serving is not None and serving.base is not None and serving.base.sha256 == sha256:
+        needed -= footprint.of_weights(serving.base.decoder)
+    return Need(needed, sha256, _free(placement, settings))
+
+
+def _free(placement: Placement, settings: InferenceSettings) -> Callable[[int], int]:
+    return lambda held: footprint.free(placement.device, settings.memory_megabytes << 20, held)
+
+
+def room(folder: Path, slots: WeightSlots, needed: Need) -> Room:
+    """Whether a checked version can be loaded beside the one that serves, or only in its place.
+
+    Raises:
+        NotNowError: memory does not hold it even alone.
+    """
+    found = slots.room(int(folder.name), needed)
     if found == "none":
         raise NotNowError(
-            f"{folder} needs {needed / (1 << 20):.1f} MiB for weights and cache, more than there are even without any "
-            "other version; lower inference.max_batch, or raise inference.memory_megabytes where it is set"
+            f"{folder} needs {needed.bytes / (1 << 20):.1f} MiB for weights and cache, more than there are even "
+            "without any other version; lower inference.max_batch, or raise inference.memory_megabytes where it is set"
         )
     return found
 

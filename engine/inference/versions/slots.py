@@ -8,8 +8,10 @@ between two.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from engine.inference.versions import footprint, swap_policy
+from engine.config.inference import Form
+from engine.inference.versions import footprint, loaded_model, swap_policy
 from engine.inference.versions.loaded_model import LoadedModel, PromptSpec, SharedBase
 from engine.inference.versions.turns import Turns
 
@@ -18,19 +20,36 @@ class VersionGoneError(LookupError):
     """No such version is in memory."""
 
 
+@dataclass(frozen=True)
+class Need:
+    """What a version needs that is to be loaded.
+
+    Attributes:
+        bytes: of weights that are not in memory yet, and of its cache.
+        base: the sum of weights that it shares with others; empty where it shares none.
+        free: tells from the bytes that versions hold how many are left.
+    """
+
+    bytes: int = 0
+    base: str = ""
+    free: Callable[[int], int] = lambda _: 0
+
+
 class WeightSlots:
     """Safe to use from any thread.
 
     Attributes:
         on_settled: called when it is decided again where new requests go: after a flip, or when there is nothing.
         memory_limit: bytes that weights and caches of all versions may take; 0: what the machine has.
+        most: versions in memory at once.
         turns: who may use the device.
     """
 
-    def __init__(self, drain_seconds: float, memory_limit: int = 0) -> None:
+    def __init__(self, drain_seconds: float, memory_limit: int = 0, most: int = swap_policy.SLOTS) -> None:
         self.on_settled: Callable[[], None] = lambda: None
         self.drain_seconds = drain_seconds
         self.memory_limit = memory_limit
+        self.most = most
         self.turns = Turns()
         self._table: swap_policy.Table = swap_policy.EMPTY
         self._models: dict[int, LoadedModel] = {}
@@ -74,14 +93,27 @@ class WeightSlots:
     def addressable(self) -> tuple[int, ...]:
         """Versions that a request may ask for."""
         with self._changed:
-            return tuple(sorted(v for v, place in self._table.items() if place.state in ("serving", "previous")))
+            states = "serving", "previous", "kept"
+            return tuple(sorted(v for v, place in self._table.items() if place.state in states))
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Those of them that nothing needs: they go when there is no room for another."""
+        with self._changed:
+            return tuple(sorted(v for v, place in self._table.items() if place.state == "kept"))
+
+    @property
+    def forms(self) -> dict[int, Form]:
+        """The form of each version in memory."""
+        with self._changed:
+            return {version: model.form for version, model in self._models.items()}
 
     @property
     def held_bytes(self) -> tuple[int, int]:
         """What weights, and what caches of all versions take now."""
         with self._changed:
             models = list(self._models.values())
-        weights = footprint.shares({each.version: each.model for each in models}, None)
+        weights = loaded_model.shares({each.version: each for each in models}, None)
         return sum(weights.values()), sum(each.cache.held_bytes for each in models)
 
     def holds(self, version: int) -> bool:
@@ -89,14 +121,14 @@ class WeightSlots:
         with self._changed:
             return version in self._table
 
-    def room(self, version: int, needed: int, free: Callable[[int], int]) -> swap_policy.Room:
-        """Where a version of ``needed`` bytes can be loaded; ``free`` tells from the bytes held how many are left."""
+    def room(self, version: int, need: Need) -> swap_policy.Room:
+        """Where a version can be loaded."""
         with self._changed:
-            unclaimed, held = self._memory(free)
-            return swap_policy.room(self._table, version, needed, unclaimed, held)
+            unclaimed, held = self._memory(need.free)
+            return swap_policy.room(self._table, version, need.bytes, unclaimed, held)
 
     def capacity(self, free: Callable[[int], int]) -> int:
-        """Bytes that versions may take in all; ``free`` as for `room`."""
+        """Bytes that versions may take in all; ``free`` as in `Need`."""
         with self._changed:
             unclaimed, held = self._memory(free)
             return unclaimed + sum(held.values())
@@ -117,27 +149,30 @@ class WeightSlots:
             held = sum(self._taken().values())
             return footprint.free_for_caches(self._models[version].device, self.memory_limit, held)
 
-    def admit(self, version: int, wait_seconds: float) -> bool:
+    def admit(self, version: int, wait_seconds: float, need: Need | None = None) -> bool:
         """Make room for a version that is to be prepared. True: load it. False: it is in memory already.
 
         Raises:
-            TimeoutError: two versions stayed in use for ``wait_seconds``.
+            TimeoutError: other versions stayed in use for ``wait_seconds``.
         """
-        end = time.monotonic() + wait_seconds
+        end, need = time.monotonic() + wait_seconds, Need() if need is None else need
         with self._changed:
             while True:
-                table, admission = swap_policy.admit(self._table, version)
+                unclaimed, held = self._memory(need.free)
+                budget = swap_policy.Budget(self.most, need.bytes, unclaimed, held)
+                table, admission = swap_policy.admit(self._table, version, need.base, budget)
                 self._become(table)
                 if admission != "wait":
                     return admission == "load"
                 if not self._changed.wait(end - time.monotonic()):
-                    held = ", ".join(f"{v} ({place.state})" for v, place in sorted(self._table.items()))
-                    raise TimeoutError(f"no room beside the versions in memory: {held}")
+                    held_now = ", ".join(f"{v} ({place.state})" for v, place in sorted(self._table.items()))
+                    raise TimeoutError(f"no room beside the versions in memory: {held_now}")
 
     def install(self, model: LoadedModel) -> None:
         """Hold a loaded, checked version beside the one that serves."""
         with self._changed:
-            table = swap_policy.loaded(self._table, model.version)
+            base = "" if model.base is None else model.base.sha256
+            table = swap_policy.loaded(self._table, model.version, base, self.most)
             self._models[model.version] = model
             self._become(table)
 
@@ -181,7 +216,7 @@ class WeightSlots:
         self.on_settled()
 
     def abandon(self, version: int) -> None:
-        """Forget a prepared version."""
+        """Forget a prepared version, or one that is kept."""
         with self._changed:
             self._become(swap_policy.abandon(self._table, version))
 
@@ -224,7 +259,7 @@ class WeightSlots:
     def _taken(self) -> dict[int, int]:
         """Bytes of each version: its cache, and its weights, those that several share counted once."""
         serving = swap_policy.only(self._table, "serving")
-        weights = footprint.shares({number: each.model for number, each in self._models.items()}, serving)
+        weights = loaded_model.shares(self._models, serving)
         return {number: weights[number] + each.cache.held_bytes for number, each in self._models.items()}
 
     def _memory(self, free: Callable[[int], int]) -> tuple[int, dict[int, int]]:
@@ -238,5 +273,8 @@ class WeightSlots:
         for version in self._table.keys() - table.keys():
             del self._models[version]
             self._served_until.pop(version, None)
+        for version, place in table.items():
+            if place.state == "retiring" and self._table[version].state == "kept":
+                self._served_until[version] = time.monotonic()  # requests that pinned it have their time from now on
         self._table = table
         self._changed.notify_all()

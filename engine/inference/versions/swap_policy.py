@@ -1,40 +1,47 @@
 """Which versions are in memory and what may happen to them: a pure table. Neither torch nor threads are needed.
 
-A version in memory is in one of four states, and ``users`` requests are bound to it:
+A version in memory is in one of five states, and ``users`` requests are bound to it:
 
     prepared    whole, checked, warm; only requests that ask for it by number reach it
     serving     new requests go to it; at most one version is
     previous    served before: its requests finish on it, pins reach it, going back to it is a flip
+    kept        served earlier, and shares the base of the one that serves; otherwise like previous
     retiring    its slot is needed: takes no more requests, goes when its last one ends
 
-    | event     | absent             | prepared            | serving       | previous            | retiring         |
+    | event     | absent             | prepared            | serving       | previous, kept      | retiring         |
     | --------- | ------------------ | ------------------- | ------------- | ------------------- | ---------------- |
-    | `admit`   | load, if a slot is | ready               | ready         | becomes prepared,   | becomes prepared,|
-    |           | free; else wait    |                     |               | ready               | ready            |
+    | `admit`   | load, if there is  | ready               | ready         | becomes prepared,   | becomes prepared,|
+    |           | room; else wait    |                     |               | ready               | ready            |
     | `loaded`  | becomes prepared   | error               | error         | error               | error            |
     | `commit`  | error              | becomes serving     | nothing       | becomes serving     | becomes serving  |
-    | `abandon` | nothing            | becomes retiring    | nothing       | nothing             | nothing          |
+    | `abandon` | nothing            | becomes retiring    | nothing       | nothing; a kept one | nothing          |
+    |           |                    |                     |               | becomes retiring    |                  |
     | `clear`   | nothing            | becomes retiring    | becomes       | becomes retiring    | nothing          |
     |           |                    |                     | retiring      |                     |                  |
     | `enter`   | error              | one user more       | one user more | one user more       | error            |
     | `leave`   | error              | one user less       | one user less | one user less       | one user less    |
 
-`admit` of one version first makes room: what else is prepared and, where no slot is free, what is previous retires.
-With `commit` the version that served becomes previous, and one that was previous retires. After every event a retiring
-version without users is gone. So a request never loses the version it runs on, and the version that serves is only
-ever replaced by another, except by `clear`: where memory holds no second version, `room` says so, everything in memory
-goes first, and new requests wait until the next `commit`.
+There is room for two sets of weights, for as many versions as the `Budget` says, and for the bytes that it says. Where
+there is none, `admit` makes some: what else is prepared retires; the previous version does where it is the only one
+with its weights and there are two sets already; then kept ones do, the one that was asked for longest ago first, and
+then the previous one.
+
+With `commit` the version that served becomes previous, and one that was previous is kept. Whatever is kept and does not
+share the base of the version that now serves retires, so that of versions with weights of their own there are two.
+After every event a retiring version without users is gone. So a request never loses the version it runs on, and the
+version that serves is only ever replaced by another, except by `clear`: where memory holds no second version, `room`
+says so, everything in memory goes first, and new requests wait until the next `commit`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
 SLOTS = 2
-"""Versions in memory at once. A third one waits until one of them is gone."""
+"""Sets of weights in memory at once. A version that brings a third waits until one of them is gone."""
 
-State = Literal["prepared", "serving", "previous", "retiring"]
+State = Literal["prepared", "serving", "previous", "kept", "retiring"]
 Admission = Literal["ready", "load", "wait"]
 Room = Literal["beside", "in place", "none"]
 
@@ -45,9 +52,29 @@ class Place:
 
     state: State
     users: int = 0
+    base: str = ""
+    """The sum of weights that it can share with others; empty where it shares none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What versions may take.
+
+    Attributes:
+        most: versions in memory at once.
+        needed: bytes of the one that is to be loaded.
+        free: bytes that nobody has.
+        held: bytes that each version in memory gives back when it goes.
+    """
+
+    most: int = SLOTS
+    needed: int = 0
+    free: int = 0
+    held: Mapping[int, int] = field(default_factory=dict)
 
 
 Table = Mapping[int, Place]
+"""Versions in the order in which they came into their states; of kept ones, in which they were last asked for."""
 EMPTY: Table = MappingProxyType({})
 
 
@@ -56,29 +83,60 @@ def only(table: Table, state: State) -> int | None:
     return next((version for version, place in table.items() if place.state == state), None)
 
 
-def admit(table: Table, version: int) -> tuple[Table, Admission]:
-    """The first phase of a swap: is it in memory, may it be loaded, or must it wait?"""
+def admit(table: Table, version: int, base: str = "", budget: Budget | None = None) -> tuple[Table, Admission]:
+    """The first phase of a swap: is it in memory, may it be loaded, or must it wait?
+
+    ``base`` is the sum of weights that it shares with others once it is loaded.
+    """
+    budget = Budget() if budget is None else budget
     for other, place in table.items():
         if place.state == "prepared" and other != version:
             table = _moved(table, other, "retiring")
     if version in table:
-        waits = table[version].state in ("previous", "retiring")
+        waits = table[version].state in ("previous", "kept", "retiring")
         return (_moved(table, version, "prepared") if waits else table), "ready"
     previous = only(table, "previous")
-    if len(table) >= SLOTS and previous is not None:
+    if previous is not None and _sets(table, base) > SLOTS and _is_alone(table, previous):
         table = _moved(table, previous, "retiring")
-    return table, "load" if len(table) < SLOTS else "wait"
+    while _is_full(table, budget) and (last := _first_to_go(table)) is not None:
+        table = _moved(table, last, "retiring")
+    waits_for_one = _sets(table, base) > SLOTS or _is_full(table, budget)
+    leaves = any(place.state == "retiring" for place in table.values())
+    return table, "wait" if waits_for_one and leaves else "load"
 
 
-def loaded(table: Table, version: int) -> Table:
+def _sets(table: Table, base: str) -> int:
+    """Sets of weights in memory once a version with this base is there."""
+    shared = {place.base for place in table.values()} | {base}
+    return len(shared - {""}) + sum(not place.base for place in table.values()) + (not base)
+
+
+def _is_alone(table: Table, version: int) -> bool:
+    """No other version shares its weights."""
+    base = table[version].base
+    return not base or sum(place.base == base for place in table.values()) == 1
+
+
+def _is_full(table: Table, budget: Budget) -> bool:
+    """One more is too many, or takes more than is free when those are gone that are not in the table any more."""
+    given_back = sum(size for version, size in budget.held.items() if version not in table)
+    return len(table) >= budget.most or budget.needed > budget.free + given_back
+
+
+def _first_to_go(table: Table) -> int | None:
+    kept = only(table, "kept")
+    return only(table, "previous") if kept is None else kept
+
+
+def loaded(table: Table, version: int, base: str = "", most: int = SLOTS) -> Table:
     """It was loaded and checked, after `admit` said that it may.
 
     Raises:
         ValueError: it is in memory already, or there is no slot.
     """
-    if version in table or len(table) >= SLOTS:
+    if version in table or len(table) >= most or _sets(table, base) > SLOTS:
         raise ValueError(f"there is no slot for version {version}")
-    return MappingProxyType({**table, version: Place("prepared")})
+    return MappingProxyType({**table, version: Place("prepared", base=base)})
 
 
 def commit(table: Table, version: int) -> Table:
@@ -87,15 +145,20 @@ def commit(table: Table, version: int) -> Table:
         return table
     before, previous = only(table, "serving"), only(table, "previous")
     if previous is not None and previous != version:
-        table = _moved(table, previous, "retiring")
+        table = _moved(table, previous, "kept")
     if before is not None:
         table = _moved(table, before, "previous")
-    return _moved(table, version, "serving")
+    table = _moved(table, version, "serving")
+    base = table[version].base
+    for other, place in list(table.items()):
+        if place.state == "kept" and not (base and place.base == base):
+            table = _moved(table, other, "retiring")
+    return table
 
 
 def abandon(table: Table, version: int) -> Table:
-    """Forget what was prepared; requests that still run on it, because it had served before, finish."""
-    if version in table and table[version].state == "prepared":
+    """Forget what was prepared or kept; requests that still run on it, because it had served before, finish."""
+    if version in table and table[version].state in ("prepared", "kept"):
         return _moved(table, version, "retiring")
     return table
 
@@ -135,7 +198,9 @@ def enter(table: Table, version: int) -> Table:
     place = table[version]
     if place.state == "retiring":
         raise KeyError(version)
-    return MappingProxyType({**table, version: replace(place, users=place.users + 1)})
+    bound = replace(place, users=place.users + 1)
+    others = {v: other for v, other in table.items() if v != version} if place.state == "kept" else table
+    return MappingProxyType({**others, version: bound})
 
 
 def leave(table: Table, version: int) -> Table:
@@ -152,7 +217,8 @@ def leave(table: Table, version: int) -> Table:
 
 
 def _moved(table: Table, version: int, state: State) -> Table:
-    return _settled({**table, version: replace(table[version], state=state)})
+    others = {v: place for v, place in table.items() if v != version}
+    return _settled({**others, version: replace(table[version], state=state)})
 
 
 def _settled(table: Table) -> Table:

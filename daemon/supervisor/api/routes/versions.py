@@ -89,7 +89,7 @@ async def evaluate(call: Call) -> Response:
 
 def _shown(call: Call, version: Version) -> dict[str, JsonValue]:
     promotion = call.context.learning.promotion
-    return version.to_json(promotion.serving, promotion.resident)
+    return version.to_json(promotion.serving, promotion.resident, promotion.forms.get(version.number))
 
 
 OPERATIONS = (

@@ -77,7 +77,9 @@ def test_what_shows_its_fault_after_the_pause_brings_the_old_version_back(start_
         load.answers.clear()
         load.wait_for("000001")
         server.worker.forget()
-        assert server.worker.ask(Commit(version=1), Serving) == Serving(to=UNASKED, version=1, resident=(1,))
+        assert server.worker.ask(Commit(version=1), Serving) == Serving(
+            to=UNASKED, version=1, resident=(1,), forms={1: "whole"}
+        )
         server.promote(3)
         load.wait_for("000003")
     assert load.faults == []

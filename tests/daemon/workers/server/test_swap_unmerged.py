@@ -2,7 +2,7 @@
 
 import torch
 
-from daemon.messages import Prepare, Prepared, Refused
+from daemon.messages import Abandon, Commit, Prepare, Prepared, Refused, Serving
 from engine import version
 from engine.adapters import adapter as adapters
 from engine.adapters.adapter import B
@@ -47,5 +47,16 @@ def test_adapters_come_and_go_beside_one_base_under_streaming_load(start_server:
             load.wait_for(f"{number:06d}")
     load.check(expected)
     assert server.worker.received(Refused) == []
-    assert '"form": "unmerged"' in server.worker.log
     assert "answers pause" not in server.worker.log
+    told = server.worker.ask(Commit(version=1), Serving)
+    assert (told.resident, told.kept) == ((1, 2, 3), (2,))
+    assert told.forms == {1: "whole", 2: "unmerged", 3: "unmerged"}
+    with server.http() as client:
+        for number in (2, 3, 1):
+            body = {"model": f"thor@{number}", "prompt": "a", "max_tokens": 12, "temperature": 0, "ignore_eos": True}
+            answer = client.post("/v1/completions", json=body).json()["choices"][0]["text"]
+            assert answer == expected[f"{number:06d}", "a"]
+        told = server.worker.ask(Abandon(version=2), Serving)  # as when its weights are removed
+        assert told.resident == (1, 3)
+        gone = client.post("/v1/completions", json={"model": "thor@2", "prompt": "a"})
+        assert gone.json()["error"]["code"] == "model_not_found"

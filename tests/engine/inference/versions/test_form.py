@@ -1,19 +1,25 @@
-"""Merged where memory holds two merged versions, else beside a shared base where the family can: the table."""
+"""How an adapter serves: the table."""
 
 import pytest
 
+from engine.config.inference import AdapterForm
 from engine.inference.versions.form import of_adapter
 
 
 @pytest.mark.parametrize(
-    ("needed", "capacity", "adapts", "expected"),
+    ("needed", "capacity", "wanted", "adapts", "expected"),
     [
-        (10, 20, True, "merged"),
-        (10, 19, True, "unmerged"),
-        (10, 9, True, "unmerged"),
-        (10, 20, False, "merged"),
-        (10, 19, False, "merged"),
+        (10, 20, "auto", True, "merged"),
+        (10, 19, "auto", True, "unmerged"),
+        (10, 9, "auto", True, "unmerged"),
+        (10, 20, "auto", False, "merged"),
+        (10, 19, "auto", False, "merged"),
+        (10, 20, "unmerged", True, "unmerged"),
+        (10, 20, "unmerged", False, "merged"),
+        (10, 9, "merged", True, "merged"),
     ],
 )
-def test_memory_decides(needed: int, capacity: int, adapts: bool, expected: str) -> None:
-    assert of_adapter(needed, capacity, adapts=adapts) == expected
+def test_memory_and_the_setting_decide(
+    needed: int, capacity: int, wanted: AdapterForm, adapts: bool, expected: str
+) -> None:
+    assert of_adapter(needed, capacity, wanted, adapts=adapts) == expected

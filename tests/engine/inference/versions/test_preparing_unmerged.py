@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from engine.adapters.adapter import B
+from engine.config.inference import Form
 from engine.device import Placement
 from engine.inference.runners import decoders
 from engine.inference.versions import footprint, preparing
-from engine.inference.versions.form import Form
-from engine.inference.versions.loaded_model import LoadedModel
-from engine.inference.versions.slots import WeightSlots
+from engine.inference.versions.loaded_model import LoadedModel, shares
+from engine.inference.versions.slots import Need, WeightSlots
 from engine.native import library
 from tests.engine.test_stored_weights import BFLOAT16, FLOAT32, Home
 
@@ -103,8 +103,8 @@ def test_what_a_version_gives_back_is_its_own(home: Home, computed_by: str) -> N
     slots.commit(1)
     load(home, 2, FLOAT32, "unmerged", slots)
     slots.commit(2)
-    models = {model.version: model.model for model in slots.in_memory}
+    models = {model.version: model for model in slots.in_memory}
     base, both = slots.get(1).weight_bytes, slots.get(2).weight_bytes
-    assert footprint.shares(models, first=2) == {2: both, 1: 0}
-    assert footprint.shares(models, first=1) == {1: base, 2: both - base}
-    assert slots.room(3, base, lambda _: 0) == "in place"
+    assert shares(models, first=2) == {2: both, 1: 0}
+    assert shares(models, first=1) == {1: base, 2: both - base}
+    assert slots.room(3, Need(base, "other")) == "in place"
