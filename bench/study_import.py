@@ -115,12 +115,12 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as name:
             first = _trained([*texts.town, *texts.beside])
-            learned = _learn(options.version, options.version, Path(name, "1"), first, [], settings)
+            learned = learn(options.version, options.version, Path(name, "1"), first, [], settings)
             print(_row(beside, seed, "it", learned, texts), flush=True)
             for share in options.replay:
                 again = random.Random(seed).sample(first, round(share * len(first)))
                 other = [_conversation(*pair) for pair in text.standard_library(len(first) - len(again))]
-                second = _learn(options.version, learned, Path(name, f"2-{share}"), other, again, settings)
+                second = learn(options.version, learned, Path(name, f"2-{share}"), other, again, settings)
                 print(_row(beside, seed, f"another, replay {share:g}", second, texts), flush=True)
 
 
@@ -142,7 +142,7 @@ def _trained(talk: list[Conversation]) -> list[Conversation]:
     return [one for one in talk if not is_held_out(one, _HELD_OUT_SHARE)]
 
 
-def _learn(
+def learn(
     imported: Path,
     base: Path,
     folder: Path,
@@ -179,17 +179,17 @@ def _measured(folder: Path, texts: _Texts) -> str:
     )
     engine = Ours(folder, torch.bfloat16, "cpu")
     try:
-        right = [_right(engine, found, questions) for questions in (TOWN, GENERAL)]
+        answered = [f"{right(engine, found, questions)} of {len(questions)}" for questions in (TOWN, GENERAL)]
     finally:
         engine.close()
-    return f"{right[0]} | {right[1]} | {new:.3f} | {old:.3f}"
+    return f"{answered[0]} | {answered[1]} | {new:.3f} | {old:.3f}"
 
 
-def _right(engine: Ours, found: version.LoadedVersion, questions: Mapping[str, str]) -> str:
+def right(engine: Ours, found: version.LoadedVersion, questions: Mapping[str, str]) -> int:
+    """How many questions are answered with what is wanted in the answer."""
     prompts = [found.tokenizer.encode_prompt((Message("user", question),)) for question in questions]
     answers = map(found.tokenizer.decode, engine.generate(prompts, _ANSWER_TOKENS).tokens)
-    right = sum(wanted in answer for answer, wanted in zip(answers, questions.values(), strict=True))
-    return f"{right} of {len(questions)}"
+    return sum(wanted in answer for answer, wanted in zip(answers, questions.values(), strict=True))
 
 
 def _conversation(question: str, answer: str) -> Conversation:
