@@ -159,6 +159,8 @@ class Engine:
         """One iteration of one version. What fails, fails the requests on this version and nothing else."""
         model = self._slots.get(version)
         iteration = self._scheduler.next_iteration(version)
+        if iteration.is_empty:
+            return
         try:
             self._scheduler.settle(iteration, model.runner.run(iteration.work))
         except Exception as error:  # one thread serves everybody: it must not end with one batch

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.generation import Generation
+from engine.inference.constraints.constraint import Constraint
 from engine.inference.stopping import TextStream
 
 GREEDY_BELOW = 1e-5
@@ -80,6 +81,8 @@ class GenerationParams:
     """Report the log-probability of every prompt token after the first."""
     sum_hidden: bool = False
     """Report the sum of the last layer's hidden states over the prompt."""
+    constraint: Constraint | None = None
+    """What the answer must look like."""
 
     @property
     def ending_ids(self) -> frozenset[int]:
@@ -158,7 +161,9 @@ class Finished:
     """Tokens of its prompt that another sequence had read already."""
 
 
-FailureKind = Literal["too_long", "version_gone", "drained", "timeout", "no_memory", "internal", "stopping"]
+FailureKind = Literal[
+    "too_long", "version_gone", "drained", "timeout", "no_memory", "structure", "internal", "stopping"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +262,7 @@ class SequenceState:
         cached_tokens: how many of these another sequence had read.
         limit: how many tokens may be generated, known once it is bound.
         counts: how often each token was generated, for penalties.
+        mask: the tokens that it may go on with; null where nothing constrains it.
     """
 
     def __init__(self, request: Request, index: int, prompt: list[int]) -> None:
@@ -273,6 +279,8 @@ class SequenceState:
         self.limit = 0
         self.output: list[int] = []
         self.counts: dict[int, int] = {}
+        constraint = self.request.params.constraint
+        self.mask = None if constraint is None else constraint.begin()
         self.text = TextStream(self.request.params.stop, show_stop=self.request.params.show_stop)
         seed = self.request.params.sampling.seed
         # A generator of its own, so that a seeded draw does not depend on who else is in the batch.
@@ -297,7 +305,11 @@ class SequenceState:
             return text, "eos" if token in params.eos_ids else "stop_token"
         if self.text.stopped:
             return text, "stop_string"
-        return text, "length" if full else None
+        if full:
+            return text, "length"
+        if self.mask is not None:
+            self.mask.advance(token)
+        return text, None
 
     def end(self, context: int) -> int:
         """Positions that it comes to at most, in a model of such a context."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from engine.inference.constraints.constraint import Allowed
 from engine.inference.requests import Sampling, Scored
 
 
@@ -44,6 +45,8 @@ class Choice(NamedTuple):
     prompt: Sequence[int] = ()
     barred: Collection[int] = ()
     """Tokens that must not be chosen now."""
+    allowed: Allowed | None = None
+    """The tokens that may be chosen, where the answer has a structure."""
 
 
 class ModelInput(NamedTuple):

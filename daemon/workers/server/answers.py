@@ -37,6 +37,7 @@ _FAILURES: dict[FailureKind, tuple[int, str]] = {
     "drained": (503, "version_replaced"),
     "timeout": (504, "timeout"),
     "no_memory": (503, "out_of_memory"),
+    "structure": (400, "structure_failed"),
     "internal": (500, "model_failed"),
     "stopping": (503, "stopping"),
 }

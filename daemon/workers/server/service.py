@@ -18,6 +18,7 @@ from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.chats.sessions import Sessions
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
+from daemon.workers.server.structures import StructureCompiler
 from engine.inference.engine import Engine
 from engine.inference.requests import GenerationParams, PromptTooLongError, QueueFullError
 from engine.inference.versions.loaded_model import PromptSpec
@@ -40,6 +41,7 @@ class InferenceService:
         stopping: no new requests.
         sessions: chats that are remembered.
         conversation_log: chats that will be learned.
+        structures: what answers can be held to.
         decided: set once it is known whether there is a version to serve.
     """
 
@@ -64,6 +66,7 @@ class InferenceService:
         self.stopping = threading.Event()
         self.decided = asyncio.Event()
         self.sessions = Sessions(chats, settings.sessions)
+        self.structures = StructureCompiler()
         self.conversation_log = ConversationLog(chats, served, settings.conversation_log, metrics)
 
     def apply(self, settings: Tables) -> None:

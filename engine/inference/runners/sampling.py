@@ -48,8 +48,8 @@ def score(logits_NV: Tensor, tokens: Sequence[int], top_logprobs: int) -> list[S
 
 
 def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
-    """Penalties for what was generated already, then biases (as OpenAI documents them), then what is barred."""
-    if not any(choice.sampling.adjusts or choice.barred for choice in choices):
+    """Penalties for what was generated already, biases (as OpenAI documents them), and last what must not be chosen."""
+    if not any(choice.sampling.adjusts or choice.barred or choice.allowed is not None for choice in choices):
         return logits_BV
     scores_BV = logits_BV.clone()
     for row, choice in enumerate(choices):
@@ -67,6 +67,9 @@ def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
             scores_BV[row, list(sampling.logit_bias)] += biases
         if choice.barred:
             scores_BV[row, list(choice.barred)] = BARRED
+        if choice.allowed is not None:
+            allowed_V = torch.from_numpy(choice.allowed).to(scores_BV.device)
+            scores_BV[row] = scores_BV[row].masked_fill(~allowed_V, BARRED)
     return scores_BV
 
 

@@ -25,7 +25,7 @@ from engine.inference.requests import (
     SequenceState,
 )
 from engine.inference.runner import Choice, Chosen, ModelInput, ModelOutput, Prefill, TokenSpan
-from engine.inference.scheduling import admission
+from engine.inference.scheduling import admission, structured
 from engine.inference.scheduling.admission import Admission
 from engine.inference.scheduling.batching import plan
 from engine.inference.scheduling.deadlines import disposition
@@ -49,6 +49,11 @@ class Iteration(NamedTuple):
     """Whose tokens ``work.choices`` are."""
     only_read: Sequence[SequenceState]
     """Those that end without a token when their prompt has been read."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is to be computed now: every sequence waits for its mask."""
+        return not (self.work.prefill or self.work.decode)
 
 
 class Scheduler:
@@ -109,6 +114,8 @@ class Scheduler:
     def schedule(self, now: float) -> None:
         """End what is overdue at ``now`` (as `time.monotonic` counts), then give rows to those whose turn it is."""
         self._end_overdue(now)
+        for request, failure in structured.failures(self._running.values()):
+            self.fail(request, failure)
         self._waits_for_memory = False
         while (sequence := self._queue.pop(self._has_room)) is not None:
             self._place(sequence)
@@ -197,7 +204,7 @@ class Scheduler:
     def next_iteration(self, version: int) -> Iteration:
         """The next step of every sequence that runs on a version."""
         model, sequences = self._versions.get(version), self._running[version]
-        now = plan(sequences, model.prompt_step)
+        now = plan(structured.ready(sequences), model.prompt_step)
         reading = [sequence for sequence, _ in now.prefill]
         sharing: list[list[SequenceState]] = [[] for _ in reading]
         choosing: list[SequenceState] = []
@@ -331,4 +338,5 @@ def _choice(sequence: SequenceState) -> Choice:
         0.0 if params.sampling.greedy else sequence.draws.random(),
         sequence.prompt,
         params.ending_ids if sequence.below_minimum else (),
+        None if sequence.mask is None else sequence.mask.allowed,
     )

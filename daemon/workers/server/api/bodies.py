@@ -9,7 +9,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect
 
-from daemon.workers.server.api.schemas import RequestBody
+from daemon.workers.server.api.request_body import RequestBody
 from daemon.workers.server.errors import ApiError
 
 B = TypeVar("B", bound=RequestBody)

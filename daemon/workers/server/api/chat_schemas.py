@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from daemon.workers.server.api.fields import MESSAGE, REQUEST, Rules
-from daemon.workers.server.api.schemas import MAX_CHOICES, GenerationBody, RequestBody
+from daemon.workers.server.api.request_body import RequestBody
+from daemon.workers.server.api.schemas import MAX_CHOICES, GenerationBody
 
 SESSION = r"^[A-Za-z0-9._~-]{1,64}$"
 """Names of sessions."""

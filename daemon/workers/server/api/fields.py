@@ -42,7 +42,7 @@ _NEUTRAL = frozenset(
 
 _NO_TOOLS = RefusedField(([],), "this server's models do not call tools; leave it out, or send tool_choice 'none'")
 _NO_CHOICE = RefusedField(("none", "auto"), "this server's models do not call tools; leave it out, or send 'none'")
-_FREE_TEXT = RefusedField((), "answers are free text; leave it out")
+_ONE_STYLE = RefusedField((), "JSON is written in one way: ', ' and ': ', and no other white space")
 _OTHER_LIMIT = RefusedField((), "use max_tokens")
 
 _REFUSED: dict[str, RefusedField] = {
@@ -51,20 +51,10 @@ _REFUSED: dict[str, RefusedField] = {
     "functions": _NO_TOOLS,
     "tool_choice": _NO_CHOICE,
     "function_call": _NO_CHOICE,
-    "response_format": RefusedField(({"type": "text"},), "answers are free text; leave it out, or send type 'text'"),
-    "structured_outputs": _FREE_TEXT,
-    "guided_json": _FREE_TEXT,
-    "guided_regex": _FREE_TEXT,
-    "guided_choice": _FREE_TEXT,
-    "guided_grammar": _FREE_TEXT,
-    "guided_whitespace_pattern": _FREE_TEXT,
-    "guided_decoding_backend": _FREE_TEXT,
-    "grammar": RefusedField(("",), _FREE_TEXT.instead),
-    "json_schema": _FREE_TEXT,
-    "ebnf": _FREE_TEXT,
-    "regex": _FREE_TEXT,
-    "structural_tag": _FREE_TEXT,
-    "format": RefusedField(("",), _FREE_TEXT.instead),
+    "guided_whitespace_pattern": _ONE_STYLE,
+    "guided_decoding_backend": RefusedField((), "there is one; leave it out"),
+    "structural_tag": RefusedField((), "use tools, or guided_grammar"),
+    "format": RefusedField(("",), "use response_format"),
     # Input and output other than text
     "modalities": RefusedField((["text"],), "answers are text"),
     "audio": RefusedField((), "answers are text"),
@@ -165,6 +155,11 @@ MESSAGE = Rules(
     frozenset({"refusal", "annotations", "reasoning_content", "reasoning", "id", "weight"}),
 )
 """Of a message. Earlier reasoning is left out of prompts, as chat templates do."""
+STRUCTURED_OUTPUTS = Rules(
+    {"structural_tag": _REFUSED["structural_tag"], "whitespace_pattern": _ONE_STYLE},
+    frozenset({"disable_fallback", "disable_any_whitespace", "disable_additional_properties"}),
+)
+"""Of ``structured_outputs``. What the neutral ones ask for is always so."""
 
 
 def _same(value: JsonValue, other: JsonValue) -> bool:

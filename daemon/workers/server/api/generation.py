@@ -13,6 +13,7 @@ from daemon.workers.server.api.prompts import check_tokens
 from daemon.workers.server.api.schemas import GenerationBody
 from daemon.workers.server.api.streaming import EventStream, to_json
 from daemon.workers.server.service import InferenceService
+from engine.inference.constraints.constraint import Constraint
 from engine.inference.requests import GenerationParams
 from engine.inference.versions.loaded_model import PromptSpec
 from engine.tokenizers.base import Tokenizer
@@ -27,7 +28,12 @@ def token_limit(asked: int | None, ceiling: int | None) -> int:
 
 
 def params_of(
-    body: GenerationBody, service: InferenceService, spec: PromptSpec, top_logprobs: int | None, limit: int | None
+    body: GenerationBody,
+    service: InferenceService,
+    spec: PromptSpec,
+    top_logprobs: int | None,
+    limit: int | None,
+    constraint: Constraint | None = None,
 ) -> GenerationParams:
     """What the engine is asked for: ``limit`` tokens at most, with so many ``top_logprobs`` to each.
 
@@ -45,6 +51,7 @@ def params_of(
         eos_ids=eos_ids(spec.tokenizer, ignore=bool(body.ignore_eos), named=named),
         stop_ids=named.difference(spec.tokenizer.specials),
         show_stop=bool(body.include_stop_str_in_output),
+        constraint=constraint,
     )
 
 
@@ -59,6 +66,17 @@ def chunk_usage(body: GenerationBody, answer: PendingAnswer) -> dict[str, JsonVa
     if not body.includes_usage:
         return {}
     return {"usage": answer.usage if body.counts_along else None}
+
+
+async def constraint_of(body: GenerationBody, service: InferenceService, spec: PromptSpec) -> Constraint | None:
+    """What the answer must look like; null where it is free.
+
+    Raises:
+        ApiError: 400, it is not understood, or costs too much.
+    """
+    for field, structure in body.structures:
+        return await service.structures.compiled(structure, spec.tokenizer, field)
+    return None
 
 
 async def in_one_piece(

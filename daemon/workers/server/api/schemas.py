@@ -9,8 +9,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     field_validator,
@@ -18,6 +16,8 @@ from pydantic import (
 )
 
 from daemon.workers.server.api.fields import REQUEST, Rules
+from daemon.workers.server.api.request_body import RequestBody
+from daemon.workers.server.api.structure_schemas import StructuredBody
 from engine.inference.requests import Sampling
 
 MAX_CHOICES = 128
@@ -48,28 +48,6 @@ Limit = Annotated[int, Field(le=1 << 31), AfterValidator(_a_number_or_no_limit)]
 Kept = Annotated[Limit, AfterValidator(_keeps_something)]
 
 
-class RequestBody(BaseModel):
-    """A request's JSON. Types are strict: a number is not a string."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-    rules: ClassVar[Rules] = Rules()
-
-    def parts(self) -> Iterator[tuple[str, "RequestBody"]]:
-        """The objects in it, each with its place."""
-        yield from ()
-
-    def ignored(self, place: str = "") -> set[str]:
-        """The places of fields that mean nothing to thord.
-
-        Raises:
-            ApiError: 400, a field asks for what cannot be done.
-        """
-        found = {f"{place}.{name}" if place else name for name in self.rules.ignored(self.model_extra or {}, place)}
-        for name, part in self.parts():
-            found |= part.ignored(f"{place}.{name}" if place else name)
-        return found
-
-
 class StreamOptions(RequestBody):
     """The field ``stream_options``."""
 
@@ -78,7 +56,7 @@ class StreamOptions(RequestBody):
     include_obfuscation: bool | None = Field(None, description="Has no effect: chunks are not padded.")
 
 
-class GenerationBody(RequestBody):
+class GenerationBody(StructuredBody):
     """What completions and chats have in common. A field that is null has its default."""
 
     rules: ClassVar[Rules] = REQUEST
@@ -135,6 +113,7 @@ class GenerationBody(RequestBody):
 
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
         """The objects in it, each with its place."""
+        yield from super().parts()
         if self.stream_options is not None:
             yield "stream_options", self.stream_options
 
@@ -196,6 +175,10 @@ class GenerationBody(RequestBody):
             raise ValueError(f"best_of ({self.best_of}) must be n ({self.n or 1}): every answer made is sent")
         if self.token_limit is not None and (self.min_tokens or 0) > self.token_limit:
             raise ValueError(f"min_tokens ({self.min_tokens}) is larger than max_tokens ({self.token_limit})")
+        if self.structures and self.min_tokens:
+            raise ValueError("min_tokens: an answer with a structure ends where the structure does; leave it out")
+        if self.structures and self.ignore_eos:
+            raise ValueError("ignore_eos: an answer with a structure ends where the structure does; leave it out")
         return self
 
 

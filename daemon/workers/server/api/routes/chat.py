@@ -13,7 +13,7 @@ from control.paths import version_name
 from daemon.workers.server.answers import PendingAnswer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.chat_schemas import ChatBody
-from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
+from daemon.workers.server.api.generation import as_stream, chunk_usage, constraint_of, in_one_piece, params_of
 from daemon.workers.server.api.logprobs import ShownTokens, written
 from daemon.workers.server.api.prompts import form_of, prompt_of, prompt_within, truncated, turns_of
 from daemon.workers.server.chats.sessions import Session
@@ -32,7 +32,9 @@ def router(service: InferenceService) -> APIRouter:
     async def chat(http: Request) -> Response:
         body = await read(http, ChatBody, service.body_limit)
         spec = await service.prompt_spec()
-        params = params_of(body, service, spec, (body.top_logprobs or 0) if body.logprobs else None, body.token_limit)
+        constraint = await constraint_of(body, service, spec)
+        top_logprobs = (body.top_logprobs or 0) if body.logprobs else None
+        params = params_of(body, service, spec, top_logprobs, body.token_limit, constraint)
         form = form_of(body, spec.tokenizer, http.state.ignored)
         said = turns_of(body.messages)
         session = None if body.session is None else await service.sessions.find(http.state.owner, body.session)

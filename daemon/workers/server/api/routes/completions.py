@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from control.paths import version_name
 from daemon.workers.server.answers import PendingAnswer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
-from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
+from daemon.workers.server.api.generation import as_stream, chunk_usage, constraint_of, in_one_piece, params_of
 from daemon.workers.server.api.logprobs import Placed, ShownTokens, written
 from daemon.workers.server.api.prompts import Prompts, encoded
 from daemon.workers.server.api.schemas import CompletionBody
@@ -114,7 +114,9 @@ def router(service: InferenceService) -> APIRouter:
         body = await read(http, CompletionBody, service.body_limit)
         spec = await service.prompt_spec()
         limited = body.max_tokens is not None or body.max_completion_tokens is not None
-        params = params_of(body, service, spec, body.logprobs, body.token_limit if limited else DEFAULT_TOKENS)
+        constraint = await constraint_of(body, service, spec)
+        limit = body.token_limit if limited else DEFAULT_TOKENS
+        params = params_of(body, service, spec, body.logprobs, limit, constraint)
         params = replace(params, score_prompt=bool(body.echo) and body.logprobs is not None)
         opened = body.add_special_tokens is not False
         prompts = await encoded(service, spec, body.prompt or "", "prompt", opened=opened)

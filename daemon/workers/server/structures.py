@@ -1,0 +1,37 @@
+"""Compiles the structures of answers beside the event loop, one after the other: a costly one delays only its like."""
+
+import asyncio
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+from daemon.workers.server.errors import ApiError
+from engine.inference.constraints.cache import CompiledStructures
+from engine.inference.constraints.constraint import Constraint, StructureError
+from engine.inference.constraints.structures import Structure
+from engine.tokenizers.base import Tokenizer
+
+SECONDS = 10.0
+"""A structure that is not compiled by then is refused. llguidance itself gives up in less than one."""
+
+
+class StructureCompiler:
+    """What the API asks to have an answer held to a structure."""
+
+    def __init__(self) -> None:
+        self._structures = CompiledStructures()
+        self._thread = ThreadPoolExecutor(1, "structures")
+
+    async def compiled(self, structure: Structure, tokenizer: Tokenizer, field: str) -> Constraint:
+        """The structure that the request's ``field`` asks for.
+
+        Raises:
+            ApiError: 400, it is not understood, or costs too much.
+        """
+        compiling = functools.partial(self._structures.compiled, structure, tokenizer)
+        try:
+            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, compiling), SECONDS)
+        except StructureError as error:
+            raise ApiError(400, "invalid_structure", f"{field}: {error}", param=field) from error
+        except TimeoutError:
+            message = f"{field}: it takes too long to make a grammar of it: make it simpler"
+            raise ApiError(400, "structure_too_costly", message, param=field) from None
