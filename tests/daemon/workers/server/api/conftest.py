@@ -1,0 +1,99 @@
+"""The whole API around an engine in this process: as a client sees it, without a process to wait for."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from daemon.settings.sections import Tables
+from daemon.workers.server.access.policy import AccessPolicy
+from daemon.workers.server.answers import Dispatcher
+from daemon.workers.server.api import app
+from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.metrics import Metrics
+from daemon.workers.server.service import InferenceService
+from engine.config.model import ModelSettings
+from engine.inference.engine import Engine
+from engine.inference.versions.slots import WeightSlots
+from engine.tokenizers.base import Tokenizer
+from tests.engine.inference.conftest import make_loaded
+
+MODEL = ModelSettings(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=1024)
+
+
+class NoSupervisor:
+    """What the dispatcher tells the supervisor."""
+
+    def advance(self, activity: str) -> None:
+        """As the channel of a worker."""
+
+    def idle(self) -> None:
+        """As the channel of a worker."""
+
+
+class InProcess:
+    """A service, and clients of it."""
+
+    def __init__(self, service: InferenceService) -> None:
+        self.service = service
+        self._app = app.make(service, None)
+
+    def http(self) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(local(self._app))
+        return httpx.AsyncClient(transport=transport, base_url="http://thord", timeout=60)
+
+    def openai(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url="http://thord/v1", api_key="none", max_retries=0, http_client=self.http())
+
+
+def local(inner: ASGIApp) -> ASGIApp:
+    """As a request over the Unix socket comes in."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner({**scope, "state": {"local": True, "connection": 1}}, receive, send)
+
+    return answer
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def in_process(tmp_path: Path, tokenizer: Tokenizer) -> AsyncIterator[InProcess]:
+    """A random model with a context of 1024 tokens, version 1."""
+    loop = asyncio.get_running_loop()
+    settings = Tables()
+    slots = WeightSlots(60.0)
+    engine = Engine(slots, Dispatcher(loop, NoSupervisor()), 64)
+    loaded = make_loaded(1, MODEL, tokenizer)
+    assert slots.admit(1, wait_seconds=30)
+    slots.install(loaded)
+    slots.commit(1)
+    chats = ChatDatabase(tmp_path / "chats.db")
+    service = InferenceService(
+        settings, slots, engine, Metrics(), chats, tmp_path / "served", AccessPolicy(settings.api)
+    )
+    service.decided.set()
+    thread = threading.Thread(target=engine.run, daemon=True)
+    thread.start()
+    yield InProcess(service)
+    engine.stop()
+    await asyncio.to_thread(thread.join, 30)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small models on a busy machine: threads would mostly wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
