@@ -67,7 +67,7 @@ sanitize: $(VENV)/installed-dev ## the kernel tests under ASan and UBSan (ISA=av
 	THORD_ISA=$(or $(ISA),avx2) $(BIN)/python -m tests.engine.native.sanitizers
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 	THORD_ISA=$(or $(ISA),avx2) $(BIN)/python -m pytest -p tests.engine.native.sanitizers -p no:cacheprovider \
-	tests/engine/native/test_products.py tests/engine/native/test_passes.py tests/engine/inference/native/test_decoder.py
+	$(addprefix tests/engine/native/test_,causal_attention.py products.py passes.py) tests/engine/inference/native/test_decoder.py
 
 check: lint test ## lint and test
 

@@ -128,7 +128,8 @@ class _Packed:
         if self._softcap:
             return attention(q_BHTE, k_BKTE, v_BKTE, self._seen, self._softcap)
         if q_BHTE.device.type == "cpu" and q_BHTE.dtype in _BY_BLOCKS and not torch.compiler.is_compiling():
-            return blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks)
+            mixed_BHTE = blockwise.attend_by_kernel(q_BHTE, k_BKTE, v_BKTE, self._begins_BT)
+            return blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks) if mixed_BHTE is None else mixed_BHTE
         return attention(q_BHTE, k_BKTE, v_BKTE, self._mask(q_BHTE))
 
     def _mask(self, q_BHTE: Tensor) -> Tensor | None:

@@ -1,5 +1,7 @@
 """Causal attention on a processor, in blocks of queries, forward and backward written by hand.
 
+In float32 a kernel does all of it; what follows is of bf16, for which torch has faster products, and of no kernel.
+
 Keys that no query of a block sees are left out of its products: those after it, and those before all of its documents
 and windows. The shares are kept for the way back, but for those of long rows, which are computed again there.
 
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from engine.native import library
+from engine.native.library import Kernel
 
 QUERIES = 128
 """Of a block: with fewer, products are too small to be fast."""
@@ -86,6 +89,49 @@ class _Attend(Function):
         by_k_NTE, by_v_NTE = by_k_NTE.to(k_NTE.dtype), by_v_NTE.to(v_NTE.dtype)
         by_q, by_k, by_v = (_heads(part, batch, groups, length) for part in (by_q_NRE, by_k_NTE, by_v_NTE))
         return by_q, by_k, by_v, None
+
+
+class _ByKernel(Function):
+    kernel: Kernel
+
+    @staticmethod
+    def forward(
+        ctx: "_ByKernel", q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, begins_BT: Tensor, kernel: Kernel
+    ) -> Tensor:
+        ctx.save_for_backward(q_BHTE, k_BKTE, v_BKTE, begins_BT)
+        ctx.kernel = kernel
+        out_BHTE = _empty_like(q_BHTE)
+        kernel.attend(q_BHTE, k_BKTE, v_BKTE, begins_BT, out_BHTE)
+        return out_BHTE
+
+    @staticmethod
+    def backward(ctx: "_ByKernel", gradient_BHTE: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        *given, begins_BT = list(ctx.saved_tensors)
+        by_q, by_k, by_v = (_empty_like(each) for each in given)
+        ctx.kernel.attend_backward(_side_by_side(gradient_BHTE), given, begins_BT, (by_q, by_k, by_v))
+        return by_q, by_k, by_v, None, None
+
+
+def _empty_like(x_BHTE: Tensor) -> Tensor:
+    """In memory [B, T, H, E], as the products before and after have it."""
+    batch, heads, length, width = x_BHTE.shape
+    return x_BHTE.new_empty(batch, length, heads, width).transpose(1, 2)
+
+
+def _side_by_side(x_BHTE: Tensor) -> Tensor:
+    """The same with the numbers of a head side by side."""
+    return x_BHTE if x_BHTE.stride(-1) == 1 else x_BHTE.contiguous()
+
+
+_by_kernel: Callable[[Tensor, Tensor, Tensor, Tensor, Kernel], Tensor] = _ByKernel.apply
+
+
+def attend_by_kernel(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, begins_BT: Tensor) -> Tensor | None:
+    """As `attend`, each position looking at those from the one in ``begins_BT`` on; null where there is no kernel."""
+    if q_BHTE.dtype != torch.float32 or (kernel := library.kernel_for(q_BHTE)) is None:
+        return None
+    q_BHTE, k_BKTE, v_BKTE = (_side_by_side(each) for each in (q_BHTE, k_BKTE, v_BKTE))
+    return _by_kernel(q_BHTE, k_BKTE, v_BKTE, begins_BT.contiguous(), kernel)
 
 
 attend: Callable[[Tensor, Tensor, Tensor, Sequence[Block]], Tensor] = _Attend.apply

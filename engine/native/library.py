@@ -18,7 +18,7 @@ from engine.native import variants
 from engine.native.variants import Variant
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("decoder.cpp", "norms.cpp", "passes.cpp"))
+SOURCES = tuple(FOLDER / name for name in ("causal_attention.cpp", "decoder.cpp", "norms.cpp", "passes.cpp"))
 _HEADERS = tuple(sorted(FOLDER.glob("*.h")))
 OPTIONS = ("-std=c++20", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
 
@@ -89,6 +89,28 @@ class Tokens(ctypes.Structure):
     )
 
 
+class Heads(ctypes.Structure):
+    """``struct Heads`` of `causal_attention.cpp`."""
+
+    _fields_ = (("first", _POINTER), ("row", _COUNT), ("head", _COUNT), ("position", _COUNT))
+
+    @classmethod
+    def of(cls, x_BHTE: Tensor) -> "Heads":
+        """Where they lie; the numbers of a head have to lie side by side."""
+        return cls(x_BHTE.data_ptr(), *x_BHTE.stride()[:3])
+
+
+class CausalAttention(ctypes.Structure):
+    """``struct CausalAttention`` of `causal_attention.cpp`."""
+
+    _fields_ = (
+        *((name, _COUNT) for name in ("rows", "heads", "kv_heads", "positions", "width")),
+        ("begins", _POINTER),
+        *((name, Heads) for name in ("queries", "keys", "values", "mixed")),
+        *((name, Heads) for name in ("by_mixed", "by_queries", "by_keys", "by_values")),
+    )
+
+
 Operations = ctypes.Array[Operation]
 
 
@@ -107,6 +129,7 @@ class Kernel:
         self._gated_backward = _declared(library["thord_gated_backward"], "n ppppp n n")
         self._softmax = _declared(library["thord_softmax"], "n pp nnnnn f n")
         self._softmax_backward = _declared(library["thord_softmax_backward"], "n pp nn f n")
+        self._causal_attention = _declared(library["thord_causal_attention"], "p n n")
         self._rotate = _declared(library["thord_rotate"], "n p nnn pp p nnn nnnn f n")
         self._cross_entropy = _declared(library["thord_cross_entropy"], "n pp nn ff p n")
         self._losses = _declared(library["thord_losses"], "n pp nn p n")
@@ -237,6 +260,28 @@ class Kernel:
         addresses = gradient_NRS.data_ptr(), shares_NRS.data_ptr()
         kind = _TYPES[gradient_NRS.dtype]
         self._softmax_backward(kind, *addresses, rows, width, scale, torch.get_num_threads())
+
+    def attend(self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, begins_BT: Tensor, out_BHTE: Tensor) -> None:
+        """Into ``out_BHTE`` what each position takes from those from the one in ``begins_BT`` to its own.
+
+        All in float32, their last dimension contiguous; begins are int64, contiguous, and fall in no row.
+        """
+        given = {"queries": q_BHTE, "keys": k_BKTE, "values": v_BKTE, "mixed": out_BHTE}
+        self._attend(begins_BT, given, back=False)
+
+    def attend_backward(
+        self, gradient_BHTE: Tensor, given: Sequence[Tensor], begins_BT: Tensor, outs: Sequence[Tensor]
+    ) -> None:
+        """Into ``outs`` the gradients by queries, keys and values as ``given`` to `attend`, as it wants them too."""
+        names = ("queries", "keys", "values", "by_queries", "by_keys", "by_values", "by_mixed")
+        self._attend(begins_BT, dict(zip(names, (*given, *outs, gradient_BHTE), strict=True)), back=True)
+
+    def _attend(self, begins_BT: Tensor, heads: dict[str, Tensor], *, back: bool) -> None:
+        rows, count, positions, width = heads["queries"].shape
+        places = {name: Heads.of(x_BHTE) for name, x_BHTE in heads.items()}
+        sizes = (rows, count, heads["keys"].shape[1], positions, width)
+        of = CausalAttention(*sizes, begins_BT.data_ptr(), **places)
+        self._causal_attention(ctypes.addressof(of), back, torch.get_num_threads())
 
     def rotate(self, x_BHTE: Tensor, cos_BTE: Tensor, sin_BTE: Tensor, out_BHTE: Tensor, sign: float) -> None:
         """Into ``out_BHTE``, in ``x_BHTE``'s dtype, the heads turned; cosines and sines are contiguous, in float32.

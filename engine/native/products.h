@@ -12,11 +12,9 @@
 namespace {
 
 constexpr int64_t BITS[] = {32, 16, 8, 4};  // of a weight, by format
-#if defined(__AVX512F__)                    // 32 registers
-constexpr int ROWS = 8, WIDE = 2;           // the tile of many tokens
-constexpr int FEW_ROWS = 4, FEW_WIDE = 4;   // and of few
-#else                                       // 16
-constexpr int ROWS = 6, WIDE = 1;
+#if defined(__AVX512F__)
+constexpr int FEW_ROWS = 4, FEW_WIDE = 4;   // the tile of few tokens
+#else
 constexpr int FEW_ROWS = 3, FEW_WIDE = 2;
 #endif
 constexpr int ALONE_WIDE = 6;               // panels of a single token: each is a chain of sums, which wait for each other

@@ -10,6 +10,11 @@
 namespace {
 
 constexpr int PARTS = PANEL / LANES;  // vectors of a panel
+#if defined(__AVX512F__)              // 32 registers
+constexpr int ROWS = 8, WIDE = 2;     // the tile of many tokens
+#else                                 // 16
+constexpr int ROWS = 6, WIDE = 1;
+#endif
 
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 #define BYTES_ARE_MULTIPLIED
@@ -30,23 +35,26 @@ template <int MB, int NB, class Vector = floats>
 using Tile = Vector[MB][NB * PARTS];
 
 // `work(m, n)` for all of a tile, unrolled: the tile stays in the registers.
-#define EACH_OF_TILE                 \
+#define EACH_OF_TILE EACH_OF_TILE_OF(MB)
+#define EACH_OF_TILE_OF(ROWS)        \
     _Pragma("GCC unroll 8")          \
-    for (int m = 0; m < MB; m++)     \
+    for (int m = 0; m < ROWS; m++)   \
         _Pragma("GCC unroll 16")     \
         for (int n = 0; n < NB * PARTS; n++)
 
-// Adds the products of `count` inputs. Rows of `a` and panels of `w` begin so many numbers after each other.
+// Adds the products of `count` inputs. Rows of `a` and panels of `w` begin so many numbers after each other, inputs of `a`
+// `a_step`.
 template <int MB, int NB>
 inline void tile_floats(
-    const float *a, int64_t a_stride, const float *w, int64_t w_stride, int64_t count, Tile<MB, NB> &acc
+    const float *a, int64_t a_stride, const float *w, int64_t w_stride, int64_t count, Tile<MB, NB> &acc,
+    int64_t a_step = 1
 ) {
     for (int64_t k = 0; k < count; k++) {
         floats column[NB * PARTS];
 #pragma GCC unroll 16
         for (int n = 0; n < NB * PARTS; n++)
             column[n] = load(w + n / PARTS * w_stride + k * PANEL + n % PARTS * LANES);
-        EACH_OF_TILE acc[m][n] = fused(column[n], all(a[m * a_stride + k]), acc[m][n]);
+        EACH_OF_TILE acc[m][n] = fused(column[n], all(a[m * a_stride + k * a_step]), acc[m][n]);
     }
 }
 
