@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "control.commands.versions.push": ("push",),
     "control.commands.learning.tokenizer": ("tokenizer",),
     "control.commands.model.generation": ("generate", "chat", "predict", "score"),
+    "control.commands.model.metrics": ("metrics",),
     "control.commands.model.inspect": ("inspect",),
     "control.commands.model.bench": ("bench",),
     "control.commands.versions.retention": ("clean", "pin", "unpin"),
