@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from engine.data.encoded import Encoded
 from engine.data.samples import Message
+from engine.tokenizers.call_form import CallForm
 
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
 SYSTEM, USER, ASSISTANT, TOOL, END = "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"
@@ -71,6 +72,11 @@ class Tokenizer(Protocol):
     @property
     def chat_template(self) -> str | None:
         """The form of a dialogue in Jinja, as `transformers` reads it; null where a foreign tokenizer has none."""
+        ...
+
+    @property
+    def call_form(self) -> CallForm:
+        """How calls to tools stand in an answer."""
         ...
 
     @property

@@ -27,6 +27,7 @@ from engine.tokenizers.base import (
     PromptForm,
     Turns,
 )
+from engine.tokenizers.call_form import PLAIN, CallForm
 from engine.tokenizers.chat_template import CHAT_TEMPLATE, ROLE_TOKENS
 
 BYTES = 256
@@ -57,6 +58,11 @@ class BuiltinTokenizer:
     def chat_template(self) -> str:
         """As the Protocol."""
         return CHAT_TEMPLATE
+
+    @property
+    def call_form(self) -> CallForm:
+        """As the Protocol."""
+        return PLAIN
 
     @property
     def template_variables(self) -> frozenset[str]:

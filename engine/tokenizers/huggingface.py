@@ -4,6 +4,7 @@ Beside ``tokenizer.json``, which is kept as it came, stands ``chat.json`` (`Chat
 SentencePiece-like tokenizers are known. Text that spells a special token is text here too.
 """
 
+import functools
 import itertools
 import json
 import re
@@ -33,6 +34,8 @@ from engine.tokenizers.base import (
 )
 from engine.tokenizers.builtin import read_source
 from engine.tokenizers.byte_level import bytes_by_character
+from engine.tokenizers.call_form import PLAIN, CallForm
+from engine.tokenizers.foreign_call_form import form_of
 from engine.tokenizers.foreign_chat_template import ChatTemplate, Given, Turn
 
 CHAT_FILE = "chat.json"
@@ -122,6 +125,11 @@ class HuggingFaceTokenizer:
         written = [self._written(*dialogue) for dialogue in dialogues]
         tokens = iter(self._encode_marked([each for each in written if isinstance(each, _Written)]))
         return [self._supervised(next(tokens), each.spans) if isinstance(each, _Written) else each for each in written]
+
+    @functools.cached_property
+    def call_form(self) -> CallForm:
+        """As the Protocol."""
+        return PLAIN if self._template is None else form_of(self._template, self.specials.values())
 
     @property
     def template_variables(self) -> frozenset[str]:

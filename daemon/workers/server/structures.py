@@ -2,10 +2,12 @@
 
 import asyncio
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from daemon.workers.server.errors import ApiError
 from engine.inference.constraints.cache import CompiledStructures
+from engine.inference.constraints.calls import CallsStructure
 from engine.inference.constraints.constraint import Constraint, StructureError
 from engine.inference.constraints.structures import Structure
 from engine.tokenizers.base import Tokenizer
@@ -27,7 +29,13 @@ class StructureCompiler:
         Raises:
             ApiError: 400, it is not understood, or costs too much.
         """
-        compiling = functools.partial(self._structures.compiled, structure, tokenizer)
+        return await self._made(functools.partial(self._structures.compiled, structure, tokenizer), field)
+
+    async def optional(self, calls: CallsStructure, tokenizer: Tokenizer, field: str) -> Constraint:
+        """Free text in which such calls may begin; the rest as `compiled`."""
+        return await self._made(functools.partial(self._structures.optional, calls, tokenizer), field)
+
+    async def _made(self, compiling: Callable[[], Constraint], field: str) -> Constraint:
         try:
             return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, compiling), SECONDS)
         except StructureError as error:

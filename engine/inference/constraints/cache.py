@@ -5,7 +5,9 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from engine.inference.constraints.calls import CallsStructure
 from engine.inference.constraints.masks import MaskThreads
+from engine.inference.constraints.optional_calls import OptionalCalls
 from engine.inference.constraints.structures import Structure
 from engine.tokenizers.base import Tokenizer
 
@@ -46,6 +48,11 @@ class CompiledStructures:
             while len(self._kept) > MOST_KEPT or sum(len(kept) for _, kept in self._kept) > MOST_KEPT_BYTES:
                 self._kept.popitem(last=False)
             return found
+
+    def optional(self, calls: CallsStructure, tokenizer: Tokenizer) -> OptionalCalls:
+        """Free text in which such calls may begin; the rest as `compiled`."""
+        compiled = self.compiled(calls, tokenizer)
+        return OptionalCalls(calls, compiled, compiled.vocabulary.table, self._threads)
 
     def _vocabulary(self, tokenizer: Tokenizer) -> "Vocabulary":
         """The tokens of a tokenizer. Each version loads its own, and mostly they are the same."""

@@ -48,7 +48,11 @@ class Matcher:
 
 
 class Compiled:
-    """A structure that answers can be held to. Implements `engine.inference.constraints.constraint.Constraint`."""
+    """A structure that answers can be held to. Implements `engine.inference.constraints.constraint.Constraint`.
+
+    Attributes:
+        vocabulary: the tokens that it is compiled for.
+    """
 
     def __init__(self, source: str, vocabulary: Vocabulary, threads: MaskThreads) -> None:
         """``source`` is a grammar of llguidance.
@@ -59,7 +63,7 @@ class Compiled:
         matcher = llguidance.LLMatcher(vocabulary.inner, source, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise StructureError(said_by(matcher))
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
         self._start = Matcher(matcher, vocabulary)
         self._threads = threads
         self._first = self._start.allowed()
@@ -75,5 +79,5 @@ class Compiled:
 
 def said_by(matcher: llguidance.LLMatcher) -> str:
     """What is wrong, without the state of the parser."""
-    said = matcher.get_error().partition("<state>")[0].strip()[:500]
+    said = matcher.get_error().partition("<non-verbose/>")[0].strip()[:500]
     return _OVERLAP if said.startswith("oneOf constraints are not supported") else said

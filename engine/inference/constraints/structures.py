@@ -65,7 +65,7 @@ class ChoiceStructure:
         if not self.texts or not all(self.texts):
             raise StructureError("choices are one or more texts, none of them empty")
         within_bounds("".join(self.texts), "all choices together")
-        return _lark("start: " + " | ".join(quoted(text) for text in dict.fromkeys(self.texts)))
+        return lark("start: " + " | ".join(quoted(text) for text in dict.fromkeys(self.texts)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class GrammarStructure:
 
         within_bounds(self.source, "the grammar")
         try:
-            return _lark(any_to_lark(self.source))
+            return lark(any_to_lark(self.source))
         except Exception as error:  # whatever its own parser of GBNF raises
             raise StructureError(str(error) or type(error).__name__) from error
 
@@ -101,7 +101,8 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _lark(source: str) -> str:
+def lark(source: str) -> str:
+    """A grammar of Lark for llguidance."""
     return _json({"grammars": [{"lark_grammar": source}]})
 
 

@@ -332,11 +332,12 @@ def _prefill(sequence: SequenceState, length: int) -> Prefill:
 def _choice(sequence: SequenceState) -> Choice:
     """The next token of a sequence."""
     params = sequence.request.params
+    allowed = None if sequence.mask is None else sequence.mask.allowed
     return Choice(
         params.sampling,
         sequence.counts,
         0.0 if params.sampling.greedy else sequence.draws.random(),
         sequence.prompt,
-        params.ending_ids if sequence.below_minimum else (),
-        None if sequence.mask is None else sequence.mask.allowed,
+        params.ending_ids if sequence.below_minimum and allowed is None else (),  # a structure ends where it must
+        allowed,
     )

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from daemon.workers.server.api.fields import MESSAGE, REQUEST, Rules
 from daemon.workers.server.api.request_body import RequestBody
 from daemon.workers.server.api.schemas import MAX_CHOICES, GenerationBody
+from daemon.workers.server.api.tool_schemas import NamedTool, ToolBody, ToolChoice, Tools
 
 SESSION = r"^[A-Za-z0-9._~-]{1,64}$"
 """Names of sessions."""
@@ -87,6 +88,7 @@ class ChatForm(RequestBody):
     continue_final_message: bool | None = Field(
         None, description="Go on with the last message instead of answering it."
     )
+    tools: Tools | None = Field(None, description="Tools that the answer may call.")
     chat_template_kwargs: dict[str, JsonValue] | None = Field(
         None, description="Variables of an imported model's chat template, such as enable_thinking."
     )
@@ -102,6 +104,12 @@ def _numbered(messages: Iterable[ChatMessage] | None) -> Iterator[tuple[str, Req
     return ((f"messages.{place}", message) for place, message in enumerate(messages or ()))
 
 
+def _tools(tools: Iterable[ToolBody] | None) -> Iterator[tuple[str, RequestBody]]:
+    for place, tool in enumerate(tools or ()):
+        yield f"tools.{place}", tool
+        yield f"tools.{place}.function", tool.function
+
+
 class ChatBody(GenerationBody, ChatForm):
     """The body of ``/v1/chat/completions``."""
 
@@ -109,6 +117,10 @@ class ChatBody(GenerationBody, ChatForm):
     session: Annotated[str, Field(pattern=SESSION)] | None = Field(
         None, description="The server remembers what was said: messages are only those that are new."
     )
+    tool_choice: ToolChoice | None = Field(
+        None, description="Whether tools are called: none, auto, required, or the tool to call; auto by default."
+    )
+    parallel_tool_calls: bool | None = Field(None, description="Whether it may have several calls; true by default.")
     logprobs: bool | None = Field(None, description="The log-probability of each token.")
     top_logprobs: Annotated[int, Field(ge=0, le=100)] | None = Field(
         None, description="How many of the likeliest tokens to return in each place."
@@ -118,6 +130,20 @@ class ChatBody(GenerationBody, ChatForm):
         """The objects in it, each with its place."""
         yield from super().parts()
         yield from _numbered(self.messages)
+        yield from _tools(self.tools)
+
+    @model_validator(mode="after")
+    def _can_be_called(self) -> "ChatBody":
+        names = [tool.function.name for tool in self.tools or ()]
+        if len(set(names)) < len(names):
+            raise ValueError("tools: two have the same name")
+        if self.tool_choice == "required" and not names:
+            raise ValueError("tool_choice: there are no tools to call")
+        if isinstance(self.tool_choice, NamedTool) and self.tool_choice.function.name not in names:
+            raise ValueError("tool_choice: it names none of the tools")
+        if names and self.tool_choice != "none" and self.ignore_eos:
+            raise ValueError("ignore_eos: an answer that calls tools ends where its calls do; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> "ChatBody":
@@ -142,7 +168,8 @@ class TokenizeBody(ChatForm):
 
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
         """The objects in it, each with its place."""
-        return _numbered(self.messages)
+        yield from _numbered(self.messages)
+        yield from _tools(self.tools)
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> "TokenizeBody":

@@ -40,17 +40,18 @@ _NEUTRAL = frozenset(
 )
 """Labels, hints about speed, and how to show what thord's answers do not have."""
 
-_NO_TOOLS = RefusedField(([],), "this server's models do not call tools; leave it out, or send tool_choice 'none'")
-_NO_CHOICE = RefusedField(("none", "auto"), "this server's models do not call tools; leave it out, or send 'none'")
+_OF_CHATS = RefusedField(([],), "only chats call tools: use /v1/chat/completions")
+_OLD_TOOLS = RefusedField(([],), "use tools")
+_OLD_CHOICE = RefusedField(("none", "auto"), "use tool_choice")
 _ONE_STYLE = RefusedField((), "JSON is written in one way: ', ' and ': ', and no other white space")
 _OTHER_LIMIT = RefusedField((), "use max_tokens")
 
 _REFUSED: dict[str, RefusedField] = {
     # Tools and structured output
-    "tools": _NO_TOOLS,
-    "functions": _NO_TOOLS,
-    "tool_choice": _NO_CHOICE,
-    "function_call": _NO_CHOICE,
+    "tools": _OF_CHATS,
+    "functions": _OLD_TOOLS,
+    "tool_choice": RefusedField(("none", "auto"), _OF_CHATS.instead),
+    "function_call": _OLD_CHOICE,
     "guided_whitespace_pattern": _ONE_STYLE,
     "guided_decoding_backend": RefusedField((), "there is one; leave it out"),
     "structural_tag": RefusedField((), "use tools, or guided_grammar"),
@@ -155,6 +156,8 @@ MESSAGE = Rules(
     frozenset({"refusal", "annotations", "reasoning_content", "reasoning", "id", "weight"}),
 )
 """Of a message. Earlier reasoning is left out of prompts, as chat templates do."""
+TOOL = Rules(neutral=frozenset({"strict"}))
+"""Of a function that may be called. Arguments always keep to their schema."""
 STRUCTURED_OUTPUTS = Rules(
     {"structural_tag": _REFUSED["structural_tag"], "whitespace_pattern": _ONE_STYLE},
     frozenset({"disable_fallback", "disable_any_whitespace", "disable_additional_properties"}),

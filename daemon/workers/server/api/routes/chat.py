@@ -13,14 +13,16 @@ from control.paths import version_name
 from daemon.workers.server.answers import PendingAnswer, Result, finish_reason
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.chat_schemas import ChatBody
-from daemon.workers.server.api.generation import as_stream, chunk_usage, constraint_of, in_one_piece, params_of
+from daemon.workers.server.api.generation import as_stream, chunk_usage, in_one_piece, params_of
 from daemon.workers.server.api.logprobs import ShownTokens, written
 from daemon.workers.server.api.prompts import form_of, prompt_of, prompt_within, truncated, turns_of
+from daemon.workers.server.api.tool_calls import delta_of
+from daemon.workers.server.api.tool_use import ToolUse, constraint_with, tool_use
 from daemon.workers.server.chats.sessions import Session
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import MODEL, InferenceService
 from engine.data.samples import Message
-from engine.inference.requests import Delta, Finished, Scored
+from engine.inference.requests import Delta, EndedBy, Finished, Scored
 from engine.tokenizers.base import Tokenizer
 
 
@@ -32,7 +34,8 @@ def router(service: InferenceService) -> APIRouter:
     async def chat(http: Request) -> Response:
         body = await read(http, ChatBody, service.body_limit)
         spec = await service.prompt_spec()
-        constraint = await constraint_of(body, service, spec)
+        use = tool_use(body, spec.tokenizer.call_form)
+        constraint = await constraint_with(use, body, service, spec)
         top_logprobs = (body.top_logprobs or 0) if body.logprobs else None
         params = params_of(body, service, spec, top_logprobs, body.token_limit, constraint)
         form = form_of(body, spec.tokenizer, http.state.ignored)
@@ -40,9 +43,11 @@ def router(service: InferenceService) -> APIRouter:
         session = None if body.session is None else await service.sessions.find(http.state.owner, body.session)
         room = spec.context - min(max(params.max_tokens, 1), spec.context // 2)
         if session is None:
-            prompt = await prompt_of(spec.tokenizer, said, form)
+            prompt = await prompt_of(spec.tokenizer, use.introduced(said), form)
+        elif session.messages:
+            prompt = await prompt_within(spec.tokenizer, use.introduced(session.messages), said, room, form)
         else:
-            prompt = await prompt_within(spec.tokenizer, session.messages, said, room, form)
+            prompt = await prompt_within(spec.tokenizer, [], use.introduced(said), room, form)
         prompt = truncated(prompt, body.truncate_prompt_tokens, room)
         answer = service.ask(
             http,
@@ -53,7 +58,7 @@ def router(service: InferenceService) -> APIRouter:
             streamed=bool(body.stream),
             seconds=body.timeout_seconds,
         )
-        turn = _Turn(service, http.state.owner, body, said, session, spec.tokenizer)
+        turn = _Turn(service, http.state.owner, body, said, session, spec.tokenizer, use)
 
         if body.stream:
             return await as_stream(answer, turn.chunks(answer), service.settings.api.request_timeout_seconds)
@@ -75,6 +80,7 @@ class _Turn:
         said: Sequence[Message],
         session: Session | None,
         tokenizer: Tokenizer,
+        use: ToolUse,
     ) -> None:
         self._service = service
         self._owner = owner
@@ -82,6 +88,7 @@ class _Turn:
         self._said = said
         self._session = session
         self._tokenizer = tokenizer
+        self._use = use
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
 
@@ -98,16 +105,20 @@ class _Turn:
 
     def whole(self, answer: PendingAnswer, results: list[Result]) -> dict[str, JsonValue]:
         """The answer in one piece."""
-        choices: list[JsonValue] = [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": result.text, "refusal": None},
-                "logprobs": self.logprobs(self._shown(result)),
-                "finish_reason": result.finish_reason,
-            }
-            for index, result in enumerate(results)
-        ]
+        choices = [self._choice(index, result) for index, result in enumerate(results)]
         return {**self.envelope("chat.completion", answer, choices), "usage": answer.usage}
+
+    def _choice(self, index: int, result: Result) -> JsonValue:
+        said = self._use.read(result.text)
+        message: dict[str, JsonValue] = {"role": "assistant", "content": said.content, "refusal": None}
+        if said.calls:
+            message |= {"content": said.content or None, "tool_calls": said.written_calls}
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": self.logprobs(self._shown(result)),
+            "finish_reason": _reason(result.ended_by, calls=bool(said.calls)),
+        }
 
     async def keep(self, answer: PendingAnswer, results: Sequence[Result]) -> None:
         """Remember a single answer: in its session, and for the conversation log, where these are in use.
@@ -120,7 +131,7 @@ class _Turn:
         if len(results) != 1:
             return
         (result,) = results
-        said, text = [message.plain for message in self._said], result.text
+        said, text = [message.plain for message in self._said], self._use.read(result.text).message.plain_content
         history: Sequence[Message] = ()
         if self._session is not None:
             history = self._session.messages
@@ -134,26 +145,34 @@ class _Turn:
         elif self._body.add_generation_prompt is False:
             return
         with contextlib.suppress(ApiError):  # it is in the log
-            messages, whole = [*history, *said], result.ended_by != "length"
+            messages = [message.plain for message in self._use.introduced([*history, *said])]
+            whole = result.ended_by != "length"
             await self._service.conversation_log.add(self._id, self._owner, messages, text, whole=whole)
 
     async def chunks(self, answer: PendingAnswer) -> AsyncIterator[Mapping[str, JsonValue]]:
         """The events of a stream: the role, the text piece by piece, the reason it ended, usage if asked for."""
         results = [Result() for _ in answer.prompts]
         shown = [ShownTokens(self._tokenizer) for _ in answer.prompts]
+        readers = [self._use.reader() for _ in answer.prompts]
         for index in range(len(answer.prompts)):
             yield self._chunk(answer, index, {"role": "assistant", "content": "", "refusal": None})
         async for event in answer.events():
+            index = event.sequence
             if isinstance(event, Delta):
-                results[event.sequence].text += event.text
-                ready = [token for _, token in shown[event.sequence].add(event.text, event.tokens)]
-                if event.text or ready:
-                    logprobs = self.logprobs(ready)
-                    yield self._chunk(answer, event.sequence, {"content": event.text}, logprobs=logprobs)
+                results[index].text += event.text
+                ready = [token for _, token in shown[index].add(event.text, event.tokens)]
+                deltas = [delta_of(part) for part in readers[index].push(event.text)]
+                logprobs = self.logprobs(ready)
+                for delta in deltas or ([{}] if ready else []):
+                    yield self._chunk(answer, index, delta, logprobs=logprobs)
+                    logprobs = None
             elif isinstance(event, Finished):
-                results[event.sequence].ended_by = event.ended_by
+                for part in readers[index].finish():
+                    yield self._chunk(answer, index, delta_of(part))
+                results[index].ended_by = event.ended_by
                 await self.keep(answer, results)
-                yield self._chunk(answer, event.sequence, {}, reason=finish_reason(event.ended_by))
+                reason = _reason(event.ended_by, calls=readers[index].calls > 0)
+                yield self._chunk(answer, index, {}, reason=reason)
         if self._body.includes_usage:
             yield {**self.envelope("chat.completion.chunk", answer, []), "usage": answer.usage}
 
@@ -187,3 +206,8 @@ class _Turn:
     def _named(self, token: int, logprob: float) -> dict[str, JsonValue]:
         data: list[JsonValue] = list(self._tokenizer.decode_bytes([token]))
         return {"token": written(self._tokenizer, token), "logprob": logprob, "bytes": data}
+
+
+def _reason(ended_by: EndedBy, *, calls: bool) -> str:
+    """Why an answer ended: an answer with calls waits for their results."""
+    return "tool_calls" if calls and ended_by == "eos" else finish_reason(ended_by)

@@ -11,6 +11,7 @@ from daemon.workers.server.api.chat_schemas import TokenizeBody
 from daemon.workers.server.api.logprobs import written
 from daemon.workers.server.api.prompts import check_tokens, form_of, prompt_of, turns_of
 from daemon.workers.server.api.schemas import DetokenizeBody
+from daemon.workers.server.api.tool_use import ToolUse
 from daemon.workers.server.service import InferenceService
 from engine.tokenizers.base import BOS, EOS, PAD, Tokenizer
 
@@ -25,7 +26,8 @@ def router(service: InferenceService) -> APIRouter:
         spec = await service.prompt_spec()
         tokenizer = spec.tokenizer
         if body.messages is not None:
-            ids = await prompt_of(tokenizer, turns_of(body.messages), form_of(body, tokenizer, http.state.ignored))
+            turns = ToolUse(told=body.tools or ()).introduced(turns_of(body.messages))
+            ids = await prompt_of(tokenizer, turns, form_of(body, tokenizer, http.state.ignored))
         elif (special := _special(tokenizer, body.prompt or "")) is not None:
             ids = [special]
         else:
