@@ -1,7 +1,8 @@
 """The engine: one thread that answers everybody. It joins the `Scheduler`, which decides, and runners, which compute.
 
-One iteration: take in what other threads submitted and cancelled; schedule; compute and settle each version in use;
-hand out the events, in one batch, to the listener. Other threads only `Engine.submit` and `Engine.cancel`.
+One iteration: take in what other threads submitted and cancelled; schedule; compute and settle each version in use,
+those that share a base in one pass; hand out the events, in one batch, to the listener. Other threads only
+`Engine.submit` and `Engine.cancel`.
 """
 
 import logging
@@ -14,6 +15,7 @@ import torch
 
 from engine import device
 from engine.inference.requests import Event, Failed, QueueFullError, Request
+from engine.inference.runners import together
 from engine.inference.scheduling.scheduler import Iteration, Scheduler
 from engine.inference.versions.slots import WeightSlots
 
@@ -120,8 +122,10 @@ class Engine:
         while self._wait_for_work():
             with self._slots.turns.iteration():
                 self._scheduler.schedule(time.monotonic())
-                for version in self._scheduler.versions:
-                    self._compute(version)
+                in_use = [(version, self._slots.get(version).runner) for version in self._scheduler.versions]
+                for versions in together.groups(in_use):
+                    following = map(self._scheduler.next_iteration, versions)
+                    self._compute([iteration for iteration in following if not iteration.is_empty])
             self._deliver()
         with self._changed:
             self._take_in()
@@ -155,26 +159,34 @@ class Engine:
             self._scheduler.cancel(request)
         return bool(cancelled)
 
-    def _compute(self, version: int) -> None:
-        """One iteration of one version. What fails, fails the requests on this version and nothing else."""
-        model = self._slots.get(version)
-        iteration = self._scheduler.next_iteration(version)
-        if iteration.is_empty:
+    def _compute(self, iterations: Sequence[Iteration]) -> None:
+        """Iterations that can be computed together. What fails, fails the requests on its version and nothing else."""
+        if not iterations:
             return
+        runners = [self._slots.get(iteration.model.version).runner for iteration in iterations]
         try:
-            self._scheduler.settle(iteration, model.runner.run(iteration.work))
+            outputs = together.run(runners, [iteration.work for iteration in iterations])
         except Exception as error:  # one thread serves everybody: it must not end with one batch
-            self._fail(iteration, error)
-            if device.is_lost(model.device):
-                self._deliver()
-                raise DeviceLostError(
-                    f"{model.device} has failed, and this process can no longer compute on it"
-                ) from error
+            if len(iterations) == 1:
+                self._fail(iterations[0], error)
+            else:
+                for iteration in iterations:
+                    self._compute([iteration])
+            return
+        for iteration, output in zip(iterations, outputs, strict=True):
+            try:
+                self._scheduler.settle(iteration, output)
+            except Exception as error:
+                self._fail(iteration, error)
 
     def _fail(self, iteration: Iteration, error: Exception) -> None:
-        count = len(iteration.sequences)
-        _logger.exception("version %06d failed in an iteration of %d sequences", iteration.model.version, count)
+        version, count = iteration.model.version, len(iteration.sequences)
+        _logger.exception("version %06d failed in an iteration of %d sequences", version, count)
         self._scheduler.abort(iteration, Failed("internal", f"the model failed: {type(error).__name__}"))
+        place = self._slots.get(version).device
+        if device.is_lost(place):
+            self._deliver()
+            raise DeviceLostError(f"{place} has failed, and this process can no longer compute on it") from error
 
     def _deliver(self) -> None:
         events = self._scheduler.take_events()

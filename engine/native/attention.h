@@ -32,7 +32,7 @@ inline void keep(bfloat16 *to, const float *x, int64_t width) {
 
 // Queries, keys and values of one token: turned by position; keys and values go into the cache.
 template <class Element>
-void remember(const Operation &op, const Tokens &tokens, int64_t m) {
+void remember(const Operation &op, const Tokens &tokens, void *cache, int64_t m) {
     const int64_t position = tokens.positions[m];
     const int64_t page = tokens.table[tokens.rows[m] * tokens.table_width + position / PAGE];
     float *query = op.from + m * op.from_width;
@@ -41,8 +41,8 @@ void remember(const Operation &op, const Tokens &tokens, int64_t m) {
     for (int64_t h = 0; h < op.kv_heads; h++) {
         turn(op, key + h * op.head, position, op.key_norm);
         const int64_t place = page * op.page_stride + (h * PAGE + position % PAGE) * op.head;
-        keep(static_cast<Element *>(op.keys) + place, key + h * op.head, op.head);
-        keep(static_cast<Element *>(op.values) + place, value + h * op.head, op.head);
+        keep(static_cast<Element *>(cache) + op.keys_at + place, key + h * op.head, op.head);
+        keep(static_cast<Element *>(cache) + op.values_at + place, value + h * op.head, op.head);
     }
 }
 
@@ -61,13 +61,13 @@ inline Seen seen(const Operation &op, const Tokens &tokens, int64_t h, int64_t m
 }
 
 // Positions that lie side by side, from the one that is looked at as number `from`, and where keys or values begin.
+// What comes next may be of another version, whose cache lies elsewhere: then something is fetched in vain.
 template <class Element>
 struct Stretch {
     const Element *start, *next;  // `next`: of what the thread looks at after this, to be fetched meanwhile
     int64_t count;
 
-    Stretch(const Operation &op, const void *layer, const Seen &here, const Seen &after, int64_t from) {
-        const Element *base = static_cast<const Element *>(layer);
+    Stretch(const Operation &op, const Element *base, const Seen &here, const Seen &after, int64_t from) {
         const int64_t position = here.begin + from, inside = position % PAGE;
         start = base + here.pages[position / PAGE] * op.page_stride + here.head + inside * op.head;
         count = PAGE - inside < here.count - from ? PAGE - inside : here.count - from;
@@ -103,12 +103,12 @@ int heads_together(const Operation &op, int64_t tokens, int64_t threads) {
 // the one before. Of each head, scores are so much `room` after those of the one before.
 template <int G, int NV, class Element>
 void mix(
-    const Operation &op, const Seen &here, const Seen &after, const float *scores, int64_t room, int64_t v,
-    const float (&totals)[G], float *to
+    const Operation &op, const Element *layer, const Seen &here, const Seen &after, const float *scores, int64_t room,
+    int64_t v, const float (&totals)[G], float *to
 ) {
     floats mixed[G][NV] = {};
     for (int64_t s = 0; s < here.count;) {
-        const Stretch<Element> part(op, op.values, here, after, s);
+        const Stretch<Element> part(op, layer, here, after, s);
         const Element *values = part.start + v * LANES, *next = part.next + v * LANES;
         for (int64_t i = 0; i < part.count; i++, s++) {
             fetch<NV>(next + i * op.head);
@@ -128,15 +128,18 @@ void mix(
 // G heads from the h-th on, which share keys and values. `after`: what the thread looks at after this.
 template <int G, class Element>
 void attend(
-    const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &after, float *scores, int64_t room
+    const Operation &op, const void *cache, int64_t m, int64_t h, const Seen &here, const Seen &after, float *scores,
+    int64_t room
 ) {
+    const Element *keys = static_cast<const Element *>(cache) + op.keys_at;
+    const Element *values = static_cast<const Element *>(cache) + op.values_at;
     const int64_t width = op.head, vectors = width / LANES, count = here.count;
     const float *query = op.from + m * op.from_width + h * width;
     const float shrink = 1.0f / std::sqrt(float(width));
     float most[G], totals[G];
     for (int g = 0; g < G; g++) most[g] = -INFINITY;
     for (int64_t s = 0; s < count;) {
-        const Stretch<Element> part(op, op.keys, here, after, s);
+        const Stretch<Element> part(op, keys, here, after, s);
         for (int64_t i = 0; i < part.count; i++, s++) {
             floats products[G] = {};
             for (int64_t v = 0; v < vectors; v++) {
@@ -167,20 +170,20 @@ void attend(
     }
     float *to = op.to + m * op.to_width + h * width;
     int64_t v = 0;
-    for (; v + 4 <= vectors; v += 4) mix<G, 4, Element>(op, here, after, scores, room, v, totals, to);
-    for (; v < vectors; v++) mix<G, 1, Element>(op, here, after, scores, room, v, totals, to);
+    for (; v + 4 <= vectors; v += 4) mix<G, 4, Element>(op, values, here, after, scores, room, v, totals, to);
+    for (; v < vectors; v++) mix<G, 1, Element>(op, values, here, after, scores, room, v, totals, to);
 }
 
 template <class Element>
 void attend(
-    int together, const Operation &op, int64_t m, int64_t h, const Seen &here, const Seen &after, float *scores,
-    int64_t room
+    int together, const Operation &op, const void *cache, int64_t m, int64_t h, const Seen &here, const Seen &after,
+    float *scores, int64_t room
 ) {
     switch (together) {
-        case 4: return attend<4, Element>(op, m, h, here, after, scores, room);
-        case 3: return attend<3, Element>(op, m, h, here, after, scores, room);
-        case 2: return attend<2, Element>(op, m, h, here, after, scores, room);
-        default: return attend<1, Element>(op, m, h, here, after, scores, room);
+        case 4: return attend<4, Element>(op, cache, m, h, here, after, scores, room);
+        case 3: return attend<3, Element>(op, cache, m, h, here, after, scores, room);
+        case 2: return attend<2, Element>(op, cache, m, h, here, after, scores, room);
+        default: return attend<1, Element>(op, cache, m, h, here, after, scores, room);
     }
 }
 

@@ -8,8 +8,8 @@
 // for bfloat16 weights, 16 bits with one scale a row for 8-bit and 4-bit ones, nothing for float32. Each sum is taken
 // in one order whatever M is, so a token's numbers do not depend on who else is computed, nor on how its prompt was cut.
 
+#include "adapters.h"
 #include "attention.h"
-#include "products.h"
 
 #include <atomic>
 #include <omp.h>
@@ -115,6 +115,9 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
         for (const Operation *op = operations; op < operations + count; op++) {
             Prepared in = x;
             in.k = padded(op->weight.k);
+            Format beside = F32;
+            const bool adapted = op->kind == LINEAR && is_adapted(*op, tokens, beside);
+            int64_t group = 0;
             for (int64_t m = thread; m < M; m += threads) switch (op->kind) {
                 case EMBED:
                     for (int64_t i = 0; i < op->to_width; i++)
@@ -124,14 +127,27 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
                     break;
                 case NORM: normalise(*op, m); break;
                 case GATE: gate(*op, m); break;
-                case LINEAR: prepare_row(in, op->weight.format, m, op->from + m * op->from_width, op->weight.k); break;
+                case LINEAR:
+                    prepare_row(in, op->weight.format, m, op->from + m * op->from_width, op->weight.k);
+                    if (adapted && beside != op->weight.format)
+                        prepare_row(in, beside, m, op->from + m * op->from_width, op->weight.k);
+                    break;
                 case ATTEND:
-                    if (op->cache_format == BF16) remember<bfloat16>(*op, tokens, m);
-                    else remember<float>(*op, tokens, m);
+                    while (m >= tokens.groups[group].end) group++;
+                    if (op->cache_format == BF16) remember<bfloat16>(*op, tokens, tokens.groups[group].cache, m);
+                    else remember<float>(*op, tokens, tokens.groups[group].cache, m);
             }
             if (op->kind == LINEAR) {
                 barrier.wait(threads);
-                linear(*op, in, M, thread, threads, sums + thread * room_for_sums(M));
+                float *own = sums + thread * room_for_sums(M);
+                linear(*op, in, M, thread, threads, own);
+                if (adapted) {
+                    shrink(*op, tokens, in, thread, threads, own);
+                    barrier.wait(threads);
+                    prepare_inner(*op, tokens, x, thread, threads);
+                    barrier.wait(threads);
+                    widen(*op, tokens, x, thread, threads, own);
+                }
                 barrier.wait(threads);
             } else if (op->kind == ATTEND) {
                 barrier.wait(threads);
@@ -139,11 +155,15 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
                 const int64_t each = op->heads / together, end = M * each;
                 auto seen_by = [&](int64_t i) { return seen(*op, tokens, i % each * together, i / each); };
                 float *own = scores + thread * MOST_HEADS * room;
+                group = 0;
                 for (int64_t i = thread; i < end; i += threads) {
                     const Seen here = seen_by(i), next = seen_by(i + threads < end ? i + threads : i);
                     const int64_t m = i / each, head = i % each * together;
-                    if (op->cache_format == BF16) attend<bfloat16>(together, *op, m, head, here, next, own, room);
-                    else attend<float>(together, *op, m, head, here, next, own, room);
+                    while (m >= tokens.groups[group].end) group++;
+                    const void *cache = tokens.groups[group].cache;
+                    if (op->cache_format == BF16)
+                        attend<bfloat16>(together, *op, cache, m, head, here, next, own, room);
+                    else attend<float>(together, *op, cache, m, head, here, next, own, room);
                 }
                 barrier.wait(threads);
             }

@@ -61,8 +61,9 @@ class Operation(ctypes.Structure):
         ("scale", _POINTER),
         ("shift", _POINTER),
         ("epsilon", _FLOAT),
-        ("keys", _POINTER),
-        ("values", _POINTER),
+        ("adapted", _COUNT),
+        ("keys_at", _COUNT),
+        ("values_at", _COUNT),
         ("cache_format", _COUNT),
         ("page_stride", _COUNT),
         ("heads", _COUNT),
@@ -76,6 +77,18 @@ class Operation(ctypes.Structure):
     )
 
 
+class Factors(ctypes.Structure):
+    """``struct Factors`` of `operations.h`."""
+
+    _fields_ = (("a", Weight), ("b", Weight))
+
+
+class Group(ctypes.Structure):
+    """``struct Group`` of `operations.h`."""
+
+    _fields_ = (("end", _COUNT), ("factors", _POINTER), ("cache", _POINTER))
+
+
 class Tokens(ctypes.Structure):
     """``struct Tokens`` of `operations.h`."""
 
@@ -86,6 +99,10 @@ class Tokens(ctypes.Structure):
         ("positions", _POINTER),
         ("table", _POINTER),
         ("table_width", _COUNT),
+        ("groups", _POINTER),
+        ("group_count", _COUNT),
+        ("inner", _POINTER),
+        ("inner_width", _COUNT),
     )
 
 
@@ -145,13 +162,19 @@ class Kernel:
         rows_M: Tensor,
         positions_M: Tensor,
         table_RP: Tensor,
+        groups: Sequence[Group],
+        inner_MR: Tensor,
         scratch: Tensor,
         *,
         widest: int,
         longest: int,
         threads: int,
     ) -> None:
-        """Carry the operations out on M tokens; the first three and the table of pages are int64 and contiguous."""
+        """Carry the operations out on M tokens; the first three and the table of pages are int64 and contiguous.
+
+        Without operations that attend, there may be no groups. All must be kept by somebody until this returns.
+        """
+        side_by_side = (Group * len(groups))(*groups)
         tokens = Tokens(
             count=len(tokens_M),
             ids=tokens_M.data_ptr(),
@@ -159,6 +182,10 @@ class Kernel:
             positions=positions_M.data_ptr(),
             table=table_RP.data_ptr(),
             table_width=table_RP.shape[1],
+            groups=ctypes.addressof(side_by_side),
+            group_count=len(groups),
+            inner=inner_MR.data_ptr(),
+            inner_width=inner_MR.shape[1],
         )
         self._run(
             ctypes.addressof(operations),

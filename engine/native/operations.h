@@ -28,20 +28,37 @@ struct Operation {
     Finish finish;                   // LINEAR: what becomes of the product
     const float *scale, *shift;      // NORM: weight, and bias of a LayerNorm; EMBED: shift is the table of positions
     float epsilon;                   // NORM, and those of queries and keys
-    void *keys, *values;             // ATTEND: one layer in page 0 of the cache, [kv_heads, PAGE, head]
+    int64_t adapted;                 // LINEAR: which of `Group::factors` are for it, counted from 1; 0: none
+    int64_t keys_at, values_at;      // ATTEND: one layer, [kv_heads, PAGE, head], in a page; in numbers
     int64_t cache_format, page_stride;   // from one page to the next, in numbers
     int64_t heads, kv_heads, head, window;
     const float *query_norm, *key_norm;  // [head], or null
     const float *cosines, *sines;        // [positions, head / 2], or null
 };
 
+// What an adapter adds to one product: B [N, R] of what A [R, K] makes of its inputs. A may lie nowhere: nothing.
+struct Factors {
+    Weight a, b;
+};
+
+// The tokens of one version: those before `end` that belong to no group before it.
+struct Group {
+    int64_t end;
+    const Factors *factors;  // of each product that can be adapted, in order; null: the version is the base itself
+    void *cache;             // page 0
+};
+
 // The tokens of one call: token m is `ids[m]` at `positions[m]` of cache row `rows[m]`, the pages of which are named at
-// `table[rows[m] * table_width]`. Tokens of one row come in order.
+// `table[rows[m] * table_width]`. Tokens of one row come in order, and those of one version side by side.
 struct Tokens {
     int64_t count;
     const int64_t *ids, *rows, *positions;
     const int64_t *table;
     int64_t table_width;
+    const Group *groups;
+    int64_t group_count;
+    float *inner;  // [M, inner_width]: what A makes, of any product
+    int64_t inner_width;
 };
 
 }  // extern "C"

@@ -1,52 +1,68 @@
-"""An adapter beside the products of a program: what B A adds is computed from the same inputs, and added.
+"""An adapter as the kernel computes it beside the products of a program (`engine/native/adapters.h`).
 
     LINEAR  W: source to target          as the program has it
-    LINEAR  A: source to inner           [R, K]
-    LINEAR  B: inner to target, ADD      [N, R], times the scale
+            A: source to inner           [R, K]
+            B: inner to target, added    [N, R], times the scale
 
 Of a product of several maps, whose matrices lie one below the other, the As do too, and the Bs lie along a diagonal.
-Weights and tables of positions are shared with the program; buffers are not.
+The program stays as it is: which factors are for a token is said with each call.
 
 Shapes: K inputs, N outputs, R the rank.
 """
 
+import ctypes
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from engine.adapters.adapter import A, Adapter, B
-from engine.inference.native.program import Buffer, KernelStep, Program
+from engine.inference.native import packing
+from engine.inference.native.arena import Arena
+from engine.inference.native.program import Program, described
 from engine.native import library
 
 
-def with_adapter(program: Program, adapter: Adapter) -> Program:
-    """The same computation with an adapter beside it, whose factors are in the dtype of the model.
+@dataclass(frozen=True)
+class PackedAdapter:
+    """The factors of one adapter.
+
+    Attributes:
+        factors: of each product of the program that can be adapted, as the kernel reads them.
+        kept: tensors whose addresses those hold.
+        width: the most numbers that the first factors of a product make of a token.
+        weights: how many weights there are.
+    """
+
+    factors: ctypes.Array[library.Factors]
+    kept: tuple[Tensor, ...]
+    width: int
+    weights: int
+
+
+def pack(program: Program, adapter: Adapter) -> PackedAdapter:
+    """Lay the factors of an adapter out for a program, in the dtype of its model.
 
     Raises:
         ValueError: nothing can be added to one of the adapted products, because GELU is applied to it at once.
     """
-    beside = Program("none", program.cache_dtype, program.kv_heads, program.head)
-    beside.kept, beside.rotations = list(program.kept), program.rotations
-    beside.widest, beside.weights = program.widest, program.weights
-    buffers: dict[int, Buffer] = {}
-
-    def own(buffer: Buffer) -> Buffer:
-        return buffers.setdefault(id(buffer), Buffer(buffer.width))
-
-    for step in program.steps:
-        source, target = None if step.source is None else own(step.source), own(step.target)
-        beside.steps.append(KernelStep(step.operation, source, target, step.maps, step.factor))
-        if source is None or not any(name + A in adapter.factors for name in step.maps):
+    factors, arena = (library.Factors * len(program.adapted))(), Arena()
+    kept: list[Tensor] = []
+    width = weights = 0
+    for step, of_product in zip(program.adapted, factors, strict=True):
+        if not any(name + A in adapter.factors for name in step.maps):
             continue
         if step.operation.finish == library.GELU:
             raise ValueError(f"{', '.join(step.maps)}: nothing can be added to what GELU is applied to at once")
         a_RK, b_NR = _stacked(step.maps, adapter)
         b_NR.mul_(step.factor)
-        inner = Buffer(len(a_RK))
-        beside.product(source, inner, a_RK.to(program.cache_dtype), None)
-        beside.product(inner, target, b_NR.to(program.cache_dtype), None, library.ADD)
-    return beside
+        parts = [packing.pack(part.to(program.cache_dtype), None, "none") for part in (a_RK, b_NR)]
+        held = [replace(part, weights=arena.take(part.weights)) for part in parts]
+        kept += [part.weights for part in held]
+        of_product.a, of_product.b = map(described, held)
+        width, weights = max(width, len(a_RK)), weights + a_RK.numel() + b_NR.numel()
+    return PackedAdapter(factors, tuple(kept), width, weights)
 
 
 def _stacked(maps: Mapping[str, int], adapter: Adapter) -> tuple[Tensor, Tensor]:

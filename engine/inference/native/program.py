@@ -14,6 +14,7 @@ from engine.inference.native import packing
 from engine.inference.native.arena import Arena
 from engine.inference.native.packing import Packed
 from engine.inference.native.rotations import Rotations
+from engine.models.pages import PAGE
 from engine.native import library
 from engine.native.library import Operation, Weight
 
@@ -23,10 +24,9 @@ CACHES = {torch.float32: library.FORMATS["fp32"], torch.bfloat16: library.FORMAT
 
 @dataclass
 class Buffer:
-    """What operations hand on, [M, width] in float32; placed when it is known how many tokens there are."""
+    """What operations hand on, [M, width] in float32; each thread that computes has memory of its own for it."""
 
     width: int
-    memory: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 @dataclass
@@ -51,9 +51,11 @@ class Program:
     Attributes:
         cache_dtype: of keys and values.
         steps: the operations.
+        adapted: products to which an adapter can add something, in the order in which the kernel finds its factors.
         kept: tensors whose addresses operations hold; they live as long as this.
         widest: inputs of the widest product.
         weights: how many weights products have.
+        layers: how many operations attend, each to a layer of the cache.
         kv_heads: heads of keys and values in each layer.
         head: the width of a head.
         rotations: of positions, where the model has them.
@@ -61,9 +63,11 @@ class Program:
 
     def __init__(self, quantization: Quantization, cache_dtype: torch.dtype, kv_heads: int, head: int) -> None:
         self.steps: list[KernelStep] = []
+        self.adapted: list[KernelStep] = []
         self.kept: list[Tensor] = []
         self.widest = 0
         self.weights = 0
+        self.layers = 0
         self.kv_heads = kv_heads
         self.head = head
         self.rotations: Rotations | None = None
@@ -73,7 +77,7 @@ class Program:
 
     def embed(self, table: Packed, target: Buffer, places: Tensor | None) -> None:
         """Begin with the embedding of each token, and with ``places`` that of its position."""
-        operation = Operation(kind=library.EMBED, weight=_described(table))
+        operation = Operation(kind=library.EMBED, weight=described(table))
         if places is not None:
             operation.shift = self.keep(places).data_ptr()
         self._add(operation, None, target)
@@ -98,13 +102,16 @@ class Program:
         """A product by ``factor`` times a matrix [outputs, inputs] of ``maps``; ``finish`` says what becomes of it."""
         if factor != 1.0:
             weight = (weight.detach().float() * factor).to(weight.dtype)
-        step = self.linear(self.pack(weight, bias), source, target, finish)
-        self.steps.append(replace(step, maps=maps or {}, factor=factor))
+        step = replace(self.linear(self.pack(weight, bias), source, target, finish), maps=maps or {}, factor=factor)
+        self.steps.append(step)
+        if step.maps:
+            self.adapted.append(step)
+            step.operation.adapted = len(self.adapted)
 
     def linear(self, packed: Packed, source: Buffer, target: Buffer, finish: int) -> KernelStep:
         """The same by a packed matrix, as a step that is not added."""
         self.widest = max(self.widest, packed.inputs)
-        operation = Operation(kind=library.LINEAR, weight=_described(packed), finish=finish)
+        operation = Operation(kind=library.LINEAR, weight=described(packed), finish=finish)
         operation.source_width, operation.target_width = source.width, target.width
         return KernelStep(operation, source, target)
 
@@ -140,6 +147,9 @@ class Program:
             epsilon=epsilon,
             cache_format=CACHES[self.cache_dtype],
         )
+        one = kv_heads * PAGE * self.head  # numbers of keys of one layer in a page; values are as many
+        operation.keys_at, operation.values_at = 2 * one * self.layers, 2 * one * self.layers + one
+        self.layers += 1
         if turn is not None:
             operation.cosines, operation.sines = (part.data_ptr() for part in turn)
         if norms is not None:
@@ -154,6 +164,11 @@ class Program:
     def gate(self, source: Buffer, target: Buffer) -> None:
         """SwiGLU of the two halves of ``source``."""
         self._add(Operation(kind=library.GATE), source, target)
+
+    def end(self) -> None:
+        """All operations are there: say how large a page is, which has all layers."""
+        for step in self.steps:
+            step.operation.page_stride = 2 * self.kv_heads * PAGE * self.head * self.layers
 
     def pack(self, weight: Tensor, bias: Tensor | None) -> Packed:
         """The matrix as the kernel reads it."""
@@ -170,7 +185,7 @@ class Program:
         return self.kept[-1]
 
 
-def _described(packed: Packed) -> Weight:
+def described(packed: Packed) -> Weight:
     """As the kernel sees it. The tensors must be kept by somebody."""
     return Weight(
         format=library.FORMATS[packed.format],

@@ -1,12 +1,14 @@
 """One forward pass of one version: prompts go on being read, and answers get their newest token into the cache.
 
-The kernel takes the tokens of all of them at once, because there a row's result does not depend on the batch. Elsewhere
-each prompt is read alone and answers are decoded in a bucket, the shapes of `engine.inference.runners.shapes`; on a GPU
-a graph does the latter (`engine.inference.runners.graphs`).
+The kernel takes the tokens of all of them at once, because there a row's result does not depend on the batch, and those
+of all versions that share a base (`engine.inference.runners.together`). Elsewhere each prompt is read alone and answers
+are decoded in a bucket, the shapes of `engine.inference.runners.shapes`; on a GPU a graph does the latter
+(`engine.inference.runners.graphs`).
 
 Shapes: T tokens of one span, M of all, B rows, D hidden, N choices to make, V vocabulary.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.inference.native.decoder import NativeDecoder
+from engine.inference.native.decoder import NativeDecoder, Part
 from engine.inference.runner import TokenSpan
 from engine.inference.runners.graphs import StepGraphs
 from engine.inference.runners.shapes import SMALLEST_BUCKET, bucket, lengths, padded
+from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, Decoder
 
 
@@ -49,7 +52,7 @@ class Forward(Protocol):
 
 def of(model: Decoder, cache: Cache, padding_row: int, device: torch.device) -> "KernelForward | TorchForward":
     """The pass that suits a decoder."""
-    if isinstance(model, NativeDecoder):
+    if isinstance(model, NativeDecoder) and isinstance(cache, KeyValueCache):
         return KernelForward(model, cache)
     return TorchForward(model, cache, padding_row, device)
 
@@ -60,28 +63,50 @@ class KernelForward:
     depends_on_shapes = False
     prompt_step = 1
 
-    def __init__(self, decoder: NativeDecoder, cache: Cache) -> None:
-        self._decoder = decoder
+    def __init__(self, decoder: NativeDecoder, cache: KeyValueCache) -> None:
+        self.decoder = decoder
         self._cache = cache
 
     def hidden(self, prompts: Sequence[TokenSpan], newest: Sequence[TokenSpan]) -> tuple[list[Tensor], Tensor]:
         """As the Protocol."""
-        spans = [*prompts, *newest]
-        tokens_M = torch.tensor([token for each in spans for token in each.tokens])
-        rows_M = torch.tensor([each.row for each in spans for _ in each.tokens])
-        positions_M = torch.tensor([each.start + place for each in spans for place in range(len(each.tokens))])
-        states_MD = self._decoder.read(tokens_M, self._cache, rows_M, positions_M)
-        *read, newest_BD = torch.split(states_MD, [*(len(each.tokens) for each in prompts), len(newest)])
-        return read, newest_BD
+        return hidden_of_several([(self, prompts, newest)])
 
     def scores(self, hidden_TD: Tensor) -> Tensor:
         """As the Protocol."""
-        return self._decoder.logits(hidden_TD)
+        return self.decoder.logits(hidden_TD)
 
     def logits(self, read: Sequence[Tensor], newest_BD: Tensor) -> Tensor:
         """As the Protocol."""
         hidden_ND = torch.cat((torch.stack(tuple(read)), newest_BD)) if read else newest_BD
-        return self._decoder.logits(hidden_ND)
+        return self.decoder.logits(hidden_ND)
+
+    def part(self, spans: Sequence[TokenSpan]) -> Part:
+        """Tokens of this version, as the kernel takes them."""
+        return Part(
+            self.decoder,
+            self._cache,
+            torch.tensor([token for each in spans for token in each.tokens]),
+            torch.tensor([each.row for each in spans for _ in each.tokens]),
+            torch.tensor([each.start + place for each in spans for place in range(len(each.tokens))]),
+        )
+
+
+def hidden_of_several(
+    works: Sequence[tuple[KernelForward, Sequence[TokenSpan], Sequence[TokenSpan]]],
+) -> tuple[list[Tensor], Tensor]:
+    """Hidden states of the prompts of all, then of the newest tokens of all: versions that share a program, in one
+    pass. No number depends on which versions are computed together.
+    """
+    states_MD = works[0][0].decoder.read([forward.part([*prompts, *newest]) for forward, prompts, newest in works])
+    sizes = [[*(len(each.tokens) for each in prompts), len(newest)] for _, prompts, newest in works]
+    parts = iter(torch.split(states_MD, [size for each in sizes for size in each]))
+    read: list[Tensor] = []
+    newest_BD: list[Tensor] = []
+    for each in sizes:
+        *own, last_BD = itertools.islice(parts, len(each))
+        read += own
+        newest_BD.append(last_BD)
+    return read, torch.cat(newest_BD) if len(newest_BD) > 1 else newest_BD[0]
 
 
 class TorchForward:

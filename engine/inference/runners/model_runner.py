@@ -18,19 +18,22 @@ class ModelRunner:
     """Implements `engine.inference.runner.Runner` with torch or the kernel, whichever `Forward` it is given.
 
     The engine's thread is in torch's inference mode already; to enter it in every iteration would cost microseconds.
+
+    Attributes:
+        forward: the version with its cache.
     """
 
     def __init__(self, forward: Forward) -> None:
-        self._forward = forward
+        self.forward = forward
 
     @property
     def prompt_step(self) -> int:
         """As the Protocol."""
-        return self._forward.prompt_step
+        return self.forward.prompt_step
 
     def run(self, work: ModelInput) -> ModelOutput:
         """As the Protocol."""
-        read, newest_BD = self._forward.hidden([each.span for each in work.prefill], work.decode)
+        read, newest_BD = self.forward.hidden([each.span for each in work.prefill], work.decode)
         chunks = list(zip(work.prefill, read, strict=True))
         scores = [self._scored(prompt, hidden_TD) for prompt, hidden_TD in chunks]
         sums = [_summed(prompt, hidden_TD) for prompt, hidden_TD in chunks]
@@ -39,12 +42,12 @@ class ModelRunner:
     def _scored(self, prompt: Prefill, hidden_TD: Tensor) -> tuple[Scored, ...]:
         if not prompt.targets:
             return ()
-        scores_TV = self._forward.scores(hidden_TD[: len(prompt.targets)])
+        scores_TV = self.forward.scores(hidden_TD[: len(prompt.targets)])
         return tuple(score(scores_TV, prompt.targets, prompt.top_logprobs))
 
     def _chosen(self, work: ModelInput, read: Sequence[Tensor], newest_BD: Tensor) -> list[Chosen | None]:
         ended = list(dict.fromkeys(work.after))
-        logits_NV = self._forward.logits([read[place][-1] for place in ended], newest_BD).float()
+        logits_NV = self.forward.logits([read[place][-1] for place in ended], newest_BD).float()
         if len(work.after) > len(ended):  # several choices by the scores of one prompt
             rows = [ended.index(place) for place in work.after]
             logits_NV = logits_NV[[*rows, *range(len(ended), len(logits_NV))]]

@@ -10,8 +10,9 @@ from engine.adapters.config import AdapterConfig
 from engine.config.inference import Quantization
 from engine.families.table import FAMILIES
 from engine.inference.native import decoder, kernel_family
-from engine.inference.native.decoder import NativeDecoder
+from engine.inference.native.decoder import NativeDecoder, Part
 from engine.models import registry
+from engine.models.attention import KeyValueCache
 from tests.engine.inference.native.models import NEAR, make, native, quantized, tokens
 
 NAMES = ["thor", "thor-other", "thor-fused", "thor-scaled"]
@@ -88,6 +89,43 @@ def test_no_number_depends_on_company_and_the_base_computes_as_before(monkeypatc
             alone = beside.step(text[4:5, place : place + 1], cache, torch.tensor([4]), torch.tensor([place]))
             assert torch.equal(alone[0, 0], whole[4, place])
     assert torch.equal(scores(base), before)
+
+
+@pytest.mark.parametrize("quantization", ["none", "int8"])
+@pytest.mark.parametrize("dtype", NEAR)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_versions_computed_together_get_what_each_gets_alone(
+    dtype: torch.dtype, threads: int, quantization: Quantization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the base itself, adapters of all maps and of some, with prompts and single tokens, in turns of any order."""
+    monkeypatch.setattr(decoder, "_SECONDS_FOR_A_THREAD", 1e-9)
+    model = make("thor-other", dtype)
+    base = native(model, quantization)
+    strengths = (0.3, ("",)), (0.5, ("o_proj", "up_proj")), (0.2, ("q_proj",))
+    versions = [base, *(base.with_adapter(adapter_of(model, size, only=only)) for size, only in strengths)]
+    text, before = tokens(4, 3, 30), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        alone = [
+            version.step(of_one, version.make_cache(3, 80), torch.arange(3), torch.zeros(3, dtype=torch.long))
+            for version, of_one in zip(versions, text, strict=True)
+        ]
+        caches = [version.make_cache(3, 80) for version in versions]
+        cuts = [0, 7, 8, 9, 30], [0, 1, 12, 13, 30], [0, 20, 21, 22, 30], [0, 2, 3, 20, 30]
+        for turn in range(4):
+            order = [(turn + place) % 4 for place in range(4)]
+            spans = [(number, *cuts[number][turn : turn + 2]) for number in order]
+            found = base.read([part(versions[n], caches[n], text[n, :, first:last], first) for n, first, last in spans])
+            true = [alone[n][:, first:last].flatten(0, 1) for n, first, last in spans]
+            assert torch.equal(found, torch.cat(true))
+    finally:
+        torch.set_num_threads(before)
+
+
+def part(version: NativeDecoder, cache: KeyValueCache, text_BT: Tensor, first: int) -> Part:
+    rows, length = text_BT.shape
+    rows_M = torch.arange(rows).repeat_interleave(length)
+    return Part(version, cache, text_BT.flatten(), rows_M, torch.arange(first, first + length).repeat(rows))
 
 
 def test_weights_of_the_base_are_shared() -> None:

@@ -9,6 +9,7 @@ from gguf import GGMLQuantizationType, quants
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.inference.native import decoder, packing
+from engine.inference.native.decoder import Part
 from engine.inference.runners import decoders
 from engine.models import registry
 from engine.native import build, library
@@ -69,7 +70,7 @@ def test_no_number_depends_on_company_or_on_how_a_text_was_cut(
         for begin, end in ((torch.zeros_like(lengths), lengths), (lengths, lengths.flip(0).clamp(min=lengths + 1))):
             places = [(row, place) for row in range(11) for place in range(int(begin[row]), int(end[row]))]
             rows_M, positions_M = torch.tensor(places).unbind(1)
-            mixed = built.read(text[rows_M, positions_M], cache, rows_M, positions_M)
+            mixed = built.read([Part(built, cache, text[rows_M, positions_M], rows_M, positions_M)])
             assert torch.equal(mixed, whole[rows_M, positions_M])
         scores = built.logits(whole[:, -1])
         assert all(torch.equal(built.logits(whole[row : row + 1, -1])[0], scores[row]) for row in range(11))
