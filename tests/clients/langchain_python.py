@@ -1,8 +1,9 @@
 """``langchain-openai``, with its defaults."""
 
 import os
+from typing import Annotated, Literal
 
-import openai
+import pydantic
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 
 given = {"base_url": os.environ["THORD_URL"], "api_key": "none", "model": "thor"}
@@ -16,9 +17,28 @@ assert OpenAI(**given, max_tokens=8).invoke("Once upon a time")
 # Token ids of OpenAI's own vocabulary, its default, mean nothing to any other model.
 embed = OpenAIEmbeddings(**given, check_embedding_ctx_length=False)
 assert len(embed.embed_documents(["text"] * 1100)) == 1100, "its chunks have 1,000 texts"
-refused = ""
-try:
-    chat.bind_tools([{"name": "weather", "description": "w", "parameters": {}}], tool_choice="any").invoke("Hello")
-except openai.BadRequestError as error:
-    refused = str(error)
-assert "tools" in refused, "tools were passed over"
+
+
+class City(pydantic.BaseModel):
+    """A city."""
+
+    name: Annotated[str, pydantic.Field(max_length=30)]
+    continent: Literal["Africa", "America", "Asia", "Europe"]
+
+
+for method in ("json_schema", "function_calling"):
+    found = chat.with_structured_output(City, method=method).invoke("What is the capital of France?")
+    print(found)
+    assert isinstance(found, City)
+weather = {
+    "name": "weather",
+    "description": "Tells the weather",
+    "parameters": {"type": "object", "properties": {"place": {"enum": ["Paris", "Rome"]}}, "required": ["place"]},
+}
+bound = chat.bind_tools([weather], tool_choice="any", parallel_tool_calls=False)
+(call,) = bound.invoke("Hello").tool_calls
+assert (call["name"], call["args"]["place"] in ("Paris", "Rome")) == ("weather", True)
+gathered = None
+for chunk in bound.stream("Hello"):
+    gathered = chunk if gathered is None else gathered + chunk
+assert gathered.tool_calls[0]["args"] == call["args"]

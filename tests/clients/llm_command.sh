@@ -17,8 +17,5 @@ llm -m thord -o temperature 0 "What is the capital of France?"
 llm -m thord -o temperature 0 --no-stream "What is the capital of France?"
 llm -m thord -c "And of Spain?"
 llm -m thord-text -o max_tokens 8 "Once upon a time"
-if llm -m thord --schema "name, age int" "A person" 2> refused; then
-    echo "prose in place of a schema" >&2
-    exit 1
-fi
-grep -q response_format refused
+schema='{"type": "object", "properties": {"kind": {"enum": ["cat", "dog"]}, "old": {"type": "boolean"}}, "required": ["kind", "old"]}'
+llm -m thord --schema "$schema" "A pet" | grep -E '^\{"kind": "(cat|dog)", "old": (true|false)\}$'

@@ -15,7 +15,15 @@ const helper = client.chat.completions.stream({ model: "thor", messages, tempera
 assert.equal((await helper.finalChatCompletion()).choices[0].message.content, text);
 assert.ok((await client.completions.create({ model: "thor", prompt: "Once" })).choices[0].text);
 assert.equal((await client.embeddings.create({ model: "thor", input: Array(300).fill("a") })).data.length, 300);
-await assert.rejects(
-  client.chat.completions.create({ model: "thor", messages, tools: [{ type: "function", function: { name: "w" } }] }),
-  (error) => error.status === 400 && error.param === "tools",
-);
+const parameters = { type: "object", properties: { place: { enum: ["Paris", "Rome"] } }, required: ["place"] };
+let asked = null;
+const runner = client.chat.completions.runTools({
+  model: "thor",
+  messages,
+  temperature: 0,
+  max_tokens: 200,
+  tool_choice: { type: "function", function: { name: "weather" } },
+  tools: [{ type: "function", function: { name: "weather", parameters, parse: JSON.parse, function: (given) => (asked = given) } }],
+});
+await runner.done();
+assert.ok(["Paris", "Rome"].includes(asked.place));

@@ -39,6 +39,8 @@ CLIENTS = {
     "AI SDK": Client("ai_sdk.mjs", ("ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92")),
     "LangChain (Python)": Client("langchain_python.py", ("langchain-openai==1.7.4",)),
     "LangChain (Node)": Client("langchain_node.mjs", ("@langchain/openai@1.5.8", "@langchain/core")),
+    "instructor": Client("instructor_python.py", ("instructor==1.17.0",)),
+    "pydantic-ai": Client("pydantic_ai_python.py", ("pydantic-ai-slim[openai]==2.31.1",)),
     "LlamaIndex": Client("llama_index_python.py", ("llama-index-llms-openai-like==0.8.1",)),
     "LiteLLM": Client("litellm_python.py", ("litellm==1.110.2",)),
     "llm": Client("llm_command.sh", ("llm==0.32.1",)),
