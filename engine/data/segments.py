@@ -1,5 +1,6 @@
 """Append-only files with the text of every sample: one canonical form a line, found again by its location."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -13,6 +14,8 @@ from engine.data.samples import Sample
 
 _NAME = re.compile(r"(\d{6})\.jsonl")
 _BLOCK = 1 << 16
+_AHEAD = 2 << 20
+"""So many bytes are handed to the disk at once, so that `sync` finds most of them written."""
 
 
 class Location(NamedTuple):
@@ -34,7 +37,7 @@ class Segments:
     cut short is cut off when the segment is opened again; whole lines that nobody recorded do no harm.
 
     Attributes:
-        waiting_bytes: what was appended since the last `sync`, held in memory.
+        waiting_bytes: what was appended since the last `sync`; some of it may be on its way to the disk.
     """
 
     def __init__(self, folder: Path, segment_bytes: int = 64 << 20) -> None:
@@ -44,6 +47,7 @@ class Segments:
         self._number = 0
         self._end = 0
         self._waiting: list[bytes] = []
+        self._written = 0
         self.waiting_bytes = 0
 
     def append(self, sample: Sample) -> Location:
@@ -56,8 +60,12 @@ class Segments:
         return location
 
     def append_all(self, canonicals: Sequence[bytes]) -> list[Location]:
-        """Take the canonical forms of samples, as `append` does."""
-        if self._descriptor is None or (self._end >= self._segment_bytes and not self._waiting):
+        """Take the canonical forms of samples, as `append` does. Where they are many the disk begins to write them.
+
+        Raises:
+            OSError: as `append`, or the disk is full or cannot be written.
+        """
+        if self._descriptor is None or (self._end >= self._segment_bytes and not self.waiting_bytes):
             self._open()
         end = self._end + self.waiting_bytes
         locations: list[Location] = []
@@ -66,6 +74,10 @@ class Segments:
             end += len(canonical) + 1
         self._waiting += (b"\n".join(canonicals), b"\n")
         self.waiting_bytes = end - self._end
+        if self.waiting_bytes - self._written >= _AHEAD and self._descriptor is not None:
+            start = self._end + self._written
+            self._write(self._descriptor)
+            disk.begin_to_write(self._descriptor, start, self._end + self._written - start)
         return locations
 
     def sync(self) -> None:
@@ -74,25 +86,29 @@ class Segments:
         Raises:
             OSError: the disk is full or cannot be written.
         """
-        if self._descriptor is None or not self._waiting:
+        if self._descriptor is None or not self.waiting_bytes:
             return
-        data = b"".join(self._waiting)
-        self._waiting, self.waiting_bytes = [], 0
         try:
-            _write_all(self._descriptor, data, self._end)
+            self._write(self._descriptor)
             os.fdatasync(self._descriptor)
         except OSError:
             self.close()  # what was half written is cut off when the segment is opened again
             raise
-        self._end += len(data)
+        self._end += self._written
+        self._written = self.waiting_bytes = 0
 
     def rollback(self) -> None:
         """Forget what was appended since the last `sync`."""
-        self._waiting, self.waiting_bytes = [], 0
+        if self._written:  # another open one ends where this one did
+            self.close()
+        self._forget()
 
     def close(self) -> None:
-        """Let go of the open segment."""
-        self.rollback()
+        """Let go of the open segment, and forget what was appended since the last `sync`."""
+        if self._written and self._descriptor is not None:
+            with contextlib.suppress(OSError):  # then it stays there as lines that nobody recorded
+                os.ftruncate(self._descriptor, self._end)
+        self._forget()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -140,6 +156,15 @@ class Segments:
             left = [other for other in left if other != number]
             erased += self._erase(number, locations)
         return erased + sum(self._erase(number, ()) for number in left)
+
+    def _write(self, descriptor: int) -> None:
+        """Hand everything that waits in memory to the system."""
+        data, start = b"".join(self._waiting), self._end + self._written
+        self._waiting, self._written = [], self.waiting_bytes  # also where it fails: a part of it may be there
+        _write_all(descriptor, data, start)
+
+    def _forget(self) -> None:
+        self._waiting, self._written, self.waiting_bytes = [], 0, 0
 
     def _erase(self, segment: int, kept: Iterable[Location]) -> int:
         """Blank what lies between the lines to keep, and behind them; one that is not there has nothing to blank."""

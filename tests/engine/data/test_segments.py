@@ -1,5 +1,8 @@
 """Segments give back what they took, also after a crash in the middle of a line."""
 
+import errno
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,13 +30,51 @@ def test_what_was_synced_is_read_back_after_a_torn_write(tmp_path_factory, batch
     assert {location: segments.read(location) for location in written} == written
 
 
-def test_what_was_rolled_back_leaves_no_trace(tmp_path):
+@pytest.mark.parametrize("ahead", [1, 1 << 20])
+def test_what_was_rolled_back_leaves_no_trace(tmp_path, monkeypatch, ahead):
+    """Neither in memory nor, where the disk began to write it, in the file."""
+    monkeypatch.setattr("engine.data.segments._AHEAD", ahead)
     segments = Segments(tmp_path)
     first = segments.append(Text(text="kept"))
     segments.sync()
     segments.append(Text(text="dropped"))
     segments.rollback()
     second = segments.append(Text(text="kept too"))
+    segments.sync()
+    assert (tmp_path / "000001.jsonl").read_text() == '{"text":"kept"}\n{"text":"kept too"}\n'
+    assert [segments.read(first).text, segments.read(second).text] == ["kept", "kept too"]
+
+
+def test_what_is_written_ahead_lies_where_it_would_lie_otherwise(tmp_path, monkeypatch):
+    texts = [Text(f"text number {number}") for number in range(50)]
+    for name, ahead in (("ahead", 70), ("at once", 1 << 20)):
+        monkeypatch.setattr("engine.data.segments._AHEAD", ahead)
+        segments = Segments(tmp_path / name)
+        places = [segments.append(text) for text in texts[:30]]
+        segments.sync()
+        places += [segments.append(text) for text in texts[30:]]
+        segments.sync()
+        assert [segments.read(place) for place in places] == texts
+    assert (tmp_path / "ahead/000001.jsonl").read_bytes() == (tmp_path / "at once/000001.jsonl").read_bytes()
+
+
+def test_a_full_disk_loses_nothing_that_was_synced(tmp_path, monkeypatch):
+    segments = Segments(tmp_path)
+    first = segments.append(Text("kept"))
+    segments.sync()
+    monkeypatch.setattr("engine.data.segments._AHEAD", 1)
+    written = os.pwrite
+
+    def full(descriptor, data, offset):
+        written(descriptor, data[:9], offset)
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="no space left"):
+            segments.append(Text("half of it comes to the disk"))
+    segments.rollback()
+    second = segments.append(Text("kept too"))
     segments.sync()
     assert (tmp_path / "000001.jsonl").read_text() == '{"text":"kept"}\n{"text":"kept too"}\n'
     assert [segments.read(first).text, segments.read(second).text] == ["kept", "kept too"]
