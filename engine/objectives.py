@@ -4,6 +4,7 @@ An objective is a file in `engine/training/objectives` with a function ``make``,
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from engine.data.samples import Kind
 
@@ -26,6 +27,7 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
 }
 
 
+@cache
 def is_learned(kind: Kind) -> bool:
     """Whether there is an objective that learns samples of this kind. All others are held."""
     return any(kind in entry.learns for entry in OBJECTIVES.values())

@@ -12,10 +12,11 @@ An earlier form of a forgotten dialogue is forgotten too, but not as a whole: ot
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from daemon import sqlite
 from daemon.clock import utc_now_with_offset
-from engine.data.digest import Digest, identities_from
+from engine.data.digest import identities_from
 from engine.data.samples import Dialogue, Sample
 
 
@@ -34,17 +35,17 @@ class Forgotten:
             [(bytes.fromhex(identity), int(whole), at) for identity in identities],
         )
 
-    def among(self, digests: Sequence[Digest]) -> set[str]:
-        """The identities of those samples that are not to be learned."""
+    def among(self, identities: Sequence[str], beginnings: Sequence[Sequence[str]]) -> set[str]:
+        """Those of the identities that are not to be learned; each has its beginnings (`engine.data.digest`)."""
         if self._database.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone() is None:
             return set()
-        identities = [each.identity for each in digests]
-        beginnings = [beginning for each in digests for beginning in each.beginnings]
         found = sqlite.hashes_found(self._database, "SELECT identity FROM forgotten WHERE identity", identities)
         whole = sqlite.hashes_found(
-            self._database, "SELECT identity FROM forgotten WHERE whole AND identity", beginnings
+            self._database, "SELECT identity FROM forgotten WHERE whole AND identity", [*chain(*beginnings)]
         )
-        return found | {each.identity for each in digests if not whole.isdisjoint(each.beginnings)}
+        return found | {
+            identity for identity, own in zip(identities, beginnings, strict=True) if not whole.isdisjoint(own)
+        }
 
     def since(self, identity_prefix: str) -> str | None:
         """When something whose identity begins like this was forgotten; null where nothing was."""

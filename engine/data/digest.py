@@ -1,6 +1,7 @@
 """All by which a sample is recognised, computed in one pass: the ledger asks for it of everything that is read."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
@@ -35,13 +36,27 @@ def digest_of(sample: Sample) -> Digest:
     """The digest of a sample of any kind."""
     if not isinstance(sample, Dialogue):
         return Digest(sample.canonical.encode(), sample.identity, (), sample.group)
-    said = [message[:2] for message in sample.messages if message[2:] == _PLAIN]
-    if len(said) == len(sample.messages):
-        return _of_plain(said)
+    if all(message[2:] == _PLAIN for message in sample.messages):
+        return digest_of_plain(
+            tuple([message.role for message in sample.messages]), [message.content for message in sample.messages]
+        )
     roles = [message.role for message in sample.messages]
     longer = len(roles) - roles.index("assistant") - 1 if "assistant" in roles else 0
     beginnings = tuple(sample.prefix_identities()[:longer])
     return Digest(sample.canonical.encode(), sample.identity, beginnings, sample.group)
+
+
+def digest_of_plain(roles: tuple[Role, ...], texts: Sequence[str]) -> Digest:
+    """That of a dialogue of which roles and texts are all there is.
+
+    `to_json` writes strings as `json` does, in a fraction of the time.
+    """
+    turns = list(map(to_json, zip(roles, texts, strict=True)))
+    canonical = _written(turns)
+    identity = sha256(canonical).hexdigest()
+    opening, answered = _outline(roles)
+    group = sha256(_written([turns[number] for number in opening])).hexdigest() if opening else identity
+    return Digest(canonical, identity, _beginnings(turns, answered) if answered < len(turns) else (), group)
 
 
 def identities_from(prefix: str) -> tuple[bytes, bytes] | None:
@@ -51,14 +66,8 @@ def identities_from(prefix: str) -> tuple[bytes, bytes] | None:
     return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
 
 
-def _of_plain(said: list[tuple[Role, str]]) -> Digest:
-    """That of a dialogue of plain turns. `to_json` writes strings as `json` does, in a fraction of the time."""
-    canonical = to_json({"messages": said})
-    identity = sha256(canonical).hexdigest()
-    opening, answered = _outline(tuple([role for role, _ in said]))
-    opened = sha256(to_json({"messages": [said[number] for number in opening]})) if opening else None
-    beginnings = _beginnings([to_json(turn) for turn in said], answered) if answered < len(said) else ()
-    return Digest(canonical, identity, beginnings, opened.hexdigest() if opened else identity)
+def _written(turns: list[bytes]) -> bytes:
+    return b'{"messages":[%b]}' % b",".join(turns)
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from engine.data.readers.head import Head
-from engine.data.readers.items import Item, Resume
+from engine.data.readers.items import Resume
+from engine.data.readers.plain_runs import Piece
 from engine.data.records.limits import Limits
 
 
@@ -24,6 +25,6 @@ class Format:
 
     name: str
     fits: Callable[[Head], bool]
-    read: Callable[[BinaryIO, Limits, Resume], Iterator[Item]]
+    read: Callable[[BinaryIO, Limits, Resume], Iterator[Piece]]
     may_grow: bool
     seeks: bool = False

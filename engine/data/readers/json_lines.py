@@ -13,6 +13,7 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.lines import bare, lines_of
+from engine.data.readers.plain_runs import Piece, PlainLine, together
 from engine.data.readers.row_runs import RowRuns
 from engine.data.records import plain_messages, registry, rows
 from engine.data.records.limits import FormatError, Limits
@@ -47,17 +48,26 @@ def _is_record(line: bytes, limits: Limits) -> bool:
         return False
 
 
-def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
-    """JSON Lines. Lines that are rows of a table of messages become conversations together."""
+def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Piece]:
+    """JSON Lines, plain dialogues in runs."""
+    return together(_lines(stream, limits, resume))
+
+
+def _lines(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item | PlainLine]:
+    """What is in each line. Lines that are rows of a table of messages become conversations together."""
     runs, expected = RowRuns(_NAME, limits), 0
     for line in lines_of(stream, limits, resume.offset, resume.line):
+        plain = plain_messages.parse_line(line.raw, limits)
+        if plain and not runs.is_under_way:
+            yield PlainLine(plain, line, _NAME)
+            continue
         place = (line.number, line.start, line.end)
         if runs.is_open and line.number != expected:  # a blank line
             yield from runs.finish_open(Resume(_NAME, line.start, line.number))
         expected = line.number + 1
         try:
-            if dialogue := plain_messages.parse_line(line.raw, limits):
-                samples: Sequence[Parsed] = [dialogue]
+            if plain:
+                samples: Sequence[Parsed] = [plain.dialogue]
             else:
                 value = as_known(json_values.parse(line.content(limits), limits, line.start), limits)
                 if isinstance(value, dict) and rows.is_row(value):

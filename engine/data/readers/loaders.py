@@ -20,7 +20,8 @@ from pydantic import JsonValue
 
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.messengers import slack
-from engine.data.readers.read import read_known
+from engine.data.readers.plain_runs import Piece, one_by_one
+from engine.data.readers.read import read_known_pieces
 from engine.data.records import registry
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.renaming import as_known
@@ -56,10 +57,17 @@ def read(
     A loader's file is read from its beginning whenever it has changed. Where a record begins and ends is where the
     loader was in the file before and after it, unless it closed it, as `io.TextIOWrapper` does when it goes.
     """
+    return one_by_one(read_pieces(path, stream, limits, resume, is_corpus=is_corpus))
+
+
+def read_pieces(
+    path: Path, stream: BinaryIO, limits: Limits, resume: Resume | None = None, *, is_corpus: bool = False
+) -> Iterator[Piece]:
+    """The same, with plain dialogues in runs."""
     found = _loader_of(path)
     if found is None:
         limits = slack.with_people_beside(limits, path)
-        yield from read_known(stream, limits, resume, is_corpus=is_corpus)
+        yield from read_known_pieces(stream, limits, resume, is_corpus=is_corpus)
         return
     name, loader = found
     stream.seek(0)

@@ -11,6 +11,7 @@ from engine.data.readers.messengers import slack
 from engine.data.readers.packed import unpack, zip_archive
 from engine.data.readers.packed.bounds import Nesting
 from engine.data.readers.packed.streams import in_memory
+from engine.data.readers.plain_runs import Piece, one_by_one
 from engine.data.records import text
 from engine.data.records.limits import FormatError, Limits
 
@@ -24,12 +25,19 @@ def read_known(
     No bytes make this raise but an `OSError` of the stream itself. Memory stays within a few records, and the bounds of
     `engine.data.readers.packed.bounds`.
     """
+    return one_by_one(_read(stream, limits, resume, is_corpus, None))
+
+
+def read_known_pieces(
+    stream: BinaryIO, limits: Limits, resume: Resume | None = None, *, is_corpus: bool = False
+) -> Iterator[Piece]:
+    """The same, with plain dialogues in runs."""
     return _read(stream, limits, resume, is_corpus, None)
 
 
 def _read(
     stream: BinaryIO, limits: Limits, resume: Resume | None, is_corpus: bool, nesting: Nesting | None
-) -> Iterator[Item]:
+) -> Iterator[Piece]:
     """The same; ``nesting`` says where the stream is unpacked from, if it is. Only a blank file yields nothing."""
     stream.seek(0)
     raw = head.read(stream)
@@ -44,13 +52,13 @@ def _read(
 
 def _items(
     stream: BinaryIO, raw: bytes, limits: Limits, resume: Resume | None, is_corpus: bool, nesting: Nesting | None
-) -> Iterator[Item]:
+) -> Iterator[Piece]:
     """What is in a stream that begins with ``raw``."""
     if packing := unpack.packing_of(raw):
         if packing == "zip" and nesting is None and (people := zip_archive.member(stream, slack.PEOPLE)):
             limits = slack.with_people(limits, people)
         yield from unpack.read(
-            packing, stream, lambda inner, where: _read(inner, limits, None, is_corpus, where), nesting
+            packing, stream, lambda inner, where: one_by_one(_read(inner, limits, None, is_corpus, where)), nesting
         )
         return
     if binary := registry.recognise_binary(Head(raw, limits)):

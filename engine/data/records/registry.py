@@ -37,8 +37,8 @@ from engine.data.samples import Dialogue, Text
 
 
 def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]:
-    if dialogue := plain_messages.parse(record, limits):
-        return [dialogue]
+    if plain := plain_messages.parse(record, limits):
+        return [plain.dialogue]
     if None in record.values():  # a column that a table has and this row has not
         record = {key: value for key, value in record.items() if value is not None}
     shape = _shape_of(record)

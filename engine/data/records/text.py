@@ -3,10 +3,13 @@
 import html
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from engine.data.records.limits import FormatError
 
 _CONTROLS = bytes((*range(9), 11, 12, *range(14, 32), 127))
+_CHANGED = _CONTROLS + b"\r"
+"""What does not stay as it is, of ASCII."""
 _WITHOUT_CONTROLS = dict.fromkeys(_CONTROLS)
 _UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -71,6 +74,14 @@ def clean(text: str) -> str:
     if text != parted:
         text = _SYMBOLS.sub(_part_marks, text)
     return text.strip(_BLANKS)
+
+
+def clean_all(texts: Sequence[str]) -> list[str]:
+    """Each text in its normal form; most are of ASCII and just lack their blank ends, which is seen of all at once."""
+    together = "".join(texts)
+    if together.isascii() and len(together.encode("ascii").translate(None, _CHANGED)) == len(together):
+        return [text.strip(_BLANKS) for text in texts]
+    return list(map(clean, texts))
 
 
 def unescaped(text: str) -> str:

@@ -19,6 +19,7 @@ not grow: one that is not known yet is added as held.
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from daemon.workers.forgotten import Forgotten
@@ -63,21 +64,21 @@ class Dedup:
         What is known, and held out, is asked for all of them at once, and those of which nothing is known are recorded
         together. Where one is the beginning of another, in the ledger or here, they are taken one by one.
         """
-        digests = [each.digest for each in candidates]
-        covered = self._samples.covered([i for each in digests for i in (each.identity, *each.beginnings)])
-        openings = self._samples.openings_held_out([each.group for each in digests])
-        forgotten = self._forgotten.among(digests)
+        identities = [each.identity for each in candidates]
+        beginnings = [each.beginnings for each in candidates]
+        covered = self._samples.covered([*identities, *chain(*beginnings)])
+        openings = self._samples.openings_held_out([each.group for each in candidates])
+        forgotten = self._forgotten.among(identities, beginnings)
         outcomes = Counter[Outcome]()
         additions: list[Addition] = []
-        for candidate in candidates:
-            digest = candidate.digest
-            if digest.identity in covered:
+        for candidate, identity, shorter in zip(candidates, identities, beginnings, strict=True):
+            if identity in covered:
                 outcomes["duplicate"] += 1
                 continue
-            if digest.identity in forgotten:
+            if identity in forgotten:
                 outcomes["forgotten"] += 1
                 continue
-            if not covered.isdisjoint(digest.beginnings):
+            if not covered.isdisjoint(shorter):
                 self._samples.insert_all(additions)
                 additions = []
                 outcomes[self._add_longer(candidate)] += 1
@@ -85,13 +86,14 @@ class Dedup:
                 state = self._side(candidate, openings)
                 additions.append(Addition(candidate, state))
                 outcomes["held" if state == "held" else "added"] += 1
-            covered.update((digest.identity, *digest.beginnings))
+            covered.add(identity)
+            covered.update(shorter)
         self._samples.insert_all(additions)
         return outcomes
 
     def go_on(self, tail: Tail, candidate: Candidate) -> tuple[Outcome, Tail]:
         """Record a sample that stands in the place of the earlier ``tail`` of its file; the tail by now."""
-        identity = candidate.digest.identity
+        identity = candidate.identity
         if identity == tail.whole:
             return "duplicate", tail
         sample = candidate.sample
@@ -114,7 +116,7 @@ class Dedup:
     def _add_longer(self, candidate: Candidate) -> Outcome:
         """Record a dialogue of which a beginning is known."""
         own_side = self._side(candidate)
-        known = self._samples.longest_beginning(candidate.digest)
+        known = self._samples.longest_beginning(candidate.beginnings)
         sample = candidate.sample
         if known is None or not isinstance(sample, Dialogue):
             self._samples.insert_all([Addition(candidate, own_side)])
@@ -137,7 +139,7 @@ class Dedup:
 
     def _go_on_text(self, tail: Tail, piece: Text, candidate: Candidate) -> tuple[Outcome, Tail]:
         """The last piece of a text that grew: only what was not there before is new."""
-        identity = candidate.digest.identity
+        identity = candidate.identity
         if self._samples.covering(identity) or Text(piece.text[: tail.length]).identity != tail.whole:
             return self._add(candidate), tail_of(candidate)
         row = self._samples.find(tail.stored)
@@ -145,16 +147,16 @@ class Dedup:
         rest = Text(piece.text[start:].strip())
         stored = candidate_of(rest, candidate.source, candidate.line)
         outcome: Outcome = "added"
-        if row and row.state == "new" and not self._samples.covering(stored.digest.identity):
+        if row and row.state == "new" and not self._samples.covering(stored.identity):
             self._samples.replace(row, stored, self._side(stored))
         else:
             outcome = self._add(stored)
-        self._samples.cover(identity, by=stored.digest.identity)
-        return outcome, Tail(identity, len(piece.text), start, stored.digest.identity)
+        self._samples.cover(identity, by=stored.identity)
+        return outcome, Tail(identity, len(piece.text), start, stored.identity)
 
     def _side(self, candidate: Candidate, openings: Set[str] | None = None) -> State:
         """The state in which a sample begins; ``openings`` are those held out, where that was asked already."""
-        group = candidate.digest.group
+        group = candidate.group
         if not objectives.is_learned(candidate.kind):
             return "held"
         if is_group_held_out(group, self._held_out_share):
@@ -166,7 +168,7 @@ class Dedup:
 
 def tail_of(candidate: Candidate) -> Tail:
     """The tail of a file that ends with this sample."""
-    identity = candidate.digest.identity
+    identity = candidate.identity
     sample = candidate.sample if candidate.kind == "text" else None
     return Tail(identity, len(sample.text) if isinstance(sample, Text) else 0, 0, identity)
 

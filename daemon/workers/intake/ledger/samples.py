@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple
 from daemon import sqlite
 from daemon.workers.intake.ledger.candidate import Candidate
 from daemon.workers.intake.ledger.database import now
-from engine.data.digest import Digest
 from engine.data.samples import Sample
 from engine.data.segments import Location, Segments
 
@@ -65,10 +64,10 @@ class Samples:
         """Those of the identities that a sample covers."""
         return sqlite.hashes_found(self._database, "SELECT identity FROM aliases WHERE identity", identities)
 
-    def longest_beginning(self, digest: Digest) -> tuple[Row, int, str] | None:
+    def longest_beginning(self, beginnings: Sequence[str]) -> tuple[Row, int, str] | None:
         """The longest beginning of a dialogue that is known, by how many turns it is shorter, and its identity."""
-        known = self.covered(digest.beginnings)
-        for shorter, identity in enumerate(digest.beginnings, 1):
+        known = self.covered(beginnings)
+        for shorter, identity in enumerate(beginnings, 1):
             if identity in known and (row := self.covering(identity)):
                 return row, shorter, identity
         return None
@@ -79,16 +78,17 @@ class Samples:
             return
         (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM samples").fetchone()
         at = now()
-        digests = [candidate.digest for candidate, _, _ in additions]
+        candidates = [candidate for candidate, _, _ in additions]
+        identities = [sqlite.blob(candidate.identity) for candidate in candidates]
         numbers = range(last + 1, last + 1 + len(additions))
-        locations = self._segments.append_all([digest.canonical for digest in digests])
+        locations = self._segments.append_all([candidate.canonical for candidate in candidates])
         self._database.executemany(
             "INSERT INTO samples (id, identity, kind, state, turns, learn_from, point, segment, offset, length, source,"
             " line, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     number,
-                    sqlite.blob(identity),
+                    identity,
                     kind,
                     state,
                     turns,
@@ -99,8 +99,8 @@ class Samples:
                     line,
                     at,
                 )
-                for number, location, ((kind, turns, (_, identity, _, _), source, line), state, learn_from) in zip(
-                    numbers, locations, additions, strict=True
+                for number, identity, location, ((kind, turns, _, _, _, _, source, line), state, learn_from) in zip(
+                    numbers, identities, locations, additions, strict=True
                 )
             ],
         )
@@ -111,25 +111,25 @@ class Samples:
                 for added, number in Counter((each.state, each.candidate.kind) for each in additions).items()
             ],
         )
-        self._cover(list(zip(numbers, digests, strict=True)))
+        self._cover(numbers, identities, candidates)
 
     def replace(self, row: Row, candidate: Candidate, state: State) -> None:
         """Let a sample that no cycle has taken yet be its own longer form; its place in the queue stays."""
-        digest = candidate.digest
-        [location] = self._segments.append_all([digest.canonical])
+        [location] = self._segments.append_all([candidate.canonical])
+        identity = sqlite.blob(candidate.identity)
         self._database.execute(
             "UPDATE samples SET identity = ?, state = ?, turns = ?, point = ?, segment = ?, offset = ?,"
             " length = ?, tries = 0, note = NULL WHERE id = ?",
             (
-                sqlite.blob(digest.identity),
+                identity,
                 state,
                 candidate.turns,
-                _point(digest.identity),
+                _point(identity),
                 *location,
                 row.id,
             ),
         )
-        self._cover([(row.id, digest)])
+        self._cover([row.id], [identity], [candidate])
 
     def cover(self, identity: str, by: str) -> None:
         """Note that everything with this identity is said by the sample that covers ``by``."""
@@ -146,7 +146,9 @@ class Samples:
         )
 
     def openings_held_out(self, openings: Sequence[str]) -> set[str]:
-        """Those of the openings of which samples were held out by `hold_out`."""
+        """Those of the openings of which samples were held out by `hold_out`; in most ledgers there are none."""
+        if self._database.execute("SELECT 1 FROM held_out_openings LIMIT 1").fetchone() is None:
+            return set()
         return sqlite.hashes_found(self._database, "SELECT opening FROM held_out_openings WHERE opening", openings)
 
     def new(self) -> list[tuple[int, Location]]:
@@ -162,14 +164,16 @@ class Samples:
         """
         return self._segments.read(location)
 
-    def _cover(self, numbered: Sequence[tuple[int, Digest]]) -> None:
+    def _cover(self, numbers: Sequence[int], identities: Sequence[bytearray], candidates: Sequence[Candidate]) -> None:
         """Note what samples cover, none of which was covered as a whole: an identity is never recorded twice."""
-        self._database.executemany(
-            "INSERT INTO aliases VALUES (?, ?)", [(sqlite.blob(digest.identity), number) for number, digest in numbered]
-        )
+        self._database.executemany("INSERT INTO aliases VALUES (?, ?)", zip(identities, numbers, strict=True))
         self._database.executemany(
             "INSERT OR IGNORE INTO aliases VALUES (?, ?)",
-            [(sqlite.blob(alias), number) for number, digest in numbered for alias in digest.beginnings],
+            [
+                (sqlite.blob(alias), number)
+                for number, candidate in zip(numbers, candidates, strict=True)
+                for alias in candidate.beginnings
+            ],
         )
 
     def _row(self, query: str, identity: str) -> Row | None:
@@ -180,6 +184,6 @@ class Samples:
         return Row(number, own.hex(), state, turns, learn_from, Location(*location))
 
 
-def _point(identity: str) -> int:
+def _point(identity: bytearray) -> int:
     """A number from 0 to 2**63 - 1, uniform over samples."""
-    return int(identity[:16], 16) >> 1
+    return int.from_bytes(identity[:8], "big") >> 1

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from daemon.workers.intake import folders
-from daemon.workers.intake.ledger.candidate import Candidate, candidate_of
+from daemon.workers.intake.ledger.candidate import Candidate, candidate_of, candidate_of_plain
 from engine.data.readers import loaders
-from engine.data.readers.items import Refused, Resume
+from engine.data.readers.items import Found, Refused, Resume
+from engine.data.readers.plain_runs import PlainRun
 from engine.data.records.limits import Limits
 
 MOST_REFUSALS = 1000
@@ -62,31 +63,43 @@ class Raised(NamedTuple):
 def blocks_of(request: Request, stream: BinaryIO) -> Iterator[Block]:
     """Everything in a file, block by block; the last one may be empty."""
     is_corpus = folders.is_corpus(request.path)
-    items = loaders.read(request.path, stream, request.limits, request.resume, is_corpus=is_corpus)
+    pieces = loaders.read_pieces(request.path, stream, request.limits, request.resume, is_corpus=is_corpus)
     block, size, until = Block(), 0, time.monotonic() + _SECONDS
     refused, found_any = 0, False
     try:
-        for item in items:
-            block.resume = item.resume
-            if isinstance(item, Refused):
+        for piece in pieces:
+            if isinstance(piece, Refused):
+                block.resume = piece.resume
                 refused += 1
                 block.refused += 1
                 if refused <= MOST_REFUSALS:
-                    block.refusals.append(item)
+                    block.refusals.append(piece)
                 elif not found_any:
                     block.is_hopeless = True
                     break
             else:
                 found_any = True
-                if block.first_start is None:
-                    block.first_start = item.start
-                block.is_open = item.resume.offset <= item.start
-                candidate = candidate_of(item.sample, request.source, item.line)
-                block.candidates.append(candidate)
-                size += len(candidate.digest.canonical)
+                size += _add(piece, block, request.source)
             if len(block.candidates) >= _SAMPLES or size >= _BYTES or time.monotonic() > until:
                 yield block
                 block, size, until = Block(), 0, time.monotonic() + _SECONDS
     except OSError as error:
         block.problem = f"cannot be read to its end: {error.strerror or error}"
     yield block
+
+
+def _add(found: Found | PlainRun, block: Block, source: int) -> int:
+    """Put what was found into a block; how many bytes that are."""
+    if isinstance(found, Found):
+        start, last, resume = found.start, found.start, found.resume
+        added = [candidate_of(found.sample, source, found.line)]
+    else:
+        _, line, name = found[-1]
+        start, last, resume = found[0].line.start, line.start, line.resume(name)
+        added = [candidate_of_plain(plain, source, line.number) for plain, line, _ in found]
+    if block.first_start is None:
+        block.first_start = start
+    block.is_open = resume.offset <= last
+    block.resume = resume
+    block.candidates += added
+    return sum([len(each.canonical) for each in added])

@@ -20,6 +20,7 @@ from engine.data.readers.items import Item, Resume
 from engine.data.readers.messengers.said import Said
 from engine.data.readers.messengers.talks import format_of
 from engine.data.readers.messengers.text_lines import text_lines
+from engine.data.readers.plain_runs import one_by_one
 from engine.data.readers.tables.sqlite_file import columns_of, missing_changes, opened
 from engine.data.records.limits import FormatError, Limits
 
@@ -157,7 +158,7 @@ _MESSAGES = format_of("iMessage", "the messages of a Mac (chat.db)", _is_databas
 
 def _read_database(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     yield from missing_changes(stream, resume)
-    yield from _MESSAGES.read(stream, limits, resume)
+    yield from one_by_one(_MESSAGES.read(stream, limits, resume))
 
 
 DATABASE = replace(_MESSAGES, read=_read_database)

@@ -15,6 +15,7 @@ from engine.data.readers.format import Format
 from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume, of_whole
 from engine.data.readers.json_values import too_large
+from engine.data.readers.plain_runs import one_by_one
 from engine.data.readers.texts.yaml_values import documents
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.names.settings import key
@@ -71,7 +72,7 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
         problem = f"the YAML cannot be read further: {error}"
     except ImportError:
         problem = "YAML, which needs an extra: pip install 'thord[yaml]', or convert it to JSON"
-    for item in document.FORMAT.read(written, limits, _FROM_START):
+    for item in one_by_one(document.FORMAT.read(written, limits, _FROM_START)):
         yield of_whole(item, size, _FROM_START)
     if problem:
         yield Refused(problem, 0, 0, size, _FROM_START)

@@ -123,14 +123,14 @@ def _write(folder, *names: str) -> None:
 
 
 def test_a_file_whose_reading_raises_is_set_aside_with_the_trace_and_others_are_read(one_round, monkeypatch):
-    read = loaders.read
+    read = loaders.read_pieces
 
     def fragile(path, stream, limits, resume=None, *, is_corpus=False):
         if path.name == "b":
             raise MemoryError("no room\ud800")
         return read(path, stream, limits, resume, is_corpus=is_corpus)
 
-    monkeypatch.setattr(loaders, "read", fragile)
+    monkeypatch.setattr(loaders, "read_pieces", fragile)
     _write(one_round.chats, "a", "b", "c")
     refused = one_round()
     assert set(refused) == {"b"}
@@ -148,7 +148,7 @@ def test_a_file_whose_reading_raises_is_set_aside_with_the_trace_and_others_are_
 def test_a_file_that_kills_the_intake_twice_is_set_aside_until_it_changes(one_round, monkeypatch):
     """The process is not killed here: what it would leave is put back, since nothing runs after a death."""
     note = one_round.chats.parents[1] / "intake.reading"
-    read, left = loaders.read, []
+    read, left = loaders.read_pieces, []
 
     def deadly(path, stream, limits, resume=None, *, is_corpus=False):
         if path.name == "b" and "poison" in path.read_text():
@@ -156,7 +156,7 @@ def test_a_file_that_kills_the_intake_twice_is_set_aside_until_it_changes(one_ro
             raise KeyboardInterrupt
         return read(path, stream, limits, resume, is_corpus=is_corpus)
 
-    monkeypatch.setattr(loaders, "read", deadly)
+    monkeypatch.setattr(loaders, "read_pieces", deadly)
     _write(one_round.chats, "a", "b", "c")
     (one_round.chats / "b").write_text("poison")
     os.utime(one_round.chats / "b", (1, 1))

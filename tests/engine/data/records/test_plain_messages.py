@@ -42,7 +42,7 @@ def test_it_reads_as_the_way_of_all_shapes(record):
     short = plain_messages.parse(record, _LIMITS)
     if short is not None:
         parse = messages.parse_openai if "messages" in record else messages.parse_sharegpt
-        assert short == parse(record, _LIMITS)
+        assert short.dialogue == parse(record, _LIMITS)
 
 
 def _written(record, is_ascii: bool, place: int, put: bytes) -> bytes:
@@ -68,7 +68,7 @@ def test_a_line_is_read_as_by_the_way_of_all_lines(line):
     short = plain_messages.parse_line(line, _LIMITS)
     if short is not None:
         value = as_known(json_values.parse(line, _LIMITS), _LIMITS)
-        assert registry.parse(value, _LIMITS) == [short]
+        assert registry.parse(value, _LIMITS) == [short.dialogue]
 
 
 @pytest.mark.parametrize("key", ["messages", "conversations"])
@@ -103,7 +103,7 @@ def test_no_other_shape_is_asked_before_it():
         {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
     ):
         shape = next(shape for shape in registry.SHAPES if shape.fits(record))
-        assert shape.parse(record, _LIMITS) == plain_messages.parse(record, _LIMITS)
+        assert shape.parse(record, _LIMITS) == plain_messages.parse(record, _LIMITS).dialogue
         assert registry.parse(record, _LIMITS) == [Dialogue((Message("user", "a"), Message("assistant", "b")))]
 
 
