@@ -21,11 +21,12 @@ import torch
 from serving import accuracy, contestants, memory, sameness, timing
 from serving.cases import CASES
 from serving.over_http import over_http
+from serving.structure import cost_of_structure
 from serving.weights import SHAPES, make
 
 from engine.native import library
 
-SECTIONS = ("check", *(case.name for case in CASES), "memory", "http", "accuracy")
+SECTIONS = ("check", *(case.name for case in CASES), "memory", "structure", "http", "accuracy")
 
 
 def main() -> None:
@@ -56,6 +57,8 @@ def main() -> None:
             timing.measure(case, running, shape, options.rounds, device)
         if "memory" in wanted and device == "cpu" and contestants.peer("llama_cpp") is not None:
             memory.compare(weights, shape)
+        if "structure" in wanted:
+            cost_of_structure(weights, shape, options.rounds, device)
         if "http" in wanted:
             over_http(weights, shape, device)
 

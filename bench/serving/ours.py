@@ -9,6 +9,7 @@ import torch
 
 from engine.config.inference import Quantization
 from engine.device import Placement
+from engine.inference.constraints.constraint import Constraint
 from engine.inference.engine import Engine
 from engine.inference.requests import Delta, Event, Failed, Finished, GenerationParams, Request, Sampling
 from engine.inference.versions import preparing
@@ -34,11 +35,13 @@ class Ours:
 
     Attributes:
         weight_bytes: what its weights take.
+        tokenizer: that of the version.
     """
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: str, quantization: Quantization = "none") -> None:
         loaded = preparing.load(folder, Placement(torch.device(device), dtype), _ROWS, quantization)
         self.weight_bytes = loaded.weight_bytes
+        self.tokenizer = loaded.tokenizer
         self._cache = loaded.cache
         slots = WeightSlots(60.0)
         slots.admit(loaded.version, 1.0)
@@ -48,9 +51,9 @@ class Ours:
         self._thread = threading.Thread(target=self._engine.run, daemon=True)
         self._thread.start()
 
-    def generate(self, prompts: Prompts, length: int) -> Answers:
+    def generate(self, prompts: Prompts, length: int, constraint: Constraint | None = None) -> Answers:
         """Greedy answers of ``length`` to all prompts at once."""
-        waiting = [_Waiting(prompt, length) for prompt in prompts]
+        waiting = [_Waiting(prompt, length, constraint) for prompt in prompts]
         for each in waiting:
             self._engine.submit(each.request)
         return Answers([each.wait() for each in waiting], max(each.first for each in waiting))
@@ -78,11 +81,12 @@ class Ours:
 
 
 class _Waiting:
-    def __init__(self, prompt: Sequence[int], length: int) -> None:
+    def __init__(self, prompt: Sequence[int], length: int, constraint: Constraint | None = None) -> None:
         self.first = 0.0
         self._over = threading.Event()
         self._failure: Failed | None = None
-        self.request = Request([prompt], GenerationParams(length, Sampling(temperature=0.0)), self._receive)
+        params = GenerationParams(length, Sampling(temperature=0.0), constraint=constraint)
+        self.request = Request([prompt], params, self._receive)
 
     def wait(self) -> list[int]:
         self._over.wait()

@@ -18,3 +18,7 @@ def test_a_section_alone_says_what_each_reached() -> None:
     printed = printed_by("bench_serve.py", "--shape=tiny", "--rounds=1", "--only=one client", "--format=int8")
     assert re.search(r"^  ours int8 +[\d.]+ +\d+%$", printed, re.MULTILINE)
     assert "eight clients" not in printed
+
+
+def test_the_cost_of_a_structure_is_measured() -> None:
+    assert "of a schema" in printed_by("bench_serve.py", "--shape=tiny-llama", "--rounds=1", "--only=structure")

@@ -68,8 +68,8 @@ def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
         if choice.barred:
             scores_BV[row, list(choice.barred)] = BARRED
         if choice.allowed is not None:
-            allowed_V = torch.from_numpy(choice.allowed).to(scores_BV.device)
-            scores_BV[row] = scores_BV[row].masked_fill(~allowed_V, BARRED)
+            others_V = torch.from_numpy(~choice.allowed).to(scores_BV.device)
+            scores_BV[row].masked_fill_(others_V, BARRED)
     return scores_BV
 
 
