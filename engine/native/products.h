@@ -49,14 +49,19 @@ inline void add_whole(const Part &part, int64_t m0, Tile<MB, NB> &acc, Pairs pai
     }
 }
 
-// The same of one token and weights as they are packed, all groups. The function is known, so that it is inlined.
-template <int NB, ints (*PRODUCTS)(const uint8_t *, const Prepared &, int64_t)>
+// The same of one token and weights as they are packed, all groups.
+template <int NB, Format FORMAT>
 inline void add_groups(const Part &part, Tile<1, NB> &acc) {
+    constexpr int N = NB * PARTS, STEP = TOGETHER<N>;
+    const uint8_t *from[N];
+    for (int n = 0; n < N; n++) from[n] = part.packed(n / PARTS) + n % PARTS * LANES * 4;
     add_whole<1, NB>(part, 0, acc, [&](int64_t g, Tile<1, NB, ints> &total) {
-        const int64_t before = g * GROUP * PANEL * BITS[part.weight.format] / 8;
+        const int64_t before = g * GROUP * PANEL * BITS[FORMAT] / 8;
 #pragma GCC unroll 16
-        for (int n = 0; n < NB * PARTS; n++)
-            total[0][n] += PRODUCTS(part.packed(n / PARTS) + before + n % PARTS * LANES * 4, part.x, g);
+        for (int n = 0; n < N; n += STEP) {
+            if constexpr (FORMAT == INT8) group_of_int8<STEP>(from + n, before, part.x, g, total[0] + n);
+            else group_of_int4<STEP>(from + n, before, part.x, g, total[0] + n);
+        }
     });
 }
 
@@ -109,8 +114,8 @@ void one_row(const Operation &op, const Prepared &x, int64_t panel) {
         return finish<MB, NB>(op, x, 0, panel, acc);
     }
     const Part part{x, op.weight, panel, 0, x.k};
-    if (op.weight.format == INT8) add_groups<NB, group_of_int8>(part, acc);
-    else add_groups<NB, group_of_int4>(part, acc);
+    if (op.weight.format == INT8) add_groups<NB, INT8>(part, acc);
+    else add_groups<NB, INT4>(part, acc);
     finish<MB, NB>(op, x, 0, panel, acc);
 }
 
