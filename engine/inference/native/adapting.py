@@ -22,6 +22,7 @@ from engine.inference.native import packing
 from engine.inference.native.arena import Arena
 from engine.inference.native.program import Program, described
 from engine.native import library
+from engine.native.structures import Factors
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class PackedAdapter:
         weights: how many weights there are.
     """
 
-    factors: ctypes.Array[library.Factors]
+    factors: ctypes.Array[Factors]
     kept: tuple[Tensor, ...]
     width: int
     weights: int
@@ -47,7 +48,7 @@ def pack(program: Program, adapter: Adapter) -> PackedAdapter:
     Raises:
         ValueError: nothing can be added to one of the adapted products, because GELU is applied to it at once.
     """
-    factors, arena = (library.Factors * len(program.adapted))(), Arena()
+    factors, arena = (Factors * len(program.adapted))(), Arena()
     kept: list[Tensor] = []
     width = weights = 0
     for step, of_product in zip(program.adapted, factors, strict=True):

@@ -22,6 +22,7 @@ from engine.inference.native.workspace import Workspace
 from engine.models.attention import KeyValueCache
 from engine.models.base import Cache, LanguageModel, check_context
 from engine.native import library
+from engine.native.structures import Group, Operations
 
 _BYTES_A_SECOND, _OPERATIONS_A_SECOND = 25e9, 200e9
 """What one core does, roughly."""
@@ -119,7 +120,7 @@ class NativeDecoder:
         A row's numbers do not depend on the others, nor on the versions that these belong to.
         """
         end, first_row, last = 0, 0, 0
-        groups: list[library.Group] = []
+        groups: list[Group] = []
         rows: list[Tensor] = []
         for part in parts:
             positions = part.positions_M.tolist()
@@ -130,7 +131,7 @@ class NativeDecoder:
             first_row += len(part.cache.table.table_RP)
             adapter = part.decoder._adapter
             factors = None if adapter is None else ctypes.addressof(adapter.factors)
-            groups.append(library.Group(end, factors, part.cache.pool.memory.data_ptr()))
+            groups.append(Group(end, factors, part.cache.pool.memory.data_ptr()))
         if self.program.rotations is not None:
             self.program.rotations.reach(last + 1)
         hidden_MD = torch.empty(end, self.program.steps[-1].target.width)
@@ -179,12 +180,12 @@ class NativeDecoder:
 
     def _run(
         self,
-        operations: library.Operations,
+        operations: Operations,
         tokens_M: Tensor,
         rows_M: Tensor,
         positions_M: Tensor,
         table_RP: Tensor,
-        groups: Sequence[library.Group],
+        groups: Sequence[Group],
         *,
         longest: int,
         decoders: Sequence["NativeDecoder"],

@@ -16,7 +16,7 @@ from engine.inference.native.packing import Packed
 from engine.inference.native.rotations import Rotations
 from engine.models.pages import PAGE
 from engine.native import library
-from engine.native.library import Operation, Weight
+from engine.native.structures import Operation, Weight
 
 CACHES = {torch.float32: library.FORMATS["fp32"], torch.bfloat16: library.FORMATS["bf16"]}
 """What keys and values may be stored in."""

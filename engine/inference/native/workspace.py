@@ -12,6 +12,7 @@ from engine.inference.native.packing import Packed
 from engine.inference.native.program import Buffer, Program
 from engine.native import library
 from engine.native.library import Kernel
+from engine.native.structures import Operations
 
 
 class Workspace(threading.local):
@@ -32,7 +33,7 @@ class Workspace(threading.local):
         scores = program.linear(head, program.steps[-1].target, Buffer(vocabulary), library.SET)
         self._head = library.array([scores.operation])
 
-    def body_for(self, tokens: int, hidden_MD: Tensor) -> library.Operations:
+    def body_for(self, tokens: int, hidden_MD: Tensor) -> Operations:
         """The operations on so many tokens, the last of which writes ``hidden_MD``."""
         if tokens > self._tokens:
             self._tokens = tokens
@@ -44,7 +45,7 @@ class Workspace(threading.local):
         self._body[-1].target = hidden_MD.data_ptr()
         return self._body
 
-    def head_for(self, hidden_ND: Tensor, logits_NV: Tensor) -> library.Operations:
+    def head_for(self, hidden_ND: Tensor, logits_NV: Tensor) -> Operations:
         """The operation that makes scores of hidden states."""
         self._head[0].source, self._head[0].target = hidden_ND.data_ptr(), logits_NV.data_ptr()
         return self._head

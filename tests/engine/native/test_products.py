@@ -10,7 +10,8 @@ from torch import Tensor
 from engine.config.inference import Quantization
 from engine.inference.native import packing
 from engine.native import library
-from engine.native.library import Kernel, Operation, Weight
+from engine.native.library import Kernel
+from engine.native.structures import Operation, Weight
 from tests.engine import kernels
 
 NEAR = {"fp32": 1e-6, "bf16": 6e-3, "int8": 5e-5, "int4": 5e-5}
