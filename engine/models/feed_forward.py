@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from engine.families.thor import ThorShape
 from engine.models import functional
-from engine.models.linear import Linear, of_one
+from engine.models.linear import Linear
 
 
 class ThorFeedForward(nn.Module):
@@ -24,8 +24,7 @@ class ThorFeedForward(nn.Module):
 
     def inner(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
         """The gate before its activation, and what it lets through."""
-        gate, other = of_one(x_BTD, self.gate_proj, self.up_proj)
-        return gate, other
+        return self.gate_proj(x_BTD), self.up_proj(x_BTD)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """[B, T, D] to the same."""

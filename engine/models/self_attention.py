@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.families.thor import ThorShape
 from engine.models.attention import Attend
-from engine.models.linear import Linear, of_one
+from engine.models.linear import Linear
 from engine.models.norms import NORMS
 from engine.models.rotary import Turn, rotate
 
@@ -37,7 +37,7 @@ class ThorAttention(nn.Module):
 
     def project(self, x_BTD: Tensor) -> list[Tensor]:
         """Queries [B, T, H, E], keys and values [B, T, K, E]."""
-        parts = of_one(x_BTD, self.q_proj, self.k_proj, self.v_proj)
+        parts = [projection(x_BTD) for projection in (self.q_proj, self.k_proj, self.v_proj)]
         return [part.view(*part.shape[:-1], -1, self.width) for part in parts]
 
     def forward(self, x_BTD: Tensor, turn: Turn | None, attend: Attend) -> Tensor:
