@@ -64,7 +64,7 @@ def product(kernel: Kernel, x_MK: Tensor, packed: packing.Packed, threads: int =
     )
     unused_M = torch.zeros(len(x_MK), dtype=torch.long)
     scratch = torch.empty(kernel.scratch_bytes(len(x_MK), packed.inputs, 0, threads), dtype=torch.uint8)
-    places = (unused_M, unused_M, unused_M, unused_M[:, None], scratch)
+    places = (unused_M, unused_M, unused_M, unused_M[:, None], [], torch.empty(len(x_MK), 0), scratch)
     kernel.run(library.array([operation]), *places, widest=packed.inputs, longest=0, threads=threads)
     return found_MN
 
