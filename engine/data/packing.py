@@ -1,5 +1,7 @@
 """Which tokens go into which row: documents cut where they must be, packed best-fit, none of their targets lost."""
 
+import bisect
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -57,6 +59,15 @@ def best_fit(lengths: list[int], room: int) -> list[list[int]]:
         stacks[space - length].append(row)
         occupied |= 1 << (space - length)
     return rows
+
+
+def evenly(lengths: list[int], room: int) -> list[list[int]]:
+    """As `best_fit`, in as many rows, but in rows as short as that allows: what a row is short of is computed too."""
+    count = len(best_fit(lengths, room))
+    least = max(*lengths, math.ceil(sum(lengths) / count)) if count else room
+    rooms = range(least, room)
+    shorter = bisect.bisect_left(rooms, True, key=lambda tried: len(best_fit(lengths, tried)) <= count)
+    return best_fit(lengths, least + shorter)
 
 
 def _pieces(shard: Shard, length: int) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.data.encoded import Encoded
-from engine.data.packing import best_fit
+from engine.data.packing import evenly
 from engine.data.samples import Conversation
 from engine.models import functional
 from engine.models.base import LanguageModel
@@ -76,13 +76,13 @@ def measure(
 
     ``advance`` is told after each batch how many windows are done, and of how many.
 
-    Windows of at most ``length`` tokens are packed into rows of as many, ``batch_size`` at a time, as in training. The
+    Windows of at most ``length`` tokens are packed into rows of as many or fewer, ``batch_size`` at a time. The
     model must be in evaluation mode.
     """
     device = next(model.parameters()).device
     length = min(length, model.context)
     windows = [w for number, document in enumerate(documents) for w in _windows(number, document.encoded, length)]
-    rows = [[windows[n] for n in row] for row in best_fit([w.end - w.start for w in windows], length)]
+    rows = [[windows[n] for n in row] for row in evenly([w.end - w.start for w in windows], length)]
     nats_C = torch.zeros(len(documents), dtype=torch.float64)
     done = 0
     with torch.inference_mode():

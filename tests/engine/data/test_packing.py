@@ -12,7 +12,7 @@ from engine.config.model import ModelSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
-from engine.data.packing import best_fit, pack
+from engine.data.packing import best_fit, evenly, pack
 from engine.models import registry
 
 DOCUMENTS = st.lists(
@@ -143,3 +143,15 @@ def test_a_corpus_larger_than_memory_may_pass_through(tmp_path):
     assert len(written) == 100
     assert rows.supervised == 100 * 19_999
     assert peak < 4 << 20
+
+
+def test_rows_are_as_short_as_their_number_allows():
+    assert evenly([3, 3, 3, 3], 10) == [[0, 1], [2, 3]]
+    assert evenly([9, 3, 2], 10) == [[0], [1, 2]]
+    assert evenly([], 10) == []
+    lengths = [1 + 7 * n % 23 for n in range(40)]
+    rows = evenly(lengths, 50)
+    assert sorted(piece for row in rows for piece in row) == list(range(40))
+    assert len(rows) == len(best_fit(lengths, 50))
+    longest = max(sum(lengths[piece] for piece in row) for row in rows)
+    assert len(best_fit(lengths, longest - 1)) > len(rows)
