@@ -151,11 +151,13 @@ class Scheduler:
     def _judge(self, model: ServedModel, sequence: SequenceState) -> Admission:
         """Whether a sequence can begin on a version, by the memory that it may come to: see `admission`.
 
-        Prompts that rows keep are forgotten as far as that is needed, those of other versions first.
+        Prompts that rows keep are forgotten as far as that is needed, those of other versions first; then versions go
+        that nothing needs.
         """
-        others = [other for other in self._versions.in_memory if other.version != model.version]
-        models, reuse = [*others, model], not sequence.request.params.reads_all
+        reuse = not sequence.request.params.reads_all
         while True:
+            others = [other for other in self._versions.in_memory if other.version != model.version]
+            models = [*others, model]
             own = model.rows.memory_for(sequence.prompt, sequence.end(model.context), reuse=reuse)
             verdict = admission.admit(
                 own + sum(other.rows.memory_for((), 0, reuse=False) for other in others),
@@ -163,8 +165,10 @@ class Scheduler:
                 kept=any(each.rows.keeps for each in models),
                 running=any(each.rows.busy for each in models),
             )
-            if verdict != "forget":
+            if verdict == "begin" or (verdict != "forget" and not self._versions.let_one_go()):
                 return verdict
+            if verdict != "forget":
+                continue
             next(each for each in models if each.rows.keeps).rows.forget_oldest()
 
     def _place(self, sequence: SequenceState) -> None:

@@ -81,6 +81,10 @@ class Versions(Protocol):
         """It was replaced, and its requests have had their time to finish."""
         ...
 
+    def let_one_go(self) -> bool:
+        """Drop a version that is only kept, and that nothing is bound to. False: there is none."""
+        ...
+
     def free_for_caches(self, version: int) -> int:
         """Bytes that the caches of a version may still grow into."""
         ...

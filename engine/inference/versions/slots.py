@@ -220,6 +220,14 @@ class WeightSlots:
         with self._changed:
             self._become(swap_policy.abandon(self._table, version))
 
+    def let_one_go(self) -> bool:
+        """Drop the version that is kept, has no users, and was asked for longest ago. False: there is none."""
+        with self._changed:
+            version = swap_policy.expendable(self._table)
+            if version is not None:
+                self._become(swap_policy.abandon(self._table, version))
+        return version is not None
+
     def enter(self, pin: int | None) -> LoadedModel | None:
         """Bind a request to the version that serves, or to the one it asked for. None: one is on its way, wait for it.
 

@@ -163,6 +163,11 @@ def abandon(table: Table, version: int) -> Table:
     return table
 
 
+def expendable(table: Table) -> int | None:
+    """The version that goes first where running requests need its memory: kept, and without users."""
+    return next((version for version, place in table.items() if place.state == "kept" and not place.users), None)
+
+
 def clear(table: Table) -> Table:
     """Make way for a version that does not fit beside the one that serves."""
     for version in list(table):

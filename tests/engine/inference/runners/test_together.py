@@ -90,6 +90,20 @@ def test_each_version_says_what_it_says_alone(
     assert together.count(len(models)) > len(together) / 2
 
 
+def test_where_memory_is_short_versions_go_that_nothing_needs(
+    make_running: Callable[..., Running], models: dict[int, LoadedModel]
+) -> None:
+    running = serving(make_running, [models[number] for number in (2, 3, 1)])
+    weights, caches = running.slots.held_bytes
+    one_row = models[3].rows.bytes_for(15)
+    running.slots.memory_limit = weights + caches + one_row - 1
+    assert running.slots.kept == (2,)
+    pinned = running.ask([[1, 9, 30]], GenerationParams(12, GREEDY), pin=3)
+    running.start()
+    assert pinned.wait().failure is None
+    assert running.slots.addressable == (1, 3)
+
+
 def test_a_version_that_fails_takes_no_other_with_it(
     make_running: Callable[..., Running], models: dict[int, LoadedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,9 @@ class StandInVersions:
     def is_overdue(self, version: int) -> bool:
         return version in self.overdue
 
+    def let_one_go(self) -> bool:
+        return False
+
     def free_for_caches(self, version: int) -> int:
         return (self._memory.limit - self._memory.used) * PAGE
 

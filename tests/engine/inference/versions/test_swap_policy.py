@@ -210,6 +210,13 @@ def test_the_one_that_was_asked_for_longest_ago_makes_room() -> None:
     assert (sorted(after), admission) == ([3, 4], "load")
 
 
+def test_what_is_kept_and_idle_is_expendable_the_oldest_first() -> None:
+    table = serving_in_turn(1, 2, 3, 4)
+    assert swap_policy.expendable(table) == 1
+    assert swap_policy.expendable(swap_policy.enter(table, 1)) == 2
+    assert swap_policy.expendable(serving_in_turn(1, 2)) is None
+
+
 def test_another_base_ends_what_was_kept() -> None:
     table = serving_in_turn(1, 2, 3)
     table = swap_policy.commit(swap_policy.loaded(table, 4, "b", 9), 4)
