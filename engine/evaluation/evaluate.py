@@ -103,9 +103,10 @@ def judge(
 
     ``training`` reads what the candidate learned from: the baseline is fitted on it, and forgetting is measured on the
     replayed part of it, and on those held out whose identity is in ``earlier``: on what others than this cycle's
-    conversations are like. ``sources`` has the files that held-out conversations came from, by identity. ``advance`` is
-    called, often, with what is under way. Both versions are judged as they were trained; what ``quantization`` takes
-    from the candidate is measured besides, and decides nothing.
+    conversations are like. The rest of those held out is the gate's second look. ``sources`` has the files that
+    held-out conversations came from, by identity. ``advance`` is called, often, with what is under way. Both versions
+    are judged as they were trained; what ``quantization`` takes from the candidate is measured besides, and decides
+    nothing.
 
     Raises:
         ArtifactError: a version cannot be loaded.
@@ -131,8 +132,9 @@ def judge(
         reference = theirs.held_out
     advance("resampling the differences", 0, 0)
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
+    fresh_C = ~earlier_C if theirs is not None and earlier else None
     return Evaluation(
-        verdict=gate.judge(ours.held_out, reference, gate_settings, against),
+        verdict=gate.judge(ours.held_out, reference, gate_settings, against, fresh_C=fresh_C),
         metrics=_metrics(ours, reference, theirs, earlier_C) | quantized,
         samples=_samples(prompts, ours, theirs),
         slices=slice_figures(ours.held_out, reference),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from engine.config.evaluation import GateSettings
@@ -40,12 +42,22 @@ class Verdict(BaseModel):
     overall: Comparison
     slices: dict[str, Slice]
     settings: GateSettings
+    fresh: Comparison | None = None
+    """On what was not read when the incumbent was chosen; null where nothing is known of that."""
 
 
 def judge(
-    candidate: Results, incumbent: Results, settings: GateSettings, against: str, policy: Policy = POLICY
+    candidate: Results,
+    incumbent: Results,
+    settings: GateSettings,
+    against: str,
+    policy: Policy = POLICY,
+    fresh_C: NDArray[np.bool_] | None = None,
 ) -> Verdict:
     """Decide on a candidate; ``against`` names the incumbent for the reader of the reason.
+
+    ``fresh_C`` says which of the C conversations no gate had read when the incumbent was chosen. It was chosen because
+    it did well on the others, so only these tell what is true of both: they are the second look.
 
     Raises:
         KeyError: the policy names a measure that does not exist.
@@ -55,7 +67,11 @@ def judge(
     overall = Pairing(primary, candidate, incumbent, settings.bootstrap_resamples).compare(settings.confidence)
     guarded = _guarded(candidate, incumbent, settings, policy)
     slices = _judge_slices(guarded, settings)
-    kind, reason = _decide(primary, overall, guarded, slices, settings, against)
+    fresh = None
+    if fresh_C is not None and fresh_C.any():
+        parts = candidate.part(fresh_C), incumbent.part(fresh_C)
+        fresh = Pairing(primary, *parts, settings.bootstrap_resamples).compare(settings.confidence)
+    kind, reason = _decide(primary, overall, guarded, slices, fresh, settings, against)
     return Verdict(
         passed=kind == "better",
         kind=kind,
@@ -64,6 +80,7 @@ def judge(
         overall=overall,
         slices=slices,
         settings=settings,
+        fresh=fresh,
     )
 
 
@@ -120,6 +137,7 @@ def _decide(
     overall: Comparison,
     guarded: Sequence[_Guarded],
     slices: dict[str, Slice],
+    fresh: Comparison | None,
     settings: GateSettings,
     against: str,
 ) -> tuple[Kind, str]:
@@ -155,6 +173,13 @@ def _decide(
     for one in guarded:
         if slices[one.name].passed is False:
             return "part_worse", f"better overall, but {_regression(one, slices[one.name])}; overall {surely}"
+    if fresh is not None and fresh.conversations >= settings.min_conversations:
+        at_best = _best(primary, fresh)
+        if at_best is not None and primary.worsening(at_best) > 0:
+            return "part_worse", (
+                f"better overall, but worse on the {fresh.conversations} that no gate had read when {against} was "
+                f"chosen: {fresh.difference:+.4f} {primary.unit}, {least} {at_best:+.4f}; overall {surely}"
+            )
     return "better", f"better: {surely}"
 
 

@@ -4,6 +4,10 @@
 | ------------------- | --------------- | ---------------- | -------------------------------------------- |
 | to be better        | `bits_per_byte` | all samples      | by `min_improvement`, with `confidence`      |
 | not to become worse | `bits_per_byte` | each kind        | by more than `tolerance`, with `confidence`  |
+| not to be worse     | `bits_per_byte` | the fresh ones   | as far as `confidence` can show it           |
+
+Fresh are samples that no gate had read when the incumbent was chosen. The second look at them costs a candidate that is
+better nearly nothing; how much the gate's figures exaggerate is in `docs/development/studies.md`.
 
 A demand on a slice of fewer samples than `min_conversations` is shown, but does not decide.
 """

@@ -157,6 +157,31 @@ def test_a_slice_beyond_doubt_does_not_save_the_next() -> None:
     assert {name: part.passed for name, part in found.slices.items()} == {"a": True, "b": False, "c": True, "d": False}
 
 
+# The second look ------------------------------------------------------------------------------------------------------
+
+
+def looked_twice(old: tuple[Likelihood, Likelihood], fresh: tuple[Likelihood, Likelihood]) -> Verdict:
+    fresh_C = np.array([False] * len(old[0].nats_C) + [True] * len(fresh[0].nats_C))
+    candidate, incumbent = (Results(each) for each in joined(old, fresh))
+    return judge(candidate, incumbent, SETTINGS, "version 7", fresh_C=fresh_C)
+
+
+def test_what_is_better_only_on_what_was_read_before_is_turned_down() -> None:
+    generator = np.random.default_rng(20)
+    found = looked_twice(versions(generator, 150, -0.3), versions(generator, 30, +0.1))
+    assert found.overall.upper < 0
+    assert (found.passed, found.kind) == (False, "part_worse")
+    assert "worse on the 30 that no gate had read when version 7 was chosen: +0." in found.reason
+    assert found.fresh.difference == pytest.approx(0.1, abs=0.03)
+
+
+def test_fresh_ones_that_show_nothing_stop_nothing() -> None:
+    generator = np.random.default_rng(21)
+    assert looked_twice(versions(generator, 150, -0.3), versions(generator, 30, 0.0, spread=0.3)).passed
+    few = looked_twice(versions(generator, 150, -0.3), versions(generator, 4, +0.1))
+    assert (few.passed, few.fresh.conversations) == (True, 4)
+
+
 # Fails closed ---------------------------------------------------------------------------------------------------------
 
 
