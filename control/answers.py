@@ -128,6 +128,27 @@ class Schedule(TypedDict):
     next_cycle_at: str | None
 
 
+class Audit(TypedDict):
+    """An anchor test: two versions on conversations that no gate reads; below zero, ``version`` is better."""
+
+    at: str
+    version: str
+    against: str
+    decision: Literal["worse", "better", "stays"]
+    conversations: int
+    difference: float | None
+    lower: float | None
+    upper: float | None
+
+
+class AnchorState(TypedDict):
+    """The best version by the anchor tests, and the tests, oldest first."""
+
+    version: str | None
+    promotions_since: int
+    audits: list[Audit]
+
+
 class Status(TypedDict):
     """What thord is doing."""
 
@@ -146,6 +167,7 @@ class Status(TypedDict):
     next_cycle_waits: NotRequired[bool]
     paused: NotRequired[Paused | None]
     conversations: Counts
+    anchor: NotRequired[AnchorState]
     unwatched: NotRequired[dict[str, str]]
     host: NotRequired[Host | None]
 

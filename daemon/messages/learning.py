@@ -69,6 +69,8 @@ class Evaluate(Command):
     incumbent: int | None
     cycle: int | None
     files: tuple[str, ...] = ()
+    sealed: bool = False
+    """On the part of the held-out set that no gate reads: an anchor test."""
     decides: bool = False
     """The cycle itself asks, so its verdict is written down beside the version. False: a person asks."""
 

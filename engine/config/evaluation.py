@@ -33,4 +33,15 @@ class GateSettings(Section):
     min_improvement: float = Field(
         0.0005, ge=0, description="Bits per byte by which a candidate must improve; rounding alone changes less."
     )
+    epoch_cycles: int = Field(
+        48, gt=0, description="Number of cycles that are judged on the same held-out conversations; then others follow."
+    )
+    anchor_every: int = Field(
+        10,
+        gt=0,
+        description="Promotions between anchor tests: on sealed conversations, against the best audited version.",
+    )
+    anchor_tolerance: float = Field(
+        0.005, ge=0, description="Bits per byte by which an anchor test may be lost before thord goes back."
+    )
     tolerance: float = Field(0.02, ge=0, description="Bits per byte by which a guarded slice may get worse.")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
+from engine.data.held_out import is_sealed
 from engine.data.samples import Conversation, Dialogue, Text
 from engine.data.snapshot import Example
 from engine.evaluation import gate, sample_answers
@@ -80,6 +81,14 @@ def choose(examples: Iterable[Example], limit: int) -> list[Example]:
     """
     scored = (example for example in examples if conversations([example]) and example.sample.supervised_bytes)
     return nsmallest(limit, scored, key=lambda example: example.identity)
+
+
+def divide(examples: Sequence[Example], limit: int) -> tuple[list[Example], list[Example]]:
+    """What gates read of what is held out, and what is sealed: nothing, while fewer than ``limit`` others are there."""
+    read = [example for example in examples if not is_sealed(example.identity)]
+    if len(choose(read, limit)) < limit:
+        return list(examples), []
+    return read, [example for example in examples if is_sealed(example.identity)]
 
 
 def conversations(examples: Iterable[Example]) -> list[Conversation]:

@@ -10,7 +10,7 @@ from control.cli.parser import Commands, connect
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Cycle, Host, Status, Worker
+    from control.answers import AnchorState, Cycle, Host, Status, Worker
 
 
 FIRST_STEPS = "a small one that talks: thorctl import starter --promote; or your own, from scratch: thorctl ingest FILE"
@@ -57,6 +57,7 @@ def show(status: Status) -> None:
             "api": output.clean(base_url(status)),
             "version": status["version"] or f"none yet; {FIRST_STEPS}",
             **({"how good it is": quality["words"]} if (quality := status.get("quality")) else {}),
+            **({"audited": words} if (words := _audited(status.get("anchor"))) else {}),
             "cycle": f"{learning}; {next_cycle(status)}",
             "conversations": ", ".join(
                 f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if isinstance(count, int)
@@ -77,6 +78,19 @@ def next_cycle(status: Status) -> str:
     if status["next_cycle_at"] is None:
         return "none starts by itself (schedule.enabled)"
     return f"next at {output.moment(status['next_cycle_at'])}"
+
+
+def _audited(anchor: AnchorState | None) -> str | None:
+    """What the last anchor test came to; null where there was none."""
+    if not anchor or not anchor["audits"]:
+        return None
+    last = anchor["audits"][-1]
+    difference = "?" if last["difference"] is None else f"{last['difference']:+.4f}"
+    return (
+        f"version {anchor['version']}; the last test, of {last['version']} against {last['against']} on "
+        f"{last['conversations']} sealed conversations: {difference} bits per byte, "
+        f"{anchor['promotions_since']} promotions ago"
+    )
 
 
 def _unwatched(folders: dict[str, str]) -> str:

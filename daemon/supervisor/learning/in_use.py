@@ -2,6 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager
 
+from daemon.supervisor.learning.anchor_test import AnchorTest
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluations import Evaluations
 from daemon.supervisor.learning.promotion import Promotion
@@ -10,10 +11,11 @@ from daemon.supervisor.learning.promotion import Promotion
 class VersionsInUse:
     """Knows who uses which version; implements `retention.ports.Use`."""
 
-    def __init__(self, promotion: Promotion, cycles: Cycles, evaluations: Evaluations) -> None:
+    def __init__(self, promotion: Promotion, cycles: Cycles, evaluations: Evaluations, anchor_test: AnchorTest) -> None:
         self._promotion = promotion
         self._cycles = cycles
         self._evaluations = evaluations
+        self._anchor_test = anchor_test
 
     @property
     def serving(self) -> int | None:
@@ -23,6 +25,8 @@ class VersionsInUse:
     def busy(self) -> dict[int, str]:
         """The versions, each with what is done with it."""
         busy = dict.fromkeys(self._evaluations.judging, "it is being evaluated")
+        if (audited := self._anchor_test.anchor.audited) is not None:
+            busy[audited] = "anchor tests compare with it"
         if cycle := self._cycles.current:
             for number in (cycle.request.base, cycle.base_version, cycle.version, cycle.incumbent):
                 if number is not None:

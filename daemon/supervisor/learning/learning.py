@@ -9,6 +9,7 @@ from daemon.settings.sections import Tables
 from daemon.supervisor.intake.scans import Scans
 from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause
 from daemon.supervisor.learning import versions
+from daemon.supervisor.learning.anchor_test import AnchorTest
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluations import Evaluations
 from daemon.supervisor.learning.folding import Folding
@@ -33,6 +34,7 @@ class Learning:
     evaluations: Evaluations
     imports: Imports
     folding: Folding
+    anchor_test: AnchorTest
     scans: Scans
     cycles: Cycles
     schedule: Schedule
@@ -83,11 +85,13 @@ class Learning:
             intake_pause=intake_pause,
         )
         schedule = Schedule(store, cycles, workers, paths, tables, degradations, clock_seconds=clock_seconds)
-        retention = Retention(store, VersionsInUse(promotion, cycles, evaluations), paths, tables)
+        anchor_test = AnchorTest(store, evaluations, promotion, tables, degradations)
+        retention = Retention(store, VersionsInUse(promotion, cycles, evaluations, anchor_test), paths, tables)
         cycles.steps.before_training = retention.make_room
         imports = Imports(store, workers, paths)
         folding = Folding(imports, promotion)
         cycles.on_end(lambda _: retention.begin())
+        cycles.on_end(anchor_test.consider)
         cycles.on_end(folding.consider)
         schedule.at_night = retention.begin
         return cls(
@@ -96,6 +100,7 @@ class Learning:
             evaluations=evaluations,
             imports=imports,
             folding=folding,
+            anchor_test=anchor_test,
             scans=Scans(workers),
             cycles=cycles,
             schedule=schedule,
@@ -108,6 +113,7 @@ class Learning:
     async def recover(self) -> None:
         """Repair what a crash left and go on. It does not wait for workers."""
         await self.promotion.recover()
+        await self.anchor_test.recover()
         await retry_until_stored(lambda: versions.adopt(self.store, self.paths), self.degradations)
         found = await asyncio.to_thread(cycles_on_disk.find, self.paths)
         await retry_until_stored(lambda: self.store.adopt_cycles(found), self.degradations)
@@ -120,5 +126,6 @@ class Learning:
         """Stop in good order; what is unfinished goes on at the next start."""
         await self.schedule.close()
         await self.folding.close()
+        await self.anchor_test.close()
         await asyncio.gather(self.cycles.close(), self.promotion.close(), self.retention.close())
         await self.store.close()

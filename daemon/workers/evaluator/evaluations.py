@@ -117,10 +117,10 @@ class Evaluator:
         )
         file = folder / EVALUATION
         found = _read_stored(file)
-        if found is not None and found.inputs == inputs:
+        if found is not None and found.inputs == inputs and not command.sealed:
             return _answer(command, found)
         started = time.monotonic()
-        held_out = evaluate.choose(snapshot.held_out_examples(data), self._settings.evaluation.max_conversations)
+        held_out = self._held_out(data, sealed=command.sealed)
         outcome = evaluate.judge(
             candidate=self._loader(command.version),
             incumbent=None if command.incumbent is None else self._loader(command.incumbent),
@@ -130,7 +130,7 @@ class Evaluator:
             gate_settings=self._settings.gate,
             advance=self._advance,
             quantization=self._settings.inference.quantization,
-            earlier=self._held_out_before(command.incumbent),
+            earlier=frozenset() if command.sealed else self._held_out_before(command.incumbent),
             sources={example.identity: example.source for example in held_out},
         )
         if command.incumbent is None:
@@ -149,6 +149,23 @@ class Evaluator:
             )
             disk.write_json(file, record.model_dump(mode="json"))
         return _answer(command, outcome)
+
+    def _held_out(self, data: Path, *, sealed: bool) -> list[Example]:
+        """What to judge by: what gates read, or what only an anchor test does.
+
+        Raises:
+            ArtifactError: too few are sealed for an anchor test.
+        """
+        limit, least = self._settings.evaluation.max_conversations, self._settings.gate.min_conversations
+        read, kept = evaluate.divide(list(snapshot.held_out_examples(data)), limit)
+        if not sealed:
+            return evaluate.choose(read, limit)
+        if len(kept) < least:
+            raise ArtifactError(
+                f"{len(kept)} held-out conversations are sealed, {least} are needed (gate.min_conversations): some are "
+                f"once {limit} others are held out (evaluation.max_conversations)"
+            )
+        return evaluate.choose(kept, limit)
 
     def _held_out_before(self, incumbent: int | None) -> frozenset[str]:
         """What was held out when the version in service was trained; nothing where that is not known any more."""

@@ -66,6 +66,7 @@ def _assign(command: Collect, ledger: Ledger, settings: Tables) -> int:
         replay_strategy=settings.data.replay_strategy,
         held_out=settings.evaluation.max_conversations,
         validation_share=settings.training.validation_share,
+        epoch=command.cycle // settings.gate.epoch_cycles,
     )
     with ledger.transaction():
         if moved := held_out_top_up.top_up(ledger, settings.gate.min_conversations):

@@ -110,6 +110,8 @@ class Script:
     """Given the number of the run and the step it is about to do: ``die``, a failure, or null."""
     kind: str = "not_shown"
     """What kind of a no the evaluator says."""
+    audits: list[float] = dataclasses.field(default_factory=list)
+    """By how much the evaluator finds a version worse on sealed conversations, in turn; then by nothing."""
     metrics: dict[str, float] = dataclasses.field(default_factory=lambda: {"loss": 0.5})
     """What a run comes to."""
     adapters: bool = False
@@ -318,7 +320,21 @@ class StandIns:
         publish(self.paths, command.version, parent=command.adapter, cycle=None)
         return Imported(to=command.id, version=command.version)
 
+    def _audit(self, command: Evaluate) -> Answer:
+        worse = self.script.audits.pop(0) if self.script.audits else 0.0
+        overall = {"conversations": 200, "difference": worse, "lower": worse - 0.001, "upper": worse + 0.001}
+        return Evaluated(
+            to=command.id,
+            version=command.version,
+            passed=True,
+            reason="audited",
+            gate={"overall": overall},
+            metrics={},
+        )
+
     def _judge(self, command: Evaluate) -> Answer:
+        if command.sealed:
+            return self._audit(command)
         passed = self.script.verdicts.pop(0) if self.script.verdicts else True
         return Evaluated(
             to=command.id,

@@ -9,6 +9,7 @@ import pytest
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
+from engine.data.held_out import is_sealed
 from engine.data.samples import Conversation, Dialogue, Message, Text
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate
@@ -197,6 +198,15 @@ def test_the_choice_depends_on_content_only(dialogues: Dialogues) -> None:
     random.Random(1).shuffle(held_out)
     assert evaluate.choose(held_out, 20) == chosen
     assert set(chosen) & set(evaluate.choose(held_out + examples(dialogues(50, 2)), 20)) >= set(chosen[:18])
+
+
+def test_gates_read_what_is_sealed_only_while_there_is_little_else(dialogues: Dialogues) -> None:
+    held_out = examples(dialogues(0, 60))
+    kept = [example for example in held_out if is_sealed(example.identity)]
+    read, sealed = evaluate.divide(held_out, 60 - len(kept))
+    assert (sealed, len(read) + len(sealed)) == (kept, 60)
+    assert not [example for example in read if is_sealed(example.identity)]
+    assert evaluate.divide(held_out, 61 - len(kept)) == (held_out, [])
 
 
 def test_what_has_nothing_to_score_is_not_chosen(held_out: list[Conversation]) -> None:

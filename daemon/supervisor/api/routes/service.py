@@ -40,6 +40,7 @@ async def status(call: Call) -> Response:
         "next_cycle_waits": schedule.waits,
         "paused": None if schedule.paused is None else schedule.paused.model_dump(mode="json"),
         "conversations": learning.observed.conversations(),
+        "anchor": learning.anchor_test.to_json(),
         "unwatched": dict(learning.observed.unwatched),
         "host": learning.observed.host,
     }

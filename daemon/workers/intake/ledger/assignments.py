@@ -15,8 +15,9 @@ from pathlib import Path
 from daemon.settings.data import ReplayStrategy
 from daemon.workers.intake.ledger import replay
 from daemon.workers.intake.ledger.database import now
-from daemon.workers.intake.ledger.samples import Samples
+from daemon.workers.intake.ledger.samples import POINTS, Samples
 from engine.data import validation
+from engine.data.held_out import SEALED_SHARE, window_start
 from engine.data.segments import DamagedSegmentError, Location
 from engine.data.snapshot import Example, Origin
 from engine.data.storable import storable_path
@@ -26,7 +27,10 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a cycle asks for. ``limit`` null: all that is new."""
+    """What a cycle asks for. ``limit`` null: all that is new.
+
+    ``held_out`` are those that gates read, and as many that are sealed; ``epoch`` says where the former begin.
+    """
 
     limit: int | None
     minimum: int
@@ -34,6 +38,7 @@ class Quota:
     replay_strategy: ReplayStrategy
     held_out: int
     validation_share: float
+    epoch: int = 0
 
 
 class Assignments:
@@ -57,7 +62,7 @@ class Assignments:
         if found < quota.minimum:
             return int(found)
         self._database.execute("INSERT INTO cycles (cycle, assigned_at) VALUES (?, ?)", (cycle, now()))
-        self._add(cycle, 0, "new", "SELECT * FROM samples WHERE state = 'new' ORDER BY id LIMIT ?", found)
+        self._add(cycle, 0, "new", "SELECT * FROM samples WHERE state = 'new' ORDER BY id LIMIT ?", (found,))
         self._divide(cycle, found, quota.validation_share)
         number = round(found * quota.replay_share / (1 - quota.replay_share))
         replayed = replay.draw(self._database, number, cycle, quota.replay_strategy)
@@ -66,13 +71,7 @@ class Assignments:
             " FROM samples WHERE id = ?",
             ((cycle, position, chosen) for position, chosen in enumerate(replayed, found)),
         )
-        self._add(
-            cycle,
-            found + len(replayed),
-            "held_out",
-            "SELECT * FROM samples WHERE state = 'held_out' ORDER BY point LIMIT ?",
-            quota.held_out,
-        )
+        self._hold_out(cycle, found + len(replayed), quota)
         self._database.execute(
             "UPDATE samples SET state = 'assigned', cycle = ?1"
             " WHERE id IN (SELECT sample FROM examples WHERE cycle = ?1 AND origin = 'new')",
@@ -178,13 +177,22 @@ class Assignments:
         self._database.execute("DELETE FROM examples WHERE cycle = ? AND origin = 'held_out'", (cycle,))
         return True
 
-    def _add(self, cycle: int, first: int, origin: Origin, query: str, limit: int) -> None:
-        """Write down what a query chooses, from position ``first`` on."""
-        self._database.execute(
-            f"WITH chosen AS ({query}) INSERT INTO examples"  # noqa: S608 - queries of this module
+    def _hold_out(self, cycle: int, first: int, quota: Quota) -> None:
+        """Choose what to judge by: the window of the epoch, which goes on at the other end, and what is sealed."""
+        sealed, start = (round(place * POINTS) for place in (SEALED_SHARE, window_start(quota.epoch)))
+        query = "SELECT * FROM samples WHERE state = 'held_out' AND point BETWEEN ? AND ? ORDER BY point LIMIT ?"
+        after = self._add(cycle, first, "held_out", query, (start, POINTS - 1, quota.held_out))
+        left = quota.held_out - after
+        before = self._add(cycle, first + after, "held_out", query, (sealed, start - 1, left))
+        self._add(cycle, first + after + before, "held_out", query, (0, sealed - 1, quota.held_out))
+
+    def _add(self, cycle: int, first: int, origin: Origin, query: str, values: tuple[int, ...]) -> int:
+        """Write down what a query chooses, from position ``first`` on; how many those are."""
+        return self._database.execute(
+            f"INSERT INTO examples WITH chosen AS ({query})"  # noqa: S608 - queries of this module
             " SELECT ?, ? + row_number() OVER () - 1, ?, id, learn_from, segment, offset, length, 0 FROM chosen",
-            (limit, cycle, first, origin),
-        )
+            (*values, cycle, first, origin),
+        ).rowcount
 
     def _divide(self, cycle: int, found: int, share: float) -> None:
         """Draw those that validate: others in each cycle, and none that did before."""

@@ -14,8 +14,8 @@ import sqlite3
 from collections.abc import Callable
 
 from daemon.settings.data import ReplayStrategy
+from daemon.workers.intake.ledger.samples import POINTS
 
-_POINTS = 1 << 63
 _DRAWS_EACH = 20
 """Draws for each sample wanted, after which the rest is taken as it comes: then there are hardly others left."""
 _TRIES = 64
@@ -50,14 +50,14 @@ def draw(database: sqlite3.Connection, number: int, seed: int, strategy: ReplayS
 
 
 def _of_all(database: sqlite3.Connection, rng: random.Random) -> int:
-    [chosen] = _from(database, rng.randrange(_POINTS), 1) or _from(database, 0, 1)
+    [chosen] = _from(database, rng.randrange(POINTS), 1) or _from(database, 0, 1)
     return chosen
 
 
 def _of_a_stratum(database: sqlite3.Connection, rng: random.Random) -> int:
     cycle = _cycle(database, rng)
     source = rng.choice([source for (source,) in database.execute(_SOURCES_OF_CYCLE, (cycle,))])
-    point = rng.randrange(_POINTS)
+    point = rng.randrange(POINTS)
     (chosen,) = (
         database.execute(_BY_HASH_IN_STRATUM, (cycle, source, point)).fetchone()
         or database.execute(_BY_HASH_IN_STRATUM, (cycle, source, 0)).fetchone()

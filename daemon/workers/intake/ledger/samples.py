@@ -18,6 +18,8 @@ from daemon.workers.intake.ledger.database import now
 from engine.data.samples import Sample
 from engine.data.segments import Location, Segments
 
+POINTS = 1 << 63
+"""Where the hash of a sample may fall."""
 State = Literal["new", "assigned", "learned", "held_out", "set_aside", "held"]
 
 _SELECT = "SELECT id, identity, state, turns, learn_from, segment, offset, length FROM samples"
@@ -185,5 +187,5 @@ class Samples:
 
 
 def _point(identity: bytearray) -> int:
-    """A number from 0 to 2**63 - 1, uniform over samples."""
+    """A number from 0 to `POINTS` - 1, uniform over samples."""
     return int.from_bytes(identity[:8], "big") >> 1

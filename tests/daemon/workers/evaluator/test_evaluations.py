@@ -17,6 +17,7 @@ from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
 from engine.data import snapshot
+from engine.data.held_out import is_sealed
 from engine.data.samples import Conversation, Dialogue, Message
 from engine.data.snapshot import Example
 from engine.manifest import Lineage, verify
@@ -222,6 +223,21 @@ def test_by_hand_files_are_measured_and_decide_nothing(evaluator, tmp_path) -> N
     assert "version 2" in answer.reason
     assert evaluator.ask(Evaluate(id=51, version=3, incumbent=2, cycle=3), Evaluated).to == 51
     assert stored(evaluator.paths, 3) == before
+
+
+def test_an_anchor_test_reads_only_what_is_sealed(spawn_worker, home) -> None:
+    few = SETTINGS.model_copy(update={"evaluation": EvaluationSettings(max_conversations=30, sample_tokens=8)})
+    paths = at_home(home)
+    held_out = dialogues(900, 60)
+    write_snapshot(paths, 9, held_out)
+    sealed = sum(is_sealed(conversation.identity) for conversation in held_out)
+    evaluator = spawn_worker("evaluator", home, few)
+    ours = evaluator.ask(Evaluate(id=2, version=3, incumbent=1, cycle=9), Evaluated)
+    answer = evaluator.ask(Evaluate(id=3, version=3, incumbent=1, cycle=9, sealed=True), Evaluated)
+    assert (ours.metrics["conversations"], answer.metrics["conversations"]) == (30, sealed)
+    assert answer.gate["overall"]["difference"] < 0
+    refused = evaluator.ask(Evaluate(id=4, version=3, incumbent=1, cycle=2, sealed=True), Failure)
+    assert "0 held-out conversations are sealed, 5 are needed" in refused.reason
 
 
 def test_a_file_without_a_conversation_is_a_failure_with_its_name(evaluator, tmp_path) -> None:

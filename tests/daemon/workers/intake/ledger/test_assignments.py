@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemon.supervisor.intake.set_aside import set_aside
+from daemon.workers.intake.ledger.assignments import Quota
 from daemon.workers.intake.ledger.database import LedgerError, StorageError, open_database
+from engine.data.held_out import is_sealed
 from engine.data.samples import Text
 
 
@@ -99,6 +101,28 @@ def test_the_oldest_come_first_and_the_limit_holds(shelf):
     assert shelf.assign(1, limit=8) == 8
     texts = [example.sample.text for example in shelf.chosen(1)]
     assert texts == [f"text {n}" for n in range(8)]
+
+
+def test_what_gates_read_moves_with_the_epoch_and_the_sealed_stay(shelf):
+    fill(shelf, 400, share=1.0)
+    with shelf.ledger.transaction():
+        for number in range(3):
+            shelf.add(Text(text=f"to learn {number}"))
+
+    def held_out(cycle, epoch, most=60):
+        with shelf.ledger.transaction():
+            shelf.cycles.assign(cycle, Quota(1, 1, 0.0, "uniform", most, 0.0, epoch))
+        chosen = [example.identity for example in shelf.chosen(cycle, held_out=True)]
+        assert len(set(chosen)) == len(chosen)
+        return {one for one in chosen if not is_sealed(one)}, {one for one in chosen if is_sealed(one)}
+
+    first, sealed = held_out(1, 0)
+    second, same = held_out(2, 1)
+    assert (len(first), len(second), len(sealed)) == (60, 60, 60)
+    assert not first & second
+    assert same == sealed
+    everything, all_sealed = held_out(3, 5, most=1000)
+    assert len(everything) + len(all_sealed) == 400
 
 
 def test_too_few_stay_new(shelf):
