@@ -23,7 +23,7 @@ def ready(sequences: Sequence[SequenceState]) -> Sequence[SequenceState]:
     late = [each for each in sequences if each.mask is not None and not each.mask.ready]
     if late:
         end = time.monotonic() + GRACE_SECONDS
-        for sequence in late:
+        for sequence in reversed(late):  # they get ready in order: this thread wakes once, not for each
             if sequence.mask is not None and not sequence.mask.slow:
                 sequence.mask.wait(max(end - time.monotonic(), 0.0))
     found = [each for each in sequences if _can_go_on(each)]
