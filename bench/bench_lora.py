@@ -1,8 +1,10 @@
 """Learning an adapter beside PEFT and transformers.Trainer: tokens a second and peak memory on the same work.
 
     python bench/bench_lora.py [--dtype float32] [--ragged] [--rows 2] [--steps 6]
+    python bench/bench_lora.py --shape 1.1b --quantization int8 --side thord
 
-A Llama of SmolLM2-135M's shape with weights at random, rows of 256 tokens, an adapter of rank 16 for all linear maps.
+A Llama of SmolLM2-135M's shape (with ``--shape 1.1b`` of TinyLlama's) with weights at random, rows of 256 tokens, an
+adapter of rank 16 for all linear maps; with ``--quantization`` thord's beside a base in 8 or 4 bits.
 Each contestant is a process of its own, one after the other, and is timed by the median of its steps after two that
 warm up. Packed rows are full; with ``--ragged`` conversations of about eighty tokens are packed by thord and padded by
 Trainer, and only their tokens count.
@@ -26,15 +28,27 @@ import torch
 from engine import memory
 
 LENGTH, VOCABULARY, WARM_UP, MEAN_TOKENS = 256, 49_152, 2, 80
-SHAPE = {
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "vocab_size": VOCABULARY,
-    "max_position_embeddings": 2048,
-    "tie_word_embeddings": True,
+SHAPES = {
+    "135m": {
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": 2048,
+        "tie_word_embeddings": True,
+    },
+    "1.1b": {
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": 2048,
+        "tie_word_embeddings": True,
+    },
 }
 
 
@@ -50,8 +64,8 @@ def documents(count: int, *, ragged: bool) -> list[np.ndarray]:
 def ours(folder: Path, options: argparse.Namespace) -> list[float]:
     """Tokens a second of each step of the loop, as the trainer runs it."""
     from engine.adapters import adapter as adapters
-    from engine.adapters import network
     from engine.adapters.config import AdapterConfig
+    from engine.adapters.network import FrozenBase
     from engine.config.training import TrainingSettings
     from engine.data import shard
     from engine.data.batches import Rows
@@ -78,9 +92,11 @@ def ours(folder: Path, options: argparse.Namespace) -> list[float]:
     shape = model_config.read(folder).settings
     model = registry.skeleton(shape, VOCABULARY)
     found = weights.read(folder, list(registry.module(model).state_dict()))
-    registry.fill(model, {n: w.to(dtype if w.ndim > 1 else torch.float32, copy=True) for n, w in found.items()})
+    adapter = adapters.new(model, AdapterConfig(rank=16, alpha=32.0), seed=0)
+    if options.quantization == "none":
+        found = {name: weight.clone() for name, weight in found.items()}  # of a mapped file nothing would stay
+    FrozenBase(model, found, adapter.maps, torch.device("cpu"), dtype, options.quantization).under(model, adapter)
     del found
-    network.attach(model, adapters.new(model, AdapterConfig(rank=16, alpha=32.0), seed=0))
     settings = TrainingSettings(
         method="lora", batch_size=options.rows, gradient_accumulation=1, sequence_length=LENGTH,
         max_steps=WARM_UP + options.steps, learning_rate=1e-4, inspect_every=0, early_stopping_patience=0,
@@ -149,31 +165,36 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--ragged", action="store_true")
-    parser.add_argument("--side", choices=tuple(SIDES), help=argparse.SUPPRESS)
+    parser.add_argument("--shape", choices=tuple(SHAPES), default="135m")
+    parser.add_argument("--quantization", choices=("none", "int8", "int4"), default="none", help="of thord's base")
+    parser.add_argument("--side", choices=tuple(SIDES), help="one of them only")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.side:
+    if options.folder:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         rates = SIDES[options.side](options.folder, options)
         print(json.dumps({"rates": rates[WARM_UP:], "peak": memory.peak_bytes()}))
         return
-    if importlib.util.find_spec("peft") is None:
+    sides = [options.side] if options.side else list(SIDES)
+    if "PEFT" in sides and importlib.util.find_spec("peft") is None:
         raise SystemExit("PEFT is missing: pip install --no-deps 'peft==0.21.*'")
     with tempfile.TemporaryDirectory() as name:
-        _write_model(Path(name))
+        _write_model(Path(name), options.shape)
         print("| | tokens/s | peak MB |\n|---|---|---|")
-        for side in SIDES:
+        for side in sides:
             command = [sys.executable, __file__, *sys.argv[1:], "--side", side, "--folder", name]
             told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             found = json.loads(told.splitlines()[-1])
             print(f"| {side} | {statistics.median(found['rates']):.0f} | {found['peak'] / 1e6:.0f} |", flush=True)
 
 
-def _write_model(folder: Path) -> None:
+def _write_model(folder: Path, shape: str) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    LlamaForCausalLM(LlamaConfig(**SHAPE)).to(torch.bfloat16).save_pretrained(folder)
+    torch.set_default_dtype(torch.bfloat16)
+    LlamaForCausalLM(LlamaConfig(**SHAPES[shape])).save_pretrained(folder)
+    torch.set_default_dtype(torch.float32)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ from torch import Tensor
 
 from engine import device, flops, memory
 from engine.adapters import adapter as adapters
-from engine.adapters import method, network
+from engine.adapters import method
 from engine.adapters.config import AdapterConfig
+from engine.adapters.network import FrozenBase
 from engine.artifacts import ArtifactError
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
@@ -235,10 +236,10 @@ def probe(question: Question, layers: int, rows: int) -> Probe:
 
 def _learn_beside(model: LanguageModel, settings: Recipe, placement: Placement) -> None:
     """Have an adapter learn in place of all weights."""
-    weights = registry.module(model).state_dict()
-    registry.fill(model, network.frozen(weights, placement.device, placement.dtype))
-    lora = settings.lora
-    network.attach(model, adapters.new(model, AdapterConfig(rank=lora.rank, alpha=lora.alpha), seed=0))
+    weights, lora = registry.module(model).state_dict(), settings.lora
+    adapter = adapters.new(model, AdapterConfig(rank=lora.rank, alpha=lora.alpha), seed=0)
+    quantization = lora.quantization or "none"
+    FrozenBase(model, weights, adapter.maps, placement.device, placement.dtype, quantization).under(model, adapter)
 
 
 def _reference(

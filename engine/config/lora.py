@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from engine.config.inference import Quantization
 from engine.section import Section
 
 
@@ -13,6 +14,12 @@ class LoraSettings(Section):
         gt=0,
         le=1024,
         description="Rank of a new adapter. One that goes on learning from cycle to cycle keeps the rank it has.",
+    )
+    quantization: Quantization | None = Field(
+        None,
+        examples=["int8"],
+        description="Quantize the base that an adapter is trained beside: a half or a quarter of its memory, and the "
+        "adapter learns beside what serves. Unset: as inference.quantization.",
     )
     alpha: float = Field(
         32.0,

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from engine import stored_weights, version
 from engine.adapters import adapter as adapters
-from engine.adapters import network
 from engine.adapters.adapter import Adapter
 from engine.adapters.config import AdapterConfig
+from engine.adapters.network import FrozenBase
 from engine.config.model import ModelSettings
 from engine.config.training import Method
 from engine.device import Placement
@@ -109,14 +109,13 @@ def _beside(
     trunk = spec.training.schedule == "wsd" and manifest.base is not None  # of a base, what serves is adapted
     stored = stored_weights.read(folder, manifest, model, trunk=trunk)
     adapter, base = adapter_and_base(spec, folder, stored, model)
-    frozen = network.frozen(stored.base, placement.device, placement.dtype)
-    registry.fill(model, frozen)
-    network.attach(model, adapter)
+    quantization = spec.training.lora.quantization or "none"
+    frozen = FrozenBase(model, stored.base, adapter.maps, placement.device, placement.dtype, quantization)
+    frozen.under(model, adapter)
     if not kl_weight:
         return StartingPoint(model, None, adapter, base)
     reference = registry.skeleton(settings, vocabulary)
-    registry.fill(reference, frozen)
-    network.attach(reference, adapter if stored.adapter is None else adapters.read(folder, reference))
+    frozen.under(reference, adapter if stored.adapter is None else adapters.read(folder, reference))
     registry.module(reference).to(placement.device).eval().requires_grad_(False)
     return StartingPoint(model, ReferenceModel(reference, kl_weight), adapter, base)
 

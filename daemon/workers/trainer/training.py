@@ -129,7 +129,10 @@ def _plan(command: Train, settings: Tables) -> "RunSpec":
 
     training = _training(command, settings)
     seed = (training.seed + command.variation.seed + _SEEDS // 2) % _SEEDS - _SEEDS // 2
-    training = training.model_copy(update={"seed": seed})
+    lora = training.lora
+    if lora.quantization is None:  # an adapter learns beside the base that serves
+        lora = lora.model_copy(update={"quantization": settings.inference.quantization})
+    training = training.model_copy(update={"seed": seed, "lora": lora})
     return RunSpec(
         cycle=command.cycle,
         version=command.version,

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from engine.config.inference import Quantization
 from engine.families.family import Family, ModelShape, named
-from engine.inference.native import packing
 from engine.inference.native.packing import LANES, Packed
 from engine.inference.native.program import CACHES, Program
 from engine.models import registry
 from engine.models.base import LanguageModel
+from engine.models.quantized import rounded
 
 
 class NotComputedError(Exception):
@@ -89,5 +89,5 @@ def round_weights(model: LanguageModel, family: KernelFamily, quantization: Quan
     for name, weight in registry.module(model).named_parameters():
         if weight.ndim == 2 and name not in family.looked_up:
             across = family.lies_across(name)
-            rounded_NK = packing.rounded(weight.detach().t() if across else weight.detach(), quantization)
+            rounded_NK = rounded(weight.detach().t() if across else weight.detach(), quantization)
             weight.data = (rounded_NK.t() if across else rounded_NK).to(weight.dtype)

@@ -8,8 +8,11 @@ from engine.adapters import adapter as adapters
 from engine.adapters import network
 from engine.adapters.adapter import A, B
 from engine.adapters.config import AdapterConfig
+from engine.adapters.network import FrozenBase
+from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.models import registry
+from engine.models.quantized import QuantizedMatrix
 
 FAMILIES = {
     "thor": ModelSettings(
@@ -60,6 +63,38 @@ def test_it_computes_what_the_changed_matrices_would(family: str) -> None:
             change_NK = adapter.scale(name) * adapter.factors[name + B] @ adapter.factors[name + A]
             maps[name].weight += change_NK.t() if maps[name].across else change_NK
         torch.testing.assert_close(hidden(model), hidden(base), atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_beside_a_quantized_base_it_learns_what_it_would_beside_the_rounded_one(
+    family: str, quantization: Quantization
+) -> None:
+    _, base, adapter = adapted(family, moved=True)
+    weights = registry.module(base).state_dict()
+    model, plain = (registry.skeleton(FAMILIES[family], VOCABULARY) for _ in range(2))
+    cpu = torch.device("cpu")
+    FrozenBase(model, weights, adapter.maps, cpu, torch.float32, quantization).under(model, adapter)
+    FrozenBase(plain, weights, (), cpu, torch.float32, quantization).under(plain, adapter)
+    assert not any(
+        torch.equal(value, weights[name])
+        for name, value in registry.module(plain).state_dict().items()
+        if name in weights and value.ndim == 2
+    )
+    for each in (model, plain):
+        hidden(each).square().sum().backward()
+    with torch.no_grad():
+        torch.testing.assert_close(hidden(model), hidden(plain), atol=2e-5, rtol=2e-5)
+    true = dict(registry.module(plain).named_parameters())
+    for name, factor in registry.module(model).named_parameters():
+        if factor.requires_grad:
+            torch.testing.assert_close(factor.grad, true[name].grad, atol=1e-3, rtol=1e-4)
+
+
+def test_a_quantized_base_takes_a_byte_or_half_of_one_a_weight_and_a_sixteenth() -> None:
+    matrix_NK = torch.randn(96, 64)
+    assert QuantizedMatrix(matrix_NK, "int8").nbytes == 96 * 64 * (1 + 1 / 16)
+    assert QuantizedMatrix(matrix_NK, "int4").nbytes == 96 * 64 * (1 / 2 + 1 / 16)
 
 
 def test_every_map_of_every_block_has_one_and_nothing_else_learns() -> None:

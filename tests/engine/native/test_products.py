@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.config.inference import Quantization
 from engine.inference.native import packing
+from engine.models.quantized import rounded
 from engine.native import library
 from engine.native.library import Kernel
 from engine.native.structures import Operation, Weight
@@ -75,7 +76,7 @@ def test_any_shape_and_number_of_tokens(kernel: Kernel, name: str) -> None:
     for outputs, inputs in SHAPES:
         weight_NK, bias_N = numbers(outputs, inputs).to(dtype), numbers(outputs, seed=1)
         packed = laid_out(weight_NK, bias_N, quantization)
-        true_NK = packing.rounded(weight_NK, quantization).double()
+        true_NK = rounded(weight_NK, quantization).double()
         x_MK = numbers(19, inputs, seed=2)
         exact_MN = x_MK.double() @ true_NK.T + bias_N
         most_MN = x_MK.double().abs() @ true_NK.T.abs() + bias_N.abs()
@@ -96,7 +97,7 @@ def test_numbers_at_the_edges(kernel: Kernel, name: str) -> None:
     assert not torch.isfinite(found_MN[:2]).any()
     assert (found_MN[2] == 0).all()
     assert (found_MN[3].abs() < 1e-36).all()
-    exact_N = x_MK[4].double() @ packing.rounded(numbers(16, 40).to(dtype), quantization).double().T
+    exact_N = x_MK[4].double() @ rounded(numbers(16, 40).to(dtype), quantization).double().T
     assert (found_MN[4] - exact_N).norm() < 1e-2 * exact_N.norm()
     assert torch.equal(found_MN[5:], product(kernel, x_MK[5:], packed))
 
@@ -109,7 +110,7 @@ def test_sums_of_whole_numbers_have_room(kernel: Kernel, name: str) -> None:
     one_of_a_group = torch.arange(512) % 32 == 0
     for opposite in (1.0, -8 / 7):  # all at the one end in 4 bits, or all but one at the other
         weight_NK = torch.where(one_of_a_group, opposite, 1.0).expand(16, -1)
-        exact_MN = x_MK.double() @ packing.rounded(weight_NK, quantization).double().T
+        exact_MN = x_MK.double() @ rounded(weight_NK, quantization).double().T
         packed = laid_out(weight_NK, None, quantization)
         for rows in (slice(0, 1), slice(1, 2), slice(0, 2), slice(0, 5)):  # one token is multiplied in its own way
             assert (product(kernel, x_MK[rows], packed) - exact_MN[rows]).abs().max() <= NEAR[name] * 512

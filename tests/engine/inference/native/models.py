@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.inference.native import decoder, packing
+from engine.inference.native import decoder
 from engine.inference.native.decoder import NativeDecoder
 from engine.models import registry
+from engine.models.quantized import rounded
 
 VOCABULARY = 403  # no multiple of 16
 DECODER = {"hidden": 96, "layers": 2, "heads": 6, "context": 80}
@@ -42,7 +43,7 @@ def quantized(model: nn.Module, quantization: Quantization) -> nn.Module:
     for name, weight in plain.named_parameters():
         if weight.ndim == 2 and "wpe" not in name:
             lies_across = ".h." in name
-            matrix = packing.rounded(weight.data.t() if lies_across else weight.data, quantization)
+            matrix = rounded(weight.data.t() if lies_across else weight.data, quantization)
             weight.data = matrix.t() if lies_across else matrix
     return plain
 

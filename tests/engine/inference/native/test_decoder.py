@@ -8,10 +8,11 @@ from gguf import GGMLQuantizationType, quants
 
 from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
-from engine.inference.native import decoder, packing
+from engine.inference.native import decoder
 from engine.inference.native.decoder import Part
 from engine.inference.runners import decoders
 from engine.models import registry
+from engine.models.quantized import rounded
 from engine.native import build, library
 from tests.engine.inference.native.models import CPU, MODELS, NEAR, THOR, VOCABULARY, make, native, quantized, tokens
 
@@ -88,7 +89,7 @@ def test_weights_are_no_farther_off_than_in_the_types_of_gguf(
     weight_NK = torch.randn(48, 96, generator=torch.Generator().manual_seed(0))
     weight_NK[5] = 0.0
     theirs_NK = torch.from_numpy(quants.dequantize(quants.quantize(weight_NK.numpy(), kind), kind))
-    found_NK = packing.rounded(weight_NK, quantization)
+    found_NK = rounded(weight_NK, quantization)
     assert (found_NK - weight_NK).norm() <= ratio * (theirs_NK - weight_NK).norm()
     assert (found_NK[5] == 0).all()
 
