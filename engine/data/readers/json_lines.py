@@ -54,15 +54,21 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Piece]:
 
 
 def _lines(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item | PlainLine]:
-    """What is in each line. Lines that are rows of a table of messages become conversations together."""
+    """What is in each line. Lines that are rows of a table of messages become conversations together.
+
+    Where a blank line stands behind every line, it parts nothing.
+    """
     runs, expected = RowRuns(_NAME, limits), 0
+    is_spaced = True
     for line in lines_of(stream, limits, resume.offset, resume.line):
         plain = plain_messages.parse_line(line.raw, limits)
         if plain and not runs.is_under_way:
             yield PlainLine(plain, line, _NAME)
             continue
         place = (line.number, line.start, line.end)
-        if runs.is_open and line.number != expected:  # a blank line
+        if line.number == expected:
+            is_spaced = False
+        elif runs.is_open and not is_spaced:  # a blank line
             yield from runs.finish_open(Resume(_NAME, line.start, line.number))
         expected = line.number + 1
         try:

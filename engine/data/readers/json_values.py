@@ -4,6 +4,7 @@
 one, so that a broken element does not cost the rest.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -29,11 +30,21 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= 64 else float(digits)
 
 
+_STRING_OR_LAST_COMMA = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|,(?=[ \t\r\n]*+[\]}])', re.DOTALL)
+"""A comma behind the last element is no JSON, and people leave it there."""
+
+
+def _without_comma(found: re.Match[str]) -> str:
+    return "" if found[0] == "," else found[0]
+
+
 _DECODER = json.JSONDecoder(parse_int=_integer, strict=False)
 
 
 def parse(raw: bytes, limits: Limits, offset: int = 0) -> JsonValue:
-    """One JSON value; ``offset`` is where in the file it starts. NaN and repeated keys pass, the last key counts.
+    """One JSON value; ``offset`` is where in the file it starts.
+
+    NaN, repeated keys, of which the last one counts, and commas behind a last element pass.
 
     Raises:
         FormatError: it breaks a limit, is not UTF-8 or not JSON.
@@ -41,10 +52,17 @@ def parse(raw: bytes, limits: Limits, offset: int = 0) -> JsonValue:
     _check_limits(raw, limits)
     text = decode(raw, offset)
     try:
-        value: JsonValue = _DECODER.decode(text)
+        return _decoded(text)
     except json.JSONDecodeError as error:
+        if (mended := _STRING_OR_LAST_COMMA.sub(_without_comma, text)) != text:
+            with contextlib.suppress(json.JSONDecodeError):
+                return _decoded(mended)
         place = f"column {error.colno}" if error.lineno == 1 else f"its line {error.lineno}, column {error.colno}"
         raise FormatError(f"not valid JSON: {error.msg} at {place}") from None
+
+
+def _decoded(text: str) -> JsonValue:
+    value: JsonValue = _DECODER.decode(text)
     return value
 
 

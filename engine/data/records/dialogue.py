@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from engine.data.records.calls import hermes
 from engine.data.records.calls.tools import tools_of
 from engine.data.records.content.pictures import check_has_no_picture
-from engine.data.records.content.thoughts import without_thoughts
+from engine.data.records.content.thoughts import BEGINS, END, without_thoughts
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
 from engine.data.records.turn import Turn as Turn
@@ -48,7 +48,7 @@ def messages_of(turns: Iterable[Turn], limits: Limits) -> tuple[Message, ...]:
 
 def _cleaned(turn: Turn) -> Message:
     role, content, calls, name, call_id, weight, tools = turn
-    if role == "assistant" and "<" in content:
+    if role == "assistant" and (END in content or content.lstrip().startswith(BEGINS)):
         content = without_thoughts(content)
     if not (calls or name or call_id or tools):
         return Message(role, clean(content), weight=weight)
@@ -119,19 +119,48 @@ def texts_about(record: dict[str, JsonValue], *names: str) -> list[str]:
     found: list[str] = []
     for name in names:
         value = record.get(name)
+        if isinstance(value, dict):
+            value = _columns(value)
         for each in value if isinstance(value, list) else [value] if value else []:
             if isinstance(each, int):  # tokens: Ollama keeps its state in ``context``
                 continue
-            text = _document(each) if isinstance(each, dict) else each
+            text = _document(each) if isinstance(each, dict) else _titled(each)
             if not isinstance(text, str):
                 raise FormatError(f"'{name}' beside a question must be text, or a list of texts or documents")
             found.append(text)
     return found
 
 
+def _columns(value: dict[str, JsonValue]) -> JsonValue:
+    """Documents by their columns, ``{"title": [...], "sentences": [[...], ...]}``, as pairs; others as they are."""
+    titles, sentences = value.get("title"), value.get("sentences")
+    if not isinstance(titles, list) or not isinstance(sentences, list) or len(titles) != len(sentences):
+        return [value]
+    return [[title, said] for title, said in zip(titles, sentences, strict=True)]
+
+
+def _titled(value: JsonValue) -> JsonValue:
+    """A title with its sentences, as HotpotQA writes it, as a text; anything else as it is."""
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not isinstance(value[0], str)
+        or not isinstance(value[1], list)
+    ):
+        return value
+    return f"{value[0]}\n{''.join(map(str, value[1]))}" if all(isinstance(each, str) for each in value[1]) else value
+
+
 def _document(value: dict[str, JsonValue]) -> str | None:
     """A document with its title; none where it has no text."""
-    text = next((value[key] for key in ("text", "content", "page_content") if isinstance(value.get(key), str)), None)
+    text = next(
+        (
+            value[key]
+            for key in ("text", "content", "page_content", "paragraph_text")
+            if isinstance(value.get(key), str)
+        ),
+        None,
+    )
     title = value.get("title")
     return (
         f"{title}\n{text}"

@@ -189,7 +189,7 @@ QUESTIONS = tuple(dict.fromkeys(asked for asked, _ in _PAIRS))
 
 _ABOUT = (
     *("context", "contexts", "passage", "passages", "article", "document", "documents", "retrieved_contexts"),
-    "retrieved_documents",
+    *("retrieved_documents", "paragraphs"),
 )
 _CHOICES = ("choices", "options", "endings", "distractors")
 

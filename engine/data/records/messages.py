@@ -361,7 +361,11 @@ def _content(content: JsonValue, role: Role, number: int) -> str:
 
 def _is_own(part: dict[str, JsonValue]) -> bool:
     """Whether nobody says this part: Bedrock names its parts by a key, all others by a type."""
-    return part.get("type") in _THOUGHTS or (len(part) == 1 and any(key in part for key in _OF_BEDROCK))
+    return (
+        part.get("type") in _THOUGHTS
+        or part.get("thought") is True
+        or (len(part) == 1 and any(key in part for key in _OF_BEDROCK))
+    )
 
 
 def _part(part: JsonValue, number: int) -> str:

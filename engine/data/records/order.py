@@ -106,7 +106,22 @@ def _counted(value: JsonValue) -> float | None:
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
     """The rows that make the conversation, as they were said."""
-    return _newest_answers(branch(_by_time([row for row in rows if row.turns])))
+    return _newest_answers(branch(_by_time(without_copies([row for row in rows if row.turns]))))
+
+
+def without_copies(rows: Sequence[Row]) -> list[Row]:
+    """The rows without those that say the same under the same id, at the same time: exports overlap."""
+    names = [row.name for row in rows if row.name]
+    if len(set(names)) == len(names):
+        return [*rows]
+    seen: set[str] = set()
+    found: list[Row] = []
+    for row in rows:
+        mark = repr((row.name, row.parent, row.time, row.turns)) if row.name and not row.is_counted else ""
+        if not mark or mark not in seen:
+            found.append(row)
+        seen.add(mark)
+    return found
 
 
 def _newest_answers(rows: list[Row]) -> list[Row]:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from engine.data.records.content.pictures import MARK, check_has_no_picture
-from engine.data.records.content.thoughts import END
+from engine.data.records.content.thoughts import BEGINS, END
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.roles import CALL_ROLES, KNOWN
 from engine.data.records.text import clean_all
@@ -81,7 +81,7 @@ def parse(record: dict[str, JsonValue], limits: Limits) -> PlainDialogue | None:
         if "assistant" not in roles:
             return None
     for role, text in zip(roles, texts, strict=True):
-        if text[0] == "<" and role == "assistant":  # perhaps thoughts
+        if role == "assistant" and text.startswith(BEGINS):  # perhaps thoughts
             return None
         if (text[0] in "<!" or text[-1] in ">)") and _shows_picture(text, is_asked=role == "user"):
             return None

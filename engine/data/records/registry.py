@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from engine.data.records import instructions, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
 from engine.data.records.collections import containers, lobechat
+from engine.data.records.collections.conversations import conversations_in
 from engine.data.records.content.endings import broken_off_by
 from engine.data.records.content.marks import excluded_mark, unseen_mark
 from engine.data.records.content.ratings import verdict_in
@@ -32,6 +33,7 @@ from engine.data.records.programs import (
     textgen,
 )
 from engine.data.records.shape import Parsed, RecordShape
+from engine.data.records.values import records
 from engine.data.records.written import written_out
 from engine.data.samples import Dialogue, Text
 
@@ -47,7 +49,7 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
     if shape is None:
         seen = ", ".join(sorted(record)[:8])[:160] or "no keys"
         raise FormatError(f"an object of unknown shape with {seen}; {_UNNAMED}; known are {KNOWN}")
-    if mark := next((mark for mark in _LEARNED if record.get(mark) in (0, "false", "False")), ""):
+    if mark := next((mark for mark in _LEARNED if record.get(mark) in (0, *_NOT)), ""):
         raise FormatError(f"marked as not to be learned: '{mark}' is {json.dumps(record[mark])}")
     if mark := excluded_mark(record) or unseen_mark(record):
         raise FormatError(f"marked as not to be learned: '{mark}' is set")
@@ -118,7 +120,10 @@ _RECORDS = (
         "{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair, ("input",)
     ),
     RecordShape(
-        "{messages, rejected_response}", pairs.is_rejected_response, pairs.parse_rejected_response, ("messages",)
+        "{messages, rejected_response}",
+        pairs.is_rejected_response,
+        pairs.parse_rejected_response,
+        ("rejected_response",),
     ),
     comparisons.SHAPE,
     corrections.SHAPE,
@@ -163,8 +168,12 @@ _BY_KEY = {
 }
 _ASKED_ALWAYS = [number for number, shape in enumerate(SHAPES) if not shape.keys]
 
-_LEARNED = ("weight", "train", "training", "loss_weight", "learn", "use", "include", "use_for_training")
+_LEARNED = (
+    *("weight", "train", "training", "loss_weight", "learn", "use", "include", "use_for_training"),
+    *("sample_weight", "example_weight", "instance_weight"),
+)
 """Marks beside a whole conversation that forbid to learn it where they are 0 or false."""
+_NOT = ("false", "False", "0", "0.0", "no")
 
 _MEDIA = (
     *(
@@ -201,6 +210,8 @@ def parse(value: JsonValue, limits: Limits) -> Sequence[Parsed]:
         raise FormatError("an empty array: there is nothing to learn")
     if messages.is_message_list(value):
         return containers.parse_messages(value, limits)
+    if containers.holds_rows(value):
+        return conversations_in(records(value), limits)
     return [parsed for number, element in enumerate(value, 1) for parsed in _element(element, number, limits)]
 
 

@@ -41,10 +41,16 @@ _FOREIGN: dict[Role, tuple[str, ...]] = {
     "tool": ("werkzeug", "outil", "herramienta", "ferramenta", "strumento", "инструмент", "工具", "ツール", "도구"),
 }
 """The same in other languages, where a word means nothing else; others are added by ``[data.roles]``."""
+_OF_PROGRAMS: dict[str, Role] = {
+    **dict.fromkeys(("usermessage", "user_message", "humanmessage"), "user"),
+    **dict.fromkeys(("assistantmessage", "assistant_message", "bot_message", "ai_message"), "assistant"),
+    **dict.fromkeys(("apimessage", "aimessage"), "assistant"),
+}
+"""The types of messages that programs keep: Flowise, LangChain."""
 
 FOREIGN: dict[str, Role] = {name: role for role, names in _FOREIGN.items() for name in names}
 _LISTED = ", ".join(sorted(name for names in _NAMES.values() for name in names))
-KNOWN: dict[str, Role] = {name: role for role, names in _NAMES.items() for name in names} | FOREIGN
+KNOWN: dict[str, Role] = {name: role for role, names in _NAMES.items() for name in names} | FOREIGN | _OF_PROGRAMS
 
 
 def is_role(name: object) -> bool:

@@ -100,6 +100,8 @@ def row_of(record: Record, number: int) -> Row:
 
 def conversation_of(record: Record) -> str:
     """What the conversation of a row is called, by the key and the id; empty where it does not say."""
+    if silly_tavern.is_header(record):  # it names people, not the chat
+        return ""
     if name := name_of(record):
         return name
     if rasa.is_event(record):

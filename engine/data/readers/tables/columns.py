@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import math
+import re
 import uuid
 from collections.abc import Mapping
 
@@ -24,6 +25,11 @@ _HELD_AS_JSON = (
     "rejected",
 )
 """Columns of text in which tables without lists hold JSON."""
+
+
+_OF_PARTS = ("content", "parts", "value")
+"""Columns of text in which tables may hold the parts of a message."""
+_PARTS = re.compile(r'\s*(?:\[\s*)?\{\s*"(?:type|content_type|parts)"\s*:')
 
 
 class _Size:
@@ -92,8 +98,20 @@ def _json(value: object, size: _Size, depth: int) -> JsonValue:
 
 def _opened(column: str, value: JsonValue, limits: Limits) -> JsonValue:
     """A value that is JSON written as text, as what it says."""
-    if column.lower() not in _HELD_AS_JSON or not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+    if not isinstance(value, str):
         return value
+    if column.lower() not in _HELD_AS_JSON or value.lstrip()[:1] not in ("[", "{"):
+        return parts_in(column, value, limits)
+    return _parsed(value, limits)
+
+
+def parts_in(column: str, cell: str, limits: Limits) -> JsonValue:
+    """A cell with the parts of a message, which is JSON written as text, as what it says; any other as it is."""
+    return _parsed(cell, limits) if column.lower() in _OF_PARTS and _PARTS.match(cell) else cell
+
+
+def _parsed(value: str, limits: Limits) -> JsonValue:
+    """What a text of JSON says; one that is no JSON as it is."""
     try:
         return json_values.parse(value.encode("utf-8", "replace"), limits)
     except FormatError:

@@ -13,7 +13,8 @@ from engine.data.readers.head import Head
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.json_values import too_large
 from engine.data.readers.row_runs import RowRuns
-from engine.data.readers.tables.heading import delimiter_of, header_of
+from engine.data.readers.tables.columns import parts_in
+from engine.data.readers.tables.heading import delimiter_of, header_of, is_one_column
 from engine.data.records import registry, rows
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.renaming import record_as_known
@@ -25,7 +26,7 @@ _FROM_START = Resume(_NAME, 0, 1)
 
 
 def _fits(head: Head) -> bool:
-    delimiter = delimiter_of(head)
+    delimiter = delimiter_of(head) or ("," if is_one_column(head) else None)
     if delimiter is None:
         return False
     reader = csv.reader(head.text.split("\n"), delimiter=delimiter)
@@ -46,16 +47,22 @@ def _names(header: list[str]) -> list[str]:
 
 def _record(names: list[str], row: list[str], limits: Limits) -> Record:
     """A row by its columns; empty cells are absent."""
-    cells: Record = {name: cell for name, cell in zip(names, row, strict=False) if name and cell.strip()}
+    cells: Record = {
+        name: parts_in(name, cell, limits) for name, cell in zip(names, row, strict=False) if name and cell.strip()
+    }
     return record_as_known(cells, limits)
 
 
 class _Lines:
-    """The lines of a stream as text, for `csv`, which asks for as many as a row has; where each row lies is known."""
+    """The lines of a stream as text, for `csv`, which asks for as many as a row has; where each row lies is known.
+
+    A row for which it asked at the end of the stream is not whole: a quote in it is open.
+    """
 
     def __init__(self, stream: BinaryIO, limits: Limits) -> None:
         self._stream, self._limits = stream, limits
         self.offset = self.line = 0
+        self.is_at_end = False
 
     def __iter__(self) -> Iterator[str]:
         while raw := self._stream.readline(self._limits.record_bytes + 1):
@@ -64,6 +71,7 @@ class _Lines:
             if len(raw) > self._limits.record_bytes:
                 raise FormatError(too_large(len(raw), self._limits))
             yield decode(raw.removeprefix(UTF8_MARK) if start == 0 else raw, start)
+        self.is_at_end = True
 
 
 def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
@@ -77,17 +85,26 @@ def _read(stream: BinaryIO, limits: Limits, resume: Resume) -> Iterator[Item]:
     reader = csv.reader(iter(lines), delimiter=delimiter)
     runs = RowRuns(_NAME, limits)
     start, line = 0, 1
+    is_spaced, was_filled = True, False
     try:
         names = _names(header_of(reader))
         start, line = lines.offset, lines.line + 1
         for row in reader:
             place = (line, start, lines.offset)
             start, line = lines.offset, lines.line + 1
+            if lines.is_at_end:
+                reason = "a row of the table: the file ends inside a cell whose quote is not closed"
+                yield from runs.finish(_FROM_START)
+                yield Refused(reason, *place, _FROM_START)
+                return
             if _names(row) == names:  # of another table, put behind the first
                 continue
-            if any(cell.strip() for cell in row):
+            is_filled = any(cell.strip() for cell in row)
+            is_spaced = is_spaced and not (is_filled and was_filled)
+            was_filled = is_filled
+            if is_filled:
                 yield from _items(names, row, runs, limits, place)
-            else:  # a blank line
+            elif not is_spaced:  # a blank line, and not one behind every row
                 yield from runs.finish_open(_FROM_START)
     except (FormatError, csv.Error) as error:
         yield from runs.finish(_FROM_START)

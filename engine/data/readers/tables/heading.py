@@ -14,6 +14,8 @@ _OF_HEADLESS = (("\t", 2), (",", 3), (";", 3), ("|", 2))
 """Delimiters of tables without a header, and the fewest rows that tell one."""
 _HEADER = re.compile(r"\"?[A-Za-z_]\w*\"?(?:([,;\t|])\"?[A-Za-z_]\w*\"?)(?:\1\"?[A-Za-z_]\w*\"?)+$")
 _QUOTED_CELLS = re.compile(r'"(?:[^"]|"")*+"[,;\t|] ?"')
+_QUOTED_CELL = re.compile(r'"(?:[^"]|"")')
+_ONE_COLUMN = ("text", "messages", "conversations", "conversation", "dialogue", "dialog", "chat", "transcript")
 _ALIGNED = re.compile(r" {2,}")
 _LINES = 64
 _ROWS = 16
@@ -34,6 +36,12 @@ def delimiter_of(head: Head) -> str | None:
     """
     lines = head.text.split("\n")[:_LINES]
     return next((delimiter for delimiter in _DELIMITERS if _is_table_of(_rows(lines, delimiter))), None)
+
+
+def is_one_column(head: Head) -> bool:
+    """Whether this is a table whose only column holds texts or conversations, in quotes, as `datasets` writes it."""
+    header, *cells = head.lines_as_text[:2] or [""]
+    return bool(cells) and header.strip('"').lower() in _ONE_COLUMN and _QUOTED_CELL.match(cells[0]) is not None
 
 
 def columns_of(head: Head) -> list[str]:

@@ -15,7 +15,7 @@ from engine.data.readers.head import BYTES as HEAD_BYTES
 from engine.data.readers.head import Head, share
 from engine.data.readers.items import Item, Refused, Resume
 from engine.data.readers.tables.heading import columns_of, is_headless_table, is_table
-from engine.data.readers.texts import program_files
+from engine.data.readers.texts import fragments, program_files
 from engine.data.readers.texts.talk_of_people import is_talk_of_people
 from engine.data.records.content.pictures import has_picture
 from engine.data.records.limits import Limits
@@ -53,7 +53,7 @@ _TRAINING_TEXT = re.compile(
     r"|__label__\S|#(?:separator|html|notetype|deck):|1 (?:your|partner's) persona:|text:.*\t(?:labels|episode_done):"
 )
 _YAML_LINE = re.compile(r"\s*(?:- )?[\w.\"'-]+:(?:\s*[|>][+-]?)?(?: .*|\s*)$|\s*- \S")
-_YAML_ITEM = re.compile(r"\s*- [\w.-]+:(?: .*)?\n\s+[\w.-]+:(?:\s|$)")
+_YAML_ITEM = re.compile(r"\s*- [\w.-]+:(?: .*)?\n\s+(?:[\w.-]+:(?:\s|$)|- \S)|(?:.*\n)?\s*- (?:role|from|intent): ")
 _YAML_NESTED = re.compile(r"(?m)^[\w.-]+:[^\S\n]*+(?:\s*+[|>][+-]?[^\S\n]*+)?\n\s*+(?:- |(?<= )[\w.-]+:)")
 _SETTING = re.compile(r"(?:export )?[\w.-]+\s*=\s*\S")
 _SECTION = re.compile(r"\[{1,2}[\w.\" -]+\]{1,2}\s*$")
@@ -159,7 +159,7 @@ def _is_yaml(head: Head) -> bool:
     starts = head.text.startswith("---\n") or head.text.startswith("%YAML")
     nested = _YAML_NESTED.search(head.text[:4096]) is not None or _YAML_ITEM.match(head.text[:4096]) is not None
     of_keys = starts and bool(lines) and _YAML_LINE.match(lines[-1]) is not None  # else prose behind a front matter
-    return (nested or of_keys) and share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.7
+    return (nested or of_keys) and share(lines[1:] if starts else lines, _YAML_LINE.match) >= 0.6
 
 
 def _is_latex(head: Head) -> bool:
@@ -308,6 +308,18 @@ _RULES: tuple[tuple[str, Callable[[Head], bool]], ...] = (
     (
         "texts with '<|endoftext|>' between them: write a file, or a line of JSON with 'text', for each",
         lambda head: _SEPARATED.search(head.text[:8192]) is not None,
+    ),
+    ("a piece of JSON, or JSON between other lines: leave only whole JSON", fragments.is_of_json),
+    ("a piece of an HTML page, or XML", fragments.is_of_page),
+    ("a piece of a table (CSV or TSV) without its header", fragments.is_of_table),
+    ("a piece of a chat of people", fragments.is_of_messenger),
+    (
+        "a transcript without a question or without its beginning, or with speakers that are not written alike",
+        fragments.is_of_transcript,
+    ),
+    (
+        "prompts behind '>' with answers: write 'User:' and 'Assistant:' before what was said",
+        fragments.is_of_prompts,
     ),
     ("settings (INI or TOML)", _is_settings),
     ("source code (a Makefile)", program_files.is_makefile),

@@ -28,7 +28,7 @@ _LOOKED_AT = 1 << 14
 _KEY = r"[\"']?[\w-]{1,40}[\"']?:"
 _BEFORE = r"(?:(?:#|---|%YAML)[^\n]*\n|[ \t]*\n)*"
 _BEGINS = re.compile(
-    rf"{_BEFORE}(?:- +{_KEY}[^\n]*\n(?:[ \t]*\n|[ \t]+[^\s-][^\n]*\n)*?[ \t]+{_KEY}"
+    rf"{_BEFORE}(?:- +{_KEY}[^\n]*\n(?:[ \t]*\n|[ \t]+[^\s-][^\n]*\n)*?[ \t]+(?:- )?[{{]?[ ]?{_KEY}"
     rf"|{_KEY}[ \t]*(?:#[^\n]*)?\n{_BEFORE}(?:[ \t]+\S|- )"
     rf"|- +\{{|---[ \t]*\n{_BEFORE}{_KEY}|(?:role|from):[ \t]+[^\n]*\n{_KEY})"
 )

@@ -29,6 +29,8 @@ _TALKS = (
 )
 """Keys of arrays of conversations, in which a text was said by somebody."""
 LISTS = (*_TABLES, *_TALKS)
+_MESSAGES = ("messages", "conversations", "conversation")
+"""Keys of arrays of messages."""
 _SINGLES = (
     *("chat", "conversation", "thread", "session", "ticket", "row", "record", "data", "result", "payload", "item"),
     *("values", "state", "chat-next-web-store"),
@@ -50,10 +52,15 @@ def shapes(parse: Parse) -> tuple[RecordShape, ...]:
 
 
 def _is_several(record: Record) -> bool:
-    """Messages that name more than one conversation, or that are rows of another kind."""
-    said = items(record.get("messages"))
-    is_other = not messages.is_message_list(said) or len(_names(said)) > 1
+    """Messages that name more than one conversation, or, under ``messages``, that are rows of another kind."""
+    said = items(record.get(key := _listing(record)))
+    is_other = len(_names(said)) > 1 or (key == "messages" and not messages.is_message_list(said))
     return bool(said) and is_other and holds_rows(said)
+
+
+def _listing(record: Record) -> str:
+    """The key of the list that may hold messages."""
+    return next((key for key in _MESSAGES if isinstance(record.get(key), list)), "")
 
 
 def holds_rows(value: Sequence[JsonValue]) -> bool:
@@ -68,10 +75,10 @@ def _names(value: Sequence[JsonValue]) -> set[str]:
 
 
 def _parse_several(record: Record, limits: Limits) -> Sequence[Parsed]:
-    return conversations_in(records(record["messages"]), limits)
+    return conversations_in(records(record[_listing(record)]), limits)
 
 
-SEVERAL = RecordShape("{messages} of several conversations", _is_several, _parse_several, ("messages",))
+SEVERAL = RecordShape("{messages} of several conversations", _is_several, _parse_several, _MESSAGES)
 
 
 def parse_messages(value: list[JsonValue], limits: Limits) -> Sequence[Parsed]:

@@ -29,6 +29,7 @@ def samples_of(gathered: Sequence[Row], limits: Limits, opening: Sequence[Turn] 
 
 def parts_of(conversation: str, gathered: list[Row]) -> list[tuple[str, list[Row]]]:
     """The rows with what names them: without a name, their ids where several share one."""
+    gathered = order.without_copies(gathered)
     if conversation:
         return [(conversation, gathered)]
     names = [row.name for row in gathered if row.name and row.turns]

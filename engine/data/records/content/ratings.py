@@ -9,7 +9,7 @@ _WHOSE = ("user", "human", "customer", "message", "answer")
 _NAMES = (
     *("label", "kto_tag", "feedback", "rating", "annotation", "thumbs", "thumb", "vote", "reaction", "reactions"),
     *("quality", "verdict", "satisfaction", "emoji", "feedback_rating", "feedbackRating", "satisfaction_rating"),
-    *("annotations", "scores", "evaluation", "review", "grade"),
+    *("annotations", "scores", "evaluation", "review", "grade", "feedbackType", "feedback_type"),
     *(f"{whose}_{name}" for whose in _WHOSE for name in _OF_PEOPLE),
     *(f"{whose}{name.title()}" for whose in _WHOSE for name in _OF_PEOPLE),
 )

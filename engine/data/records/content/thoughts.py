@@ -3,6 +3,9 @@
     <think> ... </think> answer                  DeepSeek, Qwen and most others
     ... </think> answer                          the same, where the template has begun the thoughts
     <|begin_of_thought|> ... <|end_of_thought|>  <|begin_of_solution|> answer <|end_of_solution|>
+    <Thought> ... </Thought> <Output> answer </Output>, and the marks of Cohere, Kimi, Magistral and Seed
+    ```plaintext
+    Thought process: ... ```                     as exporters of Claude's pages write it
 
 Only what stands before the answer is a thought; an answer may speak of these marks.
 """
@@ -12,12 +15,23 @@ import re
 _PAIRS = (
     *((f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning")),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    *((f"<{name}>", f"</{name}>") for name in ("Thought", "Thinking", "Think", "seed:think", "thoughts", "scratchpad")),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+    ("[THINK]", "[/THINK]"),
+    *((f"{fence}plaintext\nThought process:", f"\n{fence}") for fence in ("````", "```")),
 )
+BEGINS = ("<", "\u25c1", "[THINK]", "```plaintext", "````plaintext")
+"""What thoughts begin with."""
 END = "</think>"
 """Where thoughts end whose beginning is not in the text."""
 _ALONE = re.compile(rf"(?m)^[ \t]*{END}[ \t]*$")
 _BLANK = re.compile(r"\s*")
-_SOLUTION = ("<|begin_of_solution|>", "<|end_of_solution|>")
+_SOLUTIONS = (
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<Output>", "</Output>"),
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+)
 
 
 def without_thoughts(text: str) -> str:
@@ -31,9 +45,8 @@ def without_thoughts(text: str) -> str:
     if at == begin and END in text and _PAIRS[0][0] not in text and (alone := _ALONE.search(text)):
         at = _visible_from(text, alone.end())
     said = text[at:]
-    if not said.startswith(_SOLUTION[0]):
-        return said
-    return said.removeprefix(_SOLUTION[0]).strip().removesuffix(_SOLUTION[1]).strip()
+    marks = next((marks for marks in _SOLUTIONS if said.startswith(marks[0])), None) if at > begin else None
+    return said.removeprefix(marks[0]).strip().removesuffix(marks[1]).strip() if marks else said
 
 
 def _visible_from(text: str, at: int) -> int:

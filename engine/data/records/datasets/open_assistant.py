@@ -25,7 +25,7 @@ def _parse(record: Record, limits: Limits) -> Sequence[Sample]:
     while node:
         turns.append(Turn(role_of(node.get("role"), len(turns) + 1), string(node.get("text"))))
         replies = sorted((each for each in records(node.get("replies")) if not each.get("deleted")), key=_rank)
-        ranked = [each for each in replies if isinstance(each.get("rank"), int)]
+        ranked = [each for each in replies if _rank(each) != float("inf")]
         if len(ranked) > 1 and turns[-1].role == "user":
             answers = (
                 Answer(messages_of([Turn("assistant", string(each.get("text")))], limits), rank=round(_rank(each)) + 1)
@@ -41,6 +41,8 @@ def _parse(record: Record, limits: Limits) -> Sequence[Sample]:
 def _rank(reply: Record) -> float:
     """0 is the best; a reply without a rank comes after those that have one."""
     rank = reply.get("rank")
+    if isinstance(rank, str) and rank.isdecimal() and len(rank) < 4:
+        rank = int(rank)
     return rank if isinstance(rank, int) else float("inf")
 
 

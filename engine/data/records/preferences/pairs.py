@@ -10,6 +10,7 @@ from engine.data.records.dialogue import Turn, messages_of, system_turn
 from engine.data.records.instructions import alpaca_prompt, answer_to, answer_turns, prompt_turns
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.messages import openai_turns, turns_of
+from engine.data.records.preferences import verdicts
 from engine.data.records.text import clean
 from engine.data.records.written.blocks import is_blocks, turns_of_blocks
 from engine.data.records.written.templates import asked_in
@@ -74,20 +75,18 @@ def parse_openai_pair(record: dict[str, JsonValue], limits: Limits) -> Preferenc
 
 
 def is_rejected_response(record: dict[str, JsonValue]) -> bool:
-    """A dialogue beside which stands what its last answer was preferred to."""
-    return "messages" in record and isinstance(record.get("rejected_response"), str)
+    """A dialogue, or a question with its answer, beside which stands what this answer was preferred to."""
+    return isinstance(record.get("rejected_response"), str) and verdicts.is_answered(record)
 
 
 def parse_rejected_response(record: dict[str, JsonValue], limits: Limits) -> Preference:
-    """``{"messages": [..., answer], "rejected_response": "..."}``.
+    """``{"messages": [..., answer], "rejected_response": "..."}``, or ``{"query", "response", "rejected_response"}``.
 
     Raises:
-        FormatError: the messages do not end with an answer, or both answers are the same.
+        FormatError: there is no answer, or both answers are the same.
     """
-    turns = openai_turns(record)
-    if not turns or turns[-1].role != "assistant":
-        raise FormatError("'rejected_response' stands beside messages that do not end with an assistant turn")
-    return preference_of([messages_of(turns, limits), _full(turns[:-1], record["rejected_response"], limits)])
+    asked, answered = verdicts.divided(record)
+    return preference_of([messages_of([*asked, *answered], limits), _full(asked, record["rejected_response"], limits)])
 
 
 def _context(record: dict[str, JsonValue]) -> list[Turn]:

@@ -28,6 +28,10 @@ _RULE = re.compile(
 _PREFACE = re.compile(
     r"\s*$|#{1,6} |(?:[-*] )?[*_ ]{0,4}[A-Za-z][\w .()-]{0,30}[*_ ]{0,4}:[*_ ]{0,4}\S.{0,200}$|[^.!?;,]{1,60}$"
 )
+_HEADING = re.compile(r"(#{1,5})[ \t]+\S")
+_FACT = re.compile(
+    r"\s*$|(?:[-*] )?[*_ ]{0,4}[A-Za-z][\w .()-]{0,30}[*_ ]{0,4}:[*_ ]{0,4}\S.{0,200}$|[*_].{1,120}[*_]\s*$"
+)
 _COUNT = re.compile(r"[ \t#*=-]*(?i:turn|round|exchange)[ \t]*#?\d{1,6}[.:]?[ \t#*=-]*$")
 _TIME = re.compile(
     r"[ \t]*\(?(?:[\d./-]{6,10},?[ T]+)?\d{1,2}:\d\d(?::\d\d)?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\)?[ \t]*$|[-=~^]{3,}\s*$"
@@ -77,12 +81,6 @@ class _Names:
     def _role_of_name(self, name: str) -> Role | None:
         return self._words.get(key(name)) or role_of_name(name, self.names)
 
-    def is_above(self, line: str) -> bool:
-        """Whether a line is a heading above those that name speakers: another conversation begins there."""
-        kind, mark = self.first.form
-        heading = re.match(r"(#{1,5})[ \t]+\S", line)
-        return kind == "heading" and heading is not None and len(heading[1]) < len(mark)
-
     @property
     def is_transcript(self) -> bool:
         """Whether the first line names a known speaker, and another one follows or the first is a user."""
@@ -106,11 +104,29 @@ class _Transcript:
 
     Attributes:
         speakers: for each line who begins to speak in it.
+        titles: the marks of headings before the first speaker, such as ``#``: a conversation begins below each.
     """
 
     lines: Sequence[str]
     speakers: Sequence[Speaker | None]
     names: _Names
+    titles: frozenset[str]
+
+    def title_ends(self, at: int) -> int:
+        """Where the title of another conversation that begins in line ``at`` ends; ``at`` where none does.
+
+        Nothing but facts about the conversation stands between it and the next user: an answer has headings too.
+        """
+        heading = _HEADING.match(self.lines[at])
+        if heading is None or heading[1] not in self.titles:
+            return at
+        for end in range(at + 1, min(at + _PREFACE_LINES, len(self.lines))):
+            speaker = self.speakers[end]
+            if speaker is not None and self.names.role_of(speaker) in ("user", "system"):
+                return end
+            if not (_FACT.match(self.lines[end]) or _RULE.match(self.lines[end])):
+                break
+        return at
 
 
 def _transcript_in(text: str, words: Mapping[str, Role]) -> _Transcript | None:
@@ -127,7 +143,8 @@ def _transcript_in(text: str, words: Mapping[str, Role]) -> _Transcript | None:
             speakers = speakers or [*itertools.repeat(None, number), *map(speaker_of, lines[number:])]
             names = _Names(speaker, speakers[number:], words)
             if names.is_transcript:
-                transcript = _Transcript(lines[number:], speakers[number:], names)
+                above = frozenset(heading[1] for before in lines[:number] if (heading := _HEADING.match(before)))
+                transcript = _Transcript(lines[number:], speakers[number:], names, above)
                 if names.is_answered:
                     return transcript
                 found = found or transcript
@@ -139,6 +156,15 @@ def _transcript_in(text: str, words: Mapping[str, Role]) -> _Transcript | None:
 def is_transcript(text: str, words: Mapping[str, Role] = _NO_WORDS) -> bool:
     """Whether a clean text is a transcript of known speakers; ``words`` are names that the settings know."""
     return _transcript_in(text, words) is not None
+
+
+def share_of_turns(text: str) -> float:
+    """How many lines of a clean text begin a turn of a known user or assistant, of all that are not blank."""
+    lines = [line for line in text.split("\n") if line.strip() and not _RULE.match(line)]
+    speakers = [each for each in map(speaker_of, lines) if each and each.form[0] not in PLAIN and not is_title(each)]
+    names = frozenset(each.name.lower() for each in speakers)
+    turns = sum(role_of_name(each.name.lower(), names) in ("user", "assistant") for each in speakers)
+    return turns / len(lines) if lines else 0.0
 
 
 def is_answered(text: str) -> bool:
@@ -187,14 +213,17 @@ def _turns(transcript: _Transcript) -> list[_Said]:
     has_blocks = sum(bool(_FENCE.match(line)) for line in transcript.lines) % 2 == 0
     turns: list[_Said] = []
     in_block = False
-    for line, speaking in zip(transcript.lines, transcript.speakers, strict=True):
+    title_ends = 0
+    for number, (line, speaking) in enumerate(zip(transcript.lines, transcript.speakers, strict=True)):
+        if number < title_ends:
+            continue
         if has_blocks and _FENCE.match(line):
             in_block = not in_block
         speaker = None if in_block else speaking
         role = names.role_of(speaker) if speaker else None
         if speaker and role and _is_spelled(spelling, role, speaker):
             turns.append(_Said(role, [line[speaker.end :]], []))
-        elif turns and not in_block and names.is_above(line):
+        elif turns and not in_block and (title_ends := transcript.title_ends(number)) > number:
             turns[-1].lines.append("---")
         elif turns:
             turns[-1].lines.append(line)

@@ -33,3 +33,9 @@ def test_rows_are_grouped(read_bytes) -> None:
     rows = [{"ConversationId": talk, **turn} for turn in TURNS for talk in (1, 2)]
     found, refused = read_bytes("\n".join(map(json.dumps, rows)).encode())
     assert ([[(m.role, m.content) for m in each.messages] for each in found], refused) == ([ASKED, ASKED], [])
+
+
+def test_a_comma_behind_the_last_element_is_passed_over(read_bytes) -> None:
+    turns = '[\n{"role": "user", "content": "How, }?",},\n{"role": "assistant", "content": "So.",},\n],'
+    (found,), refused = read_bytes(f'{{\n"messages": {turns}\n}}\n'.encode())
+    assert ([message.content for message in found.messages], refused) == (["How, }?", "So."], [])

@@ -206,3 +206,17 @@ def test_instructions_after_an_answer_end_a_conversation_in_an_array_too(read_by
     ]
     kept, _ = read_bytes(json.dumps({"messages": [*one, *other]}).encode())
     assert len(kept) == 1, "a record says itself where it ends"
+
+
+def test_blank_lines_behind_every_row_part_nothing(read_bytes) -> None:
+    rows = [{"role": role, "text": text} for role, text in (("user", "1"), ("assistant", "one"), ("user", "2"))]
+    found, refused = read_bytes(lines(*rows, {"role": "assistant", "text": "two"}).replace(b"\n", b"\n\n"))
+    assert said(found) == [[("user", "1"), ("assistant", "one"), ("user", "2"), ("assistant", "two")]]
+    assert refused == []
+
+
+def test_each_header_of_sillytavern_begins_a_chat(read_bytes) -> None:
+    header = {"user_name": "Ann", "character_name": "Mill"}
+    chat = [{"is_user": True, "mes": "Hello"}, {"is_user": False, "mes": "Good day."}]
+    found, refused = read_bytes(lines(header, *chat, header, *chat))
+    assert (said(found), refused) == ([[("user", "Hello"), ("assistant", "Good day.")]] * 2, [])

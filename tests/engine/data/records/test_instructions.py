@@ -62,3 +62,11 @@ def test_a_question_about_a_file_is_refused(problems, key: str) -> None:
 def test_instructions_in_parts_stand_before_the_context(learn) -> None:
     record = {"system": [{"text": "Be brief."}], "context": ABOUT, "messages": [ASKED, ANSWERED]}
     assert learn(record) == [[("system", f"Be brief.\n\n{ABOUT}"), *SAID]]
+
+
+def test_paragraphs_of_hotpot_and_musique_stand_behind_the_question(learn) -> None:
+    asked = {"question": "Who built it?", "answer": "Ann"}
+    said = [[("user", "Who built it?\n\nMill\nBuilt by Ann. It is old."), ("assistant", "Ann")]]
+    assert learn({**asked, "context": [["Mill", ["Built by Ann.", " It is old."]]]}) == said
+    assert learn({**asked, "context": {"title": ["Mill"], "sentences": [["Built by Ann.", " It is old."]]}}) == said
+    assert learn({**asked, "paragraphs": [{"title": "Mill", "paragraph_text": "Built by Ann. It is old."}]}) == said

@@ -86,3 +86,9 @@ def test_without_its_library_the_extra_is_named(read_bytes, monkeypatch) -> None
 def test_a_transcript_whose_first_turn_looks_like_a_comment_stays_one(read_bytes) -> None:
     [dialogue], refused = read_bytes(b"user: #\nassistant: 0\n")
     assert ([message.content for message in dialogue.messages], refused) == (["#", "0"], [])
+
+
+def test_yaml_in_one_line_for_each_turn_is_no_prose(read_bytes) -> None:
+    written = b"- messages:\n  - {role: user, content: How deep?}\n  - {role: assistant, content: Two.}\n"
+    (found,), refused = read_bytes(written)
+    assert ([message.content for message in found.messages], refused) == (["How deep?", "Two."], [])

@@ -82,3 +82,20 @@ def test_a_mark_of_a_conversation_by_id_is_heeded(learn, problems, mark: dict[st
     assert len(learn(record)) == 1
     (reason,) = problems(record)
     assert reason.startswith("'b': ")
+
+
+@pytest.mark.parametrize("key", ["messages", "conversations", "conversation", "chats", "data"])
+def test_rows_of_several_people_stay_apart_under_any_key(learn, key: str) -> None:
+    rows = [row("a", "user", "My PIN?"), row("b", "user", "Tide?"), row("a", "assistant", "4711")]
+    both = [[("user", "My PIN?"), ("assistant", "4711")], [("user", "Tide?"), ("assistant", "Six.")]]
+    assert learn({key: [*rows, row("b", "assistant", "Six.")]}) == both
+
+
+def test_exchanges_of_one_conversation_in_a_list_in_a_list_are_one_dialogue(learn) -> None:
+    rows = [{"conversation_id": "a", "prompt": text, "response": text.upper()} for text in ("one", "two")]
+    assert learn([rows]) == [[("user", "one"), ("assistant", "ONE"), ("user", "two"), ("assistant", "TWO")]]
+
+
+def test_rows_of_exports_that_overlap_count_once(learn_rows) -> None:
+    rows = [row("a", "user", "1", id="x"), row("a", "assistant", "one", id="y")]
+    assert learn_rows([*rows, *rows]) == [[("user", "1"), ("assistant", "one")]]

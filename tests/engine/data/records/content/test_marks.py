@@ -144,3 +144,11 @@ def test_of_a_masked_history_the_last_answer_counts_also_where_the_user_speaks_l
     (found,) = samples({"messages": [*TALK, {"role": "user", "content": "e"}], "mask_history": True})
     assert isinstance(found, Dialogue)
     assert [message.weight for message in found.messages if message.role == "assistant"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "mark", [{"weight": "0"}, {"sample_weight": 0}, {"train": "no"}, {"loss_weight": "0.0"}], ids=str
+)
+def test_a_conversation_without_weight_is_refused(mark: dict[str, object]) -> None:
+    with pytest.raises(FormatError, match="marked as not to be learned"):
+        samples({"messages": TALK, **mark})

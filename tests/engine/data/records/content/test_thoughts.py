@@ -14,6 +14,12 @@ ANSWER = "Two fathoms."
         f"  <think></think>{ANSWER}",
         f"<thinking>hm</thinking><think>hm</think>\n{ANSWER}",
         f"It is a ford.\n</think>\n\n{ANSWER}",
+        f"<Thought>hm</Thought>\n<Output>{ANSWER}</Output>",
+        f"<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>{ANSWER}<|END_RESPONSE|>",
+        f"\u25c1think\u25b7hm\u25c1/think\u25b7{ANSWER}",
+        f"[THINK]hm[/THINK]{ANSWER}",
+        f"<seed:think>hm</seed:think>{ANSWER}",
+        f"```plaintext\nThought process: hm\n```\n\n{ANSWER}",
         f"<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>\n{ANSWER}\n<|end_of_solution|>",
     ],
 )
@@ -47,3 +53,10 @@ def test_what_the_user_writes_stays(learn) -> None:
     said = "<think>me</think> why?"
     record = {"messages": [{"role": "user", "content": said}, {"role": "assistant", "content": ANSWER}]}
     assert learn(record) == [[("user", said), ("assistant", ANSWER)]]
+
+
+def test_thoughts_are_left_out_of_records_whatever_their_marks(learn) -> None:
+    marked = ["[THINK]hm[/THINK]Two.", "```plaintext\nThought process: hm\n```\nTwo.", "<Thinking>hm</Thinking>Two."]
+    for said in marked:
+        turns = [{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": said}]
+        assert learn({"messages": turns}) == [[("user", "How deep?"), ("assistant", "Two.")]]

@@ -237,3 +237,9 @@ def test_pairs_of_written_out_dialogues() -> None:
         [("user", "a")],
         [([("assistant", "b")], None, 1), ([("assistant", "c")], None, 2)],
     )
+
+
+def test_what_stands_beside_an_answer_as_rejected_is_held() -> None:
+    record = {"query": "Why?", "response": "It rains.", "rejected_response": "No.", "history": []}
+    assert learned(record) == [[("user", "Why?"), ("assistant", "It rains.")]]
+    assert [answers for answers, _, _ in shown(record)[1]] == [[("assistant", "It rains.")], [("assistant", "No.")]]

@@ -166,3 +166,17 @@ def test_the_line_of_the_program_that_exported_it_is_no_part_of_it() -> None:
     turns = "**User**\n\nHow deep?\n\n---\n\n**Cursor**\n\nTwo.\n\n---\n\n**User**\n\nWhy?\n\n---\n\n**Cursor**\n\nMud."
     (found,) = conversations_in(head + turns)
     assert [turn.content.strip() for turn in found] == ["How deep?", "Two.", "Why?", "Mud."]
+
+
+def test_headings_in_an_answer_are_a_part_of_it() -> None:
+    answer = "# The pier\nTwo fathoms.\n\n## At high tide\nFive."
+    text = f"### USER\nHow deep?\n\n### ASSISTANT\n{answer}\n\n### USER\nAnd now?\n\n### ASSISTANT\nMud."
+    (said,) = conversations_in(text)
+    assert [turn.content.strip() for turn in said] == ["How deep?", answer, "And now?", "Mud."]
+
+
+def test_a_title_like_the_first_one_begins_another_conversation() -> None:
+    title = "# Conversation: Tides\nDate: 2025-01-20\n\n---\n\n"
+    talk = "## User\nHow deep?\n\n## Assistant\n# Deep\nTwo.\n\n"
+    said = [[turn.content.strip() for turn in each] for each in conversations_in(f"{title}{talk}{title}{talk}".strip())]
+    assert said == [["How deep?", "# Deep\nTwo."]] * 2
