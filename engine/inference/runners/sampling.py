@@ -68,9 +68,12 @@ def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
         if choice.barred:
             scores_BV[row, list(choice.barred)] = BARRED
         if choice.allowed is not None:
-            # A score vanishes in a sum with BARRED; to fill by a mask takes five times as long.
-            others_V = torch.from_numpy(~choice.allowed).to(scores_BV.device)
-            scores_BV[row].add_(others_V.float(), alpha=BARRED)
+            # A score vanishes in a sum with BARRED. NumPy stays in this thread; those of torch would meet for each row.
+            summand_V = np.multiply(~choice.allowed, np.float32(BARRED), dtype=np.float32)
+            if scores_BV.device.type == "cpu":
+                scores_BV[row].numpy()[:] += summand_V
+            else:
+                scores_BV[row] += torch.from_numpy(summand_V).to(scores_BV.device)
     return scores_BV
 
 
