@@ -23,6 +23,7 @@ from engine.data.readers.messengers import slack
 from engine.data.readers.plain_runs import Piece, one_by_one
 from engine.data.readers.read import read_known_pieces
 from engine.data.records import registry
+from engine.data.records.exports import chatgpt_feedback
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.renaming import as_known
 
@@ -66,7 +67,7 @@ def read_pieces(
     """The same, with plain dialogues in runs."""
     found = _loader_of(path)
     if found is None:
-        limits = slack.with_people_beside(limits, path)
+        limits = chatgpt_feedback.with_feedback_beside(slack.with_people_beside(limits, path), path)
         yield from read_known_pieces(stream, limits, resume, is_corpus=is_corpus)
         return
     name, loader = found

@@ -13,6 +13,7 @@ from engine.data.readers.packed.bounds import Nesting
 from engine.data.readers.packed.streams import in_memory
 from engine.data.readers.plain_runs import Piece, one_by_one
 from engine.data.records import text
+from engine.data.records.exports import chatgpt_feedback
 from engine.data.records.limits import FormatError, Limits
 
 
@@ -57,6 +58,8 @@ def _items(
     if packing := unpack.packing_of(raw):
         if packing == "zip" and nesting is None and (people := zip_archive.member(stream, slack.PEOPLE)):
             limits = slack.with_people(limits, people)
+        if packing == "zip" and nesting is None:
+            limits = chatgpt_feedback.with_feedback(limits, zip_archive.member(stream, chatgpt_feedback.FILE))
         yield from unpack.read(
             packing, stream, lambda inner, where: one_by_one(_read(inner, limits, None, is_corpus, where)), nesting
         )

@@ -143,6 +143,8 @@ class RowRuns:
             return
         del self._by_start[conversation]
         self._size -= run.size
+        if not run.problem and not any(row.turns for row in run.rows):
+            return  # lines that a program wrote for itself
         said_until = run.bad_start if run.problem else run.end
         is_cut = bool(run.problem) and not any(turn.role == "user" for row in run.rows for turn in row.turns)
         if not is_cut and (any(row.turns for row in run.rows) or not run.problem):

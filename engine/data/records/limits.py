@@ -18,5 +18,7 @@ class Limits:
     containers: int = 250_000
     """JSON objects and arrays in one record: bounds the memory that parsing takes."""
     turns: int = 10_000
+    disliked: frozenset[str] = frozenset()
+    """Ids of answers that a file beside the one that is read calls bad."""
     names: Names = field(default_factory=Names)
     """What the settings say about names in files."""

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from engine.data.records import instructions, messages, pieces, plain_messages, rows
 from engine.data.records.apis import exchanges
-from engine.data.records.collections import containers, lobechat
+from engine.data.records.collections import by_column, containers, lobechat
 from engine.data.records.collections.conversations import conversations_in
 from engine.data.records.content.endings import broken_off_by
 from engine.data.records.content.marks import excluded_mark, unseen_mark
@@ -15,7 +15,7 @@ from engine.data.records.content.ratings import verdict_in
 from engine.data.records.datasets import function_calls, labelled, moss, open_assistant, segments
 from engine.data.records.desks import dialogflow, intercom, rasa, zendesk
 from engine.data.records.dialogue import kind_of
-from engine.data.records.exports import character_ai, chatgpt, claude, copilot, gemini, grok
+from engine.data.records.exports import character_ai, chatgpt, chatgpt_feedback, claude, copilot, gemini, grok
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.names.spelling import lower
 from engine.data.records.preferences import comparisons, corrections, pairs, rankings, verdicts
@@ -23,7 +23,9 @@ from engine.data.records.preferences.demonstrations import demonstrated_by
 from engine.data.records.programs import (
     big_agi,
     chatbox,
+    cherry_studio,
     continue_dev,
+    gemini_cli,
     jan,
     kobold,
     librechat,
@@ -89,6 +91,7 @@ def _with_demonstrations(parsed: Parsed) -> Sequence[Parsed]:
 
 _EXPORTS = (
     chatgpt.SHAPE,
+    chatgpt_feedback.SHAPE,
     claude.SHAPE,
     *gemini.SHAPES,
     copilot.SHAPE,
@@ -100,6 +103,8 @@ _EXPORTS = (
     continue_dev.SHAPE,
     next_chat.SHAPE,
     chatbox.SHAPE,
+    cherry_studio.SHAPE,
+    *gemini_cli.SHAPES,
     character_ai.SHAPE,
     lobechat.SHAPE,
     jan.SHAPE,
@@ -114,7 +119,15 @@ _EXPORTS = (
     *function_calls.SHAPES,
     segments.SHAPE,
 )
+
+
+def is_known(record: dict[str, JsonValue]) -> bool:
+    """Whether a record is of a shape that thord knows, or a row of messages."""
+    return rows.is_row(record) or _shape_of(record) is not None
+
+
 _RECORDS = (
+    by_column.shape(_parse_object, is_known),
     RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair, pairs.CHOSEN),
     RecordShape(
         "{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair, ("input",)
@@ -187,11 +200,6 @@ _MEDIA = (
 
 KNOWN = f"{', '.join(shape.name for shape in _RECORDS)}, an array of messages, and what chat programs export"
 _UNNAMED = "where these are a question and its answer, or a message, say so under [data.columns] in thord.toml"
-
-
-def is_known(record: dict[str, JsonValue]) -> bool:
-    """Whether a record is of a shape that thord knows, or a row of messages."""
-    return rows.is_row(record) or _shape_of(record) is not None
 
 
 def parse(value: JsonValue, limits: Limits) -> Sequence[Parsed]:

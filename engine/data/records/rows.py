@@ -4,7 +4,7 @@
 |-------------------------------------------------|-------------------------------------------------|
 | a message (`engine.data.records.messages`)      | its turn                                        |
 | {prompt, response, conversation id}             | a question and its answer (`llm logs --json`)   |
-| a line of SillyTavern, of Claude Code           | a turn, a header, or the program's own          |
+| a line of SillyTavern, Claude Code, Codex       | a turn, a header, or the program's own          |
 | a message of Botpress, an event of Rasa         | a turn, or the bot's own                        |
 | a turn of Dialogflow                            | what was asked, and answered                    |
 | a message of character.ai                       | a turn                                          |
@@ -26,7 +26,7 @@ from engine.data.records.limits import FormatError
 from engine.data.records.names.conversations import name_of, names_conversation, person_column
 from engine.data.records.order import Row, placed
 from engine.data.records.programs import librechat
-from engine.data.records.sessions import claude_code, silly_tavern
+from engine.data.records.sessions import claude_code, codex, silly_tavern
 from engine.data.records.values import Record, is_record, string
 
 
@@ -57,6 +57,7 @@ def _stored_row(record: Record, number: int) -> Row:
 
 _KINDS: tuple[tuple[Callable[[Record], bool], Callable[[Record, int], Row]], ...] = (
     (claude_code.is_line, claude_code.row_of),
+    (codex.is_line, codex.row_of),
     (silly_tavern.is_line, silly_tavern.row_of),
     (librechat.is_row, librechat.row_of),
     (_is_stored, _stored_row),
@@ -74,6 +75,7 @@ _KINDS: tuple[tuple[Callable[[Record], bool], Callable[[Record, int], Row]], ...
 _KEYS = frozenset(
     (
         *("type", "leafUuid", "user_name", "is_user", "iscreatedbyuser", "role", "from", "sender", "speaker", "author"),
+        *("record_type", "instructions"),
         *("prompt", "direction", "event", "session_id", "is_human", "src__is_human", "src", "candidates"),
         *(*dialogflow.KEYS, *batches.IDS),
     )
@@ -100,7 +102,7 @@ def row_of(record: Record, number: int) -> Row:
 
 def conversation_of(record: Record) -> str:
     """What the conversation of a row is called, by the key and the id; empty where it does not say."""
-    if silly_tavern.is_header(record):  # it names people, not the chat
+    if silly_tavern.is_header(record) or codex.is_line(record):  # these name people and calls, not the conversation
         return ""
     if name := name_of(record):
         return name

@@ -34,7 +34,11 @@ def _fits(record: Record) -> bool:
 def _parse(record: Record, limits: Limits) -> Dialogue:
     nodes = branch(child(record, "mapping"), record.get("current_node"), parent="parent")
     messages = [message for node in nodes if is_record(message := node.get("message"))]
-    return dialogue_of([turn for number, message in enumerate(messages, 1) for turn in _turns(message, number)], limits)
+    turns: list[Turn] = []
+    for number, message in enumerate(messages, 1):
+        is_bad = string(message.get("id")) in limits.disliked
+        turns += [turn._replace(weight=0) if is_bad else turn for turn in _turns(message, number)]
+    return dialogue_of(turns, limits)
 
 
 def _turns(message: Record, number: int) -> list[Turn]:

@@ -6,12 +6,13 @@ what they print are left out.
 
 import re
 
+from engine.data.records.content.own_words import is_of_program
 from engine.data.records.messages import turns_in
 from engine.data.records.order import Row
 from engine.data.records.values import Record, child, string
 
 _OWN_LINES = ("summary", "file-history-snapshot", "queue-operation", "progress")
-_OWN_MARKS = ("isSidechain", "isMeta", "isApiErrorMessage")
+_OWN_MARKS = ("isSidechain", "isMeta", "isApiErrorMessage", "isCompactSummary", "isVisibleInTranscriptOnly")
 _COMMAND = re.compile(r"\s*<(?:command-(?:name|message|args)|local-command-(?:stdout|stderr|caveat))>")
 
 
@@ -34,6 +35,6 @@ def row_of(record: Record, number: int) -> Row:
     message = child(record, "message")
     is_own = record["type"] not in ("user", "assistant") or any(record.get(mark) for mark in _OWN_MARKS)
     content = message.get("content")
-    if is_own or not message or _COMMAND.match(string(content)):
+    if is_own or not message or _COMMAND.match(string(content)) or is_of_program(message):
         return Row(())
     return Row(tuple(turns_in({"role": message.get("role"), "content": content}, number)))

@@ -117,3 +117,40 @@ def test_rows_of_librechat_that_are_unfinished_are_context_only(learn_rows) -> N
 
     rows = [row("1", "true", "a"), row("2", "false", "b", "true"), row("3", "true", "c"), row("4", "false", "d")]
     assert learn_rows(rows) == [[("user", "a"), ("context", "b"), ("user", "c"), ("assistant", "d")]]
+
+
+def test_a_session_of_gemini_cli_is_read_with_its_calls(learn, problems) -> None:
+    given = [{"functionResponse": {"response": {"output": "2"}}}]
+    call = {"id": "1", "name": "sound", "args": {}, "result": given}
+    messages = [
+        {"type": "info", "content": "Update available"},
+        {"type": "user", "content": "How deep?"},
+        {"type": "gemini", "content": "", "thoughts": [{"subject": "x"}], "toolCalls": [call]},
+        {"type": "gemini", "content": [{"text": "Hm.", "thought": True}, {"text": "Two."}]},
+    ]
+    (found,) = learn({"sessionId": "s", "messages": messages})
+    assert [role for role, _ in found] == ["user", "assistant", "tool", "assistant"]
+    assert (found[2], found[3]) == (("tool", "2"), ("assistant", "Two."))
+    typed = {"sessionId": "s", "messageId": 0, "type": "user", "message": "How deep?"}
+    assert "only what was typed" in problems(typed)[0]
+
+
+def test_the_first_exchange_of_gemini_cli_is_its_own(learn) -> None:
+    parts = ["This is the Gemini CLI. We are setting up the context for our chat.", "Got it. Thanks for the context!"]
+    parts += ["How deep?", "Two."]
+    listed = [{"role": ("user", "model")[n % 2], "parts": [{"text": text}]} for n, text in enumerate(parts)]
+    assert learn(listed) == [[("user", "How deep?"), ("assistant", "Two.")]]
+
+
+def cherry(*answers: dict[str, object]) -> dict[str, object]:
+    asked = {"id": "q", "role": "user", "blocks": ["bq"]}
+    messages = [asked, *({"id": a["id"], "role": "assistant", "askId": "q", "blocks": [a["id"]], **a} for a in answers)]
+    blocks = [{"id": name, "type": "main_text", "content": f"{name} said"} for name in ("bq", "x", "y")]
+    return {"version": 5, "indexedDB": {"topics": [{"id": "t", "messages": messages}], "message_blocks": blocks}}
+
+
+def test_of_several_answers_in_cherry_studio_the_chosen_one_counts(learn, problems) -> None:
+    said = [[("user", "bq said"), ("assistant", "y said")]]
+    assert learn(cherry({"id": "y"})) == said
+    assert learn(cherry({"id": "x", "foldSelected": False}, {"id": "y", "foldSelected": True})) == said
+    assert "side by side" in problems(cherry({"id": "x"}, {"id": "y"}))[0]
