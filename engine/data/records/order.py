@@ -7,7 +7,7 @@ that holds the newest message. Where times run backwards, they decide the order.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
@@ -47,6 +47,8 @@ class Row:
         is_counted: whether the time is the number of the message in its conversation.
         is_regenerated: whether this answer was given anew, or another one was given in its place.
         is_of_day: whether the time is one of a day that is not named.
+        follows: the name of the line of a session that it was written behind; empty where it does not say.
+        sums_up: whether it sums up for the model what was said before, in its stead.
     """
 
     turns: tuple[Turn, ...]
@@ -58,6 +60,13 @@ class Row:
     is_counted: bool = False
     is_regenerated: bool = False
     is_of_day: bool = False
+    follows: str = ""
+    sums_up: bool = False
+
+
+def without_weight(row: Row) -> Row:
+    """The same, of which no answer is learned."""
+    return replace(row, turns=tuple(turn._replace(weight=0) for turn in row.turns))
 
 
 def placed(record: Record, turns: Sequence[Turn]) -> Row:
@@ -137,24 +146,32 @@ def _by_time(rows: list[Row]) -> list[Row]:
     """By time, where all rows have one and it runs backwards anywhere.
 
     Times of day without a date may run past midnight, and into other days: they tell only that a list is turned round.
+    Of a list that is newest first the end may be cut off: the answers before its oldest question are context only.
     """
     times = [row.time for row in rows if row.time is not None]
     if not times and _begins_with_answer(rows) and _count_down([row.name for row in rows]):
-        return rows[::-1]
+        return _turned(rows)
     if len(times) < len(rows) or all(one <= other for one, other in itertools.pairwise(times)):
         return rows
     is_newest_first = all(one >= other for one, other in itertools.pairwise(times))
     if any(row.is_of_day for row in rows):
         is_turned = is_newest_first and times[0] - times[-1] < _DAY / 2 and _begins_with_answer(rows)
-        return rows[::-1] if is_turned else rows
+        return _turned(rows) if is_turned else rows
     if is_newest_first:
-        return rows[::-1]
+        return _turned(rows)
     return sorted(rows, key=lambda row: row.time or 0.0)
 
 
 def _begins_with_answer(rows: Sequence[Row]) -> bool:
-    """Whether an answer comes first and a question last, as in a list that is newest first."""
-    return len(rows) > 1 and rows[0].turns[0].role == "assistant" and rows[-1].turns[-1].role == "user"
+    """Whether an answer comes first and a question stands behind it, as in a list that is newest first."""
+    return bool(rows) and rows[0].turns[0].role == "assistant" and any(row.turns[-1].role == "user" for row in rows)
+
+
+def _turned(rows: list[Row]) -> list[Row]:
+    """A list that is newest first, turned round."""
+    said = rows[::-1]
+    asked = next((at for at, row in enumerate(said) if any(turn.role == "user" for turn in row.turns)), 0)
+    return [*map(without_weight, said[:asked]), *said[asked:]]
 
 
 def _count_down(names: Sequence[str]) -> bool:

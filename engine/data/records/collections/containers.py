@@ -128,7 +128,7 @@ def _parse_list(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed
     for key in _lists(record):
         value = [_row(each) for each in items(record[key])]
         if record.get("object") == "list" and _is_newest_first(value):
-            value.reverse()
+            value = _oldest_first(value)
         if holds_rows(value):
             opening = system_turn(record.get("system", record.get("system_prompt")), record.get("tools"))
             found += conversations_in(records(value), limits, opening)
@@ -143,6 +143,13 @@ def _is_newest_first(value: Sequence[JsonValue]) -> bool:
     times = [each.get("created_at") for each in value if is_record(each)]
     first, last = times[0], times[-1]
     return isinstance(first, int) and isinstance(last, int) and first >= last
+
+
+def _oldest_first(value: list[JsonValue]) -> list[JsonValue]:
+    """The list turned round; answers whose question is on another page are context only."""
+    said = value[::-1]
+    asked = next((at for at, each in enumerate(said) if not is_record(each) or each.get("role") != "assistant"), 0)
+    return [*({**each, "weight": 0} for each in records(said[:asked])), *said[asked:]]
 
 
 def _row(element: JsonValue) -> JsonValue:

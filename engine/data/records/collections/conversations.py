@@ -7,7 +7,7 @@ from engine.data.records.collections.askers import Askers
 from engine.data.records.dialogue import Turn, dialogue_of, messages_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.order import Row
-from engine.data.records.sessions import silly_tavern
+from engine.data.records.sessions import branches, silly_tavern
 from engine.data.records.shape import Parsed
 from engine.data.records.values import Record
 from engine.data.samples import Answer, Preference, Sample
@@ -19,7 +19,7 @@ def samples_of(gathered: Sequence[Row], limits: Limits, opening: Sequence[Turn] 
     Raises:
         FormatError: nobody answers in it.
     """
-    said = order.in_order(gathered)
+    said = order.in_order(branches.without_left(gathered))
     preferences = _preferences(gathered, limits) if any(row.rank is not None for row in said) else []
     turns = [*opening, *(turn for row in said for turn in _without_repeated(row, said[0]))]
     while preferences and turns and turns[-1].role != "assistant":

@@ -55,11 +55,19 @@ def _parse(record: Record, limits: Limits) -> Sequence[Parsed]:
     found: list[Parsed] = []
     for number, talk in enumerate(_talks(record), 1):
         try:
-            rows = in_order([row_of(message, at) for at, message in enumerate(records(talk), 1)])
+            rows = [row_of(message, at) for at, message in enumerate(records(talk), 1)]
+            if not child(record, "meta").get("next_token") and _is_newest_first(rows):
+                rows.reverse()  # here, because the character speaks first: no question was cut off
+            rows = in_order(rows)
             found.append(dialogue_of([turn for row in rows for turn in row.turns], limits))
         except FormatError as error:
             found.append(FormatError(f"history {number}: {error}"))
     return found
+
+
+def _is_newest_first(rows: Sequence[Row]) -> bool:
+    first, last = (rows[0].time, rows[-1].time) if rows else (None, None)
+    return first is not None and last is not None and first > last
 
 
 def row_of(message: Record, number: int) -> Row:

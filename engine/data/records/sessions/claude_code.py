@@ -1,12 +1,15 @@
 """Sessions of Claude Code, a line of JSON each: messages, and what the program notes for itself.
 
 Source: ``~/.claude/projects/*/*.jsonl``. Thoughts, side chains, failed requests, and the commands of the program with
-what they print are left out.
+what they print are left out. Every line names the one behind which it was written (``parentUuid``); which of them are
+the conversation, `engine.data.records.sessions.branches` says.
 """
 
 import re
+from collections.abc import Sequence
 
 from engine.data.records.content.own_words import is_of_program
+from engine.data.records.dialogue import Turn
 from engine.data.records.messages import turns_in
 from engine.data.records.order import Row
 from engine.data.records.values import Record, child, string
@@ -32,9 +35,18 @@ def row_of(record: Record, number: int) -> Row:
     Raises:
         FormatError: it holds something other than text.
     """
+    return Row(
+        tuple(_turns_in(record, number)),
+        name=string(record.get("uuid")),
+        follows=string(record.get("parentUuid")),
+        sums_up=bool(record.get("isCompactSummary")),
+    )
+
+
+def _turns_in(record: Record, number: int) -> Sequence[Turn]:
     message = child(record, "message")
     is_own = record["type"] not in ("user", "assistant") or any(record.get(mark) for mark in _OWN_MARKS)
     content = message.get("content")
     if is_own or not message or _COMMAND.match(string(content)) or is_of_program(message):
-        return Row(())
-    return Row(tuple(turns_in({"role": message.get("role"), "content": content}, number)))
+        return ()
+    return turns_in({"role": message.get("role"), "content": content}, number)

@@ -122,3 +122,17 @@ def test_ids_that_count_down_tell_that_a_list_is_turned_round() -> None:
 
 def test_a_time_that_is_too_large_is_none() -> None:
     assert placed({"created_at": 10**400, "a": 1, "b": 2}, [ASKED]).time is None
+
+
+@pytest.mark.parametrize("places", [{"time": True}, {"name": True}], ids=["times", "ids"])
+def test_answers_before_the_oldest_question_of_a_list_that_was_cut_are_context(places: dict[str, bool]) -> None:
+    turns = [LEFT, NEXT, ANSWERED]
+    rows = [
+        Row((turn,), time=9.0 - at if "time" in places else None, name=str(9 - at) if "name" in places else "")
+        for at, turn in enumerate(turns)
+    ]
+    assert [(row.turns[0].content, row.turns[0].weight) for row in in_order(rows)] == [
+        ("Two fathoms.", 0),
+        ("And there?", 1),
+        ("No idea.", 1),
+    ]

@@ -99,3 +99,11 @@ def test_exchanges_of_one_conversation_in_a_list_in_a_list_are_one_dialogue(lear
 def test_rows_of_exports_that_overlap_count_once(learn_rows) -> None:
     rows = [row("a", "user", "1", id="x"), row("a", "assistant", "one", id="y")]
     assert learn_rows([*rows, *rows]) == [[("user", "1"), ("assistant", "one")]]
+
+
+def test_of_a_page_that_is_newest_first_the_answer_to_another_page_is_context(learn) -> None:
+    said = [("assistant", "Nine."), ("user", "There?"), ("assistant", "Two.")]
+    data = [{"role": role, "content": text, "created_at": 3 - at} for at, (role, text) in enumerate(said)]
+    assert learn({"object": "list", "data": data}) == [
+        [("context", "Two."), ("user", "There?"), ("assistant", "Nine.")]
+    ]

@@ -74,3 +74,18 @@ def test_summaries_and_notices_of_claude_code_are_its_own(read_bytes) -> None:
     assert (said(found), refused) == ([[("user", "How deep?"), ("assistant", "Two.")]], [])
     found, (refused,) = read_bytes(lines(summary, summary))
     assert (found, refused.reason) == ([], "it holds nothing to learn")
+
+
+def test_calls_of_codex_with_a_text_are_calls(read_bytes) -> None:
+    patch = {"type": "custom_tool_call", "name": "apply_patch", "input": "*** Begin Patch", "call_id": "1"}
+    shell = {"type": "local_shell_call", "call_id": "2", "action": {"command": ["ls"]}}
+    results = [{"type": "custom_tool_call_output", "call_id": "1", "output": [{"type": "input_text", "text": "ok"}]}]
+    results += [{"type": "function_call_output", "call_id": "2", "output": "a.py"}]
+    items = [message("user", "How deep?"), patch, results[0], shell, results[1], message("assistant", "Two.")]
+    (dialogue,), refused = read_bytes(lines(*(codex("response_item", item) for item in items)))
+    assert refused == []
+    assert [call.arguments for m in dialogue.messages for call in m.tool_calls] == [
+        {"input": "*** Begin Patch"},
+        {"command": ["ls"]},
+    ]
+    assert [m.content for m in dialogue.messages if m.role == "tool"] == ["ok", "a.py"]
