@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from engine.data.records.calls import hermes
+from engine.data.records.calls import cline, hermes
 from engine.data.records.calls.tools import tools_of
 from engine.data.records.content.pictures import check_has_no_picture
 from engine.data.records.content.thoughts import BEGINS, END, without_thoughts
@@ -21,7 +21,7 @@ def dialogue_of(turns: Iterable[Turn], limits: Limits) -> Dialogue:
     Raises:
         FormatError: there is no assistant turn to learn, or there are too many turns.
     """
-    messages = messages_of(hermes.with_calls(list(turns)), limits)
+    messages = messages_of(hermes.with_calls(cline.with_calls(list(turns))), limits)
     if not any(message.is_supervised for message in messages):
         if any(message.role == "assistant" for message in messages):
             raise FormatError(

@@ -66,7 +66,7 @@ _SPEAKERS = (
     *("dialogue_id", "dialog_id", "turn", "turn_id", "turn_index", "in_reply_to", "reply_to", "utterance_id"),
     *("inbound", "response_tweet_id", "in_response_to_tweet_id", "speaker_idx", "is_human", "is_customer", "is_agent"),
     *("is_assistant", "sender_type", "author_role", "participant", "participant_id", "recipient_id", "receiver"),
-    *("ticket_id", "conv_id", "call_id"),
+    *("ticket_id", "conv_id", "call_id", "say", "ask"),
 )
 """Keys that say of a text that somebody said it to others."""
 

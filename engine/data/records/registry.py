@@ -33,6 +33,7 @@ from engine.data.records.programs import (
     next_chat,
     open_webui,
     textgen,
+    typing_mind,
 )
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.values import records
@@ -108,6 +109,7 @@ _EXPORTS = (
     character_ai.SHAPE,
     lobechat.SHAPE,
     jan.SHAPE,
+    typing_mind.SHAPE,
     textgen.SHAPE,
     kobold.SHAPE,
     *zendesk.SHAPES,

@@ -22,8 +22,8 @@ _LEFT = frozenset(
         "obsolete",
     )
     for before in ("", "is_")
-) | {"isPrivate", "isRemoved", "isDraft", "isUnsent", "isSuperseded"}
-"""The same of a message; of a whole conversation they mean something else."""
+) | {"isPrivate", "isRemoved", "isDraft", "isUnsent", "isSuperseded", "isSummary"}
+"""The same of a message (Roo Code sums up what was said); of a whole conversation they mean something else."""
 _SHOWN = frozenset(
     (
         *("visible", "is_visible", "isVisible", "active", "is_active", "isActive", "selected", "is_selected"),

@@ -154,3 +154,12 @@ def test_of_several_answers_in_cherry_studio_the_chosen_one_counts(learn, proble
     assert learn(cherry({"id": "y"})) == said
     assert learn(cherry({"id": "x", "foldSelected": False}, {"id": "y", "foldSelected": True})) == said
     assert "side by side" in problems(cherry({"id": "x"}, {"id": "y"}))[0]
+
+
+def test_answers_of_typing_mind_side_by_side_are_refused_by_name(learn, problems) -> None:
+    answers = [{"model": model, "messages": [ANSWERED]} for model in ("a", "b")]
+    several = {"chatID": "c", "messages": [ASKED, {"type": "tm_multi_responses", "responses": answers}]}
+    only = {"chatID": "d", "messages": [ASKED, {"type": "tm_multi_responses", "responses": answers[:1]}]}
+    export = {"data": {"chats": [several, only], "folders": []}}
+    assert learn(export) == [ASKED_AND_ANSWERED]
+    assert [problem for problem in problems(export) if "TypingMind: 2 models answered side by side (a, b)" in problem]
