@@ -75,6 +75,7 @@ def make(folder: Path, shape: Shape, dtype: torch.dtype) -> Weights:
     weights = {name: weight.to(dtype) for name, weight in model.state_dict().items()}
     plain = ByteTokenizer()
     names = {token: plain.special(token) for token in (BOS, EOS, PAD)}
+    folder.mkdir(parents=True, exist_ok=True)
     plain.save(folder)
     source = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     words = source["model"]["vocab"]  # every id is some text, so that every token is streamed

@@ -47,11 +47,18 @@ def _batches(conversations: Iterable[tuple[Conversation, int]]) -> Iterator[list
     characters = 0
     for conversation, learn_from in conversations:
         batch.append((conversation, learn_from))
-        characters += sum(map(len, conversation.texts))
+        characters += _characters(conversation)
         if len(batch) == _MOST_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
             yield batch
             batch, characters = [], 0
     yield batch
+
+
+def _characters(conversation: Conversation) -> int:
+    """About how long it is: tools and calls to them do not count."""
+    if isinstance(conversation, Text):
+        return len(conversation.text)
+    return sum([len(message.content) for message in conversation.messages])
 
 
 def _unless_refused(encoded: Encoded | DialogueRefusedError) -> Encoded:
