@@ -132,7 +132,8 @@ def main() -> None:
     if theirs is None:
         return
     print("llama.cpp: " + ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in theirs.items()))
-    goal("weights and cache, ours / llama.cpp", (weights + full.cache) / (theirs["weights"] + theirs["cache"]), 1.0)
+    held = (weights + full.cache) / (theirs["weights"] + theirs["cache"])
+    goal("weights and cache, ours / llama.cpp", round(held, 4), 1.0)  # llama.cpp gives hundredths of a MiB
     goal("what the process grew by, ours / llama.cpp", (full.resident - empty) / theirs["grown"], 1.0)
 
 

@@ -167,11 +167,10 @@ class NativeDecoder:
         return KeyValueCache.like(self._cache_like, program.layers, rows, program.kv_heads, length, program.head)
 
     def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
-        """As the Protocol: packed weights, scales, and tables, those of positions as far as they are known."""
+        """As the Protocol: packed weights and scales. Tables of positions are none, as in torch."""
         del recurse  # there is nothing below
         yield from self.program.kept
         yield from () if self._adapter is None else self._adapter.kept
-        yield from () if self.program.rotations is None else self.program.rotations.known
 
     def _threads(self, tokens: int) -> int:
         """As many as have enough to do; no number depends on it."""

@@ -3,7 +3,6 @@
 import math
 
 import torch
-from torch import Tensor
 
 from engine.models.pages import Pool
 from engine.models.rotary import rotation
@@ -25,11 +24,6 @@ class Rotations:
         cpu, sizes = torch.device("cpu"), {"first": self._context, "most": self._context}
         self.cosines, self.sines = (Pool((self._half,), torch.float32, cpu, **sizes) for _ in range(2))
         self._known = 0
-
-    @property
-    def known(self) -> list[Tensor]:
-        """What has been computed, both [positions, head / 2]."""
-        return [pool.memory[: self._known] for pool in (self.cosines, self.sines)]
 
     def reach(self, positions: int) -> None:
         """Compute as far as so many positions, always in the same pieces, so that a number is always the same."""
