@@ -344,11 +344,10 @@ class Promotion:
             if version is None or version == self._served:
                 return
             try:
-                if await self._prepare(version):
-                    refused = await self._flip(version)
-                    refusal = None if refused is None else refused.reason
-                else:
+                if not await self._prepare(version):
                     self._server_is_up.clear()  # it went away again, and will report when it is back
+                elif refused := await self._flip(version):
+                    refusal = refused.reason
             except RefusedError as error:
                 refusal = str(error)
         if refusal is not None:
