@@ -24,7 +24,7 @@ from engine.data.samples import Conversation, Dialogue, Message
 from engine.tokenizers import encode
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import EOS, SPECIAL_TOKENS
-from engine.tokenizers.chat_template import ROLE_TOKENS
+from engine.tokenizers.templates.chat_template import ROLE_TOKENS
 from engine.tokenizers.train import train as train_tokenizer
 
 _ROUNDS = 5

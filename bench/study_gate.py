@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daemon.supervisor.learning.anchor_test import Anchor, Difference, decide, promoted
+from daemon.supervisor.learning.evaluation.anchor_test import Anchor, Difference, decide, promoted
 from engine.config.evaluation import GateSettings
 
 CYCLES = 480

@@ -28,7 +28,7 @@ from engine.tokenizers.base import (
     Turns,
 )
 from engine.tokenizers.call_form import PLAIN, CallForm
-from engine.tokenizers.chat_template import CHAT_TEMPLATE, ROLE_TOKENS
+from engine.tokenizers.templates.chat_template import CHAT_TEMPLATE, ROLE_TOKENS
 
 BYTES = 256
 _ID_BYTES = 4

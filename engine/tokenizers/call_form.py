@@ -1,7 +1,7 @@
 """How calls to tools stand in an answer: the same when they are learned and when they are served.
 
 A form is JSON with the name and the arguments of the call, between two marks. thord's own has no marks, and a call is a
-line by itself; `engine.tokenizers.foreign_call_form` finds those of foreign models.
+line by itself; `engine.tokenizers.templates.foreign_call_form` finds those of foreign models.
 """
 
 import json

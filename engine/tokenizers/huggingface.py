@@ -35,8 +35,8 @@ from engine.tokenizers.base import (
 from engine.tokenizers.builtin import read_source
 from engine.tokenizers.byte_level import bytes_by_character
 from engine.tokenizers.call_form import PLAIN, CallForm
-from engine.tokenizers.foreign_call_form import form_of
-from engine.tokenizers.foreign_chat_template import ChatTemplate, Given, Turn
+from engine.tokenizers.templates.foreign_call_form import form_of
+from engine.tokenizers.templates.foreign_chat_template import ChatTemplate, Given, Turn
 
 CHAT_FILE = "chat.json"
 _SPACE = "\u2581"

@@ -9,7 +9,7 @@ from daemon.settings.load import SettingsError
 from daemon.supervisor.forgetting.forgetter import ForgetRefusedError
 from daemon.supervisor.intake.scans import ScanFailedError
 from daemon.supervisor.learning.cycles import NotCancellableError
-from daemon.supervisor.learning.evaluations import EvaluationFailedError
+from daemon.supervisor.learning.evaluation.evaluations import EvaluationFailedError
 from daemon.supervisor.learning.imports import FoldFailedError, ImportFailedError
 from daemon.supervisor.learning.promotion import NotAllowedError, NotNowError, RefusedError
 from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError

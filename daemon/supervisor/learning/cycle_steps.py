@@ -22,7 +22,7 @@ from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.jobs.attempts import Cause, CutShortError, FailedError, work_of_a_process
 from daemon.supervisor.learning import candidates, versions
 from daemon.supervisor.learning.cycle_queue import CycleQueue
-from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.evaluation.evaluations import Evaluations
 from daemon.supervisor.learning.furthest import Furthest
 from daemon.supervisor.learning.progress import CycleWatch
 from daemon.supervisor.learning.promotion import IncumbentChangedError, NotNowError, Promotion, RefusedError

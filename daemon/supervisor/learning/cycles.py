@@ -18,7 +18,7 @@ from daemon.supervisor.jobs.attempts import Cause
 from daemon.supervisor.jobs.driver import Driver
 from daemon.supervisor.learning.cycle_queue import CycleQueue
 from daemon.supervisor.learning.cycle_steps import CycleSteps
-from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.evaluation.evaluations import Evaluations
 from daemon.supervisor.learning.progress import CycleWatch
 from daemon.supervisor.learning.promotion import Promotion
 from daemon.supervisor.learning.settling import Settling

@@ -2,9 +2,9 @@
 
 from contextlib import AbstractAsyncContextManager
 
-from daemon.supervisor.learning.anchor_test import AnchorTest
 from daemon.supervisor.learning.cycles import Cycles
-from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.evaluation.anchor_test import AnchorTest
+from daemon.supervisor.learning.evaluation.evaluations import Evaluations
 from daemon.supervisor.learning.promotion import Promotion
 
 

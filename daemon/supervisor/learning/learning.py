@@ -9,9 +9,9 @@ from daemon.settings.sections import Tables
 from daemon.supervisor.intake.scans import Scans
 from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause
 from daemon.supervisor.learning import versions
-from daemon.supervisor.learning.anchor_test import AnchorTest
 from daemon.supervisor.learning.cycles import Cycles
-from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.evaluation.anchor_test import AnchorTest
+from daemon.supervisor.learning.evaluation.evaluations import Evaluations
 from daemon.supervisor.learning.folding import Folding
 from daemon.supervisor.learning.imports import Imports
 from daemon.supervisor.learning.in_use import VersionsInUse

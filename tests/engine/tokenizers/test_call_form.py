@@ -6,8 +6,8 @@ import pytest
 
 from engine.data.samples import Message, ToolCall
 from engine.tokenizers.call_form import PLAIN, CallForm
-from engine.tokenizers.foreign_call_form import form_of
-from engine.tokenizers.foreign_chat_template import ChatTemplate
+from engine.tokenizers.templates.foreign_call_form import form_of
+from engine.tokenizers.templates.foreign_chat_template import ChatTemplate
 from tests.engine.tokenizers.test_tools import DEEPSEEK, MISTRAL, QWEN
 from tests.foreign import CHATML
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from engine.data.samples import Message, ToolCall
 from engine.tokenizers.base import DialogueRefusedError
 from engine.tokenizers.call_form import PLAIN, CallForm
-from engine.tokenizers.foreign_chat_template import ChatTemplate
+from engine.tokenizers.templates.foreign_chat_template import ChatTemplate
 
 _ASKED = Message("user", "x")
 _CALL = ToolCall("probe_tool", {"probe": "x"}, "probe0000")

@@ -33,7 +33,7 @@ from daemon.clock import utc_now
 from daemon.cycle import CycleState
 from daemon.messages import Evaluate
 from daemon.settings.sections import Tables
-from daemon.supervisor.learning.evaluations import Evaluations
+from daemon.supervisor.learning.evaluation.evaluations import Evaluations
 from daemon.supervisor.learning.promotion import NotAllowedError, NotNowError, Promotion, RefusedError
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored

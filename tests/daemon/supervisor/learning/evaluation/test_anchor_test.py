@@ -6,7 +6,7 @@ import pytest
 
 from control.paths import Paths
 from daemon.messages import Evaluate
-from daemon.supervisor.learning.anchor_test import Anchor, Difference, decide, promoted
+from daemon.supervisor.learning.evaluation.anchor_test import Anchor, Difference, decide, promoted
 from daemon.supervisor.learning.in_use import VersionsInUse
 from engine import artifacts
 from engine.config.evaluation import GateSettings
