@@ -340,8 +340,7 @@ class Promotion:
     async def _lead_to_current(self) -> None:
         refusal = None
         async with self._one_at_a_time:
-            version = self.serving
-            if version is None or version == self._served:
+            if (version := self.serving) is None or version == self._served:
                 return
             try:
                 if not await self._prepare(version):
