@@ -22,6 +22,7 @@ const { object } = await generateObject({ model: structured("thor"), schema, pro
 console.log(object);
 assert.ok(city.continent.enum.includes(object.continent));
 const streamed = streamObject({ model: structured("thor"), schema, prompt, temperature: 0 });
+for await (const part of streamed.partialObjectStream) assert.ok(part);
 assert.deepEqual(await streamed.object, object);
 const asked = [];
 const inputSchema = jsonSchema({ type: "object", properties: { place: { enum: ["Paris", "Rome"] } }, required: ["place"] });
