@@ -72,7 +72,7 @@ def _kernel(variant: str | None, refused: str) -> Iterator[Finding]:
         yield Finding(
             "kernel",
             "ok",
-            f"thor and gpt2 answer through the kernel for {variant}; the server's log names versions it cannot compute",
+            f"thor and gpt2 answer through the kernel for {variant}; the server's log names what it cannot compute",
         )
     else:
         yield Finding(

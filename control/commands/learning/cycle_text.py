@@ -73,7 +73,7 @@ def show(cycle: Cycle) -> None:
         _show_sample(number, sample)
     if cycle["gate"]:
         output.say("\ngate")
-        output.tree(cycle["gate"], 1)
+        output.tree({name: value for name, value in cycle["gate"].items() if value is not None}, 1)
 
 
 def _show_sample(number: int, sample: Sample) -> None:

@@ -62,8 +62,8 @@ def _metrics(options: MetricsOptions) -> int:
         ((name, f"{score['value']:.4f}", score["signature"]) for name, score in found["scores"].items()),
     )
     _show_classes(found)
-    unused = f"; {found['unused']} predictions have no reference" if found["unused"] else ""
-    output.say(f"\n{found['pairs']} predictions compared{unused}")
+    unused = f"; {_predictions(found['unused'])} without a reference left out" if found["unused"] else ""
+    output.say(f"\n{_predictions(found['pairs'])} compared{unused}")
     return exit_status.DONE
 
 
@@ -89,6 +89,10 @@ def _show_classes(found: Metrics) -> None:
         ("RIGHT \\ PREDICTED", *confusion["columns"]),
         ((label, *map(str, counts)) for label, counts in zip(confusion["labels"], confusion["counts"], strict=True)),
     )
+
+
+def _predictions(count: int) -> str:
+    return "1 prediction" if count == 1 else f"{count:,} predictions"
 
 
 def _absolute(file: str) -> str:

@@ -84,12 +84,12 @@ def _audited(anchor: AnchorState | None) -> str | None:
     """What the last anchor test came to; null where there was none."""
     if not anchor or not anchor["audits"]:
         return None
-    last = anchor["audits"][-1]
+    last, since = anchor["audits"][-1], anchor["promotions_since"]
     difference = "?" if last["difference"] is None else f"{last['difference']:+.4f}"
     return (
         f"version {anchor['version']}; the last test, of {last['version']} against {last['against']} on "
         f"{last['conversations']} sealed conversations: {difference} bits per byte, "
-        f"{anchor['promotions_since']} promotions ago"
+        f"{since} {'promotion' if since == 1 else 'promotions'} ago"
     )
 
 

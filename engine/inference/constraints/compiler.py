@@ -4,6 +4,8 @@ llguidance counts what it does ("fuel") and gives up where that is too much, so 
 take long: on one core of 2023 at most half a second and 30 ms.
 """
 
+import re
+
 import llguidance
 
 from engine.inference.constraints.constraint import Allowed, StructureError
@@ -80,4 +82,7 @@ class Compiled:
 def said_by(matcher: llguidance.LLMatcher) -> str:
     """What is wrong, without the state of the parser."""
     said = matcher.get_error().partition("<non-verbose/>")[0].strip()[:500]
+    if said.startswith("Unimplemented keys: "):
+        keywords = ", ".join(re.findall(r'"([^"]+)"', said))
+        return f"answers cannot be held to these keywords of a schema: {keywords}"
     return _OVERLAP if said.startswith("oneOf constraints are not supported") else said
