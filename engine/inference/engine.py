@@ -120,13 +120,18 @@ class Engine:
             DeviceLostError: a GPU failed in such a way that only a new process can use it again.
         """
         while self._wait_for_work():
+            is_idle = True
             with self._slots.turns.iteration():
                 self._scheduler.schedule(time.monotonic())
                 in_use = [(version, self._slots.get(version).runner) for version in self._scheduler.versions]
                 for versions in together.groups(in_use):
                     following = map(self._scheduler.next_iteration, versions)
-                    self._compute([iteration for iteration in following if not iteration.is_empty])
+                    iterations = [iteration for iteration in following if not iteration.is_empty]
+                    is_idle = is_idle and not iterations
+                    self._compute(iterations)
             self._deliver()
+            if is_idle:
+                self._scheduler.wait_for_mask()
         with self._changed:
             self._take_in()
         for request in self._scheduler.requests:
@@ -170,6 +175,7 @@ class Engine:
             if len(iterations) == 1:
                 self._fail(iterations[0], error)
             else:
+                _logger.warning("versions could not be computed together; each is computed alone", exc_info=True)
                 for iteration in iterations:
                     self._compute([iteration])
             return
@@ -181,9 +187,9 @@ class Engine:
 
     def _fail(self, iteration: Iteration, error: Exception) -> None:
         version, count = iteration.model.version, len(iteration.sequences)
+        place = self._slots.get(version).device  # before its last request goes, and perhaps it
         _logger.exception("version %06d failed in an iteration of %d sequences", version, count)
         self._scheduler.abort(iteration, Failed("internal", f"the model failed: {type(error).__name__}"))
-        place = self._slots.get(version).device
         if device.is_lost(place):
             self._deliver()
             raise DeviceLostError(f"{place} has failed, and this process can no longer compute on it") from error

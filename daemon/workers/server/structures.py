@@ -13,7 +13,7 @@ from engine.inference.constraints.structures import Structure
 from engine.tokenizers.base import Tokenizer
 
 SECONDS = 10.0
-"""A structure that is not compiled by then is refused. llguidance itself gives up in less than one."""
+"""Most of them go into waiting for others: llguidance itself gives up on a structure in less than one."""
 
 
 class StructureCompiler:
@@ -27,7 +27,7 @@ class StructureCompiler:
         """The structure that the request's ``field`` asks for.
 
         Raises:
-            ApiError: 400, it is not understood, or costs too much.
+            ApiError: 400, it is not understood, or costs too much; 503, too many are being compiled.
         """
         return await self._made(functools.partial(self._structures.compiled, structure, tokenizer), field)
 
@@ -41,5 +41,5 @@ class StructureCompiler:
         except StructureError as error:
             raise ApiError(400, "invalid_structure", f"{field}: {error}", param=field) from error
         except TimeoutError:
-            message = f"{field}: it takes too long to make a grammar of it: make it simpler"
-            raise ApiError(400, "structure_too_costly", message, param=field) from None
+            message = f"{field}: too many structures are being compiled; try again"
+            raise ApiError(503, "structures_busy", message, param=field, retry_after=2) from None

@@ -60,8 +60,8 @@ class CompiledStructures:
 
         known = self._vocabularies.get(tokenizer)
         if known is None:
-            known = Vocabulary(tokenizer)
-            same = (each for each in self._vocabularies.values() if each.table == known.table)
-            known = next(same, known)
-            self._vocabularies[tokenizer] = known
+            table = [tokenizer.decode_bytes([token]) for token in range(tokenizer.vocabulary)]
+            same = (each for each in self._vocabularies.values() if each.table == table)
+            known = next(same, None) or Vocabulary(tokenizer, table)
+            self._vocabularies[tokenizer] = known  # the first tokenizer of each table stays: llguidance holds it
         return known

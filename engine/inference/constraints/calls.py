@@ -1,6 +1,5 @@
 """Calls to tools as a structure: their names are those of tools, and arguments keep to each tool's own schema."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from pydantic import JsonValue
 
 from engine.inference.constraints.constraint import StructureError
 from engine.inference.constraints.schema import prepared
-from engine.inference.constraints.structures import JsonStructure, lark, quoted, within_bounds
+from engine.inference.constraints.structures import JsonStructure, as_json, lark, within_bounds
 from engine.tokenizers.call_form import CallForm
 
 _NOTHING: Mapping[str, JsonValue] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -38,16 +37,17 @@ class CallsStructure:
 
     def grammar(self) -> str:
         """As `Structure`."""
-        within_bounds(json.dumps([{**tool.schema} for tool in self.tools]), "all parameters together")
+        within_bounds(as_json([{**tool.schema} for tool in self.tools]), "all parameters together")
         between = self.form.between
-        calls = "call" if between is None or not self.several else f"call ({quoted(between)} call)*"
+        calls = "call" if between is None or not self.several else f"call ({as_json(between)} call)*"
         rules = [f"start: {calls}" if self.answer is None else f"start: {calls} | answer"]
         rules.append("call: " + " | ".join(f"tool_{number}" for number in range(len(self.tools))))
         for number, tool in enumerate(self.tools):
-            marked = (_string(self.form.opens), f"%json {_json(self._call(number, tool))}", _string(self.form.closes))
+            marked = (_string(self.form.opens), f"%json {as_json(self._call(number, tool))}", _string(self.form.closes))
             rules.append(f"tool_{number}: {' '.join(filter(None, marked))}")
         if self.answer is not None:
-            rules.append(f"answer: %json {_json(prepared(self.answer.schema))}")
+            within_bounds(as_json(self.answer.schema), "the schema of the answer")
+            rules.append(f"answer: %json {as_json(prepared(self.answer.schema))}")
         return lark("\n".join(rules) + "\n")
 
     def _call(self, number: int, tool: Tool) -> JsonValue:
@@ -62,8 +62,4 @@ class CallsStructure:
 
 
 def _string(mark: str) -> str:
-    return quoted(mark) if mark else ""
-
-
-def _json(value: JsonValue) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return as_json(mark) if mark else ""

@@ -34,8 +34,8 @@ class JsonStructure:
 
     def grammar(self) -> str:
         """As the Protocol."""
-        within_bounds(_json(self.schema), "the schema")
-        return _json({"grammars": [{"json_schema": prepared(self.schema)}]})
+        within_bounds(as_json(self.schema), "the schema")
+        return as_json({"grammars": [{"json_schema": prepared(self.schema)}]})
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ChoiceStructure:
         if not self.texts or not all(self.texts):
             raise StructureError("choices are one or more texts, none of them empty")
         within_bounds("".join(self.texts), "all choices together")
-        return lark("start: " + " | ".join(quoted(text) for text in dict.fromkeys(self.texts)))
+        return lark("start: " + " | ".join(as_json(text) for text in dict.fromkeys(self.texts)))
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,11 @@ def within_bounds(text: str, what: str) -> None:
         raise StructureError(f"{what} has {size} bytes; at most {MOST_BYTES} are allowed")
 
 
-def quoted(text: str) -> str:
-    """A text as a string of Lark."""
-    return json.dumps(text, ensure_ascii=False)
-
-
 def lark(source: str) -> str:
     """A grammar of Lark for llguidance."""
-    return _json({"grammars": [{"lark_grammar": source}]})
+    return as_json({"grammars": [{"lark_grammar": source}]})
 
 
-def _json(value: JsonValue) -> str:
+def as_json(value: JsonValue) -> str:
+    """A schema for a grammar; of a text, the same text as a string of Lark."""
     return json.dumps(value, ensure_ascii=False)

@@ -22,8 +22,8 @@ class Vocabulary:
         inner: the same for llguidance.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.table = [tokenizer.decode_bytes([token]) for token in range(tokenizer.vocabulary)]
+    def __init__(self, tokenizer: Tokenizer, table: Sequence[bytes]) -> None:
+        self.table = table
         self._canonical, self._same = _first_of_each(self.table)
         self._others = np.flatnonzero(self._same)
         ends = sorted({tokenizer.special(EOS), tokenizer.special(END)})

@@ -205,6 +205,10 @@ class Scheduler:
 
     # What an iteration computes --------------------------------------------------------------------------------------
 
+    def wait_for_mask(self) -> None:
+        """Nothing can be computed now: wait a moment for what an answer with a structure may go on with."""
+        structured.wait(self._running.values())
+
     def next_iteration(self, version: int) -> Iteration:
         """The next step of every sequence that runs on a version."""
         model, sequences = self._versions.get(version), self._running[version]

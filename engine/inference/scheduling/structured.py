@@ -1,12 +1,12 @@
 """Answers with a structure: an iteration is made of those whose next token can be chosen now.
 
-| the mask of a row                  | others can go on | then                                                   |
-| ---------------------------------- | ---------------- | ------------------------------------------------------ |
-| is ready                           | any              | the row is in this iteration                           |
-| is not ready, and is a quick one   | any              | all wait, `GRACE_SECONDS` at most; then it is left out |
-| is not ready, and is a slow one    | yes              | it is left out                                         |
-| is not ready                       | no               | all wait, `IDLE_SECONDS` at most                       |
-| has failed                         | any              | it is left out, and its request ends                   |
+| the mask of a row                  | others can go on   | then                                                   |
+| ---------------------------------- | ------------------ | ------------------------------------------------------ |
+| is ready                           | any                | the row is in this iteration                           |
+| is not ready, and is a quick one   | any                | all wait, `GRACE_SECONDS` at most; then it is left out |
+| is not ready, and is a slow one    | yes                | it is left out                                         |
+| is not ready                       | no, of any version | all wait, `IDLE_SECONDS` at most                       |
+| has failed                         | any                | it is left out, and its request ends                   |
 """
 
 import time
@@ -26,11 +26,15 @@ def ready(sequences: Sequence[SequenceState]) -> Sequence[SequenceState]:
         for sequence in reversed(late):  # they get ready in order: this thread wakes once, not for each
             if sequence.mask is not None and not sequence.mask.slow:
                 sequence.mask.wait(max(end - time.monotonic(), 0.0))
-    found = [each for each in sequences if _can_go_on(each)]
-    if late and not found and late[0].mask is not None:
-        late[0].mask.wait(IDLE_SECONDS)
-        return [each for each in sequences if _can_go_on(each)]
-    return found
+    return [each for each in sequences if _can_go_on(each)]
+
+
+def wait(running: Iterable[Sequence[SequenceState]]) -> None:
+    """No version can compute anything: wait until the first mask that is late is ready, `IDLE_SECONDS` at most."""
+    masks = (each.mask for sequences in running for each in sequences)
+    late = next((mask for mask in masks if mask is not None and not mask.ready), None)
+    if late is not None:
+        late.wait(IDLE_SECONDS)
 
 
 def failures(running: Iterable[Sequence[SequenceState]]) -> list[tuple[Request, Failed]]:

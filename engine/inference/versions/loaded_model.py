@@ -38,6 +38,7 @@ class LoadedModel:
     """One version in memory.
 
     Attributes:
+        own_bytes: of its adapter, where that lies beside `weights`; counted once, for there may be many versions.
         base: weights that other versions can share: its own where it is whole, its base's where it is unmerged.
         cache: rows for the sequences that run on this version, and one for padding.
         rows: who has which of them; all but the padding's.
@@ -48,7 +49,7 @@ class LoadedModel:
     def __init__(self, loaded: LoadedVersion, rows: int, model: Decoder, base: SharedBase | None = None) -> None:
         """``model`` is what computes: the version's own module, or what was made of its weights."""
         self.base = base
-        self._own_bytes = 0 if base is None else footprint.of_weights(model) - footprint.of_weights(base.decoder)
+        self.own_bytes = 0 if base is None else footprint.of_weights(model) - footprint.of_weights(base.decoder)
         self.version = loaded.manifest.version
         self.model = model
         self.tokenizer = loaded.tokenizer
@@ -78,11 +79,6 @@ class LoadedModel:
     def weights(self) -> Decoder:
         """What holds the weights that others can share; without such, all of its own."""
         return self.model if self.base is None else self.base.decoder
-
-    @property
-    def own_bytes(self) -> int:
-        """Bytes of its adapter, where that lies beside `weights`; counted once, for there may be many versions."""
-        return self._own_bytes
 
     @property
     def weight_bytes(self) -> int:

@@ -221,7 +221,10 @@ class WeightSlots:
             self._become(swap_policy.abandon(self._table, version))
 
     def let_one_go(self) -> bool:
-        """Drop the version that is kept, has no users, and was asked for longest ago. False: there is none."""
+        """Drop the version that is kept, has no users, and was asked for longest ago. False: there is none.
+
+        Others are told which versions are in memory with the next change of what serves.
+        """
         with self._changed:
             version = swap_policy.expendable(self._table)
             if version is not None:

@@ -314,6 +314,24 @@ def test_a_broken_model_fails_its_requests_and_nothing_else(
     assert sorted(broken.rows.free) == list(range(5))
 
 
+def test_a_version_that_breaks_when_it_is_about_to_go_fails_its_last_request_and_nothing_else(
+    make_running: Callable, loaded_of: Callable[[int], LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {number: loaded_of(number) for number in (1, 2, 3)}
+    running = make_running(models[1], start=False)
+    stream = running.ask([[1, 9]], GenerationParams(94, GREEDY), streamed=True)
+    running.listening.go_on.clear()
+    running.start()
+    assert stream.begun.wait(30)
+    running.serve(models[2])
+    with pytest.raises(TimeoutError, match="no room"):
+        running.slots.admit(3, wait_seconds=0)  # the first one goes with its last request
+    monkeypatch.setattr(models[1].runner, "run", lambda *_: 1 / 0)
+    running.listening.go_on.set()
+    assert stream.wait().failure.kind == "internal"
+    assert running.ask([[1, 9]], GenerationParams(5, GREEDY)).wait().failure is None
+
+
 def test_the_engine_ends_where_its_device_is_lost(
     make_running: Callable, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,9 @@ class ChatBody(GenerationBody, ChatForm):
     tool_choice: ToolChoice | None = Field(
         None, description="Whether tools are called: none, auto, required, or the tool to call; auto by default."
     )
-    parallel_tool_calls: bool | None = Field(None, description="Whether it may have several calls; true by default.")
+    parallel_tool_calls: bool | None = Field(
+        None, description="Whether an answer may contain several calls; true by default."
+    )
     logprobs: bool | None = Field(None, description="The log-probability of each token.")
     top_logprobs: Annotated[int, Field(ge=0, le=100)] | None = Field(
         None, description="How many of the likeliest tokens to return in each place."
@@ -131,6 +133,9 @@ class ChatBody(GenerationBody, ChatForm):
         yield from super().parts()
         yield from _numbered(self.messages)
         yield from _tools(self.tools)
+        if isinstance(self.tool_choice, NamedTool):
+            yield "tool_choice", self.tool_choice
+            yield "tool_choice.function", self.tool_choice.function
 
     @model_validator(mode="after")
     def _can_be_called(self) -> "ChatBody":
@@ -141,6 +146,8 @@ class ChatBody(GenerationBody, ChatForm):
             raise ValueError("tool_choice: there are no tools to call")
         if isinstance(self.tool_choice, NamedTool) and self.tool_choice.function.name not in names:
             raise ValueError("tool_choice: it names none of the tools")
+        if self.min_tokens and (self.tool_choice == "required" or isinstance(self.tool_choice, NamedTool)):
+            raise ValueError("min_tokens: an answer that must call a tool ends where its calls do; leave it out")
         if names and self.tool_choice != "none" and self.ignore_eos:
             raise ValueError("ignore_eos: an answer that calls tools ends where its calls do; leave it out")
         return self

@@ -53,7 +53,7 @@ _REFUSED: dict[str, RefusedField] = {
     "tool_choice": RefusedField(("none", "auto"), _OF_CHATS.instead),
     "function_call": _OLD_CHOICE,
     "guided_whitespace_pattern": _ONE_STYLE,
-    "guided_decoding_backend": RefusedField((), "there is one; leave it out"),
+    "guided_decoding_backend": RefusedField((), "there is only one backend; leave it out"),
     "structural_tag": RefusedField((), "use tools, or guided_grammar"),
     "format": RefusedField(("",), "use response_format"),
     # Input and output other than text

@@ -175,10 +175,9 @@ class GenerationBody(StructuredBody):
             raise ValueError(f"best_of ({self.best_of}) must be n ({self.n or 1}): every answer made is sent")
         if self.token_limit is not None and (self.min_tokens or 0) > self.token_limit:
             raise ValueError(f"min_tokens ({self.min_tokens}) is larger than max_tokens ({self.token_limit})")
-        if self.structures and self.min_tokens:
-            raise ValueError("min_tokens: an answer with a structure ends where the structure does; leave it out")
-        if self.structures and self.ignore_eos:
-            raise ValueError("ignore_eos: an answer with a structure ends where the structure does; leave it out")
+        for name, asked in (("min_tokens", self.min_tokens), ("ignore_eos", self.ignore_eos)):
+            if asked and self.structures:
+                raise ValueError(f"{name}: an answer with a structure ends where the structure does; leave it out")
         return self
 
 

@@ -56,15 +56,18 @@ class ResponseFormat(RequestBody):
     @property
     def structure(self) -> Structure | None:
         """What an answer must be; null where it is text."""
+        return None if self.type == "text" else JsonStructure(ANY_OBJECT if self.given is None else self.given)
+
+    @property
+    def given(self) -> Schema | None:
+        """The schema, wherever it stands."""
         named = None if self.json_schema is None else self.json_schema.schema_
-        given = self.schema_ if named is None else named
-        return None if self.type == "text" else JsonStructure(ANY_OBJECT if given is None else given)
+        return self.schema_ if named is None else named
 
     @model_validator(mode="after")
     def _has_its_schema(self) -> "ResponseFormat":
-        named = None if self.json_schema is None else self.json_schema.schema_
-        if self.type == "json_schema" and named is None and self.schema_ is None:
-            raise ValueError("json_schema: give it a name and a schema")
+        if self.type == "json_schema" and self.given is None:
+            raise ValueError("json_schema: the schema is missing")
         return self
 
 

@@ -119,10 +119,9 @@ class CallReader:
         return False
 
     def _say(self, text: str, parts: list[Part]) -> None:
-        if text and not (self.calls and not text.strip()):
+        if text:  # it ends in no white space
             parts.append(Content(text))
-        if text:
-            self._begins_line = text.endswith("\n")
+            self._begins_line = False
 
     def _first(self, head: str) -> int | None:
         """Where a call begins with ``head``."""

@@ -154,6 +154,8 @@ REFUSED: list[tuple[str, str, dict[str, object]]] = [
     ),
     ("tool_choice", "", {"tools": TOOLS, "tool_choice": "sometimes"}),
     ("ignore_eos", "tools", {"tools": TOOLS, "ignore_eos": True}),
+    ("min_tokens", "must call a tool", {"tools": TOOLS, "tool_choice": "required", "min_tokens": 3}),
+    ("tools", "the schema of the answer has", {"tools": TOOLS, "guided_json": {"enum": ["a" * 70_000]}}),
     ("guided_regex", "beside tools", {"tools": TOOLS, "guided_regex": "a"}),
     ("functions", "use tools", {"functions": [{"name": "a"}]}),
 ]
