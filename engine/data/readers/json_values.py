@@ -30,8 +30,8 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= 64 else float(digits)
 
 
-_STRING_OR_LAST_COMMA = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|,(?=[ \t\r\n]*+[\]}])', re.DOTALL)
-"""A comma behind the last element is no JSON, and people leave it there."""
+_STRING_OR_LAST_COMMA = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|,(?=[ \t\r\n]*+[\]}])', re.DOTALL)
+"""A comma behind the last element is no JSON, and people leave it there. A string that does not end is passed whole."""
 
 
 def _without_comma(found: re.Match[str]) -> str:

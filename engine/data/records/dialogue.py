@@ -119,7 +119,7 @@ def texts_about(record: dict[str, JsonValue], *names: str) -> list[str]:
     found: list[str] = []
     for name in names:
         value = record.get(name)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             value = _columns(value)
         for each in value if isinstance(value, list) else [value] if value else []:
             if isinstance(each, int):  # tokens: Ollama keeps its state in ``context``

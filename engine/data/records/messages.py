@@ -15,7 +15,7 @@ from engine.data.records.content import langchain
 from engine.data.records.content.citations import without_citations
 from engine.data.records.content.endings import is_broken_off
 from engine.data.records.content.marks import excluded_mark, is_left
-from engine.data.records.content.own_words import is_of_program
+from engine.data.records.content.own_words import is_of_program, is_setup
 from engine.data.records.content.pictures import check_has_nothing_attached
 from engine.data.records.content.ratings import verdict_in
 from engine.data.records.dialogue import Turn, dialogue_of, kind_of, system_text, system_turn, texts_about
@@ -271,7 +271,7 @@ def turns_in(message: JsonValue, number: int) -> list[Turn]:
         FormatError: as `turn_of`.
     """
     if isinstance(message, dict):
-        if is_left(message) or ("parts" in message and is_of_program(message)):
+        if is_left(message) or ("parts" in message and is_of_program(message, is_setup)):
             return []
         check_has_nothing_attached(message, number)
         message = langchain.message_of(message)

@@ -66,7 +66,8 @@ class Row:
 
 def without_weight(row: Row) -> Row:
     """The same, of which no answer is learned."""
-    return replace(row, turns=tuple(turn._replace(weight=0) for turn in row.turns))
+    turns = (turn._replace(weight=0) if turn.role == "assistant" else turn for turn in row.turns)
+    return replace(row, turns=tuple(turns))
 
 
 def placed(record: Record, turns: Sequence[Turn]) -> Row:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 from pydantic_core import from_json
 
+from engine.data.records.calls import cline
 from engine.data.records.content.pictures import MARK, check_has_no_picture
 from engine.data.records.content.thoughts import BEGINS, END
 from engine.data.records.limits import FormatError, Limits
@@ -22,8 +23,6 @@ _LINES = (b'{"messages"', b'{"conversations"')
 _ROLES = {name: role for name, role in KNOWN.items() if name not in CALL_ROLES}
 _CALL = "<tool"
 """How every mark of a call in a text begins (`engine.data.records.calls.hermes`)."""
-_EDITOR = "<environment_details>"
-"""What tells a session of Cline (`engine.data.records.calls.cline`)."""
 
 
 class PlainDialogue(NamedTuple):
@@ -99,7 +98,7 @@ def _roles_of(names: tuple[JsonValue, ...]) -> tuple[Role, ...]:
 
 def _may_hold_more(text: str) -> bool:
     """Whether there is a mark of a call, of thoughts or of a picture; most texts have not even its first character."""
-    return ("<" in text and (_CALL in text or END in text or _EDITOR in text)) or (";" in text and MARK in text)
+    return ("<" in text and (_CALL in text or END in text or cline.MARK in text)) or (";" in text and MARK in text)
 
 
 def _shows_picture(said: str, *, is_asked: bool) -> bool:

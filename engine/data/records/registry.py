@@ -129,7 +129,7 @@ def is_known(record: dict[str, JsonValue]) -> bool:
 
 
 _RECORDS = (
-    by_column.shape(_parse_object, is_known),
+    by_column.shape(lambda rows, limits: parse(rows, limits), is_known),
     RecordShape("{prompt, chosen, rejected}", pairs.is_pair, pairs.parse_pair, pairs.CHOSEN),
     RecordShape(
         "{input, preferred_output, non_preferred_output}", pairs.is_openai_pair, pairs.parse_openai_pair, ("input",)

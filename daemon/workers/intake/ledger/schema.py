@@ -251,4 +251,7 @@ MIGRATIONS = (
         UPDATE counts SET number = number + 1 WHERE state = NEW.state AND kind = NEW.kind;
     END;
     """,
+    """
+    DROP INDEX IF EXISTS samples_by_identity;  -- aliases has the identity of every sample, and each once
+    """,
 )

@@ -29,7 +29,11 @@ _HELD_AS_JSON = (
 
 _OF_PARTS = ("content", "parts", "value")
 """Columns of text in which tables may hold the parts of a message."""
-_PARTS = re.compile(r'\s*(?:\[\s*)?\{\s*"(?:type|content_type|parts)"\s*:')
+_PARTS = re.compile(
+    r"""\s*(?:\[\s*)?\{\s*"(?:(?:content_type|parts)"\s*:|type"\s*:\s*"(?:text|input_text|output_text|refusal|image\w*"""
+    r"""|input_image|tool_\w+|thinking|redacted_thinking|reasoning)")"""
+)
+"""Other objects with a ``type``, such as an answer that is JSON, are texts."""
 
 
 class _Size:

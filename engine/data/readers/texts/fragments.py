@@ -13,7 +13,9 @@ _MEMBER = re.compile(
 _OF_JSON = re.compile(
     r"""\s*(?:[\[\]{},]+$|"[^"\n]*",?$|-?[\d.]+,?$|.*["'][\w.$-]{1,40}["']\s?:\s|.*["'][\]}]{1,8},?$|.*\},?$)"""
 )
-_FENCED = re.compile(r"(?:```|~~~)[ \t]*(?:jsonl?|json5|ndjson)?[ \t]*\n\s*[\[{]", re.IGNORECASE)
+_FENCED = re.compile(
+    r"""(?:```|~~~)[ \t]*(?:(?:jsonl?|json5|ndjson)[ \t]*\n\s*[\[{]|\n\s*[\[{]\s*["'{\[])""", re.IGNORECASE
+)
 _TAG = re.compile(r"</?[A-Za-z][\w:-]{0,30}(?:\s[^<>]{0,300})?/?>")
 _CELLS = re.compile(r'",(?:"|,)|\A"?(?:user|assistant|system|human|gpt|bot)"?\t\S')
 _FEWEST_TAGS = 5

@@ -79,7 +79,7 @@ _SERIALIZED = re.compile(r"[aO]:\d+:[{\"]|\(?[ld]p\d+\n|\((?:lp|dp)\d+\n|\[?%\{\
 _SIGN = re.compile(
     "(?:<<|>>)(?=[ \\t])|[\U0001f464\U0001f466-\U0001f469\U0001f4ac\U0001f5e8\U0001f916\U0001f9d1\U0001f9e0]"
 )
-_ROLE_NOTED = re.compile(r"(?m)^#{0,6} ?role::[ \t]*\w+")
+_ROLE_NOTED = re.compile(r"(?m)^#{0,6} ?role::[ \t]*(?:user|assistant|system)\b", re.IGNORECASE)
 _SEPARATED = re.compile(r"(?m)<\|endoftext\|>[ \t]*$")
 _ARROW = re.compile(r"\S.{0,200}?[ \t](?:->|=>|[\u2192\u21d2])[ \t]\S")
 _DEFINITION = re.compile(r"(?m)^\w[^\n]{0,60}\n:[ \t]+\S")

@@ -12,9 +12,10 @@ _SCHEDULE = re.compile(r"(?:[\d*][\d*/,-]*\s+){5}\S|@(?:reboot|daily|hourly|week
 _PHONY = re.compile(r"(?m)^\.PHONY:")
 _RULE_OF_MAKE = re.compile(r"(?m)^[\w./%$()-]+:(?!=)[^\n]*\n\t\S")
 _HOST = re.compile(
-    r"(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}:[\da-fA-F:]+)[ \t]+[a-zA-Z][\w.-]*(?:[ \t]+[\w.-]+)*\s*$"
+    r"(?:\d{1,3}(?:\.\d{1,3}){3}|(?=\S*:\S*:)(?!\d\d?:\d\d(?::\d\d)?\s)[\da-fA-F:]+)"
+    r"[ \t]+[a-zA-Z][\w.-]*(?:[ \t]+[\w.-]+)*\s*$"
 )
-_BOOKED = re.compile(r"(?m)^\d{4}[-/]\d\d[-/]\d\d[^\n]*\n[ \t]+[A-Z][\w-]*(?::[\w -]+)+")
+_BOOKED = re.compile(r"(?m)^\d{4}[-/]\d\d[-/]\d\d[^\n]*\n[ \t]+[A-Z][\w-]*(?::\w[\w -]*)+")
 _RECORDED = re.compile(r"[^,\n]+,(?:sha256=[\w-]+)?,\d*\s*$")
 
 

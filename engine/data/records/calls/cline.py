@@ -24,7 +24,8 @@ from pydantic import JsonValue
 from engine.data.records.turn import Turn
 from engine.data.samples import ToolCall
 
-_MARK = "<environment_details>"
+MARK = "<environment_details>"
+"""What tells a session, at the beginning of a line."""
 _DETAILS = re.compile(r"(?m)^<(environment_details)>")
 _MENTIONED = re.compile(
     r"(?m)^<(file_content|folder_content|url_content|workspace_diagnostics|git_working_state|git_commit"
@@ -63,7 +64,8 @@ class _Block(NamedTuple):
 
 def with_calls(turns: Sequence[Turn]) -> Sequence[Turn]:
     """The turns with what was said, called and given back told apart; as they are where this is no such session."""
-    if not any(_MARK in turn.content for turn in turns if turn.role in ("user", "tool")):
+    given = [turn.content for turn in turns if turn.role in ("user", "tool")]
+    if not any(MARK in text and _DETAILS.search(text) for text in given):
         return turns
     found: list[Turn] = []
     for turn in turns:

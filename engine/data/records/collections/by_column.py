@@ -15,17 +15,17 @@ from functools import partial
 
 from pydantic import JsonValue
 
-from engine.data.records.limits import FormatError, Limits
+from engine.data.records.limits import Limits
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.values import Record, is_record, items
 
-Parse = Callable[[Record, Limits], Sequence[Parsed]]
+Parse = Callable[[JsonValue, Limits], Sequence[Parsed]]
 IsKnown = Callable[[Record], bool]
 _OF_MESSAGES = ("messages", "conversations", "conversation")
 
 
 def shape(parse: Parse, is_known: IsKnown) -> RecordShape:
-    """The shape, of which each row goes to ``parse`` where ``is_known`` says that it is a record."""
+    """The shape, of which the rows go to ``parse`` together where ``is_known`` says that the first is a record."""
     return RecordShape("{column: [values]}", partial(_fits, is_known), partial(_parse, parse))
 
 
@@ -38,13 +38,7 @@ def _fits(is_known: IsKnown, record: Record) -> bool:
 
 
 def _parse(parse: Parse, record: Record, limits: Limits) -> Sequence[Parsed]:
-    found: list[Parsed] = []
-    for number, row in enumerate(_rows(record), 1):
-        try:
-            found += parse(row, limits)
-        except FormatError as error:
-            found.append(FormatError(f"row {number}: {error}"))
-    return found
+    return parse([*_rows(record)], limits)
 
 
 def _rows(record: Record) -> list[Record]:

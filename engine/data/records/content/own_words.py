@@ -4,26 +4,37 @@ Sources: Codex (``<environment_context>`` before what the person typed), Gemini 
 Claude Code (``[Request interrupted by user]``).
 """
 
-from engine.data.records.values import Record, records, string
+from collections.abc import Callable
+
+from engine.data.records.values import Record, is_record, items, string
 
 _BEGIN = (
     *("<environment_context>", "<user_instructions>", "<turn_aborted>", "<permissions instructions>", "<user_action>"),
     *("# AGENTS.md instructions", "<INSTRUCTIONS>", "[Request interrupted by user", "<session_context>"),
-    *("This is the Gemini CLI. We are setting up the context", "This is the Qwen Code. We are setting up the context"),
 )
-_WHOLE = ("Got it. Thanks for the context!",)
+_SETUP = tuple(
+    f"{opening}This is the {program}. We are setting up the context"
+    for program in ("Gemini CLI", "Qwen Code")
+    for opening in ("", "<session_context>\n")
+)
+_ACCEPTED = "Got it. Thanks for the context!"
+
+
+def is_setup(text: str) -> bool:
+    """Whether it is of the exchange about the folder with which a session of Gemini CLI begins."""
+    said = text.strip()
+    return said.startswith(_SETUP) or said == _ACCEPTED
 
 
 def is_own(text: str) -> bool:
     """Whether a program said this, and no person or model."""
-    said = text.strip()
-    return said.startswith(_BEGIN) or said in _WHOLE
+    return text.strip().startswith(_BEGIN) or is_setup(text)
 
 
-def is_of_program(message: Record) -> bool:
-    """Whether the text of a message, in its content or parts, is the program's own."""
+def is_of_program(message: Record, says: Callable[[str], bool] = is_own) -> bool:
+    """Whether all of a message's text, in its content or parts, is what a program ``says``."""
     content = message.get("content") or message.get("parts")
     if isinstance(content, str):
-        return is_own(content)
-    texts = [string(part.get("text")) for part in records(content)]
-    return bool(texts) and all(map(is_own, texts))
+        return says(content)
+    parts = items(content)
+    return bool(parts) and all(is_record(part) and says(string(part.get("text"))) for part in parts)

@@ -47,10 +47,10 @@ def with_feedback_beside(limits: Limits, path: Path) -> Limits:
 def _disliked_in(listing: bytes) -> frozenset[str]:
     """The ids of answers with a thumb down."""
     try:
-        listed = records(json.loads(listing))
+        disliked = [each for each in records(json.loads(listing)) if verdict_of(each.get("rating")) is False]
     except (ValueError, RecursionError):
         return frozenset()
-    return frozenset(string(each.get("id")) for each in listed if verdict_of(each.get("rating")) is False)
+    return frozenset(name for each in disliked if (name := string(each.get("id"))))
 
 
 def _fits(record: Record) -> bool:

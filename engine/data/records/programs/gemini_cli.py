@@ -14,7 +14,7 @@ from engine.data.records.content.own_words import is_own
 from engine.data.records.dialogue import Turn, dialogue_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.shape import RecordShape
-from engine.data.records.values import Record, child, records, string
+from engine.data.records.values import Record, child, is_record, records, string
 from engine.data.samples import Dialogue
 
 _KINDS = ("user", "gemini", "info", "error", "warning")
@@ -54,10 +54,15 @@ def _text(message: Record, number: int) -> str:
     content = message["content"]
     if isinstance(content, str):
         return content
-    parts = records([content] if isinstance(content, dict) else content)
-    if any("text" not in part for part in parts):
-        raise FormatError(f"turn {number}: a part without text: only text can be learned")
-    return "\n".join(string(part["text"]) for part in parts if not part.get("thought"))
+    said = []
+    for part in content if isinstance(content, list) else [content]:
+        if isinstance(part, str):
+            said.append(part)
+        elif not is_record(part) or "text" not in part:
+            raise FormatError(f"turn {number}: a part without text: only text can be learned")
+        elif not part.get("thought"):
+            said.append(string(part["text"]))
+    return "\n".join(said)
 
 
 def _result(call: Record) -> Turn:

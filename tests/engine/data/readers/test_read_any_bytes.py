@@ -219,6 +219,13 @@ def test_a_huge_record_is_refused_in_little_memory(head, filler, end, found):
     assert len(items) == found + 1
 
 
+def test_a_long_line_that_is_cut_off_in_a_string_costs_no_quadratic_time(read_bytes):
+    """Megabytes of it would take hours; this test has a time limit."""
+    whole = b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
+    found, refused = read_bytes(whole + b'\n{"messages": [{"role": "user", "content": "' + b'say \\"a\\" ' * 300_000)
+    assert (len(found), len(refused)) == (1, 1)
+
+
 def test_combining_marks_cost_no_quadratic_time(read_bytes):
     """A million of them would take hours to sort; this test has a time limit."""
     found, _ = read_bytes(("a" + "\u0315\u0300" * 500_000).encode())

@@ -112,6 +112,8 @@ PROSE = [
     "The boat lay in the harbour, and nobody knew whose it was.\n\nIn the morning it was gone.",
     "# Boats\n\nA list of what floats:\n\n- the Hilma, built in 1904\n- the Aurora\n\n## Oars\n\nBring them.",
     "[ ] buy oars\n[x] mend the sail",
+    "2024-05-01 Tuesday\n  Mood: good, and the wind was fair\n\n2024-05-02 Wednesday\n  Mood: tired\n",
+    "# Ada\n\nrole:: Manager\n\nShe builds boats, and mends them.",
     "[1] Smith, On Boats\n[2] Jones, On Oars",
     "Dear Ada,\n\nthe boat leaks. Please come, bring tar, and do not tell Bo.\n\nYours,\nHilma",
     "CHAPTER ONE\n\nIt was at 10:30 that the bell rang; the crew, tired and wet, rose.\nNote: nobody spoke.",

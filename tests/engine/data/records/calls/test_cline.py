@@ -83,3 +83,9 @@ def test_tags_in_other_conversations_are_what_was_said(learn) -> None:
 def test_what_the_page_shows_is_no_plain_text() -> None:
     with pytest.raises(FormatError, match="a message, but it does not say"):
         parse({"ts": 1, "type": "say", "say": "text", "text": "How deep?"}, Limits())
+
+
+def test_who_only_asks_about_the_tag_has_no_session_of_it() -> None:
+    asked = ["What is the <environment_details> block?", "[ERROR] is what I then get. Why?"]
+    said = [{"role": role, "content": text} for ask in asked for role, text in (("user", ask), ("assistant", "So."))]
+    assert [text for role, text, _ in called(said) if role == "user"] == asked

@@ -21,3 +21,19 @@ def test_lists_that_are_no_columns_are_what_they_were(learn) -> None:
     turns = [{"role": "user", "content": "How deep?"}, {"role": "assistant", "content": "Two."}]
     assert learn({"messages": turns, "weights": [0, 1]}) == SAID[:1]
     assert learn({"prompt": turns[:1], "completion": turns[1:]}) == SAID[:1]
+
+
+def test_rows_of_one_conversation_are_one_dialogue_as_in_a_list(learn) -> None:
+    columns = {
+        "conversation_id": ["a", "a"],
+        "prompt": ["How deep?", "How wide?"],
+        "response": ["Two.", "Nine."],
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    assert learn(columns) == learn(rows)
+    assert len(learn(columns)) == 1
+
+
+def test_rows_of_messages_are_one_dialogue(learn) -> None:
+    said = {"0": {"role": "user", "content": "How deep?"}, "1": {"role": "assistant", "content": "Two."}}
+    assert learn(said) == SAID[:1]

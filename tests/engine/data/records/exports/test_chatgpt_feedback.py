@@ -7,6 +7,7 @@ import zipfile
 from engine.data.readers import loaders
 from engine.data.readers.items import Found, Refused
 from engine.data.readers.read import read_known
+from engine.data.records.exports.chatgpt_feedback import with_feedback
 from engine.data.records.limits import Limits
 
 
@@ -44,3 +45,9 @@ def test_an_answer_with_a_thumb_down_is_not_learned(tmp_path) -> None:
             if isinstance(each, Found)
         ]
     assert beside == found
+
+
+def test_a_list_of_thumbs_that_cannot_be_read_or_names_nothing_counts_for_nothing() -> None:
+    deep = b'[{"id": "a2", "rating": ' + b"[" * 600 + b"]" * 600 + b"}]"
+    for listing in (b"{", deep, b'[{"rating": "thumbs_down"}]'):
+        assert not with_feedback(Limits(), listing).disliked

@@ -135,6 +135,17 @@ def test_a_session_of_gemini_cli_is_read_with_its_calls(learn, problems) -> None
     assert "only what was typed" in problems(typed)[0]
 
 
+def test_parts_of_gemini_cli_may_be_texts(learn) -> None:
+    said = [{"type": "user", "content": ["How deep?"]}, {"type": "gemini", "content": "Two."}]
+    assert learn({"sessionId": "a", "messages": said}) == [[("user", "How deep?"), ("assistant", "Two.")]]
+
+
+def test_what_only_looks_like_a_notice_of_another_program_is_learned(learn) -> None:
+    said = [("user", "<INSTRUCTIONS>\nTranslate: Haus"), ("assistant", "House")]
+    talk = {"messages": [{"role": role, "parts": [{"type": "text", "text": text}]} for role, text in said]}
+    assert learn(talk) == [said]
+
+
 def test_the_first_exchange_of_gemini_cli_is_its_own(learn) -> None:
     parts = ["This is the Gemini CLI. We are setting up the context for our chat.", "Got it. Thanks for the context!"]
     parts += ["How deep?", "Two."]
