@@ -84,11 +84,15 @@ def choose(examples: Iterable[Example], limit: int) -> list[Example]:
 
 
 def divide(examples: Sequence[Example], limit: int) -> tuple[list[Example], list[Example]]:
-    """What gates read of what is held out, and what is sealed: nothing, while fewer than ``limit`` others are there."""
-    read = [example for example in examples if not is_sealed(example.identity)]
-    if len(choose(read, limit)) < limit:
-        return list(examples), []
-    return read, [example for example in examples if is_sealed(example.identity)]
+    """What gates read of what is held out, and what is sealed.
+
+    Where fewer than ``limit`` others are there, gates read those that are missing of the sealed ones too, and nothing
+    counts as sealed.
+    """
+    sealed = [example for example in examples if is_sealed(example.identity)]
+    read = choose((example for example in examples if not is_sealed(example.identity)), limit)
+    missing = limit - len(read)
+    return (choose([*read, *choose(sealed, missing)], limit), []) if missing else (read, sealed)
 
 
 def conversations(examples: Iterable[Example]) -> list[Conversation]:

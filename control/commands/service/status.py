@@ -88,8 +88,8 @@ def _audited(anchor: AnchorState | None) -> str | None:
     difference = "?" if last["difference"] is None else f"{last['difference']:+.4f}"
     return (
         f"version {anchor['version']}; the last test, of {last['version']} against {last['against']} on "
-        f"{last['conversations']} sealed conversations: {difference} bits per byte, "
-        f"{since} {'promotion' if since == 1 else 'promotions'} ago"
+        f"{last['conversations']} sealed conversations: {difference} bits per byte; "
+        f"{since} {'promotion' if since == 1 else 'promotions'} towards the next"
     )
 
 

@@ -16,6 +16,7 @@ the old version never stopped serving.
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Set
 
@@ -141,6 +142,10 @@ class Promotion:
         await self._swap_once(Swap(version=previous, previous=None, cycle=None, rollback=True, by=by))
         return await self._store.version(previous)
 
+    async def go_back(self, bad: int, to: int, *, by: str) -> None:
+        """Leave ``bad`` for one that served before. Raises as `promote`, and `IncumbentChangedError`."""
+        await self._swap_once(Swap(version=to, previous=None, cycle=None, rollback=True, by=by), {bad, to})
+
     async def withdraw(self, *, by: str) -> None:
         """Have no version serve any more; a server that is told so by its restart answers 503 until one does.
 
@@ -229,11 +234,10 @@ class Promotion:
             RefusedError: it cannot be served; it is quarantined.
             NotNowError: it may be served later.
         """
+        prepare = Prepare(version=version)
         for _ in range(rollback_policy.DEATHS):
             try:
-                answer: Prepared | Refused = await self._workers.ask(
-                    "server", Prepare(version=version), Prepared, Refused
-                )
+                answer: Prepared | Refused = await self._workers.ask("server", prepare, Prepared, Refused)
             except WorkerUnavailableError:
                 await self._verify(version)
                 return False
@@ -321,14 +325,12 @@ class Promotion:
         self._begin(self._consider_going_back())
 
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
-        if worker != "server":
-            return
-        if isinstance(message, Serving):
+        if worker == "server" and isinstance(message, Serving):
             self._served, self.resident = message.version, message.resident
             self.kept, self.forms = message.kept, message.forms
             if message.version is not None:
                 self._begin(self._prove(message.version))
-        elif isinstance(message, Ready):
+        elif worker == "server" and isinstance(message, Ready):
             self._server_is_up.set()
             self._align()
 
@@ -353,8 +355,7 @@ class Promotion:
             await self._go_back(version, refusal)
 
     async def _consider_going_back(self) -> None:
-        version = self.serving
-        if version is None:
+        if (version := self.serving) is None:
             return
         try:
             proven = (await self._store.version(version)).proven
@@ -376,9 +377,8 @@ class Promotion:
 
     async def _quarantine(self, version: int, reason: str) -> None:
         with contextlib.suppress(NoSuchRecordError):
-            await retry_until_stored(
-                lambda: self._store.judge_version(version, "quarantined", reason), self._degradations
-            )
+            judge = functools.partial(self._store.judge_version, version, "quarantined", reason)
+            await retry_until_stored(judge, self._degradations)
 
     async def _prove(self, version: int) -> None:
         self._deaths.clear()

@@ -1,7 +1,7 @@
 """Evaluations: a cycle's own, whose record stays with the version, and those asked for by hand, only answered."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -116,8 +116,8 @@ class Evaluator:
             quantization=self._settings.inference.quantization,
         )
         file = folder / EVALUATION
-        found = _read_stored(file)
-        if found is not None and found.inputs == inputs and not command.sealed:
+        found = None if command.sealed else _read_stored(file)
+        if found is not None and found.inputs == inputs:
             return _answer(command, found)
         started = time.monotonic()
         held_out = self._held_out(data, sealed=command.sealed)
@@ -125,11 +125,11 @@ class Evaluator:
             candidate=self._loader(command.version),
             incumbent=None if command.incumbent is None else self._loader(command.incumbent),
             held_out=evaluate.conversations(held_out),
-            training=lambda: (example for example in snapshot.train_examples(data) if not example.validates),
+            training=lambda: iter(()) if command.sealed else _trained_on(data),
             settings=self._settings.evaluation,
             gate_settings=self._settings.gate,
             advance=self._advance,
-            quantization=self._settings.inference.quantization,
+            quantization="none" if command.sealed else self._settings.inference.quantization,
             earlier=frozenset() if command.sealed else self._held_out_before(command.incumbent),
             sources={example.identity: example.source for example in held_out},
         )
@@ -159,7 +159,7 @@ class Evaluator:
         limit, least = self._settings.evaluation.max_conversations, self._settings.gate.min_conversations
         read, kept = evaluate.divide(list(snapshot.held_out_examples(data)), limit)
         if not sealed:
-            return evaluate.choose(read, limit)
+            return read
         if len(kept) < least:
             raise ArtifactError(
                 f"{len(kept)} held-out conversations are sealed, {least} are needed (gate.min_conversations): some are "
@@ -253,6 +253,10 @@ class Evaluator:
     def _fail(self, command: Evaluate, reason: str, *, retry: bool) -> None:
         _logger.error("evaluation failed", reason=reason, retry=retry)
         self._channel.send(Failure(to=command.id, reason=reason, retry=retry))
+
+
+def _trained_on(data: Path) -> Iterator[Example]:
+    return (example for example in snapshot.train_examples(data) if not example.validates)
 
 
 def _answer(command: Evaluate, outcome: Evaluation) -> Evaluated:

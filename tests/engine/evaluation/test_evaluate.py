@@ -206,7 +206,11 @@ def test_gates_read_what_is_sealed_only_while_there_is_little_else(dialogues: Di
     read, sealed = evaluate.divide(held_out, 60 - len(kept))
     assert (sealed, len(read) + len(sealed)) == (kept, 60)
     assert not [example for example in read if is_sealed(example.identity)]
-    assert evaluate.divide(held_out, 61 - len(kept)) == (held_out, [])
+    read, sealed = evaluate.divide(held_out, 62 - len(kept))
+    assert (sealed, len(read)) == ([], 62 - len(kept))  # all others, and two that would be sealed
+    assert len([example for example in read if is_sealed(example.identity)]) == 2
+    read, sealed = evaluate.divide(held_out, 100)
+    assert (sealed, read) == ([], evaluate.choose(held_out, 100))
 
 
 def test_what_has_nothing_to_score_is_not_chosen(held_out: list[Conversation]) -> None:

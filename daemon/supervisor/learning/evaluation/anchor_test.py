@@ -22,6 +22,7 @@ degraded from a lost test to the next promotion.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Literal
 
@@ -34,7 +35,13 @@ from daemon.cycle import CycleState
 from daemon.messages import Evaluate
 from daemon.settings.sections import Tables
 from daemon.supervisor.learning.evaluation.evaluations import Evaluations
-from daemon.supervisor.learning.promotion import NotAllowedError, NotNowError, Promotion, RefusedError
+from daemon.supervisor.learning.promotion import (
+    IncumbentChangedError,
+    NotAllowedError,
+    NotNowError,
+    Promotion,
+    RefusedError,
+)
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.records import Cycle, name_or_null
@@ -90,6 +97,11 @@ class Anchor(BaseModel):
     audits: tuple[Audit, ...] = ()
     trouble: str | None = None
 
+    @property
+    def must_test(self) -> bool:
+        """A test was lost, and the audited version could not serve: the next promotion is tested at once."""
+        return self.trouble is not None and self.serving != self.audited
+
 
 def promoted(anchor: Anchor, before: int | None, version: int) -> Anchor:
     """The anchor after a gate promoted ``version`` in place of ``before``: the second table."""
@@ -131,14 +143,24 @@ class AnchorTest:
     async def recover(self) -> None:
         """Read what was known before this start."""
         kept = await retry_until_stored(lambda: self._store.meta(_KEY), self._degradations)
-        if kept is None:
-            return
         try:
-            self.anchor = Anchor.model_validate_json(kept)
+            self.anchor = Anchor() if kept is None else Anchor.model_validate_json(kept)
         except ValidationError:
             _logger.warning("what was known of the audited version cannot be read; the next promotion begins anew")
+        await self._count_what_was_missed()
         if self.anchor.trouble is not None:
             self._degradations.begin(_SUBJECT, self.anchor.trouble)
+
+    async def _count_what_was_missed(self) -> None:
+        """Count the promotion that thord stopped in: otherwise the next one would begin anew, from an untested one."""
+        serving, before = self._promotion.serving, self.anchor.serving
+        if serving is None or before is None or serving == before:
+            return
+        with contextlib.suppress(NoSuchRecordError):
+            version = await self._store.version(serving)
+            cycle = None if version.cycle is None else await self._store.cycle(version.cycle)
+            if cycle is not None and cycle.state is CycleState.PROMOTED and cycle.incumbent == before:
+                await self._keep(promoted(self.anchor, before, serving))
 
     def consider(self, cycle: Cycle) -> None:
         """A cycle has ended: count its promotion, and begin a test where one is due."""
@@ -163,10 +185,13 @@ class AnchorTest:
 
     async def _count(self, cycle: Cycle, version: int) -> None:
         async with self._one_at_a_time:
+            if self.anchor.serving == version:
+                return  # it was counted at the start
+            must = self.anchor.must_test
             begun = promoted(self.anchor, cycle.incumbent, version)
             self._degradations.end(_SUBJECT)
             await self._keep(begun)
-            due = begun.promotions >= self._tables().gate.anchor_every
+            due = must or begun.promotions >= self._tables().gate.anchor_every
             if due and begun.audited is not None and self._promotion.serving == version:
                 await self._test(cycle, version, begun.audited)
 
@@ -192,10 +217,10 @@ class AnchorTest:
         if decision == "better":
             done = done.model_copy(update={"audited": version})
         elif decision == "worse":
-            done = await self._go_back(done, audited, audit)
+            done = await self._go_back(done, version, audited, audit)
         await self._keep(done, audit)
 
-    async def _go_back(self, anchor: Anchor, audited: int, audit: Audit) -> Anchor:
+    async def _go_back(self, anchor: Anchor, lost_by: int, audited: int, audit: Audit) -> Anchor:
         """Bring the audited version into service; where that fails, the next promotion is followed by a test again."""
         lost = (
             f"version {audit.version} was worse than version {audit.against} by {audit.difference:+.4f} bits per byte "
@@ -203,11 +228,13 @@ class AnchorTest:
         )
         try:
             await retry_until_stored(
-                lambda: self._promotion.promote(audited, by="the anchor test", force=True), self._degradations
+                lambda: self._promotion.go_back(lost_by, audited, by="the anchor test"), self._degradations
             )
+        except IncumbentChangedError:
+            return anchor  # somebody brought another one into service meanwhile
         except _CANNOT_GO_BACK as error:
             trouble = f"{lost}, but version {audit.against} cannot serve: {error}"
-            after = {"promotions": self._tables().gate.anchor_every, "trouble": trouble}
+            after: dict[str, int | str] = {"trouble": trouble}
         else:
             trouble = f"{lost}, so version {audit.against} serves again"
             after = {"serving": audited, "trouble": trouble}

@@ -22,4 +22,4 @@ def test_status_shows_what_the_last_anchor_test_came_to(stand_in: StandIn, ctl: 
     stand_in.answers["GET", "/v1/status"] = (200, thord.STATUS | {"anchor": anchor})
     [line] = [line for line in ctl("status").stdout.splitlines() if line.startswith("audited")]
     assert "version 000012; the last test, of 000012 against 000003 on 200 sealed conversations" in line
-    assert "-0.0312 bits per byte, 4 promotions ago" in line
+    assert "-0.0312 bits per byte; 4 promotions towards the next" in line

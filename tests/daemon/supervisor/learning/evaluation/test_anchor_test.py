@@ -1,6 +1,7 @@
 """Anchor tests: what counts, what is decided, and how thord goes back."""
 
 import asyncio
+import shutil
 
 import pytest
 
@@ -64,6 +65,7 @@ async def test_a_lost_test_brings_the_audited_version_back_and_says_so(paths: Pa
         await audited(it, 2)
         assert (it.anchor_test.anchor.audited, it.promotion.serving) == (3, 3)
         assert artifacts.current_version(paths.current) == 3
+        assert (await it.store.version(3)).previous == 2  # a roll-back does not lead to the one that was worse
         [reason] = it.degradations.reasons()
         assert "version 000005 was worse than version 000003 by +0.0200 bits per byte on 200 conversations" in reason
         asked = [run for run in workers.runs if isinstance(run, Evaluate) and run.sealed]
@@ -96,3 +98,40 @@ async def test_the_audited_version_keeps_its_weights(paths: Paths) -> None:
         await cycles(it, workers, 2)
         use = VersionsInUse(it.promotion, it.cycles, it.evaluations, it.anchor_test)
         assert use.busy()[1] == "anchor tests compare with it"
+
+
+@pytest.mark.anyio
+async def test_a_promotion_that_thord_stopped_in_is_counted_at_the_next_start(paths: Paths) -> None:
+    workers = with_conversations(paths, Script())
+    async with learning(workers, EVERY_TWO) as it:
+        await cycles(it, workers, 1)
+        while it.anchor_test.anchor.serving != 1:
+            await asyncio.sleep(0.002)
+        before = it.anchor_test.anchor
+        await cycles(it, workers, 1)
+        while it.anchor_test.anchor.serving != 2:
+            await asyncio.sleep(0.002)
+        after = it.anchor_test.anchor
+        await it.store.set_meta("anchor", before.model_dump_json())  # as if it had stopped before it counted
+    async with learning(workers, EVERY_TWO) as again:
+        assert again.anchor_test.anchor == after
+        assert (after.audited, after.promotions) == (1, 1)
+
+
+@pytest.mark.anyio
+async def test_where_the_audited_version_cannot_serve_the_next_promotion_is_tested_at_once(paths: Paths) -> None:
+    workers = with_conversations(paths, Script(audits=[0.02, 0.02]))
+    async with learning(workers, EVERY_TWO) as it:
+        await cycles(it, workers, 2)
+        shutil.rmtree(paths.version(1))
+        await cycles(it, workers, 1)
+        await audited(it, 1)
+        await settled(it)
+        assert it.promotion.serving == 3
+        while not it.degradations.reasons():
+            await asyncio.sleep(0.002)
+        assert "cannot serve" in it.degradations.reasons()[0]
+        await cycles(it, workers, 1)
+        await audited(it, 2)
+        asked = [(run.version, run.incumbent) for run in workers.runs if isinstance(run, Evaluate) and run.sealed]
+    assert asked == [(3, 1), (4, 1)]
