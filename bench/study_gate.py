@@ -13,6 +13,7 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -21,8 +22,9 @@ from engine.config.evaluation import GateSettings
 
 CYCLES = 480
 READ, FRESH, SEALED, SPREAD = 200, 50, 200, 0.05
-_NORMAL_95 = 1.6449
 SETTINGS = GateSettings()
+_BOUND = NormalDist().inv_cdf(SETTINGS.confidence)
+"""Standard errors between a mean and its one-sided bound."""
 
 Draw = Callable[[np.random.Generator], tuple[float, float]]
 """The true difference of a candidate, and that on what gates read before."""
@@ -57,19 +59,19 @@ class Lineage:
     went_back: int = 0
 
 
-def simulate(draw: Draw, rng: np.random.Generator, *, guarded: bool, cycles: int = CYCLES) -> Lineage:
-    """Run so many cycles; not ``guarded``: without second look and anchor test."""
+def simulate(draw: Draw, rng: np.random.Generator, *, guarded: bool) -> Lineage:
+    """Run the cycles; not ``guarded``: without second look and anchor test."""
     found, anchor = Lineage(), Anchor(audited=0, serving=0)
     truths = {0: 0.0}
-    for number in range(1, cycles + 1):
+    for number in range(1, CYCLES + 1):
         true, on_read = draw(rng)
         fresh_sample = rng.normal(true, SPREAD, FRESH)
         sample = np.concatenate([fresh_sample, rng.normal(on_read, SPREAD, READ - FRESH)])
         difference, error = _measured(sample)
-        if not difference + _NORMAL_95 * error < -SETTINGS.min_improvement:
+        if not difference + _BOUND * error < -SETTINGS.min_improvement:
             continue
         fresh, fresh_error = _measured(fresh_sample)
-        if guarded and fresh - _NORMAL_95 * fresh_error > 0:
+        if guarded and fresh - _BOUND * fresh_error > 0:
             continue
         before = anchor.serving
         anchor = promoted(anchor, before, number)
@@ -86,7 +88,7 @@ def simulate(draw: Draw, rng: np.random.Generator, *, guarded: bool, cycles: int
 def _tested(anchor: Anchor, truths: dict[int, float], rng: np.random.Generator, found: Lineage) -> Anchor:
     serving, audited = anchor.serving or 0, anchor.audited or 0
     difference, error = _measured(rng.normal(truths[serving] - truths[audited], SPREAD, SEALED))
-    lower, upper = difference - _NORMAL_95 * error, difference + _NORMAL_95 * error
+    lower, upper = difference - _BOUND * error, difference + _BOUND * error
     seen = Difference(conversations=SEALED, difference=difference, lower=lower, upper=upper)
     decision = decide(seen, SETTINGS.anchor_tolerance)
     found.tests += 1

@@ -31,6 +31,13 @@ struct Adapted {
     }
 };
 
+// ``work`` with each group that has factors for the product.
+template <class Work>
+inline void each_adapted(const Operation &op, const Tokens &tokens, Work work) {
+    for (int64_t g = 0; g < tokens.group_count; g++)
+        if (const Adapted part(op, tokens, g); part.factors) work(part);
+}
+
 // In which format the inputs of a product are needed for adapters; false where no group has one for it.
 inline bool is_adapted(const Operation &op, const Tokens &tokens, Format &format) {
     for (int64_t g = 0; g < tokens.group_count; g++) {
@@ -44,44 +51,38 @@ inline bool is_adapted(const Operation &op, const Tokens &tokens, Format &format
 inline void shrink(
     const Operation &op, const Tokens &tokens, const Prepared &x, int64_t thread, int64_t threads, float *sums
 ) {
-    for (int64_t g = 0; g < tokens.group_count; g++) {
-        const Adapted part(op, tokens, g);
-        if (!part.factors) continue;
+    each_adapted(op, tokens, [&](const Adapted &part) {
         Operation a{};
         a.weight = part.factors->a, a.finish = SET;
         a.to = tokens.inner + part.begin * tokens.inner_width, a.to_width = tokens.inner_width;
         linear(a, from(x, part.begin * x.k, x.k), part.end - part.begin, thread, threads, sums);
-    }
+    });
 }
 
 // What A made, prepared for B by the threads whose tokens they are.
 inline void prepare_inner(
     const Operation &op, const Tokens &tokens, const Prepared &x, int64_t thread, int64_t threads
 ) {
-    for (int64_t g = 0; g < tokens.group_count; g++) {
-        const Adapted part(op, tokens, g);
-        if (!part.factors) continue;
+    each_adapted(op, tokens, [&](const Adapted &part) {
         const Weight &b = part.factors->b;
         const Prepared own = from(x, part.begin * padded(tokens.inner_width), padded(b.k));
         for (int64_t m = part.begin; m < part.end; m++)
             if (m % threads == thread)
                 prepare_row(own, b.format, m - part.begin, tokens.inner + m * tokens.inner_width, b.k);
-    }
+    });
 }
 
 // B of all groups, added to what the product gave.
 inline void widen(
     const Operation &op, const Tokens &tokens, const Prepared &x, int64_t thread, int64_t threads, float *sums
 ) {
-    for (int64_t g = 0; g < tokens.group_count; g++) {
-        const Adapted part(op, tokens, g);
-        if (!part.factors) continue;
+    each_adapted(op, tokens, [&](const Adapted &part) {
         Operation b{};
         b.weight = part.factors->b, b.finish = ADD;
         b.to = op.to + part.begin * op.to_width, b.to_width = op.to_width;
         const Prepared own = from(x, part.begin * padded(tokens.inner_width), padded(b.weight.k));
         linear(b, own, part.end - part.begin, thread, threads, sums);
-    }
+    });
 }
 
 }  // namespace

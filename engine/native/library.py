@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.native import variants
-from engine.native.structures import CausalAttention, Group, Heads, Operation, Operations, Tokens
+from engine.native.structures import COUNT, FLOAT, POINTER, CausalAttention, Group, Heads, Operation, Operations, Tokens
 from engine.native.variants import Variant
 
 FOLDER = Path(__file__).parent
@@ -27,11 +27,10 @@ EMBED, NORM, LINEAR, ATTEND, GATE = range(5)
 SET, ADD, GELU = range(3)
 FORMATS = {"fp32": 0, "bf16": 1, "int8": 2, "int4": 3}
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
-_POINTER, _COUNT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _ARGUMENTS: dict[str, type[ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float]] = {
-    "p": _POINTER,
-    "n": _COUNT,
-    "f": _FLOAT,
+    "p": POINTER,
+    "n": COUNT,
+    "f": FLOAT,
 }
 
 
@@ -41,7 +40,7 @@ class Kernel:
     def __init__(self, file: Path) -> None:
         library = ctypes.CDLL(str(file))
         self._run = _declared(library["thord_run"], "pn p p nnn")
-        self._scratch = _declared(library["thord_scratch"], "nnnn", _COUNT)
+        self._scratch = _declared(library["thord_scratch"], "nnnn", COUNT)
         self._norm = _declared(library["thord_norm"], "nn pppppp nn f n")
         self._norm_backward = _declared(library["thord_norm_backward"], "nn pppppppp nn n")
         self._gelu = _declared(library["thord_gelu"], "n pp n n")

@@ -4,19 +4,19 @@ import ctypes
 
 from torch import Tensor
 
-_POINTER, _COUNT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+POINTER, COUNT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
 
 class Weight(ctypes.Structure):
     """``struct Weight`` of `operations.h`."""
 
     _fields_ = (
-        ("format", _COUNT),
-        ("outputs", _COUNT),
-        ("inputs", _COUNT),
-        ("packed", _POINTER),
-        ("scales", _POINTER),
-        ("bias", _POINTER),
+        ("format", COUNT),
+        ("outputs", COUNT),
+        ("inputs", COUNT),
+        ("packed", POINTER),
+        ("scales", POINTER),
+        ("bias", POINTER),
     )
 
 
@@ -24,29 +24,29 @@ class Operation(ctypes.Structure):
     """``struct Operation`` of `operations.h`."""
 
     _fields_ = (
-        ("kind", _COUNT),
-        ("source", _POINTER),
-        ("target", _POINTER),
-        ("source_width", _COUNT),
-        ("target_width", _COUNT),
+        ("kind", COUNT),
+        ("source", POINTER),
+        ("target", POINTER),
+        ("source_width", COUNT),
+        ("target_width", COUNT),
         ("weight", Weight),
-        ("finish", _COUNT),
-        ("scale", _POINTER),
-        ("shift", _POINTER),
-        ("epsilon", _FLOAT),
-        ("adapted", _COUNT),
-        ("keys_at", _COUNT),
-        ("values_at", _COUNT),
-        ("cache_format", _COUNT),
-        ("page_stride", _COUNT),
-        ("heads", _COUNT),
-        ("kv_heads", _COUNT),
-        ("head", _COUNT),
-        ("window", _COUNT),
-        ("query_norm", _POINTER),
-        ("key_norm", _POINTER),
-        ("cosines", _POINTER),
-        ("sines", _POINTER),
+        ("finish", COUNT),
+        ("scale", POINTER),
+        ("shift", POINTER),
+        ("epsilon", FLOAT),
+        ("adapted", COUNT),
+        ("keys_at", COUNT),
+        ("values_at", COUNT),
+        ("cache_format", COUNT),
+        ("page_stride", COUNT),
+        ("heads", COUNT),
+        ("kv_heads", COUNT),
+        ("head", COUNT),
+        ("window", COUNT),
+        ("query_norm", POINTER),
+        ("key_norm", POINTER),
+        ("cosines", POINTER),
+        ("sines", POINTER),
     )
 
 
@@ -59,30 +59,30 @@ class Factors(ctypes.Structure):
 class Group(ctypes.Structure):
     """``struct Group`` of `operations.h`."""
 
-    _fields_ = (("end", _COUNT), ("factors", _POINTER), ("cache", _POINTER))
+    _fields_ = (("end", COUNT), ("factors", POINTER), ("cache", POINTER))
 
 
 class Tokens(ctypes.Structure):
     """``struct Tokens`` of `operations.h`."""
 
     _fields_ = (
-        ("count", _COUNT),
-        ("ids", _POINTER),
-        ("rows", _POINTER),
-        ("positions", _POINTER),
-        ("table", _POINTER),
-        ("table_width", _COUNT),
-        ("groups", _POINTER),
-        ("group_count", _COUNT),
-        ("inner", _POINTER),
-        ("inner_width", _COUNT),
+        ("count", COUNT),
+        ("ids", POINTER),
+        ("rows", POINTER),
+        ("positions", POINTER),
+        ("table", POINTER),
+        ("table_width", COUNT),
+        ("groups", POINTER),
+        ("group_count", COUNT),
+        ("inner", POINTER),
+        ("inner_width", COUNT),
     )
 
 
 class Heads(ctypes.Structure):
     """``struct Heads`` of `causal_attention.cpp`."""
 
-    _fields_ = (("first", _POINTER), ("row", _COUNT), ("head", _COUNT), ("position", _COUNT))
+    _fields_ = (("first", POINTER), ("row", COUNT), ("head", COUNT), ("position", COUNT))
 
     @classmethod
     def of(cls, x_BHTE: Tensor) -> "Heads":
@@ -94,8 +94,8 @@ class CausalAttention(ctypes.Structure):
     """``struct CausalAttention`` of `causal_attention.cpp`."""
 
     _fields_ = (
-        *((name, _COUNT) for name in ("rows", "heads", "kv_heads", "positions", "width")),
-        ("begins", _POINTER),
+        *((name, COUNT) for name in ("rows", "heads", "kv_heads", "positions", "width")),
+        ("begins", POINTER),
         *((name, Heads) for name in ("queries", "keys", "values", "mixed")),
         *((name, Heads) for name in ("by_mixed", "by_queries", "by_keys", "by_values")),
     )

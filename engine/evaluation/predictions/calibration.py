@@ -32,4 +32,4 @@ def _score(pairs: Sequence[LabelPair]) -> Score:
     return Score(calibration_error(probabilities, are_right), f"bins:{BINS}|width:equal")
 
 
-CALIBRATION_ERROR: PredictionMeasure[LabelPair] = PredictionMeasure("calibration_error", 1, _score)
+CALIBRATION_ERROR: PredictionMeasure[LabelPair] = PredictionMeasure("calibration_error", _score)

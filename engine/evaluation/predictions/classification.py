@@ -79,11 +79,11 @@ def measures(labels: Sequence[str]) -> tuple[PredictionMeasure[LabelPair], ...]:
         return lambda pairs: Score(macro(class_figures(pairs, labels))[name], f"macro|{signature}")
 
     return (
-        PredictionMeasure("accuracy", 1, micro_figure(lambda one: one.recall)),
-        PredictionMeasure("precision_macro", 1, macro_figure("precision")),
-        PredictionMeasure("recall_macro", 1, macro_figure("recall")),
-        PredictionMeasure("f1_macro", 1, macro_figure("f1")),
-        PredictionMeasure("precision_micro", 1, micro_figure(lambda one: one.precision)),
-        PredictionMeasure("recall_micro", 1, micro_figure(lambda one: one.recall)),
-        PredictionMeasure("f1_micro", 1, micro_figure(lambda one: one.f1)),
+        PredictionMeasure("accuracy", micro_figure(lambda one: one.recall)),
+        PredictionMeasure("precision_macro", macro_figure("precision")),
+        PredictionMeasure("recall_macro", macro_figure("recall")),
+        PredictionMeasure("f1_macro", macro_figure("f1")),
+        PredictionMeasure("precision_micro", micro_figure(lambda one: one.precision)),
+        PredictionMeasure("recall_micro", micro_figure(lambda one: one.recall)),
+        PredictionMeasure("f1_micro", micro_figure(lambda one: one.f1)),
     )

@@ -33,12 +33,10 @@ class PredictionMeasure(Generic[PairT]):
 
     Attributes:
         name: what `thorctl metrics --measure` calls it.
-        scale: its largest value, 1 or 100, as its reference implementation has it.
         score: a pure function of one or more pairs. Raises `UnmeasurableError`.
         is_default: whether it is computed where nobody names measures.
     """
 
     name: str
-    scale: int
     score: Callable[[Sequence[PairT]], Score]
     is_default: bool = True

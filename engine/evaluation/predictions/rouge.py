@@ -96,7 +96,7 @@ def _measure(name: str, overlap: Callable[[str, str], Overlap]) -> PredictionMea
         parts = {"precision": fmean(one.precision for one in best), "recall": fmean(one.recall for one in best)}
         return Score(fmean(one.f for one in best), "f|tok:unicode|stem:no", parts)
 
-    return PredictionMeasure(name, 1, score)
+    return PredictionMeasure(name, score)
 
 
 ROUGE_1 = _measure("rouge1", lambda prediction, reference: rouge_n(prediction, reference, 1))

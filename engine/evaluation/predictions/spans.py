@@ -61,5 +61,5 @@ def _macro(pairs: Sequence[SpanPair]) -> Score:
     return Score(found["f1"], f"macro|{_SIGNATURE}", {name: found[name] for name in ("precision", "recall")})
 
 
-SPAN_F1: PredictionMeasure[SpanPair] = PredictionMeasure("span_f1", 1, _micro)
-SPAN_F1_MACRO: PredictionMeasure[SpanPair] = PredictionMeasure("span_f1_macro", 1, _macro)
+SPAN_F1: PredictionMeasure[SpanPair] = PredictionMeasure("span_f1", _micro)
+SPAN_F1_MACRO: PredictionMeasure[SpanPair] = PredictionMeasure("span_f1_macro", _macro)

@@ -55,7 +55,7 @@ def _measure(name: str, compare: Callable[[str, str], float], *, may_lack_answer
             best.append(max(compare(pair.prediction, one) for one in references))
         return Score(100 * fmean(best), f"squad:{'2.0' if may_lack_answers else '1.1'}")
 
-    return PredictionMeasure(name, 100, score, is_default=False)
+    return PredictionMeasure(name, score, is_default=False)
 
 
 SQUAD_EXACT_MATCH = _measure("squad_exact_match", exact_match, may_lack_answers=False)

@@ -11,13 +11,14 @@ import regex
 
 from engine.evaluation.predictions.measure import PredictionMeasure, Score, UnmeasurableError
 from engine.evaluation.predictions.pairs import TextPair
+from engine.evaluation.predictions.words import UNSPACED
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
 _LETTERS = regex.compile(r"\p{L}")
 _HAN = regex.compile(r"\p{Han}")
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
+_UNSPACED = regex.compile(f"[{UNSPACED}]")
 _KANA = regex.compile(r"[\p{Hiragana}\p{Katakana}]")
 
 
@@ -72,7 +73,7 @@ def _measure(name: str, make: _Make, *, is_default: bool = True) -> PredictionMe
         found = metric.corpus_score([pair.prediction for pair in pairs], by_reference)
         return Score(found.score, str(metric.get_signature()))
 
-    return PredictionMeasure(name, 100, score, is_default)
+    return PredictionMeasure(name, score, is_default)
 
 
 BLEU_4 = _measure("bleu", _bleu)

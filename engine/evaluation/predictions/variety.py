@@ -30,7 +30,7 @@ def _distinct(size: int) -> PredictionMeasure[TextPair]:
     def score(pairs: Sequence[TextPair]) -> Score:
         return Score(distinct([pair.prediction for pair in pairs], size), f"n:{size}|tok:unicode")
 
-    return PredictionMeasure(f"distinct{size}", 1, score)
+    return PredictionMeasure(f"distinct{size}", score)
 
 
 def _repetition(pairs: Sequence[TextPair]) -> Score:
@@ -38,4 +38,4 @@ def _repetition(pairs: Sequence[TextPair]) -> Score:
 
 
 DISTINCT_1, DISTINCT_2 = _distinct(1), _distinct(2)
-REPETITION: PredictionMeasure[TextPair] = PredictionMeasure("repetition", 1, _repetition)
+REPETITION: PredictionMeasure[TextPair] = PredictionMeasure("repetition", _repetition)

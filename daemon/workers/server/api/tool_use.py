@@ -22,6 +22,7 @@ from engine.inference.constraints.calls import CallsStructure
 from engine.inference.constraints.constraint import Constraint
 from engine.inference.constraints.structures import JsonStructure
 from engine.inference.versions.loaded_model import PromptSpec
+from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.call_form import PLAIN, CallForm
 
 
@@ -63,15 +64,15 @@ class ToolUse:
         return [first._replace(tools=described(self.told)), *rest]
 
 
-def tool_use(body: ChatBody, form: CallForm) -> ToolUse:
-    """What a request asks for, of a model that writes calls in such a form."""
+def tool_use(body: ChatBody, tokenizer: Tokenizer) -> ToolUse:
+    """What a request asks for, of a model whose tokenizer knows the form in which it writes calls."""
     choice, tools = body.tool_choice or "auto", body.tools or []
     if choice == "none" or not tools:
         return ToolUse()
     if isinstance(choice, NamedTool):
         named = [tool for tool in tools if tool.function.name == choice.function.name]
-        return ToolUse(tools, named, must=True, several=False, form=form)
-    return ToolUse(tools, tools, choice == "required", body.parallel_tool_calls is not False, form)
+        return ToolUse(tools, named, must=True, form=tokenizer.call_form)
+    return ToolUse(tools, tools, choice == "required", body.parallel_tool_calls is not False, tokenizer.call_form)
 
 
 async def constraint_with(

@@ -34,7 +34,7 @@ def router(service: InferenceService) -> APIRouter:
     async def chat(http: Request) -> Response:
         body = await read(http, ChatBody, service.body_limit)
         spec = await service.prompt_spec()
-        use = tool_use(body, spec.tokenizer.call_form)
+        use = tool_use(body, spec.tokenizer)
         constraint = await constraint_with(use, body, service, spec)
         top_logprobs = (body.top_logprobs or 0) if body.logprobs else None
         params = params_of(body, service, spec, top_logprobs, body.token_limit, constraint)
