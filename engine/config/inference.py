@@ -51,7 +51,7 @@ class InferenceSettings(Section):
     resident_versions: int = Field(
         16,
         ge=2,
-        description="Maximum number of versions in memory where they share a base; of versions with weights of their "
-        "own, two are.",
+        description="Maximum number of versions in memory where they share a base. Of versions with weights of their "
+        "own, at most two are in memory.",
     )
     threads: int = Field(0, ge=0, description="Number of processor threads; 0 uses one per physical core.")
