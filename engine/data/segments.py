@@ -101,7 +101,8 @@ class Segments:
         """Forget what was appended since the last `sync`."""
         if self._written:  # another open one ends where this one did
             self.close()
-        self._forget()
+        else:
+            self._forget()
 
     def close(self) -> None:
         """Let go of the open segment, and forget what was appended since the last `sync`."""

@@ -56,9 +56,9 @@ def _items(
 ) -> Iterator[Piece]:
     """What is in a stream that begins with ``raw``."""
     if packing := unpack.packing_of(raw):
-        if packing == "zip" and nesting is None and (people := zip_archive.member(stream, slack.PEOPLE)):
-            limits = slack.with_people(limits, people)
         if packing == "zip" and nesting is None:
+            if people := zip_archive.member(stream, slack.PEOPLE):
+                limits = slack.with_people(limits, people)
             limits = chatgpt_feedback.with_feedback(limits, zip_archive.member(stream, chatgpt_feedback.FILE))
         yield from unpack.read(
             packing, stream, lambda inner, where: one_by_one(_read(inner, limits, None, is_corpus, where)), nesting

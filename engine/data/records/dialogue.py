@@ -141,14 +141,10 @@ def _columns(value: dict[str, JsonValue]) -> JsonValue:
 
 def _titled(value: JsonValue) -> JsonValue:
     """A title with its sentences, as HotpotQA writes it, as a text; anything else as it is."""
-    if (
-        not isinstance(value, list)
-        or len(value) != 2
-        or not isinstance(value[0], str)
-        or not isinstance(value[1], list)
-    ):
-        return value
-    return f"{value[0]}\n{''.join(map(str, value[1]))}" if all(isinstance(each, str) for each in value[1]) else value
+    match value:
+        case [str(title), list(sentences)] if all(isinstance(each, str) for each in sentences):
+            return f"{title}\n{''.join(map(str, sentences))}"
+    return value
 
 
 def _document(value: dict[str, JsonValue]) -> str | None:

@@ -13,6 +13,17 @@ class UnmeasurableError(Exception):
     """These pairs lack what the measure needs; the message says what, where and what to do."""
 
 
+def require_references(measure: str, pairs: Sequence[TextPair]) -> None:
+    """Check that a measure has something to compare each prediction with.
+
+    Raises:
+        UnmeasurableError: a prediction has no reference text.
+    """
+    for number, pair in enumerate(pairs, 1):
+        if not pair.references:
+            raise UnmeasurableError(f"{measure} needs a reference text for every prediction; number {number} has none")
+
+
 @dataclass(frozen=True)
 class Score:
     """A value, how it was computed, and the figures behind it.

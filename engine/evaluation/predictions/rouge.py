@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from engine.evaluation.predictions.measure import PredictionMeasure, Score, UnmeasurableError
+from engine.evaluation.predictions.measure import PredictionMeasure, Score, require_references
 from engine.evaluation.predictions.pairs import TextPair
 from engine.evaluation.predictions.words import ngrams, words
 
@@ -88,11 +88,10 @@ def _common(expected: Sequence[str], said: Sequence[str]) -> list[int]:
 
 def _measure(name: str, overlap: Callable[[str, str], Overlap]) -> PredictionMeasure[TextPair]:
     def score(pairs: Sequence[TextPair]) -> Score:
-        best = []
-        for number, pair in enumerate(pairs, 1):
-            if not pair.references:
-                raise UnmeasurableError(f"{name} needs a reference text for every prediction; number {number} has none")
-            best.append(max((overlap(pair.prediction, one) for one in pair.references), key=lambda one: one.f))
+        require_references(name, pairs)
+        best = [
+            max((overlap(pair.prediction, one) for one in pair.references), key=lambda one: one.f) for pair in pairs
+        ]
         parts = {"precision": fmean(one.precision for one in best), "recall": fmean(one.recall for one in best)}
         return Score(fmean(one.f for one in best), "f|tok:unicode|stem:no", parts)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import regex
 
-from engine.evaluation.predictions.measure import PredictionMeasure, Score, UnmeasurableError
+from engine.evaluation.predictions.measure import PredictionMeasure, Score, require_references
 from engine.evaluation.predictions.pairs import TextPair
 from engine.evaluation.predictions.words import UNSPACED
 
@@ -61,9 +61,7 @@ def _ter(references: Sequence[str]) -> "Metric":
 
 def _measure(name: str, make: _Make, *, is_default: bool = True) -> PredictionMeasure[TextPair]:
     def score(pairs: Sequence[TextPair]) -> Score:
-        for number, pair in enumerate(pairs, 1):
-            if not pair.references:
-                raise UnmeasurableError(f"{name} needs a reference text for every prediction; number {number} has none")
+        require_references(name, pairs)
         metric = make([reference for pair in pairs for reference in pair.references])
         most = max(len(pair.references) for pair in pairs)
         by_reference = [

@@ -25,7 +25,7 @@ class FunctionBody(RequestBody):
     @model_validator(mode="after")
     def _takes_an_object(self) -> "FunctionBody":
         if (self.parameters or {}).get("type", "object") != "object":
-            raise ValueError("parameters: arguments are an object")
+            raise ValueError("parameters: the type of a function's arguments must be object")
         return self
 
 
