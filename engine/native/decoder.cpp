@@ -19,14 +19,21 @@ namespace {
 // Threads wait for each other a few microseconds at a time: they spin, and sleep only when it takes longer.
 class Barrier {
   public:
-    void wait(int threads) {
-        unsigned phase = phase_.load(std::memory_order_acquire);
+    void wait(int threads) { await(arrive(threads)); }
+
+    // Says that this thread is here, and goes on. What it gives is for `await`, before the thread arrives again.
+    unsigned arrive(int threads) {
+        const unsigned phase = phase_.load(std::memory_order_acquire);
         if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
             arrived_.store(0, std::memory_order_relaxed);
             phase_.store(phase + 1, std::memory_order_release);
             phase_.notify_all();
-            return;
         }
+        return phase;
+    }
+
+    // Waits until all threads are there.
+    void await(unsigned phase) {
         for (int i = 0; i < SPINS; i++) {
             if (phase_.load(std::memory_order_acquire) != phase) return;
 #if defined(__x86_64__)
@@ -116,7 +123,7 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
             Prepared in = x;
             in.k = padded(op->weight.k);
             Format beside = F32;
-            const bool adapted = op->kind == LINEAR && is_adapted(*op, tokens, beside);
+            const int64_t of_a = op->kind == LINEAR ? panels_of_a(*op, tokens, beside) : 0;
             int64_t group = 0;
             for (int64_t m = thread; m < M; m += threads) switch (op->kind) {
                 case EMBED:
@@ -129,7 +136,7 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
                 case GATE: gate(*op, m); break;
                 case LINEAR:
                     prepare_row(in, op->weight.format, m, op->from + m * op->from_width, op->weight.k);
-                    if (adapted && beside != op->weight.format)
+                    if (of_a && beside != op->weight.format)
                         prepare_row(in, beside, m, op->from + m * op->from_width, op->weight.k);
                     break;
                 case ATTEND:
@@ -140,13 +147,17 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
             if (op->kind == LINEAR) {
                 barrier.wait(threads);
                 float *own = sums + thread * room_for_sums(M);
-                linear(*op, in, M, thread, threads, own);
-                if (adapted) {
-                    shrink(*op, tokens, in, thread, threads, own);
-                    barrier.wait(threads);
-                    prepare_inner(*op, tokens, x, thread, threads);
-                    barrier.wait(threads);
-                    widen(*op, tokens, x, thread, threads, own);
+                const int64_t all_panels = of_a + panels_of(op->weight);  // each thread's share of them: A, the base
+                const int64_t first = all_panels * thread / threads, last = all_panels * (thread + 1) / threads;
+                const int64_t begin = first > of_a ? first - of_a : 0, end = last > of_a ? last - of_a : 0;
+                if (of_a) {
+                    shrink(*op, tokens, in, first, last, own);
+                    const unsigned phase = barrier.arrive(threads);
+                    linear(*op, in, M, begin, end, own);
+                    barrier.await(phase);
+                    widen(*op, tokens, begin, end);
+                } else {
+                    linear(*op, in, M, begin, end, own);
                 }
                 barrier.wait(threads);
             } else if (op->kind == ATTEND) {

@@ -36,9 +36,18 @@ struct Operation {
     const float *cosines, *sines;        // [positions, head / 2], or null
 };
 
-// What an adapter adds to one product: B [N, R] of what A [R, K] makes of its inputs. A may lie nowhere: nothing.
+// Which of the numbers that A makes a panel of B takes: `count` of them, an even number, from the `first` on. Its
+// weights, [count, 16] or in bfloat16 [count / 2, 16, 2], are those from `at` on.
+struct Span {
+    int64_t at, first, count;
+};
+
+// What an adapter adds to one product: B [N, R] of what A [R, K] makes of its inputs. A may lie nowhere: nothing. Both
+// have one format, float32 or bfloat16, and of B only those parts of a panel are there that are not 0.
 struct Factors {
-    Weight a, b;
+    Weight a;
+    const void *b;
+    const Span *spans;  // of each panel
 };
 
 // The tokens of one version: those before `end` that belong to no group before it.
@@ -57,7 +66,7 @@ struct Tokens {
     int64_t table_width;
     const Group *groups;
     int64_t group_count;
-    float *inner;  // [M, inner_width]: what A makes, of any product
+    float *inner;  // [M, inner_width]: what A makes, of any product; beyond it the same in bfloat16
     int64_t inner_width;
 };
 

@@ -200,10 +200,10 @@ void panels(const Operation &op, const Prepared &x, int64_t rows, int64_t panel,
     if constexpr (NB > 1) panels<MB, 1>(op, x, rows, panel, end, sums);
 }
 
-void linear(const Operation &op, const Prepared &x, int64_t rows, int64_t thread, int64_t threads, float *sums) {
-    const int64_t count = (op.weight.n + PANEL - 1) / PANEL;
-    int64_t panel = count * thread / threads;
-    const int64_t end = count * (thread + 1) / threads;
+int64_t panels_of(const Weight &weight) { return (weight.n + PANEL - 1) / PANEL; }
+
+// The panels from `panel` to `end` of a product.
+void linear(const Operation &op, const Prepared &x, int64_t rows, int64_t panel, int64_t end, float *sums) {
     if (rows == 1) {
         const int64_t share = end - panel, parts = (share + ALONE_WIDE - 1) / ALONE_WIDE;
         for (int64_t part = 0, done = 0; part < parts; part++) {

@@ -50,10 +50,16 @@ class Operation(ctypes.Structure):
     )
 
 
+class Span(ctypes.Structure):
+    """``struct Span`` of `operations.h`."""
+
+    _fields_ = (("at", COUNT), ("first", COUNT), ("count", COUNT))
+
+
 class Factors(ctypes.Structure):
     """``struct Factors`` of `operations.h`."""
 
-    _fields_ = (("a", Weight), ("b", Weight))
+    _fields_ = (("a", Weight), ("b", POINTER), ("spans", POINTER))
 
 
 class Group(ctypes.Structure):

@@ -49,10 +49,10 @@ def pack(weight_NK: Tensor, bias_N: Tensor | None, quantization: Quantization) -
         else:
             steps = (values_NK + 8).to(torch.uint8).view(len(values_NK), -1, 2, 4)
             steps_NK = _paired((steps[:, :, 0] | steps[:, :, 1] << 4).flatten(1))
-        return Packed(quantization, outputs, inputs, _panels(steps_NK, 4), scales_PGL, bias)
+        return Packed(quantization, outputs, inputs, panels(steps_NK, 4), scales_PGL, bias)
     if weight_NK.dtype == torch.bfloat16:
-        return Packed("bf16", outputs, inputs, _panels(padded_NK, 2), None, bias)
-    return Packed("fp32", outputs, inputs, _panels(padded_NK.float(), 1), None, bias)
+        return Packed("bf16", outputs, inputs, panels(padded_NK, 2), None, bias)
+    return Packed("fp32", outputs, inputs, panels(padded_NK.float(), 1), None, bias)
 
 
 def _paired(values_NK: Tensor) -> Tensor:
@@ -60,7 +60,6 @@ def _paired(values_NK: Tensor) -> Tensor:
     return values_NK.view(len(values_NK), -1, 2, 2).transpose(2, 3).flatten(1)
 
 
-def _panels(values_NK: Tensor, together: int) -> Tensor:
-    """[P, K / together, 16, together]: outputs side by side, each with so many inputs."""
-    panels = values_NK.reshape(-1, LANES, values_NK.shape[1] // together, together)
-    return panels.transpose(1, 2)
+def panels(values_NK: Tensor, together: int) -> Tensor:
+    """[P, K / together, 16, together]: outputs side by side, each with so many inputs. A view."""
+    return values_NK.reshape(-1, LANES, values_NK.shape[1] // together, together).transpose(1, 2)

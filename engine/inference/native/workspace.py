@@ -58,7 +58,8 @@ class Workspace(threading.local):
         return self._scratch
 
     def inner(self, tokens: int, width: int) -> Tensor:
-        """[tokens, width]: what the first factors of adapters make."""
-        if self._inner.numel() < tokens * width:
-            self._inner = torch.empty(tokens * width)
+        """[tokens, width]: what the first factors of adapters make; beyond it there is room for the same in bf16."""
+        needed = -(-tokens * width * 3 // 2)
+        if self._inner.numel() < needed:
+            self._inner = torch.empty(needed)
         return self._inner[: tokens * width].view(tokens, width)
