@@ -23,11 +23,14 @@ class ObjectiveEntry:
 
 
 OBJECTIVES: dict[str, ObjectiveEntry] = {
-    "language": ObjectiveEntry("engine.training.objectives.language", frozenset({"dialogue", "text"})),
+    "language": ObjectiveEntry("engine.training.objectives.language", frozenset({"dialogue", "text", "labelled"})),
 }
 
 
 @cache
 def is_learned(kind: Kind) -> bool:
-    """Whether there is an objective that learns samples of this kind. All others are held."""
+    """Whether there is an objective that learns samples of this kind. All others are held.
+
+    Of labelled ones it learns those of a task.
+    """
     return any(kind in entry.learns for entry in OBJECTIVES.values())

@@ -17,6 +17,7 @@ from daemon.settings import profiles
 from daemon.settings.sections import Tables
 
 Row = tuple[str, FieldInfo]
+_OF_THE_USER = "NAME"
 
 
 def toml() -> str:
@@ -30,7 +31,8 @@ def toml() -> str:
         '#profile = "cpu"',
     ]
     for table, title, rows in _tables():
-        lines += ["", f"# {title.replace('``', '')}", f"[{table}]"]
+        # A table that the user names is none until he does.
+        lines += ["", f"# {title.replace('``', '')}", f"#[{table}]" if _OF_THE_USER in table else f"[{table}]"]
         for key, field in rows:
             lines += [f"# {field.description} {_allowed(field)}".rstrip() + _example(field), _commented(key, field)]
     return "\n".join(lines) + "\n"
@@ -57,14 +59,18 @@ def _tables(around: type[BaseModel] = Tables, at: str = "") -> Iterator[tuple[st
     """Every table, and after it the tables inside it."""
     for name, field in around.model_fields.items():
         if section := _section(field):
+            at_here = f"{at}{name}.{_OF_THE_USER}" if typing.get_origin(field.annotation) is dict else at + name
             title = (section.__doc__ or "").split("\n")[0].split(": ", 1)[-1]
             rows = [(key, inner) for key, inner in section.model_fields.items() if not _section(inner)]
-            yield at + name, title[0].upper() + title[1:], rows
-            yield from _tables(section, f"{at}{name}.")
+            yield at_here, title[0].upper() + title[1:], rows
+            yield from _tables(section, f"{at_here}.")
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
+    """The table that a field is, or one of the tables by name."""
     kind = field.annotation
+    if typing.get_origin(kind) is dict:
+        kind = typing.get_args(kind)[1]
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
@@ -81,7 +87,10 @@ def _example(field: FieldInfo) -> str:
 
 def _commented(key: str, field: FieldInfo) -> str:
     value = (field.examples or [None])[0] if field.default is None else field.default
-    return f"#{tomli_w.dumps({key: value}).strip()}"
+    if isinstance(value, dict):
+        inner = ", ".join(tomli_w.dumps({name: each}).strip() for name, each in value.items())
+        return f"#{key} = {{ {inner} }}"
+    return f"#{key} = {json.dumps(value)}" if isinstance(value, list) else f"#{tomli_w.dumps({key: value}).strip()}"
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -1,5 +1,6 @@
 """The tables of ``thord.toml``. Tables that belong to the engine are defined in `engine.config`."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +10,10 @@ from daemon.settings.data import DataSettings
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
+from engine.config.tasks import TaskSettings, tasks_of
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
+from engine.data.tasks.task import Task
 from engine.families.table import FAMILIES
 from engine.section import Section
 
@@ -219,6 +222,7 @@ class Tables(Section):
     model: ModelSettings = ModelSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     training: TrainingSettings = TrainingSettings()
+    tasks: dict[str, TaskSettings] = Field({})
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     inference: InferenceSettings = InferenceSettings()
@@ -228,6 +232,16 @@ class Tables(Section):
     conversation_log: ConversationLogSettings = ConversationLogSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     supervision: SupervisionSettings = SupervisionSettings()
+
+    @cached_property
+    def all_tasks(self) -> dict[str, Task]:
+        """Every task by its name: the ready-made ones, and those of the settings."""
+        return tasks_of(self.tasks)
+
+    @model_validator(mode="after")
+    def _tasks_are_whole(self) -> "Tables":
+        tasks_of(self.tasks)
+        return self
 
     @model_validator(mode="after")
     def _combinations(self) -> "Tables":

@@ -7,12 +7,13 @@ from daemon.settings.data import DataSettings
 from engine.data.records.limits import Limits
 from engine.data.records.names.settings import Field, Names, Part, key
 from engine.data.samples import Role
+from engine.data.tasks.task import Task
 
 _Meaning = TypeVar("_Meaning", bound=str)
 
 
-def limits_of(settings: DataSettings) -> Limits:
-    """The limits of records, and what the names in them mean."""
+def limits_of(settings: DataSettings, tasks: Mapping[str, Task] | None = None) -> Limits:
+    """The limits of records, what the names in them mean, and the tasks that labelled rows can be of."""
     people, columns, words = settings.speakers, settings.columns, settings.roles
     speakers: dict[Part, tuple[str, ...]] = {
         "assistant": people.assistant,
@@ -35,7 +36,7 @@ def limits_of(settings: DataSettings) -> Limits:
         "tool": words.tool,
     }
     names = Names(_by_key(speakers), _by_key(fields), _by_key(roles), people.pause_hours * 3600)
-    return Limits(record_bytes=settings.max_record_megabytes << 20, names=names)
+    return Limits(record_bytes=settings.max_record_megabytes << 20, names=names, tasks=dict(tasks or {}))
 
 
 def _by_key(lists: Mapping[_Meaning, tuple[str, ...]]) -> dict[str, _Meaning]:

@@ -13,11 +13,14 @@ from pydantic import BaseModel, ConfigDict
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
 from engine.data.held_out import is_sealed
-from engine.data.samples import Conversation, Dialogue, Text
+from engine.data.samples import Conversation
 from engine.data.snapshot import Example
+from engine.data.tasks.posed import posed
+from engine.data.tasks.ready_made import READY_MADE
+from engine.data.tasks.task import Task
 from engine.evaluation import gate, sample_answers
 from engine.evaluation.gate import Verdict
-from engine.evaluation.likelihood import Document, Likelihood, encode_documents, measure
+from engine.evaluation.likelihood import Likelihood, encode_documents, measure
 from engine.evaluation.measures import registry
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import By, Names, Results, slices_of
@@ -25,7 +28,6 @@ from engine.evaluation.sample_answers import Prompt
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
 from engine.evaluation.unigram import Unigram
 from engine.inference.runners import decoders
-from engine.tokenizers.base import Tokenizer
 from engine.version import LoadedVersion
 
 Load = Callable[[], LoadedVersion]
@@ -74,30 +76,38 @@ class _Findings:
     answers: list[str]
 
 
-def choose(examples: Iterable[Example], limit: int) -> list[Example]:
-    """Of the dialogues and texts among the examples, at most ``limit`` with something to score.
+def choose(examples: Iterable[Example], limit: int, tasks: Mapping[str, Task] = READY_MADE) -> list[Example]:
+    """Of what has a likelihood among the examples, at most ``limit`` with something to score.
 
     Chosen by identity: mostly the same ones again and again, whatever their order and whatever was added.
     """
-    scored = (example for example in examples if conversations([example]) and example.sample.supervised_bytes)
+    scored = (example for example in examples if is_scored(example, tasks))
     return nsmallest(limit, scored, key=lambda example: example.identity)
 
 
-def divide(examples: Sequence[Example], limit: int) -> tuple[list[Example], list[Example]]:
+def is_scored(example: Example, tasks: Mapping[str, Task]) -> bool:
+    """Whether an example has something to score."""
+    return any(conversation.supervised_bytes for conversation in conversations([example], tasks))
+
+
+def divide(
+    examples: Sequence[Example], limit: int, tasks: Mapping[str, Task] = READY_MADE
+) -> tuple[list[Example], list[Example]]:
     """What gates read of what is held out, and what is sealed.
 
     Where fewer than ``limit`` others are there, gates read those that are missing of the sealed ones too, and nothing
     counts as sealed.
     """
     sealed = [example for example in examples if is_sealed(example.identity)]
-    read = choose((example for example in examples if not is_sealed(example.identity)), limit)
+    read = choose((example for example in examples if not is_sealed(example.identity)), limit, tasks)
     missing = limit - len(read)
-    return (choose([*read, *choose(sealed, missing)], limit), []) if missing else (read, sealed)
+    return (choose([*read, *choose(sealed, missing, tasks)], limit, tasks), []) if missing else (read, sealed)
 
 
-def conversations(examples: Iterable[Example]) -> list[Conversation]:
-    """The dialogues and texts among the examples: what has a likelihood."""
-    return [example.sample for example in examples if isinstance(example.sample, Dialogue | Text)]
+def conversations(examples: Iterable[Example], tasks: Mapping[str, Task] = READY_MADE) -> list[Conversation]:
+    """The dialogues, texts and labelled samples among the examples, as they are learned: what has a likelihood."""
+    found = (posed(example.sample, tasks) for example in examples)
+    return [conversation for conversation in found if conversation is not None]
 
 
 def judge(
@@ -111,6 +121,7 @@ def judge(
     quantization: Quantization = "none",
     earlier: Collection[str] = (),
     sources: Mapping[str, str] = MappingProxyType({}),
+    tasks: Mapping[str, Task] = READY_MADE,
 ) -> Evaluation:
     """Judge a candidate against the version in service, or against a unigram model where none is.
 
@@ -124,8 +135,8 @@ def judge(
     Raises:
         ArtifactError: a version cannot be loaded.
     """
-    replay = choose((example for example in training() if example.origin == "replay"), settings.max_conversations)
-    replayed = conversations(replay)
+    replay = (example for example in training() if example.origin == "replay")
+    replayed = conversations(choose(replay, settings.max_conversations, tasks), tasks)
     prompts = sample_answers.prompts(settings.sample_prompts, held_out)
     slices = slices_of(held_out, sources)
     version = candidate()
@@ -134,7 +145,8 @@ def judge(
     quantized = _quantized(version, ours, held_out, settings, quantization, advance)
     theirs: _Findings | None = None
     if incumbent is None:
-        documents = _training_documents(version.tokenizer, training(), lambda: advance("fitting the baseline", 0, 0))
+        fitted = conversations_of(training(), tasks, lambda: advance("fitting the baseline", 0, 0))
+        documents = (each for one in fitted for each in encode_documents(version.tokenizer, [one]))
         baseline = Unigram(version.tokenizer.vocabulary, documents)
         reference = Results(baseline.measure(encode_documents(version.tokenizer, held_out)), slices)
     else:
@@ -219,12 +231,12 @@ def _quantized(
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
-def _training_documents(
-    tokenizer: Tokenizer, training: Iterator[Example], advance: Callable[[], None]
-) -> Iterator[Document]:
+def conversations_of(
+    training: Iterator[Example], tasks: Mapping[str, Task], advance: Callable[[], None]
+) -> Iterator[Conversation]:
+    """The same as `conversations`, one by one; ``advance`` is called for each example."""
     for example in training:
-        if isinstance(example.sample, Dialogue | Text):
-            yield from encode_documents(tokenizer, [example.sample])
+        yield from conversations([example], tasks)
         advance()
 
 

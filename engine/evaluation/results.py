@@ -12,7 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.samples import Dialogue, Labelled, SampleProtocol
+from engine.data.samples import Dialogue, SampleProtocol
+from engine.data.tasks.posed import PosedTask, PosedText
 from engine.evaluation.likelihood import Likelihood
 
 By = Literal["kind", "task", "source"]
@@ -59,9 +60,16 @@ class Results:
 def slices_of(samples: Sequence[SampleProtocol], sources: Mapping[str, str] = MappingProxyType({})) -> dict[By, Names]:
     """The slice that each sample is in, for each way of slicing; ``sources`` are files, or lines of files, by identity.
 
-    A dialogue is of kind ``chat``, as it has always been in the figures of the gate.
+    A dialogue is of kind ``chat``, as it has always been in the figures of the gate; a question of a task is
+    ``labelled``.
     """
-    kinds = ["chat" if isinstance(sample, Dialogue) else sample.kind for sample in samples]
-    tasks = [sample.task if isinstance(sample, Labelled) else "" for sample in samples]
+    kinds = [_kind(sample) for sample in samples]
+    tasks = [sample.labelled.task if isinstance(sample, PosedTask | PosedText) else "" for sample in samples]
     files = [_LINE.sub("", sources.get(sample.identity, "")) for sample in samples]
     return {"kind": np.array(kinds, np.str_), "task": np.array(tasks, np.str_), "source": np.array(files, np.str_)}
+
+
+def _kind(sample: SampleProtocol) -> str:
+    if isinstance(sample, PosedTask | PosedText):
+        return sample.labelled.kind
+    return "chat" if isinstance(sample, Dialogue) else sample.kind

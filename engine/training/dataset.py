@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,12 @@ from engine.data import augment, shard, snapshot, validation
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
 from engine.data.held_out import other_place
-from engine.data.samples import Conversation, Dialogue, Text
+from engine.data.samples import Conversation
 from engine.data.shard import Shard
 from engine.data.snapshot import OnePass
+from engine.data.tasks.posed import posed
+from engine.data.tasks.ready_made import READY_MADE
+from engine.data.tasks.task import Task
 from engine.tokenizers import encode
 from engine.tokenizers.base import Tokenizer
 from engine.training.reporting.reporter import Reporter, Stopped
@@ -42,17 +45,19 @@ def prepare(
     tokenizer: Tokenizer,
     settings: TrainingSettings,
     reporter: Reporter,
+    tasks: Mapping[str, Task] = READY_MADE,
 ) -> Dataset:
     """Tokenise the snapshot at ``source`` into ``folder``; what an earlier attempt wrote there is opened as it is.
 
-    ``examples`` are those of the snapshot, which are read only where nothing is there yet.
+    ``examples`` are those of the snapshot, which are read only where nothing is there yet. ``tasks`` put the labelled
+    ones as questions and answers.
 
     Raises:
         Stopped: the reporter asked for it.
         NothingToLearnError: nothing in the snapshot is supervised.
     """
     shards = shard.write_parts(
-        (folder / _TRAIN, folder / _VALIDATION), _documents(source, examples, tokenizer, settings, reporter)
+        (folder / _TRAIN, folder / _VALIDATION), _documents(source, examples, tokenizer, settings, reporter, tasks)
     )
     rows, held = (Rows(each, settings.sequence_length) for each in shards)
     if not len(rows):
@@ -64,7 +69,12 @@ def prepare(
 
 
 def _documents(
-    source: Path, examples: OnePass, tokenizer: Tokenizer, settings: TrainingSettings, reporter: Reporter
+    source: Path,
+    examples: OnePass,
+    tokenizer: Tokenizer,
+    settings: TrainingSettings,
+    reporter: Reporter,
+    tasks: Mapping[str, Task],
 ) -> Iterator[tuple[Encoded, int]]:
     """Tokens of every conversation, with 1 where it validates and 0 where it is trained on."""
     parts: deque[int] = deque()
@@ -76,9 +86,9 @@ def _documents(
         for number, example in enumerate(examples.all()):
             validates = example.validates if chosen is None else example.identity in chosen
             for one in augment.with_copies(example, 0 if validates else settings.augmented_copies, settings.seed):
-                if isinstance(one.sample, Dialogue | Text):
+                if (learned := posed(one.sample, tasks)) is not None:
                     parts.append(int(validates))
-                    yield one.sample, one.learn_from
+                    yield learned, one.learn_from
                 else:
                     left_out += 1
             if number % 100 == 0:
@@ -86,7 +96,9 @@ def _documents(
                 if reporter.stopping():
                     raise Stopped
         if left_out:
-            _logger.warning("%d samples are of kinds that this objective does not learn; they are left out", left_out)
+            _logger.warning(
+                "%d samples are left out: the objective does not learn their kind, or no task has their label", left_out
+            )
 
     for encoded in encode.encode_conversations(tokenizer, conversations()):
         yield encoded, parts.popleft()

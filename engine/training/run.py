@@ -20,6 +20,7 @@ from engine import artifacts, device, disk, generation, room, version
 from engine.adapters import method, rank
 from engine.adapters.adapter import Adapter
 from engine.config.model import ModelSettings
+from engine.config.tasks import tasks_of
 from engine.config.training import Method
 from engine.data import snapshot
 from engine.data.batches import Batch
@@ -89,7 +90,10 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     tokenizer = _tokenizer(record.spec, paths, examples, reporter)
     if record.method == "full" and not checkpoint_folder(record.spec, paths).exists():
         room.check(registry.parameter_count(settings, tokenizer.vocabulary), record.spec.training, paths.folder)
-    data = dataset.prepare(paths.folder / DATA, paths.snapshot, examples, tokenizer, record.spec.training, reporter)
+    tasks = tasks_of(record.spec.tasks)
+    data = dataset.prepare(
+        paths.folder / DATA, paths.snapshot, examples, tokenizer, record.spec.training, reporter, tasks
+    )
     kl_weight = recipe.kl_weight(_start(paths), record.spec.training)
     start = begin(record.spec, record.method, record.placement, paths, settings, tokenizer.vocabulary, kl_weight)
     objective = objectives.make(record.spec.training, start.reference)

@@ -7,6 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.config.model import ModelSettings
+from engine.config.tasks import TaskSettings
 from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import Method, TrainingSettings
 from engine.device import ImpossiblePlacementError, Placement
@@ -26,6 +27,8 @@ class RunSpec(BaseModel):
     tokenizer: TokenizerSettings
     training: TrainingSettings
     settings: dict[str, JsonValue]
+    tasks: dict[str, TaskSettings] = Field({})
+    """Those of the settings; ready-made ones are always there."""
     variation: Variation = Variation()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from control.paths import Paths, version_name
 from daemon import log
@@ -19,6 +19,7 @@ from engine import device, disk, memory, version
 from engine.artifacts import ArtifactError
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
+from engine.config.tasks import TaskSettings
 from engine.data import snapshot
 from engine.data.readers import loaders
 from engine.data.readers.items import Refused
@@ -53,6 +54,7 @@ class Inputs(BaseModel):
     snapshot_sha256: str
     evaluation: EvaluationSettings
     gate: GateSettings
+    tasks: dict[str, TaskSettings] = Field({})
     quantization: Quantization = "none"
 
 
@@ -113,6 +115,7 @@ class Evaluator:
             snapshot_sha256=manifest.sha256,
             evaluation=self._settings.evaluation,
             gate=self._settings.gate,
+            tasks=self._settings.tasks,
             quantization=self._settings.inference.quantization,
         )
         file = folder / EVALUATION
@@ -124,7 +127,7 @@ class Evaluator:
         outcome = evaluate.judge(
             candidate=self._loader(command.version),
             incumbent=None if command.incumbent is None else self._loader(command.incumbent),
-            held_out=evaluate.conversations(held_out),
+            held_out=evaluate.conversations(held_out, self._settings.all_tasks),
             training=lambda: iter(()) if command.sealed else _trained_on(data),
             settings=self._settings.evaluation,
             gate_settings=self._settings.gate,
@@ -132,6 +135,7 @@ class Evaluator:
             quantization="none" if command.sealed else self._settings.inference.quantization,
             earlier=frozenset() if command.sealed else self._held_out_before(command.incumbent),
             sources={example.identity: example.source for example in held_out},
+            tasks=self._settings.all_tasks,
         )
         if command.incumbent is None:
             reason = outcome.verdict.reason + text_needed.advice(manifest.text_bytes, outcome.verdict)
@@ -157,7 +161,7 @@ class Evaluator:
             ArtifactError: too few are sealed for an anchor test.
         """
         limit, least = self._settings.evaluation.max_conversations, self._settings.gate.min_conversations
-        read, kept = evaluate.divide(list(snapshot.held_out_examples(data)), limit)
+        read, kept = evaluate.divide(list(snapshot.held_out_examples(data)), limit, self._settings.all_tasks)
         if not sealed:
             return read
         if len(kept) < least:
@@ -165,7 +169,7 @@ class Evaluator:
                 f"{len(kept)} held-out conversations are sealed, {least} are needed (gate.min_conversations): some are "
                 f"once {limit} others are held out (evaluation.max_conversations)"
             )
-        return evaluate.choose(kept, limit)
+        return evaluate.choose(kept, limit, self._settings.all_tasks)
 
     def _held_out_before(self, incumbent: int | None) -> frozenset[str]:
         """What was held out when the version in service was trained; nothing where that is not known any more."""
@@ -180,11 +184,11 @@ class Evaluator:
 
     def _measure_files(self, command: Evaluate) -> Evaluated:
         """Figures of one version on the conversations of files; nothing is decided by them."""
-        found = self._read_files(command.files)
-        examples = evaluate.choose(found.values(), self._settings.evaluation.max_conversations)
+        found, tasks = self._read_files(command.files), self._settings.all_tasks
+        examples = evaluate.choose(found.values(), self._settings.evaluation.max_conversations, tasks)
         if not examples:
             raise BadFilesError(f"no conversation to measure in {', '.join(command.files)}")
-        chosen = evaluate.conversations(examples)
+        chosen = evaluate.conversations(examples, tasks)
         loaded = self._loader(command.version)()
         likelihood = evaluate.measure_version(
             loaded, chosen, self._settings.evaluation, lambda done, total: self._advance("measuring", done, total)
@@ -209,7 +213,7 @@ class Evaluator:
             BadFilesError: a file cannot be read, or no record in it can be learned from.
         """
         found: dict[str, Example] = {}
-        limits = limits_of(self._settings.data)
+        limits = limits_of(self._settings.data, self._settings.all_tasks)
         for file in map(Path, files):
             if not file.is_file():
                 raise BadFilesError(f"{file} is not a file")

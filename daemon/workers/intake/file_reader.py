@@ -3,7 +3,7 @@
 import contextlib
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from daemon.workers.reading import limits_of
 from engine.data.readers import registry
 from engine.data.readers.items import Resume
 from engine.data.storable import storable_lines
+from engine.data.tasks.task import Task
 
 _TRACE = 4000
 """Characters of a trace that are kept."""
@@ -52,13 +53,14 @@ class FileReader:
         now_reading: NowReading,
         parser: Parser,
         advance: Callable[[], None],
+        tasks: Mapping[str, Task] | None = None,
     ) -> None:
         """``advance`` is called for every block: it counts progress, and may raise to stop."""
         self._ledger = ledger
         self._sources = ledger.sources
         self._quarantine = ledger.quarantine
-        self._dedup = Dedup(ledger.samples, ledger.forgotten, settings.held_out_share)
-        self._limits = limits_of(settings)
+        self._dedup = Dedup(ledger.samples, ledger.forgotten, settings.held_out_share, tasks or ())
+        self._limits = limits_of(settings, tasks)
         self._file_bytes = settings.max_file_megabytes << 20
         self._now_reading = now_reading
         self._parser = parser

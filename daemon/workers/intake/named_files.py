@@ -23,9 +23,10 @@ from engine.data.readers import loaders
 from engine.data.readers.items import Item, Refused
 from engine.data.records.limits import Limits
 from engine.data.records.pieces import pieces
-from engine.data.samples import Dialogue, Sample, Text
+from engine.data.samples import Sample, Text
 from engine.data.snapshot import Example
 from engine.data.storable import storable, storable_path
+from engine.data.tasks.posed import posed
 
 _logger = log.get(__name__)
 
@@ -80,7 +81,7 @@ def write_snapshot(
         OSError: the snapshot cannot be written.
     """
     most, wanted = settings.evaluation.max_conversations, 2 * settings.gate.min_conversations
-    limits = limits_of(settings.data)
+    limits = limits_of(settings.data, settings.all_tasks)
     files = _expand(command.files, paths, settings, advance)
     others = _expand(command.validation_files, paths, settings, advance)
     by_hash = not others and not command.split
@@ -172,7 +173,7 @@ def _read_all(
     *,
     may_be_empty: bool = False,
 ) -> Iterator[Example]:
-    """Every dialogue and text in that part of each file, once.
+    """Every dialogue, text and labelled sample of a task in that part of each file, once.
 
     Raises:
         CollectError: a file cannot be read, or there is nothing in that part of it, unless it ``may_be_empty``.
@@ -191,7 +192,7 @@ def _read_all(
                 problem = f"line {item.line}: {item.reason}" if item.line else item.reason
                 _logger.warning("a record is left out", file=storable_path(path), line=item.line, reason=item.reason)
                 continue
-            if not isinstance(item.sample, Dialogue | Text):
+            if posed(item.sample, limits.tasks) is None:
                 held += 1
                 continue
             identity = item.sample.identity
@@ -203,8 +204,8 @@ def _read_all(
                 seen.add(identity)
                 yield Example(item.sample, identity, "new", source=f"{storable_path(path)}:{item.line}")
         if held:
-            _logger.warning("preferences and labelled samples are left out", file=storable_path(path), samples=held)
-            problem = f"it holds {held} preferences or labelled samples, which no objective learns yet"
+            _logger.warning("preferences, and labels of no task, are left out", file=storable_path(path), samples=held)
+            problem = f"it holds {held} preferences or labels of no task, which no objective learns yet"
         if forgotten:
             _logger.warning("what was forgotten is left out", file=storable_path(path), samples=forgotten)
             problem = f"{forgotten} samples of it were forgotten ('thorctl data forget')"

@@ -201,7 +201,8 @@ class Intake:
 
     def _make_batches(self) -> Batches:
         note = self._caution.now_reading
-        reader = FileReader(self._ledger, self._settings.data, note, self._parser, self._advance)
+        settings = self._settings
+        reader = FileReader(self._ledger, settings.data, note, self._parser, self._advance, settings.all_tasks)
         return Batches(self._ledger, reader, self._inbox, self._caution, committed=self._tell)
 
     def _advance(self) -> None:

@@ -140,6 +140,7 @@ def _plan(command: Train, settings: Tables) -> "RunSpec":
         model=settings.model,
         tokenizer=settings.tokenizer,
         training=training,
+        tasks=settings.tasks,
         settings=settings.model_copy(update={"training": training}).model_dump(mode="json"),
         variation=command.variation,
     )

@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
+from engine.data.readers import task_files
 from engine.data.readers.items import Item, Refused, Resume, items_of
 from engine.data.readers.messengers import slack
 from engine.data.readers.plain_runs import Piece, one_by_one
@@ -66,11 +67,18 @@ def read_pieces(
 ) -> Iterator[Piece]:
     """The same, with plain dialogues in runs."""
     found = _loader_of(path)
-    if found is None:
+    if found is None and (task := task_files.task_of(path, limits)) is not None:
+        stream.seek(0)
+        yield from task_files.read(stream, limits, task)
+    elif found is None:
         limits = chatgpt_feedback.with_feedback_beside(slack.with_people_beside(limits, path), path)
         yield from read_known_pieces(stream, limits, resume, is_corpus=is_corpus)
-        return
-    name, loader = found
+    else:
+        yield from _loaded(*found, stream, limits)
+
+
+def _loaded(name: str, loader: Loader, stream: BinaryIO, limits: Limits) -> Iterator[Piece]:
+    """What a loader yields."""
     stream.seek(0)
     line, start = 0, 0
     try:

@@ -1,8 +1,10 @@
 """What a record may be at most, what the names in it mean, and how one is refused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.data.records.names.settings import Names
+from engine.data.tasks.task import Task
 
 
 class FormatError(ValueError):
@@ -22,3 +24,5 @@ class Limits:
     """Ids of answers that a file beside the one that is read calls bad."""
     names: Names = field(default_factory=Names)
     """What the settings say about names in files."""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    """What labelled rows can be of."""

@@ -38,7 +38,7 @@ from engine.data.records.programs import (
 from engine.data.records.shape import Parsed, RecordShape
 from engine.data.records.values import records
 from engine.data.records.written import written_out
-from engine.data.samples import Dialogue, Text
+from engine.data.samples import Dialogue, Labelled, Text
 
 
 def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Parsed]:
@@ -67,7 +67,7 @@ def _parse_object(record: dict[str, JsonValue], limits: Limits) -> Sequence[Pars
         parsed = [_without_last_answer(each, reason) for each in parsed]
     if any(isinstance(each, Dialogue | Text) for each in parsed):
         return parsed
-    return [each for one in parsed for each in _with_demonstrations(one)]
+    return [each for one in parsed for each in _with_demonstrations(one, limits)]
 
 
 def _without_last_answer(parsed: Parsed, reason: str) -> Parsed:
@@ -85,8 +85,10 @@ def _shape_of(record: dict[str, JsonValue]) -> RecordShape | None:
     return next((SHAPES[number] for number in asked if SHAPES[number].fits(record)), None)
 
 
-def _with_demonstrations(parsed: Parsed) -> Sequence[Parsed]:
+def _with_demonstrations(parsed: Parsed, limits: Limits) -> Sequence[Parsed]:
     """A sample that is held, behind what is learned of it at once."""
+    if isinstance(parsed, Labelled) and parsed.task in limits.tasks:
+        return [parsed]
     return [parsed] if isinstance(parsed, FormatError) else [*demonstrated_by(parsed), parsed]
 
 

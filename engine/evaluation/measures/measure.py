@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from engine.evaluation.likelihood import Floats
 from engine.evaluation.results import Results
 
-CONVERSATIONS = frozenset({"chat", "text"})
+CONVERSATIONS = frozenset({"chat", "text", "labelled"})
 """The kinds of sample that have a likelihood."""
 
 

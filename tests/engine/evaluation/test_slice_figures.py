@@ -1,6 +1,7 @@
 import numpy as np
 
 from engine.data.samples import Dialogue, Labelled, Message, Text
+from engine.data.tasks.posed import PosedTask
 from engine.evaluation.likelihood import Likelihood
 from engine.evaluation.results import Results, slices_of
 from engine.evaluation.slice_figures import MOST_SLICES, slice_figures
@@ -10,7 +11,7 @@ def test_samples_are_sliced_by_kind_task_and_source() -> None:
     samples = [
         Dialogue(messages=(Message("user", "Who?"), Message("assistant", "A fox."))),
         Text(text="A fox was seen."),
-        Labelled(text="A fox was seen.", label="animal", task="topic"),
+        PosedTask((Message("user", "A fox?"), Message("assistant", "animal")), Labelled("A fox?", "animal", "topic")),
     ]
     sources = {samples[0].identity: "inbox/chats/one.jsonl:7", samples[1].identity: "inbox/corpus/book.txt"}
     found = {by: names_C.tolist() for by, names_C in slices_of(samples, sources).items()}

@@ -64,7 +64,7 @@ def _from_inbox(
     ledger: Ledger, paths: Paths, settings: Tables, advance: Callable[[], None]
 ) -> tuple[list[Path], list[Path], list[Path]]:
     """Files that were cut, that were removed, and that could not be read."""
-    limits = limits_of(settings.data)
+    limits = limits_of(settings.data, settings.all_tasks)
     fates: dict[inbox_files.Fate, list[Path]] = {"untouched": [], "cut": [], "removed": []}
     unreadable: list[Path] = []
     for path in list(folders.walk(paths.inbox, paths)):

@@ -8,7 +8,7 @@ archive. Status 2, with the reason on standard error, where the settings are wro
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,13 +22,14 @@ from daemon.workers.intake import folders
 from daemon.workers.intake.batches import unexpected
 from daemon.workers.intake.ledger.sources import Contents
 from daemon.workers.reading import limits_of
-from engine import objectives
 from engine.artifacts import ArtifactError
 from engine.data.named_fields import with_named_fields
 from engine.data.readers import loaders
 from engine.data.readers.items import Item, Refused
 from engine.data.records.limits import Limits
-from engine.data.samples import Conversation, Dialogue, Sample, Text
+from engine.data.samples import Conversation, Sample
+from engine.data.tasks.posed import posed
+from engine.data.tasks.task import Task
 from engine.tokenizers import publish, registry, rendering
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.bytes import ByteTokenizer
@@ -60,6 +61,7 @@ class Report:
 
     name: str
     with_samples: bool
+    tasks: Mapping[str, Task]
     format: str = ""
     contents: Contents = field(default_factory=Contents)
     held: int = 0
@@ -77,11 +79,11 @@ class Report:
         sample: Sample = item.sample
         self.format = _format_of(item)
         self.contents.note(sample)
-        self.held += not objectives.is_learned(sample.kind)
+        learned = posed(sample, self.tasks)
+        self.held += learned is None
         if self.with_samples:
             self.samples.append(with_named_fields(sample))
-        if self.first is None and isinstance(sample, Dialogue | Text):
-            self.first = sample
+        self.first = self.first or learned
 
     def refuse(self, reason: str, line: int = 0) -> None:
         """Count a refusal."""
@@ -136,16 +138,16 @@ def main() -> int:
 
 def read(path: Path, name: str, tables: Tables, *, is_corpus: bool, with_samples: bool) -> Iterator[Report]:
     """What is in a file; of an archive, what is in each member."""
-    report = Report(name, with_samples)
+    report = Report(name, with_samples, tables.all_tasks)
     members: dict[str, Report] = {}
 
     def report_of(item: Item) -> Report:
         member = item.inside.member if item.inside else ""
         if not member:
             return report
-        return members.setdefault(member, Report(f"{name}/{member}", with_samples))
+        return members.setdefault(member, Report(f"{name}/{member}", with_samples, tables.all_tasks))
 
-    limits = limits_of(tables.data)
+    limits = limits_of(tables.data, tables.all_tasks)
     if not path.is_file():
         report.refuse("not a file")
     elif (size := path.stat().st_size) > tables.data.max_file_megabytes << 20:

@@ -13,11 +13,11 @@ The rules, for a dialogue that is not known in this form:
 What was forgotten (`daemon.workers.forgotten`) is not added again.
 
 A longer dialogue stays on the side of the held-out line where its earlier form was. Preferences and labelled samples do
-not grow: one that is not known yet is added as held.
+not grow. A preference that is not known yet is added as held, and so is a labelled sample of no task.
 """
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
@@ -27,7 +27,7 @@ from daemon.workers.intake.ledger.candidate import Candidate, candidate_of
 from daemon.workers.intake.ledger.samples import Addition, Samples, State
 from engine import objectives
 from engine.data.held_out import is_group_held_out
-from engine.data.samples import Dialogue, Sample, Text
+from engine.data.samples import Dialogue, Labelled, Sample, Text
 from engine.data.segments import DamagedSegmentError
 
 Outcome = Literal["added", "duplicate", "held", "forgotten"]
@@ -53,10 +53,14 @@ class Tail:
 class Dedup:
     """The rules, over the table of samples. Every call belongs inside a transaction."""
 
-    def __init__(self, samples: Samples, forgotten: Forgotten, held_out_share: float) -> None:
+    def __init__(
+        self, samples: Samples, forgotten: Forgotten, held_out_share: float, tasks: Collection[str] = ()
+    ) -> None:
+        """Labelled samples of other ``tasks`` than these are held."""
         self._samples = samples
         self._forgotten = forgotten
         self._held_out_share = held_out_share
+        self._tasks = tasks
 
     def add_all(self, candidates: Sequence[Candidate]) -> Counter[Outcome]:
         """Record what is new in some hundred samples, in their order; how many had each outcome.
@@ -157,13 +161,17 @@ class Dedup:
     def _side(self, candidate: Candidate, openings: Set[str] | None = None) -> State:
         """The state in which a sample begins; ``openings`` are those held out, where that was asked already."""
         group = candidate.group
-        if not objectives.is_learned(candidate.kind):
+        if not objectives.is_learned(candidate.kind) or self._is_of_no_task(candidate):
             return "held"
         if is_group_held_out(group, self._held_out_share):
             return "held_out"
         if openings is None:
             openings = self._samples.openings_held_out([group])
         return "held_out" if group in openings else "new"
+
+    def _is_of_no_task(self, candidate: Candidate) -> bool:
+        sample = candidate.sample if candidate.kind == "labelled" else None
+        return isinstance(sample, Labelled) and sample.task not in self._tasks
 
 
 def tail_of(candidate: Candidate) -> Tail:

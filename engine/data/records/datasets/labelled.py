@@ -2,6 +2,7 @@
 
 from pydantic import JsonValue
 
+from engine.data.records.datasets import task_rows
 from engine.data.records.dialogue import kind_of, string_of
 from engine.data.records.limits import FormatError, Limits
 from engine.data.records.text import clean
@@ -17,18 +18,20 @@ def parse_labelled(record: dict[str, JsonValue], limits: Limits) -> Labelled:
     """``{"text", "label", "task"?, "text_pair"?}``, or ``{"text", "spans": [{"start", "end", "label"}, ...]}``.
 
     Raises:
-        FormatError: the text is empty, the label is an object, or a span does not lie in the text.
+        FormatError: the text is empty, the label is an object, or a span does not lie in the text; or the row names a
+            task that it does not fit.
     """
-    del limits
     if record.get("answer") in ("reject", "ignore"):  # as Prodigy writes it
         raise FormatError(f"labels that their annotator did not accept: 'answer' is {record['answer']!r}")
+    if (task := limits.tasks.get(clean(string_of(record, "task")))) is not None:
+        return task_rows.sample_of(record, task)
     raw = string_of(record, "text")
     text = clean(raw)
     if not text:
         raise FormatError("'text' is empty")
     spans = _spans(record.get("spans") or [], raw, text)
-    pair, task = clean(string_of(record, "text_pair")), clean(string_of(record, "task"))
-    return Labelled(text, _label(record.get("label")), task, pair, spans)
+    pair, name = clean(string_of(record, "text_pair")), clean(string_of(record, "task"))
+    return Labelled(text, _label(record.get("label")), name, pair, spans)
 
 
 def _label(value: JsonValue) -> Label | tuple[Label, ...] | None:

@@ -35,7 +35,7 @@ def test_only_what_is_a_number_becomes_a_value() -> None:
 
 def test_samples_of_other_kinds_are_left_out() -> None:
     mixed = Results(
-        Likelihood(np.array([math.log(2), 100.0]), np.ones(2), np.ones(2)), {"kind": np.array(["chat", "labelled"])}
+        Likelihood(np.array([math.log(2), 100.0]), np.ones(2), np.ones(2)), {"kind": np.array(["chat", "preference"])}
     )
     assert BITS_PER_BYTE.value(mixed) == pytest.approx(1.0)
 

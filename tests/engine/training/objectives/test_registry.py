@@ -40,4 +40,4 @@ def test_a_line_that_names_no_objective_is_refused(module: str, wrong: str, monk
 
 
 def test_what_no_objective_learns_is_held() -> None:
-    assert [kind for kind in KINDS if not objectives.is_learned(kind)] == ["preference", "labelled"]
+    assert [kind for kind in KINDS if not objectives.is_learned(kind)] == ["preference"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.workers.intake.ledger.dedup import Dedup, Tail, tail_of
-from engine.data.samples import Conversation, Dialogue, Text
+from engine.data.samples import Conversation, Dialogue, Labelled, Text
 
 SHARE = 0.3
 
@@ -128,4 +128,14 @@ def test_a_text_that_grows_is_stored_once(new_shelf, steps):
     stored = [c.text for _, _, c in shelf.rows()]
     assert " ".join(stored).split() == text.split()[:end]
     assert add(shelf, Text(text=" ".join(text.split()[:end]))) == "duplicate"
+    shelf.ledger.close()
+
+
+def test_a_labelled_sample_is_learned_where_there_is_its_task_and_held_elsewhere(new_shelf) -> None:
+    shelf = new_shelf()
+    read = [shelf.candidate(Labelled("Oh!", "glad", task)) for task in ("mood", "other", "")]
+    with shelf.ledger.transaction():
+        found = Dedup(shelf.ledger.samples, shelf.ledger.forgotten, 0.0, {"mood"}).add_all(read)
+    assert found == {"added": 1, "held": 2}
+    assert [state for state, _, _ in shelf.rows()] == ["new", "held", "held"]
     shelf.ledger.close()

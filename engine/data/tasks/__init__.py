@@ -1,0 +1,1 @@
+"""Tasks: what is asked about a text, and how the answer is written."""

@@ -1,0 +1,61 @@
+"""Settings of tasks: what is ready-made, what a table changes, and what is impossible."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from engine.config.tasks import TaskSettings, tasks_of
+from engine.data.tasks.ready_made import READY_MADE
+
+PROMISED = (
+    *("text_generation", "chat", "summarization", "paraphrase", "translation", "code_completion", "long_context_qa"),
+    *("question_answering", "text_classification", "sentiment_analysis", "intent_detection"),
+    *("natural_language_inference", "named_entity_recognition"),
+)
+
+
+def test_every_promised_task_is_there_without_a_setting() -> None:
+    assert set(tasks_of({})) == set(PROMISED)
+
+
+def test_a_table_changes_what_it_names_and_nothing_else() -> None:
+    found = tasks_of({"sentiment_analysis": TaskSettings(labels=("negative", "positive"))})["sentiment_analysis"]
+    before = READY_MADE["sentiment_analysis"]
+    assert found.labels == ("negative", "positive")
+    assert found.template == before.template
+    assert found.label_of("pos") == "positive"
+    assert found.label_of("neu") is None
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"template": "{text} {name}"}, "{name} is unknown; known are {text}, {text_pair}, {labels}"),
+        ({"template": "What?"}, "{text} is missing"),
+        ({"labels": ["a", "a"]}, "a label occurs twice"),
+        ({"labels": ["a\nb"]}, "a line break"),
+        ({"pattern": "("}, "not a valid regular expression"),
+        ({"pattern": "(?P<text>.*)"}, "are needed"),
+        ({"labels": ["a"], "label_values": {"0": "b"}}, "'b' is not in labels"),
+        ({"kind": "sort"}, "'generate', 'classify'"),
+    ],
+)
+def test_impossible_values_are_explained(table, reason: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TaskSettings.model_validate_json(json.dumps(table))
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "reason"),
+    [
+        ("mine", TaskSettings(), "tasks.mine: kind is missing"),
+        ("mine", TaskSettings(kind="tag"), "needs labels"),
+        ("chat", TaskSettings(labels=("a",)), "has no labels"),
+        ("a b", TaskSettings(kind="generate"), "the name of a task"),
+    ],
+)
+def test_impossible_tasks_are_explained(name: str, table: TaskSettings, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        tasks_of({name: table})
