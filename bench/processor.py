@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.native import variants
 
-HELP = "a variant of our kernels, for ours and torch: avx2, avx512bf16 and so on"
+HELP = "a variant of our kernels, for ours and torch: avx2, avx512bf16, amx and so on"
 
 
 def restrict(isa: str) -> None:
@@ -14,13 +14,12 @@ def restrict(isa: str) -> None:
 
     All of them read this at their first call.
     """
-    wide = isa.startswith("avx512")
+    wide = isa.startswith("avx512") or isa == "amx"
     os.environ[variants.FORCED] = isa
     os.environ["ATEN_CPU_CAPABILITY"] = "avx512" if wide else "avx2"
     os.environ["MKL_ENABLE_INSTRUCTIONS"] = "AVX512" if wide else "AVX2"
-    os.environ["ONEDNN_MAX_CPU_ISA"] = {"avxvnni": "AVX2_VNNI", "avx512bf16": "AVX512_CORE_BF16"}.get(
-        isa, "AVX512_CORE" if wide else "AVX2"
-    )
+    named = {"avxvnni": "AVX2_VNNI", "avx512bf16": "AVX512_CORE_BF16", "amx": "AVX512_CORE_AMX"}
+    os.environ["ONEDNN_MAX_CPU_ISA"] = named.get(isa, "AVX512_CORE" if wide else "AVX2")
 
 
 def name() -> str:

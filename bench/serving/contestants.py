@@ -48,7 +48,7 @@ def make(
     for name in formats:
         ours = Ours(weights.version, torch.bfloat16, device, quantization=FORMATS[name][0])
         found.append(Contestant(f"ours {name}", ours.generate, ours.weight_bytes, ours.arrivals))
-    slow = device == "cpu" and str(library.chosen()) != "avx512bf16"
+    slow = device == "cpu" and str(library.chosen()) not in ("avx512bf16", "amx")
     if slow and "transformers" in peers:
         print("SKIPPED: transformers: torch multiplies bfloat16 slowly without instructions for it", file=sys.stderr)
     elif "transformers" in peers and "bf16" in formats and (module := peer("transformers")) is not None:

@@ -67,8 +67,7 @@ void prepare_row(const Prepared &to, Format format, int64_t m, const float *x, i
 #if defined(__AVX512BF16__)
     if (format == BF16) {
         bfloat16 *out = to.half + m * k;
-        for (int64_t i = 0; i < width; i++) out[i] = rounded(x[i]);
-        for (int64_t i = width; i < k; i++) out[i] = 0;
+        for (int64_t i = 0; i < k; i += LANES) store(out + i, some(x, i, width));
         return;
     }
 #endif

@@ -106,7 +106,7 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
     };
     Prepared x{};
     x.plain = reinterpret_cast<float *>(take(M * K * 4));
-    x.half = reinterpret_cast<bfloat16 *>(take(M * K * 2));
+    x.half = reinterpret_cast<bfloat16 *>(take(M * K * 2));  // AMX reads up to 15 rows, but no more than M, beyond
     x.whole = reinterpret_cast<int16_t *>(take(M * K * 2));
     uint8_t *bytes = take(2 * K);
     if (M == 1) x.high = reinterpret_cast<int8_t *>(bytes), x.low = x.high + K;
@@ -119,6 +119,9 @@ void thord_run(const Operation *operations, int64_t count, const Tokens *given, 
 #pragma omp parallel num_threads(wanted)
     {
         const int thread = omp_get_thread_num(), threads = omp_get_num_threads();  // may be fewer than wanted
+#if defined(__AMX_BF16__)
+        const MatrixRegisters registers(M);
+#endif
         for (const Operation *op = operations; op < operations + count; op++) {
             Prepared in = x;
             in.k = padded(op->weight.k);

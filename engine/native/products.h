@@ -6,6 +6,7 @@
 #pragma once
 
 #include "activations.h"
+#include "amx.h"
 #include "finishing.h"
 #include "one_token.h"
 #include "unpacking.h"
@@ -181,6 +182,9 @@ int64_t panels_of(const Weight &weight) { return (weight.n + PANEL - 1) / PANEL;
 
 // The panels from `panel` to `end` of a product.
 void linear(const Operation &op, const Prepared &x, int64_t rows, int64_t panel, int64_t end, float *sums) {
+#if defined(__AMX_BF16__)
+    if (op.weight.format == BF16) return linear_by_amx(op, x, rows, panel, end);
+#endif
     if (rows == 1) {
         const int64_t share = end - panel, parts = (share + ALONE_WIDE - 1) / ALONE_WIDE;
         for (int64_t part = 0, done = 0; part < parts; part++) {

@@ -4,6 +4,8 @@ All are compiled from the same sources. One is chosen when it is first needed, b
 what was built on one machine is as fast on another. ``THORD_ISA=avx2`` forces one, to test or measure it.
 """
 
+import ctypes
+import functools
 import os
 import platform
 from collections.abc import Set
@@ -41,11 +43,21 @@ class Variant:
         return tuple(f"-m{_COMPILERS.get(ability, ability)}" for ability in sorted(self.abilities))
 
 
-_COMPILERS = {"avx_vnni": "avxvnni", "avx512_vnni": "avx512vnni", "avx512_bf16": "avx512bf16"}
+_COMPILERS = {
+    "avx_vnni": "avxvnni",
+    "avx512_vnni": "avx512vnni",
+    "avx512_bf16": "avx512bf16",
+    "amx_tile": "amx-tile",
+    "amx_bf16": "amx-bf16",
+}
 """What compilers call abilities that Linux calls otherwise."""
 
 _AVX2 = frozenset({"avx2", "fma", "f16c"})
 _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
+_AVX512_BF16 = _AVX512 | {"avx512_vnni", "avx512_bf16"}
+_AMX = frozenset({"amx_tile", "amx_bf16"})
+_REQUEST_AMX = 158, 0x1023, 18
+"""Linux's call ``arch_prctl`` on x86-64, ARCH_REQ_XCOMP_PERM of it, and XFEATURE_XTILEDATA."""
 
 VARIANTS = (
     Variant("neon", "aarch64", frozenset()),
@@ -53,7 +65,8 @@ VARIANTS = (
     Variant("avxvnni", "x86_64", _AVX2 | {"avx_vnni"}),
     Variant("avx512", "x86_64", _AVX512),
     Variant("avx512vnni", "x86_64", _AVX512 | {"avx512_vnni"}),
-    Variant("avx512bf16", "x86_64", _AVX512 | {"avx512_vnni", "avx512_bf16"}),
+    Variant("avx512bf16", "x86_64", _AVX512_BF16),
+    Variant("amx", "x86_64", _AVX512_BF16 | _AMX),
 )
 """From the slowest to the fastest of a machine."""
 
@@ -80,7 +93,10 @@ def usable(asked: str, machine: str, abilities: Set[str]) -> tuple[Variant, ...]
     if known is None:
         raise NoSuchVariantError(f"{FORCED}={asked} names no variant of the kernels; {choice}")
     lacking = sorted(known.abilities - abilities) if known.machine == machine else [known.machine]
-    raise NoSuchVariantError(f"{FORCED}={asked} needs a processor with {', '.join(lacking)}; {choice}")
+    needed = f"a processor with {', '.join(lacking)}"
+    if _AMX.intersection(lacking):
+        needed += " and a system that lets programs use them"
+    raise NoSuchVariantError(f"{FORCED}={asked} needs {needed}; {choice}")
 
 
 def of_this_machine() -> tuple[Variant, ...]:
@@ -94,10 +110,21 @@ def usable_here() -> tuple[Variant, ...]:
 
 
 def abilities() -> frozenset[str]:
-    """What this processor can do, as Linux names it."""
+    """What this processor can do, and this process may use, as Linux names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return frozenset()
-    found = next((line for line in lines if line.lower().startswith(("flags", "features"))), ":")
-    return frozenset(found.partition(":")[2].split())
+    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), ":")
+    found = frozenset(flags.partition(":")[2].split())
+    return found - _AMX if found >= _AMX and not amx_permitted() else found
+
+
+@functools.cache
+def amx_permitted() -> bool:
+    """Ask Linux for the registers of AMX; a process that uses them without is killed.
+
+    Threads and forked processes inherit the permission. Containers and old systems refuse it, and so does Linux where
+    the processor's XCR0 lacks the registers, or a thread has too small a stack for signals.
+    """
+    return bool(ctypes.CDLL(None).syscall(*map(ctypes.c_long, _REQUEST_AMX)) == 0)
