@@ -60,9 +60,3 @@ with client.chat.completions.stream(
 ) as events:
     done = [event for event in events if event.type == "tool_calls.function.arguments.done"]
 assert done[0].arguments == call.function.arguments
-missing = ""
-try:
-    client.responses.create(model="thor", input="hello")
-except openai.NotFoundError as error:
-    missing = error.message
-assert "/v1/chat/completions" in missing

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 import pydantic
 from pydantic_ai import Agent, NativeOutput
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-model = OpenAIChatModel("thor", provider=OpenAIProvider(base_url=os.environ["THORD_URL"], api_key="none"))
+provider = OpenAIProvider(base_url=os.environ["THORD_URL"], api_key="none")
+models = [OpenAIChatModel("thor", provider=provider), OpenAIResponsesModel("thor", provider=provider)]
 settings = {"temperature": 0.0, "parallel_tool_calls": False}
 
 
@@ -19,7 +20,9 @@ class City(pydantic.BaseModel):
     continent: Literal["Africa", "America", "Asia", "Europe"]
 
 
-for output in (City, NativeOutput(City)):
-    found = Agent(model, output_type=output).run_sync("What is the capital of France?", model_settings=settings).output
-    print(found)
-    assert isinstance(found, City)
+for model in models:
+    for output in (City, NativeOutput(City)):
+        agent = Agent(model, output_type=output)
+        found = agent.run_sync("What is the capital of France?", model_settings=settings).output
+        print(found)
+        assert isinstance(found, City)

@@ -1,4 +1,4 @@
-"""Runs unmodified clients of OpenAI's API against a real thord that serves the starter model: ``make clients``.
+"""Runs unmodified clients against a real thord that serves the starter model: ``make clients``.
 
 Each client is installed in its pinned version in a folder of its own, below ``--work``, where it is kept, and runs its
 program beside this file. Prints one line a client; the exit status is 1 where one failed.
@@ -35,8 +35,10 @@ class Client:
 
 CLIENTS = {
     "openai (Python)": Client("openai_python.py", ("openai==2.54.0",)),
+    "openai (Responses)": Client("openai_responses_python.py", ("openai==2.54.0",)),
     "openai (Node)": Client("openai_node.mjs", ("openai@6.49.0",)),
     "AI SDK": Client("ai_sdk.mjs", ("ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92")),
+    "AI SDK (OpenAI)": Client("ai_sdk_openai.mjs", ("@ai-sdk/openai@3.0.141", "ai@6.0.326")),
     "LangChain (Python)": Client("langchain_python.py", ("langchain-openai==1.7.4",)),
     "LangChain (Node)": Client("langchain_node.mjs", ("@langchain/openai@1.5.8", "@langchain/core")),
     "instructor": Client("instructor_python.py", ("instructor==1.17.0",)),

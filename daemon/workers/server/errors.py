@@ -1,5 +1,15 @@
-"""Errors in the shape that OpenAI's clients read: ``{"error": {"message", "type", "param", "code"}}``."""
+"""Errors, in the shape that the clients of each API read.
 
+| path              | shape                                                                       |
+| ----------------- | --------------------------------------------------------------------------- |
+| ``/api/...``      | Ollama's: ``{"error": MESSAGE}``                                            |
+| ``/v1/messages``  | Anthropic's: ``{"type": "error", "error": {"type", "message"}}``            |
+| any other         | OpenAI's: ``{"error": {"message", "type", "param", "code"}}``               |
+"""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
 from starlette.responses import JSONResponse
 
 _TYPES = {
@@ -8,6 +18,16 @@ _TYPES = {
     404: "not_found_error",
     429: "rate_limit_error",
     503: "service_unavailable_error",
+}
+
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
 }
 
 
@@ -35,13 +55,29 @@ class ApiError(Exception):
         if close:
             self.headers["connection"] = "close"
 
-    @property
-    def body(self) -> dict[str, dict[str, str | None]]:
-        """The JSON of this error, also sent as an event where a stream has begun already."""
+    def renamed(self, names: Mapping[str, str]) -> "ApiError":
+        """The same error for a client that knows fields by other names: those that ``names`` gives them."""
+        name = next((each for each in names if self.param == each or (self.param or "").startswith(f"{each}.")), None)
+        if name is None or self.param is None:
+            return self
+        param = names[name] + self.param.removeprefix(name)
+        says = self.message.removeprefix(self.param)
+        message = self.message if says == self.message else param + says
+        found = ApiError(self.status, self.code, message, param=param)
+        found.headers = self.headers
+        return found
+
+    def worded_for(self, path: str) -> dict[str, JsonValue]:
+        """The JSON of this error for a request of ``path``, also sent as an event where a stream has begun already."""
+        if path.startswith("/api/"):
+            return {"error": self.message}
         default = "invalid_request_error" if self.status < 500 else "server_error"
+        if path.startswith("/v1/messages"):
+            kind = _ANTHROPIC_TYPES.get(self.status, default.replace("server", "api"))
+            return {"type": "error", "error": {"type": kind, "message": self.message}}
         kind = _TYPES.get(self.status, default)
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
-    def response(self) -> JSONResponse:
+    def response(self, path: str = "") -> JSONResponse:
         """The whole HTTP answer for this error."""
-        return JSONResponse(self.body, self.status, self.headers)
+        return JSONResponse(self.worded_for(path), self.status, self.headers)

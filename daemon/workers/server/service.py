@@ -15,6 +15,7 @@ from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import PendingAnswer
 from daemon.workers.server.chats.conversation_log import ConversationLog
 from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.chats.responses import Responses
 from daemon.workers.server.chats.sessions import Sessions
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
@@ -40,6 +41,7 @@ class InferenceService:
         health: how the whole service is, as the supervisor said last.
         stopping: no new requests.
         sessions: chats that are remembered.
+        responses: places in them that a later request may go on from.
         conversation_log: chats that will be learned.
         structures: what answers can be held to.
         decided: set once it is known whether there is a version to serve.
@@ -66,6 +68,7 @@ class InferenceService:
         self.stopping = threading.Event()
         self.decided = asyncio.Event()
         self.sessions = Sessions(chats, settings.sessions)
+        self.responses = Responses(self.sessions)
         self.structures = StructureCompiler()
         self.conversation_log = ConversationLog(chats, served, settings.conversation_log, metrics)
 

@@ -56,14 +56,14 @@ class Gatekeeper:
             self._admit(request)
             await self._app(scope, receive, send_dated)
         except ApiError as error:
-            await error.response()(scope, receive, send_dated)
+            await error.response(path)(scope, receive, send_dated)
         except asyncio.CancelledError:
             raise
         except Exception:
             _logger.exception("a request failed", method=request.method, path=request.url.path)
             if not status:
                 failure = ApiError(500, "internal_error", "the server failed; its log says why")
-                await failure.response()(scope, receive, send_dated)
+                await failure.response(path)(scope, receive, send_dated)
         finally:
             route = scope.get("route")
             self._metrics.requests.labels(getattr(route, "path", "other"), str(status or 499)).inc()
@@ -88,12 +88,11 @@ class Gatekeeper:
             raise ApiError(503, "keys_unreadable", self._policy.keys_error)
         if not keys.required:
             return
-        scheme, _, written = request.headers.get("authorization", "").partition(" ")
-        key = written.strip(" \t").encode("latin-1")  # the bytes that came
-        scopes = keys.scopes(key)
-        if scheme.lower() != "bearer" or scopes is None:
-            message = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
-            if keys.holds_as_sum(key):
+        key = _key_of(request)
+        scopes = None if key is None else keys.scopes(key)
+        if key is None or scopes is None:
+            message = "the API key is missing or wrong: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
+            if key is not None and keys.holds_as_sum(key):
                 message = (
                     "the API key is 64 hexadecimal digits, and the file of keys takes those for the SHA-256 of a key: "
                     "write the SHA-256 of this one there"
@@ -103,6 +102,15 @@ class Gatekeeper:
             raise error
         request.state.client = request.state.owner = keys.owner(key)
         request.state.scopes = scopes
+
+
+def _key_of(request: Request) -> bytes | None:
+    """The key that came, as bytes: as a bearer's, or, as clients of Anthropic's API send it, under its own name."""
+    written = request.headers.get("authorization")
+    if written is None:
+        written = f"bearer {request.headers.get('x-api-key', '')}"
+    scheme, _, key = written.partition(" ")
+    return key.strip(" \t").encode("latin-1") if scheme.lower() == "bearer" else None
 
 
 async def check_scope(request: Request) -> None:

@@ -31,7 +31,7 @@ class OriginGuard:
                 self._check_origin(request)
             except ApiError as error:
                 self._metrics.refused.labels(error.code).inc()
-                await error.response()(scope, receive, send)
+                await error.response(request.url.path)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -2,21 +2,22 @@
 
 import re
 
-_WITHOUT_V1 = re.compile(r"/(?:chat/completions|completions|embeddings|models(?:/.*)?)")
-"""Of OpenAI's paths, what a client asks for whose base URL lacks ``/v1``: as in llama.cpp they are served too."""
+_WITHOUT_V1 = re.compile(r"/(?:chat/completions|completions|embeddings|(?:models|responses|messages)(?:/.*)?)")
+"""Of OpenAI's and Anthropic's paths, what a client asks for whose base URL lacks ``/v1``: as in llama.cpp they are
+served too."""
 
 _OTHER_APIS = (
     (
-        re.compile(r"(?:/v1)?/responses(?:/.*)?"),
-        "the Responses API is not served; use the chat completions API: POST /v1/chat/completions",
+        re.compile(r"/v1/responses/.+"),
+        "of the Responses API there are POST /v1/responses, and GET and DELETE /v1/responses/ID",
     ),
     (
-        re.compile(r"(?:/v1)?/messages(?:/.*)?"),
-        "Anthropic's API is not served; use OpenAI's: POST /v1/chat/completions",
+        re.compile(r"/v1/messages/.+"),
+        "of Anthropic's API there are POST /v1/messages and POST /v1/messages/count_tokens",
     ),
     (
         re.compile(r"/api/.*"),
-        "Ollama's API is not served; use OpenAI's, with a base URL that ends in /v1: POST /v1/chat/completions",
+        "of Ollama's API there are chat, generate, embed, tags, ps, show, version; thorctl imports and removes models",
     ),
     (
         re.compile(r"/(?:completion|infill|generate|generate_stream)"),

@@ -12,6 +12,7 @@ from daemon.workers.server import headers
 from daemon.workers.server.access import paths
 from daemon.workers.server.access.gatekeeper import PAGE, PAGE_SCRIPTS, Gatekeeper, check_scope
 from daemon.workers.server.access.origin_guard import OriginGuard
+from daemon.workers.server.api.responses import routes as responses
 from daemon.workers.server.api.routes import (
     chat,
     completions,
@@ -43,7 +44,7 @@ def make(service: InferenceService, supervisor: SupervisorPort) -> ASGIApp:
     )
     _shape_errors(app)
     guarded = [_KEY, Depends(check_scope)]
-    for routes in (models, completions, chat, sessions, feedback, embeddings, tokens, predict):
+    for routes in (models, completions, chat, responses, sessions, feedback, embeddings, tokens, predict):
         app.include_router(routes.router(service), dependencies=guarded)
     app.include_router(status.router(supervisor), dependencies=guarded)
     app.include_router(health.router(service))
@@ -65,8 +66,8 @@ def _shape_errors(app: FastAPI) -> None:
     """Give every error of this application the shape of `ApiError`."""
 
     @app.exception_handler(ApiError)
-    async def refuse(_: Request, error: ApiError) -> JSONResponse:
-        return error.response()
+    async def refuse(request: Request, error: ApiError) -> JSONResponse:
+        return error.response(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
@@ -74,4 +75,4 @@ def _shape_errors(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         found = ApiError(error.status_code, code, f"{request.method} {request.url.path}: {says}")
         found.headers.update(error.headers or {})
-        return found.response()
+        return found.response(request.url.path)

@@ -26,7 +26,7 @@ async def read(request: Request, schema: type[B], limit: int, seconds: float = 6
     try:
         body = schema.model_validate_json(data)
     except ValidationError as error:
-        raise _explained(error, schema) from None
+        raise explained(error, schema) from None
     request.state.ignored = sorted({re.sub(r"\.\d+", "", place) for place in body.ignored()})
     return body
 
@@ -76,7 +76,7 @@ def _too_large(limit: int) -> ApiError:
     return ApiError(413, "body_too_large", message, close=True)
 
 
-def _explained(error: ValidationError, schema: type[BaseModel]) -> ApiError:
+def explained(error: ValidationError, schema: type[BaseModel]) -> ApiError:
     """The first of what is wrong, with the name of its field. What the client sent is not repeated."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":

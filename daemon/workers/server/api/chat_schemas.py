@@ -100,8 +100,9 @@ class ChatForm(RequestBody):
         return self
 
 
-def _numbered(messages: Iterable[ChatMessage] | None) -> Iterator[tuple[str, RequestBody]]:
-    return ((f"messages.{place}", message) for place, message in enumerate(messages or ()))
+def named_parts(name: str, parts: Iterable[RequestBody]) -> Iterator[tuple[str, RequestBody]]:
+    """The objects of a list, each with its place."""
+    return ((f"{name}.{place}", part) for place, part in enumerate(parts))
 
 
 def _tools(tools: Iterable[ToolBody] | None) -> Iterator[tuple[str, RequestBody]]:
@@ -131,7 +132,7 @@ class ChatBody(GenerationBody, ChatForm):
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
         """The objects in it, each with its place."""
         yield from super().parts()
-        yield from _numbered(self.messages)
+        yield from named_parts("messages", self.messages or ())
         yield from _tools(self.tools)
         if isinstance(self.tool_choice, NamedTool):
             yield "tool_choice", self.tool_choice
@@ -175,7 +176,7 @@ class TokenizeBody(ChatForm):
 
     def parts(self) -> Iterator[tuple[str, RequestBody]]:
         """The objects in it, each with its place."""
-        yield from _numbered(self.messages)
+        yield from named_parts("messages", self.messages or ())
         yield from _tools(self.tools)
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic import JsonValue
 
@@ -11,7 +12,7 @@ from daemon.workers.server import headers
 from daemon.workers.server.answers import ClientGoneError, PendingAnswer, Result
 from daemon.workers.server.api.prompts import check_tokens
 from daemon.workers.server.api.schemas import GenerationBody
-from daemon.workers.server.api.streaming import EventStream, to_json
+from daemon.workers.server.api.streaming import DATA, EventStream, Framing, to_json
 from daemon.workers.server.service import InferenceService
 from engine.inference.constraints.constraint import Constraint
 from engine.inference.requests import GenerationParams
@@ -99,13 +100,19 @@ async def in_one_piece(
         answer.close()
 
 
-async def as_stream(answer: PendingAnswer, chunks: AsyncIterator[Mapping[str, JsonValue]], seconds: float) -> Response:
+async def as_stream(
+    http: Request,
+    answer: PendingAnswer,
+    chunks: AsyncIterator[Mapping[str, JsonValue]],
+    seconds: float,
+    framing: Framing = DATA,
+) -> Response:
     """Send an answer as it is made; an error before its first token is an ordinary HTTP error."""
     begun = False
     try:
         await answer.begin()
         begun = True
-        return EventStream(answer, chunks, seconds)
+        return EventStream(answer, chunks, seconds, framing, http.url.path)
     except ClientGoneError:
         return Response(status_code=499)  # nobody reads it
     finally:

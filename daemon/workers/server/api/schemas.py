@@ -56,19 +56,9 @@ class StreamOptions(RequestBody):
     include_obfuscation: bool | None = Field(None, description="Has no effect: chunks are not padded.")
 
 
-class GenerationBody(StructuredBody):
-    """What completions and chats have in common. A field that is null has its default."""
+class SamplingBody(RequestBody):
+    """How tokens are chosen. A field that is null has its default."""
 
-    rules: ClassVar[Rules] = REQUEST
-
-    model: str | None = Field(None, description="The model, or one of its versions: thor@000012, thor@previous.")
-    max_tokens: Limit | None = Field(
-        None, description="Longest answer; without it a chat may fill the context, and a completion has 16 tokens."
-    )
-    max_completion_tokens: Limit | None = Field(None, description="Another name for max_tokens; it takes precedence.")
-    min_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = Field(
-        None, description="The answer has at least this many tokens; stop strings are ignored until then."
-    )
     temperature: Annotated[Finite, Field(ge=0, le=100)] | None = Field(None, description="0 is greedy.")
     top_p: Annotated[Finite, Field(ge=0, le=1)] | None = Field(
         None, description="Choose among the likeliest tokens that make up this share; 0 is greedy."
@@ -89,6 +79,53 @@ class GenerationBody(StructuredBody):
     )
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = Field(
         None, description="The same seed gives the same answer of the same version."
+    )
+
+    def sampling(self, top_logprobs: int | None, defaults: Sampling) -> Sampling:
+        """How tokens are chosen: as this request says, and where it says nothing, as ``defaults``, the model's own."""
+
+        def chosen(own: float | None, default: float) -> float:
+            return default if own is None else own
+
+        return Sampling(
+            temperature=0.0 if self.top_p == 0 else chosen(self.temperature, defaults.temperature),
+            top_k=defaults.top_k if self.top_k is None else max(self.top_k, 0),
+            top_p=chosen(self.top_p, defaults.top_p) or 1.0,
+            min_p=chosen(self.min_p, defaults.min_p),
+            repetition_penalty=chosen(self.repetition_penalty, defaults.repetition_penalty),
+            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            logit_bias={int(token): bias for token, bias in (self.logit_bias or {}).items()},
+            seed=self.seed,
+            top_logprobs=top_logprobs,
+        )
+
+    @field_validator("logit_bias", mode="before")
+    @classmethod
+    def _biases_are_few(cls, given: JsonValue) -> JsonValue:
+        if isinstance(given, dict) and len(given) > MAX_BIASES:
+            raise ValueError(f"at most {MAX_BIASES} tokens may be biased")
+        return given
+
+    @model_validator(mode="after")
+    def _biases_tokens(self) -> "SamplingBody":
+        if any(not token.isdecimal() or len(token) > 9 for token in self.logit_bias or {}):
+            raise ValueError("logit_bias: keys are token ids")
+        return self
+
+
+class GenerationBody(SamplingBody, StructuredBody):
+    """What completions and chats have in common. A field that is null has its default."""
+
+    rules: ClassVar[Rules] = REQUEST
+
+    model: str | None = Field(None, description="The model, or one of its versions: thor@000012, thor@previous.")
+    max_tokens: Limit | None = Field(
+        None, description="Longest answer; without it a chat may fill the context, and a completion has 16 tokens."
+    )
+    max_completion_tokens: Limit | None = Field(None, description="Another name for max_tokens; it takes precedence.")
+    min_tokens: Annotated[int, Field(ge=0, le=1 << 31)] | None = Field(
+        None, description="The answer has at least this many tokens; stop strings are ignored until then."
     )
     stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = Field(
         None, description="The answer ends before the first of these."
@@ -141,36 +178,8 @@ class GenerationBody(StructuredBody):
             self.includes_usage and self.stream_options is not None and bool(self.stream_options.continuous_usage_stats)
         )
 
-    def sampling(self, top_logprobs: int | None, defaults: Sampling) -> Sampling:
-        """How tokens are chosen: as this request says, and where it says nothing, as ``defaults``, the model's own."""
-
-        def chosen(own: float | None, default: float) -> float:
-            return default if own is None else own
-
-        return Sampling(
-            temperature=0.0 if self.top_p == 0 else chosen(self.temperature, defaults.temperature),
-            top_k=defaults.top_k if self.top_k is None else max(self.top_k, 0),
-            top_p=chosen(self.top_p, defaults.top_p) or 1.0,
-            min_p=chosen(self.min_p, defaults.min_p),
-            repetition_penalty=chosen(self.repetition_penalty, defaults.repetition_penalty),
-            presence_penalty=self.presence_penalty or 0.0,
-            frequency_penalty=self.frequency_penalty or 0.0,
-            logit_bias={int(token): bias for token, bias in (self.logit_bias or {}).items()},
-            seed=self.seed,
-            top_logprobs=top_logprobs,
-        )
-
-    @field_validator("logit_bias", mode="before")
-    @classmethod
-    def _biases_are_few(cls, given: JsonValue) -> JsonValue:
-        if isinstance(given, dict) and len(given) > MAX_BIASES:
-            raise ValueError(f"at most {MAX_BIASES} tokens may be biased")
-        return given
-
     @model_validator(mode="after")
     def _fits_together(self) -> "GenerationBody":
-        if any(not token.isdecimal() or len(token) > 9 for token in self.logit_bias or {}):
-            raise ValueError("logit_bias: keys are token ids")
         if self.best_of not in (None, self.n or 1):
             raise ValueError(f"best_of ({self.best_of}) must be n ({self.n or 1}): every answer made is sent")
         if self.token_limit is not None and (self.min_tokens or 0) > self.token_limit:

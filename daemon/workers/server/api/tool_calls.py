@@ -194,7 +194,9 @@ class Said:
     def message(self) -> Message:
         """The same as it is learned."""
         named = zip(self.calls, self.arguments, strict=True)
-        return Message("assistant", self.content, tuple(ToolCall(call.name, _opened(text)) for call, text in named))
+        return Message(
+            "assistant", self.content, tuple(ToolCall(call.name, _opened(text), call.id) for call, text in named)
+        )
 
     @property
     def written_calls(self) -> list[JsonValue]:

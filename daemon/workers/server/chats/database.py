@@ -45,6 +45,17 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX answers_due ON answers (due_at) WHERE due_at IS NOT NULL;
     """,
+    """
+    ALTER TABLE turns ADD COLUMN calls TEXT;    -- JSON: what is in a turn beside its content; null: nothing
+    CREATE TABLE responses (
+        id TEXT NOT NULL PRIMARY KEY,
+        owner TEXT NOT NULL,
+        session INTEGER NOT NULL REFERENCES sessions (number) ON DELETE CASCADE,
+        turns INTEGER NOT NULL,                 -- of the session, up to and with this answer
+        body TEXT NOT NULL                      -- as the client got it
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX responses_of_sessions ON responses (session);
+    """,
 )
 """See `daemon.sqlite`."""
 

@@ -50,12 +50,19 @@ def _of_owner(database: sqlite3.Connection, table: str, owner: str | None) -> se
 
 
 def _sessions(database: sqlite3.Connection, is_forgotten: IsForgotten) -> set[int]:
+    """Sessions that hold what is forgotten; responses also by what stood before them: their instructions."""
     found: dict[int, list[JsonValue]] = {}
     for session, role, content in database.execute(
         "SELECT session, role, content FROM turns ORDER BY session, position"
     ):
         found.setdefault(session, []).append({"role": role, "content": content})
-    return {number for number, messages in found.items() if _is_any({"messages": messages}, is_forgotten)}
+    forgotten = {number for number, messages in found.items() if _is_any({"messages": messages}, is_forgotten)}
+    query = "SELECT session, turns, json_extract(body, '$.instructions') FROM responses"
+    for session, length, instructions in database.execute(query):
+        opening: JsonValue = {"role": "system", "content": instructions}
+        if instructions and _is_any({"messages": [opening, *found[session][:length]]}, is_forgotten):
+            forgotten.add(session)
+    return forgotten
 
 
 def _answers(database: sqlite3.Connection, is_forgotten: IsForgotten) -> set[int]:

@@ -14,9 +14,10 @@ from pydantic import JsonValue
 
 from control.paths import version_name
 from daemon.settings.sections import SessionSettings
+from daemon.workers.server.chats import turns
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
-from engine.data.samples import ROLES, Message
+from engine.data.samples import Message
 
 MAX_BYTES = 1 << 20
 """Of text in one session: far beyond what any context holds."""
@@ -38,16 +39,16 @@ class Sessions:
 
     def __init__(self, database: ChatDatabase, settings: SessionSettings) -> None:
         self.settings = settings
-        self._database = database
+        self.database = database
 
     async def find(self, owner: str, name: str) -> Session:
         """A session as it is now; an empty one where there is none."""
 
         def read(database: sqlite3.Connection) -> Session:
             number = _number(database, owner, name)
-            return Session(owner, name, number, () if number is None else _messages(database, number))
+            return Session(owner, name, number, () if number is None else turns.read(database, number))
 
-        return await self._database.run(read)
+        return await self.database.run(read)
 
     async def add(self, session: Session, said: Sequence[Message], version: int) -> None:
         """Keep a turn: what the client said, and the answer, which comes last and is of ``version``.
@@ -55,43 +56,53 @@ class Sessions:
         Raises:
             ApiError: 409, the session went on, or was deleted, meanwhile; 400, it is full.
         """
-        size = sum(len(message.content.encode()) for message in said)
 
         def write(database: sqlite3.Connection) -> None:
             now = time.time()
             number = _number(database, session.owner, session.id)
-            if number != session.number or (number and _length(database, number) != len(session.messages)):
+            if number != session.number or (number and turns.count(database, number) != len(session.messages)):
                 message = f"session {session.id!r} went on, or was deleted, while this was answered"
                 raise ApiError(409, "session_changed", message, param="session")
             if number is None:
-                row = database.execute(
-                    "INSERT INTO sessions (owner, id, created_at, updated_at) VALUES (?, ?, ?, ?)",
-                    (session.owner, session.id, now, now),
-                )
-                number = row.lastrowid or 0
-            first = len(session.messages)
-            by = [None] * (len(said) - 1) + [version]
-            rows = [(number, first + n, said[n].role, said[n].content, by[n]) for n in range(len(said))]
-            database.executemany("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", rows)
-            database.execute(
-                "UPDATE sessions SET updated_at = ?, bytes = bytes + ? WHERE number = ?", (now, size, number)
-            )
-            if database.execute("SELECT bytes FROM sessions WHERE number = ?", (number,)).fetchone()[0] > MAX_BYTES:
-                message = f"session {session.id!r} holds {MAX_BYTES >> 20} MiB of text: begin another"
-                raise ApiError(400, "session_full", message, param="session")
-            self._forget_old(database, session.owner, now)
+                number = self.begin(database, session.owner, session.id, now)
+            self.extend(database, number, len(session.messages), said, version, now)
+            self.forget_old(database, session.owner, now)
 
-        await self._database.run(write)
+        await self.database.run(write)
+
+    def begin(self, database: sqlite3.Connection, owner: str, name: str, now: float) -> int:
+        """The number of a new session, for whoever is in a transaction."""
+        row = database.execute(
+            "INSERT INTO sessions (owner, id, created_at, updated_at) VALUES (?, ?, ?, ?)", (owner, name, now, now)
+        )
+        return row.lastrowid or 0
+
+    def extend(
+        self, database: sqlite3.Connection, number: int, first: int, said: Sequence[Message], version: int, now: float
+    ) -> None:
+        """Add turns to a session that has ``first`` of them, for whoever is in a transaction.
+
+        Raises:
+            ApiError: 400, it is full.
+        """
+        turns.add(database, number, first, said, version)
+        (held,) = database.execute(
+            "UPDATE sessions SET updated_at = ?, bytes = bytes + ? WHERE number = ? RETURNING bytes",
+            (now, turns.size(said), number),
+        ).fetchone()
+        if held > MAX_BYTES:
+            message = f"this session holds {MAX_BYTES >> 20} MiB of text: begin another"
+            raise ApiError(400, "session_full", message, param="session")
 
     async def list(self, owner: str) -> list[JsonValue]:
         """All sessions of a client, newest first."""
 
         def read(database: sqlite3.Connection) -> list[JsonValue]:
-            self._forget_old(database, owner, time.time())
+            self.forget_old(database, owner, time.time())
             query = f"{_DESCRIBE} WHERE owner = ? ORDER BY updated_at DESC"
             return [_described(row) for row in database.execute(query, (owner,))]
 
-        return await self._database.run(read)
+        return await self.database.run(read)
 
     async def describe(self, owner: str, name: str) -> dict[str, JsonValue]:
         """A session with all that was said.
@@ -111,7 +122,7 @@ class Sessions:
             ]
             return {**_described(row), "messages": said}
 
-        return await self._database.run(read)
+        return await self.database.run(read)
 
     async def delete(self, owner: str, name: str) -> None:
         """Delete a session with its turns.
@@ -124,15 +135,18 @@ class Sessions:
             if not database.execute("DELETE FROM sessions WHERE owner = ? AND id = ?", (owner, name)).rowcount:
                 raise _missing(name)
 
-        await self._database.run(write)
+        await self.database.run(write)
 
-    def _forget_old(self, database: sqlite3.Connection, owner: str, now: float) -> None:
+    def forget_old(self, database: sqlite3.Connection, owner: str, now: float) -> None:
+        """Delete what was not used for long, and what is too much of one client, for whoever is in a transaction."""
         database.execute("DELETE FROM sessions WHERE updated_at < ?", (now - self.settings.keep_days * _DAY,))
-        database.execute(
-            "DELETE FROM sessions WHERE number IN"
-            " (SELECT number FROM sessions WHERE owner = ? ORDER BY updated_at DESC LIMIT -1 OFFSET ?)",
-            (owner, self.settings.max_per_client),
-        )
+        for of_responses in (False, True):  # programs that name no session do not push out those that people named
+            database.execute(
+                "DELETE FROM sessions WHERE number IN"
+                " (SELECT number FROM sessions WHERE owner = ? AND (number IN (SELECT session FROM responses)) = ?"
+                " ORDER BY updated_at DESC LIMIT -1 OFFSET ?)",
+                (owner, of_responses, self.settings.max_per_client),
+            )
 
 
 _DESCRIBE = (
@@ -143,17 +157,6 @@ _DESCRIBE = (
 def _number(database: sqlite3.Connection, owner: str, name: str) -> int | None:
     row = database.execute("SELECT number FROM sessions WHERE owner = ? AND id = ?", (owner, name)).fetchone()
     return None if row is None else int(row[0])
-
-
-def _length(database: sqlite3.Connection, number: int) -> int:
-    (length,) = database.execute("SELECT count(*) FROM turns WHERE session = ?", (number,)).fetchone()
-    return int(length)
-
-
-def _messages(database: sqlite3.Connection, number: int) -> tuple[Message, ...]:
-    query = "SELECT role, content FROM turns WHERE session = ? ORDER BY position"
-    roles = {role: role for role in ROLES}
-    return tuple(Message(roles[role], content) for role, content in database.execute(query, (number,)))
 
 
 def _described(row: tuple[str, float, float, int, int]) -> dict[str, JsonValue]:

@@ -133,7 +133,8 @@ def router(service: InferenceService) -> APIRouter:
         )
 
         if body.stream:
-            return await as_stream(answer, _chunks(completion, answer), service.settings.api.request_timeout_seconds)
+            seconds = service.settings.api.request_timeout_seconds
+            return await as_stream(http, answer, _chunks(completion, answer), seconds)
 
         def write(results: list[Result]) -> dict[str, JsonValue]:
             choices: list[JsonValue] = [completion.choice(index, result) for index, result in enumerate(results)]

@@ -17,6 +17,8 @@ from daemon.workers.server.access import paths
         ("/embeddings/", "/v1/embeddings"),
         ("/models", "/v1/models"),
         ("/models/openai/thor", "/v1/models/openai/thor"),
+        ("/responses", "/v1/responses"),
+        ("/messages/count_tokens", "/v1/messages/count_tokens"),
         ("/", "/"),
         ("//", "/"),
         ("/docs/", "/docs"),
@@ -31,11 +33,9 @@ def test_the_route_that_is_meant(path: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("path", "instead"),
     [
-        ("/v1/responses", "/v1/chat/completions"),
-        ("/responses/resp_1", "/v1/chat/completions"),
-        ("/v1/messages", "/v1/chat/completions"),
-        ("/api/chat", "/v1"),
-        ("/api/tags", "/v1"),
+        ("/v1/responses/resp_1/cancel", "DELETE /v1/responses/ID"),
+        ("/v1/messages/batches", "/v1/messages/count_tokens"),
+        ("/api/pull", "thorctl"),
         ("/generate_stream", "/v1/completions"),
         ("/v1", "/v1/models"),
     ],

@@ -10,11 +10,14 @@ import pytest
 
 from daemon import sqlite
 from daemon.messages import ForgetChats
-from daemon.settings.sections import ConversationLogSettings
+from daemon.settings.sections import ConversationLogSettings, SessionSettings
 from daemon.workers.forgotten import Forgotten
 from daemon.workers.server.chats import forgetting
 from daemon.workers.server.chats.conversation_log import ConversationLog
 from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.chats.responses import Responses
+from daemon.workers.server.chats.sessions import Sessions
+from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
 from engine.data.samples import Dialogue, Message
 
@@ -49,7 +52,7 @@ async def filled(file: Path) -> ChatDatabase:
             database.execute("INSERT INTO sessions VALUES (?, ?, 'x', 0, 0, 0)", (number, owner))
             for position, message in enumerate(dialogue(*words).messages):
                 row = (number, position, message.role, message.content, None)
-                database.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", row)
+                database.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?, NULL)", row)
         for number, (answer, edit) in enumerate([(SECRET, None), ("no", SECRET), ("no", None)]):
             database.execute(
                 "INSERT INTO answers (id, owner, at, whole, messages, answer, edit) VALUES (?, 'eve', 0, 1, ?, ?, ?)",
@@ -75,6 +78,23 @@ async def test_what_was_forgotten_and_what_an_owner_said_is_erased(tmp_path: Pat
         assert database.execute("SELECT count(*) FROM turns").fetchone() == (2,)
     again = await forgetting.forget(ForgetChats(id=8), chats, ledger)
     assert (again.sessions, again.answers) == (0, 0)
+
+
+async def test_responses_are_recognised_with_their_instructions(tmp_path: Path, ledger: Path) -> None:
+    """They are learned with them, and stand apart from what was said."""
+    chats = ChatDatabase(tmp_path / "chats.db")
+    responses = Responses(Sessions(chats, SessionSettings()))
+    database = sqlite3.connect(ledger, isolation_level=None)
+    brief = Dialogue((Message("system", "Be brief."), Message("user", "Hello"), Message("assistant", "Hi")))
+    Forgotten(database).add([brief.identity], whole=True)
+    database.close()
+    for name, instructions in (("resp_1", "Be brief."), ("resp_2", None)):
+        await responses.add("", name, None, dialogue("Hello", "Hi").messages, 1, {"instructions": instructions})
+    done = await forgetting.forget(ForgetChats(id=7), chats, ledger)
+    assert done.sessions == 1
+    with pytest.raises(ApiError, match="no response 'resp_1'"):
+        await responses.get("", "resp_1")
+    assert await responses.get("", "resp_2") == {"instructions": None}
 
 
 async def test_chats_are_written_by_owner_so_that_they_can_be_forgotten_by_owner(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Many texts in one request: a part at a time, all by one version, and in turn with what others ask."""
 
 import asyncio
+import math
 from types import SimpleNamespace
 
 import pytest
 
-from daemon.workers.server.api.routes import embeddings
+from daemon.workers.server.api.answering.embedding import embedded_ids
 from daemon.workers.server.errors import ApiError
 
 ROWS = 2
@@ -48,22 +49,26 @@ class Service:
 
 
 def embed(service: Service, texts: int = 5, model: str | None = None) -> list[list[float]]:
-    found = asyncio.run(
-        embeddings._embedded(service, None, [[number] for number in range(texts)], model, queue_pause=0.0)
-    )
-    return found.sums
+    ids = [[number] for number in range(texts)]
+    return asyncio.run(embedded_ids(service, None, ids, model, queue_pause=0.0)).vectors
+
+
+def directions(version: int, texts: int = 5) -> list[object]:
+    """Of what `Answer` sums up."""
+    lengths = [math.hypot(version, number) for number in range(texts)]
+    return [pytest.approx([version / length, number / length]) for number, length in enumerate(lengths)]
 
 
 def test_every_part_is_by_the_version_of_the_first() -> None:
     service = Service(7, 7, 7)
-    assert embed(service) == [[7.0, float(number)] for number in range(5)]
+    assert embed(service) == directions(7)
     assert service.pins == [None, 7, 7]
 
 
 @pytest.mark.parametrize("gone", ["model_not_found", "version_replaced"])
 def test_where_that_version_goes_all_begins_anew(gone: str) -> None:
     service = Service(7, 7, gone, 8, 8, 8)
-    assert embed(service) == [[8.0, float(number)] for number in range(5)]
+    assert embed(service) == directions(8)
     assert service.pins == [None, 7, 7, None, 8, 8]
 
 
