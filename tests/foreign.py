@@ -59,7 +59,7 @@ PHI3 = (
 def phi3_like() -> tokenizers.Tokenizer:
     """As Phi-3: special tokens take the white space that follows them."""
     inner = spaced(["<unk>", "<s>", "<|endoftext|>"])
-    names = ["<|end|>", "<|user|>", "<|assistant|>"]
+    names = ["</s>", "<|end|>", "<|user|>", "<|assistant|>"]
     inner.add_special_tokens([AddedToken(name, special=True, normalized=False, rstrip=True) for name in names])
     return inner
 

@@ -79,6 +79,13 @@ class Llama:
             llama_cpp.llama_batch_free(batch)
             llama_cpp.llama_free(context)
 
+    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+        """So many tokens that follow, the likeliest each time."""
+        found = list(ids)
+        for _ in range(count):
+            found.append(int(self.logits(found)[-1].argmax()))
+        return found[len(ids) :]
+
 
 @contextlib.contextmanager
 def loaded(file: Path, *, words_only: bool = False) -> Iterator[Llama]:

@@ -5,7 +5,18 @@ from pydantic import Field, model_validator
 from engine.families.family import ModelShape
 from engine.families.table import FAMILIES, FamilyName
 from engine.families.thor import Mlp, NormKind, NormPlacement, Projections, QkNormScope, RopeScaling
-from engine.section import Depth, Length, LengthOrNone, Period, Rounds, ScaleOrNone, Section, Width, WidthOrNone
+from engine.section import (
+    Depth,
+    Factors,
+    Length,
+    LengthOrNone,
+    Period,
+    Rounds,
+    ScaleOrNone,
+    Section,
+    Width,
+    WidthOrNone,
+)
 
 _SIZES = "; ".join(f"{family}: {', '.join(facts.presets)}" for family, facts in FAMILIES.items())
 
@@ -58,7 +69,18 @@ class ModelSettings(Section):
     )
     rope_factor: float | None = Field(None, examples=[4.0], gt=0, description="Factor by which they are scaled.")
     rope_trained: LengthOrNone | None = Field(
-        None, examples=[3072], description="Length the model was originally trained on; required by llama3 and yarn."
+        None,
+        examples=[3072],
+        description="Length the model was originally trained on; required by all but linear and ntk.",
+    )
+    rope_short: Factors | None = Field(
+        None,
+        examples=[[1.0, 1.5]],
+        description="With longrope, what the frequency of each pair is divided by where context is at most "
+        "rope_trained.",
+    )
+    rope_long: Factors | None = Field(
+        None, examples=[[1.0, 4.0]], description="The same where context is longer than that, as in Phi-3."
     )
     partial_rotary: float | None = Field(
         None, examples=[0.25], gt=0, le=1, description="Share of each head's values that rotary positions turn."

@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import JsonValue, model_validator
 
 from engine.families.family import Family, ModelShape, check_heads
-from engine.section import Length, LengthOrNone, Period, Scale, ScaleOrNone, Width, WidthOrNone
+from engine.section import Factors, Length, LengthOrNone, Period, Scale, ScaleOrNone, Width, WidthOrNone
 
-RopeScaling = Literal["none", "linear", "ntk", "llama3", "yarn"]
+RopeScaling = Literal["none", "linear", "ntk", "llama3", "yarn", "longrope"]
 NormKind = Literal["rms", "rms_offset", "layer"]
 NormPlacement = Literal["pre", "post", "sandwich"]
 QkNormScope = Literal["head", "projection"]
@@ -35,6 +35,8 @@ class ThorShape(ModelShape):
     rope_scaling: RopeScaling = "none"
     rope_factor: Scale = 1.0
     rope_trained: LengthOrNone = 0
+    rope_short: Factors = ()
+    rope_long: Factors = ()
     partial_rotary: Scale = 1.0
     nope_interval: Period = 0
     norm_kind: NormKind = "rms"
@@ -66,6 +68,11 @@ class ThorShape(ModelShape):
         return int(self.width * self.partial_rotary)
 
     @property
+    def rope_divisors(self) -> Factors:
+        """What longrope divides frequencies by: the same at every position, so that what is cached stays valid."""
+        return self.rope_long if self.context > self.rope_trained else self.rope_short
+
+    @property
     def windows(self) -> list[int]:
         """How far each layer looks back; 0: to the beginning."""
         return [0 if _is_nth(layer, self.global_interval) else self.window for layer in range(self.layers)]
@@ -78,8 +85,8 @@ class ThorShape(ModelShape):
     @property
     def beyond_llama(self) -> dict[str, JsonValue]:
         """What it has that Llama, Mistral, Qwen2 and Qwen3 have not, by key."""
-        fields, values = type(self).model_fields, self.model_dump(mode="json")
-        return {key: values[key] for key in fields if key not in _OF_LLAMA and values[key] != fields[key].default}
+        plain = {key: field.default for key, field in type(self).model_fields.items() if key not in _OF_LLAMA}
+        return self.model_dump(mode="json", include={key for key in plain if getattr(self, key) != plain[key]})
 
     def operations(self, matrices: Mapping[str, float], length: int) -> float:
         """Those of the matrices, and those of attention, causal or not."""
@@ -100,8 +107,14 @@ class ThorShape(ModelShape):
             raise ValueError(
                 f"of a head {self.rotary_width} values are rotated; for rotary positions that must be even, and not 0"
             )
-        if self.rope_scaling in ("llama3", "yarn") and not self.rope_trained:
+        if self.rope_scaling in ("llama3", "yarn", "longrope") and not self.rope_trained:
             raise ValueError(f"rope_scaling '{self.rope_scaling}' needs rope_trained, the context before it was scaled")
+        for key, factors in (("rope_short", self.rope_short), ("rope_long", self.rope_long)):
+            if self.rope_scaling == "longrope" and len(factors) != self.rotary_width // 2:
+                raise ValueError(
+                    f"{key} has {len(factors)} factors; rope_scaling 'longrope' needs {self.rotary_width // 2}, one "
+                    "for each pair of a head's values that turns"
+                )
         if self.parallel_residual and self.norm_placement != "pre":
             raise ValueError("parallel_residual needs norm_placement 'pre'")
         return self

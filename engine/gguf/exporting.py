@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, LlamaFileType
 from gguf.quants import quantize
-from torch import Tensor
 
 from engine import disk, generation, version
-from engine.families.thor import ThorShape
 from engine.foreign_model import ForeignModelError, export_parser, export_status
-from engine.gguf import names, sampling, writable, written_tokenizer
-from engine.gguf.writable import Described
+from engine.gguf import names, sampling, tensors, written_tokenizer
+from engine.gguf.architectures import table, writing
+from engine.gguf.architectures.architecture import Described
 from engine.gguf.written_tokenizer import Written
 from engine.manifest import verify, version_name
 from engine.tokenizers import registry as tokenizers
@@ -54,42 +53,42 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
         raise ForeignModelError(f"{target} exists already")
     manifest = verify(source)
     config = version.read_config(source)
-    described = writable.describe(config.model, config.vocabulary)
+    shape = config.model.shape
+    described = writing.describe(config.model, config.vocabulary)
+    arch = table.BY_NAME[described.architecture]
     words = written_tokenizer.describe(
         tokenizers.load(config.tokenizer, source), (source / version.TOKENIZER).read_text(encoding="utf-8")
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     stored = version.weights_of(source)
     with disk.draft(target) as draft:
-        kept = {names.in_gguf(name): name for name in sorted(stored.names)}
+        kept = {names.in_gguf(name, shape): name for name in sorted(stored.names)}
         chosen = _OF_DTYPES.get(stored.dtype, "f32") if kind is None else kind
         writer = GGUFWriter(draft, described.architecture)
         writer.add_type("model")
-        writer.add_name(f"thord {version_name(manifest.version)}")
+        writer.add_name(f"thord {version_name(manifest.version)}{' of Phi-3' if words.as_phi3 else ''}")
         writer.add_file_type(TYPES[chosen][1])
         writer.add_quantization_version(2)
         _add_keys(writer, described, words)
         for key, value in sampling.write(generation.read(source)).items():
             _add(writer, key, value)
-        shape = config.model.shape
-        width = shape.width if isinstance(shape, ThorShape) and described.architecture == "llama" else 0
         kinds = {}
         for theirs, name in kept.items():
             tensor_shape = list(stored.base[name].shape)
-            if names.is_transposed(name):
+            if tensors.is_transposed(name):
                 tensor_shape.reverse()
             kinds[theirs] = _kind(theirs, tensor_shape, chosen)
             _announce(writer, theirs, tensor_shape, kinds[theirs])
-        if described.rope_factors:
-            _announce(writer, names.ROPE_FACTORS, [len(described.rope_factors)], GGMLQuantizationType.F32)
+        for theirs, numbers in described.tensors.items():
+            _announce(writer, theirs, [len(numbers)], GGMLQuantizationType.F32)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for theirs, name in kept.items():
-            weight = _ordered(stored.get(name), name, width).float().contiguous()
+            weight = tensors.stored(stored.get(name), name, arch, shape).contiguous()
             writer.write_tensor_data(quantize(weight.numpy(), kinds[theirs]))
-        if described.rope_factors:
-            writer.write_tensor_data(np.array(described.rope_factors, np.float32))
+        for numbers in described.tensors.values():
+            writer.write_tensor_data(np.array(numbers, np.float32))
         writer.close()
     return chosen
 
@@ -133,13 +132,6 @@ def _announce(writer: GGUFWriter, name: str, shape: list[int], kind: GGMLQuantiz
     block, block_bytes = GGML_QUANT_SIZES[kind]
     size = int(np.prod(shape)) // block * block_bytes
     writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=kind)
-
-
-def _ordered(weight: Tensor, name: str, width: int) -> Tensor:
-    """As it lies in the file; ``width`` of heads where rows of queries and keys have another order there, else 0."""
-    if names.is_transposed(name):
-        return weight.t()
-    return names.to_neighbours(weight, width) if width and names.is_turned(name) else weight
 
 
 def main() -> int:

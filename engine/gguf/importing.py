@@ -12,9 +12,9 @@ from torch import Tensor
 
 from engine import model_files, version
 from engine.config.model import ModelSettings
-from engine.families.thor import ThorShape
 from engine.foreign_model import ForeignModelError
-from engine.gguf import architecture, container, licence, names, sampling, vocabulary
+from engine.gguf import container, licence, names, sampling, tensors, vocabulary
+from engine.gguf.architectures import reading
 from engine.gguf.container import GgufFile, TensorRecord
 from engine.manifest import Lineage, VersionManifest
 from engine.models import registry
@@ -42,7 +42,7 @@ def take(
     if fault := model_files.fault(source, "gguf"):
         raise ForeignModelError(fault)
     file = container.read(source)
-    settings = architecture.read(file)
+    settings = reading.read(file)
     embedding = file.tensors.get(names.TOKEN_EMBEDDING)
     if embedding is None:
         raise ForeignModelError(f"{source} has no tensor {names.TOKEN_EMBEDDING}")
@@ -58,11 +58,10 @@ def _weights(
 ) -> dict[str, Tensor]:
     """Every weight of the model, under thord's names, each decoded by itself."""
     expected = registry.module(registry.skeleton(settings, vocabulary_size)).state_dict()
-    wanted = {name: names.in_gguf(name) for name in expected}
+    shape, arch = settings.shape, reading.architecture(file.metadata)
+    wanted = {name: names.in_gguf(name, shape) for name in expected}
     _check(file, expected, wanted)
     dtype = _dtype(file.tensors[name] for name in wanted.values())
-    width = settings.shape.width if isinstance(settings.shape, ThorShape) else 0
-    is_turned = file.metadata.text("general.architecture") == "llama"
     largest = torch.finfo(dtype).max
     weights: dict[str, Tensor] = {}
     for name, theirs in wanted.items():
@@ -70,10 +69,7 @@ def _weights(
         numbers = file.read(theirs)
         if not np.abs(numbers).max() <= largest:  # which NaN is not either
             raise ForeignModelError(f"{file.path}: NaN or infinity in {theirs}")
-        weight = torch.from_numpy(numbers).to(dtype)
-        if names.is_transposed(name):
-            weight = weight.t().contiguous()
-        weights[name] = names.to_halves(weight, width) if is_turned and names.is_turned(name) else weight
+        weights[name] = tensors.taken(torch.from_numpy(numbers), name, arch, shape).to(dtype)
     return weights
 
 
@@ -86,13 +82,13 @@ def _check(file: GgufFile, expected: Mapping[str, Tensor], wanted: Mapping[str, 
     for name, theirs in wanted.items():
         shape = tuple(expected[name].shape)
         found = file.tensors[theirs].shape
-        if found != (shape[::-1] if names.is_transposed(name) else shape):
+        if found != (shape[::-1] if tensors.is_transposed(name) else shape):
             raise ForeignModelError(f"{file.path}: {theirs} is {list(found)}, the model needs {list(shape)}")
 
 
 def _surplus(file: GgufFile, wanted: Mapping[str, str]) -> Iterator[str]:
     for name in file.tensors.keys() - set(wanted.values()):
-        if name == names.ROPE_FACTORS:
+        if name in (names.ROPE_FACTORS, names.ROPE_LONG, names.ROPE_SHORT):
             continue
         if name == names.HEAD and np.array_equal(file.read(name), file.read(names.TOKEN_EMBEDDING)):
             continue  # gpt2, whose head is the embedding

@@ -27,8 +27,16 @@ _BY_WORDS: JsonValue = {
     "behavior": "MergedWithNext",
     "invert": False,
 }
+_NO_CUT: JsonValue = {
+    "type": "Split",
+    "pattern": {"String": " "},
+    "behavior": "MergedWithPrevious",
+    "invert": False,
+}
+"""Gemma's: where spaces have become U+2581 before, it finds none."""
 
-
+_PHI3 = {"<unk>", "<s>", "</s>", "<|endoftext|>"}
+"""What llama.cpp wants to find in a model whose name says that it is a Phi-3."""
 _NO_MERGES = ("",)
 """llama.cpp wants a list of merges, and the package writes none that is empty."""
 
@@ -39,6 +47,7 @@ class _Added(BaseModel):
     id: int
     content: str
     special: bool
+    rstrip: bool = False
 
 
 class _Model(BaseModel):
@@ -68,7 +77,11 @@ class _Json(BaseModel):
 
 @dataclass(frozen=True)
 class Written:
-    """What a file says of a tokenizer: lists as long as the model has ids, and keys without ``tokenizer.ggml.``."""
+    """What a file says of a tokenizer: lists as long as the model has ids, and keys without ``tokenizer.ggml.``.
+
+    Attributes:
+        as_phi3: whether special tokens take the white space behind them; llama.cpp knows this by the model's name.
+    """
 
     tokens: Sequence[str]
     types: Sequence[int]
@@ -76,6 +89,7 @@ class Written:
     scores: Sequence[float] = ()
     keys: Mapping[str, int | bool | str] = field(default_factory=dict)
     template: str | None = None
+    as_phi3: bool = False
 
 
 def describe(tokenizer: Tokenizer, source: str) -> Written:
@@ -109,6 +123,7 @@ def describe(tokenizer: Tokenizer, source: str) -> Written:
             scores=_scores(tokens, model),
             keys={"model": "llama", "pre": "default", "add_space_prefix": prefixed, **roles},
             template=tokenizer.chat_template,
+            as_phi3=any(token.rstrip for token in described.added_tokens) and set(tokens) >= _PHI3,
         )
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.merges]
     keys: dict[str, int | bool | str] = {"model": "gpt2", "pre": _pre_type(described), **roles}
@@ -204,7 +219,7 @@ def _has_prefix(described: _Json) -> bool:
         if any(" " in piece[1:] for piece in described.model.vocab if isinstance(piece, str)):
             raise ForeignModelError("llama.cpp has no tokenizer whose pieces have spaces within")
         return False
-    if cut is None and normalizer in (_SPACED, _PREFIXED):
+    if cut in (None, _NO_CUT) and normalizer in (_SPACED, _PREFIXED):
         return normalizer == _PREFIXED
     raise ForeignModelError(
         "llama.cpp has no tokenizer with bytes for rare characters and this treatment of spaces: "

@@ -3,11 +3,13 @@
 Each pair of a head's E values turns with its own frequency. ``linear`` slows all of them down by the factor, ``ntk``
 slows the slow ones most (a larger base), ``llama3`` slows only those that turn less than once to four times within the
 trained length, ``yarn`` those that turn less than once to 32 times, by place among the pairs, and makes attention
-sharper. Sources: Su et al., RoFormer (2104.09864); Chen et al., position interpolation (2306.15595); Peng et al., YaRN
-(2309.00071), also for NTK; the Llama 3 report (2407.21783).
+sharper. ``longrope`` slows each by a factor of its own, found by search, and makes attention sharper. Sources: Su et
+al., RoFormer (2104.09864); Chen et al., position interpolation (2306.15595); Peng et al., YaRN (2309.00071), also for
+NTK; the Llama 3 report (2407.21783); Ding et al., LongRoPE (2402.13753).
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -39,18 +41,27 @@ class Frequencies:
 
 
 def frequencies(
-    width: int, theta: float, scaling: RopeScaling = "none", factor: float = 1.0, trained: int = 0
+    width: int,
+    theta: float,
+    scaling: RopeScaling = "none",
+    factor: float = 1.0,
+    trained: int = 0,
+    divisors: Sequence[float] = (),
 ) -> Frequencies:
-    """For heads of ``width`` E."""
-    return Frequencies(_radians(width, theta, scaling, factor, trained))
+    """For heads of ``width`` E; ``divisors`` are those of longrope, E / 2."""
+    return Frequencies(_radians(width, theta, scaling, factor, trained, divisors))
 
 
-def _radians(width: int, theta: float, scaling: RopeScaling, factor: float, trained: int) -> Tensor:
+def _radians(
+    width: int, theta: float, scaling: RopeScaling, factor: float, trained: int, divisors: Sequence[float]
+) -> Tensor:
     even = torch.arange(0, width, 2, dtype=torch.int64, device="cpu").float()
     base = stretched_theta(width, theta, factor) if scaling == "ntk" else theta
     plain = 1.0 / base ** (even / width)
     if scaling == "linear":
         return plain / factor
+    if scaling == "longrope":
+        return 1.0 / (torch.tensor(divisors, device="cpu") * base ** (even / width))
     if scaling == "llama3":
         turns = trained * plain / (2 * math.pi)
         share = ((turns - LLAMA3_SLOW) / (LLAMA3_FAST - LLAMA3_SLOW)).clamp(0.0, 1.0)
@@ -68,9 +79,13 @@ def _pair_that_turns(turns: float, width: int, theta: float, trained: int) -> fl
     return width * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(theta))
 
 
-def magnitude(scaling: RopeScaling, factor: float) -> float:
+def magnitude(scaling: RopeScaling, factor: float, trained: int = 0) -> float:
     """By how much queries and keys are longer than without scaling."""
-    return 0.1 * math.log(factor) + 1.0 if scaling == "yarn" and factor > 1 else 1.0
+    if factor <= 1.0:
+        return 1.0
+    if scaling == "longrope":
+        return math.sqrt(1.0 + math.log(factor) / math.log(trained))
+    return 0.1 * math.log(factor) + 1.0 if scaling == "yarn" else 1.0
 
 
 def stretched_theta(width: int, theta: float, factor: float) -> float:

@@ -41,9 +41,14 @@ class Thor(nn.Module):
         self.context = shape.context
         self.dropout = dropout
         self.frequencies = frequencies(
-            shape.rotary_width, shape.rope_theta, shape.rope_scaling, shape.rope_factor, shape.rope_trained
+            shape.rotary_width,
+            shape.rope_theta,
+            shape.rope_scaling,
+            shape.rope_factor,
+            shape.rope_trained,
+            shape.rope_divisors,
         )
-        self.magnitude = magnitude(shape.rope_scaling, shape.rope_factor)
+        self.magnitude = magnitude(shape.rope_scaling, shape.rope_factor, shape.rope_trained)
         self.local_frequencies = frequencies(shape.rotary_width, shape.rope_local_theta or shape.rope_theta)
         self.model = ThorDecoder(shape, vocabulary, dropout)
         self.lm_head = None if shape.tied else Linear(shape.hidden, vocabulary)

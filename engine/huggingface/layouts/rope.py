@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from engine.families.thor import RopeScaling, ThorShape
 from engine.huggingface.model_layout import refuse
 from engine.models import rotary
+from engine.section import Scale
 
 _SCALINGS: dict[str, RopeScaling] = {"linear": "linear", "llama3": "llama3", "yarn": "yarn"}
 
@@ -30,6 +31,8 @@ class Rope(BaseModel):
     mscale: float | None = None
     mscale_all_dim: float | None = None
     truncate: bool = True
+    short_factor: list[Scale] | None = None
+    long_factor: list[Scale] | None = None
 
     @property
     def kind(self) -> str:
@@ -72,6 +75,23 @@ def read(rope: Rope, file: Path, context: int, theta: float) -> dict[str, JsonVa
     }
 
 
+def read_longrope(rope: Rope, file: Path, context: int, trained: int) -> dict[str, JsonValue]:
+    """The settings of a shape that was trained on texts of ``trained`` tokens, and has factors for longer ones too.
+
+    Raises:
+        ForeignModelError: it has no factors, or makes attention sharper in another way.
+    """
+    factor = rope.factor if "factor" in rope.model_fields_set else context / trained
+    short, long = rope.short_factor, rope.long_factor
+    length = rotary.magnitude("longrope", factor, trained)
+    refuse(file, short is None or long is None, f"rope_type '{rope.kind}' without short_factor and long_factor")
+    refuse(
+        file, abs((rope.attention_factor or length) - length) > 1e-6, f"an attention_factor of {rope.attention_factor}"
+    )
+    factors: dict[str, JsonValue] = {"rope_short": [*(short or [])], "rope_long": [*(long or [])]}
+    return {"rope_scaling": "longrope", "rope_factor": factor, "rope_trained": trained, **factors}
+
+
 def write(shape: ThorShape) -> dict[str, JsonValue]:
     """In today's words, and in those of readers before transformers 5."""
     theta = shape.rope_theta
@@ -100,5 +120,13 @@ def scaling_of(shape: ThorShape) -> dict[str, JsonValue] | None:
                 "low_freq_factor": rotary.LLAMA3_SLOW,
                 "high_freq_factor": rotary.LLAMA3_FAST,
                 "original_max_position_embeddings": shape.rope_trained,
+            }
+        case "longrope":
+            return {
+                "rope_type": "longrope",
+                "factor": shape.rope_factor,
+                "original_max_position_embeddings": shape.rope_trained,
+                "short_factor": [*shape.rope_short],
+                "long_factor": [*shape.rope_long],
             }
     return None

@@ -24,7 +24,7 @@ from engine.native import library
 _COMPUTED = frozenset(
     {
         "global_interval", "nope_interval", "attention_multiplier", "embedding_multiplier", "residual_multiplier",
-        "logits_divisor",
+        "logits_divisor", "rope_short", "rope_long",
     }
 )  # fmt: skip
 """What no Llama has, and the kernel computes all the same."""

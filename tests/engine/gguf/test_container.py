@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.foreign_model import ForeignModelError
-from engine.gguf import architecture, container, exporting, importing, vocabulary
+from engine.gguf import container, exporting, importing, vocabulary
+from engine.gguf.architectures import reading
 from tests.engine.gguf.conftest import ORIGIN, VersionOf, add_words, finish, start
 
 
@@ -61,7 +62,7 @@ def test_no_damage_is_more_than_a_sentence(whole, data) -> None:
     said = ""
     try:
         file = container.read(damaged)
-        architecture.read(file)
+        reading.read(file)
         vocabulary.read(file.metadata, 320)
         for name in file.tensors:
             file.read(name)
@@ -89,7 +90,7 @@ def entries(file, **metadata):
         adds = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
         adds[type(value)](key, value)
     finish(writer, 4)
-    return architecture.read(container.read(file))
+    return reading.read(container.read(file))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +114,9 @@ def test_what_thord_lacks_is_refused_by_name(metadata, said: str, tmp_path: Path
 
 
 def test_other_architectures_are_refused_by_name(tmp_path: Path) -> None:
-    finish(start(tmp_path / "a.gguf", "gemma3"), 4)
-    with pytest.raises(ForeignModelError, match="'gemma3' is not known; known are llama, qwen2, qwen3, gpt2"):
-        architecture.read(container.read(tmp_path / "a.gguf"))
+    finish(start(tmp_path / "a.gguf", "mamba"), 4)
+    with pytest.raises(ForeignModelError, match=r"'mamba' is not known; known are llama, qwen2, .*, gpt2"):
+        reading.read(container.read(tmp_path / "a.gguf"))
 
 
 def test_an_unknown_way_to_cut_texts_is_refused_by_name(words, tmp_path: Path) -> None:

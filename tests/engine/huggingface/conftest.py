@@ -61,6 +61,7 @@ MADE: dict[str, Callable[[], PreTrainedModel]] = {
         GPT2Config(vocab_size=VOCABULARY, n_embd=48, n_layer=3, n_head=6, n_positions=64, initializer_range=0.2)
     ),
     **decoders.MADE,
+    **decoders.USUALLY_SCALED,
 }
 
 

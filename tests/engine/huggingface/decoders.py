@@ -37,7 +37,16 @@ NEOX = {
 SMALL = {**NEOX, "num_key_value_heads": 2}
 LOCAL = {"rope_type": "default", "rope_theta": 50.0}
 LINEAR = {"rope_type": "linear", "factor": 2.0, "rope_theta": 5000.0}
+CALM = SMALL | {"initializer_range": 0.1}
+"""Positions of longrope make attention sharper: what is rounded shows less in smaller weights."""
+LONG = {
+    "rope_type": "longrope",
+    "rope_theta": 50.0,
+    "short_factor": [1.0, 1.1, 1.2, 1.3],
+    "long_factor": [1.0, 1.5, 3.0, 4.0],
+}
 GEMMA = {**SMALL, "head_dim": 16, "sliding_window": 7, "query_pre_attn_scalar": 24, "final_logit_softcapping": 4.0}
+GEMMA_BY_HEAD = GEMMA | {"query_pre_attn_scalar": 16}
 LAYERS = ["sliding_attention", "sliding_attention", "full_attention"]
 SCALED = {"embedding_multiplier": 3.0, "residual_multiplier": 0.4, "attention_multiplier": 0.5, "logits_scaling": 5.0}
 
@@ -51,6 +60,10 @@ MADE: dict[str, Callable[[], PreTrainedModel]] = {
         Phi3Config(**SMALL, sliding_window=9, rope_parameters={**LOCAL, "partial_rotary_factor": 0.5})
     ),
     "phi3-whole": lambda: Phi3ForCausalLM(Phi3Config(**SMALL, tie_word_embeddings=True)),
+    "phi3-long": lambda: Phi3ForCausalLM(
+        Phi3Config(**CALM, rope_parameters=LONG, original_max_position_embeddings=2)  # shorter than all texts
+    ),
+    "smollm3-4": lambda: SmolLM3ForCausalLM(SmolLM3Config(**SMALL | {"num_hidden_layers": 5})),
     "smollm3": lambda: SmolLM3ForCausalLM(SmolLM3Config(**SMALL, no_rope_layer_interval=2)),
     "granite": lambda: GraniteForCausalLM(GraniteConfig(**SMALL, **SCALED)),
     "olmo2": lambda: Olmo2ForCausalLM(Olmo2Config(**SMALL)),
@@ -60,3 +73,13 @@ MADE: dict[str, Callable[[], PreTrainedModel]] = {
         GPTNeoXConfig(**NEOX, use_parallel_residual=False, hidden_act="gelu_fast", tie_word_embeddings=True)
     ),
 }
+
+USUALLY_SCALED: dict[str, Callable[[], PreTrainedModel]] = {
+    "gemma3-by-head": lambda: Gemma3ForCausalLM(
+        Gemma3TextConfig(
+            **GEMMA_BY_HEAD, layer_types=LAYERS, rope_parameters={"full_attention": LINEAR, "sliding_attention": LOCAL}
+        )
+    ),
+    "gemma2-by-head": lambda: Gemma2ForCausalLM(Gemma2Config(**GEMMA_BY_HEAD, attn_logit_softcapping=2.0)),
+}
+"""Gemmas that scale attention by the width of a head, as nearly all do: llama.cpp knows no other way."""

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import Phi3ForCausalLM, PreTrainedModel
 
 from engine import version
 from engine.adapters import adapter as adapters
@@ -113,7 +113,7 @@ def test_an_adapter_learns_beside_every_linear_map_of_a_block(name: str, taken: 
 
 
 GEMMA_LAYERS = ["full_attention", "sliding_attention", "sliding_attention"]
-LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 3, "long_factor": [2.0] * 3}
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,9 @@ LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [
         ("gemma3", {"attn_logit_softcapping": 20.0}, "attn_logit_softcapping in a Gemma 3"),
         ("gemma2", {"hidden_activation": "silu"}, "hidden_activation 'silu'"),
         ("gemma2", {"attention_bias": True}, "attention_bias"),
-        ("phi3", {"rope_parameters": LONGROPE}, "rope_type 'longrope'"),
-        ("phi3", {"rope_parameters": None, "rope_scaling": {"type": "su"}}, "rope_type 'su'"),
+        ("phi3", {"rope_parameters": LONGROPE}, "rope_short has 3 factors; .* needs 4"),
+        ("phi3", {"rope_parameters": LONGROPE | {"attention_factor": 3.0}}, "an attention_factor of 3.0"),
+        ("phi3", {"rope_parameters": None, "rope_scaling": {"type": "su"}}, "'su' without short_factor"),
         ("smollm3", {"no_rope_layers": [0, 1, 1]}, "no_rope_layers at no even interval"),
         ("smollm3", {"use_sliding_window": True, "sliding_window": 5}, "a window in layers without positions"),
         ("granite", {"mlp_bias": True}, "mlp_bias"),
@@ -160,6 +161,15 @@ def test_what_a_layout_may_have_and_thord_has_not_is_refused(
             },
         ),
         ("phi3", {"rope_parameters": None, "rope_theta": 50.0, "partial_rotary_factor": 0.5}),
+        (
+            "phi3-long",
+            {
+                "rope_parameters": None,
+                "rope_theta": 50.0,
+                "rope_scaling": {key: decoders.LONG[key] for key in ("short_factor", "long_factor")} | {"type": "su"},
+                "original_max_position_embeddings": 2,
+            },
+        ),
         ("gpt_neox", {"rope_parameters": None, "rotary_emb_base": 10000, "rotary_pct": 0.5}),
         ("smollm3", {"rope_parameters": None, "rope_theta": 2e6, "no_rope_layers": None}),
     ],
@@ -171,6 +181,19 @@ def test_settings_as_before_transformers_5_are_understood(
     theirs, folder = foreign(name)
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | old))
+    importing.take(folder, tmp_path / "000001", 1)
+    ours = version.load(tmp_path / "000001", CPU).model
+    torch.testing.assert_close(scores(ours, ids(2, 40)), theirs(ids(2, 40)).logits, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_a_phi3_whose_context_is_what_it_was_trained_on_takes_its_short_factors(
+    foreign: Foreign, tmp_path: Path
+) -> None:
+    _, folder = foreign("phi3-long")
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"original_max_position_embeddings": 64}))
+    theirs = Phi3ForCausalLM.from_pretrained(folder).eval()
     importing.take(folder, tmp_path / "000001", 1)
     ours = version.load(tmp_path / "000001", CPU).model
     torch.testing.assert_close(scores(ours, ids(2, 40)), theirs(ids(2, 40)).logits, atol=1e-4, rtol=0)
