@@ -1,10 +1,10 @@
 """Whether a run changes all weights of a model or learns an adapter: a pure function. Torch is not needed.
 
-| ``training.method`` | the run goes on from                                    | processes     | method     |
-| ------------------- | ------------------------------------------------------- | ------------- | ---------- |
-| set                 | anything                                                | any           | what is set |
-| unset               | a model from elsewhere, of a family with linear maps    | not by `fsdp` | ``lora``   |
-| unset               | anything else                                           | any           | ``full``   |
+| ``training.method`` | the run goes on from                                    | method      |
+| ------------------- | ------------------------------------------------------- | ----------- |
+| set                 | anything                                                | what is set |
+| unset               | a model from elsewhere, of a family with linear maps    | ``lora``    |
+| unset               | anything else                                           | ``full``    |
 
 An adapter keeps a model from elsewhere as it came, and writes megabytes a cycle. A model trained here from nothing has
 more to learn than an adapter holds.
@@ -19,6 +19,5 @@ def resolved(training: TrainingSettings, base: VersionManifest | None) -> Method
     """How a run goes on from the version ``base``, or begins with nothing; what is set is not judged here."""
     if training.method is not None:
         return training.method
-    sharded = training.distributed.world_size > 1 and training.distributed.strategy == "fsdp"
     family = FAMILIES.get(base.family) if base is not None and base.is_pretrained else None
-    return "lora" if family is not None and family.adaptable and not sharded else "full"
+    return "lora" if family is not None and family.adaptable else "full"

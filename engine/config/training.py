@@ -192,8 +192,6 @@ class TrainingSettings(Section):
                 f"the rows of a step, batch_size x gradient_accumulation ({rows}), must be a multiple of the "
                 f"processes that share them, distributed.processes x distributed.hosts ({ranks})"
             )
-        if ranks > 1 and self.distributed.strategy == "fsdp" and self.method == "lora":
-            raise ValueError("method 'lora' has little to shard, and does not work with fsdp; use strategy 'ddp'")
         if ranks > 1 and self.distributed.strategy == "fsdp" and self.optimizer == "adamw8bit":
             raise ValueError("optimizer 'adamw8bit' keeps whole moments, which fsdp cannot shard; use strategy 'ddp'")
         return self

@@ -121,14 +121,14 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
             examples=Examples(tokenizer, data.validation or data.rows),
             world=world,
         ).run()
+    if outcome.progress.step and not start.has_moved(world.gathered):
+        raise UnmovedError(f"no weight of the adapter moved in {outcome.progress.step} steps, so nothing was learned")
     if world.rank:
         world.barrier()
         return version.existing(paths.target, spec.cycle)
     artifacts.sweep_drafts(paths.target.parent)
     origin = provenance(record, outcome.progress, pretrained=_start(paths) == "imported")
     brought = generation.read(paths.base) if paths.base else None
-    if outcome.progress.step and not start.has_moved():
-        raise UnmovedError(f"no weight of the adapter moved in {outcome.progress.step} steps, so nothing was learned")
     published = start.published(outcome.weights)
     if isinstance(published, Adapter):
         origin = replace(origin, metrics=origin.metrics | {RANK_USED: rank.used(published)})

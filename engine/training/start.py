@@ -1,6 +1,6 @@
 """What a run goes on from: the model as it learns, all of it or an adapter, and the model that it stays close to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +42,16 @@ class StartingPoint:
         """What a version is made of, given what was trained."""
         return weights if self.adapter is None else self.adapter.with_factors(weights)
 
-    def has_moved(self) -> bool:
-        """Whether a factor of the adapter is another than at the start; true where all weights learn."""
+    def has_moved(self, gathered: Callable[[Tensor], Tensor]) -> bool:
+        """Whether a factor of the adapter is another than at the start; true where all weights learn.
+
+        Every rank of a run asks, since ``gathered`` puts a factor together of which each holds a part.
+        """
         if self.adapter is None:
             return True
         weights = dict(registry.module(self.model).named_parameters())
-        return any(not torch.equal(weights[name].cpu(), factor) for name, factor in self.adapter.factors.items())
+        before = self.adapter.factors.items()
+        return any(not torch.equal(gathered(weights[name].detach()).cpu(), factor) for name, factor in before)
 
 
 def begin(

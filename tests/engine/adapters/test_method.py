@@ -27,7 +27,7 @@ def base(*, pretrained: bool, family: str = "thor") -> VersionManifest:
         (TrainingSettings(), base(pretrained=True, family="gpt2"), "lora"),
         (TrainingSettings(), base(pretrained=True, family="char_lstm"), "full"),
         (TrainingSettings(), base(pretrained=True, family="unheard of"), "full"),
-        (TrainingSettings(distributed=SHARDED), base(pretrained=True), "full"),
+        (TrainingSettings(distributed=SHARDED), base(pretrained=True), "lora"),
         (TrainingSettings(method="full"), base(pretrained=True), "full"),
         (TrainingSettings(method="lora"), base(pretrained=False), "lora"),
     ],

@@ -118,16 +118,46 @@ def test_a_run_goes_on_with_another_number_of_ranks(
     same_weights(version, places.target)
 
 
-def test_an_adapter_learns_on_several_ranks_as_on_one(ranks: Ranks, plan: MakePlan, places: RunPaths) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "training"),
+    [
+        ("ddp", {}),
+        ("fsdp", {"kl_weight": 0.3, "activation_checkpointing": "full", "ema_decay": 0.9}),
+    ],
+    ids=["ddp", "fsdp"],
+)
+def test_an_adapter_learns_on_several_ranks_as_on_one(
+    ranks: Ranks, plan: MakePlan, places: RunPaths, strategy: str, training: dict[str, object]
+) -> None:
+    """Also where the run is stopped, and goes on with another number of ranks."""
     run.learn(plan(max_steps=2), places, Watch())
-    spec = plan(method="lora", max_steps=4).model_copy(update={"base": 1})
+    spec = plan(strategy, method="lora", max_steps=4, **training).model_copy(update={"base": 1})
     one, two = (
         replace(places, folder=places.folder.with_name(f"run-{number}"), base=places.target, target=target)
         for number, target in ((2, places.target.with_name("000002")), (3, places.target.with_name("000003")))
     )
     expected = Watch()
     run.learn(spec, one, expected)
-    for found in ranks(spec, two):
+    stopped, *_ = ranks(spec, two, stop_at=2)
+    assert stopped.error.startswith("Stopped")
+    for found in ranks(spec, two, 1 if strategy == "fsdp" else 2):
         assert found.error == ""
-        assert found.losses == pytest.approx(expected.losses, abs=LOSS)
+        assert stopped.losses + found.losses == pytest.approx(expected.losses, abs=LOSS)
     same_weights(one.target, two.target, "adapter_model.safetensors")
+
+
+def test_a_sharded_adapter_goes_on_as_if_it_had_not_been_stopped(
+    ranks: Ranks, plan: MakePlan, places: RunPaths
+) -> None:
+    """Bit for bit, with as many ranks; beside a base in 8 bits."""
+    run.learn(plan(max_steps=2), places, Watch())
+    spec = plan("fsdp", method="lora", max_steps=4, lora={"quantization": "int8"}).model_copy(update={"base": 1})
+    through, resumed = (
+        replace(places, folder=places.folder.with_name(f"run-{name}"), base=places.target, target=target)
+        for name, target in (("a", places.target.with_name("a")), ("b", places.target.with_name("b")))
+    )
+    assert {one.error for one in ranks(spec, through)} == {""}
+    ranks(spec, resumed, stop_at=3)
+    assert {one.error for one in ranks(spec, resumed)} == {""}
+    expected, found = (load_file(paths.target / "adapter_model.safetensors") for paths in (through, resumed))
+    assert all(torch.equal(found[name], factor) for name, factor in expected.items())
