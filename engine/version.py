@@ -7,7 +7,7 @@ import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -64,15 +64,20 @@ def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> L
         ArtifactError: a file is missing or damaged, or files do not fit each other, or, with ``check_finite``, a weight
             is NaN or infinite.
     """
-    manifest = read_manifest(folder)
-    config, tokenizer = _read_outline(folder)
+    found = outline(folder)
+    return replace(found, model=load_model(folder, placement, check_finite=check_finite))
+
+
+def load_model(folder: Path, placement: Placement, *, check_finite: bool = False) -> LanguageModel:
+    """The model of a published version, as `load` has it. Raises as that, but does not look at the tokenizer."""
+    config = read_config(folder)
     model = registry.skeleton(config.model, config.vocabulary)
-    stored = stored_weights.read(folder, manifest, model)
+    stored = stored_weights.read(folder, read_manifest(folder), model)
     if check_finite:
         stored_weights.check_numbers(stored.raw(), folder)
     registry.fill(model, {name: stored.get(name, placement.dtype).to(placement.device) for name in stored.names})
     registry.module(model).eval().requires_grad_(False)
-    return LoadedVersion(manifest, config, model, tokenizer, _read_generation(folder))
+    return model
 
 
 def outline(folder: Path) -> LoadedVersion:

@@ -6,7 +6,6 @@ SentencePiece-like tokenizers are known. Text that spells a special token is tex
 
 import functools
 import itertools
-import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,8 +85,8 @@ class HuggingFaceTokenizer:
         """
         self._source = source
         self.chat = chat
-        self._text, self._marked = tokenizers.Tokenizer.from_str(source), tokenizers.Tokenizer.from_str(source)
-        self._text.encode_special_tokens = True
+        self._marked = tokenizers.Tokenizer.from_str(source)
+        self._text = _reading_specials_as_text(self._marked)
         self.vocabulary = chat.vocabulary
         self.opening = chat.opening
         added = {number: token for number, token in self._marked.get_added_tokens_decoder().items() if token.special}
@@ -98,7 +97,7 @@ class HuggingFaceTokenizer:
         self._stripping = {str(token.content) for token in added.values() if token.rstrip}
         self._ends = frozenset((chat.eos, chat.end, *chat.ends))
         self._named = re.compile("|".join(re.escape(name) for name in self.specials.values() if name) or r"(?!)")
-        self._bytes = _table(self._marked, source, chat, self.specials)
+        self._bytes = _table(self._marked, chat, self.specials)
         try:
             self._template = None if chat.template is None else ChatTemplate(chat.template, chat.tokens)
         except DialogueRefusedError as error:
@@ -300,13 +299,25 @@ def load(folder: Path) -> HuggingFaceTokenizer:
     return HuggingFaceTokenizer(read_source(folder), artifacts.read_json(folder / CHAT_FILE, ChatFormat))
 
 
-def _table(inner: tokenizers.Tokenizer, source: str, chat: ChatFormat, specials: Collection[int]) -> list[bytes]:
+def _reading_specials_as_text(marked: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """Another one that takes no text for a special token. Both share pieces and merges, which are most of it."""
+    found = tokenizers.Tokenizer(marked.model)
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        if getattr(marked, part) is not None:
+            setattr(found, part, getattr(marked, part))
+    added = marked.get_added_tokens_decoder()
+    found.add_tokens([added[number] for number in sorted(added)])
+    found.encode_special_tokens = True
+    return found
+
+
+def _table(inner: tokenizers.Tokenizer, chat: ChatFormat, specials: Collection[int]) -> list[bytes]:
     """The bytes that each id stands for; none for special ids and for those that only the model has.
 
     Raises:
         ArtifactError: it is neither byte-level nor SentencePiece-like.
     """
-    decoder = json.dumps(json.loads(source).get("decoder"), ensure_ascii=False)
+    decoder = "null" if inner.decoder is None else inner.decoder.__getstate__().decode()
     if not any(kind in decoder for kind in ("ByteLevel", "ByteFallback", "Metaspace")):
         raise ArtifactError(f"{FILE}: its decoder is {decoder}; byte-level and SentencePiece-like ones are known")
     byte_of = bytes_by_character()

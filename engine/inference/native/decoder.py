@@ -172,6 +172,10 @@ class NativeDecoder:
         yield from self.program.kept
         yield from () if self._adapter is None else self._adapter.kept
 
+    def release_workspace(self) -> None:
+        """Give back what computing took in this thread besides weights and caches; the next step takes it again."""
+        self._workspace.release()
+
     def _threads(self, tokens: int) -> int:
         """As many as have enough to do; no number depends on it."""
         seconds = self._bytes / _BYTES_A_SECOND + 2 * self._weights * tokens / _OPERATIONS_A_SECOND

@@ -1,6 +1,7 @@
 """What computing a program takes besides its weights: where operations read and write. Each thread has its own.
 
-So all versions that share a base share this too, and one may be warmed while others answer.
+So all versions that share a base share this too, and one may be warmed while others answer. Memory only grows, until
+the thread releases it.
 """
 
 import threading
@@ -16,7 +17,7 @@ from engine.native.structures import Operations
 
 
 class Workspace(threading.local):
-    """Of one program; made anew in each thread that uses it. Memory only grows.
+    """Of one program; made anew in each thread that uses it.
 
     Attributes:
         kernel: what computes there.
@@ -25,13 +26,17 @@ class Workspace(threading.local):
     def __init__(self, program: Program, head: Packed, vocabulary: int, kernel: Kernel) -> None:
         self.kernel = kernel
         self._program = program
+        self.release()
+        self._body = library.array([step.operation for step in program.steps])
+        scores = program.linear(head, program.steps[-1].target, Buffer(vocabulary), library.SET)
+        self._head = library.array([scores.operation])
+
+    def release(self) -> None:
+        """Give back what this thread took."""
         self._tokens = 0
         self._memory: dict[int, Tensor] = {}
         self._inner = torch.empty(0)
         self._scratch = torch.empty(0, dtype=torch.uint8)
-        self._body = library.array([step.operation for step in program.steps])
-        scores = program.linear(head, program.steps[-1].target, Buffer(vocabulary), library.SET)
-        self._head = library.array([scores.operation])
 
     def body_for(self, tokens: int, hidden_MD: Tensor) -> Operations:
         """The operations on so many tokens, the last of which writes ``hidden_MD``."""

@@ -66,6 +66,12 @@ def with_adapter(base: Decoder, adapter: Adapter, settings: ModelSettings) -> De
     return model
 
 
+def release_workspace(decoder: Decoder) -> None:
+    """Give back what the kernel took in this thread to compute in, if it computes this version."""
+    if isinstance(decoder, NativeDecoder):
+        decoder.release_workspace()
+
+
 def skeleton(settings: ModelSettings, vocabulary: int, placement: Placement, quantization: Quantization) -> Decoder:
     """The decoder that such a model would get there, without storage (device ``meta``): to be counted."""
     model = registry.skeleton(settings, vocabulary)

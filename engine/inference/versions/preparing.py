@@ -149,6 +149,7 @@ def load(
     with _told_apart(folder):
         model = _loaded(folder, placement, rows, quantization, chosen, base_in_memory)
         _warm(model, rows)
+        decoders.release_workspace(model.model)  # others answer
         if placement.device.type == "cuda" and isinstance(model.forward, TorchForward):
             capture = graphs.on_cuda(placement.device, alone)
             capture_anew = graphs.on_cuda(placement.device, contextlib.nullcontext)
@@ -172,8 +173,9 @@ def _loaded(
         return LoadedModel(merged, rows, decoders.prepare(merged.model, placement.device, quantization))
     sha256 = manifest.sha256 if manifest.base is None else manifest.base.sha256
     if (shared := base_in_memory(sha256)) is None:
-        whole = version.load(base_folder(folder, manifest), placement, check_finite=True)
-        shared = SharedBase(sha256, decoders.prepare(whole.model, placement.device, quantization))
+        model = version.load_model(base_folder(folder, manifest), placement, check_finite=True)
+        shared = SharedBase(sha256, decoders.prepare(model, placement.device, quantization))
+        del model
     stored = version.outline(folder)
     if manifest.base is None:
         return LoadedModel(stored, rows, shared.decoder, shared)

@@ -69,6 +69,18 @@ def test_texts_have_the_same_ids(pair, text: str) -> None:
     assert ours.decode_bytes(ids).decode().lstrip(" ") == theirs.decode(ids).lstrip(" ")
 
 
+def test_of_added_tokens_only_special_ones_are_plain_text_in_a_text() -> None:
+    inner = byte_level(["<|endoftext|>"])
+    inner.add_tokens([AddedToken("<think>"), AddedToken("the", single_word=True)])
+    inner.add_special_tokens([AddedToken("<|im_end|>", special=True)])
+    ours, _ = made(inner, CHATML, "<|endoftext|>", "<|im_end|>")
+    text = "<think> over the other<|im_end|>"
+    inner.encode_special_tokens = True
+    assert ours.encode(text) == inner.encode(text, add_special_tokens=False).ids
+    assert inner.token_to_id("<think>") in ours.encode(text)
+    assert inner.token_to_id("<|im_end|>") not in ours.encode(text)
+
+
 def test_dialogues_have_the_same_ids(pair) -> None:
     ours, theirs = pair
     whole = theirs.apply_chat_template(turns(DIALOGUE), return_dict=False)

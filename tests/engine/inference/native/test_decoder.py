@@ -116,6 +116,14 @@ def test_what_it_will_hold_is_known_without_weights() -> None:
     assert sizes[0] > 1.6 * sizes[1] > 2.4 * sizes[2]
 
 
+def test_it_goes_on_after_its_workspace_was_released() -> None:
+    built = native(make("gpt2", torch.float32))
+    arguments = tokens(1, 9), torch.tensor([0]), torch.tensor([0])
+    before = built.step(arguments[0], built.make_cache(1, 80), *arguments[1:])
+    built.release_workspace()
+    assert torch.equal(built.step(arguments[0], built.make_cache(1, 80), *arguments[1:]), before)
+
+
 def test_a_row_cannot_outgrow_its_cache() -> None:
     built = native(make("gpt2", torch.float32))
     with pytest.raises(ValueError, match="81 positions"):
