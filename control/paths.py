@@ -111,6 +111,11 @@ class Paths(NamedTuple):
         return self.models / "current"
 
     @property
+    def measurements(self) -> Path:
+        """Likelihoods that were measured before. Whoever measures writes here, each file whole."""
+        return self.state / "measurements"
+
+    @property
     def backups(self) -> Path:
         """Online copies of both databases."""
         return self.state / "backups"

@@ -7,7 +7,8 @@ modules of the commands on the command line are imported, so that thorctl starts
 COMMANDS: dict[str, tuple[str, ...]] = {
     "control.commands.service.lifecycle": ("start", "stop", "restart", "reload"),
     "control.commands.service.status": ("status",),
-    "control.commands.learning.cycles": ("train", "evaluate", "cycles", "cycle", "cancel", "pause", "resume"),
+    "control.commands.learning.cycles": ("train", "cycles", "cycle", "cancel", "pause", "resume"),
+    "control.commands.learning.evaluate": ("evaluate",),
     "control.commands.versions.versions": ("versions", "version", "promote", "rollback"),
     "control.commands.versions.imports": ("import",),
     "control.commands.versions.exports": ("export",),

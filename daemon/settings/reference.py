@@ -75,18 +75,20 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _default(field: FieldInfo) -> str:
-    return "" if field.default is None else json.dumps(field.default)
+    return "" if field.default is None or field.is_required() else json.dumps(field.default)
 
 
 def _example(field: FieldInfo) -> str:
     """What stands before the line of a setting that has an example."""
     if field.default is None:
         return " Unset by default; an example:"
+    if field.is_required():
+        return " Required; an example:"
     return f" For example: {json.dumps(field.examples[0])}" if field.examples else ""
 
 
 def _commented(key: str, field: FieldInfo) -> str:
-    value = (field.examples or [None])[0] if field.default is None else field.default
+    value = (field.examples or [None])[0] if field.default is None or field.is_required() else field.default
     if isinstance(value, dict):
         inner = ", ".join(tomli_w.dumps({name: each}).strip() for name, each in value.items())
         return f"#{key} = {{ {inner} }}"

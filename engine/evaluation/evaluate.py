@@ -21,6 +21,7 @@ from engine.data.tasks.task import Task
 from engine.evaluation import gate, sample_answers
 from engine.evaluation.gate import Verdict
 from engine.evaluation.likelihood import Likelihood, encode_documents, measure
+from engine.evaluation.likelihood_cache import LikelihoodCache
 from engine.evaluation.measures import registry
 from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import By, Names, Results, slices_of
@@ -122,6 +123,7 @@ def judge(
     earlier: Collection[str] = (),
     sources: Mapping[str, str] = MappingProxyType({}),
     tasks: Mapping[str, Task] = READY_MADE,
+    cache: LikelihoodCache | None = None,
 ) -> Evaluation:
     """Judge a candidate against the version in service, or against a unigram model where none is.
 
@@ -130,7 +132,7 @@ def judge(
     conversations are like. The rest of those held out is the gate's second look. ``sources`` has the files that
     held-out conversations came from, by identity. ``advance`` is called, often, with what is under way. Both versions
     are judged as they were trained; what ``quantization`` takes from the candidate is measured besides, and decides
-    nothing.
+    nothing. What ``cache`` knows of them is not measured again.
 
     Raises:
         ArtifactError: a version cannot be loaded.
@@ -141,7 +143,7 @@ def judge(
     slices = slices_of(held_out, sources)
     version = candidate()
     against = UNIGRAM
-    ours = _examine(version, held_out, slices, replayed, prompts, settings, advance, "the candidate")
+    ours = _examine(version, held_out, slices, replayed, prompts, settings, advance, cache, "the candidate")
     quantized = _quantized(version, ours, held_out, settings, quantization, advance)
     theirs: _Findings | None = None
     if incumbent is None:
@@ -153,7 +155,7 @@ def judge(
         del version  # its memory is wanted for the other
         other = incumbent()
         against = f"version {other.manifest.version}"
-        theirs = _examine(other, held_out, slices, replayed, prompts, settings, advance, "the incumbent")
+        theirs = _examine(other, held_out, slices, replayed, prompts, settings, advance, cache, "the incumbent")
         reference = theirs.held_out
     advance("resampling the differences", 0, 0)
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
@@ -171,11 +173,13 @@ def measure_version(
     conversations: Sequence[Conversation],
     settings: EvaluationSettings,
     advance: Callable[[int, int], None] = lambda done, total: None,
+    cache: LikelihoodCache | None = None,
 ) -> Likelihood:
-    """The likelihood of each conversation under one version."""
+    """The likelihood of each conversation under one version; what ``cache`` knows of it is not measured again."""
     documents = encode_documents(version.tokenizer, conversations)
     length, batch_size = settings.sequence_length, settings.batch_size
-    return measure(version.model, documents, length=length, batch_size=batch_size, advance=advance)
+    kept = None if cache is None else cache.of(version, conversations, length, batch_size)
+    return measure(version.model, documents, length=length, batch_size=batch_size, advance=advance, kept=kept)
 
 
 def _examine(
@@ -186,6 +190,7 @@ def _examine(
     prompts: Sequence[Prompt],
     settings: EvaluationSettings,
     advance: Advance,
+    cache: LikelihoodCache | None,
     who: str,
 ) -> _Findings:
     def measuring(done: int, total: int) -> None:
@@ -200,8 +205,8 @@ def _examine(
         answers.append(sample_answers.answer(version.model, version.tokenizer, prompt, settings.sample_tokens))
     measuring(0, 0)
     return _Findings(
-        held_out=Results(measure_version(version, held_out, settings, measuring), slices),
-        replayed=Results(measure_version(version, replayed, settings, remembering), slices_of(replayed)),
+        held_out=Results(measure_version(version, held_out, settings, measuring, cache), slices),
+        replayed=Results(measure_version(version, replayed, settings, remembering, cache), slices_of(replayed)),
         answers=answers,
     )
 

@@ -6,6 +6,7 @@ always sees at least half a window of what went before it.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -55,6 +56,24 @@ class Likelihood:
         }
 
 
+class Kept(Protocol):
+    """What is known already of the documents, and takes note of what is found."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows of windows are done."""
+        ...
+
+    @property
+    def nats(self) -> Sequence[float]:
+        """Of each document, in those rows."""
+        ...
+
+    def reached(self, rows: int, nats_C: Floats, *, complete: bool) -> None:
+        """So many rows are done."""
+        ...
+
+
 def encode_documents(tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> list[Document]:
     """Tokens and sizes of conversations."""
     encoded = encode_conversations(tokenizer, [(conversation, 0) for conversation in conversations])
@@ -71,10 +90,12 @@ def measure(
     length: int,
     batch_size: int,
     advance: Callable[[int, int], None] = lambda done, total: None,
+    kept: Kept | None = None,
 ) -> Likelihood:
     """The likelihood of every document under ``model``.
 
-    ``advance`` is told after each batch how many windows are done, and of how many.
+    ``advance`` is told after each batch how many windows are done, and of how many. What ``kept`` knows is not measured
+    again; the numbers are those that one measurement without a break gives.
 
     Windows of at most ``length`` tokens are packed into rows of as many or fewer, ``batch_size`` at a time. The
     model must be in evaluation mode.
@@ -84,13 +105,19 @@ def measure(
     windows = [w for number, document in enumerate(documents) for w in _windows(number, document.encoded, length)]
     rows = [[windows[n] for n in row] for row in evenly([w.end - w.start for w in windows], length)]
     nats_C = torch.zeros(len(documents), dtype=torch.float64)
-    done = 0
+    begin = 0
+    if kept is not None and kept.rows:
+        begin, nats_C = kept.rows, torch.tensor(kept.nats, dtype=torch.float64)
+    done = sum(map(len, rows[:begin]))
     with torch.inference_mode():
-        for first in range(0, len(rows), batch_size):
+        for first in range(begin, len(rows), batch_size):
             batch = rows[first : first + batch_size]
             nats_N, owners_N = _score(model, documents, batch, device)
             nats_C.index_add_(0, owners_N, nats_N)
             done += sum(map(len, batch))
+            if kept is not None:
+                reached = first + len(batch)
+                kept.reached(reached, nats_C.numpy(), complete=reached == len(rows))
             advance(done, len(windows))
     return Likelihood(nats_C.numpy(), _token_counts(documents), _sizes(documents))
 

@@ -1,4 +1,4 @@
-"""``train evaluate cycles cycle cancel pause resume``: run and inspect cycles."""
+"""``train cycles cycle cancel pause resume``: run and inspect cycles."""
 
 from __future__ import annotations
 
@@ -53,13 +53,6 @@ class TrainOptions(Options):
     method: str | None
     checkpoint_folder: str
     wait: bool
-
-
-class EvaluateOptions(Options):
-    """What ``evaluate`` is given."""
-
-    version: str
-    files: list[str]
 
 
 class CyclesOptions(Options):
@@ -131,18 +124,6 @@ def add(commands: Commands) -> None:
     for old, new in OLD_OPTIONS.items():
         train.add_argument(f"--{old}", type=OVERRIDES[new][0], help=argparse.SUPPRESS)
     train.add_argument("-w", "--wait", action="store_true", help="show progress and return when the cycle has ended")
-
-    evaluate = commands.add(
-        "evaluate",
-        "evaluate a version on the held-out conversations, or on your own files",
-        _evaluate,
-        """
-        thorctl evaluate 12
-        thorctl evaluate current exam.jsonl --json | jq .metrics
-        """,
-    )
-    evaluate.add_argument("version", metavar="VERSION", help="its number, or 'current': the one that serves")
-    evaluate.add_argument("files", nargs="*", metavar="FILE")
 
     cycles = commands.add(
         "cycles", "list cycles, newest first", _cycles, "thorctl cycles\nthorctl cycles -n 3 --json | jq '.[].state'"
@@ -244,19 +225,6 @@ def _follow(thord: Thord, number: int, options: Options) -> Cycle:
 
 def _status_of(cycle: Cycle) -> int:
     return exit_status.DONE if cycle["state"] in _RESULTS else exit_status.FAILED
-
-
-def _evaluate(options: EvaluateOptions) -> int:
-    thord = connect(options)
-    verdict = thord.evaluate(options.version, options.files)
-    if options.json:
-        output.emit(verdict)
-        return exit_status.DONE
-    output.tree(verdict)
-    cycle = thord.version(str(verdict["version"]))["cycle"] if verdict.get("version") else None
-    if cycle is not None:
-        output.say(f"\n{cycle_text.where_answers_are(cycle)}")
-    return exit_status.DONE
 
 
 def _cycles(options: CyclesOptions) -> int:

@@ -21,14 +21,15 @@ from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
 from engine.config.tasks import TaskSettings
 from engine.data import snapshot
-from engine.data.readers import loaders
-from engine.data.readers.items import Refused
 from engine.data.snapshot import Example
 from engine.evaluation import evaluate, text_needed
 from engine.evaluation.evaluate import Evaluation
+from engine.evaluation.likelihood_cache import LikelihoodCache
 from engine.evaluation.measures import registry
 from engine.evaluation.results import By, Results, slices_of
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
+from engine.evaluation.suites import files
+from engine.evaluation.suites.files import BadFilesError
 from engine.manifest import read_manifest, verify
 from engine.version import LoadedVersion
 
@@ -38,10 +39,6 @@ _logger = log.get(__name__)
 
 class Stopped(Exception):  # noqa: N818 - not an error: the supervisor asked for it
     """Unwinds the work under way. It starts over if it is asked for again."""
-
-
-class BadFilesError(Exception):
-    """Files given by hand that nothing can be measured on; the message says which, where and why."""
 
 
 class Inputs(BaseModel):
@@ -72,6 +69,7 @@ class Evaluator:
     def __init__(self, paths: Paths, channel: Channel, settings: Tables) -> None:
         self._paths, self._channel, self._settings = paths, channel, settings
         self._phases = Phases(channel, 0)
+        self._cache = LikelihoodCache(paths.measurements)
         memory.keep_freed_memory()
         if settings.training.threads:
             torch.set_num_threads(settings.training.threads)
@@ -136,6 +134,7 @@ class Evaluator:
             earlier=frozenset() if command.sealed else self._held_out_before(command.incumbent),
             sources={example.identity: example.source for example in held_out},
             tasks=self._settings.all_tasks,
+            cache=self._cache,
         )
         if command.incumbent is None:
             reason = outcome.verdict.reason + text_needed.advice(manifest.text_bytes, outcome.verdict)
@@ -184,14 +183,20 @@ class Evaluator:
 
     def _measure_files(self, command: Evaluate) -> Evaluated:
         """Figures of one version on the conversations of files; nothing is decided by them."""
-        found, tasks = self._read_files(command.files), self._settings.all_tasks
-        examples = evaluate.choose(found.values(), self._settings.evaluation.max_conversations, tasks)
+        tasks = self._settings.all_tasks
+        limits = limits_of(self._settings.data, tasks)
+        found = files.read(map(Path, command.files), limits, self._advance).examples
+        examples = evaluate.choose(found, self._settings.evaluation.max_conversations, tasks)
         if not examples:
             raise BadFilesError(f"no conversation to measure in {', '.join(command.files)}")
         chosen = evaluate.conversations(examples, tasks)
         loaded = self._loader(command.version)()
         likelihood = evaluate.measure_version(
-            loaded, chosen, self._settings.evaluation, lambda done, total: self._advance("measuring", done, total)
+            loaded,
+            chosen,
+            self._settings.evaluation,
+            lambda done, total: self._advance("measuring", done, total),
+            self._cache,
         )
         sampled = f" of {len(found)} (evaluation.max_conversations)" if len(chosen) < len(found) else ""
         reason = f"measured on {len(chosen)}{sampled} conversations of the files named; no gate decides on files"
@@ -205,36 +210,6 @@ class Evaluator:
             metrics=registry.values(results) | likelihood.counts,
             slices=_as_json(slice_figures(results)),
         )
-
-    def _read_files(self, files: tuple[str, ...]) -> dict[str, Example]:
-        """Different conversations by identity.
-
-        Raises:
-            BadFilesError: a file cannot be read, or no record in it can be learned from.
-        """
-        found: dict[str, Example] = {}
-        limits = limits_of(self._settings.data, self._settings.all_tasks)
-        for file in map(Path, files):
-            if not file.is_file():
-                raise BadFilesError(f"{file} is not a file")
-            refused: list[Refused] = []
-            before = len(found)
-            try:
-                with file.open("rb") as stream:
-                    for item in loaders.read(file, stream, limits, is_corpus=True):
-                        self._advance(f"reading {file.name}")
-                        if isinstance(item, Refused):
-                            refused.append(item)
-                        else:
-                            identity = item.sample.identity
-                            found[identity] = Example(item.sample, identity, "held_out", source=str(file))
-            except OSError as error:
-                raise BadFilesError(f"{file}: {error.strerror}") from error
-            if len(found) == before and refused:
-                raise BadFilesError(f"{file}, line {refused[0].line}: {refused[0].reason}")
-            if refused:
-                _logger.warning("records left out", file=str(file), count=len(refused), first=refused[0].reason)
-        return found
 
     def _loader(self, number: int) -> Callable[[], LoadedVersion]:
         """Loads a version, on the device and in the numbers it would serve in, once its sums are checked."""

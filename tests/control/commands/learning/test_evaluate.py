@@ -1,0 +1,60 @@
+"""Evaluating folders and suites, which needs no thord that runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine import version
+from engine.config.model import ModelSettings
+from engine.manifest import Lineage
+from engine.models import registry
+from engine.tokenizers.bytes import ByteTokenizer
+from tests.control.stand_in import Ctl
+
+SHAPE = ModelSettings(hidden=32, layers=1, heads=2, kv_heads=1, feed_forward=32, context=128)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home, tokenizer = tmp_path / "home", ByteTokenizer()
+    weights = registry.module(registry.build(SHAPE, tokenizer.vocabulary, 0)).state_dict()
+    folder = home / "models/versions/000001"
+    version.publish(folder, weights, SHAPE, tokenizer, Lineage(1, None, None, "", 0, {}, 0.0, {}))
+    rows = [{"text": f"row {n}", "label": ("yes", "no")[n % 2]} for n in range(6)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (home / "thord.toml").write_text(f'[evaluation.suites.answers]\npath = "{tmp_path}/rows.jsonl"\n')
+    return home
+
+
+def test_a_folder_is_measured_on_suites_and_files(home: Path, tmp_path: Path, ctl: Ctl) -> None:
+    folder, chats = str(home / "models/versions/000001"), tmp_path / "chats.jsonl"
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    chats.write_text(json.dumps({"messages": turns}) + "\n")
+    shown = ctl("evaluate", folder, "--suite", "--data", str(chats), "--output-dir", str(tmp_path / "out"))
+    assert shown.returncode == 0, shown.stderr
+    assert "answers: 6 samples\n" in shown.stdout
+    assert "files: 1 samples\n" in shown.stdout
+    found = json.loads((tmp_path / "out/evaluation.json").read_text())["suites"]
+    assert found["answers"]["confusion"]["labels"] == ["no", "yes"]
+    assert found["files"]["metrics"]["bits_per_byte"] > 0
+    again = ctl.json("evaluate", "1", "--suite", "answers")["suites"]["answers"]
+    assert again.pop("cached")
+    assert not found["answers"].pop("cached")
+    assert again == found["answers"]
+
+
+def test_speed_and_memory_are_measured_without_a_service(home: Path, ctl: Ctl) -> None:
+    found = ctl.json("evaluate", "1", "--benchmark-only")
+    assert found["tokens_per_second"] > 0
+    assert found["first_token_seconds"] > 0
+    assert found["peak_memory_bytes"] > found["weight_bytes"] > 0
+
+
+def test_what_cannot_be_measured_is_said(home: Path, tmp_path: Path, ctl: Ctl) -> None:
+    missing = ctl("evaluate", str(tmp_path / "nothing"))
+    assert (missing.returncode, "nothing is not a folder" in missing.stderr) == (5, True)
+    unknown = ctl("evaluate", "1", "--suite", "other")
+    assert (unknown.returncode, "there is no suite 'other'; the settings have answers" in unknown.stderr) == (2, True)
+    both = ctl("evaluate", "1", "--benchmark-only", "--suite")
+    assert both.returncode == 2
