@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.generation import Generation
+from engine.inference.candidates import CandidateScores
 from engine.inference.constraints.constraint import Constraint
 from engine.inference.stopping import TextStream
 
@@ -83,11 +84,23 @@ class GenerationParams:
     """Report the sum of the last layer's hidden states over the prompt."""
     constraint: Constraint | None = None
     """What the answer must look like."""
+    candidates: tuple[tuple[int, ...], ...] = ()
+    """Instead of an answer, report how probable each of these is after the prompt, which is read once."""
 
     @property
     def ending_ids(self) -> frozenset[int]:
         """Every token that ends an answer."""
         return self.eos_ids | self.stop_ids
+
+    @property
+    def room(self) -> int:
+        """Positions that must be left behind a prompt."""
+        return max([int(self.max_tokens > 0), *(len(tokens) - 1 for tokens in self.candidates)])
+
+    @property
+    def most_tokens(self) -> int:
+        """Positions that are taken behind a prompt, where the context leaves them."""
+        return max([self.max_tokens, *map(len, self.candidates)]) if self.candidates else self.max_tokens
 
     @property
     def reads_all(self) -> bool:
@@ -104,8 +117,8 @@ class Scored:
     top: tuple[tuple[int, float], ...] = ()
 
 
-# Events, in the order they come: Bound; for each sequence (PromptScored, PromptSummed), Delta..., Finished. Or Failed,
-# which is last.
+# Events, in the order they come: Bound; for each sequence (PromptScored, PromptSummed, CandidatesScored), Delta...,
+# Finished. Or Failed, which is last.
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,14 @@ class PromptSummed:
 
     sequence: int
     sums: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatesScored:
+    """The log-probability of each candidate after the prompt, in order."""
+
+    sequence: int
+    logprobs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +195,7 @@ class Failed:
     message: str
 
 
-Event = Bound | PromptScored | PromptSummed | Delta | Finished | Failed
+Event = Bound | PromptScored | PromptSummed | CandidatesScored | Delta | Finished | Failed
 _numbers = itertools.count()
 
 
@@ -241,7 +262,7 @@ class Request:
             PromptTooLongError: it leaves no room for what is to be generated.
         """
         longest = max(len(sequence.prompt) for sequence in self.sequences)
-        if longest + bool(self.params.max_tokens) > context:
+        if longest + self.params.room > context:
             raise PromptTooLongError(longest, context)
 
     def restart(self) -> None:
@@ -263,6 +284,7 @@ class SequenceState:
         limit: how many tokens may be generated, known once it is bound.
         counts: how often each token was generated, for penalties.
         mask: the tokens that it may go on with; null where nothing constrains it.
+        scoring: how probable the candidates are; null where there are none.
     """
 
     def __init__(self, request: Request, index: int, prompt: list[int]) -> None:
@@ -281,6 +303,8 @@ class SequenceState:
         self.counts: dict[int, int] = {}
         constraint = self.request.params.constraint
         self.mask = None if constraint is None else constraint.begin()
+        candidates = self.request.params.candidates
+        self.scoring = CandidateScores(candidates) if candidates else None
         self.text = TextStream(self.request.params.stop, show_stop=self.request.params.show_stop)
         seed = self.request.params.sampling.seed
         # A generator of its own, so that a seeded draw does not depend on who else is in the batch.
@@ -313,7 +337,7 @@ class SequenceState:
 
     def end(self, context: int) -> int:
         """Positions that it comes to at most, in a model of such a context."""
-        return min(len(self.prompt) + self.request.params.max_tokens, context)
+        return min(len(self.prompt) + self.request.params.most_tokens, context)
 
     @property
     def below_minimum(self) -> bool:

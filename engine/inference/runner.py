@@ -47,6 +47,8 @@ class Choice(NamedTuple):
     """Tokens that must not be chosen now."""
     allowed: Allowed | None = None
     """The tokens that may be chosen, where the answer has a structure."""
+    asked: Sequence[int] = ()
+    """Tokens whose log-probabilities are wanted instead of those of the chosen one."""
 
 
 class ModelInput(NamedTuple):
@@ -62,7 +64,7 @@ class ModelInput(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A token, with its log-probability if ``Sampling.top_logprobs`` asks for it."""
+    """A token, with its log-probability if ``Sampling.top_logprobs`` asks for it; or with those that were asked for."""
 
     token: int
     scored: tuple[Scored, ...] = ()

@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.inference.requests import Scored
 from engine.inference.runner import Chosen, ModelInput, ModelOutput, Prefill
 from engine.inference.runners.forward import Forward
-from engine.inference.runners.sampling import choose, score
+from engine.inference.runners.sampling import choose, score, score_each
 
 
 class ModelRunner:
@@ -60,6 +60,8 @@ class ModelRunner:
             top_logprobs = choice.sampling.top_logprobs
             if not is_healthy:
                 chosen[place] = None
+            elif choice.asked:
+                chosen[place] = Chosen(tokens[place], tuple(score_each(logits_NV[place], choice.asked)))
             elif top_logprobs is not None:
                 scored = score(logits_NV[place : place + 1], tokens[place : place + 1], top_logprobs)
                 chosen[place] = Chosen(tokens[place], tuple(scored))

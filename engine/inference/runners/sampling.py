@@ -47,6 +47,14 @@ def score(logits_NV: Tensor, tokens: Sequence[int], top_logprobs: int) -> list[S
     ]
 
 
+def score_each(logits_V: Tensor, tokens: Sequence[int]) -> list[Scored]:
+    """Log-probabilities of several tokens in the same place."""
+    logits_V = logits_V.float()
+    ids = torch.tensor(tokens, device=logits_V.device)
+    logprobs = (logits_V[ids] - torch.logsumexp(logits_V, dim=-1)).tolist()
+    return [Scored(token, logprob) for token, logprob in zip(tokens, logprobs, strict=True)]
+
+
 def _adjust(logits_BV: Tensor, choices: Sequence[Choice]) -> Tensor:
     """Penalties for what was generated already, biases (as OpenAI documents them), and last what must not be chosen."""
     if not any(choice.sampling.adjusts or choice.barred or choice.allowed is not None for choice in choices):

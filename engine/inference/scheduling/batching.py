@@ -15,7 +15,7 @@ class BatchPlan(NamedTuple):
     """One iteration of one version."""
 
     prefill: Sequence[tuple[SequenceState, int]]
-    """Sequences in order of arrival, each with the number of its prompt tokens to read."""
+    """Sequences in order of arrival, each with the number of tokens to read: of its prompt, or of a candidate."""
     decode: Sequence[SequenceState]
     """Sequences that get one more token."""
 
@@ -27,7 +27,13 @@ def plan(running: Sequence[SequenceState], step: int) -> BatchPlan:
     decode: list[SequenceState] = []
     reading: dict[int, SequenceState] = {}
     for sequence in running:
-        if not sequence.prefilling:
+        if not sequence.prefilling and sequence.scoring is not None:
+            length = len(sequence.scoring.branch(CHUNK).tokens)
+            padded = length + -length % step
+            if padded <= budget or not prefill:
+                prefill.append((sequence, length))
+                budget -= padded
+        elif not sequence.prefilling:
             decode.append(sequence)
         elif not sequence.waits_for(reading.setdefault(id(sequence.prompt), sequence)):
             length = min(CHUNK, len(sequence.prompt) - sequence.computed)

@@ -129,6 +129,14 @@ class CacheRows:
         if len(tokens) == CHUNK:
             self._read[row] += tokens
 
+    def after_branch(self, row: int, length: int) -> int:
+        """How many positions of a row still count, once something was read behind ``length`` of them for nothing."""
+        if not self._cache.rewinds:
+            self._read[row].clear()
+            return 0
+        self._cache.truncate(row, length)
+        return length
+
     def give_back(self, row: int) -> None:
         """No sequence has it any more. One with nothing to find again is the first to be overwritten."""
         del self._promised[row]

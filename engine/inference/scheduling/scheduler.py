@@ -7,12 +7,14 @@ ends on it. Sequences wait in a `FairQueue`; one begins when a row is free and m
 replaced must be empty in time (`engine.inference.scheduling.deadlines`).
 """
 
+import math
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.inference.requests import (
     Bound,
+    CandidatesScored,
     Delta,
     EndedBy,
     Event,
@@ -22,6 +24,7 @@ from engine.inference.requests import (
     PromptSummed,
     PromptTooLongError,
     Request,
+    Scored,
     SequenceState,
 )
 from engine.inference.runner import Choice, Chosen, ModelInput, ModelOutput, Prefill, TokenSpan
@@ -219,8 +222,10 @@ class Scheduler:
         only_read: list[SequenceState] = []
         after: list[int] = []
         for place, (sequence, length) in enumerate(now.prefill):
-            if sequence.computed + length < len(sequence.prompt):
+            if not sequence.prefilling or sequence.computed + length < len(sequence.prompt):
                 continue
+            if sequence.scoring is not None and not sequence.scoring.first_tokens:
+                continue  # it reads its prompt again, behind which it reads a candidate
             sharing[place] = [other for other in sequences if other.waits_for(sequence)]
             ready = [sequence, *sharing[place]]
             if sequence.limit > 0:
@@ -244,6 +249,9 @@ class Scheduler:
         model, work = iteration.model, iteration.work
         for place, sequence in enumerate(iteration.reading):
             span = work.prefill[place].span
+            if not sequence.prefilling:
+                self._take_candidate(model, sequence, output.scores[place])
+                continue
             sequence.computed += len(span.tokens)
             model.rows.wrote(span.row, span.tokens)
             if work.prefill[place].targets:
@@ -258,10 +266,30 @@ class Scheduler:
         for sequence, chosen in zip(iteration.choosing, output.chosen, strict=True):
             if chosen is None:
                 self.fail(sequence.request, Failed("internal", "the model computed scores that are not numbers"))
+            elif sequence.scoring is not None:
+                sequence.scoring.begin(chosen.scored)
+                self._finish_scored(sequence)
             else:
                 self._append(model, sequence, chosen)
         for sequence in iteration.only_read:
             self._finish(sequence, "length")
+
+    def _take_candidate(self, model: ServedModel, sequence: SequenceState, scored: Sequence[Scored]) -> None:
+        """Add what was read of a candidate. A row that cannot go back reads the prompt again for the next one."""
+        if sequence.scoring is not None and sequence.scoring.go_on(scored):
+            sequence.computed = model.rows.after_branch(_row(sequence), len(sequence.prompt))
+            self._finish_scored(sequence)
+
+    def _finish_scored(self, sequence: SequenceState) -> None:
+        """Say how probable the candidates are, once all are scored."""
+        scoring, request = sequence.scoring, sequence.request
+        if scoring is None or not scoring.is_done or request.number not in self._live:
+            return
+        if not all(map(math.isfinite, scoring.logprobs)):
+            self.fail(request, Failed("internal", "the model computed scores that are not numbers"))
+            return
+        self._emit(request, CandidatesScored(sequence.index, tuple(scoring.logprobs)))
+        self._finish(sequence, "length")
 
     def abort(self, iteration: Iteration, failure: Failed) -> None:
         """Fail every request of an iteration that could not be computed."""
@@ -331,6 +359,9 @@ def _row(sequence: SequenceState) -> int:
 
 def _prefill(sequence: SequenceState, length: int) -> Prefill:
     """The next chunk of a prompt."""
+    if not sequence.prefilling and sequence.scoring is not None:
+        offset, tokens, targets = sequence.scoring.branch(length)
+        return Prefill(TokenSpan(_row(sequence), len(sequence.prompt) + offset, tokens), targets)
     start, params = sequence.computed, sequence.request.params
     span = TokenSpan(_row(sequence), start, sequence.prompt[start : start + length])
     targets = sequence.prompt[start + 1 : start + length + 1] if params.score_prompt else ()
@@ -348,4 +379,5 @@ def _choice(sequence: SequenceState) -> Choice:
         sequence.prompt,
         params.ending_ids if sequence.below_minimum and allowed is None else (),  # a structure ends where it must
         allowed,
+        () if sequence.scoring is None else sequence.scoring.first_tokens,
     )
