@@ -387,3 +387,11 @@ class Completion(TypedDict):
     system_fingerprint: NotRequired[str | None]
     usage: NotRequired[dict[str, int] | None]
     error: NotRequired[Failure]
+
+
+class Predictions(TypedDict):
+    """The answers to several texts."""
+
+    task: str
+    predictions: list[dict[str, Json]]
+    version: str

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Layout = Literal["hf", "checkpoint", "gguf", "peft"]
 """The layouts of models that can be imported."""
+TEXTS_AT_ONCE = 64
+"""Texts that are asked about in one request."""
 TEXT_TOKENS = 256
 """How far a text is continued by default: it need not end by itself, as the answer in a chat does."""
 
@@ -44,6 +46,18 @@ class Sampling(TypedDict, total=False):
     top_k: int
     seed: int
     stop: list[str]
+
+
+class About(TypedDict, total=False):
+    """What may belong to a text: a second one, labels in place of the task's own, texts to put in order."""
+
+    text_pair: str
+    labels: list[str]
+    candidates: list[str]
+
+
+class Asking(Sampling, About, total=False):
+    """What a prediction may be asked besides its text."""
 
 
 class Message(TypedDict):
@@ -287,13 +301,24 @@ class Thord(DataRequests):
             body["session"] = session
         return self._complete("/v1/chat/completions", body, on_text)
 
-    def predict(self, text: str, task: str, *, model: str = "thor", **sampling: Unpack[Sampling]) -> dict[str, Json]:
-        """The model's answer to ``text``; the ``task`` is ``chat`` or ``text_generation``.
+    def predict(self, text: str, task: str, *, model: str = "thor", **asked: Unpack[Asking]) -> dict[str, Json]:
+        """The model's answer to ``text`` as ``task``; docs/tasks.md lists tasks, and `Asking` what may be asked.
 
         Without a temperature it takes the likeliest token each time.
         """
-        body: dict[str, Json] = {"task": task, "input": text, "model": model, **_plain(sampling)}
+        body: dict[str, Json] = {"task": task, "input": text, "model": model, **_plain(asked)}
         return self._server.post("/predict", dict[str, answers.Json], body, timeout=600)
+
+    def predict_all(
+        self, texts: Sequence[str], task: str, *, model: str = "thor", **asked: Unpack[Asking]
+    ) -> list[dict[str, Json]]:
+        """The answers to several texts, in order; the rest as `predict`."""
+        found: list[dict[str, Json]] = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            some: list[Json] = [*texts[start : start + TEXTS_AT_ONCE]]
+            body: dict[str, Json] = {"task": task, "input": some, "model": model, **_plain(asked)}
+            found += self._server.post("/predict", answers.Predictions, body, timeout=None)["predictions"]
+        return found
 
     def score(self, text: str, *, top_k: int | None = None) -> dict[str, Json]:
         """How well the model predicts ``text``: loss, perplexity, surprisal."""

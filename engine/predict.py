@@ -4,7 +4,7 @@
 
     with predict.load("models/versions/000012") as model:
         model.predict("What a day!", task="sentiment_analysis")["predicted_class"]
-        model.predict(["Yes!", "No."], task="sentiment_analysis")  # a list of answers
+        model.predict_all(["Yes!", "No."], task="sentiment_analysis")
 
 A `Predictor` has a thread of its own and may be asked by several.
 """
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import overload
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -42,8 +41,6 @@ from engine.tasks import calibrating
 from engine.tasks.answering import Calibration, chosen, probabilities_of, said
 from engine.tasks.asking import CONTENT_FREE, Asked, AskedWronglyError, Input, asked
 
-Texts = list[str] | list[Input]
-"""Several texts, or several with what belongs to each."""
 MOST_TOKENS = 256
 """Of a generated answer whose length nobody names."""
 _AT_ONCE = 256
@@ -147,7 +144,6 @@ class Predictor:
         self._engine.stop()
         self._thread.join()
 
-    @overload
     def predict(
         self,
         text: str,
@@ -158,35 +154,11 @@ class Predictor:
         candidates: Sequence[str] = (),
         max_tokens: int | None = None,
         temperature: float = 0.0,
-    ) -> dict[str, JsonValue]: ...
-
-    @overload
-    def predict(
-        self,
-        text: Texts,
-        task: str = "chat",
-        *,
-        labels: Sequence[str] = (),
-        candidates: Sequence[str] = (),
-        max_tokens: int | None = None,
-        temperature: float = 0.0,
-    ) -> list[dict[str, JsonValue]]: ...
-
-    def predict(
-        self,
-        text: str | Texts,
-        task: str = "chat",
-        *,
-        text_pair: str = "",
-        labels: Sequence[str] = (),
-        candidates: Sequence[str] = (),
-        max_tokens: int | None = None,
-        temperature: float = 0.0,
-    ) -> dict[str, JsonValue] | list[dict[str, JsonValue]]:
-        """The answer to a text, or to each of several.
+    ) -> dict[str, JsonValue]:
+        """The answer to a text.
 
         Args:
-            text: a text; or texts, with their pairs as `Input`.
+            text: what is asked about.
             task: its name.
             text_pair: the second text of a task about two.
             labels: to choose among instead of the task's own.
@@ -195,23 +167,30 @@ class Predictor:
             temperature: 0 takes the likeliest token each time.
 
         Returns:
-            ``predicted_class`` and ``probabilities``, a ``ranking``, ``spans``, ``tags``, or ``generated_text``; the
-            first label, candidate or word is the likeliest.
+            ``predicted_class`` and ``probabilities``, a ``ranking``, ``spans``, ``tags``, or ``generated_text``.
 
         Raises:
             AskedWronglyError: there is no such task, or it is asked for something else than it answers.
-            PredictionError: the model could not answer: a text is longer than its context, or memory is short.
+            PredictionError: the model could not answer, for want of memory or because its numbers are not finite.
+            PromptTooLongError: the text is longer than the model's context.
             QueueFullError: too many ask at once.
         """
+        given = Input(text, text_pair, tuple(labels), tuple(candidates))
+        return self.predict_all([given], task, max_tokens=max_tokens, temperature=temperature)[0]
+
+    def predict_all(
+        self,
+        texts: Sequence[str | Input],
+        task: str = "chat",
+        *,
+        max_tokens: int | None = None,
+        temperature: float = 0.0,
+    ) -> list[dict[str, JsonValue]]:
+        """The answers to several texts, in order; what else belongs to one is in an `Input`. The rest as `predict`."""
         found = self.tasks.get(task)
         if found is None:
             raise AskedWronglyError(f"there is no task '{task}'; there are {', '.join(self.tasks)}", "task")
-        if isinstance(text, str):
-            given = Input(text, text_pair, tuple(labels), tuple(candidates))
-            return self._answers(found, [given], max_tokens, temperature)[0]
-        inputs = [
-            each if isinstance(each, Input) else Input(each, "", tuple(labels), tuple(candidates)) for each in text
-        ]
+        inputs = [each if isinstance(each, Input) else Input(each) for each in texts]
         answers: list[dict[str, JsonValue]] = []
         for start in range(0, len(inputs), _AT_ONCE):
             answers += self._answers(found, inputs[start : start + _AT_ONCE], max_tokens, temperature)
@@ -235,8 +214,8 @@ class Predictor:
                 chosen(task, asks.choices, probabilities_of(logprobs, calibration))
                 for asks, logprobs, calibration in zip(questions, scored, calibrations, strict=True)
             ]
-        pending = [self._generate(asks, max_tokens, temperature) for asks in questions]
-        return [said(task, given, each.wait().texts[0]) for given, each in zip(inputs, pending, strict=True)]
+        texts = self._generate(questions, max_tokens, temperature).wait().texts
+        return [said(task, given, text) for given, text in zip(inputs, texts, strict=True)]
 
     def _scored(self, questions: Sequence[Asked]) -> list[tuple[float, ...]]:
         """One request for those that follow each other with the same candidates."""
@@ -252,15 +231,16 @@ class Predictor:
         ]
         return [logprobs for each in pending for logprobs in each.wait().logprobs]
 
-    def _generate(self, asks: Asked, max_tokens: int | None, temperature: float) -> _Pending:
-        tokenizer, structure = self._model.tokenizer, asks.structure
+    def _generate(self, questions: Sequence[Asked], max_tokens: int | None, temperature: float) -> _Pending:
+        tokenizer = self._model.tokenizer
+        structures = [asks.structure for asks in questions if asks.structure is not None]
         params = GenerationParams(
-            asks.most_tokens or max_tokens or MOST_TOKENS,
-            Sampling(temperature=0.0 if structure else temperature),
+            max(asks.most_tokens for asks in questions) or max_tokens or MOST_TOKENS,
+            Sampling(temperature=0.0 if structures else temperature),
             eos_ids=frozenset(tokenizer.specials),
-            constraint=None if structure is None else self._structures.compiled(structure, tokenizer),
+            constraints=tuple(self._structures.compiled(each, tokenizer) for each in structures),
         )
-        return _Pending(self._engine, [asks.prompt], params)
+        return _Pending(self._engine, [asks.prompt for asks in questions], params)
 
     def _calibration(self, task: Task, given: Input, choices: tuple[str, ...]) -> Calibration:
         if task.kind != "classify":

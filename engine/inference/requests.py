@@ -84,6 +84,8 @@ class GenerationParams:
     """Report the sum of the last layer's hidden states over the prompt."""
     constraint: Constraint | None = None
     """What the answer must look like."""
+    constraints: tuple[Constraint, ...] = ()
+    """What the answer to each prompt must look like, where they differ."""
     candidates: tuple[tuple[int, ...], ...] = ()
     """Instead of an answer, report how probable each of these is after the prompt, which is read once."""
 
@@ -301,7 +303,8 @@ class SequenceState:
         self.limit = 0
         self.output: list[int] = []
         self.counts: dict[int, int] = {}
-        constraint = self.request.params.constraint
+        params = self.request.params
+        constraint = params.constraints[self.index] if params.constraints else params.constraint
         self.mask = None if constraint is None else constraint.begin()
         candidates = self.request.params.candidates
         self.scoring = CandidateScores(candidates) if candidates else None

@@ -146,7 +146,7 @@ def _begins(one: Sequence[int], other: Sequence[int]) -> bool:
 
 
 def _check(task: Task, given: Input, labels: Sequence[str]) -> None:
-    if not given.text.strip():
+    if not given.text.strip() and task.style == "chat":
         raise AskedWronglyError("the input is empty", "input")
     if task.takes_pairs and not given.text_pair.strip():
         raise AskedWronglyError(f"task '{task.name}' is about two texts: give the second one as text_pair", "text_pair")

@@ -36,7 +36,7 @@ def predictor(loaded: LoadedModel) -> Iterator[Predictor]:
 
 def test_a_batch_of_classes_is_what_each_gets_alone(predictor: Predictor) -> None:
     texts = [f"{TEXT} {number}" for number in range(20)]
-    together = predictor.predict(texts, task="mood")
+    together = predictor.predict_all(texts, task="mood")
     for text, found in zip(texts, together, strict=True):
         probabilities = found["probabilities"]
         assert set(probabilities) == {"sad", "glad", "glad to go"}
@@ -72,7 +72,7 @@ def test_spans_are_words_of_the_text(predictor: Predictor) -> None:
 
 def test_texts_are_generated(predictor: Predictor) -> None:
     pair = [Input("Ann", "met"), Input("Bob", "met")]
-    assert all(answer["generated_text"] is not None for answer in predictor.predict(pair, task="long_context_qa"))
+    assert all(answer["generated_text"] is not None for answer in predictor.predict_all(pair, task="long_context_qa"))
     assert isinstance(predictor.predict("Ann", task="text_generation", max_tokens=3)["generated_text"], str)
 
 

@@ -1,4 +1,4 @@
-"""``generate chat predict score``: use the model that serves."""
+"""``generate chat score``: use the model that serves."""
 
 from __future__ import annotations
 
@@ -41,12 +41,6 @@ class ChatOptions(AnswerOptions):
     session: str | None
 
 
-class PredictOptions(AnswerOptions):
-    """What ``predict`` is given."""
-
-    task: str
-
-
 class ScoreOptions(TextOptions):
     """What ``score`` is given."""
 
@@ -67,7 +61,7 @@ def add(commands: Commands) -> None:
         """,
     )
     add_text(generate)
-    _add_sampling(generate)
+    add_sampling(generate)
     chat = commands.add(
         "chat",
         "talk to the model; without a message, turn by turn",
@@ -85,19 +79,7 @@ def add(commands: Commands) -> None:
     add_text(chat)
     chat.add_argument("--system", metavar="TEXT", help="the system message")
     chat.add_argument("--session", metavar="NAME", help="continue this session, which the server remembers")
-    _add_sampling(chat)
-    predict = commands.add(
-        "predict",
-        "answer a single text as a task; greedy unless a temperature is given",
-        _predict,
-        """
-        thorctl predict "Who are you?" --task chat
-        cat prompt.txt | thorctl predict - --task text_generation --json
-        """,
-    )
-    add_text(predict)
-    predict.add_argument("-t", "--task", required=True, metavar="TASK", help="chat or text_generation")
-    _add_sampling(predict)
+    add_sampling(chat)
     score = commands.add(
         "score",
         "show how well the model predicts a text: loss, perplexity, surprisal",
@@ -110,7 +92,8 @@ def add(commands: Commands) -> None:
     )
 
 
-def _add_sampling(command: argparse.ArgumentParser) -> None:
+def add_sampling(command: argparse.ArgumentParser) -> None:
+    """Declare how an answer is sampled, and by which version."""
     command.add_argument("--version", metavar="V", help="use this version")
     longest = "maximum tokens in the answer; by default 256 for a text, and what the context holds for a chat"
     command.add_argument("--max-tokens", type=positive, metavar="N", help=longest)
@@ -126,7 +109,7 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
 def _generate(options: AnswerOptions) -> int:
     prompt = text_of(options)
     thord = connect(options)
-    sampling, model = _sampling(options), _model(options)
+    sampling, model = sampling_of(options), model_of(options)
     if options.json:
         output.emit(thord.generate(prompt, model=model, **sampling))
     else:
@@ -148,7 +131,7 @@ def _chat(options: ChatOptions) -> int:
 
 
 def _answer(thord: Thord, messages: list[Message], options: ChatOptions) -> Answer:
-    sampling, model = _sampling(options), _model(options)
+    sampling, model = sampling_of(options), model_of(options)
     if options.json:
         answer = thord.chat(messages, model=model, session=options.session, **sampling)
         output.emit(answer, line=options.text is None)
@@ -184,11 +167,6 @@ def _turns(options: ChatOptions) -> Iterator[str]:
             yield line
 
 
-def _predict(options: PredictOptions) -> int:
-    text, model = text_of(options), _model(options)
-    return _show(connect(options).predict(text, options.task, model=model, **_sampling(options)), options)
-
-
 def _score(options: ScoreOptions) -> int:
     return _show(connect(options).score(text_of(options), top_k=options.top_k), options)
 
@@ -201,7 +179,8 @@ def _show(result: dict[str, Json], options: Options) -> int:
     return exit_status.DONE
 
 
-def _model(options: AnswerOptions) -> str:
+def model_of(options: AnswerOptions) -> str:
+    """The model asked for, as the API names it."""
     if options.version is None:
         return "thor"
     from control.client import version_number
@@ -209,7 +188,7 @@ def _model(options: AnswerOptions) -> str:
     return f"thor@{version_name(version_number(options.version))}"
 
 
-def _sampling(options: AnswerOptions) -> Sampling:
+def sampling_of(options: AnswerOptions) -> Sampling:
     """The options that were given; the service's defaults stand for the rest."""
     sampling: Sampling = {}
     if options.max_tokens is not None:

@@ -122,6 +122,7 @@ def _describe_arguments(parser: argparse.ArgumentParser) -> None:
     import shtab
 
     from control.setup.settings_file import preset_names, profile_names, setting_names
+    from control.task_names import READY_MADE
 
     kinds = {"FILE": shtab.FILE, "PATH": shtab.FILE, "DIR": shtab.DIRECTORY}
     names = {
@@ -130,7 +131,7 @@ def _describe_arguments(parser: argparse.ArgumentParser) -> None:
         "profile": profile_names(),
         "preset": [*preset_names(), "all"],
         "set": [f"{name}=" for name in setting_names()],
-        "task": ("chat", "text_generation"),
+        "task": READY_MADE,
     }
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

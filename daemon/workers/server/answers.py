@@ -18,6 +18,7 @@ from daemon.workers.server.metrics import Metrics
 from engine.inference.engine import Engine
 from engine.inference.requests import (
     Bound,
+    CandidatesScored,
     Delta,
     EndedBy,
     Event,
@@ -86,6 +87,7 @@ class Result:
     tokens: list[Scored] = field(default_factory=list)
     prompt_scores: list[Scored] = field(default_factory=list)
     hidden_sums: list[float] = field(default_factory=list)
+    candidate_logprobs: tuple[float, ...] = ()
     ended_by: EndedBy = "length"
     generated: int = 0
     cached_tokens: int = 0
@@ -179,6 +181,8 @@ class PendingAnswer:
             elif isinstance(event, PromptSummed):
                 before = results[event.sequence].hidden_sums or [0.0] * len(event.sums)
                 results[event.sequence].hidden_sums = [a + b for a, b in zip(before, event.sums, strict=True)]
+            elif isinstance(event, CandidatesScored):
+                results[event.sequence].candidate_logprobs = event.logprobs
             elif isinstance(event, Delta):
                 results[event.sequence].text += event.text
                 results[event.sequence].tokens += event.tokens

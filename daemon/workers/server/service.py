@@ -3,7 +3,7 @@
 import asyncio
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastapi import Request
@@ -24,9 +24,13 @@ from engine.inference.engine import Engine
 from engine.inference.requests import GenerationParams, PromptTooLongError, QueueFullError
 from engine.inference.versions.loaded_model import PromptSpec
 from engine.inference.versions.slots import VersionGoneError, WeightSlots
+from engine.tasks import calibrating
+from engine.tasks.answering import Calibration
 from engine.tokenizers.base import Tokenizer
 
 MODEL = "thor"
+_MOST_CALIBRATIONS = 64
+"""Versions whose calibrations are remembered."""
 _NAMES = frozenset({MODEL, "thord"})
 _VERSION = re.compile(r"(?P<number>[0-9]{1,9})|(?P<previous>previous)|current")
 
@@ -44,6 +48,7 @@ class InferenceService:
         responses: places in them that a later request may go on from.
         conversation_log: chats that will be learned.
         structures: what answers can be held to.
+        version_folder: where a version is; none where only its weights are there.
         decided: set once it is known whether there is a version to serve.
     """
 
@@ -70,6 +75,8 @@ class InferenceService:
         self.sessions = Sessions(chats, settings.sessions)
         self.responses = Responses(self.sessions)
         self.structures = StructureCompiler()
+        self.version_folder: Callable[[int], Path] | None = None
+        self._calibrations: dict[int, dict[str, Calibration]] = {}
         self.conversation_log = ConversationLog(chats, served, settings.conversation_log, metrics)
 
     def apply(self, settings: Tables) -> None:
@@ -99,6 +106,14 @@ class InferenceService:
         if spec is None:
             raise ApiError(503, "no_version", self.unready, retry_after=5)
         return spec
+
+    def calibrations(self, version: int) -> dict[str, Calibration]:
+        """What was fitted for the tasks of a version; read once, since it is there before the version serves."""
+        if version not in self._calibrations and self.version_folder is not None:
+            if len(self._calibrations) >= _MOST_CALIBRATIONS:
+                self._calibrations.clear()
+            self._calibrations[version] = calibrating.read(self.version_folder(version))
+        return self._calibrations.get(version, {})
 
     def pin(self, model: str | None) -> int | None:
         """The version that a model's name insists on; None: whichever serves.

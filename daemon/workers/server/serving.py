@@ -64,6 +64,7 @@ async def _serve(context: Context) -> None:
     addresses = [str(each.getsockname()[0]) for each in listening if each.family != socket.AF_UNIX]
     access = AccessPolicy(settings.api, addresses)
     service = InferenceService(settings, slots, engine, metrics, chats, context.paths.served, access)
+    service.version_folder = context.paths.version
     server = ApiServer(app.make(service, ControlSocket(context.paths)))
 
     def stop() -> None:

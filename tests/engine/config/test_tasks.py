@@ -5,18 +5,13 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from control import task_names
 from engine.config.tasks import TaskSettings, tasks_of
 from engine.data.tasks.ready_made import READY_MADE
 
-PROMISED = (
-    *("text_generation", "chat", "summarization", "paraphrase", "translation", "code_completion", "long_context_qa"),
-    *("question_answering", "text_classification", "sentiment_analysis", "intent_detection"),
-    *("natural_language_inference", "named_entity_recognition"),
-)
-
 
 def test_every_promised_task_is_there_without_a_setting() -> None:
-    assert set(tasks_of({})) == set(PROMISED)
+    assert set(tasks_of({})) == set(task_names.READY_MADE)
 
 
 def test_a_table_changes_what_it_names_and_nothing_else() -> None:

@@ -248,7 +248,16 @@ class PredictBody(RequestBody):
     rules: ClassVar[Rules] = REQUEST
 
     task: str
-    input: str
+    input: str | Annotated[list[str], Several] = Field(description="A text, or several.")
+    text_pair: str | Annotated[list[str], Several] | None = Field(
+        None, description="The second text of a task about two: one to each input, or one to all."
+    )
+    labels: Annotated[list[str], Field(max_length=1000, fail_fast=True)] | None = Field(
+        None, description="Labels to choose among instead of the task's own."
+    )
+    candidates: Annotated[list[str], Field(max_length=1000, fail_fast=True)] | None = Field(
+        None, description="What a task of kind rank puts in order."
+    )
     model: str | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1 << 31)] | None = Field(
         None, validation_alias=AliasChoices("max_tokens", "max_new_tokens")

@@ -11,15 +11,13 @@ from daemon.workers.server.answers import PendingAnswer, Result
 from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import eos_ids, in_one_piece, token_limit
 from daemon.workers.server.api.logprobs import written
-from daemon.workers.server.api.prompts import encoded, prompt_of
 from daemon.workers.server.api.schemas import PredictBody, ScoreBody
-from daemon.workers.server.errors import ApiError
+from daemon.workers.server.api.tasks import answers_of, inputs_of, params_of, questions_of, task_of
 from daemon.workers.server.service import InferenceService
-from engine.data.samples import Message
+from engine.data.tasks.task import Task
 from engine.inference.requests import GenerationParams, Sampling, Scored
 from engine.tokenizers.base import BOS, Tokenizer
 
-TASKS = ("text_generation", "chat")
 DEFAULT_TOKENS = 256
 """Of a text whose length nobody names. A chat may fill the context."""
 
@@ -31,24 +29,30 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/predict", openapi_extra=described(PredictBody))
     async def predict(http: Request) -> Response:
         body = await read(http, PredictBody, service.body_limit)
-        if body.task not in TASKS:
-            message = f"this model has no task {body.task!r}; it has: {', '.join(TASKS)}"
-            raise ApiError(400, "unknown_task", message, param="task")
-        spec = await service.prompt_spec()
-        tokenizer = spec.tokenizer
-        if body.task == "chat":
-            prompt = await prompt_of(tokenizer, [Message("user", body.input)])
+        task = task_of(body, service.settings.all_tasks)
+        inputs = inputs_of(body)
+        tokenizer = (await service.prompt_spec()).tokenizer
+        questions = await questions_of(task, inputs, tokenizer)
+        if task.kind == "generate":
+            params, copies = _params_of(body, task, service, tokenizer), body.num_return_sequences or 1
         else:
-            prompt = (await encoded(service, spec, body.input, "input")).ids[0]
-        asked = DEFAULT_TOKENS if body.max_tokens is None and body.task != "chat" else body.max_tokens
-        params = GenerationParams(
-            token_limit(asked, service.settings.inference.max_tokens),
-            body.sampling,
-            stop=tuple(filter(None, body.stop_sequences or ())),
-            eos_ids=eos_ids(tokenizer, ignore=body.stop_on_eos is False),
-        )
-        answer = service.ask(http, [prompt] * (body.num_return_sequences or 1), params, model=body.model, param="input")
-        return await in_one_piece(answer, lambda results: _predicted(body, answer, results))
+            params, copies = await params_of(task, questions, service, tokenizer), 1
+        prompts = [prompt for each in questions for prompt in [each.prompt] * copies]
+        answer = service.ask(http, prompts, params, model=body.model, param="input")
+
+        def write(results: list[Result]) -> dict[str, JsonValue]:
+            found: list[dict[str, JsonValue]]
+            if task.kind == "generate":
+                found = [_generated(task, results[at : at + copies]) for at in range(0, len(results), copies)]
+            else:
+                fitted = service.calibrations(answer.version)
+                found = answers_of(task, inputs, questions, results, fitted)
+            about: dict[str, JsonValue] = {"version": version_name(answer.version), "usage": answer.usage}
+            if isinstance(body.input, str):
+                return {**found[0], **about}
+            return {"task": task.name, "predictions": [*found], **about}
+
+        return await in_one_piece(answer, write)
 
     @routes.post("/v1/score", openapi_extra=described(ScoreBody))
     async def score(http: Request) -> Response:
@@ -62,17 +66,26 @@ def router(service: InferenceService) -> APIRouter:
     return routes
 
 
-def _predicted(body: PredictBody, answer: PendingAnswer, results: list[Result]) -> dict[str, JsonValue]:
-    """The first text by itself too, for that is mostly all that is asked for."""
+def _params_of(body: PredictBody, task: Task, service: InferenceService, tokenizer: Tokenizer) -> GenerationParams:
+    """What the engine is asked for, where a free text is."""
+    asked = DEFAULT_TOKENS if body.max_tokens is None and task.name != "chat" else body.max_tokens
+    return GenerationParams(
+        token_limit(asked, service.settings.inference.max_tokens),
+        body.sampling,
+        stop=tuple(filter(None, body.stop_sequences or ())),
+        eos_ids=eos_ids(tokenizer, ignore=body.stop_on_eos is False),
+    )
+
+
+def _generated(task: Task, results: list[Result]) -> dict[str, JsonValue]:
+    """The texts of one input; the first one by itself too, for that is mostly all that is asked for."""
     return {
-        "task": body.task,
+        "task": task.name,
         "generated_text": results[0].text,
         "finish_reason": results[0].finish_reason,
         "outputs": [result.text for result in results],
-        "steps": answer.generated,
+        "steps": sum(result.generated for result in results),
         "eos_terminated": [result.ended_by == "eos" for result in results],
-        "version": version_name(answer.version),
-        "usage": answer.usage,
     }
 
 

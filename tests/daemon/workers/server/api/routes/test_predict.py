@@ -41,6 +41,62 @@ def test_predict(steady: Server) -> None:
     assert "text_generation, chat" in wrong.json()["error"]["message"]
 
 
+def test_a_batch_of_classes_is_scored_as_candidates_are(steady: Server) -> None:
+    texts = ["The quick brown fox", "hello"]
+    labels = ["glad", "sad"]
+    with steady.local() as client:
+
+        def predict(**fields: object) -> dict:
+            answer = client.post("/predict", json={"task": "intent_detection", "labels": labels, **fields})
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        together = predict(input=texts)
+        alone = [predict(input=text) for text in texts]
+    assert (together["task"], together["version"]) == ("intent_detection", "000001")
+    for found, single in zip(together["predictions"], alone, strict=True):
+        assert found["predicted_class"] == single["predicted_class"] == next(iter(found["probabilities"]))
+        assert found["probabilities"] == pytest.approx(single["probabilities"], abs=1e-5)
+        assert sum(found["probabilities"].values()) == pytest.approx(1)
+    model = steady.load(1)
+    question = Turn("user", "hello\n\nWhat does this person want: glad, sad?")
+    expected = {}
+    for label in labels:
+        prompt, ids = steady.tokenizer.encode_prompt([question]), steady.tokenizer.encode(label)
+        rows = scores(model, [*prompt, *ids])[len(prompt) - 1 :]
+        expected[label] = sum(float(row[token]) for row, token in zip(rows, ids, strict=False))
+    odds = alone[1]["probabilities"]["glad"] / alone[1]["probabilities"]["sad"]
+    assert math.log(odds) == pytest.approx(expected["glad"] - expected["sad"], abs=1e-3)
+
+
+def test_spans_come_with_offsets_into_the_text(steady: Server) -> None:
+    text = "\U0001f600 The quick fox."
+    with steady.local() as client:
+        tagged = client.post("/predict", json={"task": "named_entity_recognition", "input": [text, "hello"]}).json()
+        asked = {"task": "question_answering", "input": "Who?", "text_pair": text}
+        found = client.post("/predict", json=asked).json()
+    first = tagged["predictions"][0]
+    assert [word["text"] for word in first["tags"]] == ["\U0001f600", "The", "quick", "fox", "."]
+    for span in (*first["spans"], *first["tags"], *found["spans"]):
+        assert text[span["start"] : span["end"]] == span["text"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"task": "sentiment_analysis", "temperature": 0.5}, "temperature"),
+        ({"task": "intent_detection"}, "labels"),
+        ({"task": "question_answering"}, "text_pair"),
+        ({"task": "question_answering", "text_pair": ["a", "b"]}, "text_pair"),
+        ({"task": "chat", "candidates": ["a", "b"]}, "candidates"),
+    ],
+)
+def test_what_a_task_does_not_answer_is_a_400_that_names_it(steady: Server, fields: dict, param: str) -> None:
+    with steady.local() as client:
+        answer = client.post("/predict", json={"input": "hello", **fields})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
 def test_predict_draws_several_texts_as_it_is_told(steady: Server) -> None:
     """The fields of other trainers' generate requests; the same draws as of a completion with the same seed."""
     drawn = {"temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
