@@ -52,13 +52,14 @@ def profile_names() -> list[str]:
 
 def setting_names() -> list[str]:
     """Every setting, by its dotted name: ``training.epochs``; without those of tables that the user names."""
-    section, names = "", []
+    section: str | None = ""
+    names = []
     for line in share("etc/thord.toml").read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             section = f"{line.strip('[]')}."
         elif line.startswith("#["):
-            section = ""
-        elif section and (found := _SETTING_LINE.match(line)):
+            section = None
+        elif section is not None and (found := _SETTING_LINE.match(line)):
             names.append(section + found["key"])
     return names
 
