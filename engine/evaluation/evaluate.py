@@ -27,8 +27,10 @@ from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import By, Names, Results, slices_of
 from engine.evaluation.sample_answers import Prompt
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
+from engine.evaluation.task_measures import TaskFindings, measure_tasks
 from engine.evaluation.unigram import Unigram
 from engine.inference.runners import decoders
+from engine.tasks.calibrating import FittedTemperature
 from engine.version import LoadedVersion
 
 Load = Callable[[], LoadedVersion]
@@ -57,6 +59,7 @@ class Evaluation(BaseModel):
     Those of replayed conversations are behind ``replay_``, those of what was held out before this cycle behind
     ``earlier_``; ``forgetting_bits_per_byte`` tells by how much the candidate is worse on the latter than the
     incumbent. On what it replayed it has just been trained, and is mostly better. They decide nothing.
+    ``temperatures`` are those fitted for the tasks of the candidate, whose measures are behind ``task_``.
     ``slices`` has the measures on parts of what was held out, by way of slicing and by name of the slice.
     """
 
@@ -66,6 +69,7 @@ class Evaluation(BaseModel):
     metrics: dict[str, float]
     samples: tuple[SampleAnswer, ...]
     slices: dict[By, dict[str, SliceFigures]] = {}
+    temperatures: dict[str, FittedTemperature] = {}
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class _Findings:
     held_out: Results
     replayed: Results
     answers: list[str]
+    tasks: TaskFindings
 
 
 def choose(examples: Iterable[Example], limit: int, tasks: Mapping[str, Task] = READY_MADE) -> list[Example]:
@@ -143,7 +148,7 @@ def judge(
     slices = slices_of(held_out, sources)
     version = candidate()
     against = UNIGRAM
-    ours = _examine(version, held_out, slices, replayed, prompts, settings, advance, cache, "the candidate")
+    ours = _examine(version, held_out, slices, replayed, prompts, settings, advance, cache, "the candidate", tasks)
     quantized = _quantized(version, ours, held_out, settings, quantization, advance)
     theirs: _Findings | None = None
     if incumbent is None:
@@ -155,7 +160,7 @@ def judge(
         del version  # its memory is wanted for the other
         other = incumbent()
         against = f"version {other.manifest.version}"
-        theirs = _examine(other, held_out, slices, replayed, prompts, settings, advance, cache, "the incumbent")
+        theirs = _examine(other, held_out, slices, replayed, prompts, settings, advance, cache, "the incumbent", tasks)
         reference = theirs.held_out
     advance("resampling the differences", 0, 0)
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
@@ -165,6 +170,7 @@ def judge(
         metrics=_metrics(ours, reference, theirs, earlier_C) | quantized,
         samples=_samples(prompts, ours, theirs),
         slices=slice_figures(ours.held_out, reference),
+        temperatures=ours.tasks.temperatures,
     )
 
 
@@ -192,12 +198,16 @@ def _examine(
     advance: Advance,
     cache: LikelihoodCache | None,
     who: str,
+    tasks: Mapping[str, Task],
 ) -> _Findings:
     def measuring(done: int, total: int) -> None:
         advance(f"measuring {who}", done, total)
 
     def remembering(done: int, total: int) -> None:
         advance(f"measuring {who} on what was replayed", done, total)
+
+    def answering(done: int, total: int) -> None:
+        advance(f"measuring the tasks of {who}", done, total)
 
     answers = []
     for number, prompt in enumerate(prompts):
@@ -208,6 +218,7 @@ def _examine(
         held_out=Results(measure_version(version, held_out, settings, measuring, cache), slices),
         replayed=Results(measure_version(version, replayed, settings, remembering, cache), slices_of(replayed)),
         answers=answers,
+        tasks=measure_tasks(version, held_out, tasks, answering),
     )
 
 
@@ -257,6 +268,8 @@ def _metrics(
     before, after = figures.get("incumbent_earlier_bits_per_byte"), figures.get("earlier_bits_per_byte")
     if before is not None and after is not None:
         figures["forgetting_bits_per_byte"] = after - before
+    before_tasks = {} if theirs is None else theirs.tasks.figures
+    figures |= ours.tasks.figures | {f"incumbent_{name}": value for name, value in before_tasks.items()}
     return figures | ours.held_out.likelihood.counts
 
 

@@ -31,6 +31,7 @@ from engine.evaluation.slice_figures import SliceFigures, slice_figures
 from engine.evaluation.suites import files
 from engine.evaluation.suites.files import BadFilesError
 from engine.manifest import read_manifest, verify
+from engine.tasks import calibrating
 from engine.version import LoadedVersion
 
 EVALUATION = "evaluation.json"
@@ -149,7 +150,10 @@ class Evaluator:
                 metrics=outcome.metrics,
                 samples=outcome.samples,
                 slices=outcome.slices,
+                temperatures=outcome.temperatures,
             )
+            if outcome.temperatures:
+                calibrating.write(folder, outcome.temperatures)
             disk.write_json(file, record.model_dump(mode="json"))
         return _answer(command, outcome)
 
