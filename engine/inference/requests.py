@@ -182,6 +182,8 @@ class Finished:
     generated: int
     cached_tokens: int = 0
     """Tokens of its prompt that another sequence had read already."""
+    stop: str = ""
+    """The stop string that ended it."""
 
 
 FailureKind = Literal[

@@ -8,6 +8,10 @@ class TextStream:
 
     The stop string that is complete first counts; of two that end together, the one that began first. The text before
     it is shown, itself only with ``show_stop``. What is shown does not depend on how the bytes were cut into pieces.
+
+    Attributes:
+        stopped: a stop string is complete.
+        stop: that one.
     """
 
     def __init__(self, stop: tuple[str, ...] = (), *, show_stop: bool = False) -> None:
@@ -16,6 +20,7 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
         self.stopped = False
+        self.stop = ""
 
     def push(self, data: bytes) -> str:
         """Take more bytes; what may be shown now. Nothing more once `stopped`."""
@@ -40,21 +45,20 @@ class TextStream:
         if not self._stop:
             return text
         window = self._held + text
-        cut = self._first_stop(window)
-        if cut is not None:
+        found = self._first_stop(window)
+        if found is not None:
+            start, self.stop = found
             self.stopped, self._held = True, ""
-            return window[:cut]
+            return window[: start + len(self.stop)] if self._show_stop else window[:start]
         keep = self._length_that_may_become_a_stop(window)
         self._held = window[len(window) - keep :]
         return window[: len(window) - keep]
 
-    def _first_stop(self, window: str) -> int | None:
-        """Where the text ends, if a stop string is complete."""
-        found = [(window.find(stop) + len(stop), window.find(stop)) for stop in self._stop if stop in window]
-        if not found:
-            return None
-        end, start = min(found)
-        return end if self._show_stop else start
+    def _first_stop(self, window: str) -> tuple[int, str] | None:
+        """The place of the stop string that is complete first, and which it is."""
+        places = ((window.find(stop), stop) for stop in self._stop)
+        found = [(start, stop) for start, stop in places if start >= 0]
+        return min(found, key=lambda each: (each[0] + len(each[1]), each[0]), default=None)
 
     def _length_that_may_become_a_stop(self, window: str) -> int:
         longest = max(len(stop) for stop in self._stop) - 1

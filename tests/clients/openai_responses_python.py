@@ -39,13 +39,18 @@ class Weather(pydantic.BaseModel):
 parsed = client.responses.parse(input=ASKED, text_format=City, **given).output_parsed
 print(parsed)
 assert isinstance(parsed, City)
-tools = [openai.pydantic_function_tool(Weather)["function"] | {"type": "function"}]
-called = client.responses.parse(input=ASKED, tools=tools, tool_choice="required", parallel_tool_calls=False, **given)
+tool = openai.pydantic_function_tool(Weather)
+called = client.responses.parse(input=ASKED, tools=[tool], tool_choice="required", parallel_tool_calls=False, **given)
 (call,) = called.output
 assert isinstance(call.parsed_arguments, Weather)
 result = {"type": "function_call_output", "call_id": call.call_id, "output": "Sunny, 25 degrees."}
 last = client.responses.create(
-    input=[result], previous_response_id=called.id, tools=tools, tool_choice="none", max_output_tokens=30, **given
+    input=[result],
+    previous_response_id=called.id,
+    tools=[{**tool["function"], "type": "function"}],
+    tool_choice="none",
+    max_output_tokens=30,
+    **given,
 )
 print(last.output_text)
 assert last.output_text

@@ -46,6 +46,7 @@ CLIENTS = {
     "LlamaIndex": Client("llama_index_python.py", ("llama-index-llms-openai-like==0.8.1",)),
     "LiteLLM": Client("litellm_python.py", ("litellm==1.110.2",)),
     "llm": Client("llm_command.sh", ("llm==0.32.1",)),
+    "anthropic": Client("anthropic_python.py", ("anthropic==2.14.0",)),
     "aider": Client("aider_command.sh", ("aider-chat==0.86.2",)),
     "GuideLLM": Client("guidellm_command.sh", ("guidellm==0.8.1",)),
 }

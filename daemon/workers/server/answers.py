@@ -89,6 +89,7 @@ class Result:
     hidden_sums: list[float] = field(default_factory=list)
     candidate_logprobs: tuple[float, ...] = ()
     ended_by: EndedBy = "length"
+    stop: str = ""
     generated: int = 0
     cached_tokens: int = 0
 
@@ -188,6 +189,7 @@ class PendingAnswer:
                 results[event.sequence].tokens += event.tokens
             elif isinstance(event, Finished):
                 results[event.sequence].ended_by = event.ended_by
+                results[event.sequence].stop = event.stop
                 results[event.sequence].generated = event.generated
                 results[event.sequence].cached_tokens = event.cached_tokens
                 open_sequences -= 1

@@ -308,7 +308,8 @@ class Scheduler:
 
     def _finish(self, sequence: SequenceState, ended_by: EndedBy) -> None:
         request = sequence.request
-        self._emit(request, Finished(sequence.index, ended_by, len(sequence.output), sequence.cached_tokens))
+        counted = len(sequence.output), sequence.cached_tokens
+        self._emit(request, Finished(sequence.index, ended_by, *counted, sequence.text.stop))
         self._release(sequence)
         request.open -= 1
         if not request.open:

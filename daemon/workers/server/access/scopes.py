@@ -17,6 +17,8 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("POST", "/v1/responses"): "generate",
     ("GET", "/v1/responses/{name}"): "generate",
     ("DELETE", "/v1/responses/{name}"): "generate",
+    ("POST", "/v1/messages"): "generate",
+    ("POST", "/v1/messages/count_tokens"): "generate",
     ("POST", "/v1/embeddings"): "generate",
     ("POST", "/v1/score"): "generate",
     ("POST", "/v1/feedback"): "generate",

@@ -10,7 +10,7 @@ from daemon.workers.server.api.request_body import RequestBody
 from engine.inference.constraints.calls import Tool
 
 MOST_TOOLS = 128
-_NAME = r"^[A-Za-z0-9_.:/-]{1,128}$"
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/-]{1,128}$")]
 
 
 class FunctionBody(RequestBody):
@@ -18,7 +18,7 @@ class FunctionBody(RequestBody):
 
     rules: ClassVar[Rules] = TOOL
 
-    name: Annotated[str, Field(pattern=_NAME)]
+    name: ToolName
     description: str | None = None
     parameters: dict[str, JsonValue] | None = Field(None, description="The JSON schema of its arguments, an object.")
 

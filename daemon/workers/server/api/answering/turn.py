@@ -94,13 +94,10 @@ class ChatTurn:
         constraint = await constraint_with(use, body, service, spec)
         top_logprobs = (body.top_logprobs or 0) if body.logprobs else None
         params = params_of(body, service, spec, top_logprobs, body.token_limit, constraint)
-        form = form_of(body, spec.tokenizer, http.state.ignored)
         said = turns_of(body.messages)
         room = spec.context - min(max(params.max_tokens, 1), spec.context // 2)
-        if history:
-            before, now = use.introduced(history), said
-        else:
-            before, now = [], use.introduced(said)
+        before, now = _introduced(use, history, said)
+        form = form_of(body, spec.tokenizer, http.state.ignored)
         if drops_oldest:
             prompt = await prompt_within(spec.tokenizer, before, now, room, form)
         else:
@@ -132,7 +129,7 @@ class ChatTurn:
                 ready = [token for _, token in shown[index].add(event.text, event.tokens)]
                 yield Heard(index, readers[index].push(event.text), ready)
             elif isinstance(event, Finished):
-                self.results[index].ended_by = event.ended_by
+                self.results[index].ended_by, self.results[index].stop = event.ended_by, event.stop
                 yield Heard(index, readers[index].finish(), (), event.ended_by)
 
     def spoken(self, result: Result) -> Message:
@@ -178,3 +175,21 @@ class ChatTurn:
     def _named(self, token: int, logprob: float) -> dict[str, JsonValue]:
         data: list[JsonValue] = list(self._tokenizer.decode_bytes([token]))
         return {"token": written(self._tokenizer, token), "logprob": logprob, "bytes": data}
+
+
+async def prompt_tokens(service: InferenceService, http: Request, body: ChatBody) -> int:
+    """How many tokens the prompt of a request has.
+
+    Raises:
+        ApiError: as `ChatTurn.begin`.
+    """
+    tokenizer = (await service.prompt_spec()).tokenizer
+    _, said = _introduced(tool_use(body, tokenizer), (), turns_of(body.messages))
+    return len(await prompt_of(tokenizer, said, form_of(body, tokenizer, http.state.ignored)))
+
+
+def _introduced(
+    use: ToolUse, history: Sequence[Message], said: Sequence[Message]
+) -> tuple[list[Message], Sequence[Message]]:
+    """What was said before, and what is said now, with the tools in the turn that opens the dialogue."""
+    return (use.introduced(history), said) if history else ([], use.introduced(said))
