@@ -61,7 +61,7 @@ class Serving:
         need = Need(base="" if chosen == "merged" else self._base)
         if self.slots.admit(number, 60.0, need):
             folder = self._home / version_name(number)
-            self.slots.install(preparing.load(folder, PLACEMENT, ROWS, chosen=chosen, base_in_memory=self.slots.base))
+            self.slots.install(preparing.load(folder, PLACEMENT, ROWS, chosen=chosen, in_memory=self.slots.in_memory))
 
 
 class Stream:

@@ -54,17 +54,19 @@ class LoadedVersion:
     generation: Generation = UNSAID
 
 
-def load(folder: Path, placement: Placement, *, check_finite: bool = False) -> LoadedVersion:
+def load(
+    folder: Path, placement: Placement, *, check_finite: bool = False, tokenizer: Tokenizer | None = None
+) -> LoadedVersion:
     """Load a published version onto a device.
 
     Weights of the placement's dtype stay mapped from the file; others are converted. Sums are not checked here
-    (`engine.manifest.verify` does that).
+    (`engine.manifest.verify` does that). A ``tokenizer`` that is given is the version's own, in memory already.
 
     Raises:
         ArtifactError: a file is missing or damaged, or files do not fit each other, or, with ``check_finite``, a weight
             is NaN or infinite.
     """
-    found = outline(folder)
+    found = outline(folder, tokenizer)
     return replace(found, model=load_model(folder, placement, check_finite=check_finite))
 
 
@@ -80,13 +82,13 @@ def load_model(folder: Path, placement: Placement, *, check_finite: bool = False
     return model
 
 
-def outline(folder: Path) -> LoadedVersion:
-    """A published version without its weights: its model is a skeleton.
+def outline(folder: Path, tokenizer: Tokenizer | None = None) -> LoadedVersion:
+    """A published version without its weights: its model is a skeleton. ``tokenizer`` as for `load`.
 
     Raises:
         ArtifactError: a file is missing or damaged, or files do not fit each other.
     """
-    config, tokenizer = _read_outline(folder)
+    config, tokenizer = _read_outline(folder, tokenizer)
     model = registry.skeleton(config.model, config.vocabulary)
     return LoadedVersion(read_manifest(folder), config, model, tokenizer, _read_generation(folder))
 
@@ -197,10 +199,10 @@ def existing(folder: Path, cycle: int | None) -> VersionManifest:
     return found
 
 
-def _read_outline(folder: Path) -> tuple[VersionConfig, Tokenizer]:
+def _read_outline(folder: Path, tokenizer: Tokenizer | None = None) -> tuple[VersionConfig, Tokenizer]:
     """Configuration and tokenizer, which must fit each other."""
     config = read_config(folder)
-    tokenizer = tokenizers.load(config.tokenizer, folder)
+    tokenizer = tokenizers.load(config.tokenizer, folder) if tokenizer is None else tokenizer
     if tokenizer.vocabulary != config.vocabulary:
         raise ArtifactError(
             f"{folder}: the tokenizer has {tokenizer.vocabulary} tokens, {CONFIG} says {config.vocabulary}"

@@ -1,13 +1,13 @@
 """Tokenizers by kind: what a folder holds, loaded."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engine.artifacts import ArtifactError
+from engine.artifacts import ArtifactError, FileRecord
 from engine.tokenizers import bpe, huggingface, sentencepiece
 from engine.tokenizers import bytes as byte
-from engine.tokenizers.base import Tokenizer
+from engine.tokenizers.base import FILE, Tokenizer
 
 _LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
     "bpe": bpe.load,
@@ -28,3 +28,8 @@ def load(kind: str, folder: Path) -> Tokenizer:
     if kind not in _LOADERS:
         raise ArtifactError(f"{folder}: there is no kind of tokenizer '{kind}'; there are {', '.join(_LOADERS)}")
     return _LOADERS[kind](folder)
+
+
+def files(records: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
+    """Of the files of a folder those that its tokenizer is made of: where they are equal, it is."""
+    return {name: records[name] for name in (FILE, huggingface.CHAT_FILE) if name in records}

@@ -227,7 +227,7 @@ class Swapper:
         settings = self._context.settings.inference
         placement, chosen = preparing.place(folder, settings), self._forms.get(int(folder.name), "merged")
         rows, quantization = settings.max_batch, settings.quantization
-        loaded = preparing.load(folder, placement, rows, quantization, turn, chosen, self._slots.base)
+        loaded = preparing.load(folder, placement, rows, quantization, turn, chosen, self._slots.in_memory)
         self._slots.install(loaded)
         self._metrics.load_seconds.observe(time.monotonic() - began)
 

@@ -12,9 +12,10 @@ Shapes: K inputs, N outputs, R the rank, of each map rounded up to an even numbe
 """
 
 import ctypes
-from collections.abc import Iterator, Mapping
+import functools
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -49,12 +50,38 @@ class PackedAdapter:
 
 @dataclass(frozen=True)
 class _Block:
-    """A map of a product that is adapted: which outputs are its own, and which of the numbers that A makes."""
+    """One of the maps of a product, if it is adapted: its outputs, and those of the numbers that A makes it is given.
 
-    name: str
+    Attributes:
+        place: which of the maps it is.
+    """
+
+    place: int
     outputs: range
     columns: range
-    rank: int
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the factors of a product lie. Products of all layers are alike, so that there are few.
+
+    Attributes:
+        runs: panels side by side that take the same numbers.
+    """
+
+    blocks: tuple[_Block, ...]
+    runs: tuple[tuple[range, range], ...]
+    spans: ctypes.Array[Span]
+
+    @property
+    def width(self) -> int:
+        """Numbers that A makes of a token."""
+        return self.blocks[-1].columns.stop
+
+    @property
+    def weights_of_b(self) -> int:
+        """All of its panels."""
+        return sum(len(panels) * LANES * len(columns) for panels, columns in self.runs)
 
 
 def pack(program: Program, adapter: Adapter) -> PackedAdapter:
@@ -68,83 +95,95 @@ def pack(program: Program, adapter: Adapter) -> PackedAdapter:
     kept: list[Tensor] = []
     width = weights = 0
     for step, of_product in zip(program.adapted, factors, strict=True):
-        blocks = list(_blocks(step.maps, adapter))
-        if not blocks:
+        layout = _layout_of(step, adapter)
+        if not layout.blocks:
             continue
         if step.operation.finish == library.GELU:
             raise ValueError(f"{', '.join(step.maps)}: nothing can be added to what GELU is applied to at once")
-        a_RK = _stacked(blocks, adapter)
-        a = packing.pack(a_RK.to(program.cache_dtype), None, "none")
+        names = list(step.maps)
+        a = packing.pack(_first_factors(layout, names, adapter).to(program.cache_dtype), None, "none")
         a = replace(a, weights=arena.take(a.weights))
-        of_panels, b = _diagonal(step, blocks, adapter, program.cache_dtype)
-        b = arena.take(b)
-        of_product.a, of_product.b, of_product.spans = described(a), b.data_ptr(), ctypes.addressof(of_panels)
-        spans.append(of_panels)
+        b = arena.take(_second_factors(layout, names, adapter, step.factor, program.cache_dtype))
+        of_product.a, of_product.b, of_product.spans = described(a), b.data_ptr(), ctypes.addressof(layout.spans)
+        spans.append(layout.spans)
         kept += [a.weights, b]
-        width, weights = max(width, len(a_RK)), weights + a_RK.numel() + b.numel()
+        width, weights = max(width, layout.width), weights + a.weights.numel() + b.numel()
     return PackedAdapter(factors, tuple(spans), tuple(kept), width, weights)
 
 
-def _blocks(maps: Mapping[str, int], adapter: Adapter) -> Iterator[_Block]:
-    """Of maps that lie one below the other, those that are adapted."""
+def packed_bytes(program: Program, adapter: Adapter) -> int:
+    """Bytes that `pack` would keep; only the shapes of factors are read."""
+    numbers = 0
+    for step in program.adapted:
+        layout = _layout_of(step, adapter)
+        if layout.blocks:
+            inputs = adapter.factors[list(step.maps)[layout.blocks[0].place] + A].shape[1]
+            numbers += packing.padded(layout.width, inputs) + layout.weights_of_b
+    return numbers * program.cache_dtype.itemsize
+
+
+def _layout_of(step: KernelStep, adapter: Adapter) -> _Layout:
+    ranks = (len(adapter.factors[name + A]) if name + A in adapter.factors else 0 for name in step.maps)
+    return _layout(tuple(zip(step.maps.values(), ranks, strict=True)))
+
+
+@functools.lru_cache(maxsize=256)
+def _layout(maps: tuple[tuple[int, int], ...]) -> _Layout:
+    """Of maps that lie one below the other, each with its outputs and its rank, which is 0 where it is not adapted."""
+    blocks: list[_Block] = []
     row = column = 0
-    for name, outputs in maps.items():
-        if name + A in adapter.factors:
-            rank = len(adapter.factors[name + A])
-            even = rank + rank % 2
-            yield _Block(name, range(row, row + outputs), range(column, column + even), rank)
-            column += even
-        row += outputs
+    for place, (outputs, rank) in enumerate(maps):
+        if rank:
+            blocks.append(_Block(place, range(row, row + outputs), range(column, column + rank + rank % 2)))
+        row, column = row + outputs, column + rank + rank % 2
+    taken = [_columns(panel, blocks) for panel in range(-(-row // LANES))]
+    spans, at = (Span * len(taken))(), 0
+    for span, columns in zip(spans, taken, strict=True):
+        span.at, span.first, span.count = at, columns.start, len(columns)
+        at += len(columns) * LANES
+    runs: list[tuple[range, range]] = []
+    for columns, group in itertools.groupby(range(len(taken)), key=taken.__getitem__):
+        panels = list(group)
+        if columns:
+            runs.append((range(panels[0], panels[-1] + 1), columns))
+    return _Layout(tuple(blocks), tuple(runs), spans)
 
 
-def _stacked(blocks: list[_Block], adapter: Adapter) -> Tensor:
-    """The first factors, one below the other, in float32.
-
-    Copied in place: to make new ones on the device ``meta``, as by ``torch.cat``, torch imports its compiler.
-    """
-    first = adapter.factors[blocks[0].name + A]
-    a_RK = first.new_zeros((blocks[-1].columns.stop, first.shape[1]), dtype=torch.float32)
-    for block in blocks:
-        a_RK[block.columns.start : block.columns.start + block.rank] = adapter.factors[block.name + A]
-    return a_RK
-
-
-def _diagonal(
-    step: KernelStep, blocks: list[_Block], adapter: Adapter, dtype: torch.dtype
-) -> tuple[ctypes.Array[Span], Tensor]:
-    """Of each panel, which numbers it takes; and the weights of all panels, one after the other."""
-    panels = -(-sum(step.maps.values()) // LANES)
-    columns = [_columns(panel, blocks) for panel in range(panels)]
-    spans, at = (Span * panels)(), 0
-    for span, taken in zip(spans, columns, strict=True):
-        span.at, span.first, span.count = at, taken.start, len(taken)
-        at += len(taken) * LANES
-    packed = adapter.factors[blocks[0].name + B].new_empty(at, dtype=dtype)
-    for taken, group in groupby(range(panels), key=columns.__getitem__):
-        if taken:
-            run = list(group)
-            rows = range(run[0] * LANES, (run[-1] + 1) * LANES)
-            b_NR = packed.new_zeros((len(rows), len(taken)), dtype=torch.float32)
-            for block in blocks:
-                _write(b_NR, rows, taken, block, adapter, step.factor)
-            first = spans[run[0]].at
-            laid_out = packing.panels(b_NR, 2 if dtype == torch.bfloat16 else 1)
-            packed[first : first + b_NR.numel()].view(laid_out.shape).copy_(laid_out)
-    return spans, packed
-
-
-def _columns(panel: int, blocks: list[_Block]) -> range:
+def _columns(panel: int, blocks: Sequence[_Block]) -> range:
     """The numbers that a panel takes: those of its map, or of all that have an output in it."""
     first, last = panel * LANES, (panel + 1) * LANES
     there = [block.columns for block in blocks if block.outputs.start < last and block.outputs.stop > first]
     return range(there[0].start, there[-1].stop) if there else range(0)
 
 
-def _write(b_NR: Tensor, rows: range, taken: range, block: _Block, adapter: Adapter, factor: float) -> None:
-    """Put what a map has of its second factor into some rows and columns of a product's."""
-    first, last = max(rows.start, block.outputs.start), min(rows.stop, block.outputs.stop)
-    if first < last:
-        own = slice(first - block.outputs.start, last - block.outputs.start)
-        column = block.columns.start - taken.start
-        part = b_NR[first - rows.start : last - rows.start, column : column + block.rank]
-        part.copy_(adapter.factors[block.name + B][own]).mul_(adapter.scale(block.name) * factor)
+def _first_factors(layout: _Layout, names: Sequence[str], adapter: Adapter) -> Tensor:
+    """Those of all maps, one below the other, in float32."""
+    inputs = adapter.factors[names[layout.blocks[0].place] + A].shape[1]
+    a_RK = torch.zeros(layout.width, inputs)
+    for block in layout.blocks:
+        factor_RK = adapter.factors[names[block.place] + A]
+        a_RK[block.columns.start : block.columns.start + len(factor_RK)] = factor_RK
+    return a_RK
+
+
+def _second_factors(
+    layout: _Layout, names: Sequence[str], adapter: Adapter, factor: float, dtype: torch.dtype
+) -> Tensor:
+    """The weights of all panels, one after the other."""
+    packed, at = torch.empty(layout.weights_of_b, dtype=dtype), 0
+    for panels, columns in layout.runs:
+        b_NR = torch.zeros(len(panels) * LANES, len(columns))
+        first, last = panels.start * LANES, panels.stop * LANES
+        for block in layout.blocks:
+            rows = range(max(first, block.outputs.start), min(last, block.outputs.stop))
+            if rows:
+                name = names[block.place]
+                own = slice(rows.start - block.outputs.start, rows.stop - block.outputs.start)
+                factor_NR = adapter.factors[name + B][own]
+                column = block.columns.start - columns.start
+                part = b_NR[rows.start - first : rows.stop - first, column : column + factor_NR.shape[1]]
+                torch.mul(factor_NR, adapter.scale(name) * factor, out=part)
+        laid_out = packing.panels(b_NR, 2 if dtype == torch.bfloat16 else 1)
+        packed[at : at + b_NR.numel()].view(laid_out.shape).copy_(laid_out)
+        at += b_NR.numel()
+    return packed

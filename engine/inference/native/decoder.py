@@ -100,6 +100,10 @@ class NativeDecoder:
         packed = adapting.pack(self.program, adapter)
         return NativeDecoder(self.vocabulary, self.context, self._cache_like, self.program, self._workspace, packed)
 
+    def bytes_of(self, adapter: Adapter) -> int:
+        """Bytes that `with_adapter` takes; of the factors only the shapes are read."""
+        return adapting.packed_bytes(self.program, adapter)
+
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """As the Protocol; in float32. A row's numbers depend neither on B nor on T.
 

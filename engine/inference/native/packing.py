@@ -55,6 +55,11 @@ def pack(weight_NK: Tensor, bias_N: Tensor | None, quantization: Quantization) -
     return Packed("fp32", outputs, inputs, panels(padded_NK.float(), 1), None, bias)
 
 
+def padded(outputs: int, inputs: int) -> int:
+    """Numbers that a matrix has once it is laid out."""
+    return (outputs + -outputs % LANES) * (inputs + -inputs % GROUP)
+
+
 def _paired(values_NK: Tensor) -> Tensor:
     """Of each four the middle two exchanged: two neighbours are then the even bytes of 32 bits, the others the odd."""
     return values_NK.view(len(values_NK), -1, 2, 2).transpose(2, 3).flatten(1)

@@ -1,5 +1,6 @@
 """Which decoder computes a version in the server: the kernel where it can, else the family's own module."""
 
+import functools
 import logging
 
 import torch
@@ -46,15 +47,13 @@ def adapts(settings: ModelSettings, placement: Placement) -> bool:
 
 
 def with_adapter(base: Decoder, adapter: Adapter, settings: ModelSettings) -> Decoder:
-    """A decoder that computes an adapter beside the weights of ``base``, and shares them; on ``meta``, where that is.
+    """A decoder that computes an adapter beside the weights of ``base``, and shares them.
 
     Raises:
         ValueError: the model is not one for which `adapts` holds.
     """
     if isinstance(base, NativeDecoder):
-        device = next(base.parameters()).device
-        factors = {name: factor.to(device) for name, factor in adapter.factors.items()}
-        return base.with_adapter(adapter.with_factors(factors))
+        return base.with_adapter(adapter)
     if not isinstance(base, LanguageModel):
         raise ValueError(f"a {type(base).__name__} takes no adapter")  # noqa: TRY004 - as the kernel says it
     model = registry.skeleton(settings, base.vocabulary)
@@ -72,8 +71,19 @@ def release_workspace(decoder: Decoder) -> None:
         decoder.release_workspace()
 
 
+def bytes_of_adapter(base: Decoder, adapter: Adapter) -> int:
+    """Bytes that `with_adapter` takes beside the base; both may be on the device ``meta``."""
+    if isinstance(base, NativeDecoder):
+        return base.bytes_of(adapter)
+    return sum(factor.numel() for factor in adapter.factors.values()) * next(base.parameters()).dtype.itemsize
+
+
+@functools.lru_cache(maxsize=4)
 def skeleton(settings: ModelSettings, vocabulary: int, placement: Placement, quantization: Quantization) -> Decoder:
-    """The decoder that such a model would get there, without storage (device ``meta``): to be counted."""
+    """The decoder that such a model would get there, without storage (device ``meta``): to be counted.
+
+    The last ones are remembered, for versions of one base are alike.
+    """
     model = registry.skeleton(settings, vocabulary)
     registry.module(model).to(placement.dtype)
     return prepare(model, placement.device, quantization)

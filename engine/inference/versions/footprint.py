@@ -12,7 +12,6 @@ from engine.config.inference import Form, Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference.runners import decoders
-from engine.models import registry
 from engine.models.base import Decoder
 
 ORDINARY_POSITIONS = 512
@@ -23,7 +22,7 @@ _LEFT_TO_OTHERS = 128 << 20
 def needed(folder: Path, placement: Placement, rows: int, quantization: Quantization, chosen: Form = "merged") -> int:
     """Bytes that a version takes in ordinary use, as `of_model`; unmerged, with its base.
 
-    Only its configuration is read, and an adapter that is not merged.
+    Only its configuration is read, and the head of an adapter's file that is not merged.
 
     Raises:
         ArtifactError: that cannot be read.
@@ -31,9 +30,7 @@ def needed(folder: Path, placement: Placement, rows: int, quantization: Quantiza
     config = version.read_config(folder)
     decoder = decoders.skeleton(config.model, config.vocabulary, placement, quantization)
     if chosen == "unmerged":
-        adapter = adapters.read(folder, registry.skeleton(config.model, config.vocabulary))
-        nowhere = {name: factor.to("meta") for name, factor in adapter.factors.items()}
-        decoder = decoders.with_adapter(decoder, adapter.with_factors(nowhere), config.model)
+        return _of_decoder(decoder, rows) + decoders.bytes_of_adapter(decoder, adapters.outline(folder))
     return _of_decoder(decoder, rows)
 
 

@@ -1,7 +1,7 @@
 """The first phase of a swap: all that can go wrong with a version goes wrong here, beside the one that serves."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -20,8 +20,12 @@ from engine.inference.versions import footprint, form, precision
 from engine.inference.versions.loaded_model import LoadedModel, SharedBase
 from engine.inference.versions.slots import Need, WeightSlots
 from engine.inference.versions.swap_policy import Room
-from engine.manifest import base_folder, read_manifest, verify, version_name
-from engine.tokenizers.base import BOS
+from engine.manifest import VersionManifest, base_folder, read_manifest, verify, version_name
+from engine.tokenizers import registry as tokenizers
+from engine.tokenizers.base import BOS, Tokenizer
+
+_FEW = 4
+"""Tokens by which a version is warmed where numbers of tokens make no difference."""
 
 
 class UnfitVersionError(Exception):
@@ -132,12 +136,12 @@ def load(
     quantization: Quantization = "none",
     alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     chosen: Form = "merged",
-    base_in_memory: Callable[[str], SharedBase | None] = lambda _: None,
+    in_memory: Sequence[LoadedModel] = (),
 ) -> LoadedModel:
     """Load a checked version, prepare its weights for answering, and warm it. Requests go on beside it.
 
-    Weights of a whole version, and of the base of an unmerged one, are shared with those that ``base_in_memory`` finds
-    by their sum.
+    What a version ``in_memory`` has with the same sum is shared with it: the tokenizer, the weights of a whole version,
+    and those of the base of an unmerged one.
 
     In order: tensors (names, shapes, finite), then a chunk and a token in each shape that torch computes differently,
     then, on a GPU, graphs of decoding, each captured while ``alone`` keeps others from the device.
@@ -147,7 +151,7 @@ def load(
         NotNowError: it cannot be read, or memory is exhausted.
     """
     with _told_apart(folder):
-        model = _loaded(folder, placement, rows, quantization, chosen, base_in_memory)
+        model = _loaded(folder, placement, rows, quantization, chosen, in_memory)
         _warm(model, rows)
         decoders.release_workspace(model.model)  # others answer
         if placement.device.type == "cuda" and isinstance(model.forward, TorchForward):
@@ -164,24 +168,36 @@ def _loaded(
     rows: int,
     quantization: Quantization,
     chosen: Form,
-    base_in_memory: Callable[[str], SharedBase | None],
+    in_memory: Sequence[LoadedModel],
 ) -> LoadedModel:
     """A version on whose answers nothing has been computed yet."""
     manifest = read_manifest(folder)
+    tokenizer = _tokenizer(manifest, in_memory)
     if manifest.base is not None and chosen != "unmerged":
-        merged = version.load(folder, placement, check_finite=True)
+        merged = version.load(folder, placement, check_finite=True, tokenizer=tokenizer)
         return LoadedModel(merged, rows, decoders.prepare(merged.model, placement.device, quantization))
     sha256 = manifest.sha256 if manifest.base is None else manifest.base.sha256
-    if (shared := base_in_memory(sha256)) is None:
+    stored = version.outline(folder, tokenizer)
+    if (shared := _base(sha256, in_memory)) is None:
         model = version.load_model(base_folder(folder, manifest), placement, check_finite=True)
         shared = SharedBase(sha256, decoders.prepare(model, placement.device, quantization))
         del model
-    stored = version.outline(folder)
     if manifest.base is None:
         return LoadedModel(stored, rows, shared.decoder, shared)
     adapter = adapters.read(folder, stored.model)
     decoder = decoders.with_adapter(shared.decoder, adapter, stored.config.model)
     return LoadedModel(stored, rows, decoder, shared)
+
+
+def _base(sha256: str, in_memory: Sequence[LoadedModel]) -> SharedBase | None:
+    """The weights of that sum, where some version has them and can share them."""
+    return next((each.base for each in in_memory if each.base and each.base.sha256 == sha256), None)
+
+
+def _tokenizer(manifest: VersionManifest, in_memory: Sequence[LoadedModel]) -> Tokenizer | None:
+    """The tokenizer of a version, where another was made of the same files: to read a large one takes half a second."""
+    own = tokenizers.files(manifest.files)
+    return next((each.tokenizer for each in in_memory if tokenizers.files(each.manifest.files) == own), None)
 
 
 @contextlib.contextmanager
@@ -210,15 +226,18 @@ def _check_tokenizer(stated: str, files: dict[str, artifacts.FileRecord], beside
 
 @torch.inference_mode()
 def _warm(model: LoadedModel, rows: int) -> None:
-    """Read chunks and decode tokens as the engine will, and refuse scores that are not finite."""
+    """Read chunks and decode tokens as the engine will, and refuse scores that are not finite.
+
+    The kernel does the same whatever the shape: there a few tokens will do, for requests are answered meanwhile.
+    """
     forward, row, bos = model.forward, 0, model.tokenizer.special(BOS)
-    step, longest = forward.prompt_step, min(CHUNK, model.context)
+    step, longest = forward.prompt_step, min(CHUNK if forward.depends_on_shapes else _FEW, model.context)
     for length in range(step, longest, step) if step > 1 else ():
         forward.hidden([TokenSpan(row, 0, [bos] * length)], [])
     (read_TD,), none_BD = forward.hidden([TokenSpan(row, 0, [bos] * longest)], [])
     found = [forward.logits([read_TD[-1]], none_BD)]
     last = model.context - 1 if model.cache.rewinds and forward.depends_on_shapes else 0
-    for size in buckets(rows):
+    for size in buckets(rows) if forward.depends_on_shapes else (1,):
         _, newest_BD = forward.hidden([], [TokenSpan(row, last, (bos,))] * size)
         found.append(forward.logits([], newest_BD))
     model.cache.truncate(row, 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine.config.inference import Form
 from engine.inference.versions import footprint, loaded_model, swap_policy
-from engine.inference.versions.loaded_model import LoadedModel, PromptSpec, SharedBase
+from engine.inference.versions.loaded_model import LoadedModel, PromptSpec
 from engine.inference.versions.turns import Turns
 
 
@@ -132,10 +132,6 @@ class WeightSlots:
         with self._changed:
             unclaimed, held = self._memory(free)
             return unclaimed + sum(held.values())
-
-    def base(self, sha256: str) -> SharedBase | None:
-        """The weights of that sum, where some version in memory has them and can share them."""
-        return next((each.base for each in self.in_memory if each.base and each.base.sha256 == sha256), None)
 
     @property
     def in_memory(self) -> list[LoadedModel]:

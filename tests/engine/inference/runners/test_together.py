@@ -31,7 +31,7 @@ def models(tmp_path: Path) -> dict[int, LoadedModel]:
         home.publish(number, home.new.with_factors(of_version), home.base)
     for number in (1, 2, 3):
         chosen = "whole" if number == 1 else "unmerged"
-        model = preparing.load(home.at(number), FLOAT32, ROWS, chosen=chosen, base_in_memory=slots.base)
+        model = preparing.load(home.at(number), FLOAT32, ROWS, chosen=chosen, in_memory=slots.in_memory)
         assert slots.admit(number, wait_seconds=0, need=Need(base=home.base.sha256))
         slots.install(model)
         slots.commit(number)

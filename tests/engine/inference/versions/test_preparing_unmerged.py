@@ -1,6 +1,7 @@
 """An adapter beside its base: it answers as merged, and shares the weights of whichever version has them."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,17 +34,19 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture(params=["kernel", "torch"])
-def computed_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def computed_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if request.param == "torch":
         monkeypatch.setattr(decoders.decoder, "make", lambda *_: None)
     elif library.kernel() is None:
         pytest.skip("no kernel is built")
-    return str(request.param)
+    decoders.skeleton.cache_clear()  # it remembers who computes
+    yield str(request.param)
+    decoders.skeleton.cache_clear()
 
 
 def load(home: Home, number: int, placement: Placement, chosen: Form, slots: WeightSlots) -> LoadedModel:
     model = preparing.load(
-        home.at(number), placement, ROWS, "none", contextlib.nullcontext, chosen, base_in_memory=slots.base
+        home.at(number), placement, ROWS, "none", contextlib.nullcontext, chosen, in_memory=slots.in_memory
     )
     assert slots.admit(number, wait_seconds=0)
     slots.install(model)
@@ -67,6 +70,7 @@ def test_it_answers_as_merged_and_shares_the_base_that_serves(
     unmerged = load(home, 2, placement, "unmerged", slots)
     both, _ = slots.held_bytes
     assert both < 2 * alone
+    assert unmerged.tokenizer is whole.tokenizer
     planned, of_base = (
         footprint.needed(home.at(2), placement, ROWS, "none", chosen) for chosen in ("unmerged", "merged")
     )
