@@ -8,7 +8,7 @@ import pydantic
 
 ASKED = {"role": "user", "content": "What is the capital of France? Answer in one sentence."}
 client = anthropic.Anthropic(base_url=os.environ["THORD_URL"].removesuffix("/v1"), api_key="none", timeout=300)
-given = {"model": "thor", "max_tokens": 200, "temperature": 0}
+given = {"model": "thor", "max_tokens": 200, "extra_body": {"temperature": 0}}
 
 answer = client.messages.create(messages=[ASKED], **given)
 print(answer.content[0].text)

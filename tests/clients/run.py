@@ -47,6 +47,8 @@ CLIENTS = {
     "LiteLLM": Client("litellm_python.py", ("litellm==1.110.2",)),
     "llm": Client("llm_command.sh", ("llm==0.32.1",)),
     "anthropic": Client("anthropic_python.py", ("anthropic==2.14.0",)),
+    "ollama": Client("ollama_python.py", ("ollama==0.6.3",)),
+    "LangChain (Ollama)": Client("langchain_ollama_python.py", ("langchain-ollama==1.1.0",)),
     "aider": Client("aider_command.sh", ("aider-chat==0.86.2",)),
     "GuideLLM": Client("guidellm_command.sh", ("guidellm==0.8.1",)),
 }

@@ -106,6 +106,7 @@ class PendingAnswer:
         prompts: token ids of each sequence's prompt.
         version: what makes the answer; known after `begin` or `whole`.
         cached_tokens: for each prompt, how many of its tokens had been read for another request.
+        first_text_seconds: from its submission to the first text.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class PendingAnswer:
         self._first: Event | None = None
         self._open = len(prompts)
         self._watcher: asyncio.Task[None] | None = None
+        self.first_text_seconds = 0.0
         self._submitted_at = self._last_delta_at = time.monotonic()
         self._request = Request(
             prompts,
@@ -214,6 +216,11 @@ class PendingAnswer:
         return sum(self._generated.values())
 
     @property
+    def seconds(self) -> float:
+        """Since its submission."""
+        return time.monotonic() - self._submitted_at
+
+    @property
     def prompt_tokens(self) -> int:
         """Tokens read: each prompt once, however many answers it got."""
         return sum(len(prompt) for prompt in {id(prompt): prompt for prompt in self.prompts}.values())
@@ -251,7 +258,8 @@ class PendingAnswer:
     def _measure(self) -> None:
         now = time.monotonic()
         if self._last_delta_at == self._submitted_at:
-            self._metrics.first_token_seconds.observe(now - self._submitted_at)
+            self.first_text_seconds = now - self._submitted_at
+            self._metrics.first_token_seconds.observe(self.first_text_seconds)
         elif len(self.prompts) == 1:
             self._metrics.between_tokens_seconds.observe(now - self._last_delta_at)
         self._last_delta_at = now

@@ -1,6 +1,7 @@
 """What the routes stand on: which version a request means, whether it may be answered now, the way to the engine."""
 
 import asyncio
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.structures import StructureCompiler
 from engine.inference.engine import Engine
 from engine.inference.requests import GenerationParams, PromptTooLongError, QueueFullError
-from engine.inference.versions.loaded_model import PromptSpec
+from engine.inference.versions.loaded_model import LoadedModel, PromptSpec
 from engine.inference.versions.slots import VersionGoneError, WeightSlots
 from engine.tasks import calibrating
 from engine.tasks.answering import Calibration
@@ -114,6 +115,28 @@ class InferenceService:
                 self._calibrations.clear()
             self._calibrations[version] = calibrating.read(self.version_folder(version))
         return self._calibrations.get(version, {})
+
+    def models(self) -> dict[str, LoadedModel]:
+        """What can be asked, by the names that clients know: what serves first, then every version in memory."""
+        serving = self.slots.serving
+        found = {} if serving is None else dict.fromkeys((MODEL, *self.settings.api.aliases), serving)
+        for version in sorted(self.slots.addressable, reverse=True):
+            with contextlib.suppress(KeyError):  # it has just gone
+                found[f"{MODEL}@{version_name(version)}"] = self.slots.get(version)
+        return found
+
+    def model(self, name: str) -> LoadedModel:
+        """The one that a client calls ``name``.
+
+        Raises:
+            ApiError: 404, there is none, or it is not in memory.
+        """
+        pin = self.pin(name)
+        with contextlib.suppress(KeyError):
+            found = self.slots.serving if pin is None else self.slots.get(pin)
+            if found is not None:
+                return found
+        raise _no_model(f"the model {name!r} is not in memory")
 
     def pin(self, model: str | None) -> int | None:
         """The version that a model's name insists on; None: whichever serves.

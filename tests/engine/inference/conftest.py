@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from engine.artifacts import FileRecord
 from engine.config.model import ModelSettings
 from engine.inference.engine import Engine
 from engine.inference.requests import (
@@ -23,7 +24,7 @@ from engine.inference.requests import (
 from engine.inference.runners import decoders
 from engine.inference.versions.loaded_model import LoadedModel
 from engine.inference.versions.slots import WeightSlots
-from engine.manifest import VersionManifest
+from engine.manifest import WEIGHTS, VersionManifest
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers import bpe
@@ -42,7 +43,14 @@ def make_loaded(
         for name, weight in registry.module(model).named_parameters():
             weight.mul_(10.0 if "layers" in name and weight.ndim > 1 else 1.0)
     registry.module(model).eval().requires_grad_(requires_grad=False)
-    manifest = VersionManifest.model_construct(version=number, tokenizer_sha256="t")
+    manifest = VersionManifest.model_construct(
+        version=number,
+        tokenizer_sha256="t",
+        created_at="2026-01-02T03:04:05+00:00",
+        family="thor",
+        parameters=1000,
+        files={WEIGHTS: FileRecord(size=0, sha256=f"{number:064}")},
+    )
     config = VersionConfig(family="thor", model=settings, vocabulary=tokenizer.vocabulary, tokenizer="bpe")
     decoder = decoders.prepare(model, torch.device("cpu"), "none") if native else model
     return LoadedModel(LoadedVersion(manifest, config, model, tokenizer), rows, decoder)

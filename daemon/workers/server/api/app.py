@@ -13,6 +13,7 @@ from daemon.workers.server.access import paths
 from daemon.workers.server.access.gatekeeper import PAGE, PAGE_SCRIPTS, Gatekeeper, check_scope
 from daemon.workers.server.access.origin_guard import OriginGuard
 from daemon.workers.server.api.anthropic import routes as anthropic
+from daemon.workers.server.api.ollama import routes as ollama
 from daemon.workers.server.api.responses import routes as responses
 from daemon.workers.server.api.routes import (
     chat,
@@ -45,7 +46,19 @@ def make(service: InferenceService, supervisor: SupervisorPort) -> ASGIApp:
     )
     _shape_errors(app)
     guarded = [_KEY, Depends(check_scope)]
-    for routes in (models, completions, chat, responses, anthropic, sessions, feedback, embeddings, tokens, predict):
+    for routes in (
+        models,
+        completions,
+        chat,
+        responses,
+        anthropic,
+        ollama,
+        sessions,
+        feedback,
+        embeddings,
+        tokens,
+        predict,
+    ):
         app.include_router(routes.router(service), dependencies=guarded)
     app.include_router(status.router(supervisor), dependencies=guarded)
     app.include_router(health.router(service))
