@@ -1,7 +1,8 @@
 """Weights in 8 and 4 bits. Shapes: M tokens, N outputs, K inputs (padded to 32), G groups of 32 inputs.
 
 Each 32 inputs of an output have a scale in bfloat16. 8 bits: the largest weight is at 127. 4 bits: the weight that is
-largest by magnitude is at -8 (as llama.cpp's Q4_0).
+largest by magnitude is at -8 (as llama.cpp's Q4_0); then the scale is the one with the least squares of errors for the
+steps that weights have so, in which each counts by its own square (as in llama.cpp's `make_qx_quants`).
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,12 @@ def _scales_of_8_bits(groups_NGK: Tensor) -> Tensor:
 
 
 def _scales_of_4_bits(groups_NGK: Tensor) -> Tensor:
-    return groups_NGK.gather(2, groups_NGK.abs().argmax(2, keepdim=True))[:, :, 0] / -8
+    largest_NG1 = groups_NGK.gather(2, groups_NGK.abs().argmax(2, keepdim=True))
+    shares_NGK = groups_NGK * _inverse(largest_NG1)  # up to 1: squares of small weights would be 0
+    steps_NGK = (shares_NGK * -8).round_().clamp_(-8, 7)
+    counted_NGK = shares_NGK.square() * steps_NGK
+    products_NG, squares_NG = (counted_NGK * shares_NGK).sum(2), (counted_NGK * steps_NGK).sum(2)
+    return largest_NG1[:, :, 0] * products_NG * _inverse(squares_NG)
 
 
 def _inverse(values: Tensor) -> Tensor:

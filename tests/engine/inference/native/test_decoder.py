@@ -94,6 +94,12 @@ def test_weights_are_no_farther_off_than_in_the_types_of_gguf(
     assert (found_NK[5] == 0).all()
 
 
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_small_weights_are_as_near_as_large_ones(quantization: Quantization) -> None:
+    weight_NK = torch.randn(16, 96, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(rounded(weight_NK * 2.0**-60, quantization), rounded(weight_NK, quantization) * 2.0**-60)
+
+
 def test_weights_that_are_no_numbers_are_seen_in_the_scores() -> None:
     for quantization in ("none", "int8", "int4"):
         model = make("thor", torch.bfloat16)
