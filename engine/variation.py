@@ -7,6 +7,7 @@ Each attempt since the last promotion, from the same base on the same sources, m
 | diverged: validation never improved                 | 1/4  |        |
 | worse than the version it was to follow             | 1/2  |        |
 | better, but a part of what is held out may be worse | 1/2  |        |
+| better, but it forgot                               | 1/2  |        |
 | not shown to be better                              |      | 3/2    |
 | the very weights it began with                      | 2    | 3/2    |
 | a first version no better than the baseline         |      | 2      |
@@ -22,10 +23,12 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.config.training import TrainingSettings
 
-Ending = Literal["diverged", "worse", "part_worse", "not_shown", "unchanged", "too_few", "no_figures"]
+Ending = Literal[
+    "diverged", "worse", "part_worse", "forgot", "over_budget", "not_shown", "unchanged", "too_few", "no_figures"
+]
 """How a cycle ended that was not promoted."""
 
-_RATE: dict[Ending, float] = {"diverged": 1 / 4, "worse": 1 / 2, "part_worse": 1 / 2, "unchanged": 2.0}
+_RATE: dict[Ending, float] = {"diverged": 1 / 4, "worse": 1 / 2, "part_worse": 1 / 2, "forgot": 1 / 2, "unchanged": 2.0}
 _LENGTH: dict[Ending, float] = {"not_shown": 3 / 2, "unchanged": 3 / 2}
 _FIRST_RATE: dict[Ending, float] = {"diverged": 1 / 4}
 _FIRST_LENGTH: dict[Ending, float] = {"worse": 2.0, "not_shown": 2.0, "part_worse": 2.0}

@@ -69,6 +69,8 @@ class Evaluate(Command):
     incumbent: int | None
     cycle: int | None
     files: tuple[str, ...] = ()
+    suites_only: bool = False
+    """On the suites of the settings, and on nothing else."""
     sealed: bool = False
     """On the part of the held-out set that no gate reads: an anchor test."""
     decides: bool = False
@@ -86,6 +88,8 @@ class Evaluated(Answer):
     metrics: dict[str, float]
     slices: dict[str, JsonValue] = Field(default_factory=dict)
     """Measures on parts of what was held out: by ``kind``, ``task`` or ``source``, then by the name of the slice."""
+    suites: dict[str, JsonValue] = Field(default_factory=dict)
+    """Measures on the suites of the settings, by name."""
 
 
 class TrainProgress(Message):

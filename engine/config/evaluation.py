@@ -1,6 +1,7 @@
 """``[evaluation]`` and ``[gate]``: what a version is measured on, and what it must show to be promoted."""
 
 import re
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -117,3 +118,25 @@ class GateSettings(Section):
         0.005, ge=0, description="Bits per byte by which an anchor test may be lost before thord goes back."
     )
     tolerance: float = Field(0.02, ge=0, description="Bits per byte by which a guarded slice may get worse.")
+    max_forgetting: float = Field(
+        0.05,
+        ge=0,
+        description="Bits per byte by which a candidate may be worse on what was held out before its cycle.",
+    )
+    max_tokens_per_second_loss: float | None = Field(
+        None,
+        examples=[0.2],
+        ge=0,
+        lt=1,
+        description="Share of the tokens per second of the version in service that a candidate may lose.",
+    )
+    max_first_token_seconds: float | None = Field(
+        None, examples=[0.5], gt=0, description="Longest time that a candidate may take to its first token."
+    )
+    max_memory_megabytes: int | None = Field(
+        None, examples=[4096], gt=0, description="Most memory that a candidate may take to answer, in MiB."
+    )
+    mode: Literal["promote", "shadow"] = Field(
+        "promote",
+        description="What follows when a candidate passes: it is promoted, or it is only reported and left to you.",
+    )

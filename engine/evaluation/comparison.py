@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from engine.evaluation.bootstrap import PairedBootstrap
-from engine.evaluation.measures.measure import Measure
+from engine.evaluation.measures.measure import Measure, Terms
 from engine.evaluation.results import Results
 
 
@@ -28,7 +28,7 @@ class Comparison(BaseModel):
 
 
 class Pairing:
-    """The results of both versions on the samples that a measure applies to, resampled as pairs.
+    """The terms that a measure makes of both versions' results, sample by sample, resampled as pairs.
 
     The seed is fixed, so a judgement can be repeated.
 
@@ -36,17 +36,21 @@ class Pairing:
         ValueError: the measure's value is not a ratio of sums, which is what is resampled.
     """
 
-    def __init__(self, measure: Measure, candidate: Results, incumbent: Results, resamples: int) -> None:
+    def __init__(self, measure: Measure, candidate: Terms, incumbent: Terms, resamples: int) -> None:
         if measure.transform is not None:
             raise ValueError(f"the gate cannot compare by '{measure.name}', whose value is not a ratio of sums")
-        self._measure = measure
-        self._candidate = measure.terms(candidate.of_kinds(measure.kinds))
-        self._incumbent = measure.terms(incumbent.of_kinds(measure.kinds))
+        self._measure, self._candidate, self._incumbent = measure, candidate, incumbent
         differences_C = (self._candidate.numerators_C - self._incumbent.numerators_C) / self._candidate.unit
         if not np.array_equal(self._candidate.denominators_C, self._incumbent.denominators_C):
             differences_C = np.full_like(differences_C, math.nan)  # counted differently, so they cannot be paired
         sign = measure.worsening(1.0)
         self._worsening = PairedBootstrap(sign * differences_C, self._candidate.denominators_C, resamples)
+
+    @classmethod
+    def of(cls, measure: Measure, candidate: Results, incumbent: Results, resamples: int) -> "Pairing":
+        """Pair results by the terms that the measure makes of them. Raises as the class."""
+        ours, theirs = (measure.terms(each.of_kinds(measure.kinds)) for each in (candidate, incumbent))
+        return cls(measure, ours, theirs, resamples)
 
     def __len__(self) -> int:
         return len(self._candidate.numerators_C)

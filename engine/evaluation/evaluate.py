@@ -19,7 +19,8 @@ from engine.data.tasks.posed import posed
 from engine.data.tasks.ready_made import READY_MADE
 from engine.data.tasks.task import Task
 from engine.evaluation import gate, sample_answers
-from engine.evaluation.gate import Verdict
+from engine.evaluation.budgets import Budget
+from engine.evaluation.gate import GuardedSet, Verdict
 from engine.evaluation.likelihood import Likelihood, encode_documents, measure
 from engine.evaluation.likelihood_cache import LikelihoodCache
 from engine.evaluation.measures import registry
@@ -27,6 +28,8 @@ from engine.evaluation.measures.bits_per_byte import BITS_PER_BYTE
 from engine.evaluation.results import By, Names, Results, slices_of
 from engine.evaluation.sample_answers import Prompt
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
+from engine.evaluation.suites import suite
+from engine.evaluation.suites.suite import Suite, SuiteFigures
 from engine.evaluation.task_measures import TaskFindings, measure_tasks
 from engine.evaluation.unigram import Unigram
 from engine.inference.runners import decoders
@@ -53,6 +56,16 @@ class SampleAnswer(BaseModel):
     incumbent: str | None
 
 
+class SuitePair(BaseModel):
+    """What both versions come to on a suite; ``incumbent`` is empty where none serves."""
+
+    model_config = ConfigDict(frozen=True)
+
+    samples: int
+    candidate: dict[str, float]
+    incumbent: dict[str, float]
+
+
 class Evaluation(BaseModel):
     """The outcome. ``metrics`` holds the candidate's figures by name, the incumbent's behind ``incumbent_``.
 
@@ -70,6 +83,19 @@ class Evaluation(BaseModel):
     samples: tuple[SampleAnswer, ...]
     slices: dict[By, dict[str, SliceFigures]] = {}
     temperatures: dict[str, FittedTemperature] = {}
+    suites: dict[str, SuitePair] = {}
+
+
+@dataclass(frozen=True)
+class _Exam:
+    """What both versions are asked."""
+
+    held_out: Sequence[Conversation]
+    slices: Mapping[By, Names]
+    replayed: Sequence[Conversation]
+    prompts: Sequence[Prompt]
+    suites: Sequence[Suite]
+    tasks: Mapping[str, Task]
 
 
 @dataclass(frozen=True)
@@ -80,6 +106,7 @@ class _Findings:
     replayed: Results
     answers: list[str]
     tasks: TaskFindings
+    suites: dict[str, SuiteFigures]
 
 
 def choose(examples: Iterable[Example], limit: int, tasks: Mapping[str, Task] = READY_MADE) -> list[Example]:
@@ -129,6 +156,8 @@ def judge(
     sources: Mapping[str, str] = MappingProxyType({}),
     tasks: Mapping[str, Task] = READY_MADE,
     cache: LikelihoodCache | None = None,
+    suites: Sequence[Suite] = (),
+    budgets: Mapping[str, Budget] = MappingProxyType({}),
 ) -> Evaluation:
     """Judge a candidate against the version in service, or against a unigram model where none is.
 
@@ -138,6 +167,7 @@ def judge(
     held-out conversations came from, by identity. ``advance`` is called, often, with what is under way. Both versions
     are judged as they were trained; what ``quantization`` takes from the candidate is measured besides, and decides
     nothing. What ``cache`` knows of them is not measured again.
+    Suites with a tolerance guard, and so do ``budgets``.
 
     Raises:
         ArtifactError: a version cannot be loaded.
@@ -148,7 +178,8 @@ def judge(
     slices = slices_of(held_out, sources)
     version = candidate()
     against = UNIGRAM
-    ours = _examine(version, held_out, slices, replayed, prompts, settings, advance, cache, "the candidate", tasks)
+    exam = _Exam(held_out, slices, replayed, prompts, suites, tasks)
+    ours = _examine(version, exam, settings, advance, cache, "the candidate")
     quantized = _quantized(version, ours, held_out, settings, quantization, advance)
     theirs: _Findings | None = None
     if incumbent is None:
@@ -160,18 +191,48 @@ def judge(
         del version  # its memory is wanted for the other
         other = incumbent()
         against = f"version {other.manifest.version}"
-        theirs = _examine(other, held_out, slices, replayed, prompts, settings, advance, cache, "the incumbent", tasks)
+        theirs = _examine(other, exam, settings, advance, cache, "the incumbent")
         reference = theirs.held_out
     advance("resampling the differences", 0, 0)
     earlier_C = np.array([conversation.identity in earlier for conversation in held_out], np.bool_)
     fresh_C = ~earlier_C if theirs is not None and earlier else None
     return Evaluation(
-        verdict=gate.judge(ours.held_out, reference, gate_settings, against, fresh_C=fresh_C),
-        metrics=_metrics(ours, reference, theirs, earlier_C) | quantized,
+        verdict=gate.judge(
+            ours.held_out,
+            reference,
+            gate_settings,
+            against,
+            fresh_C=fresh_C,
+            sets=[] if theirs is None else _guarded_sets(suites, ours, theirs),
+            budgets=budgets,
+        ),
+        metrics=_metrics(ours, reference, theirs, earlier_C) | quantized | _on_suites(ours),
         samples=_samples(prompts, ours, theirs),
         slices=slice_figures(ours.held_out, reference),
         temperatures=ours.tasks.temperatures,
+        suites={
+            one.name: SuitePair(
+                samples=len(one),
+                candidate=ours.suites[one.name].metrics,
+                incumbent={} if theirs is None else theirs.suites[one.name].metrics,
+            )
+            for one in suites
+        },
     )
+
+
+def _guarded_sets(suites: Sequence[Suite], ours: _Findings, theirs: _Findings) -> list[GuardedSet]:
+    return [
+        GuardedSet(
+            name=one.name,
+            measure=one.primary,
+            tolerance=one.settings.tolerance,
+            candidate=ours.suites[one.name].terms,
+            incumbent=theirs.suites[one.name].terms,
+        )
+        for one in suites
+        if one.settings.tolerance is not None
+    ]
 
 
 def measure_version(
@@ -190,15 +251,11 @@ def measure_version(
 
 def _examine(
     version: LoadedVersion,
-    held_out: Sequence[Conversation],
-    slices: Mapping[By, Names],
-    replayed: Sequence[Conversation],
-    prompts: Sequence[Prompt],
+    exam: _Exam,
     settings: EvaluationSettings,
     advance: Advance,
     cache: LikelihoodCache | None,
     who: str,
-    tasks: Mapping[str, Task],
 ) -> _Findings:
     def measuring(done: int, total: int) -> None:
         advance(f"measuring {who}", done, total)
@@ -210,15 +267,18 @@ def _examine(
         advance(f"measuring the tasks of {who}", done, total)
 
     answers = []
-    for number, prompt in enumerate(prompts):
-        advance(f"sampling answers of {who}", number, len(prompts))
+    for number, prompt in enumerate(exam.prompts):
+        advance(f"sampling answers of {who}", number, len(exam.prompts))
         answers.append(sample_answers.answer(version.model, version.tokenizer, prompt, settings.sample_tokens))
     measuring(0, 0)
     return _Findings(
-        held_out=Results(measure_version(version, held_out, settings, measuring, cache), slices),
-        replayed=Results(measure_version(version, replayed, settings, remembering, cache), slices_of(replayed)),
+        held_out=Results(measure_version(version, exam.held_out, settings, measuring, cache), exam.slices),
+        replayed=Results(
+            measure_version(version, exam.replayed, settings, remembering, cache), slices_of(exam.replayed)
+        ),
         answers=answers,
-        tasks=measure_tasks(version, held_out, tasks, answering),
+        tasks=measure_tasks(version, exam.held_out, exam.tasks, answering),
+        suites={one.name: suite.run(one, version, settings, advance, cache, exam.tasks) for one in exam.suites},
     )
 
 
@@ -271,6 +331,10 @@ def _metrics(
     before_tasks = {} if theirs is None else theirs.tasks.figures
     figures |= ours.tasks.figures | {f"incumbent_{name}": value for name, value in before_tasks.items()}
     return figures | ours.held_out.likelihood.counts
+
+
+def _on_suites(ours: _Findings) -> dict[str, float]:
+    return {f"{name}.{key}": value for name, one in ours.suites.items() for key, value in one.metrics.items()}
 
 
 def _samples(prompts: Sequence[Prompt], ours: _Findings, theirs: _Findings | None) -> tuple[SampleAnswer, ...]:

@@ -4,8 +4,9 @@ What "better" and "worse" are measured by is the table in `engine.evaluation.pol
 conversations, a figure that is not a number, or a doubt end in rejection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from engine.config.evaluation import GateSettings
+from engine.evaluation import budgets as budget_rules
+from engine.evaluation.budgets import Budget
 from engine.evaluation.comparison import Comparison, Pairing
-from engine.evaluation.measures.measure import Measure
+from engine.evaluation.measures.measure import Measure, Terms
 from engine.evaluation.measures.registry import MEASURES
 from engine.evaluation.policy import POLICY, Policy
 from engine.evaluation.results import Results
 
-Kind = Literal["better", "worse", "not_shown", "part_worse", "too_few", "no_figures"]
-"""What the gate found: better; worse, and not by chance; neither shown; better, but a part of it may be worse; too few
-conversations to tell; a figure that is not a number."""
+Kind = Literal["better", "worse", "not_shown", "part_worse", "forgot", "over_budget", "too_few", "no_figures"]
+"""What the gate found: better; worse, and not by chance; neither shown; better, but a part of it may be worse; better,
+but worse on what was held out earlier; better, but too slow or too large; too few conversations to tell; a figure that
+is not a number."""
 
 
 class Slice(Comparison):
@@ -44,6 +48,22 @@ class Verdict(BaseModel):
     settings: GateSettings
     fresh: Comparison | None = None
     """On what was not read when the incumbent was chosen; null where nothing is known of that."""
+    earlier: Comparison | None = None
+    """On what was read then: what the candidate forgot shows here."""
+    sets: dict[str, Slice] = {}
+    """Guarded sets, by the names of their suites."""
+    budgets: dict[str, Budget] = {}
+
+
+@dataclass(frozen=True)
+class GuardedSet:
+    """A set on which a candidate may be worse by no more than ``tolerance``: the terms of both versions, in pairs."""
+
+    name: str
+    measure: Measure
+    tolerance: float
+    candidate: Terms
+    incumbent: Terms
 
 
 def judge(
@@ -53,25 +73,41 @@ def judge(
     against: str,
     policy: Policy = POLICY,
     fresh_C: NDArray[np.bool_] | None = None,
+    sets: Sequence[GuardedSet] = (),
+    budgets: Mapping[str, Budget] = MappingProxyType({}),
 ) -> Verdict:
     """Decide on a candidate; ``against`` names the incumbent for the reader of the reason.
 
     ``fresh_C`` says which of the C conversations no gate had read when the incumbent was chosen. It was chosen because
-    it did well on the others, so only these tell what is true of both: they are the second look.
+    it did well on the others, so only these tell what is true of both: they are the second look. The others tell what a
+    candidate forgot. ``sets`` and ``budgets`` are further demands.
 
     Raises:
         KeyError: the policy names a measure that does not exist.
         ValueError: it names one that the gate cannot compare by.
     """
     primary = MEASURES[policy.primary]
-    overall = Pairing(primary, candidate, incumbent, settings.bootstrap_resamples).compare(settings.confidence)
+    overall = Pairing.of(primary, candidate, incumbent, settings.bootstrap_resamples).compare(settings.confidence)
     guarded = _guarded(candidate, incumbent, settings, policy)
     slices = _judge_slices(guarded, settings)
-    fresh = None
-    if fresh_C is not None and fresh_C.any():
-        parts = candidate.part(fresh_C), incumbent.part(fresh_C)
-        fresh = Pairing(primary, *parts, settings.bootstrap_resamples).compare(settings.confidence)
-    kind, reason = _decide(primary, overall, guarded, slices, fresh, settings, against)
+    named = [_of_set(one, settings) for one in sets]
+    found_on_sets = {one.name: _judge_set(one, settings) for one in named}
+    fresh = earlier = None
+    if fresh_C is not None:
+        fresh = _on_part(primary, candidate, incumbent, fresh_C, settings)
+        earlier = _on_part(primary, candidate, incumbent, ~fresh_C, settings)
+    kind, reason = _decide(primary, overall, settings, against)
+    if kind == "better":
+        objection = (
+            _part_objects(guarded, slices)
+            or _part_objects(named, found_on_sets)
+            or _earlier_objects(primary, earlier, settings)
+            or _fresh_objects(primary, fresh, settings, against)
+            or _budgets_object(budgets)
+        )
+        if objection is not None:
+            kind, why = objection
+            reason = f"better overall, but {why}; overall {reason.removeprefix('better: ')}"
     return Verdict(
         passed=kind == "better",
         kind=kind,
@@ -81,6 +117,9 @@ def judge(
         slices=slices,
         settings=settings,
         fresh=fresh,
+        earlier=earlier,
+        sets=found_on_sets,
+        budgets=dict(budgets),
     )
 
 
@@ -101,7 +140,7 @@ def _guarded(candidate: Results, incumbent: Results, settings: GateSettings, pol
             name=name if guard.measure == policy.primary else f"{name}: {guard.measure}",
             measure=MEASURES[guard.measure],
             tolerance=settings.tolerance if guard.tolerance is None else guard.tolerance,
-            pairing=Pairing(
+            pairing=Pairing.of(
                 MEASURES[guard.measure],
                 candidate.slice(guard.by, name),
                 incumbent.slice(guard.by, name),
@@ -132,16 +171,76 @@ def _judge_slices(guarded: Sequence[_Guarded], settings: GateSettings) -> dict[s
     return dict(sorted(judged.items()))
 
 
-def _decide(
-    primary: Measure,
-    overall: Comparison,
-    guarded: Sequence[_Guarded],
-    slices: dict[str, Slice],
-    fresh: Comparison | None,
-    settings: GateSettings,
-    against: str,
-) -> tuple[Kind, str]:
-    """The rule, and a sentence that explains what it made of these figures."""
+def _of_set(one: GuardedSet, settings: GateSettings) -> _Guarded:
+    pairing = Pairing(one.measure, one.candidate, one.incumbent, settings.bootstrap_resamples)
+    return _Guarded(one.name, one.measure, one.tolerance, pairing)
+
+
+def _judge_set(one: _Guarded, settings: GateSettings) -> Slice:
+    """A guarded set against its tolerance. Where *every* set must pass, each at full confidence is enough."""
+    level = 1 - settings.confidence
+    passed = one.pairing.p_value(one.tolerance) <= level
+    return Slice(**one.pairing.compare(settings.confidence).model_dump(), passed=passed)
+
+
+def _on_part(
+    primary: Measure, candidate: Results, incumbent: Results, part_C: NDArray[np.bool_], settings: GateSettings
+) -> Comparison | None:
+    if not part_C.any():
+        return None
+    pairing = Pairing.of(primary, candidate.part(part_C), incumbent.part(part_C), settings.bootstrap_resamples)
+    return pairing.compare(settings.confidence)
+
+
+_Objection = tuple[Kind, str]
+"""Why a candidate that is better overall is refused all the same."""
+
+
+def _part_objects(guarded: Sequence[_Guarded], slices: Mapping[str, Slice]) -> _Objection | None:
+    for one in guarded:
+        if slices[one.name].passed is False:
+            return "part_worse", _regression(one, slices[one.name])
+    return None
+
+
+def _earlier_objects(primary: Measure, earlier: Comparison | None, settings: GateSettings) -> _Objection | None:
+    """Surely worse than before on what was held out earlier, and by more than is tolerated."""
+    if earlier is None or earlier.conversations < settings.min_conversations or earlier.difference is None:
+        return None
+    at_best = _best(primary, earlier)
+    if at_best is None or primary.worsening(at_best) <= 0:
+        return None
+    if primary.worsening(earlier.difference) <= settings.max_forgetting:
+        return None
+    return "forgot", (
+        f"it forgot: {earlier.difference:+.4f} {primary.unit} on the {earlier.conversations} held out before, where "
+        f"{settings.max_forgetting:+g} is tolerated (gate.max_forgetting)"
+    )
+
+
+def _fresh_objects(
+    primary: Measure, fresh: Comparison | None, settings: GateSettings, against: str
+) -> _Objection | None:
+    """The second look."""
+    if fresh is None or fresh.conversations < settings.min_conversations:
+        return None
+    at_best = _best(primary, fresh)
+    if at_best is None or primary.worsening(at_best) <= 0:
+        return None
+    least = "at least" if primary.better == "lower" else "at most"
+    return "part_worse", (
+        f"worse on the {fresh.conversations} that no gate had read when {against} was chosen: {fresh.difference:+.4f} "
+        f"{primary.unit}, {least} {at_best:+.4f}"
+    )
+
+
+def _budgets_object(budgets: Mapping[str, Budget]) -> _Objection | None:
+    why = budget_rules.exceeded(budgets)
+    return None if why is None else ("over_budget", why)
+
+
+def _decide(primary: Measure, overall: Comparison, settings: GateSettings, against: str) -> tuple[Kind, str]:
+    """The rule for all samples together, and a sentence that explains what it made of these figures."""
     count = f"{overall.conversations} held-out conversation{'' if overall.conversations == 1 else 's'}"
     if overall.conversations < settings.min_conversations:
         return "too_few", f"only {count} to judge by; gate.min_conversations asks for {settings.min_conversations}"
@@ -170,16 +269,6 @@ def _decide(
             f"better, but not shown to be so by {settings.min_improvement:g}, which gate.min_improvement asks for: "
             f"{surely}"
         )
-    for one in guarded:
-        if slices[one.name].passed is False:
-            return "part_worse", f"better overall, but {_regression(one, slices[one.name])}; overall {surely}"
-    if fresh is not None and fresh.conversations >= settings.min_conversations:
-        at_best = _best(primary, fresh)
-        if at_best is not None and primary.worsening(at_best) > 0:
-            return "part_worse", (
-                f"better overall, but worse on the {fresh.conversations} that no gate had read when {against} was "
-                f"chosen: {fresh.difference:+.4f} {primary.unit}, {least} {at_best:+.4f}; overall {surely}"
-            )
     return "better", f"better: {surely}"
 
 

@@ -5,11 +5,16 @@
 | to be better        | `bits_per_byte` | all samples      | by `min_improvement`, with `confidence`      |
 | not to become worse | `bits_per_byte` | each kind        | by more than `tolerance`, with `confidence`  |
 | not to be worse     | `bits_per_byte` | the fresh ones   | as far as `confidence` can show it           |
+| not to forget       | `bits_per_byte` | earlier ones     | by more than `max_forgetting`, if surely so  |
+| not to become worse | its own         | each guarded set | by more than its tolerance, with `confidence`|
+| to keep budgets     | speed, memory   | one client       | `engine.evaluation.budgets`                  |
 
 Fresh are samples that no gate had read when the incumbent was chosen. The second look at them costs a candidate that is
-better nearly nothing; how much the gate's figures exaggerate is in `docs/development/studies.md`.
+better nearly nothing; how much the gate's figures exaggerate is in `docs/development/studies.md`. Earlier ones are all
+others. Guarded sets are suites with a tolerance; where no version serves there is nothing that they could guard.
 
-A demand on a slice of fewer samples than `min_conversations` is shown, but does not decide.
+A demand on a slice of fewer samples than `min_conversations` is shown, but does not decide. One on a guarded set always
+decides: somebody asked for it.
 """
 
 from dataclasses import dataclass

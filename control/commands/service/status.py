@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FIRST_STEPS = "a small one that talks: thorctl import starter --promote; or your own, from scratch: thorctl ingest FILE"
 """How to get a first version."""
 
+_MOST_AUDITS = 8
+"""That fit a line."""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -58,6 +61,7 @@ def show(status: Status) -> None:
             "version": status["version"] or f"none yet; {FIRST_STEPS}",
             **({"how good it is": quality["words"]} if (quality := status.get("quality")) else {}),
             **({"audited": words} if (words := _audited(status.get("anchor"))) else {}),
+            **({"earlier audits": curve} if (curve := _curve(status.get("anchor"))) else {}),
             "cycle": f"{learning}; {next_cycle(status)}",
             "conversations": ", ".join(
                 f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if isinstance(count, int)
@@ -91,6 +95,18 @@ def _audited(anchor: AnchorState | None) -> str | None:
         f"{last['conversations']} sealed conversations: {difference} bits per byte; "
         f"{since} {'promotion' if since == 1 else 'promotions'} towards the next"
     )
+
+
+def _curve(anchor: AnchorState | None) -> str | None:
+    """The last anchor tests, oldest first, each by itself: differences to the best version then do not add up."""
+    audits = anchor["audits"][-_MOST_AUDITS:] if anchor else []
+    if len(audits) < 2:
+        return None
+    shown = (
+        f"{audit['version']} {'?' if audit['difference'] is None else format(audit['difference'], '+.4f')}"
+        for audit in audits
+    )
+    return f"{', '.join(shown)} bits per byte to the best audited version of the time"
 
 
 def _unwatched(folders: dict[str, str]) -> str:

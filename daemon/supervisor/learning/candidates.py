@@ -73,6 +73,8 @@ def differing(cycle: Cycle, base: int | None, earlier: Iterable[Cycle], training
 def _ending(cycle: Cycle) -> Ending | None:
     """How it came to nothing, where that was the fault of what it trained."""
     kind = str((cycle.gate or {}).get("kind", ""))
+    if cycle.state is CycleState.REJECTED and kind == "better":
+        return None  # it passed in shadow mode
     if cycle.state is CycleState.REJECTED:
         return _ENDINGS.get(kind, "not_shown")
     return "diverged" if cycle.state is CycleState.FAILED and kind == "diverged" else None

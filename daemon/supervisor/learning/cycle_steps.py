@@ -13,10 +13,20 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from pydantic import JsonValue, ValidationError
 
-from control.paths import Paths
+from control.paths import Paths, version_name
 from daemon import log
 from daemon.cycle import CycleEvent, CycleState
-from daemon.messages import Collect, Collected, Evaluate, FromWorker, PhaseProgress, Train, Trained, TrainProgress
+from daemon.messages import (
+    Collect,
+    Collected,
+    Evaluate,
+    Evaluated,
+    FromWorker,
+    PhaseProgress,
+    Train,
+    Trained,
+    TrainProgress,
+)
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.jobs.attempts import Cause, CutShortError, FailedError, work_of_a_process
@@ -187,6 +197,8 @@ class CycleSteps:
             lambda: self._store.update(cycle.id, incumbent=incumbent, gate=answer.gate, metrics=metrics),
             self._degradations,
         )
+        if answer.passed and self._tables().gate.mode == "shadow":
+            return await self._leave_in_shadow(judged, answer)
         if answer.passed:
             return await self._promote(judged)
         return await self._refuse(judged, answer.gate, answer.reason)
@@ -205,6 +217,17 @@ class CycleSteps:
         verdict: tuple[VersionState, str] = ("rejected", reason)
         return await self._move(
             cycle, CycleEvent.REFUSED, verdict=verdict, gate=gate, outcome=reason, data_at_fault=True
+        )
+
+    async def _leave_in_shadow(self, cycle: Cycle, answer: Evaluated) -> Cycle:
+        """It passed, and serves only if a person says so. Nobody is at fault, and what it learned stays new."""
+        promote = f"thorctl promote {version_name(answer.version)}"
+        outcome = (
+            f"passed in shadow mode (gate.mode), so it was not promoted; to promote it: {promote}; {answer.reason}"
+        )
+        verdict: tuple[VersionState, str] = ("available", "passed in shadow mode")
+        return await self._move(
+            cycle, CycleEvent.REFUSED, verdict=verdict, gate=answer.gate, outcome=outcome, data_at_fault=False
         )
 
     async def _promote(self, cycle: Cycle) -> Cycle:

@@ -12,6 +12,7 @@ from daemon.supervisor.learning import versions
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluation.anchor_test import AnchorTest
 from daemon.supervisor.learning.evaluation.evaluations import Evaluations
+from daemon.supervisor.learning.evaluation.suite_rounds import SuiteRounds
 from daemon.supervisor.learning.folding import Folding
 from daemon.supervisor.learning.imports import Imports
 from daemon.supervisor.learning.in_use import VersionsInUse
@@ -35,6 +36,7 @@ class Learning:
     imports: Imports
     folding: Folding
     anchor_test: AnchorTest
+    suite_rounds: SuiteRounds
     scans: Scans
     cycles: Cycles
     schedule: Schedule
@@ -101,6 +103,9 @@ class Learning:
             imports=imports,
             folding=folding,
             anchor_test=anchor_test,
+            suite_rounds=SuiteRounds(
+                store, evaluations, promotion, lambda: cycles.current is not None, tables, degradations
+            ),
             scans=Scans(workers),
             cycles=cycles,
             schedule=schedule,
@@ -120,11 +125,13 @@ class Learning:
         await retry_until_stored(self.retention.finish, self.degradations)
         await self.cycles.recover()
         await self.schedule.start()
+        self.suite_rounds.start()
         self.retention.begin()
 
     async def close(self) -> None:
         """Stop in good order; what is unfinished goes on at the next start."""
         await self.schedule.close()
+        await self.suite_rounds.close()
         await self.folding.close()
         await self.anchor_test.close()
         await asyncio.gather(self.cycles.close(), self.promotion.close(), self.retention.close())

@@ -12,6 +12,7 @@ from daemon import log
 from daemon.clock import utc_now_with_offset
 from daemon.messages import Evaluate, Evaluated, Failure
 from daemon.settings.sections import Tables
+from daemon.workers.evaluator import speeds, suites_of_settings
 from daemon.workers.phases import Phases
 from daemon.workers.reading import limits_of
 from daemon.workers.runtime import Channel
@@ -28,7 +29,7 @@ from engine.evaluation.likelihood_cache import LikelihoodCache
 from engine.evaluation.measures import registry
 from engine.evaluation.results import By, Results, slices_of
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
-from engine.evaluation.suites import files
+from engine.evaluation.suites import files, suite
 from engine.evaluation.suites.files import BadFilesError
 from engine.manifest import read_manifest, verify
 from engine.tasks import calibrating
@@ -52,6 +53,8 @@ class Inputs(BaseModel):
     snapshot_sha256: str
     evaluation: EvaluationSettings
     gate: GateSettings
+    suites: dict[str, str] = {}
+    """The sum of each suite's samples."""
     tasks: dict[str, TaskSettings] = Field({})
     quantization: Quantization = "none"
 
@@ -84,7 +87,7 @@ class Evaluator:
         self._phases = Phases(self._channel, command.id)
         with log.bound(cycle=command.cycle, version=command.version):
             try:
-                answer = self._measure_files(command) if command.files else self._judge(command)
+                answer = self._carry_out(command)
             except (ArtifactError, BadFilesError, FileNotFoundError, device.ImpossiblePlacementError) as error:
                 self._fail(command, str(error), retry=False)
             except (OSError, torch.OutOfMemoryError) as error:
@@ -94,6 +97,11 @@ class Evaluator:
                 self._channel.send(answer)
             finally:
                 memory.return_freed_memory()
+
+    def _carry_out(self, command: Evaluate) -> Evaluated:
+        if command.suites_only:
+            return self._measure_suites(command)
+        return self._measure_files(command) if command.files else self._judge(command)
 
     def _judge(self, command: Evaluate) -> Evaluated:
         """Judge on a snapshot; a repeated command finds its answer in the version."""
@@ -117,12 +125,15 @@ class Evaluator:
             tasks=self._settings.tasks,
             quantization=self._settings.inference.quantization,
         )
+        suites = [] if command.sealed else suites_of_settings.read(self._settings, self._advance)
+        inputs = inputs.model_copy(update={"suites": {one.name: one.sha256 for one in suites}})
         file = folder / EVALUATION
         found = None if command.sealed else _read_stored(file)
         if found is not None and found.inputs == inputs:
             return _answer(command, found)
         started = time.monotonic()
         held_out = self._held_out(data, sealed=command.sealed)
+        budgets = {} if command.sealed else speeds.budgets(self._paths, command, self._settings, self._advance)
         outcome = evaluate.judge(
             candidate=self._loader(command.version),
             incumbent=None if command.incumbent is None else self._loader(command.incumbent),
@@ -136,6 +147,8 @@ class Evaluator:
             sources={example.identity: example.source for example in held_out},
             tasks=self._settings.all_tasks,
             cache=self._cache,
+            suites=suites,
+            budgets=budgets,
         )
         if command.incumbent is None:
             reason = outcome.verdict.reason + text_needed.advice(manifest.text_bytes, outcome.verdict)
@@ -151,6 +164,7 @@ class Evaluator:
                 samples=outcome.samples,
                 slices=outcome.slices,
                 temperatures=outcome.temperatures,
+                suites=outcome.suites,
             )
             if outcome.temperatures:
                 calibrating.write(folder, outcome.temperatures)
@@ -184,6 +198,22 @@ class Evaluator:
             return frozenset(example.identity for example in examples)
         except FileNotFoundError:
             return frozenset()
+
+    def _measure_suites(self, command: Evaluate) -> Evaluated:
+        """Figures of one version on every suite; nothing is decided by them."""
+        suites = suites_of_settings.read(self._settings, self._advance)
+        loaded = self._loader(command.version)()
+        settings, tasks = self._settings.evaluation, self._settings.all_tasks
+        found = {one.name: suite.run(one, loaded, settings, self._advance, self._cache, tasks) for one in suites}
+        metrics = {f"{name}.{key}": value for name, one in found.items() for key, value in one.metrics.items()}
+        return Evaluated(
+            to=command.id,
+            version=command.version,
+            passed=True,
+            reason=f"measured on {len(found)} suites",
+            gate={},
+            metrics=metrics,
+        )
 
     def _measure_files(self, command: Evaluate) -> Evaluated:
         """Figures of one version on the conversations of files; nothing is decided by them."""
@@ -251,6 +281,7 @@ def _answer(command: Evaluate, outcome: Evaluation) -> Evaluated:
         gate=outcome.verdict.model_dump(mode="json"),
         metrics=outcome.metrics,
         slices=_as_json(outcome.slices),
+        suites={name: pair.model_dump() for name, pair in outcome.suites.items()},
     )
 
 

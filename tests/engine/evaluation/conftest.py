@@ -61,10 +61,10 @@ def model(tokenizer: Tokenizer, model_settings: ModelSettings) -> LanguageModel:
     return model
 
 
-def train(model: LanguageModel, tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> None:
+def train(model: LanguageModel, tokenizer: Tokenizer, conversations: Sequence[Conversation], steps: int = 60) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     rows = list(encode_conversations(tokenizer, [(conversation, 0) for conversation in conversations]))
-    for step in range(60):
+    for step in range(steps):
         batch = [rows[(step * 16 + offset) % len(rows)] for offset in range(16)]
         width = max(len(row.ids) for row in batch)
         ids = torch.tensor([row.ids.tolist() + [0] * (width - len(row.ids)) for row in batch])

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from engine.config.evaluation import GateSettings
-from engine.evaluation.gate import Verdict, judge
+from engine.evaluation.budgets import Budget
+from engine.evaluation.gate import GuardedSet, Verdict, judge
 from engine.evaluation.likelihood import Likelihood
+from engine.evaluation.measures.measure import Terms
 from engine.evaluation.policy import Guard, Policy
 from engine.evaluation.results import By, Results
+from engine.evaluation.suites.suite import ACCURACY
 
 SETTINGS = GateSettings(bootstrap_resamples=1000)
 
@@ -180,6 +183,52 @@ def test_fresh_ones_that_show_nothing_stop_nothing() -> None:
     assert looked_twice(versions(generator, 150, -0.3), versions(generator, 30, 0.0, spread=0.3)).passed
     few = looked_twice(versions(generator, 150, -0.3), versions(generator, 4, +0.1))
     assert (few.passed, few.fresh.conversations) == (True, 4)
+
+
+def test_what_forgets_more_than_is_tolerated_is_turned_down() -> None:
+    generator = np.random.default_rng(22)
+    fresh = versions(generator, 150, -0.5)
+    found = looked_twice(versions(generator, 60, +0.1), fresh)
+    assert found.overall.upper < 0
+    assert (found.passed, found.kind) == (False, "forgot")
+    assert "it forgot: +0." in found.reason
+    assert "on the 60 held out before, where +0.05 is tolerated (gate.max_forgetting)" in found.reason
+    assert looked_twice(versions(generator, 60, +0.03), fresh).passed
+    assert looked_twice(versions(generator, 4, +0.5), fresh).passed  # too few to tell
+
+
+# Guarded sets and budgets ---------------------------------------------------------------------------------------------
+
+
+def guarded(ours: list[float], theirs: list[float], tolerance: float) -> Verdict:
+    """A candidate that is better on what was held out, and right or wrong on the rows of a labelled set."""
+    candidate, incumbent = (Results(each) for each in versions(np.random.default_rng(23), 60, -0.3))
+    terms = (Terms(np.array(each), np.ones(len(each))) for each in (ours, theirs))
+    return judge(candidate, incumbent, SETTINGS, "version 7", sets=[GuardedSet("exam", ACCURACY, tolerance, *terms)])
+
+
+def test_a_planted_regression_on_a_guarded_set_is_refused_with_its_name() -> None:
+    right, wrong = [1.0] * 180 + [0.0] * 20, [1.0] * 140 + [0.0] * 60
+    found = guarded(wrong, right, 0.05)
+    assert (found.passed, found.kind) == (False, "part_worse")
+    assert "'exam' may have become worse: changed by -0.2000 accuracy" in found.reason
+    assert found.sets["exam"].difference == pytest.approx(-0.2)
+    assert guarded(right, wrong, 0.0).passed
+    assert guarded(right, right, 0.05).passed
+
+
+@pytest.mark.parametrize("ours", [[1.0], [], [math.nan] * 30])
+def test_a_guarded_set_that_cannot_be_judged_lets_nothing_pass(ours: list[float]) -> None:
+    assert not guarded(ours, [0.5] * len(ours), 0.05).passed
+
+
+def test_a_candidate_over_budget_is_refused_however_good_it_is() -> None:
+    candidate, incumbent = (Results(each) for each in versions(np.random.default_rng(24), 60, -0.3))
+    budgets = {"max_memory_megabytes": Budget(found=None, most=512.0, passed=False)}
+    found = judge(candidate, incumbent, SETTINGS, "version 7", budgets=budgets)
+    assert (found.passed, found.kind) == (False, "over_budget")
+    assert "gate.max_memory_megabytes allows 512, and what the candidate takes could not be measured" in found.reason
+    assert Verdict.model_validate_json(found.model_dump_json()) == found
 
 
 # Fails closed ---------------------------------------------------------------------------------------------------------

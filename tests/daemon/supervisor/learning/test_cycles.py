@@ -15,6 +15,7 @@ from daemon.supervisor.store.records import CycleRequest
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError
 from daemon.workers.intake.ledger.database import open_database
 from engine import artifacts
+from engine.config.evaluation import GateSettings
 from tests.daemon.supervisor.lives import live
 from tests.daemon.supervisor.stand_ins import (
     STEPS,
@@ -22,6 +23,7 @@ from tests.daemon.supervisor.stand_ins import (
     ended,
     learning,
     settled,
+    tables,
     with_conversations,
 )
 
@@ -110,6 +112,21 @@ async def test_a_rejected_candidate_stays_for_inspection_and_gives_its_data_back
     assert version.metrics == {"loss": 0.5, "bits_per_byte": 2.0}
     assert artifacts.current_version(paths.current) is None
     assert (workers.ledger.new, workers.ledger.tries) == (5, [1] * 5)
+
+
+@pytest.mark.anyio
+async def test_in_shadow_mode_a_candidate_that_passes_is_left_to_a_person(paths: Paths) -> None:
+    workers = with_conversations(paths, Script())
+    shadow = tables().model_copy(update={"gate": GateSettings(mode="shadow")})
+    async with learning(workers, shadow) as it:
+        cycle = await ended(it, (await it.cycles.trigger("api")).id)
+        await settled(it)
+        assert (cycle.state, it.promotion.serving) == (CycleState.REJECTED, None)
+        assert "passed in shadow mode (gate.mode)" in (cycle.outcome or "")
+        assert "thorctl promote 000001" in (cycle.outcome or "")
+        assert workers.ledger.new > 0  # what it learned is learned again, by whatever comes to serve
+        await it.promotion.promote(1, by="a person")
+        assert it.promotion.serving == 1
 
 
 @pytest.mark.anyio
