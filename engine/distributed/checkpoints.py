@@ -13,6 +13,7 @@ from typing import Protocol
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import save_file
 from torch import Tensor
 
 from engine import artifacts, disk
@@ -98,6 +99,10 @@ class ShardedCheckpoints(SharedCheckpoints):
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
         from torch.distributed.checkpoint.state_dict_saver import save
 
+        if not tensors:  # no optimizer state, for nothing goes on from here
+            if self._ranks.rank == 0:
+                save_file({}, file)
+            return
         parts = file.with_suffix("")
         try:
             save(

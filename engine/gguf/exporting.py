@@ -85,7 +85,7 @@ def write(source: Path, target: Path, kind: Type | None = None) -> Type:
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for theirs, name in kept.items():
-            weight = tensors.stored(stored.get(name), name, arch, shape).contiguous()
+            weight = tensors.stored(stored.get(name, torch.float32), name, arch, shape).contiguous()
             writer.write_tensor_data(quantize(weight.numpy(), kinds[theirs]))
         for numbers in described.tensors.values():
             writer.write_tensor_data(np.array(numbers, np.float32))

@@ -5,7 +5,8 @@ there are any), ``progress.json`` and ``manifest.json``. There is no random stat
 seed and step.
 
 Kept are the newest few, for each of them the best by validation, the one to roll back to and the one to go on from in
-the next cycle, and, if asked for, the one at the end of each epoch.
+the next cycle, and, if asked for, the one at the end of each epoch. Those that hold weights only count beside the
+others: a run cannot go on from them, unless it is at its end.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ class Progress:
         trunk_step: where the decay of wsd began, and the next cycle is to go on from.
         best_validation_loss: the lowest; ``best_step`` had it, or a later one that came near enough.
         worse: validations in a row that did not improve on the best.
+        weights_only: a checkpoint of it has no optimizer state.
         loss_scale: keeps small gradients above zero in fp16; 1 in other dtypes. ``scale_age``: steps since it changed.
         halvings: how often the microbatch was halved, because memory ran out.
     """
@@ -61,6 +63,7 @@ class Progress:
     trunk_step: int | None = None
     worse: int = 0
     finished: bool = False
+    weights_only: bool = False
     loss_scale: float = 1.0
     scale_age: int = 0
     halvings: int = 0
@@ -152,14 +155,17 @@ class Checkpoints:
             writing.result()
 
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole. Damaged ones are removed: the run will write them again."""
+        """The newest checkpoint that a run can go on from. Damaged ones are removed: the run will write them again."""
         for step in reversed(self._steps()):
             folder = self._at(step)
             try:
-                return read(folder)
+                found = read(folder)
             except ArtifactError as error:
                 _logger.warning("checkpoint is damaged, going back to the one before: %s", error)
                 shutil.rmtree(folder)
+                continue
+            if found.progress.finished or not found.progress.weights_only:
+                return found
         return None
 
     def load(self, step: int) -> Checkpoint:
@@ -199,11 +205,11 @@ class Checkpoints:
     def _drop_old(self) -> None:
         """Only after a new one is complete."""
         steps = self._steps()
-        newest = []
-        for step in steps[-self._keep :]:
+        known = []
+        for step in steps:
             with contextlib.suppress(ArtifactError):  # found by `latest`, should it ever be needed
-                newest.append(_read_progress(self._at(step)))
-        for step in set(steps) - needed(steps, newest, self._keep, self._keep_every):
+                known.append(_read_progress(self._at(step)))
+        for step in set(steps) - needed(steps, known, self._keep, self._keep_every):
             shutil.rmtree(self._at(step))
 
     def _check_space(self, *tensors: Mapping[str, Tensor]) -> None:
@@ -214,16 +220,22 @@ class Checkpoints:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {message}", str(self._folder))
 
 
-def needed(steps: list[int], newest: Iterable[Progress], keep: int, keep_every: int) -> set[int]:
-    """Which of these checkpoints, in order, are not to be dropped. Any of the ``keep`` newest may be continued."""
+def needed(steps: list[int], known: Sequence[Progress], keep: int, keep_every: int) -> set[int]:
+    """Which of these checkpoints, in order, are not to be dropped. Any of the ``keep`` newest may be continued.
+
+    ``known`` says how far a run had come in each, in the same order; some may be missing.
+    """
+    whole = [progress for progress in known if not progress.weights_only]
     named = {
         step
-        for progress in newest
+        for progress in (*whole[-keep:], *known[-1:])
         for step in (progress.best_step, progress.fallback_step, progress.trunk_step)
         if step is not None
     }
     marked = {step for step in steps if keep_every and step % keep_every == 0}
-    return set(steps[-keep:]) | named | marked
+    newest = {progress.step for progress in (*whole[-keep:], *known[-1:])} | set(steps[-1:])
+    unread = set(steps) - {progress.step for progress in known}
+    return newest | unread & set(steps[-keep:]) | named | marked
 
 
 def _is_room_for_copies(*tensors: Mapping[str, Tensor]) -> bool:

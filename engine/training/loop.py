@@ -7,7 +7,7 @@ checkpoint ends with the weights of one that was never stopped: bit for bit, on 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 import torch
@@ -107,6 +107,7 @@ class Loop(Generic[B]):
             compiling.apply(blocks, placement.device)
         activation_checkpointing.apply(blocks, settings.activation_checkpointing)
         self._world = world
+        self._first = TrainedWeights(self._module).part()  # of an adapter
         world.spread(self._module, blocks)
         self._objective = objective
         self._rows = rows
@@ -117,8 +118,7 @@ class Loop(Generic[B]):
         self._reporter = reporter
         self._examples = examples
         self._trained = TrainedWeights(self._module)
-        self._optimizer = optimizers.make(self._trained.by_name, model.family.embeddings, settings, placement.dtype)
-        self._average = Average(self._trained.by_name, settings.ema_decay)
+        self._remember_nothing()
         self._progress = Progress()
         self._steps = total_steps(len(rows), settings)
         self._branches_at = branches_at(self._steps, settings)
@@ -183,25 +183,37 @@ class Loop(Generic[B]):
             if branches:
                 progress.trunk_step = progress.step
             progress.finished = last or 0 < settings.early_stopping_patience <= progress.worse
-            if improved or progress.finished or branches or self._checkpoint_is_due():
-                progress.fallback_step = progress.step
-                self._save()
+            is_due = branches or self._checkpoint_is_due()
+            if improved or progress.finished or is_due:
+                weights_only = not is_due and bool(self._first)
+                progress.fallback_step = progress.fallback_step if weights_only else progress.step
+                self._save(weights_only=weights_only)
         return Outcome(self._progress, self._best_weights(), self._trunk())
 
     def _start(self) -> None:
-        """Go on from the newest whole checkpoint, or write the first one."""
-        newest = self._checkpoints.latest()
-        if newest:
+        """Go on from the newest checkpoint, or from the beginning, which is written where it is a whole model."""
+        if newest := self._checkpoints.latest():
             self._restore(newest)
         else:
-            self._progress.loss_scale = _FP16_SCALE if self._placement.dtype == torch.float16 else 1.0
-            self._validate()
-            self._save()
+            self._measure_the_beginning()
+            if not self._first:
+                self._save()
+
+    def _measure_the_beginning(self) -> None:
+        self._progress = Progress(loss_scale=_FP16_SCALE if self._placement.dtype == torch.float16 else 1.0)
+        self._validate()
+
+    def _remember_nothing(self) -> None:
+        """Begin with an optimizer and averages that have seen no step."""
+        settings, named = self._settings, self._trained.by_name
+        self._optimizer = optimizers.make(named, self._model.family.embeddings, settings, self._placement.dtype)
+        self._average = Average(named, settings.ema_decay)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self._trained.restore(self._world.own_part(checkpoint.weights))
         state = self._world.own_part(checkpoint.optimizer)
-        self._optimizer.restore(state)
+        if not checkpoint.progress.weights_only:
+            self._optimizer.restore(state)
         self._average.restore(state)
         self._progress = checkpoint.progress
 
@@ -209,7 +221,12 @@ class Loop(Generic[B]):
         """Return to the last checkpoint that would be there had the run never been stopped; remember why."""
         health, halvings = self._progress.health, self._progress.halvings
         self._trained.forget_gradients()
-        self._restore(self._checkpoints.load(self._progress.fallback_step))
+        if self._progress.fallback_step or not self._first:
+            self._restore(self._checkpoints.load(self._progress.fallback_step))
+        else:
+            self._trained.restore(self._world.own_part(self._first))
+            self._remember_nothing()
+            self._measure_the_beginning()
         self._progress.health, self._progress.halvings = health, halvings
         self._reporter.started(self._progress.step, self._steps)
 
@@ -338,13 +355,16 @@ class Loop(Generic[B]):
         ends_epoch = settings.keep_epochs and step % steps_per_epoch(len(self._rows), settings) == 0
         return ends_epoch or step % settings.checkpoint_every == 0
 
-    def _save(self) -> None:
-        state = self._optimizer.state() | self._average.state()
-        self._checkpoints.save(self._trained.state(), state, self._progress)
+    def _save(self, *, weights_only: bool = False) -> None:
+        """Write a checkpoint; ``weights_only``: only what is published if it stays the best."""
+        state = self._average.state() if weights_only else self._optimizer.state() | self._average.state()
+        self._checkpoints.save(self._trained.state(), state, replace(self._progress, weights_only=weights_only))
 
     def _best_weights(self) -> Mapping[str, Tensor]:
         """Those that were validated: the averages, where there are any."""
         best = self._progress.best_step
+        if best == 0 and self._first:
+            return self._first
         if best in (None, self._progress.step) and self._world.whole:
             return self._trained.state() | averages_in(self._average.state())
         checkpoint = self._checkpoints.load(self._progress.step if best is None else best)

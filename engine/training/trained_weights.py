@@ -24,10 +24,15 @@ class TrainedWeights:
         self.by_name: dict[str, nn.Parameter] = {
             name: weight for name, weight in module.named_parameters() if weight.requires_grad
         }
+        self._is_part = len(self.by_name) < sum(1 for _ in module.parameters())
 
     def state(self) -> dict[str, Tensor]:
         """The tensors by name, without their gradients: what a checkpoint and a version hold."""
         return {name: weight.detach() for name, weight in self.by_name.items()}
+
+    def part(self) -> dict[str, Tensor]:
+        """Copies of them, where the module has others that stay as they are; else none, for they are all of it."""
+        return {name: weight.clone() for name, weight in self.state().items()} if self._is_part else {}
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:

@@ -148,3 +148,15 @@ def test_each_epoch_and_the_newest_and_the_best(tmp_path: Path) -> None:
         checkpoints.save(tensors(step), {}, Progress(step=step, best_step=min(step, 15), fallback_step=step))
     checkpoints.wait()
     assert sorted(int(folder.name) for folder in tmp_path.iterdir()) == [0, 10, 15, 20, 25, 30]
+
+
+def test_a_run_goes_on_from_what_has_its_optimizer_or_is_at_its_end(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step, weights_only in ((10, False), (20, False), (25, True), (30, False), (35, True)):
+        checkpoints.save(tensors(step), {}, Progress(step, best_step=min(step, 30), weights_only=weights_only))
+    checkpoints.wait()
+    assert sorted(int(folder.name) for folder in tmp_path.iterdir()) == [20, 30, 35]
+    assert checkpoints.latest().progress.step == 30
+    checkpoints.save(tensors(40), {}, Progress(40, weights_only=True, finished=True))
+    checkpoints.wait()
+    assert checkpoints.latest().progress.step == 40

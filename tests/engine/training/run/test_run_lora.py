@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from engine import version
 from engine.device import Placement
 from engine.manifest import read_manifest, verify
 from engine.publishing import checkpoint_to_version
-from engine.training import run, start
+from engine.training import guard, run, start
 from engine.training.spec import RunPaths
 from tests.engine.training.conftest import Attempts, MakePlan, Recording
 
@@ -206,3 +207,43 @@ def test_with_wsd_a_run_goes_on_from_before_the_decay_and_stays_close_to_what_se
     for learned, factors in ((begun.model, trunk), (begun.reference.model, served)):
         weights = dict(learned.named_parameters())
         assert all(torch.equal(weights[name.removeprefix("base_model.model.")], each) for name, each in factors.items())
+
+
+def test_a_cycle_writes_at_most_four_times_its_adapter(whole: RunPaths, plan: MakePlan) -> None:
+    """With validations as a cycle on an import has them: one half-way, one at the end, both better than before."""
+    before = verify(whole.target)
+    settings = {**LORA, "lora": {"rank": 256, "alpha": 256.0}, "learning_rate": 1e-4}
+    paths, recording = following(2, 1, whole), Recording()
+    began = _written()
+    made = run.learn(plan(2, 1, max_steps=8, validate_every=4, checkpoint_every=50, **settings), paths, recording)
+    adapter = made.files["adapter_model.safetensors"].size
+    assert [best for _, _, best in recording.validations] == [True, True, True]
+    assert adapter > 1 << 20
+    assert _written() - began <= 4 * adapter
+    assert verify(whole.target) == before
+
+
+def _written() -> int:
+    """Bytes that this process has written so far, by any means but mapped memory."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["wchar"])
+
+
+def test_a_run_that_rolls_back_before_its_first_checkpoint_begins_again(
+    whole: RunPaths, plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that began at the lower rate, since the first weights and an empty optimizer are what it goes back to."""
+    monkeypatch.setattr("engine.training.loop.RATE_AFTER_ROLL_BACK", 1.0)
+    spec = plan(2, 1, max_steps=4, **LORA)
+    smooth, bumpy = following(2, 1, whole), following(3, 1, whole)
+    run.learn(spec, smooth, Recording())
+    judge, seen = guard.judge, []
+
+    def once(health, loss, norm, patience):
+        seen.append(loss)
+        return ("roll back", health) if len(seen) == 3 else judge(health, loss, norm, patience)
+
+    monkeypatch.setattr("engine.training.loop.judge", once)
+    run.learn(spec, bumpy, Recording())
+    assert len(seen) == 7
+    assert verify(bumpy.target).sha256 == verify(smooth.target).sha256
