@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine import memory
+from engine import memory, model_files
 
 LENGTH, VOCABULARY, WARM_UP, MEAN_TOKENS = 256, 49_152, 2, 80
 SHAPES = {
@@ -71,8 +71,9 @@ def ours(folder: Path, options: argparse.Namespace) -> list[float]:
     from engine.data.batches import Rows
     from engine.data.encoded import Encoded
     from engine.device import Placement
-    from engine.huggingface import model_config, weights
+    from engine.huggingface import model_config
     from engine.models import registry
+    from engine.stored_weights import OneByOne
     from engine.training import recipe
     from engine.training.checkpoint import Checkpoints
     from engine.training.loop import Loop
@@ -91,12 +92,9 @@ def ours(folder: Path, options: argparse.Namespace) -> list[float]:
     dtype = getattr(torch, options.dtype)
     shape = model_config.read(folder).settings
     model = registry.skeleton(shape, VOCABULARY)
-    found = weights.read(folder, list(registry.module(model).state_dict()))
+    found = OneByOne(folder / model_files.SINGLE)
     adapter = adapters.new(model, AdapterConfig(rank=16, alpha=32.0), seed=0)
-    if options.quantization == "none":
-        found = {name: weight.clone() for name, weight in found.items()}  # of a mapped file nothing would stay
     FrozenBase(model, found, adapter.maps, torch.device("cpu"), dtype, options.quantization).under(model, adapter)
-    del found
     settings = TrainingSettings(
         method="lora", batch_size=options.rows, gradient_accumulation=1, sequence_length=LENGTH,
         max_steps=WARM_UP + options.steps, learning_rate=1e-4, inspect_every=0, early_stopping_patience=0,

@@ -183,3 +183,8 @@ def base_folder(folder: Path, manifest: VersionManifest) -> Path:
             f"{found.sha256}"
         )
     return base
+
+
+def weights_file(folder: Path, manifest: VersionManifest) -> Path:
+    """The file with the weights of a version, or with those of its base. Raises as `base_folder`."""
+    return base_folder(folder, manifest) / WEIGHTS

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.adapters import adapter as adapters
 from engine.adapters.adapter import Adapter
 from engine.artifacts import ArtifactError
-from engine.manifest import ADAPTER, WEIGHTS, VersionManifest, base_folder
+from engine.manifest import ADAPTER, WEIGHTS, VersionManifest, weights_file
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.models.functional import is_finite
@@ -68,6 +68,30 @@ class StoredWeights:
             yield from self.adapter.factors.items()
 
 
+class OneByOne(Mapping[str, Tensor]):
+    """The tensors of a file, each mapped anew when it is asked for: what was read of it goes when it does.
+
+    Raises:
+        OSError, SafetensorError: the file is missing or damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        with safe_open(file, framework="pt") as opened:
+            self._names = list(opened.keys())
+
+    def __getitem__(self, name: str) -> Tensor:
+        with safe_open(self._file, framework="pt") as opened:
+            tensor: Tensor = opened.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def read(folder: Path, manifest: VersionManifest, model: LanguageModel, *, trunk: bool = False) -> StoredWeights:
     """The weights of a version for a model of its shape, which may be a skeleton; sums are not checked.
 
@@ -80,7 +104,7 @@ def read(folder: Path, manifest: VersionManifest, model: LanguageModel, *, trunk
     takes_trunk = trunk and (folder / TRUNK).exists()
     if manifest.base is None:
         return StoredWeights(read_tensors(folder / (TRUNK if takes_trunk else WEIGHTS), expected), None, model)
-    found = read_tensors(base_folder(folder, manifest) / WEIGHTS, expected)
+    found = read_tensors(weights_file(folder, manifest), expected)
     return StoredWeights(found, adapters.read(folder, model, TRUNK if takes_trunk else ADAPTER), model)
 
 

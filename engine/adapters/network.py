@@ -3,8 +3,10 @@
 Shapes: M positions, K inputs, N outputs, R the rank.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,63 +15,99 @@ from torch.autograd import Function
 
 from engine.adapters.adapter import A, Adapter, B
 from engine.config.inference import Quantization
-from engine.models import registry
+from engine.models import gradients, registry
 from engine.models.base import LanguageModel
 from engine.models.functional import computed_in
-from engine.models.linear import LinearMap
+from engine.models.linear import LinearMap, Make
 from engine.models.quantized import QuantizedMatrix, rounded
 
 
-class _Adapted(Function):
-    """``x W' + bias + scale (x A') B'``, added where it belongs; the matrix of the base gets no gradient."""
+@dataclass(frozen=True)
+class _Frozen:
+    """What a map has of the base: it gets no gradient."""
 
-    scale: float
     matrix_NK: Tensor | QuantizedMatrix
+    bias_N: Tensor | None
+    scale: float
+
+    def product(self, x_MK: Tensor) -> Tensor:
+        """``x W' + bias`` [M, N], in the dtype of ``x_MK``."""
+        bias_N = None if self.bias_N is None else self.bias_N.to(x_MK.dtype)
+        if isinstance(self.matrix_NK, Tensor):
+            return F.linear(x_MK, self.matrix_NK.to(x_MK.dtype), bias_N)
+        out_MN = self.matrix_NK.product(x_MK)
+        return out_MN if bias_N is None else out_MN.add_(bias_N)
+
+    def gradient(self, gradient_MN: Tensor, so_far_MK: Tensor | None) -> Tensor:
+        """``gradient W`` [M, K], in the dtype of the gradient, added to ``so_far_MK`` where that is given."""
+        if not isinstance(self.matrix_NK, Tensor):
+            by_x_MK = self.matrix_NK.gradient(gradient_MN)
+            return by_x_MK if so_far_MK is None else so_far_MK.add_(by_x_MK)
+        matrix_NK = self.matrix_NK.to(gradient_MN.dtype)
+        return gradient_MN @ matrix_NK if so_far_MK is None else so_far_MK.addmm_(gradient_MN, matrix_NK)
+
+
+class _Adapted(Function):
+    """``x W' + bias + scale (x A') B'`` of maps that read one x; x is made of the inputs, again on the way back.
+
+    What is cheap to make is not kept: of a gated feed-forward part, for one, what is inside it, but not their product.
+    """
+
+    frozen: Sequence[_Frozen]
+    make: Make
+    count: int
 
     @staticmethod
     def forward(
-        ctx: "_Adapted",
-        x: Tensor,
-        matrix_NK: Tensor | QuantizedMatrix,
-        bias_N: Tensor | None,
-        a_RK: Tensor,
-        b_NR: Tensor,
-        scale: float,
-    ) -> Tensor:
+        ctx: "_Adapted", frozen: Sequence[_Frozen], make: Make, count: int, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        inputs, factors = tensors[:count], tensors[count:]
+        x = make(inputs)
         dtype = computed_in(x)
+        outs, kept = [], []
         with torch.autocast(x.device.type, enabled=False):
             x_MK = x.reshape(-1, x.shape[-1]).to(dtype)
-            low_a_RK, low_b_NR = a_RK.to(dtype), b_NR.to(dtype)
-            bias = None if bias_N is None else bias_N.to(dtype)
-            if isinstance(matrix_NK, Tensor):
-                out_MN = F.linear(x_MK, matrix_NK.to(dtype), bias)
-            else:
-                out_MN = matrix_NK.product(x_MK)
-                out_MN += 0 if bias is None else bias
-            inner_MR = x_MK @ low_a_RK.t()
-            out_MN.addmm_(inner_MR, low_b_NR.t(), alpha=scale)
-        ctx.save_for_backward(x_MK, low_a_RK, low_b_NR, inner_MR)
-        ctx.scale, ctx.matrix_NK = scale, matrix_NK
-        return out_MN.view(*x.shape[:-1], -1)
+            for each, a_RK, b_NR in zip(frozen, factors[::2], factors[1::2], strict=True):
+                out_MN, inner_MR = each.product(x_MK), x_MK @ a_RK.to(dtype).t()
+                out_MN.addmm_(inner_MR, b_NR.to(dtype).t(), alpha=each.scale)
+                outs.append(out_MN.view(*x.shape[:-1], -1))
+                kept.append(inner_MR)
+        ctx.save_for_backward(*tensors, *kept)
+        ctx.frozen, ctx.make, ctx.count = frozen, make, count
+        return tuple(outs)
 
     @staticmethod
-    def backward(ctx: "_Adapted", gradient: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
-        x_MK, a_RK, b_NR, inner_MR = list(ctx.saved_tensors)
-        gradient_MN = gradient.reshape(-1, gradient.shape[-1]).to(x_MK.dtype)
-        by_inner_MR = gradient_MN @ b_NR
-        by_a_RK = ctx.scale * (by_inner_MR.t() @ x_MK).float()
-        by_b_NR = ctx.scale * (gradient_MN.t() @ inner_MR).float()
-        if not ctx.needs_input_grad[0]:  # below lies nothing but the frozen embedding
-            return None, None, None, by_a_RK, by_b_NR, None
-        if isinstance(ctx.matrix_NK, Tensor):
-            by_x_MK = gradient_MN @ ctx.matrix_NK.to(x_MK.dtype)
-        else:
-            by_x_MK = ctx.matrix_NK.gradient(gradient_MN)
-        by_x_MK.addmm_(by_inner_MR, a_RK, alpha=ctx.scale)
-        return by_x_MK.view(*gradient.shape[:-1], -1), None, None, by_a_RK, by_b_NR, None
+    def backward(ctx: "_Adapted", *gradients_by_map: Tensor) -> tuple[Tensor | None, ...]:
+        count, maps = ctx.count, len(ctx.frozen)
+        saved = list(ctx.saved_tensors)
+        inputs, factors, inner = saved[:count], saved[count:-maps], saved[-maps:]
+        wanted = ctx.needs_input_grad[3 : 3 + count]
+        inputs = [each.detach().requires_grad_(wants) for each, wants in zip(inputs, wanted, strict=True)]
+        with torch.enable_grad():
+            x = ctx.make(inputs)
+        dtype = inner[0].dtype
+        x_MK = x.detach().reshape(-1, x.shape[-1]).to(dtype)
+        by_x_MK: Tensor | None = None
+        by_factors = []
+        given = zip(ctx.frozen, factors[::2], factors[1::2], inner, gradients_by_map, strict=True)
+        for each, a_RK, b_NR, inner_MR, gradient in given:
+            gradient_MN = gradient.reshape(-1, gradient.shape[-1]).to(dtype)
+            by_inner_MR = gradient_MN @ b_NR.to(dtype)
+            by_factors.append(each.scale * (by_inner_MR.t() @ x_MK).float())
+            by_factors.append(each.scale * (gradient_MN.t() @ inner_MR).float())
+            if any(wanted):  # else below lies nothing but the frozen embedding
+                by_x_MK = each.gradient(gradient_MN, by_x_MK).addmm_(by_inner_MR, a_RK.to(dtype), alpha=each.scale)
+        if by_x_MK is not None:
+            with torch.enable_grad():
+                gradients.backward(x, by_x_MK.view(x.shape).to(x.dtype))
+        return None, None, None, *(each.grad for each in inputs), *by_factors
 
 
-_adapted: Callable[[Tensor, Tensor | QuantizedMatrix, Tensor | None, Tensor, Tensor, float], Tensor] = _Adapted.apply
+class _Apply(Protocol):
+    def __call__(self, frozen: Sequence[_Frozen], make: Make, count: int, *tensors: Tensor) -> tuple[Tensor, ...]: ...
+
+
+_adapted: _Apply = _Adapted.apply
 
 
 class _Factor(nn.Module):
@@ -97,8 +135,19 @@ class AdaptedMap(LinearMap):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., K] to [..., N]."""
-        matrix_NK = self.matrix if self._quantized is None else self._quantized
-        return _adapted(x, matrix_NK, self.bias, self.lora_A.weight, self.lora_B.weight, self.scale)
+        return self.together([], lambda read: read[0], [x])[0]
+
+    def together(self, others: Sequence[LinearMap], make: Make, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """As of any map; what is made of the inputs is made again on the way back."""
+        maps = [self, *(other for other in others if isinstance(other, AdaptedMap))]
+        if len(maps) <= len(others):
+            return super().together(others, make, inputs)
+        factors = [factor.weight for one in maps for factor in (one.lora_A, one.lora_B)]
+        return _adapted([one.frozen() for one in maps], make, len(inputs), *inputs, *factors)
+
+    def frozen(self) -> _Frozen:
+        """What it has of the base."""
+        return _Frozen(self.matrix if self._quantized is None else self._quantized, self.bias, self.scale)
 
 
 def frozen(weights: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -106,10 +155,14 @@ def frozen(weights: Mapping[str, Tensor], device: torch.device, dtype: torch.dty
 
     In float16, whose range is too small for some bases, matrices are float32 too.
     """
-    of_matrices = torch.float32 if dtype == torch.float16 else dtype
     return {
-        name: weight.to(device, of_matrices if weight.ndim > 1 else torch.float32) for name, weight in weights.items()
+        name: weight.to(device, _of_matrices(dtype) if weight.ndim > 1 else torch.float32)
+        for name, weight in weights.items()
     }
+
+
+def _of_matrices(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype == torch.float16 else dtype
 
 
 class FrozenBase:
@@ -117,7 +170,7 @@ class FrozenBase:
 
     Args:
         model: of its shape; it may be a skeleton.
-        weights: as stored; each is asked for once.
+        weights: as stored; each is asked for once, and let go before the next where it is not kept as it is.
         adapted: the maps that adapters change. With ``quantization`` their matrices are kept quantized; others become
             what their quantized form stands for.
         device: where they go.
@@ -147,7 +200,7 @@ class FrozenBase:
                 self._matrices[of_map] = QuantizedMatrix(weight_NK.to(device), quantization)
                 self._weights[name] = torch.empty_like(weight, device="meta")  # nobody reads it
             else:
-                rounded_NK = rounded(weight_NK, quantization)
+                rounded_NK = rounded(weight_NK, quantization, _of_matrices(dtype))
                 self._weights |= frozen({name: rounded_NK.t() if across else rounded_NK}, device, dtype)
 
     def under(self, model: LanguageModel, adapter: Adapter) -> None:

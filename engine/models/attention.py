@@ -115,9 +115,10 @@ def _softcapped(q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, seen_BTS: Tensor
 class _Packed:
     """Attention in packed rows. What it needs is made once, for all layers of a batch."""
 
-    def __init__(self, begins_BT: Tensor, softcap: float) -> None:
+    def __init__(self, begins_BT: Tensor, softcap: float, most_kept: int) -> None:
         self._begins_BT = begins_BT
         self._softcap = softcap
+        self._most_kept = most_kept
         positions_T = torch.arange(begins_BT.shape[1], device=begins_BT.device)
         seen_BTT = (positions_T >= begins_BT[:, :, None]) & (positions_T <= positions_T[:, None])
         # Not when it is first needed: that may be within what torch compiles, once more for each number of positions.
@@ -129,7 +130,9 @@ class _Packed:
             return attention(q_BHTE, k_BKTE, v_BKTE, self._seen, self._softcap)
         if q_BHTE.device.type == "cpu" and q_BHTE.dtype in _BY_BLOCKS and not torch.compiler.is_compiling():
             mixed_BHTE = blockwise.attend_by_kernel(q_BHTE, k_BKTE, v_BKTE, self._begins_BT)
-            return blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks) if mixed_BHTE is None else mixed_BHTE
+            if mixed_BHTE is None:
+                mixed_BHTE = blockwise.attend(q_BHTE, k_BKTE, v_BKTE, self._blocks, self._most_kept)
+            return mixed_BHTE
         return attention(q_BHTE, k_BKTE, v_BKTE, self._mask(q_BHTE))
 
     def _mask(self, q_BHTE: Tensor) -> Tensor | None:
@@ -145,15 +148,17 @@ class _Packed:
         return blockwise.blocks(self._begins_BT)
 
 
-def packed(documents_BT: Tensor, window: int = 0, softcap: float = 0.0) -> Attend:
+def packed(documents_BT: Tensor, window: int = 0, softcap: float = 0.0, *, is_thrifty: bool = False) -> Attend:
     """Attention within each document, to what went before, and where ``window`` is not 0 to as many positions only.
 
-    The positions of a document, numbered in ``documents_BT``, follow one another.
+    With ``is_thrifty`` as little as possible is kept for the way back. The positions of a document, numbered in
+    ``documents_BT``, follow one another.
     """
     positions_BT = torch.arange(documents_BT.shape[1], device=documents_BT.device).expand_as(documents_BT)
     begin_BT = documents_BT.diff(dim=1, prepend=documents_BT[:, :1]) != 0
     begins_BT = (positions_BT * begin_BT).cummax(dim=1).values
-    return _Packed(torch.maximum(begins_BT, positions_BT - (window - 1)) if window else begins_BT, softcap)
+    begins_BT = torch.maximum(begins_BT, positions_BT - (window - 1)) if window else begins_BT
+    return _Packed(begins_BT, softcap, 0 if is_thrifty else blockwise.MOST_KEPT)
 
 
 @dataclass

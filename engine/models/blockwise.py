@@ -55,10 +55,12 @@ class _Attend(Function):
     blocks: Sequence[Block]
 
     @staticmethod
-    def forward(ctx: "_Attend", q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, blocks: Sequence[Block]) -> Tensor:
+    def forward(
+        ctx: "_Attend", q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, blocks: Sequence[Block], most_kept: int
+    ) -> Tensor:
         groups = k_BKTE.shape[1]
         q_NRE, k_NTE, v_NTE = (_rows(part, groups) for part in (q_BHTE, k_BKTE, v_BKTE))
-        keeps = q_BHTE.shape[0] * q_BHTE.shape[1] * sum(map(_scores_of, blocks)) <= MOST_KEPT
+        keeps = q_BHTE.shape[0] * q_BHTE.shape[1] * sum(map(_scores_of, blocks)) <= most_kept
         out_NRE, shares = torch.empty_like(q_NRE), []
         for block in blocks:
             rows = _rows_of(block, q_BHTE.shape[1] // groups)
@@ -71,7 +73,7 @@ class _Attend(Function):
         return _heads(out_NRE, q_BHTE.shape[0], groups, q_BHTE.shape[2])
 
     @staticmethod
-    def backward(ctx: "_Attend", gradient_BHTE: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: "_Attend", gradient_BHTE: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         q_NRE, k_NTE, v_NTE, *shares = list(ctx.saved_tensors)
         batch, heads, length, width = gradient_BHTE.shape
         groups = len(k_NTE) // batch
@@ -88,7 +90,7 @@ class _Attend(Function):
             by_k_NTE[:, keys] += torch.bmm(by_scores_NRS.transpose(1, 2), q_NRE[:, rows])
         by_k_NTE, by_v_NTE = by_k_NTE.to(k_NTE.dtype), by_v_NTE.to(v_NTE.dtype)
         by_q, by_k, by_v = (_heads(part, batch, groups, length) for part in (by_q_NRE, by_k_NTE, by_v_NTE))
-        return by_q, by_k, by_v, None
+        return by_q, by_k, by_v, None, None
 
 
 class _ByKernel(Function):
@@ -134,8 +136,9 @@ def attend_by_kernel(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, begins_BT: 
     return _by_kernel(q_BHTE, k_BKTE, v_BKTE, begins_BT.contiguous(), kernel)
 
 
-attend: Callable[[Tensor, Tensor, Tensor, Sequence[Block]], Tensor] = _Attend.apply
-"""Queries [B, H, T, E], keys and values [B, K, T, E], and the blocks of the T queries; attended values [B, H, T, E]."""
+attend: Callable[[Tensor, Tensor, Tensor, Sequence[Block], int], Tensor] = _Attend.apply
+"""Queries [B, H, T, E], keys and values [B, K, T, E], the blocks of the T queries, and how many shares may be kept for
+the way back, or `MOST_KEPT`; attended values [B, H, T, E]."""
 
 
 def _rows(x_BHTE: Tensor, groups: int) -> Tensor:

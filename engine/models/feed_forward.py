@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from engine.families.thor import ThorShape
 from engine.models import functional
 from engine.models.linear import Linear
+from engine.models.norms import Norm, as_it_is
 
 
 class ThorFeedForward(nn.Module):
@@ -22,16 +23,18 @@ class ThorFeedForward(nn.Module):
         self.gate_proj = Linear(shape.hidden, shape.feed_forward, bias=shape.linear_bias)
         self.up_proj = Linear(shape.hidden, shape.feed_forward, bias=shape.linear_bias)
 
-    def inner(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+    def inner(self, x_BTD: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
         """The gate before its activation, and what it lets through."""
-        return self.gate_proj(x_BTD), self.up_proj(x_BTD)
+        gate, other = self.gate_proj.together([self.up_proj], lambda read: norm(*read), [x_BTD])
+        return gate, other
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """[B, T, D] to the same."""
-        gate, other = self.inner(x_BTD)
-        gated = functional.gelu(gate) * other if self.by_gelu else functional.gated(gate, other)
-        out_BTD: Tensor = self.down_proj(gated)
+    def forward(self, x_BTD: Tensor, norm: Norm = as_it_is) -> Tensor:
+        """[B, T, D] to the same, normed first."""
+        (out_BTD,) = self.down_proj.together([], lambda parts: self._gated(*parts), self.inner(x_BTD, norm))
         return out_BTD
+
+    def _gated(self, gate: Tensor, other: Tensor) -> Tensor:
+        return functional.gelu(gate) * other if self.by_gelu else functional.gated(gate, other)
 
 
 class FusedFeedForward(ThorFeedForward):
@@ -41,9 +44,10 @@ class FusedFeedForward(ThorFeedForward):
         """Make the map into the layer."""
         self.gate_up_proj = Linear(shape.hidden, 2 * shape.feed_forward, bias=shape.linear_bias)
 
-    def inner(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+    def inner(self, x_BTD: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
         """The gate before its activation, and what it lets through."""
-        gate, other = self.gate_up_proj(x_BTD).chunk(2, dim=-1)
+        (both,) = self.gate_up_proj.together([], lambda read: norm(*read), [x_BTD])
+        gate, other = both.chunk(2, dim=-1)
         return gate, other
 
 
@@ -56,11 +60,14 @@ class PlainFeedForward(nn.Module):
         self.up_proj = Linear(shape.hidden, shape.feed_forward, bias=shape.linear_bias)
         self.down_proj = Linear(shape.feed_forward, shape.hidden, bias=shape.linear_bias)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """[B, T, D] to the same."""
-        wide = self.up_proj(x_BTD)
-        out_BTD: Tensor = self.down_proj(functional.gelu(wide) if self.by_tanh else F.gelu(wide))
+    def forward(self, x_BTD: Tensor, norm: Norm = as_it_is) -> Tensor:
+        """[B, T, D] to the same, normed first."""
+        wide = self.up_proj.together([], lambda read: norm(*read), [x_BTD])
+        (out_BTD,) = self.down_proj.together([], lambda read: self._gelu(read[0]), wide)
         return out_BTD
+
+    def _gelu(self, x: Tensor) -> Tensor:
+        return functional.gelu(x) if self.by_tanh else F.gelu(x)
 
 
 def feed_forward(shape: ThorShape) -> nn.Module:

@@ -18,7 +18,7 @@ from engine.models import functional
 from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
 from engine.models.linear import Projection
-from engine.models.norms import LayerNorm
+from engine.models.norms import LayerNorm, Norm
 
 INIT_DEVIATION = 0.02
 WIDENING = 4
@@ -40,7 +40,9 @@ class Gpt2(nn.Module):
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
         """Hidden states of packed rows, [B, T, D]; a document has no more positions than the context."""
-        return self._forward(tokens_BT, positions_BT, [packed(documents_BT)] * self.shape.layers)
+        is_frozen = not self.transformer.wte.weight.requires_grad  # an adapter learns, to which memory matters more
+        attend = packed(documents_BT, is_thrifty=is_frozen)
+        return self._forward(tokens_BT, positions_BT, [attend] * self.shape.layers)
 
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
         """Hidden states [B, T, D] of the next T tokens of B cache rows.
@@ -112,8 +114,8 @@ class Gpt2Layer(nn.Module):
 
     def forward(self, x_BTD: Tensor, attend: Attend) -> Tensor:
         """One layer further."""
-        x_BTD = x_BTD + F.dropout(self.attn(self.ln_1(x_BTD), attend), self.dropout, self.training)
-        return x_BTD + F.dropout(self.mlp(self.ln_2(x_BTD)), self.dropout, self.training)
+        x_BTD = x_BTD + F.dropout(self.attn(x_BTD, self.ln_1, attend), self.dropout, self.training)
+        return x_BTD + F.dropout(self.mlp(x_BTD, self.ln_2), self.dropout, self.training)
 
 
 class Gpt2Attention(nn.Module):
@@ -125,10 +127,11 @@ class Gpt2Attention(nn.Module):
         self.c_attn = Projection(shape.hidden, 3 * shape.hidden)
         self.c_proj = Projection(shape.hidden, shape.hidden)
 
-    def forward(self, x_BTD: Tensor, attend: Attend) -> Tensor:
-        """Mix positions; ``attend`` decides which may see which."""
+    def forward(self, x_BTD: Tensor, norm: Norm, attend: Attend) -> Tensor:
+        """Mix positions, normed first; ``attend`` decides which may see which."""
+        (all_BTN,) = self.c_attn.together([], lambda read: norm(*read), [x_BTD])
         q_BHTE, k_BHTE, v_BHTE = (
-            part_BTD.unflatten(-1, (-1, self.width)).transpose(1, 2) for part_BTD in self.c_attn(x_BTD).chunk(3, dim=-1)
+            part_BTD.view(*part_BTD.shape[:-1], -1, self.width).transpose(1, 2) for part_BTD in all_BTN.chunk(3, dim=-1)
         )
         out_BTD: Tensor = self.c_proj(attend(q_BHTE, k_BHTE, v_BHTE).transpose(1, 2).flatten(2))
         return out_BTD
@@ -142,9 +145,10 @@ class Gpt2FeedForward(nn.Module):
         self.c_fc = Projection(shape.hidden, WIDENING * shape.hidden)
         self.c_proj = Projection(WIDENING * shape.hidden, shape.hidden)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Each position for itself."""
-        out_BTD: Tensor = self.c_proj(functional.gelu(self.c_fc(x_BTD)))
+    def forward(self, x_BTD: Tensor, norm: Norm) -> Tensor:
+        """Each position for itself, normed first."""
+        wide = self.c_fc.together([], lambda read: norm(*read), [x_BTD])
+        (out_BTD,) = self.c_proj.together([], lambda read: functional.gelu(*read), wide)
         return out_BTD
 
 

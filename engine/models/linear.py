@@ -1,8 +1,13 @@
 """The linear maps that the families are made of. Shapes: K inputs, N outputs."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Make = Callable[[Sequence[Tensor]], Tensor]
+"""What a map reads, made of something else."""
 
 
 class LinearMap(nn.Module):
@@ -24,6 +29,14 @@ class LinearMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., K] to [..., N]."""
         return F.linear(x, self.matrix, self.bias)
+
+    def together(self, others: Sequence["LinearMap"], make: Make, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """What this map and others read is what ``make`` makes of the inputs; what each makes of it, in order.
+
+        A map that learns otherwise may keep the inputs for the way back, and make the same again there.
+        """
+        x = make(inputs)
+        return self(x), *(other(x) for other in others)
 
 
 class Linear(LinearMap):

@@ -1,10 +1,19 @@
 """Norms over the last dimension. What comes out is in the dtype of the products that follow."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from engine.families.thor import NormKind
 from engine.models import functional
+
+Norm = Callable[[Tensor], Tensor]
+
+
+def as_it_is(x_BTD: Tensor) -> Tensor:
+    """No norm."""
+    return x_BTD
 
 
 class RMSNorm(nn.Module):

@@ -16,18 +16,23 @@ from engine.config.inference import Quantization
 GROUP = 32
 _ROWS_AT_ONCE = 64
 """Of a matrix, so that what is computed of them stays in the caches."""
+_ROUNDED_AT_ONCE = 1024
+"""Of a matrix, so that it is not held in float32 besides."""
 _TINY = 1e-37
 """Smaller scales are as good as 0."""
 
 
-def rounded(weight_NK: Tensor, quantization: Quantization) -> Tensor:
-    """The weights that a quantized matrix stands for, [N, K] in float32."""
+def rounded(weight_NK: Tensor, quantization: Quantization, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The weights that a quantized matrix stands for, [N, K], in ``dtype``."""
     if quantization == "none":
-        return weight_NK.float()
+        return weight_NK.to(dtype)
     inputs = weight_NK.shape[1]
-    padded_NK = F.pad(weight_NK, (0, -inputs % GROUP))
-    values_NK, scales_NG = quantized(padded_NK, quantization)
-    return (values_NK.view(len(values_NK), -1, GROUP) * scales_NG[:, :, None]).flatten(1)[:, :inputs]
+    out_NK = torch.empty_like(weight_NK, dtype=dtype)
+    for first in range(0, 0 if weight_NK.is_meta else len(weight_NK), _ROUNDED_AT_ONCE):
+        rows = slice(first, first + _ROUNDED_AT_ONCE)
+        values_NK, scales_NG = quantized(F.pad(weight_NK[rows], (0, -inputs % GROUP)), quantization)
+        out_NK[rows] = (values_NK.view(len(values_NK), -1, GROUP) * scales_NG[:, :, None]).flatten(1)[:, :inputs]
+    return out_NK
 
 
 def quantized(weight_NK: Tensor, quantization: Quantization) -> tuple[Tensor, Tensor]:

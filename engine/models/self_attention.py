@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from engine.families.thor import ThorShape
 from engine.models.attention import Attend
 from engine.models.linear import Linear
-from engine.models.norms import NORMS
+from engine.models.norms import NORMS, Norm
 from engine.models.rotary import Turn, rotate
 
 
@@ -35,14 +35,14 @@ class ThorAttention(nn.Module):
         """Make the maps to queries, keys and values."""
         self.q_proj, self.k_proj, self.v_proj = (Linear(shape.hidden, size, bias=bias) for size in self.sizes)
 
-    def project(self, x_BTD: Tensor) -> list[Tensor]:
+    def project(self, x_BTD: Tensor, norm: Norm) -> list[Tensor]:
         """Queries [B, T, H, E], keys and values [B, T, K, E]."""
-        parts = [projection(x_BTD) for projection in (self.q_proj, self.k_proj, self.v_proj)]
+        parts = self.q_proj.together([self.k_proj, self.v_proj], lambda read: norm(*read), [x_BTD])
         return [part.view(*part.shape[:-1], -1, self.width) for part in parts]
 
-    def forward(self, x_BTD: Tensor, turn: Turn | None, attend: Attend) -> Tensor:
-        """Mix positions; ``attend`` decides which may see which. Without ``turn`` the layer has no positions."""
-        q_BTHE, k_BTKE, v_BTKE = self.project(x_BTD)
+    def forward(self, x_BTD: Tensor, norm: Norm, turn: Turn | None, attend: Attend) -> Tensor:
+        """Mix positions, normed first; ``attend`` decides which see which. Without ``turn`` there are no positions."""
+        q_BTHE, k_BTKE, v_BTKE = self.project(x_BTD, norm)
         q_BHTE, k_BKTE = (
             self._normed(q_BTHE, self.q_norm).transpose(1, 2),
             self._normed(k_BTKE, self.k_norm).transpose(1, 2),
@@ -70,9 +70,9 @@ class FusedAttention(ThorAttention):
         self.by_head = shape.projections == "fused_by_head"
         self.qkv_proj = Linear(shape.hidden, sum(self.sizes), bias=bias)
 
-    def project(self, x_BTD: Tensor) -> list[Tensor]:
+    def project(self, x_BTD: Tensor, norm: Norm) -> list[Tensor]:
         """Queries [B, T, H, E], keys and values [B, T, K, E]."""
-        all_BTN: Tensor = self.qkv_proj(x_BTD)
+        (all_BTN,) = self.qkv_proj.together([], lambda read: norm(*read), [x_BTD])
         if self.by_head:
             return list(all_BTN.view(*all_BTN.shape[:-1], -1, 3, self.width).unbind(-2))
         heads_BTNE = all_BTN.view(*all_BTN.shape[:-1], -1, self.width)

@@ -22,7 +22,7 @@ from engine.models.attention import Attend, KeyValueCache, packed
 from engine.models.base import Cache, check_context
 from engine.models.feed_forward import feed_forward
 from engine.models.linear import Linear
-from engine.models.norms import NORMS
+from engine.models.norms import NORMS, as_it_is
 from engine.models.rotary import Turn, frequencies, magnitude, rotation
 from engine.models.self_attention import self_attention
 
@@ -56,7 +56,8 @@ class Thor(nn.Module):
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents_BT: Tensor) -> Tensor:
         """Hidden states of packed rows, [B, T, D]."""
         windows, softcap = self.shape.windows, self.shape.attention_softcap
-        attends = {window: packed(documents_BT, window, softcap) for window in set(windows)}
+        is_frozen = not self.model.embed_tokens.weight.requires_grad  # an adapter learns, to which memory matters more
+        attends = {window: packed(documents_BT, window, softcap, is_thrifty=is_frozen) for window in set(windows)}
         return self._forward(tokens_BT, positions_BT, [attends[window] for window in windows])
 
     def step(self, tokens_BT: Tensor, cache: Cache, rows_B: Tensor, starts_B: Tensor) -> Tensor:
@@ -158,23 +159,18 @@ class ThorLayer(nn.Module):
     def forward(self, x_BTD: Tensor, turn: Turn | None, attend: Attend) -> Tensor:
         """One layer further."""
         is_pre = self.placement == "pre"
-        attended_BTD = self.self_attn(_normed(x_BTD, self.input_layernorm), turn, attend)
+        attended_BTD = self.self_attn(x_BTD, self.input_layernorm or as_it_is, turn, attend)
         if not is_pre:
             attended_BTD = self.post_attention_layernorm(attended_BTD)
         read_BTD = x_BTD
         x_BTD = self._added(x_BTD, attended_BTD)
         before_mlp = self.post_attention_layernorm if is_pre else self.pre_feedforward_layernorm
-        fed_BTD = self.mlp(_normed(read_BTD if self.is_parallel else x_BTD, before_mlp))
-        return self._added(x_BTD, _normed(fed_BTD, self.post_feedforward_layernorm))
+        fed_BTD = self.mlp(read_BTD if self.is_parallel else x_BTD, before_mlp or as_it_is)
+        if self.post_feedforward_layernorm is not None:
+            fed_BTD = self.post_feedforward_layernorm(fed_BTD)
+        return self._added(x_BTD, fed_BTD)
 
     def _added(self, x_BTD: Tensor, change_BTD: Tensor) -> Tensor:
         if self.residual_multiplier != 1.0:
             change_BTD = change_BTD * self.residual_multiplier
         return x_BTD + F.dropout(change_BTD, self.dropout, self.training)
-
-
-def _normed(x_BTD: Tensor, norm: nn.Module | None) -> Tensor:
-    if norm is None:
-        return x_BTD
-    normed_BTD: Tensor = norm(x_BTD)
-    return normed_BTD

@@ -15,10 +15,10 @@ from engine.adapters.network import FrozenBase
 from engine.config.model import ModelSettings
 from engine.config.training import Method
 from engine.device import Placement
-from engine.manifest import Base, VersionManifest, read_manifest, verify, version_name
+from engine.manifest import Base, VersionManifest, read_manifest, verify, version_name, weights_file
 from engine.models import registry
 from engine.models.base import LanguageModel
-from engine.stored_weights import StoredWeights
+from engine.stored_weights import OneByOne, StoredWeights
 from engine.training.objectives.base import ReferenceModel
 from engine.training.spec import RunPaths, RunSpec
 
@@ -114,7 +114,9 @@ def _beside(
     stored = stored_weights.read(folder, manifest, model, trunk=trunk)
     adapter, base = adapter_and_base(spec, folder, stored, model)
     quantization = spec.training.lora.quantization or "none"
-    frozen = FrozenBase(model, stored.base, adapter.maps, placement.device, placement.dtype, quantization)
+    is_kept = quantization == "none" and stored.dtype == placement.dtype  # as it is mapped
+    weights = stored.base if is_kept else OneByOne(weights_file(folder, manifest))
+    frozen = FrozenBase(model, weights, adapter.maps, placement.device, placement.dtype, quantization)
     frozen.under(model, adapter)
     if not kl_weight:
         return StartingPoint(model, None, adapter, base)

@@ -6,14 +6,15 @@ from torch import Tensor
 
 from engine.config.training import TrainingSettings
 from engine.data.batches import Batch
-from engine.models import functional
+from engine.models import functional, gradients
 from engine.models.base import LanguageModel
-from engine.training.objectives import gradients
 from engine.training.objectives.base import ReferenceModel
 from engine.training.objectives.cross_entropy import ON_GPU_AT_ONCE, Loss, pieces
 
 _LOGITS_AT_ONCE = 1 << 26
 """Rows times vocabulary of one chunk of the head: 128 MB in bf16. With each chunk, all of the head gets a gradient."""
+_LOGITS_OF_FROZEN_AT_ONCE = 1 << 23
+"""The same where the head does not learn, as beside an adapter: more chunks cost nothing then."""
 _ROWS_ALIKE = 256
 """What is supervised is filled up to a multiple of it. Scores of ever new sizes would leave the heap in pieces that
 none of the next fits into: a run over conversations took some 20 MB more with every step."""
@@ -51,7 +52,9 @@ class MaskedCrossEntropy:
         reference_ND = self._reference_hidden(batch)
         detached_ND = _filled_up(hidden_ND.detach()).requires_grad_()
         total, divergence = torch.zeros((), device=hidden_ND.device), torch.zeros((), device=hidden_ND.device)
-        for rows in pieces(len(detached_ND), model.vocabulary, _LOGITS_AT_ONCE):
+        is_frozen = not next(model.parameters()).requires_grad  # of what is not in a block nothing learns, or all
+        at_once = _LOGITS_OF_FROZEN_AT_ONCE if is_frozen else _LOGITS_AT_ONCE
+        for rows in pieces(len(detached_ND), model.vocabulary, at_once):
             logits_NV = model.logits(detached_ND[rows])
             gradient_NV, here_N = logits_NV.detach(), targets_N[rows]
             reference_NV = self._reference_logits(reference_ND, rows, len(here_N))
@@ -60,6 +63,7 @@ class MaskedCrossEntropy:
             gradients.backward(logits_NV, gradient_NV)
             total += loss
             divergence += kl
+            del logits_NV, gradient_NV, reference_NV  # before the next are made
         assert detached_ND.grad is not None
         gradients.backward(hidden_ND, detached_ND.grad[: len(hidden_ND)])
         return {"loss": total, "kl": divergence} if self._reference else {"loss": total}

@@ -109,6 +109,21 @@ def test_every_map_of_every_block_has_one_and_nothing_else_learns() -> None:
         assert torch.equal(kept[name], weight)
 
 
+def test_what_is_cheap_to_make_is_not_kept_for_the_way_back() -> None:
+    """Of a block its two inputs, queries, keys and values, what they mix to, and the two halves of the feed-forward."""
+    model, _, _ = adapted("thor", moved=True)
+    wide = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: wide.append(x) or x, lambda x: x):
+        hidden(model).sum()
+    positions, shape = 2 * 32, FAMILIES["thor"].shape
+    kept = {
+        x.data_ptr(): x.numel() for x in wide if x.numel() >= positions * 8 and not isinstance(x, torch.nn.Parameter)
+    }
+    of_block = 2 * shape.hidden + shape.hidden + 2 * 16 + shape.hidden + 2 * shape.feed_forward
+    turns_and_last = 2 * 8 + 2 * shape.hidden
+    assert sum(kept.values()) <= positions * (2 * of_block + turns_and_last)
+
+
 def test_gradients_are_those_of_the_two_products() -> None:
     torch.manual_seed(0)
     model, _, adapter = adapted("thor", moved=True)

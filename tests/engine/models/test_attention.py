@@ -104,22 +104,19 @@ def begins(seen):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_shares_that_are_computed_again_are_those_that_were(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
-) -> None:
-    """As for rows too long to keep them: bit for bit, gradients too, in less memory."""
+def test_shares_that_are_computed_again_are_those_that_were(dtype: torch.dtype) -> None:
+    """As for rows too long to keep them, and beside an adapter: bit for bit, gradients too, in less memory."""
     torch.manual_seed(3)
     documents = torch.tensor([[0] * 100 + [1] * 220, [0] * 320])
 
     def run(most):
-        monkeypatch.setattr(blockwise, "MOST_KEPT", most)
         generator = torch.Generator().manual_seed(4)
         q, k, v = (
             torch.randn(2, heads, 320, 16, generator=generator).to(dtype).requires_grad_() for heads in (4, 2, 2)
         )
         kept = []
         with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.nbytes) or x, lambda x: x):
-            out = blockwise.attend(q, k, v, packed(documents)._blocks)
+            out = blockwise.attend(q, k, v, packed(documents)._blocks, most)
         out.float().square().sum().backward()
         return [out, q.grad, k.grad, v.grad], sum(kept)
 
