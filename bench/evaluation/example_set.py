@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -18,17 +19,26 @@ MEAN_TOKENS, SPREAD = 120, 0.6
 """Of an example: the mean of its length, and the deviation of the length's logarithm."""
 SCORED_SHARE = 0.5
 """Of an example, what continues its context."""
+SCORED_SHARE_OF_CHOICES = 0.2
+"""The same where an example is one of several choices."""
 LONGEST = 512
 _WARM_UP = 4
 
 
-def write(folder: Path, count: int, vocabulary: int) -> None:
-    """Draw examples."""
+def write(folder: Path, count: int, vocabulary: int, choices: int) -> None:
+    """Draw examples; of each context ``choices`` have it in common and go on differently."""
     generator = np.random.default_rng(SEED)
     log_mean = np.log(MEAN_TOKENS) - SPREAD**2 / 2
-    sizes = np.exp(generator.normal(log_mean, SPREAD, size=count)).round().clip(8, LONGEST).astype(int)
-    ids = [(generator.zipf(1.2, size=tokens) % vocabulary).astype(np.int32) for tokens in sizes.tolist()]
-    shard.write(folder, [Encoded(each, np.arange(len(each)) >= (1 - SCORED_SHARE) * len(each)) for each in ids])
+    sizes = np.exp(generator.normal(log_mean, SPREAD, size=count // choices)).round().clip(8, LONGEST).astype(int)
+    share = SCORED_SHARE if choices == 1 else SCORED_SHARE_OF_CHOICES
+    examples = []
+    for tokens in sizes.tolist():
+        context = math.ceil((1 - share) * tokens)
+        begins = generator.zipf(1.2, size=context) % vocabulary
+        for _ in range(choices):
+            ids = np.concatenate([begins, generator.zipf(1.2, size=tokens - context) % vocabulary])
+            examples.append(Encoded(ids.astype(np.int32), np.arange(tokens) >= context))
+    shard.write(folder, examples)
 
 
 def read(folder: Path) -> list[Encoded]:

@@ -16,14 +16,12 @@ from torch import Tensor
 from engine.data.encoded import Encoded
 from engine.data.packing import evenly
 from engine.data.samples import Conversation
-from engine.models import functional
+from engine.evaluation import scoring, shared_contexts
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.encode import encode_conversations
 
 Floats = NDArray[np.float64]
-_SCORES_AT_ONCE = 1 << 23
-"""Entries of the largest logits tensor, 32 MiB in fp32."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Kept(Protocol):
 
     @property
     def rows(self) -> int:
-        """How many rows of windows are done."""
+        """How many rows of windows are done; all that documents share counts as one more, before them."""
         ...
 
     @property
@@ -97,28 +95,46 @@ def measure(
     ``advance`` is told after each batch how many windows are done, and of how many. What ``kept`` knows is not measured
     again; the numbers are those that one measurement without a break gives.
 
-    Windows of at most ``length`` tokens are packed into rows of as many or fewer, ``batch_size`` at a time. The
-    model must be in evaluation mode.
+    What documents share before anything is scored is read once, where that saves enough and the model can go back to
+    it. Of the others windows of at most ``length`` tokens are packed into rows of as many or fewer, ``batch_size`` at
+    a time. The model must be in evaluation mode.
     """
     device = next(model.parameters()).device
     length = min(length, model.context)
-    windows = [w for number, document in enumerate(documents) for w in _windows(number, document.encoded, length)]
+    encoded = [document.encoded for document in documents]
+    groups = shared_contexts.groups(encoded, length)
+    if groups and not model.make_cache(1, 1).rewinds:
+        groups = []
+    shared = {number for group in groups for number in group.documents}
+    windows = [w for at, each in enumerate(encoded) if at not in shared for w in _windows(at, each, length)]
     rows = [[windows[n] for n in row] for row in evenly([w.end - w.start for w in windows], length)]
     nats_C = torch.zeros(len(documents), dtype=torch.float64)
     begin = 0
     if kept is not None and kept.rows:
         begin, nats_C = kept.rows, torch.tensor(kept.nats, dtype=torch.float64)
-    done = sum(map(len, rows[:begin]))
+    before = 1 if groups else 0
+    count = before + len(rows)
+    done, total = sum(map(len, rows[: max(0, begin - before)])), len(windows) + len(shared)
+    if begin and before:
+        done += len(shared)
+
+    def reached(row: int) -> None:
+        if kept is not None:
+            kept.reached(row, nats_C.numpy(), complete=row == count)
+        advance(done, total)
+
     with torch.inference_mode():
-        for first in range(begin, len(rows), batch_size):
+        if groups and not begin:
+            for nats_N, owners_N in shared_contexts.nats(model, encoded, groups, batch_size * length):
+                nats_C.index_add_(0, owners_N, nats_N)
+            done += len(shared)
+            reached(before)
+        for first in range(max(0, begin - before), len(rows), batch_size):
             batch = rows[first : first + batch_size]
             nats_N, owners_N = _score(model, documents, batch, device)
             nats_C.index_add_(0, owners_N, nats_N)
             done += sum(map(len, batch))
-            if kept is not None:
-                reached = first + len(batch)
-                kept.reached(reached, nats_C.numpy(), complete=reached == len(rows))
-            advance(done, len(windows))
+            reached(before + first + len(batch))
     return Likelihood(nats_C.numpy(), _token_counts(documents), _sizes(documents))
 
 
@@ -135,7 +151,7 @@ class _Window:
 def _windows(document: int, encoded: Encoded, length: int) -> Iterator[_Window]:
     """Windows that overlap by half and score each supervised token once; those that would score none are left out."""
     stride = max(1, length // 2)
-    last = len(encoded.ids) - 1  # nothing is predicted from the last token
+    last = int(np.flatnonzero(encoded.supervised)[-1]) if encoded.supervised.any() else 0  # what follows is not read
     start, scored = 0, 1
     while scored <= last:
         end = min(start + length, last)
@@ -168,14 +184,7 @@ def _score(
     counted_BT = torch.from_numpy(counted)
     targets_N, owners_N = (torch.from_numpy(of)[counted_BT] for of in (targets, owners))
     hidden_ND = model.hidden(tokens_BT, positions_BT, windows_BT)[counted_BT.to(device)]
-    rows = max(1, _SCORES_AT_ONCE // model.vocabulary)
-    parts = [
-        functional.losses(model.logits(hidden_nD), targets_n)
-        for hidden_nD, targets_n in zip(
-            torch.split(hidden_ND, rows), torch.split(targets_N.to(device), rows), strict=True
-        )
-    ]
-    return torch.cat(parts).double().cpu(), owners_N
+    return scoring.nats(model, hidden_ND, targets_N), owners_N
 
 
 def _token_counts(documents: Sequence[Document]) -> Floats:

@@ -73,6 +73,7 @@ def test_a_repeated_measurement_is_identical(model: LanguageModel, tokenizer: To
 class NoCache:
     rows: int
     length: int
+    rewinds: bool = False
 
 
 class Bigram(nn.Module):
