@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from control.paths import version_name
 from daemon import background, log
 from daemon.cycle import CycleState
+from daemon.supervisor.learning.evaluation.anchor_test import AnchorTest
 from daemon.supervisor.learning.imports import FoldFailedError, Imports
-from daemon.supervisor.learning.promotion import NotAllowedError, NotNowError, Promotion, RefusedError
+from daemon.supervisor.learning.promotion import NotAllowedError, NotNowError, RefusedError
 from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError, PurgedError, StoreUnavailableError
@@ -48,9 +49,9 @@ def is_due(metrics: Mapping[str, float]) -> bool:
 class Folding:
     """Folds the adapter in service, in the background, after a promotion that used up its rank."""
 
-    def __init__(self, imports: Imports, promotion: Promotion) -> None:
+    def __init__(self, imports: Imports, anchor_test: AnchorTest) -> None:
         self._imports = imports
-        self._promotion = promotion
+        self._anchor_test = anchor_test
         self._task: asyncio.Task[None] | None = None
 
     def consider(self, cycle: Cycle) -> None:
@@ -68,8 +69,7 @@ class Folding:
         name = version_name(number)
         try:
             folded = await self._imports.fold(number)
-            if self._promotion.serving == number:
-                await self._promotion.promote(folded.number, by=f"the rule that folds version {name}")
+            await self._anchor_test.fold(number, folded.number)
         except _FAILURES as error:
             _logger.warning("an adapter that has used up its rank was not folded", version=name, reason=str(error))
         else:

@@ -91,7 +91,7 @@ class Learning:
         retention = Retention(store, VersionsInUse(promotion, cycles, evaluations, anchor_test), paths, tables)
         cycles.steps.before_training = retention.make_room
         imports = Imports(store, workers, paths)
-        folding = Folding(imports, promotion)
+        folding = Folding(imports, anchor_test)
         cycles.on_end(lambda _: retention.begin())
         cycles.on_end(anchor_test.consider)
         cycles.on_end(folding.consider)

@@ -314,7 +314,8 @@ class StandIns:
     def _base(self, command: Train) -> Base | None:
         if command.base is None or not self.script.adapters:
             return None
-        return Base(version=1, sha256=read_manifest(self.paths.version(1)).sha256)
+        goes_on = read_manifest(self.paths.version(command.base))
+        return goes_on.base or Base(version=goes_on.version, sha256=goes_on.sha256)
 
     def _fold(self, command: Fold) -> Answer:
         publish(self.paths, command.version, parent=command.adapter, cycle=None)

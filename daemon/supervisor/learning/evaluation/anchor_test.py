@@ -13,7 +13,8 @@ that no gate reads. Pure functions decide:
 | before its promotion there served           | then                                                         |
 | ------------------------------------------- | ------------------------------------------------------------ |
 | the version of the promotion before         | one more promotion counts                                    |
-| another: a person or a fold brought it      | that one is the audited one, and counting begins anew        |
+| that one, folded by rule: the same model    | one more promotion counts                                    |
+| another: a person brought it                | that one is the audited one, and counting begins anew        |
 | none                                        | it is itself the audited one                                 |
 
 As the audited version changes only for a better one, tolerated losses do not add up. A test that cannot be made,
@@ -111,6 +112,14 @@ def promoted(anchor: Anchor, before: int | None, version: int) -> Anchor:
     return Anchor(audited=start, serving=version, promotions=int(start != version), audits=anchor.audits)
 
 
+def folded(anchor: Anchor, version: int, into: int) -> Anchor:
+    """The anchor after ``version`` was folded, and the same model serves as version ``into``."""
+    if version != anchor.serving:
+        return anchor
+    audited = into if anchor.audited == version else anchor.audited
+    return anchor.model_copy(update={"audited": audited, "serving": into})
+
+
 def decide(found: Difference, tolerance: float) -> Decision:
     """What an anchor test comes to: the first table."""
     if found.difference is None or found.lower is None:
@@ -168,6 +177,18 @@ class AnchorTest:
             task = background.begin(self._count(cycle, cycle.version), f"anchor test after cycle {cycle.id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def fold(self, version: int, into: int) -> None:
+        """Put ``into``, which is ``version`` folded, into service in its place, once no test of it is under way.
+
+        Raises:
+            NotAllowedError: as `Promotion.promote`, and the others of it.
+        """
+        async with self._one_at_a_time:
+            if self._promotion.serving != version:
+                return
+            await self._promotion.promote(into, by=f"the rule that folds version {version_name(version)}")
+            await self._keep(folded(self.anchor, version, into))
 
     async def close(self) -> None:
         """Stop; a test that is due is made after the next promotion."""

@@ -47,6 +47,25 @@ async def test_it_is_folded_once_it_serves_and_the_version_that_comes_of_it_take
 
 
 @pytest.mark.anyio
+async def test_the_rule_is_followed_along_a_lineage_and_each_promotion_counts_for_the_anchor_test(paths: Paths) -> None:
+    """A folded version is the adapter that was judged, so counting does not begin anew from it."""
+    workers = with_conversations(paths, Script(adapters=True, metrics={"adapter_rank_used": 0.97}))
+    async with learning(workers) as it:
+        for cycle, folded in ((1, None), (2, 3), (3, 5)):
+            await ended(it, (await it.cycles.trigger("api")).id)
+            await settled(it)
+            workers.ledger.add(4)
+            while folded is not None and it.anchor_test.anchor.serving != folded:
+                await asyncio.sleep(0.002)
+            assert it.promotion.serving == (folded or 1)
+            assert it.anchor_test.anchor.promotions == cycle - 1
+        bases = [(await it.store.version(number)).base for number in (2, 4)]
+        assert it.anchor_test.anchor.audited == 1
+    assert [run.adapter for run in workers.runs if isinstance(run, Fold)] == [2, 4]
+    assert bases == [1, 3]
+
+
+@pytest.mark.anyio
 async def test_by_hand_any_adapter_is_folded_and_what_is_none_is_refused(paths: Paths) -> None:
     workers = with_conversations(paths, Script(adapters=True, metrics={"adapter_rank_used": 0.2}))
     async with learning(workers) as it:

@@ -7,7 +7,7 @@ import pytest
 
 from control.paths import Paths
 from daemon.messages import Evaluate
-from daemon.supervisor.learning.evaluation.anchor_test import Anchor, Difference, decide, promoted
+from daemon.supervisor.learning.evaluation.anchor_test import Anchor, Difference, decide, folded, promoted
 from daemon.supervisor.learning.in_use import VersionsInUse
 from engine import artifacts
 from engine.config.evaluation import GateSettings
@@ -38,6 +38,11 @@ def test_promotions_count_until_somebody_else_brings_a_version() -> None:
     assert (anchor.audited, anchor.promotions) == (1, 0)
     anchor = promoted(promoted(anchor, 1, 2), 2, 3)
     assert (anchor.audited, anchor.serving, anchor.promotions) == (1, 3, 2)
+    beyond = folded(anchor, 3, 4)
+    assert (beyond.audited, beyond.serving, beyond.promotions) == (1, 4, 2)
+    assert promoted(beyond, 4, 5).promotions == 3
+    assert folded(anchor, 2, 4) == anchor
+    assert folded(promoted(Anchor(), None, 1), 1, 2).audited == 2
     anew = promoted(anchor, 7, 8)
     assert (anew.audited, anew.serving, anew.promotions) == (7, 8, 1)
 
