@@ -52,8 +52,9 @@ class Ours:
         self._thread.start()
 
     def generate(self, prompts: Prompts, length: int, constraint: Constraint | None = None) -> Answers:
-        """Greedy answers of ``length`` to all prompts at once."""
-        waiting = [_Waiting(prompt, length, constraint) for prompt in prompts]
+        """Greedy answers of ``length`` to all prompts at once; those of a structure end where it does."""
+        ends = frozenset(self.tokenizer.specials) if constraint is not None else frozenset[int]()
+        waiting = [_Waiting(prompt, length, constraint, ends) for prompt in prompts]
         for each in waiting:
             self._engine.submit(each.request)
         return Answers([each.wait() for each in waiting], max(each.first for each in waiting))
@@ -81,11 +82,17 @@ class Ours:
 
 
 class _Waiting:
-    def __init__(self, prompt: Sequence[int], length: int, constraint: Constraint | None = None) -> None:
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        length: int,
+        constraint: Constraint | None = None,
+        ends: frozenset[int] = frozenset(),
+    ) -> None:
         self.first = 0.0
         self._over = threading.Event()
         self._failure: Failed | None = None
-        params = GenerationParams(length, Sampling(temperature=0.0), constraint=constraint)
+        params = GenerationParams(length, Sampling(temperature=0.0), eos_ids=ends, constraint=constraint)
         self.request = Request([prompt], params, self._receive)
 
     def wait(self) -> list[int]:
