@@ -233,6 +233,7 @@ class Reloaded(TypedDict):
     applied: list[str]
     needs_restart: list[str]
     warnings: NotRequired[list[str]]
+    notes: NotRequired[list[str]]
 
 
 class Thing(TypedDict):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from daemon.settings.sections import Tables
+from engine.config.tasks import what_changes
 
 NEEDS_RESTART: dict[str, str] = {
     "profile": "thorctl restart",
@@ -34,11 +35,13 @@ class Changes:
     Attributes:
         needs_restart: for each that does not apply at once, what applies it.
         warnings: what is wrong with files that the settings name.
+        notes: what becomes of the rows and labels of tasks.
     """
 
     applied: tuple[str, ...]
     needs_restart: dict[str, str]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def changes(old: Tables, new: Tables) -> Changes:
@@ -46,7 +49,8 @@ def changes(old: Tables, new: Tables) -> Changes:
     before, after = flatten(old), flatten(new)
     differing = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     restart = {key: remedy for key in differing if (remedy := _remedy(key))}
-    return Changes(tuple(key for key in differing if key not in restart), restart)
+    applied = tuple(key for key in differing if key not in restart)
+    return Changes(applied, restart, notes=what_changes(old.all_tasks, new.all_tasks))
 
 
 def flatten(tables: Tables) -> dict[str, JsonValue]:

@@ -131,6 +131,32 @@ def tasks_of(settings: Mapping[str, TaskSettings]) -> dict[str, Task]:
     return READY_MADE | {name: _resolved(name, given) for name, given in settings.items()}
 
 
+def what_changes(before: Mapping[str, Task], after: Mapping[str, Task]) -> tuple[str, ...]:
+    """What a change of the settings means for each task, in words. Weights stay as they are in any case."""
+    told = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old is None:
+            told.append(f"task '{name}' is new: its rows are learned from now on")
+        elif new is None:
+            told.append(f"task '{name}' is gone: its rows are neither learned nor measured any more; the weights stay")
+        else:
+            told += _labels_changed(name, old.labels, new.labels)
+            if old.template != new.template or old.style != new.style:
+                told.append(f"task '{name}' is asked otherwise: the model has to learn the new question")
+    return tuple(told)
+
+
+def _labels_changed(name: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
+    told = []
+    if gone := [label for label in old if label not in new]:
+        rows = "rows with it are neither learned nor measured any more; the weights stay"
+        told.append(f"task '{name}': {', '.join(gone)} is no label any more: {rows}")
+    if added := [label for label in new if label not in old]:
+        told.append(f"task '{name}': {', '.join(added)} can be answered at once, and is learned from the next rows")
+    return told
+
+
 def _resolved(name: str, given: TaskSettings) -> Task:
     if not _NAME.fullmatch(name):
         raise ValueError(f"tasks.{name}: the name of a task has letters, digits, '_', '-' and '.'")

@@ -235,6 +235,8 @@ def _reload(options: Options) -> int:
     output.say(f"applied: {', '.join(result['applied'])}" if result["applied"] else "nothing to apply")
     if result["needs_restart"]:
         output.say(f"needs a restart (thorctl restart): {', '.join(result['needs_restart'])}")
+    for note in result.get("notes", []):
+        output.say(note)
     for warning in warnings:
         output.say_error(f"warning: {warning}")
     return status

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from control import task_names
-from engine.config.tasks import TaskSettings, tasks_of
+from engine.config.tasks import TaskSettings, tasks_of, what_changes
 from engine.data.tasks.ready_made import READY_MADE
 
 
@@ -54,3 +54,13 @@ def test_impossible_values_are_explained(table, reason: str) -> None:
 def test_impossible_tasks_are_explained(name: str, table: TaskSettings, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         tasks_of({name: table})
+
+
+def test_it_is_said_what_becomes_of_rows_and_labels() -> None:
+    before = tasks_of({"a": TaskSettings(kind="classify", labels=("x", "y")), "b": TaskSettings(kind="rank")})
+    after = tasks_of({"a": TaskSettings(kind="classify", labels=("y", "z")), "c": TaskSettings(kind="rank")})
+    told = what_changes(before, after)
+    assert [each.split(":")[0] for each in told] == ["task 'a'", "task 'a'", "task 'b' is gone", "task 'c' is new"]
+    assert "x is no label any more" in told[0]
+    assert "z can be answered at once" in told[1]
+    assert what_changes(before, before) == ()

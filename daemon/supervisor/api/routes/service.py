@@ -87,6 +87,7 @@ async def reload(call: Call) -> Response:
             "needs_restart": list(changes.needs_restart),
             "remedy": changes.needs_restart,
             "warnings": list(changes.warnings),
+            "notes": list(changes.notes),
         }
     )
 
