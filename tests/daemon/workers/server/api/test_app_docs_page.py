@@ -13,7 +13,8 @@ def test_the_openapi_page_describes_the_bodies(steady: Server) -> None:
     posts = {path: each["post"] for path, each in described["paths"].items() if "post" in each}
     bodies = {path: each["requestBody"]["content"]["application/json"]["schema"] for path, each in posts.items()}
     assert {path for path in bodies if path.startswith("/v1")} == {
-        *("/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/score", "/v1/feedback")
+        *("/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/score", "/v1/feedback"),
+        *("/v1/responses", "/v1/messages", "/v1/messages/count_tokens"),
     }
     assert all(schema["properties"] for schema in bodies.values())
     assert "$ref" not in json.dumps(bodies)
