@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "control.commands.learning.cycles": ("train", "cycles", "cycle", "cancel", "pause", "resume"),
     "control.commands.learning.evaluate": ("evaluate",),
     "control.commands.versions.versions": ("versions", "version", "promote", "rollback"),
+    "control.commands.versions.report": ("report",),
     "control.commands.versions.imports": ("import",),
     "control.commands.versions.exports": ("export",),
     "control.commands.versions.fold": ("fold",),

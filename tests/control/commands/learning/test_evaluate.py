@@ -58,3 +58,20 @@ def test_what_cannot_be_measured_is_said(home: Path, tmp_path: Path, ctl: Ctl) -
     assert (unknown.returncode, "there is no suite 'other'; the settings have answers" in unknown.stderr) == (2, True)
     both = ctl("evaluate", "1", "--benchmark-only", "--suite")
     assert both.returncode == 2
+
+
+def test_a_report_is_written_without_a_service(home: Path, tmp_path: Path, ctl: Ctl) -> None:
+    chats = [
+        {"messages": [{"role": "user", "content": f"Hi {n}"}, {"role": "assistant", "content": f"Hello {n}."}]}
+        for n in range(6)
+    ]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    nothing = ctl("report", "1", "--output-dir", str(tmp_path))
+    assert (nothing.returncode, "nothing is held out for version 000001" in nothing.stderr) == (2, True)
+    given = ("report", "1", "--against", "1", "--data", str(tmp_path / "chats.jsonl"), "--output-dir", str(tmp_path))
+    shown = ctl(*given)
+    assert shown.returncode == 0, shown.stderr
+    assert "would have refused it" in shown.stdout
+    found = json.loads((tmp_path / "report-000001-against-000001.json").read_text())
+    assert set(found["analysis"]["differences"]) == {0.0}  # a version beside itself
+    assert "<svg" in (tmp_path / "report-000001-against-000001.html").read_text()
