@@ -1,36 +1,43 @@
 """Adapters beside one base while they serve: speed of one client, swaps under load, memory of many versions.
 
-    python bench/bench_lora_serving.py VERSION [--threads 2] [--seconds 15] [--resident 100]
+    OMP_WAIT_POLICY=PASSIVE python bench/bench_lora_serving.py VERSION [--threads 2] [--seconds 15] [--resident 100]
 
 VERSION is the folder of an imported version (``models/versions/000001`` after ``thorctl import starter``). Adapters of
-rank 16 for all its maps, with numbers at random, are published beside it. The engine runs in this process, without
-HTTP: streams are requests that generate greedily and begin anew when they end. A swap is loading a version that is not
-in memory, the commit, and the first token of the next request; going back is the same with a version that is there.
+rank 16 for all its maps, with numbers at random, are published beside it. The engine runs in this process as it does in
+the server, but without HTTP: streams are requests that generate greedily and begin anew when they end. A swap is
+checking and loading a version that is not in memory, the commit, and the first token of the next request; going back is
+the same with a version that is there.
 """
 
 import argparse
+import os
 import random
 import statistics
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import torch
 
+from daemon import time_slice
+from daemon.workers.server.__main__ import SWITCH_SECONDS
+from daemon.workers.server.swap import NICENESS
 from engine import memory, version
 from engine.adapters import adapter as adapters
 from engine.adapters.adapter import Adapter, B
 from engine.adapters.config import AdapterConfig
-from engine.config.inference import Form
+from engine.config.inference import Form, InferenceSettings
 from engine.device import Placement
 from engine.inference.engine import Engine
 from engine.inference.requests import Bound, Delta, Event, Failed, Finished, GenerationParams, Request, Sampling
 from engine.inference.versions import preparing
-from engine.inference.versions.slots import Need, WeightSlots
-from engine.manifest import Base, Lineage, read_manifest, version_name
+from engine.inference.versions.slots import WeightSlots
+from engine.manifest import Base, Lineage, version_name
 
 PLACEMENT = Placement(torch.device("cpu"), torch.bfloat16)
 ROWS, STREAMS, ANSWER, PROMPT, RANK = 16, 16, 128, 24, 16
@@ -45,8 +52,12 @@ class Serving:
         self.slots = WeightSlots(drain_seconds=60.0, most=most)
         self.engine = Engine(self.slots, self, max_queue=256)
         self._home = home
-        self._base = read_manifest(home / version_name(1)).sha256
-        threading.Thread(target=self.engine.run, daemon=True).start()
+        self._swaps = ThreadPoolExecutor(1, initializer=_give_way)
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        time_slice.take(time_slice.SHORTEST)
+        self.engine.run()
 
     def happened(self, events: Sequence[tuple[Request, Event]]) -> None:
         """As `engine.inference.engine.Listener`."""
@@ -57,11 +68,22 @@ class Serving:
         """As `engine.inference.engine.Listener`."""
 
     def prepare(self, number: int, chosen: Form) -> None:
-        """Have a version in memory and warm."""
-        need = Need(base="" if chosen == "merged" else self._base)
+        """Have a version checked, in memory and warm, as the server does, in a thread that gives way to the engine."""
+        self._swaps.submit(self._prepare, number, chosen).result()
+
+    def _prepare(self, number: int, chosen: Form) -> None:
+        if self.slots.holds(number):
+            self.slots.admit(number, 0.0)
+            return
+        folder, settings = self._home / version_name(number), InferenceSettings(max_batch=ROWS)
+        preparing.check(folder, self.slots.serving)
+        need = preparing.need(folder, PLACEMENT, self.slots, settings, chosen)
         if self.slots.admit(number, 60.0, need):
-            folder = self._home / version_name(number)
             self.slots.install(preparing.load(folder, PLACEMENT, ROWS, chosen=chosen, in_memory=self.slots.in_memory))
+
+
+def _give_way() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Stream:
@@ -122,6 +144,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=["alone", "swaps", "memory"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    sys.setswitchinterval(SWITCH_SECONDS)
     memory.keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
