@@ -46,7 +46,7 @@ class InferenceSettings(Section):
     adapters: AdapterForm = Field(
         "auto",
         description="Whether an adapter is merged into its base when a version is loaded, or computed beside a base "
-        "that versions share; auto merges where memory holds two merged versions.",
+        "that versions share; auto merges where memory holds two merged versions and the base is not quantized.",
     )
     resident_versions: int = Field(
         16,

@@ -16,7 +16,7 @@ from daemon.workers.evaluator import speeds, suites_of_settings
 from daemon.workers.phases import Phases
 from daemon.workers.reading import limits_of
 from daemon.workers.runtime import Channel
-from engine import device, disk, memory, version
+from engine import device, disk, memory
 from engine.artifacts import ArtifactError
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
@@ -31,6 +31,7 @@ from engine.evaluation.results import By, Results, slices_of
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
 from engine.evaluation.suites import files, suite
 from engine.evaluation.suites.files import BadFilesError
+from engine.inference.versions import as_served
 from engine.manifest import read_manifest, verify
 from engine.tasks import calibrating
 from engine.version import LoadedVersion
@@ -246,7 +247,10 @@ class Evaluator:
         )
 
     def _loader(self, number: int) -> Callable[[], LoadedVersion]:
-        """Loads a version, on the device and in the numbers it would serve in, once its sums are checked."""
+        """Loads a version, on the device and in the numbers it would serve in, once its sums are checked.
+
+        Of an adapter whose base is quantized when it serves, the base is.
+        """
         inference = self._settings.inference
         placement = device.resolve(inference.device, inference.precision)
 
@@ -254,7 +258,7 @@ class Evaluator:
             self._advance(f"loading version {number}")
             folder = self._paths.version(number)
             verify(folder)
-            return version.load(folder, placement)
+            return as_served.load(folder, placement, inference)
 
         return load
 

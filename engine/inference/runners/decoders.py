@@ -46,6 +46,11 @@ def adapts(settings: ModelSettings, placement: Placement) -> bool:
     return FAMILIES[settings.family].adaptable
 
 
+def quantizes(settings: ModelSettings, device: torch.device, quantization: Quantization) -> bool:
+    """Whether the weights of such a model are quantized there."""
+    return quantization != "none" and device.type == "cpu" and decoder.serves(settings)
+
+
 def with_adapter(base: Decoder, adapter: Adapter, settings: ModelSettings) -> Decoder:
     """A decoder that computes an adapter beside the weights of ``base``, and shares them.
 
@@ -92,8 +97,11 @@ def skeleton(settings: ModelSettings, vocabulary: int, placement: Placement, qua
 def round_weights(model: LanguageModel, quantization: Quantization) -> bool:
     """Have a module compute with the weights that a quantized decoder would, to measure what that costs.
 
-    False: such versions, or those on its device, are never quantized.
+    False: such versions, or those on its device, are never quantized, or it has an adapter beside its base, of which
+    no more than the base is.
     """
+    if any(isinstance(part, network.AdaptedMap) for part in registry.module(model).modules()):
+        return False
     on_cpu = next(model.parameters()).device.type == "cpu"
     family = kernel_family.of(model.family)
     if quantization == "none" or not on_cpu or family is None or family.lacks(model.shape):

@@ -78,9 +78,11 @@ def form_of(folder: Path, placement: Placement, slots: WeightSlots, settings: In
         if read_manifest(folder).base is None:
             return "whole"
         needed = footprint.needed(folder, placement, settings.max_batch, settings.quantization)
-        adapts = decoders.adapts(version.read_config(folder).model, placement)
+        model = version.read_config(folder).model
+        adapts = decoders.adapts(model, placement)
+        quantized = decoders.quantizes(model, placement.device, settings.quantization)
     capacity = slots.capacity(_free(placement, settings))
-    return form.of_adapter(needed, capacity, settings.adapters, adapts=adapts)
+    return form.of_adapter(needed, capacity, settings.adapters, adapts=adapts, quantized=quantized)
 
 
 def need(folder: Path, placement: Placement, slots: WeightSlots, settings: InferenceSettings, chosen: Form) -> Need:

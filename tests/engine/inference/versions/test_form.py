@@ -6,6 +6,12 @@ from engine.config.inference import AdapterForm
 from engine.inference.versions.form import of_adapter
 
 
+def test_beside_a_quantized_base_an_adapter_stays_as_it_was_trained() -> None:
+    assert of_adapter(10, 20, "auto", adapts=True, quantized=True) == "unmerged"
+    assert of_adapter(10, 20, "auto", adapts=False, quantized=True) == "merged"
+    assert of_adapter(10, 20, "merged", adapts=True, quantized=True) == "merged"
+
+
 @pytest.mark.parametrize(
     ("needed", "capacity", "wanted", "adapts", "expected"),
     [
