@@ -42,11 +42,12 @@ class Workspace(threading.local):
         """The operations on so many tokens, the last of which writes ``hidden_MD``."""
         if tokens > self._tokens:
             self._tokens = tokens
-            buffers = {id(each): each for step in self._program.steps for each in (step.source, step.target) if each}
+            buffers = {id(step.source): step.source for step in self._program.steps if step.source}
             self._memory = {place: torch.empty(tokens, each.width) for place, each in buffers.items()}
             for operation, step in zip(self._body, self._program.steps, strict=True):
                 operation.source = None if step.source is None else self._memory[id(step.source)].data_ptr()
-                operation.target = self._memory[id(step.target)].data_ptr()
+                if id(step.target) in self._memory:  # all but the last, which is said below
+                    operation.target = self._memory[id(step.target)].data_ptr()
         self._body[-1].target = hidden_MD.data_ptr()
         return self._body
 
