@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from control.evaluation_answers import ReliabilityBin, ReportAnalysis
 
 WIDTH, HEIGHT = 640, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 12, 12, 36
 
 
 class _Axes:

@@ -1,6 +1,10 @@
-"""Evaluating folders and suites, which needs no thord that runs."""
+"""Evaluating folders and suites, which needs no thord that runs, and the commands of docs/evaluation.md."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ from engine.config.model import ModelSettings
 from engine.manifest import Lineage
 from engine.models import registry
 from engine.tokenizers.bytes import ByteTokenizer
-from tests.control.stand_in import Ctl
+from tests.control.stand_in import REPOSITORY, Ctl
 
 SHAPE = ModelSettings(hidden=32, layers=1, heads=2, kv_heads=1, feed_forward=32, context=128)
 
@@ -44,13 +48,6 @@ def test_a_folder_is_measured_on_suites_and_files(home: Path, tmp_path: Path, ct
     assert again == found["answers"]
 
 
-def test_speed_and_memory_are_measured_without_a_service(home: Path, ctl: Ctl) -> None:
-    found = ctl.json("evaluate", "1", "--benchmark-only")
-    assert found["tokens_per_second"] > 0
-    assert found["first_token_seconds"] > 0
-    assert found["peak_memory_bytes"] > found["weight_bytes"] > 0
-
-
 def test_what_cannot_be_measured_is_said(home: Path, tmp_path: Path, ctl: Ctl) -> None:
     missing = ctl("evaluate", str(tmp_path / "nothing"))
     assert (missing.returncode, "nothing is not a folder" in missing.stderr) == (5, True)
@@ -60,18 +57,29 @@ def test_what_cannot_be_measured_is_said(home: Path, tmp_path: Path, ctl: Ctl) -
     assert both.returncode == 2
 
 
-def test_a_report_is_written_without_a_service(home: Path, tmp_path: Path, ctl: Ctl) -> None:
+def write_chats(file: Path) -> None:
     chats = [
         {"messages": [{"role": "user", "content": f"Hi {n}"}, {"role": "assistant", "content": f"Hello {n}."}]}
         for n in range(6)
     ]
-    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(chat) + "\n" for chat in chats))
-    nothing = ctl("report", "1", "--output-dir", str(tmp_path))
-    assert (nothing.returncode, "nothing is held out for version 000001" in nothing.stderr) == (2, True)
-    given = ("report", "1", "--against", "1", "--data", str(tmp_path / "chats.jsonl"), "--output-dir", str(tmp_path))
-    shown = ctl(*given)
-    assert shown.returncode == 0, shown.stderr
-    assert "would have refused it" in shown.stdout
-    found = json.loads((tmp_path / "report-000001-against-000001.json").read_text())
+    file.write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+
+
+def test_the_commands_of_the_page_do_what_it_says(home: Path) -> None:
+    write_chats(home / "chats.jsonl")
+    [block] = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "docs/evaluation.md").read_text(), re.DOTALL)
+    search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": search, "THORD_HOME": str(home)}
+    done = subprocess.run(["bash", "-euc", block], cwd=home, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "answers: 6 samples; measured before" in done.stdout
+    assert "tokens per second" in done.stdout
+    assert "would have refused it" in done.stdout
+    found = json.loads((home / "results/report-000001-against-000001.json").read_text())
     assert set(found["analysis"]["differences"]) == {0.0}  # a version beside itself
-    assert "<svg" in (tmp_path / "report-000001-against-000001.html").read_text()
+    assert "<svg" in (home / "results/report-000001-against-000001.html").read_text()
+
+
+def test_a_version_for_which_nothing_is_held_out_has_no_report_of_its_own(home: Path, ctl: Ctl) -> None:
+    nothing = ctl("report", "1")
+    assert (nothing.returncode, "nothing is held out for version 000001" in nothing.stderr) == (2, True)
