@@ -24,6 +24,7 @@ class MetricsOptions(Options):
     references: str
     measure: list[str]
     label: list[str]
+    encoder: str | None
 
 
 def add(commands: Commands) -> None:
@@ -47,12 +48,16 @@ def add(commands: Commands) -> None:
     metrics.add_argument(
         "--label", nargs="+", default=[], metavar="NAME", help="the labels of the task; otherwise those of FILE"
     )
+    metrics.add_argument(
+        "--encoder", metavar="FOLDER", help="also compute similarity by meaning, with the encoder in this folder"
+    )
 
 
 def _metrics(options: MetricsOptions) -> int:
     arguments = [_absolute(options.predictions), _absolute(options.references)]
     for name, values in (("--measure", options.measure), ("--label", options.label)):
         arguments += [name, *values] if values else []
+    arguments += ["--encoder", _absolute(options.encoder)] if options.encoder is not None else []
     found: Metrics = json.loads(engine_process.run("engine.evaluation.predictions", arguments))
     if options.json:
         output.emit(found)

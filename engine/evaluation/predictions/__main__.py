@@ -1,6 +1,6 @@
 """Measure a file of predictions against a file of references; the figures are printed as JSON.
 
-python -m engine.evaluation.predictions PREDICTIONS REFERENCES [--measure NAME...] [--label NAME...]
+python -m engine.evaluation.predictions PREDICTIONS REFERENCES [--measure NAME...] [--label NAME...] [--encoder FOLDER]
 """
 
 import argparse
@@ -22,9 +22,10 @@ def main() -> int:
     parser.add_argument("references", type=Path)
     parser.add_argument("--measure", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--label", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--encoder", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     try:
-        report = compare(options.predictions, options.references, options.measure, options.label)
+        report = compare(options.predictions, options.references, options.measure, options.label, options.encoder)
     except FileNotFoundError as error:
         print(f"{error.filename} does not exist", file=sys.stderr)
         return _NOT_FOUND

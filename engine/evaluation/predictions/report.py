@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from engine.evaluation.predictions import encoder as encoders
 from engine.evaluation.predictions import files
 from engine.evaluation.predictions.calibration import CALIBRATION_ERROR
 from engine.evaluation.predictions.classification import Confusion, class_figures, confusion, labels_of
@@ -12,6 +13,7 @@ from engine.evaluation.predictions.files import BadRecordsError, PredictionRecor
 from engine.evaluation.predictions.measure import Score, UnmeasurableError
 from engine.evaluation.predictions.pairs import LabelPair, SpanPair, TextPair
 from engine.evaluation.predictions.registry import NAMES, SPAN_MEASURES, TEXT_MEASURES, label_measures
+from engine.evaluation.predictions.similarity import SIMILARITY, similarity
 from engine.evaluation.predictions.spans import type_figures
 
 Records = Sequence[tuple[PredictionRecord, PredictionRecord]]
@@ -46,23 +48,33 @@ class MetricsReport:
 
 
 def compare(
-    predictions: Path, references: Path, names: Sequence[str] = (), labels: Sequence[str] = ()
+    predictions: Path,
+    references: Path,
+    names: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    encoder: Path | None = None,
 ) -> MetricsReport:
     """Compare two files by the measures named, or by those that fit what is in them.
 
-    ``labels`` are those of the task; without them, the labels of the references are.
+    ``labels`` are those of the task; without them, the labels of the references are. With the folder of an ``encoder``,
+    similarity is computed too.
 
     Raises:
         BadRecordsError: a file cannot be read, or both do not belong together.
         OSError: a file cannot be opened.
         UnmeasurableError: a measure named needs what is not there.
     """
-    if unknown := [name for name in names if name not in NAMES]:
-        raise BadRecordsError(f"there is no measure '{unknown[0]}'; there are {', '.join(NAMES)}")
+    if unknown := [name for name in names if name not in (*NAMES, SIMILARITY)]:
+        raise BadRecordsError(f"there is no measure '{unknown[0]}'; there are {', '.join((*NAMES, SIMILARITY))}")
+    if SIMILARITY in names and encoder is None:
+        raise UnmeasurableError(f"{SIMILARITY} needs the folder of an encoder: name it with --encoder")
     said, expected = files.read(predictions), files.read(references)
     records = _paired(predictions, said, references, expected)
-    chosen = names or _fitting(records)
+    chosen = [name for name in names if name != SIMILARITY] if names else _fitting(records)
     scores: dict[str, Score] = {}
+    if encoder is not None:
+        encode, identity = encoders.load(encoder)
+        scores[SIMILARITY] = similarity(_texts(SIMILARITY, records), encode, identity)
     for name in chosen:
         if name in TEXT_MEASURES:
             scores[name] = TEXT_MEASURES[name].score(_texts(name, records))
@@ -72,6 +84,8 @@ def compare(
             pairs = _labels(name, records)
             scores[name] = label_measures(labels or labels_of(pairs))[name].score(pairs)
     report = MetricsReport(len(records), len(said) - len(records), scores)
+    if not chosen:
+        return report
     if all(name in SPAN_MEASURES for name in chosen):
         return replace(report, classes=type_figures(_spans(chosen[0], records)))
     if all(name not in TEXT_MEASURES and name not in SPAN_MEASURES for name in chosen):
