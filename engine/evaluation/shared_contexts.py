@@ -19,7 +19,7 @@ from engine.models.base import Cache, LanguageModel
 _LEAST_SHARE = 0.25
 """Of the tokens of a group, what must be saved: to read a cache takes longer than to attend within a row."""
 
-_ENOUGH, _LEAST_FILLED = 512, 0.75
+_ENOUGH, _LEAST_FILLED = 128, 0.9
 """Tokens of a batch for products to be fast; a span that fills less of a row begins the next batch then."""
 
 
