@@ -10,7 +10,6 @@ the same with a version that is there.
 """
 
 import argparse
-import os
 import random
 import statistics
 import sys
@@ -26,7 +25,6 @@ import torch
 
 from daemon import time_slice
 from daemon.workers.server.__main__ import SWITCH_SECONDS
-from daemon.workers.server.swap import NICENESS
 from engine import memory, version
 from engine.adapters import adapter as adapters
 from engine.adapters.adapter import Adapter, B
@@ -52,7 +50,7 @@ class Serving:
         self.slots = WeightSlots(drain_seconds=60.0, most=most)
         self.engine = Engine(self.slots, self, max_queue=256)
         self._home = home
-        self._swaps = ThreadPoolExecutor(1, initializer=_give_way)
+        self._swaps = ThreadPoolExecutor(1)
         threading.Thread(target=self._answer, daemon=True).start()
 
     def _answer(self) -> None:
@@ -68,7 +66,7 @@ class Serving:
         """As `engine.inference.engine.Listener`."""
 
     def prepare(self, number: int, chosen: Form) -> None:
-        """Have a version checked, in memory and warm, as the server does, in a thread that gives way to the engine."""
+        """Have a version checked, in memory and warm, as the server does, in a thread of its own."""
         self._swaps.submit(self._prepare, number, chosen).result()
 
     def _prepare(self, number: int, chosen: Form) -> None:
@@ -80,10 +78,6 @@ class Serving:
         need = preparing.need(folder, PLACEMENT, self.slots, settings, chosen)
         if self.slots.admit(number, 60.0, need):
             self.slots.install(preparing.load(folder, PLACEMENT, ROWS, chosen=chosen, in_memory=self.slots.in_memory))
-
-
-def _give_way() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Stream:

@@ -61,7 +61,7 @@ class TrainingSettings(Section):
         gt=0,
         le=1,
         description="Peak learning rate. Unset: chosen by the size of the model; about a third of that for an "
-        "imported one, and ten times as much for an adapter of it.",
+        "imported one, and fifteen times as much for an adapter of it.",
     )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
         "cosine",

@@ -20,8 +20,9 @@ beside longer conversations, but as many rows of their own: small batches give t
 validation on everything else has begun to rise a little.
 
 An adapter of an import (``method`` is ``lora`` unless set: `engine.adapters.method`) has the last column too, but for
-two values: its peak rate is ten times as high, as adapters learn at any size (Schulman et al., LoRA Without Regret,
-2025), and with little data it takes forty steps, not twenty, as it forgets less. One of thord's own has 5e-4.
+two values: its peak rate is fifteen times as high, as adapters learn in short runs at any size (Schulman et al., LoRA
+Without Regret, 2025), and with little data it takes forty steps, not twenty, as it forgets less. One of thord's own has
+5e-4.
 
 Little data needs small batches: what a model learns from forty rows it learns in steps, not in rows. Beyond about
 forty passes nothing is gained any more (Muennighoff et al., Scaling Data-Constrained Language Models, 2305.16264).
@@ -47,7 +48,7 @@ _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE, _RATE_EXPONENT = 2e6, 1e-3, 3e-4, 1 / 3
 _IMPORT, _IMPORT_RATE, _IMPORT_RATES = 135e6, 1e-4, (1e-5, 2e-4)
 _IMPORT_TOLERANCE, _IMPORT_KL_WEIGHT = 0.05, 0.3
 _FEWEST_BETWEEN, _FEWEST_BETWEEN_OF_IMPORT, _MOST_BETWEEN = 10, 20, 200
-_ADAPTER_FACTOR, _ADAPTER_RATE = 10, 5e-4
+_ADAPTER_FACTOR, _ADAPTER_RATE = 15, 5e-4
 _AS_EVER = Variation()
 
 

@@ -1,4 +1,4 @@
-"""The server's part in a swap: what the supervisor commands, done beside the requests, in one thread of low priority.
+"""The server's part in a swap: what the supervisor commands, done beside the requests, in one thread.
 
     Prepare N    check, load and warm N beside the version that serves → Prepared, or Refused with the reason
     Commit N     `current` points to N already: new requests go to N   → Serving, or Refused if it had to be loaded
@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from control.paths import version_name
@@ -47,8 +48,13 @@ from engine.inference.versions.swap_policy import Room
 DRAIN_MARGIN = 30.0
 """Beyond the deadline of requests on a version, until the engine must have let go of it; in seconds."""
 NICENESS = 10
-"""A version is loaded with what time the requests leave."""
+"""Whole weights are loaded with what time the requests leave; that takes seconds, most of them without Python."""
 _logger = log.get(__name__)
+
+
+def give_way() -> None:
+    """Let this thread have what time the others leave."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Swapper:
@@ -78,13 +84,13 @@ class Swapper:
         self._on_forget = on_forget
         self._is_idle = is_idle
         self._forms: dict[int, Form] = {}
+        self._giving_way = ThreadPoolExecutor(1, "loading", initializer=give_way)
 
     def run(self) -> None:
         """Serve what is current, then obey until the channel asks this worker to stop."""
         self._take_up_current()
         self._on_decided()
         self._channel.ready()
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (command := self._channel.commands.get()) is not None or not self._channel.stopping.is_set():
             if command is not None:
                 self._obey(command)
@@ -169,8 +175,19 @@ class Swapper:
         if room == "in place":
             preparing.check_weights(folder)
         elif self._slots.admit(version, self._slots.drain_seconds + DRAIN_MARGIN, needed):
-            self._install(folder)
+            self._install_beside(folder)
         return room
+
+    def _install_beside(self, folder: Path) -> None:
+        """Load a version while another answers.
+
+        An adapter whose base is in memory takes a tenth of a second, nearly all of it in Python: a thread that gives
+        way would hold Python's lock while it waits for a processor, and all answers would wait with it.
+        """
+        if self._slots.serving is None or self._forms[int(folder.name)] == "unmerged":
+            self._install(folder)
+        else:
+            self._giving_way.submit(self._install, folder).result()
 
     def _rest(self) -> None:
         """Say that nothing is being loaded any more; a beat of its own, for people look at the status right then."""

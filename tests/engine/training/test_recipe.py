@@ -76,7 +76,7 @@ def test_an_adapter_of_an_import_learns_ten_times_as_fast_and_longer_of_little_d
         full, lora = (
             recipe.decide(Task("imported", 7, True, size, method), TrainingSettings()) for method in ("full", "lora")
         )
-        assert lora.learning_rate == pytest.approx(10 * full.learning_rate)
+        assert lora.learning_rate == pytest.approx(15 * full.learning_rate)
         assert (full.method, lora.method, full.kl_weight, lora.kl_weight) == ("full", "lora", 0.3, 0.3)
         assert (full.epochs, lora.epochs) == (4, 6)
     own = recipe.decide(Task("own", 7, True, SIZES[0], "lora"), TrainingSettings())
