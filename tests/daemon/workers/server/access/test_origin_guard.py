@@ -92,12 +92,19 @@ def test_what_others_call_health(steady: Server) -> None:
         assert (model["max_model_len"], model["context_length"]) == (192, 192)
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/api/chat"])
-def test_other_apis_say_what_to_use(steady: Server, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/v1/messages/batches", "POST /v1/messages"),
+        ("/api/pull", "thorctl imports"),
+        ("/generate", "/v1/chat/completions"),
+    ],
+)
+def test_other_apis_say_what_to_use(steady: Server, path: str, instead: str) -> None:
     with steady.http() as client:
         answer = client.post(path, json={})
     assert answer.status_code == 404
-    assert "/v1/chat/completions" in answer.json()["error"]["message"]
+    assert instead in str(answer.json()["error"])
 
 
 def test_the_state_of_the_service_is_told(steady: Server) -> None:
