@@ -176,6 +176,7 @@ def _resolved(name: str, given: TaskSettings) -> Task:
         style=_or(given.style, start.style),
         columns=given.columns.named,
         label_values=_or(given.label_values, kept),
+        is_numbered=start.is_numbered or given.labels is not None,
         pattern=_or(given.pattern, start.pattern),
         measures=_or(given.measures, start.measures),
         prior_correction=_or(given.prior_correction, start.prior_correction),

@@ -22,6 +22,7 @@ READY_MADE: dict[str, Task] = {
             labels=("negative", "neutral", "positive"),
             template="{text}\n\nWhat is the sentiment of this text: {labels}?",
             label_values={"neg": "negative", "pos": "positive", "neu": "neutral"},
+            is_numbered=False,  # 1 is neutral in some sets, and positive in those that have two labels
         ),
         Task("intent_detection", "classify", template="{text}\n\nWhat does this person want: {labels}?"),
         Task(
@@ -35,6 +36,7 @@ READY_MADE: dict[str, Task] = {
             "tag",
             labels=("person", "location", "organization", "miscellaneous"),
             label_values={"PER": "person", "LOC": "location", "ORG": "organization", "MISC": "miscellaneous"},
+            is_numbered=False,  # sets number tags, B- and I- apart
         ),
     )
 }

@@ -67,6 +67,7 @@ class Task:
         style: how the question is put to the model.
         columns: the columns of files that hold each part of a row; those of `COLUMNS` where a part has none.
         label_values: the words that stand for labels in files, and the labels.
+        is_numbered: a number in a file is a label's place, from 0, unless `label_values` has numbers of its own.
         pattern: a regular expression with the groups ``text`` and ``label`` for files of lines; empty for none.
         measures: what it is measured by; empty: as `DEFAULT_MEASURES` says.
         prior_correction: divide the probability of each label by its probability without a text.
@@ -79,6 +80,7 @@ class Task:
     style: PromptStyle = "chat"
     columns: Mapping[TaskColumn, str] = field(default_factory=dict)
     label_values: Mapping[str, str] = field(default_factory=dict)
+    is_numbered: bool = True
     pattern: str = ""
     measures: tuple[str, ...] = ()
     prior_correction: bool = False
@@ -99,11 +101,12 @@ class Task:
         return self.measures or DEFAULT_MEASURES[self.kind]
 
     def label_of(self, written: str) -> str | None:
-        """The label that a word in a file stands for: by `label_values`, as it is, or as its number, from 0."""
+        """The label that a word in a file stands for: by `label_values`, as it is, or by its place, from 0."""
         named = self.label_values.get(written, written)
         if named in self.labels:
             return named
-        if written.isdecimal() and int(written) < len(self.labels) and not self.label_values:
+        is_place = self.is_numbered and not any(word.isdecimal() for word in self.label_values)
+        if is_place and written.isdecimal() and int(written) < len(self.labels):
             return self.labels[int(written)]
         return None
 

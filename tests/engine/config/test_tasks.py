@@ -23,6 +23,17 @@ def test_a_table_changes_what_it_names_and_nothing_else() -> None:
     assert found.label_of("neu") is None
 
 
+def test_numbers_are_places_among_labels_whose_order_is_known() -> None:
+    own = TaskSettings(kind="classify", labels=("negative", "positive"))
+    numbered = {**own.model_dump(), "label_values": {"4": "positive"}}
+    found = tasks_of({"mood": own, "sentiment_analysis": own, "stars": TaskSettings.model_validate(numbered)})
+    assert (found["mood"].label_of("1"), found["mood"].label_of("2")) == ("positive", None)
+    assert found["sentiment_analysis"].label_of("1") == "positive"
+    assert (found["stars"].label_of("4"), found["stars"].label_of("1")) == ("positive", None)
+    assert found["natural_language_inference"].label_of("2") == "contradiction"
+    assert READY_MADE["sentiment_analysis"].label_of("1") is None  # neutral, or positive, as the set has it
+
+
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
