@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -159,10 +160,27 @@ def test_without_a_model_there_is_nothing_to_lay_it_over(versions: Path) -> None
         peft_importing.take(folder, versions / "000003", 3, None)
 
 
-def test_dora_is_refused_by_name(versions: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "named"), [({"use_dora": True}, "use_dora"), ({"modules_to_save": ["lm_head"]}, "modules_to_save")]
+)
+def test_what_an_adapter_needs_besides_is_refused_by_name(
+    versions: Path, changed: dict[str, object], named: str
+) -> None:
     folder = versions.parent / "adapter"
     peft_exporting.write(adapter_version(versions, 2), folder)
     said = json.loads((folder / "adapter_config.json").read_text())
-    (folder / "adapter_config.json").write_text(json.dumps({**said, "use_dora": True}))
-    with pytest.raises(ForeignModelError, match="use_dora"):
+    (folder / "adapter_config.json").write_text(json.dumps(said | changed))
+    with pytest.raises(ForeignModelError, match=named):
+        peft_importing.take(folder, versions / "000003", 3, versions / "000001")
+
+
+def test_an_adapter_of_the_head_is_refused_by_name(versions: Path) -> None:
+    folder = versions.parent / "adapter"
+    peft_exporting.write(adapter_version(versions, 2), folder)
+    factors = load_file(folder / adapters.FILE)
+    head = {f"base_model.model.lm_head.lora_{part}.weight": torch.ones(4, 4) for part in "AB"}
+    with safe_open(folder / adapters.FILE, framework="pt") as stored:
+        about = stored.metadata()
+    save_file(factors | head, folder / adapters.FILE, metadata=about)
+    with pytest.raises(ForeignModelError, match="lm_head"):
         peft_importing.take(folder, versions / "000003", 3, versions / "000001")
