@@ -131,12 +131,13 @@ def figure(value: object) -> str:
 
 
 def tree(value: Mapping[str, Json], depth: int = 0) -> None:
-    """Print nested names and values, indented by ``depth``."""
+    """Print nested names and values, indented by ``depth``; a name with nothing below it is left out."""
     for name, inner in value.items():
         label = "  " * depth + name.replace("_", " ")
         if isinstance(inner, dict):
-            say(label)
-            tree(inner, depth + 1)
+            if inner:
+                say(label)
+                tree(inner, depth + 1)
         elif isinstance(inner, list):
             say(f"{label}: {len(inner)} (see --json)" if len(inner) > 8 else f"{label}: {_inline(inner)}")
         else:
