@@ -171,12 +171,20 @@ def _spans(row: Row, task: Task, text: str, raw: str) -> tuple[LabelledSpan, ...
         words = [str(token) for token in tokens]
         places = _of_tags(found) if len(found) == len(words) and _are_tags(found) else _of_tokens(found)
         ends = list(pairwise(_starts(words)))
-        given = [(ends[first][0], ends[last][1] - 1, label) for first, last, label in places if last < len(ends)]
+        for first, last, _ in places:
+            _check_within(first, last + 1, len(words), "tokens")
+        given = [(ends[first][0], ends[last][1] - 1, label) for first, last, label in places]
     else:
         given = [_given(each, task) for each in found]
-    return tuple(
-        _placed(raw[start:end], start, text, raw, _type(label, task)) for start, end, label in given if raw[start:end]
-    )
+        for start, end, _ in given:
+            _check_within(start, end, len(raw), "characters")
+    return tuple(_placed(raw[start:end], start, text, raw, _type(label, task)) for start, end, label in given)
+
+
+def _check_within(start: int, end: int, length: int, units: str) -> None:
+    """Refuse a span that is not in the text: without it the row would teach that nothing is there."""
+    if not 0 <= start < end <= length:
+        raise FormatError(f"the span from {start} to {end} does not lie in the text of {length} {units}")
 
 
 def _starts(words: Sequence[str]) -> list[int]:

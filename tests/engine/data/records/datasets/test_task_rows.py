@@ -1,6 +1,7 @@
 """Rows in the shapes that people bring become samples of the task; what is not of it is refused by name."""
 
 import pytest
+from pydantic import JsonValue
 
 from engine.config.tasks import TaskColumns, TaskSettings, tasks_of
 from engine.data.records.datasets.task_rows import sample_of, samples_of
@@ -95,3 +96,19 @@ def test_a_row_that_names_its_task_is_read_in_any_file() -> None:
     assert list(parse(row, limits)) == [Labelled("Oh!", "glad", "mood")]
     with pytest.raises(FormatError, match="none of the labels"):
         parse({**row, "m": "angry"}, limits)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "Ann", "entities": [{"start": 0, "end": 4, "label": "PER"}]},
+        {"text": "Ann", "entities": [{"start": 5, "end": 8, "label": "PER"}]},
+        {"text": "Ann", "entities": [{"start": -3, "end": 3, "label": "PER"}]},
+        {"tokenized_text": ["Ann", "in"], "ner": [[0, 2, "PER"]]},
+        {"tokenized_text": ["Ann", "in"], "ner": [[-1, 0, "PER"]]},
+        {"tokenized_text": ["Ann", "in"], "ner": [[1, 0, "PER"]]},
+    ],
+)
+def test_a_span_outside_the_text_refuses_the_row(row: dict[str, JsonValue]) -> None:
+    with pytest.raises(FormatError, match="does not lie in the text"):
+        sample_of(row, TASKS[NAMES])
