@@ -133,6 +133,12 @@ def _rows_of(rows: Iterator[list[str]], lines: "_Cells", task: Task) -> Iterator
             names = header if _is_header(header, task) else [str(number) for number in range(1, len(cells) + 1)]
             if names is header:
                 continue
+        if any(cell.strip() for cell in cells[len(names) :]):  # a delimiter in a cell has shifted the others
+            reason = (
+                f"the row has {len(cells)} cells, the first one has {len(names)}: put cells with a delimiter in quotes"
+            )
+            yield Refused(reason, lines.place.number, lines.place.start, lines.place.end, _FROM_START)
+            continue
         row: dict[str, JsonValue] = {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()}
         yield from _row(row, task, lines.place, lines.place.end)
 

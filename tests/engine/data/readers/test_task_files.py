@@ -73,3 +73,11 @@ def test_only_a_folder_below_tasks_counts() -> None:
     assert task_files.task_of(Path("/inbox/tasks/mood/deep/file"), LIMITS) is LIMITS.tasks["mood"]
     for path in ("/inbox/mood/file", "/inbox/tasks/unknown/file", "/tasks/mood"):
         assert task_files.task_of(Path(path), LIMITS) is None
+
+
+def test_a_row_with_more_cells_than_the_header_is_refused() -> None:
+    bad, good = read("chat", "text,answer\nHello, friend,Hi\nBye,Bye,\n")
+    assert isinstance(bad, Refused)
+    assert (bad.line, "the row has 3 cells" in bad.reason) == (2, True)
+    assert isinstance(good, Found)
+    assert good.sample == Labelled("Bye", "Bye", "chat")
