@@ -201,6 +201,16 @@ class Predictor:
         questions = [asked(task, given, self._model.tokenizer) for given in inputs]
         return self._scored(questions)
 
+    def prior(self, task: Task, labels: tuple[str, ...]) -> tuple[float, ...]:
+        """The log-probability of each label without a text; empty where the task's settings do not ask for it."""
+        if not task.prior_correction:
+            return ()
+        key = (task.name, labels)
+        if key not in self._priors:
+            nothing = Input(CONTENT_FREE, CONTENT_FREE if task.takes_pairs else "", labels)
+            [self._priors[key]] = self.logprobs(task, [nothing])
+        return self._priors[key]
+
     def _answers(
         self, task: Task, inputs: Sequence[Input], max_tokens: int | None, temperature: float
     ) -> list[dict[str, JsonValue]]:
@@ -246,13 +256,7 @@ class Predictor:
         if task.kind != "classify":
             return Calibration()
         fitted = self._calibrations.get(task.name, Calibration()) if not given.labels else Calibration()
-        if not task.prior_correction:
-            return fitted
-        key = (task.name, choices)
-        if key not in self._priors:
-            nothing = Input(CONTENT_FREE, CONTENT_FREE if task.takes_pairs else "", given.labels)
-            [self._priors[key]] = self._scored([asked(task, nothing, self._model.tokenizer)])
-        return Calibration(fitted.temperature, self._priors[key])
+        return Calibration(fitted.temperature, self.prior(task, choices))
 
 
 def load(

@@ -20,7 +20,7 @@ from engine.inference.requests import PromptTooLongError
 from engine.inference.versions.loaded_model import LoadedModel
 from engine.predict import PredictionError, Predictor
 from engine.tasks import calibrating
-from engine.tasks.answering import probabilities_of
+from engine.tasks.answering import Calibration, probabilities_of
 from engine.tasks.asking import Input
 from engine.tasks.calibrating import FittedTemperature
 from engine.version import LoadedVersion
@@ -87,8 +87,9 @@ def _measure(predictor: Predictor, task: Task, rows: Sequence[Labelled], found: 
         labels = task.labels or tuple(sorted({str(row.label) for row in rows}))
         scored = predictor.logprobs(task, [Input(each.text, each.text_pair, labels) for each in inputs])
         right = [labels.index(str(row.label)) for row in rows]
-        values = _of_labels(task, labels, scored, right)
-        fitted = FittedTemperature(temperature=calibrating.fitted(scored, right), rows=len(rows))
+        prior = predictor.prior(task, labels)
+        values = _of_labels(task, labels, scored, right, Calibration(prior=prior))
+        fitted = FittedTemperature(temperature=calibrating.fitted(scored, right, prior), rows=len(rows))
         found.temperatures[task.name] = fitted
     else:
         answers = predictor.predict_all(inputs, task.name)
@@ -98,11 +99,15 @@ def _measure(predictor: Predictor, task: Task, rows: Sequence[Labelled], found: 
 
 
 def _of_labels(
-    task: Task, labels: Sequence[str], scored: Sequence[Sequence[float]], right: Sequence[int]
+    task: Task,
+    labels: Sequence[str],
+    scored: Sequence[Sequence[float]],
+    right: Sequence[int],
+    calibration: Calibration,
 ) -> Iterator[tuple[str, float]]:
     pairs = []
     for logprobs, place in zip(scored, right, strict=True):
-        probabilities = probabilities_of(logprobs)
+        probabilities = probabilities_of(logprobs, calibration)
         best = max(range(len(labels)), key=probabilities.__getitem__)
         pairs.append(LabelPair(labels[best], labels[place], probabilities[best]))
     measures = label_measures(labels)

@@ -33,13 +33,16 @@ class FittedTemperature(BaseModel):
 _File = RootModel[dict[str, FittedTemperature]]
 
 
-def fitted(logprobs: Sequence[Sequence[float]], right: Sequence[int]) -> float:
-    """The temperature with which the right choices are likeliest, by golden-section search over its logarithm."""
+def fitted(logprobs: Sequence[Sequence[float]], right: Sequence[int], prior: tuple[float, ...] = ()) -> float:
+    """The temperature with which the right choices are likeliest, by golden-section search over its logarithm.
+
+    ``prior`` is that of the `Calibration` that will use it.
+    """
     if len(right) < FEWEST:
         return 1.0
 
     def nats(log_temperature: float) -> float:
-        calibration = Calibration(math.exp(log_temperature))
+        calibration = Calibration(math.exp(log_temperature), prior)
         found = (probabilities_of(row, calibration)[place] for row, place in zip(logprobs, right, strict=True))
         return -math.fsum(math.log(max(probability, 1e-300)) for probability in found)
 

@@ -46,10 +46,11 @@ def read_back(task: Task, source: str, answer: str, labels: Sequence[str]) -> li
 
 def _named(line: str, answer: str, labels: set[str]) -> Iterator[LabelledSpan]:
     taken: dict[tuple[str, str], int] = {}
+    longest_first = sorted(labels, key=len, reverse=True)  # a label may have a colon in it
     for written_line in answer.split("\n"):
-        label, _, found = written_line.partition(": ")
-        words = found.strip()
-        if not words or label not in labels:
+        label = next((one for one in longest_first if written_line.startswith(f"{one}: ")), None)
+        words = "" if label is None else written_line.removeprefix(f"{label}: ").strip()
+        if label is None or not words:
             continue
         start = line.find(words, taken.get((label, words), 0))
         if start >= 0:

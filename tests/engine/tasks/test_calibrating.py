@@ -36,6 +36,14 @@ def test_the_temperature_that_made_the_labels_is_found() -> None:
     assert calibrating.fitted(rows[: FEWEST - 1], right[: FEWEST - 1]) == 1.0
 
 
+def test_a_temperature_is_fitted_to_what_the_prior_leaves() -> None:
+    draws, prior = random.Random(2), (0.0, -6.0, -3.0)
+    rows = [[draws.gauss(0, 4) + one for one in prior] for _ in range(4000)]
+    right = [draws.choices(range(3), probabilities_of(row, Calibration(2.5, prior)))[0] for row in rows]
+    assert calibrating.fitted(rows, right, prior) == pytest.approx(2.5, rel=0.1)
+    assert calibrating.fitted(rows, right) != pytest.approx(2.5, rel=0.1)
+
+
 def test_what_was_fitted_is_found_again(tmp_path: Path) -> None:
     assert calibrating.read(tmp_path) == {}
     calibrating.write(tmp_path, {"mood": FittedTemperature(temperature=2.0, rows=50)})

@@ -209,7 +209,7 @@ def _of_tags(found: Sequence[JsonValue]) -> list[tuple[int, int, str]]:
             spans.append((number, number, label))
         elif prefix in ("I", "E", "L"):
             spans[-1] = (spans[-1][0], number, label)
-        before = label
+        before = "" if prefix in ("E", "L", "S", "U") else label  # these end a span
     return spans
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pytest
 from hypothesis import strategies as st
@@ -25,6 +26,10 @@ def reader_of_bytes():
     return read_bytes
 
 
+_THOUGHTS = re.compile(r"think|thought|reasoning|scratchpad|<\|begin_of_", re.IGNORECASE)
+"""In each mark of thoughts: hypothesis draws constants of the readers too."""
+
+
 def said(alphabet: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[str]:
     """Words in their normal form, without marks of thoughts, which readers take out of an answer."""
     characters = st.characters(exclude_categories=["Cs"]) if alphabet is None else alphabet
@@ -32,7 +37,7 @@ def said(alphabet: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[st
 
 
 def _is_said(words: str) -> bool:
-    return "think" not in words and not words.startswith(("<|begin_of_", "<thought>", "<reasoning>"))
+    return not _THOUGHTS.search(words)
 
 
 def conversations(words: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Conversation]:

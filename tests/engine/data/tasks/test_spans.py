@@ -1,5 +1,7 @@
 """What a model is taught to write about spans leads back to the same characters of the text."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,12 @@ def test_what_is_not_in_the_text_or_no_label_is_left_out() -> None:
     answer = "person: Bob\nanimal: Ann\nperson: Ann\nnonsense"
     assert spans.read_back(NER, TEXT, answer, NER.labels) == [LabelledSpan(2, 5, "person")]
     assert spans.read_back(QA, TEXT, "Bergen", ()) == []
+
+
+def test_a_label_may_have_a_colon_in_it() -> None:
+    task = replace(NER, labels=("place", "place: town"))
+    meant = [LabelledSpan(2, 5, "place"), LabelledSpan(17, 21, "place: town")]
+    assert spans.read_back(task, TEXT, spans.written(task, TEXT, meant), task.labels) == meant
 
 
 @pytest.mark.parametrize("task", [NER, QA])

@@ -46,6 +46,13 @@ NAMES = "named_entity_recognition"
             {"tokens": ["New", "York", "!"], "ner_tags": ["I-LOC", "I-LOC", "O"]},
             Labelled("New York !", None, NAMES, spans=(LabelledSpan(0, 8, "location"),)),
         ),
+        (  # U- and L- end a span
+            NAMES,
+            {"tokens": ["Rome", "Bergen", "York"], "ner_tags": ["U-LOC", "I-LOC", "L-LOC"]},
+            Labelled(
+                "Rome Bergen York", None, NAMES, spans=(LabelledSpan(0, 4, "location"), LabelledSpan(5, 16, "location"))
+            ),
+        ),
         (
             NAMES,
             {"tokenized_text": ["Ann", "in", "Rome"], "ner": [[0, 0, "PER"], [2, 2, "LOC"]]},
