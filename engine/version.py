@@ -19,6 +19,7 @@ from engine import artifacts, disk, generation, stored_weights
 from engine.adapters import adapter as adapters
 from engine.adapters.adapter import Adapter
 from engine.artifacts import ArtifactError
+from engine.config.inference import Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.generation import UNSAID, BadGenerationError, Generation
@@ -45,13 +46,18 @@ class VersionConfig(BaseModel):
 
 @dataclass(frozen=True)
 class LoadedVersion:
-    """A version in memory, ready to compute (in evaluation mode, without gradients)."""
+    """A version in memory, ready to compute (in evaluation mode, without gradients).
+
+    Attributes:
+        base_quantization: what the base of an adapter is rounded to; none where weights are as they are stored.
+    """
 
     manifest: VersionManifest
     config: VersionConfig
     model: LanguageModel
     tokenizer: Tokenizer
     generation: Generation = UNSAID
+    base_quantization: Quantization = "none"
 
 
 def load(

@@ -19,6 +19,8 @@ from engine.data.samples import Conversation
 from engine.evaluation.likelihood import Floats
 from engine.version import LoadedVersion
 
+_METHOD = 1
+"""Count on when windows, rows or the order of sums change: what was measured otherwise is another answer."""
 _MOST_FILES = 200
 _SECONDS = 5.0
 """Between two writings of a file that is not complete."""
@@ -80,11 +82,13 @@ class LikelihoodCache:
     def of(
         self, version: LoadedVersion, conversations: Sequence[Conversation], length: int, batch_size: int
     ) -> KeptLikelihood:
-        """What is known of a version on these conversations, in this order; weights must be as they are stored."""
+        """What is known of a version on these conversations, in this order."""
         manifest, weight = version.manifest, next(version.model.parameters())
         question = [
+            _METHOD,
             manifest.sha256,
             "" if manifest.base is None else manifest.base.sha256,
+            version.base_quantization,
             manifest.tokenizer_sha256,
             length,
             batch_size,

@@ -31,6 +31,7 @@ from engine.evaluation.likelihood_cache import LikelihoodCache
 from engine.evaluation.suites import files, suite
 from engine.evaluation.suites.files import BadFilesError
 from engine.evaluation.suites.suite import Suite, SuiteFigures
+from engine.inference.versions import as_served
 from engine.manifest import read_manifest, version_name
 from engine.publishing import checkpoint_to_version
 from engine.version import LoadedVersion
@@ -143,7 +144,8 @@ def load_version(folder: Path, tables: Tables, progress: Progress) -> LoadedVers
     progress(f"loading {folder}")
     if tables.training.threads:
         torch.set_num_threads(tables.training.threads)
-    return version.load(folder, device.resolve(tables.inference.device, tables.inference.precision))
+    placement = device.resolve(tables.inference.device, tables.inference.precision)
+    return as_served.load(folder, placement, tables.inference)
 
 
 def _on_suites(folder: Path, question: Question, paths: Paths, tables: Tables) -> dict[str, JsonValue]:

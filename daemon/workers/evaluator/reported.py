@@ -5,6 +5,7 @@ python -m daemon.workers.evaluator.reported < QUESTION
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -97,6 +98,8 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
             functools.partial(progress, f"measuring version {number}"),
             LikelihoodCache(paths.measurements),
         )
+        if not all(map(math.isfinite, found[who].nats_C)):
+            raise QuestionError(f"version {version_name(number)} has likelihoods that are not finite: it is broken")
         bins = reliability.bins(loaded, chosen, functools.partial(progress, "measuring reliability"))
         sure[who] = [dict(asdict(one)) for one in bins]
         del loaded
@@ -112,6 +115,7 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
     names = [sources.get(one.identity, "") for one in chosen]
     analysis = analyse(chosen, names, found["candidate"], incumbent)
     samples = [] if stored is None else [one.model_dump(mode="json") for one in stored.samples]
+    suites = {} if stored is None else {name: one.model_dump() for name, one in stored.suites.items()}
     return {
         "version": version_name(question.version),
         "against": None if against is None else version_name(against),
@@ -121,7 +125,7 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
         "analysis": json.loads(json.dumps(asdict(analysis))),
         "reliability": sure,
         "samples": samples if judged == against else [],
-        "suites": {} if stored is None else {name: one.model_dump() for name, one in stored.suites.items()},
+        "suites": suites if judged == against else {},
         "metrics": {} if stored is None else dict(stored.metrics),
         "manifest": _about(paths.version(question.version)),
     }

@@ -32,4 +32,4 @@ def load(folder: Path, placement: Placement, settings: InferenceSettings) -> Loa
     adapted = decoders.with_adapter(base, adapters.read(folder, outline.model), model)
     if not isinstance(adapted, LanguageModel):
         raise TypeError(f"a module with an adapter is expected, not a {type(adapted).__name__}")
-    return replace(outline, model=adapted)
+    return replace(outline, model=adapted, base_quantization=settings.quantization)

@@ -64,6 +64,7 @@ def test_other_questions_are_measured_anew(tmp_path: Path, loaded: LoadedVersion
         cache.of(loaded, chosen[:5], 48, 2),
         cache.of(loaded, chosen[::-1], 48, 2),
         cache.of(loaded, chosen, 40, 2),
+        cache.of(replace(loaded, base_quantization="int8"), chosen, 48, 2),
         cache.of(replace(loaded, manifest=loaded.manifest.model_copy(update={"tokenizer_sha256": "1"})), chosen, 48, 2),
     ]
     for number, kept in enumerate(asked):

@@ -57,7 +57,10 @@ class SuiteRounds:
     async def round(self) -> None:
         """Measure what serves on every suite, and note it with the version and as an event."""
         version, evaluation = self._promotion.serving, self._tables().evaluation
-        if version is None or not evaluation.suites or self._is_cycle_under_way():
+        if not evaluation.suites:
+            self._degradations.end(_SUBJECT)
+            return
+        if version is None or self._is_cycle_under_way():
             return
         try:
             command = Evaluate(version=version, incumbent=None, cycle=None, suites_only=True)
