@@ -129,7 +129,7 @@ class Evaluator:
         suites = [] if command.sealed else suites_of_settings.read(self._settings, self._advance)
         inputs = inputs.model_copy(update={"suites": {one.name: one.sha256 for one in suites}})
         file = folder / EVALUATION
-        found = None if command.sealed else _read_stored(file)
+        found = None if command.sealed else read_stored(file)
         if found is not None and found.inputs == inputs:
             return _answer(command, found)
         started = time.monotonic()
@@ -293,7 +293,7 @@ def _as_json(slices: Mapping[By, Mapping[str, SliceFigures]]) -> dict[str, JsonV
     return {by: {name: found.model_dump() for name, found in of.items()} for by, of in slices.items()}
 
 
-def _read_stored(file: Path) -> StoredEvaluation | None:
+def read_stored(file: Path) -> StoredEvaluation | None:
     """The stored evaluation in ``file``; null if the file is missing or cannot be read."""
     try:
         return StoredEvaluation.model_validate_json(file.read_bytes())

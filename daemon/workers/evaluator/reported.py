@@ -12,14 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from control import exit_status
 from control.paths import Paths, version_name
 from daemon.settings.load import SettingsError, load
 from daemon.settings.sections import Tables
 from daemon.workers.evaluator.asked import Progress, QuestionError, load_version
-from daemon.workers.evaluator.evaluations import EVALUATION, StoredEvaluation
+from daemon.workers.evaluator.evaluations import EVALUATION, read_stored
 from daemon.workers.reading import limits_of
 from engine import device
 from engine.artifacts import ArtifactError
@@ -75,7 +75,7 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
         QuestionError: there is nothing to compare on.
         ArtifactError: a version is damaged.
     """
-    progress, stored = Progress(), _stored(paths.version(question.version))
+    progress, stored = Progress(), read_stored(paths.version(question.version) / EVALUATION)
     judged = None if stored is None else stored.inputs.incumbent
     against = question.against if question.against is not None else judged
     if against is not None and not paths.version(against).is_dir():
@@ -149,13 +149,6 @@ def _examples(question: ReportQuestion, paths: Paths, tables: Tables, progress: 
     if not found:
         raise QuestionError("there is no conversation to compare on")
     return found
-
-
-def _stored(folder: Path) -> StoredEvaluation | None:
-    try:
-        return StoredEvaluation.model_validate_json((folder / EVALUATION).read_bytes())
-    except (OSError, ValidationError):
-        return None
 
 
 def _about(folder: Path) -> Mapping[str, JsonValue]:

@@ -8,10 +8,10 @@ from engine.data.tasks import spans
 from engine.data.tasks.task import Task
 
 
-@dataclass(frozen=True, slots=True)
-class PosedTask(Dialogue):
-    """The dialogue that a labelled sample is learned as. It is known by the sample, not by how the question is put."""
+class _OfALabelled:
+    """Known by the labelled sample, not by how the question is put."""
 
+    __slots__ = ()
     labelled: Labelled
 
     @property
@@ -26,20 +26,17 @@ class PosedTask(Dialogue):
 
 
 @dataclass(frozen=True, slots=True)
-class PosedText(Text):
-    """The text that one is learned as where the model continues a text. It is known by the sample too."""
+class PosedTask(_OfALabelled, Dialogue):
+    """The dialogue that a labelled sample is learned as."""
 
     labelled: Labelled
 
-    @property
-    def identity(self) -> str:
-        """That of the labelled sample."""
-        return self.labelled.identity
 
-    @property
-    def group(self) -> str:
-        """That of the labelled sample."""
-        return self.labelled.group
+@dataclass(frozen=True, slots=True)
+class PosedText(_OfALabelled, Text):
+    """The text that one is learned as where the model continues a text."""
+
+    labelled: Labelled
 
 
 def posed(sample: Sample, tasks: Mapping[str, Task]) -> Conversation | None:
