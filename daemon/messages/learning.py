@@ -93,7 +93,7 @@ class Evaluated(Answer):
 
 
 class TrainProgress(Message):
-    """Where a run is. ``eta_seconds`` counts to the end of training."""
+    """Where a run is. ``eta_seconds`` counts to the end of training, ``epoch`` from 1, ``samples`` in packed rows."""
 
     kind: Literal["train_progress"] = "train_progress"
     cycle: int
@@ -104,6 +104,12 @@ class TrainProgress(Message):
     tokens_per_second: float
     eta_seconds: float | None
     validation_loss: float | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    samples: int | None = None
+    samples_per_second: float | None = None
+    gradient_norm: float | None = None
+    memory_bytes: int | None = None
     processes: int = 1
     """How many train together."""
 

@@ -72,6 +72,16 @@ def steps_per_epoch(rows: int, settings: Recipe) -> int:
     return max(1, round(rows / _rows_per_step(settings)))
 
 
+def epoch_of(step: int, rows: int, settings: Recipe) -> int:
+    """The pass over the data, counted from 1, in which a step ends."""
+    return max(1, math.ceil(step * _rows_per_step(settings) / rows))
+
+
+def total_epochs(rows: int, settings: Recipe) -> int:
+    """How many passes a run makes, the last of which may be a part of one."""
+    return epoch_of(settings.max_steps, rows, settings) if settings.max_steps else max(1, math.ceil(settings.epochs))
+
+
 def is_best(loss: float, progress: Progress, tolerance: float) -> bool:
     """Whether weights that validate at ``loss`` are the best so far; see `Recipe.validation_tolerance`."""
     lowest = progress.best_validation_loss
@@ -387,6 +397,8 @@ class Loop(Generic[B]):
         self._step_tokens = memory * self._step_tokens + (1 - memory) * tokens
 
     def _figures(self, sums: _Sums, rate: float, norm: float) -> Figures:
+        rows, per_step = len(self._rows), _rows_per_step(self._settings)
+        epochs = total_epochs(rows, self._settings)
         return Figures(
             step=self._progress.step,
             steps=self._steps,
@@ -396,5 +408,9 @@ class Loop(Generic[B]):
             tokens=self._progress.tokens,
             tokens_per_second=self._step_tokens / self._step_seconds,
             eta_seconds=(self._steps - self._progress.step) * self._step_seconds,
+            epoch=min(epoch_of(self._progress.step, rows, self._settings), epochs),
+            epochs=epochs,
+            samples=self._progress.step * per_step,
+            samples_per_second=per_step / self._step_seconds,
             parts=sums.parts,
         )

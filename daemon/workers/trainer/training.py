@@ -209,6 +209,12 @@ class _Report:
                     tokens_per_second=figures.tokens_per_second,
                     eta_seconds=figures.eta_seconds,
                     validation_loss=self._validation_loss,
+                    epoch=figures.epoch,
+                    epochs=figures.epochs,
+                    samples=figures.samples,
+                    samples_per_second=figures.samples_per_second,
+                    gradient_norm=figures.gradient_norm,
+                    memory_bytes=figures.memory_bytes,
                 )
             )
         if last or figures.step == 1 or figures.step % self._log_every == 0:

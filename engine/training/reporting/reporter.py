@@ -15,6 +15,8 @@ class Figures:
         loss: what was minimised.
         parts: what else the objective tells of it, by name, such as ``kl``.
         tokens: positions computed so far.
+        epoch: the pass over the data, from 1; ``epochs`` is the number of the last one.
+        samples: packed rows computed so far.
         bits_per_character: the loss over the characters of the text, which tokenizers do not change.
         share_of_peak: operations of training as a share of what this machine does in products of the model's shapes.
         memory_bytes: of this process; on a GPU the most that was allocated there.
@@ -28,6 +30,10 @@ class Figures:
     tokens: int
     tokens_per_second: float
     eta_seconds: float
+    epoch: int = 1
+    epochs: int = 1
+    samples: int = 0
+    samples_per_second: float | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     bits_per_character: float | None = None
     share_of_peak: float | None = None

@@ -63,6 +63,13 @@ def test_figures_are_true(places: RunPaths, plan: MakePlan, recording: type[Reco
     steps = seen.began[0][1]
     assert [figures.step for figures in seen.figures] == list(range(1, steps + 1))
     assert seen.figures[-1].eta_seconds == 0
+    assert record.recipe is not None
+    epochs, rows = math.ceil(record.recipe.epochs), record.recipe.batch_size * record.recipe.gradient_accumulation
+    assert [figures.epoch for figures in seen.figures] == sorted(figures.epoch for figures in seen.figures)
+    assert {figures.epoch for figures in seen.figures} == set(range(1, epochs + 1))
+    assert {figures.epochs for figures in seen.figures} == {epochs}
+    assert seen.figures[-1].samples == steps * rows
+    assert all(figures.samples_per_second for figures in seen.figures)
     assert seen.figures[-1].learning_rate == pytest.approx(0.1 * 5e-3)
     assert manifest.metrics["steps"] == steps
     assert manifest.metrics["final_loss"] == seen.figures[-1].loss < seen.figures[0].loss
