@@ -54,4 +54,9 @@ class InferenceSettings(Section):
         description="Maximum number of versions in memory where they share a base. Of versions with weights of their "
         "own, at most two are in memory.",
     )
+    unload_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="Unload a version that was loaded only for jobs when no job has asked for it for this long.",
+    )
     threads: int = Field(0, ge=0, description="Number of processor threads; 0 uses one per physical core.")

@@ -20,6 +20,7 @@ from daemon.workers.server.chats import forgetting
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.http_server import ApiServer
+from daemon.workers.server.loading import VersionLoader
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import InferenceService
 from daemon.workers.server.supervisor_port import ControlSocket
@@ -91,10 +92,11 @@ async def _serve(context: Context) -> None:
         except (ApiError, sqlite3.Error) as error:
             return Failure(to=command.id, reason=f"chats cannot be erased now: {error}", retry=True)
 
+    loader = VersionLoader(context, slots, placement, metrics)
     swapper = Swapper(
         context,
         slots,
-        placement,
+        loader,
         metrics,
         on_unready=explain,
         on_decided=in_loop(service.decided.set),

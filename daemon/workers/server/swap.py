@@ -12,12 +12,8 @@ Every command may come again and is answered the same. A version that is refused
 the one that serves. After a restart the server takes up what `current` points to.
 """
 
-import os
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from control.paths import version_name
 from daemon import log
@@ -36,25 +32,14 @@ from daemon.messages import (
     ToWorker,
 )
 from daemon.workers.runtime import Context
+from daemon.workers.server.loading import DRAIN_MARGIN, VersionLoader
 from daemon.workers.server.metrics import Metrics
 from engine import artifacts
-from engine.config.inference import Form, InferenceSettings
-from engine.device import Placement
-from engine.inference.versions import footprint, preparing
 from engine.inference.versions.preparing import NotNowError, UnfitVersionError
 from engine.inference.versions.slots import WeightSlots
 from engine.inference.versions.swap_policy import Room
 
-DRAIN_MARGIN = 30.0
-"""Beyond the deadline of requests on a version, until the engine must have let go of it; in seconds."""
-NICENESS = 10
-"""Whole weights are loaded with what time the requests leave; that takes seconds, most of them without Python."""
 _logger = log.get(__name__)
-
-
-def give_way() -> None:
-    """Let this thread have what time the others leave."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Swapper:
@@ -64,7 +49,7 @@ class Swapper:
         self,
         context: Context,
         slots: WeightSlots,
-        placement: Placement,
+        loader: VersionLoader,
         metrics: Metrics,
         *,
         on_unready: Callable[[str], None],
@@ -76,15 +61,13 @@ class Swapper:
         self._context = context
         self._channel = context.channel
         self._slots = slots
-        self._placement = placement
+        self._loader = loader
         self._metrics = metrics
         self._on_unready = on_unready
         self._on_decided = on_decided
         self._on_reload = on_reload
         self._on_forget = on_forget
         self._is_idle = is_idle
-        self._forms: dict[int, Form] = {}
-        self._giving_way = ThreadPoolExecutor(1, "loading", initializer=give_way)
 
     def run(self) -> None:
         """Serve what is current, then obey until the channel asks this worker to stop."""
@@ -130,10 +113,11 @@ class Swapper:
 
     def _commit(self, command: Commit) -> None:
         version = command.version
-        room = self._make_ready(command)
-        if room is None or (room == "in place" and not self._replace(command)):
-            return
-        self._slots.commit(version)
+        with self._loader.busy:
+            room = self._make_ready(command)
+            if room is None or (room == "in place" and not self._replace(command)):
+                return
+            self._slots.commit(version)
         self._metrics.swaps.labels("commit", "served").inc()
         _logger.info("new requests go to this version", version=version)
         self._say_what_serves(command.id)
@@ -147,47 +131,22 @@ class Swapper:
         version = command.version
         self._channel.advance(f"preparing version {version_name(version)}")
         started = time.monotonic()
-        folder, settings = self._context.paths.version(version), self._context.settings.inference
         try:
-            room = "beside" if self._is_ready(version) else self._load(folder, settings)
+            with self._loader.busy:
+                room: Room = "beside" if self._is_ready(version) else self._loader.beside(version)
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._refuse(command, str(error), unfit=isinstance(error, UnfitVersionError))
             return None
         finally:
             self._rest()
         seconds = round(time.monotonic() - started, 3)
-        chosen = self._forms.get(version, "merged")
+        chosen = self._loader.form(version)
         _logger.info("a version is prepared", version=version, room=room, form=chosen, seconds=seconds)
         return room
 
     def _is_ready(self, version: int) -> bool:
         """Whether it is in memory, and will be until it is committed or abandoned."""
         return self._slots.holds(version) and not self._slots.admit(version, wait_seconds=0)
-
-    def _load(self, folder: Path, settings: InferenceSettings) -> Room:
-        """Have a version checked that is not in memory, and loaded where it fits beside the one that serves."""
-        preparing.check(folder, self._slots.serving)
-        version, placement = int(folder.name), preparing.place(folder, settings)
-        if version not in self._forms:
-            self._forms[version] = preparing.form_of(folder, placement, self._slots, settings)
-        needed = preparing.need(folder, placement, self._slots, settings, self._forms[version])
-        room = preparing.room(folder, self._slots, needed)
-        if room == "in place":
-            preparing.check_weights(folder)
-        elif self._slots.admit(version, self._slots.drain_seconds + DRAIN_MARGIN, needed):
-            self._install_beside(folder)
-        return room
-
-    def _install_beside(self, folder: Path) -> None:
-        """Load a version while another answers.
-
-        An adapter whose base is in memory takes a tenth of a second, nearly all of it in Python: a thread that gives
-        way would hold Python's lock while it waits for a processor, and all answers would wait with it.
-        """
-        if self._slots.serving is None or self._forms[int(folder.name)] == "unmerged":
-            self._install(folder)
-        else:
-            self._giving_way.submit(self._install, folder).result()
 
     def _rest(self) -> None:
         """Say that nothing is being loaded any more; a beat of its own, for people look at the status right then."""
@@ -210,7 +169,7 @@ class Swapper:
         try:
             self._slots.clear(self._slots.drain_seconds + DRAIN_MARGIN)
             drained = time.monotonic()
-            self._load_alone(version)
+            self._loader.alone(version)
         except (UnfitVersionError, NotNowError, TimeoutError) as error:
             self._bring_back(old.version)
             self._refuse(command, str(error), unfit=isinstance(error, UnfitVersionError))
@@ -226,27 +185,13 @@ class Swapper:
         """Serve the replaced version again."""
         try:
             if not self._slots.holds(version):
-                self._load_alone(version)
+                self._loader.alone(version)
             self._slots.commit(version)
             _logger.warning("the previous version goes on answering", version=version)
         except (UnfitVersionError, NotNowError) as error:
             self._on_unready(f"version {version_name(version)} cannot be loaded again: {error}")
             _logger.critical("the previous version cannot be loaded again", version=version, reason=str(error))
             self._slots.give_up()
-
-    def _load_alone(self, version: int) -> None:
-        """Load a version into empty memory."""
-        footprint.give_back(self._placement.device)
-        self._install(self._context.paths.version(version))
-
-    def _install(self, folder: Path) -> None:
-        turn, began = self._slots.turns.alone, time.monotonic()
-        settings = self._context.settings.inference
-        placement, chosen = preparing.place(folder, settings), self._forms.get(int(folder.name), "merged")
-        rows, quantization = settings.max_batch, settings.quantization
-        loaded = preparing.load(folder, placement, rows, quantization, turn, chosen, self._slots.in_memory)
-        self._slots.install(loaded)
-        self._metrics.load_seconds.observe(time.monotonic() - began)
 
     def _refuse(self, command: Prepare | Commit, reason: str, *, unfit: bool) -> None:
         version = command.version

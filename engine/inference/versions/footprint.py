@@ -12,7 +12,7 @@ from engine.config.inference import Form, Quantization
 from engine.config.model import ModelSettings
 from engine.device import Placement
 from engine.inference.runners import decoders
-from engine.models.base import Decoder
+from engine.models.base import Cache, Decoder
 
 ORDINARY_POSITIONS = 512
 """Of a row in ordinary use: what memory is planned for. A row may grow to the whole context where there is more."""
@@ -46,8 +46,17 @@ def of_model(
 
 def _of_decoder(decoder: Decoder, rows: int) -> int:
     cache = decoder.make_cache(rows, decoder.context)
-    grown = max(rows * cache.bytes_for(min(ORDINARY_POSITIONS, cache.length)), cache.bytes_for(cache.length))
-    return of_weights(decoder) + cache.held_bytes + grown
+    return of_weights(decoder) + cache.held_bytes + _ordinary(cache)
+
+
+def growth(cache: Cache) -> int:
+    """Bytes that a cache does not have now and takes in ordinary use."""
+    return max(_ordinary(cache) - cache.held_bytes, 0)
+
+
+def _ordinary(cache: Cache) -> int:
+    """Bytes that the rows of a cache take in ordinary use."""
+    return max(cache.rows * cache.bytes_for(min(ORDINARY_POSITIONS, cache.length)), cache.bytes_for(cache.length))
 
 
 def of_weights(model: Decoder) -> int:

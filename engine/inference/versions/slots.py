@@ -28,11 +28,13 @@ class Need:
         bytes: of weights that are not in memory yet, and of its cache.
         base: the sum of weights that it shares with others; empty where it shares none.
         free: tells from the bytes that versions hold how many are left.
+        reserve: bytes to leave to the version that serves, besides.
     """
 
     bytes: int = 0
     base: str = ""
     free: Callable[[int], int] = lambda _: 0
+    reserve: int = 0
 
 
 class WeightSlots:
@@ -172,6 +174,32 @@ class WeightSlots:
             self._models[model.version] = model
             self._become(table)
 
+    def invite(self, version: int, need: Need) -> swap_policy.Admission:
+        """Make room for a version that a job asks for, without sending away anything but an idle guest.
+
+        Returns:
+            Whether it is in memory, may be loaded, or must wait.
+        """
+        with self._changed:
+            unclaimed, held = self._memory(need.free)
+            budget = swap_policy.Budget(self.most, need.bytes + need.reserve, unclaimed, held)
+            table, admission = swap_policy.invite(self._table, version, need.base, budget)
+            self._become(table)
+            return admission
+
+    def receive(self, model: LoadedModel) -> None:
+        """Hold a loaded, checked version as a guest."""
+        with self._changed:
+            base = "" if model.base is None else model.base.sha256
+            table = swap_policy.received(self._table, model.version, base)
+            self._models[model.version] = model
+            self._become(table)
+
+    def see_off(self, version: int) -> None:
+        """Let a guest go that nobody uses."""
+        with self._changed:
+            self._become(swap_policy.see_off(self._table, version))
+
     def commit(self, version: int) -> None:
         """Flip: from now on new requests go to this version.
 
@@ -281,7 +309,7 @@ class WeightSlots:
             del self._models[version]
             self._served_until.pop(version, None)
         for version, place in table.items():
-            if place.state == "retiring" and self._table[version].state == "kept":
+            if place.state == "retiring" and self._table[version].state in {"kept", "guest"}:
                 self._served_until[version] = time.monotonic()  # requests that pinned it have their time from now on
         self._table = table
         self._changed.notify_all()

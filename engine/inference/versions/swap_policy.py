@@ -1,11 +1,12 @@
 """Which versions are in memory and what may happen to them: a pure table. Neither torch nor threads are needed.
 
-A version in memory is in one of five states, and ``users`` requests are bound to it:
+A version in memory is in one of six states, and ``users`` requests are bound to it:
 
     prepared    whole, checked, warm; only requests that ask for it by number reach it
     serving     new requests go to it; at most one version is
     previous    served before: its requests finish on it, pins reach it, going back to it is a flip
     kept        served earlier, and shares the base of the one that serves; otherwise like previous
+    guest       in memory only because a job asks for it; beside the two sets of weights, as long as memory allows
     retiring    its slot is needed: takes no more requests, goes when its last one ends
 
     | event     | absent             | prepared            | serving       | previous, kept      | retiring         |
@@ -20,11 +21,18 @@ A version in memory is in one of five states, and ``users`` requests are bound t
     |           |                    |                     | retiring      |                     |                  |
     | `enter`   | error              | one user more       | one user more | one user more       | error            |
     | `leave`   | error              | one user less       | one user less | one user less       | one user less    |
+    | `invite`  | load, if there is  | ready               | ready         | ready               | becomes a guest, |
+    |           | room; else wait    |                     |               |                     | ready            |
+
+A guest is to these events what a version is that only its users keep: `admit` has it prepared, `commit` has it serve,
+`abandon` and `clear` have it retire, `enter` and `leave` count its users, and to `invite` it is ready. One that has
+users stays until they leave; one without makes way for the next guest.
 
 There is room for two sets of weights, for as many versions as the `Budget` says, and for the bytes that it says. Where
 there is none, `admit` makes some: what else is prepared retires; the previous version does where it is the only one
-with its weights and there are two sets already; then kept ones do, the one that was asked for longest ago first, and
-then the previous one.
+with its weights and there are two sets already; then, where bytes are short, the guest does, then kept ones, the one
+that was asked for longest ago first, and then the previous one. Guests are counted in bytes only, and `invite` sends
+nobody away but an idle guest.
 
 With `commit` the version that served becomes previous, and one that was previous is kept. Whatever is kept and does not
 share the base of the version that now serves retires, so that of versions with weights of their own there are two.
@@ -41,7 +49,7 @@ from typing import Literal
 SLOTS = 2
 """Sets of weights in memory at once. A version that brings a third waits until one of them is gone."""
 
-State = Literal["prepared", "serving", "previous", "kept", "retiring"]
+State = Literal["prepared", "serving", "previous", "kept", "guest", "retiring"]
 Admission = Literal["ready", "load", "wait"]
 Room = Literal["beside", "in place", "none"]
 
@@ -93,22 +101,54 @@ def admit(table: Table, version: int, base: str = "", budget: Budget | None = No
         if place.state == "prepared" and other != version:
             table = _moved(table, other, "retiring")
     if version in table:
-        waits = table[version].state in ("previous", "kept", "retiring")
-        return (_moved(table, version, "prepared") if waits else table), "ready"
-    previous = only(table, "previous")
-    if previous is not None and _sets(table, base) > SLOTS and _is_alone(table, previous):
-        table = _moved(table, previous, "retiring")
-    while _is_full(table, budget) and (last := _first_to_go(table)) is not None:
+        waits = table[version].state in ("previous", "kept", "guest", "retiring")
+        table = _moved(table, version, "prepared") if waits else table
+        return _within_slots(table, table[version].base, own=False), "ready"
+    table = _within_slots(table, base, own=True)
+    while _is_full(table, budget) and (last := _first_to_go(table, budget)) is not None:
         table = _moved(table, last, "retiring")
     waits_for_one = _sets(table, base) > SLOTS or _is_full(table, budget)
     leaves = any(place.state == "retiring" for place in table.values())
     return table, "wait" if waits_for_one and leaves else "load"
 
 
-def _sets(table: Table, base: str) -> int:
-    """Sets of weights in memory once a version with this base is there."""
-    shared = {place.base for place in table.values()} | {base}
-    return len(shared - {""}) + sum(not place.base for place in table.values()) + (not base)
+def invite(table: Table, version: int, base: str = "", budget: Budget | None = None) -> tuple[Table, Admission]:
+    """A job asks for a version: is it in memory, may it be loaded, or must the job wait?
+
+    Args:
+        table: what is in memory.
+        version: what is asked for.
+        base: the sum of weights that it shares with others once it is loaded.
+        budget: bytes it needs, and those that there are.
+    """
+    budget = Budget() if budget is None else budget
+    place = table.get(version)
+    if place is not None and place.state != "retiring":
+        return table, "ready"
+    guest = only(table, "guest")
+    if guest is not None and not table[guest].users:
+        table, guest = _moved(table, guest, "retiring"), None
+    if guest is not None or (place is None and _lacks_bytes(table, budget)):
+        return table, "wait"
+    return (table, "load") if place is None else (_moved(table, version, "guest"), "ready")
+
+
+def _within_slots(table: Table, base: str, *, own: bool) -> Table:
+    """The previous version retires where a version with this base, if it is not there yet, brings a set too many."""
+    previous = only(table, "previous")
+    if previous is not None and _sets(table, base, own=own) > SLOTS and _is_alone(table, previous):
+        return _moved(table, previous, "retiring")
+    return table
+
+
+def _sets(table: Table, base: str, *, own: bool = True) -> int:
+    """Sets of weights, without those of guests, that there are once a version with this base is there.
+
+    ``own`` says that it is not there yet.
+    """
+    places = [place for place in table.values() if place.state != "guest"]
+    shared = {place.base for place in places} | {base}
+    return len(shared - {""}) + sum(not place.base for place in places) + (own and not base)
 
 
 def _is_alone(table: Table, version: int) -> bool:
@@ -118,13 +158,25 @@ def _is_alone(table: Table, version: int) -> bool:
 
 
 def _is_full(table: Table, budget: Budget) -> bool:
-    """One more is too many, or takes more than is free when those are gone that are not in the table any more."""
+    """One more is too many, or takes more bytes than there are."""
+    return _residents(table) >= budget.most or _lacks_bytes(table, budget)
+
+
+def _residents(table: Table) -> int:
+    """Versions in memory that are not guests."""
+    return sum(place.state != "guest" for place in table.values())
+
+
+def _lacks_bytes(table: Table, budget: Budget) -> bool:
+    """It takes more than is free when those are gone that are not in the table any more."""
     given_back = sum(size for version, size in budget.held.items() if version not in table)
-    return len(table) >= budget.most or budget.needed > budget.free + given_back
+    return budget.needed > budget.free + given_back
 
 
-def _first_to_go(table: Table) -> int | None:
-    kept = only(table, "kept")
+def _first_to_go(table: Table, budget: Budget) -> int | None:
+    guest, kept = only(table, "guest"), only(table, "kept")
+    if guest is not None and _lacks_bytes(table, budget):
+        return guest
     return only(table, "previous") if kept is None else kept
 
 
@@ -134,9 +186,28 @@ def loaded(table: Table, version: int, base: str = "", most: int = SLOTS) -> Tab
     Raises:
         ValueError: it is in memory already, or there is no slot.
     """
-    if version in table or len(table) >= most or _sets(table, base) > SLOTS:
+    if version in table or _residents(table) >= most or _sets(table, base) > SLOTS:
         raise ValueError(f"there is no slot for version {version}")
     return MappingProxyType({**table, version: Place("prepared", base=base)})
+
+
+def received(table: Table, version: int, base: str = "") -> Table:
+    """It was loaded and checked, after `invite` said that it may.
+
+    Raises:
+        ValueError: it is in memory already, or another guest is.
+    """
+    if version in table or only(table, "guest") is not None:
+        raise ValueError(f"there is no place for version {version} as a guest")
+    return MappingProxyType({**table, version: Place("guest", base=base)})
+
+
+def see_off(table: Table, version: int) -> Table:
+    """Nobody has asked for a guest for long: it goes, unless it has users or is no guest any more."""
+    place = table.get(version)
+    if place is not None and place.state == "guest" and not place.users:
+        return _moved(table, version, "retiring")
+    return table
 
 
 def commit(table: Table, version: int) -> Table:
@@ -157,15 +228,16 @@ def commit(table: Table, version: int) -> Table:
 
 
 def abandon(table: Table, version: int) -> Table:
-    """Forget what was prepared or kept; requests that still run on it, because it had served before, finish."""
-    if version in table and table[version].state in ("prepared", "kept"):
+    """Forget what was prepared, kept, or a guest; requests that still run on it finish."""
+    if version in table and table[version].state in ("prepared", "kept", "guest"):
         return _moved(table, version, "retiring")
     return table
 
 
 def expendable(table: Table) -> int | None:
-    """The version that goes first where running requests need its memory: kept, and without users."""
-    return next((version for version, place in table.items() if place.state == "kept" and not place.users), None)
+    """The version that goes first where running requests need its memory: without users, a guest, else kept."""
+    idle = {place.state: version for version, place in reversed(list(table.items())) if not place.users}
+    return idle.get("guest", idle.get("kept"))
 
 
 def clear(table: Table) -> Table:

@@ -1,0 +1,42 @@
+"""Versions that jobs ask for: one in memory is used as it is, another is loaded as a guest, and unloaded when idle."""
+
+import asyncio
+from collections.abc import Callable
+
+from daemon.workers.server.loading import VersionLoader
+
+
+class Guests:
+    """Sees to it that the versions of jobs are in memory. Used in the event loop.
+
+    Args:
+        loader: loads them, in its thread that gives way.
+        idle_seconds: gives how long a guest stays that no job has asked for.
+    """
+
+    def __init__(self, loader: VersionLoader, idle_seconds: Callable[[], float]) -> None:
+        self._loader = loader
+        self._idle_seconds = idle_seconds
+        self._leaving: dict[int, asyncio.TimerHandle] = {}
+
+    async def ready(self, version: int) -> bool:
+        """Have a version in memory, until `idle` is called and its time is over. False: there is no room now.
+
+        Raises:
+            UnfitVersionError: it is damaged.
+            NotNowError: it cannot be read, or memory does not hold it even alone.
+        """
+        if (timer := self._leaving.pop(version, None)) is not None:
+            timer.cancel()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._loader.giving_way, self._loader.as_guest, version) == "ready"
+
+    def idle(self, version: int) -> None:
+        """No job uses the version now."""
+        if (timer := self._leaving.pop(version, None)) is not None:
+            timer.cancel()
+        self._leaving[version] = asyncio.get_running_loop().call_later(self._idle_seconds(), self._see_off, version)
+
+    def _see_off(self, version: int) -> None:
+        self._leaving.pop(version, None)
+        self._loader.giving_way.submit(self._loader.see_off, version)
