@@ -59,6 +59,11 @@ class Paths(NamedTuple):
         return self.state / "chats.db"
 
     @property
+    def files(self) -> Path:
+        """Files that clients uploaded, in a folder for each owner. Its one writer is the server."""
+        return self.state / "files"
+
+    @property
     def segments(self) -> Path:
         """Append-only files with the text of every conversation."""
         return self.state / "segments"

@@ -140,6 +140,14 @@ class SessionSettings(Section):
     )
 
 
+class FileSettings(Section):
+    """``[files]``: files that clients upload over the API, to fine-tune with them."""
+
+    max_file_megabytes: int = Field(512, gt=0, description="Maximum size of one file.")
+    max_megabytes_per_client: int = Field(4096, gt=0, description="Maximum size of all files of one API key.")
+    max_per_client: int = Field(1000, gt=0, description="Maximum number of files per API key.")
+
+
 class ConversationLogSettings(Section):
     """``[conversation_log]``: chats with the served model, logged to the inbox and learned."""
 
@@ -229,6 +237,7 @@ class Tables(Section):
     retention: RetentionSettings = RetentionSettings()
     api: ApiSettings = ApiSettings()
     sessions: SessionSettings = SessionSettings()
+    files: FileSettings = FileSettings()
     conversation_log: ConversationLogSettings = ConversationLogSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     supervision: SupervisionSettings = SupervisionSettings()

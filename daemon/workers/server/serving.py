@@ -19,6 +19,8 @@ from daemon.workers.server.api import app
 from daemon.workers.server.chats import forgetting
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
+from daemon.workers.server.files.checker import FileChecker
+from daemon.workers.server.files.file_store import FileStore
 from daemon.workers.server.http_server import ApiServer
 from daemon.workers.server.loading import VersionLoader
 from daemon.workers.server.metrics import Metrics
@@ -66,7 +68,8 @@ async def _serve(context: Context) -> None:
     access = AccessPolicy(settings.api, addresses)
     service = InferenceService(settings, slots, engine, metrics, chats, context.paths.served, access)
     service.version_folder = context.paths.version
-    server = ApiServer(app.make(service, ControlSocket(context.paths)))
+    uploads = FileChecker(FileStore(context.paths.files, lambda: service.settings.files), lambda: service.settings)
+    server = ApiServer(app.make(service, ControlSocket(context.paths), uploads))
 
     def stop() -> None:
         service.stopping.set()
@@ -117,6 +120,7 @@ async def _serve(context: Context) -> None:
     threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
     time_slice.take(time_slice.SHORTEST)  # not of the swap's, which is in no hurry
     learning = asyncio.create_task(service.conversation_log.run())
+    await uploads.begin()
     await server.serve(sockets=listening)
     learning.cancel()
     engine.stop()

@@ -2,7 +2,9 @@
 
 import re
 
-_WITHOUT_V1 = re.compile(r"/(?:chat/completions|completions|embeddings|(?:models|responses|messages)(?:/.*)?)")
+_WITHOUT_V1 = re.compile(
+    r"/(?:chat/completions|completions|embeddings|(?:models|responses|messages|files|fine_tuning)(?:/.*)?)"
+)
 """Of OpenAI's and Anthropic's paths, what a client asks for whose base URL lacks ``/v1``: as in llama.cpp they are
 served too."""
 

@@ -36,6 +36,11 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("POST", "/tokenize"): "generate",
     ("POST", "/detokenize"): "generate",
     ("GET", "/tokenizer_info"): "generate",
+    ("POST", "/v1/files"): "train",
+    ("GET", "/v1/files"): "train",
+    ("GET", "/v1/files/{name}"): "train",
+    ("GET", "/v1/files/{name}/content"): "train",
+    ("DELETE", "/v1/files/{name}"): "train",
 }
 """Method and path of every route, and the scope that it needs; null: not even a key."""
 

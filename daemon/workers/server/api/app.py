@@ -13,6 +13,7 @@ from daemon.workers.server.access import paths
 from daemon.workers.server.access.gatekeeper import PAGE, PAGE_SCRIPTS, Gatekeeper, check_scope
 from daemon.workers.server.access.origin_guard import OriginGuard
 from daemon.workers.server.api.anthropic import routes as anthropic
+from daemon.workers.server.api.files import routes as files
 from daemon.workers.server.api.ollama import routes as ollama
 from daemon.workers.server.api.responses import routes as responses
 from daemon.workers.server.api.routes import (
@@ -28,6 +29,8 @@ from daemon.workers.server.api.routes import (
     tokens,
 )
 from daemon.workers.server.errors import ApiError
+from daemon.workers.server.files.checker import FileChecker
+from daemon.workers.server.files.stored_file import StoredFile
 from daemon.workers.server.service import InferenceService
 from daemon.workers.server.supervisor_port import SupervisorPort
 
@@ -35,7 +38,7 @@ from daemon.workers.server.supervisor_port import SupervisorPort
 _KEY = Depends(HTTPBearer(auto_error=False, description="One of the keys of `api.keys_file`, where it is set."))
 
 
-def make(service: InferenceService, supervisor: SupervisorPort) -> ASGIApp:
+def make(service: InferenceService, supervisor: SupervisorPort, uploads: FileChecker) -> ASGIApp:
     """The ASGI application of one server."""
     app = FastAPIOffline(
         title="thord",
@@ -61,6 +64,7 @@ def make(service: InferenceService, supervisor: SupervisorPort) -> ASGIApp:
     ):
         app.include_router(routes.router(service), dependencies=guarded)
     app.include_router(status.router(supervisor), dependencies=guarded)
+    app.include_router(files.router(service, uploads, _not_in_use), dependencies=guarded)
     app.include_router(health.router(service))
     gatekeeper = Gatekeeper(app, service.access, service.metrics)
     origins = service.access.origins
@@ -74,6 +78,10 @@ def make(service: InferenceService, supervisor: SupervisorPort) -> ASGIApp:
         expose_headers=[headers.VERSION, headers.IGNORED_FIELDS, "retry-after"],
     )
     return OriginGuard(shared, service.access, service.metrics)
+
+
+async def _not_in_use(owner: str, file: StoredFile) -> str | None:
+    return None
 
 
 def _shape_errors(app: FastAPI) -> None:

@@ -19,6 +19,8 @@ from daemon.workers.server.access import paths
         ("/models/openai/thor", "/v1/models/openai/thor"),
         ("/responses", "/v1/responses"),
         ("/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("/files/file-1/content", "/v1/files/file-1/content"),
+        ("/fine_tuning/jobs", "/v1/fine_tuning/jobs"),
         ("/", "/"),
         ("//", "/"),
         ("/docs/", "/docs"),

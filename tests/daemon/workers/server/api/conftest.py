@@ -15,6 +15,7 @@ from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.api import app
 from daemon.workers.server.chats.database import ChatDatabase
+from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import InferenceService
 from engine.config.model import ModelSettings
@@ -37,25 +38,32 @@ class NoSupervisor:
 
 
 class InProcess:
-    """A service, and clients of it."""
+    """A service, and clients of it: over the Unix socket, or, with a key, over TCP."""
 
-    def __init__(self, service: InferenceService) -> None:
+    def __init__(
+        self, service: InferenceService, supervisor: object = None, uploads: FileChecker | None = None
+    ) -> None:
         self.service = service
-        self._app = app.make(service, None)
+        self.uploads = uploads
+        self._made = app.make(service, supervisor, uploads or FileChecker(None, lambda: service.settings))
+        self.app = arriving(self._made, is_local=False)
 
-    def http(self) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(local(self._app))
-        return httpx.AsyncClient(transport=transport, base_url="http://thord", timeout=60)
+    def http(self, key: str | None = None) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(arriving(self._made, is_local=key is None))
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers, timeout=60)
 
-    def openai(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url="http://thord/v1", api_key="none", max_retries=0, http_client=self.http())
+    def openai(self, key: str | None = None) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url="http://localhost/v1", api_key=key or "none", max_retries=0, http_client=self.http(key)
+        )
 
 
-def local(inner: ASGIApp) -> ASGIApp:
-    """As a request over the Unix socket comes in."""
+def arriving(inner: ASGIApp, *, is_local: bool) -> ASGIApp:
+    """As a request comes in over a socket."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await inner({**scope, "state": {"local": True, "connection": 1}}, receive, send)
+        await inner({**scope, "state": {"local": is_local, "connection": 1}}, receive, send)
 
     return answer
 
