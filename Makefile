@@ -105,6 +105,7 @@ compare: $(VENV)/installed-dev ## what this commit computes beside another one (
 docs: $(VENV)/kernel ## what is generated from the code
 	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml
 	@$(BIN)/python -m daemon.settings.reference docs/settings.md > .settings.md && mv .settings.md docs/settings.md
+	@$(BIN)/python -m daemon.supervisor.integrations.schemas docs/events
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* .import_linter_cache

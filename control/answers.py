@@ -169,6 +169,7 @@ class Status(TypedDict):
     conversations: Counts
     anchor: NotRequired[AnchorState]
     unwatched: NotRequired[dict[str, str]]
+    integrations: NotRequired[dict[str, dict[str, int]]]
     host: NotRequired[Host | None]
 
 

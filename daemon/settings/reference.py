@@ -62,7 +62,8 @@ def _tables(around: type[BaseModel] = Tables, at: str = "") -> Iterator[tuple[st
             at_here = f"{at}{name}.{_OF_THE_USER}" if typing.get_origin(field.annotation) is dict else at + name
             title = (section.__doc__ or "").split("\n")[0].split(": ", 1)[-1]
             rows = [(key, inner) for key, inner in section.model_fields.items() if not _section(inner)]
-            yield at_here, title[0].upper() + title[1:], rows
+            if rows:  # else it holds tables only
+                yield at_here, title[0].upper() + title[1:], rows
             yield from _tables(section, f"{at_here}.")
 
 

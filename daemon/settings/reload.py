@@ -20,6 +20,8 @@ NEEDS_RESTART: dict[str, str] = {
     "inference.max_batch": "thorctl restart server",
     "inference.memory_megabytes": "thorctl restart server",
     "inference.threads": "thorctl restart server",
+    "integrations.redis": "thorctl restart",
+    "integrations.webhooks": "thorctl restart",
     "supervision.heartbeat_timeout_seconds": "thorctl restart",
     "supervision.log_level": "thorctl restart",
     "supervision.log_megabytes": "thorctl restart",

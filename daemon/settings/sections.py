@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from daemon.settings.data import DataSettings
+from daemon.settings.integrations import IntegrationSettings
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
@@ -239,6 +240,7 @@ class Tables(Section):
     sessions: SessionSettings = SessionSettings()
     files: FileSettings = FileSettings()
     conversation_log: ConversationLogSettings = ConversationLogSettings()
+    integrations: IntegrationSettings = IntegrationSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     supervision: SupervisionSettings = SupervisionSettings()
 

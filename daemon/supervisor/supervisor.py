@@ -22,6 +22,7 @@ from daemon.supervisor import file_threads
 from daemon.supervisor.api.app import ControlApi, group_of
 from daemon.supervisor.api.operations import ApiContext
 from daemon.supervisor.forgetting.forgetter import Forgetter
+from daemon.supervisor.integrations.integrations import Integrations
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
@@ -90,6 +91,7 @@ class Supervisor:
         self._came_up = False
         self._told_ready = False
         self._told = ""
+        self._integrations: Integrations | None = None
 
     # What the control API asks ----------------------------------------------------------------------------------------
 
@@ -109,6 +111,7 @@ class Supervisor:
             "uptime_seconds": time.monotonic() - self.started_at,
             "api": {"url": self.sockets.api_url},
             "workers": {name: status.to_json() for name, status in self.workers.statuses().items()},
+            **({"integrations": told} if self._integrations and (told := self._integrations.status()) else {}),
         }
 
     def configuration(self) -> dict[str, JsonValue]:
@@ -222,6 +225,10 @@ class Supervisor:
             raise StartError(str(error)) from None
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
+        self._integrations = Integrations(
+            self.tables.integrations, learning.store, self.workers, self.paths, self.degradations
+        )
+        self._integrations.start()
         forgetter = Forgetter(learning, self.workers, lambda: self.workers.restart("server"))
         context = ApiContext(self, learning, forgetter)
         control = ControlApi(context, owner=os.geteuid(), group=group_of(self.paths.control_socket))
@@ -236,6 +243,7 @@ class Supervisor:
             await self._work(learning)
         finally:
             recovery.cancel()
+            await self._integrations.close()
             await forgetter.close()
             await self._stop(learning)
             await control.stop()

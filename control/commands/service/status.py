@@ -67,6 +67,7 @@ def show(status: Status) -> None:
                 f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if isinstance(count, int)
             ),
             **({"not watched": _unwatched(unwatched)} if (unwatched := status.get("unwatched")) else {}),
+            **({"other programs": _told(told)} if (told := status.get("integrations")) else {}),
             **({"host": _host(host)} if (host := status.get("host")) else {}),
         }
     )
@@ -111,6 +112,19 @@ def _curve(anchor: AnchorState | None) -> str | None:
 
 def _unwatched(folders: dict[str, str]) -> str:
     return "; ".join(f"{output.clean(folder)}: {output.clean(reason)}" for folder, reason in folders.items())
+
+
+def _told(integrations: dict[str, dict[str, int]]) -> str:
+    """``redis: 120 published, 3 dropped; webhooks: 2 delivered``, of events since the start; zeros only if first."""
+    return "; ".join(
+        f"{name}: "
+        + ", ".join(
+            f"{count} {what.replace('_', ' ')}"
+            for number, (what, count) in enumerate(counts.items())
+            if count or not number
+        )
+        for name, counts in integrations.items()
+    )
 
 
 def base_url(status: Status) -> str:

@@ -1,0 +1,76 @@
+"""``[integrations]``: other programs that thord tells how its runs go."""
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from engine.section import Section
+
+
+class RedisSettings(Section):
+    """``[integrations.redis]``: a Redis server that events of runs are published to."""
+
+    enabled: bool = Field(
+        False, description="Whether to publish events of runs to Redis; needs `pip install 'thord[redis]'`."
+    )
+    url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Address of the Redis server: `redis://`, `rediss://` for TLS, or `unix://`.",
+    )
+    events: str = Field(
+        "trainer:events",
+        min_length=1,
+        description="Channel to publish events on, and stream of that name to keep them.",
+    )
+    stream_length: int = Field(10_000, gt=0, description="Approximate number of newest events that the stream keeps.")
+    progress_seconds: float = Field(1.0, ge=0, description="Shortest time between two progress events of a run.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address_of_redis(cls, value: str) -> str:
+        if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("the address must begin with redis://, rediss:// or unix://")
+        return value
+
+
+class WebhookSettings(Section):
+    """``[integrations.webhooks]``: HTTP requests that say how a run ended."""
+
+    urls: tuple[str, ...] = Field(
+        (),
+        examples=[["https://ci.example.org/thord"]],
+        description="Addresses that the end of every run is posted to, as JSON.",
+    )
+    secret_file: str | None = Field(
+        None,
+        examples=["/etc/thord/webhook-secret"],
+        description="File with the secret that signs the requests; required with `urls`.",
+    )
+    timeout_seconds: float = Field(10.0, gt=0, le=600, description="Time allowed for one request.")
+
+    @field_validator("urls")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError(f"{parts.hostname or url!r}: the address must begin with http:// or https://")
+            if parts.username or parts.password:
+                raise ValueError(f"{parts.hostname}: leave user and password out of the address; requests are signed")
+        return value
+
+    @model_validator(mode="after")
+    def _are_signed(self) -> "WebhookSettings":
+        if self.urls and not self.secret_file:
+            raise ValueError(
+                "urls needs secret_file: the receivers check by it that a request is from this thord "
+                '(one way to make it: echo "whsec_$(openssl rand -base64 32)")'
+            )
+        return self
+
+
+class IntegrationSettings(Section):
+    """``[integrations]``: other programs that are told how runs go."""
+
+    redis: RedisSettings = RedisSettings()
+    webhooks: WebhookSettings = WebhookSettings()

@@ -1,0 +1,161 @@
+"""Everything that tells other programs how runs go, put together."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from control.paths import Paths
+from daemon import background
+from daemon.messages import FromWorker, TrainProgress, WorkerName
+from daemon.settings.integrations import IntegrationSettings
+from daemon.supervisor.integrations import progress, translation
+from daemon.supervisor.integrations.follower import Follower
+from daemon.supervisor.integrations.progress import ProgressEvents
+from daemon.supervisor.integrations.publisher import Connection, Publisher
+from daemon.supervisor.integrations.redis_connection import RedisConnection, RedisUnavailableError
+from daemon.supervisor.integrations.trainer_events import TrainerEvent
+from daemon.supervisor.integrations.translation import Run
+from daemon.supervisor.integrations.webhooks import PAUSES, Webhook
+from daemon.supervisor.processes.ports import Workers
+from daemon.supervisor.store.degradations import Degradations
+from daemon.supervisor.store.records import Event, name_or_null
+from daemon.supervisor.store.store import NoSuchRecordError, Store
+
+_QUEUE = "trainer"
+_PLACE = "redis events"
+"""Names the place in the store's events up to which Redis has them."""
+
+
+class Integrations:
+    """Begins with `start`, ends with `close`. What is not in the settings costs nothing.
+
+    Args:
+        connect: makes the way to Redis.
+        webhook_pauses: seconds before each try of a webhook.
+    """
+
+    def __init__(
+        self,
+        settings: IntegrationSettings,
+        store: Store,
+        workers: Workers,
+        paths: Paths,
+        degradations: Degradations,
+        *,
+        connect: Callable[[], Connection] | None = None,
+        webhook_pauses: Sequence[float] = PAUSES,
+    ) -> None:
+        self._store = store
+        self._paths = paths
+        self._degradations = degradations
+        self._url = settings.redis.url
+        self._publisher: Publisher | None = None
+        self._webhooks: list[Webhook] = []
+        self._followers: list[Follower] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._progress = ProgressEvents(settings.redis.progress_seconds, time.monotonic)
+        if settings.redis.enabled:
+            self._publisher = Publisher(connect() if connect else RedisConnection(settings.redis))
+            self._follow(_PLACE, self._publish)
+            workers.subscribe(self._reported)
+        if settings.webhooks.secret_file is not None:
+            file, timeout = Path(settings.webhooks.secret_file), settings.webhooks.timeout_seconds
+            for url in settings.webhooks.urls:
+                webhook = Webhook(url, file, timeout, self._translated, degradations, webhook_pauses)
+                self._webhooks.append(webhook)
+                self._follow(webhook.key, webhook.take)
+
+    def start(self) -> None:
+        """Go on from where the last run of thord got to."""
+        for follower in self._followers:
+            self._tasks.append(background.begin(follower.follow(), "events for other programs"))
+
+    def status(self) -> dict[str, JsonValue]:
+        """What was told since the start, for whoever is told anything."""
+        told: dict[str, JsonValue] = {}
+        if self._publisher is not None:
+            counts = self._publisher.counts
+            told["redis"] = {"published": counts.published, "dropped": counts.dropped}
+        if self._webhooks:
+            delivered = sum(webhook.counts.delivered for webhook in self._webhooks)
+            given_up = sum(webhook.counts.given_up for webhook in self._webhooks)
+            told["webhooks"] = {"delivered": delivered, "given_up": given_up}
+        return told
+
+    async def close(self) -> None:
+        """Stop telling. What was not told yet is told after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for webhook in self._webhooks:
+            webhook.close()
+        if self._publisher is not None:
+            self._publisher.close()
+
+    def _follow(self, key: str, take: Callable[[Sequence[Event]], Awaitable[None]]) -> None:
+        self._followers.append(Follower(self._store, key, translation.is_told, take, self._degradations))
+
+    # Events of the store ---------------------------------------------------------------------------------------------
+
+    async def _translated(self, event: Event) -> list[TrainerEvent]:
+        run = await self._run_of(event)
+        return [] if run is None else translation.translated(event, run)
+
+    async def _publish(self, events: Sequence[Event]) -> None:
+        """Publish them; returns when Redis has them, however long that takes."""
+        assert self._publisher is not None
+        told = [each for event in events for each in await self._translated(event)]
+        pauses = self._degradations.pauses()
+        while True:
+            try:
+                await self._publisher.deliver(told)
+            except RedisUnavailableError as error:
+                self._degradations.begin("redis", f"events wait for Redis: {error}")
+                await asyncio.sleep(next(pauses))
+            else:
+                self._degradations.end("redis")
+                return
+
+    async def _run_of(self, event: Event) -> Run | None:
+        number = event.data.get("cycle")
+        if not isinstance(number, int):
+            return None
+        with contextlib.suppress(NoSuchRecordError):
+            cycle = await self._store.cycle(number)
+            folder = None if cycle.version is None else self._paths.version(cycle.version)
+            return Run(
+                job_id=_job_id(number),
+                queue=_QUEUE,
+                version=name_or_null(cycle.version) or "",
+                folder=str(folder or ""),
+                size=0 if folder is None else await asyncio.to_thread(_size, folder),
+                metrics=cycle.metrics or {},
+            )
+        return None
+
+    # Events of the moment --------------------------------------------------------------------------------------------
+
+    def _reported(self, _: WorkerName, message: FromWorker) -> None:
+        if not isinstance(message, TrainProgress) or self._publisher is None:
+            return
+        run = Run(job_id=_job_id(message.cycle), queue=_QUEUE)
+        if self._progress.begins(run):
+            folder, epochs = self._paths.run_folder(message.cycle), message.epochs or 1
+            self._publisher.offer(lambda: progress.configuration(run, folder, self._paths.version, epochs))
+        if told := self._progress.of(message, run):
+            self._publisher.offer(lambda: told)
+
+
+def _job_id(cycle: int) -> str:
+    """What a cycle is called among jobs."""
+    return f"cycle-{name_or_null(cycle)}"
+
+
+def _size(folder: Path) -> int:
+    with contextlib.suppress(OSError):
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return 0
