@@ -80,6 +80,52 @@ class ReportAnalysis(TypedDict):
     slices: list[ReportSlice]
 
 
+class ReportTaskCase(TypedDict):
+    """One row of a task: what both versions answer, and what is right.
+
+    ``probability`` is what the candidate gives its label; null for tasks without.
+    """
+
+    text: str
+    expected: str
+    candidate: str
+    incumbent: str | None
+    probability: float | None
+
+
+class ReportConfusedPair(TypedDict):
+    """How often ``predicted`` was said for ``expected``, with a few of the texts."""
+
+    expected: str
+    predicted: str
+    candidate: int
+    incumbent: int | None
+    examples: list[str]
+
+
+class ReportTask(TypedDict):
+    """Both versions on the rows of one task; ``better`` and ``worse`` count rows, ``won`` and ``lost`` show some.
+
+    ``counts`` has a row for each label that is right and a column for each that the candidate says; both are empty for
+    tasks without labels, and for those with very many.
+    """
+
+    kind: str
+    rows: int
+    right: int
+    incumbent_right: int | None
+    candidate: dict[str, float]
+    incumbent: dict[str, float]
+    labels: list[str]
+    counts: list[list[int]]
+    confused: list[ReportConfusedPair]
+    wrong: list[ReportTaskCase]
+    better: int
+    worse: int
+    won: list[ReportTaskCase]
+    lost: list[ReportTaskCase]
+
+
 class ReliabilityBin(TypedDict):
     """Tokens of one bin of probability: how many, its mean, and the share of those that were right."""
 
@@ -109,6 +155,7 @@ class Report(TypedDict):
     decided: bool
     verdict: dict[str, Json] | None
     analysis: ReportAnalysis
+    tasks: dict[str, ReportTask]
     reliability: dict[str, list[ReliabilityBin]]
     samples: list[Sample]
     suites: dict[str, ReportSuite]

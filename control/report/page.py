@@ -5,10 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from control.report import plots
+from control.report import elements, plots, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from control.answers import Json
     from control.evaluation_answers import Report, ReportCase
@@ -22,19 +22,25 @@ _STYLE = """
 body { margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: var(--paper);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.25rem 0 .4rem; }
 p { margin: .4rem 0; } .soft, figcaption { color: var(--soft); font-size: .9rem; }
 .verdict { border-left: .4rem solid var(--soft); background: var(--card); padding: .8rem 1rem; margin: 1rem 0; }
 .verdict.passed { border-color: var(--won); } .verdict.refused { border-color: var(--lost); }
 .verdict b { font-size: 1.1rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem; margin: 1rem 0; }
 .tiles div { background: var(--card); padding: .7rem .9rem; } .tiles b { display: block; font-size: 1.3rem; }
-figure { margin: 1rem 0; } svg { width: 100%; height: auto; display: block; }
+figure { margin: 1rem 0; } .wide { overflow-x: auto; } svg { width: 100%; height: auto; display: block; }
 .key i { display: inline-block; width: .8rem; height: .8rem; margin: 0 .35rem 0 .8rem; vertical-align: -1px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { text-align: left; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { text-align: left; overflow-wrap: anywhere; vertical-align: top;
+  padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line); }
+td.number, th.number { text-align: right; overflow-wrap: normal;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
 .won-text { color: var(--won); } .lost-text { color: var(--lost); }
+.matrix td { text-align: right; border: 1px solid var(--paper); padding: .3rem .5rem; }
+.matrix th { border: 0; padding: .3rem .5rem; font-weight: normal; }
 .case { background: var(--card); padding: .7rem .9rem; margin: .6rem 0; break-inside: avoid; }
+.case td { border: 0; padding: 0 .6rem 0 0; } .case td:first-child { width: 4.5rem; }
 .case pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .25rem 0;
   font: .88rem/1.45 ui-monospace, monospace; }
 .axis { stroke: var(--soft); fill: none; } .ideal { stroke: var(--soft); stroke-dasharray: 4 4; fill: none; }
@@ -51,8 +57,8 @@ def render(report: Report) -> str:
     """The whole page."""
     title = f"Version {report['version']}" + (f" against {report['against']}" if report["against"] else "")
     body = "".join(
-        part
-        for part in (
+        each
+        for each in (
             _head(report, title),
             _verdict(report),
             _figures(report),
@@ -60,10 +66,11 @@ def render(report: Report) -> str:
             _demands(report),
             _slices(report),
             _suites(report),
+            tasks.render(report),
             _cases(report),
             _answers(report),
         )
-        if part
+        if each
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -114,12 +121,14 @@ def _figures(report: Report) -> str:
 
 def _plots(report: Report) -> str:
     key = _key(report)
-    parts = [
-        _figure("How hard conversations are", plots.losses(report["analysis"]), f"{key} The further left, the better."),
+    made = [
+        elements.figure(
+            "How hard conversations are", plots.losses(report["analysis"]), f"{key} The further left, the better."
+        ),
     ]
     if report["analysis"]["differences"]:
-        parts.append(
-            _figure(
+        made.append(
+            elements.figure(
                 "What was won and lost",
                 plots.differences(report["analysis"]),
                 "Each bar is a conversation: green below the line became better, red above it worse, in bits per byte.",
@@ -127,15 +136,17 @@ def _plots(report: Report) -> str:
         )
     if any(report["reliability"].values()):
         text = f"{key} On the dashed line a model is right as often as it says; below it, it is too sure of itself."
-        parts.append(_figure("Whether it is as sure as it should be", plots.reliability(report["reliability"]), text))
+        made.append(
+            elements.figure("Whether it is as sure as it should be", plots.reliability(report["reliability"]), text)
+        )
     anchor = report.get("anchor")
     if anchor and anchor["audits"]:
         text = (
             "Differences to the best audited version of the time, with bounds, on conversations that no gate reads. "
             "Below zero is better. They do not add up."
         )
-        parts.append(_figure("Audits over promotions", plots.audits(anchor), text))
-    return "".join(parts)
+        made.append(elements.figure("Audits over promotions", plots.audits(anchor), text))
+    return "".join(made)
 
 
 def _key(report: Report) -> str:
@@ -143,10 +154,6 @@ def _key(report: Report) -> str:
     if report["against"]:
         names.append(("theirs", f"version {report['against']}"))
     return "".join(f'<span class="key"><i style="background:var(--{c})"></i>{escape(n)}.</span>' for c, n in names)
-
-
-def _figure(title: str, svg: str, caption: str) -> str:
-    return f"<h2>{escape(title)}</h2><figure>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
 def _demands(report: Report) -> str:
@@ -168,20 +175,25 @@ def _demands(report: Report) -> str:
             if isinstance(found, dict):
                 rows.append(_demand(f"{'set' if table == 'sets' else 'kind'} {name}", found))
     head = ("demand", "samples", "candidate", "incumbent", "difference", "between", "passed")
-    text = _table("What the gate looked at", head, rows, numbers=range(1, 6))
+    text = elements.table("What the gate looked at", head, rows, numbers=range(1, 6))
     budgets = verdict.get("budgets")
     kept = [
-        (name, _number(one.get("found")), _number(one.get("most")), "yes" if one.get("passed") else "no")
+        (
+            name,
+            elements.number(one.get("found")),
+            elements.number(one.get("most")),
+            "yes" if one.get("passed") else "no",
+        )
         for name, one in (budgets.items() if isinstance(budgets, dict) else ())
         if isinstance(one, dict)
     ]
-    return text + (_table("Budgets", ("budget", "found", "most", "kept"), kept, numbers=(1, 2)) if kept else "")
+    return text + (elements.table("Budgets", ("budget", "found", "most", "kept"), kept, numbers=(1, 2)) if kept else "")
 
 
 def _demand(name: str, found: dict[str, Json]) -> Sequence[str]:
     passed = found.get("passed")
-    bounds = f"{_number(found.get('lower'))} … {_number(found.get('upper'))}"
-    figures = (_number(found.get(key)) for key in ("candidate", "incumbent", "difference"))
+    bounds = f"{elements.number(found.get('lower'))} … {elements.number(found.get('upper'))}"
+    figures = (elements.number(found.get(key)) for key in ("candidate", "incumbent", "difference"))
     word = "" if "passed" not in found else "too few to judge" if passed is None else "yes" if passed else "no"
     return (name, str(found.get("conversations", "")), *figures, bounds, word)
 
@@ -194,22 +206,24 @@ def _slices(report: Report) -> str:
         shown = "" if other is None else f"{other:.4f}"
         rows.append((one["by"], one["name"], f"{one['conversations']:,}", f"{one['candidate']:.4f}", shown, change))
     head = ("by", "part", "conversations", "candidate", "incumbent", "difference")
-    return _table("Parts, in bits per byte", head, rows, numbers=range(2, 6))
+    return elements.table("Parts, in bits per byte", head, rows, numbers=range(2, 6))
 
 
 def _suites(report: Report) -> str:
     rows = [
-        (name, measure, f"{value:.4f}", _number(suite["incumbent"].get(measure)))
+        (name, measure, f"{value:.4f}", elements.number(suite["incumbent"].get(measure)))
         for name, suite in report["suites"].items()
         for measure, value in suite["candidate"].items()
     ]
-    return _table("Suites", ("suite", "measure", "candidate", "incumbent"), rows, numbers=(2, 3)) if rows else ""
+    return (
+        elements.table("Suites", ("suite", "measure", "candidate", "incumbent"), rows, numbers=(2, 3)) if rows else ""
+    )
 
 
 def _cases(report: Report) -> str:
     found = report["analysis"]
-    parts = (("Most improved", found["won"]), ("Most worsened", found["lost"]), ("Worst of all", found["worst"]))
-    return "".join(f"<h2>{title}</h2>{''.join(map(_case, cases))}" for title, cases in parts if cases)
+    groups = (("Most improved", found["won"]), ("Most worsened", found["lost"]), ("Worst of all", found["worst"]))
+    return "".join(f"<h2>{title}</h2>{''.join(map(_case, cases))}" for title, cases in groups if cases)
 
 
 def _case(case: ReportCase) -> str:
@@ -225,7 +239,7 @@ def _case(case: ReportCase) -> str:
 
 
 def _answers(report: Report) -> str:
-    parts = []
+    cases = []
     for sample in report["samples"]:
         texts = (
             ("asked", sample["prompt"]),
@@ -234,22 +248,5 @@ def _answers(report: Report) -> str:
             ("after", sample["candidate"]),
         )
         inner = "".join(f'<div class="soft">{n}</div><pre>{escape(t)}</pre>' for n, t in texts if t is not None)
-        parts.append(f'<div class="case">{inner}</div>')
-    return f"<h2>What it answers</h2>{''.join(parts)}" if parts else ""
-
-
-def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int]) -> str:
-    right = set(numbers)
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        made = (
-            f"<{tag}{' class=number' if place in right else ''}>{escape(cell)}</{tag}>"
-            for place, cell in enumerate(cells)
-        )
-        return f"<tr>{''.join(made)}</tr>"
-
-    return f"<h2>{escape(title)}</h2><table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
-
-
-def _number(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, int | float) else "-"
+        cases.append(f'<div class="case">{inner}</div>')
+    return f"<h2>What it answers</h2>{''.join(cases)}" if cases else ""

@@ -54,7 +54,8 @@ class _Axes:
 def losses(analysis: ReportAnalysis) -> str:
     """Histograms of bits per byte: the candidate's filled, the incumbent's as an outline."""
     edges, ours, theirs = analysis["edges"], analysis["candidate_counts"], analysis["incumbent_counts"]
-    axes = _Axes((edges[0], edges[-1]), (0, max([1, *ours, *theirs])))
+    highest = -(-max([1, *ours, *theirs]) // 3) * 3  # ticks at thirds are whole numbers
+    axes = _Axes((edges[0], edges[-1]), (0, highest))
     parts = axes.frame("bits per byte of a conversation (left is better)", "conversations")
     bars = ((low, high, count) for low, high, count in zip(edges, edges[1:], ours, strict=False) if count)
     for low, high, count in bars:

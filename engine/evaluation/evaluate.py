@@ -30,7 +30,7 @@ from engine.evaluation.sample_answers import Prompt
 from engine.evaluation.slice_figures import SliceFigures, slice_figures
 from engine.evaluation.suites import suite
 from engine.evaluation.suites.suite import Suite, SuiteFigures
-from engine.evaluation.task_measures import TaskFindings, measure_tasks
+from engine.evaluation.tasks.measures import TaskFindings, measure_tasks
 from engine.evaluation.unigram import Unigram
 from engine.inference.runners import decoders
 from engine.tasks.calibrating import FittedTemperature

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.data.samples import Conversation, Dialogue
 from engine.evaluation.likelihood import Floats, Likelihood
+from engine.evaluation.results import slices_of
 from engine.reports.scripts import script_of
 
 WORST, WON = 10, 8
@@ -110,9 +111,16 @@ def analyse(
 def _slices(
     conversations: Sequence[Conversation], sources: Sequence[str], ours: Likelihood, theirs: Likelihood | None
 ) -> list[SliceRow]:
-    """By file, length, whether a system prompt or several turns are there, and script; the largest of each."""
+    """By kind, task, role, source, length, turns and script; the largest of each.
+
+    What a way says nothing of is left out: a dialogue is of no task, and a text answers nobody.
+    """
+    known = slices_of(conversations, {one.identity: file for one, file in zip(conversations, sources, strict=True)})
     ways: Mapping[str, Callable[[int], str]] = {
-        "file": lambda index: sources[index] or "-",
+        "kind": lambda index: str(known["kind"][index]),
+        "task": lambda index: str(known["task"][index]),
+        "role": lambda index: _role(conversations[index]),
+        "source": lambda index: str(known["source"][index]),
         "length": lambda index: _length(float(ours.bytes_C[index])),
         "turns": lambda index: _turns(conversations[index]),
         "script": lambda index: script_of(_texts(conversations[index])[1]),
@@ -123,10 +131,25 @@ def _slices(
         names, counts = np.unique(names_C, return_counts=True)
         largest = sorted(zip(counts.tolist(), names.tolist(), strict=True), key=lambda one: (-one[0], one[1]))
         for count, name in largest[:_MOST_SLICES]:
+            if not name:
+                continue
             part_C: NDArray[np.bool_] = names_C == name
             other = None if theirs is None else _ratio(theirs.part(part_C))
             rows.append(SliceRow(by, name, count, _ratio(ours.part(part_C)), other))
     return rows
+
+
+def _role(conversation: Conversation) -> str:
+    """What the last answer of a dialogue is: to whom, or a call of a tool."""
+    if not isinstance(conversation, Dialogue):
+        return ""
+    answers = [index for index, one in enumerate(conversation.messages) if one.is_supervised]
+    if not answers:
+        return ""
+    if conversation.messages[answers[-1]].tool_calls:
+        return "calls a tool"
+    before = conversation.messages[answers[-1] - 1].role if answers[-1] else ""
+    return {"tool": "answers a tool", "user": "answers a user"}.get(before, "begins")
 
 
 def _length(size: float) -> str:

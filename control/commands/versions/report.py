@@ -15,7 +15,7 @@ from control.terminal import output
 if TYPE_CHECKING:
     from control.answers import AnchorState
     from control.client import Thord
-    from control.evaluation_answers import Report
+    from control.evaluation_answers import Report, ReportTask
 
 _MODULE = "daemon.workers.evaluator.reported"
 
@@ -104,5 +104,18 @@ def _show(report: Report, written: Path) -> None:
         if cases:
             words = " ".join((cases[0]["prompt"] or cases[0]["answer"]).split())[:80]
             fields[title] = f"{cases[0]['candidate']:.3f} bits per byte: {output.clean(words)}"
+    for name, task in report["tasks"].items():
+        fields[f"task {name}"] = _in_words(task)
     fields["page"] = str(written)
     output.fields(fields)
+
+
+def _in_words(task: ReportTask) -> str:
+    """How many answers to the rows of a task are right, and what is confused most."""
+    text = f"{task['right']:,} of {task['rows']:,} right"
+    if task["incumbent_right"] is not None:
+        text += f", {task['incumbent_right']:,} before; {task['better']:,} won, {task['worse']:,} lost"
+    if task["confused"]:
+        most = task["confused"][0]
+        text += f"; most confused: {most['predicted']} for {most['expected']} ({most['candidate']:,})"
+    return output.clean(text)

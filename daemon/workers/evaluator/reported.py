@@ -31,9 +31,11 @@ from engine.evaluation.likelihood_cache import LikelihoodCache
 from engine.evaluation.results import Results, slices_of
 from engine.evaluation.suites import files
 from engine.evaluation.suites.files import BadFilesError
+from engine.evaluation.tasks.answers import AnsweredTask, answer_tasks
 from engine.manifest import read_manifest
 from engine.reports import reliability
 from engine.reports.analysis import analyse
+from engine.reports.task_analysis import analyse_tasks
 
 
 class ReportQuestion(BaseModel):
@@ -87,6 +89,7 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
     sources = {example.identity: example.source for example in examples}
     found: dict[str, Likelihood] = {}
     sure: dict[str, JsonValue] = {}
+    answered: dict[str, dict[str, AnsweredTask]] = {}
     for who, number in (("candidate", question.version), ("incumbent", against)):
         if number is None:
             continue
@@ -102,6 +105,8 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
             raise QuestionError(f"version {version_name(number)} has likelihoods that are not finite: it is broken")
         bins = reliability.bins(loaded, chosen, functools.partial(progress, "measuring reliability"))
         sure[who] = [dict(asdict(one)) for one in bins]
+        asking = functools.partial(progress, f"asking version {number}")
+        answered[who] = {one.task.name: one for one in answer_tasks(loaded, chosen, tables.all_tasks, asking)}
         del loaded
     progress.end()
     incumbent = found.get("incumbent")
@@ -114,6 +119,7 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
         verdict = gate.judge(*pair, tables.gate, name).model_dump(mode="json")
     names = [sources.get(one.identity, "") for one in chosen]
     analysis = analyse(chosen, names, found["candidate"], incumbent)
+    tasks = analyse_tasks(answered["candidate"], answered.get("incumbent"))
     samples = [] if stored is None else [one.model_dump(mode="json") for one in stored.samples]
     suites = {} if stored is None else {name: one.model_dump() for name, one in stored.suites.items()}
     return {
@@ -123,6 +129,7 @@ def report(question: ReportQuestion, paths: Paths, tables: Tables) -> dict[str, 
         "decided": decided,
         "verdict": verdict,
         "analysis": json.loads(json.dumps(asdict(analysis))),
+        "tasks": json.loads(json.dumps({name: asdict(one) for name, one in tasks.items()})),
         "reliability": sure,
         "samples": samples if judged == against else [],
         "suites": suites if judged == against else {},

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from control.evaluation_answers import Report, ReportCase
+from control.evaluation_answers import Report, ReportCase, ReportTaskCase
 from control.report import page
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'> & \"quoted\""
@@ -13,6 +13,16 @@ HOSTILE = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'> & \"quo
 
 def case(candidate: float, incumbent: float) -> ReportCase:
     return {"source": HOSTILE, "prompt": HOSTILE, "answer": HOSTILE, "candidate": candidate, "incumbent": incumbent}
+
+
+def answered(expected: str, said: str, probability: float | None) -> ReportTaskCase:
+    return {
+        "text": HOSTILE,
+        "expected": expected,
+        "candidate": said,
+        "incumbent": HOSTILE,
+        "probability": probability,
+    }
 
 
 @pytest.fixture
@@ -52,6 +62,26 @@ def report() -> Report:
             "better": 5,
             "worse": 4,
             "slices": [{"by": "file", "name": HOSTILE, "conversations": 9, "candidate": 1.5, "incumbent": 1.6}],
+        },
+        "tasks": {
+            HOSTILE: {
+                "kind": "classify",
+                "rows": 4,
+                "right": 3,
+                "incumbent_right": 2,
+                "candidate": {"accuracy": 0.75},
+                "incumbent": {"accuracy": 0.5},
+                "labels": [HOSTILE, "glad"],
+                "counts": [[1, 1], [0, 2]],
+                "confused": [
+                    {"expected": HOSTILE, "predicted": "glad", "candidate": 1, "incumbent": 2, "examples": [HOSTILE]}
+                ],
+                "wrong": [answered(HOSTILE, "glad", 0.9)],
+                "better": 1,
+                "worse": 0,
+                "won": [answered("glad", HOSTILE, None)],
+                "lost": [],
+            }
         },
         "reliability": {"candidate": [{"tokens": 3, "confidence": 0.5, "right": 0.4}], "incumbent": []},
         "samples": [{"prompt": HOSTILE, "expected": HOSTILE, "candidate": HOSTILE, "incumbent": None}],
@@ -103,3 +133,13 @@ def test_a_version_alone_and_without_a_verdict_has_a_page(report: Report) -> Non
     analysis["won"] = analysis["lost"] = []
     analysis["worst"] = [{**case(1.0, 1.0), "incumbent": None}]
     assert "No comparison" in page.render(report)
+
+
+def test_a_task_shows_what_is_confused_and_what_was_won(report: Report) -> None:
+    reader = _Reader()
+    reader.feed(page.render(report))
+    assert "3 of 4 answers are right, 2 were before: 1 won, 0 lost." in reader.text
+    assert f"glad for {HOSTILE}: 1, 2 before" in reader.text
+    assert "glad (90% sure)" in reader.text
+    report["tasks"] = {}
+    assert "Answers won" not in page.render(report)

@@ -28,7 +28,7 @@ def test_what_was_won_and_lost_is_in_order() -> None:
     assert found.differences == pytest.approx([-1.0, -0.5, 0.0, 1.0])
     assert (found.candidate, found.incumbent) == (pytest.approx(2.0), pytest.approx(2.125))
     assert sum(found.candidate_counts) == sum(found.incumbent_counts) == 4
-    by_file = {one.name: (one.candidate, one.incumbent) for one in found.slices if one.by == "file"}
+    by_file = {one.name: (one.candidate, one.incumbent) for one in found.slices if one.by == "source"}
     assert by_file == {"a": pytest.approx((2.0, 2.0)), "b": pytest.approx((2.0, 2.25))}
 
 

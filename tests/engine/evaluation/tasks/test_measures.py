@@ -4,7 +4,8 @@ from engine.config.model import ModelSettings
 from engine.config.tasks import TaskSettings, tasks_of
 from engine.data.samples import Labelled, LabelledSpan, Text
 from engine.data.tasks.posed import posed
-from engine.evaluation.task_measures import MOST_GENERATED, measure_tasks
+from engine.evaluation.tasks.answers import MOST_GENERATED
+from engine.evaluation.tasks.measures import measure_tasks
 from engine.manifest import VersionManifest
 from engine.predict import Predictor
 from engine.tasks.calibrating import FEWEST

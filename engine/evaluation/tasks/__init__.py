@@ -1,0 +1,1 @@
+"""How well a version answers the tasks of held-out rows."""
