@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The service that start, stop and status talk about: a user's own, unless THORD_HOME says otherwise.
 CTL := $(BIN)/thorctl
+ENV_FILE := $(if $(wildcard .env),--env-file .env)
 # Options of pytest for the test suite: the markers left out have targets of their own.
 SUITE := -m "not soak and not walk and not bench" --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install lint format test coverage check bench-check walk demo soak fuzz sanitize clients start stop status bench bench-serve bench-train compare docs clean
+.PHONY: help install lint format test coverage check bench-check walk demo soak fuzz sanitize clients start stop restart status bench bench-serve bench-train compare docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -74,11 +75,14 @@ check: lint test ## lint and test
 demo: $(VENV)/kernel ## a model talks, learns something new and keeps what it knew, in a few minutes
 	@$(BIN)/python -m demo
 
-start: $(VENV)/kernel ## start the service of this user
-	@$(CTL) start
+start: $(VENV)/kernel ## start the service of this user, with the variables of .env if there is one
+	@$(CTL) start $(ENV_FILE)
 
 stop: ## stop it
 	@$(CTL) stop
+
+restart: $(VENV)/kernel ## stop it, and start it again
+	@$(CTL) restart $(ENV_FILE)
 
 status: ## what it is doing
 	@$(CTL) status
@@ -103,6 +107,8 @@ compare: $(VENV)/installed-dev ## what this commit computes beside another one (
 	$(BIN)/python bench/compare_commits.py $(BEFORE)
 
 docs: $(VENV)/kernel ## what is generated from the code
+	@$(BIN)/python -m daemon.settings.environment.reference docs/environment.md > .page.md && mv .page.md docs/environment.md
+	@$(BIN)/python -m daemon.settings.environment.reference .env.example > .example && mv .example .env.example
 	@$(BIN)/python -m daemon.settings.reference etc/thord.toml > .thord.toml && mv .thord.toml etc/thord.toml
 	@$(BIN)/python -m daemon.settings.reference docs/settings.md > .settings.md && mv .settings.md docs/settings.md
 	@$(BIN)/python -m daemon.supervisor.integrations.schemas docs/events

@@ -97,6 +97,11 @@ class Paths(NamedTuple):
         return self.runs / version_name(cycle)
 
     @property
+    def artifacts(self) -> Path:
+        """What jobs made, under names that clients chose: ``models/RUN_ID/``, ``tokenizers/TOKENIZER_ID/``."""
+        return self.state / "artifacts"
+
+    @property
     def models(self) -> Path:
         """``versions/NNNNNN/`` and the link ``current``."""
         return self.state / "models"
@@ -165,14 +170,22 @@ class Paths(NamedTuple):
         """The resolved settings, as the supervisor hands them to its workers."""
         return self.run / "settings.json"
 
+    @property
+    def api_key_file(self) -> Path:
+        """The sum of the API key that the environment gave, where it gave one, in the format of ``api.keys_file``."""
+        return self.run / "api.keys"
+
     def log(self, process: str) -> Path:
         """The log of one process: ``thord`` or a worker's name."""
         return self.logs / f"{process}.log"
 
 
 def chosen_home(home: str | None = None) -> Path | None:
-    """The folder given to ``--home``, else in ``THORD_HOME``, as a process with another working folder can find it."""
-    chosen = home or os.environ.get("THORD_HOME")
+    """The folder given to ``--home``, else in a variable, as a process with another working folder can find it.
+
+    The variables are ``THORD_HOME``, and ``APP__DATA_ROOT`` of Model Trainer.
+    """
+    chosen = home or os.environ.get("THORD_HOME") or os.environ.get("APP__DATA_ROOT")
     return Path(chosen).expanduser().absolute() if chosen else None
 
 
@@ -235,7 +248,7 @@ def cache(paths: Paths) -> Path:
 def find(home: str | None = None) -> Paths:
     """The places of the thord to run: ``--home``, else what systemd says, else the service's for root, else the user's.
 
-    ``THORD_HOME`` stands in for ``--home``.
+    ``THORD_HOME`` or ``APP__DATA_ROOT`` stands in for ``--home``.
     """
     chosen = chosen_home(home)
     if chosen:

@@ -9,9 +9,11 @@ Only the SHA-256 of each key is kept in memory.
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
+
+from engine import disk
 
 Scope = Literal["read", "generate", "train", "admin"]
 """``read``: see how the service is. ``generate``: use the model. ``train``: have it learn. ``admin``: all of these."""
@@ -24,15 +26,33 @@ or over the Unix socket. ``train`` and ``admin`` always need a key that has them
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 
 
-def keys_file(chosen: str | None, environment: Mapping[str, str]) -> Path | None:
-    """The file that was chosen, else the credential ``keys`` that systemd hands over (``LoadCredential=``)."""
+def keys_files(chosen: str | None, environment: Mapping[str, str], of_environment: Path) -> list[Path]:
+    """The file that was chosen, else the credential ``keys`` that systemd hands over (``LoadCredential=``).
+
+    Besides it there is ``of_environment``, where the environment gave a key (`write_key`).
+    """
+    also = [of_environment] if of_environment.exists() else []
     if chosen:
-        return Path(chosen).expanduser()
+        return [Path(chosen).expanduser(), *also]
     credential = Path(environment.get("CREDENTIALS_DIRECTORY", "/nowhere")) / "keys"
     try:
-        return credential if credential.exists() else None
+        return [credential, *also] if credential.exists() else also
     except PermissionError:
-        return credential  # reading it will say what is wrong; until then nobody is let in
+        return [credential, *also]  # reading it will say what is wrong; until then nobody is let in
+
+
+def write_key(file: Path, key: str | None) -> None:
+    """Write the sum of a key, which may do what the documented API needs, for this user alone; no key, no file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if key is None:
+        file.unlink(missing_ok=True)
+        return
+    with disk.draft(file) as draft:
+        draft.touch(mode=0o600)
+        draft.write_text(f"sha256:{Keys.owner(key.encode())}:read,generate,train\n")
 
 
 class KeysFileError(Exception):
@@ -40,11 +60,14 @@ class KeysFileError(Exception):
 
 
 class Keys:
-    """Those who may use the API over TCP. ``None`` for the file: everybody."""
+    """Those who may use the API over TCP. No files: everybody."""
 
-    def __init__(self, file: Path | None) -> None:
-        self.required = file is not None
-        self._scopes = {} if file is None else _read(file)
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.required = bool(files)
+        self._scopes: dict[str, frozenset[Scope]] = {}
+        for file in files:
+            for digest, scopes in _read(file).items():
+                self._scopes[digest] = self._scopes.get(digest, frozenset()) | scopes
 
     @staticmethod
     def owner(key: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Where settings come from: defaults, then the profile, ``thord.toml``, the environment, ``--set``; later ones win.
+"""Where settings come from: defaults, profile, ``thord.toml``, ``.env``, environment, ``--set``; later ones win.
 
 Every mistake in all of them is reported at once, each with the place it was made in.
 
@@ -9,20 +9,22 @@ which source a wrong value came from.
 import json
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from control import env_file
+from control.env_file import EnvFileError
 from control.paths import Paths
-from daemon.settings import profiles, unread
+from daemon.settings import exposure, profiles
+from daemon.settings.environment.translation import PREFIX, Translation, home_fault, parse, translate
+from daemon.settings.environment.variables import API_KEY, DATA_BANK_KEY
 from daemon.settings.sections import Tables
 from engine.config import renamed
-
-ENVIRONMENT_PREFIX = "THORD__"
-"""``THORD__TRAINING__LEARNING_RATE=1e-4`` sets ``training.learning_rate``."""
 
 Location = tuple[str, ...]
 Table = dict[str, JsonValue]
@@ -45,6 +47,8 @@ class Loaded:
         why: how the profile was chosen, in words.
         origins: dotted key to the place that set it; keys at their default are absent.
         warnings: old names of settings in use, and environment variables that look like settings and are not read.
+        secrets: keys from the environment, which are in no setting.
+        libraries: variables of the file that are for the libraries that thord uses.
     """
 
     tables: Tables
@@ -52,6 +56,16 @@ class Loaded:
     why: str
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    secrets: "Secrets" = field(default_factory=lambda: Secrets(), repr=False)
+    libraries: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Keys that are given by the environment: of the public API, and of the data bank. Not to be logged or shown."""
+
+    api_key: str | None = None
+    data_bank_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,20 +129,28 @@ class _Layers:
         return "defaults"
 
 
-def load(paths: Paths, profile: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
+def load(
+    paths: Paths, profile: str | None = None, overrides: Sequence[str] = (), variables: Path | None = None
+) -> Loaded:
     """Read every source and validate the whole.
 
     Args:
         paths: where ``thord.toml`` is; a missing file is an empty one.
         profile: from ``--profile``; wins over ``profile`` in the file and the environment.
         overrides: from ``--set``, each ``section.key=value``.
+        variables: from ``--env-file``; else ``.env`` beside ``thord.toml``, where there is one.
 
     Raises:
         SettingsError: listing every fault.
     """
     given = _Layers()
     given.put_table(_read_toml(paths.config, given.faults), str(paths.config))
-    _put_environment(given)
+    said = _translated(paths, variables, given)
+    for location, setting in said.settings.items():
+        if PREFIX in setting.origin or _exists(location):
+            given.put(location, setting.value, setting.origin)
+        else:
+            given.warnings.append(f"{setting.origin}: this thord has no setting {'.'.join(location)}")
     _put_overrides(given, overrides)
     if profile is not None:
         given.put(("profile",), profile, "--profile")
@@ -149,10 +171,54 @@ def load(paths: Paths, profile: str | None = None, overrides: Sequence[str] = ()
         tables = Tables.model_validate_json(json.dumps(nested, default=str))
     except ValidationError as error:
         layers.faults.extend(_describe(error, layers))
+        raise SettingsError(layers.faults) from None
+    secrets = Secrets(said.secrets.get(API_KEY), said.secrets.get(DATA_BANK_KEY))
+    has_keys = secrets.api_key is not None or "CREDENTIALS_DIRECTORY" in os.environ
+    if said.is_production and (fault := exposure.fault(tables.api, layers.origin(("api", "host")), has_keys=has_keys)):
+        layers.faults.append(fault)
     if layers.faults:
         raise SettingsError(layers.faults)
     origins = {".".join(location): entry.origin for location, entry in layers.values.items()}
-    return Loaded(tables, name, why, origins, (*layers.warnings, *unread.warnings(os.environ)))
+    return Loaded(tables, name, why, origins, tuple(layers.warnings), secrets, said.others)
+
+
+def _exists(location: Location) -> bool:
+    table: type[BaseModel] = Tables
+    for part in location:
+        field_ = table.model_fields.get(part)
+        if field_ is None:
+            return False
+        if isinstance(field_.annotation, type) and issubclass(field_.annotation, BaseModel):
+            table = field_.annotation
+    return True
+
+
+def _translated(paths: Paths, named: Path | None, layers: _Layers) -> Translation:
+    """What the environment and the file of variables say."""
+    file = named or paths.config.with_name(env_file.DEFAULT_NAME)
+    found: Mapping[str, str] = {}
+    if named is not None or file.exists():
+        try:
+            found = env_file.read(file)
+        except EnvFileError as error:
+            layers.faults.extend(error.faults)
+    said = translate(os.environ, found, str(file))
+    layers.faults.extend(said.faults)
+    layers.warnings.extend(said.warnings)
+    thord_home = os.environ.get("THORD_HOME", "")
+    if fault := home_fault(said.home, paths.state, thord_home, is_of_home=named is None):
+        layers.faults.append(fault)
+    if said.secrets.keys() & found.keys() and (readers := _who_may_read(file)):
+        layers.warnings.append(f"{file} holds a key and can be read by {readers}: chmod o-rwx {file}")
+    return said
+
+
+def _who_may_read(file: Path) -> str:
+    """Nothing where only its owner and its group may read it."""
+    try:
+        return "every user of this machine" if file.stat().st_mode & stat.S_IROTH else ""
+    except OSError:
+        return ""
 
 
 def _read_toml(file: Path, faults: list[str]) -> Table:
@@ -184,29 +250,13 @@ def _explained(error: tomllib.TOMLDecodeError, file: Path) -> str:
     )
 
 
-def _put_environment(layers: _Layers) -> None:
-    for name, text in sorted(os.environ.items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            location = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-            layers.put(location, _parse(text), f"environment {name}")
-
-
 def _put_overrides(layers: _Layers, overrides: Sequence[str]) -> None:
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             layers.faults.append(f"--set {text}: expected section.key=value")
             continue
-        layers.put(tuple(key.strip().split(".")), _parse(value.strip()), f"--set {text}")
-
-
-def _parse(text: str) -> JsonValue:
-    """A value as TOML would read it; anything that is not TOML is a plain string, so quotes can be left out."""
-    try:
-        value: JsonValue = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-    return value
+        layers.put(tuple(key.strip().split(".")), parse(value.strip()), f"--set {text}")
 
 
 def _choose_profile(given: _Layers) -> tuple[str, str]:

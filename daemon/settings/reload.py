@@ -9,6 +9,9 @@ from engine.config.tasks import what_changes
 
 NEEDS_RESTART: dict[str, str] = {
     "profile": "thorctl restart",
+    "paths.artifacts": "thorctl restart",
+    "paths.runs": "thorctl restart",
+    "paths.logs": "thorctl restart",
     "model": "a new home: a trained model keeps its shape",
     "tokenizer": "a new home: the tokenizer is fixed with the first version",
     "api.host": "thorctl restart",

@@ -20,21 +20,47 @@ from engine.section import Section
 
 
 class PathSettings(Section):
-    """``[paths]``: folders watched besides the inbox."""
+    """``[paths]``: folders watched besides the inbox, and folders of the home that lie elsewhere."""
 
     watch: tuple[str, ...] = Field((), description="Folders to watch besides the inbox, as absolute paths.")
+    artifacts: str | None = Field(
+        None,
+        examples=["/srv/artifacts"],
+        description="Folder of artifacts, instead of the one in the home, which becomes a link to it.",
+    )
+    runs: str | None = Field(
+        None,
+        examples=["/scratch/runs"],
+        description="Folder of runs, instead of the one in the home, which becomes a link to it.",
+    )
+    logs: str | None = Field(
+        None,
+        examples=["/srv/logs"],
+        description="Folder of logs, instead of the one in the home, which becomes a link to it.",
+    )
 
     @field_validator("watch")
     @classmethod
     def _folders_are_somewhere(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for folder in value:
-            try:
-                found = Path(folder).expanduser()
-            except RuntimeError:
-                raise ValueError(f"{folder!r}: the user does not exist or has no home folder") from None
-            if not found.is_absolute() or "\0" in folder:
-                raise ValueError(f"{folder!r} is not an absolute path")
+            _check_is_somewhere(folder)
         return value
+
+    @field_validator("artifacts", "runs", "logs")
+    @classmethod
+    def _folder_is_somewhere(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_is_somewhere(value)
+        return value
+
+
+def _check_is_somewhere(folder: str) -> None:
+    try:
+        found = Path(folder).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{folder!r}: the user does not exist or has no home folder") from None
+    if not found.is_absolute() or "\0" in folder:
+        raise ValueError(f"{folder!r} is not an absolute path")
 
 
 class ScheduleSettings(Section):

@@ -9,6 +9,7 @@ import sys
 
 from control.paths import find
 from daemon.settings.load import SettingsError, load
+from daemon.settings.secrets import masked
 
 
 def main() -> int:
@@ -26,7 +27,7 @@ def main() -> int:
         "origins": dict(loaded.origins),
         "warnings": loaded.warnings,
     }
-    print(json.dumps({"settings": loaded.tables.model_dump(mode="json"), **told}))
+    print(json.dumps({"settings": masked(loaded.tables.model_dump(mode="json")), **told}))
     return 0
 
 

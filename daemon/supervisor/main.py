@@ -7,8 +7,11 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from control import env_file
 from control import paths as places
+from control.env_file import EnvFileError
 from control.paths import Paths
 from daemon import log
 from daemon.messages import WorkerName
@@ -38,17 +41,18 @@ def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role
     if given.version:
         print(f"thord {_version()}")
         return 0
-    paths = places.find(given.home)
+    variables = Path(given.env_file).expanduser().absolute() if given.env_file else None
     notifier = Notifier()
     try:
+        paths = places.find(given.home or _home_in(variables))
         if given.check:
-            loaded = load(paths, given.profile, given.settings)
+            loaded = load(paths, given.profile, given.settings, variables)
             machine.check(loaded)
             for warning in loaded.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
             print(f"the settings are valid; profile {loaded.profile}, {loaded.why}")
         else:
-            _run(paths, lambda: load(paths, given.profile, given.settings), notifier, roles)
+            _run(paths, lambda: load(paths, given.profile, given.settings, variables), notifier, roles)
             leave()
     except SettingsError as error:
         return _complain(error, notifier, EXIT_BAD_CONFIGURATION)
@@ -60,11 +64,13 @@ def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role
 def _run(
     paths: Paths, read_settings: Callable[[], Loaded], notifier: Notifier, roles: Mapping[WorkerName, Role]
 ) -> None:
-    """Take the folders, the settings, the lock and the sockets, in this order, and run until told to stop."""
+    """Take the settings, the folders, the lock and the sockets, in this order, and run until told to stop."""
     given = socket_activation.take(os.environ)
     os.umask(home.UMASK)
-    home.prepare(paths)
     loaded = read_settings()
+    for name, value in loaded.libraries.items():
+        os.environ.setdefault(name, value)
+    home.prepare(paths, loaded.tables.paths)
     with contextlib.closing(Lock(paths)):
         _open_log(paths, loaded.tables.supervision)
         log.get(__name__).info("thord starts", home=str(paths.state), profile=loaded.profile, why=loaded.why)
@@ -79,6 +85,20 @@ def _run(
             raise
         finally:
             bound.close(paths)
+
+
+def _home_in(variables: Path | None) -> str | None:
+    """The home that a file of variables names, unless the environment does.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    if variables is None or places.chosen_home():
+        return None
+    try:
+        return env_file.home_in(variables)
+    except EnvFileError as error:
+        raise SettingsError(error.faults) from None
 
 
 def _open_log(paths: Paths, settings: SupervisionSettings) -> None:
@@ -98,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", metavar="NAME", help="use the defaults of this profile")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting"
+    )
+    parser.add_argument(
+        "--env-file", metavar="FILE", help="read variables from this file, instead of .env beside thord.toml"
     )
     parser.add_argument("--check", action="store_true", help="check the settings and exit")
     parser.add_argument("--version", action="store_true", help="print the version and exit")

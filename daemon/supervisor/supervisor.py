@@ -13,10 +13,11 @@ from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import background, log
-from daemon.api_keys import Keys, KeysFileError, keys_file
+from daemon.api_keys import Keys, KeysFileError, keys_files, write_key
 from daemon.messages import ServiceHealth, WorkerName
 from daemon.settings.load import Loaded, SettingsError
 from daemon.settings.reload import Changes, changes
+from daemon.settings.secrets import masked
 from daemon.settings.sections import Tables
 from daemon.supervisor import file_threads
 from daemon.supervisor.api.app import ControlApi, group_of
@@ -115,9 +116,9 @@ class Supervisor:
         }
 
     def configuration(self) -> dict[str, JsonValue]:
-        """The settings and where each came from. None of them is a secret: keys are in files of their own."""
+        """The settings and where each came from. Keys are in files of their own; passwords are masked."""
         return {
-            "settings": self.tables.model_dump(mode="json"),
+            "settings": masked(self.tables.model_dump(mode="json")),
             "origins": dict(self._loaded.origins),
             "profile": self._loaded.profile,
             "why": self._loaded.why,
@@ -183,7 +184,7 @@ class Supervisor:
             try:
                 loaded = await asyncio.to_thread(self._reread)
                 found = changes(self.tables, loaded.tables)
-                self._hand_out(loaded.tables)
+                self._hand_out(loaded)
                 self._loaded = loaded
                 self.workers.reload(loaded.tables)
             except (SettingsError, StoreUnavailableError) as error:
@@ -201,7 +202,8 @@ class Supervisor:
     async def _check_keys(self) -> tuple[str, ...]:
         """Read the file of API keys as the server does: while it is wrong, nobody can come in over TCP, so say so."""
         try:
-            await asyncio.to_thread(lambda: Keys(keys_file(self.tables.api.keys_file, os.environ)))
+            files = keys_files(self.tables.api.keys_file, os.environ, self.paths.api_key_file)
+            await asyncio.to_thread(lambda: Keys(files))
         except KeysFileError as error:
             found = f"{error}; requests over TCP are refused until you correct it and run 'thorctl reload'"
             self.degradations.begin("api keys", found)
@@ -220,7 +222,7 @@ class Supervisor:
         asyncio.get_running_loop().set_default_executor(file_threads.begin())
         self._listen_to_signals()
         try:
-            self._hand_out(self.tables)
+            self._hand_out(self._loaded)
         except StoreUnavailableError as error:
             raise StartError(str(error)) from None
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
@@ -315,8 +317,8 @@ class Supervisor:
 
     # Settings, and what systemd is told -----------------------------------------------------------------------------
 
-    def _hand_out(self, tables: Tables) -> None:
-        """Write the settings to a file that workers read when they start.
+    def _hand_out(self, loaded: Loaded) -> None:
+        """Write the settings, and the sum of the API key, to files that workers read when they start.
 
         Raises:
             StoreUnavailableError: they cannot be written.
@@ -325,7 +327,9 @@ class Supervisor:
         try:
             with disk.draft(file) as draft:
                 draft.touch(mode=0o600)
-                draft.write_text(tables.model_dump_json())
+                draft.write_text(loaded.tables.model_dump_json())
+            file = self.paths.api_key_file
+            write_key(file, loaded.secrets.api_key)
         except OSError as error:
             raise StoreUnavailableError(f"{file} cannot be written: {error.strerror}") from error
 

@@ -19,6 +19,12 @@ class TokenizerSettings(Section):
         8192, ge=400, le=262_144, description="Vocabulary size, including special tokens; bytes always have 264."
     )
     sample_megabytes: int = Field(64, gt=0, description="Maximum amount of text to train the tokenizer on.")
+    sample_lines: int | None = Field(
+        None,
+        gt=0,
+        examples=[10_000],
+        description="Maximum number of lines of that text. Unset: as many as there are.",
+    )
     folder: str | None = Field(
         None,
         examples=["/srv/tokenizers/words"],

@@ -1,6 +1,6 @@
 """Train a tokenizer of the kind that the settings name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.artifacts import ArtifactError
@@ -23,6 +23,8 @@ def train(settings: TokenizerSettings, texts: Iterable[str]) -> Tokenizer:
             needed = f"tokenizer.folder must hold a tokenizer of the kind that tokenizer.kind says, '{settings.kind}'"
             raise ArtifactError(f"{error}; {needed}") from error
     sample_bytes = settings.sample_megabytes << 20
+    if settings.sample_lines is not None:
+        texts = _first_lines(texts, settings.sample_lines)
     match settings.kind:
         case "bpe":
             return bpe.train(texts, settings.vocabulary, sample_bytes)
@@ -32,3 +34,14 @@ def train(settings: TokenizerSettings, texts: Iterable[str]) -> Tokenizer:
             return sentencepiece.train(texts, settings.vocabulary, sample_bytes, "bpe")
         case "bytes":
             return byte.ByteTokenizer()
+
+
+def _first_lines(texts: Iterable[str], count: int) -> Iterator[str]:
+    """The texts up to so many lines of all of them together; the end of a text ends a line."""
+    for text in texts:
+        lines = text.splitlines(keepends=True)
+        if len(lines) >= count:
+            yield "".join(lines[:count])
+            return
+        count -= len(lines)
+        yield text

@@ -10,7 +10,7 @@ from daemon.api_keys import Keys, KeysFileError
 
 def written(folder: Path, text: str) -> Keys:
     (folder / "keys").write_text(text, encoding="utf-8")
-    return Keys(folder / "keys")
+    return Keys([folder / "keys"])
 
 
 def test_a_key_without_scopes_may_read_and_generate(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control import errors, exit_status
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 class StartOptions(WorkerOptions):
     """What ``start`` and ``restart`` are given."""
 
+    env_file: str | None
     profile: str | None
     set: list[str]
     timeout: float
@@ -34,6 +36,10 @@ class StopOptions(WorkerOptions):
     """What ``stop`` is given."""
 
     now: bool
+
+
+_AS_EVER: dict[str, object] = {"workers": [], "env_file": None, "profile": None, "set": [], "timeout": 300.0}
+"""Options of a start that nobody asked for anything else."""
 
 
 def add(commands: Commands) -> None:
@@ -69,7 +75,7 @@ def add(commands: Commands) -> None:
         "stop and start thord, or workers",
         _restart,
         "thorctl restart\nthorctl restart server",
-        "--profile and --set of the last start are not remembered; put settings you want to keep in thord.toml.",
+        "Options of the last start are not remembered; put settings you want to keep in thord.toml.",
     )
     add_workers(restart)
     _add_start_options(restart)
@@ -87,11 +93,15 @@ def _add_start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", metavar="NAME", help="defaults for a kind of machine, such as tiny or cpu")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, for this run only")
     command.add_argument(
+        "--env-file", metavar="FILE", help="read variables from this file, instead of .env beside thord.toml"
+    )
+    command.add_argument(
         "--timeout", type=seconds, default=300.0, metavar="SECONDS", help="how long to wait until it is ready (300)"
     )
 
 
 def _start(options: StartOptions) -> int:
+    _take_home_of_file(options)
     thord = connect(options)
     if options.workers:
         return _each_worker(thord, options, "start")
@@ -126,7 +136,7 @@ def ensure_running(options: Options) -> Thord:
         if options.socket:
             raise
         output.say_error("thord is not running; starting it")
-        started = StartOptions(**{**vars(options), "workers": [], "profile": None, "set": [], "timeout": 300.0})
+        started = StartOptions(**{**vars(options), **_AS_EVER})
         _launch(thord, started)
         return thord
     if status["state"] == "starting":
@@ -214,6 +224,7 @@ def _halt(thord: Thord, options: Options, *, now: bool) -> int | None:
 
 
 def _restart(options: StartOptions) -> int:
+    _take_home_of_file(options)
     thord = connect(options)
     if options.workers:
         return _each_worker(thord, options, "restart")
@@ -261,11 +272,23 @@ def _unit(thord: Thord, options: Options) -> Unit | None:
     return None if options.socket else systemd.find(thord.paths)
 
 
+def _take_home_of_file(options: StartOptions) -> None:
+    """Look where the thord will be that is started with a file of variables: it may choose the home."""
+    if options.env_file and chosen_home(options.home) is None:
+        from control import env_file
+
+        try:
+            options.home = env_file.home_in(Path(options.env_file))
+        except env_file.EnvFileError as error:
+            raise errors.UsageError(str(error), "bad_configuration") from None
+
+
 def _arguments(options: StartOptions) -> list[str]:
     """Options of thorctl that are passed on to thord."""
     home = chosen_home(options.home)
     return [
         *(["--home", str(home)] if home else []),
+        *(["--env-file", str(Path(options.env_file).absolute())] if options.env_file else []),
         *(["--profile", options.profile] if options.profile else []),
         *(word for setting in options.set for word in ("--set", setting)),
     ]

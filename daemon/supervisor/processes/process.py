@@ -15,6 +15,7 @@ from pathlib import Path
 import daemon
 from daemon import assignment, time_slice
 from daemon.assignment import Assignment
+from daemon.settings.environment.variables import SECRETS
 from daemon.supervisor.fair_share import usage, weights
 from daemon.supervisor.fair_share.ladder import LADDER, Weight
 from daemon.supervisor.fair_share.usage import Usage
@@ -142,7 +143,7 @@ class WorkerProcess:
 
 
 def _environment(inherited: Mapping[str, str], role: Role, given: Assignment) -> dict[str, str]:
-    kept = {name: value for name, value in inherited.items() if name not in _KEPT_FROM_WORKERS}
+    kept = {name: value for name, value in inherited.items() if name not in _KEPT_FROM_WORKERS and name not in SECRETS}
     root = str(Path(daemon.__file__).resolve().parent.parent)
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         # Run from a source tree: workers take the same code as their supervisor.

@@ -65,7 +65,7 @@ async def _serve(context: Context) -> None:
     chats = ChatDatabase(context.paths.chats)
     listening = [socket.socket(fileno=descriptor) for descriptor in context.api_descriptors]
     addresses = [str(each.getsockname()[0]) for each in listening if each.family != socket.AF_UNIX]
-    access = AccessPolicy(settings.api, addresses)
+    access = AccessPolicy(settings.api, context.paths.api_key_file, addresses)
     service = InferenceService(settings, slots, engine, metrics, chats, context.paths.served, access)
     service.version_folder = context.paths.version
     uploads = FileChecker(FileStore(context.paths.files, lambda: service.settings.files), lambda: service.settings)

@@ -37,10 +37,10 @@ def test_what_this_machine_cannot_do_is_a_fault(
 def test_an_environment_that_is_not_read_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SECURITY__API_KEY", "hunter2")
+    monkeypatch.setenv("SECURITY__API_KEYS", "hunter2")
     assert main(["--check", "--home", str(tmp_path)]) == 0
     said = capsys.readouterr()
-    assert "SECURITY__API_KEY" in said.err
+    assert "SECURITY__API_KEYS" in said.err
     assert "hunter2" not in said.err + said.out
 
 

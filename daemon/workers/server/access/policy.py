@@ -5,8 +5,9 @@ The Unix socket is guarded by the permissions of its file instead.
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from daemon.api_keys import Keys, KeysFileError, keys_file
+from daemon.api_keys import Keys, KeysFileError, keys_files
 from daemon.settings.sections import ApiSettings
 from daemon.workers.server.access.hosts import Hosts
 
@@ -21,8 +22,9 @@ class AccessPolicy:
         keys_error: why it cannot be read.
     """
 
-    def __init__(self, settings: ApiSettings, addresses: Sequence[str] = ()) -> None:
-        """``addresses`` are those that the server listens on."""
+    def __init__(self, settings: ApiSettings, api_key_file: Path, addresses: Sequence[str] = ()) -> None:
+        """``api_key_file`` is of `Paths`; ``addresses`` are those that the server listens on."""
+        self._api_key_file = api_key_file
         self._addresses = addresses
         self.origins = settings.allow_origins
         self.keys: Keys | None = None
@@ -33,6 +35,7 @@ class AccessPolicy:
         """Read the file of keys again, and take over the names of hosts."""
         self.hosts = Hosts(self._addresses, [settings.host, *settings.hosts])
         try:
-            self.keys, self.keys_error = Keys(keys_file(settings.keys_file, os.environ)), ""
+            files = keys_files(settings.keys_file, os.environ, self._api_key_file)
+            self.keys, self.keys_error = Keys(files), ""
         except KeysFileError as error:
             self.keys, self.keys_error = None, str(error)

@@ -86,7 +86,13 @@ async def in_process(tmp_path: Path, tokenizer: Tokenizer) -> AsyncIterator[InPr
     slots.commit(1)
     chats = ChatDatabase(tmp_path / "chats.db")
     service = InferenceService(
-        settings, slots, engine, Metrics(), chats, tmp_path / "served", AccessPolicy(settings.api)
+        settings,
+        slots,
+        engine,
+        Metrics(),
+        chats,
+        tmp_path / "served",
+        AccessPolicy(settings.api, tmp_path / "api.keys"),
     )
     service.decided.set()
     thread = threading.Thread(target=engine.run, daemon=True)
