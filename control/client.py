@@ -21,6 +21,7 @@ from control import answers, errors
 from control.corpora import NAMED
 from control.data_requests import DataRequests
 from control.http import Endpoint, query
+from control.job_requests import JobRequests
 from control.paths import Paths, find_running
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Message(TypedDict):
     content: str
 
 
-class Thord(DataRequests):
+class Thord(DataRequests, JobRequests):
     """One thord, reached over its sockets.
 
     Args:

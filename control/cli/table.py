@@ -8,6 +8,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "control.commands.service.lifecycle": ("start", "stop", "restart", "reload"),
     "control.commands.service.status": ("status",),
     "control.commands.learning.cycles": ("train", "cycles", "cycle", "cancel", "pause", "resume"),
+    "control.commands.jobs.jobs": ("jobs", "job"),
     "control.commands.learning.evaluate": ("evaluate",),
     "control.commands.versions.versions": ("versions", "version", "promote", "rollback"),
     "control.commands.versions.report": ("report",),

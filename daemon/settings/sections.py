@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from daemon.settings.data import DataSettings
 from daemon.settings.integrations import IntegrationSettings
+from daemon.settings.jobs import JobSettings
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
@@ -261,6 +262,7 @@ class Tables(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     inference: InferenceSettings = InferenceSettings()
+    jobs: JobSettings = JobSettings()
     retention: RetentionSettings = RetentionSettings()
     api: ApiSettings = ApiSettings()
     sessions: SessionSettings = SessionSettings()

@@ -263,6 +263,7 @@ class Supervisor:
         """Tell those whom the death of a worker concerns."""
         if change.worker == "server":
             learning.promotion.server_died()
+            background.begin(learning.jobs.lost("server", f"the server {change.detail}"), "end of the server's jobs")
         background.begin(note_death(change, learning.store), f"note of the death of the {change.worker}")
 
     def _not_recovered(self, error: BaseException) -> None:

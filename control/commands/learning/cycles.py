@@ -61,10 +61,16 @@ class CyclesOptions(Options):
     limit: int
 
 
-class CancelOptions(Options):
-    """What ``cancel`` is given."""
+class CycleNumber(Options):
+    """What commands on one cycle are given."""
 
     number: int
+
+
+class CancelOptions(CycleNumber):
+    """What ``cancel`` is given."""
+
+    what: str
 
 
 class PauseOptions(Options):
@@ -73,7 +79,7 @@ class PauseOptions(Options):
     now: bool
 
 
-class CycleOptions(CancelOptions):
+class CycleOptions(CycleNumber):
     """What ``cycle`` is given."""
 
     wait: bool
@@ -141,10 +147,11 @@ def add(commands: Commands) -> None:
 
     cancel = commands.add(
         "cancel",
-        "cancel a cycle; its conversations are learned later",
+        "cancel a cycle, whose conversations are learned later, or a job",
         _cancel,
-        "thorctl cancel 3",
+        "thorctl cancel 3\nthorctl cancel job 12",
     )
+    cancel.add_argument("what", nargs="?", choices=("cycle", "job"), default="cycle", help="a cycle unless it says job")
     cancel.add_argument("number", type=positive, metavar="N")
     _add_pauses(commands)
 
@@ -280,6 +287,10 @@ def _with_published_versions(thord: Thord, cycles: list[Cycle]) -> list[Cycle]:
 
 
 def _cancel(options: CancelOptions) -> int:
+    if options.what == "job":
+        from control.commands.jobs import jobs
+
+        return jobs.cancel(connect(options), options.number, as_json=options.json)
     cycle = connect(options).cancel(options.number)
     if options.json:
         output.emit(cycle)

@@ -16,7 +16,7 @@ from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.http_server import HttpServer
 from daemon.supervisor.api.operations import ApiContext, Call, Operation, new_request_id
 from daemon.supervisor.api.permissions import Access, Peer, may
-from daemon.supervisor.api.routes import cycles, data, events, imports, retention, service, versions
+from daemon.supervisor.api.routes import cycles, data, events, imports, jobs, retention, service, versions
 
 _logger = log.get(__name__)
 
@@ -29,6 +29,7 @@ async def _describe(_: Call) -> Response:
 OPERATIONS: tuple[Operation, ...] = (
     *service.OPERATIONS,
     *cycles.OPERATIONS,
+    *jobs.OPERATIONS,
     *versions.OPERATIONS,
     *imports.OPERATIONS,
     *retention.OPERATIONS,

@@ -13,6 +13,13 @@ from daemon.supervisor.learning.evaluation.evaluations import EvaluationFailedEr
 from daemon.supervisor.learning.imports import FoldFailedError, ImportFailedError
 from daemon.supervisor.learning.promotion import NotAllowedError, NotNowError, RefusedError
 from daemon.supervisor.processes.ports import WorkerLostError, WorkerUnavailableError
+from daemon.supervisor.store.errors import (
+    IdempotencyConflictError,
+    JobEndedError,
+    NotClaimableError,
+    RunExistsError,
+    StaleAttemptError,
+)
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError, PurgedError, StoreUnavailableError
 
 _logger = log.get(__name__)
@@ -35,6 +42,11 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     RefusedError: (409, "refused"),
     ForgetRefusedError: (404, "not_found"),
     PurgedError: (409, "purged"),
+    RunExistsError: (409, "run_exists"),
+    JobEndedError: (409, "job_ended"),
+    NotClaimableError: (409, "not_claimable"),
+    StaleAttemptError: (409, "stale_attempt"),
+    IdempotencyConflictError: (422, "idempotency_conflict"),
     SettingsError: (422, "bad_settings"),
     ImportFailedError: (409, "import_failed"),
     FoldFailedError: (409, "fold_failed"),

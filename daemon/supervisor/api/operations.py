@@ -1,6 +1,7 @@
 """What an operation of the control API is: its place, what it needs, what it takes, and who carries it out."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from daemon.messages import WorkerName
 from daemon.settings.reload import Changes
 from daemon.settings.sections import Tables
 from daemon.supervisor.api.errors import ControlError
-from daemon.supervisor.api.permissions import Access, Peer
+from daemon.supervisor.api.permissions import Access, Peer, may
 from daemon.supervisor.forgetting.forgetter import Forgetter
 from daemon.supervisor.learning.learning import Learning
 
@@ -101,6 +102,11 @@ class Call:
     def by(self) -> str:
         """The caller, for reasons and logs."""
         return f"uid {self.peer.uid}"
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may do everything."""
+        return may(self.peer, Access.ADMIN, owner=os.geteuid(), group=None)
 
     def number(self, name: str) -> int:
         """A number in the path.

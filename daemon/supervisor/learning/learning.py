@@ -1,4 +1,4 @@
-"""Everything about cycles and versions, put together."""
+"""Everything about cycles, jobs and versions, put together."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ from control.paths import Paths
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.scans import Scans
 from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause
+from daemon.supervisor.jobs.jobs import Jobs
 from daemon.supervisor.learning import versions
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluation.anchor_test import AnchorTest
@@ -39,6 +40,7 @@ class Learning:
     suite_rounds: SuiteRounds
     scans: Scans
     cycles: Cycles
+    jobs: Jobs
     schedule: Schedule
     retention: Retention
     observed: Observed
@@ -108,6 +110,7 @@ class Learning:
             ),
             scans=Scans(workers),
             cycles=cycles,
+            jobs=Jobs(store, lambda: tables().jobs, degradations),
             schedule=schedule,
             retention=retention,
             observed=Observed(workers),
@@ -124,6 +127,7 @@ class Learning:
         await retry_until_stored(lambda: self.store.adopt_cycles(found), self.degradations)
         await retry_until_stored(self.retention.finish, self.degradations)
         await self.cycles.recover()
+        await self.jobs.recover()
         await self.schedule.start()
         self.suite_rounds.start()
         self.retention.begin()
@@ -134,5 +138,5 @@ class Learning:
         await self.suite_rounds.close()
         await self.folding.close()
         await self.anchor_test.close()
-        await asyncio.gather(self.cycles.close(), self.promotion.close(), self.retention.close())
+        await asyncio.gather(self.cycles.close(), self.jobs.close(), self.promotion.close(), self.retention.close())
         await self.store.close()

@@ -15,12 +15,12 @@ from daemon.supervisor.store.records import Record
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
-Value = str | int | None
+Value = str | int | float | None
 
 _WAIT_SECONDS = 5.0
 """For another process that writes; there is none but somebody's own tools."""
 
-_JSON_COLUMNS = frozenset({"request", "gate", "metrics", "variation", "data"})
+_JSON_COLUMNS = frozenset({"request", "gate", "metrics", "variation", "data", "result", "progress"})
 """Columns that hold a JSON object."""
 
 _COLUMN_OF = {"attempts_without_progress": "fruitless"}

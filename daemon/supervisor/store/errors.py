@@ -5,7 +5,7 @@ from daemon.supervisor.store.records import Version
 
 
 class NoSuchRecordError(LookupError):
-    """There is no such cycle or version."""
+    """There is no such cycle, version or job."""
 
 
 class PurgedError(Exception):
@@ -24,3 +24,31 @@ class CycleUnderWayError(Exception):
     def __init__(self, cycle: int) -> None:
         super().__init__(f"cycle {cycle} is under way; wait for it or cancel it")
         self.cycle = cycle
+
+
+class RunExistsError(Exception):
+    """Another job has this run ID."""
+
+    def __init__(self, run_id: str, job: int) -> None:
+        super().__init__(f"run {run_id} exists: it is job {job}; choose another run_id")
+        self.job = job
+
+
+class IdempotencyConflictError(Exception):
+    """The same idempotency key came with another request."""
+
+    def __init__(self, key: str, job: int) -> None:
+        super().__init__(f"the idempotency key {key!r} belongs to job {job}, which was asked for with another body")
+        self.job = job
+
+
+class StaleAttemptError(Exception):
+    """The attempt is not the current one of its job, so what it says does not count."""
+
+
+class JobEndedError(Exception):
+    """The job has ended already."""
+
+
+class NotClaimableError(Exception):
+    """The job is not queued, so nobody can begin with it."""

@@ -66,4 +66,56 @@ MIGRATIONS = (
     """
     ALTER TABLE versions ADD COLUMN base INTEGER;   -- of an adapter: the version whose weights it changes
     """,
+    """
+    CREATE TABLE jobs (
+        id                     INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind                   TEXT    NOT NULL,
+        run_id                 TEXT,
+        state                  TEXT    NOT NULL,
+        priority               INTEGER NOT NULL,
+        queue                  TEXT    NOT NULL,
+        user_id                INTEGER,
+        owner                  TEXT    NOT NULL,
+        promote                TEXT    NOT NULL,
+        request                TEXT    NOT NULL,
+        result                 TEXT,
+        error                  TEXT,
+        version                INTEGER,
+        attempt                INTEGER NOT NULL,
+        tries                  INTEGER NOT NULL,
+        retries                INTEGER NOT NULL,
+        retry_interval_seconds REAL    NOT NULL,
+        retry_at               TEXT,
+        time_limit_seconds     REAL    NOT NULL,
+        idempotency_key        TEXT,
+        fingerprint            TEXT    NOT NULL,
+        progress               TEXT,
+        log_offset             INTEGER NOT NULL,
+        created_at             TEXT    NOT NULL,
+        started_at             TEXT,
+        ended_at               TEXT,
+        expires_at             TEXT
+    );
+    CREATE UNIQUE INDEX one_run_of_a_name ON jobs (kind, run_id) WHERE kind IN ('train', 'tokenizer');
+    CREATE UNIQUE INDEX one_job_of_a_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+    CREATE INDEX jobs_of_a_run ON jobs (run_id, kind);
+    CREATE INDEX unfinished_jobs ON jobs (id) WHERE ended_at IS NULL;
+    CREATE INDEX expiring_jobs ON jobs (expires_at) WHERE expires_at IS NOT NULL;
+
+    CREATE TABLE attempts (
+        job          INTEGER NOT NULL,
+        number       INTEGER NOT NULL,
+        host         TEXT    NOT NULL,
+        worker       TEXT    NOT NULL,
+        pid          INTEGER,
+        started_at   TEXT    NOT NULL,
+        last_beat_at TEXT    NOT NULL,
+        progress     TEXT,
+        ended_at     TEXT,
+        cause        TEXT,
+        log_offset   INTEGER NOT NULL,
+        PRIMARY KEY (job, number)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX one_attempt_at_a_time ON attempts (job) WHERE ended_at IS NULL;
+    """,
 )

@@ -1,4 +1,4 @@
-"""``thord.db``: cycles, versions and events, written by the supervisor alone, in a thread of its own.
+"""``thord.db``: cycles, jobs, versions and events, written by the supervisor alone, in a thread of its own.
 
 Every method that changes something is one transaction and appends the event that says so. The loop is never blocked,
 and what was written is safe against a power cut once the method returns.
@@ -6,9 +6,10 @@ and what was written is safe against a power cut once the method returns.
 
 from control.paths import version_name
 from daemon.cycle import CycleEvent, CycleState
-from daemon.supervisor.store.cycle_store import CycleField, CycleStore
+from daemon.supervisor.store.cycle_store import CycleField
 from daemon.supervisor.store.database import StoreDamagedError, StoreUnavailableError
 from daemon.supervisor.store.errors import CycleUnderWayError, NoSuchRecordError, PurgedError
+from daemon.supervisor.store.job_store import JobStore
 from daemon.supervisor.store.records import Swap, name_or_null
 
 _SWAP = "swap"
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 
-class Store(CycleStore):
+class Store(JobStore):
     """The one writer of ``thord.db``: all of its tables, and the swap, which concerns a cycle and a version at once."""
 
     async def begin_swap(self, swap: Swap) -> None:

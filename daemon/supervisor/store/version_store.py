@@ -161,6 +161,7 @@ class VersionStore(EventStore):
         used = (
             self._database.scalar("SELECT max(number) FROM versions"),
             self._database.scalar("SELECT max(version) FROM cycles"),
+            self._database.scalar("SELECT max(version) FROM jobs"),
             self._database.scalar("SELECT value FROM meta WHERE key = ?", _RESERVED_VERSION),
         )
         return max(highest_on_disk, *(int(number or 0) for number in used)) + 1

@@ -1,0 +1,1 @@
+"""Commands on jobs: work beside cycles that somebody asked for."""

@@ -1,0 +1,399 @@
+"""The tables of jobs and attempts: a job is moved along the table in `daemon.job`, and its attempts with it.
+
+Whatever an attempt writes names it. Where it is not the current one, nothing is written (`StaleAttemptError`), so a
+worker that was given up and still lives can do no harm.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from daemon.clock import time_of_day, utc_now
+from daemon.job import FINAL, UNDER_WAY, JobEvent, JobKind, JobState, next_state
+from daemon.supervisor.store.cycle_store import CycleStore
+from daemon.supervisor.store.database import to_row
+from daemon.supervisor.store.errors import (
+    IdempotencyConflictError,
+    JobEndedError,
+    NoSuchRecordError,
+    NotClaimableError,
+    RunExistsError,
+    StaleAttemptError,
+)
+from daemon.supervisor.store.job_records import NAMING, Attempt, Job, NewJob
+from daemon.supervisor.store.records import Version, name_or_null
+
+JobField = int | float | str | None | Mapping[str, JsonValue]
+"""A value for one column of a job."""
+
+_EVENT_TYPES = {
+    JobState.QUEUED: "job.queued",
+    JobState.RUNNING: "job.started",
+    JobState.WAITING_RETRY: "job.retrying",
+    JobState.CANCELLING: "job.cancelling",
+    JobState.COMPLETED: "job.completed",
+    JobState.FAILED: "job.failed",
+    JobState.CANCELLED: "job.cancelled",
+}
+
+
+@dataclass(frozen=True)
+class AttemptEnd:
+    """How an attempt ends, and its job with it or not.
+
+    Attributes:
+        event: what happens to the job.
+        cause: why the attempt ended, as in `Attempt`.
+        error: a sentence for people; null: nothing went wrong.
+        result: what the job came to.
+        retry_at: when it is queued again, where it is.
+        keep_seconds: how long a job that ended by this is kept.
+        counts: it counts as one of the tries of the job.
+    """
+
+    event: JobEvent
+    cause: str
+    error: str | None = None
+    result: Mapping[str, JsonValue] | None = None
+    retry_at: str | None = None
+    keep_seconds: float | None = None
+    counts: bool = False
+
+
+class JobStore(CycleStore):
+    """Reads and writes the tables ``jobs`` and ``attempts``."""
+
+    async def add_job(self, asked: NewJob) -> tuple[Job, bool]:
+        """Queue a job; the job, and whether it is new. The same request under the same key gives the same job.
+
+        Raises:
+            IdempotencyConflictError: the key came with another request.
+            RunExistsError: another job has this run ID.
+            StoreUnavailableError: nothing was written.
+        """
+
+        def add() -> tuple[Job, bool]:
+            with self._transaction():
+                if (known := self._job_of_key(asked)) is not None:
+                    if known.fingerprint != asked.fingerprint:
+                        raise IdempotencyConflictError(asked.idempotency_key or "", known.id)
+                    return known, False
+                if asked.kind in NAMING and asked.run_id is not None:
+                    self._check_free(asked.kind, asked.run_id)
+                row = to_row(Job(**asked.model_dump(), id=0, created_at=utc_now()))
+                del row["id"]
+                number = self._database.insert("jobs", row)
+                if asked.kind in NAMING and asked.run_id is None:
+                    name = self._free_name(asked.kind, number)
+                    self._database.execute("UPDATE jobs SET run_id = ? WHERE id = ?", name, number)
+                job = self._job(number)
+                self._tell(job)
+                return job, True
+
+        return await self._database.run(add)
+
+    async def job(self, number: int) -> Job:
+        """Read one job.
+
+        Raises:
+            NoSuchRecordError: there is none of that number.
+        """
+        return await self._database.run(lambda: self._job(number))
+
+    async def job_with_attempts(self, number: int) -> tuple[Job, list[Attempt]]:
+        """One job, and its attempts from the first to the last.
+
+        Raises:
+            NoSuchRecordError: there is none of that number.
+        """
+        return await self._database.run(lambda: (self._job(number), self._attempts(number)))
+
+    async def jobs(
+        self, limit: int, *, kind: str | None = None, state: str | None = None, run_id: str | None = None
+    ) -> list[Job]:
+        """The newest jobs of that kind, state and run, newest first."""
+        wanted = {"kind": kind, "state": state, "run_id": run_id}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        query = f"SELECT * FROM jobs WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 — our own names
+        return await self._database.run(lambda: self._database.select(Job, query, *given.values(), limit))
+
+    async def job_of_run(self, kind: JobKind, run_id: str) -> Job:
+        """The newest job of that kind that is about this run.
+
+        Raises:
+            NoSuchRecordError: there is none.
+        """
+        found = await self.jobs(1, kind=kind, run_id=run_id)
+        if not found:
+            raise NoSuchRecordError(f"there is no job '{kind}' of run {run_id}")
+        return found[0]
+
+    async def unfinished_jobs(self) -> list[Job]:
+        """Every job that has not ended, oldest first."""
+        query = "SELECT * FROM jobs WHERE ended_at IS NULL ORDER BY id"
+        return await self._database.run(lambda: self._database.select(Job, query))
+
+    async def open_attempts(self) -> list[Attempt]:
+        """Every attempt that has not ended."""
+        query = "SELECT * FROM attempts WHERE ended_at IS NULL ORDER BY job"
+        return await self._database.run(lambda: self._database.select(Attempt, query))
+
+    async def start_attempt(
+        self,
+        number: int,
+        *,
+        host: str,
+        worker: str,
+        pid: int | None,
+        log_offset: int = 0,
+        version_above: int | None = None,
+    ) -> tuple[Job, Attempt]:
+        """Begin with a job that is queued. ``version_above`` gives it a version number, where it has none yet.
+
+        Args:
+            number: the job.
+            host: where the attempt runs.
+            worker: who works on it.
+            pid: its process, where known.
+            log_offset: where its part of the log begins.
+            version_above: the highest number of a version on disk; null: the job publishes no version.
+
+        Raises:
+            NotClaimableError: it is not queued.
+        """
+
+        def start() -> tuple[Job, Attempt]:
+            with self._transaction():
+                job, now = self._job(number), utc_now()
+                if job.state is not JobState.QUEUED:
+                    raise NotClaimableError(f"job {number} is {job.state}, not queued")
+                version = job.version
+                if version is None and version_above is not None:
+                    version = self._next_version(version_above)
+                attempt = Attempt(
+                    job=number,
+                    number=job.attempt + 1,
+                    host=host,
+                    worker=worker,
+                    pid=pid,
+                    started_at=now,
+                    last_beat_at=now,
+                    log_offset=log_offset,
+                )
+                self._database.put("attempts", "job, number", attempt)
+                job = self._move_job(
+                    job,
+                    JobEvent.START,
+                    attempt=attempt.number,
+                    version=version,
+                    started_at=job.started_at or now,
+                    retry_at=None,
+                    log_offset=log_offset,
+                )
+                return job, attempt
+
+        return await self._database.run(start)
+
+    async def beat_attempt(self, number: int, attempt: int, progress: Mapping[str, JsonValue] | None) -> Job:
+        """Write down that an attempt lives, and how far it came.
+
+        Raises:
+            StaleAttemptError: it is not the current attempt.
+        """
+
+        def beat() -> Job:
+            with self._transaction():
+                job = self._current(number, attempt)
+                self._database.execute(
+                    "UPDATE attempts SET last_beat_at = ? WHERE job = ? AND number = ?", utc_now(), number, attempt
+                )
+                if progress is None:
+                    return job
+                job = job.model_copy(update={"progress": dict(progress)})
+                self._database.put("jobs", "id", job)
+                found = self._attempt(number, attempt)
+                self._database.put("attempts", "job, number", found.model_copy(update={"progress": dict(progress)}))
+                return job
+
+        return await self._database.run(beat)
+
+    async def set_attempt_pid(self, number: int, attempt: int, pid: int) -> None:
+        """Write down which process works on an attempt.
+
+        Raises:
+            StaleAttemptError: it is not the current attempt.
+        """
+
+        def note() -> None:
+            with self._transaction():
+                self._current(number, attempt)
+                self._database.execute("UPDATE attempts SET pid = ? WHERE job = ? AND number = ?", pid, number, attempt)
+
+        await self._database.run(note)
+
+    async def end_attempt(self, number: int, attempt: int, end: AttemptEnd, *, candidate: Version | None = None) -> Job:
+        """End the current attempt, and move its job along the table; ``candidate`` is the version it published.
+
+        Raises:
+            StaleAttemptError: it is not the current attempt.
+        """
+
+        def finish() -> Job:
+            with self._transaction():
+                job = self._current(number, attempt)
+                now = utc_now()
+                self._database.execute(
+                    "UPDATE attempts SET ended_at = ?, cause = ? WHERE job = ? AND number = ?",
+                    now,
+                    end.cause,
+                    number,
+                    attempt,
+                )
+                if candidate is not None:
+                    self._database.put("versions", "number", candidate)
+                fields: dict[str, JobField] = {"tries": job.tries + (1 if end.counts else 0)}
+                if end.result is not None:
+                    fields["result"] = dict(end.result)
+                after = next_state(job.state, end.event)
+                if after is not JobState.CANCELLED or job.error is None:  # else it says who cancelled it
+                    fields["error"] = end.error
+                if after is JobState.WAITING_RETRY:
+                    fields["retry_at"] = end.retry_at
+                return self._move_job(job, end.event, keep_seconds=end.keep_seconds, cause=end.cause, **fields)
+
+        return await self._database.run(finish)
+
+    async def cancel_job(self, number: int, why: str, keep_seconds: float | None = None) -> Job:
+        """Ask a job to end: at once where nobody works on it, else it is ``cancelling`` until its work has ended.
+
+        Raises:
+            NoSuchRecordError: there is none of that number.
+            JobEndedError: it has ended already.
+        """
+
+        def cancel() -> Job:
+            with self._transaction():
+                job = self._job(number)
+                if job.is_final:
+                    raise JobEndedError(f"job {number} is {job.state} already")
+                if job.state is JobState.CANCELLING:
+                    return job
+                return self._move_job(job, JobEvent.CANCEL, keep_seconds=keep_seconds, error=why, retry_at=None)
+
+        return await self._database.run(cancel)
+
+    async def queue_again(self, number: int) -> Job:
+        """Queue a job whose time of another attempt has come; one that is not waiting for that stays as it is."""
+
+        def queue() -> Job:
+            with self._transaction():
+                job = self._job(number)
+                if job.state is not JobState.WAITING_RETRY:
+                    return job
+                return self._move_job(job, JobEvent.DUE, retry_at=None)
+
+        return await self._database.run(queue)
+
+    async def fail_job(self, number: int, error: str, keep_seconds: float | None = None) -> Job:
+        """Fail a job that is queued and can never begin."""
+
+        def fail() -> Job:
+            with self._transaction():
+                return self._move_job(self._job(number), JobEvent.FAIL, keep_seconds=keep_seconds, error=error)
+
+        return await self._database.run(fail)
+
+    async def remove_expired_jobs(self, now: str) -> int:
+        """Remove the rows of jobs whose time to live is over, with their results; how many."""
+
+        def remove() -> int:
+            found = int(self._database.scalar("SELECT count(*) FROM jobs WHERE expires_at <= ?", now) or 0)
+            if found:
+                with self._transaction():
+                    expired = "SELECT id FROM jobs WHERE expires_at <= ?"
+                    self._database.execute(f"DELETE FROM attempts WHERE job IN ({expired})", now)  # noqa: S608
+                    self._database.execute("DELETE FROM jobs WHERE expires_at <= ?", now)
+            return found
+
+        return await self._database.run(remove)
+
+    # In the thread -----------------------------------------------------------------------------------------------
+
+    def _job(self, number: int) -> Job:
+        found = self._database.select(Job, "SELECT * FROM jobs WHERE id = ?", number)
+        if not found:
+            raise NoSuchRecordError(f"there is no job {number}")
+        return found[0]
+
+    def _attempts(self, number: int) -> list[Attempt]:
+        return self._database.select(Attempt, "SELECT * FROM attempts WHERE job = ? ORDER BY number", number)
+
+    def _attempt(self, job: int, number: int) -> Attempt:
+        return self._database.select(Attempt, "SELECT * FROM attempts WHERE job = ? AND number = ?", job, number)[0]
+
+    def _current(self, number: int, attempt: int) -> Job:
+        """The job, whose current attempt this must be."""
+        job = self._job(number)
+        if job.attempt != attempt or job.state not in UNDER_WAY:
+            raise StaleAttemptError(
+                f"attempt {attempt} is not under way: job {number} is {job.state}, its last attempt is {job.attempt}"
+            )
+        return job
+
+    def _move_job(
+        self,
+        before: Job,
+        event: JobEvent,
+        *,
+        keep_seconds: float | None = None,
+        cause: str | None = None,
+        **fields: JobField,
+    ) -> Job:
+        state = next_state(before.state, event)
+        derived: dict[str, JobField] = {"state": state}
+        if state in FINAL:
+            now = time_of_day()
+            derived["ended_at"] = utc_now()
+            if keep_seconds is not None and before.kind not in NAMING:  # the record of a run stays
+                derived["expires_at"] = _written(now + datetime.timedelta(seconds=keep_seconds))
+        job = Job.model_validate({**before.model_dump(), **derived, **fields})
+        self._database.put("jobs", "id", job)
+        self._tell(job, cause)
+        return job
+
+    def _tell(self, job: Job, cause: str | None = None) -> None:
+        """Append the event of the state that a job is in."""
+        data: dict[str, JsonValue] = {"job": job.id, "kind": job.kind.value, "run_id": job.run_id}
+        data |= {"user_id": job.user_id, "queue": job.queue, "attempt": job.attempt}
+        more: dict[str, JsonValue] = {"cause": cause, "error": job.error, "retry_at": job.retry_at}
+        if job.state is JobState.COMPLETED:
+            more |= {"version": name_or_null(job.version)}
+        self._append(_EVENT_TYPES[job.state], {**data, **{name: value for name, value in more.items() if value}})
+
+    def _job_of_key(self, asked: NewJob) -> Job | None:
+        if asked.idempotency_key is None:
+            return None
+        query = "SELECT * FROM jobs WHERE owner = ? AND idempotency_key = ?"
+        found = self._database.select(Job, query, asked.owner, asked.idempotency_key)
+        return found[0] if found else None
+
+    def _check_free(self, kind: JobKind, run_id: str) -> None:
+        taken = self._database.scalar("SELECT id FROM jobs WHERE kind = ? AND run_id = ?", kind, run_id)
+        if taken is not None:
+            raise RunExistsError(run_id, int(taken))
+
+    def _free_name(self, kind: JobKind, number: int) -> str:
+        """``run-000012``, or that with a further part where somebody chose just this name."""
+        base = f"{'run' if kind is JobKind.TRAIN else kind.value}-{number:06d}"
+        name, turn = base, 1
+        while self._database.scalar("SELECT id FROM jobs WHERE kind = ? AND run_id = ?", kind, name) is not None:
+            turn += 1
+            name = f"{base}-{turn}"
+        return name
+
+
+def _written(at: datetime.datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
