@@ -63,6 +63,9 @@ class TrainingSettings(Section):
         description="Peak learning rate. Unset: chosen by the size of the model; about a third of that for an "
         "imported one, and fifteen times as much for an adapter of it.",
     )
+    learning_rate_multiplier: float = Field(
+        1.0, gt=0, le=1000, description="Factor on the peak learning rate, be it set or chosen."
+    )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = Field(
         "cosine",
         description="How the learning rate falls after warm-up; wsd (warmup-stable-decay) holds it, then lets it "

@@ -99,7 +99,10 @@ def decide(task: Task, settings: TrainingSettings, variation: Variation = _AS_EV
         "batch_size": batch_size,
         "gradient_accumulation": accumulation,
         "epochs": settings.epochs or _epochs(task, steps_per_epoch) * variation.length,
-        "learning_rate": settings.learning_rate or rate * variation.rate,
+        "learning_rate": min(
+            (settings.learning_rate or rate * variation.rate) * settings.learning_rate_multiplier, 1.0
+        ),
+        "learning_rate_multiplier": 1.0,
         "initial_minutes": settings.initial_minutes * variation.length,
         "validate_every": settings.validate_every or min(max(round(steps_per_epoch), fewest_between), _MOST_BETWEEN),
         "validation_tolerance": _IMPORT_TOLERANCE if imported else 0.0,

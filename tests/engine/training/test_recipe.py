@@ -110,3 +110,12 @@ def test_minutes_bound_a_first_run_only_where_nobody_set_its_length() -> None:
     assert not recipe.is_open(FIRST, TrainingSettings(epochs=1))
     assert not recipe.is_open(FIRST, TrainingSettings(max_steps=1))
     assert not recipe.is_open(Task("own", 600, True, 2_000_000), settings)
+
+
+@given(st.sampled_from(["nothing", "own", "imported"]), st.floats(0.01, 1000), st.sampled_from([None, 3e-4]))
+def test_a_factor_changes_the_rate_be_it_set_or_chosen(start: Start, factor: float, rate: float | None) -> None:
+    task = Task(start, 600, True, 2_000_000)
+    plain = recipe.decide(task, TrainingSettings(learning_rate=rate))
+    found = recipe.decide(task, TrainingSettings(learning_rate=rate, learning_rate_multiplier=factor))
+    assert found.learning_rate == pytest.approx(min(plain.learning_rate * factor, 1.0))
+    assert recipe.decide(task, found) == found, "it is applied once"
