@@ -10,8 +10,10 @@ import torch
 from engine import version
 from engine.config.evaluation import EvaluationSettings, GateSettings, SuiteSettings
 from engine.config.model import ModelSettings
-from engine.data.samples import Conversation, Dialogue, Message
+from engine.data.samples import Conversation, Dialogue, Labelled, Message
 from engine.data.snapshot import Example
+from engine.data.tasks.posed import posed
+from engine.data.tasks.ready_made import READY_MADE
 from engine.device import Placement
 from engine.evaluation import evaluate
 from engine.evaluation.evaluate import Evaluation
@@ -20,9 +22,10 @@ from engine.manifest import Lineage
 from engine.models import registry
 from engine.models.base import LanguageModel
 from engine.tokenizers.base import Tokenizer
-from tests.engine.evaluation.conftest import make_dialogues, train
+from tests.engine.evaluation.conftest import COLOURS, make_dialogues, train
 
 SETTINGS, GATE = EvaluationSettings(sample_tokens=8), GateSettings(bootstrap_resamples=1000)
+TASK = "text_classification"
 Judge = Callable[..., Evaluation]
 
 
@@ -93,6 +96,28 @@ def test_what_learned_from_spoiled_data_is_refused_by_bits_per_byte(
     assert not found.verdict.passed
     assert "bits per byte against" in found.verdict.reason
     assert found.verdict.kind == "worse"
+
+
+def labelled(start: int, count: int, *, shuffled: bool = False) -> list[Conversation]:
+    """Texts about a colour with the colour as the label, or with the label of another one."""
+    labels = [COLOURS[number % 4] for number in range(start, start + count)]
+    texts = [f"{label} {number}, all {label}" for number, label in enumerate(labels, start)]
+    if shuffled:
+        random.Random(0).shuffle(labels)
+    rows = (Labelled(text, label, TASK) for text, label in zip(texts, labels, strict=True))
+    return [one for row in rows if (one := posed(row, READY_MADE)) is not None]
+
+
+def test_shuffled_labels_are_refused_by_bits_per_byte_and_shown_by_accuracy(
+    judge: Judge, beginner: LanguageModel, tokenizer: Tokenizer
+) -> None:
+    knows = copy.deepcopy(beginner)
+    train(knows, tokenizer, labelled(0, 200), steps=150)
+    found = judge(taught(knows, tokenizer, labelled(1000, 200, shuffled=True)), knows, labelled(5000, 60))
+    assert (found.verdict.passed, found.verdict.kind) == (False, "worse")
+    assert "bits per byte against" in found.verdict.reason
+    accuracy = f"task_{TASK}_accuracy"
+    assert found.metrics[accuracy] < found.metrics[f"incumbent_{accuracy}"] - 0.2
 
 
 def test_what_learned_from_good_data_is_promoted(judge: Judge, beginner: LanguageModel, tokenizer: Tokenizer) -> None:
