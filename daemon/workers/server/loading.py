@@ -51,6 +51,10 @@ class VersionLoader:
         self._metrics = metrics
         self._forms: dict[int, Form] = {}
 
+    def close(self) -> None:
+        """Begin nothing more in the thread that gives way; what it is loading need not be waited for."""
+        self.giving_way.shutdown(wait=False, cancel_futures=True)
+
     def form(self, version: int) -> Form:
         """The form in which a version is loaded, or would be."""
         return self._forms.get(version, "merged")
@@ -132,7 +136,9 @@ class VersionLoader:
         An adapter whose base is in memory takes a tenth of a second, nearly all of it in Python: a thread that gives
         way would hold Python's lock while it waits for a processor, and all answers would wait with it.
         """
-        if self._slots.serving is None or self.form(version) == "unmerged":
+        folder, beside = self._paths.version(version), self._slots.in_memory
+        is_thin = self.form(version) == "unmerged" and preparing.has_base(folder, beside)
+        if self._slots.serving is None or is_thin:
             self._slots.install(self._loaded(version))
         else:
             self._slots.install(self.giving_way.submit(self._loaded, version).result())

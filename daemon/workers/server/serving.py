@@ -107,6 +107,7 @@ async def _serve(context: Context) -> None:
         on_forget=forget,
         is_idle=lambda: not (engine.waiting or engine.running),
     )
+    slots.on_gone = in_loop(swapper.say_what_serves)
     context.channel.on_stop(in_loop(stop))
     context.channel.on_health(note_health)
     if context.channel.stopping.is_set():
@@ -124,6 +125,7 @@ async def _serve(context: Context) -> None:
     await server.serve(sockets=listening)
     learning.cancel()
     engine.stop()
+    loader.close()
 
 
 def _or_exit(run: Callable[[], None]) -> None:

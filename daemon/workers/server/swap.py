@@ -12,6 +12,7 @@ Every command may come again and is answered the same. A version that is refused
 the one that serves. After a restart the server takes up what `current` points to.
 """
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -68,6 +69,7 @@ class Swapper:
         self._on_reload = on_reload
         self._on_forget = on_forget
         self._is_idle = is_idle
+        self._saying = threading.Lock()
 
     def run(self) -> None:
         """Serve what is current, then obey until the channel asks this worker to stop."""
@@ -85,7 +87,7 @@ class Swapper:
                 "no version exists yet: the first one is served when its training and evaluation are done, or when a "
                 "model is imported: thorctl import starter --promote"
             )
-            self._say_what_serves()
+            self.say_what_serves()
             return
         self._on_unready(f"version {version_name(version)} is being loaded")
         self._commit(Commit(version=version))
@@ -103,7 +105,7 @@ class Swapper:
                 before = self._slots.addressable
                 self._slots.abandon(version)
                 if self._slots.addressable != before:
-                    self._say_what_serves()
+                    self.say_what_serves()
             case Reload():
                 self._on_reload()
             case ForgetChats():
@@ -120,7 +122,7 @@ class Swapper:
             self._slots.commit(version)
         self._metrics.swaps.labels("commit", "served").inc()
         _logger.info("new requests go to this version", version=version)
-        self._say_what_serves(command.id)
+        self.say_what_serves(command.id)
 
     def _make_ready(self, command: Prepare | Commit) -> Room | None:
         """Have the version checked and, where it fits beside the one that serves, in memory and warm.
@@ -201,8 +203,10 @@ class Swapper:
             self._on_unready(f"version {version_name(version)} was refused: {reason}")
         self._channel.send(Refused(to=command.id, version=version, reason=reason, unfit=unfit))
 
-    def _say_what_serves(self, asked: int = UNASKED) -> None:
-        serving = self._slots.serving
-        number = serving.version if serving else None
-        resident, kept, forms = self._slots.addressable, self._slots.kept, self._slots.forms
-        self._channel.send(Serving(to=asked, version=number, resident=resident, kept=kept, forms=forms))
+    def say_what_serves(self, asked: int = UNASKED) -> None:
+        """Tell the supervisor which version serves, and which are in memory. From any thread; the last word is true."""
+        with self._saying:
+            serving = self._slots.serving
+            number = serving.version if serving else None
+            resident, kept, forms = self._slots.addressable, self._slots.kept, self._slots.forms
+            self._channel.send(Serving(to=asked, version=number, resident=resident, kept=kept, forms=forms))

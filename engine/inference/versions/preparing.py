@@ -105,6 +105,18 @@ def _free(placement: Placement, settings: InferenceSettings) -> Callable[[int], 
     return lambda held: footprint.free(placement.device, settings.memory_megabytes << 20, held)
 
 
+def has_base(folder: Path, in_memory: Sequence[LoadedModel]) -> bool:
+    """Whether the weights beside which a checked version is computed are in memory, to be shared.
+
+    Raises:
+        UnfitVersionError: its manifest is damaged.
+        NotNowError: it cannot be read.
+    """
+    with _told_apart(folder):
+        base = read_manifest(folder).base
+    return base is not None and _base(base.sha256, in_memory) is not None
+
+
 def room(folder: Path, slots: WeightSlots, needed: Need) -> Room:
     """Whether a checked version can be loaded beside the one that serves, or only in its place.
 

@@ -42,6 +42,7 @@ class WeightSlots:
 
     Attributes:
         on_settled: called when it is decided again where new requests go: after a flip, or when there is nothing.
+        on_gone: called, with the lock held, when versions have left memory: it must be quick and not call back.
         memory_limit: bytes that weights and caches of all versions may take; 0: what the machine has.
         most: versions in memory at once.
         turns: who may use the device.
@@ -49,6 +50,7 @@ class WeightSlots:
 
     def __init__(self, drain_seconds: float, memory_limit: int = 0, most: int = swap_policy.SLOTS) -> None:
         self.on_settled: Callable[[], None] = lambda: None
+        self.on_gone: Callable[[], None] = lambda: None
         self.drain_seconds = drain_seconds
         self.memory_limit = memory_limit
         self.most = most
@@ -245,10 +247,7 @@ class WeightSlots:
             self._become(swap_policy.abandon(self._table, version))
 
     def let_one_go(self) -> bool:
-        """Drop the version that is kept, has no users, and was asked for longest ago. False: there is none.
-
-        Others are told which versions are in memory with the next change of what serves.
-        """
+        """Drop the version that is kept, has no users, and was asked for longest ago. False: there is none."""
         with self._changed:
             version = swap_policy.expendable(self._table)
             if version is not None:
@@ -305,7 +304,8 @@ class WeightSlots:
         return unclaimed, {number: taken[number] + promised[number] for number in taken}
 
     def _become(self, table: swap_policy.Table) -> None:
-        for version in self._table.keys() - table.keys():
+        gone = self._table.keys() - table.keys()
+        for version in gone:
             del self._models[version]
             self._served_until.pop(version, None)
         for version, place in table.items():
@@ -313,3 +313,5 @@ class WeightSlots:
                 self._served_until[version] = time.monotonic()  # requests that pinned it have their time from now on
         self._table = table
         self._changed.notify_all()
+        if gone:
+            self.on_gone()

@@ -112,3 +112,22 @@ def test_what_a_version_gives_back_is_its_own(home: Home, computed_by: str) -> N
     assert shares(models, first=2) == {2: both, 1: 0}
     assert shares(models, first=1) == {1: base, 2: both - base}
     assert slots.room(3, Need(base, "other")) == "in place"
+
+
+def test_whether_its_base_is_in_memory_is_known_before_it_is_loaded(home: Home) -> None:
+    slots = WeightSlots(drain_seconds=0)
+    assert not preparing.has_base(home.at(2), slots.in_memory)
+    load(home, 1, FLOAT32, "merged", slots)
+    assert preparing.has_base(home.at(2), slots.in_memory)
+    assert not preparing.has_base(home.at(1), slots.in_memory)  # it is whole
+
+
+def test_who_wants_to_know_is_told_when_a_version_is_let_go_for_its_memory(home: Home) -> None:
+    slots, told = WeightSlots(drain_seconds=0, most=3), list[tuple[int, ...]]()
+    for number in (1, 2, 3):
+        load(home, number, FLOAT32, "unmerged", slots)
+        slots.commit(number)
+    slots.on_gone = lambda: told.append(slots.addressable)
+    assert slots.let_one_go()
+    assert not slots.let_one_go()
+    assert told == [(2, 3)]
