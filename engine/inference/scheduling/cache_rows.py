@@ -61,6 +61,7 @@ class CacheRows:
         self.free: OrderedDict[int, None] = OrderedDict.fromkeys(range(count))
         self._cache = cache
         self._read: list[list[int]] = [[] for _ in range(count)]
+        self._begun: list[list[int]] = [[] for _ in range(count)]  # of the chunk behind what is in `_read`
         self._promised: dict[int, int] = {}
 
     def bytes_for(self, positions: int) -> int:
@@ -112,6 +113,7 @@ class CacheRows:
                 self._cache.copy(found, row, length)
         del self.free[row]
         del self._read[row][length:]
+        self._begun[row].clear()
         self._cache.truncate(row, length)
         self._promised[row] = self._cache.bytes_for(positions)
         if found != row and length:
@@ -125,14 +127,18 @@ class CacheRows:
         self._cache.copy(reader, other, length)
 
     def wrote(self, row: int, tokens: Sequence[int]) -> None:
-        """A chunk of a prompt was read into a row."""
-        if len(tokens) == CHUNK:
-            self._read[row] += tokens
+        """The next piece of a prompt was read into a row."""
+        begun = self._begun[row]
+        begun += tokens
+        whole = len(begun) // CHUNK * CHUNK
+        self._read[row] += begun[:whole]
+        del begun[:whole]
 
     def after_branch(self, row: int, length: int) -> int:
         """How many positions of a row still count, once something was read behind ``length`` of them for nothing."""
         if not self._cache.rewinds:
             self._read[row].clear()
+            self._begun[row].clear()
             return 0
         self._cache.truncate(row, length)
         return length

@@ -7,6 +7,7 @@ ends on it. Sequences wait in a `FairQueue`; one begins when a row is free and m
 replaced must be empty in time (`engine.inference.scheduling.deadlines`).
 """
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from engine.inference.requests import (
 from engine.inference.runner import Choice, Chosen, ModelInput, ModelOutput, Prefill, TokenSpan
 from engine.inference.scheduling import admission, structured
 from engine.inference.scheduling.admission import Admission
-from engine.inference.scheduling.batching import plan
+from engine.inference.scheduling.batching import plan, prefill_budget
 from engine.inference.scheduling.deadlines import disposition
 from engine.inference.scheduling.fair_queue import FairQueue
 from engine.inference.scheduling.versions import ServedModel, Versions
@@ -215,7 +216,9 @@ class Scheduler:
     def next_iteration(self, version: int) -> Iteration:
         """The next step of every sequence that runs on a version."""
         model, sequences = self._versions.get(version), self._running[version]
-        now = plan(structured.ready(sequences), model.prompt_step)
+        everyone = itertools.chain.from_iterable(self._running.values())
+        answers = sum(not each.prefilling and each.scoring is None for each in everyone)
+        now = plan(structured.ready(sequences), model.prompt_step, prefill_budget(answers))
         reading = [sequence for sequence, _ in now.prefill]
         sharing: list[list[SequenceState]] = [[] for _ in reading]
         choosing: list[SequenceState] = []

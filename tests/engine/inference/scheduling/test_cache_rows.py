@@ -132,3 +132,18 @@ def test_every_token_of_a_prompt_is_scored_though_it_was_read_before(
     again = running.ask([prompt, prompt], params).wait()
     assert len(first.prompt_scores()) == len(prompt) - 1
     assert first.prompt_scores() == again.prompt_scores(0) == again.prompt_scores(1)
+
+
+def test_a_prompt_read_in_pieces_beside_others_answers_as_alone_and_is_found_again(
+    make_running: Callable, fresh: Callable[[int], LoadedModel], family: str
+) -> None:
+    start = text(1, 2 * CHUNK)
+    first, second = start + text(2, 30), start + text(3, 70)
+    running = make_running(fresh(1))
+    others = [running.ask([text(10 + number, 20)], GenerationParams(250, GREEDY.sampling)) for number in range(5)]
+    heard = [running.ask([prompt], GREEDY).wait() for prompt in (first, second)]
+    for prompt, answer in zip((first, second), heard, strict=True):
+        assert answer.scored() == alone(make_running, fresh(1), prompt)
+    assert heard[1].finished().cached_tokens == (0 if family == "char_lstm" else 2 * CHUNK)
+    for other in others:
+        other.wait()
