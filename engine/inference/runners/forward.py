@@ -112,6 +112,9 @@ def hidden_of_several(
 class TorchForward:
     """By a family's own module. Implements `Forward`.
 
+    On a CPU, weights in bf16 are multiplied in bf16, and what layers add up stays in float32, as the kernel has it:
+    rounded to bf16 after each layer, likely answers would change places with others that are nearly as likely.
+
     Attributes:
         graphs: what decodes on a GPU; empty elsewhere.
     """
@@ -125,6 +128,7 @@ class TorchForward:
         self._cache = cache
         self._padding_row = padding_row
         self._device = device
+        self._in_bf16 = device.type == "cpu" and next(model.parameters()).dtype == torch.bfloat16
 
     def hidden(self, prompts: Sequence[TokenSpan], newest: Sequence[TokenSpan]) -> tuple[list[Tensor], Tensor]:
         """As the Protocol."""
@@ -161,9 +165,10 @@ class TorchForward:
 
     def _of_rows(self, spans: Sequence[TokenSpan]) -> Tensor:
         """Spans of one length: hidden states [B, T, D]."""
-        return self._model.step(
-            torch.tensor([each.tokens for each in spans], device=self._device),
-            self._cache,
-            torch.tensor([each.row for each in spans], device=self._device),
-            torch.tensor([each.start for each in spans], device=self._device),
-        )
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._in_bf16, cache_enabled=False):
+            return self._model.step(
+                torch.tensor([each.tokens for each in spans], device=self._device),
+                self._cache,
+                torch.tensor([each.row for each in spans], device=self._device),
+                torch.tensor([each.start for each in spans], device=self._device),
+            )

@@ -8,7 +8,8 @@
 | any other             | any    | any         | that                                        |
 
 Decoding reads every weight for each token, so memory is its limit, and half as many bytes are read twice as fast. The
-kernel computes bf16 weights on any processor; torch needs instructions for them.
+kernel computes bf16 weights on any processor; torch needs instructions for them. What layers add up is float32 in
+both (`engine.inference.runners.forward`).
 """
 
 from pathlib import Path
