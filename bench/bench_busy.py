@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 
 import harness
+import processor
 
 from demo.text import standard_library, to_json_lines
 
@@ -88,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=100, help="of the training (100)")
     steps = parser.parse_args().steps
+    processor.require_kernels()
     rows, alone = [], 0.0
     for busy in (0, BUSY):
         print(f"a cycle beside {busy} busy processes", file=sys.stderr)

@@ -12,6 +12,7 @@ import time
 from urllib.parse import urlsplit
 
 import harness
+import processor
 
 from demo.text import standard_library, tharsis, to_json_lines
 
@@ -87,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="tiny")
     preset = parser.parse_args().preset
+    processor.require_kernels()
     with harness.thord(*SETTINGS, f"model.preset={preset}") as service:
         for name, dialogues in (("library", standard_library(160)), ("town", tharsis()[:128])):
             file = service.home / f"{name}.jsonl"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import harness
+import processor
 
 NEW = 60
 ROUNDS = 3
@@ -51,6 +52,7 @@ def overhead(service: harness.Thord) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print."""
+    processor.require_kernels()
     sizes = (100, 100_000)
     results: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
     with harness.thord(*SETTINGS) as few, harness.thord(*SETTINGS) as many:

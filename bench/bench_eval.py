@@ -60,6 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.isa:
         processor.restrict(options.isa)
+    processor.require_kernels()
     print(f"our kernels: {library.chosen()}; processor: {processor.name()}")
     peers = [entry for entry in PEERS if not options.only or entry.name in options.only]
     if not importlib.util.find_spec("lm_eval"):

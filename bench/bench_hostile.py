@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import harness
 import httpx
+import processor
 
 GOAL = 1.5
 STREAMS = 4
@@ -110,6 +111,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    processor.require_kernels()
     with contextlib.ExitStack() as stack:
         url: str = options.url
         if options.source:

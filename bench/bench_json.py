@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 import harness
+import processor
 import torch
 from serving import contestants
 from serving.ours import Ours
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
+    processor.require_kernels()
     module = contestants.peer("llama_grammar")
     if module is None:
         return 0

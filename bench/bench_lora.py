@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import processor
 import torch
 
 from engine import memory, model_files
@@ -168,6 +169,7 @@ def main() -> None:
     parser.add_argument("--side", choices=tuple(SIDES), help="one of them only")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    processor.require_kernels()
     if options.folder:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         rates = SIDES[options.side](options.folder, options)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import processor
 import psutil
 import torch
 
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--resident", type=int, default=100)
     parser.add_argument("--parts", nargs="+", default=["alone", "swaps", "memory"])
     options = parser.parse_args()
+    processor.require_kernels()
     torch.set_num_threads(options.threads)
     sys.setswitchinterval(SWITCH_SECONDS)
     memory.keep_freed_memory()

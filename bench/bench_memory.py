@@ -24,6 +24,7 @@ from pathlib import Path
 
 import harness
 import httpx
+import processor
 
 ROWS, LENGTH, PROMPT, CONTEXT = 16, 512, 480, 8192
 SETTINGS = ("inference.precision=bf16", f"inference.max_batch={ROWS}")
@@ -97,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", type=Path, help="the file of the starter model")
     options = parser.parse_args()
+    processor.require_kernels()
     source = ("gguf", str(options.gguf.resolve())) if options.gguf else ("starter",)
     with harness.thord(*SETTINGS) as service, tempfile.TemporaryDirectory() as folder:
         pid = int(service.json("status")["workers"]["server"]["pid"])

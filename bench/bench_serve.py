@@ -34,6 +34,7 @@ def main() -> None:
     options = parsed()
     if options.isa:
         processor.restrict(options.isa)
+    processor.require_kernels()
     if options.llama:
         os.environ["LLAMA_CPP_LIB_PATH"] = str(options.llama)
     shape, device = SHAPES[options.shape], options.device

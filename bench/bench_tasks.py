@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import harness
+import processor
 from harness import KEEPS_FREED_MEMORY, Contestant
 
 from engine.config.tasks import TaskSettings, tasks_of
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="names of peers")
     parser.add_argument("--baseline", action="store_true", help="only train and measure the baseline")
     options = parser.parse_args()
+    processor.require_kernels()
     chosen = SETS[options.set]
     if options.baseline:
         print(f"{options.set}: TF-IDF with logistic regression: accuracy {baseline(options.data, options.set):.3f}")

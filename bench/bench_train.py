@@ -183,7 +183,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.isa:
         processor.restrict(options.isa)
-        options.float32 |= not options.isa.endswith("bf16")
+        options.float32 |= options.isa not in {"avx512bf16", "amx"}
+    processor.require_kernels()
     print(f"our kernels: {library.chosen()}; processor: {processor.name()}")
     for name in options.size or ["llama-14m", "gpt2-124m"]:
         compare(name, options)

@@ -4,7 +4,7 @@ import os
 import platform
 from pathlib import Path
 
-from engine.native import variants
+from engine.native import library, variants
 
 HELP = "a variant of our kernels, for ours and torch: avx2, avx512bf16, amx and so on"
 
@@ -20,6 +20,22 @@ def restrict(isa: str) -> None:
     os.environ["MKL_ENABLE_INSTRUCTIONS"] = "AVX512" if wide else "AVX2"
     named = {"avxvnni": "AVX2_VNNI", "avx512bf16": "AVX512_CORE_BF16", "amx": "AVX512_CORE_AMX"}
     os.environ["ONEDNN_MAX_CPU_ISA"] = named.get(isa, "AVX512_CORE" if wide else "AVX2")
+
+
+def require_kernels() -> None:
+    """End the program where the fastest kernels that run here, or those asked for, were not built of these sources.
+
+    Torch or slower kernels would be measured instead, and nothing would say so.
+    """
+    fastest = next(iter(variants.usable_here()), None)
+    if fastest is None or library.path(fastest).is_file():
+        return
+    built = library.chosen()
+    instead = f"; --isa, or {variants.FORCED}={built} in the environment, measures those that are" if built else ""
+    raise SystemExit(
+        f"the kernels for {fastest} are not built of these sources, and figures without them would mislead: "
+        f"python -m engine.native.build{instead}"
+    )
 
 
 def name() -> str:
