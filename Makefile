@@ -66,6 +66,10 @@ image-check: $(VENV)/installed-dev ## build the image with buildah and start it,
 soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=600 SWAPS=20 for less)
 	THORD_SOAK_SECONDS=$(or $(SECONDS),3600) THORD_SOAK_SWAPS=$(or $(SWAPS),100) $(BIN)/pytest -m soak -s --timeout=7200
 
+.PHONY: cycles
+cycles: $(VENV)/installed-dev ## a hundred cycles of an adapter: what they write, and leave on disk (CYCLES=10 for less)
+	THORD_CYCLES=$(or $(CYCLES),100) $(BIN)/pytest -m soak -s --timeout=7200 tests/e2e/test_hundred_cycles.py
+
 fuzz: $(VENV)/installed-dev ## damaged files for every reader (SECONDS=600 each; 60 by default)
 	$(BIN)/python -m tests.fuzz.readers --seconds $(or $(SECONDS),60)
 

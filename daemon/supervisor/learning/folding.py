@@ -55,7 +55,9 @@ class Folding:
         self._task: asyncio.Task[None] | None = None
 
     def consider(self, cycle: Cycle) -> None:
-        """A cycle has ended: begin where its version is to be folded."""
+        """A cycle has ended: begin where its version is to be folded, unless another fold is under way."""
+        if self._task is not None and not self._task.done():
+            return
         if cycle.state is CycleState.PROMOTED and cycle.version is not None and is_due(cycle.metrics or {}):
             self._task = background.begin(self._fold(cycle.version), f"folding version {version_name(cycle.version)}")
 
