@@ -40,10 +40,12 @@ class JobRequests:
         kind: str | None = None,
         state: str | None = None,
         run_id: str | None = None,
+        owner: str | None = None,
+        before: int | None = None,
         limit: int | None = None,
     ) -> list[job_answers.Job]:
-        """Jobs of that kind, state and run, newest first."""
-        target = query("/v1/jobs", kind=kind, state=state, run_id=run_id, limit=limit)
+        """Jobs of that kind, state, run and owner, newest first; with ``before`` those of smaller numbers."""
+        target = query("/v1/jobs", kind=kind, state=state, run_id=run_id, owner=owner, before=before, limit=limit)
         return self._control.get(target, list[job_answers.Job])
 
     def job(self, number: int, *, wait: int | None = None) -> job_answers.Job:

@@ -22,3 +22,12 @@ def utc_now_with_offset(timespec: Literal["seconds", "milliseconds"]) -> str:
 def moment(at: datetime.datetime | None) -> str | None:
     """A time to the second, ending in ``Z``, as clients of the control API read it."""
     return None if at is None else at.astimezone(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def epoch(written: str) -> int:
+    """Seconds since 1970 of a time that was written in one of these ways.
+
+    Raises:
+        ValueError: it was not.
+    """
+    return int(datetime.datetime.fromisoformat(written).timestamp())

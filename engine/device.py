@@ -1,6 +1,7 @@
 """Which device to compute on, in which dtype: decided by what the device can do, which is measured once."""
 
 import functools
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Literal, Protocol
 import psutil
 import torch
 
-from engine import cgroup
 from engine.config.placement import Device, Precision
 from engine.families.table import FAMILIES, FamilyName
 from engine.native import variants
@@ -115,7 +115,7 @@ def _refusal(precision: Precision, trained: FamilyName | None, found: Capabiliti
 
 def physical_cores() -> int:
     """Cores that this process may use; two threads of one core share its arithmetic."""
-    allowed = cgroup.processors()
+    allowed = len(os.sched_getaffinity(0))
     return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 

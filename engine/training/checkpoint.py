@@ -20,12 +20,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
+import psutil
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine import artifacts, cgroup
+from engine import artifacts
 from engine.artifacts import ArtifactError, FileRecord
 from engine.training.guard import Health
 
@@ -239,7 +240,7 @@ def needed(steps: list[int], known: Sequence[Progress], keep: int, keep_every: i
 
 def _is_room_for_copies(*tensors: Mapping[str, Tensor]) -> bool:
     """Whether they would take less than half of the memory that is free."""
-    return 2 * sum(tensor.nbytes for group in tensors for tensor in group.values()) < cgroup.memory().available
+    return 2 * sum(tensor.nbytes for group in tensors for tensor in group.values()) < psutil.virtual_memory().available
 
 
 def _are_plain(*tensors: Mapping[str, Tensor]) -> bool:

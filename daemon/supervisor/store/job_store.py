@@ -111,12 +111,19 @@ class JobStore(CycleStore):
         return await self._database.run(lambda: (self._job(number), self._attempts(number)))
 
     async def jobs(
-        self, limit: int, *, kind: str | None = None, state: str | None = None, run_id: str | None = None
+        self,
+        limit: int,
+        *,
+        kind: str | None = None,
+        state: str | None = None,
+        run_id: str | None = None,
+        owner: str | None = None,
+        before: int | None = None,
     ) -> list[Job]:
-        """The newest jobs of that kind, state and run, newest first."""
-        wanted = {"kind": kind, "state": state, "run_id": run_id}
+        """The newest jobs of that kind, state, run and owner, newest first; ``before``: those of smaller numbers."""
+        wanted = {"kind =": kind, "state =": state, "run_id =": run_id, "owner =": owner, "id <": before}
         given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        where = " AND ".join(f"{name} ?" for name in given) or "1"
         query = f"SELECT * FROM jobs WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 — our own names
         return await self._database.run(lambda: self._database.select(Job, query, *given.values(), limit))
 

@@ -16,6 +16,7 @@ from daemon.workers.runtime import Context
 from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.api import app
+from daemon.workers.server.api.fine_tuning.jobs import FineTuningJobs
 from daemon.workers.server.chats import forgetting
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
@@ -24,6 +25,7 @@ from daemon.workers.server.files.file_store import FileStore
 from daemon.workers.server.http_server import ApiServer
 from daemon.workers.server.loading import VersionLoader
 from daemon.workers.server.metrics import Metrics
+from daemon.workers.server.runs.port import ControlJobs
 from daemon.workers.server.service import InferenceService
 from daemon.workers.server.supervisor_port import ControlSocket
 from daemon.workers.server.swap import Swapper
@@ -69,7 +71,8 @@ async def _serve(context: Context) -> None:
     service = InferenceService(settings, slots, engine, metrics, chats, context.paths.served, access)
     service.version_folder = context.paths.version
     uploads = FileChecker(FileStore(context.paths.files, lambda: service.settings.files), lambda: service.settings)
-    server = ApiServer(app.make(service, ControlSocket(context.paths), uploads))
+    tuning = FineTuningJobs(ControlJobs(context.paths), uploads.store, context.paths.job_run)
+    server = ApiServer(app.make(service, ControlSocket(context.paths), uploads, tuning))
 
     def stop() -> None:
         service.stopping.set()

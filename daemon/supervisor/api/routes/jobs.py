@@ -98,7 +98,10 @@ async def jobs(call: Call) -> Response:
     asked = call.request.query_params
     kind = _one_of("kind", asked.get("kind"), JobKind)
     state = _one_of("state", asked.get("state"), JobState)
-    found = await call.context.learning.store.jobs(call.limit(50), kind=kind, state=state, run_id=asked.get("run_id"))
+    before = call.option("before", NUMBERS_END)
+    found = await call.context.learning.store.jobs(
+        call.limit(50), kind=kind, state=state, run_id=asked.get("run_id"), owner=asked.get("owner"), before=before
+    )
     return JSONResponse([call.context.learning.jobs.describe(job) for job in found])
 
 
@@ -171,6 +174,8 @@ OPERATIONS = (
             "kind": "only jobs of this kind",
             "state": "only jobs in this state",
             "run_id": "only jobs about this run",
+            "owner": "only jobs that this one asked for",
+            "before": "only jobs of smaller numbers",
             "limit": "how many",
         },
     ),

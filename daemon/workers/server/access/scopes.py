@@ -41,6 +41,12 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/files/{name}"): "train",
     ("GET", "/v1/files/{name}/content"): "train",
     ("DELETE", "/v1/files/{name}"): "train",
+    ("POST", "/v1/fine_tuning/jobs"): "train",
+    ("GET", "/v1/fine_tuning/jobs"): "train",
+    ("GET", "/v1/fine_tuning/jobs/{name}"): "train",
+    ("POST", "/v1/fine_tuning/jobs/{name}/cancel"): "train",
+    ("GET", "/v1/fine_tuning/jobs/{name}/events"): "train",
+    ("GET", "/v1/fine_tuning/jobs/{name}/checkpoints"): "train",
 }
 """Method and path of every route, and the scope that it needs; null: not even a key."""
 

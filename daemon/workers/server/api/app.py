@@ -14,6 +14,8 @@ from daemon.workers.server.access.gatekeeper import PAGE, PAGE_SCRIPTS, Gatekeep
 from daemon.workers.server.access.origin_guard import OriginGuard
 from daemon.workers.server.api.anthropic import routes as anthropic
 from daemon.workers.server.api.files import routes as files
+from daemon.workers.server.api.fine_tuning import routes as fine_tuning
+from daemon.workers.server.api.fine_tuning.jobs import FineTuningJobs
 from daemon.workers.server.api.ollama import routes as ollama
 from daemon.workers.server.api.responses import routes as responses
 from daemon.workers.server.api.routes import (
@@ -30,7 +32,6 @@ from daemon.workers.server.api.routes import (
 )
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.files.checker import FileChecker
-from daemon.workers.server.files.stored_file import StoredFile
 from daemon.workers.server.service import InferenceService
 from daemon.workers.server.supervisor_port import SupervisorPort
 
@@ -38,7 +39,9 @@ from daemon.workers.server.supervisor_port import SupervisorPort
 _KEY = Depends(HTTPBearer(auto_error=False, description="One of the keys of `api.keys_file`, where it is set."))
 
 
-def make(service: InferenceService, supervisor: SupervisorPort, uploads: FileChecker) -> ASGIApp:
+def make(
+    service: InferenceService, supervisor: SupervisorPort, uploads: FileChecker, tuning: FineTuningJobs
+) -> ASGIApp:
     """The ASGI application of one server."""
     app = FastAPIOffline(
         title="thord",
@@ -64,7 +67,8 @@ def make(service: InferenceService, supervisor: SupervisorPort, uploads: FileChe
     ):
         app.include_router(routes.router(service), dependencies=guarded)
     app.include_router(status.router(supervisor), dependencies=guarded)
-    app.include_router(files.router(service, uploads, _not_in_use), dependencies=guarded)
+    app.include_router(files.router(service, uploads, tuning.needing), dependencies=guarded)
+    app.include_router(fine_tuning.router(service, uploads, tuning), dependencies=guarded)
     app.include_router(health.router(service))
     gatekeeper = Gatekeeper(app, service.access, service.metrics)
     origins = service.access.origins
@@ -78,10 +82,6 @@ def make(service: InferenceService, supervisor: SupervisorPort, uploads: FileChe
         expose_headers=[headers.VERSION, headers.IGNORED_FIELDS, "retry-after"],
     )
     return OriginGuard(shared, service.access, service.metrics)
-
-
-async def _not_in_use(owner: str, file: StoredFile) -> str | None:
-    return None
 
 
 def _shape_errors(app: FastAPI) -> None:

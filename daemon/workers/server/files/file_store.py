@@ -9,6 +9,7 @@ and on disk, and goes the same way, so a crash leaves it there or not there.
 
 import asyncio
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -108,15 +109,17 @@ class FileStore:
         await self.in_thread(write)
 
     async def delete(self, owner: str, name: str) -> None:
-        """Delete a file.
+        """Delete a file. Of one that the server made its empty folder stays, so that it is not made again.
 
         Raises:
             ApiError: 404, this client has none of this name.
         """
 
         def remove() -> None:
-            self._get(owner, name)
-            self._remove(self._place(owner, name))
+            place, file = self._place(owner, name), self._get(owner, name)
+            self._remove(place)
+            if file.purpose == "fine-tune-results":
+                place.mkdir(mode=0o700)
 
         await self.in_thread(remove)
 
@@ -139,22 +142,30 @@ class FileStore:
         draft, held = await self.in_thread(prepare)
         return Incoming(self, owner, draft, held)
 
-    async def add(self, owner: str, file: StoredFile, content: bytes) -> None:
-        """Keep a file that the server made itself; one of this name that is there already stays.
+    async def add(self, owner: str, file: StoredFile, content: bytes) -> bool:
+        """Keep a file that the server made itself, unless it is there already. False: its owner has deleted it.
 
         Raises:
             ApiError: 507, the disk refuses.
         """
 
-        def write() -> None:
+        def write() -> bool:
             place = self._place(owner, file.id)
-            if not place.exists():
-                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
+            if place.exists():
+                return (place / _RECORD).exists()
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
+            try:
                 (draft / _CONTENT).write_bytes(content)
                 _publish(draft, place, file)
+            except OSError as error:
+                if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:  # another request was faster
+                    raise
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+            return True
 
-        await self.in_thread(write)
+        return await self.in_thread(write)
 
     async def in_thread(self, call: Callable[[], _T]) -> _T:
         """``call`` beside the event loop.

@@ -51,7 +51,7 @@ def guarded(start_server: StartServer, tmp_path: Path) -> Iterator[Server]:
 def needed_by(path: str) -> str | None:
     if path in OPEN:
         return None
-    if path.startswith("/v1/files"):
+    if path.startswith(("/v1/files", "/v1/fine_tuning")):
         return "train"
     return "read" if path == "/v1/status" else "generate"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -14,6 +14,7 @@ from daemon.settings.sections import Tables
 from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.api import app
+from daemon.workers.server.api.fine_tuning.jobs import FineTuningJobs
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.metrics import Metrics
@@ -41,11 +42,11 @@ class InProcess:
     """A service, and clients of it: over the Unix socket, or, with a key, over TCP."""
 
     def __init__(
-        self, service: InferenceService, supervisor: object = None, uploads: FileChecker | None = None
+        self, service: InferenceService, uploads: FileChecker | None = None, tuning: FineTuningJobs | None = None
     ) -> None:
         self.service = service
-        self.uploads = uploads
-        self._made = app.make(service, supervisor, uploads or FileChecker(None, lambda: service.settings))
+        self.uploads = uploads or FileChecker(None, lambda: service.settings)
+        self._made = app.make(service, None, self.uploads, tuning or FineTuningJobs(None, None, None))
         self.app = arriving(self._made, is_local=False)
 
     def http(self, key: str | None = None) -> httpx.AsyncClient:
@@ -100,6 +101,14 @@ async def in_process(tmp_path: Path, tokenizer: Tokenizer) -> AsyncIterator[InPr
     yield InProcess(service)
     engine.stop()
     await asyncio.to_thread(thread.join, 30)
+
+
+@pytest.fixture
+def make_api(tmp_path: Path) -> Callable[..., InProcess]:
+    """Makes the API around no model: see `tests.daemon.workers.server.api.without_model.MakeApi`."""
+    from tests.daemon.workers.server.api.without_model import MakeApi
+
+    return MakeApi(tmp_path)
 
 
 @pytest.fixture(autouse=True)

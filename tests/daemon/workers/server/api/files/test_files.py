@@ -12,7 +12,7 @@ from starlette.types import Message
 from daemon.settings.sections import Tables
 from daemon.workers.server.files.checker import UncheckableError, in_a_process
 from daemon.workers.server.files.findings import Findings
-from tests.daemon.workers.server.api.files.conftest import CHAT, MakeApi
+from tests.daemon.workers.server.api.without_model import CHAT, MakeApi
 
 pytestmark = pytest.mark.anyio
 GOOD = "".join(CHAT % number for number in range(3)).encode()

@@ -1,14 +1,12 @@
-"""The API with uploaded files, around no model: as clients with keys see it."""
+"""The API around no model, with uploaded files and a supervisor that is not there: as clients with keys see it."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from daemon.settings.sections import Tables
 from daemon.workers.reading import limits_of
 from daemon.workers.server.access.policy import AccessPolicy
+from daemon.workers.server.api.fine_tuning.jobs import FineTuningJobs
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.files.checking import found_in
@@ -19,6 +17,7 @@ from daemon.workers.server.service import InferenceService
 from engine.data.readers import loaders
 from engine.inference.versions.slots import WeightSlots
 from tests.daemon.workers.server.api.conftest import InProcess
+from tests.daemon.workers.server.api.supervisor import Supervisor
 
 KEYS = "alice:generate,train\nbob:train\nreader:read,generate\n"
 CHAT = '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me %d."}]}\n'
@@ -36,23 +35,27 @@ def check_here(file: Path, settings: Tables) -> Findings:
         return found_in(loaders.read(file, stream, limits_of(settings.data, settings.all_tasks)))
 
 
-MakeApi = Callable[..., InProcess]
+class MakeApi:
+    """Makes the API of one home; its parameters are the keys of ``[files]``."""
 
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.supervisor = Supervisor()
 
-@pytest.fixture
-def make_api(tmp_path: Path) -> MakeApi:
-    def make(
-        supervisor: object = None, check: Callable[[Path, Tables], Findings] = check_here, **files: int
-    ) -> InProcess:
-        (tmp_path / "keys").write_text(KEYS)
-        settings = Tables.model_validate({"api": {"keys_file": str(tmp_path / "keys")}, "files": files})
-        chats = ChatDatabase(tmp_path / "chats.db")
-        access = AccessPolicy(settings.api)
-        slots = WeightSlots(60.0)
-        service = InferenceService(settings, slots, NoEngine(), Metrics(), chats, tmp_path / "served", access)
-        service.decided = asyncio.Event()
+    def __call__(self, check: Callable[[Path, Tables], Findings] = check_here, **files: int) -> InProcess:
+        home = self.home
+        (home / "keys").write_text(KEYS)
+        settings = Tables.model_validate({"api": {"keys_file": str(home / "keys")}, "files": files})
+        service = InferenceService(
+            settings,
+            WeightSlots(60.0),
+            NoEngine(),
+            Metrics(),
+            ChatDatabase(home / "chats.db"),
+            home / "served",
+            AccessPolicy(settings.api, home / "api.key"),
+        )
         service.decided.set()
-        store = FileStore(tmp_path / "files", lambda: service.settings.files)
-        return InProcess(service, supervisor, FileChecker(store, lambda: service.settings, check))
-
-    return make
+        store = FileStore(home / "files", lambda: service.settings.files)
+        jobs = FineTuningJobs(self.supervisor, store, lambda number: home / f"runs/job-{number:06d}")
+        return InProcess(service, FileChecker(store, lambda: service.settings, check), jobs)

@@ -1,0 +1,1 @@
+"""Runs over the public API: jobs asked of the supervisor, those that this server computes, and logs of runs."""
