@@ -1,5 +1,6 @@
 """What is in the files of a suite, or in those that somebody named: different samples, with the file of each."""
 
+import codecs
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
@@ -9,8 +10,12 @@ from pathlib import Path
 from engine.data.readers import loaders
 from engine.data.readers.items import Refused
 from engine.data.records.limits import Limits
+from engine.data.records.text import UTF16_MARKS
 from engine.data.snapshot import Example
 
+_JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+_HEAD_BYTES = 4096
+_GZIP = b"\x1f\x8b"
 _logger = logging.getLogger(__name__)
 
 
@@ -35,7 +40,7 @@ def read(paths: Iterable[Path], limits: Limits, advance: Callable[[str], None] =
     """Read files.
 
     Raises:
-        BadFilesError: a file cannot be read, or no record in it can be learned from.
+        BadFilesError: a file cannot be read, is not what its name says, or has no record that can be learned from.
     """
     found: dict[str, Example] = {}
     left_out = 0
@@ -45,6 +50,7 @@ def read(paths: Iterable[Path], limits: Limits, advance: Callable[[str], None] =
         before, refused = len(found), list[Refused]()
         try:
             with file.open("rb") as stream:
+                _check_is_json(file, stream.read(_HEAD_BYTES))
                 for item in loaders.read(file, stream, limits, is_corpus=True):
                     advance(f"reading {file.name}")
                     if isinstance(item, Refused):
@@ -61,6 +67,19 @@ def read(paths: Iterable[Path], limits: Limits, advance: Callable[[str], None] =
         left_out += len(refused)
     digest = hashlib.sha256("".join(sorted(found)).encode()).hexdigest()
     return SuiteData(tuple(found[identity] for identity in sorted(found)), left_out, digest)
+
+
+def _check_is_json(file: Path, raw: bytes) -> None:
+    """Of a file that is named as JSON, whether it begins as that: else it would be measured as one long text.
+
+    Raises:
+        BadFilesError: it does not.
+    """
+    begin = raw.removeprefix(codecs.BOM_UTF8).lstrip()
+    is_text = b"\0" not in raw and not raw.startswith((*UTF16_MARKS, _GZIP))
+    if file.suffix.lower() in _JSON_SUFFIXES and is_text and begin and begin[:1] not in b"{[":
+        line = 1 + raw[: len(raw) - len(begin)].count(b"\n")
+        raise BadFilesError(f"{file}, line {line}: not valid JSON, as its name says that it is")
 
 
 def inside(path: Path) -> list[Path]:

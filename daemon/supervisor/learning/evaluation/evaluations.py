@@ -2,6 +2,7 @@
 
 import asyncio
 
+from daemon import background
 from daemon.messages import Evaluate, Evaluated
 from daemon.supervisor.learning.promotion import Promotion
 from daemon.supervisor.processes.ports import CommandFailedError, OnMessage, Workers
@@ -24,17 +25,46 @@ class Evaluations:
         self._workers = workers
         self._promotion = promotion
         self._one_at_a_time = asyncio.Lock()
+        self._wanted = 0
+        self._giving_way: asyncio.Task[Evaluated] | None = None
         self.judging: set[int] = set()
 
     async def run(self, command: Evaluate, on_message: OnMessage = lambda _: None) -> Evaluated:
-        """Have the evaluator do one command; waits for another that is under way. ``on_message`` hears of progress.
+        """Have the evaluator do one command; waits for another that is under way, unless that one gives way.
+
+        ``on_message`` hears of progress.
 
         Raises:
             WorkerLostError: it ended without an answer.
             CommandFailedError: it could not be done.
         """
+        self._wanted += 1
+        if self._giving_way is not None:
+            self._giving_way.cancel()
+        try:
+            async with self._one_at_a_time:
+                return await self._workers.run("evaluator", command, Evaluated, on_message)
+        finally:
+            self._wanted -= 1
+
+    async def run_when_idle(self, command: Evaluate) -> Evaluated | None:
+        """The same for what nobody waits for: null where it gave way to a command of `run`.
+
+        What it had measured until then is in `LikelihoodCache`. Raises as `run`.
+        """
         async with self._one_at_a_time:
-            return await self._workers.run("evaluator", command, Evaluated, on_message)
+            if self._wanted:
+                return None
+            work = self._workers.run("evaluator", command, Evaluated, lambda _: None)
+            task = background.begin(work, "an evaluation that gives way", on_failure=lambda _: None)
+            self._giving_way = task
+            try:
+                await asyncio.wait([task])
+            finally:
+                self._giving_way = None
+                task.cancel()  # where this itself is given up
+                await asyncio.gather(task, return_exceptions=True)
+            return None if task.cancelled() else task.result()
 
     async def judge(self, number: int | None, files: tuple[str, ...]) -> Evaluated:
         """Judge a version (null: the one in service) on files, or on what its own cycle held out.

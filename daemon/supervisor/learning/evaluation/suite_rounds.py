@@ -1,7 +1,8 @@
 """Measures the version in service on the suites of the settings, every hour or as often as they say.
 
 What was measured before is known to the evaluator, so a round in which nothing changed costs only the loading of the
-version. A round that falls into a cycle is left out: the cycle measures the suites itself.
+version. A round that falls into a cycle is left out: the cycle measures the suites itself. A round under way gives way
+when a cycle or a person needs the evaluator, and the next one goes on where it stopped.
 """
 
 import asyncio
@@ -64,12 +65,15 @@ class SuiteRounds:
             return
         try:
             command = Evaluate(version=version, incumbent=None, cycle=None, suites_only=True)
-            found = await self._evaluations.run(command)
+            found = await self._evaluations.run_when_idle(command)
         except CommandFailedError as error:
             self._degradations.begin(_SUBJECT, f"version {version_name(version)} could not be measured: {error}")
             return
         except (WorkerLostError, WorkerUnavailableError) as error:
             _logger.warning("a round of suites was cut short", reason=str(error))
+            return
+        if found is None:
+            _logger.info("a round of suites gave way to another evaluation", version=version_name(version))
             return
         self._degradations.end(_SUBJECT)
         metrics: dict[str, JsonValue] = dict(found.metrics)
