@@ -35,6 +35,10 @@ class Placement:
         """Without torch's prefix: float32, bfloat16 or float16."""
         return str(self.dtype).removeprefix("torch.")
 
+    def autocast(self) -> torch.autocast:
+        """Inside, matrix products run in the dtype."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
 
 class Capabilities(Protocol):
     """What a device can do with numbers of 16 bits."""

@@ -112,6 +112,10 @@ class TrainProgress(Message):
     memory_bytes: int | None = None
     processes: int = 1
     """How many train together."""
+    train_loss: float | None = None
+    """The mean over the epoch so far."""
+    best_validation_loss: float | None = None
+    epochs_without_improvement: int = 0
 
 
 class PhaseProgress(Message):

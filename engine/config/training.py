@@ -142,6 +142,7 @@ class TrainingSettings(Section):
         gt=0,
         description="Steps between validations. Unset: one epoch, but at least 10 and at most 200 steps.",
     )
+    validate_epochs: bool = Field(False, description="Whether to validate at the end of each epoch too.")
     checkpoint_folder: str = Field(
         "",
         examples=["/srv/checkpoints"],
@@ -152,13 +153,28 @@ class TrainingSettings(Section):
     keep_checkpoints: int = Field(2, ge=2, description="Number of checkpoints to keep in addition to the best.")
     keep_epochs: bool = Field(False, description="Whether to keep the checkpoint at the end of each epoch too.")
     early_stopping_patience: int = Field(
-        5, ge=0, description="End a run after this many validations without improvement; 0 never ends it early."
+        5,
+        ge=0,
+        description="End a run after this many validations without improvement; 0 does not end it for that reason.",
+    )
+    early_stopping_epochs: int = Field(
+        0,
+        ge=0,
+        description="End a run after this many epochs without improvement, validating at the end of each; 0 does not "
+        "end it for that reason.",
     )
     max_bad_steps: int = Field(
         5, gt=0, description="Return to a checkpoint after this many steps with a non-finite or exploding loss."
     )
     validation_share: float = Field(
         0.05, ge=0, le=1, description="Share of the training conversations used for validation, chosen by hash."
+    )
+    test_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the new conversations used only to measure the finished model, chosen by hash: a run "
+        "neither trains on them nor stops by them.",
     )
     lora: LoraSettings = LoraSettings()
     distributed: DistributedSettings = DistributedSettings()

@@ -45,5 +45,10 @@ def other_place(sample: Sample) -> float:
     return _place_of(sample.group[_DIGITS : 2 * _DIGITS])
 
 
+def test_place(sample: Sample) -> float:
+    """A third place in [0, 1), likewise independent of the other two."""
+    return _place_of(sample.group[2 * _DIGITS : 3 * _DIGITS])
+
+
 def _place_of(digits: str) -> float:
     return int(digits, 16) / _PARTS

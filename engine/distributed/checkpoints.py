@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine import artifacts, disk
 from engine.distributed.group import PATIENCE
-from engine.training.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Progress
+from engine.training.checkpoint import MODEL, OPTIMIZER, Checkpoint, Checkpoints, Marked, Progress
 
 
 class _Ranks(Protocol):
@@ -32,8 +32,8 @@ class _Ranks(Protocol):
 class SharedCheckpoints(Checkpoints):
     """Rank 0 writes what every rank holds; all read it."""
 
-    def __init__(self, ranks: _Ranks, folder: Path, keep: int, keep_every: int) -> None:
-        super().__init__(folder, keep, keep_every, writes=ranks.rank == 0)
+    def __init__(self, ranks: _Ranks, folder: Path, keep: int, marked: Marked) -> None:
+        super().__init__(folder, keep, marked, writes=ranks.rank == 0)
         self._ranks = ranks
 
     def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:
@@ -64,8 +64,8 @@ class ShardedCheckpoints(SharedCheckpoints):
     What is said for it between ranks goes through a group of its own, for it goes on beside the loop.
     """
 
-    def __init__(self, ranks: _Ranks, folder: Path, keep: int, keep_every: int) -> None:
-        super().__init__(ranks, folder, keep, keep_every)
+    def __init__(self, ranks: _Ranks, folder: Path, keep: int, marked: Marked) -> None:
+        super().__init__(ranks, folder, keep, marked)
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE)
 
     def save(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], progress: Progress) -> None:

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from engine.distributed.checkpoints import SharedCheckpoints
 from engine.distributed.group import Group
-from engine.training.checkpoint import Checkpoints
+from engine.training.checkpoint import Checkpoints, Marked
 
 
 class Replicated(Group):
@@ -49,9 +49,9 @@ class Replicated(Group):
         """Whether memory ran out on a rank; none is in the middle of something with others."""
         return self.any(short)
 
-    def checkpoints(self, folder: Path, keep: int, keep_every: int) -> Checkpoints:
+    def checkpoints(self, folder: Path, keep: int, marked: Marked) -> Checkpoints:
         """Written by rank 0, read by all."""
-        return SharedCheckpoints(self, folder, keep, keep_every)
+        return SharedCheckpoints(self, folder, keep, marked)
 
 
 class _Touched(nn.Module):

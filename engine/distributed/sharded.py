@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from engine.distributed.checkpoints import ShardedCheckpoints
 from engine.distributed.group import Group
-from engine.training.checkpoint import Checkpoints
+from engine.training.checkpoint import Checkpoints, Marked
 from engine.training.world import ShortOfMemoryError
 
 
@@ -73,6 +73,6 @@ class Sharded(Group):
             raise ShortOfMemoryError(self.rank, halvings + 1)
         return False
 
-    def checkpoints(self, folder: Path, keep: int, keep_every: int) -> Checkpoints:
+    def checkpoints(self, folder: Path, keep: int, marked: Marked) -> Checkpoints:
         """Every rank writes its part, rank 0 the whole of them."""
-        return ShardedCheckpoints(self, folder, keep, keep_every)
+        return ShardedCheckpoints(self, folder, keep, marked)

@@ -14,7 +14,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from engine import artifacts
 from engine.artifacts import ArtifactError, FileRecord
+from engine.training.epochs import EpochSoFar
 from engine.training.guard import Health
 
 MODEL, OPTIMIZER, _PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
@@ -49,6 +50,8 @@ class Progress:
         weights_only: a checkpoint of it has no optimizer state.
         loss_scale: keeps small gradients above zero in fp16; 1 in other dtypes. ``scale_age``: steps since it changed.
         halvings: how often the microbatch was halved, because memory ran out.
+        early_stopped: ``finished`` before the last step.
+        epoch: what is known of the one under way.
     """
 
     step: int = 0
@@ -67,7 +70,9 @@ class Progress:
     loss_scale: float = 1.0
     scale_age: int = 0
     halvings: int = 0
+    early_stopped: bool = False
     health: Health = field(default_factory=Health)
+    epoch: EpochSoFar = field(default_factory=EpochSoFar)
 
 
 @dataclass(frozen=True)
@@ -79,23 +84,31 @@ class Checkpoint:
     progress: Progress
 
 
+Marked = Callable[[int], bool]
+"""Whether the checkpoint of a step is kept whatever comes later."""
 _Copies = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Of weights and optimizer state."""
 _FILES_JSON = TypeAdapter(dict[str, FileRecord])
 _PROGRESS_JSON = TypeAdapter(Progress)
 
 
+def none(step: int) -> bool:
+    """No step is marked."""
+    del step
+    return False
+
+
 class Checkpoints:
     """The checkpoints under one folder. As a context, it waits at its end for what is still being written."""
 
-    def __init__(self, folder: Path, keep: int, keep_every: int = 0, *, writes: bool = True) -> None:
-        """``keep`` of the newest, and those whose step is a multiple of ``keep_every``, are kept.
+    def __init__(self, folder: Path, keep: int, marked: Marked = none, *, writes: bool = True) -> None:
+        """``keep`` of the newest, and those of steps that are ``marked``, are kept.
 
         Of several processes on one folder, one ``writes`` and cleans up.
         """
         self._folder = folder
         self._keep = keep
-        self._keep_every = keep_every
+        self._marked = marked
         self._copying: Future[_Copies] | None = None
         self._writing: Future[None] | None = None
         if writes:
@@ -209,7 +222,7 @@ class Checkpoints:
         for step in steps:
             with contextlib.suppress(ArtifactError):  # found by `latest`, should it ever be needed
                 known.append(_read_progress(self._at(step)))
-        for step in set(steps) - needed(steps, known, self._keep, self._keep_every):
+        for step in set(steps) - needed(steps, known, self._keep, self._marked):
             shutil.rmtree(self._at(step))
 
     def _check_space(self, *tensors: Mapping[str, Tensor]) -> None:
@@ -220,7 +233,7 @@ class Checkpoints:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {message}", str(self._folder))
 
 
-def needed(steps: list[int], known: Sequence[Progress], keep: int, keep_every: int) -> set[int]:
+def needed(steps: list[int], known: Sequence[Progress], keep: int, marked: Marked) -> set[int]:
     """Which of these checkpoints, in order, are not to be dropped. Any of the ``keep`` newest may be continued.
 
     ``known`` says how far a run had come in each, in the same order; some may be missing.
@@ -232,10 +245,9 @@ def needed(steps: list[int], known: Sequence[Progress], keep: int, keep_every: i
         for step in (progress.best_step, progress.fallback_step, progress.trunk_step)
         if step is not None
     }
-    marked = {step for step in steps if keep_every and step % keep_every == 0}
     newest = {progress.step for progress in (*whole[-keep:], *known[-1:])} | set(steps[-1:])
     unread = set(steps) - {progress.step for progress in known}
-    return newest | unread & set(steps[-keep:]) | named | marked
+    return newest | unread & set(steps[-keep:]) | named | set(filter(marked, steps))
 
 
 def _is_room_for_copies(*tensors: Mapping[str, Tensor]) -> bool:

@@ -1,4 +1,4 @@
-"""What a run learns from: the conversations of its snapshot as packed rows of tokens, some of them for validation."""
+"""What a run learns from: the samples of its snapshot as packed rows of tokens, some to validate and to test with."""
 
 import logging
 from collections import deque
@@ -10,10 +10,10 @@ from engine.config.training import TrainingSettings
 from engine.data import augment, shard, snapshot, validation
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
-from engine.data.held_out import other_place
+from engine.data.held_out import other_place, test_place
 from engine.data.samples import Conversation
 from engine.data.shard import Shard
-from engine.data.snapshot import OnePass
+from engine.data.snapshot import Example, OnePass
 from engine.data.tasks.posed import posed
 from engine.data.tasks.ready_made import READY_MADE
 from engine.data.tasks.task import Task
@@ -21,7 +21,10 @@ from engine.tokenizers import encode
 from engine.tokenizers.base import Tokenizer
 from engine.training.reporting.reporter import Reporter, Stopped
 
-_TRAIN, _VALIDATION = "train", "validation"
+_PARTS = ("train", "validation", "test")
+_TRAIN, _VALIDATION, _TEST = range(len(_PARTS))
+_MOST_TESTED = 2000
+"""More would say little more, and take long to measure."""
 _logger = logging.getLogger(__name__)
 
 
@@ -31,11 +34,12 @@ class NothingToLearnError(Exception):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows to train on and to validate on; ``tokens`` are those of the former."""
+    """Rows to train on, to validate on, and to measure the finished model on; ``tokens`` are those of the first."""
 
     tokens: Shard
     rows: Rows
     validation: Rows | None
+    test: Rows | None = None
 
 
 def prepare(
@@ -56,16 +60,17 @@ def prepare(
         Stopped: the reporter asked for it.
         NothingToLearnError: nothing in the snapshot is supervised.
     """
+    parts = _PARTS if settings.test_share else _PARTS[:_TEST]
     shards = shard.write_parts(
-        (folder / _TRAIN, folder / _VALIDATION), _documents(source, examples, tokenizer, settings, reporter, tasks)
+        [folder / part for part in parts], _documents(source, examples, tokenizer, settings, reporter, tasks)
     )
-    rows, held = (Rows(each, settings.sequence_length) for each in shards)
+    rows, *held = (Rows(each, settings.sequence_length) for each in shards)
     if not len(rows):
         raise NothingToLearnError(
             "this data has nothing to learn from: no plain text, and no assistant turn, or none that the model has a "
             "chat template for; the log says what was left out"
         )
-    return Dataset(shards[0], rows, held if len(held) else None)
+    return Dataset(shards[_TRAIN], rows, *(part if len(part) else None for part in held))
 
 
 def _documents(
@@ -76,18 +81,22 @@ def _documents(
     reporter: Reporter,
     tasks: Mapping[str, Task],
 ) -> Iterator[tuple[Encoded, int]]:
-    """Tokens of every conversation, with 1 where it validates and 0 where it is trained on."""
+    """Tokens of every conversation, with the number of the part that it belongs to."""
     parts: deque[int] = deque()
 
     def conversations() -> Iterator[tuple[Conversation, int]]:
         manifest = snapshot.read_manifest(source)
         chosen = chosen_to_validate(source, settings.validation_share)
+        tested = chosen_to_test(source, settings.test_share, chosen)
         total, left_out = manifest.new + manifest.replayed, 0
         for number, example in enumerate(examples.all()):
-            validates = example.validates if chosen is None else example.identity in chosen
-            for one in augment.with_copies(example, 0 if validates else settings.augmented_copies, settings.seed):
+            part = _VALIDATION if _validates(example, chosen) else _TRAIN
+            if example.identity in tested:
+                part = _TEST
+            copies = settings.augmented_copies if part == _TRAIN else 0
+            for one in augment.with_copies(example, copies, settings.seed):
                 if (learned := posed(one.sample, tasks)) is not None:
-                    parts.append(int(validates))
+                    parts.append(part)
                     yield learned, one.learn_from
                 else:
                     left_out += 1
@@ -121,3 +130,23 @@ def chosen_to_validate(source: Path, share: float) -> frozenset[str] | None:
     below = sum(place < share for place, _ in lowest)
     number = min(max(below, validation.how_many(total, share)), validation.MOST) if share else 0
     return frozenset(identity for _, identity in lowest[:number]) if number >= validation.FEWEST else frozenset()
+
+
+def chosen_to_test(source: Path, share: float, validating: frozenset[str] | None) -> frozenset[str]:
+    """Which new conversations measure the finished model and nothing else: by hash of their group.
+
+    ``validating`` are those that validate, as `chosen_to_validate` says; they stay what they are.
+    """
+    if not share:
+        return frozenset()
+    places = sorted(
+        (test_place(example.sample), example.identity)
+        for example in snapshot.train_examples(source)
+        if example.origin == "new" and not _validates(example, validating)
+    )
+    number = validation.how_many(len(places), share, _MOST_TESTED)
+    return frozenset(identity for _, identity in places[:number])
+
+
+def _validates(example: Example, chosen: frozenset[str] | None) -> bool:
+    return example.validates if chosen is None else example.identity in chosen

@@ -4,6 +4,7 @@ What a step does follows from weights, optimizer, `Progress`, settings and data 
 checkpoint ends with the weights of one that was never stopped: bit for bit, on one machine's CPU.
 """
 
+import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,10 @@ from torch import Tensor
 from engine.device import Placement
 from engine.models import registry
 from engine.models.base import LanguageModel
-from engine.training import activation_checkpointing, compiling, microbatch
+from engine.training import activation_checkpointing, compiling, measuring, microbatch
 from engine.training.checkpoint import Checkpoint, Checkpoints, Progress
 from engine.training.ema import Average, averages_in
+from engine.training.epochs import Epochs
 from engine.training.guard import RATE_AFTER_ROLL_BACK, DivergedError, judge
 from engine.training.objectives.base import B, Objective, Source
 from engine.training.optimizers import registry as optimizers
@@ -62,36 +64,12 @@ class _Sums:
     tokens: int
 
 
-def total_steps(rows: int, settings: Recipe) -> int:
-    """How many steps a run over so many rows takes."""
-    return settings.max_steps or max(1, math.ceil(settings.epochs * rows / _rows_per_step(settings)))
-
-
-def steps_per_epoch(rows: int, settings: Recipe) -> int:
-    """Steps after which every row was seen once, give or take a part of one."""
-    return max(1, round(rows / _rows_per_step(settings)))
-
-
-def epoch_of(step: int, rows: int, settings: Recipe) -> int:
-    """The pass over the data, counted from 1, in which a step ends."""
-    return max(1, math.ceil(step * _rows_per_step(settings) / rows))
-
-
-def total_epochs(rows: int, settings: Recipe) -> int:
-    """How many passes a run makes, the last of which may be a part of one."""
-    return epoch_of(settings.max_steps, rows, settings) if settings.max_steps else max(1, math.ceil(settings.epochs))
-
-
 def is_best(loss: float, progress: Progress, tolerance: float) -> bool:
     """Whether weights that validate at ``loss`` are the best so far; see `Recipe.validation_tolerance`."""
     lowest = progress.best_validation_loss
     if lowest is None or not math.isfinite(loss):
         return math.isfinite(loss)
     return loss < (lowest * (1.0 + tolerance) if progress.best_step else lowest)
-
-
-def _rows_per_step(settings: Recipe) -> int:
-    return settings.batch_size * settings.gradient_accumulation
 
 
 class Loop(Generic[B]):
@@ -130,7 +108,8 @@ class Loop(Generic[B]):
         self._trained = TrainedWeights(self._module)
         self._remember_nothing()
         self._progress = Progress()
-        self._steps = total_steps(len(rows), settings)
+        self._steps = settings.steps(len(rows))
+        self._epochs = Epochs(len(rows), settings.rows_per_step, self._steps)
         self._branches_at = branches_at(self._steps, settings)
         self._step_seconds = 0.0
         self._step_tokens = 0.0
@@ -180,6 +159,7 @@ class Loop(Generic[B]):
                 self._optimizer.step(rate)
                 self._average.follow(progress.step)
                 progress.loss = sums.loss
+                progress.epoch = progress.epoch.after_step(sums.loss, sums.supervised)
             self._trained.forget_gradients()
 
             progress.step += 1
@@ -187,18 +167,28 @@ class Loop(Generic[B]):
             self._count_time(sums.tokens, time.perf_counter() - began)
             if action == "take":
                 reporter.stepped(self._figures(sums, rate, norm))
-            last = progress.step >= self._steps
-            improved = (last or progress.step % settings.validate_every == 0) and self._validate()
+            improved = self._validation_is_due() and self._validate()
             branches = progress.step == self._branches_at
             if branches:
                 progress.trunk_step = progress.step
-            progress.finished = last or 0 < settings.early_stopping_patience <= progress.worse
+            self._end_epoch()
             is_due = branches or self._checkpoint_is_due()
             if improved or progress.finished or is_due:
                 weights_only = not is_due and bool(self._first)
                 progress.fallback_step = progress.fallback_step if weights_only else progress.step
                 self._save(weights_only=weights_only)
         return Outcome(self._progress, self._best_weights(), self._trunk())
+
+    def test(self, rows: Source[B], weights: Mapping[str, Tensor]) -> float:
+        """The mean loss of ``weights``, which `run` gave, over rows that it did not see. The model keeps them.
+
+        Raises:
+            Stopped: the reporter asked for it; the run is at its end, and the next attempt comes here at once.
+        """
+        if self._world.any(self._reporter.stopping()):
+            raise Stopped
+        self._trained.restore(self._world.own_part(weights))
+        return self._mean_loss(rows, "testing")
 
     def _start(self) -> None:
         """Go on from the newest checkpoint, or from the beginning, which is written where it is a whole model."""
@@ -265,10 +255,8 @@ class Loop(Generic[B]):
     def _batches(self) -> tuple[int, int, Sequence[B]]:
         """What is supervised and what is computed in the step, over all ranks, and this rank's microbatches."""
         settings, world = self._settings, self._world
-        rows = _rows_per_step(settings)
-        batches = self._rows.of_step(
-            self._progress.step, settings.seed, rows, self._microbatch(), world.rank, world.size
-        )
+        rows, step = settings.rows_per_step, self._progress.step
+        batches = self._rows.of_step(step, settings.seed, rows, self._microbatch(), world.rank, world.size)
         weight, tokens = world.sum(
             sum(self._objective.weight(batch) for batch in batches), sum(batch.tokens for batch in batches)
         )
@@ -282,7 +270,7 @@ class Loop(Generic[B]):
         self._module.train()
         totals: dict[str, Tensor] = {}
         for batch in batches:
-            with self._autocast():
+            with self._placement.autocast():
                 on_device = batch.to(self._placement.device)
                 scale = self._progress.loss_scale * world.size / weight  # ranks will take the mean
                 sums = self._objective.backward(self._model, on_device, scale)
@@ -322,20 +310,10 @@ class Loop(Generic[B]):
         """Measure the validation set; whether these are the best weights so far."""
         if self._validation is None:
             return False
-        self._module.eval()
-        total, weight = torch.zeros((), device=self._placement.device), 0.0
-        world = self._world
         self._checkpoints.await_copies()
         with self._average.in_place():
-            rows, size = len(self._validation), self._microbatch() * world.size
-            for number, batch in enumerate(self._validation.in_order(self._microbatch(), world.rank, world.size)):
-                self._reporter.preparing("validating", min(number * size, rows), rows)
-                with self._autocast():
-                    total += self._objective.measure(self._model, batch.to(self._placement.device))["loss"]
-                weight += self._objective.weight(batch)
-        world.measured()
-        summed, weight = world.sum(total.item(), weight)
-        progress, loss = self._progress, summed / weight
+            loss = self._mean_loss(self._validation, "validating")
+        progress = self._progress
         best = is_best(loss, progress, self._settings.validation_tolerance)
         lowest = progress.best_validation_loss
         progress.validation_loss = loss
@@ -343,8 +321,42 @@ class Loop(Generic[B]):
         if best:
             progress.best_validation_loss = loss if lowest is None else min(loss, lowest)
             progress.best_step = progress.step
+        if progress.step:
+            progress.epoch = progress.epoch.after_validation(loss, improved=best)
         self._reporter.validated(progress.step, loss, best)
         return best
+
+    def _validation_is_due(self) -> bool:
+        settings, step = self._settings, self._progress.step
+        ends_epoch = settings.validates_epochs and self._epochs.ends(step)
+        return ends_epoch or step >= self._steps or step % settings.validate_every == 0
+
+    def _end_epoch(self) -> None:
+        """See whether the run is at its end, and report the epoch where it ends, or the run does."""
+        progress, settings = self._progress, self._settings
+        ends = self._epochs.ends(progress.step)
+        figures, following = progress.epoch.ended(
+            self._epochs, progress.step, progress.seconds, progress.best_validation_loss
+        )
+        progress.early_stopped = progress.step < self._steps and (
+            0 < settings.early_stopping_patience <= progress.worse
+            or (ends and 0 < settings.early_stopping_epochs <= figures.without_improvement)
+        )
+        progress.finished = progress.early_stopped or progress.step >= self._steps
+        if ends or progress.finished:
+            progress.epoch = following
+            self._reporter.epoch_ended(figures)
+
+    def _mean_loss(self, rows: Source[B], activity: str) -> float:
+        return measuring.mean_loss(
+            self._model,
+            self._objective,
+            rows,
+            self._microbatch(),
+            self._placement,
+            self._world,
+            functools.partial(self._reporter.preparing, activity),
+        )
 
     def _look(self) -> None:
         """Take a closer look in the first step, every so many, and in the last; it changes nothing."""
@@ -354,7 +366,7 @@ class Loop(Generic[B]):
         examples: list[Prediction] = []
         if self._examples is not None:
             self._module.eval()
-            with self._autocast():
+            with self._placement.autocast():
                 examples = self._examples.predict(self._model, self._placement.device)
             self._world.measured()
         histograms = inspection.histograms(self._trained.by_name) if self._world.whole else {}
@@ -362,7 +374,7 @@ class Loop(Generic[B]):
 
     def _checkpoint_is_due(self) -> bool:
         settings, step = self._settings, self._progress.step
-        ends_epoch = settings.keep_epochs and step % steps_per_epoch(len(self._rows), settings) == 0
+        ends_epoch = settings.keep_epochs and self._epochs.ends(step)
         return ends_epoch or step % settings.checkpoint_every == 0
 
     def _save(self, *, weights_only: bool = False) -> None:
@@ -384,10 +396,6 @@ class Loop(Generic[B]):
         step = self._progress.trunk_step
         return None if step is None else self._checkpoints.load(step).weights
 
-    def _autocast(self) -> torch.autocast:
-        dtype = self._placement.dtype
-        return torch.autocast(self._placement.device.type, dtype, enabled=dtype != torch.float32)
-
     def _count_time(self, tokens: int, seconds: float) -> None:
         """Totals, and running means that follow the speed of now."""
         self._progress.tokens += tokens
@@ -397,20 +405,22 @@ class Loop(Generic[B]):
         self._step_tokens = memory * self._step_tokens + (1 - memory) * tokens
 
     def _figures(self, sums: _Sums, rate: float, norm: float) -> Figures:
-        rows, per_step = len(self._rows), _rows_per_step(self._settings)
-        epochs = total_epochs(rows, self._settings)
+        progress, epochs = self._progress, self._epochs
         return Figures(
-            step=self._progress.step,
+            step=progress.step,
             steps=self._steps,
             loss=sums.loss,
             learning_rate=rate,
             gradient_norm=norm,
-            tokens=self._progress.tokens,
+            tokens=progress.tokens,
             tokens_per_second=self._step_tokens / self._step_seconds,
-            eta_seconds=(self._steps - self._progress.step) * self._step_seconds,
-            epoch=min(epoch_of(self._progress.step, rows, self._settings), epochs),
-            epochs=epochs,
-            samples=self._progress.step * per_step,
-            samples_per_second=per_step / self._step_seconds,
+            eta_seconds=(self._steps - progress.step) * self._step_seconds,
+            epoch=epochs.of(progress.step),
+            epochs=epochs.total,
+            samples=epochs.samples(progress.step),
+            samples_per_second=self._settings.rows_per_step / self._step_seconds,
+            epoch_loss=progress.epoch.train_loss,
+            best_validation_loss=progress.best_validation_loss,
+            epochs_without_improvement=progress.epoch.without_improvement,
             parts=sums.parts,
         )

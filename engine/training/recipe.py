@@ -66,6 +66,20 @@ class Recipe(TrainingSettings):
     """By what share validation may be above its lowest for later weights to count as the best all the same; not above
     that of the weights the run began with."""
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows in an optimizer step, over all microbatches and ranks."""
+        return self.batch_size * self.gradient_accumulation
+
+    @property
+    def validates_epochs(self) -> bool:
+        """Whether the end of an epoch is validated, whatever ``validate_every`` says."""
+        return self.validate_epochs or self.early_stopping_epochs > 0
+
+    def steps(self, rows: int) -> int:
+        """How many steps a run over so many rows takes."""
+        return self.max_steps or max(1, math.ceil(self.epochs * rows / self.rows_per_step))
+
 
 @dataclass(frozen=True)
 class Task:
@@ -145,8 +159,7 @@ def is_open(task: Task, settings: TrainingSettings) -> bool:
 def within(recipe: Recipe, task: Task, seconds_per_step: float) -> Recipe:
     """The recipe cut to ``initial_minutes``."""
     longest = max(1, int(recipe.initial_minutes * 60 / seconds_per_step))
-    steps = math.ceil(recipe.epochs * task.rows / (recipe.batch_size * recipe.gradient_accumulation))
-    return recipe if steps <= longest else recipe.model_copy(update={"max_steps": longest})
+    return recipe if recipe.steps(task.rows) <= longest else recipe.model_copy(update={"max_steps": longest})
 
 
 def _batches(task: Task, settings: TrainingSettings) -> tuple[int, int]:

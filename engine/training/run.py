@@ -1,7 +1,7 @@
 """One run from a snapshot to a published version, as a list of steps each of which is found done when repeated.
 
 The run's folder: ``run.json`` (all that was decided, once), ``tokenizer/``, ``data/``, ``checkpoints/``,
-``metrics.jsonl``.
+``metrics.jsonl``, ``eval/metrics.json``.
 """
 
 import importlib.util
@@ -32,17 +32,18 @@ from engine.models.base import LanguageModel
 from engine.tokenizers import registry as tokenizers
 from engine.tokenizers.base import Tokenizer
 from engine.tokenizers.train import train as train_tokenizer
-from engine.training import dataset, recipe, speed
+from engine.training import checkpoint, dataset, recipe, speed
 from engine.training.checkpoint import Progress
 from engine.training.dataset import Dataset
-from engine.training.loop import Loop, steps_per_epoch
+from engine.training.epochs import Epochs
+from engine.training.loop import Loop
 from engine.training.objectives import registry as objectives
 from engine.training.objectives.base import Objective
 from engine.training.recipe import Recipe, Start, Task
 from engine.training.reporting import metrics
 from engine.training.reporting.inspection import Examples
 from engine.training.reporting.metrics import Recorder
-from engine.training.reporting.reporter import Reporter
+from engine.training.reporting.reporter import FinalFigures, Reporter
 from engine.training.spec import RunPaths, RunRecord, RunSpec
 from engine.training.start import begin
 from engine.training.world import ALONE, Ranks
@@ -100,14 +101,16 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     reporter.preparing("measuring how long a step takes")
     training, record = _decided(record, paths, data, settings, start.model, objective, tokenizer)
     world = ranks.meet(record.placement.device)
-    epoch = steps_per_epoch(len(data.rows), training)
+    epochs = Epochs(len(data.rows), training.rows_per_step, training.steps(len(data.rows)))
     constants = metrics.constants(settings, training, record.placement, tokenizer, data.tokens)
     with world.checkpoints(
         checkpoint_folder(record.spec, paths),
         training.keep_checkpoints,
-        keep_every=epoch if training.keep_epochs else 0,
+        epochs.ends if training.keep_epochs else checkpoint.none,
     ) as checkpoints:
-        outcome = Loop(
+        if not world.rank:
+            reporter = Recorder(paths.folder / METRICS, training.log_every, constants, reporter)
+        loop = Loop(
             model=start.model,
             objective=objective,
             rows=data.rows,
@@ -115,19 +118,20 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
             settings=training,
             placement=record.placement,
             checkpoints=checkpoints,
-            reporter=reporter
-            if world.rank
-            else Recorder(paths.folder / METRICS, training.log_every, constants, reporter),
+            reporter=reporter,
             examples=Examples(tokenizer, data.validation or data.rows),
             world=world,
-        ).run()
+        )
+        outcome = loop.run()
     if outcome.progress.step and not start.has_moved(world.gathered):
         raise UnmovedError(f"no weight of the adapter moved in {outcome.progress.step} steps, so nothing was learned")
+    final = _final(outcome.progress, None if data.test is None else loop.test(data.test, outcome.weights))
+    reporter.ended(final)
     if world.rank:
         world.barrier()
         return version.existing(paths.target, spec.cycle)
     artifacts.sweep_drafts(paths.target.parent)
-    origin = provenance(record, outcome.progress, pretrained=_start(paths) == "imported")
+    origin = provenance(record, outcome.progress, final.test_loss, pretrained=_start(paths) == "imported")
     brought = generation.read(paths.base) if paths.base else None
     published = start.published(outcome.weights)
     if isinstance(published, Adapter):
@@ -306,7 +310,17 @@ def _model_settings(spec: RunSpec, paths: RunPaths) -> ModelSettings:
     return settings
 
 
-def provenance(record: RunRecord, progress: Progress, *, pretrained: bool) -> Lineage:
+def _final(progress: Progress, test_loss: float | None) -> FinalFigures:
+    return FinalFigures(
+        step=progress.step,
+        best_step=progress.best_step,
+        early_stopped=progress.early_stopped,
+        test_loss=test_loss if test_loss is not None and math.isfinite(test_loss) else None,
+        seconds=progress.seconds,
+    )
+
+
+def provenance(record: RunRecord, progress: Progress, test_loss: float | None = None, *, pretrained: bool) -> Lineage:
     """Where the version comes from that a run has got to; ``pretrained``: at first from elsewhere."""
     spec = record.spec
     return Lineage(
@@ -317,7 +331,7 @@ def provenance(record: RunRecord, progress: Progress, *, pretrained: bool) -> Li
         seed=spec.training.seed,
         settings=spec.settings | ({"training": record.recipe.model_dump(mode="json")} if record.recipe else {}),
         training_seconds=round(progress.seconds, 3),
-        metrics=_figures(record, progress),
+        metrics=_figures(record, progress) | ({} if test_loss is None else {"test_loss": test_loss}),
         pretrained=pretrained,
     )
 
@@ -335,5 +349,7 @@ def _figures(record: RunRecord, progress: Progress) -> dict[str, float]:
         "validation_loss": progress.validation_loss,
         "best_validation_loss": progress.best_validation_loss,
         "best_step": progress.best_step,
+        "early_stopped": progress.early_stopped,
+        "epochs_without_improvement": progress.epoch.without_improvement,
     }
     return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}

@@ -34,7 +34,7 @@ def seconds_per_step(
         batch = rows.of_step(len(taken), recipe.seed, size, size)[0].to(placement.device)
         wall, processor = time.perf_counter(), time.process_time()
         try:
-            with torch.autocast(placement.device.type, placement.dtype, enabled=placement.dtype != torch.float32):
+            with placement.autocast():
                 objective.backward(model, batch, 1.0)["loss"].item()
         except (RuntimeError, MemoryError) as error:
             microbatch.check_smaller_helps(error, size, recipe)

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from engine.training.checkpoint import Checkpoints
+from engine.training.checkpoint import Checkpoints, Marked
 
 
 class World(Protocol):
@@ -70,7 +70,7 @@ class World(Protocol):
         """Wait until every rank is here."""
         ...
 
-    def checkpoints(self, folder: Path, keep: int, keep_every: int) -> Checkpoints:
+    def checkpoints(self, folder: Path, keep: int, marked: Marked) -> Checkpoints:
         """Where ranks save and find their state; arguments as for `Checkpoints`."""
         ...
 
@@ -128,9 +128,9 @@ class Alone:
     def barrier(self) -> None:
         """Return at once: there is no other rank to wait for."""
 
-    def checkpoints(self, folder: Path, keep: int, keep_every: int) -> Checkpoints:
+    def checkpoints(self, folder: Path, keep: int, marked: Marked) -> Checkpoints:
         """The checkpoints in ``folder``; arguments as for `Checkpoints`."""
-        return Checkpoints(folder, keep, keep_every)
+        return Checkpoints(folder, keep, marked)
 
 
 class Ranks(Protocol):

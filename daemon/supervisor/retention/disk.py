@@ -19,6 +19,7 @@ EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 RECORDS = frozenset({MANIFEST, EVALUATION})
 """What stays of a version when its weights go."""
 _PARTS_OF_RUN = ("checkpoints", "data", "tokenizer")
+_FIGURES_OF_RUN = frozenset({METRICS, "eval"})
 _NUMBER = re.compile(r"\d{6,18}")
 _TRASH = ".trash"
 
@@ -42,7 +43,7 @@ def parts(paths: Paths, kind: Kind, number: int) -> list[Path]:
         case "snapshot":
             return _folder(paths.snapshot(number))
         case "figures":
-            metrics = [path for path in _entries(paths.run_folder(number)) if path.name == METRICS]
+            metrics = [path for path in _entries(paths.run_folder(number)) if path.name in _FIGURES_OF_RUN]
             return [*metrics, *_folder(paths.tensorboard / version_name(number))]
 
 

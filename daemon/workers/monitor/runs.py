@@ -22,6 +22,8 @@ from engine import disk
 METRICS = "metrics.jsonl"
 POSITION = ".position.json"
 _AT_ONCE = 1 << 20
+_PARTS = frozenset({"epoch", "test", "validation"})
+"""Figures whose names begin so have charts of their own."""
 _logger = log.get(__name__)
 
 
@@ -140,7 +142,7 @@ def _table(examples: Sequence[Example]) -> str:
 def _tag(name: str) -> str:
     """``validation_loss`` and ``loss`` share a chart of TensorBoard under ``validation/`` and ``train/``."""
     part, _, rest = name.partition("_")
-    return f"validation/{rest}" if part == "validation" and rest else f"train/{name}"
+    return f"{part}/{rest}" if part in _PARTS and rest else f"train/{name}"
 
 
 def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:

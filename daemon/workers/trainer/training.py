@@ -24,8 +24,9 @@ from engine.config.training import TrainingSettings
 
 if TYPE_CHECKING:
     from engine.manifest import VersionManifest
+    from engine.training.epochs import EpochFigures
     from engine.training.reporting.inspection import Inspection
-    from engine.training.reporting.reporter import Figures, Reporter
+    from engine.training.reporting.reporter import Figures, FinalFigures, Reporter
     from engine.training.spec import RunPaths, RunSpec
 
     Learn = Callable[[RunSpec, RunPaths, Reporter], VersionManifest]
@@ -214,6 +215,9 @@ class _Report:
                     samples=figures.samples,
                     samples_per_second=figures.samples_per_second,
                     gradient_norm=figures.gradient_norm,
+                    train_loss=figures.epoch_loss,
+                    best_validation_loss=figures.best_validation_loss,
+                    epochs_without_improvement=figures.epochs_without_improvement,
                     memory_bytes=figures.memory_bytes,
                 )
             )
@@ -223,7 +227,7 @@ class _Report:
                 step=figures.step,
                 steps=figures.steps,
                 loss=round(figures.loss, 4),
-                bits_per_character=None if figures.bits_per_character is None else round(figures.bits_per_character, 4),
+                bits_per_character=_rounded(figures.bits_per_character),
                 learning_rate=figures.learning_rate,
                 tokens_per_second=round(figures.tokens_per_second),
                 eta_seconds=round(figures.eta_seconds, 1),
@@ -233,6 +237,29 @@ class _Report:
         """Log, and remember for the next progress."""
         self._validation_loss = loss
         _logger.info("validated", step=step, validation_loss=round(loss, 4), best=best)
+
+    def epoch_ended(self, figures: "EpochFigures") -> None:
+        """Log what it came to."""
+        _logger.info(
+            "epoch",
+            epoch=figures.epoch,
+            epochs=figures.epochs,
+            train_loss=_rounded(figures.train_loss),
+            validation_loss=_rounded(figures.validation_loss),
+            best_validation_loss=_rounded(figures.best_validation_loss),
+            epochs_without_improvement=figures.without_improvement,
+            samples_per_second=round(figures.samples_per_second, 2),
+        )
+
+    def ended(self, figures: "FinalFigures") -> None:
+        """Log what the run came to."""
+        _logger.info(
+            "run ended",
+            step=figures.step,
+            early_stopped=figures.early_stopped,
+            best_step=figures.best_step,
+            test_loss=_rounded(figures.test_loss),
+        )
 
     def inspected(self, step: int, inspection: "Inspection") -> None:
         """A closer look is for the metrics."""
@@ -244,3 +271,7 @@ class _Report:
     def stopping(self) -> bool:
         """Whether the supervisor wants this worker to stop."""
         return self._channel.stopping.is_set()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

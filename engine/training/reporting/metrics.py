@@ -2,12 +2,15 @@
 
 Each line has ``at`` and ``step``, and one of: what is true of the whole run (``parameters``, and what figures are
 derived from), the ``loss`` and figures of a training step (the first, every so many, the last), a ``validation_loss``,
-a closer look (``histograms``, ``examples``), or an ``event``: what was done about a bad step or about memory that ran
-out.
+the figures of an epoch (``epoch_ended``), a closer look (``histograms``, ``examples``), what the run came to
+(``early_stopped``, ``test_loss``), or an ``event``: what was done about a bad step or about memory that ran out.
+
+What epochs and the run came to is in ``eval/metrics.json`` too, made from these lines.
 """
 
 import json
 import math
+import time
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -23,12 +26,16 @@ from engine.data.shard import Shard
 from engine.device import Placement
 from engine.models import registry
 from engine.tokenizers.base import Tokenizer
+from engine.training.epochs import EpochFigures
 from engine.training.recipe import Recipe
+from engine.training.reporting import run_summary
 from engine.training.reporting.inspection import Inspection
-from engine.training.reporting.reporter import Figures, Reporter
+from engine.training.reporting.reporter import Figures, FinalFigures, Reporter
 
-_KINDS = ("event", "loss", "validation_loss", "histograms", "parameters")
+_KINDS = ("event", "loss", "validation_loss", "epoch_ended", "early_stopped", "histograms", "parameters")
 """What tells the lines of one step apart."""
+_SUMMARY_SECONDS = 1.0
+"""Between two times that the summary is written while a run goes on: it holds all epochs, which may be short."""
 _TOKENS_COUNTED = 1 << 22
 """At the beginning of the data: enough for a mean."""
 
@@ -86,6 +93,9 @@ class Recorder:
         self._constants = constants
         self._further = further
         self._process = psutil.Process()
+        self._epochs: list[EpochFigures] = []
+        self._summary = file.parent / run_summary.PLACE
+        self._summed_up_at = -math.inf
 
     def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
         """Nothing to record."""
@@ -113,6 +123,10 @@ class Recorder:
                     "tokens_per_second": round(figures.tokens_per_second, 1),
                     "share_of_peak": figures.share_of_peak,
                     "memory_bytes": figures.memory_bytes,
+                    "epoch": figures.epoch,
+                    "epochs": figures.epochs,
+                    "samples": figures.samples,
+                    "samples_per_second": round(figures.samples_per_second, 3),
                     "eta_seconds": round(figures.eta_seconds, 2),
                     **figures.parts,
                 }
@@ -124,6 +138,29 @@ class Recorder:
         bits = self._constants.bits_per_character(loss)
         self._write({"step": step, "validation_loss": _finite(loss), "validation_bits_per_character": _finite(bits)})
         self._further.validated(step, loss, best)
+
+    def epoch_ended(self, figures: EpochFigures) -> None:
+        """Record always, and sum up now and then."""
+        self._write(run_summary.to_line(figures))
+        self._epochs.append(figures)
+        if time.monotonic() - self._summed_up_at >= _SUMMARY_SECONDS:
+            self._sum_up(None)
+        self._further.epoch_ended(figures)
+
+    def ended(self, figures: FinalFigures) -> None:
+        """Record and sum up."""
+        bits = None if figures.test_loss is None else _finite(self._constants.bits_per_character(figures.test_loss))
+        self._write(
+            {
+                "step": figures.step,
+                "early_stopped": figures.early_stopped,
+                "best_step": figures.best_step,
+                "test_loss": figures.test_loss,
+                "test_bits_per_character": bits,
+            }
+        )
+        self._sum_up(figures)
+        self._further.ended(figures)
 
     def inspected(self, step: int, inspection: Inspection) -> None:
         """Record always."""
@@ -157,22 +194,35 @@ class Recorder:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}) + "\n")
 
+    def _sum_up(self, final: FinalFigures | None) -> None:
+        self._summary.parent.mkdir(exist_ok=True)
+        disk.write_json(self._summary, run_summary.of_run(self._epochs, final))
+        self._summed_up_at = time.monotonic()
+
     def _cut(self, step: int) -> Set[tuple[int, str]]:
         """Keep one line of figures for each kind and step, up to ``step``, and all events: those did happen.
 
-        A line that a kill left unfinished goes too. Gives steps and kinds of what is kept.
+        A line that a kill left unfinished goes too, and what a run came to, which will be said again. Gives steps and
+        kinds of what is kept.
         """
+        self._epochs = []
         if not self._file.exists():
             return frozenset()
         kept: dict[tuple[int, str], str] = {}
+        epochs: dict[int, EpochFigures] = {}
         for number, line in enumerate(self._file.read_text(encoding="utf-8").splitlines(keepends=True)):
             try:
                 value = json.loads(line)
                 kind = next(name for name in _KINDS if name in value)
-                if value["step"] <= step or kind == "event":
+                if kind == "epoch_ended":
+                    epochs[value["step"]] = run_summary.from_line(value)
+                if (value["step"] <= step and kind != "early_stopped") or kind == "event":
                     kept[value["step"], f"event {number}" if kind == "event" else kind] = line
             except (ValueError, KeyError, TypeError, StopIteration):
                 continue
+        self._epochs = [epochs[at] for at in sorted(epochs) if at <= step]
+        if len(self._epochs) < len(epochs):
+            self._sum_up(None)
         disk.write(self._file, "".join(kept.values()))
         return kept.keys()
 

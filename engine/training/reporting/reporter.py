@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from engine.training.epochs import EpochFigures
 from engine.training.reporting.inspection import Inspection
 
 
@@ -15,8 +16,10 @@ class Figures:
         loss: what was minimised.
         parts: what else the objective tells of it, by name, such as ``kl``.
         tokens: positions computed so far.
-        epoch: the pass over the data, from 1; ``epochs`` is the number of the last one.
-        samples: packed rows computed so far.
+        epoch: the one that the step belongs to, from 1, of ``epochs``.
+        samples: rows taken so far.
+        epoch_loss: the mean over the epoch so far.
+        epochs_without_improvement: epochs in a row that ended without a better validation.
         bits_per_character: the loss over the characters of the text, which tokenizers do not change.
         share_of_peak: operations of training as a share of what this machine does in products of the model's shapes.
         memory_bytes: of this process; on a GPU the most that was allocated there.
@@ -30,14 +33,36 @@ class Figures:
     tokens: int
     tokens_per_second: float
     eta_seconds: float
-    epoch: int = 1
-    epochs: int = 1
+    epoch: int = 0
+    epochs: int = 0
     samples: int = 0
-    samples_per_second: float | None = None
+    samples_per_second: float = 0.0
+    epoch_loss: float | None = None
+    best_validation_loss: float | None = None
+    epochs_without_improvement: int = 0
     parts: Mapping[str, float] = field(default_factory=dict)
     bits_per_character: float | None = None
     share_of_peak: float | None = None
     memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class FinalFigures:
+    """What a run came to.
+
+    Attributes:
+        step: the last that was taken.
+        best_step: of the weights that are published; null where nothing validates.
+        early_stopped: it ended before its last step, because validation did not improve any more.
+        test_loss: of the published weights, on what nothing was trained on or chosen by; null where there is no such.
+        seconds: time spent in steps, over all attempts.
+    """
+
+    step: int
+    best_step: int | None
+    early_stopped: bool
+    test_loss: float | None
+    seconds: float
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the reporter asked for it
@@ -61,6 +86,14 @@ class Reporter(Protocol):
 
     def validated(self, step: int, loss: float, best: bool) -> None:
         """The validation set was measured after ``step`` steps."""
+        ...
+
+    def epoch_ended(self, figures: EpochFigures) -> None:
+        """An epoch ended, or the run within one."""
+        ...
+
+    def ended(self, figures: FinalFigures) -> None:
+        """The run came to its end, and what it learned was tested. Said again where the end was interrupted."""
         ...
 
     def inspected(self, step: int, inspection: Inspection) -> None:
@@ -92,6 +125,12 @@ class Silent:
         """As `Reporter`."""
 
     def validated(self, step: int, loss: float, best: bool) -> None:
+        """As `Reporter`."""
+
+    def epoch_ended(self, figures: EpochFigures) -> None:
+        """As `Reporter`."""
+
+    def ended(self, figures: FinalFigures) -> None:
         """As `Reporter`."""
 
     def inspected(self, step: int, inspection: Inspection) -> None:

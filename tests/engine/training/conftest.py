@@ -16,8 +16,9 @@ from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.samples import Conversation, Dialogue, Message, Sample
+from engine.training.epochs import EpochFigures
 from engine.training.reporting.inspection import Inspection
-from engine.training.reporting.reporter import Figures
+from engine.training.reporting.reporter import Figures, FinalFigures
 from engine.training.spec import RunPaths, RunSpec
 
 MakePlan = Callable[..., RunSpec]
@@ -60,6 +61,8 @@ class Recording:
     validations: list[tuple[int, float, bool]] = field(default_factory=list)
     stumbles: list[tuple[int, str]] = field(default_factory=list)
     inspections: list[tuple[int, Inspection]] = field(default_factory=list)
+    epochs: list[EpochFigures] = field(default_factory=list)
+    finals: list[FinalFigures] = field(default_factory=list)
 
     def preparing(self, activity: str, done: int = 0, total: int = 0) -> None:
         assert done <= total or not total
@@ -72,6 +75,12 @@ class Recording:
 
     def validated(self, step: int, loss: float, best: bool) -> None:
         self.validations.append((step, loss, best))
+
+    def epoch_ended(self, figures: EpochFigures) -> None:
+        self.epochs.append(figures)
+
+    def ended(self, figures: FinalFigures) -> None:
+        self.finals.append(figures)
 
     def inspected(self, step: int, inspection: Inspection) -> None:
         self.inspections.append((step, inspection))

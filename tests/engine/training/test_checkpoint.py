@@ -132,7 +132,7 @@ def test_what_may_be_continued_stays_and_little_else(steps, keep, keep_every, ra
         Progress(step=step, best_step=random.choice([None, *steps]), fallback_step=random.choice(steps))
         for step in steps[-keep:]
     ]
-    kept = needed(steps, newest, keep, keep_every)
+    kept = needed(steps, newest, keep, lambda step: keep_every > 0 and step % keep_every == 0)
     assert kept >= set(steps[-keep:])
     for progress in newest:
         assert progress.fallback_step in kept
@@ -143,7 +143,7 @@ def test_what_may_be_continued_stays_and_little_else(steps, keep, keep_every, ra
 
 
 def test_each_epoch_and_the_newest_and_the_best(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2, keep_every=10)
+    checkpoints = Checkpoints(tmp_path, keep=2, marked=lambda step: step % 10 == 0)
     for step in range(0, 35, 5):
         checkpoints.save(tensors(step), {}, Progress(step=step, best_step=min(step, 15), fallback_step=step))
     checkpoints.wait()

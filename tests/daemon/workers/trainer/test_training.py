@@ -74,6 +74,7 @@ def test_two_cycles_from_nothing(spawn_worker, home):
     assert any(beat.busy for beat in trainer.received(Beat))
     lines = [json.loads(line) for line in (trainer.paths.run_folder(1) / "metrics.jsonl").read_text().splitlines()]
     figures = "loss bits_per_character learning_rate gradient_norm tokens tokens_per_second share_of_peak memory_bytes"
+    figures += " epoch epochs samples samples_per_second"
     assert {"at", "step", "eta_seconds", *figures.split()} in [set(line) for line in lines]
     logged = [line for line in map(json.loads, trainer.log.splitlines()) if line["event"] == "step"]
     assert [line["step"] for line in logged] == [line["step"] for line in lines if "loss" in line]

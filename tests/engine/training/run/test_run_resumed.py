@@ -76,7 +76,7 @@ def test_killed_at_every_kind_of_moment_of_a_write(
 def test_killed_while_publishing(attempt: Attempts, places: RunPaths, plan: MakePlan, undisturbed: str) -> None:
     assert attempt(plan(), places) == 0
     shutil.rmtree(places.target)
-    for operation in range(1, 8):  # four files, their folder, the rename; then the folder above
+    for operation in range(1, 11):  # the summary; four files, their folder, the rename; then the folder above
         status = attempt(plan(), places, kill_at=operation)
         assert status == -9
         if places.target.exists():
