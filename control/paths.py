@@ -96,6 +96,26 @@ class Paths(NamedTuple):
         """The run of one cycle."""
         return self.runs / version_name(cycle)
 
+    def job_run(self, job: int) -> Path:
+        """The run of one job."""
+        return self.runs / f"job-{version_name(job)}"
+
+    def job_snapshot(self, job: int) -> Path:
+        """What the run of one job learns from and is judged on."""
+        return self.snapshots / f"job-{version_name(job)}"
+
+    def job_log(self, job: int) -> Path:
+        """What the attempts at one job logged, one after the other."""
+        return self.logs / "jobs" / f"job-{version_name(job)}.log"
+
+    def model_artifact(self, run_id: str) -> Path:
+        """What the run of that name made."""
+        return self.artifacts / "models" / run_id
+
+    def tokenizer_artifact(self, tokenizer_id: str) -> Path:
+        """The tokenizer of that name."""
+        return self.artifacts / "tokenizers" / tokenizer_id
+
     @property
     def artifacts(self) -> Path:
         """What jobs made, under names that clients chose: ``models/RUN_ID/``, ``tokenizers/TOKENIZER_ID/``."""

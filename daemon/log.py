@@ -6,6 +6,7 @@ import logging.handlers
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.settings.sections import SupervisionSettings
@@ -91,6 +92,22 @@ def configure(process: str, file: Path, settings: SupervisionSettings, *, consol
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+@contextlib.contextmanager
+def also_to(file: Path) -> Iterator[None]:
+    """Append what this process logs to ``file`` too, in the same form, inside a ``with``."""
+    root = logging.getLogger()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(file, encoding="utf-8", errors="replace")
+    if root.handlers:
+        handler.setFormatter(root.handlers[0].formatter)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -36,6 +36,8 @@ class Lineage:
     training_seconds: float
     metrics: dict[str, float]
     pretrained: bool = False
+    job: int | None = None
+    """The job whose run made it, in place of a cycle."""
 
     @classmethod
     def imported(cls, version: int, source: Path, model: dict[str, JsonValue], about: Mapping[str, str]) -> "Lineage":
@@ -89,6 +91,7 @@ class VersionManifest(BaseModel):
     metrics: dict[str, float]
     files: dict[str, FileRecord]
     pretrained: bool = False
+    job: int | None = None
     base: Base | None = None
     """Of a version that is an adapter; null: it has weights of its own."""
 

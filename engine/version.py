@@ -161,7 +161,7 @@ def publish(
         ArtifactError: what is there is damaged or another cycle's.
     """
     if folder.exists():
-        return existing(folder, lineage.cycle)
+        return existing(folder, lineage.cycle, lineage.job)
     config = VersionConfig(
         family=model.family, model=model.resolved, vocabulary=tokenizer.vocabulary, tokenizer=tokenizer.kind
     )
@@ -193,16 +193,20 @@ def publish(
     return found
 
 
-def existing(folder: Path, cycle: int | None) -> VersionManifest:
-    """The manifest of a version that ``cycle`` has published already.
+def existing(folder: Path, cycle: int | None, job: int | None = None) -> VersionManifest:
+    """The manifest of a version that ``cycle``, or ``job``, has published already.
 
     Raises:
-        ArtifactError: it is damaged or another cycle's.
+        ArtifactError: it is damaged or another's.
     """
     found = verify(folder)
-    if found.cycle != cycle:
-        raise ArtifactError(f"{folder} is the version of cycle {found.cycle}, not of {cycle}")
+    if (found.cycle, found.job) != (cycle, job):
+        raise ArtifactError(f"{folder} is the version of {_maker(found.cycle, found.job)}, not of {_maker(cycle, job)}")
     return found
+
+
+def _maker(cycle: int | None, job: int | None) -> str:
+    return f"cycle {cycle}" if job is None else f"job {job}"
 
 
 def _read_outline(folder: Path, tokenizer: Tokenizer | None = None) -> tuple[VersionConfig, Tokenizer]:

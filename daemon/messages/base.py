@@ -42,3 +42,4 @@ class Failure(Answer):
     retry: bool
     diverged: bool = False
     """The run did not learn but lost what it knew."""
+    out_of_memory: bool = False

@@ -23,6 +23,20 @@ class Collect(Command):
     split: bool = False
 
 
+class CollectFiles(Command):
+    """Write the snapshot of a job: of these files, and with nothing of the ledger. Repeating it changes nothing.
+
+    ``split`` as for `Collect`; ``held_out_share`` replaces that of the settings.
+    """
+
+    kind: Literal["collect_files"] = "collect_files"
+    job: int
+    files: tuple[str, ...]
+    validation_files: tuple[str, ...] = ()
+    split: bool = False
+    held_out_share: float | None = None
+
+
 class Collected(Answer):
     """The snapshot is on disk. ``conversations`` is how many new ones it holds."""
 

@@ -12,15 +12,21 @@ Layout = Literal["hf", "gguf", "checkpoint", "peft"]
 
 
 class Train(Command):
-    """Trainer: run the loop in ``runs/<cycle>`` and publish ``versions/<version>``, resuming what is there."""
+    """Trainer: run the loop of a cycle or a job and publish ``versions/<version>``, resuming what is there."""
 
     kind: Literal["train"] = "train"
-    cycle: int
+    cycle: int | None
+    job: int | None = None
+    """In place of the cycle; one of the two is null."""
     attempt: int
     version: int
     base: int | None
     overrides: dict[str, JsonValue] = Field(default_factory=dict)
     """Keys of ``[training]`` that this run was asked to do differently."""
+    model: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keys of ``[model]`` that this run was asked to do differently."""
+    tokenizer: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keys of ``[tokenizer]`` that this run was asked to do differently."""
     variation: Variation = Variation()
     """How it differs from earlier attempts that came to nothing."""
 
@@ -51,6 +57,25 @@ class Fold(Command):
     adapter: int
 
 
+class MakeTokenizer(Command):
+    """Trainer: publish a tokenizer of texts in ``files`` at ``artifacts/tokenizers/<name>``, or find that done."""
+
+    kind: Literal["make_tokenizer"] = "make_tokenizer"
+    job: int
+    name: str
+    files: tuple[str, ...]
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keys of ``[tokenizer]`` that differ from those of the settings."""
+
+
+class TokenizerMade(Answer):
+    """A tokenizer is published, of so many tokens."""
+
+    kind: Literal["tokenizer_made"] = "tokenizer_made"
+    tokenizer_kind: str
+    vocabulary: int
+
+
 class Imported(Answer):
     """A model from elsewhere, a checkpoint or a folded adapter is published under ``versions/``."""
 
@@ -61,7 +86,8 @@ class Imported(Answer):
 class Evaluate(Command):
     """Evaluator: judge ``version`` against ``incumbent`` (null: the unigram baseline).
 
-    The held-out set is that of the snapshot of ``cycle``, or ``files`` where given.
+    The held-out set is that of the snapshot of ``cycle`` (null: of the cycle or the job that made the version), or
+    ``files`` where given.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -96,7 +122,9 @@ class TrainProgress(Message):
     """Where a run is. ``eta_seconds`` counts to the end of training, ``epoch`` from 1, ``samples`` in packed rows."""
 
     kind: Literal["train_progress"] = "train_progress"
-    cycle: int
+    cycle: int | None
+    job: int | None = None
+    """In place of the cycle."""
     step: int
     steps: int
     loss: float | None

@@ -8,6 +8,7 @@ from daemon.messages.base import Failure, Message
 from daemon.messages.intake import (
     Collect,
     Collected,
+    CollectFiles,
     Counts,
     Erase,
     Erased,
@@ -29,7 +30,9 @@ from daemon.messages.learning import (
     Fold,
     Import,
     Imported,
+    MakeTokenizer,
     PhaseProgress,
+    TokenizerMade,
     Train,
     Trained,
     TrainProgress,
@@ -55,6 +58,7 @@ FromWorker = Annotated[
     | PhaseProgress
     | Trained
     | Imported
+    | TokenizerMade
     | Evaluated
     | Prepared
     | Refused
@@ -68,6 +72,7 @@ ToWorker = Annotated[
     Stop
     | Reload
     | Collect
+    | CollectFiles
     | Settle
     | Retake
     | Forget
@@ -78,6 +83,7 @@ ToWorker = Annotated[
     | Train
     | Import
     | Fold
+    | MakeTokenizer
     | Evaluate
     | Prepare
     | Commit

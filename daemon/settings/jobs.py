@@ -11,6 +11,7 @@ class JobSettings(Section):
     run_here: bool = Field(
         True, description="Whether this host trains and evaluates for jobs itself; other hosts may do so as well."
     )
+    queue: str = Field("trainer", min_length=1, max_length=128, description="Queue of jobs that name none.")
     retries: int = Field(1, ge=0, le=1000, description="Number of times to try a job again after a failure.")
     retry_interval_seconds: float = Field(
         300.0, ge=0, le=31_536_000, description="Time between a failure and the next attempt."
@@ -27,9 +28,6 @@ class JobSettings(Section):
     )
     lease_seconds: float = Field(
         60.0, gt=0, le=86_400, description="Give up an attempt on another host after this long without a sign of life."
-    )
-    cancel_grace_seconds: float = Field(
-        60.0, ge=0, le=86_400, description="Time for a cancelled job to write a checkpoint before its process is ended."
     )
     turn_minutes: float = Field(
         60.0,

@@ -110,6 +110,12 @@ def published(parent: Path) -> list[Path]:
     return sorted(folder for folder in parent.iterdir() if folder.name.isdecimal()) if parent.is_dir() else []
 
 
+def all_published(parent: Path) -> list[Path]:
+    """The snapshots in a folder, of cycles, and of jobs, whose names begin with ``job-``."""
+    jobs = sorted(parent.glob("job-*")) if parent.is_dir() else []
+    return [*published(parent), *(folder for folder in jobs if folder.name.removeprefix("job-").isdecimal())]
+
+
 def drop(folder: Path, is_kept: Callable[[Example], bool]) -> int:
     """Rewrite a published snapshot without some of its examples, which were forgotten; how many.
 

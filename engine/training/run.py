@@ -82,7 +82,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
         OSError: the disk is full or refused, or what the run takes will not fit there.
     """
     if paths.target.exists():
-        return version.existing(paths.target, spec.cycle)
+        return version.existing(paths.target, spec.cycle, spec.job)
     record = _record(spec, paths)
     _use_threads(max(1, record.threads // ranks.here))
     settings = _model_settings(record.spec, paths)
@@ -129,7 +129,7 @@ def learn(spec: RunSpec, paths: RunPaths, reporter: Reporter, ranks: Ranks = ALO
     reporter.ended(final)
     if world.rank:
         world.barrier()
-        return version.existing(paths.target, spec.cycle)
+        return version.existing(paths.target, spec.cycle, spec.job)
     artifacts.sweep_drafts(paths.target.parent)
     origin = provenance(record, outcome.progress, final.test_loss, pretrained=_start(paths) == "imported")
     brought = generation.read(paths.base) if paths.base else None
@@ -266,7 +266,7 @@ def checkpoint_folder(spec: RunSpec, paths: RunPaths) -> Path:
 
 def _same(one: RunSpec, other: RunSpec) -> bool:
     """Whether two specs ask for the same version from the same base; changed settings make no difference."""
-    return (one.cycle, one.version, one.base) == (other.cycle, other.version, other.base)
+    return (one.cycle, one.job, one.version, one.base) == (other.cycle, other.job, other.version, other.base)
 
 
 def _use_threads(count: int) -> None:
@@ -327,6 +327,7 @@ def provenance(record: RunRecord, progress: Progress, test_loss: float | None = 
         version=spec.version,
         parent=spec.base,
         cycle=spec.cycle,
+        job=spec.job,
         snapshot_sha256=record.snapshot_sha256,
         seed=spec.training.seed,
         settings=spec.settings | ({"training": record.recipe.model_dump(mode="json")} if record.recipe else {}),

@@ -20,7 +20,9 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cycle: int
+    cycle: int | None
+    """Null: the run belongs to a job."""
+    job: int | None = None
     version: int
     base: int | None
     model: ModelSettings

@@ -8,6 +8,7 @@ from daemon import log
 from daemon.settings.load import SettingsError
 from daemon.supervisor.forgetting.forgetter import ForgetRefusedError
 from daemon.supervisor.intake.scans import ScanFailedError
+from daemon.supervisor.jobs.requests import BadJobRequestError
 from daemon.supervisor.learning.cycles import NotCancellableError
 from daemon.supervisor.learning.evaluation.evaluations import EvaluationFailedError
 from daemon.supervisor.learning.imports import FoldFailedError, ImportFailedError
@@ -43,6 +44,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     ForgetRefusedError: (404, "not_found"),
     PurgedError: (409, "purged"),
     RunExistsError: (409, "run_exists"),
+    BadJobRequestError: (422, "bad_request"),
     JobEndedError: (409, "job_ended"),
     NotClaimableError: (409, "not_claimable"),
     StaleAttemptError: (409, "stale_attempt"),

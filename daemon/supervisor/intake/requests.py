@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from daemon.messages import Collect, Collected, Command, FromWorker, Ready, Settle, Settled, WorkerName
+from daemon.messages import Collect, Collected, CollectFiles, Command, FromWorker, Ready, Settle, Settled, WorkerName
 from daemon.supervisor.processes.ports import A, Workers, WorkerUnavailableError
 
 
@@ -28,6 +28,10 @@ class IntakeRequests:
             WorkerLostError: it went away before it answered.
             CommandFailedError: it could not.
         """
+        return await self._ask(command, Collected)
+
+    async def collect_files(self, command: CollectFiles) -> Collected:
+        """Have the snapshot of a job made as soon as the intake is there. Raises as `collect`."""
         return await self._ask(command, Collected)
 
     async def settle(self, command: Settle) -> Settled:

@@ -140,7 +140,7 @@ class Integrations:
     # Events of the moment --------------------------------------------------------------------------------------------
 
     def _reported(self, _: WorkerName, message: FromWorker) -> None:
-        if not isinstance(message, TrainProgress) or self._publisher is None:
+        if not isinstance(message, TrainProgress) or self._publisher is None or message.cycle is None:
             return
         run = Run(job_id=_job_id(message.cycle), queue=_QUEUE)
         if self._progress.begins(run):

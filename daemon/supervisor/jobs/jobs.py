@@ -155,7 +155,6 @@ class Jobs:
         worker: str,
         pid: int | None,
         log_offset: int = 0,
-        version_above: int | None = None,
     ) -> tuple[Job, Attempt]:
         """Begin with a job that is queued; nobody else can from now on. The arguments are those of the store.
 
@@ -163,9 +162,7 @@ class Jobs:
             NoSuchRecordError: there is no such job.
             NotClaimableError: it is not queued.
         """
-        job, attempt = await self._store.start_attempt(
-            number, host=host, worker=worker, pid=pid, log_offset=log_offset, version_above=version_above
-        )
+        job, attempt = await self._store.start_attempt(number, host=host, worker=worker, pid=pid, log_offset=log_offset)
         self._hold(job, attempt)
         self.watch.changed(job)
         return job, attempt

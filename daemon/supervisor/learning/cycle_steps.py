@@ -30,6 +30,7 @@ from daemon.messages import (
 from daemon.settings.sections import Tables
 from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.jobs.attempts import Cause, CutShortError, FailedError, work_of_a_process
+from daemon.supervisor.jobs.turns import Turns
 from daemon.supervisor.learning import candidates, versions
 from daemon.supervisor.learning.cycle_queue import CycleQueue
 from daemon.supervisor.learning.evaluation.evaluations import Evaluations
@@ -73,6 +74,7 @@ class CycleSteps:
         paths: Paths,
         tables: Callable[[], Tables],
         degradations: Degradations,
+        turns: Turns,
     ) -> None:
         self.before_training: Callable[[Cycle], Coroutine[None, None, None]] | None = None
         self.promoting = False
@@ -87,6 +89,7 @@ class CycleSteps:
         self._paths = paths
         self._tables = tables
         self._degradations = degradations
+        self._turns = turns
         self._steps: dict[CycleState, Callable[[Cycle], Coroutine[None, None, Cycle]]] = {
             CycleState.QUEUED: self._begin,
             CycleState.COLLECTING: self._collect,
@@ -138,7 +141,7 @@ class CycleSteps:
             snapshot_sha256=answer.sha256,
             base_version=base,
             variation=variation.model_dump() if variation else None,
-            version=await retry_until_stored(lambda: self._store.next_version(highest), self._degradations),
+            version_above=highest,
         )
 
     async def _variation(self, cycle: Cycle, base: int | None) -> Variation | None:
@@ -150,6 +153,10 @@ class CycleSteps:
         return candidates.differing(cycle, base, earlier, training)
 
     async def _train(self, cycle: Cycle) -> Cycle:
+        async with self._turns.cycle():
+            return await self._train_now(cycle)
+
+    async def _train_now(self, cycle: Cycle) -> Cycle:
         if self.before_training is not None:
             await self.before_training(cycle)
         command = Train(
@@ -253,10 +260,13 @@ class CycleSteps:
         *,
         candidate: Version | None = None,
         verdict: tuple[VersionState, str] | None = None,
+        version_above: int | None = None,
         **fields: CycleField,
     ) -> Cycle:
         return await retry_until_stored(
-            lambda: self._store.transition(cycle.id, event, candidate=candidate, verdict=verdict, **fields),
+            lambda: self._store.transition(
+                cycle.id, event, candidate=candidate, verdict=verdict, version_above=version_above, **fields
+            ),
             self._degradations,
         )
 

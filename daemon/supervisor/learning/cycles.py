@@ -16,6 +16,7 @@ from daemon.settings.sections import Tables
 from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.jobs.attempts import Cause
 from daemon.supervisor.jobs.driver import Driver
+from daemon.supervisor.jobs.turns import Turns
 from daemon.supervisor.learning.cycle_queue import CycleQueue
 from daemon.supervisor.learning.cycle_steps import CycleSteps
 from daemon.supervisor.learning.evaluation.evaluations import Evaluations
@@ -50,6 +51,7 @@ class Cycles:
         paths: Paths,
         tables: Callable[[], Tables],
         degradations: Degradations,
+        turns: Turns,
         *,
         first_pauses: Mapping[Cause, float],
         intake_pause: float,
@@ -74,6 +76,7 @@ class Cycles:
             paths,
             tables,
             degradations,
+            turns,
         )
         self._driver = Driver(
             self._queue,

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from control.paths import Paths
 from daemon.settings.sections import Tables
+from daemon.supervisor.intake.requests import IntakeRequests
 from daemon.supervisor.intake.scans import Scans
 from daemon.supervisor.jobs.attempts import FIRST_PAUSES, Cause
 from daemon.supervisor.jobs.jobs import Jobs
+from daemon.supervisor.jobs.lane import Lane
+from daemon.supervisor.jobs.turns import Turns
 from daemon.supervisor.learning import versions
 from daemon.supervisor.learning.cycles import Cycles
 from daemon.supervisor.learning.evaluation.anchor_test import AnchorTest
@@ -17,6 +20,8 @@ from daemon.supervisor.learning.evaluation.suite_rounds import SuiteRounds
 from daemon.supervisor.learning.folding import Folding
 from daemon.supervisor.learning.imports import Imports
 from daemon.supervisor.learning.in_use import VersionsInUse
+from daemon.supervisor.learning.job_kinds.lanes import lanes_of_host
+from daemon.supervisor.learning.job_kinds.train import TrainJobs
 from daemon.supervisor.learning.promotion import Promotion
 from daemon.supervisor.learning.schedule import Schedule
 from daemon.supervisor.processes.observed import Observed
@@ -41,6 +46,8 @@ class Learning:
     scans: Scans
     cycles: Cycles
     jobs: Jobs
+    train_jobs: TrainJobs
+    lanes: tuple[Lane, ...]
     schedule: Schedule
     retention: Retention
     observed: Observed
@@ -77,6 +84,7 @@ class Learning:
         store = await Store.open(paths.database, paths.backups)
         promotion = Promotion(store, workers, paths, tables, degradations)
         evaluations = Evaluations(store, workers, promotion)
+        turns = Turns(lambda: tables().jobs)
         cycles = Cycles(
             store,
             workers,
@@ -85,12 +93,17 @@ class Learning:
             paths,
             tables,
             degradations,
+            turns,
             first_pauses=first_pauses,
             intake_pause=intake_pause,
         )
         schedule = Schedule(store, cycles, workers, paths, tables, degradations, clock_seconds=clock_seconds)
         anchor_test = AnchorTest(store, evaluations, promotion, tables, degradations)
-        retention = Retention(store, VersionsInUse(promotion, cycles, evaluations, anchor_test), paths, tables)
+        jobs = Jobs(store, lambda: tables().jobs, degradations)
+        intake = IntakeRequests(workers, intake_pause)
+        train_jobs = TrainJobs(store, jobs, workers, intake, evaluations, promotion, paths, degradations)
+        lanes = lanes_of_host(store, jobs, train_jobs, evaluations, workers, turns, tables, paths, degradations)
+        retention = Retention(store, VersionsInUse(promotion, cycles, evaluations, anchor_test, lanes), paths, tables)
         cycles.steps.before_training = retention.make_room
         imports = Imports(store, workers, paths)
         folding = Folding(imports, anchor_test)
@@ -110,7 +123,9 @@ class Learning:
             ),
             scans=Scans(workers),
             cycles=cycles,
-            jobs=Jobs(store, lambda: tables().jobs, degradations),
+            jobs=jobs,
+            train_jobs=train_jobs,
+            lanes=lanes,
             schedule=schedule,
             retention=retention,
             observed=Observed(workers),
@@ -128,6 +143,8 @@ class Learning:
         await retry_until_stored(self.retention.finish, self.degradations)
         await self.cycles.recover()
         await self.jobs.recover()
+        for lane in self.lanes:
+            lane.start()
         await self.schedule.start()
         self.suite_rounds.start()
         self.retention.begin()
@@ -138,5 +155,11 @@ class Learning:
         await self.suite_rounds.close()
         await self.folding.close()
         await self.anchor_test.close()
-        await asyncio.gather(self.cycles.close(), self.jobs.close(), self.promotion.close(), self.retention.close())
+        await asyncio.gather(
+            *(lane.close() for lane in self.lanes),
+            self.cycles.close(),
+            self.jobs.close(),
+            self.promotion.close(),
+            self.retention.close(),
+        )
         await self.store.close()

@@ -26,12 +26,13 @@ def highest(paths: Paths) -> int:
 async def adopt(store: Store, paths: Paths) -> None:
     """Record versions on disk that the store does not know: it was restored from a copy, or they were put there.
 
-    The candidate of the cycle under way is left to its cycle.
+    The candidate of the cycle under way is left to its cycle, what a job has published to the job.
     """
     known = {version.number for version in await store.versions()}
     cycle = await store.unfinished_cycle()
+    left_to_jobs = {job.version for job in await store.unfinished_jobs()}
     for number in _numbers(paths):
-        if number in known or (cycle is not None and cycle.version == number):
+        if number in known or number in left_to_jobs or (cycle is not None and cycle.version == number):
             continue
         try:
             manifest = read_manifest(paths.version(number))

@@ -48,5 +48,7 @@ def accepted(answer: Answer, expected: tuple[type[_A], ...]) -> _A:
     if isinstance(answer, expected):
         return answer
     if isinstance(answer, Failure):
-        raise CommandFailedError(answer.reason, retry=answer.retry, diverged=answer.diverged)
+        raise CommandFailedError(
+            answer.reason, retry=answer.retry, diverged=answer.diverged, out_of_memory=answer.out_of_memory
+        )
     raise CommandFailedError(f"the worker gave an answer that does not belong here: {type(answer).__name__}")

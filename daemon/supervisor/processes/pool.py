@@ -145,6 +145,10 @@ class WorkerPool:
             name: replace(worker.status(), slowed_to=self.slowed_to(name)) for name, worker in self._workers.items()
         }
 
+    def pid(self, worker: WorkerName) -> int | None:
+        """The process of a worker; null where there is none now."""
+        return self._workers[worker].pid
+
     def slowed_to(self, worker: WorkerName) -> float | None:
         """The share of a processor that a run has, where other programs slow it down; None where they do not."""
         return self._governor.slowed_to(worker)

@@ -16,7 +16,15 @@ class WorkerUnavailableError(Exception):
 
 
 class WorkerLostError(Exception):
-    """The worker went away before it answered; the message says how it ended."""
+    """The worker went away before it answered; the message says how it ended.
+
+    Attributes:
+        cause: that in brief: ``exit N``, ``signal N``, or ``lost`` where it is not known.
+    """
+
+    def __init__(self, reason: str, cause: str = "lost") -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class CommandFailedError(Exception):
@@ -25,12 +33,16 @@ class CommandFailedError(Exception):
     Attributes:
         retry: another attempt may help.
         diverged: a run did not learn but lost what it knew.
+        out_of_memory: there was too little memory.
     """
 
-    def __init__(self, reason: str, *, retry: bool = False, diverged: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, retry: bool = False, diverged: bool = False, out_of_memory: bool = False
+    ) -> None:
         super().__init__(reason)
         self.retry = retry
         self.diverged = diverged
+        self.out_of_memory = out_of_memory
 
 
 class Workers(Protocol):
@@ -62,6 +74,10 @@ class Workers(Protocol):
             WorkerLostError: the process ended without an answer.
             CommandFailedError: it could not be done.
         """
+        ...
+
+    def pid(self, worker: WorkerName) -> int | None:
+        """The process of a worker; null where there is none now."""
         ...
 
     def slowed_to(self, worker: WorkerName) -> float | None:

@@ -49,6 +49,11 @@ class Exit:
         except ValueError:
             return f"was killed by signal {self.signal}"
 
+    @property
+    def cause(self) -> str:
+        """The same in brief: ``exit 1``, ``signal 9``."""
+        return f"exit {self.status}" if self.signal is None else f"signal {self.signal}"
+
 
 class WorkerProcess:
     """A child in a session of its own. ``ended`` is called once, in the loop, after all of its group is dead.

@@ -356,9 +356,9 @@ class Worker:
 
     def ended(self, how: Exit) -> None:
         """Its process is gone, with all of its group."""
-        self._ended_as(str(how), orderly=how.status == 0 and not self.role.permanent)
+        self._ended_as(str(how), how.cause, orderly=how.status == 0 and not self.role.permanent)
 
-    def _ended_as(self, reason: str, *, orderly: bool = False) -> None:
+    def _ended_as(self, reason: str, cause: str = "lost", *, orderly: bool = False) -> None:
         died = not orderly and self.state not in ASKED_TO_END
         now = time.monotonic()
         ready_seconds = now - self._heartbeat.ready_at
@@ -376,7 +376,7 @@ class Worker:
         if died and self.role.permanent:
             event, self._tally = after_death(self._tally, self._policy, now, ready_seconds)
             self._restarts += event is not WorkerEvent.DIED_TOO_OFTEN
-        lost = WorkerLostError(f"{self.name} {reason}")
+        lost = WorkerLostError(f"{self.name} {reason}", cause)
         self.answers.lost(lost)
         if self._ready and not self._ready.done():
             self._ready.set_exception(lost)

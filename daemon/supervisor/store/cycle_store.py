@@ -70,6 +70,7 @@ class CycleStore(VersionStore):
         *,
         candidate: Version | None = None,
         verdict: tuple[VersionState, str] | None = None,
+        version_above: int | None = None,
         **fields: CycleField,
     ) -> Cycle:
         """Move a cycle along its table, with new values for its columns, and append the event: one transaction.
@@ -79,6 +80,7 @@ class CycleStore(VersionStore):
             event: what happened to it.
             candidate: the version it published, recorded with it.
             verdict: the new state of its version, and why.
+            version_above: give it a version number that is higher than this one, and that nobody else has.
             fields: columns to set.
 
         Raises:
@@ -88,7 +90,8 @@ class CycleStore(VersionStore):
 
         def move() -> Cycle:
             with self._transaction():
-                cycle = self._move(number, event, fields)
+                number_of = {} if version_above is None else {"version": self._next_version(version_above)}
+                cycle = self._move(number, event, {**fields, **number_of})
                 if candidate is not None:
                     self._database.put("versions", "number", candidate)
                 if verdict is not None and cycle.version is not None:

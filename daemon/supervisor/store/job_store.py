@@ -5,7 +5,7 @@ worker that was given up and still lives can do no harm.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -148,6 +148,29 @@ class JobStore(CycleStore):
         query = "SELECT * FROM attempts WHERE ended_at IS NULL ORDER BY job"
         return await self._database.run(lambda: self._database.select(Attempt, query))
 
+    async def next_job(self, kinds: Sequence[JobKind]) -> Job | None:
+        """The queued job of these kinds to begin with: of the highest priority the oldest; null where there is none."""
+        marks = ", ".join("?" * len(kinds))
+        query = (
+            f"SELECT * FROM jobs WHERE ended_at IS NULL AND state = 'queued' AND kind IN ({marks})"  # noqa: S608
+            " ORDER BY priority DESC, id LIMIT 1"
+        )
+        found = await self._database.run(lambda: self._database.select(Job, query, *kinds))
+        return found[0] if found else None
+
+    async def assign_version(self, number: int, highest_on_disk: int) -> Job:
+        """Give a job the number of the version it will publish; it keeps the one it has."""
+
+        def assign() -> Job:
+            with self._transaction():
+                job = self._job(number)
+                if job.version is None:
+                    job = job.model_copy(update={"version": self._next_version(highest_on_disk)})
+                    self._database.put("jobs", "id", job)
+                return job
+
+        return await self._database.run(assign)
+
     async def start_attempt(
         self,
         number: int,
@@ -156,9 +179,8 @@ class JobStore(CycleStore):
         worker: str,
         pid: int | None,
         log_offset: int = 0,
-        version_above: int | None = None,
     ) -> tuple[Job, Attempt]:
-        """Begin with a job that is queued. ``version_above`` gives it a version number, where it has none yet.
+        """Begin with a job that is queued.
 
         Args:
             number: the job.
@@ -166,7 +188,6 @@ class JobStore(CycleStore):
             worker: who works on it.
             pid: its process, where known.
             log_offset: where its part of the log begins.
-            version_above: the highest number of a version on disk; null: the job publishes no version.
 
         Raises:
             NotClaimableError: it is not queued.
@@ -177,9 +198,6 @@ class JobStore(CycleStore):
                 job, now = self._job(number), utc_now()
                 if job.state is not JobState.QUEUED:
                     raise NotClaimableError(f"job {number} is {job.state}, not queued")
-                version = job.version
-                if version is None and version_above is not None:
-                    version = self._next_version(version_above)
                 attempt = Attempt(
                     job=number,
                     number=job.attempt + 1,
@@ -195,7 +213,6 @@ class JobStore(CycleStore):
                     job,
                     JobEvent.START,
                     attempt=attempt.number,
-                    version=version,
                     started_at=job.started_at or now,
                     retry_at=None,
                     log_offset=log_offset,

@@ -99,6 +99,7 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX one_run_of_a_name ON jobs (kind, run_id) WHERE kind IN ('train', 'tokenizer');
     CREATE UNIQUE INDEX one_job_of_a_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
     CREATE INDEX jobs_of_a_run ON jobs (run_id, kind);
+    CREATE INDEX jobs_of_an_owner ON jobs (owner, id);
     CREATE INDEX unfinished_jobs ON jobs (id) WHERE ended_at IS NULL;
     CREATE INDEX expiring_jobs ON jobs (expires_at) WHERE expires_at IS NOT NULL;
 

@@ -117,10 +117,6 @@ class VersionStore(EventStore):
 
         await self._database.run(prove)
 
-    async def next_version(self, highest_on_disk: int) -> int:
-        """A number no version, no cycle and no import has used."""
-        return await self._database.run(lambda: self._next_version(highest_on_disk))
-
     async def reserve_version(self, highest_on_disk: int) -> int:
         """A number that nobody else is given from now on.
 

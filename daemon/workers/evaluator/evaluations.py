@@ -108,14 +108,15 @@ class Evaluator:
         """Judge on a snapshot; a repeated command finds its answer in the version."""
         self._advance("reading")
         folder = self._paths.version(command.version)
-        own_cycle = read_manifest(folder).cycle
+        made = read_manifest(folder)
+        own_cycle = made.cycle
         cycle = own_cycle if command.cycle is None else command.cycle
-        if cycle is None:
+        data = _snapshot(self._paths, cycle, made.job)
+        if data is None:
             raise ArtifactError(
                 f"version {version_name(command.version)} was imported, so no cycle held anything out for it: "
                 "evaluate it on files of your own"
             )
-        data = self._paths.snapshot(cycle)
         manifest = snapshot.read_manifest(data)
         inputs = Inputs(
             version=command.version,
@@ -193,9 +194,10 @@ class Evaluator:
         """What was held out when the version in service was trained; nothing where that is not known any more."""
         if incumbent is None:
             return frozenset()
-        cycle = read_manifest(self._paths.version(incumbent)).cycle
+        made = read_manifest(self._paths.version(incumbent))
+        data = _snapshot(self._paths, made.cycle, made.job)
         try:
-            examples = snapshot.held_out_examples(self._paths.snapshot(cycle)) if cycle is not None else iter(())
+            examples = iter(()) if data is None else snapshot.held_out_examples(data)
             return frozenset(example.identity for example in examples)
         except FileNotFoundError:
             return frozenset()
@@ -270,6 +272,13 @@ class Evaluator:
     def _fail(self, command: Evaluate, reason: str, *, retry: bool) -> None:
         _logger.error("evaluation failed", reason=reason, retry=retry)
         self._channel.send(Failure(to=command.id, reason=reason, retry=retry))
+
+
+def _snapshot(paths: Paths, cycle: int | None, job: int | None) -> Path | None:
+    """What a cycle, or else a job, learned from and is judged on; null where neither is known."""
+    if cycle is not None:
+        return paths.snapshot(cycle)
+    return None if job is None else paths.job_snapshot(job)
 
 
 def _trained_on(data: Path) -> Iterator[Example]:

@@ -1,4 +1,4 @@
-"""The snapshot of a cycle that learns from files which somebody named, instead of the ledger."""
+"""The snapshot of a cycle or a job that learns from files which somebody named, instead of the ledger."""
 
 import heapq
 import itertools
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from control.paths import Paths
 from daemon import log
-from daemon.messages import Collect, Collected
+from daemon.messages import Collect, Collected, CollectFiles
 from daemon.settings.sections import Tables
 from daemon.workers.intake import folders
 from daemon.workers.intake.batches import unexpected
@@ -60,7 +60,7 @@ class CollectError(Exception):
 
 
 def write_snapshot(
-    command: Collect,
+    command: Collect | CollectFiles,
     paths: Paths,
     settings: Tables,
     advance: Callable[[], None],
@@ -92,7 +92,7 @@ def write_snapshot(
     def few(examples: Iterator[Example]) -> list[Example]:
         return heapq.nsmallest(most, examples, key=lambda example: example.identity)
 
-    share = _share(read(files, _WHOLE), settings.data.held_out_share, wanted) if by_hash else 0.0
+    share = _share(read(files, _WHOLE), _held_out_share(command, settings), wanted) if by_hash else 0.0
     if by_hash:
         judged = few(example for example in read(files, _WHOLE) if is_held_out(example.sample, share))
     elif others:
@@ -112,11 +112,16 @@ def write_snapshot(
     if first is None:
         raise CollectError(f"{', '.join(command.files)}: everything in it is held out, nothing is left to learn from")
     made = snapshot.write(
-        paths.snapshot(command.cycle),
+        paths.snapshot(command.cycle) if isinstance(command, Collect) else paths.job_snapshot(command.job),
         train=itertools.chain([first], train),
         held_out=map(_as_held_out, judged),
     )
     return collected(command, made)
+
+
+def _held_out_share(command: Collect | CollectFiles, settings: Tables) -> float:
+    asked = command.held_out_share if isinstance(command, CollectFiles) else None
+    return settings.data.held_out_share if asked is None else asked
 
 
 def _share(examples: Iterator[Example], share: float, wanted: int) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from control.paths import Paths
 from daemon import log
-from daemon.messages import Collect, Collected
+from daemon.messages import Collect, Collected, Command
 from daemon.settings.sections import Tables
 from daemon.workers.intake.ledger import held_out_top_up
 from daemon.workers.intake.ledger.assignments import Quota
@@ -51,7 +51,7 @@ def write_snapshot(
     return collected(command, made)
 
 
-def collected(command: Collect, made: snapshot.SnapshotManifest) -> Collected:
+def collected(command: Command, made: snapshot.SnapshotManifest) -> Collected:
     """The answer that a snapshot is on disk."""
     return Collected(
         to=command.id, conversations=made.new, replayed=made.replayed, held_out=made.held_out, sha256=made.sha256

@@ -8,6 +8,7 @@ from daemon.messages import (
     UNASKED,
     Collect,
     Collected,
+    CollectFiles,
     Command,
     Counts,
     Erase,
@@ -126,7 +127,7 @@ class Intake:
 
     def _answer_to(self, command: ToWorker) -> Message | None:
         match command:
-            case Collect():
+            case Collect() | CollectFiles():
                 return self._collect(command)
             case Settle(id=asked, cycle=cycle, learned=learned, count_try=count_try, why=why):
                 tries = self._settings.data.max_tries
@@ -151,8 +152,8 @@ class Intake:
                 _logger.warning("a command that is not for the intake", command=command.kind)
         return None
 
-    def _collect(self, command: Collect) -> Collected:
-        if command.files:
+    def _collect(self, command: Collect | CollectFiles) -> Collected:
+        if isinstance(command, CollectFiles) or command.files:
             return named_files.write_snapshot(
                 command,
                 self._paths,

@@ -5,21 +5,24 @@ It also publishes models from elsewhere, being the one who writes versions.
 Torch is imported after the hello, while heartbeats go on.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from control.paths import Paths
 from daemon import log
-from daemon.messages import Failure, Fold, Import, Reload, Train, Trained, TrainProgress
+from daemon.messages import Failure, Fold, Import, MakeTokenizer, Reload, Train, Trained, TrainProgress
 from daemon.settings import faults
 from daemon.settings.sections import Tables
 from daemon.workers import runtime
 from daemon.workers.phases import Phases
 from daemon.workers.runtime import Channel
 from engine import memory
+from engine.config.model import ModelSettings
+from engine.config.tokenizer import TokenizerSettings
 from engine.config.training import TrainingSettings
 
 if TYPE_CHECKING:
@@ -51,13 +54,18 @@ def main() -> None:
     while not channel.stopping.is_set():
         command = channel.commands.get()
         if isinstance(command, Train):
-            with log.bound(cycle=command.cycle, version=command.version):
+            with _logged(command, context.paths):
                 if _world_size(command, settings) > 1:
                     from daemon.workers.trainer import launcher
 
                     launcher.train(command, _training(command, settings).distributed, context.paths, channel)
                 else:
                     train(command, settings, context.paths, channel)
+            channel.idle()
+        elif isinstance(command, MakeTokenizer):
+            from daemon.workers.trainer import tokenizer
+
+            tokenizer.carry_out(command, settings, context.paths, channel)
             channel.idle()
         elif isinstance(command, Import | Fold):
             from daemon.workers.trainer import imports
@@ -66,6 +74,17 @@ def main() -> None:
             channel.idle()
         elif isinstance(command, Reload):
             settings = context.reread_settings()
+
+
+@contextlib.contextmanager
+def _logged(command: Train, paths: Paths) -> Iterator[None]:
+    """Lines say what they belong to; those of a job are in a log of its own too."""
+    with contextlib.ExitStack() as stack:
+        if command.job is not None:
+            stack.enter_context(log.also_to(paths.job_log(command.job)))
+        about = {"cycle": command.cycle} if command.job is None else {"job": command.job}
+        stack.enter_context(log.bound(**about, version=command.version))
+        yield
 
 
 def train(command: Train, settings: Tables, paths: Paths, channel: Channel, learn: "Learn | None" = None) -> bool:
@@ -106,7 +125,9 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
         return _fail(command, channel, str(error), retry=False)
     except FileNotFoundError as error:
         return _fail(command, channel, f"{error.filename} is missing", retry=False)
-    except (OSError, OutOfMemoryError, ShortOfMemoryError) as error:
+    except (OutOfMemoryError, ShortOfMemoryError, MemoryError) as error:
+        return _fail(command, channel, str(error) or "out of memory", retry=True, out_of_memory=True)
+    except OSError as error:
         return _fail(command, channel, str(error), retry=True)
     else:
         _logger.info("version published", parameters=manifest.parameters, **manifest.metrics)
@@ -114,9 +135,17 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     return True
 
 
-def _fail(command: Train, channel: Channel, reason: str, *, retry: bool, diverged: bool = False) -> bool:
+def _fail(
+    command: Train,
+    channel: Channel,
+    reason: str,
+    *,
+    retry: bool,
+    diverged: bool = False,
+    out_of_memory: bool = False,
+) -> bool:
     _logger.error("training failed", reason=reason, retry=retry)
-    channel.send(Failure(to=command.id, reason=reason, retry=retry, diverged=diverged))
+    channel.send(Failure(to=command.id, reason=reason, retry=retry, diverged=diverged, out_of_memory=out_of_memory))
     return False
 
 
@@ -134,15 +163,20 @@ def _plan(command: Train, settings: Tables) -> "RunSpec":
     if lora.quantization is None:  # an adapter learns beside the base that serves
         lora = lora.model_copy(update={"quantization": settings.inference.quantization})
     training = training.model_copy(update={"seed": seed, "lora": lora})
+    model = ModelSettings.model_validate(settings.model.model_dump() | command.model)
+    tokenizer = TokenizerSettings.model_validate(settings.tokenizer.model_dump() | command.tokenizer)
     return RunSpec(
         cycle=command.cycle,
+        job=command.job,
         version=command.version,
         base=command.base,
-        model=settings.model,
-        tokenizer=settings.tokenizer,
+        model=model,
+        tokenizer=tokenizer,
         training=training,
         tasks=settings.tasks,
-        settings=settings.model_copy(update={"training": training}).model_dump(mode="json"),
+        settings=settings.model_copy(update={"training": training, "model": model, "tokenizer": tokenizer}).model_dump(
+            mode="json"
+        ),
         variation=command.variation,
     )
 
@@ -167,9 +201,15 @@ def _world_size(command: Train, settings: Tables) -> int:
 def _places(command: Train, paths: Paths) -> "RunPaths":
     from engine.training.spec import RunPaths
 
+    if command.job is not None:
+        folder, snapshot = paths.job_run(command.job), paths.job_snapshot(command.job)
+    elif command.cycle is not None:
+        folder, snapshot = paths.run_folder(command.cycle), paths.snapshot(command.cycle)
+    else:
+        raise ValueError("a run belongs to a cycle or to a job")
     return RunPaths(
-        folder=paths.run_folder(command.cycle),
-        snapshot=paths.snapshot(command.cycle),
+        folder=folder,
+        snapshot=snapshot,
         base=None if command.base is None else paths.version(command.base),
         target=paths.version(command.version),
     )
@@ -179,7 +219,7 @@ class _Report:
     """Passes a run's figures on to the supervisor, not too often, and every so many steps to the log."""
 
     def __init__(self, command: Train, channel: Channel, log_every: int) -> None:
-        self._cycle = command.cycle
+        self._cycle, self._job = command.cycle, command.job
         self._channel = channel
         self._log_every = log_every
         self._validation_loss: float | None = None
@@ -203,6 +243,7 @@ class _Report:
             self._channel.send(
                 TrainProgress(
                     cycle=self._cycle,
+                    job=self._job,
                     step=figures.step,
                     steps=figures.steps,
                     loss=figures.loss,

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from control.paths import Paths
 from daemon.messages import (
@@ -16,6 +17,7 @@ from daemon.messages import (
     Answer,
     Collect,
     Collected,
+    CollectFiles,
     Command,
     Commit,
     Counts,
@@ -75,6 +77,7 @@ def publish(
     cycle: int | None = 0,
     metrics: Mapping[str, float] = LOSS,
     base: Base | None = None,
+    job: int | None = None,
 ) -> VersionManifest:
     """A version folder with true sums, as the trainer publishes it; with ``base`` an adapter for that."""
     with artifacts.publishing(paths.version(number)) as draft:
@@ -95,6 +98,7 @@ def publish(
             metrics=dict(metrics),
             files=artifacts.record_files(draft),
             base=base,
+            job=job,
         )
         (draft / "manifest.json").write_text(manifest.model_dump_json())
     return manifest
@@ -150,6 +154,9 @@ class StandIns:
         self.gates: dict[WorkerName, asyncio.Event] = {}
         self._at_gate: dict[WorkerName, asyncio.Event] = {}
         self._subscribers: list[Callable[[WorkerName, FromWorker], None]] = []
+
+    def pid(self, worker: WorkerName) -> int | None:
+        return 4711
 
     def slowed_to(self, worker: WorkerName) -> float | None:
         return None
@@ -224,6 +231,8 @@ class StandIns:
             return Collected(
                 to=message.id, conversations=found, replayed=1, held_out=self.script.held_out, sha256="c" * 64
             )
+        if isinstance(message, CollectFiles):
+            return Collected(to=message.id, conversations=5, replayed=0, held_out=self.script.held_out, sha256="f" * 64)
         if isinstance(message, Settle):
             self.ledger.settle(message)
             self.tell("intake", Counts(new=self.ledger.new))
@@ -280,8 +289,9 @@ class StandIns:
         return accepted(answer, (expected,))
 
     async def _train(self, command: Train, on_message: OnMessage) -> Answer:
-        run = sum(isinstance(run, Train) and run.cycle == command.cycle for run in self.runs)
-        checkpoint = self.paths.run_folder(command.cycle) / "step"
+        mine = (command.cycle, command.job)
+        run = sum(isinstance(run, Train) and (run.cycle, run.job) == mine for run in self.runs)
+        checkpoint = self._run_folder(command) / "step"
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         done = int(checkpoint.read_text()) if checkpoint.exists() else 0
         for step in range(done + 1, STEPS + 1):
@@ -297,6 +307,7 @@ class StandIns:
             on_message(
                 TrainProgress(
                     cycle=command.cycle,
+                    job=command.job,
                     step=step,
                     steps=STEPS,
                     loss=1 / step,
@@ -307,9 +318,12 @@ class StandIns:
             )
             await asyncio.sleep(0)
         if not self.paths.version(command.version).exists():
-            about = {"parent": command.base, "cycle": command.cycle, "metrics": self.script.metrics}
+            about = {"parent": command.base, "cycle": command.cycle, "job": command.job, "metrics": self.script.metrics}
             publish(self.paths, command.version, base=self._base(command), **about)
         return Trained(to=command.id, version=command.version)
+
+    def _run_folder(self, command: Train) -> Path:
+        return self.paths.run_folder(command.cycle or 0) if command.job is None else self.paths.job_run(command.job)
 
     def _base(self, command: Train) -> Base | None:
         if command.base is None or not self.script.adapters:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -10,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 from daemon.job import JobKind, JobState
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
-from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, Operation
+from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, Operation, check_files
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.jobs.endings import Report
+from daemon.supervisor.jobs.requests import check
 from daemon.supervisor.store.job_records import NewJob, Promote
 
 RUN_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -31,7 +33,7 @@ class JobBody(Body):
     request: dict[str, JsonValue] = Field(default_factory=dict)
     promote: Promote = "never"
     priority: int = Field(0, ge=-1_000_000, le=1_000_000)
-    queue: str = Field("trainer", min_length=1, max_length=128)
+    queue: str | None = Field(None, min_length=1, max_length=128)
     user_id: int | None = Field(None, gt=-NUMBERS_END, lt=NUMBERS_END)
     owner: str | None = Field(None, max_length=128)
     retries: int | None = Field(None, ge=0, le=1000)
@@ -71,14 +73,16 @@ async def submit(call: Call) -> Response:
     body = await call.body(JobBody)
     if not call.is_admin and (body.promote == "force" or body.owner is not None):
         raise ControlError(403, "not_permitted", f"uid {call.peer.uid} may set neither promote to 'force' nor owner")
-    settings = call.context.service.tables.jobs
+    tables = call.context.service.tables
+    settings = tables.jobs
+    check_files(check(body.kind, body.request, tables))
     asked = NewJob(
         kind=body.kind,
-        run_id=body.run_id,
+        run_id=_run_id(body),
         request=body.request,
         promote=body.promote,
         priority=body.priority,
-        queue=body.queue,
+        queue=body.queue or settings.queue,
         user_id=body.user_id,
         owner=body.owner or call.by,
         retries=settings.retries if body.retries is None else body.retries,
@@ -148,6 +152,14 @@ async def finish(call: Call) -> Response:
     report = Report(body.state, body.cause, body.error, body.result, retry=body.retry)
     job = await call.context.learning.jobs.finish(number, body.attempt, report)
     return JSONResponse(call.context.learning.jobs.describe(job))
+
+
+def _run_id(body: JobBody) -> str | None:
+    """The name that is asked for; of a tokenizer also under the key ``tokenizer_id`` of its request."""
+    name = body.request.get("tokenizer_id") if body.kind is JobKind.TOKENIZER and body.run_id is None else body.run_id
+    if name is not None and not re.fullmatch(RUN_ID, str(name)):
+        raise ControlError(422, "bad_request", f"{str(name)[:200]!r} is not a name of a run or a tokenizer")
+    return None if name is None else str(name)
 
 
 def _fingerprint(body: JobBody) -> str:

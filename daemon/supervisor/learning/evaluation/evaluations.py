@@ -1,6 +1,8 @@
 """Evaluations, one at a time: a cycle's own, and those a person asks for."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
 from daemon import background
 from daemon.messages import Evaluate, Evaluated
@@ -87,10 +89,17 @@ class Evaluations:
             cycle=None if files else version.cycle,
             files=files,
         )
-        self.judging.add(version.number)
         try:
-            return await self.run(command)
+            with self.measuring(version.number):
+                return await self.run(command)
         except CommandFailedError as error:
             raise EvaluationFailedError(str(error)) from error
+
+    @contextlib.contextmanager
+    def measuring(self, number: int) -> Iterator[None]:
+        """Keep a version from being removed, inside a ``with``."""
+        self.judging.add(number)
+        try:
+            yield
         finally:
-            self.judging.discard(version.number)
+            self.judging.discard(number)

@@ -99,7 +99,7 @@ def _from_snapshots(ledger: Ledger, paths: Paths, advance: Callable[[], None]) -
         advance()
         return not ledger.forgotten.holds(example.sample, example.identity)
 
-    return sum(snapshot.drop(folder, is_kept) > 0 for folder in snapshot.published(paths.snapshots))
+    return sum(snapshot.drop(folder, is_kept) > 0 for folder in snapshot.all_published(paths.snapshots))
 
 
 def _named(files: list[Path]) -> tuple[str, ...]:

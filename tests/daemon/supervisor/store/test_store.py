@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.cycle import FINAL, TABLE, CycleEvent, CycleState, CycleTransitionError
+from daemon.job import JobKind
 from daemon.supervisor.store.backup import KEEP, back_up
+from daemon.supervisor.store.job_records import NewJob
 from daemon.supervisor.store.records import CycleRequest
 from daemon.supervisor.store.schema import MIGRATIONS
 from daemon.supervisor.store.store import Store, StoreDamagedError, StoreUnavailableError
@@ -166,19 +168,20 @@ async def test_the_database_is_durable_and_in_wal_mode(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_number_is_never_given_to_two_versions(tmp_path: Path) -> None:
     store = await opened(tmp_path)
-    assert await store.next_version(0) == 1
-    assert await store.next_version(41) == 42
+    assert await store.reserve_version(0) == 1
     assert await store.reserve_version(41) == 42
-    assert await store.next_version(41) == 43
     await store.release_version(42)
     assert await store.reserve_version(41) == 42
     assert await store.reserve_version(41) == 43
     await store.release_version(42)
-    assert await store.next_version(41) == 44
-    await store.release_version(43)
+    run = NewJob(kind=JobKind.TRAIN, owner="uid 1", retries=0, retry_interval_seconds=0, time_limit_seconds=1)
+    job, _ = await store.add_job(run)
+    assert [(await store.assign_version(job.id, 41)).version for _ in range(2)] == [44, 44]
     cycle = await store.add_cycle("api", CycleRequest())
-    await store.update(cycle.id, version=50)
-    assert await store.next_version(41) == 51
+    await store.transition(cycle.id, CycleEvent.START)
+    assert (await store.transition(cycle.id, CycleEvent.COLLECTED, version_above=41)).version == 45
+    await store.transition(cycle.id, CycleEvent.CANCEL)
+    assert await store.reserve_version(41) == 46
     await store.close()
 
 
