@@ -121,10 +121,6 @@ class Paths(NamedTuple):
         """What jobs made, under names that clients chose: ``models/RUN_ID/``, ``tokenizers/TOKENIZER_ID/``."""
         return self.state / "artifacts"
 
-    def job_run(self, job: int) -> Path:
-        """The run of one job."""
-        return self.runs / f"job-{version_name(job)}"
-
     @property
     def models(self) -> Path:
         """``versions/NNNNNN/`` and the link ``current``."""
