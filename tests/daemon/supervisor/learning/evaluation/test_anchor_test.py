@@ -101,7 +101,7 @@ async def test_the_audited_version_keeps_its_weights(paths: Paths) -> None:
     workers = with_conversations(paths, Script())
     async with learning(workers, EVERY_TWO) as it:
         await cycles(it, workers, 2)
-        use = VersionsInUse(it.promotion, it.cycles, it.evaluations, it.anchor_test)
+        use = VersionsInUse(it.promotion, it.cycles, it.evaluations, it.anchor_test, it.lanes)
         assert use.busy()[1] == "anchor tests compare with it"
 
 
