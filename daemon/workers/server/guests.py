@@ -31,6 +31,18 @@ class Guests:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._loader.giving_way, self._loader.as_guest, version) == "ready"
 
+    async def visit(self, version: int) -> bool:
+        """As `ready`, for a single request: the version stays while it is used, and for a while after it was asked for.
+
+        Raises:
+            UnfitVersionError: as `ready`.
+            NotNowError: as `ready`.
+        """
+        try:
+            return await self.ready(version)
+        finally:
+            self.idle(version)
+
     def idle(self, version: int) -> None:
         """No job uses the version now."""
         if (timer := self._leaving.pop(version, None)) is not None:

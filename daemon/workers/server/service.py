@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from fastapi import Request
@@ -24,6 +24,7 @@ from daemon.workers.server.structures import StructureCompiler
 from engine.inference.engine import Engine
 from engine.inference.requests import GenerationParams, PromptTooLongError, QueueFullError
 from engine.inference.versions.loaded_model import LoadedModel, PromptSpec
+from engine.inference.versions.preparing import NotNowError, UnfitVersionError
 from engine.inference.versions.slots import VersionGoneError, WeightSlots
 from engine.tasks import calibrating
 from engine.tasks.answering import Calibration
@@ -49,6 +50,7 @@ class InferenceService:
         responses: places in them that a later request may go on from.
         conversation_log: chats that will be learned.
         structures: what answers can be held to.
+        visit: has a version in memory for a while; false: there is no room now. None: versions come by swaps alone.
         version_folder: where a version is; none where only its weights are there.
         decided: set once it is known whether there is a version to serve.
     """
@@ -77,6 +79,7 @@ class InferenceService:
         self.responses = Responses(self.sessions)
         self.structures = StructureCompiler()
         self.version_folder: Callable[[int], Path] | None = None
+        self.visit: Callable[[int], Awaitable[bool]] | None = None
         self._calibrations: dict[int, dict[str, Calibration]] = {}
         self.conversation_log = ConversationLog(chats, served, settings.conversation_log, metrics)
 
@@ -94,19 +97,44 @@ class InferenceService:
         """Bytes that a request's body may have."""
         return self.settings.api.max_body_megabytes << 20
 
-    async def prompt_spec(self) -> PromptSpec:
-        """What prompts must be written for: the version that serves, or the one whose successor is being loaded.
+    async def prompt_spec(self, model: str | None = None) -> PromptSpec:
+        """What prompts must be written for: the version that serves, or the one whose successor is being loaded; else
+        the one that ``model`` insists on, which is loaded first where it is kept but not in memory.
 
         Raises:
-            ApiError: 503, none does, and why; or the server is stopping.
+            ApiError: 503, none does, and why; there is no room for it now; or the server is stopping. 404, there is no
+                such model.
         """
         await self.decided.wait()
         if self.stopping.is_set():
             raise ApiError(503, "stopping", "the server is stopping", retry_after=2, close=True)
+        if (pin := self.pin(model)) is not None:
+            return await self._spec_of(pin)
         spec = self.slots.prompt_spec
         if spec is None:
             raise ApiError(503, "no_version", self.unready, retry_after=5)
         return spec
+
+    async def _spec_of(self, version: int) -> PromptSpec:
+        with contextlib.suppress(KeyError):
+            return self.slots.get(version).prompt_spec
+        is_kept = self.version_folder is not None and await asyncio.to_thread(self.version_folder(version).is_dir)
+        if self.visit is None or not is_kept:
+            raise self._not_in_memory(version)
+        try:
+            if await self.visit(version):
+                return self.slots.get(version).prompt_spec
+            why = "another version is in its place"
+        except UnfitVersionError as error:
+            raise _no_model(f"version {version_name(version)} cannot be loaded: {error}") from None
+        except (NotNowError, KeyError) as error:
+            why = str(error)
+        message = f"version {version_name(version)} cannot be loaded beside {MODEL!r} now: {why}"
+        raise ApiError(503, "model_not_loaded", message, param="model", retry_after=5)
+
+    def _not_in_memory(self, version: int) -> ApiError:
+        held = ", ".join(f"{MODEL}@{version_name(each)}" for each in self.slots.addressable)
+        return _no_model(f"version {version_name(version)} is not in memory; those are: {held}")
 
     def calibrations(self, version: int) -> dict[str, Calibration]:
         """What was fitted for the tasks of a version; read once, since it is there before the version serves."""
@@ -215,8 +243,7 @@ class InferenceService:
         except VersionGoneError:
             if pin is None:
                 raise ApiError(503, "no_version", self.unready, retry_after=5) from None
-            held = ", ".join(f"{MODEL}@{version_name(version)}" for version in self.slots.addressable)
-            raise _no_model(f"version {version_name(pin)} is not in memory; those are: {held}") from None
+            raise self._not_in_memory(pin) from None
         answer.watch(http.receive)
         return answer
 

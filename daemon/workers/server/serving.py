@@ -22,6 +22,7 @@ from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.files.file_store import FileStore
+from daemon.workers.server.guests import Guests
 from daemon.workers.server.http_server import ApiServer
 from daemon.workers.server.loading import VersionLoader
 from daemon.workers.server.metrics import Metrics
@@ -99,6 +100,8 @@ async def _serve(context: Context) -> None:
             return Failure(to=command.id, reason=f"chats cannot be erased now: {error}", retry=True)
 
     loader = VersionLoader(context, slots, placement, metrics)
+    guests = Guests(loader, lambda: service.settings.inference.unload_seconds)
+    service.visit = guests.visit
     swapper = Swapper(
         context,
         slots,

@@ -37,7 +37,7 @@ async def embedded(
         ApiError: 400, 404, 429, 503, or 504, as `InferenceService.ask`.
         ClientGoneError: nobody waits any more.
     """
-    spec = await service.prompt_spec()
+    spec = await service.prompt_spec(model)
     prompts = (await encoded(service, spec, texts, param)).truncated(kept, spec.context)
     longest = max(map(len, prompts.ids))
     if longest > spec.context:

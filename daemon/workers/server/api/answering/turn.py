@@ -89,7 +89,7 @@ class ChatTurn:
         Raises:
             ApiError: it cannot be answered: 400, 404, 429 or 503. Fields have the names of `ChatBody`.
         """
-        spec = await service.prompt_spec()
+        spec = await service.prompt_spec(body.model)
         use = tool_use(body, spec.tokenizer)
         constraint = await constraint_with(use, body, service, spec)
         top_logprobs = (body.top_logprobs or 0) if body.logprobs else None
@@ -183,7 +183,7 @@ async def prompt_tokens(service: InferenceService, http: Request, body: ChatBody
     Raises:
         ApiError: as `ChatTurn.begin`.
     """
-    tokenizer = (await service.prompt_spec()).tokenizer
+    tokenizer = (await service.prompt_spec(body.model)).tokenizer
     _, said = _introduced(tool_use(body, tokenizer), (), turns_of(body.messages))
     return len(await prompt_of(tokenizer, said, form_of(body, tokenizer, http.state.ignored)))
 

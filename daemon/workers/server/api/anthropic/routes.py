@@ -40,7 +40,6 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/count_tokens", openapi_extra=described(CountBody))
     async def count(http: Request) -> JSONResponse:
         body = await read(http, CountBody, service.body_limit)
-        service.pin(body.model)
         return JSONResponse({"input_tokens": await prompt_tokens(service, http, as_chat(body))})
 
     return routes

@@ -112,7 +112,7 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/v1/completions", openapi_extra=described(CompletionBody))
     async def completions(http: Request) -> Response:
         body = await read(http, CompletionBody, service.body_limit)
-        spec = await service.prompt_spec()
+        spec = await service.prompt_spec(body.model)
         limited = body.max_tokens is not None or body.max_completion_tokens is not None
         constraint = await constraint_of(body, service, spec)
         limit = body.token_limit if limited else DEFAULT_TOKENS

@@ -22,6 +22,7 @@ def router(service: InferenceService) -> APIRouter:
 
     @routes.get("/{name:path}")
     async def model(name: str) -> JSONResponse:
+        await service.prompt_spec(name)  # a version that is kept is loaded, to say what it can
         return JSONResponse(_described(name, service.model(name)))
 
     return routes

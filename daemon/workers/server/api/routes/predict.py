@@ -31,7 +31,7 @@ def router(service: InferenceService) -> APIRouter:
         body = await read(http, PredictBody, service.body_limit)
         task = task_of(body, service.settings.all_tasks)
         inputs = inputs_of(body)
-        tokenizer = (await service.prompt_spec()).tokenizer
+        tokenizer = (await service.prompt_spec(body.model)).tokenizer
         questions = await questions_of(task, inputs, tokenizer)
         if task.kind == "generate":
             params, copies = _params_of(body, task, service, tokenizer), body.num_return_sequences or 1
@@ -57,7 +57,7 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/v1/score", openapi_extra=described(ScoreBody))
     async def score(http: Request) -> Response:
         body = await read(http, ScoreBody, service.body_limit)
-        tokenizer = (await service.prompt_spec()).tokenizer
+        tokenizer = (await service.prompt_spec(body.model)).tokenizer
         ids = (await service.tokens(tokenizer, [body.text]))[0]
         params = GenerationParams(0, Sampling(temperature=0.0, top_logprobs=body.top_k or 0), score_prompt=True)
         answer = service.ask(http, [[tokenizer.special(BOS), *ids]], params, model=body.model, param="text")
