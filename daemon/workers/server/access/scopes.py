@@ -45,6 +45,8 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/fine_tuning/jobs"): "train",
     ("GET", "/v1/fine_tuning/jobs/{name}"): "train",
     ("POST", "/v1/fine_tuning/jobs/{name}/cancel"): "train",
+    ("POST", "/v1/fine_tuning/jobs/{name}/pause"): "train",
+    ("POST", "/v1/fine_tuning/jobs/{name}/resume"): "train",
     ("GET", "/v1/fine_tuning/jobs/{name}/events"): "train",
     ("GET", "/v1/fine_tuning/jobs/{name}/checkpoints"): "train",
 }

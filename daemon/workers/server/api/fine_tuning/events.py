@@ -93,7 +93,7 @@ def _verdict(job: Job) -> tuple[str, Level] | None:
     result = job["result"] or {}
     if result.get("promoted") is True:
         return f"{model_of(job)} is in service: the gate found it better than the version before it", "info"
-    why = result.get("gate_reason") or result.get("reason")
+    why = result.get("reason")
     because = f": {why}" if isinstance(why, str) else ""
     return f"The gate keeps {model_of(job)} out of service{because}. It can still be asked by this name", "warn"
 

@@ -81,6 +81,13 @@ def router(service: InferenceService, uploads: FileChecker, jobs: FineTuningJobs
     async def cancel(http: Request, name: str) -> JSONResponse:
         return await answer(http.state.owner, *await jobs.cancel(http.state.owner, name))
 
+    @routes.post("/{name}/pause")
+    @routes.post("/{name}/resume")
+    async def pause(http: Request, name: str) -> JSONResponse:
+        await jobs.get(http.state.owner, name)
+        message = "jobs are not paused here: cancel this one, and make another one"
+        raise ApiError(400, "unsupported_operation", message, param="fine_tuning_job_id")
+
     @routes.get("/{name}/events")
     async def list_events(http: Request, name: str) -> JSONResponse:
         query = Query(http)

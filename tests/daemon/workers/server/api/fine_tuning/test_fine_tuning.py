@@ -114,7 +114,7 @@ async def test_events_come_newest_first_and_keep_their_ids(make_api: MakeApi) ->
     supervisor.rows[1]["attempts"][0] |= {"ended_at": supervisor.rows[1]["started_at"], "cause": "signal 9"}
     supervisor.start(1, steps=2)
     write_metrics(make_api.home, 1)
-    supervisor.end(1, "completed", "completed", version="000012", result={"promoted": False, "gate_reason": "worse"})
+    supervisor.end(1, "completed", "completed", version="000012", result={"promoted": False, "reason": "worse"})
     page = await client.fine_tuning.jobs.list_events(job.id, limit=4)
     assert page.has_more
     found = [event async for event in client.fine_tuning.jobs.list_events(job.id, limit=4)]
@@ -187,6 +187,9 @@ async def test_a_job_is_cancelled_and_its_file_can_go_only_then(make_api: MakeAp
     training = await upload(client)
     job = await client.fine_tuning.jobs.create(model="thor", training_file=training)
     supervisor.start(1)
+    for refused in (client.fine_tuning.jobs.pause, client.fine_tuning.jobs.resume):
+        with pytest.raises(openai.BadRequestError, match="cancel this one"):
+            await refused(job.id)
     assert (await client.fine_tuning.jobs.cancel(job.id)).status == "running"
     with pytest.raises(openai.ConflictError) as needed:
         await client.files.delete(training)
