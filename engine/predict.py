@@ -38,8 +38,8 @@ from engine.inference.versions.loaded_model import LoadedModel
 from engine.inference.versions.slots import WeightSlots
 from engine.manifest import read_manifest
 from engine.tasks import calibrating
-from engine.tasks.answering import Calibration, chosen, probabilities_of, said
-from engine.tasks.asking import CONTENT_FREE, Asked, AskedWronglyError, Input, asked
+from engine.tasks.answering import Calibration, chosen, probabilities_of, refused, said
+from engine.tasks.asking import CONTENT_FREE, Asked, AskedWronglyError, Input, Refusal, asked, asked_all
 
 MOST_TOKENS = 256
 """Of a generated answer whose length nobody names."""
@@ -186,18 +186,25 @@ class Predictor:
         max_tokens: int | None = None,
         temperature: float = 0.0,
     ) -> list[dict[str, JsonValue]]:
-        """The answers to several texts, in order; what else belongs to one is in an `Input`. The rest as `predict`."""
+        """The answers to several texts, in order; what else belongs to one is in an `Input`.
+
+        In place of an answer to a text that cannot be asked about, such as an empty one, stands why: ``error`` with
+        ``message`` and ``param``. Where none can be asked about that is raised. The rest as `predict`.
+        """
         found = self.tasks.get(task)
         if found is None:
             raise AskedWronglyError(f"there is no task '{task}'; there are {', '.join(self.tasks)}", "task")
         inputs = [each if isinstance(each, Input) else Input(each) for each in texts]
+        asks = asked_all(found, inputs, self._model.tokenizer, self._model.context)
+        able = [(given, asks) for given, asks in zip(inputs, asks, strict=True) if isinstance(asks, Asked)]
         answers: list[dict[str, JsonValue]] = []
-        for start in range(0, len(inputs), _AT_ONCE):
-            answers += self._answers(found, inputs[start : start + _AT_ONCE], max_tokens, temperature)
-        return answers
+        for start in range(0, len(able), _AT_ONCE):
+            answers += self._answers(found, able[start : start + _AT_ONCE], max_tokens, temperature)
+        in_order = iter(answers)
+        return [refused(found, each) if isinstance(each, Refusal) else next(in_order) for each in asks]
 
     def logprobs(self, task: Task, inputs: Sequence[Input]) -> list[tuple[float, ...]]:
-        """The log-probability of every label or candidate of each input; the rest as `predict`."""
+        """The log-probability of every label or candidate of each input; what `predict` raises of one is raised."""
         questions = [asked(task, given, self._model.tokenizer) for given in inputs]
         return self._scored(questions)
 
@@ -212,9 +219,9 @@ class Predictor:
         return self._priors[key]
 
     def _answers(
-        self, task: Task, inputs: Sequence[Input], max_tokens: int | None, temperature: float
+        self, task: Task, asks_of: Sequence[tuple[Input, Asked]], max_tokens: int | None, temperature: float
     ) -> list[dict[str, JsonValue]]:
-        questions = [asked(task, given, self._model.tokenizer) for given in inputs]
+        inputs, questions = [given for given, _ in asks_of], [asks for _, asks in asks_of]
         if task.kind in ("classify", "rank"):
             scored = self._scored(questions)
             calibrations = [

@@ -137,7 +137,7 @@ def what_changes(before: Mapping[str, Task], after: Mapping[str, Task]) -> tuple
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if old is None:
-            told.append(f"task '{name}' is new: its rows are learned from now on")
+            told.append(f"task '{name}' is new: its rows are learned from now on, and some are held out to measure it")
         elif new is None:
             told.append(f"task '{name}' is gone: its rows are neither learned nor measured any more; the weights stay")
         else:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from engine.data.tasks import spans
 from engine.data.tasks.task import Task
-from engine.tasks.asking import Input
+from engine.tasks.asking import AskedWronglyError, Input, Refusal
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,9 @@ def said(task: Task, given: Input, answer: str) -> dict[str, JsonValue]:
             for text, start, end, tag in spans.tags(source, found)
         ]
     return result
+
+
+def refused(task: Task, refusal: Refusal) -> dict[str, JsonValue]:
+    """What stands in place of an answer where one of several inputs could not be asked about."""
+    field = refusal.error.field if isinstance(refusal.error, AskedWronglyError) else "input"
+    return {"task": task.name, "error": {"message": str(refusal.error), "param": field}}

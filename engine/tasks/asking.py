@@ -7,7 +7,9 @@ from weakref import WeakKeyDictionary
 from engine.data.samples import Message
 from engine.data.tasks import spans
 from engine.data.tasks.task import Task
-from engine.inference.constraints.structures import Structure
+from engine.inference.constraints.constraint import StructureError
+from engine.inference.constraints.structures import Structure, within_bounds
+from engine.inference.requests import PromptTooLongError
 from engine.tasks.grammar import SpansStructure
 from engine.tokenizers.base import EOS, DialogueRefusedError, Tokenizer
 from engine.tokenizers.encode import encode_text
@@ -63,6 +65,41 @@ class Asked:
     candidates: tuple[tuple[int, ...], ...] = ()
     structure: Structure | None = None
     most_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why one of several inputs cannot be asked about; ``error`` is what asking about it alone raises."""
+
+    error: AskedWronglyError | DialogueRefusedError | PromptTooLongError
+
+
+def asked_all(task: Task, inputs: Sequence[Input], tokenizer: Tokenizer, context: int) -> list[Asked | Refusal]:
+    """What to ask the engine about each of several inputs: one that cannot be asked about takes no other with it.
+
+    Raises:
+        AskedWronglyError: none of them can be asked about; this is why the first cannot. The two others likewise.
+        DialogueRefusedError: the same.
+        PromptTooLongError: the same: it leaves no room in the ``context``.
+    """
+    found = [_asked_or_refused(task, given, tokenizer, context) for given in inputs]
+    if found and all(isinstance(each, Refusal) for each in found) and isinstance(found[0], Refusal):
+        raise found[0].error
+    return found
+
+
+def _asked_or_refused(task: Task, given: Input, tokenizer: Tokenizer, context: int) -> Asked | Refusal:
+    try:
+        found = asked(task, given, tokenizer)
+        if isinstance(found.structure, SpansStructure):
+            within_bounds(found.structure.source, "the text")
+    except (AskedWronglyError, DialogueRefusedError) as error:
+        return Refusal(error)
+    except StructureError as error:
+        return Refusal(AskedWronglyError(str(error), "input"))
+    room = max([1 - bool(found.candidates), *(len(tokens) - 1 for tokens in found.candidates)])
+    too_long = len(found.prompt) + room > context
+    return Refusal(PromptTooLongError(len(found.prompt), context)) if too_long else found
 
 
 def asked(task: Task, given: Input, tokenizer: Tokenizer) -> Asked:

@@ -7,6 +7,7 @@ import pytest
 
 from engine.config.model import ModelSettings
 from engine.config.tasks import TaskSettings, tasks_of
+from engine.inference.requests import PromptTooLongError
 from engine.inference.versions.loaded_model import LoadedModel
 from engine.predict import Predictor
 from engine.tasks.asking import AskedWronglyError, Input
@@ -81,3 +82,23 @@ def test_mistakes_are_explained(predictor: Predictor) -> None:
         predictor.predict("a", task="nothing")
     with pytest.raises(ValueError, match="maximum context length is 400"):
         predictor.predict("a " * 900, task="mood")
+
+
+def test_one_bad_text_of_a_batch_is_named_and_the_others_are_answered(predictor: Predictor) -> None:
+    texts = ["fine", "  ", TEXT * 60, "fine too"]
+    found = predictor.predict_all(texts, task="mood")
+    alone = [predictor.predict(text, task="mood") for text in ("fine", "fine too")]
+    assert [found[0]["predicted_class"], found[3]["predicted_class"]] == [one["predicted_class"] for one in alone]
+    assert found[1] == {"task": "mood", "error": {"message": "the input is empty", "param": "input"}}
+    assert "maximum context length is 400" in found[2]["error"]["message"]
+    tagged = predictor.predict_all(["a" * 70_000, "Ann"], task="named_entity_recognition")
+    assert "error" in tagged[0]
+    assert [word["text"] for word in tagged[1]["tags"]] == ["Ann"]
+
+
+def test_a_batch_of_which_nothing_can_be_asked_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(AskedWronglyError, match="the input is empty"):
+        predictor.predict_all(["", " "], task="mood")
+    with pytest.raises(PromptTooLongError):
+        predictor.predict(TEXT * 60, task="mood")
+    assert predictor.predict_all([], task="mood") == []

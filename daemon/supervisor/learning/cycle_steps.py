@@ -228,9 +228,9 @@ class CycleSteps:
 
     async def _leave_in_shadow(self, cycle: Cycle, answer: Evaluated) -> Cycle:
         """It passed, and serves only if a person says so. Nobody is at fault, and what it learned stays new."""
-        promote = f"thorctl promote {version_name(answer.version)}"
         outcome = (
-            f"passed in shadow mode (gate.mode), so it was not promoted; to promote it: {promote}; {answer.reason}"
+            "passed in shadow mode (gate.mode), so it was not promoted, and what it learned stays new: the next cycle "
+            f"learns it again; to promote it: thorctl promote {version_name(answer.version)}; {answer.reason}"
         )
         verdict: tuple[VersionState, str] = ("available", "passed in shadow mode")
         return await self._move(

@@ -8,7 +8,7 @@ from control.paths import Paths
 from daemon import log
 from daemon.messages import Collect, Collected, Command
 from daemon.settings.sections import Tables
-from daemon.workers.intake.ledger import held_out_top_up
+from daemon.workers.intake.ledger import held_out_of_tasks, held_out_top_up
 from daemon.workers.intake.ledger.assignments import Quota
 from daemon.workers.intake.ledger.ledger import Ledger
 from engine.data import snapshot
@@ -71,6 +71,8 @@ def _assign(command: Collect, ledger: Ledger, settings: Tables) -> int:
     with ledger.transaction():
         if moved := held_out_top_up.top_up(ledger, settings.gate.min_conversations):
             _logger.info("more conversations are held out, for the gate to have enough", number=moved)
+        if moved := held_out_of_tasks.top_up_tasks(ledger, settings.all_tasks, settings.gate.min_conversations):
+            _logger.info("more rows of tasks are held out, so that each is measured", number=moved)
         return ledger.assignments.assign(command.cycle, wanted)
 
 

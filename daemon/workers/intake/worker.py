@@ -34,6 +34,7 @@ from daemon.workers.intake.file_reader import FileReader
 from daemon.workers.intake.forgetting.erasing import erase
 from daemon.workers.intake.forgetting.taking_out import take_out
 from daemon.workers.intake.inbox import Inbox
+from daemon.workers.intake.ledger import held_out_of_tasks
 from daemon.workers.intake.ledger.database import StorageError
 from daemon.workers.intake.ledger.ledger import Ledger
 from daemon.workers.intake.ledger.selection import NotKnownError
@@ -84,6 +85,7 @@ class Intake:
         self._tell()
         try:
             self._storage.guard(self._batches.account_for_death)
+            self._storage.guard(self._take_up_tasks)
             self._storage.guard(self._scan)
             while not self._channel.stopping.is_set():
                 command = self._next_command()
@@ -182,6 +184,7 @@ class Intake:
     def _reload(self) -> None:
         self._settings = self._context.reread_settings()
         self._batches = self._make_batches()
+        self._take_up_tasks()
         self._scan()
 
     # What it does ----------------------------------------------------------------------------------------------------
@@ -196,6 +199,14 @@ class Intake:
                 raise StoppingError
             found.add(self._batches.read(self._inbox.due()))
         return found
+
+    def _take_up_tasks(self) -> None:
+        """Take up the rows of tasks that were not known when they came."""
+        with self._ledger.transaction():
+            share = self._settings.data.held_out_share
+            taken = held_out_of_tasks.take_up(self._ledger, self._settings.all_tasks, share)
+        if taken:
+            _logger.info("rows are taken up whose tasks are known now", number=taken)
 
     def _watch(self) -> None:
         self._inbox.watch(self._settings.paths.watch, self._settings.data.settle_seconds)

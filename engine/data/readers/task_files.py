@@ -12,7 +12,8 @@ A file is read from its beginning whenever it has changed; what was read before 
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +34,8 @@ FOLDER = "tasks"
 _FROM_START = Resume("task", 0, 1)
 _CONLL_LINE = re.compile(r"\S+(?:[ \t]\S+)*[ \t](?:O|[BIESLU]-\S+)$")
 _CONLL_SHARE = 0.8
+_DELIMITERS = "\t,;"
+_LINES_LOOKED_AT = 20
 
 
 def task_of(path: Path, limits: Limits) -> Task | None:
@@ -110,17 +113,30 @@ def _sentences(stream: BinaryIO, limits: Limits, task: Task) -> Iterator[Item]:
 
 def _table(stream: BinaryIO, limits: Limits, task: Task, first: Head) -> Iterator[Item]:
     """Rows of cells. Without a header the columns are numbers, which the task must name."""
-    delimiter = "\t" if "\t" in first.lines_as_text[0] else ";" if first.lines_as_text[0].count(";") > 1 else ","
     lines = _Cells(stream, limits)
-    rows = csv.reader(lines, delimiter=delimiter)
-    if delimiter == "\t":  # there a quotation mark is one
-        rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     try:
+        rows = _split(lines, _delimiter(first.lines_as_text))
         yield from _rows_of(rows, lines, task)
     except (csv.Error, FormatError) as error:
         yield Refused(
             f"the table ends here: {error}", lines.place.number, lines.place.start, lines.place.end, _FROM_START
         )
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """What divides the most lines into as many cells as the first; a tab or a comma where several do."""
+
+    def alike(delimiter: str) -> int:
+        counts = [len(cells) for cells in _split(lines[:_LINES_LOOKED_AT], delimiter)]
+        return sum(count == counts[0] for count in counts) if counts and counts[0] > 1 else 0
+
+    return max(_DELIMITERS, key=alike)
+
+
+def _split(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    if delimiter == "\t":  # there a quotation mark is one
+        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    return csv.reader(lines, delimiter=delimiter)
 
 
 def _rows_of(rows: Iterator[list[str]], lines: "_Cells", task: Task) -> Iterator[Item]:
@@ -140,7 +156,9 @@ def _rows_of(rows: Iterator[list[str]], lines: "_Cells", task: Task) -> Iterator
             yield Refused(reason, lines.place.number, lines.place.start, lines.place.end, _FROM_START)
             continue
         row: dict[str, JsonValue] = {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()}
-        yield from _row(row, task, lines.place, lines.place.end)
+        lacks = "" if len(cells) >= len(names) else f"the row ends before {', '.join(names[len(cells) :])}: "
+        for item in _row(row, task, lines.place, lines.place.end):
+            yield replace(item, reason=lacks + item.reason) if isinstance(item, Refused) else item
 
 
 def _is_header(cells: list[str], task: Task) -> bool:

@@ -147,6 +147,10 @@ class Samples:
             "UPDATE samples SET state = 'held_out' WHERE id = ? AND state = 'new'", [(number,) for number in numbers]
         )
 
+    def take_up(self, number: int, state: State) -> None:
+        """Let a sample that is held be in another state from now on."""
+        self._database.execute("UPDATE samples SET state = ? WHERE id = ? AND state = 'held'", (state, number))
+
     def openings_held_out(self, openings: Sequence[str]) -> set[str]:
         """Those of the openings of which samples were held out by `hold_out`; in most ledgers there are none."""
         if self._database.execute("SELECT 1 FROM held_out_openings LIMIT 1").fetchone() is None:
@@ -157,6 +161,16 @@ class Samples:
         """The numbers of the new samples, in order, and where their texts are."""
         query = "SELECT id, segment, offset, length FROM samples WHERE state = 'new' ORDER BY id"
         return [(number, Location(*location)) for number, *location in self._database.execute(query)]
+
+    def of_kind(self, kind: str, state: State) -> list[tuple[int, Location]]:
+        """The same of the samples of a kind that are in a state."""
+        query = "SELECT id, segment, offset, length FROM samples WHERE state = ? AND kind = ? ORDER BY id"
+        return [(number, Location(*found)) for number, *found in self._database.execute(query, (state, kind))]
+
+    def count(self, kind: str, states: Sequence[State]) -> int:
+        """How many samples of a kind are in one of some states."""
+        found = self._database.execute("SELECT state, number FROM counts WHERE kind = ?", (kind,)).fetchall()
+        return sum(number for state, number in found if state in states)
 
     def read(self, location: Location) -> Sample:
         """Read a sample from its segment.

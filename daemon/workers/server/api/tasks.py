@@ -10,9 +10,10 @@ from daemon.workers.server.api.schemas import PredictBody
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.service import InferenceService
 from engine.data.tasks.task import Task
-from engine.inference.requests import GenerationParams, Sampling
+from engine.inference.requests import GenerationParams, PromptTooLongError, Sampling
+from engine.inference.versions.loaded_model import PromptSpec
 from engine.tasks.answering import Calibration, chosen, probabilities_of, said
-from engine.tasks.asking import CONTENT_FREE, Asked, AskedWronglyError, Input, asked
+from engine.tasks.asking import CONTENT_FREE, Asked, AskedWronglyError, Input, Refusal, asked, asked_all
 from engine.tokenizers.base import DialogueRefusedError, Tokenizer
 
 
@@ -62,21 +63,31 @@ def inputs_of(body: PredictBody) -> list[Input]:
     return [Input(text, pair, labels, candidates) for text, pair in zip(texts, pairs, strict=True)]
 
 
-async def questions_of(task: Task, inputs: Sequence[Input], tokenizer: Tokenizer) -> list[Asked]:
-    """What to ask the engine, worked out beside the event loop; with a prior, at last the text that says nothing.
+async def questions_of(
+    task: Task, inputs: Sequence[Input], service: InferenceService, spec: PromptSpec
+) -> list[Asked | Refusal]:
+    """What to ask the engine about each input, or why it cannot be asked about; worked out beside the event loop.
 
     Raises:
-        ApiError: 400, the task does not answer this.
+        ApiError: 400, the task answers none of them.
     """
-    asks = [*inputs]
-    if has_prior(task):
-        asks.append(Input(CONTENT_FREE, CONTENT_FREE if task.takes_pairs else "", inputs[0].labels))
     try:
-        return await asyncio.to_thread(lambda: [asked(task, given, tokenizer) for given in asks])
+        return await asyncio.to_thread(asked_all, task, inputs, spec.tokenizer, spec.context)
     except AskedWronglyError as error:
         raise ApiError(400, "invalid_value", str(error), param=error.field) from error
     except DialogueRefusedError as error:
         raise ApiError(400, "dialogue_refused", str(error), param="input") from error
+    except PromptTooLongError as error:
+        service.metrics.refused.labels("too_long").inc()
+        raise ApiError(400, "context_length_exceeded", str(error), param="input") from error
+
+
+def without_text(task: Task, inputs: Sequence[Input], tokenizer: Tokenizer) -> list[Asked]:
+    """The question whose answer is the prior of a task's labels; none where it needs none."""
+    if not has_prior(task):
+        return []
+    nothing = Input(CONTENT_FREE, CONTENT_FREE if task.takes_pairs else "", inputs[0].labels)
+    return [asked(task, nothing, tokenizer)]
 
 
 def has_prior(task: Task) -> bool:
@@ -111,7 +122,7 @@ def answers_of(
     results: Sequence[Result],
     fitted: Mapping[str, Calibration],
 ) -> list[dict[str, JsonValue]]:
-    """The answer to each input; ``fitted`` is what was fitted for the version that answered."""
+    """The answer to each input that was asked about; ``fitted`` is what was fitted for the version that answered."""
     if task.kind not in ("classify", "rank"):
         return [said(task, given, result.text) for given, result in zip(inputs, results, strict=True)]
     temperature = 1.0 if inputs[0].labels or task.name not in fitted else fitted[task.name].temperature

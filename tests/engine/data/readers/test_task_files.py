@@ -81,3 +81,28 @@ def test_a_row_with_more_cells_than_the_header_is_refused() -> None:
     assert (bad.line, "the row has 3 cells" in bad.reason) == (2, True)
     assert isinstance(good, Found)
     assert good.sample == Labelled("Bye", "Bye", "chat")
+
+
+def test_a_row_with_too_few_cells_is_refused_by_the_name_of_what_it_lacks() -> None:
+    short, good = read("mood", "text,label\nWhat a day!\nOh!,sad\n")
+    assert isinstance(short, Refused)
+    assert short.reason.startswith("the row ends before label: task 'mood': the row has no label")
+    assert isinstance(good, Found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '"sad","Rain; and #39;more; rain;"\n"glad","Sun, and more; sun"\n',  # as AG News has it
+        "label;text\nsad;Rain, and, more, rain\nglad;Sun, and more\n",
+        "text\tlabel\nRain; and, more; rain;\tsad\nSun, and more\tglad\n",
+        "text;label\nRain, and more;sad\nSun, and more;glad\n",
+    ],
+)
+def test_what_divides_cells_is_what_divides_all_lines_alike(content: str) -> None:
+    table = TaskSettings(kind="classify", labels=("sad", "glad"), columns=TaskColumns(text="2", label="1"))
+    named = TaskSettings(kind="classify", labels=("sad", "glad"))
+    task = tasks_of({"it": table if content.startswith('"') else named})["it"]
+    found = list(task_files.read(io.BytesIO(content.encode()), LIMITS, task))
+    assert [item.sample.label for item in found if isinstance(item, Found)][-1] == "glad"
+    assert "more" in next(item.sample.text for item in found if isinstance(item, Found))

@@ -12,10 +12,12 @@ from daemon.workers.server.api.bodies import described, read
 from daemon.workers.server.api.generation import eos_ids, in_one_piece, token_limit
 from daemon.workers.server.api.logprobs import written
 from daemon.workers.server.api.schemas import PredictBody, ScoreBody
-from daemon.workers.server.api.tasks import answers_of, inputs_of, params_of, questions_of, task_of
+from daemon.workers.server.api.tasks import answers_of, inputs_of, params_of, questions_of, task_of, without_text
 from daemon.workers.server.service import InferenceService
 from engine.data.tasks.task import Task
 from engine.inference.requests import GenerationParams, Sampling, Scored
+from engine.tasks.answering import refused
+from engine.tasks.asking import Asked, Refusal
 from engine.tokenizers.base import BOS, Tokenizer
 
 DEFAULT_TOKENS = 256
@@ -31,8 +33,11 @@ def router(service: InferenceService) -> APIRouter:
         body = await read(http, PredictBody, service.body_limit)
         task = task_of(body, service.settings.all_tasks)
         inputs = inputs_of(body)
-        tokenizer = (await service.prompt_spec(body.model)).tokenizer
-        questions = await questions_of(task, inputs, tokenizer)
+        spec = await service.prompt_spec(body.model)
+        tokenizer = spec.tokenizer
+        outcomes = await questions_of(task, inputs, service, spec)
+        able = [given for given, each in zip(inputs, outcomes, strict=True) if isinstance(each, Asked)]
+        questions = [each for each in outcomes if isinstance(each, Asked)] + without_text(task, able, tokenizer)
         if task.kind == "generate":
             params, copies = _params_of(body, task, service, tokenizer), body.num_return_sequences or 1
         else:
@@ -46,11 +51,13 @@ def router(service: InferenceService) -> APIRouter:
                 found = [_generated(task, results[at : at + copies]) for at in range(0, len(results), copies)]
             else:
                 fitted = service.calibrations(answer.version)
-                found = answers_of(task, inputs, questions, results, fitted)
+                found = answers_of(task, able, questions, results, fitted)
             about: dict[str, JsonValue] = {"version": version_name(answer.version), "usage": answer.usage}
             if isinstance(body.input, str):
                 return {**found[0], **about}
-            return {"task": task.name, "predictions": [*found], **about}
+            answers = iter(found)
+            every = [refused(task, each) if isinstance(each, Refusal) else next(answers) for each in outcomes]
+            return {"task": task.name, "predictions": [*every], **about}
 
         return await in_one_piece(answer, write)
 

@@ -69,6 +69,24 @@ def test_a_batch_of_classes_is_scored_as_candidates_are(steady: Server) -> None:
     assert math.log(odds) == pytest.approx(expected["glad"] - expected["sad"], abs=1e-3)
 
 
+@pytest.mark.parametrize("task", ["intent_detection", "chat", "named_entity_recognition"])
+def test_one_bad_text_of_a_batch_is_named_and_the_others_are_answered(steady: Server, task: str) -> None:
+    asked: dict[str, object] = {"task": task, "input": ["hello", " ", "hello"]}
+    if task == "intent_detection":
+        asked["labels"] = ["glad", "sad"]
+    if task == "chat":
+        asked["max_tokens"] = 1
+    with steady.local() as client:
+        answer = client.post("/predict", json=asked)
+        single = client.post("/predict", json={**asked, "input": " "})
+    assert answer.status_code == 200, answer.text
+    first, bad, last = answer.json()["predictions"]
+    assert bad == {"task": task, "error": {"message": "the input is empty", "param": "input"}}
+    assert "error" not in first
+    assert {**first, "probabilities": None} == {**last, "probabilities": None}
+    assert (single.status_code, single.json()["error"]["param"]) == (400, "input")
+
+
 def test_spans_come_with_offsets_into_the_text(steady: Server) -> None:
     text = "\U0001f600 The quick fox."
     with steady.local() as client:
