@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -16,13 +17,15 @@ from daemon.supervisor.integrations import progress, translation
 from daemon.supervisor.integrations.follower import Follower
 from daemon.supervisor.integrations.progress import ProgressEvents
 from daemon.supervisor.integrations.publisher import Connection, Publisher
-from daemon.supervisor.integrations.redis_connection import RedisConnection, RedisUnavailableError
+from daemon.supervisor.integrations.redis_client import RedisUnavailableError
+from daemon.supervisor.integrations.redis_connection import RedisConnection
 from daemon.supervisor.integrations.trainer_events import TrainerEvent
 from daemon.supervisor.integrations.translation import Run
 from daemon.supervisor.integrations.webhooks import PAUSES, Webhook
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.store.degradations import Degradations
-from daemon.supervisor.store.records import Event, name_or_null
+from daemon.supervisor.store.job_records import Job
+from daemon.supervisor.store.records import Cycle, Event, name_or_null
 from daemon.supervisor.store.store import NoSuchRecordError, Store
 
 _QUEUE = "trainer"
@@ -121,38 +124,58 @@ class Integrations:
                 return
 
     async def _run_of(self, event: Event) -> Run | None:
-        number = event.data.get("cycle")
-        if not isinstance(number, int):
-            return None
+        """What is known of the run that an event is about; null where nothing is, as it was removed."""
+        cycle, job = event.data.get("cycle"), event.data.get("job")
         with contextlib.suppress(NoSuchRecordError):
-            cycle = await self._store.cycle(number)
-            folder = None if cycle.version is None else self._paths.version(cycle.version)
-            return Run(
-                job_id=_job_id(number),
-                queue=_QUEUE,
-                version=name_or_null(cycle.version) or "",
-                folder=str(folder or ""),
-                size=0 if folder is None else await asyncio.to_thread(_size, folder),
-                metrics=cycle.metrics or {},
-            )
+            if isinstance(cycle, int):
+                return await self._run_of_cycle(await self._store.cycle(cycle))
+            if isinstance(job, int):
+                return await self._run_of_job(await self._store.job(job))
         return None
+
+    async def _run_of_cycle(self, cycle: Cycle) -> Run:
+        about = Run(job_id=_name_of_cycle(cycle.id), queue=_QUEUE, metrics=cycle.metrics or {})
+        return await self._with_version(about, cycle.version)
+
+    async def _run_of_job(self, job: Job) -> Run:
+        metrics: dict[str, float] = {}
+        if job.version is not None:
+            with contextlib.suppress(NoSuchRecordError):
+                metrics = (await self._store.version(job.version)).metrics
+        about = dataclasses.replace(_run_of_job(job), metrics=metrics, done=progress.percent(job.progress or {}))
+        return await self._with_version(about, job.version)
+
+    async def _with_version(self, run: Run, version: int | None) -> Run:
+        if version is None:
+            return run
+        folder = self._paths.version(version)
+        size = await asyncio.to_thread(_size, folder)
+        return dataclasses.replace(run, version=name_or_null(version) or "", folder=str(folder), size=size)
 
     # Events of the moment --------------------------------------------------------------------------------------------
 
     def _reported(self, _: WorkerName, message: FromWorker) -> None:
         if not isinstance(message, TrainProgress) or self._publisher is None or message.cycle is None:
             return
-        run = Run(job_id=_job_id(message.cycle), queue=_QUEUE)
+        self._tell_step(message, Run(job_id=_name_of_cycle(message.cycle), queue=_QUEUE), message.cycle)
+
+    def _tell_step(self, figures: TrainProgress, run: Run, folder: int) -> None:
+        if self._publisher is None:
+            return
         if self._progress.begins(run):
-            folder, epochs = self._paths.run_folder(message.cycle), message.epochs or 1
-            self._publisher.offer(lambda: progress.configuration(run, folder, self._paths.version, epochs))
-        if told := self._progress.of(message, run):
+            about, epochs = self._paths.run_folder(folder), figures.epochs or 1
+            self._publisher.offer(lambda: progress.configuration(run, about, self._paths.version, epochs))
+        if told := self._progress.of(figures, run):
             self._publisher.offer(lambda: told)
 
 
-def _job_id(cycle: int) -> str:
+def _name_of_cycle(number: int) -> str:
     """What a cycle is called among jobs."""
-    return f"cycle-{name_or_null(cycle)}"
+    return f"cycle-{name_or_null(number)}"
+
+
+def _run_of_job(job: Job) -> Run:
+    return Run(job_id=job.run_id or f"job-{name_or_null(job.id)}", queue=job.queue, user_id=job.user_id or 0)
 
 
 def _size(folder: Path) -> int:

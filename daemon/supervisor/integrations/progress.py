@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -45,6 +45,12 @@ class ProgressEvents:
             return []
         self._job_id, self._epoch, self._told_at = run.job_id, progress.epoch, now
         return _events(progress, run)
+
+
+def percent(progress: Mapping[str, JsonValue]) -> int:
+    """How far a job is by its steps, in percent."""
+    step, steps = progress.get("step"), progress.get("steps")
+    return 100 * step // steps if isinstance(step, int) and isinstance(steps, int) and steps > 0 else 0
 
 
 def _events(progress: TrainProgress, run: Run) -> list[TrainerEvent]:

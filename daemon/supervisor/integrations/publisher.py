@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.supervisor.integrations.own_thread import BusyError, OwnThread
-from daemon.supervisor.integrations.redis_connection import RedisUnavailableError
+from daemon.supervisor.integrations.redis_client import RedisUnavailableError
 from daemon.supervisor.integrations.trainer_events import TrainerEvent
 
 _CAPACITY = 1000

@@ -7,8 +7,13 @@
 | ``cycle.promoted`` ``.rejected``    | final metrics where it trained; completed, with the gate's reason |
 | ``cycle.failed``                    | failed                                                            |
 | ``cycle.cancelled``                 | failed, by a user                                                 |
+| ``job.started``                     | started, at its first attempt                                     |
+| ``job.retrying``                    | progress as it is, with what went wrong                           |
+| ``job.completed``                   | final metrics where it trained; completed                         |
+| ``job.failed`` ``.cancelled``       | failed                                                            |
 
-A cycle that is skipped, since there is too little to learn, told nothing and ends without a word.
+A cycle that is skipped, since there is too little to learn, told nothing and ends without a word. Of jobs, those are
+told that make something (`TOLD_KINDS`): generating, scoring and chatting takes seconds, and the client waits for it.
 """
 
 import math
@@ -27,6 +32,7 @@ from daemon.supervisor.integrations.trainer_events import (
 )
 from daemon.supervisor.store.records import Event
 
+TOLD_KINDS = frozenset({"train", "tokenizer", "import"})
 _LARGEST = 700.0
 """Nats whose exponential is still a number."""
 
@@ -40,6 +46,7 @@ class Run:
         folder: of that version.
         size: of its files, in bytes.
         metrics: of its training and evaluation.
+        done: how far it is, in percent.
     """
 
     job_id: str
@@ -49,6 +56,7 @@ class Run:
     folder: str = ""
     size: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    done: int = 0
 
 
 def translated(event: Event, run: Run) -> list[TrainerEvent]:
@@ -58,7 +66,7 @@ def translated(event: Event, run: Run) -> list[TrainerEvent]:
 
 def is_told(event: Event) -> bool:
     """Whether other programs get anything for it."""
-    return event.type in _TABLE
+    return event.type in _TABLE and event.data.get("kind", "train") in TOLD_KINDS
 
 
 def perplexity(loss: float) -> float:
@@ -71,6 +79,8 @@ def _nothing(_: Event, __: Run) -> list[TrainerEvent]:
 
 
 def _started(event: Event, run: Run) -> list[TrainerEvent]:
+    if event.data.get("attempt", 1) != 1:
+        return []
     return [JobStarted(id=f"{event.id}.0", at=event.at, job_id=run.job_id, user_id=run.user_id, queue=run.queue)]
 
 
@@ -78,6 +88,14 @@ def _evaluating(event: Event, run: Run) -> list[TrainerEvent]:
     about = {"job_id": run.job_id, "queue": run.queue}
     message = f"Evaluating version {run.version}"
     return [JobProgress(id=f"{event.id}.0", at=event.at, user_id=run.user_id, progress=99, message=message, **about)]
+
+
+def _retrying(event: Event, run: Run) -> list[TrainerEvent]:
+    about = {"job_id": run.job_id, "queue": run.queue}
+    why, at = event.data.get("error") or event.data.get("cause"), event.data.get("retry_at")
+    message = f"Attempt {event.data.get('attempt')} failed: {why}; the next one begins at {at}"
+    done = min(run.done, 99)
+    return [JobProgress(id=f"{event.id}.0", at=event.at, user_id=run.user_id, progress=done, message=message, **about)]
 
 
 def _completed(event: Event, run: Run) -> list[TrainerEvent]:
@@ -120,7 +138,8 @@ def _failed(event: Event, run: Run) -> list[TrainerEvent]:
             user_id=run.user_id,
             queue=run.queue,
             error_kind="user" if cancelled else "system",
-            message=_sentence(event.data.get("outcome")) or ("cancelled" if cancelled else "failed"),
+            message=_sentence(event.data.get("outcome") or event.data.get("error"))
+            or ("cancelled" if cancelled else "failed"),
         )
     ]
 
@@ -136,4 +155,9 @@ _TABLE: Mapping[str, Callable[[Event, Run], list[TrainerEvent]]] = {
     "cycle.rejected": _completed,
     "cycle.failed": _failed,
     "cycle.cancelled": _failed,
+    "job.started": _started,
+    "job.retrying": _retrying,
+    "job.completed": _completed,
+    "job.failed": _failed,
+    "job.cancelled": _failed,
 }

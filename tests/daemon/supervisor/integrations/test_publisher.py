@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from daemon.supervisor.integrations.publisher import Publisher
-from daemon.supervisor.integrations.redis_connection import RedisUnavailableError
+from daemon.supervisor.integrations.redis_client import RedisUnavailableError
 from daemon.supervisor.integrations.trainer_events import JobStarted, TrainerEvent
 
 EVENT = JobStarted(id="1.0", at="now", job_id="cycle-000001", user_id=0, queue="trainer")

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from control.paths import Paths
+from daemon.job import JobState
 from daemon.messages import TrainProgress
 from daemon.settings.integrations import IntegrationSettings, RedisSettings
 from daemon.supervisor.integrations.integrations import Integrations
+from daemon.supervisor.jobs.endings import Report
 from daemon.supervisor.learning.learning import Learning
+from daemon.supervisor.store.job_records import NewJob
 from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, settled, with_conversations
 from tests.redis_server import NEEDS_REDIS, RedisServer, redis_server
 
@@ -160,3 +163,31 @@ async def test_what_happens_while_redis_is_away_is_told_when_it_is_back(paths: P
     assert {event["job_id"] for event in after} == {"cycle-000002"}
     assert "no improvement" in str(after[-1]["message"])
     assert not {event["id"] for event in before} & {event["id"] for event in after}
+
+
+@pytest.mark.anyio
+async def test_a_job_is_told_by_its_run_id_with_its_user_and_its_failures(paths: Paths, tmp_path: Path) -> None:
+    workers = with_conversations(paths)
+    asked = {"owner": "uid 0", "retries": 1, "retry_interval_seconds": 0.0, "time_limit_seconds": 60.0}
+    with redis_server(tmp_path) as server:
+        async with learning(workers) as it:
+            integrations = told(workers, it, paths, server)
+            integrations.start()
+            about = {"kind": "tokenizer", "run_id": "my-bpe", "user_id": 12345, "queue": "small", **asked}
+            await it.jobs.submit(NewJob.model_validate({"kind": "generate", "run_id": "my-bpe", **asked}))
+            await it.jobs.claim(1, host="here", worker="server", pid=None)
+            await it.jobs.submit(NewJob.model_validate(about))
+            for attempt in (1, 2):
+                while (await it.store.job(2)).state is not JobState.QUEUED:
+                    await asyncio.sleep(0.005)
+                await it.jobs.claim(2, host="there", worker="w", pid=None)
+                await it.jobs.beat(2, attempt, {"step": 3, "steps": 10})
+                await it.jobs.finish(2, attempt, Report("failed", "signal 9", "it was killed", retry=True))
+            events = await until(server, "trainer.job.failed.v1")
+            await integrations.close()
+    kinds = [str(event["type"]).split(".")[2] for event in events]
+    assert kinds == ["started", "progress", "failed"]
+    assert {(event["job_id"], event["user_id"], event["queue"]) for event in events} == {("my-bpe", 12345, "small")}
+    assert events[1]["progress"] == 30
+    assert "Attempt 1 failed: it was killed" in str(events[1]["message"])
+    assert (events[2]["error_kind"], events[2]["message"]) == ("system", "it was killed")
