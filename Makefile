@@ -7,9 +7,9 @@ BIN := $(VENV)/bin
 CTL := $(BIN)/thorctl
 ENV_FILE := $(if $(wildcard .env),--env-file .env)
 # Options of pytest for the test suite: the markers left out have targets of their own.
-SUITE := -m "not soak and not walk and not bench" --numprocesses 4 --dist loadfile --no-loadscope-reorder
+SUITE := -m "not soak and not walk and not bench and not container" --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install lint format test coverage check bench-check walk demo soak fuzz sanitize clients start stop restart status bench bench-serve bench-train compare docs clean
+.PHONY: help install lint format test coverage check bench-check walk image image-check demo soak fuzz sanitize clients start stop restart status bench bench-serve bench-train compare docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -56,6 +56,12 @@ bench-check: $(VENV)/installed-dev ## three benchmarks at a tiny size: they run,
 
 walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every command of the README
 	$(BIN)/pytest -m walk
+
+image: ## the container image (TORCH_INDEX=cu126 for CUDA, ENGINE=podman for another builder)
+	$(or $(ENGINE),docker) build -f Containerfile -t thord:$(or $(TORCH_INDEX),cpu) --build-arg TORCH_INDEX=$(or $(TORCH_INDEX),cpu) .
+
+image-check: $(VENV)/installed-dev ## build the image with buildah and start it, if buildah is here
+	$(BIN)/pytest -m container --timeout=1800
 
 soak: $(VENV)/installed-dev ## an hour of everything, a hundred swaps (SECONDS=600 SWAPS=20 for less)
 	THORD_SOAK_SECONDS=$(or $(SECONDS),3600) THORD_SOAK_SWAPS=$(or $(SWAPS),100) $(BIN)/pytest -m soak -s --timeout=7200

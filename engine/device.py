@@ -1,7 +1,6 @@
 """Which device to compute on, in which dtype: decided by what the device can do, which is measured once."""
 
 import functools
-import os
 import re
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal, Protocol
 import psutil
 import torch
 
+from engine import cgroup
 from engine.config.placement import Device, Precision
 from engine.families.table import FAMILIES, FamilyName
 from engine.native import variants
@@ -119,7 +119,7 @@ def _refusal(precision: Precision, trained: FamilyName | None, found: Capabiliti
 
 def physical_cores() -> int:
     """Cores that this process may use; two threads of one core share its arithmetic."""
-    allowed = len(os.sched_getaffinity(0))
+    allowed = cgroup.processors()
     return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 

@@ -26,7 +26,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from engine import device, flops, memory
+from engine import cgroup, device, flops, memory
 from engine.adapters import adapter as adapters
 from engine.adapters import method
 from engine.adapters.config import AdapterConfig
@@ -294,7 +294,7 @@ def with_copies(peak: float, saved: float, where: torch.device) -> float:
 
     The rule is that of `engine.training.checkpoint`.
     """
-    room = psutil.virtual_memory().available - peak
+    room = cgroup.memory().available - peak
     return peak + saved if where.type == "cpu" and 2 * saved < room else peak
 
 
@@ -331,7 +331,7 @@ def _in_a_process(question: Question, *options: str) -> str:
 
 
 def _available_bytes(where: torch.device) -> int:
-    return torch.cuda.mem_get_info()[0] if where.type == "cuda" else psutil.virtual_memory().available
+    return torch.cuda.mem_get_info()[0] if where.type == "cuda" else cgroup.memory().available
 
 
 def _held_bytes(question: Question) -> int:

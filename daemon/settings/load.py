@@ -21,7 +21,7 @@ from control import env_file
 from control.env_file import EnvFileError
 from control.paths import Paths
 from daemon.settings import exposure, profiles
-from daemon.settings.environment.translation import PREFIX, Translation, home_fault, parse, translate
+from daemon.settings.environment.translation import PREFIX, Translation, from_files, home_fault, parse, translate
 from daemon.settings.environment.variables import API_KEY, DATA_BANK_KEY
 from daemon.settings.sections import Tables
 from engine.config import renamed
@@ -202,7 +202,10 @@ def _translated(paths: Paths, named: Path | None, layers: _Layers) -> Translatio
             found = env_file.read(file)
         except EnvFileError as error:
             layers.faults.extend(error.faults)
-    said = translate(os.environ, found, str(file))
+    environment, faults = from_files(os.environ, "environment")
+    found, of_file = from_files(found, str(file))
+    layers.faults.extend((*faults, *of_file))
+    said = translate(environment, found, str(file))
     layers.faults.extend(said.faults)
     layers.warnings.extend(said.warnings)
     thord_home = os.environ.get("THORD_HOME", "")

@@ -20,13 +20,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-import psutil
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine import artifacts
+from engine import artifacts, cgroup
 from engine.artifacts import ArtifactError, FileRecord
 from engine.training.epochs import EpochSoFar
 from engine.training.guard import Health
@@ -252,7 +251,7 @@ def needed(steps: list[int], known: Sequence[Progress], keep: int, marked: Marke
 
 def _is_room_for_copies(*tensors: Mapping[str, Tensor]) -> bool:
     """Whether they would take less than half of the memory that is free."""
-    return 2 * sum(tensor.nbytes for group in tensors for tensor in group.values()) < psutil.virtual_memory().available
+    return 2 * sum(tensor.nbytes for group in tensors for tensor in group.values()) < cgroup.memory().available
 
 
 def _are_plain(*tensors: Mapping[str, Tensor]) -> bool:

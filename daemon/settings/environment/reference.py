@@ -51,7 +51,8 @@ With `SECURITY__API_KEY` set, clients of the public API must send the key, as `A
 `X-Api-Key: KEY`; only `/healthz`, `/readyz` and `/metrics` answer without. It is one more key beside those of
 `api.keys_file`, and may read, generate and train. thord keeps only its SHA-256, in a file that only its own user may
 read; the key is neither logged nor shown, and workers do not inherit it. A `.env` with a key that every user of the
-machine may read is warned about.
+machine may read is warned about. `SECURITY__API_KEY_FILE`, `APP__DATA_BANK_API_KEY_FILE` and `REDIS__URL_FILE` name
+files that hold the value instead.
 """
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from daemon.settings.environment.variables import (
+    BY_FILE,
     BY_NAME,
     DATA_BANK,
     DATA_ROOT,
@@ -105,6 +106,25 @@ def translate(environment: Mapping[str, str], file: Mapping[str, str], file_name
         faults=tuple(reader.faults),
         warnings=tuple(reader.warnings),
     )
+
+
+def from_files(given: Mapping[str, str], place: str) -> tuple[dict[str, str], list[str]]:
+    """The variables with each ``NAME_FILE`` replaced by ``NAME`` and what is in the file, and what is wrong with them.
+
+    Only keys, and the address of Redis, which may hold a password, can be given so. ``place`` is what messages call the
+    place that they are from. Reads the files.
+    """
+    found, faults = dict(given), []
+    for name in (name for name in BY_NAME if f"{name}_FILE" in given and name in BY_FILE):
+        file = Path(found.pop(f"{name}_FILE")).expanduser()
+        if given.get(name):
+            faults.append(f"{place} {name} and {place} {name}_FILE: remove one")
+            continue
+        try:
+            found[name] = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{place} {name}_FILE: {file} cannot be read: {error}")
+    return found, faults
 
 
 def _is_for_libraries(name: str) -> bool:

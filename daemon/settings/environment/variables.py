@@ -132,5 +132,8 @@ BY_NAME = {variable.name: variable for variable in VARIABLES}
 FAMILIES = ("REDIS__", "RQ__", "APP__", "LOGGING__", "SECURITY__", "WANDB__")
 """Unknown variables that begin like this are warned about; nobody should believe that they do something."""
 
+BY_FILE = frozenset({API_KEY, DATA_BANK_KEY, "REDIS__URL"})
+"""These can be given as ``NAME_FILE=FILE`` too, the file holding the value."""
+
 SECRETS = frozenset(variable.name for variable in VARIABLES if variable.use == "secret")
 """Never logged, shown, or handed to workers by the environment."""

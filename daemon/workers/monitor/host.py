@@ -9,6 +9,7 @@ import psutil
 from daemon.clock import utc_now_with_offset
 from daemon.workers.monitor import gpu
 from daemon.workers.monitor.figures import Figures, ProcessFigures, Space
+from engine import cgroup
 
 SUPERVISOR = "thord"
 _WORKERS = "daemon.workers."
@@ -27,7 +28,7 @@ class Host:
 
     def sample(self) -> Figures:
         """What can be measured now."""
-        memory, disk = psutil.virtual_memory(), psutil.disk_usage(str(self._state))
+        memory, disk = cgroup.memory(), psutil.disk_usage(str(self._state))
         return Figures(
             at=utc_now_with_offset("seconds"),
             cpu_percent=psutil.cpu_percent(),

@@ -3,10 +3,9 @@
 import gc
 from pathlib import Path
 
-import psutil
 import torch
 
-from engine import memory, version
+from engine import cgroup, memory, version
 from engine.adapters import adapter as adapters
 from engine.config.inference import Form, Quantization
 from engine.config.model import ModelSettings
@@ -71,7 +70,7 @@ def free(device: torch.device, limit: int, held: int) -> int:
         unused, _ = torch.cuda.mem_get_info(device)
         of_machine = unused + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     else:
-        of_machine = int(psutil.virtual_memory().available)
+        of_machine = cgroup.memory().available
     return of_machine if of_limit is None else min(of_machine, of_limit)
 
 

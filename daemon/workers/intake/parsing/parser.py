@@ -16,6 +16,7 @@ from daemon import log
 from daemon.process_exit import leave
 from daemon.workers.intake.parsing.blocks import Block, Raised, Request, blocks_of
 from daemon.workers.intake.parsing.wire import Packed, unpacked
+from engine import cgroup
 
 _logger = log.get(__name__)
 _LARGE = 1 << 20
@@ -40,7 +41,7 @@ class Parser:
             ParsingError: see there. In this process a reader's exception comes as it is.
         """
         start = request.resume.offset if request.resume else 0
-        if os.fstat(descriptor).st_size - start < _LARGE or len(os.sched_getaffinity(0)) < 2:
+        if os.fstat(descriptor).st_size - start < _LARGE or cgroup.processors() < 2:
             with os.fdopen(os.dup(descriptor), "rb") as stream:
                 yield from blocks_of(request, stream)
             return

@@ -100,6 +100,20 @@ def test_the_keys_file_and_the_variable_both_open_the_api(paths: Paths) -> None:
     assert keys.scopes(b"hunter2") == {"read", "generate", "train"}
 
 
+def test_a_key_can_be_in_a_file(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(paths, "hunter2\n", "key")
+    monkeypatch.setenv("SECURITY__API_KEY_FILE", str(file))
+    loaded = load(paths)
+    assert (loaded.secrets.api_key, loaded.warnings) == ("hunter2", ())
+    monkeypatch.setenv("SECURITY__API_KEY", "other")
+    with pytest.raises(SettingsError, match=r"SECURITY__API_KEY and environment SECURITY__API_KEY_FILE: remove one"):
+        load(paths)
+    monkeypatch.delenv("SECURITY__API_KEY")
+    file.unlink()
+    with pytest.raises(SettingsError, match=r"SECURITY__API_KEY_FILE: .* cannot be read"):
+        load(paths)
+
+
 def test_in_production_an_open_api_is_refused(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ENV", "prod")
 
