@@ -2,6 +2,9 @@
 
 ``python bench/bench_json.py --from FILE.gguf``: the same weights in bfloat16, the same prompts, greedy, one client and
 eight, in turn. Every answer is checked against the schema. The goal: at least as many tokens a second.
+
+With ``--overhead`` sixteen clients get answers of a schema, and as many tokens of free text, in turn: the goal is a
+cost of 5 % at most.
 """
 
 import argparse
@@ -38,6 +41,14 @@ SCHEMA: dict[str, object] = {
     "required": ["name", "city", "kind", "known", "tags"],
     "additionalProperties": False,
 }
+MOST_OVERHEAD = 0.05
+LONG: dict[str, object] = {
+    "type": "array",
+    "items": {"type": "string", "maxLength": 8},
+    "minItems": 100,
+    "maxItems": 100,
+}
+"""It ends after more than `LENGTH` tokens, so that all answers are as long as free ones."""
 _WORDS = "river stone window garden music winter bridge market engine island letter forest".split()
 
 
@@ -47,8 +58,11 @@ def main() -> int:
     parser.add_argument("--from", dest="source", required=True, metavar="FILE", help="the starter's GGUF file")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--overhead", action="store_true", help="beside free text, without the peer")
     options = parser.parse_args()
     processor.require_kernels()
+    if options.overhead:
+        return overhead(options.source, options.rounds, options.threads)
     module = contestants.peer("llama_grammar")
     if module is None:
         return 0
@@ -82,6 +96,33 @@ def main() -> int:
     harness.table("tokens a second of JSON", rows, ["clients", "thord", "llama.cpp", "ratio"])
     print(f"goal of {GOAL}: {harness.verdict(reached=min(shares) >= GOAL)}")
     return 0 if min(shares) >= GOAL else 1
+
+
+def overhead(source: str, rounds: int, threads: int, clients: int = 16) -> int:
+    """Measure what a schema costs beside free text, print, and say whether the goal is reached."""
+    with harness.thord("inference.precision=bf16") as service:
+        service.ctl("import", "starter", "--promote", "--from", source)
+        service.ctl("stop")
+        torch.set_num_threads(threads)
+        ours = Ours(service.home / "models/versions/000001", torch.bfloat16, "cpu")
+        structure = CompiledStructures().compiled(JsonStructure(LONG), ours.tokenizer)
+        draws, rates = random.Random(7), {"free text": list[float](), "of a schema": list[float]()}
+        for _ in range(rounds + 1):  # the first warms up
+            for name, constraint in (("free text", None), ("of a schema", structure)):
+                prompts = [prompt_of(ours.tokenizer, draws) for _ in range(clients)]
+                began = time.perf_counter()
+                answers = ours.generate(prompts, LENGTH, constraint).tokens
+                assert all(len(answer) == LENGTH for answer in answers)
+                rates[name].append(clients * LENGTH / (time.perf_counter() - began))
+        ours.close()
+    free, held = (harness.median(each[1:]) for each in rates.values())
+    rows = [[name, f"{harness.median(each[1:]):.1f}"] for name, each in rates.items()]
+    harness.table(f"tokens a second, {clients} clients", rows, ["", "thord"])
+    print(
+        f"overhead {1 - held / free:.1%}, goal at most {MOST_OVERHEAD:.0%}: "
+        f"{harness.verdict(reached=1 - held / free <= MOST_OVERHEAD)}"
+    )
+    return 0 if 1 - held / free <= MOST_OVERHEAD else 1
 
 
 def prompt_of(tokenizer: Tokenizer, draws: random.Random) -> list[int]:

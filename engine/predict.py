@@ -176,7 +176,11 @@ class Predictor:
             QueueFullError: too many ask at once.
         """
         given = Input(text, text_pair, tuple(labels), tuple(candidates))
-        return self.predict_all([given], task, max_tokens=max_tokens, temperature=temperature)[0]
+        found = self._task(task)
+        [asks] = asked_all(found, [given], self._model.tokenizer, self._model.context)
+        if isinstance(asks, Refusal):
+            raise asks.error
+        return self._answers(found, [(given, asks)], max_tokens, temperature)[0]
 
     def predict_all(
         self,
@@ -189,11 +193,10 @@ class Predictor:
         """The answers to several texts, in order; what else belongs to one is in an `Input`.
 
         In place of an answer to a text that cannot be asked about, such as an empty one, stands why: ``error`` with
-        ``message`` and ``param``. Where none can be asked about that is raised. The rest as `predict`.
+        ``message`` and ``param``. What is wrong with all of them, such as missing labels, is raised. The rest as
+        `predict`.
         """
-        found = self.tasks.get(task)
-        if found is None:
-            raise AskedWronglyError(f"there is no task '{task}'; there are {', '.join(self.tasks)}", "task")
+        found = self._task(task)
         inputs = [each if isinstance(each, Input) else Input(each) for each in texts]
         asks = asked_all(found, inputs, self._model.tokenizer, self._model.context)
         able = [(given, asks) for given, asks in zip(inputs, asks, strict=True) if isinstance(asks, Asked)]
@@ -202,6 +205,12 @@ class Predictor:
             answers += self._answers(found, able[start : start + _AT_ONCE], max_tokens, temperature)
         in_order = iter(answers)
         return [refused(found, each) if isinstance(each, Refusal) else next(in_order) for each in asks]
+
+    def _task(self, name: str) -> Task:
+        found = self.tasks.get(name)
+        if found is None:
+            raise AskedWronglyError(f"there is no task '{name}'; there are {', '.join(self.tasks)}", "task")
+        return found
 
     def logprobs(self, task: Task, inputs: Sequence[Input]) -> list[tuple[float, ...]]:
         """The log-probability of every label or candidate of each input; what `predict` raises of one is raised."""

@@ -78,13 +78,13 @@ def asked_all(task: Task, inputs: Sequence[Input], tokenizer: Tokenizer, context
     """What to ask the engine about each of several inputs: one that cannot be asked about takes no other with it.
 
     Raises:
-        AskedWronglyError: none of them can be asked about; this is why the first cannot. The two others likewise.
-        DialogueRefusedError: the same.
-        PromptTooLongError: the same: it leaves no room in the ``context``.
+        AskedWronglyError: none can be asked about, and that is no fault of the texts, such as labels that are missing.
     """
     found = [_asked_or_refused(task, given, tokenizer, context) for given in inputs]
-    if found and all(isinstance(each, Refusal) for each in found) and isinstance(found[0], Refusal):
-        raise found[0].error
+    refusals = [each for each in found if isinstance(each, Refusal)]
+    first = refusals[0].error if refusals and len(refusals) == len(found) else None
+    if isinstance(first, AskedWronglyError) and first.field != "input":
+        raise first
     return found
 
 

@@ -96,9 +96,12 @@ def test_one_bad_text_of_a_batch_is_named_and_the_others_are_answered(predictor:
     assert [word["text"] for word in tagged[1]["tags"]] == ["Ann"]
 
 
-def test_a_batch_of_which_nothing_can_be_asked_is_refused(predictor: Predictor) -> None:
+def test_what_is_wrong_with_all_of_a_batch_is_raised(predictor: Predictor) -> None:
+    with pytest.raises(AskedWronglyError, match="has no labels"):
+        predictor.predict_all(["a", "b"], task="intent_detection")
     with pytest.raises(AskedWronglyError, match="the input is empty"):
-        predictor.predict_all(["", " "], task="mood")
+        predictor.predict(" ", task="mood")
     with pytest.raises(PromptTooLongError):
         predictor.predict(TEXT * 60, task="mood")
+    assert all("error" in each for each in predictor.predict_all(["", " "], task="mood"))
     assert predictor.predict_all([], task="mood") == []

@@ -72,8 +72,12 @@ def _predict(options: PredictOptions) -> int:
             output.tree(result)
         return exit_status.DONE
     texts = list(_texts(Path(options.file)))
-    for answer in connect(options).predict_all(texts, options.task, model=model, **sampling, **about):
+    answers = connect(options).predict_all(texts, options.task, model=model, **sampling, **about)
+    for answer in answers:
         output.emit(answer, line=True)
+    if refused := sum("error" in answer for answer in answers):
+        output.say_error(f"thorctl: {refused:,} of {len(answers):,} texts could not be answered; their lines say why")
+        return exit_status.FAILED
     return exit_status.DONE
 
 

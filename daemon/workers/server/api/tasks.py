@@ -14,7 +14,7 @@ from engine.inference.requests import GenerationParams, PromptTooLongError, Samp
 from engine.inference.versions.loaded_model import PromptSpec
 from engine.tasks.answering import Calibration, chosen, probabilities_of, said
 from engine.tasks.asking import CONTENT_FREE, Asked, AskedWronglyError, Input, Refusal, asked, asked_all
-from engine.tokenizers.base import DialogueRefusedError, Tokenizer
+from engine.tokenizers.base import Tokenizer
 
 
 def task_of(body: PredictBody, tasks: Mapping[str, Task]) -> Task:
@@ -69,22 +69,32 @@ async def questions_of(
     """What to ask the engine about each input, or why it cannot be asked about; worked out beside the event loop.
 
     Raises:
-        ApiError: 400, the task answers none of them.
+        ApiError: 400, the task answers none of them, and that is no fault of one of several texts.
     """
     try:
-        return await asyncio.to_thread(asked_all, task, inputs, spec.tokenizer, spec.context)
+        found = await asyncio.to_thread(asked_all, task, inputs, spec.tokenizer, spec.context)
     except AskedWronglyError as error:
         raise ApiError(400, "invalid_value", str(error), param=error.field) from error
-    except DialogueRefusedError as error:
-        raise ApiError(400, "dialogue_refused", str(error), param="input") from error
-    except PromptTooLongError as error:
-        service.metrics.refused.labels("too_long").inc()
-        raise ApiError(400, "context_length_exceeded", str(error), param="input") from error
+    if len(found) == 1 and isinstance(found[0], Refusal):
+        raise _refused(found[0], service)
+    return found
+
+
+def _refused(refusal: Refusal, service: InferenceService) -> ApiError:
+    """The answer to a question that cannot be asked."""
+    match refusal.error:
+        case AskedWronglyError() as error:
+            return ApiError(400, "invalid_value", str(error), param=error.field)
+        case PromptTooLongError() as error:
+            service.metrics.refused.labels("too_long").inc()
+            return ApiError(400, "context_length_exceeded", str(error), param="input")
+        case error:
+            return ApiError(400, "dialogue_refused", str(error), param="input")
 
 
 def without_text(task: Task, inputs: Sequence[Input], tokenizer: Tokenizer) -> list[Asked]:
     """The question whose answer is the prior of a task's labels; none where it needs none."""
-    if not has_prior(task):
+    if not inputs or not has_prior(task):
         return []
     nothing = Input(CONTENT_FREE, CONTENT_FREE if task.takes_pairs else "", inputs[0].labels)
     return [asked(task, nothing, tokenizer)]

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from control.paths import version_name
 from daemon.workers.server.answers import PendingAnswer, Result
 from daemon.workers.server.api.bodies import described, read
-from daemon.workers.server.api.generation import eos_ids, in_one_piece, token_limit
+from daemon.workers.server.api.generation import eos_ids, in_one_piece, json_answer, token_limit
 from daemon.workers.server.api.logprobs import written
 from daemon.workers.server.api.schemas import PredictBody, ScoreBody
 from daemon.workers.server.api.tasks import answers_of, inputs_of, params_of, questions_of, task_of, without_text
@@ -38,6 +38,16 @@ def router(service: InferenceService) -> APIRouter:
         outcomes = await questions_of(task, inputs, service, spec)
         able = [given for given, each in zip(inputs, outcomes, strict=True) if isinstance(each, Asked)]
         questions = [each for each in outcomes if isinstance(each, Asked)] + without_text(task, able, tokenizer)
+        if not able:
+            return json_answer(
+                {
+                    "task": task.name,
+                    "predictions": [refused(task, each) for each in outcomes if isinstance(each, Refusal)],
+                    "version": version_name(spec.version),
+                    "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+                },
+                spec.version,
+            )
         if task.kind == "generate":
             params, copies = _params_of(body, task, service, tokenizer), body.num_return_sequences or 1
         else:

@@ -79,11 +79,13 @@ def test_one_bad_text_of_a_batch_is_named_and_the_others_are_answered(steady: Se
     with steady.local() as client:
         answer = client.post("/predict", json=asked)
         single = client.post("/predict", json={**asked, "input": " "})
+        none = client.post("/predict", json={**asked, "input": [" ", ""]}).json()["predictions"]
     assert answer.status_code == 200, answer.text
     first, bad, last = answer.json()["predictions"]
     assert bad == {"task": task, "error": {"message": "the input is empty", "param": "input"}}
     assert "error" not in first
     assert {**first, "probabilities": None} == {**last, "probabilities": None}
+    assert none == [bad, bad]
     assert (single.status_code, single.json()["error"]["param"]) == (400, "input")
 
 
