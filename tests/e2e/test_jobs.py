@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+from control.answers import Json
 from control.client import Thord
 from control.job_answers import FINAL, Job
 from demo.text import Dialogue, to_json_lines
@@ -14,10 +15,11 @@ from tests.e2e.service import Service, running
 CHECKPOINTS = "training.checkpoint_every=3"
 
 
-def submit(service: Service, corpus: Path, run_id: str, **asked: object) -> Job:
-    request = {"train_files": [str(corpus)], "overrides": {"epochs": 2, "seed": 7}}
-    options = {"request": request, "retry_interval_seconds": 0.0, "retries": 9, **asked}
-    return Thord(service.home).submit_job("train", run_id=run_id, **options)  # type: ignore[arg-type]
+def submit(service: Service, corpus: Path, run_id: str, epochs: float = 2) -> Job:
+    request: dict[str, Json] = {"train_files": [str(corpus)], "overrides": {"epochs": epochs, "seed": 7}}
+    return Thord(service.home).submit_job(
+        "train", run_id=run_id, request=request, retry_interval_seconds=0.0, retries=9
+    )
 
 
 def step(service: Service, job: Job) -> int:
@@ -61,7 +63,7 @@ def test_runs_that_are_killed_end_as_one_that_was_not(tmp_path: Path, library: l
         assert [attempt["cause"] for attempt in done["attempts"]] == ["signal 9", "restart", "completed"]
         assert sha256(service, done) == sha256(service, undisturbed)
 
-        cancelled = submit(service, corpus, "cancelled")
+        cancelled = submit(service, corpus, "cancelled", epochs=200)
         service.until(lambda: step(service, cancelled) >= 4)
         assert service.ctl("cancel", "job", str(cancelled["id"])).returncode == 0
         followed = service.ctl("job", str(cancelled["id"]), "--follow")

@@ -81,6 +81,8 @@ async def reload(call: Call) -> Response:
     """Apply what can change live."""
     changes = await call.context.service.reload()
     await call.context.learning.schedule.plan()
+    for lane in call.context.learning.lanes:
+        lane.wake()
     return JSONResponse(
         {
             "applied": list(changes.applied),

@@ -13,6 +13,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from daemon.supervisor.store.records import Version
 from daemon.supervisor.store.store import NoSuchRecordError, PurgedError, Store
 from engine.artifacts import MANIFEST, ArtifactError
 
+_TOKENS = "data"
+"""In the folder of a run, the tokens of what it learns: of no use once its version is published."""
 _logger = log.get(__name__)
 
 
@@ -127,6 +130,7 @@ class TrainJobs:
         try:
             found = await asyncio.to_thread(versions.published, self._paths, trained.version)
             artifact_folder = await asyncio.to_thread(artifact.write, self._paths, job, trained.version)
+            await asyncio.to_thread(shutil.rmtree, self._paths.job_run(job.id) / _TOKENS, ignore_errors=True)
         except ArtifactError as error:
             raise FailedError(str(error)) from error
         result: dict[str, JsonValue] = {
