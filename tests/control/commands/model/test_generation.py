@@ -1,6 +1,7 @@
 """``generate``, ``predict`` and ``chat``: what they ask and show."""
 
 import json
+from pathlib import Path
 
 from tests.control.stand_in import Ctl, StandIn
 
@@ -42,3 +43,15 @@ def test_chat_keeps_the_turns_of_standard_input(stand_in: StandIn, ctl: Ctl) -> 
     last = stand_in.bodies("/v1/chat/completions")[-1]
     assert isinstance(last, dict)
     assert last["messages"][-1]["content"] == "caf\ufffd", "what is no UTF-8"
+
+
+def test_predict_says_how_many_texts_of_a_file_have_no_answer(stand_in: StandIn, ctl: Ctl, tmp_path: Path) -> None:
+    file = tmp_path / "texts"
+    file.write_text("one\ntwo\n")
+    bad = {"task": "chat", "error": {"message": "the input is empty", "param": "input"}}
+    answers = [{"task": "chat", "generated_text": "Hi"}, bad]
+    stand_in.answers["POST", "/predict"] = (200, {"task": "chat", "predictions": answers, "version": "000012"})
+    done = ctl("predict", "--task", "chat", "--file", str(file))
+    assert done.returncode == 1
+    assert "1 of 2 texts could not be answered" in done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == answers

@@ -38,3 +38,14 @@ def test_a_version_whose_likelihoods_are_no_numbers_is_called_broken(paths: Path
     with pytest.raises(QuestionError, match="version 000002 has likelihoods that are not finite"):
         report(question, paths, Tables())
     assert report(question.model_copy(update={"against": None}), paths, Tables())["version"] == "000001"
+
+
+def test_rows_of_tasks_are_answered_by_both_versions(paths: Paths, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    lines = [{"task": "sentiment_analysis", "text": f"Day {n}", "label": "positive"} for n in range(3)]
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    question = ReportQuestion(places=tuple(paths), version=1, against=1, files=(rows,))
+    found = report(question, paths, Tables())["tasks"]["sentiment_analysis"]
+    assert (found["rows"], found["better"], found["worse"]) == (3, 0, 0)
+    assert found["right"] == found["incumbent_right"] == round(3 * found["candidate"]["accuracy"])
+    assert sum(map(sum, found["counts"])) == 3
