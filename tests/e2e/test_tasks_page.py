@@ -41,12 +41,15 @@ def test_the_flask_application_answers_in_its_own_process(folder: Path, monkeypa
         with names["app"].test_client() as browser:
             found = browser.post("/classify", json={"texts": ["What a day!", "No."]}).json
             own = browser.post("/classify", json={"texts": ["What a day!"], "task": "mood"}).json
+            partly = browser.post("/classify", json={"texts": ["What a day!", " "], "task": "mood"}).json
             wrong = browser.post("/classify", json={"texts": ["a"], "task": "nothing"})
     finally:
         names["model"].close()
     assert set(found["classes"]) <= {"negative", "neutral", "positive"}
     assert [sum(answer["probabilities"].values()) for answer in found["answers"]] == [pytest.approx(1)] * 2
     assert own["classes"][0] in ("sad", "glad")
+    assert partly["classes"] == [own["classes"][0], None]
+    assert partly["answers"][1]["error"]["message"] == "the input is empty"
     assert (wrong.status_code, "there is no task 'nothing'" in wrong.json["error"]) == (400, True)
 
 
