@@ -54,7 +54,7 @@ class Refused(Answer):
 
 
 class ForgetChats(Command):
-    """Erase from sessions and answers what was taken out of the ledger, and all that this owner said."""
+    """Erase from sessions and answers what was taken out of the ledger, and all that this owner said or uploaded."""
 
     kind: Literal["forget_chats"] = "forget_chats"
     owner: str | None = None

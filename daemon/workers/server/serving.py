@@ -93,9 +93,14 @@ async def _serve(context: Context) -> None:
         service.health = health
 
     def forget(command: ForgetChats) -> ChatsForgotten | Failure:
-        erasing = forgetting.forget(command, chats, context.paths.ledger)
+        async def erase() -> ChatsForgotten:
+            forgotten = await forgetting.forget(command, chats, context.paths.ledger)
+            if command.owner is not None:
+                await uploads.store.forget(command.owner)
+            return forgotten
+
         try:
-            return asyncio.run_coroutine_threadsafe(erasing, loop).result()
+            return asyncio.run_coroutine_threadsafe(erase(), loop).result()
         except (ApiError, sqlite3.Error) as error:
             return Failure(to=command.id, reason=f"chats cannot be erased now: {error}", retry=True)
 

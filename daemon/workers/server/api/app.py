@@ -91,6 +91,11 @@ def _shape_errors(app: FastAPI) -> None:
     async def refuse(request: Request, error: ApiError) -> JSONResponse:
         return error.response(request.url.path)
 
+    @app.exception_handler(Exception)  # the gatekeeper logs it
+    async def fail(request: Request, error: Exception) -> JSONResponse:
+        failure = ApiError(500, "internal_error", "the server failed; its log says why")
+        return failure.response(request.url.path)
+
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
         says = (paths.hint(request.url.path) if error.status_code == 404 else None) or error.detail

@@ -24,6 +24,10 @@ MAX_CHOICES = 128
 MAX_BIASES = 1024
 MAX_STOP_TOKENS = 1024
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
+"""Labels that a client gives and gets back."""
 MAX_TOKENS = 1 << 20
 """In one list: more than any context has room for, and what is checked in a fraction of a second."""
 NO_LIMIT = -1

@@ -18,6 +18,8 @@ from daemon.workers.server.chats.sessions import Sessions
 from daemon.workers.server.errors import ApiError
 from engine.data.samples import Message
 
+MAX_BODIES = 16 << 20
+"""Characters of the responses of one session: tools and instructions stand in each of them."""
 _BODY: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 
@@ -60,7 +62,7 @@ class Responses:
         """Keep a response: what the client said, and the answer, which comes last and is of ``version``.
 
         Raises:
-            ApiError: 404, what it follows was deleted meanwhile; 400, there is too much of it.
+            ApiError: 404, what it follows was deleted meanwhile; 400, there is too much of it: nothing was kept.
         """
 
         def write(database: sqlite3.Connection) -> None:
@@ -71,6 +73,10 @@ class Responses:
                 "INSERT INTO responses (id, owner, session, turns, body) VALUES (?, ?, ?, ?, ?)",
                 (name, owner, session, first + len(said), json.dumps(body, ensure_ascii=False)),
             )
+            query = "SELECT sum(length(body)) FROM responses WHERE session = ?"
+            if database.execute(query, (session,)).fetchone()[0] > MAX_BODIES:
+                message = f"the responses of this chain hold {MAX_BODIES >> 20} MiB: begin another, or delete some"
+                raise ApiError(400, "session_full", message, param="previous_response_id")
             self._sessions.forget_old(database, owner, now)
 
         await self._sessions.database.run(write)
@@ -81,8 +87,11 @@ class Responses:
         Raises:
             ApiError: 404, there is none.
         """
-        _, _, body = await self._sessions.database.run(lambda database: _row(database, owner, name, "response_id"))
-        return _BODY.validate_json(body)
+
+        def read(database: sqlite3.Connection) -> dict[str, JsonValue]:
+            return _BODY.validate_json(_row(database, owner, name, "response_id")[2])
+
+        return await self._sessions.database.run(read)
 
     async def delete(self, owner: str, name: str) -> None:
         """Delete a response. What was said goes with the last response that follows from it.

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -47,8 +47,13 @@ def read(database: sqlite3.Connection, session: int, most: int = -1) -> tuple[Me
 
 
 def size(said: Sequence[Message]) -> int:
-    """Bytes of text."""
-    return sum(len(message.plain_content.encode()) for message in said)
+    """Bytes of text, names and ids among it."""
+    return sum(len(text.encode()) for message in said for text in _texts(message))
+
+
+def _texts(message: Message) -> Iterator[str]:
+    yield from (message.plain_content, message.name, message.tool_call_id)
+    yield from (call.id for call in message.tool_calls)
 
 
 def _beside(message: Message) -> str | None:

@@ -123,6 +123,20 @@ class FileStore:
 
         await self.in_thread(remove)
 
+    async def forget(self, owner: str) -> None:
+        """Delete all files of a client.
+
+        Raises:
+            ApiError: 507, the disk refuses.
+        """
+
+        def remove() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self._home(owner))
+
+        if re.fullmatch(r"[0-9a-f]{64}", owner):  # it becomes part of a path
+            await self.in_thread(remove)
+
     async def begin(self, owner: str) -> "Incoming":
         """Begin to take in a file. Whoever begins must `Incoming.close` it.
 

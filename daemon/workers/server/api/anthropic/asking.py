@@ -28,14 +28,14 @@ def as_chat(body: CountBody) -> ChatBody:
     Raises:
         ApiError: 400, it asks for what does not fit together.
     """
-    messages = [] if not body.system else [ChatMessage(role="system", content=_text(body.system))]
-    for message in body.messages:
-        messages += _messages(message)
-    if messages[-1].role == "system":
-        raise ApiError(400, "invalid_value", "messages: they say nothing", param="messages")
     asked = body if isinstance(body, MessagesBody) else None
     config, choice = body.output_config, body.tool_choice
     try:
+        messages = [] if not body.system else [ChatMessage(role="system", content=_text(body.system))]
+        for message in body.messages:
+            messages += _messages(message)
+        if not messages or messages[-1].role == "system":
+            raise ApiError(400, "invalid_value", "messages: they say nothing", param="messages")
         return ChatBody(
             **body.model_dump(include=set(SamplingBody.model_fields)),
             model=body.model,

@@ -8,13 +8,10 @@ from pydantic import Field, JsonValue, model_validator
 from daemon.workers.server.api.fields import Rules
 from daemon.workers.server.api.fine_tuning.fields import HYPERPARAMETERS, JOB
 from daemon.workers.server.api.request_body import RequestBody
-from daemon.workers.server.api.schemas import Finite
+from daemon.workers.server.api.schemas import Finite, Metadata
 
 Auto = Literal["auto"]
 MOST_ROWS = 65_536
-Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
-]
 
 
 class Hyperparameters(RequestBody):

@@ -29,7 +29,7 @@ def chat_of(body: OllamaChatBody) -> ChatBody:
     Raises:
         ApiError: 400, it asks for what does not fit together.
     """
-    return _as_chat(body, [*_messages(body.messages or ())], body.tools)
+    return _as_chat(body, _messages(body.messages or ()), body.tools)
 
 
 def generation_of(body: GenerateBody) -> ChatBody:
@@ -38,23 +38,23 @@ def generation_of(body: GenerateBody) -> ChatBody:
     return _as_chat(body, [*opening, ChatMessage(role="user", content=body.prompt)])
 
 
-def _as_chat(body: AnswerBody, messages: list[ChatMessage], tools: list[ToolBody] | None = None) -> ChatBody:
+def _as_chat(body: AnswerBody, messages: Iterable[ChatMessage], tools: list[ToolBody] | None = None) -> ChatBody:
     options = body.options or OllamaOptions()
     limit = options.num_predict
-    asked = {
-        **options.model_dump(include=_SAME),
-        "model": body.model,
-        "messages": messages,
-        "tools": tools,
-        "stream": body.stream,
-        "max_tokens": limit if limit is None or limit >= 0 else NO_LIMIT,
-        "repetition_penalty": options.repeat_penalty,
-        "response_format": _structure(body.format),
-        "logprobs": body.logprobs,
-        "top_logprobs": body.top_logprobs,
-        "chat_template_kwargs": body.chat_template_kwargs,
-    }
     try:
+        asked = {
+            **options.model_dump(include=_SAME),
+            "model": body.model,
+            "messages": [*messages],
+            "tools": tools,
+            "stream": body.stream,
+            "max_tokens": limit if limit is None or limit >= 0 else NO_LIMIT,
+            "repetition_penalty": options.repeat_penalty,
+            "response_format": _structure(body.format),
+            "logprobs": body.logprobs,
+            "top_logprobs": body.top_logprobs,
+            "chat_template_kwargs": body.chat_template_kwargs,
+        }
         return ChatBody.model_validate(asked)
     except ValidationError as error:
         raise explained(error, ChatBody).renamed(ERRORS) from None

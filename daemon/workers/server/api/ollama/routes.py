@@ -32,8 +32,8 @@ def router(service: InferenceService) -> APIRouter:
     @routes.post("/chat", openapi_extra=described(OllamaChatBody))
     async def chat(http: Request) -> Response:
         body = await read(http, OllamaChatBody, service.body_limit)
-        if not body.messages:  # have the model loaded: it is
-            service.model(body.model)
+        if not body.messages:  # have the model loaded
+            await service.prompt_spec(body.model)
             return JSONResponse(nothing(body.model, "chat"))
         return await _answered(service, http, chat_of(body), "chat")
 
@@ -41,7 +41,7 @@ def router(service: InferenceService) -> APIRouter:
     async def generate(http: Request) -> Response:
         body = await read(http, GenerateBody, service.body_limit)
         if not body.prompt:
-            service.model(body.model)
+            await service.prompt_spec(body.model)
             return JSONResponse(nothing(body.model, "generate"))
         return await _answered(service, http, generation_of(body), "generate")
 

@@ -106,6 +106,11 @@ class EmbedBody(RequestBody):
     dimensions: Annotated[int, Field(ge=1)] | None = Field(None, description="Must be those that the model has.")
     options: OllamaOptions | None = None
 
+    def parts(self) -> Iterator[tuple[str, RequestBody]]:
+        """The objects in it, each with its place."""
+        if self.options is not None:
+            yield "options", self.options
+
 
 class ShowBody(RequestBody):
     """The body of ``/api/show``."""

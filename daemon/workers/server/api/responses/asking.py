@@ -1,9 +1,9 @@
 """A request of the Responses API as a chat."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from daemon.workers.server.api.bodies import explained
 from daemon.workers.server.api.chat_schemas import ChatBody, ChatMessage, FunctionCall, ToolCallBody
@@ -33,17 +33,24 @@ async def with_references(items: Sequence[InputItem], responses: Responses, owne
     Raises:
         ApiError: 404, there is no such item.
     """
-    return [await _found(item, responses, owner) if item.type == "item_reference" else item for item in items]
+    outputs: dict[str, JsonValue] = {}  # each response is read once, however many of its items are named
+
+    async def output_of(number: str) -> JsonValue:
+        if number not in outputs:
+            try:
+                outputs[number] = (await responses.get(owner, response_id(number)))["output"]
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                outputs[number] = None
+        return outputs[number]
+
+    return [await _found(item, output_of) if item.type == "item_reference" else item for item in items]
 
 
-async def _found(item: InputItem, responses: Responses, owner: str) -> InputItem:
+async def _found(item: InputItem, output_of: Callable[[str], Awaitable[JsonValue]]) -> InputItem:
     named = _ITEM_ID.fullmatch(item.id or "")
-    try:
-        output = (await responses.get(owner, response_id(named[1])))["output"] if named else None
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        output = None
+    output = await output_of(named[1]) if named else None
     place = int(named[2]) if named else 0
     if not isinstance(output, list) or place >= len(output):
         message = f"there is no item {(item.id or '')[:100]!r}: it was never stored, or was deleted; send it whole"

@@ -9,7 +9,7 @@ from daemon.workers.server.api.chat_schemas import named_parts
 from daemon.workers.server.api.fields import Rules
 from daemon.workers.server.api.request_body import RequestBody
 from daemon.workers.server.api.responses.fields import ITEM, RESPONSES, TEXT
-from daemon.workers.server.api.schemas import Finite, Limit, SamplingBody, StreamOptions
+from daemon.workers.server.api.schemas import Finite, Limit, Metadata, SamplingBody, StreamOptions
 from daemon.workers.server.api.structure_schemas import ResponseFormat
 from daemon.workers.server.api.tool_schemas import MOST_TOOLS, FunctionBody
 
@@ -140,7 +140,7 @@ class ResponsesBody(SamplingBody):
     truncation: Literal["auto", "disabled"] | None = Field(
         None, description="auto: where the context is full, the oldest turns are left out; otherwise that is a 400."
     )
-    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = Field(None, description="Sent back.")
+    metadata: Metadata | None = Field(None, description="Sent back.")
     chat_template_kwargs: dict[str, JsonValue] | None = None
     timeout_seconds: Annotated[Finite, Field(gt=0)] | None = None
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from daemon.settings.sections import SessionSettings
+from daemon.workers.server.chats import responses as responses_module
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.chats.responses import Responses
 from daemon.workers.server.chats.sessions import Sessions
@@ -105,3 +106,18 @@ async def test_calls_and_their_results_are_kept_for_templates(sessions: Sessions
     assert (await responses.find("ann", "r1")).messages == tuple(turns)
     shown = (await sessions.describe("ann", "r1"))["messages"]
     assert shown[1]["content"] == 'I look.\n{"name": "weather", "arguments": {"city": "Oslo"}}'
+
+
+async def test_what_stands_beside_little_text_is_bounded_too(
+    responses: Responses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses_module, "MAX_BODIES", 1000)
+    await said(responses, "a", None, "x")
+    for before, name in ("ab", "bc"):
+        await responses.add("ann", name, await responses.find("ann", before), turn("y"), 1, {"tools": "t" * 400})
+    with pytest.raises(ApiError, match="begin another") as full:
+        await responses.add("ann", "d", await responses.find("ann", "c"), turn("y"), 1, {"tools": "t" * 400})
+    assert full.value.status == 400
+    with pytest.raises(ApiError, match="no response"):
+        await responses.find("ann", "d")
+    assert await words(responses, "c") == "xyy", "nothing of it was kept"

@@ -172,3 +172,13 @@ async def test_a_damaged_file_is_put_aside_and_chats_begin_anew(tmp_path: Path) 
     assert len((await talk()).messages) == 2
     (aside,) = tmp_path.glob("chats.db.damaged-*")
     assert aside.read_bytes().startswith(b"no database")
+
+
+@pytest.mark.anyio
+async def test_names_and_ids_count_as_text(tmp_path: Path) -> None:
+    """A template may leave them out of the prompt, and then nothing else bounds them."""
+    sessions = Sessions(ChatDatabase(tmp_path / "chats.db"), SessionSettings())
+    for more in ({"name": "n" * (1 << 20)}, {"tool_call_id": "n" * (1 << 20)}):
+        with pytest.raises(ApiError, match="begin another"):
+            await sessions.add(await sessions.find("", "a"), [Turn("user", "x", **more), Turn("assistant", "y")], 1)
+    assert await sessions.list("") == []

@@ -234,3 +234,13 @@ async def test_the_process_that_checks_reads_as_the_intake_does(tmp_path: Path) 
     assert found.reasons[0].startswith("line 4: ")
     with pytest.raises(UncheckableError, match="No such file"):
         await asyncio.to_thread(in_a_process, tmp_path / "none", Tables())
+
+
+async def test_all_of_one_client_is_forgotten(make_api: MakeApi, tmp_path: Path) -> None:
+    api = make_api()
+    for key in ("alice", "bob"):
+        await api.openai(key).files.create(file=GOOD, purpose="user_data")
+    for owner in ("", "..", "anybody", hashlib.sha256(b"alice").hexdigest()):
+        await api.uploads.store.forget(owner)
+    assert [each async for each in api.openai("alice").files.list()] == []
+    assert len(left(tmp_path / "files")) == 1
