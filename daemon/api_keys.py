@@ -15,13 +15,14 @@ from typing import Literal, get_args
 
 from engine import disk
 
-Scope = Literal["read", "generate", "train", "admin"]
-"""``read``: see how the service is. ``generate``: use the model. ``train``: have it learn. ``admin``: all of these."""
+Scope = Literal["read", "generate", "train", "work", "admin"]
+"""``read``: see how the service is. ``generate``: use the model. ``train``: have it learn.
+``work``: do its jobs on another host. ``admin``: all of these."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PLAIN: frozenset[Scope] = frozenset({"read", "generate"})
 """What a caller may do where nothing else is said: with a key whose line names no scopes, where no keys are configured,
-or over the Unix socket. ``train`` and ``admin`` always need a key that has them."""
+or over the Unix socket. ``train``, ``work`` and ``admin`` always need a key that has them."""
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 

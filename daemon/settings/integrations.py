@@ -24,6 +24,12 @@ class RedisSettings(Section):
     )
     stream_length: int = Field(10_000, gt=0, description="Approximate number of newest events that the stream keeps.")
     progress_seconds: float = Field(1.0, ge=0, description="Shortest time between two progress events of a run.")
+    secret_file: str | None = Field(
+        None,
+        examples=["/etc/thord/queue-secret"],
+        description="File with the secret that signs jobs for workers on other hosts; without it, none leaves this "
+        "host.",
+    )
 
     @field_validator("url")
     @classmethod
@@ -67,6 +73,34 @@ class WebhookSettings(Section):
                 '(one way to make it: echo "whsec_$(openssl rand -base64 32)")'
             )
         return self
+
+
+class WorkerSettings(Section):
+    """``[worker]``: what `thord worker` needs on a host that works for a thord on another one."""
+
+    thord: str = Field("http://127.0.0.1:8000", description="Address of the public API of that thord.")
+    key_file: str | None = Field(
+        None,
+        examples=["/etc/thord/worker-key"],
+        description="File with a key of that API whose scopes hold `work`.",
+    )
+    shared_folder: str | None = Field(
+        None,
+        examples=["/mnt/thord"],
+        description="State folder of that thord, where this host can reach it; without it, files come and go over "
+        "HTTP.",
+    )
+    name: str | None = Field(
+        None, examples=["gpu-1"], description="Name of this worker; the name of the host if unset."
+    )
+
+    @field_validator("thord")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("the address must begin with http:// or https://")
+        return value.rstrip("/")
 
 
 class IntegrationSettings(Section):

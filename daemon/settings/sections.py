@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from daemon.settings.data import DataSettings
-from daemon.settings.integrations import IntegrationSettings
+from daemon.settings.integrations import IntegrationSettings, WorkerSettings
 from daemon.settings.jobs import JobSettings
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
@@ -134,7 +134,7 @@ class ApiSettings(Section):
         None,
         examples=["/etc/thord/keys"],
         description="File with one key a line, itself or its SHA-256 (a key of 64 hexadecimal digits only by its "
-        "SHA-256), and after a colon, if wanted, its scopes (`read`, `generate`, `train`, `admin`), such as "
+        "SHA-256), and after a colon, if wanted, its scopes (`read`, `generate`, `train`, `work`, `admin`), such as "
         "`KEY:generate`; without scopes a key may `read` and `generate`. Without a file, the systemd credential "
         "`keys` is read; where there is none, the API is open to whoever reaches the port.",
     )
@@ -269,6 +269,7 @@ class Tables(Section):
     files: FileSettings = FileSettings()
     conversation_log: ConversationLogSettings = ConversationLogSettings()
     integrations: IntegrationSettings = IntegrationSettings()
+    worker: WorkerSettings = WorkerSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     supervision: SupervisionSettings = SupervisionSettings()
 

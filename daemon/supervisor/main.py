@@ -37,7 +37,12 @@ See also: thorctl."""
 
 def main(arguments: Sequence[str] | None = None, roles: Mapping[WorkerName, Role] = ROLES) -> int:
     """Run thord; the exit status: 0 stopped as asked, 1 failed, 2 bad configuration or usage."""
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["worker"]:
+        from daemon.supervisor.remote.host import main as worker  # needs an extra, and has a command line of its own
+
+        return worker.main(words[1:])
+    given = _parser().parse_args(words)
     if given.version:
         print(f"thord {_version()}")
         return 0

@@ -81,6 +81,15 @@ def bind(
     return Sockets(control, channel, (*tcp, *more_local, local), f"http://{named}:{port}")
 
 
+def bind_channel(paths: Paths) -> socket.socket:
+    """Bind and listen for a trainer alone, on a host that works for a thord elsewhere. The lock must be held.
+
+    Raises:
+        StartError: the address is in use.
+    """
+    return _bind_local(paths.channel_socket, 2.0, shared=False)
+
+
 def _bind_local(file: Path, handover_seconds: float, *, shared: bool) -> socket.socket:
     def attempt() -> socket.socket:
         _remove_stale(file)

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -32,6 +33,10 @@ from daemon.supervisor.processes.pool import WorkerPool
 from daemon.supervisor.processes.ports import WorkerUnavailableError
 from daemon.supervisor.processes.roles import ROLES, Role
 from daemon.supervisor.processes.worker import Change
+from daemon.supervisor.remote.attempts import RemoteAttempts
+from daemon.supervisor.remote.dispatcher import Dispatcher
+from daemon.supervisor.remote.message import SecretError, read_secret
+from daemon.supervisor.remote.rq_queue import RqQueues
 from daemon.supervisor.service_state import ServiceState, describe, reasons, service_state
 from daemon.supervisor.sockets import Sockets
 from daemon.supervisor.start_error import StartError
@@ -228,11 +233,13 @@ class Supervisor:
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
         self._integrations = Integrations(
-            self.tables.integrations, learning.store, self.workers, self.paths, self.degradations
+            self.tables.integrations, learning.store, learning.jobs, self.workers, self.paths, self.degradations
         )
         self._integrations.start()
+        dispatcher = self._dispatcher(learning)
         forgetter = Forgetter(learning, self.workers, lambda: self.workers.restart("server"))
-        context = ApiContext(self, learning, forgetter)
+        remote = RemoteAttempts(learning.jobs, learning.store, learning.train_jobs, self.paths, lambda: self.tables)
+        context = ApiContext(self, learning, forgetter, remote)
         control = ControlApi(context, owner=os.geteuid(), group=group_of(self.paths.control_socket))
         await control.start(self.sockets.control)
         await self._check_keys()
@@ -246,9 +253,27 @@ class Supervisor:
         finally:
             recovery.cancel()
             await self._integrations.close()
+            if dispatcher is not None:
+                await dispatcher.close()
             await forgetter.close()
             await self._stop(learning)
             await control.stop()
+
+    def _dispatcher(self, learning: Learning) -> Dispatcher | None:
+        """What offers jobs to other hosts, where Redis is used; begun."""
+        settings = self.tables.integrations.redis
+        if not settings.enabled:
+            return None
+        secret = b""
+        if settings.secret_file is not None:
+            try:
+                secret = read_secret(Path(settings.secret_file))
+            except SecretError as error:
+                raise StartError(str(error)) from None
+        queues = RqQueues(settings, secret)
+        made = Dispatcher(queues, learning.store, learning.jobs, self.degradations, offers=bool(secret))
+        made.start()
+        return made
 
     async def _open(self) -> Learning:
         try:

@@ -37,8 +37,8 @@ def test_scopes_follow_their_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("secret:read,trian", "there is no scope 'trian'; scopes are read, generate, train, admin"),
-        ("secret:read,", "there is no scope ''; scopes are read, generate, train, admin"),
+        ("secret:read,trian", "there is no scope 'trian'; scopes are read, generate, train, work, admin"),
+        ("secret:read,", "there is no scope ''; scopes are read, generate, train, work, admin"),
         (":read", "there is no key before the scopes"),
     ],
 )

@@ -16,7 +16,7 @@ from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.http_server import HttpServer
 from daemon.supervisor.api.operations import ApiContext, Call, Operation, new_request_id
 from daemon.supervisor.api.permissions import Access, Peer, may
-from daemon.supervisor.api.routes import cycles, data, events, imports, jobs, retention, service, versions
+from daemon.supervisor.api.routes import cycles, data, events, imports, jobs, retention, service, versions, work
 
 _logger = log.get(__name__)
 
@@ -30,6 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *service.OPERATIONS,
     *cycles.OPERATIONS,
     *jobs.OPERATIONS,
+    *work.OPERATIONS,
     *versions.OPERATIONS,
     *imports.OPERATIONS,
     *retention.OPERATIONS,

@@ -20,6 +20,7 @@ from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.permissions import Access, Peer, may
 from daemon.supervisor.forgetting.forgetter import Forgetter
 from daemon.supervisor.learning.learning import Learning
+from daemon.supervisor.remote.attempts import RemoteAttempts
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
@@ -88,6 +89,7 @@ class ApiContext:
     service: Service
     learning: Learning
     forgetter: Forgetter
+    remote: RemoteAttempts
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from control.paths import Paths
 from daemon import background
+from daemon.job import JobKind
 from daemon.messages import FromWorker, TrainProgress, WorkerName
 from daemon.settings.integrations import IntegrationSettings
 from daemon.supervisor.integrations import progress, translation
@@ -22,6 +23,7 @@ from daemon.supervisor.integrations.redis_connection import RedisConnection
 from daemon.supervisor.integrations.trainer_events import TrainerEvent
 from daemon.supervisor.integrations.translation import Run
 from daemon.supervisor.integrations.webhooks import PAUSES, Webhook
+from daemon.supervisor.jobs.jobs import Jobs
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.job_records import Job
@@ -45,6 +47,7 @@ class Integrations:
         self,
         settings: IntegrationSettings,
         store: Store,
+        jobs: Jobs,
         workers: Workers,
         paths: Paths,
         degradations: Degradations,
@@ -65,6 +68,7 @@ class Integrations:
             self._publisher = Publisher(connect() if connect else RedisConnection(settings.redis))
             self._follow(_PLACE, self._publish)
             workers.subscribe(self._reported)
+            jobs.watch.subscribe(self._progressed)
         if settings.webhooks.secret_file is not None:
             file, timeout = Path(settings.webhooks.secret_file), settings.webhooks.timeout_seconds
             for url in settings.webhooks.urls:
@@ -157,16 +161,32 @@ class Integrations:
     def _reported(self, _: WorkerName, message: FromWorker) -> None:
         if not isinstance(message, TrainProgress) or self._publisher is None or message.cycle is None:
             return
-        self._tell_step(message, Run(job_id=_name_of_cycle(message.cycle), queue=_QUEUE), message.cycle)
+        run = Run(job_id=_name_of_cycle(message.cycle), queue=_QUEUE)
+        self._tell_step(message, run, self._paths.run_folder(message.cycle))
 
-    def _tell_step(self, figures: TrainProgress, run: Run, folder: int) -> None:
+    def _progressed(self, job: Job, figures: Mapping[str, JsonValue] | None) -> None:
+        """A job on whatever host got further."""
+        if job.kind is JobKind.TRAIN and figures is not None:
+            with contextlib.suppress(ValidationError):  # it is before its first step
+                step = TrainProgress.model_validate({**_STEP, "job": job.id, **_known(figures)})
+                self._tell_step(step, _run_of_job(job), self._paths.job_run(job.id))
+
+    def _tell_step(self, figures: TrainProgress, run: Run, folder: Path) -> None:
         if self._publisher is None:
             return
         if self._progress.begins(run):
-            about, epochs = self._paths.run_folder(folder), figures.epochs or 1
-            self._publisher.offer(lambda: progress.configuration(run, about, self._paths.version, epochs))
+            epochs = figures.epochs or 1
+            self._publisher.offer(lambda: progress.configuration(run, folder, self._paths.version, epochs))
         if told := self._progress.of(figures, run):
             self._publisher.offer(lambda: told)
+
+
+_STEP: Mapping[str, JsonValue] = {"cycle": None, "learning_rate": 0.0, "tokens_per_second": 0.0, "eta_seconds": None}
+"""What a report of a step has at least, but for the step and the loss."""
+
+
+def _known(figures: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: value for name, value in figures.items() if name in TrainProgress.model_fields}
 
 
 def _name_of_cycle(number: int) -> str:

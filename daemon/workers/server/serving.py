@@ -30,6 +30,7 @@ from daemon.workers.server.runs.port import ControlJobs
 from daemon.workers.server.service import InferenceService
 from daemon.workers.server.supervisor_port import ControlSocket
 from daemon.workers.server.swap import Swapper
+from daemon.workers.server.work_port import WorkPort
 from engine import device
 from engine.inference.engine import Engine
 from engine.inference.versions.slots import WeightSlots
@@ -73,7 +74,7 @@ async def _serve(context: Context) -> None:
     service.version_folder = context.paths.version
     uploads = FileChecker(FileStore(context.paths.files, lambda: service.settings.files), lambda: service.settings)
     tuning = FineTuningJobs(ControlJobs(context.paths), uploads.store, context.paths.job_run)
-    server = ApiServer(app.make(service, ControlSocket(context.paths), uploads, tuning))
+    server = ApiServer(app.make(service, ControlSocket(context.paths), uploads, tuning, WorkPort(context.paths)))
 
     def stop() -> None:
         service.stopping.set()

@@ -30,17 +30,23 @@ from daemon.workers.server.api.routes import (
     status,
     tokens,
 )
+from daemon.workers.server.api.routes import work as hosts
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.service import InferenceService
 from daemon.workers.server.supervisor_port import SupervisorPort
+from daemon.workers.server.work_port import WorkPort
 
 # Only so that /docs has a place to type a key into; the gatekeeper checks it, before any route is looked for.
 _KEY = Depends(HTTPBearer(auto_error=False, description="One of the keys of `api.keys_file`, where it is set."))
 
 
 def make(
-    service: InferenceService, supervisor: SupervisorPort, uploads: FileChecker, tuning: FineTuningJobs
+    service: InferenceService,
+    supervisor: SupervisorPort,
+    uploads: FileChecker,
+    tuning: FineTuningJobs,
+    work: WorkPort,
 ) -> ASGIApp:
     """The ASGI application of one server."""
     app = FastAPIOffline(
@@ -67,6 +73,7 @@ def make(
     ):
         app.include_router(routes.router(service), dependencies=guarded)
     app.include_router(status.router(supervisor), dependencies=guarded)
+    app.include_router(hosts.router(work), dependencies=guarded)
     app.include_router(files.router(service, uploads, tuning.needing), dependencies=guarded)
     app.include_router(fine_tuning.router(service, uploads, tuning), dependencies=guarded)
     app.include_router(health.router(service))

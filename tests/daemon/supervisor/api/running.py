@@ -16,6 +16,7 @@ from daemon.settings.reload import Changes
 from daemon.supervisor.api.app import ControlApi
 from daemon.supervisor.api.operations import ApiContext
 from daemon.supervisor.forgetting.forgetter import Forgetter
+from daemon.supervisor.remote.attempts import RemoteAttempts
 from tests.daemon.supervisor.stand_ins import StandIns, learning, publish, tables
 
 GROUP = 4242
@@ -97,7 +98,8 @@ class Running:
         listener.listen(100)
         async with learning(self.workers) as it:
             self.learning = it
-            context = ApiContext(self.service, it, Forgetter(it, self.workers, no_restart))
+            remote = RemoteAttempts(it.jobs, it.store, it.train_jobs, it.paths, lambda: self.service.tables)
+            context = ApiContext(self.service, it, Forgetter(it, self.workers, no_restart), remote)
             api = ControlApi(context, owner=os.geteuid(), group=self._group)
             await api.start(listener)
             self._up.set()

@@ -12,11 +12,12 @@ from control.paths import Paths
 from daemon.job import JobState
 from daemon.messages import TrainProgress
 from daemon.settings.integrations import IntegrationSettings, RedisSettings
+from daemon.settings.jobs import JobSettings
 from daemon.supervisor.integrations.integrations import Integrations
 from daemon.supervisor.jobs.endings import Report
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.store.job_records import NewJob
-from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, settled, with_conversations
+from tests.daemon.supervisor.stand_ins import Script, StandIns, ended, learning, settled, tables, with_conversations
 from tests.redis_server import NEEDS_REDIS, RedisServer, redis_server
 
 pytestmark = NEEDS_REDIS
@@ -55,7 +56,7 @@ async def until(server: RedisServer, kind: str, times: int = 1) -> list[dict[str
 
 
 def told(workers: StandIns, it: Learning, paths: Paths, server: RedisServer) -> Integrations:
-    return Integrations(settings(server), it.store, workers, paths, it.degradations)
+    return Integrations(settings(server), it.store, it.jobs, workers, paths, it.degradations)
 
 
 @pytest.mark.anyio
@@ -168,9 +169,10 @@ async def test_what_happens_while_redis_is_away_is_told_when_it_is_back(paths: P
 @pytest.mark.anyio
 async def test_a_job_is_told_by_its_run_id_with_its_user_and_its_failures(paths: Paths, tmp_path: Path) -> None:
     workers = with_conversations(paths)
+    elsewhere = tables().model_copy(update={"jobs": JobSettings(run_here=False)})
     asked = {"owner": "uid 0", "retries": 1, "retry_interval_seconds": 0.0, "time_limit_seconds": 60.0}
     with redis_server(tmp_path) as server:
-        async with learning(workers) as it:
+        async with learning(workers, elsewhere) as it:
             integrations = told(workers, it, paths, server)
             integrations.start()
             about = {"kind": "tokenizer", "run_id": "my-bpe", "user_id": 12345, "queue": "small", **asked}

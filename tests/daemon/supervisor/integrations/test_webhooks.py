@@ -64,7 +64,7 @@ def secret(tmp_path: Path) -> Path:
 
 def told(workers: StandIns, it: Learning, paths: Paths, receiver: Receiver, secret: Path) -> Integrations:
     settings = IntegrationSettings(webhooks=WebhookSettings(urls=(receiver.url,), secret_file=str(secret)))
-    made = Integrations(settings, it.store, workers, paths, it.degradations, webhook_pauses=(0.0, 0.01, 0.01))
+    made = Integrations(settings, it.store, it.jobs, workers, paths, it.degradations, webhook_pauses=(0.0, 0.01, 0.01))
     made.start()
     return made
 

@@ -53,6 +53,8 @@ def needed_by(path: str) -> str | None:
         return None
     if path.startswith(("/v1/files", "/v1/fine_tuning")):
         return "train"
+    if path.startswith("/v1/work/"):
+        return "work"
     return "read" if path == "/v1/status" else "generate"
 
 

@@ -10,6 +10,7 @@ import openai
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from control.paths import at_home
 from daemon.settings.sections import Tables
 from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
@@ -19,12 +20,14 @@ from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.metrics import Metrics
 from daemon.workers.server.service import InferenceService
+from daemon.workers.server.work_port import WorkPort
 from engine.config.model import ModelSettings
 from engine.inference.engine import Engine
 from engine.inference.versions.slots import WeightSlots
 from engine.tokenizers.base import Tokenizer
 from tests.engine.inference.conftest import make_loaded
 
+NOBODY = WorkPort(at_home(Path("/nowhere")))
 MODEL = ModelSettings(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64, context=1024)
 
 
@@ -46,7 +49,7 @@ class InProcess:
     ) -> None:
         self.service = service
         self.uploads = uploads or FileChecker(None, lambda: service.settings)
-        self._made = app.make(service, None, self.uploads, tuning or FineTuningJobs(None, None, None))
+        self._made = app.make(service, None, self.uploads, tuning or FineTuningJobs(None, None, None), NOBODY)
         self.app = arriving(self._made, is_local=False)
 
     def http(self, key: str | None = None) -> httpx.AsyncClient:
