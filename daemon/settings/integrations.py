@@ -78,7 +78,7 @@ class WebhookSettings(Section):
 class WorkerSettings(Section):
     """``[worker]``: what `thord worker` needs on a host that works for a thord on another one."""
 
-    thord: str = Field("http://127.0.0.1:8000", description="Address of the public API of that thord.")
+    url: str = Field("http://127.0.0.1:8000", description="Address of the public API of that thord.")
     key_file: str | None = Field(
         None,
         examples=["/etc/thord/worker-key"],
@@ -94,7 +94,7 @@ class WorkerSettings(Section):
         None, examples=["gpu-1"], description="Name of this worker; the name of the host if unset."
     )
 
-    @field_validator("thord")
+    @field_validator("url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         parts = urlsplit(value)

@@ -88,7 +88,7 @@ class _Host:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._leave())
         pause = 1.0
-        _logger.info("worker starts", queues=queues, thord=self._tables.worker.thord, name=self._name)
+        _logger.info("worker starts", queues=queues, thord=self._tables.worker.url, name=self._name)
         while not self._stop_asked:
             try:
                 unique = f"{self._name}.{os.getpid()}.{secrets.token_hex(4)}"

@@ -50,7 +50,7 @@ class ThordClient:
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._parts = urlsplit(settings.thord)
+        self._parts = urlsplit(settings.url)
         if settings.key_file is None:
             raise StartError("set worker.key_file: thord gives work to nobody without a key of the scope 'work'")
         try:
