@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from control.paths import Paths
+from daemon.cycle import CycleState
 from daemon.messages import Fold
-from daemon.supervisor.learning.folding import USED_UP, is_due
+from daemon.supervisor.learning.folding import USED_UP, Folding, is_due
 from daemon.supervisor.learning.imports import FoldFailedError
+from daemon.supervisor.store.records import Cycle, Version
 from engine import artifacts
 from tests.daemon.supervisor.stand_ins import Script, ended, learning, settled, with_conversations
 
@@ -63,6 +65,41 @@ async def test_the_rule_is_followed_along_a_lineage_and_each_promotion_counts_fo
         assert it.anchor_test.anchor.audited == 1
     assert [run.adapter for run in workers.runs if isinstance(run, Fold)] == [2, 4]
     assert bases == [1, 3]
+
+
+class SlowFolds:
+    """In place of imports and anchor test: a fold lasts until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.ended: list[tuple[int, int]] = []
+        self.go = asyncio.Event()
+
+    async def fold(self, number: int, folded: int | None = None) -> Version:
+        if folded is not None:
+            self.ended.append((number, folded))
+        else:
+            self.begun.append(number)
+            await self.go.wait()
+        return Version.model_construct(number=number + 1)
+
+
+@pytest.mark.anyio
+async def test_one_fold_at_a_time_and_what_is_due_meanwhile_waits_for_the_next_promotion() -> None:
+    slow = SlowFolds()
+    folding = Folding(slow, slow)
+    used_up = {"state": CycleState.PROMOTED, "metrics": {"adapter_rank_used": 1.0}}
+    for version in (2, 4):
+        folding.consider(Cycle.model_construct(version=version, **used_up))
+        await asyncio.sleep(0)
+    slow.go.set()
+    while not slow.ended:
+        await asyncio.sleep(0)
+    folding.consider(Cycle.model_construct(version=6, **used_up))
+    while len(slow.ended) < 2:
+        await asyncio.sleep(0)
+    await folding.close()
+    assert (slow.begun, slow.ended) == ([2, 6], [(2, 3), (6, 7)])
 
 
 @pytest.mark.anyio
