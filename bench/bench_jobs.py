@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import harness
+import processor
 
 from control.client import Thord
 from demo.text import standard_library, to_json_lines
@@ -163,6 +164,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=10_000, help="finished ones in the database")
     options = parser.parse_args()
+    processor.require_kernels()
     with harness.thord(*SETTINGS) as service:
         corpus = service.home / "library.jsonl"
         corpus.write_text(to_json_lines(standard_library(200)), encoding="utf-8")

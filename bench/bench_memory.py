@@ -146,7 +146,7 @@ def goal(name: str, value: float, most: float, unit: str = "") -> None:
 
 def llama_cpp(file: Path) -> dict[str, int] | None:
     """What llama.cpp holds; null, and a word about it, where it is not installed."""
-    command = [sys.executable, "-m", "serving.llama_memory", file, *map(str, (ROWS, LENGTH, PROMPT))]
+    command = [sys.executable, "-m", "serving.peers.llama_memory", file, *map(str, (ROWS, LENGTH, PROMPT))]
     ended = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     if ended.returncode:
         print(f"SKIPPED: llama.cpp: {ended.stderr.strip()[-300:]}", file=sys.stderr)

@@ -14,7 +14,7 @@ llama_cpp = pytest.importorskip(
 )
 
 
-from bench.serving.llama_loading import load  # noqa: E402  (needs llama_cpp)
+from bench.serving.peers.llama_loading import load  # noqa: E402  (needs llama_cpp)
 
 
 @llama_cpp.llama_log_callback

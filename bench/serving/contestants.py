@@ -10,9 +10,9 @@ import torch
 
 from engine.config.inference import Quantization
 from engine.native import library
-from serving import gguf_file
 from serving.cases import Case
 from serving.ours import Ours
+from serving.peers import gguf_file
 from serving.weights import Answers, Prompts, Shape, Weights, hugging_face
 
 FORMATS: dict[str, tuple[Quantization, str]] = {
@@ -74,7 +74,7 @@ def llama_file(weights: Weights, shape: Shape, kind: str) -> Path:
         if kind in {"BF16", "F32"}:
             gguf_file.write(weights.version / "model.safetensors", draft, shape, kind)
         else:
-            importlib.import_module("serving.llama_cpp").quantize(llama_file(weights, shape, "BF16"), draft, kind)
+            importlib.import_module("serving.peers.llama_cpp").quantize(llama_file(weights, shape, "BF16"), draft, kind)
         draft.rename(file)
     return file
 
@@ -82,7 +82,7 @@ def llama_file(weights: Weights, shape: Shape, kind: str) -> Path:
 def peer(name: str):
     """A peer's module; null, and a word about it, where it is not installed."""
     try:
-        return importlib.import_module(f"serving.{name}")
+        return importlib.import_module(f"serving.peers.{name}")
     except (ImportError, OSError, RuntimeError) as error:
         print(f"SKIPPED: {name}: {error}", file=sys.stderr)
         return None

@@ -17,7 +17,7 @@ def compare(weights: Weights, shape: Shape) -> None:
     """Measure, and print a table."""
     lengths = [str(_ROWS), str(shape.prompt + shape.answer), str(shape.prompt)]
     ours = _measured("our_memory", str(weights.version), "int4", *lengths)
-    theirs = _measured("llama_memory", str(llama_file(weights, shape, "Q4_0")), *lengths)
+    theirs = _measured("peers.llama_memory", str(llama_file(weights, shape, "Q4_0")), *lengths)
     kinds = {
         "weights": "weights",
         "cache": "caches",

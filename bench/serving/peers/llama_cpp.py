@@ -9,7 +9,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.llama_loading import load
+from serving.peers.llama_loading import load
 from serving.weights import Answers, Prompts
 
 

@@ -1,4 +1,4 @@
-"""What llama.cpp takes in a process of its own: ``python -m serving.llama_memory FILE ROWS LENGTH PROMPT``.
+"""What llama.cpp takes in a process of its own: ``python -m serving.peers.llama_memory FILE ROWS LENGTH PROMPT``.
 
 As many sequences as rows, each a prompt of PROMPT random tokens and greedy tokens up to LENGTH positions, which is also
 what the context is made for: llama.cpp allocates its cache whole, so this is the least it can take for them.
@@ -16,7 +16,7 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 
-from serving.llama_loading import load
+from serving.peers.llama_loading import load
 
 _said: list[str] = []
 

@@ -12,7 +12,7 @@ import llama_cpp
 import numpy as np
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-from serving.llama_cpp import LlamaCpp
+from serving.peers.llama_cpp import LlamaCpp
 from serving.weights import Prompts
 
 _ONE = llama_cpp.llama_token_data * 1
