@@ -30,9 +30,8 @@ START_GOAL_MS, STATUS_GOAL_MS, COST_GOAL_SECONDS = 50.0, 2.0, 3.0
 SETTINGS = (
     "data.settle_seconds=0.1",
     "training.threads=1",
-    "training.epochs=4",
+    "training.epochs=1",
     "training.validation_share=0",
-    "monitoring.tensorboard=false",
 )
 PEER = """
 def started() -> float:
@@ -80,7 +79,9 @@ def rq() -> Iterator[Callable[[], float]]:
         harness.until(address.exists)
         url = f"unix://{address}"
         worker = subprocess.Popen(
-            [harness.BIN / "rq", "worker", "--url", url, "--quiet", "bench"], cwd=home, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", "from rq.cli import main; main()", "worker", "--url", url, "--quiet", "bench"],
+            cwd=home,
+            stderr=subprocess.DEVNULL,
         )
         queue = Queue("bench", connection=Redis(unix_socket_path=str(address)))
 
@@ -167,7 +168,7 @@ def main() -> None:
     processor.require_kernels()
     with harness.thord(*SETTINGS) as service:
         corpus = service.home / "library.jsonl"
-        corpus.write_text(to_json_lines(standard_library(200)), encoding="utf-8")
+        corpus.write_text(to_json_lines(standard_library(100)), encoding="utf-8")
         service.ctl("stop")
         fill(service.home, options.jobs)
         words = [word for setting in (*harness.QUIET, *SETTINGS) for word in ("--set", setting)]

@@ -19,6 +19,10 @@ class JobKind(StrEnum):
     CHAT = "chat"
 
 
+ANSWERS = frozenset({JobKind.GENERATE, JobKind.SCORE, JobKind.CHAT})
+"""Kinds that take seconds, and that somebody waits for."""
+
+
 class JobState(StrEnum):
     """Where a job is."""
 

@@ -25,10 +25,11 @@ from daemon.supervisor.api.app import ControlApi, group_of
 from daemon.supervisor.api.operations import ApiContext
 from daemon.supervisor.forgetting.forgetter import Forgetter
 from daemon.supervisor.integrations.integrations import Integrations
+from daemon.supervisor.jobs.jobs import Jobs
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
-from daemon.supervisor.processes.lifecycle import WorkerState
+from daemon.supervisor.processes.lifecycle import ASKED_TO_END, WorkerState
 from daemon.supervisor.processes.pool import WorkerPool
 from daemon.supervisor.processes.ports import WorkerUnavailableError
 from daemon.supervisor.processes.roles import ROLES, Role
@@ -282,13 +283,13 @@ class Supervisor:
             raise StartError(str(error)) from None
         self.workers.watch(self._worker_changed)
         self.workers.watch(lambda change: self._bury(change, learning) if change.died else None)
+        self.workers.watch(lambda change: _end_jobs(change, learning.jobs))
         return learning
 
     def _bury(self, change: Change, learning: Learning) -> None:
         """Tell those whom the death of a worker concerns."""
         if change.worker == "server":
             learning.promotion.server_died()
-            background.begin(learning.jobs.lost("server", f"the server {change.detail}"), "end of the server's jobs")
         background.begin(note_death(change, learning.store), f"note of the death of the {change.worker}")
 
     def _not_recovered(self, error: BaseException) -> None:
@@ -400,6 +401,13 @@ class Supervisor:
 async def _recover(learning: Learning, forgetter: Forgetter) -> None:
     await learning.recover()
     forgetter.recover()
+
+
+def _end_jobs(change: Change, jobs: Jobs) -> None:
+    """Tell that the server's process has ended, with all that it computed for jobs."""
+    if change.worker == "server" and (change.died or change.before in ASKED_TO_END) and change.now not in ASKED_TO_END:
+        why = f"the server {change.detail}"
+        background.begin(jobs.lost("server", why, died=change.died), "end of the server's jobs")
 
 
 async def note_death(change: Change, store: Store) -> None:

@@ -207,11 +207,15 @@ class Jobs:
         self.watch.changed(job)
         return job
 
-    async def lost(self, worker: str, why: str) -> None:
-        """End the attempts that a worker of this host held: it died, and ``why`` says how."""
+    async def lost(self, worker: str, why: str, *, died: bool = True) -> None:
+        """End the attempts that a worker of this host held: its process ended, and ``why`` says how.
+
+        Where it was not ``died`` but somebody who stopped it, that does not count as a try.
+        """
+        report = Report("failed", "lost", why, retry=True) if died else Report("put_back", "stopped", why)
         for attempt in self._open:
             if attempt.worker == worker and attempt.host == self.host:
-                await self._end(attempt, Report("failed", "lost", why, retry=True))
+                await self._end(attempt, report)
 
     # Life --------------------------------------------------------------------------------------------------------
 

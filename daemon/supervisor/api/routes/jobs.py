@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field, JsonValue
 from starlette.responses import JSONResponse, Response
 
-from daemon.job import JobKind, JobState
+from daemon.job import ANSWERS, JobKind, JobState
+from daemon.settings.jobs import JobSettings
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
 from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, Operation, check_files
@@ -20,6 +21,7 @@ from daemon.supervisor.store.job_records import NewJob, Promote
 RUN_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 """What a name of a run looks like: it becomes the name of a folder."""
 _LONGEST_WAIT = 60
+_SOON_SECONDS = 1.0
 
 
 class JobBody(Body):
@@ -86,9 +88,7 @@ async def submit(call: Call) -> Response:
         user_id=body.user_id,
         owner=body.owner or call.by,
         retries=settings.retries if body.retries is None else body.retries,
-        retry_interval_seconds=(
-            settings.retry_interval_seconds if body.retry_interval_seconds is None else body.retry_interval_seconds
-        ),
+        retry_interval_seconds=_retry_interval(body, settings),
         time_limit_seconds=body.time_limit_seconds or settings.time_limit_seconds,
         idempotency_key=body.idempotency_key,
         fingerprint=_fingerprint(body),
@@ -112,7 +112,8 @@ async def jobs(call: Call) -> Response:
 async def job(call: Call) -> Response:
     """One, with its attempts; with ``wait`` when it has ended, or after so many seconds."""
     number, jobs = call.number("id"), call.context.learning.jobs
-    await jobs.wait(number, min(call.option("wait", 0), _LONGEST_WAIT))
+    if wait := min(call.option("wait", 0), _LONGEST_WAIT):
+        await jobs.wait(number, wait)
     found, attempts = await call.context.learning.store.job_with_attempts(number)
     return JSONResponse(jobs.describe(found, attempts))
 
@@ -152,6 +153,15 @@ async def finish(call: Call) -> Response:
     report = Report(body.state, body.cause, body.error, body.result, retry=body.retry)
     job = await call.context.learning.jobs.finish(number, body.attempt, report)
     return JSONResponse(call.context.learning.jobs.describe(job))
+
+
+def _retry_interval(body: JobBody, settings: JobSettings) -> float:
+    """What is asked for, else what the settings say; an answer that somebody waits for is tried again at once."""
+    if body.retry_interval_seconds is not None:
+        return body.retry_interval_seconds
+    return (
+        min(_SOON_SECONDS, settings.retry_interval_seconds) if body.kind in ANSWERS else settings.retry_interval_seconds
+    )
 
 
 def _run_id(body: JobBody) -> str | None:

@@ -168,7 +168,11 @@ async def test_the_death_of_the_server_ends_its_attempts(house: House) -> None:
     await house.claim(job, host="here", worker="server")
     await house.claim(elsewhere)
     await house.jobs.lost("server", "the server was killed")
-    assert (await house.store.job(job.id)).state is JobState.WAITING_RETRY
+    assert (await house.until(job.id, JobState.QUEUED)).tries == 1
+    await house.claim(job, host="here", worker="server")
+    await house.jobs.lost("server", "the server was restarted", died=False)
+    assert (await house.store.job(job.id)).state is JobState.QUEUED
+    assert await house.causes(job.id) == ["lost", "stopped"]
     assert (await house.store.job(elsewhere.id)).state is JobState.RUNNING
 
 
