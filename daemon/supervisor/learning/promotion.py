@@ -157,9 +157,8 @@ class Promotion:
         await self._store.note("version.withdrawn", {"by": by})
 
     def drop(self, version: int) -> None:
-        """Have the server keep a version in memory no longer, because its weights are removed."""
-        if version in self.kept:
-            self._abandon(version)
+        """Have the server keep a version in memory no longer, not as a guest either: its weights are removed."""
+        self._abandon(version)
 
     @contextlib.asynccontextmanager
     async def still(self) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 import openai
 import pytest
 
+from daemon.messages import Abandon
 from tests.daemon.workers.server.harness import Server, greedy
 
 
@@ -38,3 +39,14 @@ def test_what_cannot_be_loaded_says_so_and_disturbs_nothing(server: Server) -> N
             client.completions.create(model=name, prompt="a", max_tokens=2)
         assert missing.value.code == "model_not_found"
     assert client.completions.create(model="thor", prompt="a", max_tokens=2).choices[0].text is not None
+
+
+def test_a_guest_whose_weights_are_removed_answers_no_more(server: Server) -> None:
+    client = server.openai()
+    folder = server.publish(5)
+    client.completions.create(model="thor@000005", prompt="a", max_tokens=2)
+    (folder / "model.safetensors").unlink()  # what it learned is forgotten
+    server.worker.send(Abandon(version=5))
+    answers = (client.completions.create(model="thor@000005", prompt="a", max_tokens=2) for _ in range(100))
+    with pytest.raises(openai.NotFoundError):
+        list(answers)

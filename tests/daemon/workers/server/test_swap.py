@@ -41,7 +41,8 @@ def test_pins_and_previous(start_server: StartServer) -> None:
         assert version_of("thor") == "000002"
         assert version_of("thor@000003") == version_of("thor@3") == version_of("thor@previous") == "000003"
         assert version_of("thord@previous") == "000003"
-        assert version_of("thor@000001") == "model_not_found"
+        assert version_of("thor@000001") == "000001", "it is kept: it is loaded as a guest"
+        assert version_of("thor@000009") == "model_not_found"
         assert [model["id"] for model in client.get("/v1/models").json()["data"]] == [
             "thor",
             "thor@000003",
@@ -49,7 +50,7 @@ def test_pins_and_previous(start_server: StartServer) -> None:
         ]
         server.promote(1)
         assert version_of("thor@000002") == "000002"
-        assert version_of("thor@000003") == "model_not_found", "two versions are in memory"
+        assert version_of("thor@000003") == "000003", "two versions are in memory, and a guest"
         server.worker.ask(Prepare(version=2), Prepared)
         assert version_of("thor@previous") == "000002", "it is about to serve again, and can be asked for meanwhile"
         for number in (2, 3, 2, 1):

@@ -56,7 +56,9 @@ def test_adapters_come_and_go_beside_one_base_under_streaming_load(start_server:
             body = {"model": f"thor@{number}", "prompt": "a", "max_tokens": 12, "temperature": 0, "ignore_eos": True}
             answer = client.post("/v1/completions", json=body).json()["choices"][0]["text"]
             assert answer == expected[f"{number:06d}", "a"]
-        told = server.worker.ask(Abandon(version=2), Serving)  # as when its weights are removed
+        weights = server.paths.version(2) / "adapter_model.safetensors"
+        weights.rename(weights.with_suffix(".removed"))
+        told = server.worker.ask(Abandon(version=2), Serving)
         assert told.resident == (1, 3)
         gone = client.post("/v1/completions", json={"model": "thor@2", "prompt": "a"})
         assert gone.json()["error"]["code"] == "model_not_found"
