@@ -26,6 +26,11 @@ class Turns:
         self._give_way: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_held_by_job(self) -> bool:
+        """Whether a cycle that comes now has to wait for a job."""
+        return self._holder is not None and self._holder.kind == "job"
+
     @contextlib.asynccontextmanager
     async def cycle(self) -> AsyncIterator[None]:
         """Hold the trainer for a cycle, as soon as it is its turn."""

@@ -17,6 +17,7 @@ from control.paths import Paths, version_name
 from daemon import log
 from daemon.cycle import CycleEvent, CycleState
 from daemon.messages import (
+    UNASKED,
     Collect,
     Collected,
     Evaluate,
@@ -153,6 +154,10 @@ class CycleSteps:
         return candidates.differing(cycle, base, earlier, training)
 
     async def _train(self, cycle: Cycle) -> Cycle:
+        if self._turns.is_held_by_job:
+            activity = "waiting for the trainer, which works for a job ('thorctl jobs')"
+            waits = PhaseProgress(to=UNASKED, activity=activity, done=0, total=None, eta_seconds=None)
+            self._watch.phase(cycle.id, waits)
         async with self._turns.cycle():
             return await self._train_now(cycle)
 

@@ -27,7 +27,7 @@ from daemon.supervisor.learning.schedule import Schedule
 from daemon.supervisor.processes.observed import Observed
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.retention.retention import Retention
-from daemon.supervisor.store import cycles_on_disk
+from daemon.supervisor.store import cycles_on_disk, jobs_on_disk
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.store import Store
 
@@ -142,6 +142,8 @@ class Learning:
         await retry_until_stored(lambda: self.store.adopt_cycles(found), self.degradations)
         await retry_until_stored(self.retention.finish, self.degradations)
         await self.cycles.recover()
+        highest_job = await asyncio.to_thread(jobs_on_disk.highest, self.paths)
+        await retry_until_stored(lambda: self.store.skip_job_numbers(highest_job), self.degradations)
         await self.jobs.recover()
         for lane in self.lanes:
             lane.start()

@@ -94,6 +94,19 @@ class JobStore(CycleStore):
 
         return await self._database.run(add)
 
+    async def skip_job_numbers(self, highest: int) -> None:
+        """Give no number again that a job had which is not known here, because what it left on disk is there yet."""
+
+        def skip() -> None:
+            last = int(self._database.scalar("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'") or 0)
+            if last >= highest:
+                return
+            with self._transaction():
+                self._database.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
+                self._database.execute("INSERT INTO sqlite_sequence VALUES ('jobs', ?)", highest)
+
+        await self._database.run(skip)
+
     async def job(self, number: int) -> Job:
         """Read one job.
 

@@ -42,10 +42,17 @@ def _made(command: MakeTokenizer, settings: Tables, target: Path) -> TokenizerMa
         ArtifactError: the files hold no text, or the folder holds something else.
         OSError: a file cannot be read, or the disk refused.
     """
-    if target.exists():
-        return artifacts.read_json(target / artifacts.MANIFEST, TokenizerManifest)
     asked = TokenizerSettings.model_validate(settings.tokenizer.model_dump() | {"folder": None} | command.settings)
+    if target.exists():
+        found = artifacts.read_json(target / artifacts.MANIFEST, TokenizerManifest)
+        if found.settings != asked or not all(_is_below(source, command.files) for source in found.sources):
+            raise ArtifactError(f"{target} holds another tokenizer; choose another name, or remove it")
+        return found
     return publish.publish(target, [Path(file) for file in command.files], asked)
+
+
+def _is_below(source: str, files: tuple[str, ...]) -> bool:
+    return any(Path(source).is_relative_to(file) for file in files)
 
 
 def _fail(command: MakeTokenizer, channel: Channel, reason: str, *, retry: bool) -> None:

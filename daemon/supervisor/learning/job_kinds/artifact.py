@@ -35,11 +35,17 @@ def write(paths: Paths, job: Job, version: int) -> Path:
     folder = paths.model_artifact(job.run_id or f"job-{job.id}")
     folder.mkdir(parents=True, exist_ok=True)
     for name in made.files:
-        link = folder / name
-        if not link.is_symlink():
-            link.symlink_to(paths.version(version) / name)
-    disk.write_json(folder / MANIFEST, _manifest(job, made, _run_record(paths.job_run(job.id))))
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(paths.version(version) / name)
+    disk.write_json(folder / MANIFEST, _manifest(job, made, _read(paths.job_run(job.id) / "run.json")))
     return folder
+
+
+def foreign_job(paths: Paths, job: Job) -> int | None:
+    """The job that the artifact under this run's name belongs to, where it is another one."""
+    found = _read(paths.model_artifact(job.run_id or "") / MANIFEST) if job.run_id else {}
+    owner = found.get("job")
+    return owner if isinstance(owner, int) and owner != job.id else None
 
 
 def write_metrics(paths: Paths, run_id: str, metrics: Mapping[str, JsonValue]) -> None:
@@ -82,10 +88,10 @@ def _manifest(job: Job, made: VersionManifest, record: Mapping[str, JsonValue]) 
     }
 
 
-def _run_record(folder: Path) -> dict[str, JsonValue]:
-    """``run.json`` of the run; empty where another host has it."""
+def _read(file: Path) -> dict[str, JsonValue]:
+    """A JSON object; empty where there is none, as ``run.json`` where another host has it."""
     try:
-        found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -85,6 +85,10 @@ class TrainJobs:
             asked = parsed(TrainRequest, job.request)
         except BadJobRequestError as error:
             raise FailedError(str(error)) from error
+        if (other := await asyncio.to_thread(artifact.foreign_job, self._paths, job)) is not None:
+            raise FailedError(
+                f"{self._paths.model_artifact(job.run_id or '')} holds the run of job {other}; choose another run_id"
+            )
         tokenizer = {} if asked.tokenizer_id is None else await self._tokenizer(asked.tokenizer_id)
         if asked.base is not None:
             try:

@@ -190,3 +190,30 @@ async def test_an_evaluation_measures_the_version_of_a_run(paths: Paths) -> None
         assert (unknown.state, "nobody's" in (unknown.error or "")) == (JobState.FAILED, True)
     metrics = json.loads((paths.model_artifact("mine") / "eval" / "metrics.json").read_text())
     assert metrics["bits_per_byte"] == 2.0
+
+
+@pytest.mark.anyio
+async def test_a_store_that_was_begun_anew_leaves_what_earlier_jobs_made(paths: Paths) -> None:
+    paths.job_snapshot(41).mkdir(parents=True)
+    folder = paths.model_artifact("theirs")
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"job": 41}))
+    async with learning(StandIns(paths)) as it:
+        job = await ended(it, await submit(it, run_id="theirs"))
+        assert (job.id, job.state, "job 41" in (job.error or "")) == (42, JobState.FAILED, True)
+
+
+@pytest.mark.anyio
+async def test_a_cycle_that_waits_for_a_job_says_so(paths: Paths) -> None:
+    workers = StandIns(paths)
+    workers.ledger.add(5)
+    workers.hold("trainer")
+    async with learning(workers, tables(minimum=1)) as it:
+        job = await submit(it)
+        await workers.until_held("trainer")
+        cycle = await it.cycles.trigger("test")
+        async for line in it.cycles.follow(cycle.id):
+            if "for a job" in str(line):
+                break
+        workers.release("trainer")
+        assert (await ended(it, job)).state is JobState.COMPLETED
