@@ -17,16 +17,18 @@ NEEDS_REDIS = pytest.mark.skipif(
 class RedisServer:
     """Listens on a Unix socket in ``folder``, and where a port is given also there; keeps nothing on disk."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, before: tuple[str, ...] = ()) -> None:
         self._folder = folder
         self._options = options
+        self._before = before
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        command = ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--save", "", *self._options]
+        port = () if "--port" in self._options else ("--port", "0")
+        command = [*self._before, "redis-server", "--unixsocket", str(self.socket), "--save", "", *port, *self._options]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
@@ -52,9 +54,12 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
-    """A server that runs inside the ``with``. The folder's name must be short: it holds a socket."""
-    server = RedisServer(folder, *options)
+def redis_server(folder: Path, *options: str, before: tuple[str, ...] = ()) -> Iterator[RedisServer]:
+    """A server that runs inside the ``with``; ``before`` stands in front of its command.
+
+    The folder's name must be short: it holds a socket.
+    """
+    server = RedisServer(folder, *options, before=before)
     server.start()
     try:
         yield server

@@ -35,8 +35,8 @@ from daemon.supervisor.remote.work import Claimed, Finished
 BEAT_SECONDS = 10.0
 _SILENCE = 0.75
 """Part of the lease."""
-_SEND_SECONDS = 30.0
-"""Between two looks at what the run has written."""
+_MOST_SEND_SECONDS = 30.0
+"""Between two looks at what the run has written; half a lease where that is shorter."""
 _AGAIN_SECONDS = 2.0
 _KILL_SECONDS = 0.01
 _logger = log.get(__name__)
@@ -220,7 +220,7 @@ class Attempt:
 
     async def _keep_sending(self) -> None:
         while True:
-            await asyncio.sleep(_SEND_SECONDS)
+            await asyncio.sleep(min(_MOST_SEND_SECONDS, self._claimed.lease_seconds / 2))
             try:
                 async with self._sending:
                     await asyncio.to_thread(self._mirror.send)

@@ -90,6 +90,7 @@ class _Host:
         pause = 1.0
         _logger.info("worker starts", queues=queues, thord=self._tables.worker.url, name=self._name)
         while not self._stop_asked:
+            began = time.monotonic()
             try:
                 unique = f"{self._name}.{os.getpid()}.{secrets.token_hex(4)}"
                 worker = HostWorker(queues, self._secret, redis, unique, self._do, self._leave)
@@ -98,8 +99,8 @@ class _Host:
                     return
             except RedisError as error:
                 _logger.warning("Redis is away", why=str(error))
+            pause = 1.0 if time.monotonic() - began > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
             time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _leave(self) -> None:
         """A signal came: let the trainer write a checkpoint, then leave."""
