@@ -149,6 +149,15 @@ class AnchorState(TypedDict):
     audits: list[Audit]
 
 
+class JobUnderWay(TypedDict):
+    """A job that the trainer or the evaluator works on."""
+
+    id: int
+    kind: str
+    run_id: str | None
+    progress: dict[str, Json] | None
+
+
 class Status(TypedDict):
     """What thord is doing."""
 
@@ -163,6 +172,7 @@ class Status(TypedDict):
     api: Api
     workers: dict[str, Worker]
     cycle: Cycle | None
+    jobs: NotRequired[list[JobUnderWay]]
     next_cycle_at: str | None
     next_cycle_waits: NotRequired[bool]
     paused: NotRequired[Paused | None]

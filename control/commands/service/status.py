@@ -10,7 +10,7 @@ from control.cli.parser import Commands, connect
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import AnchorState, Cycle, Host, Status, Worker
+    from control.answers import AnchorState, Cycle, Host, JobUnderWay, Status, Worker
 
 
 FIRST_STEPS = "a small one that talks: thorctl import starter --promote; or your own, from scratch: thorctl ingest FILE"
@@ -63,6 +63,7 @@ def show(status: Status) -> None:
             **({"audited": words} if (words := _audited(status.get("anchor"))) else {}),
             **({"earlier audits": curve} if (curve := _curve(status.get("anchor"))) else {}),
             "cycle": f"{learning}; {next_cycle(status)}",
+            **({"jobs": "; ".join(map(_job, under_way))} if (under_way := status.get("jobs")) else {}),
             "conversations": ", ".join(
                 f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if isinstance(count, int)
             ),
@@ -71,6 +72,13 @@ def show(status: Status) -> None:
             **({"host": _host(host)} if (host := status.get("host")) else {}),
         }
     )
+
+
+def _job(job: JobUnderWay) -> str:
+    from control.commands.jobs.jobs import describe
+
+    name = f" {output.clean(job['run_id'])}" if job["run_id"] else ""
+    return f"number {job['id']}, {job['kind']}{name}: {describe(job['progress'] or {})}"
 
 
 def next_cycle(status: Status) -> str:

@@ -13,6 +13,7 @@ from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.operations import Body, Call, Operation
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.learning.learning import Learning
+from daemon.supervisor.store.job_records import Job
 from daemon.supervisor.store.records import in_words, name_or_null
 from daemon.supervisor.store.store import NoSuchRecordError, StoreUnavailableError
 
@@ -36,6 +37,7 @@ async def status(call: Call) -> Response:
         "quality": await _quality(learning),
         "resident": [version_name(number) for number in learning.promotion.resident],
         "cycle": None if cycle is None else learning.cycles.describe(cycle),
+        "jobs": [_job(learning, lane.current) for lane in learning.lanes if lane.current is not None],
         "next_cycle_at": None if schedule.waits else moment(schedule.next_at),
         "next_cycle_waits": schedule.waits,
         "paused": None if schedule.paused is None else schedule.paused.model_dump(mode="json"),
@@ -45,6 +47,11 @@ async def status(call: Call) -> Response:
         "host": learning.observed.host,
     }
     return JSONResponse(shown)
+
+
+def _job(learning: Learning, job: Job) -> dict[str, JsonValue]:
+    shown = learning.jobs.describe(job)
+    return {name: shown[name] for name in ("id", "kind", "run_id", "progress")}
 
 
 async def _quality(learning: Learning) -> JsonValue:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.control.stand_in import REPOSITORY, Ctl, StandIn
+from tests.control.stand_in import REPOSITORY, STATUS, Ctl, StandIn
 
 ATTEMPT = {
     "number": 1, "host": "ares", "worker": "trainer", "pid": 4711, "started_at": "2026-01-02T03:04:05.000Z",
@@ -69,3 +69,9 @@ def test_cancel_is_about_a_cycle_unless_it_says_job(jobs: StandIn, ctl: Ctl) -> 
     jobs.fail("POST", "/v1/jobs/12/cancel", 409, "job_ended", "job 12 is completed already")
     assert ctl("cancel", "job", "12").returncode == 1
     assert ctl("cancel", "job").returncode == 2
+
+
+def test_status_names_the_job_under_way(jobs: StandIn, ctl: Ctl) -> None:
+    under_way = [{name: JOB[name] for name in ("id", "kind", "run_id", "progress")}]
+    jobs.answers["GET", "/v1/status"] = (200, STATUS | {"jobs": under_way})
+    assert "number 12, train gpt2-run-001: epoch 1/3, step 20/300" in ctl("status").stdout

@@ -94,6 +94,25 @@ def test_wrong_requests_are_refused_with_what_is_wrong(
     assert api.client.get("/v1/jobs").json() == []
 
 
+def test_status_names_the_job_that_the_trainer_works_on(api: Running, corpus: str) -> None:
+    async def hold() -> None:
+        api.workers.hold("trainer")
+
+    async def until_held() -> None:
+        await api.workers.until_held("trainer")
+
+    async def release() -> None:
+        api.workers.release("trainer")
+
+    assert api.client.get("/v1/status").json()["jobs"] == []
+    api.in_loop(hold)
+    api.client.post("/v1/jobs", json={"kind": "train", "run_id": "mine", "request": {"train_files": [corpus]}})
+    api.in_loop(until_held)
+    [job] = api.client.get("/v1/status").json()["jobs"]
+    assert (job["kind"], job["run_id"], job["progress"]["step"]) == ("train", "mine", 6)
+    api.in_loop(release)
+
+
 def test_what_is_not_there_and_what_cannot_be_asked(api: Running) -> None:
     assert code(api.client.get("/v1/jobs/5")) == (404, "not_found")
     assert code(api.client.get("/v1/jobs", params={"state": "sleeping"})) == (400, "bad_request")
