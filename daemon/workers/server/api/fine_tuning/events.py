@@ -12,7 +12,7 @@ from control.job_answers import Attempt, Job
 from daemon import clock
 from daemon.workers.server.api.fine_tuning.figures import StepFigures
 from daemon.workers.server.api.fine_tuning.labels import Labels, job_id
-from daemon.workers.server.api.fine_tuning.output import model_of
+from daemon.workers.server.api.fine_tuning.output import error_of, model_of
 from engine.objectives import OBJECTIVES
 
 Level = Literal["info", "warn", "error"]
@@ -81,9 +81,9 @@ def _ended(job: Job) -> Iterator[_Placed]:
                 yield at, 8, _message(job, "verdict", at, *verdict)
             yield at, 9, _message(job, "succeeded", at, "The job has successfully completed")
         case "cancelled":
-            yield at, 9, _message(job, "cancelled", at, f"Fine-tuning job cancelled: {job['error'] or 'asked for'}")
+            yield at, 9, _message(job, "cancelled", at, "Fine-tuning job cancelled")
         case _:
-            yield at, 9, _message(job, "failed", at, f"Fine-tuning job failed: {job['error']}", "error")
+            yield at, 9, _message(job, "failed", at, f"Fine-tuning job failed: {error_of(job)}", "error")
 
 
 def _verdict(job: Job) -> tuple[str, Level] | None:

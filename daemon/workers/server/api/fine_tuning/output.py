@@ -13,6 +13,7 @@
 No job is ever ``validating_files``: files are checked before a job is made of them.
 """
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ from control.job_answers import Job
 from daemon import clock
 from daemon.workers.server.api.fine_tuning.figures import StepFigures, last
 from daemon.workers.server.api.fine_tuning.labels import Labels, job_id
+from daemon.workers.server.files.stored_file import ID_PATTERN
 from daemon.workers.server.service import MODEL
 
 STATUS = {
@@ -34,6 +36,8 @@ STATUS = {
     "cancelled": "cancelled",
 }
 ORGANIZATION = "thord"
+_UPLOADED = re.compile(rf"(?:/[^\s/:]+)+/({ID_PATTERN})/content")
+_PATH = re.compile(r"(?<![\w.:/])(?:/[^\s/:]+)+/([^\s/:]+)")
 
 
 def written(job: Job, labels: Labels, figures: Sequence[StepFigures], results: Sequence[str]) -> dict[str, JsonValue]:
@@ -70,6 +74,12 @@ def model_of(job: Job) -> str | None:
     return f"{MODEL}@{job['version']}" if job["state"] == "completed" and job["version"] is not None else None
 
 
+def error_of(job: Job) -> str:
+    """Why a job failed, without the places of this machine: a file is called as its owner knows it."""
+    says = _UPLOADED.sub(r"\1", job["error"] or "the job failed")
+    return _PATH.sub(r"\1", says)
+
+
 def checkpoints(job: Job, figures: Sequence[StepFigures]) -> list[dict[str, JsonValue]]:
     """Those that can be asked: the result alone. Earlier ones are no versions."""
     model, found = model_of(job), last(figures)
@@ -95,7 +105,7 @@ def checkpoints(job: Job, figures: Sequence[StepFigures]) -> list[dict[str, Json
 def _error(job: Job) -> JsonValue:
     if job["state"] != "failed":
         return None
-    return {"code": "job_failed", "message": job["error"] or "the job failed", "param": None}
+    return {"code": "job_failed", "message": error_of(job), "param": None}
 
 
 def _estimate(job: Job) -> int | None:

@@ -196,7 +196,7 @@ async def test_a_job_is_cancelled_and_its_file_can_go_only_then(make_api: MakeAp
     assert "ftjob-1" in needed.value.message
     supervisor.end(1, "cancelled", "cancelled", error="cancelled by alice")
     assert (await client.fine_tuning.jobs.retrieve(job.id)).status == "cancelled"
-    assert (await client.fine_tuning.jobs.list_events(job.id)).data[0].message.endswith("cancelled by alice")
+    assert (await client.fine_tuning.jobs.list_events(job.id)).data[0].message == "Fine-tuning job cancelled"
     assert (await client.files.delete(training)).deleted
     with pytest.raises(openai.ConflictError):
         await client.fine_tuning.jobs.cancel(job.id)
@@ -206,9 +206,11 @@ async def test_a_job_that_failed_says_why(make_api: MakeApi) -> None:
     client, supervisor = make_api().openai("alice"), make_api.supervisor
     job = await client.fine_tuning.jobs.create(model="thor", training_file=await upload(client))
     supervisor.start(1)
-    supervisor.end(1, "failed", "raised", error="the loss is not finite")
+    (path,) = supervisor.rows[1]["request"]["train_files"]
+    supervisor.end(1, "failed", "raised", error=f"{path}: everything in it is held out; see /srv/secret/runs/log.txt")
     failed = await client.fine_tuning.jobs.retrieve(job.id)
-    assert (failed.status, failed.error.message, failed.fine_tuned_model) == ("failed", "the loss is not finite", None)
+    says = f"{job.training_file}: everything in it is held out; see log.txt"
+    assert (failed.status, failed.error.message, failed.fine_tuned_model) == ("failed", says, None)
     assert (await client.fine_tuning.jobs.list_events(job.id)).data[0].level == "error"
 
 
