@@ -244,7 +244,7 @@ class Supervisor:
         control = ControlApi(context, owner=os.geteuid(), group=group_of(self.paths.control_socket))
         await control.start(self.sockets.control)
         await self._check_keys()
-        recovery = background.begin(_recover(learning, forgetter), "recovery", self._not_recovered)
+        recovery = background.begin(_recover(learning, forgetter, remote), "recovery", self._not_recovered)
         try:
             # What a crash left is repaired first; a disk that is full meanwhile keeps nobody from serving.
             await asyncio.wait({recovery}, timeout=_REPAIR_SECONDS)
@@ -398,9 +398,10 @@ class Supervisor:
         asyncio.get_running_loop().call_later(interval / 2, self._tick)
 
 
-async def _recover(learning: Learning, forgetter: Forgetter) -> None:
+async def _recover(learning: Learning, forgetter: Forgetter, remote: RemoteAttempts) -> None:
     await learning.recover()
     forgetter.recover()
+    await remote.recover()
 
 
 def _end_jobs(change: Change, jobs: Jobs) -> None:

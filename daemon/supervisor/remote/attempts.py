@@ -62,6 +62,11 @@ class RemoteAttempts:
         self._locks: dict[int, asyncio.Lock] = {}
         self._commands: dict[int, Train] = {}
 
+    async def recover(self) -> None:
+        """Remove what attempts left that are over. Call once at start."""
+        under_way = {(attempt.job, attempt.number) for attempt in await self._store.open_attempts()}
+        await asyncio.to_thread(placing.forget_all_but, self._paths, under_way)
+
     async def claim(self, number: int, attempt: int, *, host: str, worker: str, pid: int) -> Claimed:
         """Give an attempt to a host, with all that it needs.
 

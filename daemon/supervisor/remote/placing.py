@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Set
 from pathlib import Path
 
 from control.paths import Paths
@@ -88,6 +89,14 @@ def forget(paths: Paths, job: int) -> None:
     """Remove what attempts at a job sent and nobody put in place."""
     for folder in (paths.state / incoming(job, 0)).parent.glob(f"{job:06d}-*"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_all_but(paths: Paths, attempts: Set[tuple[int, int]]) -> None:
+    """Remove what was sent by all but these attempts, each a job and its number."""
+    kept = {paths.state / incoming(job, attempt) for job, attempt in attempts}
+    for folder in (paths.state / incoming(0, 0)).parent.glob("*-*"):
+        if folder not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checked(staged: Path, file: FileOnDisk) -> Path:

@@ -35,6 +35,8 @@ from daemon.supervisor.remote.work import Claimed, Finished
 BEAT_SECONDS = 10.0
 _SILENCE = 0.75
 """Part of the lease."""
+_PROGRESS_SECONDS = 1.0
+"""The shortest time between two beats, which carry the progress."""
 _MOST_SEND_SECONDS = 30.0
 """Between two looks at what the run has written; half a lease where that is shorter."""
 _AGAIN_SECONDS = 2.0
@@ -90,6 +92,7 @@ class Attempt:
         self._progress: dict[str, JsonValue] | None = None
         self._why: Why | None = None
         self._fetching = False
+        self._news = asyncio.Event()
         self._work: asyncio.Task[Finished] | None = None
 
     async def carry_out(self) -> str:
@@ -259,7 +262,16 @@ class Attempt:
                 heard_at = asked_at
                 if cancel:
                     self._end("cancelled")
-                await asyncio.sleep(every)
+                await self._until_news(every)
+
+    async def _until_news(self, seconds: float) -> None:
+        """Wait so long, or until there is new progress to tell; not less than a moment."""
+        moment = min(_PROGRESS_SECONDS, seconds)
+        await asyncio.sleep(moment)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds - moment):
+                await self._news.wait()
+        self._news.clear()
 
     def _end(self, why: Why) -> None:
         """End the work: the trainer is asked to checkpoint, or killed where the attempt is not ours any more."""
@@ -292,3 +304,6 @@ class Attempt:
             self._progress = {**(self._progress or {}), **figures, "activity": "training"}
         elif isinstance(message, PhaseProgress):
             self._progress = {**(self._progress or {}), "activity": message.activity}
+        else:
+            return
+        self._news.set()

@@ -146,3 +146,15 @@ async def test_a_file_that_arrived_damaged_is_not_put_in_place(tmp_path: Path) -
         assert job.state is JobState.FAILED
         assert "SHA-256" in str(job.error)
         assert not list(it.paths.job_run(1).rglob("weights"))
+
+
+async def test_a_start_removes_what_attempts_sent_that_are_over(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        host = Host(it, tmp_path, "a")
+        await it.submit()
+        await asyncio.to_thread(host.client.claim, 1, 1, "a", "worker a", 1)
+        sent = it.paths.state / "incoming"
+        for name in ("000001-1", "000001-0", "000009-3"):
+            (sent / name).mkdir(parents=True)
+        await it.remote.recover()
+        assert [folder.name for folder in sent.iterdir()] == ["000001-1"]

@@ -132,3 +132,18 @@ async def test_other_programs_read_the_keys_of_a_run_and_cancel_it(jobs: tuple[S
             assert client.get("runs:one:cancelled") is None
         job = await store.job(1)
     assert (job.state, job.error) == (JobState.CANCELLED, "cancelled by the key runs:one:cancelled in Redis")
+
+
+async def test_the_last_progress_of_a_run_that_ended_at_once_is_there(jobs: tuple[Store, Jobs], tmp_path: Path) -> None:
+    import redis
+
+    store, made = jobs
+    with redis_server(tmp_path) as server, redis.Redis.from_url(server.url, decode_responses=True) as client:
+        async with dispatching(server, store, made):
+            await made.submit(asked("one"))
+            _, attempt = await made.claim(1, host="there", worker="w", pid=1)
+            await made.beat(1, attempt.number, {"step": 6})
+            await made.finish(1, attempt.number, Report("completed", "completed", result={}))
+            while client.get("runs:status:one") != "completed":
+                await asyncio.sleep(0.005)
+            assert client.get("runs:hb:one") == '{"step": 6}'
