@@ -72,9 +72,9 @@ def write_snapshot(
     What was forgotten, by sample and identity, is left out.
 
     What is held out by the hash of its opening, or begins as something in the validation files does, is not trained on;
-    of few conversations more are held out than the share, so that they can be judged on. With ``split`` the place in a
-    file decides instead of the hash. ``advance`` is called for every record and for what is fetched, and may raise to
-    stop.
+    of few conversations more are held out than the share, so that they can be judged on, unless a job asks for none.
+    With ``split`` the place in a file decides instead of the hash. ``advance`` is called for every record and for what
+    is fetched, and may raise to stop.
 
     Raises:
         CollectError: a file cannot be read or fetched, or nothing in the files can be learned.
@@ -92,7 +92,9 @@ def write_snapshot(
     def few(examples: Iterator[Example]) -> list[Example]:
         return heapq.nsmallest(most, examples, key=lambda example: example.identity)
 
-    share = _share(read(files, _WHOLE), _held_out_share(command, settings), wanted) if by_hash else 0.0
+    share = 0.0
+    if by_hash and not _holds_nothing_out(command):
+        share = _share(read(files, _WHOLE), _held_out_share(command, settings), wanted)
     if by_hash:
         judged = few(example for example in read(files, _WHOLE) if is_held_out(example.sample, share))
     elif others:
@@ -117,6 +119,11 @@ def write_snapshot(
         held_out=map(_as_held_out, judged),
     )
     return collected(command, made)
+
+
+def _holds_nothing_out(command: Collect | CollectFiles) -> bool:
+    """Whether whoever asked for the job wants all of it learned, and nothing judged."""
+    return isinstance(command, CollectFiles) and command.held_out_share == 0
 
 
 def _held_out_share(command: Collect | CollectFiles, settings: Tables) -> float:

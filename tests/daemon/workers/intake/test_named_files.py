@@ -7,7 +7,7 @@ import re
 import pytest
 
 from control.paths import at_home
-from daemon.messages import Collect
+from daemon.messages import Collect, CollectFiles
 from daemon.settings.sections import Tables
 from daemon.workers.intake import named_files
 from engine.data import snapshot
@@ -89,3 +89,18 @@ def test_a_conversation_that_ends_with_the_file_is_split_by_where_it_lies(collec
     texts = [{"text": f"{number} " + "x" * 50} for number in range(200)]
     train, _ = collected("".join(json.dumps(line) + "\n" for line in (*rows, *texts)), split=True)
     assert "user" in "".join(train)
+
+
+def test_a_job_that_nobody_judges_learns_all_of_its_file(tmp_path):
+    paths = at_home(tmp_path / "home")
+    paths.snapshots.mkdir(parents=True)
+    file = tmp_path / "talk.jsonl"
+    talk = [[{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": f"{n}."}] for n in range(60)]
+    file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in talk))
+    reading = lambda _path, _signature: contextlib.nullcontext()  # noqa: E731
+    for job, share, held_out in ((1, 0.0, False), (2, None, True)):
+        command = CollectFiles(job=job, files=(str(file),), held_out_share=share)
+        named_files.write_snapshot(command, paths, Tables(), lambda: None, reading, lambda _sample, _identity: False)
+        folder = paths.job_snapshot(job)
+        train, judged = (len(list(part(folder))) for part in (snapshot.train_examples, snapshot.held_out_examples))
+        assert (train + judged, judged > 0) == (60, held_out)

@@ -141,6 +141,7 @@ def job_of(
             "train_files": [str(training.path)],
             "validation_files": [] if validation is None else [str(validation.path)],
             "base": base,
+            "held_out_share": None if body.promote == "gate" else 0.0,  # what nobody judges on is learned
             "overrides": overrides_of(body, objective, seed),
             "labels": written,
         },

@@ -41,6 +41,9 @@ def _begun(job: Job, labels: Labels) -> Iterator[_Placed]:
     yield at, 0, _message(job, "created", at, f"Created fine-tuning job: {job_id(job['id'])}")
     found = ", ".join(f"{count} of kind {kind}" for kind, count in sorted(labels.samples.items()))
     yield at, 1, _message(job, "validated", at, f"Training file {labels.training_file} validated: {found}")
+    if labels.validation_file is not None and job["promote"] == "never":
+        says = f"Nothing is measured on {labels.validation_file}: the gate judges on it, and promote is not gate"
+        yield at, 2, _message(job, "unmeasured", at, says, "warn")
     learned = OBJECTIVES[_OBJECTIVE[labels.method]].learns
     for kind, count in sorted(labels.samples.items()):
         if kind not in learned:

@@ -130,6 +130,20 @@ async def test_events_come_newest_first_and_keep_their_ids(make_api: MakeApi) ->
     assert (await client.fine_tuning.jobs.retrieve(job.id)).status == "succeeded"
 
 
+async def test_a_validation_file_that_is_not_measured_is_said_so(make_api: MakeApi) -> None:
+    client, rows = make_api().openai("alice"), make_api.supervisor.rows
+    training, validation = await upload(client), await upload(client, (CHAT % 9).encode())
+    plain = await client.fine_tuning.jobs.create(model="thor", training_file=training, validation_file=validation)
+    assert plain.validation_file == validation
+    assert rows[1]["request"]["held_out_share"] == 0.0, "all of the training file is learned"
+    assert "Nothing is measured on" in (await client.fine_tuning.jobs.list_events(plain.id)).data[0].message
+    gated = await client.fine_tuning.jobs.create(
+        model="thor", training_file=training, validation_file=validation, extra_body={"promote": "gate"}
+    )
+    assert rows[2]["request"]["held_out_share"] is None
+    assert len((await client.fine_tuning.jobs.list_events(gated.id)).data) == 2
+
+
 async def test_jobs_of_others_and_of_other_kinds_do_not_exist(make_api: MakeApi) -> None:
     api, supervisor = make_api(), make_api.supervisor
     client = api.openai("alice")
