@@ -1,5 +1,6 @@
 """``[integrations]``: other programs that thord tells how its runs go."""
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -103,8 +104,26 @@ class WorkerSettings(Section):
         return value.rstrip("/")
 
 
+class WandbSettings(Section):
+    """``[integrations.wandb]``: figures of runs for Weights & Biases."""
+
+    enabled: bool = Field(
+        False, description="Whether to pass the figures of runs on; needs `pip install 'thord[wandb]'`."
+    )
+    project: str = Field("model-trainer", min_length=1, description="Project that runs belong to.")
+    mode: Literal["online", "offline"] = Field(
+        "online",
+        description="online sends the figures while a run goes on, with the key in WANDB_API_KEY or that of `wandb "
+        "login`; offline keeps them in the run's folder for `wandb sync`.",
+    )
+    finish_seconds: float = Field(
+        30.0, gt=0, le=3600, description="Time allowed for passing on what is left when a run has ended."
+    )
+
+
 class IntegrationSettings(Section):
     """``[integrations]``: other programs that are told how runs go."""
 
     redis: RedisSettings = RedisSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    wandb: WandbSettings = WandbSettings()

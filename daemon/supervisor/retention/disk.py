@@ -19,7 +19,7 @@ EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 RECORDS = frozenset({MANIFEST, EVALUATION})
 """What stays of a version when its weights go."""
 _PARTS_OF_RUN = ("checkpoints", "data", "tokenizer")
-_FIGURES_OF_RUN = frozenset({METRICS, "eval"})
+_FIGURES_OF_RUN = frozenset({METRICS, "eval", "wandb"})
 _NUMBER = re.compile(r"\d{6,18}")
 _TRASH = ".trash"
 

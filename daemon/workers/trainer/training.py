@@ -20,6 +20,7 @@ from daemon.settings.sections import Tables
 from daemon.workers import runtime
 from daemon.workers.phases import Phases
 from daemon.workers.runtime import Channel
+from daemon.workers.trainer.wandb_process import WandbProcess
 from engine import memory
 from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerSettings
@@ -104,10 +105,13 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
     from engine.training.world import ShortOfMemoryError
 
     _logger.info("training begins", attempt=command.attempt, base=command.base)
+    places = _places(command, paths)
+    wandb = WandbProcess(settings.integrations.wandb, places.folder, paths.log("wandb"))
     try:
         plan = _plan(command, settings)
-        report = _Report(command, channel, plan.training.log_every)
-        manifest = (learn or run.learn)(plan, _places(command, paths), report)
+        report = _Report(command, channel, _training(command, settings).log_every, wandb)
+        with contextlib.closing(wandb):
+            manifest = (learn or run.learn)(plan, places, report)
     except Stopped:
         _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
     except ValidationError as error:
@@ -162,7 +166,8 @@ def _plan(command: Train, settings: Tables) -> "RunSpec":
     lora = training.lora
     if lora.quantization is None:  # an adapter learns beside the base that serves
         lora = lora.model_copy(update={"quantization": settings.inference.quantization})
-    training = training.model_copy(update={"seed": seed, "lora": lora})
+    log_every = 1 if settings.integrations.wandb.enabled else training.log_every  # it is told every step
+    training = training.model_copy(update={"seed": seed, "lora": lora, "log_every": log_every})
     model = ModelSettings.model_validate(settings.model.model_dump() | command.model)
     tokenizer = TokenizerSettings.model_validate(settings.tokenizer.model_dump() | command.tokenizer)
     return RunSpec(
@@ -218,7 +223,8 @@ def _places(command: Train, paths: Paths) -> "RunPaths":
 class _Report:
     """Passes a run's figures on to the supervisor, not too often, and every so many steps to the log."""
 
-    def __init__(self, command: Train, channel: Channel, log_every: int) -> None:
+    def __init__(self, command: Train, channel: Channel, log_every: int, wandb: WandbProcess) -> None:
+        self._wandb = wandb
         self._cycle, self._job = command.cycle, command.job
         self._channel = channel
         self._log_every = log_every
@@ -231,7 +237,8 @@ class _Report:
         self._phases.advance(activity, done, total)
 
     def started(self, step: int, steps: int) -> None:
-        """Log where the loop begins."""
+        """Log where the loop begins; its figures are there to be followed from now on."""
+        self._wandb.start()
         _logger.info("training steps", first=step, last=steps)
 
     def stepped(self, figures: "Figures") -> None:
