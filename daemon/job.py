@@ -61,7 +61,6 @@ _S, _E = JobState, JobEvent
 TABLE: dict[tuple[JobState, JobEvent], JobState] = {
     (_S.QUEUED, _E.START): _S.RUNNING,
     (_S.QUEUED, _E.CANCEL): _S.CANCELLED,
-    (_S.QUEUED, _E.FAIL): _S.FAILED,
     (_S.RUNNING, _E.COMPLETE): _S.COMPLETED,
     (_S.RUNNING, _E.FAIL): _S.FAILED,
     (_S.RUNNING, _E.RETRY): _S.WAITING_RETRY,

@@ -22,8 +22,8 @@ from pydantic import JsonValue
 
 from daemon.job import JobEvent
 from daemon.settings.jobs import JobSettings
+from daemon.supervisor.store.attempt_store import AttemptEnd
 from daemon.supervisor.store.job_records import Job
-from daemon.supervisor.store.job_store import AttemptEnd
 
 Outcome = Literal["completed", "cancelled", "failed", "put_back"]
 """How an attempt ended: ``put_back`` where it was cut short by no fault of its own."""

@@ -1,29 +1,22 @@
-"""The tables of jobs and attempts: a job is moved along the table in `daemon.job`, and its attempts with it.
-
-Whatever an attempt writes names it. Where it is not the current one, nothing is written (`StaleAttemptError`), so a
-worker that was given up and still lives can do no harm.
-"""
+"""The table of jobs: each is moved along the table in `daemon.job`, with new values for its columns."""
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from daemon.clock import time_of_day, utc_now
-from daemon.job import FINAL, UNDER_WAY, JobEvent, JobKind, JobState, next_state
+from daemon.job import FINAL, JobEvent, JobKind, JobState, next_state
 from daemon.supervisor.store.cycle_store import CycleStore
 from daemon.supervisor.store.database import to_row
 from daemon.supervisor.store.errors import (
     IdempotencyConflictError,
     JobEndedError,
     NoSuchRecordError,
-    NotClaimableError,
     RunExistsError,
-    StaleAttemptError,
 )
-from daemon.supervisor.store.job_records import NAMING, Attempt, Job, NewJob
-from daemon.supervisor.store.records import Version, name_or_null
+from daemon.supervisor.store.job_records import NAMING, Job, NewJob
+from daemon.supervisor.store.records import name_or_null
 
 JobField = int | float | str | None | Mapping[str, JsonValue]
 """A value for one column of a job."""
@@ -39,31 +32,8 @@ _EVENT_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class AttemptEnd:
-    """How an attempt ends, and its job with it or not.
-
-    Attributes:
-        event: what happens to the job.
-        cause: why the attempt ended, as in `Attempt`.
-        error: a sentence for people; null: nothing went wrong.
-        result: what the job came to.
-        retry_at: when it is queued again, where it is.
-        keep_seconds: how long a job that ended by this is kept.
-        counts: it counts as one of the tries of the job.
-    """
-
-    event: JobEvent
-    cause: str
-    error: str | None = None
-    result: Mapping[str, JsonValue] | None = None
-    retry_at: str | None = None
-    keep_seconds: float | None = None
-    counts: bool = False
-
-
 class JobStore(CycleStore):
-    """Reads and writes the tables ``jobs`` and ``attempts``."""
+    """Reads and writes the table ``jobs``."""
 
     async def add_job(self, asked: NewJob) -> tuple[Job, bool]:
         """Queue a job; the job, and whether it is new. The same request under the same key gives the same job.
@@ -115,14 +85,6 @@ class JobStore(CycleStore):
         """
         return await self._database.run(lambda: self._job(number))
 
-    async def job_with_attempts(self, number: int) -> tuple[Job, list[Attempt]]:
-        """One job, and its attempts from the first to the last.
-
-        Raises:
-            NoSuchRecordError: there is none of that number.
-        """
-        return await self._database.run(lambda: (self._job(number), self._attempts(number)))
-
     async def jobs(
         self,
         limit: int,
@@ -156,11 +118,6 @@ class JobStore(CycleStore):
         query = "SELECT * FROM jobs WHERE ended_at IS NULL ORDER BY id"
         return await self._database.run(lambda: self._database.select(Job, query))
 
-    async def open_attempts(self) -> list[Attempt]:
-        """Every attempt that has not ended."""
-        query = "SELECT * FROM attempts WHERE ended_at IS NULL ORDER BY job"
-        return await self._database.run(lambda: self._database.select(Attempt, query))
-
     async def next_job(self, kinds: Sequence[JobKind]) -> Job | None:
         """The queued job of these kinds to begin with: of the highest priority the oldest; null where there is none."""
         marks = ", ".join("?" * len(kinds))
@@ -183,125 +140,6 @@ class JobStore(CycleStore):
                 return job
 
         return await self._database.run(assign)
-
-    async def start_attempt(
-        self,
-        number: int,
-        *,
-        host: str,
-        worker: str,
-        pid: int | None,
-        log_offset: int = 0,
-    ) -> tuple[Job, Attempt]:
-        """Begin with a job that is queued.
-
-        Args:
-            number: the job.
-            host: where the attempt runs.
-            worker: who works on it.
-            pid: its process, where known.
-            log_offset: where its part of the log begins.
-
-        Raises:
-            NotClaimableError: it is not queued.
-        """
-
-        def start() -> tuple[Job, Attempt]:
-            with self._transaction():
-                job, now = self._job(number), utc_now()
-                if job.state is not JobState.QUEUED:
-                    raise NotClaimableError(f"job {number} is {job.state}, not queued")
-                attempt = Attempt(
-                    job=number,
-                    number=job.attempt + 1,
-                    host=host,
-                    worker=worker,
-                    pid=pid,
-                    started_at=now,
-                    last_beat_at=now,
-                    log_offset=log_offset,
-                )
-                self._database.put("attempts", "job, number", attempt)
-                job = self._move_job(
-                    job,
-                    JobEvent.START,
-                    attempt=attempt.number,
-                    started_at=job.started_at or now,
-                    retry_at=None,
-                    log_offset=log_offset,
-                )
-                return job, attempt
-
-        return await self._database.run(start)
-
-    async def beat_attempt(self, number: int, attempt: int, progress: Mapping[str, JsonValue] | None) -> Job:
-        """Write down that an attempt lives, and how far it came.
-
-        Raises:
-            StaleAttemptError: it is not the current attempt.
-        """
-
-        def beat() -> Job:
-            with self._transaction():
-                job = self._current(number, attempt)
-                self._database.execute(
-                    "UPDATE attempts SET last_beat_at = ? WHERE job = ? AND number = ?", utc_now(), number, attempt
-                )
-                if progress is None:
-                    return job
-                job = job.model_copy(update={"progress": dict(progress)})
-                self._database.put("jobs", "id", job)
-                found = self._attempt(number, attempt)
-                self._database.put("attempts", "job, number", found.model_copy(update={"progress": dict(progress)}))
-                return job
-
-        return await self._database.run(beat)
-
-    async def set_attempt_pid(self, number: int, attempt: int, pid: int) -> None:
-        """Write down which process works on an attempt.
-
-        Raises:
-            StaleAttemptError: it is not the current attempt.
-        """
-
-        def note() -> None:
-            with self._transaction():
-                self._current(number, attempt)
-                self._database.execute("UPDATE attempts SET pid = ? WHERE job = ? AND number = ?", pid, number, attempt)
-
-        await self._database.run(note)
-
-    async def end_attempt(self, number: int, attempt: int, end: AttemptEnd, *, candidate: Version | None = None) -> Job:
-        """End the current attempt, and move its job along the table; ``candidate`` is the version it published.
-
-        Raises:
-            StaleAttemptError: it is not the current attempt.
-        """
-
-        def finish() -> Job:
-            with self._transaction():
-                job = self._current(number, attempt)
-                now = utc_now()
-                self._database.execute(
-                    "UPDATE attempts SET ended_at = ?, cause = ? WHERE job = ? AND number = ?",
-                    now,
-                    end.cause,
-                    number,
-                    attempt,
-                )
-                if candidate is not None:
-                    self._database.put("versions", "number", candidate)
-                fields: dict[str, JobField] = {"tries": job.tries + (1 if end.counts else 0)}
-                if end.result is not None:
-                    fields["result"] = dict(end.result)
-                after = next_state(job.state, end.event)
-                if after is not JobState.CANCELLED or job.error is None:  # else it says who cancelled it
-                    fields["error"] = end.error
-                if after is JobState.WAITING_RETRY:
-                    fields["retry_at"] = end.retry_at
-                return self._move_job(job, end.event, keep_seconds=end.keep_seconds, cause=end.cause, **fields)
-
-        return await self._database.run(finish)
 
     async def cancel_job(self, number: int, why: str, keep_seconds: float | None = None) -> Job:
         """Ask a job to end: at once where nobody works on it, else it is ``cancelling`` until its work has ended.
@@ -334,15 +172,6 @@ class JobStore(CycleStore):
 
         return await self._database.run(queue)
 
-    async def fail_job(self, number: int, error: str, keep_seconds: float | None = None) -> Job:
-        """Fail a job that is queued and can never begin."""
-
-        def fail() -> Job:
-            with self._transaction():
-                return self._move_job(self._job(number), JobEvent.FAIL, keep_seconds=keep_seconds, error=error)
-
-        return await self._database.run(fail)
-
     async def remove_expired_jobs(self, now: str) -> int:
         """Remove the rows of jobs whose time to live is over, with their results; how many."""
 
@@ -364,21 +193,6 @@ class JobStore(CycleStore):
         if not found:
             raise NoSuchRecordError(f"there is no job {number}")
         return found[0]
-
-    def _attempts(self, number: int) -> list[Attempt]:
-        return self._database.select(Attempt, "SELECT * FROM attempts WHERE job = ? ORDER BY number", number)
-
-    def _attempt(self, job: int, number: int) -> Attempt:
-        return self._database.select(Attempt, "SELECT * FROM attempts WHERE job = ? AND number = ?", job, number)[0]
-
-    def _current(self, number: int, attempt: int) -> Job:
-        """The job, whose current attempt this must be."""
-        job = self._job(number)
-        if job.attempt != attempt or job.state not in UNDER_WAY:
-            raise StaleAttemptError(
-                f"attempt {attempt} is not under way: job {number} is {job.state}, its last attempt is {job.attempt}"
-            )
-        return job
 
     def _move_job(
         self,

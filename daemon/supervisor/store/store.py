@@ -6,10 +6,10 @@ and what was written is safe against a power cut once the method returns.
 
 from control.paths import version_name
 from daemon.cycle import CycleEvent, CycleState
+from daemon.supervisor.store.attempt_store import AttemptStore
 from daemon.supervisor.store.cycle_store import CycleField
 from daemon.supervisor.store.database import StoreDamagedError, StoreUnavailableError
 from daemon.supervisor.store.errors import CycleUnderWayError, NoSuchRecordError, PurgedError
-from daemon.supervisor.store.job_store import JobStore
 from daemon.supervisor.store.records import Swap, name_or_null
 
 _SWAP = "swap"
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-class Store(JobStore):
+class Store(AttemptStore):
     """The one writer of ``thord.db``: all of its tables, and the swap, which concerns a cycle and a version at once."""
 
     async def begin_swap(self, swap: Swap) -> None:
