@@ -23,19 +23,22 @@ from pathlib import Path
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 SECONDS = 900
+KEY = "a-key-that-may-train"
 
 
 @dataclass(frozen=True)
 class Client:
-    """One program and what it needs: packages of PyPI, or of npm where it ends in ``.mjs``."""
+    """One program and what it needs: packages of PyPI, or of npm where it ends in ``.mjs``; a key that may train."""
 
     program: str
     packages: tuple[str, ...]
+    trains: bool = False
 
 
 CLIENTS = {
     "openai (Python)": Client("openai_python.py", ("openai==2.54.0",)),
     "openai (Responses)": Client("openai_responses_python.py", ("openai==2.54.0",)),
+    "openai (fine-tuning)": Client("openai_fine_tuning_python.py", ("openai==2.54.0",), trains=True),
     "openai (Node)": Client("openai_node.mjs", ("openai@6.49.0",)),
     "AI SDK": Client("ai_sdk.mjs", ("ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92")),
     "AI SDK (OpenAI)": Client("ai_sdk_openai.mjs", ("@ai-sdk/openai@3.0.141", "ai@6.0.326")),
@@ -64,24 +67,40 @@ def main() -> int:
     if unknown := set(options.names) - CLIENTS.keys():
         parser.error(f"no such client: {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that thord is ended too
+    names = options.names or list(CLIENTS)
     failed = 0
-    with serving(options.source) as environment:
-        for name in options.names or CLIENTS:
+    for trains in sorted({CLIENTS[name].trains for name in names}):
+        failed += run_all([name for name in names if CLIENTS[name].trains == trains], trains, options)
+    return failed > 0
+
+
+def run_all(names: list[str], trains: bool, options: argparse.Namespace) -> int:
+    """Run those that one thord is enough for. How many failed."""
+    failed = 0
+    with serving(options.source, KEY if trains else None) as environment:
+        for name in names:
             began = time.monotonic()
             trouble = run(CLIENTS[name], options.work, environment)
             failed += trouble is not None
             said = "ok" if trouble is None else f"FAILED\n{trouble}"
             took = time.monotonic() - began
-            print(f"{name:<20}{' '.join(CLIENTS[name].packages):<48}{took:5.0f} s  {said}", flush=True)
-    return failed > 0
+            print(f"{name:<22}{' '.join(CLIENTS[name].packages):<48}{took:5.0f} s  {said}", flush=True)
+    return failed
 
 
 @contextmanager
-def serving(source: str | None) -> Iterator[dict[str, str]]:
-    """A thord in a home of its own that serves the starter; what clients must know of it, as environment."""
+def serving(source: str | None, key: str | None) -> Iterator[dict[str, str]]:
+    """A thord in a home of its own that serves the starter; what clients must know of it, as environment.
+
+    With ``key`` it answers to that alone, which may do everything.
+    """
     with tempfile.TemporaryDirectory() as folder:
         home, tokenizer = Path(folder) / "home", Path(folder) / "exported"
         settings = ["--set", "api.port=0", "--set", "schedule.enabled=false"]
+        if key is not None:
+            keys = Path(folder) / "keys"
+            keys.write_text(f"{key}:admin\n")
+            settings += ["--set", f'api.keys_file="{keys}"']
         daemon = subprocess.Popen([BIN / "thord", "--home", home, *settings])
         try:
             ctl = [BIN / "thorctl", "--home", str(home)]
@@ -94,7 +113,7 @@ def serving(source: str | None) -> Iterator[dict[str, str]]:
             subprocess.run([*ctl, "export", "hf", str(tokenizer)], check=True)
             listed = subprocess.run([*ctl, "status", "--json"], capture_output=True, text=True, check=True).stdout
             url = json.loads(listed)["api"]["url"]
-            yield {"THORD_URL": f"{url}/v1", "THORD_TOKENIZER": str(tokenizer)}
+            yield {"THORD_URL": f"{url}/v1", "THORD_TOKENIZER": str(tokenizer), "THORD_KEY": key or "none"}
         finally:
             daemon.terminate()
             daemon.wait()
