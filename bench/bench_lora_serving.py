@@ -82,15 +82,19 @@ class Serving:
 
 
 class Stream:
-    """A client that asks again as soon as it has its answer; every gap between two tokens of one is kept."""
+    """A client that asks again as soon as it has its answer; every gap between two tokens of one is kept.
 
-    def __init__(self, serving: Serving, number: int) -> None:
+    One that hears ``every_token`` also hears of those that are no text yet, such as a part of a character.
+    """
+
+    def __init__(self, serving: Serving, number: int, *, every_token: bool = False) -> None:
         self.gaps: list[float] = []
         self.failed: list[str] = []
         self.mixed = 0
         self.first: dict[int, float] = {}
         """Of each version, when the first token of an answer that it began came."""
         self._serving = serving
+        self._sampling = Sampling(temperature=0.0, top_logprobs=0 if every_token else None)
         self._draws = random.Random(number)
         self._last: float | None = None
         self._version: int | None = None
@@ -101,7 +105,7 @@ class Stream:
         """Ask."""
         self._last = self._version = None
         prompt = [self._draws.randrange(100, 40_000) for _ in range(PROMPT)]
-        params = GenerationParams(ANSWER, Sampling(temperature=0.0))
+        params = GenerationParams(ANSWER, self._sampling)
         self._serving.engine.submit(Request([prompt], params, self._heard, streamed=True))
 
     def end(self) -> None:
@@ -220,7 +224,7 @@ def _swaps(home: Path, seconds: float) -> None:
             committed = time.perf_counter()
             loads.append(committed - began)
             serving.slots.commit(number)
-            asked = Stream(serving, number)
+            asked = Stream(serving, number, every_token=True)
             asked.end()
             asked.begin()
             asked.done.wait()
