@@ -252,6 +252,7 @@ class Thing(TypedDict):
 
     kind: str
     number: int
+    name: NotRequired[str]
     bytes: int
     why: str
 

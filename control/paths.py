@@ -195,6 +195,11 @@ class Paths(NamedTuple):
         """The sum of the API key that the environment gave, where it gave one, in the format of ``api.keys_file``."""
         return self.run / "api.keys"
 
+    @property
+    def data_bank_key_file(self) -> Path:
+        """The key of the data bank that the environment gave, where it gave one."""
+        return self.run / "data-bank.key"
+
     def log(self, process: str) -> Path:
         """The log of one process: ``thord`` or a worker's name."""
         return self.logs / f"{process}.log"

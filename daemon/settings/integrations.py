@@ -121,9 +121,31 @@ class WandbSettings(Section):
     )
 
 
+class DataBankSettings(Section):
+    """``[integrations.data_bank]``: an HTTP service that keeps corpora and artifacts."""
+
+    url: str | None = Field(
+        None, examples=["https://bank.example.org"], description="Address of the data bank; unset: there is none."
+    )
+    key_file: str | None = Field(
+        None,
+        examples=["/etc/thord/data-bank-key"],
+        description="File with the API key of the data bank; `APP__DATA_BANK_API_KEY` can hold it instead.",
+    )
+    timeout_seconds: float = Field(60.0, gt=0, description="Longest silence of the data bank during a transfer.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in {"http", "https"}:
+            raise ValueError("the address must begin with http:// or https://")
+        return value
+
+
 class IntegrationSettings(Section):
     """``[integrations]``: other programs that are told how runs go."""
 
     redis: RedisSettings = RedisSettings()
     webhooks: WebhookSettings = WebhookSettings()
     wandb: WandbSettings = WandbSettings()
+    data_bank: DataBankSettings = DataBankSettings()

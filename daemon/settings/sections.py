@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from daemon.settings.data import DataSettings
 from daemon.settings.integrations import IntegrationSettings, WorkerSettings
 from daemon.settings.jobs import JobSettings
+from daemon.settings.retention import RetentionSettings, UploadSettings
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import InferenceSettings
 from engine.config.model import ModelSettings
@@ -84,45 +85,6 @@ class ScheduleSettings(Section):
 
             trigger(value)
         return value
-
-
-class RetentionSettings(Section):
-    """``[retention]``: what to keep of versions, runs and snapshots that are no longer needed."""
-
-    enabled: bool = Field(
-        True,
-        description="Whether thord removes what is no longer needed automatically; `thorctl clean` removes it at any "
-        "time.",
-    )
-    keep_versions: int = Field(
-        4, ge=0, description="Number of newest versions that keep their weights, in addition to those still needed."
-    )
-    keep_rejected: int = Field(
-        1, ge=0, description="Number of newest rejected or quarantined versions that keep their weights."
-    )
-    keep_rollbacks: int = Field(2, ge=1, description="Number of versions that a rollback can always go back.")
-    keep_runs: int = Field(
-        1,
-        ge=0,
-        description="Number of newest failed or cancelled runs that keep their checkpoints; with "
-        "`training.keep_epochs`, the same number of published runs keep theirs.",
-    )
-    keep_snapshots: int = Field(
-        4, ge=0, description="Number of newest snapshots to keep, in addition to those of needed versions."
-    )
-    keep_figures: int = Field(
-        500, ge=1, description="Number of newest runs that keep their metrics and TensorBoard files."
-    )
-    keep_days: float = Field(365.0, gt=0, description="Remove anything that is not needed after this many days.")
-    max_gigabytes: float | None = Field(
-        None,
-        gt=0,
-        examples=[50],
-        description="Maximum total size; beyond it, the oldest data that is not needed is removed.",
-    )
-    min_free_gigabytes: float = Field(
-        2.0, ge=0, description="Free disk space to maintain; below it, the oldest data that is not needed is removed."
-    )
 
 
 class ApiSettings(Section):
@@ -264,6 +226,7 @@ class Tables(Section):
     inference: InferenceSettings = InferenceSettings()
     jobs: JobSettings = JobSettings()
     retention: RetentionSettings = RetentionSettings()
+    uploads: UploadSettings = UploadSettings()
     api: ApiSettings = ApiSettings()
     sessions: SessionSettings = SessionSettings()
     files: FileSettings = FileSettings()

@@ -44,6 +44,7 @@ from daemon.supervisor.start_error import StartError
 from daemon.supervisor.store.database import StoreDamagedError
 from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.store import Store, StoreUnavailableError
+from daemon.uploads import data_bank
 from engine import disk
 
 _SLACK_SECONDS = 3.0
@@ -357,6 +358,8 @@ class Supervisor:
                 draft.write_text(loaded.tables.model_dump_json())
             file = self.paths.api_key_file
             write_key(file, loaded.secrets.api_key)
+            file = self.paths.data_bank_key_file
+            data_bank.write_key(file, loaded.secrets.data_bank_key)
         except OSError as error:
             raise StoreUnavailableError(f"{file} cannot be written: {error.strerror}") from error
 

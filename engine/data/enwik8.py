@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from engine.data import cached_corpus
+
 NAME = "enwik8"
 _CHUNK = 1 << 20
 _SECONDS = 30.0
@@ -40,6 +42,7 @@ def fetch(address: str, folder: Path, sha256: str, advance: Callable[[], None] =
     """
     target = folder / NAME
     if target.exists():
+        cached_corpus.touch(target)
         return target
     if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
         raise FetchError(f"to learn from {NAME}, set data.enwik8_address to its http or https URL")

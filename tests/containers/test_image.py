@@ -84,11 +84,16 @@ class Container:
         """Its own entry point, until it is healthy; stopped by its stop signal. The pid of thord."""
         settings = (word for setting in ("api.port=0", *FAST[1:]) for word in ("--set", setting))
         process = subprocess.Popen(self.command(*self.entry, *settings), stderr=subprocess.PIPE, text=True)
+        file = self.volume / "run/thord.pid"
+
+        def is_up() -> bool:
+            return self.run(*self.health[1:]).returncode == 0 and file.read_text() != ""
+
         try:
-            until(lambda: process.poll() is not None or self.run(*self.health[1:]).returncode == 0)
+            until(lambda: process.poll() is not None or is_up())
             assert process.poll() is None, process.stderr and process.stderr.read()
-            yield int((self.volume / "run/thord.pid").read_text())
-            pid = int((self.volume / "run/thord.pid").read_text())
+            pid = int(file.read_text())
+            yield pid
             os.kill(pid, signal.SIGTERM)
             assert process.wait(60) == 0
         finally:

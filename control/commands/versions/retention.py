@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
     """Declare the commands."""
     clean = commands.add(
         "clean",
-        "remove weights, checkpoints and snapshots that nothing needs, as [retention] says",
+        "remove weights, checkpoints, snapshots and caches that nothing needs, as [retention] says",
         _clean,
         "thorctl clean --dry-run\nthorctl clean\nthorctl clean --dry-run --json | jq .bytes",
         "thord does the same by itself after every cycle and import, and at night. Records stay: what was learned, "
@@ -57,9 +57,14 @@ def _clean(options: CleanOptions) -> int:
 def _show(done: Cleaning, verb: str) -> None:
     if done["removed"]:
         output.columns(
-            ("KIND", "NUMBER", "SIZE", "BECAUSE"),
+            ("KIND", "NAME", "SIZE", "BECAUSE"),
             (
-                (thing["kind"], version_name(thing["number"]), output.size(thing["bytes"]), thing["why"])
+                (
+                    thing["kind"],
+                    thing.get("name") or version_name(thing["number"]),
+                    output.size(thing["bytes"]),
+                    thing["why"],
+                )
                 for thing in done["removed"]
             ),
         )

@@ -27,9 +27,11 @@ from daemon.supervisor.learning.schedule import Schedule
 from daemon.supervisor.processes.observed import Observed
 from daemon.supervisor.processes.ports import Workers
 from daemon.supervisor.retention.retention import Retention
+from daemon.supervisor.retention.uploader import Uploader
 from daemon.supervisor.store import cycles_on_disk, jobs_on_disk
 from daemon.supervisor.store.degradations import Degradations, retry_until_stored
 from daemon.supervisor.store.store import Store
+from daemon.uploads import data_bank
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Learning:
     lanes: tuple[Lane, ...]
     schedule: Schedule
     retention: Retention
+    uploader: Uploader
     observed: Observed
     degradations: Degradations
     paths: Paths
@@ -105,6 +108,15 @@ class Learning:
         lanes = lanes_of_host(store, jobs, train_jobs, evaluations, workers, turns, tables, paths, degradations)
         retention = Retention(store, VersionsInUse(promotion, cycles, evaluations, anchor_test, lanes), paths, tables)
         cycles.steps.before_training = retention.make_room
+        uploader = Uploader(
+            store,
+            paths,
+            tables,
+            degradations,
+            lambda: data_bank.key(tables().integrations.data_bank, paths),
+            retention.begin,
+        )
+        jobs.watch.subscribe(uploader.changed)
         imports = Imports(store, workers, paths)
         folding = Folding(imports, anchor_test)
         cycles.on_end(lambda _: retention.begin())
@@ -128,6 +140,7 @@ class Learning:
             lanes=lanes,
             schedule=schedule,
             retention=retention,
+            uploader=uploader,
             observed=Observed(workers),
             degradations=degradations,
             paths=paths,
@@ -150,10 +163,12 @@ class Learning:
         await self.schedule.start()
         self.suite_rounds.start()
         self.retention.begin()
+        self.uploader.start()
 
     async def close(self) -> None:
         """Stop in good order; what is unfinished goes on at the next start."""
         await self.schedule.close()
+        await self.uploader.close()
         await self.suite_rounds.close()
         await self.folding.close()
         await self.anchor_test.close()

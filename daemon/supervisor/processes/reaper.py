@@ -4,13 +4,14 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from daemon import log
 
 _PR_SET_CHILD_SUBREAPER = 36
 _logger = log.get(__name__)
+_helpers: set[int] = set()
 
 
 def adopt_orphans() -> None:
@@ -18,9 +19,19 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+@contextlib.contextmanager
+def helper(pid: int) -> Iterator[None]:
+    """Leave a child alone that is no worker, until the block ends; whoever started it waits for it."""
+    _helpers.add(pid)
+    try:
+        yield
+    finally:
+        _helpers.discard(pid)
+
+
 def end_orphans(own: Collection[int]) -> None:
     """Kill every child that is not one of ``own``: it left the group of a worker that is gone."""
-    for pid in _children() - set(own):
+    for pid in _children() - set(own) - _helpers:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             _logger.warning("a process that a worker left behind is killed", pid=pid)
@@ -31,7 +42,7 @@ def bury_orphans(own: Collection[int]) -> None:
 
     Asked one by one: waiting for any child would take the status of a worker from whoever watches it.
     """
-    for pid in _children() - set(own):
+    for pid in _children() - set(own) - _helpers:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 

@@ -8,10 +8,10 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from control.paths import Paths, version_name
+from control.paths import Paths, is_ignored, version_name
 from daemon.supervisor.retention.plan import Kind
 from engine.artifacts import MANIFEST
 
@@ -21,6 +21,9 @@ RECORDS = frozenset({MANIFEST, EVALUATION})
 _PARTS_OF_RUN = ("checkpoints", "data", "tokenizer")
 _FIGURES_OF_RUN = frozenset({METRICS, "eval", "wandb"})
 _NUMBER = re.compile(r"\d{6,18}")
+_JOB = re.compile(r"job-(\d{6,18})")
+_JOB_OR_NUMBER = re.compile(r"(?:job-)?\d{6,18}")
+_EVALUATIONS = "eval"
 _TRASH = ".trash"
 
 
@@ -32,19 +35,37 @@ def numbers(folder: Path) -> list[int]:
     return []
 
 
-def parts(paths: Paths, kind: Kind, number: int) -> list[Path]:
+def jobs(folder: Path) -> list[int]:
+    """The numbers of jobs that have a folder in ``folder``."""
+    return sorted(int(found[1]) for name in names(folder) if (found := _JOB.fullmatch(name)))
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in ``folder`` and is whole: no links, no hidden and no unfinished files."""
+    return [path.name for path in _entries(folder) if not is_ignored(path.name)]
+
+
+def parts(paths: Paths, kind: Kind, number: int, name: str = "") -> list[Path]:
     """What goes of a thing; empty where all of it is gone."""
+    folder = name or version_name(number)
     match kind:
         case "version" | "rejected":
             return [path for path in _entries(paths.version(number)) if path.name not in RECORDS]
+        case "artifact":
+            held = _entries(paths.artifacts / "models" / name)
+            weights = [path for path in held if path.name not in RECORDS | {_EVALUATIONS, _TRASH}]
+            return [*parts(paths, "version", number), *weights]
         case "run" | "published run":
-            folder = paths.run_folder(number)
-            return [path for path in _entries(folder) if path.name in _PARTS_OF_RUN]
+            return [path for path in _entries(paths.runs / folder) if path.name in _PARTS_OF_RUN]
         case "snapshot":
-            return _folder(paths.snapshot(number))
+            return _folder(paths.snapshots / folder)
         case "figures":
-            metrics = [path for path in _entries(paths.run_folder(number)) if path.name in _FIGURES_OF_RUN]
-            return [*metrics, *_folder(paths.tensorboard / version_name(number))]
+            metrics = [path for path in _entries(paths.runs / folder) if path.name in _FIGURES_OF_RUN]
+            return [*metrics, *_folder(paths.tensorboard / folder)]
+        case "tokenizer":
+            return _folder(paths.artifacts / "tokenizers" / name)
+        case "corpus":
+            return [path for path in _entries(paths.corpora) if path.name == name]
 
 
 def size(found: list[Path]) -> int:
@@ -79,10 +100,18 @@ def remove(found: list[Path]) -> list[str]:
     return complaints
 
 
-def finish(paths: Paths, purged: Iterable[int]) -> list[str]:
-    """Remove what is left of purged versions, and what lies in ``.trash``; what could not be is said."""
-    complaints = remove([part for number in purged for part in parts(paths, "version", number)])
-    for place in (paths.versions, paths.runs, paths.snapshots, paths.tensorboard):
+def finish(paths: Paths, purged: Mapping[int, str]) -> list[str]:
+    """Remove what is left of purged versions, and what lies in ``.trash``; what could not be is said.
+
+    ``purged`` has the run whose artifacts hold a version, and nothing for the others.
+    """
+    kinds: dict[bool, Kind] = {True: "artifact", False: "version"}
+    complaints = remove(
+        [part for number, run in purged.items() for part in parts(paths, kinds[bool(run)], number, run)]
+    )
+    models = paths.artifacts / "models"
+    places = [paths.versions, paths.runs, paths.snapshots, paths.tensorboard, paths.artifacts / "tokenizers"]
+    for place in (*places, paths.corpora, *(models / name for name in names(models))):
         complaints += _empty(place / _TRASH)
     return complaints
 
@@ -94,7 +123,7 @@ def free_bytes(paths: Paths) -> int:
 
 def _trash_of(path: Path) -> Path:
     """On the same file system as the thing: beside the numbered folder that it is, or is in."""
-    folder = path.parent if _NUMBER.fullmatch(path.parent.name) else path
+    folder = path.parent if _JOB_OR_NUMBER.fullmatch(path.parent.name) else path
     return folder.parent / _TRASH
 
 

@@ -1,13 +1,16 @@
 """What is there and what needs it, from the store, the promotion and the disk."""
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from control.paths import Paths, version_name
-from daemon.settings.sections import RetentionSettings
-from daemon.supervisor.retention import disk
-from daemon.supervisor.retention.plan import Kind, Policy, Thing
+from daemon.job import JobState
+from daemon.settings.retention import RetentionSettings, UploadSettings
+from daemon.settings.sections import Tables
+from daemon.supervisor.retention import corpora, disk, of_jobs
+from daemon.supervisor.retention.plan import Cache, Kind, Policy, Thing
+from daemon.supervisor.retention.sized import sized
+from daemon.supervisor.store.job_records import Job
 from daemon.supervisor.store.records import Cycle, Version
 
 _METRIC = "bits_per_byte"
@@ -23,6 +26,10 @@ class Known:
         published: cycles of which there is or was a version.
         cycles: by number, those that have ended.
         busy: versions that serve, are in memory, or take part in a swap or a cycle under way, with what they do.
+        jobs: of kind train and tokenizer, that have ended.
+        open_jobs: the numbers of those that have not.
+        unfinished: what jobs and cycles that have not ended ask for, as one text, in which names are looked for.
+        uploaded: by the name of a run, where its artifacts are, and since when that is sure.
     """
 
     versions: Sequence[Version]
@@ -30,6 +37,16 @@ class Known:
     cycles: Mapping[int, Cycle]
     busy: Mapping[int, str]
     serving: int | None
+    jobs: Sequence[Job] = ()
+    open_jobs: frozenset[int] = frozenset()
+    unfinished: str = ""
+    uploaded: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> dict[int, str]:
+        """By version, the name of the run that made it, where a job did."""
+        made = [job for job in self.jobs if job.state is JobState.COMPLETED]
+        return {job.version: job.run_id for job in made if job.version is not None and job.run_id}
 
 
 def needed_versions(known: Known, rollbacks: int) -> dict[int, str]:
@@ -61,30 +78,43 @@ def needed_versions(known: Known, rollbacks: int) -> dict[int, str]:
     return needed
 
 
-def things(paths: Paths, known: Known, rollbacks: int) -> list[Thing]:
+def things(paths: Paths, known: Known, tables: Tables, now: float) -> list[Thing]:
     """Everything that has a size on disk. Blocking."""
-    return [thing for thing in _all(paths, known, rollbacks) if thing.bytes]
+    return [thing for thing in _all(paths, known, tables, now) if thing.bytes]
 
 
-def _all(paths: Paths, known: Known, rollbacks: int) -> Iterator[Thing]:
-    needed = needed_versions(known, rollbacks)
+def _all(paths: Paths, known: Known, tables: Tables, now: float) -> Iterator[Thing]:
+    needed = needed_versions(known, tables.retention.keep_rollbacks)
     by_cycle = {version.cycle: needed[version.number] for version in known.versions if version.number in needed}
     for version in known.versions:
-        kind: Kind = "version" if version.state == "available" else "rejected"
-        yield _thing(paths, kind, version.number, version.created_at, needed.get(version.number, ""))
+        yield _version(paths, version, known, needed.get(version.number, ""), tables.uploads, now)
+    yield from of_jobs.things(paths, known.jobs, known.open_jobs, needed)
+    if tables.retention.tokenizers.enabled:
+        kept = {version.number for version in known.versions}
+        yield from of_jobs.tokenizers(paths, known.jobs, kept, known.unfinished, tables, now)
+    if tables.retention.corpora.enabled:
+        yield from corpora.things(paths, known.unfinished, tables.retention.corpora.evict)
     for number in disk.numbers(paths.runs):
         if cycle := known.cycles.get(number):
-            yield _thing(paths, "published run" if number in known.published else "run", number, cycle.ended_at)
-            yield _thing(paths, "figures", number, cycle.ended_at)
+            yield sized(paths, "published run" if number in known.published else "run", number, cycle.ended_at)
+            yield sized(paths, "figures", number, cycle.ended_at)
     for number in disk.numbers(paths.snapshots):
         if cycle := known.cycles.get(number):
             why = f"its version is kept: {by_cycle[number]}" if number in by_cycle else ""
-            yield _thing(paths, "snapshot", number, cycle.ended_at, why)
+            yield sized(paths, "snapshot", number, cycle.ended_at, why)
 
 
-def _thing(paths: Paths, kind: Kind, number: int, at: str | None, needed: str = "") -> Thing:
-    since = datetime.datetime.fromisoformat(at).timestamp() if at else 0.0
-    return Thing(kind, number, disk.size(disk.parts(paths, kind, number)), since, needed)
+def _version(paths: Paths, version: Version, known: Known, needed: str, uploads: UploadSettings, now: float) -> Thing:
+    """A version; where the artifacts of a run hold it too, both together, since neither frees anything alone."""
+    run = known.runs.get(version.number, "")
+    if not run or not disk.parts(paths, "artifact", version.number, run):
+        kind: Kind = "version" if version.state == "available" else "rejected"
+        return sized(paths, kind, version.number, version.created_at, needed)
+    where, since = known.uploaded.get(run, ("", 0.0))
+    if uploads.to and not where:
+        needed = needed or "it is not uploaded yet (uploads.to)"
+    may_go = bool(where) and uploads.clean and not uploads.dry_run and now >= since + uploads.grace_seconds
+    return sized(paths, "artifact", version.number, version.created_at, needed, run, where if may_go else "")
 
 
 def policy(settings: RetentionSettings, *, keep_epochs: bool, room_bytes: int = 0) -> Policy:
@@ -97,6 +127,8 @@ def policy(settings: RetentionSettings, *, keep_epochs: bool, room_bytes: int = 
     """
     return Policy(
         keep={
+            "artifact": settings.keep_artifacts,
+            "tokenizer": 0,
             "version": settings.keep_versions,
             "rejected": settings.keep_rejected,
             "run": settings.keep_runs,
@@ -105,6 +137,9 @@ def policy(settings: RetentionSettings, *, keep_epochs: bool, room_bytes: int = 
             "figures": settings.keep_figures,
         },
         setting={
+            "artifact": "retention.keep_artifacts",
+            "tokenizer": "retention.tokenizers",
+            "corpus": "retention.corpora",
             "version": "retention.keep_versions",
             "rejected": "retention.keep_rejected",
             "run": "retention.keep_runs",
@@ -115,4 +150,5 @@ def policy(settings: RetentionSettings, *, keep_epochs: bool, room_bytes: int = 
         seconds=settings.keep_days * 86_400,
         max_bytes=None if settings.max_gigabytes is None else round(settings.max_gigabytes * _GIGABYTE),
         min_free_bytes=round(settings.min_free_gigabytes * _GIGABYTE) + room_bytes,
+        cache=Cache(settings.corpora.max_bytes, settings.corpora.min_free_bytes) if settings.corpora.enabled else None,
     )

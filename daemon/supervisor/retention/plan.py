@@ -3,8 +3,10 @@
 | rule   | what it takes                                                                              |
 | ------ | ------------------------------------------------------------------------------------------ |
 | needed | nothing: what something needs stays, whatever the others say                               |
+| upload | what was uploaded, where the settings want it removed then                                 |
 | count  | of each kind, what is older than the newest so many                                        |
 | age    | what is older than so many days                                                            |
+| cache  | the oldest corpora, until the cache fits its own budget and enough of the disk is free     |
 | space  | the oldest of the rest, until all of it fits the budget and enough of the disk is free     |
 """
 
@@ -12,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["version", "rejected", "run", "published run", "snapshot", "figures"]
-"""Weights of a version, of one that the gate rejected; checkpoints and tokens of a run that published nothing, of one
-whose version is published; the data of a cycle; the metrics and TensorBoard files of a run."""
+Kind = Literal["version", "rejected", "artifact", "run", "published run", "snapshot", "figures", "tokenizer", "corpus"]
+"""Weights of a version, of one that the gate rejected, and of one that the artifacts of a job hold too; checkpoints and
+tokens of a run that published nothing, of one whose version is published; the data of a cycle; the metrics and
+TensorBoard files of a run; a tokenizer that a job trained; a corpus that was fetched."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,12 @@ class Thing:
     """Something that could go.
 
     Attributes:
-        number: of the version or cycle.
+        number: of the version, cycle or job; 0 where there is none.
+        name: of what a client or a job named: the run of an artifact, ``job-000012``, a tokenizer, a corpus.
         bytes: what would be free without it.
         since: when it came to be or ended, in seconds since 1970.
         needed: what needs it, in words; empty where nothing does.
+        uploaded: where it was uploaded to, if it may therefore go.
     """
 
     kind: Kind
@@ -33,6 +38,16 @@ class Thing:
     bytes: int
     since: float
     needed: str = ""
+    name: str = ""
+    uploaded: str = ""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The budget of the cache of corpora."""
+
+    max_bytes: int
+    min_free_bytes: int
 
 
 @dataclass(frozen=True)
@@ -40,11 +55,12 @@ class Policy:
     """How much is kept of what nothing needs.
 
     Attributes:
-        keep: the newest so many of each kind.
+        keep: the newest so many of each kind; kinds that are not in it are not counted.
         setting: the name of the setting that says so, for each kind.
         seconds: how old it may become.
         max_bytes: of all that is there, needed or not; null: as the disk allows.
         min_free_bytes: what is to be free on the disk.
+        cache: null: nothing goes by the rule of that name.
     """
 
     keep: Mapping[Kind, int]
@@ -52,6 +68,7 @@ class Policy:
     seconds: float
     max_bytes: int | None
     min_free_bytes: int
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +86,10 @@ class Plan:
 
 def plan(inventory: Iterable[Thing], policy: Policy, now: float, free_bytes: int) -> Plan:
     """Decide about everything, oldest first. ``free_bytes`` are free on the disk now."""
-    things = sorted(inventory, key=lambda thing: (thing.since, thing.kind, thing.number))
-    why_removed = {**_too_many(things, policy), **_too_old(things, policy, now)}
+    things = sorted(inventory, key=lambda thing: (thing.since, thing.kind, thing.number, thing.name))
+    why_removed = {**_too_many(things, policy), **_too_old(things, policy, now), **_uploaded(things)}
+    free = free_bytes + sum(thing.bytes for thing in why_removed)
+    why_removed |= _beyond_cache([thing for thing in things if thing not in why_removed], policy, free)
     rest = sum(thing.bytes for thing in things if thing not in why_removed)
     free = free_bytes + sum(thing.bytes for thing in why_removed)
     for thing in things:
@@ -91,7 +110,7 @@ def _too_many(things: list[Thing], policy: Policy) -> dict[Thing, str]:
     found: dict[Thing, str] = {}
     left = dict(policy.keep)
     for thing in reversed(things):
-        if thing.needed:
+        if thing.needed or thing.kind not in left:
             continue
         if left[thing.kind] <= 0:
             found[thing] = _why_too_many(thing, policy)
@@ -102,7 +121,35 @@ def _too_many(things: list[Thing], policy: Policy) -> dict[Thing, str]:
 def _why_too_many(thing: Thing, policy: Policy) -> str:
     if thing.kind == "published run" and not policy.keep[thing.kind]:
         return "its version is published"
+    if thing.kind == "tokenizer":
+        return f"nothing used it for so long ({policy.setting[thing.kind]})"
     return f"older than the newest {policy.keep[thing.kind]} ({policy.setting[thing.kind]})"
+
+
+def _uploaded(things: list[Thing]) -> dict[Thing, str]:
+    return {
+        thing: f"it is in {thing.uploaded} (uploads.clean)" for thing in things if thing.uploaded and not thing.needed
+    }
+
+
+def _beyond_cache(things: list[Thing], policy: Policy, free_bytes: int) -> dict[Thing, str]:
+    """Both bounds of the cache hold, the stricter one first; ``free_bytes`` are free now."""
+    found: dict[Thing, str] = {}
+    if policy.cache is None:
+        return found
+    corpora = [thing for thing in things if thing.kind == "corpus"]
+    held = sum(thing.bytes for thing in corpora)
+    for thing in corpora:
+        if held > policy.cache.max_bytes:
+            rule = "the cache is larger than retention.corpora.max_bytes"
+        elif free_bytes < policy.cache.min_free_bytes:
+            rule = "the disk is fuller than retention.corpora.min_free_bytes allows"
+        else:
+            break
+        if not thing.needed:
+            found[thing] = rule
+            held, free_bytes = held - thing.bytes, free_bytes + thing.bytes
+    return found
 
 
 def _too_old(things: list[Thing], policy: Policy, now: float) -> dict[Thing, str]:
@@ -123,4 +170,6 @@ def _too_large(kept_bytes: int, free_bytes: int, policy: Policy) -> str | None:
 
 
 def _why_kept(thing: Thing, policy: Policy) -> str:
+    if thing.kind not in policy.keep:
+        return "there is room for it in the cache (retention.corpora)"
     return f"among the newest {policy.keep[thing.kind]} ({policy.setting[thing.kind]})"

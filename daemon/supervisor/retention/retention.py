@@ -1,6 +1,7 @@
 """When things go: after a cycle, at night, when a run would not fit, and when somebody asks for it."""
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,18 +13,21 @@ from control.paths import Paths
 from daemon import background, log
 from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.attempts import FailedError
-from daemon.supervisor.retention import disk
+from daemon.supervisor.retention import disk, of_jobs
 from daemon.supervisor.retention.inventory import Known, needed_versions, policy, things
 from daemon.supervisor.retention.plan import Plan, Thing, plan
 from daemon.supervisor.retention.ports import Use
 from daemon.supervisor.retention.room import refusal, trained_parameters, training_of
 from daemon.supervisor.store.records import Cycle
 from daemon.supervisor.store.store import Store, StoreUnavailableError
+from daemon.uploads import record
 from engine.room import least_bytes, most_bytes
 
 _logger = log.get(__name__)
+_ALL = 1_000_000
+"""More jobs than there are."""
 
-_VERSIONS = ("version", "rejected")
+_VERSIONS = ("version", "rejected", "artifact")
 """The kinds that are versions."""
 
 
@@ -54,7 +58,7 @@ class Retention:
         """
         tables = self._tables()
         known = await self._known()
-        found = await asyncio.to_thread(things, self._paths, known, tables.retention.keep_rollbacks)
+        found = await asyncio.to_thread(things, self._paths, known, tables, time.time())
         free = await asyncio.to_thread(disk.free_bytes, self._paths)
         rules = policy(tables.retention, keep_epochs=tables.training.keep_epochs, room_bytes=room_bytes)
         return plan(found, rules, time.time(), free)
@@ -71,7 +75,7 @@ class Retention:
             done: list[tuple[Thing, str]] = []
             for thing, rule in planned.removed:
                 if await self._may_go(thing, rule):
-                    found = await asyncio.to_thread(disk.parts, self._paths, thing.kind, thing.number)
+                    found = await asyncio.to_thread(disk.parts, self._paths, thing.kind, thing.number, thing.name)
                     complaints += await asyncio.to_thread(disk.remove, found)
                     done.append((thing, rule))
             carried_out = Plan(tuple(done), planned.kept)
@@ -135,7 +139,9 @@ class Retention:
 
     async def finish(self) -> None:
         """Carry to its end what a crash interrupted. Call once at start."""
-        purged = [version.number for version in await self._store.versions() if version.is_purged]
+        runs = (await self._known()).runs
+        versions = [version.number for version in await self._store.versions() if version.is_purged]
+        purged = {number: runs.get(number, "") for number in versions}
         for complaint in await asyncio.to_thread(disk.finish, self._paths, purged):
             _logger.error("could not be removed", what=complaint)
 
@@ -156,22 +162,40 @@ class Retention:
         if thing.kind not in _VERSIONS:
             return True
         async with self._use.still():
-            if thing.number in needed_versions(await self._known(), self._tables().retention.keep_rollbacks):
+            if thing.number in needed_versions(await self._versions(), self._tables().retention.keep_rollbacks):
                 return False
             await self._store.purge_version(thing.number, rule)
             self._use.removed(thing.number)
         return True
 
+    async def _versions(self) -> Known:
+        """What is known of versions alone: enough to say which are needed."""
+        return Known(
+            versions=[version for version in await self._store.versions() if not version.is_purged],
+            published=frozenset(),
+            cycles={},
+            busy=self._use.busy() | of_jobs.named_versions(await self._store.unfinished_jobs()),
+            serving=self._use.serving,
+        )
+
     async def _known(self) -> Known:
         versions = await self._store.versions()
+        tables = self._tables()
+        jobs = [*await self._store.jobs(_ALL, kind="train"), *await self._store.jobs(_ALL, kind="tokenizer")]
+        unfinished, cycle = await self._store.unfinished_jobs(), await self._store.unfinished_cycle()
+        asked = [job.request for job in unfinished] + ([cycle.request.model_dump(mode="json")] if cycle else [])
         numbers = await asyncio.to_thread(self._numbers_on_disk)
         cycles = {cycle.id: cycle for cycle in await self._store.ended_cycles(numbers)}
         return Known(
             versions=[version for version in versions if not version.is_purged],
             published=frozenset(version.cycle for version in versions if version.cycle is not None),
             cycles=cycles,
-            busy=self._use.busy(),
+            busy=self._use.busy() | of_jobs.named_versions(unfinished),
             serving=self._use.serving,
+            jobs=[job for job in jobs if job.is_final],
+            open_jobs=frozenset(job.id for job in unfinished),
+            unfinished=json.dumps(asked, ensure_ascii=False),
+            uploaded=await asyncio.to_thread(record.uploaded, self._paths, tables.uploads),
         )
 
     def _numbers_on_disk(self) -> list[int]:

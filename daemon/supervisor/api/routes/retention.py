@@ -29,7 +29,7 @@ def _shown(found: Plan) -> dict[str, JsonValue]:
 
 
 def _thing(thing: Thing, why: str) -> JsonValue:
-    return {"kind": thing.kind, "number": thing.number, "bytes": thing.bytes, "why": why}
+    return {"kind": thing.kind, "number": thing.number, "name": thing.name, "bytes": thing.bytes, "why": why}
 
 
 OPERATIONS = (
