@@ -20,7 +20,7 @@ def carry_out(order: Order) -> Done:
     """Upload, and read back if asked. Blocking."""
     try:
         place = _place(order)
-        sums = {file: sum_of_file(order.folder / file) for file in files_of(order.folder)}
+        sums = {file: sum_of_file(order.folder / file) for file in files_of(order.folder, order.links_into)}
         address = place.put(order.name, order.folder, sums)
         if order.verify:
             compare(sums, place.sums(order.name, order.folder, sums), address)

@@ -11,6 +11,7 @@ class Order(BaseModel):
     Attributes:
         place: as in ``uploads.to``.
         name: what it is to be called there.
+        links_into: links to files below this folder are uploaded as those files; other links are left out.
         verify: read the sums back.
         bank: address of the data bank, with its key and the longest silence.
     """
@@ -20,6 +21,7 @@ class Order(BaseModel):
     place: str
     name: str
     folder: Path
+    links_into: Path | None = None
     verify: bool
     bank: str | None = None
     bank_key: str | None = Field(None, repr=False)

@@ -32,12 +32,19 @@ class Place(Protocol):
         ...
 
 
-def files_of(folder: Path) -> list[str]:
-    """Every file below a folder, as a path inside it, sorted; links and hidden files are left out."""
+def files_of(folder: Path, links_into: Path | None = None) -> list[str]:
+    """Every file below a folder, as a path inside it, sorted.
+
+    Hidden files are left out, and so are links, but those to files below ``links_into``.
+    """
+
+    def is_ours(path: Path) -> bool:
+        return not path.is_symlink() or (links_into is not None and path.resolve().is_relative_to(links_into.resolve()))
+
     return sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in path.parts[-2:])
+        if path.is_file() and is_ours(path) and not any(part.startswith(".") for part in path.parts[-2:])
     )
 
 

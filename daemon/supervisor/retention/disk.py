@@ -52,7 +52,8 @@ def parts(paths: Paths, kind: Kind, number: int, name: str = "") -> list[Path]:
         case "version" | "rejected":
             return [path for path in _entries(paths.version(number)) if path.name not in RECORDS]
         case "artifact":
-            held = _entries(paths.artifacts / "models" / name)
+            folder_of_run = paths.artifacts / "models" / name
+            held = [*_entries(folder_of_run), *_links(folder_of_run, paths.versions)]
             weights = [path for path in held if path.name not in RECORDS | {_EVALUATIONS, _TRASH}]
             return [*parts(paths, "version", number), *weights]
         case "run" | "published run":
@@ -148,6 +149,16 @@ def _entries(folder: Path) -> list[Path]:
         return []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         return sorted(folder / entry.name for entry in entries if not entry.is_symlink())
+    return []
+
+
+def _links(folder: Path, target: Path) -> list[Path]:
+    """The links in a folder that lead to something below ``target``, whether that is there or gone."""
+    if folder.is_symlink():
+        return []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        links = sorted(folder / entry.name for entry in entries if entry.is_symlink())
+        return [link for link in links if link.readlink().is_relative_to(target)]
     return []
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from control.paths import Paths, version_name
-from daemon.job import JobState
+from daemon.job import JobKind, JobState
 from daemon.settings.retention import RetentionSettings, UploadSettings
 from daemon.settings.sections import Tables
 from daemon.supervisor.retention import corpora, disk, of_jobs
@@ -45,8 +45,8 @@ class Known:
     @property
     def runs(self) -> dict[int, str]:
         """By version, the name of the run that made it, where a job did."""
-        made = [job for job in self.jobs if job.state is JobState.COMPLETED]
-        return {job.version: job.run_id for job in made if job.version is not None and job.run_id}
+        made = [job for job in self.jobs if job.kind is JobKind.TRAIN and job.state is JobState.COMPLETED]
+        return {job.version: of_jobs.artifact(job) for job in made if job.version is not None}
 
 
 def needed_versions(known: Known, rollbacks: int) -> dict[int, str]:
@@ -107,7 +107,7 @@ def _all(paths: Paths, known: Known, tables: Tables, now: float) -> Iterator[Thi
 def _version(paths: Paths, version: Version, known: Known, needed: str, uploads: UploadSettings, now: float) -> Thing:
     """A version; where the artifacts of a run hold it too, both together, since neither frees anything alone."""
     run = known.runs.get(version.number, "")
-    if not run or not disk.parts(paths, "artifact", version.number, run):
+    if not run or not (paths.artifacts / "models" / run).is_dir():
         kind: Kind = "version" if version.state == "available" else "rejected"
         return sized(paths, kind, version.number, version.created_at, needed)
     where, since = known.uploaded.get(run, ("", 0.0))

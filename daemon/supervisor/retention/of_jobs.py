@@ -14,6 +14,11 @@ from daemon.supervisor.store.job_records import Job
 _DAY = 86_400
 
 
+def artifact(job: Job) -> str:
+    """The name of the folder with what a train job made."""
+    return job.run_id or f"job-{job.id}"
+
+
 def named_versions(jobs: Sequence[Job]) -> dict[int, str]:
     """Versions that jobs which have not ended publish, learn from, or are about."""
     found: dict[int, str] = {}

@@ -17,6 +17,7 @@ from daemon.clock import utc_now
 from daemon.job import JobKind, JobState
 from daemon.settings.sections import Tables
 from daemon.supervisor.processes import reaper
+from daemon.supervisor.retention import of_jobs
 from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.job_records import Job
 from daemon.supervisor.store.store import Store, StoreUnavailableError
@@ -79,13 +80,14 @@ class Uploader:
         """
         faults: list[str] = []
         for job in await self._store.jobs(_ALL, kind=JobKind.TRAIN, state=JobState.COMPLETED):
-            folder = self._paths.artifacts / "models" / (job.run_id or "")
-            if not job.run_id or not folder.is_dir():
+            run = of_jobs.artifact(job)
+            folder = self._paths.artifacts / "models" / run
+            if not folder.is_dir():
                 continue
-            for place in record.missing(record.read(self._paths, job.run_id), self._tables().uploads):
-                if fault := await self._upload(job.run_id, folder, place):
-                    faults.append(f"run {job.run_id} cannot be uploaded to {place}: {fault}")
-                    _logger.warning("a run could not be uploaded", run=job.run_id, place=place, reason=fault)
+            for place in record.missing(record.read(self._paths, run), self._tables().uploads):
+                if fault := await self._upload(run, folder, place):
+                    faults.append(f"run {run} cannot be uploaded to {place}: {fault}")
+                    _logger.warning("a run could not be uploaded", run=run, place=place, reason=fault)
         if faults:
             self._degradations.begin("uploads", f"{faults[0]}; it is tried again, and nothing local is removed")
         else:
@@ -109,6 +111,7 @@ class Uploader:
             place=place,
             name=run,
             folder=folder,
+            links_into=self._paths.versions,
             verify=settings.uploads.verify,
             bank=bank.url,
             bank_key=self._bank_key(),
