@@ -46,7 +46,8 @@ async def train_job(it: Learning, run: str, tokenizer: str | None = None) -> Job
     )
     job, _ = await it.store.add_job(asked)
     highest = max(disk.numbers(it.paths.versions), default=0)
-    job, attempt = await it.store.start_attempt(job.id, host="h", worker="trainer", pid=1, version_above=highest)
+    _, attempt = await it.store.start_attempt(job.id, host="h", worker="trainer", pid=1)
+    job = await it.store.assign_version(job.id, highest)
     assert job.version is not None
     manifest = publish(it.paths, job.version, cycle=None)
     for folder in (it.paths.runs / f"job-{job.id:06d}/checkpoints", it.paths.snapshots / f"job-{job.id:06d}"):
