@@ -57,8 +57,8 @@ bench-check: $(VENV)/installed-dev ## three benchmarks at a tiny size: they run,
 walk: $(VENV)/installed-dev ## what a newcomer does, with a real model: every command of the README
 	$(BIN)/pytest -m walk
 
-image: ## the container image (TORCH_INDEX=cu126 for CUDA, ENGINE=podman for another builder)
-	$(or $(ENGINE),docker) build -f Containerfile -t thord:$(or $(TORCH_INDEX),cpu) --build-arg TORCH_INDEX=$(or $(TORCH_INDEX),cpu) .
+image: ## the container image (TORCH_INDEX=URL chooses the torch, ENGINE=podman another builder)
+	$(or $(ENGINE),docker) build -f Containerfile -t thord:cpu --build-arg TORCH_INDEX=$(TORCH_INDEX) .
 
 image-check: $(VENV)/installed-dev ## build the image with buildah and start it, if buildah is here
 	$(BIN)/pytest -m container --timeout=1800

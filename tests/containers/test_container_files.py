@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from daemon.settings.environment.translation import PREFIX
 from daemon.settings.environment.variables import BY_NAME
+from daemon.settings.sections import Tables
 
 REPOSITORY = Path(__file__).parents[2]
 CONTAINERFILE = (REPOSITORY / "Containerfile").read_text()
@@ -72,9 +74,45 @@ def test_services_are_closed() -> None:
 
 def test_no_key_is_in_the_environment_and_every_variable_is_known() -> None:
     for name, service in COMPOSE["services"].items():
-        for variable in dict(service.get("environment") or {}):
-            known = BY_NAME[str(variable).removesuffix("_FILE")]
-            assert str(variable).endswith("_FILE") or known.use != "secret", name
+        for variable in map(str, dict(service.get("environment") or {})):
+            if variable.startswith(PREFIX):
+                assert is_setting(variable), variable
+            else:
+                known = BY_NAME[variable.removesuffix("_FILE")]
+                assert variable.endswith("_FILE") or known.use != "secret", name
+
+
+def is_setting(variable: str) -> bool:
+    table: dict[str, object] | object = Tables().model_dump()
+    for part in variable.removeprefix(PREFIX).lower().split("__"):
+        if not isinstance(table, dict) or part not in table:
+            return False
+        table = table[part]
+    return True
+
+
+def test_no_registry_or_index_is_written_down() -> None:
+    """Who builds chooses where images and packages come from."""
+    for text in (
+        CONTAINERFILE,
+        (REPOSITORY / "compose.yaml").read_text(),
+        (REPOSITORY / "docs/containers.md").read_text(),
+    ):
+        images = re.findall(r"(?:image:|ARG BASE=|^FROM) *(\S+)", text, re.MULTILINE)
+        assert not [image for image in images if "." in image.split("/")[0] and "/" in image]
+        assert not re.search(r"docker\.io|ghcr\.io|quay\.io|pypi\.org|download\.pytorch", text)
+
+
+def test_every_secret_that_a_service_names_is_declared() -> None:
+    declared = set(COMPOSE["secrets"])
+    for service in COMPOSE["services"].values():
+        named = service.get("secrets")
+        assert isinstance(named, list)
+        assert set(named) <= declared
+        files = [
+            str(value) for value in dict(service.get("environment") or {}).values() if "/run/secrets/" in str(value)
+        ]
+        assert {file.rsplit("/", 1)[1] for file in files} <= set(named)
 
 
 def test_a_stop_has_time_to_drain() -> None:

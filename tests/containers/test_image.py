@@ -38,7 +38,7 @@ def image() -> str:
         return built
     options = ["--isolation", "chroot", "--format", "docker", "-f", "Containerfile", "-t", "thord:test"]
     if base := os.environ.get("THORD_IMAGE_BASE"):
-        options += ["--build-arg", f"BASE={base}", "--build-arg", "TORCH_INDEX="]
+        options += ["--build-arg", f"BASE={base}"]
     for volume in os.environ.get("THORD_IMAGE_VOLUMES", "").split():
         options += ["--volume", volume]
     done = subprocess.run([*BUILDAH, "bud", *options, "."], cwd=REPOSITORY, capture_output=True, text=True, check=False)
