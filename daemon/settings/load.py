@@ -21,7 +21,7 @@ from control import env_file
 from control.env_file import EnvFileError
 from control.paths import Paths
 from daemon.settings import exposure, profiles
-from daemon.settings.environment.translation import PREFIX, Translation, from_files, home_fault, parse, translate
+from daemon.settings.environment.translation import Translation, from_files, home_fault, parse, translate
 from daemon.settings.environment.variables import API_KEY, DATA_BANK_KEY
 from daemon.settings.sections import Tables
 from engine.config import renamed
@@ -147,10 +147,7 @@ def load(
     given.put_table(_read_toml(paths.config, given.faults), str(paths.config))
     said = _translated(paths, variables, given)
     for location, setting in said.settings.items():
-        if PREFIX in setting.origin or _exists(location):
-            given.put(location, setting.value, setting.origin)
-        else:
-            given.warnings.append(f"{setting.origin}: this thord has no setting {'.'.join(location)}")
+        given.put(location, setting.value, setting.origin)
     _put_overrides(given, overrides)
     if profile is not None:
         given.put(("profile",), profile, "--profile")
@@ -180,17 +177,6 @@ def load(
         raise SettingsError(layers.faults)
     origins = {".".join(location): entry.origin for location, entry in layers.values.items()}
     return Loaded(tables, name, why, origins, tuple(layers.warnings), secrets, said.others)
-
-
-def _exists(location: Location) -> bool:
-    table: type[BaseModel] = Tables
-    for part in location:
-        field_ = table.model_fields.get(part)
-        if field_ is None:
-            return False
-        if isinstance(field_.annotation, type) and issubclass(field_.annotation, BaseModel):
-            table = field_.annotation
-    return True
 
 
 def _translated(paths: Paths, named: Path | None, layers: _Layers) -> Translation:

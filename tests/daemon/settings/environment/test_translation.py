@@ -8,6 +8,7 @@ import pytest
 from control.env_file import EnvFileError, read
 from daemon.settings.environment.translation import translate
 from daemon.settings.environment.variables import VARIABLES
+from daemon.settings.sections import Tables
 
 DOCUMENTED = (
     "REDIS__URL REDIS__ENABLED RQ__QUEUE_NAME RQ__JOB_TIMEOUT_SEC RQ__RESULT_TTL_SEC RQ__FAILURE_TTL_SEC "
@@ -30,6 +31,17 @@ def settings(environment: dict[str, str], file: dict[str, str] | None = None) ->
 def test_every_documented_variable_is_in_the_table() -> None:
     assert set(DOCUMENTED) <= {variable.name for variable in VARIABLES}
     assert translate(dict.fromkeys(DOCUMENTED, ""), {}, ".env").settings == {}
+
+
+def test_every_setting_of_the_table_exists() -> None:
+    defaults = Tables().model_dump()
+    for variable in VARIABLES:
+        for key in variable.settings:
+            table: object = defaults
+            for part in key.split("."):
+                assert isinstance(table, dict), key
+                assert part in table, key
+                table = table[part]
 
 
 def test_values_have_the_types_of_the_settings() -> None:
