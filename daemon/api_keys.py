@@ -21,8 +21,9 @@ Scope = Literal["read", "generate", "train", "work", "admin"]
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PLAIN: frozenset[Scope] = frozenset({"read", "generate"})
-"""What a caller may do where nothing else is said: with a key whose line names no scopes, where no keys are configured,
-or over the Unix socket. ``train``, ``work`` and ``admin`` always need a key that has them."""
+"""What a key may do whose line names no scopes. ``work`` and ``admin`` always need a key that has them."""
+LOCAL: frozenset[Scope] = PLAIN | {"train"}
+"""What a caller over the Unix socket may do: whoever may open it may have thord learn by ``thorctl`` too."""
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 

@@ -115,6 +115,17 @@ class ApiSettings(Section):
         examples=[["https://chat.example.org"]],
         description='Origins of web pages that may use the API from a browser; "*" allows any origin.',
     )
+    file_roots: tuple[str, ...] = Field(
+        (),
+        examples=[["/srv/corpora"]],
+        description="Folders below which requests of runs may name files, as absolute paths; without any, a request "
+        "must send its text itself. Whoever may ask the API can have the model read what is there.",
+    )
+    anonymous_scopes: tuple[Literal["read", "generate", "train"], ...] = Field(
+        ("read", "generate"),
+        examples=[["read", "generate", "train"]],
+        description="What callers may do where no keys are configured.",
+    )
     max_body_megabytes: int = Field(8, gt=0, description="Maximum size of a request.")
     request_timeout_seconds: float = Field(600.0, gt=0, description="Maximum duration of a request.")
 

@@ -4,6 +4,8 @@
 | ----------------- | --------------------------------------------------------------------------- |
 | ``/api/...``      | Ollama's: ``{"error": MESSAGE}``                                            |
 | ``/v1/messages``  | Anthropic's: ``{"type": "error", "error": {"type", "message"}}``            |
+| ``/runs/...``,    | Model Trainer's: ``{"code", "message", "request_id"}``, with its codes      |
+| ``/tokenizers/...`` |                                                                           |
 | any other         | OpenAI's: ``{"error": {"message", "type", "param", "code"}}``               |
 """
 
@@ -29,6 +31,17 @@ _ANTHROPIC_TYPES = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+
+
+_RUNS = ("/runs/", "/tokenizers/")
+_RUN_CODES = {
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    500: "INTERNAL_ERROR",
+}
+INVALID = frozenset({"invalid_json", "invalid_value"})
+"""Codes of requests that are not as their schema says."""
 
 
 class ApiError(Exception):
@@ -67,10 +80,13 @@ class ApiError(Exception):
         found.headers = self.headers
         return found
 
-    def worded_for(self, path: str) -> dict[str, JsonValue]:
+    def worded_for(self, path: str, request_id: str = "") -> dict[str, JsonValue]:
         """The JSON of this error for a request of ``path``, also sent as an event where a stream has begun already."""
         if path.startswith("/api/"):
             return {"error": self.message}
+        if path.startswith(_RUNS):
+            code = "INVALID_INPUT" if self.code in INVALID else _RUN_CODES.get(self.status, self.code.upper())
+            return {"code": code, "message": self.message, "request_id": request_id}
         default = "invalid_request_error" if self.status < 500 else "server_error"
         if path.startswith("/v1/messages"):
             kind = _ANTHROPIC_TYPES.get(self.status, default.replace("server", "api"))
@@ -78,6 +94,6 @@ class ApiError(Exception):
         kind = _TYPES.get(self.status, default)
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
-    def response(self, path: str = "") -> JSONResponse:
+    def response(self, path: str = "", request_id: str = "") -> JSONResponse:
         """The whole HTTP answer for this error."""
-        return JSONResponse(self.worded_for(path), self.status, self.headers)
+        return JSONResponse(self.worded_for(path, request_id), self.status, self.headers)

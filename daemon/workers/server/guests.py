@@ -4,20 +4,31 @@ import asyncio
 from collections.abc import Callable
 
 from daemon.workers.server.loading import VersionLoader
+from engine.inference.versions.slots import WeightSlots
 
 
 class Guests:
     """Sees to it that the versions of jobs are in memory. Used in the event loop.
 
     Args:
+        slots: what is in memory.
         loader: loads them, in its thread that gives way.
         idle_seconds: gives how long a guest stays that no job has asked for.
     """
 
-    def __init__(self, loader: VersionLoader, idle_seconds: Callable[[], float]) -> None:
+    def __init__(self, slots: WeightSlots, loader: VersionLoader, idle_seconds: Callable[[], float]) -> None:
+        self._slots = slots
         self._loader = loader
         self._idle_seconds = idle_seconds
         self._leaving: dict[int, asyncio.TimerHandle] = {}
+
+    def holds(self, version: int) -> bool:
+        """Whether a version is in memory and takes requests."""
+        return self._slots.takes(version)
+
+    def serves(self, version: int) -> bool:
+        """Whether it is in memory whatever jobs ask for."""
+        return version in self._slots.addressable
 
     async def ready(self, version: int) -> bool:
         """Have a version in memory, until `idle` is called and its time is over. False: there is no room now.

@@ -174,7 +174,7 @@ class InferenceService:
         """
         name, at, version = (model or MODEL).rpartition("@") if "@" in (model or "") else (model or MODEL, "", "")
         named = _VERSION.fullmatch(version if at else "current")
-        if named is None or not self._is_called(name):
+        if named is None or not self.is_called(name):
             message = f"the model {model!r} does not exist; this is a server of {MODEL!r} (api.aliases adds names)"
             raise _no_model(message)
         if named["previous"]:
@@ -184,7 +184,7 @@ class InferenceService:
             return previous
         return int(named["number"]) if named["number"] else None
 
-    def _is_called(self, name: str) -> bool:
+    def is_called(self, name: str) -> bool:
         """Whether this is the model: clients put a provider before its name, or a tag after it."""
         plain = name.lower()
         aliases = {alias.lower() for alias in self.settings.api.aliases}

@@ -10,13 +10,14 @@ import sys
 import threading
 from collections.abc import Callable
 
-from daemon import log, time_slice
+from daemon import background, log, time_slice
 from daemon.messages import ChatsForgotten, Failure, ForgetChats, ServiceHealth
 from daemon.workers.runtime import Context
 from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.api import app
 from daemon.workers.server.api.fine_tuning.jobs import FineTuningJobs
+from daemon.workers.server.api.runs.runs import Runs
 from daemon.workers.server.chats import forgetting
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.errors import ApiError
@@ -73,12 +74,19 @@ async def _serve(context: Context) -> None:
     service = InferenceService(settings, slots, engine, metrics, chats, context.paths.served, access)
     service.version_folder = context.paths.version
     uploads = FileChecker(FileStore(context.paths.files, lambda: service.settings.files), lambda: service.settings)
-    tuning = FineTuningJobs(ControlJobs(context.paths), uploads.store, context.paths.job_run)
-    server = ApiServer(app.make(service, ControlSocket(context.paths), uploads, tuning, WorkPort(context.paths)))
+    jobs = ControlJobs(context.paths)
+    tuning = FineTuningJobs(jobs, uploads.store, context.paths.job_run)
+    loader = VersionLoader(context, slots, placement, metrics)
+    guests = Guests(slots, loader, lambda: service.settings.inference.unload_seconds)
+    service.visit = guests.visit
+    runs = Runs(service, jobs, guests, uploads.store, context.paths)
+    made = app.make(service, ControlSocket(context.paths), uploads, tuning, WorkPort(context.paths), runs)
+    server = ApiServer(made)
 
     def stop() -> None:
         service.stopping.set()
         service.decided.set()
+        runs.logs.close()
         server.stop(context.channel.grace_seconds)
 
     def in_loop(call: Callable[[], None]) -> Callable[[], None]:
@@ -105,9 +113,6 @@ async def _serve(context: Context) -> None:
         except (ApiError, sqlite3.Error) as error:
             return Failure(to=command.id, reason=f"chats cannot be erased now: {error}", retry=True)
 
-    loader = VersionLoader(context, slots, placement, metrics)
-    guests = Guests(loader, lambda: service.settings.inference.unload_seconds)
-    service.visit = guests.visit
     swapper = Swapper(
         context,
         slots,
@@ -133,11 +138,19 @@ async def _serve(context: Context) -> None:
     threading.Thread(target=_or_exit, args=(swapper.run,), name="swap", daemon=True).start()
     time_slice.take(time_slice.SHORTEST)  # not of the swap's, which is in no hurry
     learning = asyncio.create_task(service.conversation_log.run())
+    working = background.begin(_run_when_decided(service, runs), "jobs")
     await uploads.begin()
     await server.serve(sockets=listening)
     learning.cancel()
+    working.cancel()
     engine.stop()
     loader.close()
+
+
+async def _run_when_decided(service: InferenceService, runs: Runs) -> None:
+    """Carry out jobs once it is known what serves: that is loaded first."""
+    await service.decided.wait()
+    await runs.runner.run()
 
 
 def _or_exit(run: Callable[[], None]) -> None:

@@ -125,6 +125,12 @@ class WeightSlots:
         with self._changed:
             return version in self._table
 
+    def takes(self, version: int) -> bool:
+        """Whether a version is in memory and takes requests."""
+        with self._changed:
+            place = self._table.get(version)
+            return place is not None and place.state != "retiring"
+
     def room(self, version: int, need: Need) -> swap_policy.Room:
         """Where a version can be loaded."""
         with self._changed:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon import log
-from daemon.api_keys import PLAIN
+from daemon.api_keys import LOCAL
 from daemon.workers.server import headers
 from daemon.workers.server.access import paths
 from daemon.workers.server.access.policy import AccessPolicy
@@ -39,13 +39,15 @@ class Gatekeeper:
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         request = Request(scope, receive)
+        request_id = headers.request_id(request)
         status = 0
 
         async def send_dated(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"date", formatdate(usegmt=True).encode())]
+                named = headers.REQUEST_ID.encode(), request_id.encode()
+                message["headers"] = [*message.get("headers", ()), (b"date", formatdate(usegmt=True).encode()), named]
                 if ignored := request.state.ignored:
                     message["headers"].append(
                         (headers.IGNORED_FIELDS.encode(), headers.ignored_fields(ignored).encode())
@@ -56,14 +58,14 @@ class Gatekeeper:
             self._admit(request)
             await self._app(scope, receive, send_dated)
         except ApiError as error:
-            await error.response(path)(scope, receive, send_dated)
+            await error.response(path, request_id)(scope, receive, send_dated)
         except asyncio.CancelledError:
             raise
         except Exception:
-            _logger.exception("a request failed", method=request.method, path=request.url.path)
+            _logger.exception("a request failed", method=request.method, path=request.url.path, request_id=request_id)
             if not status:
                 failure = ApiError(500, "internal_error", "the server failed; its log says why")
-                await failure.response(path)(scope, receive, send_dated)
+                await failure.response(path, request_id)(scope, receive, send_dated)
         finally:
             route = scope.get("route")
             self._metrics.requests.labels(getattr(route, "path", "other"), str(status or 499)).inc()
@@ -79,7 +81,7 @@ class Gatekeeper:
         request.state.client = str(request.state.connection)
         request.state.owner = ""
         request.state.ignored = []
-        request.state.scopes = PLAIN
+        request.state.scopes = LOCAL if request.state.local else self._policy.anonymous
         path = request.url.path
         if request.state.local or path in _OPEN or path.startswith(f"{PAGE_SCRIPTS}/"):
             return

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from daemon.workers.server import headers
 from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import Metrics
@@ -31,7 +32,7 @@ class OriginGuard:
                 self._check_origin(request)
             except ApiError as error:
                 self._metrics.refused.labels(error.code).inc()
-                await error.response(request.url.path)(scope, receive, send)
+                await error.response(request.url.path, headers.request_id(request))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

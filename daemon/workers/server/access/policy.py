@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.api_keys import Keys, KeysFileError, keys_files
+from daemon.api_keys import Keys, KeysFileError, Scope, keys_files
 from daemon.settings.sections import ApiSettings
 from daemon.workers.server.access.hosts import Hosts
 
@@ -20,6 +20,7 @@ class AccessPolicy:
         origins: pages of these origins may use the API; fixed for the life of the server.
         keys: None while the file of keys cannot be read: then nobody is let in.
         keys_error: why it cannot be read.
+        anonymous: what callers may do where no keys are configured.
     """
 
     def __init__(self, settings: ApiSettings, api_key_file: Path, addresses: Sequence[str] = ()) -> None:
@@ -33,6 +34,7 @@ class AccessPolicy:
 
     def apply(self, settings: ApiSettings) -> None:
         """Read the file of keys again, and take over the names of hosts."""
+        self.anonymous: frozenset[Scope] = frozenset(settings.anonymous_scopes)
         self.hosts = Hosts(self._addresses, [settings.host, *settings.hosts])
         try:
             files = keys_files(settings.keys_file, os.environ, self._api_key_file)

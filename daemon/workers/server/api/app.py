@@ -1,6 +1,7 @@
 """The application: every route behind the origin guard and the gatekeeper."""
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
@@ -31,6 +32,9 @@ from daemon.workers.server.api.routes import (
     tokens,
 )
 from daemon.workers.server.api.routes import work as hosts
+from daemon.workers.server.api.runs import chat as run_chat
+from daemon.workers.server.api.runs import inference, logs, tokenizers, training
+from daemon.workers.server.api.runs.runs import Runs
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.service import InferenceService
@@ -47,6 +51,7 @@ def make(
     uploads: FileChecker,
     tuning: FineTuningJobs,
     work: WorkPort,
+    runs: Runs,
 ) -> ASGIApp:
     """The ASGI application of one server."""
     app = FastAPIOffline(
@@ -76,7 +81,9 @@ def make(
     app.include_router(hosts.router(work), dependencies=guarded)
     app.include_router(files.router(service, uploads, tuning.needing), dependencies=guarded)
     app.include_router(fine_tuning.router(service, uploads, tuning), dependencies=guarded)
-    app.include_router(health.router(service))
+    for routes_of_runs in (training, logs, inference, run_chat, tokenizers):
+        app.include_router(routes_of_runs.router(runs), dependencies=guarded)
+    app.include_router(health.router(service, supervisor))
     gatekeeper = Gatekeeper(app, service.access, service.metrics)
     origins = service.access.origins
     if not origins:
@@ -86,7 +93,7 @@ def make(
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=[headers.VERSION, headers.IGNORED_FIELDS, "retry-after"],
+        expose_headers=[headers.VERSION, headers.IGNORED_FIELDS, headers.REQUEST_ID, "retry-after", "location"],
     )
     return OriginGuard(shared, service.access, service.metrics)
 
@@ -96,7 +103,15 @@ def _shape_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def refuse(request: Request, error: ApiError) -> JSONResponse:
-        return error.response(request.url.path)
+        return error.response(request.url.path, headers.request_id(request))
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_parameter(request: Request, error: RequestValidationError) -> JSONResponse:
+        """A part of the path, or of what follows the question mark, is not as it must be."""
+        fault = error.errors()[0]
+        name = ".".join(str(step) for step in fault["loc"][1:])
+        found = ApiError(422, "invalid_value", f"{name}: {fault['msg']}", param=name)
+        return found.response(request.url.path, headers.request_id(request))
 
     @app.exception_handler(Exception)  # the gatekeeper logs it
     async def fail(request: Request, error: Exception) -> JSONResponse:
@@ -109,4 +124,4 @@ def _shape_errors(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         found = ApiError(error.status_code, code, f"{request.method} {request.url.path}: {says}")
         found.headers.update(error.headers or {})
-        return found.response(request.url.path)
+        return found.response(request.url.path, headers.request_id(request))

@@ -53,21 +53,21 @@ class _Described(dict[str, JsonValue]):
         """As of any dictionary; FastAPI reads it so."""
         if not len(self):
             whole = self._schema.model_json_schema()
-            content: JsonValue = {"application/json": {"schema": _spelled_out(whole, whole.pop("$defs", {}))}}
+            content: JsonValue = {"application/json": {"schema": spelled_out(whole, whole.pop("$defs", {}))}}
             self["requestBody"] = {"required": True, "content": content}
         return super().items()
 
 
-def _spelled_out(part: JsonValue, definitions: dict[str, JsonValue]) -> JsonValue:
+def spelled_out(part: JsonValue, definitions: dict[str, JsonValue]) -> JsonValue:
     """A schema without references: inside of an OpenAPI document they would lead nowhere."""
     if isinstance(part, list):
-        return [_spelled_out(each, definitions) for each in part]
+        return [spelled_out(each, definitions) for each in part]
     if not isinstance(part, dict):
         return part
     name = part.get("$ref")
     if isinstance(name, str):
-        return _spelled_out(definitions[name.rpartition("/")[2]], definitions)
-    return {key: _spelled_out(each, definitions) for key, each in part.items()}
+        return spelled_out(definitions[name.rpartition("/")[2]], definitions)
+    return {key: spelled_out(each, definitions) for key, each in part.items()}
 
 
 async def _bytes(request: Request, limit: int, seconds: float) -> bytes:

@@ -7,7 +7,7 @@ refused, for it does not know what the other said.
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -50,8 +50,16 @@ class Sessions:
 
         return await self.database.run(read)
 
-    async def add(self, session: Session, said: Sequence[Message], version: int) -> None:
+    async def add(
+        self,
+        session: Session,
+        said: Sequence[Message],
+        version: int,
+        and_keep: Callable[[sqlite3.Connection, int], None] = lambda _database, _number: None,
+    ) -> None:
         """Keep a turn: what the client said, and the answer, which comes last and is of ``version``.
+
+        ``and_keep`` is given the session's number, and writes in the same transaction.
 
         Raises:
             ApiError: 409, the session went on, or was deleted, meanwhile; 400, it is full.
@@ -66,6 +74,7 @@ class Sessions:
             if number is None:
                 number = self.begin(database, session.owner, session.id, now)
             self.extend(database, number, len(session.messages), said, version, now)
+            and_keep(database, number)
             self.forget_old(database, session.owner, now)
 
         await self.database.run(write)

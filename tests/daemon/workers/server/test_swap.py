@@ -101,7 +101,7 @@ def test_before_the_first_version(start_server: StartServer) -> None:
         assert client.get("/v1/models").json() == {"object": "list", "data": []}
         server.publish(1)
         server.promote(1)
-        assert client.get("/readyz").json() == {"status": "ready", "version": "000001"}
+        assert client.get("/readyz").json()["version"] == "000001"
         assert client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1}).status_code == 200
 
 

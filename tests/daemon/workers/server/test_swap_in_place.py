@@ -96,7 +96,7 @@ def test_a_version_too_large_even_alone_is_refused_for_now(start_server: StartSe
     assert not refused.unfit
     assert "inference.memory_megabytes" in refused.reason
     with server.http() as client:
-        assert client.get("/readyz").json() == {"status": "ready", "version": "000001"}
+        assert client.get("/readyz").json()["version"] == "000001"
 
 
 def test_the_pause_has_a_deadline_a_bounded_queue_and_is_said(start_server: StartServer) -> None:

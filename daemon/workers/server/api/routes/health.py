@@ -9,11 +9,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from control.paths import version_name
+from daemon.workers.server.errors import ApiError
 from daemon.workers.server.metrics import CONTENT_TYPE
 from daemon.workers.server.service import InferenceService
+from daemon.workers.server.supervisor_port import SupervisorPort
 
 
-def router(service: InferenceService) -> APIRouter:
+def router(service: InferenceService, supervisor: SupervisorPort) -> APIRouter:
     """Make the router with the routes of this module."""
     routes = APIRouter(tags=["health"])
 
@@ -36,10 +38,13 @@ def router(service: InferenceService) -> APIRouter:
             return JSONResponse({"status": "swapping", "reason": service.unready}, 503)
         if serving is None:
             return JSONResponse({"status": "unready", "reason": service.unready}, 503)
-        version = version_name(serving.version)
-        if service.health is not None and service.health.state == "degraded":  # answers go on
-            return JSONResponse({"status": "degraded", "version": version, "reasons": [*service.health.reasons]})
-        return JSONResponse({"status": "ready", "version": version})
+        degraded = service.health is not None and service.health.state == "degraded"
+        reasons = [*(service.health.reasons if service.health is not None and degraded else ())]
+        reasons += await _troubles_of_jobs(supervisor)
+        answer = {"status": "degraded" if degraded or reasons else "ready", "version": version_name(serving.version)}
+        if answer["status"] == "ready":
+            return JSONResponse({**answer, "reason": None})
+        return JSONResponse({**answer, "reason": "; ".join(reasons), "reasons": reasons})  # answers go on
 
     @routes.get("/metrics")
     async def metrics() -> Response:
@@ -54,3 +59,12 @@ def router(service: InferenceService) -> APIRouter:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
     return routes
+
+
+async def _troubles_of_jobs(supervisor: SupervisorPort) -> list[str]:
+    """Why jobs are not carried out: their queue does not answer, or a worker that they need has given up."""
+    try:
+        workers = (await supervisor.status())["workers"]
+    except ApiError:
+        return ["queue-unavailable: the supervisor does not answer"]
+    return [f"no-worker: {name} has failed" for name, worker in workers.items() if worker["state"] == "failed"]

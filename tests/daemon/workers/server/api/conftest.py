@@ -16,6 +16,7 @@ from daemon.workers.server.access.policy import AccessPolicy
 from daemon.workers.server.answers import Dispatcher
 from daemon.workers.server.api import app
 from daemon.workers.server.api.fine_tuning.jobs import FineTuningJobs
+from daemon.workers.server.api.runs.runs import Runs
 from daemon.workers.server.chats.database import ChatDatabase
 from daemon.workers.server.files.checker import FileChecker
 from daemon.workers.server.metrics import Metrics
@@ -25,6 +26,7 @@ from engine.config.model import ModelSettings
 from engine.inference.engine import Engine
 from engine.inference.versions.slots import WeightSlots
 from engine.tokenizers.base import Tokenizer
+from tests.daemon.workers.server.runs.fake_jobs import FakeJobs
 from tests.engine.inference.conftest import make_loaded
 
 NOBODY = WorkPort(at_home(Path("/nowhere")))
@@ -32,7 +34,11 @@ MODEL = ModelSettings(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=64,
 
 
 class NoSupervisor:
-    """What the dispatcher tells the supervisor."""
+    """What the dispatcher tells the supervisor, and the answer to whoever asks it."""
+
+    async def status(self) -> dict:
+        """As the port to a supervisor that does nothing."""
+        return {"workers": {}}
 
     def advance(self, activity: str) -> None:
         """As the channel of a worker."""
@@ -45,12 +51,19 @@ class InProcess:
     """A service, and clients of it: over the Unix socket, or, with a key, over TCP."""
 
     def __init__(
-        self, service: InferenceService, uploads: FileChecker | None = None, tuning: FineTuningJobs | None = None
+        self,
+        service: InferenceService,
+        uploads: FileChecker | None = None,
+        tuning: FineTuningJobs | None = None,
+        runs: Runs | None = None,
     ) -> None:
         self.service = service
         self.uploads = uploads or FileChecker(None, lambda: service.settings)
-        self._made = app.make(service, None, self.uploads, tuning or FineTuningJobs(None, None, None), NOBODY)
+        self.runs = runs or Runs(service, FakeJobs(), None, self.uploads.store, at_home(Path("/nowhere")))
+        tuned = tuning or FineTuningJobs(None, None, None)
+        self._made = app.make(service, NoSupervisor(), self.uploads, tuned, NOBODY, self.runs)
         self.app = arriving(self._made, is_local=False)
+        self.over_tcp = self._made
 
     def http(self, key: str | None = None) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(arriving(self._made, is_local=key is None))

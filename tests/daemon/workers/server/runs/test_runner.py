@@ -1,0 +1,131 @@
+"""Jobs that the server computes: what was queued before it came up, what is cancelled, what another attempt took."""
+
+import asyncio
+import threading
+
+import pytest
+
+from daemon.workers.server.errors import ApiError
+from daemon.workers.server.runs import runner as running
+from daemon.workers.server.runs.runner import BusyError, JobRunner
+from tests.daemon.workers.server.runs.fake_jobs import FakeJobs
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Everything:
+    """Every version is in memory."""
+
+    def holds(self, version: int) -> bool:
+        return True
+
+    def serves(self, version: int) -> bool:
+        return True
+
+    async def ready(self, version: int) -> bool:
+        return True
+
+    def idle(self, version: int) -> None:
+        pass
+
+
+class Computer:
+    """Answers with what it is told to, or not before it may."""
+
+    def __init__(self, *outcomes: object) -> None:
+        self.outcomes = list(outcomes)
+        self.begun = asyncio.Event()
+
+    async def result(self, job: dict, version: int) -> dict:
+        self.begun.set()
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if isinstance(outcome, asyncio.Event):
+            await outcome.wait()
+        return {"of": job["id"]}
+
+
+async def end_of(jobs: FakeJobs, number: int) -> str:
+    async with asyncio.timeout(10):
+        while jobs.rows[number]["state"] in {"queued", "running", "cancelling"}:
+            await asyncio.sleep(0.01)
+    return jobs.rows[number]["state"]
+
+
+async def queued(jobs: FakeJobs) -> int:
+    return (await jobs.submit("generate", {"request": {"version": "000001"}}))["id"]
+
+
+async def test_what_was_queued_before_the_start_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_LOOK_SECONDS", (0.05,))
+    jobs = FakeJobs()
+    first = await queued(jobs)
+    jobs.away = True
+    runner = JobRunner(jobs, Everything(), Computer(None, None), threading.Event())
+    task = asyncio.create_task(runner.run())
+    await asyncio.sleep(0.1)
+    jobs.away = False
+    assert await end_of(jobs, first) == "completed"
+    jobs.put_back(first)
+    assert await end_of(jobs, first) == "completed", "it was queued again"
+    assert jobs.rows[first]["attempt"] == 2
+    task.cancel()
+
+
+async def test_a_job_is_cancelled_while_it_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_BEAT_SECONDS", 0.05)
+    jobs, computer = FakeJobs(), Computer(asyncio.Event())
+    number = await queued(jobs)
+    task = asyncio.create_task(JobRunner(jobs, Everything(), computer, threading.Event()).run())
+    await computer.begun.wait()
+    await jobs.cancel(number)
+    assert await end_of(jobs, number) == "cancelled"
+    task.cancel()
+
+
+async def test_what_another_attempt_took_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_BEAT_SECONDS", 0.05)
+    jobs, computer = FakeJobs(), Computer(asyncio.Event(), None)
+    number = await queued(jobs)
+    task = asyncio.create_task(JobRunner(jobs, Everything(), computer, threading.Event()).run())
+    await computer.begun.wait()
+    jobs.rows[number]["attempt"] = 2
+    await asyncio.sleep(0.2)
+    assert (jobs.rows[number]["state"], jobs.rows[number]["result"]) == ("running", None)
+    task.cancel()
+
+
+@pytest.mark.parametrize("error", [ApiError(422, "context_length_exceeded", "too long"), ZeroDivisionError()])
+async def test_a_job_that_cannot_be_computed_fails_and_others_go_on(error: Exception) -> None:
+    jobs = FakeJobs()
+    first, second = await queued(jobs), await queued(jobs)
+    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(error, None), threading.Event()).run())
+    assert sorted([await end_of(jobs, first), await end_of(jobs, second)]) == ["completed", "failed"]
+    task.cancel()
+
+
+async def test_a_version_that_went_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_ROOM_SECONDS", 0.01)
+    jobs = FakeJobs()
+    number = await queued(jobs)
+    computer = Computer(BusyError("gone"), None)
+    task = asyncio.create_task(JobRunner(jobs, Everything(), computer, threading.Event()).run())
+    assert await end_of(jobs, number) == "completed"
+    assert jobs.rows[number]["attempt"] == 1
+    task.cancel()
+
+
+async def test_a_stopping_server_leaves_its_jobs_to_the_next_one() -> None:
+    jobs, stopping = FakeJobs(), threading.Event()
+    number = await queued(jobs)
+    stopping.set()
+    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), stopping).run())
+    await asyncio.sleep(0.05)
+    assert jobs.rows[number]["state"] == "queued"
+    task.cancel()
