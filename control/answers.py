@@ -47,6 +47,27 @@ class Training(TypedDict):
     kl_weight: float
 
 
+class Epoch(TypedDict):
+    """What one epoch of a run came to. Losses are in nats per supervised token."""
+
+    epoch: int
+    global_step: int
+    train_loss: float | None
+    val_loss: float | None
+    best_val_loss: float | None
+    epochs_no_improve: int
+    samples_per_sec: float
+
+
+class Epochs(TypedDict):
+    """The epochs of a run, and what it came to: ``test_loss`` is known once it has ``finished``."""
+
+    finished: bool
+    early_stopped: bool
+    test_loss: float | None
+    epoch_summary: list[Epoch]
+
+
 class Cycle(TypedDict):
     """One unit of learning. ``reason`` says what started it, ``outcome`` why it ended as it did."""
 
@@ -64,6 +85,7 @@ class Cycle(TypedDict):
     quality: NotRequired[Quality | None]
     differs: NotRequired[str]
     training: NotRequired[Training | None]
+    epochs: NotRequired[Epochs | None]
     samples: NotRequired[list[Sample]]
     waiting: NotRequired[int]
     started_at: str | None

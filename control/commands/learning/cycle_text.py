@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Cycle, Sample, Training
+    from control.answers import Cycle, Epochs, Sample, Training
 
 _WIDTH = 400
 """Characters of a sample's text that are shown."""
+_EPOCHS = 20
+"""Rows of the table of epochs that are shown; --json has them all."""
 
 
 def say_outcome(cycle: Cycle, waiting: int) -> None:
@@ -69,11 +71,42 @@ def show(cycle: Cycle) -> None:
             "ended": output.moment(cycle["ended_at"]),
         }
     )
+    if epochs := cycle.get("epochs"):
+        show_epochs(epochs)
     for number, sample in enumerate(cycle.get("samples") or (), 1):
         _show_sample(number, sample)
     if cycle["gate"]:
         output.say("\ngate")
         output.tree({name: value for name, value in cycle["gate"].items() if value is not None}, 1)
+
+
+def show_epochs(found: Epochs) -> None:
+    """The newest epochs of a run as a table, and what it came to."""
+    rows = found["epoch_summary"]
+    output.say("\nepochs" if len(rows) <= _EPOCHS else f"\nepochs, the last {_EPOCHS} of {len(rows)}")
+    output.columns(
+        ("EPOCH", "STEP", "TRAIN LOSS", "VALIDATION", "BEST", "NO IMPROVEMENT", "SAMPLES/S"),
+        (
+            (
+                str(row["epoch"]),
+                str(row["global_step"]),
+                _loss(row["train_loss"]),
+                _loss(row["val_loss"]),
+                _loss(row["best_val_loss"]),
+                str(row["epochs_no_improve"]),
+                f"{row['samples_per_sec']:.1f}",
+            )
+            for row in rows[-_EPOCHS:]
+        ),
+    )
+    if found["early_stopped"]:
+        output.say("stopped early: validation did not improve any more")
+    if found["test_loss"] is not None:
+        output.say(f"test loss: {_loss(found['test_loss'])}")
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _show_sample(number: int, sample: Sample) -> None:

@@ -1,4 +1,4 @@
-"""What the run of a cycle decided before its first step, for clients: read from its ``run.json``."""
+"""What the run of a cycle decided before its first step, and its epochs, for clients: read from the run's folder."""
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -6,6 +6,7 @@ from control.paths import Paths
 from engine.config.training import Method
 
 _FILE = "run.json"
+_SUMMARY = "eval/metrics.json"
 
 
 class _DecidedRecipe(BaseModel):
@@ -37,3 +38,30 @@ def of_cycle(paths: Paths, number: int) -> dict[str, JsonValue] | None:
         "learning_rate": recipe.learning_rate,
         "kl_weight": recipe.kl_weight,
     }
+
+
+class _Epoch(BaseModel):
+    epoch: int
+    global_step: int
+    train_loss: float | None
+    val_loss: float | None
+    best_val_loss: float | None
+    epochs_no_improve: int
+    samples_per_sec: float
+
+
+class _Summary(BaseModel):
+    finished: bool
+    early_stopped: bool
+    test_loss: float | None
+    epoch_summary: list[_Epoch]
+
+
+def epochs_of_cycle(paths: Paths, number: int) -> dict[str, JsonValue] | None:
+    """What its epochs, and the run, came to so far; null before the first has ended. Blocking."""
+    try:
+        found = _Summary.model_validate_json((paths.run_folder(number) / _SUMMARY).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    value: dict[str, JsonValue] = found.model_dump(mode="json")
+    return value

@@ -68,7 +68,8 @@ async def cycle(call: Call) -> Response:
         await asyncio.to_thread(sample_answers.of_version, learning.paths, cycle.version) if cycle.version else []
     )
     decided = await asyncio.to_thread(run_record.of_cycle, learning.paths, cycle.id)
-    return JSONResponse({**learning.cycles.describe(cycle), "training": decided, "samples": answered})
+    epochs = await asyncio.to_thread(run_record.epochs_of_cycle, learning.paths, cycle.id)
+    return JSONResponse({**learning.cycles.describe(cycle), "training": decided, "epochs": epochs, "samples": answered})
 
 
 async def cancel(call: Call) -> Response:

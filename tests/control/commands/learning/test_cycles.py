@@ -109,6 +109,29 @@ def test_a_cycle_shows_what_was_answered_before_and_after(stand_in: StandIn, ctl
     assert ctl.json("cycle", "7")["samples"] == [sample]
 
 
+def test_a_cycle_shows_its_epochs(stand_in: StandIn, ctl: Ctl) -> None:
+    rows = [
+        {
+            "epoch": number,
+            "global_step": 10 * number,
+            "train_loss": 3.0 - number,
+            "val_loss": None if number == 1 else 1.25,
+            "best_val_loss": 1.25,
+            "epochs_no_improve": 0,
+            "samples_per_sec": 8.04,
+        }
+        for number in (1, 2)
+    ]
+    epochs = {"finished": True, "early_stopped": True, "test_loss": 1.5, "epoch_summary": rows}
+    stand_in.answers["GET", "/v1/cycles/7"] = (200, thord.CYCLE | {"epochs": epochs})
+    said = ctl("cycle", "7").stdout
+    table = [line.split() for line in said.splitlines()]
+    assert ["1", "10", "2.0000", "-", "1.2500", "0", "8.0"] in table
+    assert ["2", "20", "1.0000", "1.2500", "1.2500", "0", "8.0"] in table
+    assert "test loss: 1.5000" in said
+    assert "stopped early" in said
+
+
 def test_a_cycle_shows_how_it_was_trained(stand_in: StandIn, ctl: Ctl) -> None:
     decided = {"method": "lora", "epochs": 4.0, "max_steps": None, "rows_per_step": 1, "learning_rate": 1e-3}
     for more, words in (

@@ -63,6 +63,7 @@ def test_a_cycle_from_its_request_to_its_end(api: Running) -> None:
     assert cycle["reason"] == f"manual by uid {os.geteuid()}"
     assert cycle.pop("samples") == [], "no evaluation wrote any"
     assert cycle.pop("training") is None, "no run wrote what it decided"
+    assert cycle.pop("epochs") is None, "no run ended an epoch"
     assert api.client.get("/v1/cycles?limit=1").json() == [cycle]
     assert api.client.get("/v1/status").json()["version"] == "000003"
     assert max(line["progress"].get("step", 0) for line in lines[:-1]) == STEPS

@@ -9,7 +9,9 @@ from control.paths import at_home
 from daemon.supervisor.api import run_record
 from engine.config.training import TrainingSettings
 from engine.training import recipe
+from engine.training.epochs import EpochFigures
 from engine.training.recipe import Task
+from engine.training.reporting import run_summary
 
 
 def test_what_a_run_decided_is_told(tmp_path: Path) -> None:
@@ -36,3 +38,17 @@ def test_before_it_decided_there_is_nothing_to_tell(tmp_path: Path, text: str) -
     paths.run_folder(7).mkdir(parents=True)
     (paths.run_folder(7) / "run.json").write_bytes(text.encode("latin-1"))
     assert run_record.of_cycle(paths, 7) is None
+
+
+def test_epochs_are_those_that_the_trainer_sums_up(tmp_path: Path) -> None:
+    paths = at_home(tmp_path)
+    file = paths.run_folder(7) / run_summary.PLACE
+    file.parent.mkdir(parents=True)
+    epoch = EpochFigures(1, 3, 10, 40, 2.5, None, None, 0, 4.0, 10.0)
+    file.write_text(json.dumps(run_summary.of_run([epoch], None)))
+    found = run_record.epochs_of_cycle(paths, 7)
+    assert found is not None
+    assert (found["finished"], found["test_loss"]) == (False, None)
+    assert [(row["epoch"], row["train_loss"], row["val_loss"]) for row in found["epoch_summary"]] == [(1, 2.5, None)]
+    file.write_text("{")
+    assert run_record.epochs_of_cycle(paths, 7) is None
