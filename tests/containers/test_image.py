@@ -87,7 +87,8 @@ class Container:
         file = self.volume / "run/thord.pid"
 
         def is_up() -> bool:
-            return self.run(*self.health[1:]).returncode == 0 and file.read_text() != ""
+            has_begun = file.exists() and file.read_text() != ""
+            return has_begun and self.run(*self.health[1:]).returncode == 0
 
         try:
             until(lambda: process.poll() is not None or is_up())
