@@ -12,6 +12,8 @@ from fastapi import Request
 from control.answers import Json
 from control.job_answers import FINAL, Job, NewJob
 from control.paths import Paths, version_name
+from daemon.uploads import data_bank
+from daemon.uploads.place import UploadError
 from daemon.workers.server.api.runs.computing import RunComputer
 from daemon.workers.server.chats.run_chats import RunChats
 from daemon.workers.server.errors import ApiError
@@ -166,8 +168,26 @@ class Runs:
         try:
             await self._files.get(owner, file_id)
         except ApiError as error:
-            raise ApiError(404, "file_not_found", f"corpus_file_id: {error.message}", param="corpus_file_id") from None
+            if error.status != 404:
+                raise
+            return await asyncio.to_thread(self._from_data_bank, file_id)
         return self._files.content(owner, file_id)
+
+    def _from_data_bank(self, file_id: str) -> Path:
+        """A file of the data bank, fetched if it is not here yet.
+
+        Raises:
+            ApiError: 404, there is no such file, or no data bank; 422, it cannot be had.
+        """
+        param = "corpus_file_id"
+        try:
+            bank = data_bank.of(self.service.settings.integrations.data_bank, self.paths)
+            if bank is not None:
+                return bank.fetch(file_id, self.paths.corpora)
+        except (UploadError, OSError) as error:
+            raise ApiError(422, "corpus_unavailable", f"{param}: {error}", param=param) from None
+        message = f"{param}: no file {file_id[:128]!a} was uploaded, and integrations.data_bank.url names no data bank"
+        raise ApiError(404, "file_not_found", message, param=param)
 
     async def _named(self, kind: str, name: str, missing: str) -> Job:
         for found in await self.jobs.find(kind=kind, run_id=name):
