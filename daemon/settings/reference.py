@@ -93,7 +93,9 @@ def _commented(key: str, field: FieldInfo) -> str:
     if isinstance(value, dict):
         inner = ", ".join(tomli_w.dumps({name: each}).strip() for name, each in value.items())
         return f"#{key} = {{ {inner} }}"
-    return f"#{key} = {json.dumps(value)}" if isinstance(value, list) else f"#{tomli_w.dumps({key: value}).strip()}"
+    if isinstance(value, list | tuple):  # on one line, so that one # is enough
+        return f"#{key} = {json.dumps(value)}"
+    return f"#{tomli_w.dumps({key: value}).strip()}"
 
 
 def _allowed(field: FieldInfo) -> str:
