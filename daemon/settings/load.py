@@ -213,7 +213,7 @@ def _who_may_read(file: Path) -> str:
 def _read_toml(file: Path, faults: list[str]) -> Table:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # whoever makes the folders says what is wrong with them
         return {}
     except UnicodeDecodeError as error:
         faults.append(f"{file}: not UTF-8 at byte {error.start}")

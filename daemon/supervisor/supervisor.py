@@ -235,7 +235,13 @@ class Supervisor:
         self._notifier.extend(self.tables.supervision.boot_timeout_seconds + _SLACK_SECONDS)
         learning = await self._open()
         self._integrations = Integrations(
-            self.tables.integrations, learning.store, learning.jobs, self.workers, self.paths, self.degradations
+            self.tables.integrations,
+            learning.store,
+            learning.jobs,
+            self.workers,
+            self.paths,
+            self.degradations,
+            queue=self.tables.jobs.queue,
         )
         self._integrations.start()
         dispatcher = self._dispatcher(learning)

@@ -30,7 +30,6 @@ from daemon.supervisor.store.job_records import Job
 from daemon.supervisor.store.records import Cycle, Event, name_or_null
 from daemon.supervisor.store.store import NoSuchRecordError, Store
 
-_QUEUE = "trainer"
 _PLACE = "redis events"
 """Names the place in the store's events up to which Redis has them."""
 
@@ -39,6 +38,7 @@ class Integrations:
     """Begins with `start`, ends with `close`. What is not in the settings costs nothing.
 
     Args:
+        queue: what is told as the queue of cycles.
         connect: makes the way to Redis.
         webhook_pauses: seconds before each try of a webhook.
     """
@@ -52,12 +52,14 @@ class Integrations:
         paths: Paths,
         degradations: Degradations,
         *,
+        queue: str = "trainer",
         connect: Callable[[], Connection] | None = None,
         webhook_pauses: Sequence[float] = PAUSES,
     ) -> None:
         self._store = store
         self._paths = paths
         self._degradations = degradations
+        self._queue = queue
         self._url = settings.redis.url
         self._publisher: Publisher | None = None
         self._webhooks: list[Webhook] = []
@@ -138,7 +140,7 @@ class Integrations:
         return None
 
     async def _run_of_cycle(self, cycle: Cycle) -> Run:
-        about = Run(job_id=_name_of_cycle(cycle.id), queue=_QUEUE, metrics=cycle.metrics or {})
+        about = Run(job_id=_name_of_cycle(cycle.id), queue=self._queue, metrics=cycle.metrics or {})
         return await self._with_version(about, cycle.version)
 
     async def _run_of_job(self, job: Job) -> Run:
@@ -161,7 +163,7 @@ class Integrations:
     def _reported(self, _: WorkerName, message: FromWorker) -> None:
         if not isinstance(message, TrainProgress) or self._publisher is None or message.cycle is None:
             return
-        run = Run(job_id=_name_of_cycle(message.cycle), queue=_QUEUE)
+        run = Run(job_id=_name_of_cycle(message.cycle), queue=self._queue)
         self._tell_step(message, run, self._paths.run_folder(message.cycle))
 
     def _progressed(self, job: Job, figures: Mapping[str, JsonValue] | None) -> None:

@@ -78,12 +78,15 @@ class Jobs:
             RunExistsError: another job has this run ID.
             StoreUnavailableError: nothing was written.
         """
-        if not self._recovered:
-            raise StoreUnavailableError("what the last run left is still being repaired; try again in a moment")
+        self._check_recovered()
         job, is_new = await self._store.add_job(asked)
         if is_new:
             self.watch.changed(job)
         return job, is_new
+
+    def _check_recovered(self) -> None:
+        if not self._recovered:
+            raise StoreUnavailableError("what the last run left is still being repaired; try again in a moment")
 
     async def cancel(self, number: int, by: str) -> Job:
         """Ask a job to end. Where nobody works on it, it has ended when this returns. A second cancel is no error.
@@ -172,7 +175,9 @@ class Jobs:
 
         Raises:
             StaleAttemptError: it is not the current attempt; whoever works on it must stop.
+            StoreUnavailableError: which attempts are under way is not known yet.
         """
+        self._check_recovered()  # else a run on another host would take a restart of thord for its end
         held = self._open.current(number, attempt)
         if not math.isinf(held.lease_ends):
             held.lease_ends = time.monotonic() + self._settings().lease_seconds

@@ -88,7 +88,6 @@ class Attempt:
         log_file = paths.job_log(claimed.job)
         log_file.unlink(missing_ok=True)
         self._mirror = Mirror(thord, way, claimed.job, claimed.attempt, paths.state, self._run, log_file)
-        self._sending = asyncio.Lock()
         self._progress: dict[str, JsonValue] | None = None
         self._why: Why | None = None
         self._fetching = False
@@ -225,14 +224,12 @@ class Attempt:
         while True:
             await asyncio.sleep(min(_MOST_SEND_SECONDS, self._claimed.lease_seconds / 2))
             try:
-                async with self._sending:
-                    await asyncio.to_thread(self._mirror.send)
+                await asyncio.to_thread(self._mirror.send)
             except (UnreachableError, StaleError, StoppedError, RefusedError, OSError) as error:
                 _logger.warning("files of the run were not sent; they are next time", why=str(error))
 
     async def _send_run(self) -> None:
-        async with self._sending:
-            await self._insist(self._mirror.send)
+        await self._insist(self._mirror.send)
 
     # Being heard -----------------------------------------------------------------------------------------------------
 

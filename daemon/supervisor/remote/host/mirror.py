@@ -1,6 +1,7 @@
 """What a run writes on this host, kept at thord's too, so that another host can go on from the last checkpoint."""
 
 import shutil
+import threading
 from pathlib import Path
 
 from daemon.supervisor.remote.host.thord_client import ThordClient
@@ -32,17 +33,22 @@ class Mirror:
         self._run = run
         self._log = log
         self._sent: dict[Path, tuple[int, int]] = {}
+        self._one_at_a_time = threading.Lock()
 
     def arrived(self) -> None:
         """Note that what is in the folder now came from thord."""
         self._sent = {file: _stamp(file) for file in self._files()}
 
     def send(self) -> None:
-        """Send what changed since the last time. Blocking.
+        """Send what changed since the last time. Blocking; also while the last call, which nobody waits for, goes on.
 
         Raises:
             StaleError, UnreachableError, StoppedError, OSError: as the way has it; do it again.
         """
+        with self._one_at_a_time:
+            self._send()
+
+    def _send(self) -> None:
         new: dict[Path, tuple[int, int]] = {}
         files: list[FileOnDisk] = []
         for file in self._files():

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from daemon.job import JobState
+from daemon.settings.jobs import JobSettings
+from daemon.supervisor.jobs.jobs import Jobs
 from daemon.supervisor.remote.host.thord_client import StaleError
+from daemon.supervisor.store.degradations import Degradations
+from daemon.supervisor.store.store import StoreUnavailableError
 from tests.daemon.supervisor.remote.hosts import STEPS, Host, World, world
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +162,16 @@ async def test_a_start_removes_what_attempts_sent_that_are_over(tmp_path: Path) 
             (sent / name).mkdir(parents=True)
         await it.remote.recover()
         assert [folder.name for folder in sent.iterdir()] == ["000001-1"]
+
+
+async def test_a_host_that_beats_while_thord_starts_again_is_not_told_that_its_attempt_is_over(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        host = Host(it, tmp_path, "a")
+        await it.submit()
+        await asyncio.to_thread(host.client.claim, 1, 1, "a", "worker a", 1)
+        again = Jobs(it.store, JobSettings, Degradations(first_pause=0.01), host="here")
+        with pytest.raises(StoreUnavailableError):
+            await again.beat(1, 1)
+        await again.recover()
+        assert not await again.beat(1, 1)
+        await again.close()

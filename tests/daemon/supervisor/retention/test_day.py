@@ -14,8 +14,8 @@ from daemon.settings.sections import Tables
 from daemon.supervisor import home
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.retention import disk, uploader
+from daemon.supervisor.store.attempt_store import AttemptEnd
 from daemon.supervisor.store.job_records import Job, NewJob
-from daemon.supervisor.store.job_store import AttemptEnd
 from daemon.supervisor.store.records import Version
 from daemon.uploads.__main__ import carry_out
 from daemon.uploads.order import Done, Order
