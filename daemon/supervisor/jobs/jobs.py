@@ -66,7 +66,6 @@ class Jobs:
         self._recovered = False
         self._stirred = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._on_cancel: list[Callable[[Job], None]] = []
 
     # What clients ask --------------------------------------------------------------------------------------------
 
@@ -102,14 +101,7 @@ class Jobs:
             attempt.cancelling = True
         if job.state is not before.state:
             self.watch.changed(job)
-        if job.state is JobState.CANCELLING:
-            for call in self._on_cancel:
-                call(job)
         return job
-
-    def on_cancel(self, call: Callable[[Job], None]) -> None:
-        """Have ``call`` told of every job that is asked to end while somebody works on it."""
-        self._on_cancel.append(call)
 
     async def follow(self, number: int) -> AsyncIterator[dict[str, JsonValue]]:
         """The job, each state and each progress as it comes, at last the job as it ended.
@@ -164,7 +156,9 @@ class Jobs:
         Raises:
             NoSuchRecordError: there is no such job.
             NotClaimableError: it is not queued.
+            StoreUnavailableError: what the last run left is still being repaired.
         """
+        self._check_recovered()  # else `recover` would take the attempt for one that the last run left
         job, attempt = await self._store.start_attempt(number, host=host, worker=worker, pid=pid, log_offset=log_offset)
         self._hold(job, attempt)
         self.watch.changed(job)
@@ -290,8 +284,11 @@ class Jobs:
         await self._end(attempt, Report("failed", "time limit", "it took longer than its time limit"))
 
     async def _end(self, attempt: OpenAttempt, report: Report) -> None:
-        with contextlib.suppress(StaleAttemptError):  # it ended by itself just now
+        try:
             await self.finish(attempt.job.id, attempt.number, report)
+        except StaleAttemptError:  # it ended by itself, and is not to be found overdue again and again
+            if self._open.of(attempt.job.id) is attempt:
+                self._open.drop(attempt.job.id)
 
     def _hold(self, job: Job, attempt: Attempt) -> None:
         """Note an attempt that is under way."""

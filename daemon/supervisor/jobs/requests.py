@@ -1,7 +1,7 @@
 """What each kind of job takes as its ``request``. The server checks those of its own kinds itself."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
@@ -15,7 +15,11 @@ from engine.config.model import ModelSettings
 from engine.config.tokenizer import TokenizerKind
 from engine.config.training import TrainingSettings
 
+RUN_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""What a name of a run or a tokenizer looks like: it becomes the name of a folder."""
 _R = TypeVar("_R", bound=Record)
+_VersionNumber = Annotated[int, Field(gt=0, lt=10**18)]
+"""SQLite has no number of 20 digits."""
 
 
 class BadJobRequestError(Exception):
@@ -41,10 +45,10 @@ class TrainRequest(Record):
     validation_files: tuple[str, ...] = ()
     split: bool = False
     held_out_share: float | None = Field(None, ge=0, lt=1)
-    base: int | None = Field(None, gt=0)
+    base: _VersionNumber | None = None
     overrides: dict[str, JsonValue] = Field(default_factory=dict)
     model: dict[str, JsonValue] | None = None
-    tokenizer_id: str | None = None
+    tokenizer_id: str | None = Field(None, pattern=RUN_ID)
     labels: dict[str, JsonValue] = Field(default_factory=dict)
 
     @field_validator("overrides")
@@ -65,7 +69,7 @@ class EvaluateRequest(Record):
         version: which one; null: that of the run which the job names.
     """
 
-    version: int | None = Field(None, gt=0)
+    version: _VersionNumber | None = None
     files: tuple[str, ...] = ()
     split: Literal["validation", "test"] | None = None
     labels: dict[str, JsonValue] = Field(default_factory=dict)

@@ -5,21 +5,19 @@ import json
 import re
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from daemon.job import ANSWERS, JobKind, JobState
 from daemon.settings.jobs import JobSettings
 from daemon.supervisor.api.errors import ControlError
 from daemon.supervisor.api.ndjson import NdjsonResponse
-from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, Operation, check_files
+from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, JsonObject, Operation, check_files
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.jobs.endings import Report
-from daemon.supervisor.jobs.requests import check
+from daemon.supervisor.jobs.requests import RUN_ID, check
 from daemon.supervisor.store.job_records import NewJob, Promote
 
-RUN_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-"""What a name of a run looks like: it becomes the name of a folder."""
 _LONGEST_WAIT = 60
 _SOON_SECONDS = 1.0
 
@@ -32,7 +30,7 @@ class JobBody(Body):
 
     kind: JobKind
     run_id: str | None = Field(None, pattern=RUN_ID)
-    request: dict[str, JsonValue] = Field(default_factory=dict)
+    request: JsonObject = Field(default_factory=dict)
     promote: Promote = "never"
     priority: int = Field(0, ge=-1_000_000, le=1_000_000)
     queue: str | None = Field(None, min_length=1, max_length=128)
@@ -56,7 +54,7 @@ class BeatBody(Body):
     """A sign of life of an attempt, with what is new about its progress."""
 
     attempt: int = Field(ge=0, lt=NUMBERS_END)
-    progress: dict[str, JsonValue] | None = None
+    progress: JsonObject | None = None
 
 
 class FinishBody(Body):
@@ -65,7 +63,7 @@ class FinishBody(Body):
     attempt: int = Field(ge=0, lt=NUMBERS_END)
     state: Literal["completed", "failed", "cancelled"]
     cause: str = Field(min_length=1, max_length=64)
-    result: dict[str, JsonValue] | None = None
+    result: JsonObject | None = None
     error: str | None = None
     retry: bool = False
 

@@ -4,7 +4,7 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from daemon.supervisor.api.errors import ControlError
-from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, Operation
+from daemon.supervisor.api.operations import NUMBERS_END, Body, Call, JsonObject, Operation
 from daemon.supervisor.api.permissions import Access
 from daemon.supervisor.remote.placing import BadDeliveryError
 from daemon.supervisor.remote.work import Delivery, Finished
@@ -25,6 +25,8 @@ class DeliverBody(Delivery, Body):
 
 class FinishWorkBody(Finished, Body):
     """How an attempt on another host ended."""
+
+    progress: JsonObject | None = None
 
 
 async def claim(call: Call) -> Response:

@@ -82,7 +82,10 @@ def test_a_run_is_followed_to_its_end_and_its_name_is_taken(api: Running, corpus
         ({"kind": "train", "request": {"files": ["/"]}}, 422, "files"),
         ({"kind": "train", "run_id": "../x", "request": {"train_files": ["/"]}}, 400, "run_id"),
         ({"kind": "tokenizer", "request": {"tokenizer_id": "a/b", "files": ["/"]}}, 422, "a/b"),
+        ({"kind": "train", "request": {"train_files": ["/"], "tokenizer_id": "../../x"}}, 422, "tokenizer_id"),
+        ({"kind": "train", "request": {"train_files": ["/"], "base": 10**30}}, 422, "base"),
         ({"kind": "evaluate", "request": {"version": 0}}, 422, "version"),
+        ({"kind": "evaluate", "request": {"version": 10**30}}, 422, "version"),
         ({"kind": "dance"}, 400, "kind"),
     ],
 )
@@ -91,6 +94,13 @@ def test_wrong_requests_are_refused_with_what_is_wrong(
 ) -> None:
     answer = api.client.post("/v1/jobs", json=body)
     assert (answer.status_code, says in answer.json()["error"]["message"]) == (status, True), answer.text
+    assert api.client.get("/v1/jobs").json() == []
+
+
+def test_a_number_that_json_does_not_have_is_refused(api: Running) -> None:
+    for number in ("NaN", "1e999"):
+        answer = api.client.post("/v1/jobs", content=f'{{"kind": "score", "request": {{"temperature": {number}}}}}')
+        assert code(answer) == (400, "bad_request")
     assert api.client.get("/v1/jobs").json() == []
 
 

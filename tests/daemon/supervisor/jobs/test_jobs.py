@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import time_of_day
-from daemon.job import JobKind, JobState
+from daemon.job import JobEvent, JobKind, JobState
 from daemon.settings.jobs import JobSettings
 from daemon.supervisor.jobs.endings import Report
 from daemon.supervisor.jobs.jobs import Jobs
+from daemon.supervisor.store.attempt_store import AttemptEnd
 from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.errors import (
     IdempotencyConflictError,
@@ -21,7 +22,7 @@ from daemon.supervisor.store.errors import (
     StaleAttemptError,
 )
 from daemon.supervisor.store.job_records import Job, NewJob
-from daemon.supervisor.store.store import Store
+from daemon.supervisor.store.store import Store, StoreUnavailableError
 
 DONE = Report("completed", "completed", result={"loss": 1.0})
 FAILED = Report("failed", "raised", "it broke", retry=True)
@@ -185,6 +186,29 @@ async def test_the_time_limit_is_final(house: House) -> None:
     assert "time limit" in (ended.error or "")
     with pytest.raises(StaleAttemptError):
         await house.jobs.finish(job.id, attempt, DONE)
+
+
+@pytest.mark.anyio
+async def test_an_attempt_that_ended_unnoticed_is_overdue_only_once(house: House) -> None:
+    job = await house.submit(time_limit_seconds=0.2)
+    attempt = await house.claim(job)
+    for step in (1, 2):
+        await house.jobs.beat(job.id, attempt, {"step": step})  # the second is only told
+    await house.store.end_attempt(job.id, attempt, AttemptEnd(JobEvent.COMPLETE, "completed"))
+    ended = await house.store.job(job.id)
+    async with asyncio.timeout(5):
+        while house.jobs.describe(ended)["progress"] == {"step": 2}:
+            await asyncio.sleep(0.01)
+    assert (await house.store.job(job.id)).state is JobState.COMPLETED
+
+
+@pytest.mark.anyio
+async def test_nothing_is_claimed_before_what_the_last_run_left_is_repaired(house: House) -> None:
+    job = await house.submit()
+    again = Jobs(house.store, lambda: house.settings, Degradations(), host="here")
+    with pytest.raises(StoreUnavailableError):
+        await again.claim(job.id, host="here", worker="server", pid=7)
+    assert (await house.store.job(job.id)).state is JobState.QUEUED
 
 
 @pytest.mark.anyio
