@@ -184,6 +184,11 @@ class Jobs:
             self.watch.progressed(held.job, held.progress)
         return held.cancelling
 
+    def is_done_here(self, number: int) -> bool:
+        """Whether a worker of this host carries out a job now."""
+        held = self._open.of(number)
+        return held is not None and math.isinf(held.lease_ends)
+
     async def finish(self, number: int, attempt: int, report: Report, *, candidate: Version | None = None) -> Job:
         """End an attempt; the job as it is now: ended, or queued for another attempt.
 

@@ -6,17 +6,20 @@ current one: a host that was given up and still writes does no harm.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
+
+from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import background, log
 from daemon.messages import Train, Trained
+from daemon.settings import secrets
 from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.attempts import FailedError
 from daemon.supervisor.jobs.endings import Report
-from daemon.supervisor.jobs.jobs import Jobs
+from daemon.supervisor.jobs.jobs import OWN_WORKERS, Jobs
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.remote import placing
 from daemon.supervisor.remote.dispatcher import REMOTE
@@ -26,6 +29,8 @@ from daemon.supervisor.store.job_records import Job
 from daemon.supervisor.store.store import Store
 
 _BEAT_SECONDS = 10.0
+_FAILURES = (FailedError, CommandFailedError, WorkerLostError, WorkerUnavailableError)
+"""What workers of thord's own host can come to, before the run and after it."""
 _logger = log.get(__name__)
 
 
@@ -46,6 +51,7 @@ class Runs(Protocol):
 
         Raises:
             FailedError: it is not what a run publishes.
+            CommandFailedError, WorkerLostError, WorkerUnavailableError: the evaluator could not.
         """
         ...
 
@@ -75,6 +81,8 @@ class RemoteAttempts:
             NotClaimableError: it is not for other hosts, not queued, or the message that asked for it is old.
             StaleAttemptError: what comes before the run could not be done, and the attempt has ended by that.
         """
+        if worker in OWN_WORKERS:  # it would need no signs of life
+            raise NotClaimableError(f"'{worker}' is a worker of thord's own host; give this one another name")
         async with self._locked(number):
             job = await self._store.job(number)
             if job.kind not in REMOTE:
@@ -94,12 +102,22 @@ class RemoteAttempts:
                 attempt=given.number,
                 run_id=job.run_id,
                 command=command.model_dump(mode="json"),
-                settings=settings.model_dump(mode="json"),
+                settings=secrets.masked(settings.model_dump(mode="json")),
                 tokenizer=self._tokenizer(command),
                 run=self._relative(self._paths.job_run(number)),
                 version=self._relative(self._paths.version(command.version)),
                 lease_seconds=settings.jobs.lease_seconds,
             )
+
+    async def beat(self, number: int, attempt: int, progress: Mapping[str, JsonValue] | None = None) -> bool:
+        """As `Jobs.beat`, but for attempts on other hosts alone.
+
+        Raises:
+            StaleAttemptError: it is not the current attempt, or not one of another host.
+        """
+        if self._jobs.is_done_here(number):
+            raise StaleAttemptError(f"job {number} is carried out by thord's own host")
+        return await self._jobs.beat(number, attempt, progress)
 
     async def folders(self, number: int, attempt: int) -> list[str]:
         """What the attempt needs of the state folder, as paths relative to it; those that exist.
@@ -107,9 +125,12 @@ class RemoteAttempts:
         Raises:
             StaleAttemptError: it is not the current attempt.
         """
-        await self._jobs.beat(number, attempt)
-        job = await self._store.job(number)
-        command = self._commands.get(number) or await self._runs.prepare(job, attempt)
+        async with self._locked(number):
+            await self.beat(number, attempt)
+            command = self._commands.get(number)  # none is known after a restart of thord
+            if command is None:
+                async with self._beating(number, attempt):
+                    command = await self._prepared(await self._store.job(number), attempt)
         needed = [self._paths.job_snapshot(number), self._paths.job_run(number)]
         if (tokenizer := self._tokenizer(command)) is not None:
             needed.append(self._paths.state / tokenizer)
@@ -126,7 +147,7 @@ class RemoteAttempts:
             BadDeliveryError: a file is not what its sum says, or not of this run.
         """
         async with self._locked(number):
-            await self._jobs.beat(number, delivery.attempt)
+            await self.beat(number, delivery.attempt)
             job = await self._store.job(number)
             await asyncio.to_thread(placing.place_run, self._paths, job, delivery)
 
@@ -141,7 +162,7 @@ class RemoteAttempts:
             job, attempts = await self._store.job_with_attempts(number)
             if any(each.number == finished.attempt and each.cause == finished.cause for each in attempts):
                 return job
-            await self._jobs.beat(number, finished.attempt, finished.progress)
+            await self.beat(number, finished.attempt, finished.progress)
             job = await self._end(job, finished)
             await asyncio.to_thread(placing.forget, self._paths, number)
             self._commands.pop(number, None)
@@ -154,8 +175,8 @@ class RemoteAttempts:
                 await asyncio.to_thread(placing.place_version, self._paths, job, job.version, finished)
                 try:
                     return await self._runs.conclude(job, attempt, Trained(to=0, version=job.version))
-                except FailedError as problem:
-                    return await self._jobs.finish(job.id, attempt, Report("failed", "raised", str(problem)))
+                except _FAILURES as problem:
+                    return await self._jobs.finish(job.id, attempt, _report(problem))
         match finished.state:
             case "cancelled":
                 report = Report("cancelled", "cancelled")
@@ -169,9 +190,8 @@ class RemoteAttempts:
         """What comes before the run; where that fails, the attempt ends."""
         try:
             command = await self._runs.prepare(job, attempt)
-        except (FailedError, CommandFailedError, WorkerLostError, WorkerUnavailableError) as error:
-            retry = error.retry if isinstance(error, CommandFailedError) else not isinstance(error, FailedError)
-            await self._jobs.finish(job.id, attempt, Report("failed", "raised", str(error), retry=retry))
+        except _FAILURES as error:
+            await self._jobs.finish(job.id, attempt, _report(error))
             raise StaleAttemptError(f"job {job.id} could not be begun: {error}") from error
         self._commands[job.id] = command
         return command
@@ -202,3 +222,9 @@ class RemoteAttempts:
 
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self._paths.state))
+
+
+def _report(error: Exception) -> Report:
+    """What is said of an attempt that failed on thord's own host."""
+    retry = error.retry if isinstance(error, CommandFailedError) else not isinstance(error, FailedError)
+    return Report("failed", "raised", str(error), retry=retry)

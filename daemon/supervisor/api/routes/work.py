@@ -19,6 +19,13 @@ class WorkClaimBody(Body):
     pid: int = Field(ge=0, lt=NUMBERS_END)
 
 
+class WorkBeatBody(Body):
+    """A sign of life of an attempt on another host, with what is new about its progress."""
+
+    attempt: int = Field(ge=1, lt=NUMBERS_END)
+    progress: JsonObject | None = None
+
+
 class DeliverBody(Delivery, Body):
     """Files of the run that the host has put into ``incoming/``."""
 
@@ -36,6 +43,12 @@ async def claim(call: Call) -> Response:
         call.number("id"), body.attempt, host=body.host, worker=body.worker, pid=body.pid
     )
     return JSONResponse(given.model_dump(mode="json"))
+
+
+async def beat(call: Call) -> Response:
+    """Says whether the job was asked to end; 409 where the attempt is not the current one, or not on another host."""
+    number, body = call.number("id"), await call.body(WorkBeatBody)
+    return JSONResponse({"cancel": await call.context.remote.beat(number, body.attempt, body.progress)})
 
 
 async def folders(call: Call) -> Response:
@@ -64,6 +77,7 @@ async def finish(call: Call) -> Response:
 
 OPERATIONS = (
     Operation("POST", "/v1/work/{id}/claim", Access.ADMIN, "Give an attempt to a host", claim, WorkClaimBody),
+    Operation("POST", "/v1/work/{id}/beat", Access.ADMIN, "Show that an attempt lives", beat, WorkBeatBody),
     Operation(
         "GET",
         "/v1/work/{id}/folders",

@@ -30,7 +30,7 @@ from daemon.supervisor.remote.host import transfer
 from daemon.supervisor.remote.host.mirror import Mirror
 from daemon.supervisor.remote.host.thord_client import RefusedError, StaleError, ThordClient, UnreachableError
 from daemon.supervisor.remote.host.transfer import StoppedError, TransferError, Way
-from daemon.supervisor.remote.work import Claimed, Finished
+from daemon.supervisor.remote.work import Claimed, Finished, HostState
 
 BEAT_SECONDS = 10.0
 _SILENCE = 0.75
@@ -97,13 +97,14 @@ class Attempt:
     async def carry_out(self) -> str:
         """Work to the end, however it comes; what came of it, in a word."""
         self._work = asyncio.create_task(self._do(), name="work of the attempt")
-        watch = background.begin(self._watch(), "beats of the attempt")
+        watch = background.begin(self._watch(), "beats of the attempt", self._watch_failed)
         try:
             finished = await self._ended(self._work)
-            if finished is None or not await self._told(finished):
+            state = None if finished is None else await self._told(finished)
+            if state is None:
                 _logger.warning("the attempt is not ours any more", job=self._claimed.job, why=self._why)
                 return "given up"
-            return finished.state
+            return state
         finally:
             watch.cancel()
 
@@ -211,12 +212,20 @@ class Attempt:
             progress=self._progress,
         )
 
-    async def _told(self, finished: Finished) -> bool:
-        """Whether thord took the end of the attempt as it is told; while it is silent, again and again."""
-        with contextlib.suppress(StaleError):
+    async def _told(self, finished: Finished) -> HostState | None:
+        """How the attempt ended, as thord took it, asked again while it is silent; null where it is not ours any more.
+
+        What thord refuses, as a version that arrived damaged, ends the attempt as failed.
+        """
+        try:
             await self._insist(lambda: self._thord.finish(self._claimed.job, finished))
-            return True
-        return False
+        except StaleError:
+            return None
+        except RefusedError as error:
+            if finished.state != "completed":
+                return None
+            return await self._told(self._failed("raised", f"thord does not take what was sent: {error}", retry=True))
+        return finished.state
 
     # Files of the run ------------------------------------------------------------------------------------------------
 
@@ -252,14 +261,19 @@ class Attempt:
                 _logger.error("thord is silent; the trainer is ended")  # noqa: TRY400
                 self._end("silent")
                 return
-            except UnreachableError as error:
-                _logger.warning("thord was not reached", why=str(error))
+            except (UnreachableError, RefusedError) as error:
+                _logger.warning("thord did not take a beat", why=str(error))
                 await asyncio.sleep(min(every, _AGAIN_SECONDS))
             else:
                 heard_at = asked_at
                 if cancel:
                     self._end("cancelled")
                 await self._until_news(every)
+
+    def _watch_failed(self, error: BaseException) -> None:
+        """Without beats another host may begin, so the work ends here."""
+        _logger.error("the beats of the attempt failed", job=self._claimed.job, exc_info=error)
+        self._end("silent")
 
     async def _until_news(self, seconds: float) -> None:
         """Wait so long, or until there is new progress to tell; not less than a moment."""

@@ -25,7 +25,7 @@ from daemon.supervisor.lock import Lock
 from daemon.supervisor.processes.pool import WorkerPool
 from daemon.supervisor.processes.roles import ROLES
 from daemon.supervisor.remote.host.attempt import Attempt
-from daemon.supervisor.remote.host.thord_client import StaleError, ThordClient, UnreachableError
+from daemon.supervisor.remote.host.thord_client import RefusedError, StaleError, ThordClient, UnreachableError
 from daemon.supervisor.remote.host.transfer import BySharedFolder, OverHttp, Way
 from daemon.supervisor.remote.message import RunMessage, SecretError, read_secret
 from daemon.supervisor.remote.work import Claimed
@@ -116,7 +116,7 @@ class _Host:
         except StaleError as error:
             _logger.info("somebody else has the job", job=message.id, attempt=message.attempt, why=str(error))
             return
-        except UnreachableError as error:  # thord offers the job again where it is still queued
+        except (UnreachableError, RefusedError) as error:  # thord offers the job again where it is still queued
             _logger.error("the job was not claimed", job=message.id, why=str(error))  # noqa: TRY400
             return
         with log.bound(job=claimed.job, attempt=claimed.attempt, run_id=claimed.run_id):

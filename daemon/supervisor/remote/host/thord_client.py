@@ -27,6 +27,10 @@ _FILES = TypeAdapter(list[FileOnDisk])
 _M = TypeVar("_M", bound=BaseModel)
 
 
+class _Beaten(BaseModel):
+    cancel: bool
+
+
 class UnreachableError(Exception):
     """Thord gave no answer, or one that says nothing about the attempt; try again."""
 
@@ -77,8 +81,7 @@ class ThordClient:
             UnreachableError: see there.
         """
         body: dict[str, JsonValue] = {"attempt": attempt, "progress": None if progress is None else dict(progress)}
-        answer = json.loads(self._post(f"{job}/beat", body, _SECONDS))
-        return bool(answer.get("cancel")) if isinstance(answer, dict) else False
+        return _parsed(self._post(f"{job}/beat", body, _SECONDS), _Beaten).cancel
 
     def files(self, job: int, attempt: int) -> list[FileOnDisk]:
         """What the attempt needs: snapshot, base, and what earlier attempts left.

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from control.paths import Paths, at_home
 from daemon.messages import Train, Trained, TrainProgress
+from daemon.settings.integrations import IntegrationSettings, RedisSettings
 from daemon.settings.jobs import JobSettings
 from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.endings import Report
@@ -41,8 +42,11 @@ class Runs:
         self.paths = paths
         self.store = store
         self.jobs = jobs
+        self.fault: Exception | None = None
+        self.prepared = 0
 
     async def prepare(self, job: Job, attempt: int) -> Train:
+        self.prepared += 1
         snapshot = self.paths.job_snapshot(job.id)
         snapshot.mkdir(parents=True, exist_ok=True)
         (snapshot / "train.jsonl").write_text('{"text": "hello"}\n')
@@ -52,6 +56,8 @@ class Runs:
 
     async def conclude(self, job: Job, attempt: int, answer: Trained) -> Job:
         assert self.paths.version(answer.version).exists()
+        if self.fault is not None:
+            raise self.fault
         report = Report("completed", "completed", result={"version": answer.version})
         return await self.jobs.finish(job.id, attempt, report)
 
@@ -59,11 +65,16 @@ class Runs:
 class World:
     """The thord, its files, and how hosts reach it."""
 
-    def __init__(self, paths: Paths, store: Store, jobs: Jobs, remote: RemoteAttempts) -> None:
+    def __init__(self, paths: Paths, store: Store, jobs: Jobs, runs: Runs, remote: RemoteAttempts) -> None:
         self.paths = paths
         self.store = store
         self.jobs = jobs
+        self.runs = runs
         self.remote = remote
+
+    def restarted(self) -> RemoteAttempts:
+        """What thord knows of attempts elsewhere after it was started again."""
+        return RemoteAttempts(self.jobs, self.store, self.runs, self.paths, Tables)
 
     async def submit(self, run: str = "one", retries: int = 1) -> Job:
         asked = {"owner": "uid 0", "retry_interval_seconds": 0.0, "time_limit_seconds": 60.0, "retries": retries}
@@ -71,15 +82,15 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
+async def world(folder: Path, redis_url: str = "redis://127.0.0.1") -> AsyncIterator[World]:
     paths = at_home(folder / "thord")
     store = await Store.open(paths.database, paths.backups)
     settings = JobSettings(lease_seconds=LEASE)
-    tables = Tables(jobs=settings)
+    tables = Tables(jobs=settings, integrations=IntegrationSettings(redis=RedisSettings(url=redis_url)))
     jobs = Jobs(store, lambda: settings, Degradations(first_pause=0.01), host="here")
     await jobs.recover()
     runs = Runs(paths, store, jobs)
-    yield World(paths, store, jobs, RemoteAttempts(jobs, store, runs, paths, lambda: tables))
+    yield World(paths, store, jobs, runs, RemoteAttempts(jobs, store, runs, paths, lambda: tables))
     await jobs.close()
     await store.close()
 
@@ -108,7 +119,7 @@ class Client:
 
     def beat(self, job: int, attempt: int, progress: Mapping[str, JsonValue] | None) -> bool:
         self.beats += 1
-        return self._call(lambda: self.world.jobs.beat(job, attempt, progress))
+        return self._call(lambda: self.world.remote.beat(job, attempt, progress))
 
     def files(self, job: int, attempt: int) -> list[FileOnDisk]:
         folders = self._call(lambda: self.world.remote.folders(job, attempt))

@@ -1,14 +1,18 @@
 """A run on another host: whatever happens to the host, to thord or between them, one attempt at a time, none lost."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from daemon.job import JobState
 from daemon.settings.jobs import JobSettings
+from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.jobs import Jobs
-from daemon.supervisor.remote.host.thord_client import StaleError
+from daemon.supervisor.processes.ports import WorkerLostError
+from daemon.supervisor.remote.host.thord_client import RefusedError, StaleError
+from daemon.supervisor.remote.work import Delivery, Finished
 from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.store import StoreUnavailableError
 from tests.daemon.supervisor.remote.hosts import STEPS, Host, World, world
@@ -79,8 +83,6 @@ async def test_a_host_that_was_given_up_and_still_lives_can_do_no_harm(tmp_path:
         await state(it, JobState.QUEUED)  # it never beat
         assert await second.work(1, 2) == "completed"
         before = {file: file.read_bytes() for file in it.paths.version(1).iterdir()}
-        from daemon.supervisor.remote.work import Delivery, Finished
-
         for act in (
             lambda: first.client.beat(1, 1, {"step": 9}),
             lambda: first.client.deliver(1, Delivery(attempt=1, files=(), checkpoints=())),
@@ -175,3 +177,82 @@ async def test_a_host_that_beats_while_thord_starts_again_is_not_told_that_its_a
         await again.recover()
         assert not await again.beat(1, 1)
         await again.close()
+
+
+async def test_a_host_has_no_say_in_what_thord_does_itself(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        host = Host(it, tmp_path, "a")
+        await it.submit()
+        with pytest.raises(StaleError):  # it would need no signs of life
+            await asyncio.to_thread(host.client.claim, 1, 1, "here", "trainer", 1)
+        await it.jobs.claim(1, host="here", worker="trainer", pid=None)
+        for act in (
+            lambda: host.client.beat(1, 1, {"step": 9}),
+            lambda: host.client.files(1, 1),
+            lambda: host.client.deliver(1, Delivery(attempt=1, files=(), checkpoints=())),
+            lambda: host.client.finish(1, Finished(attempt=1, state="failed", cause="raised")),
+        ):
+            with pytest.raises(StaleError):
+                await asyncio.to_thread(act)
+        job = await it.store.job(1)
+        assert (job.state, it.jobs.describe(job)["progress"]) == (JobState.RUNNING, None)
+
+
+async def test_no_password_goes_to_a_host(tmp_path: Path) -> None:
+    async with world(tmp_path, "redis://thord:geheim@10.0.0.1/0") as it:
+        host = Host(it, tmp_path, "a")
+        await it.submit()
+        claimed = await asyncio.to_thread(host.client.claim, 1, 1, "a", "worker a", 1)
+        assert "geheim" not in claimed.model_dump_json()
+        Tables.model_validate_json(json.dumps(claimed.settings))  # as a host reads them
+
+
+async def test_what_thord_cannot_do_with_a_version_ends_the_attempt(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        it.runs.fault = WorkerLostError("the evaluator was killed by SIGKILL", cause="signal 9")
+        await it.submit(retries=0)
+        await Host(it, tmp_path, "a").work(1, 1)
+        job = await it.store.job(1)
+        assert (job.state, job.error) == (JobState.FAILED, "the evaluator was killed by SIGKILL")
+
+
+async def test_a_version_that_arrives_damaged_ends_the_attempt(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        host = Host(it, tmp_path, "a")
+        finish = type(host.client).finish
+
+        def damaged(job: int, finished: Finished) -> None:
+            for file in (it.paths.state / "incoming").rglob("models/*/*/*"):
+                file.write_bytes(b"half")
+            finish(host.client, job, finished)
+
+        host.client.finish = damaged  # type: ignore[method-assign]
+        await it.submit(retries=0)
+        assert await host.work(1, 1) == "failed"
+        assert "SHA-256" in str((await it.store.job(1)).error)
+        assert not it.paths.version(1).exists()
+
+
+async def test_a_host_whose_beats_are_refused_ends_its_trainer(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        host = Host(it, tmp_path, "a", {4: "wait"})
+
+        def refused(*_: object) -> bool:
+            raise RefusedError("it answered 422")
+
+        host.client.beat = refused  # type: ignore[method-assign]
+        await it.submit()
+        async with asyncio.timeout(10):
+            assert await host.work(1, 1) == "given up"
+        assert host.trainer.killed
+
+
+async def test_after_a_restart_a_run_is_prepared_once_for_all_its_files(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        host = Host(it, tmp_path, "a")
+        await it.submit()
+        await asyncio.to_thread(host.client.claim, 1, 1, "a", "worker a", 1)
+        again, it.runs.prepared = it.restarted(), 0
+        for _ in range(3):
+            assert await again.folders(1, 1) == ["snapshots/job-000001"]
+        assert it.runs.prepared == 1

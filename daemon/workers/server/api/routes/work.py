@@ -16,7 +16,7 @@ _PIECE = 1 << 22
 """Bytes that are read or written at once: a host asks for a file piece by piece."""
 _SECONDS, _PREPARING_SECONDS = 20.0, 600.0
 Attempt = Annotated[int, Query(ge=1)]
-Offset = Annotated[int, Query(ge=0)]
+Offset = Annotated[int, Query(ge=0, lt=2**62)]
 
 
 class _Body(BaseModel):
@@ -37,7 +37,7 @@ def router(work: WorkPort) -> APIRouter:
 
     @routes.post("/beat")
     async def beat(job: int, body: _Body) -> JSONResponse:
-        return JSONResponse(await work.post(f"/v1/jobs/{job}/beat", body.model_dump(), _SECONDS))
+        return JSONResponse(await work.post(f"/v1/work/{job}/beat", body.model_dump(), _SECONDS))
 
     @routes.post("/deliver")
     async def deliver(job: int, body: _Body) -> JSONResponse:
@@ -63,7 +63,7 @@ def router(work: WorkPort) -> APIRouter:
 
     @routes.put("/content")
     async def write(http: Request, job: int, attempt: Attempt, path: str, offset: Offset) -> Response:
-        await work.post(f"/v1/jobs/{job}/beat", {"attempt": attempt}, _SECONDS)  # that it is the current one
+        await work.post(f"/v1/work/{job}/beat", {"attempt": attempt}, _SECONDS)  # that it is the current one
         folder = work.state / "incoming" / f"{job:06d}-{attempt}"
         piece = bytearray()
         async for part in http.stream():

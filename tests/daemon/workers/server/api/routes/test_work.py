@@ -110,5 +110,5 @@ async def test_an_attempt_that_is_not_the_current_one_reads_and_writes_nothing(
 
 async def test_what_a_host_says_is_passed_on_as_it_came(client: httpx.AsyncClient) -> None:
     said = {"attempt": 2, "host": "gpu", "progress": {"step": 3}}
-    for act, target in (("claim", "/v1/work/1/claim"), ("beat", "/v1/jobs/1/beat"), ("finish", "/v1/work/1/finish")):
+    for act, target in (("claim", "/v1/work/1/claim"), ("beat", "/v1/work/1/beat"), ("finish", "/v1/work/1/finish")):
         assert (await client.post(f"/v1/work/jobs/1/{act}", json=said)).json() == {"target": target, **said}
