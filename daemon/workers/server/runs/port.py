@@ -22,6 +22,7 @@ _REFUSALS = {
     "job_ended": 409,
     "not_claimable": 409,
     "stale_attempt": 409,
+    "too_large": 413,
 }
 """What the supervisor refuses, by its codes, and the status that clients of the public API get for it."""
 
@@ -29,7 +30,7 @@ _REFUSALS = {
 class JobPort(Protocol):
     """What the server asks of the supervisor about jobs.
 
-    Each method raises ApiError: 404, 409 or 422 as the supervisor says, 503 where it gave no answer.
+    Each method raises ApiError: 404, 409, 413 or 422 as the supervisor says, 503 where it gave no answer.
     """
 
     async def submit(self, kind: str, asked: NewJob) -> Job:

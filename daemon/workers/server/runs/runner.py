@@ -26,7 +26,8 @@ _ROOM_SECONDS = 2.0
 _LOOK_SECONDS = (0.5, 2.0, 5.0, 15.0)
 """Until the rows are looked at again: soon after the start, later for those that were queued again."""
 _MOST_ROWS = 1000
-_DELIVERIES = 30
+_AGAIN_SECONDS = 1.0
+"""Until the supervisor is told again what it did not hear."""
 _logger = log.get(__name__)
 
 
@@ -247,16 +248,25 @@ class JobRunner:
         result: Mapping[str, Json] | None = None,
         error: str | None = None,
     ) -> None:
-        """Say how an attempt ended, as often as it takes the supervisor to hear it."""
-        for _ in range(_DELIVERIES):
+        """Say how an attempt ended, as often as it takes the supervisor to hear it: nobody else ends it.
+
+        A result that the supervisor does not take, as one that is too large, fails the job.
+        """
+        while True:
             try:
                 await self._jobs.finish(job["id"], attempt, state, cause=cause, result=result, error=error)
                 return
             except ApiError as refusal:
                 if refusal.status != 503:
                     _logger.warning("the end of a job is not wanted", job=job["id"], reason=refusal.message)
-                    return
-            await asyncio.sleep(1.0)
+                    if state != "completed" or refusal.status in {404, 409}:
+                        return
+                    state, cause, result = "failed", "raised", None
+                    error = f"its result cannot be kept: {refusal.message}"
+                    continue
+                if self._stopping.is_set():
+                    return  # the supervisor queues it again when this process has ended
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     def _tell(self, number: int) -> None:
         """Wake those who wait for the job."""

@@ -110,6 +110,43 @@ async def test_a_job_that_cannot_be_computed_fails_and_others_go_on(error: Excep
     task.cancel()
 
 
+async def test_a_result_that_is_too_large_fails_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = FakeJobs()
+    number = await queued(jobs)
+    finish = jobs.finish
+
+    async def limited(*of: int | str, result: dict | None, **more: str | None) -> dict:
+        if result is not None:
+            raise ApiError(413, "too_large", "a body may have 1048576 bytes")
+        return await finish(*of, result=result, **more)
+
+    monkeypatch.setattr(jobs, "finish", limited)
+    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), threading.Event()).run())
+    assert await end_of(jobs, number) == "failed"
+    assert "1048576" in jobs.rows[number]["error"]
+    task.cancel()
+
+
+async def test_the_end_of_a_job_is_told_until_the_supervisor_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_AGAIN_SECONDS", 0.001)
+    jobs = FakeJobs()
+    number = await queued(jobs)
+    tries = 0
+    finish = jobs.finish
+
+    async def deaf(*of: int | str, **more: object) -> dict:
+        nonlocal tries
+        tries += 1
+        if tries <= 50:
+            raise ApiError(503, "supervisor_away", "the disk is full")
+        return await finish(*of, **more)
+
+    monkeypatch.setattr(jobs, "finish", deaf)
+    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), threading.Event()).run())
+    assert await end_of(jobs, number) == "completed"
+    task.cancel()
+
+
 async def test_a_version_that_went_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_ROOM_SECONDS", 0.01)
     jobs = FakeJobs()
