@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from daemon import background
+from daemon import background, log
 from daemon.job import FINAL, JobKind, JobState
 from daemon.supervisor.integrations.own_thread import BusyError, OwnThread
 from daemon.supervisor.integrations.redis_client import RedisUnavailableError
@@ -33,8 +33,9 @@ _STATUS = {
     JobState.CANCELLED: "failed",
 }
 """The documented states, which other programs know."""
-_BEFORE_GIVING_UP = 50
-"""Rounds of keys that wait while Redis is away; then the oldest are not written any more."""
+_BEFORE_GIVING_UP = 10_000
+"""Runs whose keys wait to be written; of more, the oldest are not written any more."""
+_logger = log.get(__name__)
 
 
 class Queues(Protocol):
@@ -118,6 +119,11 @@ class Dispatcher:
                 await self._round()
             except (RedisUnavailableError, BusyError) as error:
                 self._degradations.begin("queues", f"jobs wait for Redis before other hosts hear of them: {error}")
+                await asyncio.sleep(next(pauses))
+                continue
+            except Exception as error:  # anybody may write to Redis, and anything
+                _logger.exception("queues in Redis failed in a way nobody expected")
+                self._degradations.begin("queues", f"other hosts do not hear of jobs: internal error: {error!r}")
                 await asyncio.sleep(next(pauses))
                 continue
             self._degradations.end("queues")

@@ -22,6 +22,7 @@ from daemon.supervisor.remote.message import FUNCTION, RunMessage, signed
 if TYPE_CHECKING:
     from redis import Redis
     from rq import Queue
+    from rq.job import Job
 
 _STUCK_SECONDS = 30.0
 """A job that nobody has claimed for so long, although a worker took its message, is put into the queue again."""
@@ -105,15 +106,10 @@ class RqQueues:
             self._client.close()
 
     def _put(self, name: str, queue: str, message: RunMessage) -> None:
-        from rq.exceptions import DuplicateJobError, NoSuchJobError
-        from rq.job import Job, JobStatus
-        from rq.serializers import JSONSerializer
+        from rq.exceptions import DuplicateJobError
+        from rq.job import JobStatus
 
-        try:
-            job = Job.fetch(name, connection=self._connected(), serializer=JSONSerializer)
-        except NoSuchJobError:
-            pass
-        else:
+        if (job := self._found(name)) is not None:
             if job.get_status() == JobStatus.QUEUED and self._queue(queue).get_job_position(name) is not None:
                 self._taken_at.pop(name, None)
                 return
@@ -137,17 +133,32 @@ class RqQueues:
         _logger.info("job offered to other hosts", job=message.id, attempt=message.attempt, queue=queue)
 
     def _take_out(self, name: str) -> None:
-        from rq.exceptions import NoSuchJobError
-        from rq.job import Job, JobStatus
-        from rq.serializers import JSONSerializer
+        from rq.job import JobStatus
 
         self._taken_at.pop(name, None)
+        job = self._found(name)
+        if job is not None and job.get_status() == JobStatus.QUEUED:
+            job.delete()
+
+    def _found(self, name: str) -> Job | None:
+        """A job of RQ; null where there is none. What is no job under its name is removed: anybody may have put it."""
+        from redis import RedisError
+        from rq.exceptions import NoSuchJobError
+        from rq.job import Job
+        from rq.serializers import JSONSerializer
+
         try:
             job = Job.fetch(name, connection=self._connected(), serializer=JSONSerializer)
+            job.get_status()
         except NoSuchJobError:
-            return
-        if job.get_status() == JobStatus.QUEUED:
-            job.delete()
+            return None
+        except Exception as error:
+            if isinstance(error, RedisError | OSError) and "WRONGTYPE" not in str(error):
+                raise
+            _logger.warning("what is in Redis under the name of a job is none", rq_job=name, why=repr(error))
+            self._connected().delete(Job.key_for(name))
+            return None
+        return job
 
     def _name(self, message: RunMessage) -> str:
         """What RQ calls it: the same message has the same name, and that of another thord another."""

@@ -173,7 +173,7 @@ class JobStore(CycleStore):
         return await self._database.run(queue)
 
     async def remove_expired_jobs(self, now: str) -> int:
-        """Remove the rows of jobs whose time to live is over, with their results; how many."""
+        """Remove the rows of jobs whose time to live is over, with their results and events; how many."""
 
         def remove() -> int:
             found = int(self._database.scalar("SELECT count(*) FROM jobs WHERE expires_at <= ?", now) or 0)
@@ -181,6 +181,8 @@ class JobStore(CycleStore):
                 with self._transaction():
                     expired = "SELECT id FROM jobs WHERE expires_at <= ?"
                     self._database.execute(f"DELETE FROM attempts WHERE job IN ({expired})", now)  # noqa: S608
+                    of_them = f"type >= 'job.' AND type < 'job/' AND json_extract(data, '$.job') IN ({expired})"
+                    self._database.execute(f"DELETE FROM events WHERE {of_them}", now)  # noqa: S608
                     self._database.execute("DELETE FROM jobs WHERE expires_at <= ?", now)
             return found
 

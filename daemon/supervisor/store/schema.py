@@ -119,4 +119,8 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE UNIQUE INDEX one_attempt_at_a_time ON attempts (job) WHERE ended_at IS NULL;
     """,
+    """
+    -- jobs that expire take their events with them
+    CREATE INDEX events_of_jobs ON events (json_extract(data, '$.job')) WHERE type >= 'job.' AND type < 'job/';
+    """,
 )

@@ -265,4 +265,8 @@ async def test_expired_jobs_go_and_records_of_runs_stay(tmp_path: Path) -> None:
         while len(await house.store.jobs(10)) > 1:
             await asyncio.sleep(0.01)
     assert [job.id for job in await house.store.jobs(10)] == [run.id]
+    events = await house.store.newest_events(100)
+    assert {(event.data["job"], event.type) for event in events} == {
+        (run.id, f"job.{name}") for name in ("queued", "started", "completed")
+    }
     await house.close()

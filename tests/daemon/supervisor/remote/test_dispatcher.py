@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -147,3 +148,21 @@ async def test_the_last_progress_of_a_run_that_ended_at_once_is_there(jobs: tupl
             while client.get("runs:status:one") != "completed":
                 await asyncio.sleep(0.005)
             assert client.get("runs:hb:one") == '{"step": 6}'
+
+
+@pytest.mark.parametrize("rubbish", ["text", {"status": "dancing", "data": b"\xff"}])
+async def test_what_others_put_under_the_name_of_a_job_does_not_stop_it(
+    tmp_path: Path, jobs: tuple[Store, Jobs], rubbish: str | dict[str, str | bytes]
+) -> None:
+    import redis
+
+    store, made = jobs
+    name = f"rq:job:thord-{hashlib.sha256(SECRET).hexdigest()[:8]}-1-1"
+    with redis_server(tmp_path) as server, redis.Redis.from_url(server.url) as client:
+        if isinstance(rubbish, str):
+            client.set(name, rubbish)
+        else:
+            client.hset(name, mapping=rubbish)
+        async with dispatching(server, store, made), asyncio.timeout(10):
+            await made.submit(asked("one"))
+            await until(server, (1, 1))
