@@ -1,11 +1,19 @@
 """``[integrations]``: other programs that thord tells how its runs go."""
 
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from engine.section import Section
+
+
+def _check_port(parts: SplitResult) -> None:
+    """Raise ValueError where the port of an address is none."""
+    try:
+        parts.port  # noqa: B018 — it is only read here, and may raise
+    except ValueError as error:
+        raise ValueError(f"{parts.hostname}: {error}") from None
 
 
 class RedisSettings(Section):
@@ -62,6 +70,7 @@ class WebhookSettings(Section):
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError(f"{parts.hostname or url!r}: the address must begin with http:// or https://")
+            _check_port(parts)
             if parts.username or parts.password:
                 raise ValueError(f"{parts.hostname}: leave user and password out of the address; requests are signed")
         return value
@@ -92,7 +101,11 @@ class WorkerSettings(Section):
         "HTTP.",
     )
     name: str | None = Field(
-        None, examples=["gpu-1"], description="Name of this worker; the name of the host if unset."
+        None,
+        min_length=1,
+        max_length=200,
+        examples=["gpu-1"],
+        description="Name of this worker; the name of the host if unset.",
     )
 
     @field_validator("url")
@@ -101,6 +114,7 @@ class WorkerSettings(Section):
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("the address must begin with http:// or https://")
+        _check_port(parts)
         return value.rstrip("/")
 
 

@@ -29,9 +29,6 @@ class Connection(Protocol):
             RedisUnavailableError: nothing was sent, or nobody knows.
         """
 
-    def close(self) -> None:
-        """Let go of the server."""
-
 
 @dataclass
 class Counts:

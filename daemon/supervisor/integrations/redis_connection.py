@@ -41,8 +41,3 @@ class RedisConnection:
                 pipeline.execute()
         except (RedisError, OSError) as error:
             raise RedisUnavailableError(str(error)) from error
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._client is not None:
-            self._client.close()

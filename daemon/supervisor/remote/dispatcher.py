@@ -51,9 +51,6 @@ class Queues(Protocol):
     def tell(self, run: str, status: str, heartbeat: Mapping[str, JsonValue] | None, *, ended: bool) -> None:
         """Write the documented keys of a run."""
 
-    def close(self) -> None:
-        """Let go of Redis."""
-
 
 class Dispatcher:
     """Begins with `start`, ends with `close`.

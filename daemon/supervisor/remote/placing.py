@@ -48,7 +48,10 @@ def place_run(paths: Paths, job: Job, delivery: Delivery) -> None:
             (run / "checkpoints").mkdir(parents=True, exist_ok=True)
             for source in files:
                 disk.sync(source)
-            files[0].parent.rename(run / "checkpoints" / name)
+            folder = staged / prefix / "checkpoints" / name
+            for other in [file for file in folder.rglob("*") if file.is_file() and file not in files]:
+                other.unlink()  # of an earlier try; nobody has checked it
+            folder.rename(run / "checkpoints" / name)
     for source, target in plain:
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)
@@ -101,7 +104,7 @@ def forget_all_but(paths: Paths, attempts: Set[tuple[int, int]]) -> None:
 
 def _checked(staged: Path, file: FileOnDisk) -> Path:
     source = staged / file.path
-    if ".." in Path(file.path).parts or file.path.startswith("/"):
+    if ".." in Path(file.path).parts or file.path.startswith("/") or "\0" in file.path:
         raise BadDeliveryError(f"{file.path!r} is not a path inside the state folder")
     try:
         size, sha256 = source.stat().st_size, artifacts.sha256_of(source)

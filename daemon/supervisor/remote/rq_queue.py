@@ -100,11 +100,6 @@ class RqQueues:
         except (RedisError, OSError) as error:
             raise RedisUnavailableError(str(error)) from error
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._client is not None:
-            self._client.close()
-
     def _put(self, name: str, queue: str, message: RunMessage) -> None:
         from rq.exceptions import DuplicateJobError
         from rq.job import JobStatus

@@ -32,9 +32,6 @@ class Connection:
             raise RedisUnavailableError("connection refused")
         self.taken.extend(events)
 
-    def close(self) -> None:
-        pass
-
 
 @pytest.mark.anyio
 async def test_a_slow_server_costs_events_of_the_moment_and_no_time() -> None:

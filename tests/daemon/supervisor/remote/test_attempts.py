@@ -12,9 +12,10 @@ from daemon.settings.sections import Tables
 from daemon.supervisor.jobs.jobs import Jobs
 from daemon.supervisor.processes.ports import WorkerLostError
 from daemon.supervisor.remote.host.thord_client import RefusedError, StaleError
-from daemon.supervisor.remote.work import Delivery, Finished
+from daemon.supervisor.remote.work import Delivery, FileOnDisk, Finished
 from daemon.supervisor.store.degradations import Degradations
 from daemon.supervisor.store.store import StoreUnavailableError
+from engine import artifacts
 from tests.daemon.supervisor.remote.hosts import STEPS, Host, World, world
 
 pytestmark = pytest.mark.anyio
@@ -152,6 +153,24 @@ async def test_a_file_that_arrived_damaged_is_not_put_in_place(tmp_path: Path) -
         assert job.state is JobState.FAILED
         assert "SHA-256" in str(job.error)
         assert not list(it.paths.job_run(1).rglob("weights"))
+
+
+async def test_of_a_checkpoint_only_what_was_checked_is_put_in_place(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        host = Host(it, tmp_path, "a")
+        await it.submit()
+        await asyncio.to_thread(host.client.claim, 1, 1, "a", "worker a", 1)
+        files = ("runs/job-000001/checkpoints/000001/rank/0", "runs/job-000001/checkpoints/000001/weights")
+        sent = []
+        for path in (*files, "runs/job-000001/checkpoints/000001/of-an-earlier-try"):
+            file = it.paths.state / "incoming/000001-1" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(path)
+            sent.append(FileOnDisk(path=path, size=len(path), sha256=artifacts.sha256_of(file)))
+        delivery = Delivery(attempt=1, files=tuple(sent[:2]), checkpoints=("000001",))
+        await asyncio.to_thread(host.client.deliver, 1, delivery)
+        placed = [str(file.relative_to(it.paths.state)) for file in it.paths.job_run(1).rglob("*") if file.is_file()]
+        assert sorted(placed) == [*files]
 
 
 async def test_a_start_removes_what_attempts_sent_that_are_over(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
         ([], 1, "set integrations.redis.secret_file"),
         (["integrations.redis.secret_file=SECRET"], 1, "set worker.key_file"),
         (["worker.url=ftp://example.org"], 2, "the address must begin with http"),
+        (["worker.url=http://example.org:99999"], 2, "Port out of range"),
     ],
 )
 def test_what_is_missing_is_named_without_a_traceback(

@@ -115,10 +115,13 @@ def _piece(file: Path, offset: int) -> bytes:
 
 def _write(file: Path, offset: int, piece: bytes) -> None:
     """Write at ``offset``, which is the end of what is there, or a place from which on it is sent again."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("ab") as stream:
-        if stream.tell() < offset:
-            raise ApiError(422, "gap", f"{file.name} has {stream.tell()} bytes so far: send on from there")
-        stream.truncate(offset)
-        stream.seek(offset)
-        stream.write(piece)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as stream:
+            if stream.tell() < offset:
+                raise ApiError(422, "gap", f"{file.name} has {stream.tell()} bytes so far: send on from there")
+            stream.truncate(offset)
+            stream.seek(offset)
+            stream.write(piece)
+    except OSError as error:
+        raise ApiError(503, "not_written", f"{file.name}: {error.strerror}", retry_after=5) from None

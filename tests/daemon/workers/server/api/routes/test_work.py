@@ -92,6 +92,8 @@ async def test_what_is_sent_goes_into_a_folder_of_the_attempt_piece_by_piece(
     assert (await client.put(url, params=query, content=b"x")).json()["error"]["code"] == "gap"
     url, query = content("../../chats.db")
     assert (await client.put(url, params=query, content=b"x")).status_code == 422
+    url, query = content("runs")  # a folder by now
+    assert (await client.put(url, params=query, content=b"x")).json()["error"]["code"] == "not_written"
     url, query = content("large")
     assert (await client.put(url, params=query, content=bytes((1 << 22) + 1))).status_code == 413
     assert (tmp_path / "chats.db").read_bytes() == b"private"
