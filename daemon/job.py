@@ -19,6 +19,8 @@ class JobKind(StrEnum):
     CHAT = "chat"
 
 
+REMOTE = frozenset({JobKind.TRAIN})
+"""Kinds that other hosts can do."""
 ANSWERS = frozenset({JobKind.GENERATE, JobKind.SCORE, JobKind.CHAT})
 """Kinds that take seconds, and that somebody waits for."""
 

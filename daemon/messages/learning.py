@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from daemon.messages.base import Answer, Command, Message
+from engine.data.validation import Part
 from engine.variation import Variation
 
 Layout = Literal["hf", "gguf", "checkpoint", "peft"]
@@ -87,7 +88,7 @@ class Evaluate(Command):
     """Evaluator: judge ``version`` against ``incumbent`` (null: the unigram baseline).
 
     The held-out set is that of the snapshot of ``cycle`` (null: of the cycle or the job that made the version), or
-    ``files`` where given.
+    ``files`` where given, or the ``part`` of what the run learned from.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -95,6 +96,8 @@ class Evaluate(Command):
     incumbent: int | None
     cycle: int | None
     files: tuple[str, ...] = ()
+    part: Part | None = None
+    """What the run that made the version validated with, or measured its end on."""
     suites_only: bool = False
     """On the suites of the settings, and on nothing else."""
     sealed: bool = False

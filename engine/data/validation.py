@@ -9,6 +9,10 @@ The same table says how many measure what a run came to, where that is asked for
 | very many         | 200: more would only slow a run down            |
 """
 
+from typing import Literal
+
+Part = Literal["validation", "test"]
+"""What a run keeps back of its data: to tell when to stop, or to measure what it came to."""
 FEWEST, MOST = 3, 200
 _ENOUGH, _PART = 10, 5
 

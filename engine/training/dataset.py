@@ -113,6 +113,16 @@ def _documents(
         yield encoded, parts.popleft()
 
 
+def kept_back(source: Path, settings: TrainingSettings, part: validation.Part) -> list[Example]:
+    """What a run with these settings validates with, or measures its end on, of the snapshot at ``source``."""
+    chosen = chosen_to_validate(source, settings.validation_share)
+    tested = chosen_to_test(source, settings.test_share, chosen)
+    examples = snapshot.train_examples(source)
+    if part == "test":
+        return [example for example in examples if example.identity in tested]
+    return [example for example in examples if example.identity not in tested and _validates(example, chosen)]
+
+
 def chosen_to_validate(source: Path, share: float) -> frozenset[str] | None:
     """Which conversations are kept for validation where the examples do not say it themselves: by hash of their group.
 

@@ -25,8 +25,10 @@ def commands() -> list[str]:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the walk needs curl")
 def test_the_documented_commands_from_top_to_bottom(stopped: Service, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    (corpus / "corpus.txt").write_text("The quick brown fox jumps over the lazy dog. Once upon a time, hello. " * 200)
+    (corpus / "books").mkdir(parents=True)
+    for number in range(20):
+        text = f"The quick brown fox jumps over the lazy dog {number}. Once upon a time, hello. " * 10
+        (corpus / f"books/{number}.txt").write_text(text)
     roots, open_to = json.dumps([str(corpus)]), json.dumps(["read", "generate", "train"])
     stopped.start(f"api.file_roots={roots}", f"api.anonymous_scopes={open_to}")
     url = stopped.json("status")["api"]["url"].rstrip("/")
@@ -56,6 +58,10 @@ def test_the_documented_commands_from_top_to_bottom(stopped: Service, tmp_path: 
             if ("wait=" in command and "/runs/gpt2" in command) or "tokenizers/my" in command:
                 assert found["status"] == "completed", (command, body, stopped.log("trainer")[-3000:])
             assert found.get("status", "completed") in STATES | {"ok", "cancellation-requested", "deleted"}
+    evaluated = json.loads(next(body for command, body in said.items() if "/eval?" in command).partition(" ")[2])
+    assert evaluated["loss"] > 0
+    assert "kept back for validation" in evaluated["metrics"]["reason"]
+    assert json.loads(Path(evaluated["artifact_path"]).read_text())["loss"] == evaluated["loss"]
     stream = next(body for command, body in said.items() if "logs/stream" in command)
     assert "event: done" in stream
     assert '"status": "completed"' in stream

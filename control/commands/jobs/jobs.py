@@ -144,9 +144,16 @@ def _show(job: Job) -> None:
         found = job["request"] if title == "request" else job["result"]
         if found:
             output.say(title)
-            output.tree(found, 1)
+            output.tree(_known(found), 1)
     for attempt in job.get("attempts", []):
         output.say(f"attempt {attempt['number']}: {_attempt(attempt)}")
+
+
+def _known(values: Mapping[str, Json]) -> dict[str, Json]:
+    """Without what is not set, of which a request may have a screenful."""
+    return {
+        key: _known(value) if isinstance(value, dict) else value for key, value in values.items() if value is not None
+    }
 
 
 def _attempt(attempt: Attempt) -> str:

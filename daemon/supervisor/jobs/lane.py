@@ -14,7 +14,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from daemon import background, log
-from daemon.job import UNDER_WAY, JobKind, JobState
+from daemon.job import REMOTE, UNDER_WAY, JobKind, JobState
 from daemon.messages import FromWorker, PhaseProgress, TrainProgress, WorkerName
 from daemon.settings.jobs import JobSettings
 from daemon.supervisor.jobs.attempts import FailedError
@@ -131,9 +131,11 @@ class Lane:
                         await self._carry_out(best)
 
     async def _next(self) -> Job | None:
-        if not self._settings().run_here:
+        is_elsewhere = frozenset() if self._settings().run_here else REMOTE
+        kinds = [kind for kind in self._works if kind not in is_elsewhere]
+        if not kinds:
             return None
-        return await retry_until_stored(lambda: self._store.next_job([*self._works]), self._degradations)
+        return await retry_until_stored(lambda: self._store.next_job(kinds), self._degradations)
 
     async def _carry_out(self, job: Job) -> None:
         """One attempt at a job, from its claim to its report."""

@@ -63,10 +63,11 @@ class TrainRequest(Record):
 
 
 class EvaluateRequest(Record):
-    """Measure a version on files, or on what was held out for it.
+    """Measure a version on files, on what its run kept back, or else as the gate does.
 
     Attributes:
         version: which one; null: that of the run which the job names.
+        split: what its run validated with, or measured its end on; where there are no files.
     """
 
     version: _VersionNumber | None = None

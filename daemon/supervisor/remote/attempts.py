@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from control.paths import Paths
 from daemon import background, log
+from daemon.job import REMOTE
 from daemon.messages import Train, Trained
 from daemon.settings import secrets
 from daemon.settings.sections import Tables
@@ -22,7 +23,6 @@ from daemon.supervisor.jobs.endings import Report
 from daemon.supervisor.jobs.jobs import OWN_WORKERS, Jobs
 from daemon.supervisor.processes.ports import CommandFailedError, WorkerLostError, WorkerUnavailableError
 from daemon.supervisor.remote import placing
-from daemon.supervisor.remote.dispatcher import REMOTE
 from daemon.supervisor.remote.work import Claimed, Delivery, Finished
 from daemon.supervisor.store.errors import NotClaimableError, StaleAttemptError
 from daemon.supervisor.store.job_records import Job

@@ -11,7 +11,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from daemon import background, log
-from daemon.job import FINAL, JobKind, JobState
+from daemon.job import FINAL, REMOTE, JobState
 from daemon.supervisor.integrations.own_thread import BusyError, OwnThread
 from daemon.supervisor.integrations.redis_client import RedisUnavailableError
 from daemon.supervisor.jobs.jobs import Jobs
@@ -21,7 +21,6 @@ from daemon.supervisor.store.errors import JobEndedError, NoSuchRecordError
 from daemon.supervisor.store.job_records import Job
 from daemon.supervisor.store.store import Store
 
-REMOTE = frozenset({JobKind.TRAIN})
 """Kinds of job that other hosts do."""
 _STATUS = {
     JobState.QUEUED: "queued",

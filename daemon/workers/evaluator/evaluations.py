@@ -1,7 +1,7 @@
 """Evaluations: a cycle's own, whose record stays with the version, and those asked for by hand, only answered."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,8 +21,10 @@ from engine.artifacts import ArtifactError
 from engine.config.evaluation import EvaluationSettings, GateSettings
 from engine.config.inference import Quantization
 from engine.config.tasks import TaskSettings
+from engine.config.training import TrainingSettings
 from engine.data import snapshot
 from engine.data.snapshot import Example
+from engine.data.validation import Part
 from engine.evaluation import evaluate, text_needed
 from engine.evaluation.evaluate import Evaluation
 from engine.evaluation.likelihood_cache import LikelihoodCache
@@ -34,6 +36,7 @@ from engine.evaluation.suites.files import BadFilesError
 from engine.inference.versions import as_served
 from engine.manifest import read_manifest, verify
 from engine.tasks import calibrating
+from engine.training import dataset
 from engine.version import LoadedVersion
 
 EVALUATION = "evaluation.json"
@@ -102,6 +105,8 @@ class Evaluator:
     def _carry_out(self, command: Evaluate) -> Evaluated:
         if command.suites_only:
             return self._measure_suites(command)
+        if command.part is not None:
+            return self._measure_kept_back(command, command.part)
         return self._measure_files(command) if command.files else self._judge(command)
 
     def _judge(self, command: Evaluate) -> Evaluated:
@@ -219,10 +224,34 @@ class Evaluator:
         )
 
     def _measure_files(self, command: Evaluate) -> Evaluated:
-        """Figures of one version on the conversations of files; nothing is decided by them."""
-        tasks = self._settings.all_tasks
-        limits = limits_of(self._settings.data, tasks)
+        """Figures of one version on the conversations of files."""
+        limits = limits_of(self._settings.data, self._settings.all_tasks)
         found = files.read(map(Path, command.files), limits, self._advance).examples
+        return self._measure(command, found, "of the files named")
+
+    def _measure_kept_back(self, command: Evaluate, part: Part) -> Evaluated:
+        """Figures of one version on what its run kept back, or else on what was held out for the gate.
+
+        Raises:
+            ArtifactError: there is neither.
+        """
+        made = read_manifest(self._paths.version(command.version))
+        data = _snapshot(self._paths, made.cycle, made.job)
+        if data is None:
+            raise ArtifactError(f"version {version_name(command.version)} was imported: evaluate it on a file of yours")
+        if found := dataset.kept_back(data, _shares(made.settings.get("training")), part):
+            return self._measure(command, found, f"kept back for {part}")
+        if found := list(snapshot.held_out_examples(data)):
+            return self._measure(command, found, f"held out, as nothing was kept back for {part}")
+        share = "validation_share" if part == "validation" else "test_share"
+        raise ArtifactError(
+            f"the run of version {version_name(command.version)} kept nothing back for {part}: it had fewer than 15 "
+            f"samples, or training.{share} (holdout_fraction, test_split_ratio) was 0; evaluate it on a file of yours"
+        )
+
+    def _measure(self, command: Evaluate, found: Sequence[Example], which: str) -> Evaluated:
+        """Figures of one version on examples; nothing is decided by them."""
+        tasks = self._settings.all_tasks
         examples = evaluate.choose(found, self._settings.evaluation.max_conversations, tasks)
         if not examples:
             raise BadFilesError(f"no conversation to measure in {', '.join(command.files)}")
@@ -236,7 +265,7 @@ class Evaluator:
             self._cache,
         )
         sampled = f" of {len(found)} (evaluation.max_conversations)" if len(chosen) < len(found) else ""
-        reason = f"measured on {len(chosen)}{sampled} conversations of the files named; no gate decides on files"
+        reason = f"measured on {len(chosen)}{sampled} conversations {which}; no gate decides on these"
         results = Results(likelihood, slices_of(chosen, {example.identity: example.source for example in examples}))
         return Evaluated(
             to=command.id,
@@ -279,6 +308,14 @@ def _snapshot(paths: Paths, cycle: int | None, job: int | None) -> Path | None:
     if cycle is not None:
         return paths.snapshot(cycle)
     return None if job is None else paths.job_snapshot(job)
+
+
+def _shares(training: JsonValue) -> TrainingSettings:
+    """What a run was told to keep back; other settings may have had other names in its time."""
+    known = training if isinstance(training, dict) else {}
+    return TrainingSettings.model_validate(
+        {key: known[key] for key in ("validation_share", "test_share") if key in known}
+    )
 
 
 def _trained_on(data: Path) -> Iterator[Example]:

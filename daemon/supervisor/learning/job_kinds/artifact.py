@@ -48,16 +48,18 @@ def foreign_job(paths: Paths, job: Job) -> int | None:
     return owner if isinstance(owner, int) and owner != job.id else None
 
 
-def write_metrics(paths: Paths, run_id: str, metrics: Mapping[str, JsonValue]) -> None:
-    """Write down what an evaluation of a run measured, where the run has an artifact.
+def write_metrics(paths: Paths, run_id: str, metrics: Mapping[str, JsonValue]) -> Path | None:
+    """Write down what an evaluation of a run measured, where the run has an artifact; the file.
 
     Raises:
         OSError: the disk refused.
     """
     folder = paths.model_artifact(run_id)
-    if folder.is_dir():
-        (folder / METRICS).parent.mkdir(exist_ok=True)
-        disk.write_json(folder / METRICS, dict(metrics))
+    if not folder.is_dir():
+        return None
+    (folder / METRICS).parent.mkdir(exist_ok=True)
+    disk.write_json(folder / METRICS, dict(metrics))
+    return folder / METRICS
 
 
 def _manifest(job: Job, made: VersionManifest, record: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -39,16 +40,19 @@ class EvaluateJobs:
             await self._store.whole_version(number)
         except (BadJobRequestError, NoSuchRecordError, PurgedError) as error:
             raise FailedError(str(error)) from error
-        command = Evaluate(version=number, incumbent=None, cycle=None, files=asked.files)
+        part = None if asked.files else asked.split
+        command = Evaluate(version=number, incumbent=None, cycle=None, files=asked.files, part=part)
         with self._evaluations.measuring(number):
             judged = await self._evaluations.run(command, on_message)
         loss = judged.metrics.get("loss")
         perplexity = judged.metrics.get("perplexity", None if loss is None else math.exp(min(loss, 700.0)))
         figures: dict[str, JsonValue] = {**judged.metrics, "perplexity": perplexity, "split": asked.split}
+        path: Path | None = None
         if job.run_id is not None:
-            await asyncio.to_thread(artifact.write_metrics, self._paths, job.run_id, figures)
+            path = await asyncio.to_thread(artifact.write_metrics, self._paths, job.run_id, figures)
         shown = judged.model_dump(mode="json", include={"passed", "reason", "gate", "metrics", "slices", "suites"})
-        return Done({"version": version_name(number), "split": asked.split, **shown, "perplexity": perplexity})
+        measured = {"loss": loss, "perplexity": perplexity, "artifact_path": None if path is None else str(path)}
+        return Done({"version": version_name(number), "split": asked.split, **shown, **measured})
 
     async def _version(self, job: Job, asked: EvaluateRequest) -> int:
         """The version that is asked for, else that of the run.

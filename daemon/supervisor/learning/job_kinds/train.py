@@ -189,5 +189,7 @@ def _kind_of(folder: Path) -> str:
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return str(found["kind"])
+    except FileNotFoundError as error:
+        raise FailedError(f"there is no tokenizer '{folder.name}': train it first") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FailedError(f"there is no tokenizer {folder.name}: {error}; train it first") from error
+        raise FailedError(f"the tokenizer '{folder.name}' cannot be read: {error}; train it again") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -223,6 +224,22 @@ def test_by_hand_files_are_measured_and_decide_nothing(evaluator, tmp_path) -> N
     assert "version 2" in answer.reason
     assert evaluator.ask(Evaluate(id=51, version=3, incumbent=2, cycle=3), Evaluated).to == 51
     assert stored(evaluator.paths, 3) == before
+
+
+def test_a_version_is_measured_on_what_its_run_kept_back(evaluator) -> None:
+    answer = evaluator.ask(Evaluate(id=8, version=3, incumbent=None, cycle=None, part="validation"), Evaluated)
+    assert answer.metrics["conversations"] == 8, "a fifth of 40"
+    assert "kept back for validation" in answer.reason
+    answer = evaluator.ask(Evaluate(id=9, version=3, incumbent=None, cycle=None, part="test"), Evaluated)
+    assert answer.metrics["conversations"] == 12, "those held out: training.test_share is 0"
+
+    few = [Example(c, c.identity, "new") for c in dialogues(0, 5)]
+    shutil.rmtree(evaluator.paths.snapshot(3))
+    snapshot.write(evaluator.paths.snapshot(3), few, [])
+    failed = evaluator.ask(Evaluate(id=10, version=3, incumbent=None, cycle=None, part="validation"), Failure)
+    assert "kept nothing back for validation" in failed.reason
+    assert "training.validation_share" in failed.reason
+    assert not failed.retry
 
 
 def test_an_anchor_test_reads_only_what_is_sealed(spawn_worker, home) -> None:

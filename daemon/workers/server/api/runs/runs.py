@@ -136,7 +136,7 @@ class Runs:
         else:
             if job["state"] not in FINAL:
                 raise ApiError(409, "run_not_completed", f"run {run_id!r} is {job['state']}: it has no version yet")
-            if job["version"] is None:
+            if job["version"] is None or job["state"] != "completed":  # a number is set aside before anything is made
                 raise ApiError(409, "run_without_version", f"run {run_id!r} ended without a version: {job['error']}")
             version = int(job["version"])
         if not (self.paths.version(version) / "manifest.json").exists():

@@ -132,7 +132,9 @@ class TrainBody(CorpusBody):
 class EvaluateBody(JobBody):
     """The body of ``/runs/{run_id}/evaluate``."""
 
-    split: Literal["validation", "test"] | None = Field(None, description="validation by default")
+    split: Literal["validation", "test"] | None = Field(
+        None, description="Which part of its data the run kept back to measure on; validation by default."
+    )
     path_override: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
         None, description="A file below api.file_roots to evaluate on instead."
     )
@@ -144,10 +146,6 @@ class TokenizerBody(CorpusBody):
     tokenizer_id: Name | None = Field(None, description="What it is called; thord finds a name where there is none.")
     method: Literal["bpe", "sentencepiece", "unigram", "bytes"] = "bpe"
     vocab_size: Annotated[int, Field(ge=400, le=262_144)] = 8000
-    min_frequency: Annotated[int, Field(ge=1, le=1 << 31)] | None = Field(
-        None, description="Has no effect: the vocabulary alone bounds the pieces."
-    )
-    holdout_fraction: Annotated[Finite, Field(ge=0, lt=1)] | None = Field(
-        None, description="Has no effect: all of the corpus is read."
-    )
+    min_frequency: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
+    holdout_fraction: Annotated[Finite, Field(ge=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] | None = Field(None, description="Has no effect: nothing is drawn.")

@@ -47,6 +47,8 @@ def router(runs: Runs) -> APIRouter:
         corpus = await runs.corpus(http, body.corpus_file_id, body.corpus_path)
         named = body.pretrained_run_id or body.base
         base = None if named is None else await runs.version(named)
+        if body.tokenizer_id is not None:
+            await runs.tokenizer(body.tokenizer_id)  # it may still be in training
         asked = asked_of(body)
         if body.promote is not None:
             asked["promote"] = body.promote
