@@ -14,6 +14,9 @@ class JobSettings(Section):
         "other kinds.",
     )
     queue: str = Field("trainer", min_length=1, max_length=128, description="Queue of jobs that name none.")
+    max_unfinished: int = Field(
+        10_000, gt=0, le=1_000_000, description="Maximum number of jobs that have not ended; more are refused (503)."
+    )
     retries: int = Field(1, ge=0, le=1000, description="Number of times to try a job again after a failure.")
     retry_interval_seconds: float = Field(
         300.0, ge=0, le=31_536_000, description="Time between a failure and the next attempt."

@@ -20,6 +20,7 @@ from daemon.supervisor.store.errors import (
     NotClaimableError,
     RunExistsError,
     StaleAttemptError,
+    TooManyJobsError,
 )
 from daemon.supervisor.store.store import CycleUnderWayError, NoSuchRecordError, PurgedError, StoreUnavailableError
 
@@ -56,6 +57,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     ScanFailedError: (502, "scan_failed"),
     WorkerLostError: (502, "worker_lost"),
     NotNowError: (503, "not_now"),
+    TooManyJobsError: (503, "queue_full"),
     WorkerUnavailableError: (503, "worker_unavailable"),
     StoreUnavailableError: (503, "store_unavailable"),
 }

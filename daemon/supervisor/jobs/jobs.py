@@ -75,10 +75,11 @@ class Jobs:
         Raises:
             IdempotencyConflictError: its idempotency key came with another request.
             RunExistsError: another job has this run ID.
+            TooManyJobsError: so many have not ended that no more are taken.
             StoreUnavailableError: nothing was written.
         """
         self._check_recovered()
-        job, is_new = await self._store.add_job(asked)
+        job, is_new = await self._store.add_job(asked, self._settings().max_unfinished)
         if is_new:
             self.watch.changed(job)
         return job, is_new

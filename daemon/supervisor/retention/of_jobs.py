@@ -1,5 +1,6 @@
 """What jobs leave behind besides versions: runs, snapshots, and tokenizers that others may use."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from daemon.supervisor.retention.sized import moment, sized
 from daemon.supervisor.store.job_records import Job
 
 _DAY = 86_400
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def artifact(job: Job) -> str:
@@ -24,7 +26,7 @@ def named_versions(jobs: Sequence[Job]) -> dict[int, str]:
     found: dict[int, str] = {}
     for job in jobs:
         for named in (job.version, job.request.get("base"), job.request.get("version")):
-            if isinstance(named, int) or (isinstance(named, str) and named.isdigit()):
+            if isinstance(named, int) or (isinstance(named, str) and _NUMBER.fullmatch(named)):
                 found[int(named)] = f"job {job.id} names it"
     return found
 

@@ -34,6 +34,13 @@ class RunExistsError(Exception):
         self.job = job
 
 
+class TooManyJobsError(Exception):
+    """So many jobs have not ended that no other is taken."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} jobs have not ended, and no more are taken (jobs.max_unfinished); try again later")
+
+
 class IdempotencyConflictError(Exception):
     """The same idempotency key came with another request."""
 

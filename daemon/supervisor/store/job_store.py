@@ -14,6 +14,7 @@ from daemon.supervisor.store.errors import (
     JobEndedError,
     NoSuchRecordError,
     RunExistsError,
+    TooManyJobsError,
 )
 from daemon.supervisor.store.job_records import NAMING, Job, NewJob
 from daemon.supervisor.store.records import name_or_null
@@ -35,12 +36,13 @@ _EVENT_TYPES = {
 class JobStore(CycleStore):
     """Reads and writes the table ``jobs``."""
 
-    async def add_job(self, asked: NewJob) -> tuple[Job, bool]:
+    async def add_job(self, asked: NewJob, most: int | None = None) -> tuple[Job, bool]:
         """Queue a job; the job, and whether it is new. The same request under the same key gives the same job.
 
         Raises:
             IdempotencyConflictError: the key came with another request.
             RunExistsError: another job has this run ID.
+            TooManyJobsError: ``most`` jobs have not ended.
             StoreUnavailableError: nothing was written.
         """
 
@@ -50,6 +52,9 @@ class JobStore(CycleStore):
                     if known.fingerprint != asked.fingerprint:
                         raise IdempotencyConflictError(asked.idempotency_key or "", known.id)
                     return known, False
+                unfinished = "SELECT count(*) FROM jobs WHERE ended_at IS NULL"
+                if most is not None and int(self._database.scalar(unfinished) or 0) >= most:
+                    raise TooManyJobsError(most)
                 if asked.kind in NAMING and asked.run_id is not None:
                     self._check_free(asked.kind, asked.run_id)
                 row = to_row(Job(**asked.model_dump(), id=0, created_at=utc_now()))

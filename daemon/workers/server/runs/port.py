@@ -23,6 +23,7 @@ _REFUSALS = {
     "not_claimable": 409,
     "stale_attempt": 409,
     "too_large": 413,
+    "queue_full": 503,
 }
 """What the supervisor refuses, by its codes, and the status that clients of the public API get for it."""
 

@@ -6,6 +6,7 @@ room stays queued. Whatever was queued when the server came up is taken up.
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Mapping
 from typing import Protocol
@@ -28,6 +29,7 @@ _LOOK_SECONDS = (0.5, 2.0, 5.0, 15.0)
 _MOST_ROWS = 1000
 _AGAIN_SECONDS = 1.0
 """Until the supervisor is told again what it did not hear."""
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _logger = log.get(__name__)
 
 
@@ -277,4 +279,4 @@ class JobRunner:
 def version_of(job: Job) -> int | None:
     """The version that a job asks for."""
     named = job["request"].get("version")
-    return int(named) if isinstance(named, str) and named.isdecimal() else None
+    return int(named) if isinstance(named, str) and _NUMBER.fullmatch(named) else None

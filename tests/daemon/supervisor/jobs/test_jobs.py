@@ -20,6 +20,7 @@ from daemon.supervisor.store.errors import (
     NotClaimableError,
     RunExistsError,
     StaleAttemptError,
+    TooManyJobsError,
 )
 from daemon.supervisor.store.job_records import Job, NewJob
 from daemon.supervisor.store.store import Store, StoreUnavailableError
@@ -240,6 +241,19 @@ async def test_the_same_request_under_the_same_key_is_the_same_job(house: House)
         await house.submit(idempotency_key="k", fingerprint="b")
     other = await house.submit(idempotency_key="k", fingerprint="b", owner="uid 2")
     assert other.id != first.id
+
+
+@pytest.mark.anyio
+async def test_so_many_jobs_wait_and_no_more(tmp_path: Path) -> None:
+    house = House(tmp_path, max_unfinished=2)
+    await house.open()
+    first, _ = await house.submit(idempotency_key="k"), await house.submit()
+    with pytest.raises(TooManyJobsError, match="max_unfinished"):
+        await house.submit()
+    assert (await house.submit(idempotency_key="k")).id == first.id
+    await house.jobs.cancel(first.id, "uid 1")
+    await house.submit()
+    await house.close()
 
 
 @pytest.mark.anyio

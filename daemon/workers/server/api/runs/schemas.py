@@ -146,6 +146,10 @@ class TokenizerBody(CorpusBody):
     tokenizer_id: Name | None = Field(None, description="What it is called; thord finds a name where there is none.")
     method: Literal["bpe", "sentencepiece", "unigram", "bytes"] = "bpe"
     vocab_size: Annotated[int, Field(ge=400, le=262_144)] = 8000
-    min_frequency: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
-    holdout_fraction: Annotated[Finite, Field(ge=0, lt=1)] | None = None
+    min_frequency: Annotated[int, Field(ge=1, le=1 << 31)] | None = Field(
+        None, description="Has no effect: the vocabulary alone bounds the pieces."
+    )
+    holdout_fraction: Annotated[Finite, Field(ge=0, lt=1)] | None = Field(
+        None, description="Has no effect: all of the corpus is read."
+    )
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] | None = Field(None, description="Has no effect: nothing is drawn.")

@@ -15,6 +15,8 @@ from daemon.workers.server.api.runs.schemas import TokenizerBody
 
 _KINDS = {"sentencepiece": "sentencepiece-bpe"}
 """Documented methods that have another name in ``[tokenizer]``."""
+_WITHOUT_EFFECT = ("min_frequency", "holdout_fraction", "seed")
+"""Documented fields that nothing is done with; `headers.IGNORED_FIELDS` names those that were sent."""
 
 
 def router(runs: Runs) -> APIRouter:
@@ -29,6 +31,7 @@ def router(runs: Runs) -> APIRouter:
     )
     async def train(http: Request, wait: Wait = 0) -> JSONResponse:
         body = await body_of(http, TokenizerBody, runs.service.body_limit)
+        http.state.ignored = sorted({*http.state.ignored, *body.model_fields_set.intersection(_WITHOUT_EFFECT)})
         corpus = await runs.corpus(http, body.corpus_file_id, body.corpus_path)
         request: dict[str, Json] = {
             "kind": _KINDS.get(body.method, body.method),

@@ -110,6 +110,16 @@ async def test_a_job_that_cannot_be_computed_fails_and_others_go_on(error: Excep
     task.cancel()
 
 
+@pytest.mark.parametrize("version", ["9" * 5000, "²", "thor", None, 1])
+async def test_a_job_that_names_no_version_fails_and_others_go_on(version: object) -> None:
+    jobs = FakeJobs()
+    wrong = (await jobs.submit("generate", {"request": {"version": version}}))["id"]
+    right = await queued(jobs)
+    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), threading.Event()).run())
+    assert [await end_of(jobs, wrong), await end_of(jobs, right)] == ["failed", "completed"]
+    task.cancel()
+
+
 async def test_a_result_that_is_too_large_fails_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = FakeJobs()
     number = await queued(jobs)

@@ -125,7 +125,8 @@ async def test_an_evaluation_is_of_the_runs_version(api: Api) -> None:
 
 async def test_a_tokenizer_is_trained_and_looked_at(api: Api, corpus: str) -> None:
     asked = {"tokenizer_id": "my-bpe", "method": "sentencepiece", "vocab_size": 500, "corpus_path": "text.txt"}
-    queued = await api.post("/tokenizers/train", asked)
+    queued = await api.post("/tokenizers/train", {**asked, "min_frequency": 2})
+    assert queued.headers["x-thord-ignored-fields"] == "min_frequency"
     assert (queued.status_code, queued.json()["tokenizer_id"]) == (202, "my-bpe")
     request = api.jobs.rows[max(api.jobs.rows)]["request"]
     assert (request["kind"], request["vocabulary"], request["files"]) == ("sentencepiece-bpe", 500, [corpus])
