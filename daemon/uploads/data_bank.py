@@ -10,7 +10,6 @@ each file by its path. That file is the address of the upload.
 
 import http.client
 import json
-import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from daemon.uploads.place import UploadError, sum_of
 from engine import disk
 from engine.data import cached_corpus
 
+_LONGEST_ID = 128
 _BLOCK = 1 << 20
 
 
@@ -91,15 +91,15 @@ class DataBank:
             UploadError: it has no such file, or its bytes have another sum than it says.
             OSError: the disk refused.
         """
-        if not file_id.replace("-", "").replace("_", "").isalnum():
-            raise UploadError(f"{file_id!r} is not the id of a file in a data bank")
+        if len(file_id) > _LONGEST_ID or not file_id.replace("-", "").replace("_", "").isalnum():
+            raise UploadError(f"{file_id[:_LONGEST_ID]!r} is not the id of a file in a data bank")
         target = folder / file_id
         cached_corpus.touch(target)
         if target.is_file():
             return target
         expected = _stored(self._ask("GET", f"/files/{file_id}/info"))
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".tmp-{file_id}-{os.getpid()}"
+        draft = folder / f".tmp-{uuid.uuid4().hex}"  # of this call alone: another may fetch the same
         try:
             with draft.open("wb") as stream:
 

@@ -4,7 +4,9 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,21 @@ def test_a_corpus_is_fetched_once_and_checked(tmp_path: Path, bank: Bank) -> Non
         client.fetch("../passwd", tmp_path / "corpora")
     with pytest.raises(UploadError, match="answers 404"):
         client.fetch("0" * 64, tmp_path / "corpora")
+    with pytest.raises(UploadError, match="is not the id"):
+        client.fetch("a" * 300, tmp_path / "corpora")
+
+
+def test_two_who_fetch_the_same_corpus_at_once_both_have_it(tmp_path: Path, bank: Bank) -> None:
+    stored = DataBank(bank.url).send(_written(tmp_path / "book.txt", b"once upon a time"))
+    both_write = threading.Barrier(2)
+
+    def fetch() -> bytes:
+        return DataBank(bank.url).fetch(stored.file_id, tmp_path / "corpora", lambda: both_write.wait(10)).read_bytes()
+
+    with ThreadPoolExecutor(2) as threads:
+        found = [each.result() for each in [threads.submit(fetch) for _ in range(2)]]
+    assert found == [b"once upon a time"] * 2
+    assert len(list((tmp_path / "corpora").glob(".tmp-*"))) == 0
 
 
 def test_the_key_is_in_a_file_of_its_owner_alone(tmp_path: Path) -> None:
