@@ -31,6 +31,8 @@ from daemon.supervisor.store.store import Store, StoreUnavailableError
 _LONGEST_SLEEP = 30.0
 """Seconds between two looks at what is due: the clock may have been set meanwhile."""
 _EXPIRY_SECONDS = 60.0
+_MOST_FIGURES = 64
+"""Of the progress of an attempt; of more, those go that were told longest ago."""
 OWN_WORKERS = frozenset({"trainer", "evaluator", "server"})
 """Workers of this host: the supervisor sees their end, so they need no lease."""
 _logger = log.get(__name__)
@@ -177,7 +179,8 @@ class Jobs:
         if not math.isinf(held.lease_ends):
             held.lease_ends = time.monotonic() + self._settings().lease_seconds
         if progress is not None:
-            held.progress = {**(held.progress or {}), **progress}
+            known = {name: value for name, value in (held.progress or {}).items() if name not in progress}
+            held.progress = dict([*known.items(), *progress.items()][-_MOST_FIGURES:])
         if held.due_to_be_written():
             with contextlib.suppress(StoreUnavailableError):  # it is told all the same, and written next time
                 await self._store.beat_attempt(number, attempt, held.progress)

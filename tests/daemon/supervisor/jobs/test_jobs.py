@@ -204,6 +204,17 @@ async def test_an_attempt_that_ended_unnoticed_is_overdue_only_once(house: House
 
 
 @pytest.mark.anyio
+async def test_progress_keeps_the_newest_figures_and_not_all(house: House) -> None:
+    job = await house.submit()
+    attempt = await house.claim(job)
+    for step in range(100):
+        await house.jobs.beat(job.id, attempt, {"step": step, f"figure {step}": step})
+    progress = house.jobs.describe(await house.store.job(job.id))["progress"]
+    assert isinstance(progress, dict)
+    assert (progress["step"], progress["figure 99"], len(progress)) == (99, 99, 64)
+
+
+@pytest.mark.anyio
 async def test_nothing_is_claimed_before_what_the_last_run_left_is_repaired(house: House) -> None:
     job = await house.submit()
     again = Jobs(house.store, lambda: house.settings, Degradations(), host="here")
