@@ -1,4 +1,4 @@
-"""What is wrong with the training settings of one cycle, in words."""
+"""What is wrong with the settings of one cycle or job, in words."""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -8,9 +8,14 @@ _MOST = 5
 
 def of_training(error: ValidationError) -> str:
     """The first faults, each with its key; that of a combination names its keys itself."""
-    return "; ".join(map(_said, error.errors()[:_MOST]))
+    return "; ".join(_said(fault, "training") for fault in error.errors()[:_MOST])
 
 
-def _said(fault: ErrorDetails) -> str:
+def of_model(error: ValidationError) -> str:
+    """The same of ``[model]``."""
+    return "; ".join(_said(fault, "model") for fault in error.errors()[:_MOST])
+
+
+def _said(fault: ErrorDetails, table: str) -> str:
     words = fault["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(('training', *map(str, fault['loc'])))}: {words}" if fault["loc"] else words
+    return f"{'.'.join((table, *map(str, fault['loc'])))}: {words}" if fault["loc"] else words

@@ -143,6 +143,4 @@ def _check_settings(asked: TrainRequest, tables: Tables) -> None:
     try:
         ModelSettings.model_validate(tables.model.model_dump() | (asked.model or {}))
     except ValidationError as error:
-        raise BadJobRequestError(
-            "; ".join(f"model.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5])
-        ) from None
+        raise BadJobRequestError(faults.of_model(error)) from None

@@ -113,7 +113,7 @@ def train(command: Train, settings: Tables, paths: Paths, channel: Channel, lear
         with contextlib.closing(wandb):
             manifest = (learn or run.learn)(plan, places, report)
     except Stopped:
-        _logger.info("training stopped, thord asked for it; it goes on from its checkpoint")
+        _logger.info("training stopped at a checkpoint, thord asked for it")
     except ValidationError as error:
         return _fail(command, channel, faults.of_training(error), retry=False)
     except DivergedError as error:

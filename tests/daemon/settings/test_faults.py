@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.settings import faults
+from engine.config.model import ModelSettings
 from engine.config.training import TrainingSettings
 
 
@@ -22,3 +23,9 @@ def test_a_fault_is_said_with_its_key_and_a_combination_in_its_own_words(overrid
     with pytest.raises(ValidationError) as caught:
         TrainingSettings.model_validate(overrides)
     assert faults.of_training(caught.value) == said
+
+
+def test_a_preset_that_a_family_lacks_is_said_without_a_key():
+    with pytest.raises(ValidationError) as caught:
+        ModelSettings.model_validate({"family": "gpt2", "preset": "gigantic"})
+    assert faults.of_model(caught.value).startswith("family 'gpt2' has no preset 'gigantic'; it has tiny, ")
