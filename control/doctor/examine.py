@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from control.answers import Json
     from control.client import Thord
 
-_NOT_READ = " is set, and thord does not read it"
-"""How `daemon.settings.unread` words a variable that thord does not read."""
+_NOT_READ = ": thord does not read it"
+"""How `daemon.settings.environment` words a variable that thord does not read."""
+_RENAMED = " was renamed to "
+"""How `engine.config.renamed` words a setting under its old name."""
 
 CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     installation.python,
@@ -67,7 +69,10 @@ def examine(thord: Thord, home: str | None) -> Iterator[Finding]:
 
 
 def _of_warning(warning: str) -> Finding:
-    """A variable that thord does not read, else a setting that was renamed, wherever it is set."""
+    """A variable that thord does not read, a setting that was renamed, or what says itself what to do."""
     if _NOT_READ in warning:
-        return Finding("environment", "warn", warning, "remove it from thord's environment")
-    return Finding("settings", "warn", warning, "use the new name there")
+        return Finding("environment", "warn", warning, "remove it there, or correct its name")
+    if _RENAMED in warning:
+        return Finding("settings", "warn", warning, "use the new name there")
+    message, _, remedy = warning.rpartition(": ")
+    return Finding("environment", "warn", message, remedy)

@@ -66,7 +66,7 @@ def test_publishing_again_keeps_the_first(published) -> None:
 def test_another_cycles_version_is_not_reused(published) -> None:
     folder, model, _ = published
     other = Lineage(3, 2, 8, "0" * 64, 5, {}, 1.5, {})
-    with pytest.raises(ArtifactError, match="cycle 7, not of 8"):
+    with pytest.raises(ArtifactError, match="cycle 7, not of cycle 8"):
         version.publish(folder, model.state_dict(), SETTINGS, bpe.load(folder), other)
 
 

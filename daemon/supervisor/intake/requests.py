@@ -50,7 +50,8 @@ class IntakeRequests:
                 return await self._workers.ask("intake", command, expected)
             except WorkerUnavailableError:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._came_up.wait(), self._pause)
+                    async with asyncio.timeout(self._pause):
+                        await self._came_up.wait()
 
     def _observe(self, worker: WorkerName, message: FromWorker) -> None:
         if worker == "intake" and isinstance(message, Ready):

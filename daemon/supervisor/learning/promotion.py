@@ -388,7 +388,8 @@ class Promotion:
         """Wait until a server that died is up again, or has had its time to be."""
         self._server_is_up.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server_is_up.wait(), self._tables().supervision.boot_timeout_seconds)
+            async with asyncio.timeout(self._tables().supervision.boot_timeout_seconds):
+                await self._server_is_up.wait()
 
     def _begin(self, chore: Coroutine[None, None, None]) -> None:
         task = background.begin(chore, "work on versions", self._not_led)

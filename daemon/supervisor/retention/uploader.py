@@ -101,7 +101,8 @@ class Uploader:
             except (OSError, StoreUnavailableError) as error:
                 _logger.warning("uploads wait", reason=str(error))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _RETRY_SECONDS)
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._news.wait()
 
     async def _upload(self, run: str, folder: Path, place: str) -> str | None:
         """What went wrong, or null."""

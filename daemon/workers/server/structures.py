@@ -37,7 +37,8 @@ class StructureCompiler:
 
     async def _made(self, compiling: Callable[[], Constraint], field: str) -> Constraint:
         try:
-            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, compiling), SECONDS)
+            async with asyncio.timeout(SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, compiling)
         except StructureError as error:
             raise ApiError(400, "invalid_structure", f"{field}: {error}", param=field) from error
         except TimeoutError:

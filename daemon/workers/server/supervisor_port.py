@@ -67,7 +67,8 @@ class ControlSocket:
         asked = asyncio.get_running_loop().run_in_executor(self._threads, question)
         asked.add_done_callback(self._note_end)
         try:
-            return await asyncio.wait_for(asyncio.shield(asked), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.shield(asked)
         except (ThordError, TimeoutError) as error:
             if isinstance(error, ThordError) and error.code in refusals:
                 raise ApiError(refusals[error.code], error.code, str(error)) from None

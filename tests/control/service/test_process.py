@@ -118,7 +118,7 @@ def test_thord_is_started_on_the_very_home_that_thorctl_looks_at(
     monkeypatch.chdir(tmp_path)
     if variable:
         monkeypatch.setenv("THORD_HOME", variable)
-    options = lifecycle.StartOptions(home=option, profile=None, set=[])
+    options = lifecycle.StartOptions(home=option, profile=None, set=[], env_file=None)
     assert lifecycle._arguments(options) == ["--home", str(tmp_path / "own")]
     (tmp_path / "own").mkdir()
     (tmp_path / "own/thord.toml").write_text('profile = "tiny"')
@@ -136,7 +136,15 @@ def test_a_start_while_it_stops_starts_it_again(fake: Path, tmp_path: Path) -> N
             assert ending.poll() is None
         fake.write_text(f"import os; os.unlink({str(home / 'run/control.sock')!r})\n{fake.read_text()}")
         options = lifecycle.StartOptions(
-            home=str(home), socket=None, json=False, workers=[], profile=None, set=[], timeout=20.0, foreground=False
+            home=str(home),
+            socket=None,
+            json=False,
+            workers=[],
+            profile=None,
+            set=[],
+            env_file=None,
+            timeout=20.0,
+            foreground=False,
         )
         assert lifecycle._start(options) == 0
         assert ending.poll() == 0

@@ -83,7 +83,7 @@ def test_one_is_written_at_a_time(tmp_path: Path, hold) -> None:
 
 def test_without_memory_for_copies_it_is_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Memory:
-        available = 20
+        total = available = 20
 
     monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
     checkpoints = Checkpoints(tmp_path, keep=2)

@@ -60,7 +60,8 @@ async def _quality(learning: Learning) -> JsonValue:
     if serving is None:
         return None
     try:
-        version = await asyncio.wait_for(learning.store.version(serving), _QUALITY_SECONDS)
+        async with asyncio.timeout(_QUALITY_SECONDS):
+            version = await learning.store.version(serving)
     except (TimeoutError, NoSuchRecordError, StoreUnavailableError):
         return None
     return in_words(version.metrics, first=version.parent is None)

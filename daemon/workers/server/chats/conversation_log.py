@@ -143,7 +143,8 @@ class ConversationLog:
                 _logger.error("conversations cannot be written to the inbox now", reason=str(error))  # noqa: TRY400
                 wait = _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
 
     async def _write_what_is_due(self) -> float | None:
         """Seconds until something will be due; None: nothing waits to become due."""

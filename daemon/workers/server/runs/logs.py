@@ -104,7 +104,8 @@ class LogWatch:
         if self.changes != since:
             return True
         try:
-            await asyncio.wait_for(self._news.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
         except TimeoutError:
             return False
         return True

@@ -96,7 +96,8 @@ class JobRunner:
             return
         ended = self._ended.setdefault(number, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await ended.wait()
 
     async def run(self) -> None:
         """Carry out jobs until the task is cancelled."""
@@ -144,7 +145,8 @@ class JobRunner:
         try:
             if not await self._guests.ready(version):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stir.wait(), _ROOM_SECONDS)
+                    async with asyncio.timeout(_ROOM_SECONDS):
+                        await self._stir.wait()
         except (UnfitVersionError, NotNowError) as error:
             for job in [job for job in self._pending.values() if version_of(job) == version]:
                 del self._pending[job["id"]]

@@ -59,13 +59,16 @@ def test_doctor_finds_everything_that_is_wrong_at_once(ctl: Ctl, tmp_path: Path)
 def test_each_warning_about_settings_has_the_remedy_for_where_it_is_set(
     ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RQ__RETRY_MAX", "3")
+    monkeypatch.setenv("RQ__RETRY_MAXIMUM", "3")
+    monkeypatch.setenv("SECURITY__API_KEY", "")
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thord.toml").write_text("profile = 'tiny'\n[training]\nlength = 64\n")
     checks = doctor(ctl, 0)
-    (unread,) = checks["environment"]
-    assert unread["message"].startswith("RQ__RETRY_MAX is set")
-    assert unread["remedy"] == "remove it from thord's environment"
+    unread, empty = checks["environment"]
+    assert unread["message"] == "environment RQ__RETRY_MAXIMUM: thord does not read it; did you mean RQ__RETRY_MAX?"
+    assert unread["remedy"] == "remove it there, or correct its name"
+    assert "SECURITY__API_KEY is empty" in empty["message"]
+    assert empty["remedy"] == "set it, or remove it"
     renamed = checks["settings"][-1]
     assert "thord.toml: training.length was renamed to training.sequence_length" in renamed["message"]
     assert (renamed["level"], renamed["remedy"]) == ("warn", "use the new name there")
