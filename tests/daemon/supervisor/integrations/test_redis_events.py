@@ -175,7 +175,7 @@ async def test_a_job_is_told_by_its_run_id_with_its_user_and_its_failures(paths:
         async with learning(workers, elsewhere) as it:
             integrations = told(workers, it, paths, server)
             integrations.start()
-            about = {"kind": "tokenizer", "run_id": "my-bpe", "user_id": 12345, "queue": "small", **asked}
+            about = {"kind": "train", "run_id": "my-bpe", "user_id": 12345, "queue": "small", **asked}
             await it.jobs.submit(NewJob.model_validate({"kind": "generate", "run_id": "my-bpe", **asked}))
             await it.jobs.claim(1, host="here", worker="server", pid=None)
             await it.jobs.submit(NewJob.model_validate(about))
