@@ -26,7 +26,6 @@ import torch
 
 from engine import memory
 from engine.config.model import ModelSettings
-from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
@@ -39,6 +38,7 @@ from engine.tokenizers.bytes import FIRST, ByteTokenizer
 from engine.training import loop
 from engine.training.checkpoint import Checkpoints
 from engine.training.objectives.language import MaskedCrossEntropy
+from engine.training.recipe import Recipe
 from engine.training.reporting.reporter import Silent
 
 AGIFORMER = {"family": "agiformer", "preset": "tiny", "context": 512}
@@ -122,7 +122,8 @@ def run(trial: Trial, text: bytes, *, final: bool) -> Result:
     """Train, and measure what comes of it: on all of validation and test where it is ``final``."""
     memory.keep_freed_memory()
     torch.set_num_threads(1)
-    settings = TrainingSettings(
+    settings = Recipe(
+        epochs=1.0,
         batch_size=BATCH,
         gradient_accumulation=1,
         sequence_length=LENGTH,

@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 
 from engine import model_files
 from engine.config.model import ModelSettings
-from engine.config.training import TrainingSettings
 from engine.data import shard
 from engine.data.batches import Rows
 from engine.data.encoded import Encoded
 from engine.huggingface import model_config
 from engine.models import registry
+from engine.training.recipe import Recipe
 
 WARM_UP = 3
 """Steps before the clock runs; their losses are compared."""
@@ -62,9 +62,10 @@ SIZES = {
 """Goals are set for ``llama-14m`` and ``gpt2-124m``; ``base`` is for a GPU, ``tiny`` for the tests."""
 
 
-def training(size: Size, steps: int) -> TrainingSettings:
+def training(size: Size, steps: int) -> Recipe:
     """Settings of our loop; the peers take theirs from here."""
-    return TrainingSettings(
+    return Recipe(
+        epochs=1.0,
         batch_size=size.batch_size,
         gradient_accumulation=1,
         sequence_length=size.length,
