@@ -49,12 +49,7 @@ def write_key(file: Path, key: str | None) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    if key is None:
-        file.unlink(missing_ok=True)
-        return
-    with disk.draft(file) as draft:
-        draft.touch(mode=0o600)
-        draft.write_text(f"sha256:{Keys.owner(key.encode())}:read,generate,train\n")
+    disk.write_private(file, None if key is None else f"sha256:{Keys.owner(key.encode())}:read,generate,train\n")
 
 
 class KeysFileError(Exception):

@@ -4,7 +4,10 @@ A job is one unit of work that somebody asked for: over HTTP, or with thorctl. C
 (`daemon.cycle`).
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
 
 
 class JobKind(StrEnum):
@@ -19,6 +22,8 @@ class JobKind(StrEnum):
     CHAT = "chat"
 
 
+ANSWERS = frozenset({JobKind.GENERATE, JobKind.SCORE, JobKind.CHAT})
+"""Kinds that the server computes."""
 REMOTE = frozenset({JobKind.TRAIN})
 """Kinds that other hosts can do."""
 ANSWERS = frozenset({JobKind.GENERATE, JobKind.SCORE, JobKind.CHAT})
@@ -81,6 +86,21 @@ TABLE: dict[tuple[JobState, JobEvent], JobState] = {
 
 FINAL = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED})
 """States that nothing leaves."""
+
+DocumentedState = Literal["queued", "running", "completed", "failed"]
+"""The states that Model Trainer documents, which other programs know."""
+
+DOCUMENTED: Mapping[JobState, DocumentedState] = MappingProxyType(
+    {
+        _S.QUEUED: "queued",
+        _S.WAITING_RETRY: "queued",
+        _S.RUNNING: "running",
+        _S.CANCELLING: "running",
+        _S.COMPLETED: "completed",
+        _S.FAILED: "failed",
+        _S.CANCELLED: "failed",
+    }
+)
 
 UNDER_WAY = frozenset({_S.RUNNING, _S.CANCELLING})
 """States in which an attempt is open."""

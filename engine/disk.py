@@ -67,6 +67,20 @@ def write(path: Path, content: bytes | str) -> None:
         made.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def write_private(path: Path, content: str | None) -> None:
+    """Write a file that nobody but this user may read, as UTF-8, by way of a `draft`; null: there is to be none.
+
+    Raises:
+        OSError: the disk refused; the old file, if any, is there still.
+    """
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    with draft(path) as made:
+        made.touch(mode=0o600)
+        made.write_text(content, encoding="utf-8")
+
+
 def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:
     """Write a JSON object, indented for people, by way of a `draft`.
 

@@ -59,6 +59,7 @@ from daemon.messages.life import (
 )
 from daemon.messages.serving import (
     Abandon,
+    AnswersQueued,
     ChatsForgotten,
     Commit,
     ForgetChats,
@@ -82,6 +83,7 @@ __all__ = [
     "UNASKED",
     "Abandon",
     "Answer",
+    "AnswersQueued",
     "BadMessageError",
     "Beat",
     "ChatsForgotten",

@@ -68,6 +68,12 @@ class ChatsForgotten(Answer):
     answers: int
 
 
+class AnswersQueued(Message):
+    """There are jobs that the server computes: look for them. Sent when it is up, and when one is queued."""
+
+    kind: Literal["answers_queued"] = "answers_queued"
+
+
 class Abandon(Message):
     """Forget what was prepared, or is kept in memory."""
 

@@ -38,7 +38,17 @@ from daemon.messages.learning import (
     TrainProgress,
 )
 from daemon.messages.life import Beat, Hello, HostFigures, Ready, Reload, ServiceHealth, Stop
-from daemon.messages.serving import Abandon, ChatsForgotten, Commit, ForgetChats, Prepare, Prepared, Refused, Serving
+from daemon.messages.serving import (
+    Abandon,
+    AnswersQueued,
+    ChatsForgotten,
+    Commit,
+    ForgetChats,
+    Prepare,
+    Prepared,
+    Refused,
+    Serving,
+)
 
 FromWorker = Annotated[
     Hello
@@ -88,6 +98,7 @@ ToWorker = Annotated[
     | Prepare
     | Commit
     | Abandon
+    | AnswersQueued
     | ServiceHealth,
     Field(discriminator="kind"),
 ]

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -25,19 +24,18 @@ from daemon.supervisor.api.app import ControlApi, group_of
 from daemon.supervisor.api.operations import ApiContext
 from daemon.supervisor.forgetting.forgetter import Forgetter
 from daemon.supervisor.integrations.integrations import Integrations
-from daemon.supervisor.jobs.jobs import Jobs
+from daemon.supervisor.jobs.of_server import JobsOfServer
 from daemon.supervisor.learning.learning import Learning
 from daemon.supervisor.learning.promotion import NotAllowedError
 from daemon.supervisor.notify import Notifier
-from daemon.supervisor.processes.lifecycle import ASKED_TO_END, WorkerState
+from daemon.supervisor.processes.lifecycle import WorkerState
 from daemon.supervisor.processes.pool import WorkerPool
 from daemon.supervisor.processes.ports import WorkerUnavailableError
 from daemon.supervisor.processes.roles import ROLES, Role
 from daemon.supervisor.processes.worker import Change
+from daemon.supervisor.remote import dispatching
 from daemon.supervisor.remote.attempts import RemoteAttempts
-from daemon.supervisor.remote.dispatcher import Dispatcher
-from daemon.supervisor.remote.message import SecretError, read_secret
-from daemon.supervisor.remote.rq_queue import RqQueues
+from daemon.supervisor.remote.message import SecretError
 from daemon.supervisor.service_state import ServiceState, describe, reasons, service_state
 from daemon.supervisor.sockets import Sockets
 from daemon.supervisor.start_error import StartError
@@ -244,7 +242,12 @@ class Supervisor:
             queue=self.tables.jobs.queue,
         )
         self._integrations.start()
-        dispatcher = self._dispatcher(learning)
+        try:
+            dispatcher = dispatching.begin(
+                self.tables.integrations.redis, learning.store, learning.jobs, self.degradations
+            )
+        except SecretError as error:
+            raise StartError(str(error)) from None
         forgetter = Forgetter(learning, self.workers, lambda: self.workers.restart("server"))
         remote = RemoteAttempts(learning.jobs, learning.store, learning.train_jobs, self.paths, lambda: self.tables)
         context = ApiContext(self, learning, forgetter, remote)
@@ -267,22 +270,6 @@ class Supervisor:
             await self._stop(learning)
             await control.stop()
 
-    def _dispatcher(self, learning: Learning) -> Dispatcher | None:
-        """What offers jobs to other hosts, where Redis is used; begun."""
-        settings = self.tables.integrations.redis
-        if not settings.enabled:
-            return None
-        secret = b""
-        if settings.secret_file is not None:
-            try:
-                secret = read_secret(Path(settings.secret_file))
-            except SecretError as error:
-                raise StartError(str(error)) from None
-        queues = RqQueues(settings, secret)
-        made = Dispatcher(queues, learning.store, learning.jobs, self.degradations, offers=bool(secret))
-        made.start()
-        return made
-
     async def _open(self) -> Learning:
         try:
             learning = await Learning.open(self.paths, lambda: self.tables, self.workers, self.degradations)
@@ -290,7 +277,7 @@ class Supervisor:
             raise StartError(str(error)) from None
         self.workers.watch(self._worker_changed)
         self.workers.watch(lambda change: self._bury(change, learning) if change.died else None)
-        self.workers.watch(lambda change: _end_jobs(change, learning.jobs))
+        self.workers.watch(JobsOfServer(learning.jobs, self.workers.send).worker_changed)
         return learning
 
     def _bury(self, change: Change, learning: Learning) -> None:
@@ -359,9 +346,7 @@ class Supervisor:
         """
         file = self.paths.settings_file
         try:
-            with disk.draft(file) as draft:
-                draft.touch(mode=0o600)
-                draft.write_text(loaded.tables.model_dump_json())
+            disk.write_private(file, loaded.tables.model_dump_json())
             file = self.paths.api_key_file
             write_key(file, loaded.secrets.api_key)
             file = self.paths.data_bank_key_file
@@ -411,13 +396,6 @@ async def _recover(learning: Learning, forgetter: Forgetter, remote: RemoteAttem
     await learning.recover()
     forgetter.recover()
     await remote.recover()
-
-
-def _end_jobs(change: Change, jobs: Jobs) -> None:
-    """Tell that the server's process has ended, with all that it computed for jobs."""
-    if change.worker == "server" and (change.died or change.before in ASKED_TO_END) and change.now not in ASKED_TO_END:
-        why = f"the server {change.detail}"
-        background.begin(jobs.lost("server", why, died=change.died), "end of the server's jobs")
 
 
 async def note_death(change: Change, store: Store) -> None:

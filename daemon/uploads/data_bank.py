@@ -195,12 +195,7 @@ def write_key(file: Path, given: str | None) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    if given is None:
-        file.unlink(missing_ok=True)
-        return
-    with disk.draft(file) as draft:
-        draft.touch(mode=0o600)
-        draft.write_text(f"{given}\n")
+    disk.write_private(file, None if given is None else f"{given}\n")
 
 
 def _stored(answer: bytes) -> Stored:

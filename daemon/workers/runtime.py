@@ -18,6 +18,7 @@ from daemon import assignment, log
 from daemon.messages import (
     MAX_LINE,
     PROTOCOL,
+    AnswersQueued,
     BadMessageError,
     Beat,
     Hello,
@@ -59,6 +60,7 @@ class Channel:
         self._busy = False
         self._on_stop: list[Callable[[], None]] = []
         self._on_health: list[Callable[[ServiceHealth], None]] = []
+        self._on_answers_queued: list[Callable[[], None]] = []
 
     def send(self, message: Message) -> None:
         """Send one message; a lost supervisor ends this process.
@@ -102,6 +104,10 @@ class Channel:
         """Have ``call`` run, in the channel's thread, whenever the supervisor says how the service is."""
         self._on_health.append(call)
 
+    def on_answers_queued(self, call: Callable[[], None]) -> None:
+        """Have ``call`` run, in the channel's thread, whenever there are jobs for the server."""
+        self._on_answers_queued.append(call)
+
     def start(self) -> None:
         """Begin to listen and to beat, each in a thread of its own."""
         threading.Thread(target=self._listen, name="channel", daemon=True).start()
@@ -117,6 +123,9 @@ class Channel:
                     elif isinstance(command, ServiceHealth):
                         for call in self._on_health:
                             call(command)
+                    elif isinstance(command, AnswersQueued):
+                        for tell in self._on_answers_queued:
+                            tell()
                     else:
                         self.commands.put(command)
         except OSError:

@@ -112,7 +112,7 @@ class Jobs:
         Raises:
             NoSuchRecordError: there is no such job.
         """
-        with self.watch.lines(number) as lines:
+        with self.watch.followers.lines(number) as lines:
             job = await self._store.job(number)
             yield {"job": self.describe(job)}
             if not job.is_final:
@@ -125,7 +125,7 @@ class Jobs:
         Raises:
             NoSuchRecordError: there is no such job.
         """
-        with self.watch.lines(number) as lines:  # from before the look at it, so that its end is not missed
+        with self.watch.followers.lines(number) as lines:  # from before the look at it, so that its end is not missed
             job = await self._store.job(number)
             if job.is_final or seconds <= 0:
                 return job
@@ -249,7 +249,7 @@ class Jobs:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        self.watch.close()
+        self.watch.followers.close()
 
     # Keeping -----------------------------------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ class Cycles:
             NoSuchRecordError: there is no such cycle.
             NotCancellableError: it is finished or is being promoted.
         """
-        with self._watch.lines(number) as lines:  # from before the look at its state, so that its end is not missed
+        with self._watch.followers.lines(number) as lines:  # from before the look, so that its end is not missed
             cycle = await self._store.cycle(number)
             if cycle.is_final:
                 raise NotCancellableError(f"cycle {number} is {cycle.state} already")
@@ -146,7 +146,7 @@ class Cycles:
         Raises:
             NoSuchRecordError: there is no such cycle.
         """
-        with self._watch.lines(number) as lines:
+        with self._watch.followers.lines(number) as lines:
             cycle = await self._store.cycle(number)
             if not cycle.is_final:
                 yield {"progress": self._watch.describe(cycle)}
@@ -167,7 +167,7 @@ class Cycles:
         """Stop working. The unfinished cycle stays as it is and is resumed at the next start."""
         await self._driver.close()
         await self._settling.close()
-        self._watch.close()
+        self._watch.followers.close()
         if self.current is not None:
             with contextlib.suppress(StoreUnavailableError):  # then this stop counts as a crash, which is harmless
                 await self._store.update(self.current.id, attempts_without_progress=0)

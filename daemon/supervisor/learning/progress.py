@@ -1,17 +1,13 @@
 """Who follows a cycle, and what they are told: its state, its phase or step of the moment, and what slows it down."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 
 from pydantic import JsonValue
 
 from daemon.cycle import CycleState
 from daemon.messages import PhaseProgress, TrainProgress
+from daemon.supervisor.followers import Followers
 from daemon.supervisor.store.records import Cycle
-
-_QUEUED_LINES = 256
-"""A follower who reads more slowly than this misses the oldest lines."""
 
 Line = dict[str, JsonValue]
 
@@ -21,6 +17,9 @@ class CycleWatch:
 
     Args:
         slowed_to: the share of a processor that the run of the moment has, where other programs slow it down.
+
+    Attributes:
+        followers: who follows, by the number of the cycle.
     """
 
     def __init__(self, slowed_to: Callable[[], float | None]) -> None:
@@ -29,17 +28,7 @@ class CycleWatch:
         self._cycle: Cycle | None = None
         self._training: TrainProgress | None = None
         self._phase: PhaseProgress | None = None
-        self._followers: dict[asyncio.Queue[Line | None], int] = {}
-
-    @contextlib.contextmanager
-    def lines(self, number: int) -> Iterator[AsyncIterator[Line]]:
-        """The lines told about a cycle from now on, until it ends."""
-        queue: asyncio.Queue[Line | None] = asyncio.Queue()
-        self._followers[queue] = number
-        try:
-            yield _until_none(queue)
-        finally:
-            del self._followers[queue]
+        self.followers: Followers[Line] = Followers()
 
     def describe(self, cycle: Cycle) -> Line:
         """One line that says where the cycle is now."""
@@ -55,45 +44,27 @@ class CycleWatch:
     def tell(self, cycle: Cycle) -> None:
         """Tell followers that the cycle is in a new state or at a new attempt."""
         self._cycle, self._phase = cycle, None
-        self._send(cycle.id, self.describe(cycle))
+        self.followers.send(cycle.id, self.describe(cycle))
 
     def train(self, progress: TrainProgress) -> None:
         """Tell followers how far training came."""
         self._training, self._phase = progress, None
         if self._cycle is not None and self._cycle.id == progress.cycle:
-            self._send(progress.cycle, self.describe(self._cycle))
+            self.followers.send(progress.cycle, self.describe(self._cycle))
 
     def beaten(self) -> None:
         """A worker showed that it lives: a time to say that its share of the processors is another now."""
         if self._cycle is not None and self._slowed_to() != self._told:
             self._told = self._slowed_to()
-            self._send(self._cycle.id, self.describe(self._cycle))
+            self.followers.send(self._cycle.id, self.describe(self._cycle))
 
     def phase(self, cycle: int, progress: PhaseProgress) -> None:
         """Tell followers how far work on a cycle came that is not a step of training."""
         if self._cycle is not None and self._cycle.id == cycle:
             self._phase = progress
-            self._send(cycle, self.describe(self._cycle))
+            self.followers.send(cycle, self.describe(self._cycle))
 
     def end(self, cycle: Cycle) -> None:
         """End the streams of its followers: the cycle has ended."""
         self._cycle, self._training, self._phase = None, None, None
-        self._send(cycle.id, None)
-
-    def close(self) -> None:
-        """End the streams of all followers."""
-        for queue in self._followers:
-            queue.put_nowait(None)
-
-    def _send(self, number: int, line: Line | None) -> None:
-        for queue, followed in self._followers.items():
-            if followed != number:
-                continue
-            if queue.qsize() >= _QUEUED_LINES:
-                queue.get_nowait()
-            queue.put_nowait(line)
-
-
-async def _until_none(queue: asyncio.Queue[Line | None]) -> AsyncIterator[Line]:
-    while (line := await queue.get()) is not None:
-        yield line
+        self.followers.send(cycle.id, None)

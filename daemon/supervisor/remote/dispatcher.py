@@ -11,7 +11,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from daemon import background, log
-from daemon.job import FINAL, REMOTE, JobState
+from daemon.job import DOCUMENTED, FINAL, REMOTE, JobState
 from daemon.supervisor.integrations.own_thread import BusyError, OwnThread
 from daemon.supervisor.integrations.redis_client import RedisUnavailableError
 from daemon.supervisor.jobs.jobs import Jobs
@@ -21,17 +21,6 @@ from daemon.supervisor.store.errors import JobEndedError, NoSuchRecordError
 from daemon.supervisor.store.job_records import Job
 from daemon.supervisor.store.store import Store
 
-"""Kinds of job that other hosts do."""
-_STATUS = {
-    JobState.QUEUED: "queued",
-    JobState.WAITING_RETRY: "queued",
-    JobState.RUNNING: "running",
-    JobState.CANCELLING: "running",
-    JobState.COMPLETED: "completed",
-    JobState.FAILED: "failed",
-    JobState.CANCELLED: "failed",
-}
-"""The documented states, which other programs know."""
 _BEFORE_GIVING_UP = 10_000
 """Runs whose keys wait to be written; of more, the oldest are not written any more."""
 _logger = log.get(__name__)
@@ -147,7 +136,7 @@ class Dispatcher:
     async def _write_keys(self) -> None:
         while self._news:
             run, (state, progress) = next(iter(self._news.items()))
-            status, ended = _STATUS[state], state in FINAL
+            status, ended = DOCUMENTED[state], state in FINAL
             await self._thread.run(lambda: self._queues.tell(run, status, progress, ended=ended))  # noqa: B023 - awaited
             if self._news.get(run) == (state, progress):
                 del self._news[run]

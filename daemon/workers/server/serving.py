@@ -127,6 +127,7 @@ async def _serve(context: Context) -> None:
     slots.on_gone = in_loop(swapper.say_what_serves)
     context.channel.on_stop(in_loop(stop))
     context.channel.on_health(note_health)
+    context.channel.on_answers_queued(in_loop(runs.runner.look))
     if context.channel.stopping.is_set():
         return
 

@@ -149,9 +149,7 @@ class _Host:
 
     def _apply(self, pool: WorkerPool) -> Callable[[Tables], None]:
         def apply(tables: Tables) -> None:
-            with disk.draft(self._paths.settings_file) as draft:
-                draft.touch(mode=0o600)
-                draft.write_text(tables.model_dump_json())
+            disk.write_private(self._paths.settings_file, tables.model_dump_json())
             pool.reload(tables)
 
         return apply

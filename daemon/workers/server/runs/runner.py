@@ -14,18 +14,18 @@ from typing import Protocol
 from control.answers import Json
 from control.job_answers import Job
 from daemon import background, log
+from daemon.job import ANSWERS
 from daemon.workers.server.errors import ApiError
 from daemon.workers.server.runs.port import End, JobPort
 from engine.inference.versions.preparing import NotNowError, UnfitVersionError
 
-KINDS = ("generate", "score", "chat")
 _AT_ONCE = 8
 """Jobs under way: those of one version share its iterations."""
 _BEAT_SECONDS = 5.0
 _ROOM_SECONDS = 2.0
 """Until it is looked again whether there is room for a version; the end of any job makes it look at once."""
-_LOOK_SECONDS = (0.5, 2.0, 5.0, 15.0)
-"""Until the rows are looked at again: soon after the start, later for those that were queued again."""
+_GATHER_SECONDS = 0.5
+"""From the news of a queued job to the look at the rows: many jobs are one look, and most of them are known by then."""
 _MOST_ROWS = 1000
 _AGAIN_SECONDS = 1.0
 """Until the supervisor is told again what it did not hear."""
@@ -82,13 +82,18 @@ class JobRunner:
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._loading: asyncio.Task[None] | None = None
         self._stir = asyncio.Event()
+        self._news = asyncio.Event()
         self._ended: dict[int, asyncio.Event] = {}
 
     def take(self, job: Job) -> None:
         """Carry out a job that was queued just now, if it is of a kind that the server computes."""
-        if job["kind"] in KINDS and job["state"] == "queued" and job["id"] not in self._under_way:
+        if job["kind"] in ANSWERS and job["state"] == "queued" and job["id"] not in self._under_way:
             self._pending[job["id"]] = job
             self._stir.set()
+
+    def look(self) -> None:
+        """Look for queued jobs: the supervisor says that there are some."""
+        self._news.set()
 
     async def wait(self, number: int, seconds: float) -> None:
         """Return when a job of this server has ended, or after ``seconds``."""
@@ -113,16 +118,17 @@ class JobRunner:
                 task.cancel()
 
     async def _look(self) -> None:
-        """Take up what is queued: before the start of this server, or again after an attempt of it was lost."""
-        pauses = iter(_LOOK_SECONDS)
-        pause = 0.0
+        """Take up what is queued: before the start of this server, by others, or again after an attempt was lost."""
         while True:
-            with contextlib.suppress(ApiError):  # the supervisor is away; later
-                for kind in KINDS:
+            await self._news.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
+            self._news.clear()
+            try:
+                for kind in sorted(ANSWERS):
                     for job in await self._jobs.find(kind=kind, state="queued", limit=_MOST_ROWS):
                         self.take(job)
-            pause = next(pauses, pause)
-            await asyncio.sleep(pause)
+            except ApiError:  # the supervisor is away
+                self._news.set()
 
     def _begin(self) -> None:
         """Begin what can be, in order; what serves is not held up by what has to be loaded."""

@@ -61,7 +61,7 @@ class House:
 
     async def until(self, number: int, *states: JobState) -> Job:
         """The job when it is in one of these states."""
-        with self.jobs.watch.lines(number) as lines:
+        with self.jobs.watch.followers.lines(number) as lines:
             job = await self.store.job(number)
             while job.state not in states:
                 async with asyncio.timeout(10):

@@ -41,7 +41,7 @@ async def _with_training_left(tmp_path: Path) -> None:
     train, _ = await jobs.submit(NewJob.model_validate({"kind": JobKind.TRAIN, "run_id": "r", **asked}))
     tokenizer, _ = await jobs.submit(NewJob.model_validate({"kind": JobKind.TOKENIZER, **asked}))
     lane.start()
-    with jobs.watch.lines(tokenizer.id) as lines:
+    with jobs.watch.followers.lines(tokenizer.id) as lines:
         while (await store.job(tokenizer.id)).state is not JobState.COMPLETED:
             async with asyncio.timeout(10):
                 await anext(lines)

@@ -1,14 +1,7 @@
 """What the routes of runs answer, made of jobs: the documented fields, and what thord says besides.
 
-| state of a job  | documented status                             |
-| --------------- | --------------------------------------------- |
-| `queued`        | queued                                        |
-| `waiting_retry` | queued                                        |
-| `running`       | running                                       |
-| `cancelling`    | running                                       |
-| `completed`     | completed                                     |
-| `failed`        | failed                                        |
-| `cancelled`     | failed; ``message`` begins with "cancelled"   |
+`daemon.job.DOCUMENTED` has the status of each state; a cancelled job is ``failed``, and its ``message`` begins with
+"cancelled".
 """
 
 import datetime
@@ -17,17 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, JsonValue
 
 from control.job_answers import Job
-
-Status = Literal["queued", "running", "completed", "failed"]
-_STATUS: dict[str, Status] = {
-    "queued": "queued",
-    "waiting_retry": "queued",
-    "running": "running",
-    "cancelling": "running",
-    "completed": "completed",
-    "failed": "failed",
-    "cancelled": "failed",
-}
+from daemon.job import DOCUMENTED, DocumentedState, JobState
 
 
 class ErrorAnswer(BaseModel):
@@ -43,7 +26,7 @@ class RunQueued(BaseModel):
 
     run_id: str
     job_id: str
-    status: Status
+    status: DocumentedState
 
 
 class RunAnswer(BaseModel):
@@ -51,7 +34,7 @@ class RunAnswer(BaseModel):
 
     run_id: str
     job_id: str
-    status: Status
+    status: DocumentedState
     last_heartbeat_ts: float | None
     message: str | None
     user_id: int | None
@@ -71,7 +54,7 @@ class EvaluationAnswer(BaseModel):
     run_id: str
     job_id: str
     split: str
-    status: Status
+    status: DocumentedState
     loss: float | None
     perplexity: float | None
     artifact_path: str | None
@@ -98,7 +81,7 @@ class GenerateAnswer(BaseModel):
     """Texts that a run's version generates."""
 
     request_id: str
-    status: Status
+    status: DocumentedState
     outputs: list[str] | None = None
     steps: int | None = None
     eos_terminated: list[bool] | None = None
@@ -110,7 +93,7 @@ class ScoreAnswer(BaseModel):
     """How well a run's version predicts a text: loss and surprisal in nats."""
 
     request_id: str
-    status: Status
+    status: DocumentedState
     loss: float | None = None
     perplexity: float | None = None
     surprisal: list[float] | None = None
@@ -126,7 +109,7 @@ class ChatAnswer(BaseModel):
 
     session_id: str
     request_id: str
-    status: Status
+    status: DocumentedState
     response: str | None = None
     version: str | None = None
     message: str | None = None
@@ -159,7 +142,7 @@ class TokenizerAnswer(BaseModel):
 
     tokenizer_id: str
     job_id: str
-    status: Status
+    status: DocumentedState
     artifact_path: str | None
     coverage: float | None
     oov_rate: float | None
@@ -168,9 +151,9 @@ class TokenizerAnswer(BaseModel):
     message: str | None
 
 
-def status_of(job: Job) -> Status:
+def status_of(job: Job) -> DocumentedState:
     """The documented status of a job."""
-    return _STATUS[job["state"]]
+    return DOCUMENTED[JobState(job["state"])]
 
 
 def message_of(job: Job) -> str | None:

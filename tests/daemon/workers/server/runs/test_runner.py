@@ -18,6 +18,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def without_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_GATHER_SECONDS", 0.001)
+
+
 class Everything:
     """Every version is in memory."""
 
@@ -51,6 +56,13 @@ class Computer:
         return {"of": job["id"]}
 
 
+def begun(jobs: FakeJobs, computer: Computer, stopping: threading.Event | None = None) -> asyncio.Task[None]:
+    """A runner that was told of queued jobs."""
+    runner = JobRunner(jobs, Everything(), computer, stopping or threading.Event())
+    runner.look()
+    return asyncio.create_task(runner.run())
+
+
 async def end_of(jobs: FakeJobs, number: int) -> str:
     async with asyncio.timeout(10):
         while jobs.rows[number]["state"] in {"queued", "running", "cancelling"}:
@@ -62,17 +74,18 @@ async def queued(jobs: FakeJobs) -> int:
     return (await jobs.submit("generate", {"request": {"version": "000001"}}))["id"]
 
 
-async def test_what_was_queued_before_the_start_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "_LOOK_SECONDS", (0.05,))
+async def test_what_was_queued_before_the_start_is_taken_up() -> None:
     jobs = FakeJobs()
     first = await queued(jobs)
     jobs.away = True
     runner = JobRunner(jobs, Everything(), Computer(None, None), threading.Event())
+    runner.look()
     task = asyncio.create_task(runner.run())
     await asyncio.sleep(0.1)
     jobs.away = False
     assert await end_of(jobs, first) == "completed"
     jobs.put_back(first)
+    runner.look()
     assert await end_of(jobs, first) == "completed", "it was queued again"
     assert jobs.rows[first]["attempt"] == 2
     task.cancel()
@@ -82,7 +95,7 @@ async def test_a_job_is_cancelled_while_it_is_computed(monkeypatch: pytest.Monke
     monkeypatch.setattr(running, "_BEAT_SECONDS", 0.05)
     jobs, computer = FakeJobs(), Computer(asyncio.Event())
     number = await queued(jobs)
-    task = asyncio.create_task(JobRunner(jobs, Everything(), computer, threading.Event()).run())
+    task = begun(jobs, computer)
     await computer.begun.wait()
     await jobs.cancel(number)
     assert await end_of(jobs, number) == "cancelled"
@@ -93,7 +106,7 @@ async def test_what_another_attempt_took_is_left_alone(monkeypatch: pytest.Monke
     monkeypatch.setattr(running, "_BEAT_SECONDS", 0.05)
     jobs, computer = FakeJobs(), Computer(asyncio.Event(), None)
     number = await queued(jobs)
-    task = asyncio.create_task(JobRunner(jobs, Everything(), computer, threading.Event()).run())
+    task = begun(jobs, computer)
     await computer.begun.wait()
     jobs.rows[number]["attempt"] = 2
     await asyncio.sleep(0.2)
@@ -105,7 +118,7 @@ async def test_what_another_attempt_took_is_left_alone(monkeypatch: pytest.Monke
 async def test_a_job_that_cannot_be_computed_fails_and_others_go_on(error: Exception) -> None:
     jobs = FakeJobs()
     first, second = await queued(jobs), await queued(jobs)
-    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(error, None), threading.Event()).run())
+    task = begun(jobs, Computer(error, None))
     assert sorted([await end_of(jobs, first), await end_of(jobs, second)]) == ["completed", "failed"]
     task.cancel()
 
@@ -115,7 +128,7 @@ async def test_a_job_that_names_no_version_fails_and_others_go_on(version: objec
     jobs = FakeJobs()
     wrong = (await jobs.submit("generate", {"request": {"version": version}}))["id"]
     right = await queued(jobs)
-    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), threading.Event()).run())
+    task = begun(jobs, Computer(None))
     assert [await end_of(jobs, wrong), await end_of(jobs, right)] == ["failed", "completed"]
     task.cancel()
 
@@ -131,7 +144,7 @@ async def test_a_result_that_is_too_large_fails_the_job(monkeypatch: pytest.Monk
         return await finish(*of, result=result, **more)
 
     monkeypatch.setattr(jobs, "finish", limited)
-    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), threading.Event()).run())
+    task = begun(jobs, Computer(None))
     assert await end_of(jobs, number) == "failed"
     assert "1048576" in jobs.rows[number]["error"]
     task.cancel()
@@ -152,7 +165,7 @@ async def test_the_end_of_a_job_is_told_until_the_supervisor_hears_it(monkeypatc
         return await finish(*of, **more)
 
     monkeypatch.setattr(jobs, "finish", deaf)
-    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), threading.Event()).run())
+    task = begun(jobs, Computer(None))
     assert await end_of(jobs, number) == "completed"
     task.cancel()
 
@@ -162,7 +175,7 @@ async def test_a_version_that_went_away_is_waited_for(monkeypatch: pytest.Monkey
     jobs = FakeJobs()
     number = await queued(jobs)
     computer = Computer(BusyError("gone"), None)
-    task = asyncio.create_task(JobRunner(jobs, Everything(), computer, threading.Event()).run())
+    task = begun(jobs, computer)
     assert await end_of(jobs, number) == "completed"
     assert jobs.rows[number]["attempt"] == 1
     task.cancel()
@@ -172,7 +185,7 @@ async def test_a_stopping_server_leaves_its_jobs_to_the_next_one() -> None:
     jobs, stopping = FakeJobs(), threading.Event()
     number = await queued(jobs)
     stopping.set()
-    task = asyncio.create_task(JobRunner(jobs, Everything(), Computer(None), stopping).run())
+    task = begun(jobs, Computer(None), stopping)
     await asyncio.sleep(0.05)
     assert jobs.rows[number]["state"] == "queued"
     task.cancel()
