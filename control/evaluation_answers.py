@@ -2,7 +2,8 @@
 
 from typing import Literal, NotRequired, TypedDict
 
-from control.answers import AnchorState, Json, MetricConfusion, Sample
+from control.answers import AnchorState, Json, Sample
+from control.measuring_answers import MetricConfusion
 
 
 class SuiteAnswer(TypedDict):

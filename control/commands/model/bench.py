@@ -14,8 +14,8 @@ from control.cli.parser import Commands, Options, connect, positive
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Bench, BenchRow, Limit
     from control.client import Thord
+    from control.measuring_answers import Bench, BenchRow, Limit
 
 PROMPT = "Once upon a time"
 CONCURRENCY = (1, 4, 16)

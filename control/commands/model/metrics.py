@@ -11,7 +11,7 @@ from control.cli.parser import Commands, Options
 from control.terminal import output
 
 if TYPE_CHECKING:
-    from control.answers import Metrics
+    from control.measuring_answers import Metrics
 
 _MOST_COLUMNS = 12
 """Of a confusion matrix that is still shown to people."""
